@@ -1,0 +1,1 @@
+//! THE contract: what retires, what is core, what `.runpod/` may hold, and how paths map.

@@ -1,0 +1,32 @@
+//! `cargo xtask`: moves a RunPod worker for SGLang to the modern layout and keeps it there.
+//!
+//! This file parses, runs the task and turns its outcome into an exit code; nothing else.
+
+mod cli;
+mod finding;
+mod git;
+mod layout;
+mod outcome;
+mod output;
+mod task;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let result = match cli.task {
+        None => cli::Cli::command()
+            .print_help()
+            .map(|()| outcome::Outcome::Done)
+            .map_err(anyhow::Error::from),
+        Some(cli::Task::Migrate(args)) => task::migrate::run(&cli.repo, &args),
+        Some(cli::Task::Test(args)) => task::test::run(&args),
+    };
+    match result {
+        Ok(outcome) => outcome.into(),
+        Err(error) => outcome::report(&error),
+    }
+}

@@ -1,0 +1,82 @@
+//! How a task ends, and the exit code that says so: 0 done, 1 findings or a refusal, 2 wrong
+//! usage or something missing on the machine.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How a task that ran to its end came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, or nothing found.
+    Done,
+    /// Findings, conflicts, or something that would change under `--check`; all of it printed.
+    Findings,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::from(0),
+            Outcome::Findings => Self::from(1),
+        }
+    }
+}
+
+/// Wrong usage, or programs that the machine lacks: the error that ends with exit code 2.
+#[derive(Debug)]
+pub struct Unusable(pub String);
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+/// A refusal: what was found, and what to do about it. Ends with exit code 1.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What is in the way; the first line stands alone, details may follow on further lines.
+    pub what: String,
+    /// The way on, as a sentence or a command.
+    pub help: String,
+}
+
+impl Refusal {
+    pub fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            help: help.into(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Prints an error for a person, causes last, and gives the exit code it stands for.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    use anstyle::{AnsiColor, Style};
+    let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+    let bold = Style::new().bold();
+    let mut lines = error.chain().map(ToString::to_string);
+    let first = lines.next().unwrap_or_default();
+    anstream::eprintln!("{red}error{red:#}{bold}: {first}{bold:#}");
+    for cause in lines {
+        anstream::eprintln!("  because: {cause}");
+    }
+    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+        anstream::eprintln!("{bold}help{bold:#}: {}", refusal.help);
+    }
+    if error.is::<Unusable>() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::from(1)
+    }
+}

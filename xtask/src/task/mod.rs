@@ -1,0 +1,4 @@
+//! The tasks, a module each.
+
+pub mod migrate;
+pub mod test;

@@ -1,0 +1,407 @@
+//! A read-only tree of files. A directory, a git tree and a map in memory look the same to
+//! whoever reads one, so that everything that reads can be tested from memory.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// A path inside a tree: relative, `/` between its parts, any bytes but NUL (git's rule, so that
+/// names that are not UTF-8 survive).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepoPath(Vec<u8>);
+
+impl RepoPath {
+    pub fn new(path: impl Into<Vec<u8>>) -> Self {
+        Self(path.into())
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The text of the path, where it is UTF-8.
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
+    /// Where the path lies below `root` in the file system.
+    pub fn below(&self, root: &Path) -> PathBuf {
+        root.join(OsStr::from_bytes(&self.0))
+    }
+
+    /// The last part of the path.
+    pub fn name(&self) -> &[u8] {
+        self.0.rsplit(|&b| b == b'/').next().unwrap_or_default()
+    }
+
+    /// The folder that holds the path; `None` at the root.
+    pub fn parent(&self) -> Option<Self> {
+        let end = self.0.iter().rposition(|&b| b == b'/')?;
+        Some(Self(self.0[..end].to_vec()))
+    }
+
+    /// Every folder above the path, the nearest first.
+    pub fn ancestors(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(self.parent(), Self::parent)
+    }
+
+    /// Whether the path is `folder` or lies below it.
+    pub fn is_within(&self, folder: &str) -> bool {
+        self.strip_prefix(folder).is_some()
+    }
+
+    /// The path below `folder`, empty for the folder itself.
+    pub fn strip_prefix(&self, folder: &str) -> Option<&[u8]> {
+        let rest = self.0.strip_prefix(folder.as_bytes())?;
+        match rest {
+            [] => Some(rest),
+            [b'/', below @ ..] => Some(below),
+            _ => None,
+        }
+    }
+
+    /// This path below the folder `folder`.
+    pub fn inside(&self, folder: &str) -> Self {
+        let mut joined = folder.as_bytes().to_vec();
+        if !joined.is_empty() {
+            joined.push(b'/');
+        }
+        joined.extend_from_slice(&self.0);
+        Self(joined)
+    }
+
+    /// The parts between the slashes.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|&b| b == b'/')
+    }
+}
+
+impl From<&str> for RepoPath {
+    fn from(path: &str) -> Self {
+        Self(path.as_bytes().to_vec())
+    }
+}
+
+impl PartialEq<str> for RepoPath {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for RepoPath {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+/// As git quotes it: bytes that a terminal could misread are escaped, and such a path stands in
+/// double quotes; `/` ends nothing and plain UTF-8 stays as it is.
+impl fmt::Display for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.as_str() {
+            Some(text) if !text.contains(|c: char| c.is_control() || c == '"' || c == '\\') => {
+                f.write_str(text)
+            }
+            _ => {
+                f.write_str("\"")?;
+                for chunk in self.0.utf8_chunks() {
+                    for c in chunk.valid().chars() {
+                        match c {
+                            '"' | '\\' => write!(f, "\\{c}")?,
+                            '\n' => f.write_str("\\n")?,
+                            '\t' => f.write_str("\\t")?,
+                            c if c.is_control() => write!(f, "\\{:03o}", c as u32)?,
+                            c => write!(f, "{c}")?,
+                        }
+                    }
+                    for byte in chunk.invalid() {
+                        write!(f, "\\{byte:03o}")?;
+                    }
+                }
+                f.write_str("\"")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl serde::Serialize for RepoPath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// What kind of thing lies at a path, as git tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    File,
+    Executable,
+    Symlink,
+    Submodule,
+}
+
+impl Mode {
+    /// The mode as git writes it.
+    pub fn octal(self) -> &'static str {
+        match self {
+            Self::File => "100644",
+            Self::Executable => "100755",
+            Self::Symlink => "120000",
+            Self::Submodule => "160000",
+        }
+    }
+
+    /// Git's mode, read.
+    pub fn from_octal(text: &[u8]) -> Option<Self> {
+        match text {
+            // Old repositories hold 100664, which git reads as 100644.
+            b"100644" | b"100664" => Some(Self::File),
+            b"100755" => Some(Self::Executable),
+            b"120000" => Some(Self::Symlink),
+            b"160000" => Some(Self::Submodule),
+            _ => None,
+        }
+    }
+
+    /// Whether the path holds bytes of its own: a regular file.
+    pub fn is_file(self) -> bool {
+        matches!(self, Self::File | Self::Executable)
+    }
+}
+
+/// The name of a git object, in hexadecimal.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct Oid(pub String);
+
+impl fmt::Display for Oid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a tree knows of a path without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub mode: Mode,
+    /// In bytes, where it is known without reading.
+    pub size: Option<u64>,
+    /// The git object, where the tree is git's.
+    pub oid: Option<Oid>,
+}
+
+/// Files by path, in order.
+pub type Entries = BTreeMap<RepoPath, Entry>;
+
+/// A tree of files to read from.
+pub trait Tree {
+    /// All files, links and submodules; folders are implied.
+    fn entries(&self) -> &Entries;
+
+    /// The bytes of a file, or the target of a link.
+    fn read(&self, path: &RepoPath) -> Result<Vec<u8>>;
+
+    /// What to call this tree in a message.
+    fn describe(&self) -> String;
+
+    /// The bytes of a file that may be missing; links and submodules count as missing.
+    fn read_file(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let path = RepoPath::from(path);
+        match self.entries().get(&path) {
+            Some(entry) if entry.mode.is_file() => self.read(&path).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A tree in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    entries: Entries,
+    contents: BTreeMap<RepoPath, Vec<u8>>,
+}
+
+#[allow(
+    dead_code,
+    reason = "tests of several modules build their trees with it"
+)]
+impl Memory {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a regular file.
+    #[must_use]
+    pub fn with(self, path: &str, content: impl Into<Vec<u8>>) -> Self {
+        self.with_mode(path, Mode::File, content)
+    }
+
+    /// Adds an entry of any kind.
+    #[must_use]
+    pub fn with_mode(mut self, path: &str, mode: Mode, content: impl Into<Vec<u8>>) -> Self {
+        let content = content.into();
+        self.entries.insert(
+            path.into(),
+            Entry {
+                mode,
+                size: Some(content.len() as u64),
+                oid: None,
+            },
+        );
+        self.contents.insert(path.into(), content);
+        self
+    }
+}
+
+impl Tree for Memory {
+    fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
+        match self.contents.get(path) {
+            Some(content) => Ok(content.clone()),
+            None => bail!("no file {path}"),
+        }
+    }
+
+    fn describe(&self) -> String {
+        "a tree in memory".to_owned()
+    }
+}
+
+/// A directory in the file system, without its `.git`.
+#[derive(Debug)]
+pub struct Directory {
+    root: PathBuf,
+    entries: Entries,
+}
+
+impl Directory {
+    /// Lists `root`. `skip` says which folders not to enter; symbolic links are not followed.
+    /// What is neither file, link nor folder (a FIFO, a socket, a device) is an error, because
+    /// reading one could block or have effects.
+    pub fn open(root: &Path, skip: impl Fn(&RepoPath) -> bool) -> Result<Self> {
+        let mut entries = Entries::new();
+        let mut pending: Vec<OsString> = vec![OsString::new()];
+        while let Some(folder) = pending.pop() {
+            for item in fs_err::read_dir(root.join(&folder))? {
+                let item = item?;
+                let mut path = folder.clone().into_vec();
+                if !path.is_empty() {
+                    path.push(b'/');
+                }
+                path.extend_from_slice(item.file_name().as_bytes());
+                let path = RepoPath(path);
+                let metadata = fs_err::symlink_metadata(item.path())?;
+                if metadata.is_dir() {
+                    if item.file_name() != ".git" && !skip(&path) {
+                        pending.push(OsString::from_vec(path.0));
+                    }
+                    continue;
+                }
+                if path == ".git" {
+                    continue;
+                }
+                let mode = if metadata.is_symlink() {
+                    Mode::Symlink
+                } else if metadata.is_file() {
+                    use std::os::unix::fs::PermissionsExt;
+                    if metadata.permissions().mode() & 0o100 == 0 {
+                        Mode::File
+                    } else {
+                        Mode::Executable
+                    }
+                } else {
+                    bail!(
+                        "{path} in {} is neither a file, a link nor a folder",
+                        root.display()
+                    );
+                };
+                entries.insert(
+                    path,
+                    Entry {
+                        mode,
+                        size: Some(metadata.len()),
+                        oid: None,
+                    },
+                );
+            }
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            entries,
+        })
+    }
+}
+
+impl Tree for Directory {
+    fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
+        let entry = self
+            .entries
+            .get(path)
+            .with_context(|| format!("no file {path} in {}", self.root.display()))?;
+        let file = path.below(&self.root);
+        match entry.mode {
+            Mode::Symlink => Ok(fs_err::read_link(file)?.into_os_string().into_vec()),
+            _ => Ok(fs_err::read(file)?),
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.root.display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_shown_as_git_quotes_them() {
+        assert_eq!(RepoPath::from("a b/ü.py").to_string(), "a b/ü.py");
+        assert_eq!(RepoPath::from("a\n\"b").to_string(), r#""a\n\"b""#);
+        assert_eq!(
+            RepoPath::new(b"x\xff\x1b".to_vec()).to_string(),
+            r#""x\377\033""#
+        );
+    }
+
+    #[test]
+    fn a_folder_holds_itself_and_what_is_below() {
+        assert!(RepoPath::from("src").is_within("src"));
+        assert!(RepoPath::from("src/a").is_within("src"));
+        assert!(!RepoPath::from("srcs/a").is_within("src"));
+        assert_eq!(RepoPath::from("a/b/c").ancestors().count(), 2);
+    }
+
+    #[test]
+    fn a_directory_is_listed_without_following_links() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        fs_err::create_dir(root.join("sub")).unwrap();
+        fs_err::create_dir(root.join(".git")).unwrap();
+        fs_err::write(root.join(".git/config"), "x").unwrap();
+        fs_err::write(root.join("sub/file"), "hello").unwrap();
+        fs_err::os::unix::fs::symlink("..", root.join("sub/up")).unwrap();
+        let tree = Directory::open(root, |_| false).unwrap();
+        let paths: Vec<String> = tree.entries().keys().map(ToString::to_string).collect();
+        assert_eq!(paths, ["sub/file", "sub/up"]);
+        assert_eq!(tree.read(&"sub/up".into()).unwrap(), b"..");
+    }
+}
