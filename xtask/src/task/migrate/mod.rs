@@ -1,4 +1,7 @@
 //! `cargo xtask migrate`.
+
+mod rewrite;
+
 use crate::{cli, outcome::Outcome};
 use anyhow::Result;
 use std::path::PathBuf;
