@@ -1,5 +1,6 @@
 //! `cargo xtask migrate`.
 
+mod dangling;
 mod rewrite;
 
 use crate::{cli, outcome::Outcome};

@@ -183,10 +183,13 @@ impl<'t, 'i, 'a> Writer<'t, 'i, 'a> {
             if i > 0 {
                 let separator = if self.is_json { "\", \"" } else { " " };
                 if !self.is_json && *column + width + 2 > WIDTH {
-                    out.push_str(&format!(
-                        " {}{}{}    ",
-                        self.escape, self.newline, self.indent
-                    ));
+                    out.extend([
+                        " ",
+                        &self.escape.to_string(),
+                        self.newline,
+                        &self.indent,
+                        "    ",
+                    ]);
                     *column = self.indent.chars().count() + 5;
                 } else {
                     out.push_str(separator);
