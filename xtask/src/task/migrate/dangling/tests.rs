@@ -221,7 +221,7 @@ fn settings_makefiles_and_other_dockerfiles() {
         ),
         [
             "1:8 .",
-            "3:14 outdated/src/",
+            "3:14 ./",
             "4:7 outdated/builder/setup.sh"
         ]
     );
