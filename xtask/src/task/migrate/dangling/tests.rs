@@ -219,11 +219,7 @@ fn settings_makefiles_and_other_dockerfiles() {
             "Makefile",
             "SRC := src\nlint:\n\t@ruff check src/ mysrc\n\tbash builder/setup.sh\n\tdocker builder prune\n"
         ),
-        [
-            "1:8 .",
-            "3:14 ./",
-            "4:7 outdated/builder/setup.sh"
-        ]
+        ["1:8 .", "3:14 ./", "4:7 outdated/builder/setup.sh"]
     );
     assert_eq!(
         seen(
