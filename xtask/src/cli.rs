@@ -43,7 +43,7 @@ pub enum Format {
 ///
 /// The result is staged and HEAD does not move: look at it with `git status`
 /// and `git diff --cached`, then commit it, or take it back with `--abort`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Migrate {
     /// Where the modern files come from: a directory, a git repository or a
     /// URL [default: what upstream.lock.json records, else this tool's own

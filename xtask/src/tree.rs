@@ -170,8 +170,7 @@ impl RepoPath {
 impl<'de> serde::Deserialize<'de> for RepoPath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::unquote(&text)
-            .ok_or_else(|| serde::de::Error::custom(format!("{text} is no path")))
+        Self::unquote(&text).ok_or_else(|| serde::de::Error::custom(format!("{text} is no path")))
     }
 }
 

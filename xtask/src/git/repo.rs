@@ -221,6 +221,23 @@ impl Repo {
         Ok(tracked)
     }
 
+    /// The paths with conflicts in the index.
+    pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
+        let output = self
+            .call()
+            .args([
+                "diff",
+                "--name-only",
+                "-z",
+                "--diff-filter=U",
+                "--no-ext-diff",
+            ])
+            .output()?;
+        let mut paths: Vec<RepoPath> = records(&output).map(RepoPath::new).collect();
+        paths.dedup();
+        Ok(paths)
+    }
+
     /// The files of a commit or tree.
     pub fn entries(&self, treeish: &Oid) -> Result<Entries> {
         let output = self

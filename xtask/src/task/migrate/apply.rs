@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::journal::{Commit, Journal, Record, State, exists};
-use super::plan;
+use super::merge;
 use super::steps::{Side, Step};
 use crate::fault;
 use crate::git::{IndexEdit, Objects, Repo, Scratch};
@@ -34,7 +34,9 @@ impl Work<'_> {
         }
         fault::point()?;
         record.found.extend(self.found(&record)?);
-        record.new_folders.extend(self.new_folders(&record.steps[record.done..]));
+        record
+            .new_folders
+            .extend(self.new_folders(&record.steps[record.done..]));
         let index_file = self.repo.git_dir.join("index");
         if !exists(&self.journal.index_old()) {
             fs_err::copy(&index_file, self.journal.index_old())?;
@@ -66,7 +68,10 @@ impl Work<'_> {
         let mut paths = Vec::new();
         for step in &record.steps[record.done..] {
             match step {
-                Step::Remove { path, .. } | Step::Write { path, old: Some(_), .. } => {
+                Step::Remove { path, .. }
+                | Step::Write {
+                    path, old: Some(_), ..
+                } => {
                     paths.push(path.clone());
                 }
                 _ => {}
@@ -99,7 +104,10 @@ impl Work<'_> {
 
     fn make_commits(&self, commit: &mut Commit, head: &Oid, after: &Oid) -> Result<()> {
         let make = |tree: &Oid, parent: &Oid, message: &str| {
-            let call = self.repo.call().args(["commit-tree", &tree.0, "-p", &parent.0]);
+            let call = self
+                .repo
+                .call()
+                .args(["commit-tree", &tree.0, "-p", &parent.0]);
             call.input(message).line().map(Oid)
         };
         let mut parent = head.clone();
@@ -118,7 +126,12 @@ impl Work<'_> {
         }
         self.install_index(&self.journal.index_new(), &self.journal.index_old())?;
         if record.conflicts.is_empty() {
-            if let Some(Commit { tip: Some(tip), message, .. }) = &record.commit {
+            if let Some(Commit {
+                tip: Some(tip),
+                message,
+                ..
+            }) = &record.commit
+            {
                 self.advance(tip, &record.head, message)?;
                 return self.journal.remove();
             }
@@ -296,7 +309,9 @@ impl Work<'_> {
                         kept.push(self.keep(path)?);
                     }
                     remove_empty_parents_until(path, top, |folder| {
-                        before.keys().any(|path| path.ancestors().any(|above| above == *folder))
+                        before
+                            .keys()
+                            .any(|path| path.ancestors().any(|above| above == *folder))
                     })?;
                 }
                 self.take_out(number, path, kept)
@@ -316,7 +331,10 @@ impl Work<'_> {
         }
         let side = Side {
             mode: entry.mode,
-            oid: entry.oid.clone().context("a tracked file without an object")?,
+            oid: entry
+                .oid
+                .clone()
+                .context("a tracked file without an object")?,
         };
         write_new(&self.repo.objects(), &source, &side)
     }
@@ -368,7 +386,10 @@ impl Work<'_> {
         }
         for (path, entry) in before {
             if after.get(path) != Some(entry) || record.stages.iter().any(|s| s.path == *path) {
-                let oid = entry.oid.as_ref().context("a tracked file without an object")?;
+                let oid = entry
+                    .oid
+                    .as_ref()
+                    .context("a tracked file without an object")?;
                 edit.put(path, entry.mode, oid);
             }
         }
@@ -407,7 +428,10 @@ impl Work<'_> {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 bail!(Refusal::new(
-                    format!("{} is there: another git is at work, or was killed", lock.display()),
+                    format!(
+                        "{} is there: another git is at work, or was killed",
+                        lock.display()
+                    ),
                     "wait for it to end, or remove the file, then run `cargo xtask migrate \
                      --resume`"
                 ));
@@ -442,7 +466,7 @@ impl Work<'_> {
 
     /// The index edit that leads from one tree to another, with the sides of conflicts.
     pub fn index_edit(before: &Entries, after: &Entries, record: &Record) -> Result<IndexEdit> {
-        let mut edit = plan::edit_between(before, after)?;
+        let mut edit = merge::edit_between(before, after)?;
         for stage in &record.stages {
             edit.remove(&stage.path);
         }
@@ -482,7 +506,11 @@ fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
         return Ok(fs_err::os::unix::fs::symlink(target, path)?);
     }
     // What the user's umask leaves of it, as everywhere.
-    let permissions = if side.mode == Mode::Executable { 0o777 } else { 0o666 };
+    let permissions = if side.mode == Mode::Executable {
+        0o777
+    } else {
+        0o666
+    };
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)

@@ -57,10 +57,8 @@ pub fn collect(
     }
     let dockerfile = shape.source("Dockerfile");
     let copied = match tree.entries().get(&dockerfile) {
-        Some(entry) if entry.mode.is_file() => {
-            rewrite::copied_paths(&tree.read(&dockerfile)?)
-                .map_err(|error| not_understood(&name, &dockerfile, error))?
-        }
+        Some(entry) if entry.mode.is_file() => rewrite::copied_paths(&tree.read(&dockerfile)?)
+            .map_err(|error| not_understood(&name, &dockerfile, error))?,
         _ => Vec::new(),
     };
     let mut bundle = Bundle::default();
@@ -71,9 +69,9 @@ pub fn collect(
         ));
     }
     let (chosen, left) = choose(tree.entries(), shape, |source| {
-        copied
-            .iter()
-            .any(|copied| !(shape == Shape::Root && copied.is_everything()) && copied.covers(source))
+        copied.iter().any(|copied| {
+            !(shape == Shape::Root && copied.is_everything()) && copied.covers(source)
+        })
     });
     let sources: BTreeMap<&RepoPath, &RepoPath> =
         chosen.iter().map(|(to, (from, _))| (to, from)).collect();
@@ -109,10 +107,12 @@ pub fn collect(
         let (rendered, changes) = match rewriter {
             None => (given.clone(), Vec::new()),
             Some(rewriter) => {
-                let rewritten = rewriter(&given, &map)
-                    .map_err(|error| not_understood(&name, &from, error))?;
+                let rewritten =
+                    rewriter(&given, &map).map_err(|error| not_understood(&name, &from, error))?;
                 let notes = rewritten.notes.iter();
-                bundle.notes.extend(notes.map(|note| format!("{to}: {note}")));
+                bundle
+                    .notes
+                    .extend(notes.map(|note| format!("{to}: {note}")));
                 (rewritten.bytes, rewritten.changes)
             }
         };
@@ -171,7 +171,11 @@ pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
         .filter(|copied| !copied.is_everything())
         .map(|copied| {
             // Of a pattern, the folders before it.
-            let fixed = copied.path.split(['*', '?', '[']).next().unwrap_or_default();
+            let fixed = copied
+                .path
+                .split(['*', '?', '['])
+                .next()
+                .unwrap_or_default();
             match fixed.rsplit_once('/') {
                 Some((folder, _)) if fixed.len() < copied.path.len() => folder,
                 _ => fixed,
@@ -185,7 +189,11 @@ pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
 /// The files of the tool, for a repository that is to carry it.
 pub fn collect_tool(tree: &dyn Tree) -> Result<Bundle> {
     let mut bundle = Bundle::default();
-    for (path, entry) in tree.entries().iter().filter(|(path, _)| layout::is_tool(path)) {
+    for (path, entry) in tree
+        .entries()
+        .iter()
+        .filter(|(path, _)| layout::is_tool(path))
+    {
         let content = tree.read(path)?;
         bundle.files.insert(
             path.clone(),
@@ -210,13 +218,14 @@ mod tests {
     use crate::tree::Memory;
 
     fn upstream(dockerfile: &str) -> Memory {
-        let tree = layout::CORE_FILES
-            .iter()
-            .chain(layout::HUB_FILES)
-            .fold(Memory::new(), |tree, path| {
-                let source = Shape::Runpod.source(path).to_string();
-                tree.with(&source, format!("# {path}\n"))
-            });
+        let tree =
+            layout::CORE_FILES
+                .iter()
+                .chain(layout::HUB_FILES)
+                .fold(Memory::new(), |tree, path| {
+                    let source = Shape::Runpod.source(path).to_string();
+                    tree.with(&source, format!("# {path}\n"))
+                });
         tree.with(".runpod/Dockerfile", dockerfile)
     }
 
@@ -226,8 +235,12 @@ mod tests {
 
     #[test]
     fn an_incomplete_upstream_is_refused_with_all_that_is_missing() {
-        let tree = Memory::new().with(".runpod/handler.py", "").with(".runpod/hub.json", "");
-        let error = collect(&tree, Shape::Runpod, |_| Ok(())).unwrap_err().to_string();
+        let tree = Memory::new()
+            .with(".runpod/handler.py", "")
+            .with(".runpod/hub.json", "");
+        let error = collect(&tree, Shape::Runpod, |_| Ok(()))
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "a tree in memory lacks .runpod/engine.py, .runpod/utils.py, \
@@ -251,7 +264,9 @@ mod tests {
     #[test]
     fn a_dockerfile_that_is_not_understood_is_refused_with_its_line() {
         let tree = upstream("FROM x\n\nCOPY . /sgl-workspace\n");
-        let error = collect(&tree, Shape::Runpod, |_| Ok(())).unwrap_err().to_string();
+        let error = collect(&tree, Shape::Runpod, |_| Ok(()))
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with(".runpod/Dockerfile of a tree in memory, line 3"),
             "{error}"

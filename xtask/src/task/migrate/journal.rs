@@ -23,7 +23,8 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::lock::Lock;
-use super::plan::{Conflict, Stage};
+use super::merge::Stage;
+use super::plan::Conflict;
 use super::steps::Step;
 use crate::fault;
 use crate::git::Repo;

@@ -22,10 +22,19 @@ pub struct Side {
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
     /// A folder whose files are all tracked goes to a place where nothing is.
-    MoveFolder { from: RepoPath, to: RepoPath },
-    Move { from: RepoPath, to: RepoPath },
+    MoveFolder {
+        from: RepoPath,
+        to: RepoPath,
+    },
+    Move {
+        from: RepoPath,
+        to: RepoPath,
+    },
     /// A file is taken away.
-    Remove { path: RepoPath, old: Side },
+    Remove {
+        path: RepoPath,
+        old: Side,
+    },
     /// A file is put where none was, or in the place of `old`.
     Write {
         path: RepoPath,
@@ -105,9 +114,10 @@ fn group(
     let mut steps = Vec::new();
     for (folder, pairs) in by_folder {
         let to = crate::layout::outdated(&folder);
-        let whole = pairs.iter().all(|(from, target)| {
-            *from != folder && crate::layout::outdated(from) == *target
-        }) && tracked.get(&folder) == Some(&pairs.len())
+        let whole = pairs
+            .iter()
+            .all(|(from, target)| *from != folder && crate::layout::outdated(from) == *target)
+            && tracked.get(&folder) == Some(&pairs.len())
             && !local.iter().any(|local| {
                 local.path == folder || local.path.ancestors().any(|above| above == folder)
             })
@@ -188,10 +198,11 @@ pub fn obstacles(
             problems.push(format!("{above}: is {kind}; {target} needs it to be one"));
             continue;
         }
-        if above
-            .iter()
-            .any(|above| tracked.get(above).is_some_and(|t| t.entry.mode == Mode::Submodule))
-        {
+        if above.iter().any(|above| {
+            tracked
+                .get(above)
+                .is_some_and(|t| t.entry.mode == Mode::Submodule)
+        }) {
             problems.push(format!("{target}: lies in a submodule"));
             continue;
         }
@@ -202,7 +213,11 @@ pub fn obstacles(
             if metadata.is_dir() && is_vacated(target, tracked, top, &leaves)? {
                 continue;
             }
-            let kind = if metadata.is_dir() { "a folder" } else { "a file" };
+            let kind = if metadata.is_dir() {
+                "a folder"
+            } else {
+                "a file"
+            };
             problems.push(format!(
                 "{target}: {kind} that git does not track is in the way"
             ));
@@ -265,7 +280,9 @@ mod tests {
                 Step::MoveFolder { from, to } => format!("{from}/ => {to}/"),
                 Step::Move { from, to } => format!("{from} => {to}"),
                 Step::Remove { path, .. } => format!("- {path}"),
-                Step::Write { path, old: None, .. } => format!("+ {path}"),
+                Step::Write {
+                    path, old: None, ..
+                } => format!("+ {path}"),
                 Step::Write { path, .. } => format!("~ {path}"),
             })
             .collect()
@@ -291,7 +308,11 @@ mod tests {
         let steps = between(&before, &after, &moves, &[], |_| false);
         assert_eq!(
             shown(&steps),
-            ["Dockerfile => outdated/Dockerfile", "src/ => outdated/src/", "+ Dockerfile"]
+            [
+                "Dockerfile => outdated/Dockerfile",
+                "src/ => outdated/src/",
+                "+ Dockerfile"
+            ]
         );
     }
 
@@ -315,7 +336,10 @@ mod tests {
         let same = tree(&[("a", "1"), ("b/c", "2")]);
         assert_eq!(between(&same, &same, &[], &[], |_| false), []);
         let less = tree(&[("a", "1")]);
-        assert_eq!(shown(&between(&same, &less, &[], &[], |_| false)), ["- b/c"]);
+        assert_eq!(
+            shown(&between(&same, &less, &[], &[], |_| false)),
+            ["- b/c"]
+        );
         let other = tree(&[("a", "7"), ("b/c", "2")]);
         assert_eq!(shown(&between(&same, &other, &[], &[], |_| false)), ["~ a"]);
     }

@@ -85,7 +85,10 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
         Place::Path(path) => match rev {
             None => directory(&path)?,
             Some(rev) => bail!(Refusal::new(
-                format!("{} is a directory without git, so it has no revision {rev}", path.display()),
+                format!(
+                    "{} is a directory without git, so it has no revision {rev}",
+                    path.display()
+                ),
                 "leave --rev out, or name a git repository"
             )),
         },
@@ -162,6 +165,39 @@ fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, Plac
         format!("upstream {} is no directory", path.display()),
         "name a directory, a git repository or a URL with --upstream"
     ))
+}
+
+/// The repository that holds this tool, as an upstream of the tool itself.
+pub struct Own {
+    pub commit: Option<String>,
+    pub tree: Box<dyn Tree>,
+}
+
+/// Opens the repository that holds this tool.
+pub fn own(git: &Git, repository: &Path) -> Result<Own> {
+    let path = own_repository();
+    if same_folder(&path, repository) {
+        bail!(Refusal::new(
+            "this repository holds the tool already",
+            "leave --embed out"
+        ));
+    }
+    let opened = if is_git(&path) {
+        local(git, &path, None)?
+    } else {
+        let tree = Directory::open(&path, |folder| {
+            !layout::is_tool(folder) || folder.is_within("xtask/target")
+        })?;
+        Opened {
+            commit: None,
+            tree: Box::new(tree),
+            source: Source::Directory,
+        }
+    };
+    Ok(Own {
+        commit: opened.commit,
+        tree: opened.tree,
+    })
 }
 
 /// The repository whose tool this is.
@@ -323,7 +359,11 @@ impl Remote {
             .finish()?;
         if answer.message.contains("dubious ownership") {
             bail!(Refusal::new(
-                format!("git will not read {}: {}", self.dir.display(), answer.message),
+                format!(
+                    "git will not read {}: {}",
+                    self.dir.display(),
+                    answer.message
+                ),
                 "trust it with `git config --global --add safe.directory DIR`"
             ));
         }
@@ -390,7 +430,10 @@ fn call(git: &Git, dir: &Path) -> Call {
         .dir(dir)
         .quiet()
         .env("GIT_ALLOW_PROTOCOL", TRANSPORTS.join(":"))
-        .config(&[("protocol.version", "2"), ("credential.interactive", "auto")])
+        .config(&[
+            ("protocol.version", "2"),
+            ("credential.interactive", "auto"),
+        ])
 }
 
 impl Upstream {
@@ -455,9 +498,7 @@ impl Upstream {
     fn prefetch(&self) -> Result<()> {
         match &self.source {
             Source::Directory => Ok(()),
-            Source::Repository(remote) => {
-                remote.prefetch(&wanted(self.tree.entries(), self.shape))
-            }
+            Source::Repository(remote) => remote.prefetch(&wanted(self.tree.entries(), self.shape)),
         }
     }
 }
@@ -491,11 +532,16 @@ mod tests {
             "-oProxyCommand=x",
             "--upload-pack=x",
         ] {
-            let refused = locate(address, here, here).err().map(|error| error.to_string());
+            let refused = locate(address, here, here)
+                .err()
+                .map(|error| error.to_string());
             assert!(refused.is_some(), "{address} was taken");
         }
         for address in ["https://example.com/a.git", "git@example.com:a/b.git"] {
-            assert!(matches!(locate(address, here, here), Ok((_, Place::Url(_)))));
+            assert!(matches!(
+                locate(address, here, here),
+                Ok((_, Place::Url(_)))
+            ));
         }
     }
 

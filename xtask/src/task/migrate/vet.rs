@@ -136,10 +136,15 @@ fn collisions(incoming: &Entries) -> Vec<String> {
     for path in incoming.keys() {
         for path in std::iter::once(path.clone()).chain(path.ancestors()) {
             let text = String::from_utf8_lossy(path.as_bytes()).into_owned();
-            spellings.entry(text.to_lowercase()).or_default().insert(text);
+            spellings
+                .entry(text.to_lowercase())
+                .or_default()
+                .insert(text);
         }
         if let Some(above) = path.ancestors().find(|above| incoming.contains_key(above)) {
-            problems.push(format!("{above}: is a file, and {path} needs it to be a folder"));
+            problems.push(format!(
+                "{above}: is a file, and {path} needs it to be a folder"
+            ));
         }
     }
     for names in spellings.values().filter(|names| names.len() > 1) {
@@ -225,7 +230,10 @@ mod tests {
             ["public/x: 2048 MB is more than the 20 MB a file may have"]
         );
         let case = entries(&[("public/A", Mode::File, 1), ("public/a", Mode::File, 1)]);
-        assert_eq!(vet(&case, |_| None), ["public/A, public/a: differ only in case"]);
+        assert_eq!(
+            vet(&case, |_| None),
+            ["public/A, public/a: differ only in case"]
+        );
         let folder = entries(&[("public", Mode::File, 1), ("public/a", Mode::File, 1)]);
         assert_eq!(
             vet(&folder, |_| None),
