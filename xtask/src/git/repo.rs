@@ -76,6 +76,7 @@ impl Repo {
             .dir(dir)
             .args([
                 "rev-parse",
+                "--path-format=absolute",
                 "--is-bare-repository",
                 "--is-inside-work-tree",
                 "--show-object-format",
@@ -115,7 +116,7 @@ impl Repo {
             git: git.clone(),
             top: PathBuf::from(OsString::from_vec(top)),
             git_dir: PathBuf::from(OsString::from_vec(git_dir.to_vec())),
-            common_dir: dir.join(PathBuf::from(OsString::from_vec(common_dir.to_vec()))),
+            common_dir: PathBuf::from(OsString::from_vec(common_dir.to_vec())),
             object_format: String::from_utf8_lossy(format).into_owned(),
             no_filters: Vec::new(),
         };

@@ -41,6 +41,7 @@ impl Work<'_> {
         if !exists(&self.journal.index_old()) {
             fs_err::copy(&index_file, self.journal.index_old())?;
         }
+        fs_err::copy(&index_file, self.journal.index_seen())?;
         // Never write into the copy before: it may be the live index by a second name.
         let next = self.journal.index_new().with_extension("next");
         fs_err::copy(&index_file, &next)?;
@@ -124,7 +125,7 @@ impl Work<'_> {
             self.step_forward(number, &record.steps[number], record)
                 .with_context(|| format!("step {} of {}", number + 1, record.steps.len()))?;
         }
-        self.install_index(&self.journal.index_new(), &self.journal.index_old())?;
+        self.install_index(&self.journal.index_new(), &self.journal.index_seen())?;
         if record.conflicts.is_empty() {
             if let Some(Commit {
                 tip: Some(tip),

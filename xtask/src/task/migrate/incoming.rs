@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-use super::rewrite::{self, Change, NotUnderstood, PathMap};
+use super::rewrite::{self, Change, NotUnderstood, PathMap, Rewritten};
 use super::vet;
 use crate::layout::{self, Shape};
 use crate::outcome::Refusal;
@@ -23,6 +23,8 @@ pub struct Incoming {
     pub rendered: Vec<u8>,
     /// What was rewritten.
     pub changes: Vec<Change>,
+    /// What a reviewer should know although nothing was rewritten for it.
+    pub notes: Vec<String>,
 }
 
 /// Everything that comes, by its path in the modern layout.
@@ -122,15 +124,16 @@ pub fn collect(
                 from,
                 mode: entry.mode,
                 given,
-                rendered,
-                changes,
+                rendered: rewritten.bytes,
+                changes: rewritten.changes,
+                notes: rewritten.notes,
             },
         );
     }
     Ok(bundle)
 }
 
-type Rewriter = fn(&[u8], &PathMap) -> Result<rewrite::Rewritten, NotUnderstood>;
+type Rewriter = fn(&[u8], &PathMap) -> Result<Rewritten, NotUnderstood>;
 
 type Chosen = BTreeMap<RepoPath, (RepoPath, Entry)>;
 
@@ -203,6 +206,7 @@ pub fn collect_tool(tree: &dyn Tree) -> Result<Bundle> {
                 given: content.clone(),
                 rendered: content,
                 changes: Vec::new(),
+                notes: Vec::new(),
             },
         );
     }

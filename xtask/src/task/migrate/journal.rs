@@ -6,7 +6,9 @@
 //! xtask-migrate/new/N          what step N will put in place; gone once it has
 //! xtask-migrate/old/N          what step N took away
 //! xtask-migrate/index.new      the index to come
-//! xtask-migrate/index.old      the index from before
+//! xtask-migrate/index.old      the index from before the migration
+//! xtask-migrate/index.seen     the index when the steps were laid out: the same, or the one in
+//!                              which the conflicts were resolved
 //! ```
 //!
 //! Whether a step is done is told by where its files are, so that no step needs a second write
@@ -222,6 +224,11 @@ impl Journal {
 
     pub fn index_old(&self) -> PathBuf {
         self.dir.join("index.old")
+    }
+
+    /// The index as it was when the steps were laid out.
+    pub fn index_seen(&self) -> PathBuf {
+        self.dir.join("index.seen")
     }
 
     /// A folder for git's temporary files.

@@ -459,7 +459,7 @@ fn finish(
     bundle: &Bundle,
     moves: Vec<Move>,
     built: Built,
-    notes: Vec<String>,
+    mut notes: Vec<String>,
     first: bool,
 ) -> Result<Made> {
     let before = at.ours.entries();
@@ -493,7 +493,17 @@ fn finish(
         }
         Some(merge::tree_of(scratch, &at.head_tree, before, &entries)?)
     };
-    let rewrites = rewrites(bundle);
+    // What stays as it is needs no second reading.
+    let news = |path: &RepoPath| {
+        built
+            .arrivals
+            .iter()
+            .any(|arrival| arrival.path == *path && !arrival.what.is_quiet())
+    };
+    let rewrites = rewrites(bundle, news);
+    for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
+        notes.extend(incoming.notes.iter().map(|note| format!("{path}: {note}")));
+    }
     let dangling = super::dangling_of(at, bundle, &moved, &built.entries)?;
     let plan = Plan {
         upstream: Source {
@@ -524,11 +534,11 @@ fn finish(
     })
 }
 
-fn rewrites(bundle: &Bundle) -> Vec<Rewrite> {
+fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
     bundle
         .files
         .iter()
-        .filter(|(_, incoming)| incoming.given != incoming.rendered)
+        .filter(|(path, incoming)| incoming.given != incoming.rendered && news(path))
         .map(|(path, incoming)| Rewrite {
             path: path.clone(),
             changes: incoming.changes.clone(),

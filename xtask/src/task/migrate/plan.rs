@@ -114,6 +114,16 @@ pub enum What {
     Unchanged,
 }
 
+impl What {
+    /// Whether the file is in the end as it was.
+    pub fn is_quiet(self) -> bool {
+        matches!(
+            self,
+            Self::ChangedHere | Self::RemovedHere | Self::Unchanged
+        )
+    }
+}
+
 /// A place that a person must decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {

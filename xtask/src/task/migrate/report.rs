@@ -223,11 +223,10 @@ fn moves(plan: &Plan) -> String {
 
 fn files(plan: &Plan) -> String {
     let mut out = String::new();
-    let quiet = [What::Unchanged, What::ChangedHere, What::RemovedHere];
     let news: Vec<_> = plan
         .files
         .iter()
-        .filter(|file| !quiet.contains(&file.what))
+        .filter(|file| !file.what.is_quiet())
         .collect();
     if !news.is_empty() {
         out += &heading("Comes from upstream");
