@@ -252,7 +252,11 @@ impl Work<'_> {
         if head.as_ref() != Some(&record.head) {
             bail!(Refusal::new(
                 "the migration is committed already, or HEAD has moved since",
-                "take a commit back with `git revert`, or with `git reset` if nobody has it yet"
+                format!(
+                    "take a commit back with `git revert`; or, if nobody has it yet, with `git \
+                     reset --soft {}`, and run this again",
+                    record.head
+                )
             ));
         }
         let mut kept = Vec::new();

@@ -106,16 +106,14 @@ pub fn collect(
             Some("docker-compose.yml") if shape == Shape::Runpod => Some(rewrite::compose as _),
             _ => None,
         };
-        let (rendered, changes) = match rewriter {
-            None => (given.clone(), Vec::new()),
+        let rewritten = match rewriter {
+            None => Rewritten {
+                bytes: given.clone(),
+                changes: Vec::new(),
+                notes: Vec::new(),
+            },
             Some(rewriter) => {
-                let rewritten =
-                    rewriter(&given, &map).map_err(|error| not_understood(&name, &from, error))?;
-                let notes = rewritten.notes.iter();
-                bundle
-                    .notes
-                    .extend(notes.map(|note| format!("{to}: {note}")));
-                (rewritten.bytes, rewritten.changes)
+                rewriter(&given, &map).map_err(|error| not_understood(&name, &from, error))?
             }
         };
         bundle.files.insert(
