@@ -1,7 +1,6 @@
 //! Making the plan: reads the repository and the upstream, and decides.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
@@ -11,7 +10,7 @@ use super::lock::{Lock, LockedFile, Origin};
 use super::merge::{self, Built, Sides, Stage, Stored};
 use super::plan::{self, Conflict, Move, Plan, Rewrite, Source};
 use super::rewrite;
-use super::steps::{self, Side};
+use super::steps::{self, Side, Step};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
 use crate::git::{Git, GitTree, Objects, Repo, Scratch, Status, Tracked};
 use crate::layout::{self, LOCK, OUTDATED, Shape};
@@ -115,8 +114,18 @@ pub struct Made {
     pub lock: Lock,
     /// The tree in which files have moved and nothing else, where any move.
     pub moves_tree: Option<Oid>,
-    /// The first time: from the legacy layout to the modern one.
-    pub first: bool,
+    pub kind: Kind,
+}
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// From the legacy layout to the modern one.
+    First,
+    /// From one upstream revision to the next.
+    Again,
+    /// The lock alone.
+    Adopt,
 }
 
 /// Makes the plan for `wish`.
@@ -280,7 +289,8 @@ fn base(
     }
     if let Some(commit) = &lock.upstream.commit {
         if let Some(tree) = upstream.at(commit)? {
-            let bundle = incoming::collect(&*tree, lock.upstream.shape, |_| Ok(()))?;
+            upstream.fetch_files(&tree)?;
+            let bundle = incoming::collect(&tree, lock.upstream.shape, |_| Ok(()))?;
             return Ok(merge::store(scratch, &bundle)?.entries);
         }
         notes.push(format!(
@@ -530,8 +540,24 @@ fn finish(
         entries: built.entries,
         lock: built.lock,
         moves_tree,
-        first,
+        kind: if first { Kind::First } else { Kind::Again },
     })
+}
+
+/// Refuses steps that something in the work tree stands in the way of.
+pub fn expect_no_obstacles(at: &Situation, steps: &[Step]) -> Result<()> {
+    let obstacles = steps::obstacles(steps, &at.tracked, &at.repo.top)?;
+    if obstacles.is_empty() {
+        return Ok(());
+    }
+    bail!(Refusal::new(
+        format!(
+            "these paths can't be written:\n  {}",
+            obstacles.join("\n  ")
+        ),
+        "move files that git does not track out of the way, or check the paths out, then run this \
+         again"
+    ))
 }
 
 fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
@@ -581,7 +607,7 @@ fn local_in_retired(at: &Situation, moves: &[Move]) -> Vec<RepoPath> {
 }
 
 /// The commit messages of a migration.
-pub fn messages(plan: &Plan, first: bool) -> (String, String) {
+pub fn messages(plan: &Plan, kind: Kind) -> (String, String) {
     let upstream = match &plan.upstream.commit {
         Some(commit) => format!("{} at {commit}", plan.upstream.address),
         None => plan.upstream.address.clone(),
@@ -590,11 +616,12 @@ pub fn messages(plan: &Plan, first: bool) -> (String, String) {
         "refactor: move the legacy worker to {OUTDATED}/\n\nMoves only, so that history follows \
          each file.\n"
     );
-    let content = if first {
-        format!("feat: bring in the modern worker\n\nUpstream: {upstream}\n")
-    } else {
-        format!("feat: bring in upstream's changes\n\nUpstream: {upstream}\n")
+    let subject = match kind {
+        Kind::First => "feat: bring in the modern worker",
+        Kind::Again => "feat: bring in upstream's changes",
+        Kind::Adopt => "chore: record the upstream that this worker came from",
     };
+    let content = format!("{subject}\n\nUpstream: {upstream}\n");
     (moves, content)
 }
 
@@ -614,9 +641,4 @@ pub fn arguments(bundle: &Bundle) -> Result<Vec<String>> {
         .context("the upstream has no Dockerfile")?;
     rewrite::arguments(&dockerfile.rendered)
         .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help).into())
-}
-
-/// Whether a path is inside the work tree at `top`, for messages.
-pub fn shown(path: &Path, top: &Path) -> String {
-    path.strip_prefix(top).unwrap_or(path).display().to_string()
 }

@@ -124,7 +124,7 @@ fn record_of(at: &Situation, made: &Made, commit: bool) -> Result<(Record, Index
         record.pending_lock = Some(made.lock.clone());
     }
     if commit {
-        let (moves_message, message) = make::messages(plan, made.first);
+        let (moves_message, message) = make::messages(plan, made.kind);
         record.commit = Some(Commit {
             moves_tree: made.moves_tree.clone(),
             moves_message,

@@ -157,6 +157,7 @@ fn text(plan: &Plan) -> String {
     out += &format!("{BOLD}Upstream{BOLD:#} {}{commit}{rev}\n", source.address);
     out += &moves(plan);
     out += &files(plan);
+    out += &adopted(plan);
     if !plan.rewrites.is_empty() {
         out += &heading("Rewritten on the way");
         for rewrite in &plan.rewrites {
@@ -259,6 +260,24 @@ fn files(plan: &Plan) -> String {
     }
     if !rest.is_empty() && !out.is_empty() {
         out += &format!("  {DIM}and {}{DIM:#}\n", rest.join(", "));
+    }
+    out
+}
+
+/// What an adopted worker has of its upstream: there is nothing new, so every file is shown.
+fn adopted(plan: &Plan) -> String {
+    let news = plan.files.iter().any(|file| !file.what.is_quiet());
+    if news || !plan.moves.is_empty() || plan.files.is_empty() {
+        return String::new();
+    }
+    let mut out = heading("Came from upstream");
+    for file in &plan.files {
+        let word = match file.what {
+            What::RemovedHere => "removed here",
+            What::ChangedHere => "changed here since",
+            _ => "as upstream gave it",
+        };
+        out += &format!("    {:<34} {DIM}{word}{DIM:#}\n", file.path.to_string());
     }
     out
 }

@@ -111,7 +111,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
         tree: opened.tree,
         source: opened.source,
     };
-    upstream.prefetch()?;
+    upstream.fetch_files(&*upstream.tree)?;
     Ok(upstream)
 }
 
@@ -437,8 +437,9 @@ fn call(git: &Git, dir: &Path) -> Call {
 }
 
 impl Upstream {
-    /// The tree of another commit of the same upstream; `None` where it is out of reach.
-    pub fn at(&self, commit: &str) -> Result<Option<Box<dyn Tree>>> {
+    /// The tree of another commit of the same upstream; `None` where it is out of reach. Its
+    /// files are fetched by [`Upstream::fetch_files`].
+    pub fn at(&self, commit: &str) -> Result<Option<GitTree>> {
         let Source::Repository(remote) = &self.source else {
             return Ok(None);
         };
@@ -448,27 +449,36 @@ impl Upstream {
             return Ok(None);
         }
         let oid = Oid(commit.to_owned());
-        let tree = remote.tree(&oid, &self.address)?;
-        let oids = wanted(tree.entries(), self.shape);
-        remote.prefetch(&oids)?;
-        Ok(Some(Box::new(tree)))
+        remote.tree(&oid, &self.address).map(Some)
     }
 
-    /// The commits before the one that was read, newest first, that touched the worker's files.
+    /// Brings the files of a tree that a migration reads, all in one round.
+    pub fn fetch_files(&self, tree: &dyn Tree) -> Result<()> {
+        match &self.source {
+            Source::Directory => Ok(()),
+            Source::Repository(remote) => remote.prefetch(&wanted(tree.entries(), self.shape)),
+        }
+    }
+
+    /// The commits before the one that was read, newest first: as many as are worth looking at,
+    /// and fewer of an upstream that has to be fetched.
     pub fn history(&self) -> Result<Vec<String>> {
+        const LOCAL: usize = 500;
+        const FETCHED: usize = 50;
         let (Source::Repository(remote), Some(commit)) = (&self.source, &self.commit) else {
             return Ok(Vec::new());
         };
         if remote.copy.is_some() {
             remote
                 .call()
-                .args(["fetch", "--quiet", "--no-tags", "--unshallow"])
+                .args(["fetch", "--quiet", "--no-tags"])
+                .arg(format!("--depth={FETCHED}"))
                 .args(["--filter=blob:none", "upstream", commit])
-                .finish()?;
+                .output()?;
         }
         let text = remote
             .call()
-            .args(["rev-list", "--max-count=500", commit])
+            .args(["rev-list", &format!("--max-count={LOCAL}"), commit])
             .text()?;
         Ok(text.lines().map(ToOwned::to_owned).collect())
     }
@@ -493,13 +503,6 @@ impl Upstream {
             entry.size = sizes.next().and_then(|size| size.parse().ok());
         }
         Ok(())
-    }
-
-    fn prefetch(&self) -> Result<()> {
-        match &self.source {
-            Source::Directory => Ok(()),
-            Source::Repository(remote) => remote.prefetch(&wanted(self.tree.entries(), self.shape)),
-        }
     }
 }
 
