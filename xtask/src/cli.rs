@@ -43,7 +43,7 @@ pub enum Format {
 ///
 /// The result is staged and HEAD does not move: look at it with `git status`
 /// and `git diff --cached`, then commit it, or take it back with `--abort`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Migrate {
     /// Where the modern files come from: a directory, a git repository or a
     /// URL [default: what upstream.lock.json records, else this tool's own
@@ -61,8 +61,8 @@ pub struct Migrate {
     pub carry: Option<String>,
 
     /// For a worker that is modern already but has no upstream.lock.json: find
-    /// out which upstream files it came from (at REV or the revisions before
-    /// it) and write the lock, nothing else
+    /// out which upstream revision its files came from (REV or one before it;
+    /// `.` for a directory without git) and write the lock, nothing else
     #[arg(long, value_name = "REV", conflicts_with_all = ["carry", "embed", "rev"])]
     pub adopt: Option<String>,
 

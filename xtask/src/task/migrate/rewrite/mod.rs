@@ -61,7 +61,7 @@ pub struct Rewritten {
 }
 
 /// One change, with the line of the file before the change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Change {
     pub line: usize,
     pub what: String,
