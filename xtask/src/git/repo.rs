@@ -222,6 +222,28 @@ impl Repo {
         Ok(tracked)
     }
 
+    /// Tracked text files of the work tree that hold one of `needles`.
+    pub fn files_with(&self, needles: &[String]) -> Result<Vec<RepoPath>> {
+        let call = self.call().args([
+            "grep",
+            "-l",
+            "-z",
+            "-I",
+            "-F",
+            "--no-textconv",
+            "--full-name",
+        ]);
+        let call = needles
+            .iter()
+            .fold(call, |call, needle| call.args(["-e", needle]));
+        let answer = call.finish()?;
+        match answer.code {
+            // 1: none has.
+            Some(0 | 1) => Ok(records(&answer.stdout).map(RepoPath::new).collect()),
+            _ => bail!("git could not search the work tree: {}", answer.message),
+        }
+    }
+
     /// The paths with conflicts in the index.
     pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
         let output = self

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
+use super::dangling::{self, Dangling};
 use super::incoming::{self, Bundle};
 use super::lock::{Lock, LockedFile, Origin};
 use super::merge::{self, Built, Sides, Stage, Stored};
@@ -514,7 +515,12 @@ fn finish(
     for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
         notes.extend(incoming.notes.iter().map(|note| format!("{path}: {note}")));
     }
-    let dangling = super::dangling_of(at, bundle, &moved, &built.entries)?;
+    notes.extend(hidden_from_build(at, bundle, &built.entries)?);
+    let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
+        dangling(at, bundle, &moved, &built.entries)?
+    } else {
+        Vec::new()
+    };
     let plan = Plan {
         upstream: Source {
             address: upstream.address.clone(),
@@ -625,20 +631,62 @@ pub fn messages(plan: &Plan, kind: Kind) -> (String, String) {
     (moves, content)
 }
 
-/// The files of a commit that may refer to what moved.
-pub fn texts(at: &Situation, paths: &[RepoPath]) -> Result<Vec<(RepoPath, Vec<u8>)>> {
-    paths
-        .iter()
-        .map(|path| Ok((path.clone(), at.ours.read(path)?)))
-        .collect()
+/// Files that the Dockerfile copies and the repository's own `.dockerignore` keeps from it.
+fn hidden_from_build(at: &Situation, bundle: &Bundle, after: &Entries) -> Result<Vec<String>> {
+    let name = RepoPath::from(".dockerignore");
+    let Some(ignore) = after.get(&name).and_then(|entry| entry.oid.as_ref()) else {
+        return Ok(Vec::new());
+    };
+    let Some(ignore) = at.objects.blob(ignore)? else {
+        return Ok(Vec::new());
+    };
+    let Some(dockerfile) = bundle.files.get(&RepoPath::from("Dockerfile")) else {
+        return Ok(Vec::new());
+    };
+    let copied = rewrite::copied_paths(&dockerfile.rendered).unwrap_or_default();
+    Ok(bundle
+        .files
+        .keys()
+        .filter(|path| copied.iter().any(|copied| copied.covers(path)))
+        .filter(|path| rewrite::excluded(&ignore, path))
+        .map(|path| format!("{name} keeps {path} from the build, and the Dockerfile copies it"))
+        .collect())
 }
 
-/// The arguments that the new Dockerfile declares.
-pub fn arguments(bundle: &Bundle) -> Result<Vec<String>> {
+/// What in the repository's own files still points at a path that moved, or passes an argument
+/// that the new Dockerfile does not declare.
+fn dangling(
+    at: &Situation,
+    bundle: &Bundle,
+    moved: &[(RepoPath, RepoPath)],
+    after: &Entries,
+) -> Result<Vec<Dangling>> {
+    let ours = at.ours.entries();
+    let mut files = Vec::new();
+    for path in at.repo.files_with(&dangling::candidates(moved))? {
+        // What comes from upstream or lies below `outdated/` is not the repository's to mend.
+        let stays = match (ours.get(&path), after.get(&path)) {
+            (Some(before), Some(after)) => plan::same(before, after) && before.mode.is_file(),
+            _ => false,
+        };
+        if stays && !bundle.files.contains_key(&path) {
+            let content = at.ours.read(&path)?;
+            files.push((path, content));
+        }
+    }
     let dockerfile = bundle
         .files
         .get(&RepoPath::from("Dockerfile"))
         .context("the upstream has no Dockerfile")?;
-    rewrite::arguments(&dockerfile.rendered)
-        .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help).into())
+    let arguments = rewrite::arguments(&dockerfile.rendered)
+        .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help))?;
+    let result = after.keys().cloned().collect();
+    Ok(dangling::dangling(
+        &files,
+        &dangling::After {
+            moved,
+            result: &result,
+            arguments: &arguments,
+        },
+    ))
 }

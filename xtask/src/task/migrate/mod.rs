@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use self::apply::Work;
-use self::journal::{Commit, Journal, Record, State, exists};
+use self::journal::{Commit, Journal, Record, State};
 use self::make::{Made, Situation, Wish};
 use self::report::{Ending, Report};
 use self::steps::{Side, Step};
@@ -334,15 +334,4 @@ fn abort(
     };
     let kept: Vec<PathBuf> = work.back(&record)?;
     report.aborted(&kept)
-}
-
-/// What still points at a path that moved.
-fn dangling_of(
-    _at: &Situation,
-    _bundle: &incoming::Bundle,
-    _moved: &[(RepoPath, RepoPath)],
-    _after: &crate::tree::Entries,
-) -> Result<Vec<dangling::Dangling>> {
-    let _ = exists;
-    Ok(Vec::new())
 }

@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use serde_json::json;
 
+use super::dangling::Kind;
 use super::journal::Record;
 use super::make::Situation;
 use super::plan::{MoveReason, Plan, What};
@@ -282,8 +283,33 @@ fn adopted(plan: &Plan) -> String {
     out
 }
 
-fn dangling(_plan: &Plan) -> String {
-    String::new()
+/// What is left to mend by hand.
+fn dangling(plan: &Plan) -> String {
+    let mut out = String::new();
+    for (kind, title) in [
+        (
+            Kind::Code,
+            "To mend by hand: these no longer find what they name",
+        ),
+        (Kind::Prose, "Texts that speak of the old places"),
+    ] {
+        let found: Vec<_> = plan.dangling.iter().filter(|it| it.kind == kind).collect();
+        if found.is_empty() {
+            continue;
+        }
+        out += &heading(title);
+        for one in found {
+            out += &format!(
+                "  {YELLOW}{}:{}:{}{YELLOW:#} {}\n",
+                one.path, one.line, one.column, one.what
+            );
+            if kind == Kind::Code {
+                out += &format!("    {DIM}{}{DIM:#}\n", one.text);
+            }
+            out += &format!("    instead: {}\n", one.instead);
+        }
+    }
+    out
 }
 
 /// A unified diff, indented and coloured.
