@@ -47,10 +47,10 @@ impl Work<'_> {
         fs_err::copy(&index_file, &next)?;
         self.edit_index(&next, index)?;
         fs_err::rename(&next, self.journal.index_new())?;
-        if let Some(commit) = &mut record.commit {
-            if record.conflicts.is_empty() {
-                self.make_commits(commit, &record.head, &record.after_tree)?;
-            }
+        if let Some(commit) = &mut record.commit
+            && record.conflicts.is_empty()
+        {
+            self.make_commits(commit, &record.head, &record.after_tree)?;
         }
         record.state = State::Applying;
         self.journal.write(&record)?;
@@ -555,12 +555,12 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn make_parents(path: &Path) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        if !parent.is_dir() {
-            fault::point()?;
-            fs_err::create_dir_all(parent)?;
-            fault::point()?;
-        }
+    if let Some(parent) = path.parent()
+        && !parent.is_dir()
+    {
+        fault::point()?;
+        fs_err::create_dir_all(parent)?;
+        fault::point()?;
     }
     Ok(())
 }

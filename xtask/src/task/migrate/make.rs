@@ -600,15 +600,15 @@ fn local_in_retired(at: &Situation, moves: &[Move]) -> Vec<RepoPath> {
         .local
         .iter()
         .filter(|local| {
-            let folder = local.path.parent();
-            layout::is_retired(&local.path)
-                || layout::is_stray_in_runpod(&local.path)
-                || folder.is_none() && local.path.name().starts_with(b".env")
+            let folder = local.parent();
+            layout::is_retired(local)
+                || layout::is_stray_in_runpod(local)
+                || folder.is_none() && local.name().starts_with(b".env")
                 || moves
                     .iter()
                     .any(|planned| planned.from.parent() == folder && folder.is_some())
         })
-        .map(|local| local.path.clone())
+        .cloned()
         .collect()
 }
 

@@ -33,7 +33,8 @@ use crate::cli::{self, Conflicts};
 use crate::git::{Git, IndexEdit, Repo};
 use crate::layout::LOCK;
 use crate::outcome::{Outcome, Refusal};
-use crate::tree::{Mode, RepoPath};
+use crate::own;
+use crate::tree::{Mode, RepoPath, Tree};
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
@@ -41,7 +42,7 @@ pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
     if args.example {
         return example::run(&git, args);
     }
-    let dir = repo.map_or_else(upstream::own_repository, Path::to_owned);
+    let dir = repo.map_or_else(own::repository, Path::to_owned);
     migrate(&git, &dir, args)
 }
 
@@ -84,16 +85,16 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
     let plan = &made.plan;
     report.plan(plan);
     if plan.is_empty() {
-        return report.end(&at, plan, Ending::UpToDate);
+        return report.end(&at, plan, &Ending::UpToDate);
     }
     if args.dry_run {
-        return report.end(&at, plan, Ending::DryRun);
+        return report.end(&at, plan, &Ending::DryRun);
     }
     if args.check {
-        return report.end(&at, plan, Ending::WouldChange);
+        return report.end(&at, plan, &Ending::WouldChange);
     }
     if !plan.conflicts.is_empty() && args.conflicts == Conflicts::List {
-        return report.end(&at, plan, Ending::Conflicts);
+        return report.end(&at, plan, &Ending::Conflicts);
     }
     if args.commit {
         expect_identity(&repo)?;
@@ -112,7 +113,7 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
         (_, Some(commit)) => Ending::Committed(commit.tip.clone()),
         _ => Ending::Staged,
     };
-    report.end(&at, plan, ending)
+    report.end(&at, plan, &ending)
 }
 
 fn record_of(at: &Situation, made: &Made, commit: bool) -> Result<(Record, IndexEdit)> {
@@ -132,7 +133,6 @@ fn record_of(at: &Situation, made: &Made, commit: bool) -> Result<(Record, Index
             tip: None,
         });
     }
-    use crate::tree::Tree;
     let edit = Work::index_edit(at.ours.entries(), &made.entries, &record)?;
     Ok((record, edit))
 }
@@ -244,13 +244,12 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         let oid = tracked
             .get(&conflict.path)
             .and_then(|it| it.entry.oid.as_ref());
-        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten() {
-            if content
+        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten()
+            && content
                 .split(|&b| b == b'\n')
                 .any(|line| line.starts_with(b"<<<<<<< ours"))
-            {
-                marked.push(conflict.path.clone());
-            }
+        {
+            marked.push(conflict.path.clone());
         }
     }
     if !marked.is_empty() {

@@ -78,13 +78,13 @@ impl Report {
     }
 
     /// Says how it ended and what to type next.
-    pub fn end(&self, at: &Situation, plan: &Plan, ending: Ending) -> Result<Outcome> {
+    pub fn end(&self, at: &Situation, plan: &Plan, ending: &Ending) -> Result<Outcome> {
         match self.format {
             Format::Json => {
                 let value = json!({ "version": 1, "ending": ending.word(), "plan": plan });
                 anstream::println!("{}", serde_json::to_string_pretty(&value)?);
             }
-            Format::Text => anstream::print!("{}", next(at, plan, &ending)),
+            Format::Text => anstream::print!("{}", next(at, plan, ending)),
         }
         Ok(ending.outcome())
     }
