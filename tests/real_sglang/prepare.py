@@ -101,7 +101,6 @@ def environment(model: Path, library: Path) -> dict[str, str]:
         "SGLANG_USE_CPU_ENGINE": "1",
         "LD_LIBRARY_PATH": f"{library.parent}:{inherited}" if inherited else str(library.parent),
         "MODEL_NAME": str(model),
-        "DEVICE": "cpu",
         "MAX_TOTAL_TOKENS": str(CONTEXT_LENGTH),
     }
 
