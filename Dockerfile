@@ -17,6 +17,9 @@ COPY requirements.txt ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     UV_LINK_MODE=copy uv pip install --python "$(command -v python3)" --break-system-packages -r requirements.txt
 
+# PYTHONPATH names the root, as in the legacy image, and not this directory: SGLang must
+# not take one of the worker's modules for one of its own.
+#
 # A model that is baked in. Its layer depends on these arguments and on the files that
 # fetch it, not on the rest of the worker. A network volume is mounted at /runpod-volume
 # and hides what the image has there: give BASE_PATH another value for a baked-in model.
@@ -39,7 +42,7 @@ ENV MODEL_NAME="${MODEL_NAME:-${MODEL_PATH}}" \
     HF_HOME="${BASE_PATH}/huggingface-cache/hub" \
     HF_HUB_ENABLE_HF_TRANSFER=1 \
     HF_XET_HIGH_PERFORMANCE=1 \
-    PYTHONPATH="/worker${PYTHONPATH:+:${PYTHONPATH}}"
+    PYTHONPATH="/${PYTHONPATH:+:${PYTHONPATH}}"
 
 COPY download_model.py ./
 # The token is mounted for this step only and reaches no layer.
@@ -55,6 +58,6 @@ COPY sglang_flags.json ./
 COPY scripts/sglang_flags.py ./scripts/
 RUN python3 scripts/sglang_flags.py
 
-COPY handler.py engine.py utils.py test_input.json ./
+COPY handler.py relay.py engine.py supervisor.py launch.py flags.py settings.py utils.py test_input.json ./
 
 CMD ["python3", "handler.py"]
