@@ -54,7 +54,9 @@ def problems_of(env: dict[str, str]) -> list[str]:
 
 
 def base_image() -> str:
-    match = re.search(r"^ARG BASE_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    match = re.search(
+        r"^ARG BASE_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    )
     assert match
     return match[1]
 
@@ -66,7 +68,11 @@ def test_runpod_directory_holds_the_two_hub_files_only() -> None:
 def test_listing() -> None:
     assert HUB["title"]
     assert 0 < len(HUB["description"]) <= DESCRIPTION_LIMIT
-    assert (HUB["type"], HUB["category"], HUB["config"]["runsOn"]) == ("serverless", "language", "GPU")
+    assert (HUB["type"], HUB["category"], HUB["config"]["runsOn"]) == (
+        "serverless",
+        "language",
+        "GPU",
+    )
 
 
 def test_every_variable_is_declared_once_and_is_one_that_the_worker_understands() -> None:
@@ -209,8 +215,8 @@ def test_retired_variables_of_the_legacy_worker_are_explained() -> None:
     explained = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", section, re.MULTILINE))
     legacy = {
         "ADDITIONAL_PORTS", "MAX_NUM_REQS", "FILE_STORAGE_PTH", "DISABLE_FLASHINFER",
-        "DISABLE_FLASHINFER_SAMPLING", "DISABLE_REGEX_JUMP_FORWARD", "DISABLE_DISK_CACHE", "ENABLE_MLA",
-        "ENABLE_FLASHINFER_MLA", "ATTENTION_REDUCE_IN_FP32", "EFFICIENT_WEIGHT_LOAD",
+        "DISABLE_FLASHINFER_SAMPLING", "DISABLE_REGEX_JUMP_FORWARD", "DISABLE_DISK_CACHE",
+        "ENABLE_MLA", "ENABLE_FLASHINFER_MLA", "ATTENTION_REDUCE_IN_FP32", "EFFICIENT_WEIGHT_LOAD",
     }  # fmt: skip
     assert explained == legacy
     assert legacy <= set(TABLE.retired_env)

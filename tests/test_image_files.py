@@ -53,7 +53,9 @@ def base_images() -> dict[str, str]:
         "docker-bake.hcl": r'variable "BASE_IMAGE" \{\s*default = "([^"]+)"',
         "docker-compose.yml": r"\$\{BASE_IMAGE:-([^}]+)\}",
     }
-    found = {name: re.search(pattern, read(name), re.MULTILINE) for name, pattern in patterns.items()}
+    found = {
+        name: re.search(pattern, read(name), re.MULTILINE) for name, pattern in patterns.items()
+    }
     return {name: match[1] if match else "" for name, match in found.items()}
 
 
@@ -69,7 +71,9 @@ def test_exactly_the_files_that_the_worker_needs_are_copied() -> None:
 
 
 def test_build_context_is_what_is_copied() -> None:
-    lines = [line for line in read(".dockerignore").splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in read(".dockerignore").splitlines() if line and not line.startswith("#")
+    ]
     assert lines[0] == "*"
     assert sorted(lines[1:]) == sorted(f"!{name}" for name in copied())
 
@@ -82,7 +86,13 @@ def test_build_arguments_are_those_that_the_legacy_image_had() -> None:
 def test_environment_keeps_what_the_legacy_image_set() -> None:
     env = " ".join(arguments_of("ENV"))
     names = set(re.findall(r"(?:^|\s)([A-Z_]+)=", env))
-    kept = {"HF_DATASETS_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "HF_HUB_ENABLE_HF_TRANSFER", "PYTHONPATH"}
+    kept = {
+        "HF_DATASETS_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "HF_HOME",
+        "HF_HUB_ENABLE_HF_TRANSFER",
+        "PYTHONPATH",
+    }
     assert kept | (BUILD_ARGUMENTS - {"MODEL_PATH"}) <= names
     for name in ("HF_DATASETS_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"):
         assert f'{name}="${{BASE_PATH}}/huggingface-cache/' in env
@@ -110,7 +120,9 @@ def compose_program() -> list[str] | None:
     candidates = [["docker", "compose"], ["docker-compose"]]
     for command in candidates:
         if shutil.which(command[0]):
-            done = subprocess.run([*command, "version"], capture_output=True, check=False, timeout=60)
+            done = subprocess.run(
+                [*command, "version"], capture_output=True, check=False, timeout=60
+            )
             if done.returncode == 0:
                 return command
     return None
@@ -130,8 +142,12 @@ def test_compose_accepts_the_file() -> None:
 
 
 def test_compose_sets_only_what_the_worker_understands() -> None:
-    block = read("docker-compose.yml").split("    environment:\n", 1)[1].split("    volumes:\n", 1)[0]
-    pairs = re.findall(r'^      ([A-Z_]+): (?:"([^"]*)"|\$\{\w+:-([^}]*)\}|(\S+))$', block, re.MULTILINE)
+    block = (
+        read("docker-compose.yml").split("    environment:\n", 1)[1].split("    volumes:\n", 1)[0]
+    )
+    pairs = re.findall(
+        r'^      ([A-Z_]+): (?:"([^"]*)"|\$\{\w+:-([^}]*)\}|(\S+))$', block, re.MULTILINE
+    )
     env = {name: next((value for value in values if value), "") for name, *values in pairs}
     assert len(pairs) == len(re.findall(r"^      [A-Z_]+:", block, re.MULTILINE))
     known = set(TABLE.env_names) | {setting.name for setting in SETTINGS} | {"HF_TOKEN"}

@@ -36,13 +36,26 @@ def build_stub(directory: Path) -> Path:
     library = directory / "libcuda.so.1"
     if library.exists():
         return library
-    compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    compiler = next(
+        (found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None
+    )
     if compiler is None:
-        raise SystemExit("prepare.py: no C compiler found (cc, gcc or clang) to build the libcuda stub")
+        raise SystemExit(
+            "prepare.py: no C compiler found (cc, gcc or clang) to build the libcuda stub"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     part = library.with_suffix(".part")
     subprocess.run(
-        [compiler, "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", str(part), str(STUB_SOURCE)], check=True
+        [
+            compiler,
+            "-shared",
+            "-fPIC",
+            "-Wl,-soname,libcuda.so.1",
+            "-o",
+            str(part),
+            str(STUB_SOURCE),
+        ],
+        check=True,
     )
     part.replace(library)
     return library
@@ -106,7 +119,9 @@ def environment(model: Path, library: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("directory", type=Path, help="where to write the model and the library")
     directory = parser.parse_args().directory.resolve()
     library = build_stub(directory / "lib")
