@@ -44,20 +44,18 @@ ENV MODEL_NAME="${MODEL_NAME:-${MODEL_PATH}}" \
     HF_XET_HIGH_PERFORMANCE=1 \
     PYTHONPATH="/${PYTHONPATH:+:${PYTHONPATH}}"
 
-COPY download_model.py ./
-# The token is mounted for this step only and reaches no layer.
+COPY download_model.py settings.py ./
+# The token is mounted for this step only and reaches no layer; the script reads it there.
 RUN --mount=type=secret,id=HF_TOKEN,required=false \
-    if [ -n "${MODEL_NAME}" ]; then \
-        if [ -s /run/secrets/HF_TOKEN ]; then HF_TOKEN="$(cat /run/secrets/HF_TOKEN)"; export HF_TOKEN; fi; \
-        python3 download_model.py; \
-    fi
+    if [ -n "${MODEL_NAME}" ]; then python3 download_model.py; fi
 
 # The flags of the SGLang that is in this image: the pinned one's are in the repository,
 # another one's are asked of it.
 COPY sglang_flags.json ./
 COPY scripts/sglang_flags.py ./scripts/
-RUN python3 scripts/sglang_flags.py
+RUN python3 scripts/sglang_flags.py --output sglang_flags.json --if-different
 
-COPY handler.py relay.py engine.py supervisor.py launch.py flags.py settings.py utils.py test_input.json ./
+COPY arguments.py engine.py flags.py handler.py launch.py relay.py serve.py supervisor.py utils.py \
+    test_input.json ./
 
 CMD ["python3", "handler.py"]

@@ -100,9 +100,10 @@ def test_environment_keeps_what_the_legacy_image_set() -> None:
 
 def test_the_token_is_a_secret_mount_only() -> None:
     assert not any("HF_TOKEN" in rest for word in ("ARG", "ENV") for rest in arguments_of(word))
-    steps = [rest for rest in arguments_of("RUN") if "HF_TOKEN" in rest]
+    steps = [rest for rest in arguments_of("RUN") if "download_model.py" in rest]
     assert len(steps) == 1
     assert steps[0].startswith("--mount=type=secret,id=HF_TOKEN,required=false ")
+    assert sum("HF_TOKEN" in rest for _, rest in instructions()) == 1
 
 
 def test_signals_reach_python() -> None:
