@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import flags
+from arguments import Arguments, Assignment, resolve
+from flags import PREFIX, FlagTable
 from settings import Settings, read_settings
 from supervisor import Supervisor
 from utils import ConfigError, Redactor, is_secret_name, log, secrets_in, setup_logging
@@ -38,7 +39,7 @@ class ServerConfig:
     """Everything that is known before the server starts."""
 
     settings: Settings
-    arguments: flags.Arguments
+    arguments: Arguments
     sglang: str
     host: str
     port: int
@@ -129,15 +130,15 @@ def read_baked(path: str, problems: list[str]) -> dict[str, str]:
 
 
 def _apply_baked(
-    table: flags.FlagTable, env: dict[str, str], baked: Mapping[str, str], extra: str
+    table: FlagTable, env: dict[str, str], baked: Mapping[str, str], extra: str
 ) -> tuple[dict[str, str], list[str]]:
     """What the baked-in model gives, by flag. Variables that merely repeat the build's arguments
     are taken out of `env`: in the image they are set to the names that were baked in."""
     if not baked:
         return {}, []
     name, path = baked.get("MODEL_NAME", ""), baked.get("MODEL_PATH", "")
-    asked = flags.resolve(table, env, extra)
-    model_names = [flags.PREFIX + n for n in ("MODEL", "MODEL_PATH")]
+    asked = resolve(table, env, extra)
+    model_names = [PREFIX + n for n in ("MODEL", "MODEL_PATH")]
     model_names += table.names_of(table.spellings["--model-path"])
     others = {env.get(n, "").strip() for n in model_names} - {"", name, path}
     if others or asked.text("--model-path") not in (None, name, path):
@@ -166,7 +167,7 @@ def _apply_baked(
     return given, [f"using the model in the image: {name} at {path}"]
 
 
-def _names_hub(arguments: flags.Arguments) -> bool:
+def _names_hub(arguments: Arguments) -> bool:
     """Whether an argument names something that is not on this disk."""
     for name, setting in arguments.settings.items():
         if HUB_FLAGS.search(name) and setting.value:
@@ -180,8 +181,8 @@ def _names_hub(arguments: flags.Arguments) -> bool:
 def _server_environment(
     env: Mapping[str, str],
     settings: Settings,
-    table: flags.FlagTable,
-    arguments: flags.Arguments,
+    table: FlagTable,
+    arguments: Arguments,
     *,
     offline: bool,
 ) -> dict[str, str]:
@@ -189,7 +190,7 @@ def _server_environment(
     hidden = {"EXTRA_ARGS"}
     for name, spelling in table.env_names.items():
         if table.spellings[spelling].secret:
-            hidden |= {name, flags.PREFIX + name}
+            hidden |= {name, PREFIX + name}
     result = {name: value for name, value in env.items() if name not in hidden}
     result.setdefault("PYTHONUNBUFFERED", "1")
     caches = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
@@ -206,14 +207,14 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
     problems: list[str] = []
     settings = read_settings(env, problems)
     try:
-        table = flags.FlagTable.load(settings.sglang_flags or HERE / "sglang_flags.json")
+        table = FlagTable.load(settings.sglang_flags or HERE / "sglang_flags.json")
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError([f"the table of SGLang's flags cannot be read: {error!r}"]) from error
 
     original = dict(env)
     baked = read_baked(settings.local_model_args, problems)
     given, notes = _apply_baked(table, env, baked, settings.extra_args)
-    arguments = flags.resolve(table, env, settings.extra_args)
+    arguments = resolve(table, env, settings.extra_args)
     problems += arguments.problems
 
     config_path = arguments.text("--config")
@@ -222,7 +223,7 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
     for name, text in (given | defaults).items():
         flag = table.spellings.get(name)
         if flag and flag.name not in arguments.settings and name not in in_file:
-            arguments.settings = {flag.name: flags.Setting(flag, text, "default")} | (
+            arguments.settings = {flag.name: Assignment(flag, text, "default")} | (
                 arguments.settings
             )
     if env.get("TOKENIZER_REVISION", "").strip() not in ("", arguments.text("--revision") or ""):
@@ -241,7 +242,7 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
         )
     host = _read_host(effective("--host") or DEFAULT_HOST, problems)
     if (setting := arguments.settings.get("--host")) and setting.value != host:
-        arguments.settings["--host"] = flags.Setting(setting.flag, host, setting.source)
+        arguments.settings["--host"] = Assignment(setting.flag, host, setting.source)
     try:
         port = _read_port(effective("--port") or DEFAULT_PORT, problems)
     except ValueError:
