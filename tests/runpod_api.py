@@ -232,7 +232,9 @@ class RunPod:
         try:
             while True:
                 async with job.news:
-                    await job.news.wait_for(lambda: len(job.items) > sent or job.finished.is_set())
+                    await job.news.wait_for(
+                        lambda n=sent: len(job.items) > n or job.finished.is_set()
+                    )
                 for item in job.items[sent:]:
                     await response.write(item.encode())
                 sent = len(job.items)
