@@ -189,6 +189,9 @@ class Server:
             reply.json(200, self.seen)
         elif path == "/__args":
             reply.json(200, vars(self.args))
+        elif path == "/__path":
+            found = [p for p in sys.path if os.path.exists(os.path.join(p or ".", "engine.py"))]
+            reply.json(200, found)
         elif path == "/__hang":
             await asyncio.sleep(3600)
         elif path == "/__die":
