@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arguments import Arguments, Assignment, resolve
@@ -83,7 +83,10 @@ def _read_host(text: str, problems: list[str]) -> str:
 
 
 def _read_port(text: str, problems: list[str]) -> int:
-    port = int(text)
+    try:
+        port = int(text)
+    except ValueError:
+        port = 0
     if not 1 <= port <= 65535:
         problems.append(f"PORT={text}: give a port from 1 to 65535")
     return port
@@ -129,42 +132,59 @@ def read_baked(path: str, problems: list[str]) -> dict[str, str]:
     return {str(key): str(value) for key, value in data.items() if value}
 
 
-def _apply_baked(
-    table: FlagTable, env: dict[str, str], baked: Mapping[str, str], extra: str
-) -> tuple[dict[str, str], list[str]]:
-    """What the baked-in model gives, by flag. Variables that merely repeat the build's arguments
-    are taken out of `env`: in the image they are set to the names that were baked in."""
+@dataclass(frozen=True)
+class BakedModel:
+    """What the model in the image gives, by flag: nothing when it is not the one to serve."""
+
+    given: dict[str, str]
+    notes: tuple[str, ...] = ()
+    on_disk: bool = False
+
+
+def apply_baked(
+    table: FlagTable, env: dict[str, str], baked: Mapping[str, str], extra_args: str
+) -> BakedModel:
+    """Decides whether the model in the image is the one to serve.
+
+    In the image, variables are set to the very names that were baked in; those say nothing about
+    what is wanted now and are taken out of `env`.
+    """
     if not baked:
-        return {}, []
+        return BakedModel({})
     name, path = baked.get("MODEL_NAME", ""), baked.get("MODEL_PATH", "")
-    asked = resolve(table, env, extra)
-    model_names = [PREFIX + n for n in ("MODEL", "MODEL_PATH")]
-    model_names += table.names_of(table.spellings["--model-path"])
-    others = {env.get(n, "").strip() for n in model_names} - {"", name, path}
-    if others or asked.text("--model-path") not in (None, name, path):
-        return {}, ["another model is asked for than the one in the image"]
+    for variable in (*table.names_of(table.spellings["--model-path"]), PREFIX + "MODEL_PATH"):
+        if env.get(variable, "").strip() in (name, path):
+            env.pop(variable, None)
+    asked = resolve(table, env, extra_args)
+    if asked.text("--model-path") not in (None, name, path):
+        return BakedModel({}, ("another model is asked for than the one in the image",))
     revision = asked.text("--revision")
-    if revision and revision != baked.get("MODEL_REVISION"):
-        return {}, ["another revision is asked for than the one in the image"]
-    if not Path(path).is_dir():
-        return {}, [
-            f"the model that was baked into the image is not at {path}: a volume may be mounted "
-            f"over it; {name} is loaded by its name instead"
-        ]
-    for variable in model_names:
-        env.pop(variable, None)
-    given = {"--model-path": path, "--served-model-name": name}
-    for key, flag in (
-        ("MODEL_REVISION", "--revision"),
-        ("QUANTIZATION", "--quantization"),
-        ("TOKENIZER_PATH", "--tokenizer-path"),
-    ):
-        if value := baked.get(key):
-            given[flag] = value
+    other_revision = revision is not None and revision != baked.get("MODEL_REVISION")
     for variable in ("TOKENIZER_NAME", "TOKENIZER_REVISION"):
         if env.get(variable, "").strip() == baked.get(variable):
             env.pop(variable, None)
-    return given, [f"using the model in the image: {name} at {path}"]
+    given = {
+        "--revision": baked.get("MODEL_REVISION", ""),
+        "--quantization": baked.get("QUANTIZATION", ""),
+    }
+    on_disk = Path(path).is_dir() and not other_revision
+    if on_disk:
+        note = f"using the model in the image: {name} at {path}"
+        given |= {"--model-path": path, "--served-model-name": name}
+    else:
+        note = f"another revision of {name} is asked for than the one in the image"
+        if not other_revision:
+            note = (
+                f"the model that was baked into the image is not at {path}: a volume may be "
+                f"mounted over it; {name} is loaded by its name instead"
+            )
+        given["--model-path"] = name
+    tokenizer = baked.get("TOKENIZER_PATH", "")
+    if tokenizer:
+        given["--tokenizer-path"] = (
+            tokenizer if Path(tokenizer).is_dir() else baked.get("TOKENIZER_NAME", "")
+        )
+    return BakedModel({flag: text for flag, text in given.items() if text}, (note,), on_disk)
 
 
 def _names_hub(arguments: Arguments) -> bool:
@@ -183,7 +203,6 @@ def _server_environment(
     settings: Settings,
     table: FlagTable,
     arguments: Arguments,
-    *,
     offline: bool,
 ) -> dict[str, str]:
     """What SGLang finds in its environment: no secret that it gets as an argument."""
@@ -201,9 +220,22 @@ def _server_environment(
     return result
 
 
+def _fill_in(
+    table: FlagTable, arguments: Arguments, defaults: Mapping[str, str], in_file: Mapping[str, str]
+) -> None:
+    """Adds what neither a variable nor EXTRA_ARGS nor the configuration file sets, in front."""
+    added = {}
+    for name, text in defaults.items():
+        flag = table.spellings.get(name)
+        if flag and flag.name not in arguments.settings and name not in in_file:
+            added[flag.name] = Assignment(flag, text, "default")
+    arguments.settings = added | arguments.settings
+
+
 def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
     """Reads the whole configuration; ConfigError lists everything that is wrong with it."""
-    env = dict(os.environ if environment is None else environment)
+    original = dict(os.environ if environment is None else environment)
+    env = dict(original)
     problems: list[str] = []
     settings = read_settings(env, problems)
     try:
@@ -211,51 +243,38 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError([f"the table of SGLang's flags cannot be read: {error!r}"]) from error
 
-    original = dict(env)
-    baked = read_baked(settings.local_model_args, problems)
-    given, notes = _apply_baked(table, env, baked, settings.extra_args)
+    baked_data = read_baked(settings.local_model_args, problems)
+    baked = apply_baked(table, env, baked_data, settings.extra_args)
     arguments = resolve(table, env, settings.extra_args)
     problems += arguments.problems
-
     config_path = arguments.text("--config")
     in_file = _config_file(config_path, problems) if config_path else {}
     defaults = {"--host": DEFAULT_HOST, "--port": DEFAULT_PORT}
-    for name, text in (given | defaults).items():
-        flag = table.spellings.get(name)
-        if flag and flag.name not in arguments.settings and name not in in_file:
-            arguments.settings = {flag.name: Assignment(flag, text, "default")} | (
-                arguments.settings
-            )
+    _fill_in(table, arguments, baked.given | defaults, in_file)
     if env.get("TOKENIZER_REVISION", "").strip() not in ("", arguments.text("--revision") or ""):
         arguments.warnings.append(
             "TOKENIZER_REVISION has no effect: it counts when a model is baked into the image, and "
             "SGLang takes one revision for model and tokenizer; use MODEL_REVISION"
         )
 
-    def effective(name: str) -> str | None:
-        return arguments.text(name) or in_file.get(name) or None
+    def effective(*names: str) -> str | None:
+        return next((v for n in names if (v := arguments.text(n) or in_file.get(n))), None)
 
-    model = effective("--model-path") or in_file.get("--model")
+    model = effective("--model-path", "--model")
     if not model:
         problems.append(
             "no model: set MODEL_NAME (or MODEL_PATH) to a name on the model hub or to a directory"
         )
     host = _read_host(effective("--host") or DEFAULT_HOST, problems)
-    if (setting := arguments.settings.get("--host")) and setting.value != host:
-        arguments.settings["--host"] = Assignment(setting.flag, host, setting.source)
-    try:
-        port = _read_port(effective("--port") or DEFAULT_PORT, problems)
-    except ValueError:
-        port = int(DEFAULT_PORT)
-        problems.append(f"PORT={effective('--port')!r}: not a number")
+    if given_host := arguments.settings.get("--host"):
+        arguments.settings["--host"] = replace(given_host, value=host)
+    port = _read_port(effective("--port") or DEFAULT_PORT, problems)
     if problems:
         raise ConfigError(problems)
 
     secrets = secrets_in(original)
     secrets += [value for name, value in in_file.items() if is_secret_name(name)]
-    secrets += [
-        str(setting.value) for setting in arguments.settings.values() if setting.flag.secret
-    ]
+    secrets += [str(item.value) for item in arguments.settings.values() if item.flag.secret]
     return ServerConfig(
         settings=settings,
         arguments=arguments,
@@ -266,8 +285,8 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
         served_model=effective("--served-model-name") or model or "default",
         api_key=effective("--api-key"),
         secrets=tuple(sorted({secret for secret in secrets if secret})),
-        environment=_server_environment(original, settings, table, arguments, offline=bool(given)),
-        notes=tuple(notes),
+        environment=_server_environment(original, settings, table, arguments, baked.on_disk),
+        notes=baked.notes,
     )
 
 

@@ -295,7 +295,7 @@ class Relay:
         """Why a connection broke: the server's end is known a moment after its connections."""
         with contextlib.suppress(asyncio.TimeoutError):
             future = asyncio.shield(asyncio.wrap_future(self._supervisor.ended))
-            return await asyncio.wait_for(future, 0.5)
+            return await asyncio.wait_for(future, 1.0)
         return f"the connection to SGLang broke: {type(error).__name__}: {error}"
 
     async def _whole(self, response: aiohttp.ClientResponse, request: Request) -> Any:

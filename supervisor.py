@@ -319,6 +319,7 @@ class Supervisor:
 
     def _on_death(self, code: int) -> None:
         self._kill_group(signal.SIGKILL)
+        self._kill_strays()
         if self._pump_thread:
             self._pump_thread.join(0.5)
         if code < 0:
@@ -374,6 +375,14 @@ class Supervisor:
         if self._process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
+
+    def _kill_strays(self) -> None:
+        """What the server left outside its group: below this process, but not of its own group."""
+        table, own_group = process_table(), os.getpgrp()
+        for pid in descendants(os.getpid()):
+            if table.get(pid, (0, own_group, ""))[1] != own_group:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _end_server(self, grace: float) -> None:
         """SIGTERM for the server's group, and time to leave by itself."""

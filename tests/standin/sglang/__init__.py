@@ -7,6 +7,7 @@ this package, or the repository's.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 _HERE = Path(__file__).resolve().parent
 
 
+@functools.cache
 def load_flags() -> dict[str, Any]:
     """The table of flags that this stand-in accepts."""
     places = [_HERE / "sglang_flags.json"]

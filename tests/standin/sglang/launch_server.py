@@ -7,7 +7,8 @@ STANDIN_WARMUP_SECONDS  seconds in which /health then answers 503
 STANDIN_TOKEN_MS        milliseconds between two tokens
 STANDIN_EXIT_AT_START   the code with which it ends instead of listening
 STANDIN_IGNORE_SIGTERM  1: only SIGKILL ends it
-STANDIN_STRAY           1: starts a child in a session of its own that ignores SIGTERM
+STANDIN_STRAY           1: starts a child in a session of its own that ignores SIGTERM;
+                        brief: starts a child whose own child is orphaned and ends at once
 """
 
 from __future__ import annotations
@@ -188,6 +189,9 @@ class Server:
             reply.json(200, self.seen)
         elif path == "/__args":
             reply.json(200, vars(self.args))
+        elif path == "/__path":
+            found = [p for p in sys.path if os.path.exists(os.path.join(p or ".", "engine.py"))]
+            reply.json(200, found)
         elif path == "/__hang":
             await asyncio.sleep(3600)
         elif path == "/__die":
@@ -373,6 +377,10 @@ def main() -> None:
     if os.environ.get("STANDIN_STRAY") == "1":
         program = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(300)"
         subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
+    if os.environ.get("STANDIN_STRAY") == "brief":
+        inner = "import os, time; time.sleep(0.3); print('orphan', os.getpid() and 0, flush=True)"
+        program = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {inner!r}])"
+        subprocess.run([sys.executable, "-c", program], start_new_session=True, check=True)
     if os.environ.get("STANDIN_IGNORE_SIGTERM") == "1":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     asyncio.run(listen(Server(args)))

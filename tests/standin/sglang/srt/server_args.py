@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 import sys
@@ -98,10 +99,17 @@ class ServerArgs:
             parser.add_argument(*spellings, **options)
 
 
-def prepare_server_args(argv: list[str]) -> argparse.Namespace:
-    """Parses like SGLang does: a --config file's values come before the rest."""
+@functools.cache
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every flag."""
     parser = argparse.ArgumentParser(prog="sglang")
     ServerArgs.add_cli_args(parser)
+    return parser
+
+
+def prepare_server_args(argv: list[str]) -> argparse.Namespace:
+    """Parses like SGLang does: a --config file's values come before the rest."""
+    parser = build_parser()
     if "--config" in argv:
         index = argv.index("--config")
         with open(argv[index + 1], encoding="utf-8") as file:
