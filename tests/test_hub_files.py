@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from flags import FlagTable, resolve
+from arguments import resolve
+from flags import FlagTable
 from settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent

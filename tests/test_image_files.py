@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from flags import FlagTable, resolve
+from arguments import resolve
+from flags import FlagTable
 from settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
