@@ -21,6 +21,9 @@ struct Stage {
     name: &'static str,
     about: &'static str,
     needs: &'static [Need],
+    /// A file without which there is nothing to test (a repository that carries the tool need
+    /// not have the worker's tests).
+    file: Option<&'static str>,
     run: fn(&Path, bool) -> Result<Vec<Command>>,
 }
 
@@ -33,11 +36,15 @@ enum Need {
     Python,
 }
 
+/// What the worker's tests need.
+const WORKER_TESTS: &str = "tests/requirements.txt";
+
 const STAGES: &[Stage] = &[
     Stage {
         name: "format",
         about: "Rust is formatted",
         needs: &[Need::Rustfmt],
+        file: None,
         run: |root, fix| {
             let mut fmt = cargo(root, &["fmt", "--all"]);
             if !fix {
@@ -50,6 +57,7 @@ const STAGES: &[Stage] = &[
         name: "clippy",
         about: "clippy has nothing to say",
         needs: &[Need::Clippy],
+        file: None,
         run: |root, fix| {
             let mut clippy = cargo(root, &["clippy", "--quiet", "--workspace", "--all-targets"]);
             if fix {
@@ -63,12 +71,14 @@ const STAGES: &[Stage] = &[
         name: "rust",
         about: "the tool's tests",
         needs: &[Need::Git],
+        file: None,
         run: |root, _| Ok(vec![cargo(root, &["test", "--workspace", "--locked"])]),
     },
     Stage {
         name: "ruff",
         about: "Python is formatted and linted",
         needs: &[Need::Python],
+        file: Some(WORKER_TESTS),
         run: |root, fix| {
             let python = environment(root)?;
             let ruff = |args: &[&str]| {
@@ -93,6 +103,7 @@ const STAGES: &[Stage] = &[
         name: "worker",
         about: "the worker's tests",
         needs: &[Need::Python],
+        file: Some(WORKER_TESTS),
         run: |root, _| {
             let python = environment(root)?;
             Ok(vec![command(
@@ -129,6 +140,16 @@ pub fn run(args: &cli::Test) -> Result<Outcome> {
             "there is no stage {unknown:?}; the stages are {}",
             names.join(", ")
         )));
+    }
+    let (stages, nothing): (Vec<&Stage>, Vec<&Stage>) = stages
+        .into_iter()
+        .partition(|stage| stage.file.is_none_or(|file| root.join(file).exists()));
+    for stage in nothing {
+        anstream::println!(
+            "none   {BOLD}{:<8}{BOLD:#} there is no {}",
+            stage.name,
+            stage.file.unwrap_or_default()
+        );
     }
     expect_programs(&stages)?;
     let mut counts = Counts::default();
@@ -344,7 +365,7 @@ fn python() -> Option<PathBuf> {
 fn environment(root: &Path) -> Result<PathBuf> {
     let venv = root.join("target/venv");
     let inside = venv.join("bin/python");
-    let lists = ["requirements.txt", "tests/requirements.txt"];
+    let lists = ["requirements.txt", WORKER_TESTS];
     let mut wanted = String::new();
     for list in lists {
         wanted.push_str(&fs_err::read_to_string(root.join(list))?);

@@ -140,7 +140,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             "leave --carry out; upstream's changes are merged with those made here anyway"
         ));
     }
-    let upstream = upstream::open(
+    let mut upstream = upstream::open(
         git,
         &upstream::Request {
             address: wish.upstream,
@@ -149,6 +149,10 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             repository: &at.repo.top,
         },
     )?;
+    if wish.embed && upstream.address == OWN_ADDRESS {
+        // "The repository that holds the tool" will be this one from now on.
+        upstream.address = upstream::lasting_address(git, &at.repo.top)?;
+    }
     let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
         upstream.sizes(entries)
     })?;
@@ -361,7 +365,7 @@ fn tool_side(
     }
     let base = before.map_or_else(Entries::new, |tool| locked_entries(&tool.files));
     let origin = Origin {
-        address: OWN_ADDRESS.to_owned(),
+        address: upstream::lasting_address(git, &at.repo.top)?,
         rev: None,
         commit: own.commit,
         shape: Shape::Root,

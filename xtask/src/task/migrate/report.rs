@@ -13,7 +13,7 @@ use super::journal::Record;
 use super::make::Situation;
 use super::plan::{MoveReason, Plan, What};
 use crate::cli::Format;
-use crate::layout::OUTDATED;
+use crate::layout::{self, OUTDATED};
 use crate::outcome::Outcome;
 use crate::tree::{Oid, RepoPath};
 
@@ -233,6 +233,9 @@ fn files(plan: &Plan) -> String {
     if !news.is_empty() {
         out += &heading("Comes from upstream");
     }
+    let (tool, news): (Vec<_>, Vec<_>) = news
+        .into_iter()
+        .partition(|file| layout::is_tool(&file.path));
     for file in news {
         let (sign, style, word) = match file.what {
             What::Added => ("+", GREEN, "new"),
@@ -246,6 +249,19 @@ fn files(plan: &Plan) -> String {
         out += &format!(
             "  {style}{sign}{style:#} {:<34} {DIM}{word}{DIM:#}\n",
             file.path.to_string()
+        );
+    }
+    let mut tools: BTreeMap<&[u8], usize> = BTreeMap::new();
+    for file in &tool {
+        *tools
+            .entry(file.path.parts().next().unwrap_or_default())
+            .or_default() += 1;
+    }
+    for (top, count) in tools {
+        let files = if count == 1 { "file" } else { "files" };
+        out += &format!(
+            "  {GREEN}+{GREEN:#} {:<34} {DIM}the tool, {count} {files}{DIM:#}\n",
+            RepoPath::new(top).to_string()
         );
     }
     let count = |what| plan.files.iter().filter(|file| file.what == what).count();

@@ -174,6 +174,20 @@ pub struct Own {
     pub tree: Box<dyn Tree>,
 }
 
+/// An address of the repository that holds this tool which still means it in a repository that
+/// carries a copy: where it was cloned from, else its folder.
+pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
+    let path = own::repository();
+    let origin = call(git, &path)
+        .args(["config", "--get", "remote.origin.url"])
+        .finish()?;
+    let url = String::from_utf8_lossy(&origin.stdout).trim().to_owned();
+    if origin.ok && url.contains([':', '@']) {
+        return Ok(url);
+    }
+    Ok(relative(&path, repository))
+}
+
 /// Opens the repository that holds this tool.
 pub fn own(git: &Git, repository: &Path) -> Result<Own> {
     let path = own::repository();
