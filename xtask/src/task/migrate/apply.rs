@@ -45,7 +45,7 @@ impl Work<'_> {
         // Never write into the copy before: it may be the live index by a second name.
         let next = self.journal.index_new().with_extension("next");
         fs_err::copy(&index_file, &next)?;
-        self.edit_index(&next, index)?;
+        self.scratch.edit_index(&next, index)?;
         fs_err::rename(&next, self.journal.index_new())?;
         if let Some(commit) = &mut record.commit
             && record.conflicts.is_empty()
@@ -55,13 +55,6 @@ impl Work<'_> {
         record.state = State::Applying;
         self.journal.write(&record)?;
         Ok(record)
-    }
-
-    fn edit_index(&self, index: &Path, edit: &IndexEdit) -> Result<()> {
-        if edit.is_empty() {
-            return Ok(());
-        }
-        self.scratch.edit_index(self.repo, index, edit)
     }
 
     /// The hashes of the files that will be replaced, as they lie there.
@@ -400,7 +393,7 @@ impl Work<'_> {
         }
         let back = self.journal.index_new().with_extension("back");
         fs_err::copy(&index, &back)?;
-        self.edit_index(&back, &edit)?;
+        self.scratch.edit_index(&back, &edit)?;
         let current = self.journal.index_new().with_extension("current");
         fs_err::copy(&index, &current)?;
         self.install_index(&back, &current)
@@ -466,7 +459,9 @@ impl Work<'_> {
                 .args(["ls-files", "--stage", "-z"])
                 .output()
         };
-        Ok(same_file(one, other) || list(one)? == list(other)?)
+        Ok(same_file(one, other)
+            || fs_err::read(one)? == fs_err::read(other)?
+            || list(one)? == list(other)?)
     }
 
     /// The index edit that leads from one tree to another, with the sides of conflicts.

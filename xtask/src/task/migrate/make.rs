@@ -113,8 +113,6 @@ pub struct Made {
     pub stages: Vec<Stage>,
     pub entries: Entries,
     pub lock: Lock,
-    /// The tree in which files have moved and nothing else, where any move.
-    pub moves_tree: Option<Oid>,
     pub kind: Kind,
 }
 
@@ -205,7 +203,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             tool: tool_origin.map(|origin| (origin, tool_news)),
         },
     )?;
-    finish(at, scratch, &upstream, &bundle, moves, built, notes, first)
+    finish(at, &upstream, &bundle, moves, built, notes, first)
 }
 
 fn expect_legacy(at: &Situation) -> Result<()> {
@@ -469,7 +467,6 @@ fn orphan(path: &RepoPath, before: Option<&Entry>, now: &Entry) -> (Conflict, Ve
 )]
 fn finish(
     at: &Situation,
-    scratch: &Scratch,
     upstream: &Upstream,
     bundle: &Bundle,
     moves: Vec<Move>,
@@ -497,17 +494,6 @@ fn finish(
              this again"
         ));
     }
-    let moves_tree = if moves.is_empty() {
-        None
-    } else {
-        let mut entries = before.clone();
-        for planned in &moves {
-            if let Some(entry) = entries.remove(&planned.from) {
-                entries.insert(planned.to.clone(), entry);
-            }
-        }
-        Some(merge::tree_of(scratch, &at.head_tree, before, &entries)?)
-    };
     // What stays as it is needs no second reading.
     let news = |path: &RepoPath| {
         built
@@ -549,9 +535,23 @@ fn finish(
         stages: built.stages,
         entries: built.entries,
         lock: built.lock,
-        moves_tree,
         kind: if first { Kind::First } else { Kind::Again },
     })
+}
+
+/// The tree in which files have moved and nothing else, where any move.
+pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<Option<Oid>> {
+    if moves.is_empty() {
+        return Ok(None);
+    }
+    let before = at.ours.entries();
+    let mut entries = before.clone();
+    for planned in moves {
+        if let Some(entry) = entries.remove(&planned.from) {
+            entries.insert(planned.to.clone(), entry);
+        }
+    }
+    merge::tree_of(scratch, &at.head_tree, before, &entries).map(Some)
 }
 
 /// Refuses steps that something in the work tree stands in the way of.

@@ -30,7 +30,7 @@ use self::make::{Made, Situation, Wish};
 use self::report::{Ending, Report};
 use self::steps::{Side, Step};
 use crate::cli::{self, Conflicts};
-use crate::git::{Git, IndexEdit, Repo};
+use crate::git::{Git, IndexEdit, Repo, Scratch};
 use crate::layout::LOCK;
 use crate::outcome::{Outcome, Refusal};
 use crate::own;
@@ -104,7 +104,7 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
         journal: &journal,
         scratch: &scratch,
     };
-    let (record, edit) = record_of(&at, &made, args.commit)?;
+    let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
     journal.prepare()?;
     let mut record = work.prepare(record, &edit)?;
     work.forward(&mut record)?;
@@ -116,7 +116,12 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
     report.end(&at, plan, &ending)
 }
 
-fn record_of(at: &Situation, made: &Made, commit: bool) -> Result<(Record, IndexEdit)> {
+fn record_of(
+    at: &Situation,
+    made: &Made,
+    scratch: &Scratch,
+    commit: bool,
+) -> Result<(Record, IndexEdit)> {
     let plan = &made.plan;
     let mut record = Record::new(&plan.head, &plan.before, &plan.after, plan.steps.clone());
     record.conflicts.clone_from(&plan.conflicts);
@@ -127,7 +132,7 @@ fn record_of(at: &Situation, made: &Made, commit: bool) -> Result<(Record, Index
     if commit {
         let (moves_message, message) = make::messages(plan, made.kind);
         record.commit = Some(Commit {
-            moves_tree: made.moves_tree.clone(),
+            moves_tree: make::moves_tree(at, scratch, &plan.moves)?,
             moves_message,
             message,
             tip: None,
