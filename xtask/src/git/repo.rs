@@ -209,8 +209,8 @@ impl Repo {
         Ok(tracked)
     }
 
-    /// Tracked text files of the work tree that hold one of `needles`.
-    pub fn files_with(&self, needles: &[String]) -> Result<Vec<RepoPath>> {
+    /// Tracked text files of the work tree that hold one of `needles`, outside of `folders`.
+    pub fn files_with(&self, needles: &[String], outside: &[&str]) -> Result<Vec<RepoPath>> {
         let call = self.call().args([
             "grep",
             "-l",
@@ -222,7 +222,9 @@ impl Repo {
         ]);
         let call = needles
             .iter()
-            .fold(call, |call, needle| call.args(["-e", needle]));
+            .fold(call, |call, needle| call.args(["-e", needle]))
+            .args(["--", "."])
+            .args(outside.iter().map(|path| format!(":(exclude,top){path}")));
         let answer = call.finish()?;
         match answer.code {
             // 1: none has.

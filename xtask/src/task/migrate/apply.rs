@@ -410,16 +410,22 @@ impl Work<'_> {
             fs_err::rename(&lock, &index)?;
             return Ok(());
         }
-        if same_file(&index, next) || self.same_index(&index, next)? {
+        if same_file(&index, next) {
             return Ok(());
         }
-        if !self.same_index(&index, expected)? {
-            bail!(Refusal::new(
-                "the index has changed since the plan was made",
-                "unstage what was staged in between with `git restore --staged FILE`, then run \
-                 `cargo xtask migrate --resume`; or take all back with `cargo xtask migrate \
-                 --abort`"
-            ));
+        // Most often nobody has touched the index, and git need not be asked.
+        if fs_err::read(&index)? != fs_err::read(expected)? {
+            if self.same_index(&index, next)? {
+                return Ok(());
+            }
+            if !self.same_index(&index, expected)? {
+                bail!(Refusal::new(
+                    "the index has changed since the plan was made",
+                    "unstage what was staged in between with `git restore --staged FILE`, then \
+                     run `cargo xtask migrate --resume`; or take all back with `cargo xtask \
+                     migrate --abort`"
+                ));
+            }
         }
         fault::point()?;
         match fs_err::hard_link(next, &lock) {

@@ -667,7 +667,8 @@ fn dangling(
 ) -> Result<Vec<Dangling>> {
     let ours = at.ours.entries();
     let mut files = Vec::new();
-    for path in at.repo.files_with(&dangling::candidates(moved))? {
+    let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
+    for path in at.repo.files_with(&dangling::candidates(moved), &outside)? {
         // What comes from upstream or lies below `outdated/` is not the repository's to mend.
         let stays = match (ours.get(&path), after.get(&path)) {
             (Some(before), Some(after)) => plan::same(before, after) && before.mode.is_file(),
