@@ -97,11 +97,15 @@ impl Work<'_> {
     }
 
     fn make_commits(&self, commit: &mut Commit, head: &Oid, after: &Oid) -> Result<()> {
+        // `git commit-tree` signs only when it is told to, whatever the configuration says.
+        let sign = self.repo.setting("commit.gpgSign")?;
+        let sign = sign.is_some_and(|value| ["true", "yes", "on", "1"].contains(&value.as_str()));
         let make = |tree: &Oid, parent: &Oid, message: &str| {
             let call = self
                 .repo
                 .call()
-                .args(["commit-tree", &tree.0, "-p", &parent.0]);
+                .args(["commit-tree", &tree.0, "-p", &parent.0])
+                .args(sign.then_some("-S"));
             call.input(message).line().map(Oid)
         };
         let mut parent = head.clone();
@@ -254,7 +258,7 @@ impl Work<'_> {
         }
         let mut kept = Vec::new();
         let before = self.repo.entries(&record.before_tree)?;
-        for number in (0..record.steps.len()).rev() {
+        for number in (record.undo_from..record.steps.len()).rev() {
             self.step_back(number, &record.steps[number], &before, &mut kept)?;
         }
         for folder in &record.new_folders {
