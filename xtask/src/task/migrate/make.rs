@@ -685,12 +685,11 @@ fn dangling(
         .context("the upstream has no Dockerfile")?;
     let arguments = rewrite::arguments(&dockerfile.rendered)
         .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help))?;
-    let result = after.keys().cloned().collect();
     Ok(dangling::dangling(
         &files,
         &dangling::After {
             moved,
-            result: &result,
+            result: after,
             arguments: &arguments,
         },
     ))
