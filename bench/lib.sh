@@ -36,7 +36,7 @@ median() { printf '%s\n' "$@" | sort -n | awk '{ a[NR] = $1 } END { print a[int(
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / (b > 0 ? b : 1) }'; }
 
 machine() {
-    echo "$(git --version), $(nproc) cores, $(uname -sr), $(date -u +%Y-%m-%d)"
+    echo "$(git --version), $(nproc) cores, $(uname -sr), load $(cut -d' ' -f1 /proc/loadavg 2>/dev/null || echo unknown), $(date -u +%Y-%m-%d)"
 }
 
 # Builds the tool as `cargo xtask` does and sets `tool` to the program.
