@@ -14,7 +14,8 @@ CARGO_TARGET_DIR=$scratch/target cargo build --quiet --locked --package xtask --
     { cat "$scratch/output" >&2; exit 1; }
 time=$((($(now) - start) / 1000000))
 # The seconds of processor time tell a slow build from a busy machine.
-processor=$(times | sed -n 2p)
+times >"$scratch/times"
+processor=$(sed -n 2p "$scratch/times")
 crates=$(cargo tree --locked --package xtask --edges normal,build --prefix none --target all \
     --format '{p}' | sed 's/ (.*//' | sort -u | wc -l)
 here=$(cargo tree --locked --package xtask --edges normal,build --prefix none \
