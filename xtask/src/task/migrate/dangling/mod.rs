@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::rewrite::place;
+use crate::layout;
 use crate::tree::{Entries, RepoPath};
 
 /// The repository as the migration leaves it.
@@ -50,15 +51,15 @@ pub enum Kind {
     Prose,
 }
 
-/// Fixed strings of which every file with a finding holds at least one.
-pub fn candidates(moved: &[(RepoPath, RepoPath)]) -> Vec<String> {
-    let mut needles: BTreeSet<String> = ["build-arg", "args"].map(ToOwned::to_owned).into();
-    for (from, _) in moved {
-        let Some(from) = from.as_str() else { continue };
-        let first = from.split('/').next().unwrap_or(from);
-        needles.insert(first.to_owned());
-    }
-    needles.into_iter().collect()
+/// Fixed strings of which every file with a finding holds at least one: the names of what retires
+/// and of what leaves `.runpod/`, and how build arguments are passed. A file that upstream's
+/// replaces is still found under its name.
+pub fn candidates() -> Vec<String> {
+    layout::RETIRED
+        .iter()
+        .chain(&[layout::RUNPOD, "build-arg", "args"])
+        .map(|&needle| needle.to_owned())
+        .collect()
 }
 
 /// Everything in `files` that dangles after the migration, in the order of paths and lines. What

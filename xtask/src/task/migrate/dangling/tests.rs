@@ -244,19 +244,3 @@ fn what_still_exists_does_not_dangle() {
     );
     assert_eq!(seen("a.bin", "src/handler.py\0"), [""; 0]);
 }
-
-#[test]
-fn candidates_are_in_every_file_with_a_finding() {
-    assert_eq!(
-        candidates(&moved()),
-        [
-            ".runpod",
-            "Dockerfile",
-            "args",
-            "build-arg",
-            "builder",
-            "src",
-            "worker-config.json"
-        ]
-    );
-}
