@@ -113,6 +113,29 @@ def test_a_server_that_dies_later(start_worker: Start, own_runpod: RunPod) -> No
     assert worker.processes() == [], "nothing is left behind"
 
 
+@pytest.mark.parametrize("death", ["server", "signal"])
+def test_the_exit_code_holds_when_the_sdk_stops_first(start_worker: Start, death: str) -> None:
+    # With short polls the SDK's own loop ends while jobs are still being reported.
+    api = RunPod(poll_seconds=0.05)
+    try:
+        worker = start_worker(api.environment())
+        worker.wait_for_log("SGLang is ready")
+        hung = api.submit(HANG)
+        wait_for(lambda: hung.taken, what="the job is taken")
+        time.sleep(0.3)
+        if death == "server":
+            os.kill(worker.server_pid(), signal.SIGKILL)
+            assert worker.wait(10) == 1
+            assert "SGLang was killed by SIGKILL" in hung.error
+        else:
+            worker.process.send_signal(signal.SIGTERM)
+            assert worker.wait(10) == 0
+            assert hung.error == "the worker was stopped (SIGTERM)"
+        assert worker.processes() == []
+    finally:
+        api.close()
+
+
 def alive_server(worker: Worker) -> bool:
     """Whether the server still answers."""
     try:
