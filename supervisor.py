@@ -194,11 +194,15 @@ class Supervisor:
                 break
             held += data
             cut = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
-            if not cut and len(held) > LONGEST_LINE:
-                cut = len(held) - self._redactor.longest * 4
             if cut:
                 self._pass_on(held[:cut])
                 held = held[cut:]
+            elif len(held) > LONGEST_LINE:
+                # What may be the beginning of a secret stays until its end has come.
+                text = self._redactor.text(held.decode("utf-8", "surrogateescape"))
+                cut = len(text) - self._redactor.longest
+                self._pass_on(text[:cut].encode("utf-8", "surrogateescape"))
+                held = text[cut:].encode("utf-8", "surrogateescape")
         if held:
             self._pass_on(held + b"\n")
 
