@@ -215,9 +215,10 @@ class Relay:
 
     def _url(self, route: str) -> URL:
         path, _, query = route.partition("?")
+        host = self._config.reachable_host
         return URL.build(
             scheme=self._config.scheme,
-            host=self._config.reachable_host,
+            host=f"[{host}]" if ":" in host else host,
             port=self._config.port,
             path=path,
             query_string=query,
