@@ -55,7 +55,7 @@ COPY sglang_flags.json ./
 COPY scripts/sglang_flags.py ./scripts/
 RUN python3 scripts/sglang_flags.py --output sglang_flags.json --if-different
 
-COPY arguments.py engine.py flags.py handler.py launch.py relay.py supervisor.py utils.py \
-    test_input.json ./
+COPY arguments.py engine.py flags.py handler.py launch.py relay.py sdk.py \
+    supervisor.py utils.py test_input.json ./
 
 CMD ["python3", "handler.py"]
