@@ -250,7 +250,9 @@ class Relay:
         if supervisor.ended.done():
             raise EngineError(supervisor.ended.result())
         if not supervisor.ready.done():
-            await asyncio.shield(asyncio.wrap_future(supervisor.ready))
+            waiting = asyncio.wrap_future(supervisor.ready)
+            waiting.add_done_callback(_look_at)  # its job may be gone when it fails
+            await asyncio.shield(waiting)
         supervisor.ready.result()
 
     async def _exchange(self, request: Request) -> AsyncIterator[Any]:
@@ -280,8 +282,8 @@ class Relay:
             else:
                 yield await self._whole(response, request)
         except asyncio.TimeoutError as error:
-            if response is None and not limit:
-                raise RequestError("SGLang cannot be reached", 502) from error
+            if isinstance(error, aiohttp.ServerTimeoutError):
+                raise RequestError("SGLang takes no more connections", 503) from error
             raise RequestError(
                 f"no complete answer within {limit} s (REQUEST_TIMEOUT); the request was aborted",
                 504,
@@ -349,6 +351,11 @@ class _Events(str):
 
 def _as_text(error: Any) -> str:
     return error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
+
+
+def _look_at(future: asyncio.Future[None]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def _closer(response: aiohttp.ClientResponse) -> Any:

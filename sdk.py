@@ -33,22 +33,36 @@ def jobs_in_progress() -> Callable[[], int]:
     return JobsProgress().get_job_count
 
 
+def _placeholders() -> dict[str, ModuleType]:
+    """What the SDK imports and a worker never uses: the SSH library of its command-line tools, a
+    quarter of the worker's memory, and a look at the processor for its debugger that takes a
+    second."""
+    ssh, processor = ModuleType("paramiko"), ModuleType("cpuinfo")
+    processor.get_cpu_info = lambda: {"brand_raw": "unknown"}  # type: ignore[attr-defined]
+    return {
+        name: module
+        for name, module in (("paramiko", ssh), ("cpuinfo", processor))
+        if name not in sys.modules
+    }
+
+
 def _import() -> Any:
-    """Imports the SDK without the SSH library, a quarter of the worker's memory, that only its
-    command-line tools use."""
-    placeholder = ModuleType("paramiko")
-    sys.modules.setdefault("paramiko", placeholder)
+    placeholders = _placeholders()
+    sys.modules.update(placeholders)
     try:
         import runpod
-    except AttributeError:  # it does use the library, some day
-        for name in [name for name in sys.modules if name.partition(".")[0] == "runpod"]:
-            del sys.modules[name]
-        del sys.modules["paramiko"]
+    except AttributeError:  # some day it does use them
+        _forget("runpod", placeholders)
         import runpod
     finally:
-        if sys.modules.get("paramiko") is placeholder:
-            del sys.modules["paramiko"]
+        _forget("", placeholders)
     return runpod
+
+
+def _forget(package: str, modules: dict[str, ModuleType]) -> None:
+    for name in list(sys.modules):
+        if name.partition(".")[0] == package or sys.modules[name] is modules.get(name, ...):
+            del sys.modules[name]
 
 
 class PromptAsyncio:
