@@ -244,6 +244,9 @@ class Relay:
             if streaming:
                 yield error_event(message, error.status)
             yield {"error": message}
+        except Exception as error:  # the SDK would send the caller a traceback
+            log.exception("a request to %s failed in the worker", request.route)
+            yield {"error": f"the worker failed: {type(error).__name__}; its log says more"}
 
     async def _wait_until_ready(self) -> None:
         supervisor = self._supervisor

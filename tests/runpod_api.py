@@ -61,7 +61,8 @@ class Job:
 class RunPod:
     """Hands out jobs and collects what comes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, poll_seconds: float = POLL_SECONDS) -> None:
+        self.poll_seconds = poll_seconds
         self.jobs: dict[str, Job] = {}
         self.pings = 0
         self.polls: list[float] = []
@@ -179,7 +180,7 @@ class RunPod:
 
     async def _take(self, request: web.Request) -> web.Response:
         self.polls.append(time.monotonic())
-        if not await self._wait(lambda: self._queue, POLL_SECONDS):
+        if not await self._wait(lambda: self._queue, self.poll_seconds):
             return web.Response(status=204)
         size = int(request.query.get("batch_size", "1"))
         jobs, self._queue[:size] = self._queue[:size], []
@@ -189,7 +190,7 @@ class RunPod:
         return web.json_response(found if "batch" in request.path else found[0])
 
     async def _stop(self, _: web.Request) -> web.Response:
-        if not await self._wait(lambda: self._stops, POLL_SECONDS):
+        if not await self._wait(lambda: self._stops, self.poll_seconds):
             return web.Response(status=204)
         stops, self._stops[:] = self._stops[:], []
         return web.json_response({"jobsToStop": stops})

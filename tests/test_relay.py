@@ -254,10 +254,30 @@ def test_a_server_that_cannot_be_reached() -> None:
         supervisor.ready.set_result(None)
         env = {"MODEL_NAME": "m", "LOCAL_MODEL_ARGS": "/no", "PORT": "9"}
         relay = Relay(load_config(env), supervisor, Redactor())
-        return [output async for output in relay.answer({"text": "x"})]
+        outputs = [output async for output in relay.answer({"text": "x"})]
+        assert relay._session is not None
+        await relay._session.close()
+        return outputs
 
     [output] = asyncio.run(run())
     assert output["error"].startswith("the connection to SGLang broke: ClientConnectorError")
+
+
+def test_a_mistake_of_the_worker_is_no_traceback_for_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run() -> list[Any]:
+        supervisor = Supervisor()
+        supervisor.ready.set_result(None)
+        relay = Relay(CONFIG, supervisor, Redactor())
+        monkeypatch.setattr(relay, "_url", lambda route: 1 / 0)
+        outputs = [output async for output in relay.answer({"text": "x"})]
+        assert relay._session is not None
+        await relay._session.close()
+        return outputs
+
+    expected = {"error": "the worker failed: ZeroDivisionError; its log says more"}
+    assert asyncio.run(run()) == [expected]
 
 
 def test_one_session_serves_every_job() -> None:
