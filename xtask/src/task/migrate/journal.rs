@@ -107,21 +107,16 @@ impl Record {
 #[derive(Debug)]
 pub struct Journal {
     dir: PathBuf,
-    /// Held while this lives, and by every git that this process starts: a git that outlives its
-    /// killed parent keeps the next run waiting until it is done.
-    _held: File,
+    /// The git directory, locked while this lives.
+    held: File,
 }
 
 impl Journal {
-    /// Takes hold of the journal of a work tree.
+    /// Takes hold of the journal of a work tree. What is locked is the git directory itself, so
+    /// that a run that writes nothing leaves nothing behind.
     pub fn hold(repo: &Repo) -> Result<Self> {
-        let path = repo.git_dir.join("xtask-migrate.lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .with_context(|| format!("opening {}", path.display()))?;
+        let path = &repo.git_dir;
+        let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
         let patience = Instant::now() + Duration::from_secs(20);
         loop {
             match file.try_lock() {
@@ -138,12 +133,18 @@ impl Journal {
                 }
             }
         }
-        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())
-            .context("handing the journal's lock to git")?;
         Ok(Self {
             dir: repo.git_dir.join("xtask-migrate"),
-            _held: file,
+            held: file,
         })
+    }
+
+    /// From here on every git that this process starts holds the lock too: one that outlives its
+    /// killed parent keeps the next run waiting until it is done. Not before, because fetching
+    /// may leave a helper of the user's behind (a credential cache, a shared ssh connection).
+    pub fn share(&self) -> Result<()> {
+        rustix::io::fcntl_setfd(&self.held, rustix::io::FdFlags::empty())
+            .context("handing the journal's lock to git")
     }
 
     /// The record; `None` where no migration is under way. What a run left behind before it had
@@ -169,6 +170,7 @@ impl Journal {
 
     /// Makes the folder for what the steps need.
     pub fn prepare(&self) -> Result<()> {
+        self.share()?;
         self.remove_folder()?;
         fs_err::create_dir_all(self.dir.join("new"))?;
         fs_err::create_dir_all(self.dir.join("old"))?;

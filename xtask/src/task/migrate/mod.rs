@@ -204,24 +204,24 @@ fn resume(
     let Some(mut record) = record else {
         bail!(nothing_under_way("resume"));
     };
+    if record.state == State::Staged {
+        bail!(Refusal::new(
+            "the migration is complete and staged",
+            "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
+        ));
+    }
+    journal.share()?;
     let scratch = repo.scratch(&journal.scratch())?;
     let work = Work {
         repo,
         journal,
         scratch: &scratch,
     };
-    match record.state {
-        State::Applying => work.forward(&mut record)?,
-        State::Staged => bail!(Refusal::new(
-            "the migration is complete and staged",
-            "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
-        )),
-        State::Conflicts => {
-            let (next, edit) = resolved(repo, &work, record)?;
-            record = work.prepare(next, &edit)?;
-            work.forward(&mut record)?;
-        }
+    if record.state == State::Conflicts {
+        let (next, edit) = resolved(repo, &work, record)?;
+        record = work.prepare(next, &edit)?;
     }
+    work.forward(&mut record)?;
     report.resumed(&record)
 }
 
@@ -326,6 +326,7 @@ fn abort(
     let Some(record) = record else {
         bail!(nothing_under_way("abort"));
     };
+    journal.share()?;
     let scratch = repo.scratch(&journal.scratch())?;
     let work = Work {
         repo,
