@@ -105,8 +105,10 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
     };
     let (record, edit) = record_of(&at, &made, args.commit)?;
     journal.prepare()?;
-    let mut record = work.prepare(record, &edit)?;
-    work.forward(&mut record)?;
+    let record = work
+        .prepare(record, &edit)
+        .and_then(|mut record| work.forward(&mut record).map(|()| record))
+        .map_err(|error| stopped(&journal, error))?;
     let ending = match (&record.state, &record.commit) {
         (State::Conflicts, _) => Ending::Markers,
         (_, Some(commit)) => Ending::Committed(commit.tip.clone()),
@@ -187,6 +189,17 @@ fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
     }
 }
 
+/// A failure of the machine (a full disk, a folder that can't be written) with both ways out of
+/// where it leaves the repository.
+fn stopped(journal: &Journal, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Refusal>() || !journal.is_open() {
+        return error;
+    }
+    let help = "mend that, then finish with `cargo xtask migrate --resume`, or take it back with \
+                `cargo xtask migrate --abort`";
+    Refusal::new(format!("the migration stopped half-way: {error:#}"), help).into()
+}
+
 fn nothing_under_way(what: &str) -> Refusal {
     Refusal::new(
         format!("there is no migration to {what}"),
@@ -219,9 +232,12 @@ fn resume(
     };
     if record.state == State::Conflicts {
         let (next, edit) = resolved(repo, &work, record)?;
-        record = work.prepare(next, &edit)?;
+        record = work
+            .prepare(next, &edit)
+            .map_err(|error| stopped(journal, error))?;
     }
-    work.forward(&mut record)?;
+    work.forward(&mut record)
+        .map_err(|error| stopped(journal, error))?;
     report.resumed(&record)
 }
 
@@ -333,7 +349,9 @@ fn abort(
         journal,
         scratch: &scratch,
     };
-    let kept: Vec<PathBuf> = work.back(&record)?;
+    let kept: Vec<PathBuf> = work
+        .back(&record)
+        .map_err(|error| stopped(journal, error))?;
     report.aborted(&kept)
 }
 
