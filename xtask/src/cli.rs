@@ -61,8 +61,8 @@ pub struct Migrate {
     pub carry: Option<String>,
 
     /// For a worker that is modern already but has no upstream.lock.json: find
-    /// out which upstream files it came from (at REV or the revisions before
-    /// it) and write the lock, nothing else
+    /// out which upstream revision its files came from (REV or one before it;
+    /// `.` for a directory without git) and write the lock, nothing else
     #[arg(long, value_name = "REV", conflicts_with_all = ["carry", "embed", "rev"])]
     pub adopt: Option<String>,
 

@@ -45,23 +45,16 @@ impl Work<'_> {
         // Never write into the copy before: it may be the live index by a second name.
         let next = self.journal.index_new().with_extension("next");
         fs_err::copy(&index_file, &next)?;
-        self.edit_index(&next, index)?;
+        self.scratch.edit_index(&next, index)?;
         fs_err::rename(&next, self.journal.index_new())?;
-        if let Some(commit) = &mut record.commit {
-            if record.conflicts.is_empty() {
-                self.make_commits(commit, &record.head, &record.after_tree)?;
-            }
+        if let Some(commit) = &mut record.commit
+            && record.conflicts.is_empty()
+        {
+            self.make_commits(commit, &record.head, &record.after_tree)?;
         }
         record.state = State::Applying;
         self.journal.write(&record)?;
         Ok(record)
-    }
-
-    fn edit_index(&self, index: &Path, edit: &IndexEdit) -> Result<()> {
-        if edit.is_empty() {
-            return Ok(());
-        }
-        self.scratch.edit_index(self.repo, index, edit)
     }
 
     /// The hashes of the files that will be replaced, as they lie there.
@@ -400,7 +393,7 @@ impl Work<'_> {
         }
         let back = self.journal.index_new().with_extension("back");
         fs_err::copy(&index, &back)?;
-        self.edit_index(&back, &edit)?;
+        self.scratch.edit_index(&back, &edit)?;
         let current = self.journal.index_new().with_extension("current");
         fs_err::copy(&index, &current)?;
         self.install_index(&back, &current)
@@ -417,16 +410,22 @@ impl Work<'_> {
             fs_err::rename(&lock, &index)?;
             return Ok(());
         }
-        if same_file(&index, next) || self.same_index(&index, next)? {
+        if same_file(&index, next) {
             return Ok(());
         }
-        if !self.same_index(&index, expected)? {
-            bail!(Refusal::new(
-                "the index has changed since the plan was made",
-                "unstage what was staged in between with `git restore --staged FILE`, then run \
-                 `cargo xtask migrate --resume`; or take all back with `cargo xtask migrate \
-                 --abort`"
-            ));
+        // Most often nobody has touched the index, and git need not be asked.
+        if fs_err::read(&index)? != fs_err::read(expected)? {
+            if self.same_index(&index, next)? {
+                return Ok(());
+            }
+            if !self.same_index(&index, expected)? {
+                bail!(Refusal::new(
+                    "the index has changed since the plan was made",
+                    "unstage what was staged in between with `git restore --staged FILE`, then \
+                     run `cargo xtask migrate --resume`; or take all back with `cargo xtask \
+                     migrate --abort`"
+                ));
+            }
         }
         fault::point()?;
         match fs_err::hard_link(next, &lock) {
@@ -466,7 +465,9 @@ impl Work<'_> {
                 .args(["ls-files", "--stage", "-z"])
                 .output()
         };
-        Ok(same_file(one, other) || list(one)? == list(other)?)
+        Ok(same_file(one, other)
+            || fs_err::read(one)? == fs_err::read(other)?
+            || list(one)? == list(other)?)
     }
 
     /// The index edit that leads from one tree to another, with the sides of conflicts.
@@ -555,12 +556,12 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn make_parents(path: &Path) -> Result<()> {
-    if let Some(parent) = path.parent() {
-        if !parent.is_dir() {
-            fault::point()?;
-            fs_err::create_dir_all(parent)?;
-            fault::point()?;
-        }
+    if let Some(parent) = path.parent()
+        && !parent.is_dir()
+    {
+        fault::point()?;
+        fs_err::create_dir_all(parent)?;
+        fault::point()?;
     }
     Ok(())
 }

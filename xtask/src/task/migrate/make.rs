@@ -1,17 +1,17 @@
 //! Making the plan: reads the repository and the upstream, and decides.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
+use super::dangling::{self, Dangling};
 use super::incoming::{self, Bundle};
 use super::lock::{Lock, LockedFile, Origin};
 use super::merge::{self, Built, Sides, Stage, Stored};
 use super::plan::{self, Conflict, Move, Plan, Rewrite, Source};
 use super::rewrite;
-use super::steps::{self, Side};
+use super::steps::{self, Side, Step};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
 use crate::git::{Git, GitTree, Objects, Repo, Scratch, Status, Tracked};
 use crate::layout::{self, LOCK, OUTDATED, Shape};
@@ -113,10 +113,18 @@ pub struct Made {
     pub stages: Vec<Stage>,
     pub entries: Entries,
     pub lock: Lock,
-    /// The tree in which files have moved and nothing else, where any move.
-    pub moves_tree: Option<Oid>,
-    /// The first time: from the legacy layout to the modern one.
-    pub first: bool,
+    pub kind: Kind,
+}
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// From the legacy layout to the modern one.
+    First,
+    /// From one upstream revision to the next.
+    Again,
+    /// The lock alone.
+    Adopt,
 }
 
 /// Makes the plan for `wish`.
@@ -130,7 +138,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             "leave --carry out; upstream's changes are merged with those made here anyway"
         ));
     }
-    let upstream = upstream::open(
+    let mut upstream = upstream::open(
         git,
         &upstream::Request {
             address: wish.upstream,
@@ -139,6 +147,10 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             repository: &at.repo.top,
         },
     )?;
+    if wish.embed && upstream.address == OWN_ADDRESS {
+        // "The repository that holds the tool" will be this one from now on.
+        upstream.address = upstream::lasting_address(git, &at.repo.top)?;
+    }
     let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
         upstream.sizes(entries)
     })?;
@@ -191,7 +203,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             tool: tool_origin.map(|origin| (origin, tool_news)),
         },
     )?;
-    finish(at, scratch, &upstream, &bundle, moves, built, notes, first)
+    finish(at, &upstream, &bundle, moves, built, notes, first)
 }
 
 fn expect_legacy(at: &Situation) -> Result<()> {
@@ -280,7 +292,8 @@ fn base(
     }
     if let Some(commit) = &lock.upstream.commit {
         if let Some(tree) = upstream.at(commit)? {
-            let bundle = incoming::collect(&*tree, lock.upstream.shape, |_| Ok(()))?;
+            upstream.fetch_files(&tree)?;
+            let bundle = incoming::collect(&tree, lock.upstream.shape, |_| Ok(()))?;
             return Ok(merge::store(scratch, &bundle)?.entries);
         }
         notes.push(format!(
@@ -350,7 +363,7 @@ fn tool_side(
     }
     let base = before.map_or_else(Entries::new, |tool| locked_entries(&tool.files));
     let origin = Origin {
-        address: OWN_ADDRESS.to_owned(),
+        address: upstream::lasting_address(git, &at.repo.top)?,
         rev: None,
         commit: own.commit,
         shape: Shape::Root,
@@ -454,7 +467,6 @@ fn orphan(path: &RepoPath, before: Option<&Entry>, now: &Entry) -> (Conflict, Ve
 )]
 fn finish(
     at: &Situation,
-    scratch: &Scratch,
     upstream: &Upstream,
     bundle: &Bundle,
     moves: Vec<Move>,
@@ -482,17 +494,6 @@ fn finish(
              this again"
         ));
     }
-    let moves_tree = if moves.is_empty() {
-        None
-    } else {
-        let mut entries = before.clone();
-        for planned in &moves {
-            if let Some(entry) = entries.remove(&planned.from) {
-                entries.insert(planned.to.clone(), entry);
-            }
-        }
-        Some(merge::tree_of(scratch, &at.head_tree, before, &entries)?)
-    };
     // What stays as it is needs no second reading.
     let news = |path: &RepoPath| {
         built
@@ -504,7 +505,12 @@ fn finish(
     for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
         notes.extend(incoming.notes.iter().map(|note| format!("{path}: {note}")));
     }
-    let dangling = super::dangling_of(at, bundle, &moved, &built.entries)?;
+    notes.extend(hidden_from_build(at, bundle, &built.entries)?);
+    let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
+        dangling(at, bundle, &moved, &built.entries)?
+    } else {
+        Vec::new()
+    };
     let plan = Plan {
         upstream: Source {
             address: upstream.address.clone(),
@@ -529,9 +535,39 @@ fn finish(
         stages: built.stages,
         entries: built.entries,
         lock: built.lock,
-        moves_tree,
-        first,
+        kind: if first { Kind::First } else { Kind::Again },
     })
+}
+
+/// The tree in which files have moved and nothing else, where any move.
+pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<Option<Oid>> {
+    if moves.is_empty() {
+        return Ok(None);
+    }
+    let before = at.ours.entries();
+    let mut entries = before.clone();
+    for planned in moves {
+        if let Some(entry) = entries.remove(&planned.from) {
+            entries.insert(planned.to.clone(), entry);
+        }
+    }
+    merge::tree_of(scratch, &at.head_tree, before, &entries).map(Some)
+}
+
+/// Refuses steps that something in the work tree stands in the way of.
+pub fn expect_no_obstacles(at: &Situation, steps: &[Step]) -> Result<()> {
+    let obstacles = steps::obstacles(steps, &at.tracked, &at.repo.top)?;
+    if obstacles.is_empty() {
+        return Ok(());
+    }
+    bail!(Refusal::new(
+        format!(
+            "these paths can't be written:\n  {}",
+            obstacles.join("\n  ")
+        ),
+        "move files that git does not track out of the way, or check the paths out, then run this \
+         again"
+    ))
 }
 
 fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
@@ -568,20 +604,20 @@ fn local_in_retired(at: &Situation, moves: &[Move]) -> Vec<RepoPath> {
         .local
         .iter()
         .filter(|local| {
-            let folder = local.path.parent();
-            layout::is_retired(&local.path)
-                || layout::is_stray_in_runpod(&local.path)
-                || folder.is_none() && local.path.name().starts_with(b".env")
+            let folder = local.parent();
+            layout::is_retired(local)
+                || layout::is_stray_in_runpod(local)
+                || folder.is_none() && local.name().starts_with(b".env")
                 || moves
                     .iter()
                     .any(|planned| planned.from.parent() == folder && folder.is_some())
         })
-        .map(|local| local.path.clone())
+        .cloned()
         .collect()
 }
 
 /// The commit messages of a migration.
-pub fn messages(plan: &Plan, first: bool) -> (String, String) {
+pub fn messages(plan: &Plan, kind: Kind) -> (String, String) {
     let upstream = match &plan.upstream.commit {
         Some(commit) => format!("{} at {commit}", plan.upstream.address),
         None => plan.upstream.address.clone(),
@@ -590,33 +626,72 @@ pub fn messages(plan: &Plan, first: bool) -> (String, String) {
         "refactor: move the legacy worker to {OUTDATED}/\n\nMoves only, so that history follows \
          each file.\n"
     );
-    let content = if first {
-        format!("feat: bring in the modern worker\n\nUpstream: {upstream}\n")
-    } else {
-        format!("feat: bring in upstream's changes\n\nUpstream: {upstream}\n")
+    let subject = match kind {
+        Kind::First => "feat: bring in the modern worker",
+        Kind::Again => "feat: bring in upstream's changes",
+        Kind::Adopt => "chore: record the upstream that this worker came from",
     };
+    let content = format!("{subject}\n\nUpstream: {upstream}\n");
     (moves, content)
 }
 
-/// The files of a commit that may refer to what moved.
-pub fn texts(at: &Situation, paths: &[RepoPath]) -> Result<Vec<(RepoPath, Vec<u8>)>> {
-    paths
-        .iter()
-        .map(|path| Ok((path.clone(), at.ours.read(path)?)))
-        .collect()
+/// Files that the Dockerfile copies and the repository's own `.dockerignore` keeps from it.
+fn hidden_from_build(at: &Situation, bundle: &Bundle, after: &Entries) -> Result<Vec<String>> {
+    let name = RepoPath::from(".dockerignore");
+    let Some(ignore) = after.get(&name).and_then(|entry| entry.oid.as_ref()) else {
+        return Ok(Vec::new());
+    };
+    let Some(ignore) = at.objects.blob(ignore)? else {
+        return Ok(Vec::new());
+    };
+    let Some(dockerfile) = bundle.files.get(&RepoPath::from("Dockerfile")) else {
+        return Ok(Vec::new());
+    };
+    let copied = rewrite::copied_paths(&dockerfile.rendered).unwrap_or_default();
+    Ok(bundle
+        .files
+        .keys()
+        .filter(|path| copied.iter().any(|copied| copied.covers(path)))
+        .filter(|path| rewrite::excluded(&ignore, path))
+        .map(|path| format!("{name} keeps {path} from the build, and the Dockerfile copies it"))
+        .collect())
 }
 
-/// The arguments that the new Dockerfile declares.
-pub fn arguments(bundle: &Bundle) -> Result<Vec<String>> {
+/// What in the repository's own files still points at a path that moved, or passes an argument
+/// that the new Dockerfile does not declare.
+fn dangling(
+    at: &Situation,
+    bundle: &Bundle,
+    moved: &[(RepoPath, RepoPath)],
+    after: &Entries,
+) -> Result<Vec<Dangling>> {
+    let ours = at.ours.entries();
+    let mut files = Vec::new();
+    let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
+    for path in at.repo.files_with(&dangling::candidates(moved), &outside)? {
+        // What comes from upstream or lies below `outdated/` is not the repository's to mend.
+        let stays = match (ours.get(&path), after.get(&path)) {
+            (Some(before), Some(after)) => plan::same(before, after) && before.mode.is_file(),
+            _ => false,
+        };
+        if stays && !bundle.files.contains_key(&path) {
+            let content = at.ours.read(&path)?;
+            files.push((path, content));
+        }
+    }
     let dockerfile = bundle
         .files
         .get(&RepoPath::from("Dockerfile"))
         .context("the upstream has no Dockerfile")?;
-    rewrite::arguments(&dockerfile.rendered)
-        .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help).into())
-}
-
-/// Whether a path is inside the work tree at `top`, for messages.
-pub fn shown(path: &Path, top: &Path) -> String {
-    path.strip_prefix(top).unwrap_or(path).display().to_string()
+    let arguments = rewrite::arguments(&dockerfile.rendered)
+        .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help))?;
+    let result = after.keys().cloned().collect();
+    Ok(dangling::dangling(
+        &files,
+        &dangling::After {
+            moved,
+            result: &result,
+            arguments: &arguments,
+        },
+    ))
 }

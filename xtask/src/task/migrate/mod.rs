@@ -25,15 +25,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use self::apply::Work;
-use self::journal::{Commit, Journal, Record, State, exists};
+use self::journal::{Commit, Journal, Record, State};
 use self::make::{Made, Situation, Wish};
 use self::report::{Ending, Report};
 use self::steps::{Side, Step};
 use crate::cli::{self, Conflicts};
-use crate::git::{Git, IndexEdit, Repo};
+use crate::git::{Git, IndexEdit, Repo, Scratch};
 use crate::layout::LOCK;
 use crate::outcome::{Outcome, Refusal};
-use crate::tree::{Mode, RepoPath};
+use crate::own;
+use crate::tree::{Mode, RepoPath, Tree};
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
@@ -41,7 +42,7 @@ pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
     if args.example {
         return example::run(&git, args);
     }
-    let dir = repo.map_or_else(upstream::own_repository, Path::to_owned);
+    let dir = repo.map_or_else(own::repository, Path::to_owned);
     migrate(&git, &dir, args)
 }
 
@@ -84,16 +85,16 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
     let plan = &made.plan;
     report.plan(plan);
     if plan.is_empty() {
-        return report.end(&at, plan, Ending::UpToDate);
+        return report.end(&at, plan, &Ending::UpToDate);
     }
     if args.dry_run {
-        return report.end(&at, plan, Ending::DryRun);
+        return report.end(&at, plan, &Ending::DryRun);
     }
     if args.check {
-        return report.end(&at, plan, Ending::WouldChange);
+        return report.end(&at, plan, &Ending::WouldChange);
     }
     if !plan.conflicts.is_empty() && args.conflicts == Conflicts::List {
-        return report.end(&at, plan, Ending::Conflicts);
+        return report.end(&at, plan, &Ending::Conflicts);
     }
     if args.commit {
         expect_identity(&repo)?;
@@ -103,7 +104,7 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
         journal: &journal,
         scratch: &scratch,
     };
-    let (record, edit) = record_of(&at, &made, args.commit)?;
+    let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
     journal.prepare()?;
     let record = work
         .prepare(record, &edit)
@@ -114,10 +115,15 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
         (_, Some(commit)) => Ending::Committed(commit.tip.clone()),
         _ => Ending::Staged,
     };
-    report.end(&at, plan, ending)
+    report.end(&at, plan, &ending)
 }
 
-fn record_of(at: &Situation, made: &Made, commit: bool) -> Result<(Record, IndexEdit)> {
+fn record_of(
+    at: &Situation,
+    made: &Made,
+    scratch: &Scratch,
+    commit: bool,
+) -> Result<(Record, IndexEdit)> {
     let plan = &made.plan;
     let mut record = Record::new(&plan.head, &plan.before, &plan.after, plan.steps.clone());
     record.conflicts.clone_from(&plan.conflicts);
@@ -126,15 +132,14 @@ fn record_of(at: &Situation, made: &Made, commit: bool) -> Result<(Record, Index
         record.pending_lock = Some(made.lock.clone());
     }
     if commit {
-        let (moves_message, message) = make::messages(plan, made.first);
+        let (moves_message, message) = make::messages(plan, made.kind);
         record.commit = Some(Commit {
-            moves_tree: made.moves_tree.clone(),
+            moves_tree: make::moves_tree(at, scratch, &plan.moves)?,
             moves_message,
             message,
             tip: None,
         });
     }
-    use crate::tree::Tree;
     let edit = Work::index_edit(at.ours.entries(), &made.entries, &record)?;
     Ok((record, edit))
 }
@@ -260,13 +265,12 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         let oid = tracked
             .get(&conflict.path)
             .and_then(|it| it.entry.oid.as_ref());
-        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten() {
-            if content
+        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten()
+            && content
                 .split(|&b| b == b'\n')
                 .any(|line| line.starts_with(b"<<<<<<< ours"))
-            {
-                marked.push(conflict.path.clone());
-            }
+        {
+            marked.push(conflict.path.clone());
         }
     }
     if !marked.is_empty() {
@@ -353,15 +357,4 @@ fn abort(
         .back(&record)
         .map_err(|error| stopped(journal, error))?;
     report.aborted(&kept)
-}
-
-/// What still points at a path that moved.
-fn dangling_of(
-    _at: &Situation,
-    _bundle: &incoming::Bundle,
-    _moved: &[(RepoPath, RepoPath)],
-    _after: &crate::tree::Entries,
-) -> Result<Vec<dangling::Dangling>> {
-    let _ = exists;
-    Ok(Vec::new())
 }

@@ -10,6 +10,7 @@ use super::lock::Origin;
 use crate::git::{Call, Git, GitTree, Objects, refuse_option};
 use crate::layout::{self, Shape};
 use crate::outcome::{Refusal, Unusable};
+use crate::own;
 use crate::tree::{Directory, Entries, Oid, RepoPath, Tree};
 
 /// The address, in the lock, of the repository that holds the tool.
@@ -111,7 +112,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
         tree: opened.tree,
         source: opened.source,
     };
-    upstream.prefetch()?;
+    upstream.fetch_files(&*upstream.tree)?;
     Ok(upstream)
 }
 
@@ -124,7 +125,7 @@ enum Place {
 fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, Place)> {
     refuse_option("upstream", address)?;
     if address == OWN_ADDRESS {
-        let own = own_repository();
+        let own = own::repository();
         if same_folder(&own, repository) {
             bail!(Refusal::new(
                 "this repository holds the tool itself, so it can't be its own upstream",
@@ -173,9 +174,23 @@ pub struct Own {
     pub tree: Box<dyn Tree>,
 }
 
+/// An address of the repository that holds this tool which still means it in a repository that
+/// carries a copy: where it was cloned from, else its folder.
+pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
+    let path = own::repository();
+    let origin = call(git, &path)
+        .args(["config", "--get", "remote.origin.url"])
+        .finish()?;
+    let url = String::from_utf8_lossy(&origin.stdout).trim().to_owned();
+    if origin.ok && url.contains([':', '@']) {
+        return Ok(url);
+    }
+    Ok(relative(&path, repository))
+}
+
 /// Opens the repository that holds this tool.
 pub fn own(git: &Git, repository: &Path) -> Result<Own> {
-    let path = own_repository();
+    let path = own::repository();
     if same_folder(&path, repository) {
         bail!(Refusal::new(
             "this repository holds the tool already",
@@ -200,14 +215,6 @@ pub fn own(git: &Git, repository: &Path) -> Result<Own> {
     })
 }
 
-/// The repository whose tool this is.
-pub fn own_repository() -> PathBuf {
-    // cargo tells where the package lies now; the place at build time may be another.
-    let package = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    package.parent().map_or(package.clone(), Path::to_owned)
-}
-
 fn same_folder(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
@@ -226,7 +233,10 @@ fn relative(path: &Path, repository: &Path) -> String {
         .take_while(|(one, other)| one == other)
         .count();
     let up = repository.components().skip(shared).map(|_| "..".as_ref());
-    let down = path.components().skip(shared).map(|part| part.as_os_str());
+    let down = path
+        .components()
+        .skip(shared)
+        .map(std::path::Component::as_os_str);
     let relative: PathBuf = up.chain(down).collect();
     if relative.as_os_str().is_empty() {
         ".".to_owned()
@@ -272,12 +282,12 @@ fn directory(path: &Path) -> Result<Opened> {
     };
     let mut tree = open(&[])?;
     // A Dockerfile may copy further folders.
-    if Shape::of(tree.entries()) == Some(Shape::Root) {
-        if let Some(dockerfile) = tree.read_file("Dockerfile")? {
-            let folders = super::incoming::copied_folders(&dockerfile)?;
-            if !folders.is_empty() {
-                tree = open(&folders)?;
-            }
+    if Shape::of(tree.entries()) == Some(Shape::Root)
+        && let Some(dockerfile) = tree.read_file("Dockerfile")?
+    {
+        let folders = super::incoming::copied_folders(&dockerfile)?;
+        if !folders.is_empty() {
+            tree = open(&folders)?;
         }
     }
     Ok(Opened {
@@ -437,8 +447,9 @@ fn call(git: &Git, dir: &Path) -> Call {
 }
 
 impl Upstream {
-    /// The tree of another commit of the same upstream; `None` where it is out of reach.
-    pub fn at(&self, commit: &str) -> Result<Option<Box<dyn Tree>>> {
+    /// The tree of another commit of the same upstream; `None` where it is out of reach. Its
+    /// files are fetched by [`Upstream::fetch_files`].
+    pub fn at(&self, commit: &str) -> Result<Option<GitTree>> {
         let Source::Repository(remote) = &self.source else {
             return Ok(None);
         };
@@ -448,27 +459,36 @@ impl Upstream {
             return Ok(None);
         }
         let oid = Oid(commit.to_owned());
-        let tree = remote.tree(&oid, &self.address)?;
-        let oids = wanted(tree.entries(), self.shape);
-        remote.prefetch(&oids)?;
-        Ok(Some(Box::new(tree)))
+        remote.tree(&oid, &self.address).map(Some)
     }
 
-    /// The commits before the one that was read, newest first, that touched the worker's files.
+    /// Brings the files of a tree that a migration reads, all in one round.
+    pub fn fetch_files(&self, tree: &dyn Tree) -> Result<()> {
+        match &self.source {
+            Source::Directory => Ok(()),
+            Source::Repository(remote) => remote.prefetch(&wanted(tree.entries(), self.shape)),
+        }
+    }
+
+    /// The commits before the one that was read, newest first: as many as are worth looking at,
+    /// and fewer of an upstream that has to be fetched.
     pub fn history(&self) -> Result<Vec<String>> {
+        const LOCAL: usize = 500;
+        const FETCHED: usize = 50;
         let (Source::Repository(remote), Some(commit)) = (&self.source, &self.commit) else {
             return Ok(Vec::new());
         };
         if remote.copy.is_some() {
             remote
                 .call()
-                .args(["fetch", "--quiet", "--no-tags", "--unshallow"])
+                .args(["fetch", "--quiet", "--no-tags"])
+                .arg(format!("--depth={FETCHED}"))
                 .args(["--filter=blob:none", "upstream", commit])
-                .finish()?;
+                .output()?;
         }
         let text = remote
             .call()
-            .args(["rev-list", "--max-count=500", commit])
+            .args(["rev-list", &format!("--max-count={LOCAL}"), commit])
             .text()?;
         Ok(text.lines().map(ToOwned::to_owned).collect())
     }
@@ -493,13 +513,6 @@ impl Upstream {
             entry.size = sizes.next().and_then(|size| size.parse().ok());
         }
         Ok(())
-    }
-
-    fn prefetch(&self) -> Result<()> {
-        match &self.source {
-            Source::Directory => Ok(()),
-            Source::Repository(remote) => remote.prefetch(&wanted(self.tree.entries(), self.shape)),
-        }
     }
 }
 
