@@ -19,7 +19,7 @@ impl Lab {
         let lab = Self {
             root: tempfile::Builder::new()
                 .prefix("migrate-")
-                .tempdir()
+                .tempdir_in(scratch())
                 .unwrap(),
         };
         fs::create_dir(lab.path("home")).unwrap();
@@ -163,6 +163,17 @@ impl Lab {
     }
 }
 
+/// In memory where that is possible: these tests write much and keep nothing.
+fn scratch() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let writable = tempfile::tempfile_in(&memory).is_ok();
+    if writable {
+        memory
+    } else {
+        std::env::temp_dir()
+    }
+}
+
 /// A folder of the example that comes with the tool.
 pub fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -170,19 +181,32 @@ pub fn example(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// Copies a folder with everything in it, links as links.
+/// Copies a folder with everything in it: links as links, two names of one file as such.
 pub fn copy(from: &Path, to: &Path) {
+    copy_below(from, to, &mut BTreeMap::new());
+}
+
+fn copy_below(from: &Path, to: &Path, known: &mut BTreeMap<u64, PathBuf>) {
     fs::create_dir_all(to).unwrap();
     for item in fs::read_dir(from).unwrap() {
         let item = item.unwrap();
         let target = to.join(item.file_name());
         let kind = item.file_type().unwrap();
         if kind.is_dir() {
-            copy(&item.path(), &target);
+            copy_below(&item.path(), &target, known);
+            let permissions = item.metadata().unwrap().permissions();
+            fs::set_permissions(target, permissions).unwrap();
         } else if kind.is_symlink() {
             symlink(fs::read_link(item.path()).unwrap(), target).unwrap();
         } else {
-            fs::copy(item.path(), target).unwrap();
+            let metadata = item.metadata().unwrap();
+            match known.get(&metadata.ino()).filter(|_| metadata.nlink() > 1) {
+                Some(first) => fs::hard_link(first, target).unwrap(),
+                None => {
+                    fs::copy(item.path(), &target).unwrap();
+                    known.insert(metadata.ino(), target);
+                }
+            }
         }
     }
 }

@@ -114,7 +114,12 @@ impl Work<'_> {
 
     /// Takes all steps that are left, and brings the index and HEAD after them.
     pub fn forward(&self, record: &mut Record) -> Result<()> {
-        for number in record.done..record.steps.len() {
+        // Steps are taken in order and undone in reverse, so a file that has been written says that
+        // all moves and removals before it are done; its name may be one that they vacated.
+        let written = (record.done..record.steps.len())
+            .rev()
+            .find(|&number| self.is_written(number, &record.steps[number]));
+        for number in written.unwrap_or(record.done)..record.steps.len() {
             self.step_forward(number, &record.steps[number], record)
                 .with_context(|| format!("step {} of {}", number + 1, record.steps.len()))?;
         }
@@ -153,6 +158,21 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Puts what a step writes into the journal again.
+    fn lay_out(&self, number: usize, new: &Side) -> Result<()> {
+        let place = self.journal.new_file(number);
+        let next = place.with_extension("next");
+        if exists(&next) {
+            fs_err::remove_file(&next)?;
+        }
+        write_new(&self.repo.objects(), &next, new)?;
+        Ok(fs_err::rename(&next, &place)?)
+    }
+
+    fn is_written(&self, number: usize, step: &Step) -> bool {
+        matches!(step, Step::Write { .. }) && !exists(&self.journal.new_file(number))
+    }
+
     fn step_forward(&self, number: usize, step: &Step, record: &Record) -> Result<()> {
         let top = &self.repo.top;
         match step {
@@ -164,6 +184,12 @@ impl Work<'_> {
                         rename(&source, &target)?;
                     }
                     (false, true) => {}
+                    // A copy across file systems that was killed before its last step.
+                    (true, true) if same_content(&source, &target)? => {
+                        fs_err::remove_file(&source)?;
+                    }
+                    // The way to a later file, made anew before the kill.
+                    (true, true) if holds_no_file(&source)? => {}
                     (true, true) => bail!(both(from, to)),
                     (false, false) => bail!(gone(from)),
                 }
@@ -173,10 +199,13 @@ impl Work<'_> {
                 self.put_aside(number, path, record)?;
                 remove_empty_parents(path, top)
             }
-            Step::Write { path, old, .. } => {
+            Step::Write { path, old, new } => {
                 let (source, target) = (self.journal.new_file(number), path.below(top));
                 if !exists(&source) {
-                    return Ok(());
+                    if exists(&target) {
+                        return Ok(());
+                    }
+                    self.lay_out(number, new)?;
                 }
                 if self.arrived(number, step)? {
                     // A copy across file systems that was killed before its last step.
@@ -277,8 +306,13 @@ impl Work<'_> {
         match step {
             Step::MoveFolder { from, to } => {
                 let (source, target) = (from.below(top), to.below(top));
-                if !exists(&source) && exists(&target) {
-                    rename(&target, &source)?;
+                if exists(&target) {
+                    if holds_no_file(&source)? {
+                        remove_empty_below(&source)?;
+                    }
+                    if !exists(&source) {
+                        rename(&target, &source)?;
+                    }
                 }
                 for (path, entry) in before {
                     let Some(below) = path.as_bytes().strip_prefix(from.as_bytes()) else {
@@ -289,7 +323,9 @@ impl Work<'_> {
                     }
                     let mut moved = to.as_bytes().to_vec();
                     moved.extend_from_slice(below);
-                    self.bring_back(path, &RepoPath::new(moved), entry)?;
+                    let moved = RepoPath::new(moved);
+                    self.bring_back(path, &moved, entry)?;
+                    remove_empty_parents(&moved, top)?;
                 }
                 Ok(())
             }
@@ -300,7 +336,10 @@ impl Work<'_> {
             Step::Remove { path, .. } => self.take_out(number, path, kept),
             Step::Write { path, new, .. } => {
                 let (source, target) = (self.journal.new_file(number), path.below(top));
-                if !exists(&source) && exists(&target) {
+                if exists(&source) {
+                    return self.take_out(number, path, kept);
+                }
+                if exists(&target) {
                     if self.hash(&target)? == new.oid {
                         rename(&target, &source)?;
                     } else {
@@ -311,6 +350,10 @@ impl Work<'_> {
                             .keys()
                             .any(|path| path.ancestors().any(|above| above == *folder))
                     })?;
+                }
+                if !exists(&source) {
+                    // So that this step counts as undone, whatever comes next.
+                    self.lay_out(number, new)?;
                 }
                 self.take_out(number, path, kept)
             }
@@ -367,8 +410,9 @@ impl Work<'_> {
     fn index_back(&self, record: &Record, before: &Entries) -> Result<()> {
         let index = self.repo.git_dir.join("index");
         let (old, new) = (self.journal.index_old(), self.journal.index_new());
+        self.remove_own_lock()?;
         if self.same_index(&index, &old)? {
-            return self.remove_own_lock(&new);
+            return Ok(());
         }
         if self.same_index(&index, &new)? {
             return self.install_index(&old, &new);
@@ -404,12 +448,7 @@ impl Work<'_> {
     fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
         let index = self.repo.git_dir.join("index");
         let lock = self.repo.git_dir.join("index.lock");
-        if exists(&lock) && same_file(&lock, next) {
-            // A run that was killed between the next two steps.
-            fault::point()?;
-            fs_err::rename(&lock, &index)?;
-            return Ok(());
-        }
+        self.remove_own_lock()?;
         if same_file(&index, next) {
             return Ok(());
         }
@@ -448,10 +487,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn remove_own_lock(&self, next: &Path) -> Result<()> {
+    /// Removes a lock that a killed run of ours left: one that is a second name of an index in
+    /// the journal.
+    fn remove_own_lock(&self) -> Result<()> {
         let lock = self.repo.git_dir.join("index.lock");
-        if exists(&lock) && same_file(&lock, next) {
+        let new = self.journal.index_new();
+        let ours = [self.journal.index_old(), new.with_extension("back"), new];
+        if ours.iter().any(|ours| same_file(&lock, ours)) {
+            fault::point()?;
             fs_err::remove_file(&lock)?;
+            fault::point()?;
         }
         Ok(())
     }
@@ -488,6 +533,11 @@ fn same_file(one: &Path, other: &Path) -> bool {
         (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
         _ => false,
     }
+}
+
+fn same_content(one: &Path, other: &Path) -> Result<bool> {
+    let is_file = |path: &Path| path.is_symlink() || path.is_file();
+    Ok(is_file(one) && is_file(other) && content(one)? == content(other)?)
 }
 
 /// The bytes of a file, or the target of a link.
@@ -593,6 +643,19 @@ fn remove_empty_parents_until(
         fs_err::remove_dir(&folder)?;
     }
     Ok(())
+}
+
+/// Whether a path is a folder with nothing but folders in it.
+fn holds_no_file(folder: &Path) -> Result<bool> {
+    if folder.is_symlink() || !folder.is_dir() {
+        return Ok(false);
+    }
+    for item in fs_err::read_dir(folder)? {
+        if !holds_no_file(&item?.path())? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Removes a folder that holds only folders.

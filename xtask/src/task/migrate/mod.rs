@@ -83,7 +83,7 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
         )?,
     };
     let plan = &made.plan;
-    report.plan(plan);
+    report.plan(plan)?;
     if plan.is_empty() {
         return report.end(&at, plan, &Ending::UpToDate);
     }
