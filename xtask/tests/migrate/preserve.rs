@@ -368,21 +368,21 @@ fn what_a_filter_made_of_a_file_moves_as_it_lies_there() {
     worker.git(&["config", "filter.case.smudge", "tr a-z A-Z"]);
     worker.write(".gitattributes", "*.shout filter=case\n");
     worker.write("src/word.shout", "HELLO\n");
-    worker.write("public/worker-sglang_banner.shout", "HELLO\n");
+    let file = std::fs::File::options()
+        .write(true)
+        .open(worker.file("src/word.shout"))
+        .unwrap();
+    let written = std::time::SystemTime::now() - std::time::Duration::from_secs(10);
+    file.set_modified(written).unwrap();
     worker.commit("feat: a filtered file");
     assert_eq!(worker.git(&["show", "HEAD:src/word.shout"]), "hello");
     // The filter does not run here, so git has to know from the index alone that the file is as
     // committed; written in the same moment as the index, it might have changed unseen.
     let index = std::fs::File::options()
         .write(true)
-        .open(worker.file(".git/index"));
-    let written = worker
-        .file("src/word.shout")
-        .metadata()
-        .unwrap()
-        .modified()
+        .open(worker.file(".git/index"))
         .unwrap();
-    index.unwrap().set_modified(written).unwrap();
+    index.set_modified(written).unwrap();
     let run = worker.migrate(MIGRATE);
     assert!(
         run.stderr.ends_with(
