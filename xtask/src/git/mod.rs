@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 pub use objects::{GitTree, Objects, parse_ls_tree};
-pub use repo::{Repo, Status, Tracked};
+pub use repo::{Repo, Search, Status, Tracked};
 pub use scratch::{IndexEdit, Scratch};
 
 use crate::outcome::Unusable;

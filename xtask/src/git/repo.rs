@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
@@ -41,6 +43,32 @@ pub struct Status {
     /// Files that git does not track, ignored ones included; a folder stands for all that is in
     /// it.
     pub local: Vec<RepoPath>,
+}
+
+/// A search under way.
+pub struct Search(Child);
+
+impl Search {
+    /// The files that were found, once all have been looked at.
+    pub fn files(mut self) -> Result<Vec<RepoPath>> {
+        let mut output = Vec::new();
+        if let Some(mut stdout) = self.0.stdout.take() {
+            stdout.read_to_end(&mut output)?;
+        }
+        // 1: none has.
+        match self.0.wait()?.code() {
+            Some(0 | 1) => Ok(records(&output).map(RepoPath::new).collect()),
+            _ => bail!("git could not search the work tree"),
+        }
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        // A refusal in the meantime has no use for it; after `files` there is nothing to end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// An entry of the index.
@@ -209,8 +237,9 @@ impl Repo {
         Ok(tracked)
     }
 
-    /// Tracked text files of the work tree that hold one of `needles`, outside of `folders`.
-    pub fn files_with(&self, needles: &[String], outside: &[&str]) -> Result<Vec<RepoPath>> {
+    /// Starts to look for tracked text files of the work tree that hold one of `needles`, outside
+    /// of some folders. It takes a while in a large repository, so it runs beside other work.
+    pub fn search(&self, needles: &[String], outside: &[&str]) -> Result<Search> {
         let call = self.call().args([
             "grep",
             "-l",
@@ -220,17 +249,13 @@ impl Repo {
             "--no-textconv",
             "--full-name",
         ]);
-        let call = needles
+        let mut call = needles
             .iter()
             .fold(call, |call, needle| call.args(["-e", needle]))
             .args(["--", "."])
-            .args(outside.iter().map(|path| format!(":(exclude,top){path}")));
-        let answer = call.finish()?;
-        match answer.code {
-            // 1: none has.
-            Some(0 | 1) => Ok(records(&answer.stdout).map(RepoPath::new).collect()),
-            _ => bail!("git could not search the work tree: {}", answer.message),
-        }
+            .args(outside.iter().map(|path| format!(":(exclude,top){path}")))
+            .piped();
+        Ok(Search(call.spawn()?))
     }
 
     /// The paths with conflicts in the index.

@@ -39,7 +39,10 @@ impl Work<'_> {
             .extend(self.new_folders(&record.steps[record.done..]));
         let index_file = self.repo.git_dir.join("index");
         if !exists(&self.journal.index_old()) {
-            fs_err::copy(&index_file, self.journal.index_old())?;
+            // Whole or not at all: a later run takes what is there for the index from before.
+            let next = self.journal.index_old().with_extension("next");
+            fs_err::copy(&index_file, &next)?;
+            fs_err::rename(&next, self.journal.index_old())?;
         }
         fs_err::copy(&index_file, self.journal.index_seen())?;
         // Never write into the copy before: it may be the live index by a second name.
@@ -97,11 +100,15 @@ impl Work<'_> {
     }
 
     fn make_commits(&self, commit: &mut Commit, head: &Oid, after: &Oid) -> Result<()> {
+        // `git commit-tree` signs only when it is told to, whatever the configuration says.
+        let sign = self.repo.setting("commit.gpgSign")?;
+        let sign = sign.is_some_and(|value| ["true", "yes", "on", "1"].contains(&value.as_str()));
         let make = |tree: &Oid, parent: &Oid, message: &str| {
             let call = self
                 .repo
                 .call()
-                .args(["commit-tree", &tree.0, "-p", &parent.0]);
+                .args(["commit-tree", &tree.0, "-p", &parent.0])
+                .args(sign.then_some("-S"));
             call.input(message).line().map(Oid)
         };
         let mut parent = head.clone();
@@ -283,7 +290,7 @@ impl Work<'_> {
         }
         let mut kept = Vec::new();
         let before = self.repo.entries(&record.before_tree)?;
-        for number in (0..record.steps.len()).rev() {
+        for number in (record.undo_from..record.steps.len()).rev() {
             self.step_back(number, &record.steps[number], &before, &mut kept)?;
         }
         for folder in &record.new_folders {

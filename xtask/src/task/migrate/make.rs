@@ -13,7 +13,7 @@ use super::plan::{self, Conflict, Move, Plan, Rewrite, Source};
 use super::rewrite;
 use super::steps::{self, Side, Step};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
-use crate::git::{Git, GitTree, Objects, Repo, Scratch, Status, Tracked};
+use crate::git::{Git, GitTree, Objects, Repo, Scratch, Search, Status, Tracked};
 use crate::layout::{self, LOCK, OUTDATED, Shape};
 use crate::outcome::Refusal;
 use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
@@ -138,6 +138,8 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             "leave --carry out; upstream's changes are merged with those made here anyway"
         ));
     }
+    let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
+    let mentions = at.repo.search(&dangling::candidates(), &outside)?;
     let mut upstream = upstream::open(
         git,
         &upstream::Request {
@@ -203,7 +205,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             tool: tool_origin.map(|origin| (origin, tool_news)),
         },
     )?;
-    finish(at, &upstream, &bundle, moves, built, notes, first)
+    finish(at, &upstream, &bundle, mentions, moves, built, notes, first)
 }
 
 fn expect_legacy(at: &Situation) -> Result<()> {
@@ -469,6 +471,7 @@ fn finish(
     at: &Situation,
     upstream: &Upstream,
     bundle: &Bundle,
+    mentions: Search,
     moves: Vec<Move>,
     built: Built,
     mut notes: Vec<String>,
@@ -507,7 +510,7 @@ fn finish(
     }
     notes.extend(hidden_from_build(at, bundle, &built.entries)?);
     let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
-        dangling(at, bundle, &moved, &built.entries)?
+        dangling(at, bundle, &mentions.files()?, &moved, &built.entries)?
     } else {
         Vec::new()
     };
@@ -662,21 +665,20 @@ fn hidden_from_build(at: &Situation, bundle: &Bundle, after: &Entries) -> Result
 fn dangling(
     at: &Situation,
     bundle: &Bundle,
+    mentions: &[RepoPath],
     moved: &[(RepoPath, RepoPath)],
     after: &Entries,
 ) -> Result<Vec<Dangling>> {
     let ours = at.ours.entries();
     let mut files = Vec::new();
-    let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
-    for path in at.repo.files_with(&dangling::candidates(moved), &outside)? {
+    for path in mentions {
         // What comes from upstream or lies below `outdated/` is not the repository's to mend.
-        let stays = match (ours.get(&path), after.get(&path)) {
+        let stays = match (ours.get(path), after.get(path)) {
             (Some(before), Some(after)) => plan::same(before, after) && before.mode.is_file(),
             _ => false,
         };
-        if stays && !bundle.files.contains_key(&path) {
-            let content = at.ours.read(&path)?;
-            files.push((path, content));
+        if stays && !bundle.files.contains_key(path) {
+            files.push((path.clone(), at.ours.read(path)?));
         }
     }
     let dockerfile = bundle
@@ -685,12 +687,11 @@ fn dangling(
         .context("the upstream has no Dockerfile")?;
     let arguments = rewrite::arguments(&dockerfile.rendered)
         .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help))?;
-    let result = after.keys().cloned().collect();
     Ok(dangling::dangling(
         &files,
         &dangling::After {
             moved,
-            result: &result,
+            result: after,
             arguments: &arguments,
         },
     ))

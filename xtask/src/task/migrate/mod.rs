@@ -34,7 +34,7 @@ use crate::git::{Git, IndexEdit, Repo, Scratch};
 use crate::layout::LOCK;
 use crate::outcome::{Outcome, Refusal};
 use crate::own;
-use crate::tree::{Mode, RepoPath, Tree};
+use crate::tree::{Mode, Oid, RepoPath, Tree};
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
@@ -168,26 +168,30 @@ fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
         ));
     }
     let status = repo.status()?;
-    let moved_on = status.head.as_ref() != Some(&record.head) || status.changed.is_empty();
-    if moved_on && (record.state == State::Staged || status.changed.is_empty()) {
-        return journal.remove();
-    }
+    let moved_on = status.head.as_ref() != Some(&record.head);
     match record.state {
-        State::Conflicts => bail!(Refusal::new(
-            format!(
-                "conflicts of a migration wait to be resolved:\n  {}",
-                make::list(
-                    &record
-                        .conflicts
-                        .iter()
-                        .map(|conflict| conflict.path.clone())
-                        .collect::<Vec<_>>()
-                )
-            ),
-            "resolve and stage them, then `cargo xtask migrate --resume`; or take all back with \
-             `cargo xtask migrate --abort`"
+        State::Staged if moved_on || status.changed.is_empty() => journal.remove(),
+        State::Conflicts if !moved_on && status.changed.is_empty() => journal.remove(),
+        State::Conflicts if moved_on => bail!(Refusal::new(
+            "the conflicts of a migration were committed before it was finished, so the lock \
+             does not say yet what was merged",
+            "write the lock with `cargo xtask migrate --resume`, then commit that too"
         )),
-        _ => bail!(Refusal::new(
+        State::Conflicts => {
+            let paths = record
+                .conflicts
+                .iter()
+                .map(|conflict| conflict.path.clone());
+            bail!(Refusal::new(
+                format!(
+                    "conflicts of a migration wait to be resolved:\n  {}",
+                    make::list(&paths.collect::<Vec<_>>())
+                ),
+                "resolve and stage them, then `cargo xtask migrate --resume`; or take all back \
+                 with `cargo xtask migrate --abort`"
+            ))
+        }
+        State::Staged | State::Applying => bail!(Refusal::new(
             "a migration is staged here and not committed yet",
             "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
         )),
@@ -228,7 +232,6 @@ fn resume(
             "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
         ));
     }
-    journal.share()?;
     let scratch = repo.scratch(&journal.scratch())?;
     let work = Work {
         repo,
@@ -236,6 +239,16 @@ fn resume(
         scratch: &scratch,
     };
     if record.state == State::Conflicts {
+        if let Some(head) = committed_since(repo, &record)? {
+            // What was resolved is in the history already; only the lock is left to do, and
+            // only that can still be taken back.
+            record.before_tree = repo.tree_of(&head)?;
+            record.head = head;
+            record.undo_from = record.steps.len();
+            record.stages.clear();
+            record.new_folders.clear();
+            journal.forget_index()?;
+        }
         let (next, edit) = resolved(repo, &work, record)?;
         record = work
             .prepare(next, &edit)
@@ -244,6 +257,28 @@ fn resume(
     work.forward(&mut record)
         .map_err(|error| stopped(journal, error))?;
     report.resumed(&record)
+}
+
+/// The commit that HEAD has moved on to since the conflicts were written, if it has.
+fn committed_since(repo: &Repo, record: &Record) -> Result<Option<Oid>> {
+    let head = repo
+        .commit("HEAD")?
+        .context("HEAD names no commit any more")?;
+    if head == record.head {
+        return Ok(None);
+    }
+    let descends = repo
+        .call()
+        .args(["merge-base", "--is-ancestor", &record.head.0, &head.0])
+        .finish()?;
+    if !descends.ok {
+        bail!(Refusal::new(
+            "HEAD is on another line of history than the one whose conflicts were resolved",
+            "switch back to it, then run this again; or start over with `cargo xtask migrate` \
+             after `cargo xtask migrate --abort`"
+        ));
+    }
+    Ok(Some(head))
 }
 
 /// The record of a migration whose conflicts have been resolved: what is left is the lock.
@@ -346,7 +381,6 @@ fn abort(
     let Some(record) = record else {
         bail!(nothing_under_way("abort"));
     };
-    journal.share()?;
     let scratch = repo.scratch(&journal.scratch())?;
     let work = Work {
         repo,
