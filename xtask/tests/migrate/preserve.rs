@@ -438,8 +438,6 @@ fn nothing_of_the_users_runs() {
         ("core.pager", &touch),
         ("core.editor", &touch),
         ("core.sshCommand", &touch),
-        ("gpg.program", &touch),
-        ("commit.gpgSign", "true"),
         ("sequence.editor", &touch),
         ("trailer.x.command", &touch),
     ] {
@@ -457,8 +455,6 @@ fn nothing_of_the_users_runs() {
         "core.hooksPath=/dev/null",
         "-c",
         "core.fsmonitor=false",
-        "-c",
-        "commit.gpgSign=false",
     ];
     let commit = |repo: &Repo| {
         repo.git(&[&quiet[..], &["add", "--all"]].concat());

@@ -534,13 +534,22 @@ impl Xtask<'_> {
 }
 
 /// How a call ended, with this machine's paths and the names of objects taken out of its words.
-#[derive(Debug)]
 pub struct Run {
     /// `None` where a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
     raw: Vec<u8>,
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (code, stdout, stderr) = (self.code, &self.stdout, &self.stderr);
+        write!(
+            f,
+            "exit code {code:?}\n--- stdout\n{stdout}--- stderr\n{stderr}"
+        )
+    }
 }
 
 impl Run {
@@ -569,6 +578,14 @@ impl Run {
     pub fn refused(self, what: &str, help: &str) -> Self {
         let run = self.code(1);
         assert_eq!(run.stderr, format!("error: {what}\nhelp: {help}\n"));
+        run
+    }
+
+    /// A refusal in words that hold this; the rest is another program's.
+    #[track_caller]
+    pub fn refused_like(self, words: &str) -> Self {
+        let run = self.code(1);
+        assert!(run.stderr.contains(words), "no {words:?} in {run:#?}");
         run
     }
 

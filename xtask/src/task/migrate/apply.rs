@@ -130,6 +130,7 @@ impl Work<'_> {
             self.step_forward(number, &record.steps[number], record)
                 .with_context(|| format!("step {} of {}", number + 1, record.steps.len()))?;
         }
+        self.sweep(record)?;
         self.install_index(&self.journal.index_new(), &self.journal.index_seen())?;
         if record.conflicts.is_empty() {
             if let Some(Commit {
@@ -275,6 +276,23 @@ impl Work<'_> {
         oids.into_iter().next().context("git answered no hash")
     }
 
+    /// Removes what a killed copy across file systems left beside its target.
+    fn sweep(&self, record: &Record) -> Result<()> {
+        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
+        if device(&self.repo.top)? == device(&self.repo.git_dir)? {
+            return Ok(());
+        }
+        for step in &record.steps {
+            if let Step::Write { path, .. } | Step::Remove { path, .. } = step {
+                let left = beside(&path.below(&self.repo.top));
+                if exists(&left) {
+                    fs_err::remove_file(&left)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.
     pub fn back(&self, record: &Record) -> Result<Vec<PathBuf>> {
         let head = self.repo.commit("HEAD")?;
@@ -293,6 +311,7 @@ impl Work<'_> {
         for number in (record.undo_from..record.steps.len()).rev() {
             self.step_back(number, &record.steps[number], &before, &mut kept)?;
         }
+        self.sweep(record)?;
         for folder in &record.new_folders {
             // Not empty any more means that somebody put something there.
             let _ = fs_err::remove_dir(folder.below(&self.repo.top));
@@ -592,9 +611,7 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     fault::point()?;
     match fs_err::rename(from, to) {
         Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-            let mut beside = to.as_os_str().to_owned();
-            beside.push(".xtask-new");
-            let beside = PathBuf::from(beside);
+            let beside = beside(to);
             let _ = fs_err::remove_file(&beside);
             if from.is_symlink() {
                 fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, &beside)?;
@@ -610,6 +627,13 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     }
     fault::point()?;
     Ok(())
+}
+
+/// The name of a copy that is not whole yet.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".xtask-new");
+    name.into()
 }
 
 fn make_parents(path: &Path) -> Result<()> {
