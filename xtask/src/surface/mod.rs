@@ -4,6 +4,7 @@
 //! picks the files from a tree, gives each to its module and keeps the results side by side, so
 //! that compare and hub-lint ask one value instead of reading files again.
 
+pub mod json;
 pub mod python;
 pub mod source;
 
