@@ -80,7 +80,10 @@ pub struct Item {
 
 impl Item {
     fn new(id: &str, verdict: Verdict, old: Option<&Fact>, new: Option<&Fact>) -> Self {
-        let open = matches!(verdict, Verdict::Missing | Verdict::Renamed | Verdict::Changed);
+        let open = matches!(
+            verdict,
+            Verdict::Missing | Verdict::Renamed | Verdict::Changed
+        );
         Self {
             id: id.to_owned(),
             verdict,
@@ -147,7 +150,10 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
     let sglang = match (&pinned, exactness.is_exact()) {
         (Some(version), true) => format!("SGLang {version}"),
         (Some(version), false) => {
-            format!("SGLang {version} (judged by the flags of {}, the nearest known)", table.release())
+            format!(
+                "SGLang {version} (judged by the flags of {}, the nearest known)",
+                table.release()
+            )
         }
         (None, _) => format!("SGLang {} (the new worker pins none)", table.release()),
     };
@@ -183,7 +189,9 @@ impl<'a> Judge<'a> {
         for (id, fact) in self.new.area(area) {
             all.entry(id).or_default().1 = Some(fact);
         }
-        all.into_iter().map(|(id, (old, new))| (id, old, new)).collect()
+        all.into_iter()
+            .map(|(id, (old, new))| (id, old, new))
+            .collect()
     }
 
     fn item(&self, id: &str) -> Option<&Item> {
@@ -202,7 +210,10 @@ impl<'a> Judge<'a> {
     fn same_flag(&self, old: &str, new: &str) -> bool {
         let successor = || {
             let history = sglang::history(old);
-            history.is_plain_rename().then(|| history.successor_flag()).flatten()
+            history
+                .is_plain_rename()
+                .then(|| history.successor_flag())
+                .flatten()
         };
         self.canonical(old) == self.canonical(new)
             || successor().is_some_and(|s| self.canonical(s) == self.canonical(new))
@@ -220,7 +231,11 @@ impl<'a> Judge<'a> {
         names.dedup();
         names
             .into_iter()
-            .filter(|key| keys.map_or(!WORDING.contains(&key.as_str()), |k| k.contains(&key.as_str())))
+            .filter(|key| {
+                keys.map_or(!WORDING.contains(&key.as_str()), |k| {
+                    k.contains(&key.as_str())
+                })
+            })
             .filter_map(|key| {
                 let (old, new) = (old.get(key), new.get(key));
                 let same = old.unwrap_or_default() == new.unwrap_or_default();
@@ -247,9 +262,9 @@ impl<'a> Judge<'a> {
                             .help("If that is meant, record why.")
                     }
                 }
-                (Some(old), None) => {
-                    Item::new(&id, Verdict::Missing, Some(old), None).why(missing).help(help)
-                }
+                (Some(old), None) => Item::new(&id, Verdict::Missing, Some(old), None)
+                    .why(missing)
+                    .help(help),
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
             self.items.push(item);
