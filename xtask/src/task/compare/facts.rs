@@ -121,6 +121,7 @@ impl Facts {
                     ("flag", flag),
                     ("how", how),
                     ("on", Some(&words)),
+                    ("by", read.by_table.then_some("table")),
                     ("default", read.default.as_deref().or(fixed)),
                 ],
             );
@@ -148,7 +149,13 @@ impl Facts {
         }
         for setting in &surface.python.serverless {
             let id = format!("serverless:{}", setting.name);
-            self.add(id, &setting.place, &[("value", Some(&setting.value))]);
+            // The name of a function is the worker's own business.
+            let key = if setting.is_constant {
+                "value"
+            } else {
+                "label"
+            };
+            self.add(id, &setting.place, &[(key, Some(&setting.value))]);
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod accepted;
 pub mod baseline;
+mod execute;
 pub mod facts;
 pub mod judge;
 mod report;
@@ -22,6 +23,7 @@ use self::trees::Trees;
 use crate::cli;
 use crate::layout::{ACCEPTED, BASELINE};
 use crate::outcome::{Outcome, Refusal, Unusable};
+use crate::tree::Tree;
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
@@ -31,7 +33,7 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
         return accept(&root, &accepted_file, args);
     }
     let trees = Trees::new(&root);
-    let (old, old_name) = old(&trees, &root, args)?;
+    let (old, old_name, old_tree) = old(&trees, &root, args)?;
     if args.write_baseline {
         let file = root.join(BASELINE);
         fs_err::write(&file, baseline::write(&old, &old_name))?;
@@ -45,7 +47,21 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
         None => None,
     };
     let mut items = judge(&old, &new);
-    let stale = read_accepted(&accepted_file)?.apply(&mut items);
+    let executed = if args.execute {
+        let Some(old_tree) = &old_tree else {
+            bail!(Refusal::new(
+                format!("{BASELINE} holds facts, and no Python that could be run"),
+                "name the old worker: `cargo xtask compare OLD --execute`"
+            ));
+        };
+        let trees = [old_tree.as_ref(), new_tree.as_ref()];
+        Some(executed(trees, [&old, &new], &mut items)?)
+    } else {
+        None
+    };
+    let mut stale = read_accepted(&accepted_file)?.apply(&mut items);
+    // What only runs can show was not looked for.
+    stale.retain(|entry| executed.is_some() || !entry.fact.starts_with("run:"));
     let report = Report {
         old: old_name,
         new: new_tree.describe(),
@@ -53,6 +69,7 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
         stale,
         gaps: [("old", old.gaps), ("new", new.gaps)],
         upstream,
+        executed,
         all: args.all,
         command: "cargo xtask compare".to_owned(),
     };
@@ -70,7 +87,11 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
 }
 
 /// The old worker's facts and what to call it.
-fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<(Facts, String)> {
+fn old(
+    trees: &Trees,
+    root: &Path,
+    args: &cli::Compare,
+) -> Result<(Facts, String, Option<Box<dyn Tree>>)> {
     if args.old.is_none() && !root.join("outdated").is_dir() {
         let file = root.join(BASELINE);
         if !file.is_file() {
@@ -81,14 +102,31 @@ fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<(Facts, String
         }
         let text = fs_err::read_to_string(&file)?;
         let facts = baseline::read(&text).with_context(|| format!("reading {BASELINE}"))?;
-        return Ok((facts, BASELINE.to_owned()));
+        return Ok((facts, BASELINE.to_owned(), None));
     }
     let tree = match &args.old {
         Some(name) => trees.open(Some(name))?,
         None => trees.outdated()?,
     };
     let facts = Facts::read(tree.as_ref())?;
-    Ok((facts, tree.describe()))
+    Ok((facts, tree.describe(), Some(tree)))
+}
+
+/// Runs both workers, the old one first, and takes what that shows into the items.
+fn executed(
+    trees: [&dyn Tree; 2],
+    [old, new]: [&Facts; 2],
+    items: &mut Vec<judge::Item>,
+) -> Result<execute::Summary> {
+    anstream::eprintln!("running the Python of both workers with stand-ins for everything else");
+    let table = judge::table_of(new);
+    let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees));
+    let runs = execute::Runs {
+        old: &execute::play(trees[0], &scenarios)?,
+        new: &execute::play(trees[1], &scenarios)?,
+        scenarios: &scenarios,
+    };
+    Ok(execute::verify(&runs, old, new, table, items))
 }
 
 fn read_accepted(file: &Path) -> Result<Accepted> {
@@ -107,7 +145,7 @@ fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
         bail!(Unusable("a reason is needed: --reason TEXT".to_owned()));
     }
     let trees = Trees::new(root);
-    let (old, _) = old(&trees, root, args)?;
+    let (old, ..) = old(&trees, root, args)?;
     let new = Facts::read(trees.open(args.new.as_deref())?.as_ref())?;
     let items = judge(&old, &new);
     let mut known = read_accepted(file)?;

@@ -75,6 +75,21 @@ impl Judge<'_> {
                 .why(format!("It follows the variable {name} itself."))
                 .part_of(env);
         }
+        let flag = self.new.get(&env).and_then(|fact| fact.get("flag"));
+        let offered = self.new.area("env").find(|(other, fact)| {
+            let same = flag.is_some_and(|flag| fact.get("flag") == Some(flag));
+            same && self.new.get(&format!("hub:{other}")).is_some()
+        });
+        if let Some((other, _)) = offered {
+            let now = format!("hub:{other}");
+            let mut item = Item::new(id, Verdict::Renamed, Some(old), self.new.get(&now))
+                .now(now)
+                .why(format!(
+                    "The form offers it as {other}; the worker reads {name} too."
+                ));
+            item.open = false;
+            return item;
+        }
         let read = self.new.get(&env).is_some();
         let why = if read {
             "The new worker reads it, but nobody can set it in the Hub's form any more."

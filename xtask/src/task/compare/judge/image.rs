@@ -115,6 +115,13 @@ impl Judge<'_> {
             };
             return Item::new(id, Verdict::Kept, Some(old), Some(new)).why(note);
         }
+        let falls_back = was
+            .strip_prefix('$')
+            .is_some_and(|name| is.starts_with(&format!("${{{name}:-")));
+        if falls_back {
+            return Item::new(id, Verdict::Kept, Some(old), Some(new))
+                .why("With something to fall back on now.");
+        }
         let item = Item::new(id, Verdict::Changed, Some(old), Some(new));
         let from_to = format!("It was `{was}`, is `{is}`.");
         match name {

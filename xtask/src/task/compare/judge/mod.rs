@@ -98,6 +98,13 @@ impl Item {
         }
     }
 
+    /// A finding of a run, open.
+    pub fn found(id: &str, why: String, help: &str) -> Self {
+        Self::new(id, Verdict::Changed, None, None)
+            .why(why)
+            .help(help)
+    }
+
     fn why(mut self, why: impl Into<String>) -> Self {
         self.why = why.into();
         self
@@ -141,6 +148,11 @@ pub struct Judge<'a> {
     /// Variables that go by another name now.
     pub renamed: BTreeMap<String, String>,
     pub items: Vec<Item>,
+}
+
+/// The flags by which a worker is judged: those of the SGLang that it runs.
+pub fn table_of(facts: &Facts) -> Table {
+    Table::for_version(facts.sglang.as_deref().unwrap_or("latest")).0
 }
 
 /// Judges every fact of both workers. The result is in order of id.
@@ -217,6 +229,14 @@ impl<'a> Judge<'a> {
         };
         self.canonical(old) == self.canonical(new)
             || successor().is_some_and(|s| self.canonical(s) == self.canonical(new))
+    }
+
+    /// Whether SGLang names the second flag in place of the first, with whatever value.
+    fn succeeds(&self, old: &str, new: &str) -> bool {
+        let history = sglang::history(old);
+        history
+            .successor_flag()
+            .is_some_and(|s| self.canonical(s) == self.canonical(new))
     }
 
     /// Whether the pinned release takes this flag, under this very name.

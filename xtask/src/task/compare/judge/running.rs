@@ -45,11 +45,26 @@ impl Judge<'_> {
                 .why(why)
                 .help(DROP_FLAG);
         }
-        let mut differences = self.differences(old, new, Some(&["default", "how"]));
+        // Code that goes by a table of flags decides on defaults where it can't be followed.
+        let keys: &[&str] = if new.get("by").is_some() {
+            &["how"]
+        } else {
+            &["default", "how"]
+        };
+        let mut differences = self.differences(old, new, Some(keys));
+        // To drive a flag at all is more than before.
+        if old.get("flag").is_none() {
+            differences.retain(|difference| !difference.starts_with("how "));
+        }
         let mut notes = Vec::new();
         match (old.get("flag"), new.get("flag")) {
             (Some(was), Some(is)) if was != is && self.same_flag(was, is) => {
                 notes.push(format!("It drives {is} now, which is the same as {was}."));
+            }
+            (Some(was), Some(is)) if was != is && self.succeeds(was, is) => {
+                notes.push(format!(
+                    "It drives {is} now, which SGLang names instead of {was}."
+                ));
             }
             (was, is) if was != is && was.is_some() => {
                 differences.push(difference("flag", was, is))
@@ -232,6 +247,10 @@ impl Judge<'_> {
                         Item::new(&id, Verdict::Kept, Some(old), Some(new))
                     }
                 }
+                (Some(old), None) if self.reachable(old) => {
+                    Item::new(&id, Verdict::Kept, Some(old), None)
+                        .why("The worker doesn't ask for it by itself any more; jobs can.")
+                }
                 (Some(old), None) => Item::new(&id, Verdict::Missing, Some(old), None)
                     .why("The new worker never asks the server for it.")
                     .help("Let jobs reach it again, or record why not."),
@@ -260,6 +279,23 @@ impl Judge<'_> {
             "The new worker doesn't hand it to runpod.serverless.start.",
             "Hand it over again, or record why not.",
         );
+    }
+
+    /// Whether jobs can name the route of a request that is made with the same method.
+    fn reachable(&self, old: &Fact) -> bool {
+        let open = self
+            .new
+            .area("route")
+            .filter(|(route, _)| route.starts_with('{'));
+        let methods: Vec<&str> = open
+            .filter_map(|(_, fact)| fact.get("method"))
+            .flat_map(str::split_whitespace)
+            .collect();
+        let wanted = old.get("method").unwrap_or_default();
+        !methods.is_empty()
+            && wanted
+                .split_whitespace()
+                .all(|m| methods.contains(&m) || methods.contains(&"*"))
     }
 
     /// Classes, functions and signatures.

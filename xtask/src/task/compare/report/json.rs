@@ -55,6 +55,7 @@ impl Report {
             "new": self.new,
             "summary": summary,
             "facts": facts,
+            "executed": self.executed,
             "gaps": gaps,
             "stale": self.stale,
         });

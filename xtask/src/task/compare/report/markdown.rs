@@ -50,6 +50,13 @@ impl Report {
             self.table(&mut out, &items);
             out.push_str("\n</details>\n");
         }
+        if let Some(runs) = &self.executed {
+            let _ = writeln!(
+                out,
+                "\nRun {} times: {} variables do the same in both workers, {} differ as read, {} findings that only running shows.",
+                runs.scenarios, runs.alike, runs.as_read, runs.findings
+            );
+        }
         let gaps: Vec<String> = self
             .gaps
             .iter()

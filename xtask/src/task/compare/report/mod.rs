@@ -5,6 +5,7 @@ mod markdown;
 mod text;
 
 use super::accepted::Entry;
+use super::execute::Summary;
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict};
 use crate::surface::{Gap, Place};
@@ -20,6 +21,8 @@ pub struct Report {
     pub gaps: [(&'static str, Vec<Gap>); 2],
     /// A third worker to show beside them.
     pub upstream: Option<Facts>,
+    /// What running both workers came to.
+    pub executed: Option<Summary>,
     pub all: bool,
     /// How to call this tool in advice.
     pub command: String,
@@ -63,6 +66,7 @@ impl Report {
             ("hub", "Hub form"),
             ("tests", "Hub tests"),
             ("readme", "README"),
+            ("run", "runs"),
         ];
         let present = |area: &str| self.items.iter().any(|item| item.area() == area);
         known

@@ -43,6 +43,13 @@ impl Report {
             }
         }
         self.unread(&mut out);
+        if let Some(runs) = &self.executed {
+            let _ = writeln!(
+                out,
+                "\n{BOLD}run{BOLD:#} {} times: {} variables do the same in both workers, {} differ as read, {} findings that only running shows",
+                runs.scenarios, runs.alike, runs.as_read, runs.findings
+            );
+        }
         self.verdict(&mut out);
         out
     }
