@@ -306,9 +306,11 @@ fn static_drives(
         if run.error.is_some() || run.commands.is_empty() {
             continue;
         }
+        // A flag that SGLang takes and ignores need not be passed.
+        let ignored = table.flag(flag).is_some_and(|(_, flag)| flag.effect.is_some());
         let (flag, _) = canonical(flag, table);
         let shown = flags(run, table).contains_key(&flag) || flags(base, table).contains_key(&flag);
-        if !shown {
+        if !shown && !ignored {
             items.push(Item::found(
                 &format!("run:{side}.{name}"),
                 format!("Its reading says that {name} drives {flag} in the {side} worker, but a run doesn't show it."),
