@@ -309,7 +309,9 @@ fn static_drives(
             continue;
         }
         // A flag that SGLang takes and ignores need not be passed.
-        let ignored = table.flag(flag).is_some_and(|(_, flag)| flag.effect.is_some());
+        let ignored = table
+            .flag(flag)
+            .is_some_and(|(_, flag)| flag.effect.is_some());
         let (flag, _) = canonical(flag, table);
         let shown = flags(run, table).contains_key(&flag) || flags(base, table).contains_key(&flag);
         if !shown && !ignored {

@@ -6,7 +6,8 @@ use crate::sglang;
 
 impl Judge<'_> {
     pub fn hub(&mut self) {
-        let listed = self.new.area("hub").next().is_some();
+        let in_listing = |fact: &Fact| fact.places.iter().any(|p| p.file.name() == b"hub.json");
+        let listed = self.new.area("hub").any(|(_, fact)| in_listing(fact));
         for (name, old, new) in self.ids("hub") {
             let id = format!("hub:{name}");
             // The facts below a variable are judged with it.
