@@ -143,7 +143,7 @@ pub struct Compare {
     pub all: bool,
 
     /// Show what changed in the files that the layouts have in common
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub diff: bool,
 
     /// Also run the Python of both workers, in a sandbox of stand-ins, and

@@ -7,6 +7,8 @@
 pub mod bake;
 pub mod compose;
 pub mod dockerfile;
+#[cfg(test)]
+mod fuzz;
 pub mod hub;
 pub mod json;
 pub mod python;

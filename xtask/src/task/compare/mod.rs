@@ -5,6 +5,7 @@
 
 mod accepted;
 pub mod baseline;
+mod diff;
 mod execute;
 pub mod facts;
 pub mod judge;
@@ -42,8 +43,12 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     }
     let new_tree = trees.open(args.new.as_deref())?;
     let new = Facts::read(new_tree.as_ref())?;
-    let upstream = match &args.upstream {
-        Some(name) => Some(Facts::read(trees.open(Some(name))?.as_ref())?),
+    let upstream_tree = match &args.upstream {
+        Some(name) => Some(trees.open(Some(name))?),
+        None => None,
+    };
+    let upstream = match &upstream_tree {
+        Some(tree) => Some(Facts::read(tree.as_ref())?),
         None => None,
     };
     let mut items = judge(&old, &new);
@@ -78,6 +83,14 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
         cli::ReportFormat::Json => report.json(),
         cli::ReportFormat::Markdown => report.markdown(),
     };
+    if args.diff {
+        let text = diff::diff(
+            old_tree.as_deref(),
+            upstream_tree.as_deref(),
+            new_tree.as_ref(),
+        )?;
+        anstream::print!("{text}");
+    }
     anstream::print!("{text}");
     Ok(if report.failures() == 0 {
         Outcome::Done
