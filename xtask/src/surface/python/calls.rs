@@ -494,7 +494,9 @@ impl<'t> Interp<'t> {
                 by_table: false,
                 place,
             };
-            if !self.facts.env.contains(&fact) {
+            let known = self.reads_of.entry(fact.name.clone()).or_default();
+            if !known.iter().any(|&at| self.facts.env[at] == fact) {
+                known.push(self.facts.env.len());
                 self.facts.env.push(fact);
             }
             read.push(Value::Env(Rc::new(EnvRef {
@@ -518,8 +520,9 @@ impl<'t> Interp<'t> {
         if default.is_empty() || default == "None" {
             return;
         }
-        for read in &mut self.facts.env {
-            if read.name == name && read.default.is_none() {
+        for &at in self.reads_of.get(name).into_iter().flatten() {
+            let read = &mut self.facts.env[at];
+            if read.default.is_none() {
                 read.default = Some(default.to_owned());
             }
         }

@@ -31,7 +31,7 @@ pub struct Module<'t> {
     pub source: &'t Source,
     pub root: Node<'t>,
     /// `engine` for `src/engine.py`.
-    pub name: String,
+    name: String,
     pub globals: Scope<'t>,
     started: bool,
 }
@@ -57,6 +57,8 @@ pub struct Frame<'t> {
 
 pub struct Interp<'t> {
     pub modules: Vec<Module<'t>>,
+    /// The modules by name.
+    named: HashMap<String, Vec<usize>>,
     /// JSON files beside the program that it may load.
     pub data: BTreeMap<String, &'t Source>,
     pub facts: PythonFacts,
@@ -67,6 +69,9 @@ pub struct Interp<'t> {
     unread: BTreeMap<(usize, usize), Gap>,
     read_at: HashSet<(usize, usize)>,
     called: HashSet<(usize, usize)>,
+    /// Where in `facts` the reads of a variable and the uses of a flag stand.
+    pub reads_of: HashMap<String, Vec<usize>>,
+    uses_of: HashMap<String, Vec<usize>>,
     functions: Vec<Rc<Function<'t>>>,
     steps: usize,
     pub depth: usize,
@@ -75,7 +80,7 @@ pub struct Interp<'t> {
 
 impl<'t> Interp<'t> {
     pub fn new(parsed: Vec<(&'t Source, Node<'t>)>, data: BTreeMap<String, &'t Source>) -> Self {
-        let modules = parsed
+        let modules: Vec<Module<'t>> = parsed
             .into_iter()
             .map(|(source, root)| Module {
                 source,
@@ -85,8 +90,13 @@ impl<'t> Interp<'t> {
                 started: false,
             })
             .collect();
+        let mut named: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, module) in modules.iter().enumerate() {
+            named.entry(module.name.clone()).or_default().push(index);
+        }
         Self {
             modules,
+            named,
             data,
             facts: PythonFacts::default(),
             frames: Vec::new(),
@@ -94,6 +104,8 @@ impl<'t> Interp<'t> {
             unread: BTreeMap::new(),
             read_at: HashSet::new(),
             called: HashSet::new(),
+            reads_of: HashMap::new(),
+            uses_of: HashMap::new(),
             functions: Vec::new(),
             steps: 0,
             depth: 0,
@@ -227,7 +239,9 @@ impl<'t> Interp<'t> {
 
     /// Notes a flag of the server's command line.
     pub fn flag(&mut self, given: FlagGiven) {
-        if !self.facts.flags.contains(&given) {
+        let known = self.uses_of.entry(given.flag.clone()).or_default();
+        if !known.iter().any(|&at| self.facts.flags[at] == given) {
+            known.push(self.facts.flags.len());
             self.facts.flags.push(given);
         }
     }
@@ -839,12 +853,12 @@ impl<'t> Interp<'t> {
     /// The module of this program that an import names.
     pub fn own_module(&self, module: &str) -> Option<usize> {
         let last = module.rsplit('.').next().unwrap_or(module);
+        let candidates = self.named.get(last)?;
         let here = self.source().path.parent();
-        let mut candidates = (0..self.modules.len()).filter(|&i| self.modules[i].name == last);
-        let first = candidates.clone().next();
-        candidates
-            .find(|&i| self.modules[i].source.path.parent() == here)
-            .or(first)
+        let beside = candidates
+            .iter()
+            .find(|&&i| self.modules[i].source.path.parent() == here);
+        beside.or(candidates.first()).copied()
     }
 }
 

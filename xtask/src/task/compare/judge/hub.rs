@@ -32,7 +32,7 @@ impl Judge<'_> {
                 (_, Some(old), Some(new)) => self.variable_declared(&id, old, new),
                 (_, None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
         if listed {
             self.token();
@@ -50,7 +50,7 @@ impl Judge<'_> {
             return;
         }
         if let Some(mount) = secret(self.old).or_else(|| secret(self.new)) {
-            self.items.push(
+            self.push(
                 Item::new(ID, Verdict::Missing, Some(&mount), None)
                     .why("The build takes the token for gated models, and so do the libraries that load them at run time; but nobody can set it in the Hub's form.")
                     .help("Declare HF_TOKEN in hub.json as a string without a default."),
@@ -151,7 +151,7 @@ impl Judge<'_> {
                 let verdict = self
                     .item(&owner_id)
                     .map_or(Verdict::Missing, |item| item.verdict);
-                self.items.push(
+                self.push(
                     Item::new(&id, verdict, old, None)
                         .why(format!("It goes with {owner}."))
                         .part_of(owner_id),
@@ -177,7 +177,7 @@ impl Judge<'_> {
         } else {
             self.options(&id, &flag, old, new)
         };
-        self.items.push(item);
+        self.push(item);
     }
 
     fn default(
@@ -376,7 +376,7 @@ impl Judge<'_> {
                 }
                 (None, None) => continue,
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 
@@ -402,7 +402,7 @@ impl Judge<'_> {
                     }
                 }
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 }

@@ -49,7 +49,7 @@ impl Judge<'_> {
                 }
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
         for (name, old, new) in self.ids("arg") {
             let id = format!("arg:{name}");
@@ -74,7 +74,7 @@ impl Judge<'_> {
                 }
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
         self.simple(
             "mount",
@@ -163,7 +163,7 @@ impl Judge<'_> {
                     (Some(old), None) => self.package_gone(area, name, &id, old, on_sglang),
                     (None, new) => Item::new(&id, Verdict::Added, None, new),
                 };
-                self.items.push(item);
+                self.push(item);
             }
         }
     }

@@ -8,7 +8,7 @@ mod hub;
 mod image;
 mod running;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
@@ -147,7 +147,9 @@ pub struct Judge<'a> {
     pub sglang: String,
     /// Variables that go by another name now.
     pub renamed: BTreeMap<String, String>,
-    pub items: Vec<Item>,
+    items: Vec<Item>,
+    /// Where each id stands in `items`.
+    index: HashMap<String, usize>,
 }
 
 /// The flags by which a worker is judged: those of the SGLang that it runs.
@@ -176,6 +178,7 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
         sglang,
         renamed: BTreeMap::new(),
         items: Vec::new(),
+        index: HashMap::new(),
     };
     judge.environment();
     judge.flags();
@@ -207,7 +210,12 @@ impl<'a> Judge<'a> {
     }
 
     fn item(&self, id: &str) -> Option<&Item> {
-        self.items.iter().find(|item| item.id == id)
+        self.index.get(id).and_then(|&at| self.items.get(at))
+    }
+
+    fn push(&mut self, item: Item) {
+        self.index.insert(item.id.clone(), self.items.len());
+        self.items.push(item);
     }
 
     /// The flag's name in the pinned release, which an alias or a plain rename may lead to.
@@ -287,7 +295,7 @@ impl<'a> Judge<'a> {
                     .help(help),
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 

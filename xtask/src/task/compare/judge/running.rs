@@ -21,7 +21,7 @@ impl Judge<'_> {
                 }
                 (None, None) => continue,
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 
@@ -176,7 +176,7 @@ impl Judge<'_> {
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
                 (Some(old), None) => self.flag_gone(flag, &id, old),
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 
@@ -256,7 +256,7 @@ impl Judge<'_> {
                     .help("Let jobs reach it again, or record why not."),
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
         for (path, old, new) in self.ids("input") {
             let id = format!("input:{path}");
@@ -272,7 +272,7 @@ impl Judge<'_> {
                     .help("Handle it again, or record what jobs have to say instead."),
                 (None, _) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
         self.simple(
             "serverless",
@@ -335,7 +335,7 @@ impl Judge<'_> {
                 }
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 }
