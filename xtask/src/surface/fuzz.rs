@@ -1,7 +1,7 @@
 //! Whatever the bytes are, reading them ends, and neither panics nor leaves the file.
 //!
 //! The long run, one extractor or all (`FUZZ_TARGET=python`):
-//! FUZZ_SECONDS=1800 cargo test --release --package xtask fuzz_surface -- --ignored --nocapture
+//! `FUZZ_SECONDS=1800` cargo test --release --package xtask `fuzz_surface` -- --ignored --nocapture
 
 use std::collections::BTreeMap;
 
@@ -98,11 +98,11 @@ const TARGETS: &[Target] = &[
         drop(python::read(&[source], &BTreeMap::new()));
     }),
     ("dockerfile", DOCKERFILE, |source| {
-        drop(dockerfile::read(source))
+        drop(dockerfile::read(source));
     }),
     ("shell", SHELL, |source| drop(shell::parse(&source.text))),
     ("compose", COMPOSE, |source| {
-        drop((compose::read(source), compose::env_file(source)))
+        drop((compose::read(source), compose::env_file(source)));
     }),
     ("bake", BAKE, |source| drop(bake::read(source))),
     ("hub", HUB, |source| {
@@ -114,7 +114,7 @@ const TARGETS: &[Target] = &[
     }),
     ("readme", README, |source| drop(readme::read(source))),
     ("requirements", REQUIREMENTS, |source| {
-        drop(requirements::read(source))
+        drop(requirements::read(source));
     }),
 ];
 

@@ -26,7 +26,7 @@ pub use source::{Gap, Place, Source};
 
 use crate::tree::RepoPath;
 
-/// How an environment variable reaches SGLang's command line.
+/// How an environment variable reaches `SGLang`'s command line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Drive {
     /// The flag as the worker writes it: `--model-path`.
@@ -145,7 +145,7 @@ impl Surface {
         self.env.iter().filter(move |read| read.name == name)
     }
 
-    /// The release of SGLang that the worker runs, and where that is said: the base image's tag,
+    /// The release of `SGLang` that the worker runs, and where that is said: the base image's tag,
     /// or a pinned pip package.
     pub fn sglang(&self) -> Option<(String, Place)> {
         let base = self

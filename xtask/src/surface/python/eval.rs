@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use super::define::bound;
 use super::interp::Interp;
 use super::syntax::{Node, children, field};
 use super::value::{Function, Origin, Value, unescape};
-use crate::surface::python::interp::bound;
 
 impl<'t> Interp<'t> {
     /// The value of an expression, as far as it is known. Reads, flags and requests in it are

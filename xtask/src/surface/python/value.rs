@@ -39,7 +39,7 @@ pub enum Value<'t> {
     Object(Rc<Object<'t>>),
     /// An argument that no call gives a value.
     Param(Rc<str>),
-    /// The job that RunPod hands to the handler.
+    /// The job that `RunPod` hands to the handler.
     Job,
     /// Part of the job's input, by its path; empty for the whole.
     Input(Rc<str>),
@@ -80,7 +80,7 @@ pub struct Object<'t> {
     pub attributes: Scope<'t>,
 }
 
-impl<'t> Value<'t> {
+impl Value<'_> {
     pub fn text(text: &str) -> Self {
         Self::Text(text.into(), None)
     }

@@ -35,7 +35,7 @@ pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
 pub struct Facts {
     pub all: BTreeMap<String, Fact>,
     pub gaps: Vec<Gap>,
-    /// The release of SGLang that the worker runs, where that is known.
+    /// The release of `SGLang` that the worker runs, where that is known.
     pub sglang: Option<String>,
 }
 

@@ -21,7 +21,7 @@ pub struct Summary {
     pub findings: usize,
 }
 
-/// Flags of a command line, each by the name that the pinned SGLang has for it.
+/// Flags of a command line, each by the name that the pinned `SGLang` has for it.
 type Flags = BTreeMap<String, String>;
 
 /// Both workers' runs.

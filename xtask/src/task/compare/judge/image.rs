@@ -4,7 +4,7 @@ use super::super::facts::Fact;
 use super::{Item, Judge, Verdict};
 use crate::sglang;
 
-/// What SGLang's own images bring because SGLang needs it, so that a worker on top of one need
+/// What `SGLang`'s own images bring because `SGLang` needs it, so that a worker on top of one need
 /// not install it.
 const BROUGHT: [&str; 24] = [
     "sglang",

@@ -25,7 +25,7 @@ pub enum Verdict {
     Renamed,
     /// Another default, other options, another type, …
     Changed,
-    /// The pinned SGLang has no such flag any more.
+    /// The pinned `SGLang` has no such flag any more.
     Retired,
     /// A reason is on record.
     Accepted,
@@ -137,13 +137,13 @@ impl Item {
     }
 }
 
-/// Both workers' facts and what is known of SGLang.
+/// Both workers' facts and what is known of `SGLang`.
 pub struct Judge<'a> {
     pub old: &'a Facts,
     pub new: &'a Facts,
-    /// The flags of the SGLang that the new worker runs.
+    /// The flags of the `SGLang` that the new worker runs.
     pub table: Table,
-    /// How to call that SGLang in a sentence.
+    /// How to call that `SGLang` in a sentence.
     pub sglang: String,
     /// Variables that go by another name now.
     pub renamed: BTreeMap<String, String>,
@@ -152,7 +152,7 @@ pub struct Judge<'a> {
     index: HashMap<String, usize>,
 }
 
-/// The flags by which a worker is judged: those of the SGLang that it runs.
+/// The flags by which a worker is judged: those of the `SGLang` that it runs.
 pub fn table_of(facts: &Facts) -> Table {
     Table::for_version(facts.sglang.as_deref().unwrap_or("latest")).0
 }
@@ -239,7 +239,7 @@ impl<'a> Judge<'a> {
             || successor().is_some_and(|s| self.canonical(s) == self.canonical(new))
     }
 
-    /// Whether SGLang names the second flag in place of the first, with whatever value.
+    /// Whether `SGLang` names the second flag in place of the first, with whatever value.
     fn succeeds(&self, old: &str, new: &str) -> bool {
         let history = sglang::history(old);
         history

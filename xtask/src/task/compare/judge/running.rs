@@ -25,7 +25,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Why the pinned SGLang would refuse the flag that a variable drives.
+    /// Why the pinned `SGLang` would refuse the flag that a variable drives.
     fn refused(&self, new: &Fact) -> Option<String> {
         let flag = new.get("flag")?;
         (!self.takes(flag)).then(|| {
@@ -67,7 +67,7 @@ impl Judge<'_> {
                 ));
             }
             (was, is) if was != is && was.is_some() => {
-                differences.push(difference("flag", was, is))
+                differences.push(difference("flag", was, is));
             }
             (None, Some(is)) => notes.push(format!("It drives {is} now.")),
             _ => {}
