@@ -111,13 +111,13 @@ impl Table {
     }
 
     /// The release that the table was read from.
-    pub fn release(&self) -> &'static str {
+    pub fn release(self) -> &'static str {
         DATA.releases.get(self.release).map_or("", String::as_str)
     }
 
     /// The flag of that whole name or alias. Abbreviations are never matched, although `SGLang`'s
     /// parser takes them: what they stand for changes from release to release.
-    pub fn flag(&self, name: &str) -> Option<(&'static str, &'static Flag)> {
+    pub fn flag(self, name: &str) -> Option<(&'static str, &'static Flag)> {
         let own = |name: &str| {
             let (name, versions) = DATA.flags.get_key_value(name)?;
             let (_, flag) = versions.iter().find(|(r, _)| r.contains(&self.release))?;
@@ -134,7 +134,7 @@ impl Table {
 
     /// All flags, by name.
     #[allow(dead_code, reason = "hub-lint lists them")]
-    pub fn flags(&self) -> impl Iterator<Item = (&'static str, &'static Flag)> {
+    pub fn flags(self) -> impl Iterator<Item = (&'static str, &'static Flag)> {
         let release = self.release;
         DATA.flags.iter().filter_map(move |(name, versions)| {
             let (_, flag) = versions.iter().find(|(r, _)| r.contains(&release))?;

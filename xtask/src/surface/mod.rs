@@ -141,6 +141,7 @@ pub struct Surface {
 
 impl Surface {
     /// Every place that reads the variable of that name.
+    #[allow(dead_code, reason = "hub-lint asks for single variables")]
     pub fn reads<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a EnvRead> {
         self.env.iter().filter(move |read| read.name == name)
     }

@@ -11,6 +11,9 @@ use super::value::{EnvRef, Value};
 use super::{InputKey, Setting};
 use crate::surface::EnvRead;
 
+/// Paths into a job's input are followed to this length.
+const LONGEST_PATH: usize = 256;
+
 /// Whether a dotted name is the environment: `os.environ`, or a mapping handed in its place.
 pub fn is_environ(name: &str) -> bool {
     matches!(name, "os.environ" | "environ" | "os.environb")
@@ -224,7 +227,6 @@ impl<'t> Interp<'t> {
                 Value::Unknown
             }
             "copy" => Value::Outside("os.environ".into()),
-            "items" | "keys" | "values" => Value::Unknown,
             _ => Value::Unknown,
         }
     }
@@ -454,8 +456,7 @@ impl<'t> Interp<'t> {
                 place,
             }),
         }
-        const DEEPEST: usize = 256;
-        if path.len() > DEEPEST {
+        if path.len() > LONGEST_PATH {
             return Value::Unknown;
         }
         Value::Input(path.into())

@@ -8,6 +8,9 @@ use super::interp::{Frame, Interp};
 use super::syntax::{Node, children, field};
 use super::value::{Class, Function, Object, Scope, Value};
 
+/// Functions that are remembered as not called yet.
+const MOST_FUNCTIONS: usize = 20_000;
+
 impl<'t> Interp<'t> {
     pub fn define(&mut self, node: Node<'t>, decorators: &[String]) -> Rc<Function<'t>> {
         let mut defaults = HashMap::new();
@@ -34,8 +37,7 @@ impl<'t> Interp<'t> {
                 .map(|f| f.scopes.clone())
                 .unwrap_or_default(),
         });
-        const MOST: usize = 20_000;
-        if self.functions.len() < MOST {
+        if self.functions.len() < MOST_FUNCTIONS {
             self.functions.push(function.clone());
         }
         function
@@ -96,7 +98,6 @@ impl<'t> Interp<'t> {
             frame.scopes.pop();
         }
         let class = Rc::new(Class {
-            name: name.clone(),
             scope,
             bases,
             fields,
@@ -135,6 +136,10 @@ impl<'t> Interp<'t> {
     }
 
     /// What a class or one of its bases has under a name.
+    #[allow(
+        clippy::only_used_in_recursion,
+        reason = "reads like the other lookups"
+    )]
     pub fn class_attribute(
         &mut self,
         class: &Rc<Class<'t>>,

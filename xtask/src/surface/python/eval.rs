@@ -139,13 +139,6 @@ impl<'t> Interp<'t> {
                 }
                 Value::Unknown
             }
-            "list_splat" | "dictionary_splat" | "keyword_argument" | "pair" | "type"
-            | "interpolation" => {
-                for child in children(node) {
-                    self.eval(child);
-                }
-                Value::Unknown
-            }
             _ => {
                 for child in children(node) {
                     self.eval(child);
@@ -411,7 +404,6 @@ impl<'t> Interp<'t> {
                 Value::Input(path) => {
                     self.input_key(&path.clone(), &left, false, node);
                 }
-                Value::Job => {}
                 _ => {}
             }
         }
@@ -535,6 +527,9 @@ pub fn item_of<'t>(owner: &Value<'t>, index: &Value<'t>) -> Value<'t> {
     }
 }
 
+/// Parts that a joined text is made of, at most.
+const MOST_PARTS: usize = 64;
+
 /// Two values one after the other: text, lists, or text with parts that are not known.
 pub fn join<'t>(a: &Value<'t>, b: &Value<'t>) -> Value<'t> {
     const LONGEST: usize = 64 * 1024;
@@ -564,8 +559,7 @@ pub fn join<'t>(a: &Value<'t>, b: &Value<'t>) -> Value<'t> {
                     other => parts.push(other.clone()),
                 }
             }
-            const MOST: usize = 64;
-            parts.truncate(MOST);
+            parts.truncate(MOST_PARTS);
             Value::Pieces(Rc::new(parts))
         }
     }

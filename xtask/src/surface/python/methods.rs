@@ -22,9 +22,9 @@ impl<'t> Interp<'t> {
         match name {
             "append" | "add" => {
                 let value = args.get(0);
-                let last = list.borrow().last().cloned();
-                if let (Some(last), false) = (last, is_flag(&value)) {
-                    self.flag_pair(&last, Some(&value), node);
+                let before = list.borrow().last().cloned();
+                if let (Some(flag), false) = (before, is_flag(&value)) {
+                    self.flag_pair(&flag, Some(&value), node);
                 } else {
                     self.flag_pair(&value, None, node);
                 }

@@ -19,8 +19,7 @@ impl<'t> Interp<'t> {
                 name.to_uppercase(),
                 args.positional.first().or(args.named("url")),
             ),
-            "urlopen" => ("GET".to_owned(), args.positional.first()),
-            "ws_connect" => ("GET".to_owned(), args.positional.first()),
+            "urlopen" | "ws_connect" => ("GET".to_owned(), args.positional.first()),
             "request" | "stream" => {
                 let method = args.get(0).as_text();
                 let method = method.map_or_else(|| "*".to_owned(), |m| m.to_uppercase());

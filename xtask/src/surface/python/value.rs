@@ -68,7 +68,6 @@ pub struct Function<'t> {
 }
 
 pub struct Class<'t> {
-    pub name: String,
     pub scope: Scope<'t>,
     pub bases: Vec<Value<'t>>,
     /// Annotated names in order: the arguments of a dataclass.
@@ -138,6 +137,7 @@ impl Value<'_> {
         }
     }
 
+    #[allow(clippy::match_same_arms, reason = "one line a kind")]
     fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(a, _), Self::Text(b, _)) => a == b,
@@ -159,8 +159,7 @@ impl Value<'_> {
     /// The constant as a person would write it; `None` for what is no constant.
     pub fn display(&self) -> Option<String> {
         match self {
-            Self::Text(text, _) => Some(text.to_string()),
-            Self::Plain(text) => Some(text.to_string()),
+            Self::Text(text, _) | Self::Plain(text) => Some(text.to_string()),
             Self::Any(all) => all.iter().find_map(Self::display),
             _ => None,
         }

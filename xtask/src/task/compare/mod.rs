@@ -99,12 +99,11 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     })
 }
 
-/// The old worker's facts and what to call it.
-fn old(
-    trees: &Trees,
-    root: &Path,
-    args: &cli::Compare,
-) -> Result<(Facts, String, Option<Box<dyn Tree>>)> {
+/// The old worker's facts, what to call it, and its files where they are there.
+type Old = (Facts, String, Option<Box<dyn Tree>>);
+
+/// Finds the old worker.
+fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<Old> {
     if args.old.is_none() && !root.join("outdated").is_dir() {
         let file = root.join(BASELINE);
         if !file.is_file() {

@@ -99,7 +99,7 @@ pub fn verify(
                 "Run with {name}={value}, the old worker passes {}, {now}.",
                 show(&was_effect)
             );
-            item.help = "Make it do what it did, or record why not.".to_owned();
+            "Make it do what it did, or record why not.".clone_into(&mut item.help);
         } else {
             summary.as_read += 1;
         }

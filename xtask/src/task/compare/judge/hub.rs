@@ -29,7 +29,7 @@ impl Judge<'_> {
                     .why("The Hub builds the image from the repository itself.")
                     .help("Nothing to set instead."),
                 (_, Some(old), None) => self.variable_undeclared(name, &id, old),
-                (_, Some(old), Some(new)) => self.variable_declared(&id, old, new),
+                (_, Some(old), Some(new)) => Self::variable_declared(&id, old, new),
                 (_, None, new) => Item::new(&id, Verdict::Added, None, new),
             };
             self.push(item);
@@ -104,7 +104,7 @@ impl Judge<'_> {
             .help(format!("Declare {name} in hub.json, or record why not."))
     }
 
-    fn variable_declared(&self, id: &str, old: &Fact, new: &Fact) -> Item {
+    fn variable_declared(id: &str, old: &Fact, new: &Fact) -> Item {
         let mut differences = Vec::new();
         let (was, is) = (old.get("type"), new.get("type"));
         // A field for a model's name is still a field for text.
@@ -278,9 +278,9 @@ impl Judge<'_> {
                 ))
                 .help("Take it out of the options.");
         }
-        let lost: Vec<&String> = was.iter().filter(|v| !is.contains(v)).collect();
+        let missing: Vec<&String> = was.iter().filter(|v| !is.contains(v)).collect();
         let (gone, dropped): (Vec<&String>, Vec<&String>) =
-            lost.into_iter().partition(|v| !accepts(v));
+            missing.into_iter().partition(|v| !accepts(v));
         let names = |all: &[&String]| {
             all.iter()
                 .map(|v| v.as_str())

@@ -39,7 +39,7 @@ impl Judge<'_> {
         for (name, old, new) in self.ids("image") {
             let id = format!("image:{name}");
             let item = match (old, new) {
-                (Some(old), Some(new)) => self.image_both(name, &id, old, new),
+                (Some(old), Some(new)) => Self::image_both(name, &id, old, new),
                 (Some(old), None) => {
                     let renamed = self.renamed_fact("image", name);
                     let item = Item::new(&id, Verdict::Missing, Some(old), None)
@@ -55,7 +55,7 @@ impl Judge<'_> {
             let id = format!("arg:{name}");
             let item = match (old, new) {
                 (Some(old), Some(new)) => {
-                    let differences = self.differences(old, new, None);
+                    let differences = Self::differences(old, new, None);
                     if differences.is_empty() {
                         Item::new(&id, Verdict::Kept, Some(old), Some(new))
                     } else {
@@ -102,7 +102,7 @@ impl Judge<'_> {
         )
     }
 
-    fn image_both(&self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
+    fn image_both(name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let (was, is) = (
             old.get("value").unwrap_or_default(),
             new.get("value").unwrap_or_default(),
@@ -151,7 +151,7 @@ impl Judge<'_> {
                 let id = format!("{area}:{name}");
                 let item = match (old, new) {
                     (Some(old), Some(new)) => {
-                        let differences = self.differences(old, new, Some(&["spec"]));
+                        let differences = Self::differences(old, new, Some(&["spec"]));
                         if differences.is_empty() {
                             Item::new(&id, Verdict::Kept, Some(old), Some(new))
                         } else {

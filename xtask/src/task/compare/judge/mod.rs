@@ -253,7 +253,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The attributes that differ, as `default 1, now 2`, wording left out.
-    fn differences(&self, old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Vec<String> {
+    fn differences(old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Vec<String> {
         let mut names: Vec<&String> = old.value.keys().chain(new.value.keys()).collect();
         names.sort();
         names.dedup();
@@ -281,7 +281,7 @@ impl<'a> Judge<'a> {
             }
             let item = match (old, new) {
                 (Some(old), Some(new)) => {
-                    let differences = self.differences(old, new, None);
+                    let differences = Self::differences(old, new, None);
                     if differences.is_empty() {
                         Item::new(&id, Verdict::Kept, Some(old), Some(new))
                     } else {

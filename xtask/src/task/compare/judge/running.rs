@@ -51,7 +51,7 @@ impl Judge<'_> {
         } else {
             &["default", "how"]
         };
-        let mut differences = self.differences(old, new, Some(keys));
+        let mut differences = Self::differences(old, new, Some(keys));
         // To drive a flag at all is more than before.
         if old.get("flag").is_none() {
             differences.retain(|difference| !difference.starts_with("how "));
@@ -163,7 +163,7 @@ impl Judge<'_> {
             let id = format!("flag:{flag}");
             let item = match (old, new) {
                 (Some(old), Some(new)) => {
-                    let fixed = self.differences(old, new, Some(&["value"]));
+                    let fixed = Self::differences(old, new, Some(&["value"]));
                     let both_fixed = old.get("value").is_some() && new.get("value").is_some();
                     if both_fixed && !fixed.is_empty() {
                         Item::new(&id, Verdict::Changed, Some(old), Some(new))
@@ -239,7 +239,7 @@ impl Judge<'_> {
                     let any = now.iter().any(|m| m == "*");
                     let lost = methods(old).into_iter().any(|m| !any && !now.contains(&m));
                     if lost {
-                        let differences = self.differences(old, new, Some(&["method"]));
+                        let differences = Self::differences(old, new, Some(&["method"]));
                         Item::new(&id, Verdict::Changed, Some(old), Some(new))
                             .why(format!("{}.", differences.join("; ")))
                             .help("If that is meant, record why.")
@@ -305,7 +305,7 @@ impl Judge<'_> {
             let item = match (old, new) {
                 (Some(old), Some(new)) => {
                     let differences =
-                        self.differences(old, new, Some(&["kind", "signature", "module"]));
+                        Self::differences(old, new, Some(&["kind", "signature", "module"]));
                     let only_added = {
                         let (was, is) = (old.get("signature"), new.get("signature"));
                         old.get("kind") == new.get("kind")

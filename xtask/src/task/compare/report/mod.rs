@@ -90,6 +90,9 @@ impl Report {
 /// Ids by the id of the fact that they belong to.
 type Parts<'a> = std::collections::HashMap<&'a str, Vec<&'a str>>;
 
+/// Characters of a value that a line shows.
+const LONGEST_VALUE: usize = 160;
+
 /// A fact's value in one line: `--model-path, default 0.0.0.0`.
 fn value(fact: &Fact) -> String {
     let mut parts = Vec::new();
@@ -103,8 +106,7 @@ fn value(fact: &Fact) -> String {
         }
     }
     let line = parts.join(", ");
-    const LONGEST: usize = 160;
-    match line.char_indices().nth(LONGEST) {
+    match line.char_indices().nth(LONGEST_VALUE) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
