@@ -136,6 +136,7 @@ pub struct Compare {
     pub new: Option<String>,
 
     /// A third worker to show beside them: a directory or a git revision
+    /// [default: what upstream.lock.json records]
     #[arg(long, value_name = "TREE")]
     pub upstream: Option<String>,
 

@@ -49,13 +49,12 @@ impl Flag {
 
     /// Whether `SGLang` would take `value`; flags without choices take anything.
     pub fn accepts(&self, value: &str) -> bool {
-        match &self.choices {
-            None => true,
-            Some(choices) => choices.iter().any(|choice| match choice {
-                Value::String(text) => text == value,
-                other => *other == value,
-            }),
-        }
+        let written = |choice: &Value| match choice {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let choices = self.choices.as_ref();
+        choices.is_none_or(|choices| choices.iter().any(|choice| written(choice) == value))
     }
 }
 
@@ -351,6 +350,8 @@ mod tests {
         let (_, flag) = table.flag("--reasoning-parser").unwrap();
         assert!(flag.accepts("mistral"));
         assert!(!flag.accepts("llama4"));
+        let (_, level) = table.flag("--log-requests-level").unwrap();
+        assert!(level.accepts("2") && !level.accepts("4"), "numbers too");
         let (_, path) = table.flag("--model").unwrap();
         assert!(path.accepts("anything/at-all"));
         assert!(table.flag("--trust-remote-code").unwrap().1.is_switch());

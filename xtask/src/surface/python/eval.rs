@@ -527,6 +527,9 @@ pub fn item_of<'t>(owner: &Value<'t>, index: &Value<'t>) -> Value<'t> {
     }
 }
 
+/// Alternatives that a text is told apart by.
+const MOST_ENDS: usize = 8;
+
 /// Parts that a joined text is made of, at most.
 const MOST_PARTS: usize = 64;
 
@@ -550,6 +553,10 @@ pub fn join<'t>(a: &Value<'t>, b: &Value<'t>) -> Value<'t> {
             Value::list(both)
         }
         (Value::List(_), Value::Unknown | Value::Any(_)) => a.clone(),
+        // Text with one of several ends is one of several texts.
+        (_, Value::Any(ends)) if ends.len() <= MOST_ENDS => {
+            Value::any(ends.iter().map(|end| join(a, end)).collect())
+        }
         (Value::Unknown, Value::List(_)) => b.clone(),
         _ => {
             let mut parts = Vec::new();

@@ -290,12 +290,13 @@ impl<'t> Interp<'t> {
         match target.kind() {
             "identifier" => self.bind(self.text(target), value.clone()),
             "pattern_list" | "tuple_pattern" | "list_pattern" | "tuple" | "list" => {
-                let items = match value {
-                    Value::List(items) => items.borrow().clone(),
-                    _ => Vec::new(),
-                };
                 for (index, part) in children(target).into_iter().enumerate() {
-                    let item = items.get(index).cloned().unwrap_or(Value::Unknown);
+                    let alternatives = value.alternatives();
+                    let found = alternatives.iter().filter_map(|one| match one {
+                        Value::List(items) => items.borrow().get(index).cloned(),
+                        _ => None,
+                    });
+                    let item = Value::any(found.collect());
                     self.assign(part, &item);
                 }
             }

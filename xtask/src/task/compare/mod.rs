@@ -45,7 +45,7 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     let new = Facts::read(new_tree.as_ref())?;
     let upstream_tree = match &args.upstream {
         Some(name) => Some(trees.open(Some(name))?),
-        None => None,
+        None => trees.locked(new_tree.as_ref())?,
     };
     let upstream = match &upstream_tree {
         Some(tree) => Some(Facts::read(tree.as_ref())?),
@@ -65,8 +65,11 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
         None
     };
     let mut stale = read_accepted(&accepted_file)?.apply(&mut items);
-    // What only runs can show was not looked for.
-    stale.retain(|entry| executed.is_some() || !entry.fact.starts_with("run:"));
+    // Reasons speak of the old worker that this repository came from, and of no other; what only
+    // runs can show was perhaps not looked for.
+    stale.retain(|entry| {
+        args.old.is_none() && (executed.is_some() || !entry.fact.starts_with("run:"))
+    });
     let report = Report {
         old: old_name,
         new: new_tree.describe(),

@@ -10,7 +10,7 @@ mod dangling;
 mod example;
 mod incoming;
 mod journal;
-mod lock;
+pub mod lock;
 mod make;
 mod merge;
 mod plan;
