@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Moves a RunPod worker for SGLang to the modern layout, proves that nothing
+/// Moves a `RunPod` worker for `SGLang` to the modern layout, proves that nothing
 /// was lost, and keeps it in line with upstream.
 #[derive(Debug, Parser)]
 #[command(
@@ -26,6 +26,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Task {
     Migrate(Box<Migrate>),
+    Compare(Compare),
     Test(Test),
 }
 
@@ -115,6 +116,71 @@ pub enum Conflicts {
     List,
     /// Write conflict markers and git's index stages
     Markers,
+}
+
+/// Show what became of everything that the old worker exposed
+///
+/// Every environment variable, flag, route, package, image setting and Hub
+/// field of the old worker gets a verdict: kept, renamed, changed, missing,
+/// retired or accepted. What is missing, renamed or changed fails until it is
+/// mended or a reason for it is on record.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of a command line")]
+pub struct Compare {
+    /// The old worker: a directory or a git revision [default: outdated/, or
+    /// else compare.baseline.json]
+    pub old: Option<String>,
+
+    /// The new worker: a directory or a git revision [default: the work tree]
+    #[arg(requires = "old")]
+    pub new: Option<String>,
+
+    /// A third worker to show beside them: a directory or a git revision
+    /// [default: what upstream.lock.json records]
+    #[arg(long, value_name = "TREE")]
+    pub upstream: Option<String>,
+
+    /// Show every fact, those that are kept or added too
+    #[arg(long)]
+    pub all: bool,
+
+    /// Show what changed in the files that the layouts have in common
+    #[arg(long, conflicts_with = "format")]
+    pub diff: bool,
+
+    /// Also run the Python of both workers, in a sandbox of stand-ins, and
+    /// compare what they would start and request. This runs code of both trees
+    #[arg(long)]
+    pub execute: bool,
+
+    /// Record why the loss of FACT is meant; `*` stands for anything
+    #[arg(long, value_name = "FACT", requires = "reason", conflicts_with_all = ["execute", "diff"])]
+    pub accept: Vec<String>,
+
+    /// The reason, for those who will ask
+    #[arg(long, value_name = "TEXT", requires = "accept")]
+    pub reason: Option<String>,
+
+    /// Write the old worker's facts to compare.baseline.json, for when its
+    /// files are gone
+    #[arg(long, conflicts_with_all = ["execute", "diff", "accept"])]
+    pub write_baseline: bool,
+
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: ReportFormat,
+}
+
+/// Who reads a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// For a pull request
+    Markdown,
 }
 
 /// Run everything that a contribution must pass

@@ -1,4 +1,5 @@
 //! The tasks, a module each.
 
+pub mod compare;
 pub mod migrate;
 pub mod test;
