@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Moves a `RunPod` worker for `SGLang` to the modern layout, proves that nothing
+/// Moves a RunPod worker for SGLang to the modern layout, proves that nothing
 /// was lost, and keeps it in line with upstream.
 #[derive(Debug, Parser)]
 #[command(
