@@ -24,6 +24,7 @@ fn main() -> ExitCode {
             .map(|()| outcome::Outcome::Done)
             .map_err(anyhow::Error::from),
         Some(cli::Task::Migrate(args)) => task::migrate::run(&cli.repo, &args),
+        Some(cli::Task::HubLint(args)) => task::hub_lint::run(&cli.repo, &args),
         Some(cli::Task::Test(args)) => task::test::run(&args),
     };
     match result {

@@ -29,8 +29,21 @@ impl Sources {
         self.0.insert(path, Source::new(bytes));
     }
 
+    pub fn insert(&mut self, path: RepoPath, source: Source) {
+        self.0.insert(path, source);
+    }
+
     pub fn get(&self, path: &RepoPath) -> Option<&Source> {
         self.0.get(path)
+    }
+}
+
+impl IntoIterator for Sources {
+    type Item = (RepoPath, Source);
+    type IntoIter = std::collections::btree_map::IntoIter<RepoPath, Source>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

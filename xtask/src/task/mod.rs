@@ -1,4 +1,5 @@
 //! The tasks, a module each.
 
+pub mod hub_lint;
 pub mod migrate;
 pub mod test;
