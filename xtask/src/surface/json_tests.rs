@@ -84,6 +84,12 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
             ],
         ),
         (
+            "{\n  \"a\": {\n    \"b\": 1\n}\n",
+            &[
+                "4:1 Unclosed: the file ends before it is complete: `}` is missing [2:8 this `{` is not closed]",
+            ],
+        ),
+        (
             "{\n  \"a\": [\n    1\n}",
             &["4:1 Mismatched: expected `]`, found `}` [2:8 this `[` is not closed]"],
         ),

@@ -7,7 +7,11 @@ impl Parser<'_> {
     pub(super) fn space(&mut self) -> Result<(), Stop> {
         loop {
             match self.peek() {
-                Some(b' ' | b'\t' | b'\r' | b'\n') => self.at += 1,
+                Some(b' ' | b'\t' | b'\r') => self.at += 1,
+                Some(b'\n') => {
+                    self.at += 1;
+                    self.line = self.at;
+                }
                 Some(b'/') if matches!(self.bytes.get(self.at + 1), Some(b'/' | b'*')) => {
                     self.comment()?;
                 }

@@ -86,7 +86,7 @@ rules! { Agreement;
     /// { "tests": [{ "name": "one", "input": {} }],
     ///   "config": { "env": [{ "key": "MODELNAME", "value": "a/b" }] } }
     /// ```
-    TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Unsafely
+    TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Never
         "a variable of tests.json is spelt otherwise in hub.json"
         from "published tests.json with a variable of an older release";
 
@@ -238,12 +238,7 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
                         own.key_span,
                         format!("hub.json spells `{}` as `{right}`", short(own.key)),
                     )
-                    .related(hub.place(variable.key_span), "declared here")
-                    .fix(
-                        crate::finding::Safety::Unsafe,
-                        format!("write `{right}`"),
-                        [(own.key_span.clone(), super::edit::quote(right))],
-                    ),
+                    .related(hub.place(variable.key_span), "declared here"),
             );
         }
     }

@@ -109,10 +109,13 @@ pub fn check(document: &Document, findings: &mut Vec<Finding>) {
     cuda(document, config, findings);
     match document.which {
         Which::Hub => {
-            if let Some(node) = config.get("gpuIds")
-                && let Some(text) = node.as_str()
-            {
-                gpu_ids(document, node, text, findings);
+            if let Some(node) = config.get("gpuIds") {
+                // A list is of the wrong type, and its names are looked at all the same.
+                for node in std::iter::once(node).chain(node.items()) {
+                    if let Some(text) = node.as_str() {
+                        gpu_ids(document, node, text, findings);
+                    }
+                }
             }
         }
         Which::Tests => {
@@ -379,9 +382,11 @@ fn cuda(document: &Document, config: &Node, findings: &mut Vec<Finding>) {
             findings.push(finding);
             continue;
         };
-        let newest = facts::CUDA_VERSIONS.last().copied().unwrap_or_default();
-        // What comes after the newest known one may well exist by now.
-        if model::version(newest).is_some_and(|newest| version > newest) {
+        // What is older or newer than all of them may well exist.
+        let known = |text: Option<&&str>| text.and_then(|text| model::version(text));
+        let oldest = known(facts::CUDA_VERSIONS.first());
+        let newest = known(facts::CUDA_VERSIONS.last());
+        if oldest.is_some_and(|oldest| version < oldest) || newest.is_some_and(|n| version > n) {
             continue;
         }
         findings.push(

@@ -64,7 +64,6 @@ const TEXTS: &[&str] = &[
     "your tool's name",
     "a brief explanation of what your tool does",
     "user friendly input name",
-    "worker template",
     "static_value",
 ];
 

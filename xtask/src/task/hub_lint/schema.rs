@@ -122,6 +122,5 @@ fn shape(shape_of: &Shape, required: bool) -> Value {
             schema
         }
         Shape::Payload => kind("object"),
-        Shape::Any => json!({}),
     }
 }

@@ -120,7 +120,13 @@ pub fn check(document: &Document, findings: &mut Vec<Finding>) {
         let value = variable
             .value
             .or_else(|| variable.input.as_ref().and_then(|input| input.default));
+        // A switch whose name ends in `_TOKEN` holds no token.
+        let switch = variable
+            .input
+            .as_ref()
+            .is_some_and(|input| matches!(input.kind, Some("boolean" | "number")));
         if let Some(node) = value
+            && !switch
             && !told.contains(&node.span.start)
             && !model::text_of(node).is_some_and(|text| is_placeholder(&text))
         {
@@ -172,6 +178,7 @@ fn is_placeholder(text: &str) -> bool {
         || lower.starts_with("your")
         || text.starts_with('<')
         || text.starts_with("{{")
+        || matches!(lower.as_str(), "true" | "false")
 }
 
 /// Every text of the file, keys and all.

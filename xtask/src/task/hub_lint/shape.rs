@@ -77,11 +77,11 @@ rules! { Shape;
     ///
     /// Bad:
     /// ```json env
-    /// { "key": "MODEL", "required": true, "input": { "name": "Model", "type": "string" } }
+    /// { "key": "MODEL", "advanced": true, "input": { "name": "Model", "type": "string" } }
     /// ```
     /// Good:
     /// ```json env
-    /// { "key": "MODEL", "input": { "name": "Model", "type": "string", "required": true } }
+    /// { "key": "MODEL", "input": { "name": "Model", "type": "string", "advanced": true } }
     /// ```
     MISPLACED_KEY = "HUB104" "misplaced-key" Warning Unsafely
         "a key at the wrong level"
@@ -183,6 +183,7 @@ pub fn object(
         return;
     };
     let mut meant: Vec<&str> = Vec::new();
+    let mut strangers: Vec<&Member> = Vec::new();
     for member in members {
         // Of a key that is there twice, the last one counts.
         if !node
@@ -192,14 +193,18 @@ pub fn object(
             continue;
         }
         if let Some(field) = table.field(&member.key) {
-            value(document, &member.value, field.shape, &member.key, findings);
-        } else if std::ptr::eq(table, &raw const facts::TEST)
-            && facts::ASSERTIONS.contains(&member.key.as_str())
-        {
+            let key = format!("`{}`", member.key);
+            value(document, &member.value, field.shape, &key, findings);
+        } else if std::ptr::eq(table, &raw const facts::TEST) && facts::is_assertion(&member.key) {
             // `ignored-assertion` speaks of these.
         } else {
-            unknown(document, node, member, table, &mut meant, findings);
+            if !unknown(document, node, member, table, &mut meant, findings) {
+                strangers.push(member);
+            }
         }
+    }
+    if !strangers.is_empty() {
+        findings.push(ignored_keys(document, table, &strangers));
     }
     for field in table.fields {
         if field.need == Need::Required
@@ -250,7 +255,7 @@ fn named(table: &Table, node: &Node) -> String {
     }
 }
 
-/// A key that the table doesn't have: misspelt, misplaced or unknown.
+/// A key that the table doesn't have. False where it is neither misspelt nor misplaced.
 fn unknown(
     document: &Document,
     node: &Node,
@@ -258,7 +263,7 @@ fn unknown(
     table: &'static Table,
     meant: &mut Vec<&'static str>,
     findings: &mut Vec<Finding>,
-) {
+) -> bool {
     let key = member.key.as_str();
     let free = |field: &&'static Field| node.get(field.key).is_none();
     let candidates = table.fields.iter().filter(free);
@@ -294,12 +299,23 @@ fn unknown(
             );
         }
         findings.push(finding);
-        return;
+        return true;
     }
     if let Some(home) = home {
         misplaced(document, node, member, home, findings);
-        return;
+        return true;
     }
+    false
+}
+
+/// The keys of one object that the Hub doesn't know.
+fn ignored_keys(document: &Document, table: &Table, strangers: &[&Member]) -> Finding {
+    let names: Vec<String> = strangers.iter().map(|m| short(&m.key)).take(8).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let word = if names.len() == 1 { "key" } else { "keys" };
+    let span = strangers
+        .first()
+        .map_or(0..0, |member| member.key_span.clone());
     let mut known: Vec<&str> = table
         .fields
         .iter()
@@ -307,15 +323,17 @@ fn unknown(
         .map(|field| field.key)
         .collect();
     known.truncate(12);
-    findings.push(
-        document
-            .at(
-                &UNKNOWN_KEY,
-                &member.key_span,
-                format!("the Hub knows no key `{}` in {}", short(key), table.what),
-            )
-            .help(format!("it ignores it; it knows {}", near::all_of(&known))),
-    );
+    document
+        .at(
+            &UNKNOWN_KEY,
+            &span,
+            format!(
+                "the Hub ignores the {word} {} in {}",
+                near::all_of(&names),
+                table.what
+            ),
+        )
+        .help(format!("it knows {}", near::all_of(&known)))
 }
 
 /// Where a key would belong in the same file.
@@ -377,7 +395,6 @@ fn misplaced(
 fn fits(node: &Node, shape: Shape) -> bool {
     match (shape, &node.kind) {
         (_, Kind::Null)
-        | (Shape::Any, _)
         | (Shape::Text | Shape::Word(_), Kind::String(_))
         | (Shape::Flag, Kind::Bool(_))
         | (Shape::Number, Kind::Number(_))
@@ -399,7 +416,6 @@ fn wanted(shape: Shape) -> &'static str {
         Shape::Scalar => "a string, a number or a boolean",
         Shape::Object(_) | Shape::Payload | Shape::Values => "an object",
         Shape::List(_) => "an array",
-        Shape::Any => "a value",
     }
 }
 
@@ -419,7 +435,7 @@ pub fn value(
         let mut finding = document.at(
             &WRONG_TYPE,
             &pointed(node),
-            format!("`{key}` is {}, not {found}", wanted(shape)),
+            format!("{key} has to be {} and is {found}", wanted(shape)),
         );
         if let Some(with) = converted(document, node, shape) {
             finding = finding.fix(
@@ -441,7 +457,7 @@ pub fn value(
                     shape_env::bare_option(document, element, findings);
                 } else {
                     let what = match item {
-                        Shape::Object(table) => table.what.trim_matches('`').to_owned(),
+                        Shape::Object(table) => table.what.to_owned(),
                         _ => format!("an element of {key}"),
                     };
                     value(document, element, *item, &what, findings);
@@ -454,7 +470,7 @@ pub fn value(
                     document,
                     &member.value,
                     Shape::Scalar,
-                    &member.key,
+                    &format!("`{}`", short(&member.key)),
                     findings,
                 );
             }

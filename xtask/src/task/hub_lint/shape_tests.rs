@@ -1,8 +1,9 @@
 //! The shape of tests.json.
 
 use super::document::Document;
+use super::facts;
 use super::registry::rules;
-use super::shape::begin;
+use super::shape::{begin, object};
 use crate::finding::{Finding, Safety};
 use crate::surface::json::{Kind, Node};
 
@@ -96,6 +97,10 @@ pub fn check_root(document: &Document, findings: &mut Vec<Finding>) -> bool {
                 );
             }
             findings.push(finding);
+            // The tests themselves can be looked at all the same.
+            for item in items {
+                object(document, item, &facts::TEST, findings);
+            }
             return false;
         }
         _ => {
@@ -111,10 +116,16 @@ pub fn check_root(document: &Document, findings: &mut Vec<Finding>) -> bool {
         }
     }
     // A single test at the root: one finding for the wrapping that it lacks.
-    if root.get("tests").is_none() && root.get("config").is_none() && root.get("input").is_some() {
+    if root.get("tests").is_none()
+        && let Some(input) = root.member("input")
+    {
         findings.push(
             document
-                .at(&ROOT, &begin(root), "tests.json is a single job's input")
+                .at(
+                    &NO_TESTS,
+                    &input.key_span,
+                    "tests.json has no `tests`: it is a single job's input",
+                )
                 .help("the Hub reads `{ \"tests\": [{ \"name\": …, \"input\": {…} }], \"config\": {…} }`"),
         );
         return false;

@@ -63,7 +63,9 @@ pub fn check(document: &Document, findings: &mut Vec<Finding>) {
     if document.which != Which::Tests {
         return;
     }
-    for test in document.root.get("tests").map_or(&[][..], Node::items) {
+    // A bare list has had its finding; what it lists are tests all the same.
+    let tests = document.root.get("tests").unwrap_or(&document.root);
+    for test in tests.items() {
         timeout(document, test, findings);
         assertions(document, test, findings);
         wrapped(document, test, findings);
@@ -103,23 +105,24 @@ fn assertions(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
     let keys: Vec<_> = test
         .members()
         .iter()
-        .filter(|member| facts::ASSERTIONS.contains(&member.key.as_str()))
+        .filter(|member| facts::is_assertion(&member.key))
         .collect();
     let Some(first) = keys.first() else {
         return;
     };
     let names: Vec<&str> = keys.iter().map(|member| member.key.as_str()).collect();
     let name = test.get("name").and_then(Node::as_str).unwrap_or_default();
+    let of = if name.is_empty() {
+        "the test".to_owned()
+    } else {
+        format!("the test `{}`", short(name))
+    };
     findings.push(
         document
             .at(
                 &ASSERTION,
                 &first.key_span,
-                format!(
-                    "the Hub ignores {} of the test `{}`",
-                    near::all_of(&names),
-                    short(name)
-                ),
+                format!("the Hub ignores {} of {of}", near::all_of(&names)),
             )
             .help("a test passes when the endpoint answers with status 200"),
     );

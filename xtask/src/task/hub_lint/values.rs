@@ -104,7 +104,7 @@ rules! { Meaning;
     /// Bad:
     /// ```json config
     /// "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }],
-    /// "presets": [{ "name": "Small", "defaults": { "MODEL": "a/b" } }]
+    /// "presets": [{ "name": "Small", "defaults": { "MODEL_NAMES": "a/b" } }]
     /// ```
     /// Good:
     /// ```json config
@@ -401,6 +401,10 @@ fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<F
             let declared = variables.iter().find(|v| v.key == member.key);
             let name = short(preset.name);
             let Some(variable) = declared else {
+                // An object has been told as the wrong type.
+                if model::text_of(&member.value).is_none() && member.value.kind != Kind::Null {
+                    continue;
+                }
                 // RunPod's own variables need no declaration.
                 if member.key.starts_with("RUNPOD_") {
                     continue;
