@@ -8,6 +8,7 @@ mod git;
 mod layout;
 mod outcome;
 mod output;
+mod sglang;
 mod surface;
 mod task;
 mod tree;
