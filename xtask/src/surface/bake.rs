@@ -37,12 +37,22 @@ pub fn read(source: &Source) -> Result<Bake, Gap> {
     }
     let body = hcl_edit::parser::parse_body(&source.text).map_err(|error| {
         let (line, column) = (error.location().line(), error.location().column());
-        let start = source.lines().nth(line.saturating_sub(1)).map_or(0, |(at, _)| at);
-        gap(format!("not HCL: {}", error.message()), start + column.saturating_sub(1))
+        let start = source
+            .lines()
+            .nth(line.saturating_sub(1))
+            .map_or(0, |(at, _)| at);
+        gap(
+            format!("not HCL: {}", error.message()),
+            start + column.saturating_sub(1),
+        )
     })?;
     let mut bake = Bake::default();
     for block in body.iter().filter_map(Structure::as_block) {
-        let name = block.labels.first().map(|l| l.as_str().to_owned()).unwrap_or_default();
+        let name = block
+            .labels
+            .first()
+            .map(|l| l.as_str().to_owned())
+            .unwrap_or_default();
         let place = source.place(block.ident.span().unwrap_or_default());
         let written = |expression: &Expression| {
             let text = expression.span().and_then(|span| source.text.get(span));
@@ -128,7 +138,11 @@ mod tests {
         );
         let bake = read(&source).unwrap();
         assert_eq!(bake.variables[0].value, "x");
-        let args: Vec<_> = bake.targets[0].args.iter().map(|a| format!("{}={}@{}", a.name, a.value, a.place.line)).collect();
+        let args: Vec<_> = bake.targets[0]
+            .args
+            .iter()
+            .map(|a| format!("{}={}@{}", a.name, a.value, a.place.line))
+            .collect();
         assert_eq!(args, ["B=1@8", "C=${A}@9"]);
         assert_eq!(bake.targets[0].settings[0].name, "tags");
         assert_eq!(bake.groups[0].value, "[\"t\"]");
@@ -138,7 +152,11 @@ mod tests {
     fn broken_and_hostile_files_are_gaps() {
         let gap = read(&Source::new("b.hcl".into(), b"variable \"A\" {\n  x = \n")).unwrap_err();
         assert!(gap.what.contains("not HCL"));
-        for text in ["a = [".repeat(10_000), "a {".repeat(10_000), "\0".to_owned()] {
+        for text in [
+            "a = [".repeat(10_000),
+            "a {".repeat(10_000),
+            "\0".to_owned(),
+        ] {
             let _ = read(&Source::new("b.hcl".into(), text.as_bytes()));
         }
     }

@@ -49,7 +49,10 @@ pub fn read(source: &Source) -> Result<Vec<Service>, Gap> {
             }
         };
         let place = key_place(source, &name, 0).unwrap_or_else(|| whole.clone());
-        let from = source.lines().nth(place.line.saturating_sub(1)).map_or(0, |(at, _)| at);
+        let from = source
+            .lines()
+            .nth(place.line.saturating_sub(1))
+            .map_or(0, |(at, _)| at);
         let mut environment = Vec::new();
         let mut add = |name: String, value: String| {
             let place = key_place(source, &name, from).unwrap_or_else(|| whole.clone());
@@ -156,7 +159,10 @@ mod tests {
             .flat_map(|s| &s.environment)
             .map(|e| format!("{}={}@{}", e.name, e.value, e.place.line))
             .collect();
-        assert_eq!(env, ["HOST=0.0.0.0@5", "EMPTY=@6", "HOST=1@11", "FLAG=true@12"]);
+        assert_eq!(
+            env,
+            ["HOST=0.0.0.0@5", "EMPTY=@6", "HOST=1@11", "FLAG=true@12"]
+        );
         assert_eq!(services[0].env_files, [".env"]);
         assert_eq!(services[0].ports, ["8000:8000"]);
     }

@@ -91,7 +91,10 @@ impl Image {
         let (name, tag) = split_image(&self.base.as_ref()?.text);
         let tag = tag?;
         if let Some(at) = tag.find("cu1") {
-            let digits: String = tag[at + 2..].chars().take_while(char::is_ascii_digit).collect();
+            let digits: String = tag[at + 2..]
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect();
             if digits.len() >= 3 {
                 return Some(format!("{}.{}", &digits[..2], &digits[2..]));
             }
@@ -181,7 +184,9 @@ fn last_stage<'a, 'b>(all: &'b [Instruction<'a>]) -> Vec<&'b Instruction<'a>> {
             break;
         };
         let base = from.image.value.to_lowercase();
-        current = (0..index).rev().find(|&i| name_of(i).as_deref() == Some(&base));
+        current = (0..index)
+            .rev()
+            .find(|&i| name_of(i).as_deref() == Some(&base));
     }
     let first = starts.first().copied().unwrap_or(all.len());
     let mut out: Vec<_> = all[..first].iter().collect();
@@ -235,7 +240,8 @@ impl Reader<'_> {
                 }
             }
             Instruction::Workdir(workdir) => {
-                self.image.workdir = Some(self.text(&workdir.arguments.value, &workdir.arguments.span));
+                self.image.workdir =
+                    Some(self.text(&workdir.arguments.value, &workdir.arguments.span));
             }
             Instruction::User(user) => {
                 self.image.user = Some(self.text(&user.arguments.value, &user.arguments.span));
@@ -251,8 +257,18 @@ impl Reader<'_> {
                 self.image.cmd = None;
             }
             Instruction::Cmd(cmd) => self.image.cmd = Some(self.command(&cmd.arguments)),
-            Instruction::Copy(copy) => self.copied(&copy.options, &copy.src, &copy.dest.value, copy.copy.span.clone()),
-            Instruction::Add(add) => self.copied(&add.options, &add.src, &add.dest.value, add.add.span.clone()),
+            Instruction::Copy(copy) => self.copied(
+                &copy.options,
+                &copy.src,
+                &copy.dest.value,
+                copy.copy.span.clone(),
+            ),
+            Instruction::Add(add) => self.copied(
+                &add.options,
+                &add.src,
+                &add.dest.value,
+                add.add.span.clone(),
+            ),
             Instruction::Run(run) => {
                 for option in &run.options {
                     self.mount(option);
@@ -260,7 +276,12 @@ impl Reader<'_> {
                 match &run.arguments {
                     DockerCommand::Shell(text) => self.run(text.value, text.span.start),
                     DockerCommand::Exec(words) => {
-                        let line = words.value.iter().map(|w| &*w.value).collect::<Vec<_>>().join(" ");
+                        let line = words
+                            .value
+                            .iter()
+                            .map(|w| &*w.value)
+                            .collect::<Vec<_>>()
+                            .join(" ");
                         self.run(&line, words.span.start);
                     }
                     _ => {}
@@ -294,7 +315,12 @@ impl Reader<'_> {
     fn command(&self, command: &DockerCommand<'_>) -> Text {
         match command {
             DockerCommand::Exec(words) => {
-                let line = words.value.iter().map(|w| &*w.value).collect::<Vec<_>>().join(" ");
+                let line = words
+                    .value
+                    .iter()
+                    .map(|w| &*w.value)
+                    .collect::<Vec<_>>()
+                    .join(" ");
                 self.text(&line, &words.span)
             }
             DockerCommand::Shell(text) => self.text(text.value.trim(), &text.span),
@@ -309,7 +335,13 @@ impl Reader<'_> {
         });
     }
 
-    fn copied(&mut self, options: &[Flag<'_>], from: &[CopySource<'_>], dest: &str, span: Range<usize>) {
+    fn copied(
+        &mut self,
+        options: &[Flag<'_>],
+        from: &[CopySource<'_>],
+        dest: &str,
+        span: Range<usize>,
+    ) {
         let stage = options
             .iter()
             .find(|o| &*o.name.value == "from")
@@ -341,7 +373,9 @@ impl Reader<'_> {
             })
         };
         let kind = part("type").unwrap_or_else(|| "bind".to_owned());
-        let name = ["id", "target", "dst", "destination"].iter().find_map(|key| part(key));
+        let name = ["id", "target", "dst", "destination"]
+            .iter()
+            .find_map(|key| part(key));
         let place = self.place(&value.span);
         self.image.mounts.push(Mount {
             kind,
@@ -469,10 +503,17 @@ mod tests {
         let image = image(
             "ARG BASE=lmsysorg/sglang:v0.4.6.post4-cu124\nFROM busybox AS other\nENV LOST=1\nFROM ${BASE} AS first\nENV KEPT=1\nFROM first\nARG MODEL=\"\"\nENV A=$MODEL \\\n    B=\"x y\" C='z'\nENV OLD form here\nWORKDIR /w\nEXPOSE 8000 9000/udp\nUSER me\nCOPY --from=other /a /b\nCOPY src /src\nRUN --mount=type=secret,id=HF_TOKEN,required=false --mount=type=cache,target=/c pip install ray\nENTRYPOINT [\"a\", \"b\"]\nCMD python3 handler.py\n",
         );
-        assert_eq!(image.base.as_ref().unwrap().text, "lmsysorg/sglang:v0.4.6.post4-cu124");
+        assert_eq!(
+            image.base.as_ref().unwrap().text,
+            "lmsysorg/sglang:v0.4.6.post4-cu124"
+        );
         assert_eq!(image.sglang().as_deref(), Some("0.4.6.post4"));
         assert_eq!(image.cuda().as_deref(), Some("12.4"));
-        let env: Vec<_> = image.env.iter().map(|e| format!("{}={}", e.name, e.value)).collect();
+        let env: Vec<_> = image
+            .env
+            .iter()
+            .map(|e| format!("{}={}", e.name, e.value))
+            .collect();
         assert_eq!(env, ["KEPT=1", "A=$MODEL", "B=x y", "C=z", "OLD=form here"]);
         assert_eq!(image.env[2].place.line, 9);
         assert_eq!(image.mounts.len(), 2);
@@ -488,10 +529,19 @@ mod tests {
     #[test]
     fn cuda_is_read_from_many_kinds_of_tag() {
         let cuda = |base: &str| image(&format!("FROM {base}\n")).cuda();
-        assert_eq!(cuda("nvidia/cuda:12.1.0-base-ubuntu22.04").as_deref(), Some("12.1"));
-        assert_eq!(cuda("lmsysorg/sglang:v0.5.19-cu129").as_deref(), Some("12.9"));
+        assert_eq!(
+            cuda("nvidia/cuda:12.1.0-base-ubuntu22.04").as_deref(),
+            Some("12.1")
+        );
+        assert_eq!(
+            cuda("lmsysorg/sglang:v0.5.19-cu129").as_deref(),
+            Some("12.9")
+        );
         assert_eq!(cuda("lmsysorg/sglang:v0.5.21").as_deref(), Some("13.0"));
-        assert_eq!(cuda("pytorch/pytorch:2.4.1-cuda12.4-cudnn9-devel").as_deref(), Some("12.4"));
+        assert_eq!(
+            cuda("pytorch/pytorch:2.4.1-cuda12.4-cudnn9-devel").as_deref(),
+            Some("12.4")
+        );
         assert_eq!(cuda("python:3.12"), None);
     }
 
@@ -504,8 +554,14 @@ mod tests {
 
     #[test]
     fn arguments_are_filled_in() {
-        let values = BTreeMap::from([("A".to_owned(), "1".to_owned()), ("E".to_owned(), String::new())]);
-        assert_eq!(expand("$A ${A}x ${B:-2} ${E:-3} ${A:+4} $E$B", &values), "1 1x 2 3 4 $B");
+        let values = BTreeMap::from([
+            ("A".to_owned(), "1".to_owned()),
+            ("E".to_owned(), String::new()),
+        ]);
+        assert_eq!(
+            expand("$A ${A}x ${B:-2} ${E:-3} ${A:+4} $E$B", &values),
+            "1 1x 2 3 4 $B"
+        );
         assert_eq!(expand("${", &values), "$");
     }
 }

@@ -71,14 +71,25 @@ pub fn read(source: &Source) -> Result<Hub, Gap> {
         }
     }
     for preset in config.get("presets").map(Node::items).unwrap_or_default() {
-        let defaults = preset.get("defaults").map(Node::members).unwrap_or_default();
+        let defaults = preset
+            .get("defaults")
+            .map(Node::members)
+            .unwrap_or_default();
         hub.presets.push(Preset {
-            name: preset.get("name").and_then(Node::as_str).unwrap_or_default().to_owned(),
+            name: preset
+                .get("name")
+                .and_then(Node::as_str)
+                .unwrap_or_default()
+                .to_owned(),
             defaults: defaults
                 .iter()
                 .filter_map(|member| {
                     let value = scalar(&member.value)?;
-                    Some((member.key.clone(), value, source.place(member.key_span.clone())))
+                    Some((
+                        member.key.clone(),
+                        value,
+                        source.place(member.key_span.clone()),
+                    ))
                 })
                 .collect(),
             place: source.place(preset.span.clone()),
@@ -91,14 +102,22 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
     let key = entry.get("key")?;
     let name = key.as_str()?.to_owned();
     let input = entry.get("input");
-    let word = |key: &str| input.and_then(|i| i.get(key)).and_then(Node::as_str).map(str::to_owned);
+    let word = |key: &str| {
+        input
+            .and_then(|i| i.get(key))
+            .and_then(Node::as_str)
+            .map(str::to_owned)
+    };
     let is_true = |key: &str| {
         input
             .and_then(|i| i.get(key))
             .is_some_and(|node| node.kind == Kind::Bool(true))
     };
     let default = input.and_then(|i| i.get("default"));
-    let options = input.and_then(|i| i.get("options")).map(Node::items).unwrap_or_default();
+    let options = input
+        .and_then(|i| i.get("options"))
+        .map(Node::items)
+        .unwrap_or_default();
     Some(Declared {
         name,
         title: word("name"),
@@ -159,16 +178,28 @@ mod tests {
         );
         let hub = read(&source).unwrap();
         let a = hub.declared("A").unwrap();
-        assert_eq!((a.default.as_deref(), a.required, a.options.len()), (Some("3"), true, 2));
+        assert_eq!(
+            (a.default.as_deref(), a.required, a.options.len()),
+            (Some("3"), true, 2)
+        );
         assert_eq!(hub.declared("F").unwrap().fixed.as_deref(), Some("x"));
         assert_eq!(hub.cuda[0].text, "12.4");
         assert_eq!(hub.presets[0].defaults[0].1, "4");
-        assert!(hub.settings.iter().any(|(k, t)| k == "config.gpuIds" && t.text == "ADA_24"));
+        assert!(
+            hub.settings
+                .iter()
+                .any(|(k, t)| k == "config.gpuIds" && t.text == "ADA_24")
+        );
     }
 
     #[test]
     fn what_is_no_listing_is_a_gap_or_empty() {
         assert!(read(&Source::new("h".into(), b"{")).is_err());
-        assert!(read(&Source::new("h".into(), b"[1]")).unwrap().env.is_empty());
+        assert!(
+            read(&Source::new("h".into(), b"[1]"))
+                .unwrap()
+                .env
+                .is_empty()
+        );
     }
 }

@@ -143,9 +143,10 @@ impl Surface {
     /// The release of SGLang that the worker runs, and where that is said: the base image's tag,
     /// or a pinned pip package.
     pub fn sglang(&self) -> Option<(String, Place)> {
-        let base = self.image.as_ref().and_then(|image| {
-            Some((image.sglang()?, image.base.as_ref()?.place.clone()))
-        });
+        let base = self
+            .image
+            .as_ref()
+            .and_then(|image| Some((image.sglang()?, image.base.as_ref()?.place.clone())));
         base.or_else(|| {
             self.packages.iter().find_map(|package| {
                 let (_, version) = package.spec.split_once("==")?;

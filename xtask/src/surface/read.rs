@@ -15,8 +15,20 @@ use crate::tree::{RepoPath, Tree};
 
 /// Folders that are no part of what a worker exposes: its tests, its tools, its history.
 const OUTSIDE: [&str; 14] = [
-    "tests", "test", "docs", "bench", "xtask", "outdated", "target", "node_modules", "examples",
-    "venv", "env", "schemas", "build", "dist",
+    "tests",
+    "test",
+    "docs",
+    "bench",
+    "xtask",
+    "outdated",
+    "target",
+    "node_modules",
+    "examples",
+    "venv",
+    "env",
+    "schemas",
+    "build",
+    "dist",
 ];
 
 /// Whether a file belongs to the worker itself.
@@ -72,7 +84,11 @@ impl Surface {
                 continue;
             }
             let known = usize::try_from(entry.size.unwrap_or_default()).unwrap_or(usize::MAX);
-            let bytes = if known > source::LARGEST { Vec::new() } else { tree.read(path)? };
+            let bytes = if known > source::LARGEST {
+                Vec::new()
+            } else {
+                tree.read(path)?
+            };
             let size = known.max(bytes.len());
             if size > source::LARGEST {
                 surface.gaps.push(Gap {
@@ -119,8 +135,8 @@ impl Surface {
             .unwrap_or_default();
         self.hub = first(&[".runpod/hub.json", "hub.json"])
             .and_then(|source| kept(hub::read(source), &mut gaps));
-        self.tests = file(".runpod/tests.json")
-            .and_then(|source| kept(tests_json::read(source), &mut gaps));
+        self.tests =
+            file(".runpod/tests.json").and_then(|source| kept(tests_json::read(source), &mut gaps));
         self.form = file("worker-config.json")
             .and_then(|source| kept(worker_config::read(source), &mut gaps));
         self.readme = first(&["README.md", ".runpod/README.md"])
@@ -138,7 +154,12 @@ impl Surface {
         };
         let python: Vec<&Source> = ending(".py").collect();
         let data = ending(".json")
-            .map(|source| (String::from_utf8_lossy(source.path.name()).into_owned(), source))
+            .map(|source| {
+                (
+                    String::from_utf8_lossy(source.path.name()).into_owned(),
+                    source,
+                )
+            })
             .collect();
         self.python = python::read(&python, &data);
         self.env.extend(self.python.env.iter().cloned());
@@ -169,7 +190,8 @@ impl Surface {
 
     /// Variables and flags of a script.
     fn shell_facts(&mut self, source: &Source, script: &shell::Script, base: usize) {
-        let place = |range: &std::ops::Range<usize>| source.place(base + range.start..base + range.end);
+        let place =
+            |range: &std::ops::Range<usize>| source.place(base + range.start..base + range.end);
         let mut drives: BTreeMap<String, Drive> = BTreeMap::new();
         for command in &script.commands {
             let line = command.line();
@@ -181,7 +203,10 @@ impl Surface {
                 if !word.text.starts_with("--") {
                     continue;
                 }
-                let (flag, inline) = word.text.split_once('=').map_or((word.text.as_str(), None), |(f, v)| (f, Some(v)));
+                let (flag, inline) = word
+                    .text
+                    .split_once('=')
+                    .map_or((word.text.as_str(), None), |(f, v)| (f, Some(v)));
                 let next = command.words.get(index + 1).map(|w| w.text.as_str());
                 let value = inline.or(next.filter(|n| !n.starts_with("--")));
                 let names: Vec<_> = value.map(shell::variables).unwrap_or_default();
@@ -199,7 +224,10 @@ impl Surface {
                         Some(_) if !names.is_empty() => python::FlagValue::Env,
                         Some(value) => python::FlagValue::Fixed(value.to_owned()),
                     },
-                    from: names.into_iter().map(|(name, _)| (name, How::Value)).collect(),
+                    from: names
+                        .into_iter()
+                        .map(|(name, _)| (name, How::Value))
+                        .collect(),
                     place: place(&word.range),
                 });
             }
@@ -256,7 +284,8 @@ impl Surface {
                 self.installed(source, run, true);
                 for variable in &run.script.reads {
                     let range = run.base + variable.range.start..run.base + variable.range.end;
-                    self.build_reads.push((variable.name.clone(), source.place(range)));
+                    self.build_reads
+                        .push((variable.name.clone(), source.place(range)));
                 }
             }
         }
@@ -269,10 +298,16 @@ impl Surface {
             };
             for word in words {
                 let package = match manager {
-                    Manager::Pip => requirements::of_word(source, word, run.base).map(|r| (r.name, r.spec)),
+                    Manager::Pip => {
+                        requirements::of_word(source, word, run.base).map(|r| (r.name, r.spec))
+                    }
                     Manager::Apt => {
                         let (name, version) = word.text.split_once('=').unwrap_or((&word.text, ""));
-                        let spec = if version.is_empty() { String::new() } else { format!("={version}") };
+                        let spec = if version.is_empty() {
+                            String::new()
+                        } else {
+                            format!("={version}")
+                        };
                         Some((name.to_owned(), spec))
                     }
                 };
@@ -298,7 +333,10 @@ impl Surface {
     /// An engine that loads `sglang_flags.json` reads a variable for each flag and alias in it,
     /// however it goes about it.
     fn read_table(&mut self, sources: &BTreeMap<RepoPath, Source>) {
-        let Some((_, source)) = sources.iter().find(|(path, _)| path.name() == b"sglang_flags.json") else {
+        let Some((_, source)) = sources
+            .iter()
+            .find(|(path, _)| path.name() == b"sglang_flags.json")
+        else {
             return;
         };
         let parsed = json::parse(source.text.as_bytes());
@@ -307,15 +345,33 @@ impl Surface {
             return;
         };
         let mut table = FlagTable {
-            version: root.get("version").and_then(json::Node::as_str).map(str::to_owned),
+            version: root
+                .get("version")
+                .and_then(json::Node::as_str)
+                .map(str::to_owned),
             flags: Vec::new(),
         };
-        for member in root.get("flags").map(json::Node::members).unwrap_or_default() {
-            let kind = member.value.get("kind").and_then(json::Node::as_str).unwrap_or("value");
-            let aliases = member.value.get("aliases").map(json::Node::items).unwrap_or_default();
+        for member in root
+            .get("flags")
+            .map(json::Node::members)
+            .unwrap_or_default()
+        {
+            let kind = member
+                .value
+                .get("kind")
+                .and_then(json::Node::as_str)
+                .unwrap_or("value");
+            let aliases = member
+                .value
+                .get("aliases")
+                .map(json::Node::items)
+                .unwrap_or_default();
             table.flags.push(TableFlag {
                 flag: member.key.clone(),
-                aliases: aliases.iter().filter_map(|a| a.as_str().map(str::to_owned)).collect(),
+                aliases: aliases
+                    .iter()
+                    .filter_map(|a| a.as_str().map(str::to_owned))
+                    .collect(),
                 is_switch: matches!(kind, "store_true" | "no_value" | "boolean_optional"),
                 place: source.place(member.key_span.clone()),
             });
@@ -326,7 +382,10 @@ impl Surface {
         if loads {
             for flag in &table.flags {
                 let names = std::iter::once(&flag.flag).chain(&flag.aliases);
-                for name in names.filter(|n| n.starts_with("--")).map(|n| sglang::env_name(n)) {
+                for name in names
+                    .filter(|n| n.starts_with("--"))
+                    .map(|n| sglang::env_name(n))
+                {
                     let drives = Some(Drive {
                         flag: flag.flag.clone(),
                         how: if flag.is_switch {
@@ -359,7 +418,11 @@ impl Surface {
         self.flag_table = Some(table);
     }
 
-    fn read_env_files(&mut self, tree: &dyn Tree, sources: &BTreeMap<RepoPath, Source>) -> Result<()> {
+    fn read_env_files(
+        &mut self,
+        tree: &dyn Tree,
+        sources: &BTreeMap<RepoPath, Source>,
+    ) -> Result<()> {
         for service in &mut self.compose {
             for name in &service.env_files {
                 let path = name.trim_start_matches("./");

@@ -25,13 +25,17 @@ pub fn read(source: &Source) -> Vec<Documented> {
         let cells = cells(trimmed);
         if !in_table {
             in_table = true;
-            default_column = cells.iter().position(|c| c.to_lowercase().contains("default"));
+            default_column = cells
+                .iter()
+                .position(|c| c.to_lowercase().contains("default"));
         }
         let Some(name) = cells.first().and_then(|cell| name(cell)) else {
             continue;
         };
         let at = start + line.find(&name).unwrap_or_default();
-        let default = default_column.and_then(|column| cells.get(column)).map(|c| plain(c));
+        let default = default_column
+            .and_then(|column| cells.get(column))
+            .map(|c| plain(c));
         found.push(Documented {
             place: source.place(at..at + name.len()),
             name,
@@ -83,7 +87,10 @@ mod tests {
             b"| Env | Description | Default |\n|---|---|---|\n| `A_B` | a \\| b | `3` |\n| nothing | x | y |\n| **C1** | | |\n\ntext | here\nD | no\n",
         );
         let found = read(&source);
-        let names: Vec<_> = found.iter().map(|d| (d.name.as_str(), d.default.as_deref())).collect();
+        let names: Vec<_> = found
+            .iter()
+            .map(|d| (d.name.as_str(), d.default.as_deref()))
+            .collect();
         assert_eq!(names, [("A_B", Some("3")), ("C1", None)]);
         assert_eq!((found[0].place.line, found[0].place.column), (3, 4));
     }

@@ -100,7 +100,10 @@ mod tests {
         let text = "ray\nrunpod~=1.7.0\r\nTyping_Extensions == 4.7.1 # why\n# no\n\nsglang[all]>=0.4 ; python_version > '3'\n-r more.txt\n-i https://x\nhttps://x/y.whl\npkg @ git+https://x\nlast \\\n  --hash=sha256:1\n";
         let source = Source::new("requirements.txt".into(), text.as_bytes());
         let (found, gaps) = read(&source);
-        let found: Vec<_> = found.iter().map(|r| format!("{}{}", r.name, r.spec)).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|r| format!("{}{}", r.name, r.spec))
+            .collect();
         assert_eq!(
             found,
             [

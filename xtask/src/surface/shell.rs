@@ -223,10 +223,17 @@ impl Reader<'_> {
                 true
             }
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
-                while self.peek().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                while self
+                    .peek()
+                    .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+                {
                     self.at += 1;
                 }
-                let name = self.text.get(start + 1..self.at).unwrap_or_default().to_owned();
+                let name = self
+                    .text
+                    .get(start + 1..self.at)
+                    .unwrap_or_default()
+                    .to_owned();
                 text.extend_from_slice(&self.bytes[start..self.at]);
                 self.read(name, None, start..self.at);
                 true
@@ -253,7 +260,10 @@ impl Reader<'_> {
         let first = self.command.words.is_empty();
         let builtin = self.command.words.first().map(|w| w.text.clone());
         let assigns = first || matches!(builtin.as_deref(), Some("export" | "local" | "declare"));
-        if assigns && let Some((name, _)) = text.split_once('=') && is_name(name) {
+        if assigns
+            && let Some((name, _)) = text.split_once('=')
+            && is_name(name)
+        {
             self.set.insert(name.to_owned());
             self.script.sets.push((name.to_owned(), range.clone()));
             if first {
@@ -265,7 +275,9 @@ impl Reader<'_> {
             self.set.insert(text.clone());
         }
         // Words that only lead to the command itself.
-        let leads = ["then", "do", "else", "if", "while", "until", "!", "{", "sudo", "exec", "elif"];
+        let leads = [
+            "then", "do", "else", "if", "while", "until", "!", "{", "sudo", "exec", "elif",
+        ];
         if first && leads.contains(&text.as_str()) {
             return;
         }
@@ -328,28 +340,47 @@ impl Command {
     pub fn installs(&self) -> Option<(Manager, Vec<&Word>)> {
         let program = self.program();
         let python = program.starts_with("python");
-        let (manager, from) = if python && self.is(1, "-m") && self.is(2, "pip") && self.is(3, "install")
-        {
-            (Manager::Pip, 4)
-        } else if program == "uv" && self.is(1, "pip") && self.is(2, "install") {
-            (Manager::Pip, 3)
-        } else if program.starts_with("pip") && self.is(1, "install") {
-            (Manager::Pip, 2)
-        } else if matches!(program, "apt-get" | "apt") {
-            let install = self.words.iter().position(|w| w.text == "install")?;
-            (Manager::Apt, install + 1)
-        } else {
-            return None;
-        };
+        let (manager, from) =
+            if python && self.is(1, "-m") && self.is(2, "pip") && self.is(3, "install") {
+                (Manager::Pip, 4)
+            } else if program == "uv" && self.is(1, "pip") && self.is(2, "install") {
+                (Manager::Pip, 3)
+            } else if program.starts_with("pip") && self.is(1, "install") {
+                (Manager::Pip, 2)
+            } else if matches!(program, "apt-get" | "apt") {
+                let install = self.words.iter().position(|w| w.text == "install")?;
+                (Manager::Apt, install + 1)
+            } else {
+                return None;
+            };
         let takes_value = [
-            "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-t", "--target", "-c",
-            "--constraint", "--python", "--prefix", "--root", "-o", "-p", "--trusted-host",
-            "--timeout", "--retries", "--cache-dir",
+            "-i",
+            "--index-url",
+            "--extra-index-url",
+            "-f",
+            "--find-links",
+            "-t",
+            "--target",
+            "-c",
+            "--constraint",
+            "--python",
+            "--prefix",
+            "--root",
+            "-o",
+            "-p",
+            "--trusted-host",
+            "--timeout",
+            "--retries",
+            "--cache-dir",
         ];
         let mut packages = Vec::new();
         let mut words = self.words.iter().skip(from);
         while let Some(word) = words.next() {
-            if matches!(word.text.as_str(), "-r" | "--requirement" | "--requirements") || takes_value.contains(&word.text.as_str()) {
+            if matches!(
+                word.text.as_str(),
+                "-r" | "--requirement" | "--requirements"
+            ) || takes_value.contains(&word.text.as_str())
+            {
                 words.next();
             } else if !word.text.starts_with('-') && !word.text.starts_with(['<', '>']) {
                 packages.push(word);
@@ -396,7 +427,19 @@ mod tests {
 
     #[test]
     fn nothing_hangs_or_panics_on_unfinished_text() {
-        for text in ["$", "${", "$(", "\"", "'", "\\", "a\\", "${é}", "$(é", "`", "\u{0}$\u{0}"] {
+        for text in [
+            "$",
+            "${",
+            "$(",
+            "\"",
+            "'",
+            "\\",
+            "a\\",
+            "${é}",
+            "$(é",
+            "`",
+            "\u{0}$\u{0}",
+        ] {
             parse(text);
         }
     }

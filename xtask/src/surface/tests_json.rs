@@ -37,7 +37,11 @@ pub fn read(source: &Source) -> Result<Tests, Gap> {
             .unwrap_or_default()
             .iter()
             .map(|test| Test {
-                name: test.get("name").and_then(Node::as_str).unwrap_or_default().to_owned(),
+                name: test
+                    .get("name")
+                    .and_then(Node::as_str)
+                    .unwrap_or_default()
+                    .to_owned(),
                 input: test
                     .get("input")
                     .map(Node::members)
@@ -89,7 +93,10 @@ mod tests {
         let tests = read(&source).unwrap();
         assert_eq!(tests.env[0].value, "true");
         assert_eq!(tests.tests[0].input, ["messages"]);
-        assert_eq!(tests.tests[0].input_text.as_deref(), Some(r#"{"messages": []}"#));
+        assert_eq!(
+            tests.tests[0].input_text.as_deref(),
+            Some(r#"{"messages": []}"#)
+        );
         assert_eq!(tests.cuda[0].text, "12.6");
         assert_eq!(tests.gpu_type.unwrap().text, "NVIDIA L4");
     }

@@ -62,12 +62,19 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Gap> {
         };
         form.image = text("imageName");
         form.cuda = text("minimumCudaVersion");
-        let categories = version.value.get("categories").map(Node::items).unwrap_or_default();
+        let categories = version
+            .value
+            .get("categories")
+            .map(Node::items)
+            .unwrap_or_default();
         for category in categories {
             let Some(title) = category.get("title") else {
                 continue;
             };
-            let settings = category.get("settings").map(Node::items).unwrap_or_default();
+            let settings = category
+                .get("settings")
+                .map(Node::items)
+                .unwrap_or_default();
             form.categories.push((
                 Text {
                     text: scalar(title).unwrap_or_default(),

@@ -117,6 +117,65 @@ rules! { Agreement;
     NO_TESTS_FILE = "HUB313" "no-tests-file" Info Never
         "the repository has no tests.json"
         from "the Hub's publishing guide";
+
+    /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
+    /// ends at once. Said only of images that copy their files from the repository.
+    ///
+    /// Bad:
+    /// ```dockerfile Dockerfile
+    /// FROM python:3.12
+    /// COPY src /src
+    /// CMD ["python3", "-u", "/src/handler.py"]
+    /// ```
+    /// Good:
+    /// ```dockerfile Dockerfile
+    /// FROM python:3.12
+    /// COPY src /src
+    /// CMD ["python3", "-u", "/src/handler.py"]
+    /// ```
+    /// ```python src/handler.py
+    /// import runpod
+    /// ```
+    NO_HANDLER = "HUB314" "no-handler" Error Never
+        "the Dockerfile starts a file that is not in the repository"
+        from "the Hub's publishing guide";
+
+    /// In the modern layout `.runpod/` holds hub.json and tests.json and nothing else: a Dockerfile
+    /// or README there takes precedence over the one at the root, unseen. Said of repositories that
+    /// `cargo xtask migrate` has moved (they have an `upstream.lock.json`).
+    ///
+    /// Bad:
+    /// ```json upstream.lock.json
+    /// {}
+    /// ```
+    /// ```dockerfile .runpod/Dockerfile
+    /// FROM scratch
+    /// ```
+    STRAY = "HUB315" "stray-file" Warning Never
+        "something else in `.runpod/` of a modern worker"
+        from "the modern layout";
+
+    /// The handler refuses this input, or SGLang does, so that the Hub's test fails. A job is
+    /// `openai_route` with `openai_input`, a bare chat completion with `messages` where the handler
+    /// knows it, or what SGLang's `/generate` takes.
+    ///
+    /// Bad:
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": { "openai_route": "/v1/chat/completions",
+    ///   "openai_input": { "prompt": "Hi" } } }], "config": { "gpuCount": 1 } }
+    /// ```
+    /// ```python handler.py
+    /// import subprocess
+    /// subprocess.Popen(["python3", "-m", "sglang.launch_server", "--model-path", "/model"])
+    /// ```
+    /// ```dockerfile Dockerfile
+    /// FROM lmsysorg/sglang:v0.5.19-cu129
+    /// COPY handler.py /
+    /// CMD ["python3", "/handler.py"]
+    /// ```
+    REFUSED = "HUB316" "test-input-refused" Error Never
+        "a test's input that the handler or SGLang refuses"
+        from "the official worker's handler and a real server's answers";
 }
 
 /// Compares the two files of the Hub.
@@ -285,13 +344,4 @@ pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) 
             );
         }
     }
-}
-
-/// A value of a list in `config`, as the rules of other groups need it.
-pub fn config_list<'a>(document: &'a Document, key: &str) -> &'a [Node] {
-    document
-        .root
-        .get("config")
-        .and_then(|config| config.get(key))
-        .map_or(&[], Node::items)
 }

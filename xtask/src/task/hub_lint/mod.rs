@@ -4,6 +4,9 @@
 //! what they mean, then whether they agree), and what is found is sorted, filtered and printed.
 
 mod agreement;
+mod agreement_env;
+mod agreement_sglang;
+mod agreement_worker;
 mod document;
 mod edit;
 mod facts;
@@ -74,6 +77,13 @@ pub fn lint(tree: &dyn Tree, whole: bool) -> Result<Report> {
         && whole
     {
         agreement::check_tree(tree, hub, findings);
+    }
+    if !documents.is_empty() && agreement_worker::has_code(tree) {
+        let surface = agreement_worker::surface(tree)?;
+        let (hub, tests) = (of(Which::Hub), of(Which::Tests));
+        agreement_env::check(hub, tests, &surface, findings);
+        agreement_sglang::check(hub, tests, &surface, findings);
+        agreement_worker::check(tree, hub, tests, &surface, findings);
     }
     let (ignored, bytes) = ignored::read(tree, findings)?;
     if let Some(bytes) = bytes {

@@ -29,6 +29,10 @@ pub fn nearest<'a>(
         if have == wanted {
             return Some((name, Sure::Same));
         }
+        // Another number is another thing, however near it looks: llama3 is not llama4.
+        if digits(&wanted) != digits(&have) {
+            continue;
+        }
         let distance = strsim::damerau_levenshtein(&wanted, &have);
         if best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, name));
@@ -43,6 +47,12 @@ pub fn nearest<'a>(
         _ => 3,
     };
     (distance <= allowed).then_some((name, Sure::Near))
+}
+
+fn digits(text: &str) -> impl PartialEq {
+    text.chars()
+        .filter(char::is_ascii_digit)
+        .collect::<String>()
 }
 
 /// "`a`, `b` or `c`".
@@ -75,6 +85,11 @@ mod tests {
         assert_eq!(nearest("runs_on", keys), Some(("runsOn", Sure::Same)));
         assert_eq!(nearest("GPUIDS", keys), Some(("gpuIds", Sure::Same)));
         assert_eq!(nearest("end", keys), None);
+        assert_eq!(nearest("llama4", ["llama3"]), None);
+        assert_eq!(
+            nearest("deepseekv3", ["deepseek-v3"]),
+            Some(("deepseek-v3", Sure::Same))
+        );
         assert_eq!(nearest("volumeInGb", keys), None);
     }
 

@@ -128,6 +128,8 @@ pub fn all() -> Vec<&'static Rule> {
         super::tests_meaning::RULES,
         super::leftovers::RULES,
         super::agreement::RULES,
+        super::agreement_env::RULES,
+        super::agreement_sglang::RULES,
         super::ignored::RULES,
     ]
     .concat();
