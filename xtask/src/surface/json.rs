@@ -292,9 +292,8 @@ impl Parser<'_> {
     fn value_with_space(&mut self) -> Result<Node, Stop> {
         let mut stack: Vec<Frame> = Vec::new();
         loop {
-            let mut node = match self.begin(&mut stack)? {
-                Some(node) => node,
-                None => continue,
+            let Some(mut node) = self.begin(&mut stack)? else {
+                continue;
             };
             // A value is complete: hand it up, and close whatever closes behind it.
             loop {
@@ -356,7 +355,7 @@ impl Parser<'_> {
     }
 
     /// Behind a value inside something: whether another one follows.
-    fn another(&mut self, stack: &mut Vec<Frame>) -> Result<bool, Stop> {
+    fn another(&mut self, stack: &mut [Frame]) -> Result<bool, Stop> {
         let end = self.at;
         self.space()?;
         let object = stack.last().is_some_and(|frame| frame.object);

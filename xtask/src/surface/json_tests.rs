@@ -1,4 +1,5 @@
 use super::*;
+use std::fmt::Write;
 
 /// What is said of a text, one line a problem: `line:column kind message`, and the related place.
 fn said(text: &str) -> Vec<String> {
@@ -19,7 +20,7 @@ fn said(text: &str) -> Vec<String> {
                 problem.message
             );
             if let Some((span, words)) = &problem.related {
-                line.push_str(&format!(" [{} {words}]", at(span.start)));
+                let _ = write!(line, " [{} {words}]", at(span.start));
             }
             line
         })

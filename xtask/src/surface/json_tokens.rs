@@ -112,13 +112,12 @@ impl Parser<'_> {
             out.push_str(&self.text[self.at..self.at + plain]);
             self.at += plain;
             match self.peek() {
-                None => return self.unterminated(start),
+                None | Some(b'\n' | b'\r') => return self.unterminated(start),
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(out);
                 }
                 Some(b'\\') => self.escape(&mut out)?,
-                Some(b'\n' | b'\r') => return self.unterminated(start),
                 Some(0) => {
                     let at = self.at;
                     return self.stop(ProblemKind::Nul, at..at + 1, "a NUL byte");

@@ -9,7 +9,7 @@ use super::registry::rules;
 use super::shape::{begin, short};
 use super::words;
 use crate::finding::{Finding, Place};
-use crate::surface::json::Node;
+use crate::surface::json::Kind;
 use crate::tree::Tree;
 
 rules! { Agreement;
@@ -89,6 +89,28 @@ rules! { Agreement;
     TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Never
         "a variable of tests.json is spelt otherwise in hub.json"
         from "published tests.json with a variable of an older release";
+
+    /// The tests run without these variables, which have no default to fall back on. That is fine
+    /// where the worker does without them; then there is nothing to do.
+    ///
+    /// Bad:
+    /// ```json env
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
+    /// ```
+    /// Good:
+    /// ```json env
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }],
+    ///   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
+    /// ```
+    UNTESTED = "HUB305" "no-default-not-in-tests" Info Never
+        "the tests set no variable, and some have no default"
+        from "the Hub's build and test, which take no default from hub.json";
 
     /// The Hub builds the image from the repository's Dockerfile, at the root or in `.runpod/`.
     ///
@@ -278,6 +300,10 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
             );
         }
     }
+    // One that sets some has thought of them: what it leaves out, it leaves out on purpose.
+    if set.is_empty() && !empty {
+        untested(tests, hub, &declared, findings);
+    }
     for own in &set {
         if declared.iter().any(|variable| variable.key == own.key) {
             continue;
@@ -301,6 +327,51 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
             );
         }
     }
+}
+
+fn untested(
+    tests: &Document,
+    hub: &Document,
+    declared: &[model::Variable<'_>],
+    findings: &mut Vec<Finding>,
+) {
+    let open: Vec<_> = declared
+        .iter()
+        .filter(|variable| {
+            variable.input.as_ref().is_some_and(|input| {
+                let advanced = input.node.get("advanced").map(|n| &n.kind);
+                // An empty default is one: the worker is meant to do without.
+                input
+                    .node
+                    .get("default")
+                    .is_none_or(|n| n.kind == Kind::Null)
+                    && !input.required
+                    && input.kind != Some("boolean")
+                    && advanced != Some(&Kind::Bool(true))
+                    && !super::secrets::is_secret(variable.key)
+            })
+        })
+        .collect();
+    let Some(first) = open.first() else {
+        return;
+    };
+    let names: Vec<&str> = open.iter().map(|variable| variable.key).take(6).collect();
+    let more = match open.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    findings.push(
+        tests
+            .at(
+                &UNTESTED,
+                &words::whole(tests),
+                format!(
+                    "the tests run without {}{more}, which hub.json gives no default",
+                    near::all_of(&names)
+                ),
+            )
+            .related(hub.place(first.key_span), "declared here"),
+    );
 }
 
 /// Looks for the files that the Hub needs beside hub.json.

@@ -246,7 +246,7 @@ pub fn check(
     }
 }
 
-/// The variable that drives the flag which a name spells: MODEL_PATH means `--model-path`.
+/// The variable that drives the flag which a name spells: `MODEL_PATH` means `--model-path`.
 fn same_flag<'a>(name: &str, surface: &'a Surface) -> Option<&'a str> {
     surface
         .env

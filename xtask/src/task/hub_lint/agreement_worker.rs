@@ -19,7 +19,7 @@ pub fn has_code(tree: &dyn Tree) -> bool {
     })
 }
 
-/// What the worker exposes. Of one that has nothing to do with SGLang, only the Dockerfile and the
+/// What the worker exposes. Of one that has nothing to do with `sglang`, only the Dockerfile and the
 /// README are asked, so its code is not read.
 pub fn surface(tree: &dyn Tree) -> Result<Surface> {
     let mut around = Memory::new();
@@ -31,7 +31,7 @@ pub fn surface(tree: &dyn Tree) -> Result<Surface> {
             continue;
         }
         // The README of any language model's worker may speak of SGLang.
-        if name != b"README.md" && contains(&tree.read(path)?, b"sglang") {
+        if name != b"README.md" && String::from_utf8_lossy(&tree.read(path)?).contains("sglang") {
             return Surface::read(tree);
         }
         if image && let Some(text) = path.as_str() {
@@ -43,11 +43,6 @@ pub fn surface(tree: &dyn Tree) -> Result<Surface> {
 
 /// Files beyond this many bytes hold no worker's code.
 const LARGEST: u64 = 4 * 1024 * 1024;
-
-fn contains(bytes: &[u8], word: &[u8]) -> bool {
-    std::str::from_utf8(bytes)
-        .is_ok_and(|text| std::str::from_utf8(word).is_ok_and(|word| text.contains(word)))
-}
 
 /// Looks at the repository around the two files.
 pub fn check(
@@ -79,12 +74,14 @@ fn handler(tree: &dyn Tree, surface: &Surface, findings: &mut Vec<Finding>) {
         return;
     };
     let copies = image.copies.iter().any(|copy| copy.from.is_none());
-    let fetches = image.runs.iter().any(|run| {
-        let text = format!("{:?}", run.script);
-        ["git", "wget", "curl", "pip"]
-            .iter()
-            .any(|word| text.contains(word))
-            && ["clone", "http"].iter().any(|word| text.contains(word))
+    // What the build fetches may well be what it starts.
+    let fetches = image.base.as_ref().is_none_or(|base| {
+        let source = surface.sources.get(&base.place.file);
+        source.is_none_or(|source| {
+            ["git clone", "wget ", "curl "]
+                .iter()
+                .any(|word| source.text.contains(word))
+        })
     });
     if !copies || fetches {
         return;
@@ -93,7 +90,14 @@ fn handler(tree: &dyn Tree, surface: &Surface, findings: &mut Vec<Finding>) {
         let words = start
             .text
             .split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '[' | ']' | ','));
-        for word in words.filter(|word| word.ends_with(".py") && !word.contains(['$', '*', '='])) {
+        let python = |word: &&str| {
+            word.strip_suffix(".py")
+                .is_some_and(|stem| !stem.is_empty())
+        };
+        for word in words.filter(python) {
+            if word.contains(['$', '*', '=']) {
+                continue;
+            }
             let name = word.rsplit('/').next().unwrap_or(word);
             let there = tree
                 .entries()

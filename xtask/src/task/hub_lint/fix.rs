@@ -1,13 +1,14 @@
 //! Applying fixes: edits that overlap wait for the next pass, and none may break the JSON.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use anyhow::Result;
 
 use super::targets::{Rehearsal, Target};
 use super::{Report, outcome, print, wanted};
 use crate::cli::{HubLint, LintFormat};
-use crate::finding::{self, Edit, Finding, Fix, Safety, Span};
+use crate::finding::{self, Edit, Fix, Safety, Span};
 use crate::outcome::Outcome;
 use crate::output;
 use crate::surface::json;
@@ -208,14 +209,14 @@ fn diff(path: &RepoPath, old: &[u8], new: &[u8]) -> String {
         let (body, end) = line
             .strip_suffix('\n')
             .map_or((line, ""), |body| (body, "\n"));
-        out.push_str(&format!("{style}{body}{style:#}{end}"));
+        let _ = write!(out, "{style}{body}{style:#}{end}");
     }
     out
 }
 
 /// For tests: the text with everything mended that may be.
 #[cfg(test)]
-pub fn mended(old: &[u8], findings: &[Finding], allowed: Safety) -> Vec<u8> {
+pub fn mended(old: &[u8], findings: &[finding::Finding], allowed: Safety) -> Vec<u8> {
     let fixes: Vec<&[Edit]> = findings
         .iter()
         .filter_map(|finding| finding.fix.as_ref())

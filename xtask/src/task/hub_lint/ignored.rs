@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use super::registry::{self, rules};
 use crate::finding::{Finding, Place, Span};
 use crate::surface::json::{self, Kind, Node};
-use crate::tree::{RepoPath, Tree};
+use crate::tree::Tree;
 use anyhow::Result;
 
 /// The file's name, at the repository's root.
@@ -134,7 +134,7 @@ impl Ignored {
             let path = entry
                 .path
                 .as_ref()
-                .is_none_or(|path| finding.place.path == RepoPath::from(path.as_str()));
+                .is_none_or(|path| finding.place.path == *path.as_str());
             let rule = finding.code.eq_ignore_ascii_case(&entry.rule)
                 || finding.name.eq_ignore_ascii_case(&entry.rule);
             if path && rule {

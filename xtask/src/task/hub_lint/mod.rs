@@ -1,4 +1,4 @@
-//! `cargo xtask hub-lint`: the linter that RunPod's Hub doesn't have.
+//! `cargo xtask hub-lint`: the linter that the Hub doesn't have.
 //!
 //! The way of the data: a tree's files are read ([`syntax`]), looked at by layers ([`shape`], then
 //! what they mean, then whether they agree), and what is found is sorted, filtered and printed.
@@ -32,6 +32,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -157,19 +158,23 @@ fn shorten(findings: &mut Vec<Finding>) {
     findings.retain_mut(|finding| {
         let key = (finding.code, finding.place.path.clone());
         let all = counts.get(&key).copied().unwrap_or_default();
-        let seen = seen.entry(key).or_default();
-        *seen += 1;
-        if *seen == MOST_OF_A_KIND && all > MOST_OF_A_KIND {
+        let nth = seen.entry(key).or_default();
+        *nth += 1;
+        if *nth == MOST_OF_A_KIND && all > MOST_OF_A_KIND {
             let more = all - MOST_OF_A_KIND;
             finding
                 .help
                 .push(format!("and {more} more of this kind in this file"));
         }
-        *seen <= MOST_OF_A_KIND
+        *nth <= MOST_OF_A_KIND
     });
 }
 
 /// The task.
+#[allow(
+    clippy::ref_option,
+    reason = "the command line holds it so, for every task"
+)]
 pub fn run(repo: &Option<PathBuf>, args: &HubLint) -> Result<Outcome> {
     if let Some(folder) = &args.write_generated {
         return pages::write(folder);
@@ -273,7 +278,7 @@ pub fn summary(report: &Report) -> String {
         let count = fixes(safety);
         if count > 0 {
             let how = output::text::how_to_fix(safety);
-            line.push_str(&format!("; {count} to mend with `{how}`"));
+            let _ = write!(line, "; {count} to mend with `{how}`");
         }
     }
     line.push_str("; `--explain RULE` tells why");

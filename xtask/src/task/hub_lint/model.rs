@@ -28,16 +28,6 @@ pub struct Input<'a> {
     pub max: Option<(f64, &'a Node)>,
 }
 
-impl Variable<'_> {
-    /// What the variable holds if nobody sets it, as text.
-    pub fn preset_value(&self) -> Option<String> {
-        let node = self
-            .value
-            .or_else(|| self.input.as_ref().and_then(|input| input.default))?;
-        text_of(node)
-    }
-}
-
 /// A preset of hub.json.
 #[derive(Debug)]
 pub struct Preset<'a> {

@@ -197,10 +197,8 @@ pub fn object(
             value(document, &member.value, field.shape, &key, findings);
         } else if std::ptr::eq(table, &raw const facts::TEST) && facts::is_assertion(&member.key) {
             // `ignored-assertion` speaks of these.
-        } else {
-            if !unknown(document, node, member, table, &mut meant, findings) {
-                strangers.push(member);
-            }
+        } else if !unknown(document, node, member, table, &mut meant, findings) {
+            strangers.push(member);
         }
     }
     if !strangers.is_empty() {

@@ -143,7 +143,7 @@ fn wrapped(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
     if !wrapper || !matches!(inner.value.kind, Kind::Object(_)) {
         return;
     }
-    let mut finding = document
+    let mut wrapping = document
         .at(
             &WRAPPED,
             &inner.key_span,
@@ -152,7 +152,7 @@ fn wrapped(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
         .help("the handler finds it in `job[\"input\"][\"input\"]`");
     if outer.members().len() == 1 {
         let text = document.source(&inner.value).to_owned();
-        finding = finding.fix(Safety::Unsafe, "unwrap it", [(outer.span.clone(), text)]);
+        wrapping = wrapping.fix(Safety::Unsafe, "unwrap it", [(outer.span.clone(), text)]);
     }
-    findings.push(finding);
+    findings.push(wrapping);
 }

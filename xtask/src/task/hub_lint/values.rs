@@ -215,19 +215,19 @@ fn default(
             }
             return;
         }
-        (Some("number"), Kind::Bool(_)) | (Some("boolean"), Kind::Number(_)) => {
-            if !matches!(written, "0" | "1") {
-                findings.push(document.at(
-                    &DEFAULT_TYPE,
-                    &node.span,
-                    format!(
-                        "the default of `{key}` is {} and its type {}",
-                        short(written),
-                        input.kind.unwrap_or_default()
-                    ),
-                ));
-                return;
-            }
+        (Some("number"), Kind::Bool(_)) | (Some("boolean"), Kind::Number(_))
+            if !matches!(written, "0" | "1") =>
+        {
+            findings.push(document.at(
+                &DEFAULT_TYPE,
+                &node.span,
+                format!(
+                    "the default of `{key}` is {} and its type {}",
+                    short(written),
+                    input.kind.unwrap_or_default()
+                ),
+            ));
+            return;
         }
         (Some("string" | "huggingface"), Kind::Number(_) | Kind::Bool(_)) => {
             findings.push(quoted(

@@ -45,7 +45,8 @@ fn listing(config: &str, env: &str) -> String {
 
 const TESTS: &str = r#"{
   "tests": [{ "name": "one", "input": { "prompt": "Hi" } }],
-  "config": { "gpuTypeId": "NVIDIA RTX A4000", "gpuCount": 1 }
+  "config": { "gpuTypeId": "NVIDIA RTX A4000", "gpuCount": 1,
+    "env": [{ "key": "HF_HOME", "value": "/models" }] }
 }
 "#;
 
