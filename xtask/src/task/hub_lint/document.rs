@@ -38,6 +38,8 @@ pub struct Document {
     pub which: Which,
     pub text: String,
     pub root: Node,
+    /// Whether some key is there twice.
+    pub duplicates: bool,
 }
 
 impl Document {

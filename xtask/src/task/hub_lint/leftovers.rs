@@ -1,7 +1,7 @@
 //! What was left in from a template.
 
 use super::document::{Document, Which};
-use super::model;
+use super::model::{self, Variable};
 use super::registry::rules;
 use super::shape::short;
 use crate::finding::Finding;
@@ -68,7 +68,7 @@ const TEXTS: &[&str] = &[
 ];
 
 /// Looks at hub.json.
-pub fn check(document: &Document, findings: &mut Vec<Finding>) {
+pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
     if document.which != Which::Hub {
         return;
     }
@@ -77,7 +77,7 @@ pub fn check(document: &Document, findings: &mut Vec<Finding>) {
     for key in ["title", "description"] {
         text(document, root.get(key), findings);
     }
-    for variable in model::variables(root) {
+    for variable in variables {
         if KEYS.contains(&variable.key) {
             findings.push(document.at(
                 &LEFTOVER,

@@ -133,12 +133,16 @@ fn check_file(
         return None;
     }
     shape_env::check_twice(&document, findings);
-    words::check(&document, findings);
+    let variables = match which {
+        Which::Hub => model::variables(&document.root),
+        Which::Tests => Vec::new(),
+    };
+    words::check(&document, &variables, findings);
     gpu::check(&document, findings);
-    values::check(&document, findings);
-    secrets::check(&document, findings);
+    values::check(&document, &variables, findings);
+    secrets::check(&document, &variables, findings);
     tests_meaning::check(&document, findings);
-    leftovers::check(&document, findings);
+    leftovers::check(&document, &variables, findings);
     Some(document)
 }
 
@@ -185,7 +189,7 @@ pub fn run(repo: &Option<PathBuf>, args: &HubLint) -> Result<Outcome> {
     for pattern in args.select.iter().chain(&args.ignore) {
         if !registry::all()
             .iter()
-            .any(|rule| registry::means(pattern, *rule))
+            .any(|rule| registry::means(pattern, rule.code, rule.name))
         {
             return Err(unknown_rule(pattern).into());
         }
@@ -223,10 +227,11 @@ fn outcome(findings: &[Finding]) -> Outcome {
 
 /// Whether the command line asks for this finding.
 fn wanted(finding: &Finding, args: &HubLint) -> bool {
-    let Some(rule) = registry::find(finding.code) else {
-        return true;
+    let means = |patterns: &[String]| {
+        patterns
+            .iter()
+            .any(|pattern| registry::means(pattern, finding.code, finding.name))
     };
-    let means = |patterns: &[String]| patterns.iter().any(|p| registry::means(p, rule));
     (args.select.is_empty() || means(&args.select))
         && !means(&args.ignore)
         && finding.severity >= args.min_severity
@@ -234,28 +239,28 @@ fn wanted(finding: &Finding, args: &HubLint) -> bool {
 
 fn print(report: &Report, args: &HubLint) {
     let (findings, sources) = (&report.findings, &report.sources);
-    match args.format {
+    let text = match args.format {
         LintFormat::Text => {
-            anstream::print!("{}", output::text::render(findings, sources));
-            anstream::println!("{}", summary(report));
+            // Asked here rather than by taking the colour out again: that costs more than the rest.
+            let colour = anstream::AutoStream::choice(&std::io::stdout());
+            let mut text = if colour == anstream::ColorChoice::Never {
+                output::text::plain(findings, sources)
+            } else {
+                output::text::render(findings, sources)
+            };
+            let _ = writeln!(text, "{}", summary(report));
+            text
         }
-        LintFormat::Json => {
-            anstream::println!("{:#}", output::json::render(findings, sources));
-        }
+        LintFormat::Json => format!("{:#}\n", output::json::render(findings, sources)),
         LintFormat::Sarif => {
-            let rules = pages::descriptors();
-            anstream::println!(
-                "{:#}",
-                output::sarif::render("hub-lint", &rules, findings, sources)
-            );
+            let log = output::sarif::render("hub-lint", &pages::descriptors(), findings, sources);
+            format!("{log:#}\n")
         }
-        LintFormat::Github => {
-            anstream::print!("{}", output::github::render(findings, sources));
-        }
-        LintFormat::Markdown => {
-            anstream::print!("{}", output::markdown::render(findings, sources));
-        }
-    }
+        LintFormat::Github => output::github::render(findings, sources),
+        LintFormat::Markdown => output::markdown::render(findings, sources),
+    };
+    // Whoever stops reading has read enough.
+    let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes());
 }
 
 /// One line for the end of the text, and for whoever shows the task's result among others.

@@ -85,7 +85,7 @@ pub fn document() -> String {
 /// The rules for SARIF.
 pub fn descriptors() -> Vec<Descriptor> {
     registry::all()
-        .into_iter()
+        .iter()
         .map(|rule| Descriptor {
             code: rule.code,
             name: rule.name,

@@ -1,6 +1,8 @@
 //! The rules, one table a group. A rule's doc comment is its page: `--explain` prints it,
 //! `docs/hub-lint.md` holds it, and its examples are run as tests.
 
+use std::sync::LazyLock;
+
 use crate::finding::{Kind, Severity};
 
 /// What a rule looks at. A file that fails in one layer is not looked at in the next.
@@ -115,7 +117,12 @@ macro_rules! rules {
 pub(super) use rules;
 
 /// Every rule, in the order of the codes.
-pub fn all() -> Vec<&'static Rule> {
+pub fn all() -> &'static [&'static Rule] {
+    static ALL: LazyLock<Vec<&'static Rule>> = LazyLock::new(gathered);
+    &ALL
+}
+
+fn gathered() -> Vec<&'static Rule> {
     let mut all: Vec<&'static Rule> = [
         super::syntax::RULES,
         super::shape::RULES,
@@ -140,15 +147,15 @@ pub fn all() -> Vec<&'static Rule> {
 /// The rule with this id or name, whatever its case.
 pub fn find(text: &str) -> Option<&'static Rule> {
     all()
-        .into_iter()
+        .iter()
+        .copied()
         .find(|rule| rule.code.eq_ignore_ascii_case(text) || rule.name.eq_ignore_ascii_case(text))
 }
 
 /// Whether a pattern of the command line or of `hub-lint.json` means a rule: its id, its name, or
 /// the beginning of its id (`HUB2` is all of meaning).
-pub fn means(pattern: &str, rule: &impl Kind) -> bool {
-    let code = rule.code();
-    rule.name().eq_ignore_ascii_case(pattern)
+pub fn means(pattern: &str, code: &str, name: &str) -> bool {
+    name.eq_ignore_ascii_case(pattern)
         || (pattern.len() >= 3
             && code
                 .get(..pattern.len())

@@ -186,9 +186,10 @@ pub fn object(
     let mut strangers: Vec<&Member> = Vec::new();
     for member in members {
         // Of a key that is there twice, the last one counts.
-        if !node
-            .member(&member.key)
-            .is_some_and(|last| last.key_span == member.key_span)
+        if document.duplicates
+            && node
+                .member(&member.key)
+                .is_some_and(|last| last.key_span != member.key_span)
         {
             continue;
         }

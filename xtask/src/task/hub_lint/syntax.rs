@@ -191,6 +191,7 @@ pub fn read(
         .problems
         .iter()
         .all(|problem| problem.kind == ProblemKind::DuplicateKey);
+    let duplicates = !parsed.problems.is_empty();
     for problem in parsed.problems {
         // Behind a mistake that the parser only guessed its way past, duplicates may be guesses.
         if !sound && problem.kind == ProblemKind::DuplicateKey {
@@ -218,7 +219,11 @@ pub fn read(
         which,
         text,
         root: parsed.root?,
+        duplicates,
     };
+    if !duplicates {
+        return Some(document);
+    }
     for finding in findings
         .iter_mut()
         .filter(|f| f.code == DUPLICATE_KEY.code && &f.place.path == path)

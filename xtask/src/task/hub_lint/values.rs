@@ -150,18 +150,17 @@ rules! { Meaning;
 }
 
 /// Looks at hub.json.
-pub fn check(document: &Document, findings: &mut Vec<Finding>) {
+pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
     if document.which != Which::Hub {
         return;
     }
-    let variables = model::variables(&document.root);
-    for variable in &variables {
+    for variable in variables {
         if let Some(input) = &variable.input {
             default(document, variable, input, findings);
             keys(document, variable, input, findings);
         }
     }
-    presets(document, &variables, findings);
+    presets(document, variables, findings);
 }
 
 fn default(

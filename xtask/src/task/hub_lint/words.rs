@@ -3,7 +3,7 @@
 use super::document::{Document, Which};
 use super::edit;
 use super::facts;
-use super::model;
+use super::model::{self, Variable};
 use super::near::{self, Sure};
 use super::registry::{Rule, rules};
 use super::shape::{begin, short};
@@ -155,7 +155,7 @@ rules! { Meaning;
 }
 
 /// Looks at the words of either file.
-pub fn check(document: &Document, findings: &mut Vec<Finding>) {
+pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
     let root = &document.root;
     let config = root.get("config");
     if document.which == Which::Hub {
@@ -179,7 +179,7 @@ pub fn check(document: &Document, findings: &mut Vec<Finding>) {
             }
             machine(document, config, findings);
         }
-        for variable in model::variables(root) {
+        for variable in variables {
             if let Some(input) = &variable.input {
                 input_type(document, variable.key, input, findings);
             }

@@ -118,7 +118,7 @@ fn edits_that_touch_wait_for_the_next_pass() {
 fn nothing_panics_and_nothing_breaks_whatever_the_bytes_are() {
     let mut random = Random(0x5851_f42d_4c95_7f2d);
     let seeds: Vec<(Which, Vec<u8>)> = registry::all()
-        .into_iter()
+        .iter()
         .flat_map(|rule| {
             let tree = examples::bad_example(rule);
             [Which::Hub, Which::Tests].map(|which| {
