@@ -27,6 +27,7 @@ pub struct Cli {
 pub enum Task {
     Migrate(Box<Migrate>),
     HubLint(Box<HubLint>),
+    Compare(Compare),
     Test(Test),
 }
 
@@ -44,7 +45,7 @@ pub enum Format {
 ///
 /// The result is staged and HEAD does not move: look at it with `git status`
 /// and `git diff --cached`, then commit it, or take it back with `--abort`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Migrate {
     /// Where the modern files come from: a directory, a git repository or a
     /// URL [default: what upstream.lock.json records, else this tool's own
@@ -62,8 +63,8 @@ pub struct Migrate {
     pub carry: Option<String>,
 
     /// For a worker that is modern already but has no upstream.lock.json: find
-    /// out which upstream files it came from (at REV or the revisions before
-    /// it) and write the lock, nothing else
+    /// out which upstream revision its files came from (REV or one before it;
+    /// `.` for a directory without git) and write the lock, nothing else
     #[arg(long, value_name = "REV", conflicts_with_all = ["carry", "embed", "rev"])]
     pub adopt: Option<String>,
 
@@ -116,6 +117,69 @@ pub enum Conflicts {
     List,
     /// Write conflict markers and git's index stages
     Markers,
+}
+
+/// Show what became of everything that the old worker exposed
+///
+/// Every environment variable, flag, route, package, image setting and Hub
+/// field of the old worker gets a verdict: kept, renamed, changed, missing,
+/// retired or accepted. What is missing, renamed or changed fails until it is
+/// mended or a reason for it is on record.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// The old worker: a directory or a git revision [default: outdated/, or
+    /// else compare.baseline.json]
+    pub old: Option<String>,
+
+    /// The new worker: a directory or a git revision [default: the work tree]
+    #[arg(requires = "old")]
+    pub new: Option<String>,
+
+    /// A third worker to show beside them: a directory or a git revision
+    #[arg(long, value_name = "TREE")]
+    pub upstream: Option<String>,
+
+    /// Show every fact, those that are kept or added too
+    #[arg(long)]
+    pub all: bool,
+
+    /// Show what changed in the files that the layouts have in common
+    #[arg(long)]
+    pub diff: bool,
+
+    /// Also run the Python of both workers, in a sandbox of stand-ins, and
+    /// compare what they would start and request. This runs code of both trees
+    #[arg(long)]
+    pub execute: bool,
+
+    /// Record why the loss of FACT is meant; `*` stands for anything
+    #[arg(long, value_name = "FACT", requires = "reason", conflicts_with_all = ["execute", "diff"])]
+    pub accept: Vec<String>,
+
+    /// The reason, for those who will ask
+    #[arg(long, value_name = "TEXT", requires = "accept")]
+    pub reason: Option<String>,
+
+    /// Write the old worker's facts to compare.baseline.json, for when its
+    /// files are gone
+    #[arg(long, conflicts_with_all = ["execute", "diff", "accept"])]
+    pub write_baseline: bool,
+
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: ReportFormat,
+}
+
+/// Who reads a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// For a pull request
+    Markdown,
 }
 
 /// Run everything that a contribution must pass

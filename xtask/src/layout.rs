@@ -1,1 +1,231 @@
-//! THE contract: what retires, what is core, what `.runpod/` may hold, and how paths map.
+//! THE contract between the two layouts: what retires, what is core, what `.runpod/` may hold,
+//! and how paths map. Every other module asks here.
+//!
+//! Legacy: `builder/`, `src/`, `worker-config.json`. Upstream: everything below `.runpod/` of the
+//! SGLang repository. Modern: the upstream's files at the root, `.runpod/` with the two Hub files
+//! and nothing else, what retired below `outdated/`.
+
+use crate::tree::{Entries, RepoPath};
+
+/// Where everything goes that the modern layout has no place for.
+pub const OUTDATED: &str = "outdated";
+
+/// The folder that RunPod's Hub reads, and upstream's home in the SGLang repository.
+pub const RUNPOD: &str = ".runpod";
+
+/// All that `.runpod/` may hold.
+pub const HUB_FILES: &[&str] = &[".runpod/hub.json", ".runpod/tests.json"];
+
+/// Folders and files of the legacy layout that move below `outdated/`.
+pub const RETIRED: &[&str] = &["builder", "src", "worker-config.json"];
+
+/// Files that come from upstream to the root; an upstream without one of them is none.
+pub const CORE_FILES: &[&str] = &[
+    "handler.py",
+    "engine.py",
+    "utils.py",
+    "download_model.py",
+    "Dockerfile",
+    "docker-compose.yml",
+    "requirements.txt",
+    "test_input.json",
+];
+
+/// What else comes from upstream where it has it: a folder with all that is in it, or a file.
+pub const CORE_OPTIONAL: &[&str] = &["public", ".dockerignore"];
+
+/// What is the repository's own, whatever upstream has under that name.
+pub const OWN: &[&str] = &[
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    ".git",
+    ".gitattributes",
+    ".gitignore",
+    ".gitmodules",
+    ".github",
+    "docker-bake.hcl",
+    "docs",
+    LOCK,
+    BASELINE,
+    ACCEPTED,
+    OUTDATED,
+];
+
+/// The files by which a repository carries this tool.
+pub const TOOL: &[&str] = &["xtask", "Cargo.toml", "Cargo.lock", ".cargo"];
+
+/// What upstream gave and what was made of it.
+pub const LOCK: &str = "upstream.lock.json";
+/// What the old worker exposed.
+pub const BASELINE: &str = "compare.baseline.json";
+/// What is gone for a reason.
+pub const ACCEPTED: &str = "compare.accepted.json";
+
+/// How an upstream arranges its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Shape {
+    /// Everything below `.runpod/`, as in the SGLang repository.
+    #[serde(rename = ".runpod")]
+    Runpod,
+    /// The root of a modern worker.
+    #[serde(rename = "root")]
+    Root,
+}
+
+impl Shape {
+    /// The shape of an upstream by the files it has. `.runpod/` takes precedence over the root,
+    /// as it does at RunPod's Hub.
+    pub fn of(entries: &Entries) -> Option<Self> {
+        let has = |path: &str| entries.contains_key(&RepoPath::from(path));
+        if has(".runpod/handler.py") {
+            Some(Self::Runpod)
+        } else if has("handler.py") && has(".runpod/hub.json") {
+            Some(Self::Root)
+        } else {
+            None
+        }
+    }
+
+    /// Where upstream keeps the file that a modern worker has at `path`.
+    pub fn source(self, path: &str) -> RepoPath {
+        match self {
+            Self::Runpod if !HUB_FILES.contains(&path) => RepoPath::from(path).inside(RUNPOD),
+            _ => path.into(),
+        }
+    }
+
+    /// Where a modern worker has the file that upstream keeps at `source`; `None` for files that
+    /// lie outside of the upstream's part of its repository.
+    pub fn destination(self, source: &RepoPath) -> Option<RepoPath> {
+        match self {
+            _ if is_hub_file(source) => Some(source.clone()),
+            Self::Runpod => match source.strip_prefix(RUNPOD)? {
+                [] => None,
+                below => Some(RepoPath::new(below)),
+            },
+            Self::Root if source.is_within(RUNPOD) => None,
+            Self::Root => Some(source.clone()),
+        }
+    }
+}
+
+fn is_hub_file(path: &RepoPath) -> bool {
+    HUB_FILES.iter().any(|file| path == file)
+}
+
+/// Whether a path belongs to the legacy layout alone.
+pub fn is_retired(path: &RepoPath) -> bool {
+    RETIRED.iter().any(|retired| path.is_within(retired))
+}
+
+/// Whether a path lies in `.runpod/` without belonging there.
+pub fn is_stray_in_runpod(path: &RepoPath) -> bool {
+    path.is_within(RUNPOD) && !is_hub_file(path)
+}
+
+/// Whether a path is the repository's own, so that upstream never replaces it.
+pub fn is_own(path: &RepoPath) -> bool {
+    OWN.iter().any(|own| path.is_within(own))
+        || path.name().starts_with(b"LICENSE") && path.parent().is_none()
+}
+
+/// Whether a file comes from every upstream that has it, by its place in the modern layout.
+pub fn is_core(path: &RepoPath) -> bool {
+    is_hub_file(path)
+        || CORE_FILES.iter().any(|core| path == core)
+        || CORE_OPTIONAL.iter().any(|core| path.is_within(core))
+}
+
+/// Whether a file belongs to the tool itself.
+pub fn is_tool(path: &RepoPath) -> bool {
+    TOOL.iter().any(|tool| path.is_within(tool))
+}
+
+/// Where a path goes that has no place in the modern layout.
+pub fn outdated(path: &RepoPath) -> RepoPath {
+    path.inside(OUTDATED)
+}
+
+/// Where the modern layout has what the legacy layout had at `path`, so that a fork's changes
+/// can be merged there; `None` for what has no counterpart (`builder/setup.sh`,
+/// `worker-config.json`, whose settings are written differently in hub.json).
+pub fn counterpart(path: &RepoPath) -> Option<RepoPath> {
+    if *path == "builder/requirements.txt" {
+        return Some("requirements.txt".into());
+    }
+    match path.strip_prefix("src")? {
+        [] | b"__init__.py" => None,
+        below => Some(RepoPath::new(below)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Memory, Tree};
+
+    #[test]
+    fn both_shapes_lead_to_the_same_places() {
+        for path in CORE_FILES.iter().chain(HUB_FILES) {
+            for shape in [Shape::Runpod, Shape::Root] {
+                let source = shape.source(path);
+                assert_eq!(shape.destination(&source), Some((*path).into()));
+            }
+        }
+        assert_eq!(Shape::Runpod.source("engine.py"), ".runpod/engine.py");
+        assert_eq!(Shape::Runpod.source(".runpod/hub.json"), ".runpod/hub.json");
+    }
+
+    #[test]
+    fn the_rest_of_an_upstream_repository_is_out_of_reach() {
+        assert_eq!(Shape::Runpod.destination(&"python/x.py".into()), None);
+        assert_eq!(Shape::Runpod.destination(&".runpod".into()), None);
+        assert_eq!(Shape::Root.destination(&".runpod/extra".into()), None);
+    }
+
+    #[test]
+    fn a_shape_is_known_by_its_files() {
+        let runpod = Memory::new().with(".runpod/handler.py", "");
+        let root = Memory::new()
+            .with("handler.py", "")
+            .with(".runpod/hub.json", "");
+        let neither = Memory::new().with("src/handler.py", "");
+        assert_eq!(Shape::of(runpod.entries()), Some(Shape::Runpod));
+        assert_eq!(Shape::of(root.entries()), Some(Shape::Root));
+        assert_eq!(Shape::of(neither.entries()), None);
+    }
+
+    #[test]
+    fn a_legacy_file_has_the_counterpart_of_its_role() {
+        let to = |path: &str| counterpart(&path.into()).map(|path| path.to_string());
+        assert_eq!(to("src/engine.py").as_deref(), Some("engine.py"));
+        assert_eq!(to("src/lib/x.py").as_deref(), Some("lib/x.py"));
+        assert_eq!(
+            to("builder/requirements.txt").as_deref(),
+            Some("requirements.txt")
+        );
+        assert_eq!(to("src/__init__.py"), None);
+        assert_eq!(to("builder/setup.sh"), None);
+        assert_eq!(to("worker-config.json"), None);
+        assert_eq!(to("Dockerfile"), None);
+    }
+
+    #[test]
+    fn what_is_the_repositorys_own_is_never_core() {
+        for path in [
+            "README.md",
+            "LICENSE",
+            "LICENSE.txt",
+            ".github/x.yml",
+            "docs/a.md",
+        ] {
+            assert!(is_own(&path.into()), "{path}");
+            assert!(!is_core(&path.into()), "{path}");
+        }
+        assert!(is_core(&"public/banner.png".into()));
+        assert!(is_stray_in_runpod(&".runpod/README.md".into()));
+        assert!(!is_stray_in_runpod(&".runpod/hub.json".into()));
+    }
+}

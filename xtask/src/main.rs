@@ -3,6 +3,7 @@
 //! This file parses, runs the task and turns its outcome into an exit code; nothing else.
 
 mod cli;
+mod fault;
 mod finding;
 mod git;
 mod layout;
@@ -24,8 +25,9 @@ fn main() -> ExitCode {
             .print_help()
             .map(|()| outcome::Outcome::Done)
             .map_err(anyhow::Error::from),
-        Some(cli::Task::Migrate(args)) => task::migrate::run(&cli.repo, &args),
-        Some(cli::Task::HubLint(args)) => task::hub_lint::run(&cli.repo, &args),
+        Some(cli::Task::HubLint(args)) => task::hub_lint::run(cli.repo.as_deref(), &args),
+        Some(cli::Task::Migrate(args)) => task::migrate::run(cli.repo.as_deref(), &args),
+        Some(cli::Task::Compare(args)) => task::compare::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Test(args)) => task::test::run(&args),
     };
     match result {

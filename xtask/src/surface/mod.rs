@@ -49,6 +49,9 @@ pub struct EnvRead {
     pub default: Option<String>,
     /// The flag it drives, if it drives one.
     pub drives: Option<Drive>,
+    /// Whether it is read because `sglang_flags.json` lists its flag: what it defaults to is
+    /// then decided in code that was not followed.
+    pub by_table: bool,
     pub place: Place,
 }
 

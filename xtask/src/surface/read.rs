@@ -180,6 +180,7 @@ impl Surface {
                         name: variable.name.clone(),
                         default: variable.default.clone(),
                         drives: None,
+                        by_table: false,
                         place: text.place.clone(),
                     });
                 }
@@ -237,6 +238,7 @@ impl Surface {
                 name: variable.name.clone(),
                 default: variable.default.clone(),
                 drives: drives.get(&variable.name).cloned(),
+                by_table: false,
                 place: place(&variable.range),
             });
         }
@@ -298,6 +300,12 @@ impl Surface {
             };
             for word in words {
                 let package = match manager {
+                    // Upgrading the installer installs nothing for the worker.
+                    Manager::Pip
+                        if matches!(word.text.as_str(), "pip" | "setuptools" | "wheel") =>
+                    {
+                        continue;
+                    }
                     Manager::Pip => {
                         requirements::of_word(source, word, run.base).map(|r| (r.name, r.spec))
                     }
@@ -381,33 +389,47 @@ impl Surface {
             .any(|s| s.path.name().ends_with(b".py") && s.text.contains("sglang_flags.json"));
         if loads {
             for flag in &table.flags {
+                let how = if flag.is_switch {
+                    How::Switch { words: Vec::new() }
+                } else {
+                    How::Value
+                };
                 let names = std::iter::once(&flag.flag).chain(&flag.aliases);
-                for name in names
-                    .filter(|n| n.starts_with("--"))
-                    .map(|n| sglang::env_name(n))
-                {
-                    let drives = Some(Drive {
-                        flag: flag.flag.clone(),
-                        how: if flag.is_switch {
-                            How::Switch { words: Vec::new() }
-                        } else {
-                            How::Value
-                        },
-                    });
-                    let mut known = false;
-                    for read in self.env.iter_mut().filter(|read| read.name == name) {
-                        known = true;
-                        read.drives = read.drives.take().or_else(|| drives.clone());
-                    }
-                    if !known {
-                        self.env.push(EnvRead {
-                            name,
-                            default: None,
-                            drives,
-                            place: flag.place.clone(),
-                        });
-                    }
+                for name in names.filter(|name| name.starts_with("--")) {
+                    self.table_read(
+                        &sglang::env_name(name),
+                        &flag.flag,
+                        how.clone(),
+                        &flag.place,
+                    );
                 }
+            }
+            // What SGLang has dropped, where the table says which flag took its place.
+            for member in root
+                .get("retired")
+                .map(json::Node::members)
+                .unwrap_or_default()
+            {
+                let instead = member
+                    .value
+                    .get("instead")
+                    .map(json::Node::items)
+                    .unwrap_or_default();
+                let Some(flag) = instead.first().and_then(json::Node::as_str) else {
+                    continue;
+                };
+                let kind = member.value.get("kind").and_then(json::Node::as_str);
+                let how = if kind == Some("boolean") {
+                    How::Switch { words: Vec::new() }
+                } else {
+                    How::Value
+                };
+                let place = source.place(member.key_span.clone());
+                self.table_read(&sglang::env_name(&member.key), flag, how, &place);
+            }
+            // More names for some flags, as a dict from name to flag.
+            for (name, flag, place) in self.python.tables.clone() {
+                self.table_read(&name, &flag, How::Value, &place);
             }
             for gap in self.gaps.iter_mut().filter(|gap| computed_name(gap)) {
                 gap.what = "the name of this environment variable is computed; every flag in \
@@ -416,6 +438,31 @@ impl Surface {
             }
         }
         self.flag_table = Some(table);
+    }
+
+    /// Notes that a variable is read because a table names it.
+    fn table_read(&mut self, name: &str, flag: &str, how: How, place: &Place) {
+        let drives = Drive {
+            flag: flag.to_owned(),
+            how,
+        };
+        let mut known = false;
+        for read in self.env.iter_mut().filter(|read| read.name == name) {
+            known = true;
+            if read.drives.is_none() {
+                read.drives = Some(drives.clone());
+                read.by_table = true;
+            }
+        }
+        if !known {
+            self.env.push(EnvRead {
+                name: name.to_owned(),
+                default: None,
+                drives: Some(drives),
+                by_table: true,
+                place: place.clone(),
+            });
+        }
     }
 
     fn read_env_files(

@@ -103,6 +103,9 @@ impl<'t> Interp<'t> {
     }
 
     fn apply(&mut self, node: Node<'t>, function: &Value<'t>, args: &Arguments<'t>) -> Value<'t> {
+        if matches!(function, Value::Function(_) | Value::Class(_)) {
+            self.own_request(node, args);
+        }
         match function {
             Value::Function(function) => self.call(function, &args.positional, &args.named),
             Value::Class(class) => self.instantiate(class, &args.positional, &args.named),
@@ -163,6 +166,12 @@ impl<'t> Interp<'t> {
             Value::Dict(_) => return dict_method(owner, name, args),
             Value::Text(..) | Value::Env(_) | Value::Plain(_) | Value::Pieces(_) => {
                 return self.text_method(owner, name, args);
+            }
+            // Text from the job, made tidy, is still that text.
+            Value::Input(_)
+                if matches!(name, "strip" | "lstrip" | "rstrip" | "lower" | "upper") =>
+            {
+                return owner.clone();
             }
             Value::Any(all) => {
                 let all = all.clone();
@@ -482,6 +491,7 @@ impl<'t> Interp<'t> {
                 name: text.to_string(),
                 default: default.clone().filter(|d| !d.is_empty()),
                 drives: None,
+                by_table: false,
                 place,
             };
             if !self.facts.env.contains(&fact) {
@@ -661,10 +671,14 @@ impl<'t> Interp<'t> {
             .iter_mut()
             .find(|known| known.path == path);
         match known {
-            Some(known) => known.needed |= needed,
+            Some(known) => {
+                known.needed |= needed;
+                known.asked |= !needed;
+            }
             None => self.facts.inputs.push(InputKey {
                 path: path.clone(),
                 needed,
+                asked: !needed,
                 place,
             }),
         }
@@ -690,11 +704,13 @@ impl<'t> Interp<'t> {
                     let value = field(*pair, "value")?;
                     (name.trim_matches(['"', '\'']) == &*key).then(|| self.text(value).to_owned())
                 });
-                let value = value.display().or(text).unwrap_or_else(|| "…".to_owned());
+                let constant = value.display();
+                let is_constant = constant.is_some();
                 let place = self.place(node);
                 self.facts.serverless.push(Setting {
                     name: key.to_string(),
-                    value,
+                    value: constant.or(text).unwrap_or_else(|| "…".to_owned()),
+                    is_constant,
                     place,
                 });
             }
@@ -738,6 +754,28 @@ impl<'t> Interp<'t> {
             let requested = Requested {
                 route,
                 method: method.clone(),
+                place,
+            };
+            if !self.facts.routes.contains(&requested) {
+                self.facts.routes.push(requested);
+            }
+        }
+    }
+
+    /// A request in the program's own words: a call that is given a method and then a route.
+    fn own_request(&mut self, node: Node<'t>, args: &Arguments<'t>) {
+        const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
+        let Some(method) = args.get(0).as_text().filter(|m| METHODS.contains(&&**m)) else {
+            return;
+        };
+        for one in args.get(1).alternatives() {
+            let Some(route) = route(&one) else {
+                continue;
+            };
+            let place = self.place(node);
+            let requested = Requested {
+                route,
+                method: method.to_string(),
                 place,
             };
             if !self.facts.routes.contains(&requested) {

@@ -63,6 +63,7 @@ impl<'t> Interp<'t> {
                 self.guards.truncate(guards);
                 if let (Value::Env(env), Some(default)) = (&left, right.display())
                     && field(node, "operator").is_some_and(|n| self.text(n) == "or")
+                    && field(node, "left").is_some_and(|n| n.kind() == "call")
                 {
                     self.default_of(&env.name, &default);
                 }
@@ -178,6 +179,7 @@ impl<'t> Interp<'t> {
                 "pair" => {
                     let key = field(child, "key").map_or(Value::Unknown, |n| self.eval(n));
                     let value = field(child, "value").map_or(Value::Unknown, |n| self.eval(n));
+                    self.name_and_flag(&key, &value, child);
                     items.push((key, value));
                 }
                 "dictionary_splat" => {
@@ -197,6 +199,24 @@ impl<'t> Interp<'t> {
             return Value::Outside("os.environ".into());
         }
         Value::dict(items)
+    }
+
+    /// Notes a pair of a table that says which flag a variable sets.
+    fn name_and_flag(&mut self, name: &Value<'t>, flag: &Value<'t>, node: Node<'t>) {
+        let (Value::Text(text, _), Some(flag)) = (name, flag.as_text()) else {
+            return;
+        };
+        let is_name = text.starts_with(|c: char| c.is_ascii_uppercase())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        if is_name && flag.starts_with("--") && !flag.contains([' ', '=']) {
+            let place = self.place_of_value(name, node);
+            let pair = (text.to_string(), flag.to_string(), place);
+            if !self.facts.tables.contains(&pair) {
+                self.facts.tables.push(pair);
+            }
+        }
     }
 
     /// The items of a comprehension; pairs for a dict's.

@@ -29,6 +29,8 @@ pub struct PythonFacts {
     pub starts: Vec<Start>,
     pub api: Vec<ApiItem>,
     pub gaps: Vec<Gap>,
+    /// Dicts from a variable's name to a flag: name, flag, and the name's place.
+    pub tables: Vec<(String, String, Place)>,
     /// Whether a command line for SGLang's server was seen.
     pub launches: bool,
 }
@@ -71,6 +73,8 @@ pub struct InputKey {
     pub path: String,
     /// Whether a job without it fails.
     pub needed: bool,
+    /// Whether the program asks first if it is there.
+    pub asked: bool,
     pub place: Place,
 }
 
@@ -79,6 +83,8 @@ pub struct InputKey {
 pub struct Setting {
     pub name: String,
     pub value: String,
+    /// Whether the value is a constant, and not the name of a function.
+    pub is_constant: bool,
     pub place: Place,
 }
 
@@ -167,6 +173,9 @@ impl PythonFacts {
         }
         for read in &mut self.env {
             read.drives = drives.get(read.name.as_str()).cloned();
+        }
+        for input in &mut self.inputs {
+            input.needed &= !input.asked;
         }
         self.env.sort();
         self.env.dedup();

@@ -63,7 +63,9 @@ impl Facts {
             sglang: surface.sglang().map(|(version, _)| version),
             ..Self::default()
         };
-        facts.sglang = facts.sglang.or_else(|| surface.flag_table.as_ref()?.version.clone());
+        facts.sglang = facts
+            .sglang
+            .or_else(|| surface.flag_table.as_ref()?.version.clone());
         facts.running(surface);
         facts.flags(surface);
         facts.python(surface);
@@ -100,12 +102,18 @@ impl Facts {
                 _ => String::new(),
             };
             // The worker's own fixed value for a flag is what holds when the variable is unset.
-            let fixed = surface.python.flags.iter().find_map(|given| match &given.value {
-                FlagValue::Fixed(value) if Some(given.flag.as_str()) == flag && given.from.is_empty() => {
-                    Some(value.as_str())
-                }
-                _ => None,
-            });
+            let fixed = surface
+                .python
+                .flags
+                .iter()
+                .find_map(|given| match &given.value {
+                    FlagValue::Fixed(value)
+                        if Some(given.flag.as_str()) == flag && given.from.is_empty() =>
+                    {
+                        Some(value.as_str())
+                    }
+                    _ => None,
+                });
             self.add(
                 format!("env:{}", read.name),
                 &read.place,
@@ -113,6 +121,7 @@ impl Facts {
                     ("flag", flag),
                     ("how", how),
                     ("on", Some(&words)),
+                    ("by", read.by_table.then_some("table")),
                     ("default", read.default.as_deref().or(fixed)),
                 ],
             );
@@ -132,11 +141,21 @@ impl Facts {
         }
         for input in &surface.python.inputs {
             let needed = input.needed.then_some("yes");
-            self.add(format!("input:{}", input.path), &input.place, &[("needed", needed)]);
+            self.add(
+                format!("input:{}", input.path),
+                &input.place,
+                &[("needed", needed)],
+            );
         }
         for setting in &surface.python.serverless {
             let id = format!("serverless:{}", setting.name);
-            self.add(id, &setting.place, &[("value", Some(&setting.value))]);
+            // The name of a function is the worker's own business.
+            let key = if setting.is_constant {
+                "value"
+            } else {
+                "label"
+            };
+            self.add(id, &setting.place, &[(key, Some(&setting.value))]);
         }
     }
 
@@ -150,7 +169,10 @@ impl Facts {
             let id = format!("flag:{}", given.flag);
             self.add(id, &given.place, &[("value", value), ("from", Some(&from))]);
         }
-        let by_table = surface.env.iter().filter_map(|read| Some((read, read.drives.as_ref()?)));
+        let by_table = surface
+            .env
+            .iter()
+            .filter_map(|read| Some((read, read.drives.as_ref()?)));
         for (read, drive) in by_table {
             let id = format!("flag:{}", drive.flag);
             self.add(id, &read.place, &[("from", Some(&read.name))]);
@@ -186,8 +208,15 @@ impl Facts {
             return;
         };
         if let Some(base) = &image.base {
-            self.add("image:FROM".to_owned(), &base.place, &[("value", Some(&base.text))]);
-            for (id, value) in [("image:sglang", image.sglang()), ("image:cuda", image.cuda())] {
+            self.add(
+                "image:FROM".to_owned(),
+                &base.place,
+                &[("value", Some(&base.text))],
+            );
+            for (id, value) in [
+                ("image:sglang", image.sglang()),
+                ("image:cuda", image.cuda()),
+            ] {
                 if let Some(value) = value {
                     self.add(id.to_owned(), &base.place, &[("value", Some(&value))]);
                 }
@@ -196,7 +225,11 @@ impl Facts {
         if !self.all.contains_key("image:sglang")
             && let Some((version, place)) = surface.sglang()
         {
-            self.add("image:sglang".to_owned(), &place, &[("value", Some(&version))]);
+            self.add(
+                "image:sglang".to_owned(),
+                &place,
+                &[("value", Some(&version))],
+            );
         }
         for (kind, named) in [("image", &image.env), ("arg", &image.args)] {
             for Named { name, value, place } in named {
@@ -213,7 +246,11 @@ impl Facts {
         ];
         for (name, text) in single {
             if let Some(text) = text {
-                self.add(format!("image:{name}"), &text.place, &[("value", Some(&text.text))]);
+                self.add(
+                    format!("image:{name}"),
+                    &text.place,
+                    &[("value", Some(&text.text))],
+                );
             }
         }
         for (name, many) in [("EXPOSE", &image.expose), ("VOLUME", &image.volumes)] {
@@ -277,18 +314,33 @@ impl Facts {
             return;
         };
         for Named { name, value, place } in &bake.variables {
-            self.add(format!("bake:variable.{name}"), place, &[("default", Some(value))]);
+            self.add(
+                format!("bake:variable.{name}"),
+                place,
+                &[("default", Some(value))],
+            );
         }
         for Named { name, value, place } in &bake.groups {
-            self.add(format!("bake:group.{name}"), place, &[("value", Some(value))]);
+            self.add(
+                format!("bake:group.{name}"),
+                place,
+                &[("value", Some(value))],
+            );
         }
         for target in &bake.targets {
             let id = format!("bake:{}", target.name);
-            let settings: Vec<_> =
-                target.settings.iter().map(|s| (s.name.as_str(), Some(s.value.as_str()))).collect();
+            let settings: Vec<_> = target
+                .settings
+                .iter()
+                .map(|s| (s.name.as_str(), Some(s.value.as_str())))
+                .collect();
             self.add(id.clone(), &target.place, &settings);
             for Named { name, value, place } in &target.args {
-                self.add(format!("{id}.args.{name}"), place, &[("value", Some(value))]);
+                self.add(
+                    format!("{id}.args.{name}"),
+                    place,
+                    &[("value", Some(value))],
+                );
             }
         }
     }
@@ -306,26 +358,45 @@ impl Facts {
         if let Some(form) = form {
             for (title, variables) in &form.categories {
                 let id = format!("hub:category.{}", title.text);
-                self.add(id, &title.place, &[("variables", Some(&variables.join(" ")))]);
+                self.add(
+                    id,
+                    &title.place,
+                    &[("variables", Some(&variables.join(" ")))],
+                );
             }
             if let Some(image) = &form.image {
-                self.add("hub:imageName".to_owned(), &image.place, &[("value", Some(&image.text))]);
+                self.add(
+                    "hub:imageName".to_owned(),
+                    &image.place,
+                    &[("value", Some(&image.text))],
+                );
             }
             if let Some(cuda) = &form.cuda {
-                self.add("hub:cuda".to_owned(), &cuda.place, &[("from", Some(&cuda.text))]);
+                self.add(
+                    "hub:cuda".to_owned(),
+                    &cuda.place,
+                    &[("from", Some(&cuda.text))],
+                );
             }
         }
         if let Some(hub) = &surface.hub {
             self.cuda("hub:cuda", &hub.cuda);
             for preset in &hub.presets {
-                let values: Vec<String> =
-                    preset.defaults.iter().map(|(name, value, _)| format!("{name}={value}")).collect();
+                let values: Vec<String> = preset
+                    .defaults
+                    .iter()
+                    .map(|(name, value, _)| format!("{name}={value}"))
+                    .collect();
                 let id = format!("hub:preset.{}", preset.name);
                 self.add(id, &preset.place, &[("defaults", Some(&values.join(" ")))]);
             }
             for (name, text) in &hub.settings {
                 if name.starts_with("config.") {
-                    self.add(format!("hub:{name}"), &text.place, &[("value", Some(&text.text))]);
+                    self.add(
+                        format!("hub:{name}"),
+                        &text.place,
+                        &[("value", Some(&text.text))],
+                    );
                 }
             }
         }
@@ -337,12 +408,18 @@ impl Facts {
         }
         for documented in &surface.readme {
             let default = documented.default.as_deref();
-            self.add(format!("readme:{}", documented.name), &documented.place, &[("default", default)]);
+            self.add(
+                format!("readme:{}", documented.name),
+                &documented.place,
+                &[("default", default)],
+            );
         }
     }
 
     fn cuda(&mut self, id: &str, versions: &[crate::surface::dockerfile::Text]) {
-        let lowest = versions.iter().min_by(|a, b| sglang::order(&a.text, &b.text));
+        let lowest = versions
+            .iter()
+            .min_by(|a, b| sglang::order(&a.text, &b.text));
         if let Some(lowest) = lowest {
             let all: Vec<&str> = versions.iter().map(|v| v.text.as_str()).collect();
             self.add(
@@ -374,7 +451,11 @@ impl Facts {
         }
         if let Some((_, place)) = declared.options.first() {
             let options: Vec<&str> = declared.options.iter().map(|(v, _)| v.as_str()).collect();
-            self.add(format!("{id}.options"), place, &[("values", Some(&options.join("\n")))]);
+            self.add(
+                format!("{id}.options"),
+                place,
+                &[("values", Some(&options.join("\n")))],
+            );
         }
     }
 }
@@ -411,7 +492,9 @@ fn braces(value: &str) -> String {
         rest = &rest[at + 2..];
         let end = rest.find('}').unwrap_or(rest.len());
         let inside = &rest[..end];
-        let plain = inside.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let plain = inside
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_');
         if plain {
             out.push('$');
             out.push_str(inside);

@@ -33,7 +33,7 @@ mod words;
 mod tests;
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -175,11 +175,7 @@ fn shorten(findings: &mut Vec<Finding>) {
 }
 
 /// The task.
-#[allow(
-    clippy::ref_option,
-    reason = "the command line holds it so, for every task"
-)]
-pub fn run(repo: &Option<PathBuf>, args: &HubLint) -> Result<Outcome> {
+pub fn run(repo: Option<&Path>, args: &HubLint) -> Result<Outcome> {
     if let Some(folder) = &args.write_generated {
         return pages::write(folder);
     }
@@ -194,7 +190,7 @@ pub fn run(repo: &Option<PathBuf>, args: &HubLint) -> Result<Outcome> {
             return Err(unknown_rule(pattern).into());
         }
     }
-    let targets = targets::resolve(repo.as_deref(), &args.paths, args.stdin_name.as_deref())?;
+    let targets = targets::resolve(repo, &args.paths, args.stdin_name.as_deref())?;
     if args.fix || args.unsafe_fixes || args.dry_run {
         return fix::run(&targets, args);
     }

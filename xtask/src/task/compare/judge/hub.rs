@@ -10,7 +10,9 @@ impl Judge<'_> {
         for (name, old, new) in self.ids("hub") {
             let id = format!("hub:{name}");
             // The facts below a variable are judged with it.
-            let owner = name.strip_suffix(".default").or(name.strip_suffix(".options"));
+            let owner = name
+                .strip_suffix(".default")
+                .or(name.strip_suffix(".options"));
             if let Some(owner) = owner {
                 self.part(name, owner, old, new);
                 continue;
@@ -73,6 +75,21 @@ impl Judge<'_> {
                 .why(format!("It follows the variable {name} itself."))
                 .part_of(env);
         }
+        let flag = self.new.get(&env).and_then(|fact| fact.get("flag"));
+        let offered = self.new.area("env").find(|(other, fact)| {
+            let same = flag.is_some_and(|flag| fact.get("flag") == Some(flag));
+            same && self.new.get(&format!("hub:{other}")).is_some()
+        });
+        if let Some((other, _)) = offered {
+            let now = format!("hub:{other}");
+            let mut item = Item::new(id, Verdict::Renamed, Some(old), self.new.get(&now))
+                .now(now)
+                .why(format!(
+                    "The form offers it as {other}; the worker reads {name} too."
+                ));
+            item.open = false;
+            return item;
+        }
         let read = self.new.get(&env).is_some();
         let why = if read {
             "The new worker reads it, but nobody can set it in the Hub's form any more."
@@ -105,9 +122,9 @@ impl Judge<'_> {
                 .why(format!("{}.", differences.join("; ")))
                 .help("If that is meant, record why.");
         }
-        let reworded = ["title", "description"].iter().any(|key| {
-            old.get(key).is_some_and(|text| new.get(key) != Some(text))
-        });
+        let reworded = ["title", "description"]
+            .iter()
+            .any(|key| old.get(key).is_some_and(|text| new.get(key) != Some(text)));
         let note = if reworded { "Worded differently." } else { "" };
         Item::new(id, Verdict::Kept, Some(old), Some(new)).why(note)
     }
@@ -116,14 +133,23 @@ impl Judge<'_> {
     fn part(&mut self, name: &str, owner: &str, old: Option<&Fact>, new: Option<&Fact>) {
         let id = format!("hub:{name}");
         let owner_id = format!("hub:{owner}");
-        let kind = if name.ends_with(".default") { "default" } else { "options" };
-        let renamed = self.renamed.get(owner).map(|other| format!("hub:{other}.{kind}"));
+        let kind = if name.ends_with(".default") {
+            "default"
+        } else {
+            "options"
+        };
+        let renamed = self
+            .renamed
+            .get(owner)
+            .map(|other| format!("hub:{other}.{kind}"));
         let follows = renamed.as_deref().and_then(|id| self.new.get(id));
         let offered = self.new.get(&owner_id).is_some();
         if old.is_some() && !offered && follows.is_none() {
             if let Some(parent) = self.old.get(&owner_id) {
                 let _ = parent;
-                let verdict = self.item(&owner_id).map_or(Verdict::Missing, |item| item.verdict);
+                let verdict = self
+                    .item(&owner_id)
+                    .map_or(Verdict::Missing, |item| item.verdict);
                 self.items.push(
                     Item::new(&id, verdict, old, None)
                         .why(format!("It goes with {owner}."))
@@ -135,10 +161,16 @@ impl Judge<'_> {
         let new = new.or(follows);
         let flag = self
             .new
-            .get(&format!("env:{}", self.renamed.get(owner).map_or(owner, String::as_str)))
+            .get(&format!(
+                "env:{}",
+                self.renamed.get(owner).map_or(owner, String::as_str)
+            ))
             .and_then(|fact| fact.get("flag"))
             .or_else(|| self.old.get(&format!("env:{owner}"))?.get("flag"));
-        let flag = flag.map_or_else(|| format!("--{}", owner.to_lowercase().replace('_', "-")), str::to_owned);
+        let flag = flag.map_or_else(
+            || format!("--{}", owner.to_lowercase().replace('_', "-")),
+            str::to_owned,
+        );
         let item = if kind == "default" {
             self.default(&id, &owner_id, &flag, old, new)
         } else {
@@ -147,12 +179,24 @@ impl Judge<'_> {
         self.items.push(item);
     }
 
-    fn default(&self, id: &str, owner: &str, flag: &str, old: Option<&Fact>, new: Option<&Fact>) -> Item {
+    fn default(
+        &self,
+        id: &str,
+        owner: &str,
+        flag: &str,
+        old: Option<&Fact>,
+        new: Option<&Fact>,
+    ) -> Item {
         let boolean = [self.old, self.new].iter().any(|facts| {
-            facts.get(owner).is_some_and(|fact| fact.get("type") == Some("boolean"))
+            facts
+                .get(owner)
+                .is_some_and(|fact| fact.get("type") == Some("boolean"))
         });
         let text = |fact: Option<&Fact>| -> String {
-            let value = fact.and_then(|f| f.get("value")).unwrap_or_default().to_owned();
+            let value = fact
+                .and_then(|f| f.get("value"))
+                .unwrap_or_default()
+                .to_owned();
             if boolean && matches!(value.as_str(), "false" | "0" | "no") {
                 String::new()
             } else if boolean && matches!(value.as_str(), "1" | "yes") {
@@ -175,13 +219,24 @@ impl Judge<'_> {
         if refused {
             return item
                 .open()
-                .why(format!("{} takes no {flag} {is}: an endpoint with this default never comes up.", self.sglang))
+                .why(format!(
+                    "{} takes no {flag} {is}: an endpoint with this default never comes up.",
+                    self.sglang
+                ))
                 .help("Set a default that the flag takes, or none.");
         }
         match item.verdict {
-            Verdict::Changed => item
-                .why(format!("{}.", difference("default", Some(&was).filter(|w| !w.is_empty()).map(String::as_str), Some(&is).filter(|i| !i.is_empty()).map(String::as_str))))
-                .help("New endpoints start with another value: set the old one, or record why not."),
+            Verdict::Changed => {
+                item.why(format!(
+                    "{}.",
+                    difference(
+                        "default",
+                        Some(&was).filter(|w| !w.is_empty()).map(String::as_str),
+                        Some(&is).filter(|i| !i.is_empty()).map(String::as_str)
+                    )
+                ))
+                .help("New endpoints start with another value: set the old one, or record why not.")
+            }
             _ => item,
         }
     }
@@ -189,14 +244,30 @@ impl Judge<'_> {
     fn options(&self, id: &str, flag: &str, old: Option<&Fact>, new: Option<&Fact>) -> Item {
         let list = |fact: Option<&Fact>| -> Vec<String> {
             let values = fact.and_then(|f| f.get("values")).unwrap_or_default();
-            values.split('\n').filter(|v| !v.is_empty()).map(str::to_owned).collect()
+            values
+                .split('\n')
+                .filter(|v| !v.is_empty())
+                .map(str::to_owned)
+                .collect()
         };
         let (was, is) = (list(old), list(new));
-        let known = self.table.flag(flag).map(|(_, known)| known).filter(|known| !known.is_switch());
+        let known = self
+            .table
+            .flag(flag)
+            .map(|(_, known)| known)
+            .filter(|known| !known.is_switch());
         let accepts = |value: &String| known.is_none_or(|known| known.accepts(value));
-        let wrong: Vec<&str> = is.iter().filter(|v| !accepts(v)).map(String::as_str).collect();
+        let wrong: Vec<&str> = is
+            .iter()
+            .filter(|v| !accepts(v))
+            .map(String::as_str)
+            .collect();
         if !wrong.is_empty() {
-            let verdict = if old.is_some() { Verdict::Changed } else { Verdict::Added };
+            let verdict = if old.is_some() {
+                Verdict::Changed
+            } else {
+                Verdict::Added
+            };
             return Item::new(id, verdict, old, new)
                 .open()
                 .why(format!(
@@ -207,14 +278,24 @@ impl Judge<'_> {
                 .help("Take it out of the options.");
         }
         let lost: Vec<&String> = was.iter().filter(|v| !is.contains(v)).collect();
-        let (gone, dropped): (Vec<&String>, Vec<&String>) = lost.into_iter().partition(|v| !accepts(v));
-        let names = |all: &[&String]| all.iter().map(|v| v.as_str()).collect::<Vec<_>>().join(", ");
+        let (gone, dropped): (Vec<&String>, Vec<&String>) =
+            lost.into_iter().partition(|v| !accepts(v));
+        let names = |all: &[&String]| {
+            all.iter()
+                .map(|v| v.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         match (old, new) {
             (None, _) => Item::new(id, Verdict::Added, None, new),
             (_, None) => Item::new(id, Verdict::Kept, old, None)
                 .why("Any text can be entered now, these options too."),
             _ if !dropped.is_empty() => Item::new(id, Verdict::Changed, old, new)
-                .why(format!("{} can't be chosen any more, although {} takes it.", names(&dropped), self.sglang))
+                .why(format!(
+                    "{} can't be chosen any more, although {} takes it.",
+                    names(&dropped),
+                    self.sglang
+                ))
                 .help("Offer it again, or record why not."),
             _ if !gone.is_empty() => Item::new(id, Verdict::Retired, old, new)
                 .why(format!("{} takes no {flag} {}.", self.sglang, names(&gone)))
@@ -225,7 +306,10 @@ impl Judge<'_> {
 
     /// The CUDA versions that hosts must have, against the image and against before.
     fn cuda(&self, id: &str, old: Option<&Fact>, new: Option<&Fact>) -> Item {
-        let image = self.new.get("image:cuda").and_then(|fact| fact.get("value"));
+        let image = self
+            .new
+            .get("image:cuda")
+            .and_then(|fact| fact.get("value"));
         let lowest = new.and_then(|fact| fact.get("from"));
         let verdict = match (old.and_then(|f| f.get("from")), lowest) {
             (Some(was), Some(is)) if was == is => Verdict::Kept,
@@ -248,7 +332,9 @@ impl Judge<'_> {
         );
         match verdict {
             Verdict::Changed if image.is_some_and(|image| sglang::order(is, image).is_eq()) => item
-                .why(format!("The lowest CUDA version was {was}, is {is}, which the base image needs."))
+                .why(format!(
+                    "The lowest CUDA version was {was}, is {is}, which the base image needs."
+                ))
                 .help("Record it: hosts with older drivers are left out."),
             Verdict::Changed => item
                 .why(format!("The lowest CUDA version was {was}, is {is}."))
@@ -269,10 +355,16 @@ impl Judge<'_> {
                     .why("The Hub's tests don't set it any more.")
                     .help("Set it in tests.json again, or record why not."),
                 (old, Some(new)) => {
-                    let verdict = if old.is_some() { Verdict::Kept } else { Verdict::Added };
+                    let verdict = if old.is_some() {
+                        Verdict::Kept
+                    } else {
+                        Verdict::Added
+                    };
                     let item = Item::new(&id, verdict, old, Some(new));
                     let read = self.new.get(&format!("env:{name}")).is_some();
-                    let outside = ["HF_", "NCCL_", "CUDA_", "TORCH_", "SGLANG_", "RUNPOD_", "VLLM_"];
+                    let outside = [
+                        "HF_", "NCCL_", "CUDA_", "TORCH_", "SGLANG_", "RUNPOD_", "VLLM_",
+                    ];
                     if read || outside.iter().any(|prefix| name.starts_with(prefix)) {
                         item
                     } else {

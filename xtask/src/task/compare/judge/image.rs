@@ -7,10 +7,30 @@ use crate::sglang;
 /// What SGLang's own images bring because SGLang needs it, so that a worker on top of one need
 /// not install it.
 const BROUGHT: [&str; 24] = [
-    "sglang", "flashinfer", "flashinfer-python", "torch", "torchvision", "triton", "transformers",
-    "huggingface-hub", "hf-transfer", "packaging", "pydantic", "typing-extensions", "numpy",
-    "fastapi", "uvicorn", "uvloop", "aiohttp", "requests", "openai", "pillow", "psutil", "orjson",
-    "outlines", "xgrammar",
+    "sglang",
+    "flashinfer",
+    "flashinfer-python",
+    "torch",
+    "torchvision",
+    "triton",
+    "transformers",
+    "huggingface-hub",
+    "hf-transfer",
+    "packaging",
+    "pydantic",
+    "typing-extensions",
+    "numpy",
+    "fastapi",
+    "uvicorn",
+    "uvloop",
+    "aiohttp",
+    "requests",
+    "openai",
+    "pillow",
+    "psutil",
+    "orjson",
+    "outlines",
+    "xgrammar",
 ];
 
 impl Judge<'_> {
@@ -83,19 +103,37 @@ impl Judge<'_> {
     }
 
     fn image_both(&self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
-        let (was, is) = (old.get("value").unwrap_or_default(), new.get("value").unwrap_or_default());
+        let (was, is) = (
+            old.get("value").unwrap_or_default(),
+            new.get("value").unwrap_or_default(),
+        );
         if was == is || (name == "CMD" && same_start(was, is)) {
-            let note = if was == is { String::new() } else { format!("It was `{was}` in the old layout.") };
+            let note = if was == is {
+                String::new()
+            } else {
+                format!("It was `{was}` in the old layout.")
+            };
             return Item::new(id, Verdict::Kept, Some(old), Some(new)).why(note);
+        }
+        let falls_back = was
+            .strip_prefix('$')
+            .is_some_and(|name| is.starts_with(&format!("${{{name}:-")));
+        if falls_back {
+            return Item::new(id, Verdict::Kept, Some(old), Some(new))
+                .why("With something to fall back on now.");
         }
         let item = Item::new(id, Verdict::Changed, Some(old), Some(new));
         let from_to = format!("It was `{was}`, is `{is}`.");
         match name {
             "cuda" if sglang::order(was, is).is_lt() => item
-                .why(format!("{from_to} Hosts whose driver is older than CUDA {is} refuse the image."))
+                .why(format!(
+                    "{from_to} Hosts whose driver is older than CUDA {is} refuse the image."
+                ))
                 .help("Record it, and say so in the release's notes."),
             "sglang" => item
-                .why(format!("{from_to} Its flags and defaults are another release's."))
+                .why(format!(
+                    "{from_to} Its flags and defaults are another release's."
+                ))
                 .help("Record which release people get now."),
             _ => item.why(from_to).help("If that is meant, record why."),
         }

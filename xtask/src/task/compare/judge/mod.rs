@@ -80,7 +80,10 @@ pub struct Item {
 
 impl Item {
     fn new(id: &str, verdict: Verdict, old: Option<&Fact>, new: Option<&Fact>) -> Self {
-        let open = matches!(verdict, Verdict::Missing | Verdict::Renamed | Verdict::Changed);
+        let open = matches!(
+            verdict,
+            Verdict::Missing | Verdict::Renamed | Verdict::Changed
+        );
         Self {
             id: id.to_owned(),
             verdict,
@@ -93,6 +96,13 @@ impl Item {
             help: String::new(),
             reason: None,
         }
+    }
+
+    /// A finding of a run, open.
+    pub fn found(id: &str, why: String, help: &str) -> Self {
+        Self::new(id, Verdict::Changed, None, None)
+            .why(why)
+            .help(help)
     }
 
     fn why(mut self, why: impl Into<String>) -> Self {
@@ -140,6 +150,11 @@ pub struct Judge<'a> {
     pub items: Vec<Item>,
 }
 
+/// The flags by which a worker is judged: those of the SGLang that it runs.
+pub fn table_of(facts: &Facts) -> Table {
+    Table::for_version(facts.sglang.as_deref().unwrap_or("latest")).0
+}
+
 /// Judges every fact of both workers. The result is in order of id.
 pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
     let pinned = new.sglang.clone();
@@ -147,7 +162,10 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
     let sglang = match (&pinned, exactness.is_exact()) {
         (Some(version), true) => format!("SGLang {version}"),
         (Some(version), false) => {
-            format!("SGLang {version} (judged by the flags of {}, the nearest known)", table.release())
+            format!(
+                "SGLang {version} (judged by the flags of {}, the nearest known)",
+                table.release()
+            )
         }
         (None, _) => format!("SGLang {} (the new worker pins none)", table.release()),
     };
@@ -183,7 +201,9 @@ impl<'a> Judge<'a> {
         for (id, fact) in self.new.area(area) {
             all.entry(id).or_default().1 = Some(fact);
         }
-        all.into_iter().map(|(id, (old, new))| (id, old, new)).collect()
+        all.into_iter()
+            .map(|(id, (old, new))| (id, old, new))
+            .collect()
     }
 
     fn item(&self, id: &str) -> Option<&Item> {
@@ -202,10 +222,21 @@ impl<'a> Judge<'a> {
     fn same_flag(&self, old: &str, new: &str) -> bool {
         let successor = || {
             let history = sglang::history(old);
-            history.is_plain_rename().then(|| history.successor_flag()).flatten()
+            history
+                .is_plain_rename()
+                .then(|| history.successor_flag())
+                .flatten()
         };
         self.canonical(old) == self.canonical(new)
             || successor().is_some_and(|s| self.canonical(s) == self.canonical(new))
+    }
+
+    /// Whether SGLang names the second flag in place of the first, with whatever value.
+    fn succeeds(&self, old: &str, new: &str) -> bool {
+        let history = sglang::history(old);
+        history
+            .successor_flag()
+            .is_some_and(|s| self.canonical(s) == self.canonical(new))
     }
 
     /// Whether the pinned release takes this flag, under this very name.
@@ -220,7 +251,11 @@ impl<'a> Judge<'a> {
         names.dedup();
         names
             .into_iter()
-            .filter(|key| keys.map_or(!WORDING.contains(&key.as_str()), |k| k.contains(&key.as_str())))
+            .filter(|key| {
+                keys.map_or(!WORDING.contains(&key.as_str()), |k| {
+                    k.contains(&key.as_str())
+                })
+            })
             .filter_map(|key| {
                 let (old, new) = (old.get(key), new.get(key));
                 let same = old.unwrap_or_default() == new.unwrap_or_default();
@@ -247,9 +282,9 @@ impl<'a> Judge<'a> {
                             .help("If that is meant, record why.")
                     }
                 }
-                (Some(old), None) => {
-                    Item::new(&id, Verdict::Missing, Some(old), None).why(missing).help(help)
-                }
+                (Some(old), None) => Item::new(&id, Verdict::Missing, Some(old), None)
+                    .why(missing)
+                    .help(help),
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
             self.items.push(item);

@@ -45,13 +45,30 @@ impl Judge<'_> {
                 .why(why)
                 .help(DROP_FLAG);
         }
-        let mut differences = self.differences(old, new, Some(&["default", "how"]));
+        // Code that goes by a table of flags decides on defaults where it can't be followed.
+        let keys: &[&str] = if new.get("by").is_some() {
+            &["how"]
+        } else {
+            &["default", "how"]
+        };
+        let mut differences = self.differences(old, new, Some(keys));
+        // To drive a flag at all is more than before.
+        if old.get("flag").is_none() {
+            differences.retain(|difference| !difference.starts_with("how "));
+        }
         let mut notes = Vec::new();
         match (old.get("flag"), new.get("flag")) {
             (Some(was), Some(is)) if was != is && self.same_flag(was, is) => {
                 notes.push(format!("It drives {is} now, which is the same as {was}."));
             }
-            (was, is) if was != is && was.is_some() => differences.push(difference("flag", was, is)),
+            (Some(was), Some(is)) if was != is && self.succeeds(was, is) => {
+                notes.push(format!(
+                    "It drives {is} now, which SGLang names instead of {was}."
+                ));
+            }
+            (was, is) if was != is && was.is_some() => {
+                differences.push(difference("flag", was, is))
+            }
             (None, Some(is)) => notes.push(format!("It drives {is} now.")),
             _ => {}
         }
@@ -111,10 +128,15 @@ impl Judge<'_> {
                     "It drove {flag}, which {} still takes; nothing sets it now.",
                     self.sglang
                 ))
-                .help(format!("Read {name} again and pass {flag}, or record why not."));
+                .help(format!(
+                    "Read {name} again and pass {flag}, or record why not."
+                ));
         }
         Item::new(id, Verdict::Retired, Some(old), None)
-            .why(format!("It drove {flag}, which {} doesn't have: {history}.", self.sglang))
+            .why(format!(
+                "It drove {flag}, which {} doesn't have: {history}.",
+                self.sglang
+            ))
             .help(instead)
     }
 
@@ -159,7 +181,10 @@ impl Judge<'_> {
     }
 
     fn flag_gone(&self, flag: &str, id: &str, old: &Fact) -> Item {
-        let other = self.new.area("flag").find(|(other, _)| self.same_flag(flag, other));
+        let other = self
+            .new
+            .area("flag")
+            .find(|(other, _)| self.same_flag(flag, other));
         let item = if let Some((other, fact)) = other {
             let verdict = if self.canonical(flag) == self.canonical(other) {
                 Verdict::Kept
@@ -171,7 +196,10 @@ impl Judge<'_> {
                 .why(format!("{other} is the same flag in {}.", self.sglang))
         } else if self.takes(flag) {
             Item::new(id, Verdict::Missing, Some(old), None)
-                .why(format!("{} still takes it; the new worker never passes it.", self.sglang))
+                .why(format!(
+                    "{} still takes it; the new worker never passes it.",
+                    self.sglang
+                ))
                 .help("Pass it again, or record why not.")
         } else {
             let history = sglang::history(flag);
@@ -179,13 +207,20 @@ impl Judge<'_> {
                 .why(format!("{} doesn't have it: {history}.", self.sglang))
                 .help(self.instead(&history))
         };
-        let owner = old.get("from").unwrap_or_default().split_whitespace().next();
+        let owner = old
+            .get("from")
+            .unwrap_or_default()
+            .split_whitespace()
+            .next();
         match owner {
             Some(owner) if self.item(&format!("env:{owner}")).is_some() => {
                 item.part_of(format!("env:{owner}"))
             }
             // A plain rename of the flag itself asks nothing of anybody.
-            _ if item.verdict == Verdict::Renamed => Item { open: false, ..item },
+            _ if item.verdict == Verdict::Renamed => Item {
+                open: false,
+                ..item
+            },
             _ => item,
         }
     }
@@ -211,6 +246,10 @@ impl Judge<'_> {
                     } else {
                         Item::new(&id, Verdict::Kept, Some(old), Some(new))
                     }
+                }
+                (Some(old), None) if self.reachable(old) => {
+                    Item::new(&id, Verdict::Kept, Some(old), None)
+                        .why("The worker doesn't ask for it by itself any more; jobs can.")
                 }
                 (Some(old), None) => Item::new(&id, Verdict::Missing, Some(old), None)
                     .why("The new worker never asks the server for it.")
@@ -242,13 +281,31 @@ impl Judge<'_> {
         );
     }
 
+    /// Whether jobs can name the route of a request that is made with the same method.
+    fn reachable(&self, old: &Fact) -> bool {
+        let open = self
+            .new
+            .area("route")
+            .filter(|(route, _)| route.starts_with('{'));
+        let methods: Vec<&str> = open
+            .filter_map(|(_, fact)| fact.get("method"))
+            .flat_map(str::split_whitespace)
+            .collect();
+        let wanted = old.get("method").unwrap_or_default();
+        !methods.is_empty()
+            && wanted
+                .split_whitespace()
+                .all(|m| methods.contains(&m) || methods.contains(&"*"))
+    }
+
     /// Classes, functions and signatures.
     pub fn python(&mut self) {
         for (name, old, new) in self.ids("python") {
             let id = format!("python:{name}");
             let item = match (old, new) {
                 (Some(old), Some(new)) => {
-                    let differences = self.differences(old, new, Some(&["kind", "signature", "module"]));
+                    let differences =
+                        self.differences(old, new, Some(&["kind", "signature", "module"]));
                     let only_added = {
                         let (was, is) = (old.get("signature"), new.get("signature"));
                         old.get("kind") == new.get("kind")
@@ -256,7 +313,8 @@ impl Judge<'_> {
                             && extends(was.unwrap_or_default(), is.unwrap_or_default())
                     };
                     if differences.is_empty() || only_added {
-                        Item::new(&id, Verdict::Kept, Some(old), Some(new)).why(differences.join("; "))
+                        Item::new(&id, Verdict::Kept, Some(old), Some(new))
+                            .why(differences.join("; "))
                     } else {
                         Item::new(&id, Verdict::Changed, Some(old), Some(new))
                             .why(format!("{}.", differences.join("; ")))

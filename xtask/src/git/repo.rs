@@ -1,0 +1,363 @@
+//! A repository with a work tree: what it is, and how it stands.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use anyhow::{Context, Result, bail};
+
+use super::objects::parse_ls_tree;
+use super::{Call, Git, Objects, Scratch, records, refuse_option};
+use crate::outcome::Refusal;
+use crate::tree::{Entries, Entry, Mode, Oid, RepoPath};
+
+/// A repository with a work tree.
+#[derive(Debug, Clone)]
+pub struct Repo {
+    git: Git,
+    /// The folder with the files.
+    pub top: PathBuf,
+    /// The git directory of this work tree (a linked work tree has one of its own).
+    pub git_dir: PathBuf,
+    /// The git directory that all work trees share.
+    pub common_dir: PathBuf,
+    /// `sha1` or `sha256`.
+    pub object_format: String,
+    /// Settings that keep the filters of the user's configuration from running.
+    no_filters: Vec<(String, String)>,
+}
+
+/// How the work tree and the index stand against HEAD.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// The commit that HEAD names; `None` on an unborn branch.
+    pub head: Option<Oid>,
+    /// The branch, or `(detached)`.
+    pub branch: String,
+    /// Tracked paths that differ from HEAD, staged or not, or are unmerged.
+    pub changed: Vec<RepoPath>,
+    /// Files that git does not track, ignored ones included. A folder ends with `/`.
+    pub local: Vec<LocalFile>,
+}
+
+/// A file or folder that git does not track.
+#[derive(Debug, Clone)]
+pub struct LocalFile {
+    /// Without a slash at the end.
+    pub path: RepoPath,
+    /// A folder with nothing tracked inside.
+    pub folder: bool,
+    pub ignored: bool,
+}
+
+/// An entry of the index.
+#[derive(Debug, Clone)]
+pub struct Tracked {
+    pub entry: Entry,
+    /// Not checked out (`skip-worktree`).
+    pub sparse: bool,
+    /// Changes are not looked for (`assume-unchanged`).
+    pub assumed: bool,
+}
+
+impl Repo {
+    /// Opens the repository whose work tree holds `dir`.
+    pub fn open(git: &Git, dir: &Path) -> Result<Self> {
+        if !dir.is_dir() {
+            bail!(Refusal::new(
+                format!("{} is no folder", dir.display()),
+                "name the worker's repository with `-C DIR`"
+            ));
+        }
+        let answer = git
+            .call()
+            .dir(dir)
+            .args([
+                "rev-parse",
+                "--path-format=absolute",
+                "--is-bare-repository",
+                "--is-inside-work-tree",
+                "--show-object-format",
+                "--absolute-git-dir",
+                "--git-common-dir",
+            ])
+            .quiet()
+            .finish()?;
+        if !answer.ok {
+            bail!(Refusal::new(
+                format!(
+                    "{} is in no git repository ({})",
+                    dir.display(),
+                    answer.message
+                ),
+                "run `git init`, and commit the worker's files first"
+            ));
+        }
+        let lines: Vec<&[u8]> = answer.stdout.split(|&b| b == b'\n').collect();
+        let [bare, inside, format, git_dir, common_dir, ..] = lines.as_slice() else {
+            bail!("git rev-parse answered too few lines in {}", dir.display());
+        };
+        if *bare == b"true" || *inside != b"true" {
+            bail!(Refusal::new(
+                format!("{} has no work tree (a bare repository)", dir.display()),
+                "clone it, and run this in the clone"
+            ));
+        }
+        let mut top = git
+            .call()
+            .dir(dir)
+            .args(["rev-parse", "--show-toplevel"])
+            .quiet()
+            .output()?;
+        top.pop();
+        let mut repo = Self {
+            git: git.clone(),
+            top: PathBuf::from(OsString::from_vec(top)),
+            git_dir: PathBuf::from(OsString::from_vec(git_dir.to_vec())),
+            common_dir: PathBuf::from(OsString::from_vec(common_dir.to_vec())),
+            object_format: String::from_utf8_lossy(format).into_owned(),
+            no_filters: Vec::new(),
+        };
+        repo.no_filters = repo.filters_off()?;
+        Ok(repo)
+    }
+
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// A call of git in this repository.
+    pub fn call(&self) -> Call {
+        let call = self.git.call().dir(&self.top).quiet();
+        // By environment, because the name of a filter may hold any character.
+        let already = std::env::var("GIT_CONFIG_COUNT")
+            .ok()
+            .and_then(|count| count.parse::<usize>().ok())
+            .unwrap_or(0);
+        let total = (already + self.no_filters.len()).to_string();
+        let call = call.env("GIT_CONFIG_COUNT", total);
+        self.no_filters
+            .iter()
+            .enumerate()
+            .fold(call, |call, (index, (key, value))| {
+                let index = already + index;
+                call.env(&format!("GIT_CONFIG_KEY_{index}"), key)
+                    .env(&format!("GIT_CONFIG_VALUE_{index}"), value)
+            })
+    }
+
+    fn filters_off(&self) -> Result<Vec<(String, String)>> {
+        let answer = self
+            .call()
+            .args(["config", "-z", "--name-only", "--get-regexp"])
+            .arg(r"^filter\..*\.(clean|smudge|process|required)$")
+            .finish()?;
+        let mut settings = Vec::new();
+        for key in records(&answer.stdout) {
+            let key = String::from_utf8_lossy(key).into_owned();
+            let value = if key.ends_with(".required") {
+                "false"
+            } else {
+                ""
+            };
+            settings.push((key, value.to_owned()));
+        }
+        Ok(settings)
+    }
+
+    /// The names of the filters that are configured, for messages.
+    pub fn has_filters(&self) -> bool {
+        !self.no_filters.is_empty()
+    }
+
+    /// How the work tree stands.
+    pub fn status(&self) -> Result<Status> {
+        let output = self
+            .call()
+            .args(["status", "--porcelain=v2", "-z", "--branch"])
+            .args(["--untracked-files=all", "--ignored=matching"])
+            .args(["--ignore-submodules=none", "--no-renames"])
+            .output()?;
+        parse_status(&output)
+    }
+
+    /// The index, by path. Unmerged entries are left out: whoever asks has seen a clean status.
+    pub fn tracked(&self) -> Result<BTreeMap<RepoPath, Tracked>> {
+        let output = self
+            .call()
+            .args(["ls-files", "-z", "-v", "--stage", "--full-name"])
+            .output()?;
+        let mut tracked = BTreeMap::new();
+        for record in records(&output) {
+            let tab = record
+                .iter()
+                .position(|&b| b == b'\t')
+                .context("git ls-files answered a line without a tab")?;
+            let head: Vec<&[u8]> = record[..tab].split(|&b| b == b' ').collect();
+            let path = RepoPath::new(&record[tab + 1..]);
+            let [tag, mode, oid, stage] = head.as_slice() else {
+                bail!("git ls-files answered an unknown line for {path}");
+            };
+            if *stage != b"0" {
+                continue;
+            }
+            let mode = Mode::from_octal(mode)
+                .with_context(|| format!("{path} has a file mode that git does not know"))?;
+            let tag = tag.first().copied().unwrap_or(b'H');
+            tracked.insert(
+                path,
+                Tracked {
+                    entry: Entry {
+                        mode,
+                        size: None,
+                        oid: Some(Oid(String::from_utf8_lossy(oid).into_owned())),
+                    },
+                    sparse: tag.eq_ignore_ascii_case(&b'S'),
+                    assumed: tag.is_ascii_lowercase(),
+                },
+            );
+        }
+        Ok(tracked)
+    }
+
+    /// The paths with conflicts in the index.
+    pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
+        let output = self
+            .call()
+            .args([
+                "diff",
+                "--name-only",
+                "-z",
+                "--diff-filter=U",
+                "--no-ext-diff",
+            ])
+            .output()?;
+        let mut paths: Vec<RepoPath> = records(&output).map(RepoPath::new).collect();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// The files of a commit or tree.
+    pub fn entries(&self, treeish: &Oid) -> Result<Entries> {
+        let output = self
+            .call()
+            .args(["ls-tree", "-r", "-z", "--full-tree"])
+            .arg(&treeish.0)
+            .output()?;
+        parse_ls_tree(&output)
+    }
+
+    /// The commit that a revision names; `None` where there is none.
+    pub fn commit(&self, revision: &str) -> Result<Option<Oid>> {
+        refuse_option("revision", revision)?;
+        let answer = self
+            .call()
+            .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
+            .arg(format!("{revision}^{{commit}}"))
+            .finish()?;
+        let oid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+        Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
+    }
+
+    /// The tree of a commit.
+    pub fn tree_of(&self, commit: &Oid) -> Result<Oid> {
+        let call = self.call().args(["rev-parse", "--verify", "--quiet"]);
+        Ok(Oid(call.arg(format!("{commit}^{{tree}}")).line()?))
+    }
+
+    /// The value of a setting, where it is set.
+    pub fn setting(&self, key: &str) -> Result<Option<String>> {
+        let answer = self.call().args(["config", "--get", key]).finish()?;
+        let value = String::from_utf8_lossy(&answer.stdout)
+            .trim_end()
+            .to_owned();
+        Ok(answer.ok.then_some(value))
+    }
+
+    /// Opens the object database for reading.
+    pub fn objects(&self) -> Rc<Objects> {
+        let repo = self.clone();
+        Rc::new(Objects::new(move || repo.call()))
+    }
+
+    /// A scratch git directory that writes into this repository's object database.
+    pub fn scratch(&self, dir: &Path) -> Result<Scratch> {
+        Scratch::create(&self.git, dir, &self.common_dir.join("objects"), self)
+    }
+
+    /// The operation that is under way and must end first, if there is one.
+    pub fn under_way(&self) -> Option<&'static str> {
+        [
+            ("MERGE_HEAD", "a merge"),
+            ("rebase-merge", "a rebase"),
+            ("rebase-apply", "a rebase or `git am`"),
+            ("CHERRY_PICK_HEAD", "a cherry-pick"),
+            ("REVERT_HEAD", "a revert"),
+            ("sequencer", "a cherry-pick or revert"),
+        ]
+        .into_iter()
+        .find(|(file, _)| self.git_dir.join(file).exists())
+        .map(|(_, name)| name)
+    }
+}
+
+fn parse_status(output: &[u8]) -> Result<Status> {
+    let mut status = Status::default();
+    for record in records(output) {
+        let text = String::from_utf8_lossy(record);
+        if let Some(oid) = text.strip_prefix("# branch.oid ") {
+            status.head = (oid != "(initial)").then(|| Oid(oid.to_owned()));
+        } else if let Some(branch) = text.strip_prefix("# branch.head ") {
+            branch.clone_into(&mut status.branch);
+        } else if let Some(path) = record
+            .strip_prefix(b"? ")
+            .or_else(|| record.strip_prefix(b"! "))
+        {
+            let folder = path.ends_with(b"/");
+            let path = path.strip_suffix(b"/").unwrap_or(path);
+            status.local.push(LocalFile {
+                path: RepoPath::new(path),
+                folder,
+                ignored: record[0] == b'!',
+            });
+        } else if let Some(fields) = match record.first() {
+            // Fields before the path: git-status(1), "Porcelain Format Version 2".
+            Some(b'1') => Some(8),
+            Some(b'2') => Some(9),
+            Some(b'u') => Some(10),
+            _ => None,
+        } {
+            let path = record
+                .splitn(fields + 1, |&b| b == b' ')
+                .nth(fields)
+                .context("git status answered a line without a path")?;
+            status.changed.push(RepoPath::new(path));
+        }
+    }
+    Ok(status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_tells_changed_from_local() {
+        let output = b"# branch.oid 1234\0# branch.head main\0\
+            1 .M N... 100644 100644 100644 aa bb a file.py\0\
+            u UU N... 100644 100644 100644 100644 a b c both.py\0\
+            ? new\0! target/\0";
+        let status = parse_status(output).unwrap();
+        assert_eq!(status.head, Some(Oid("1234".into())));
+        assert_eq!(status.branch, "main");
+        assert_eq!(
+            status.changed,
+            [RepoPath::from("a file.py"), "both.py".into()]
+        );
+        assert!(!status.local[0].ignored && !status.local[0].folder);
+        assert!(status.local[1].ignored && status.local[1].folder);
+        assert_eq!(status.local[1].path, "target");
+    }
+}

@@ -1,0 +1,304 @@
+//! A git directory of our own that shares a repository's objects and nothing else.
+//!
+//! Trees are built and merged here. The repository's configuration, attributes and hooks are out
+//! of sight, so no merge driver or filter of anybody's runs, and the repository's own index is
+//! never touched. New objects go into the repository's database, where they stay unreachable
+//! until something names them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Call, Git, Repo};
+use crate::tree::{Entry, Mode, Oid, RepoPath};
+
+/// The author of the commits that wrap trees for a merge; nobody ever sees them.
+const NOBODY: [(&str, &str); 6] = [
+    ("GIT_AUTHOR_NAME", "xtask"),
+    ("GIT_AUTHOR_EMAIL", "xtask@localhost"),
+    ("GIT_AUTHOR_DATE", "@0 +0000"),
+    ("GIT_COMMITTER_NAME", "xtask"),
+    ("GIT_COMMITTER_EMAIL", "xtask@localhost"),
+    ("GIT_COMMITTER_DATE", "@0 +0000"),
+];
+
+/// See the module.
+#[derive(Debug)]
+pub struct Scratch {
+    git: Git,
+    dir: PathBuf,
+    objects: PathBuf,
+    conflict_style: Option<String>,
+    /// Digits in the name of an object.
+    oid_width: usize,
+}
+
+/// A change to a list of files by which a tree or an index is derived from another.
+#[derive(Debug, Clone, Default)]
+pub struct IndexEdit {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    path: RepoPath,
+    /// What to put there; `None` takes the path out.
+    put: Option<(Mode, Oid)>,
+    stage: u8,
+}
+
+impl IndexEdit {
+    /// Takes a path out. Removals come before what is put in their place.
+    pub fn remove(&mut self, path: &RepoPath) {
+        self.line(path, None, 0);
+    }
+
+    /// Puts a file at a path.
+    pub fn put(&mut self, path: &RepoPath, mode: Mode, oid: &Oid) {
+        self.put_stage(path, mode, oid, 0);
+    }
+
+    /// Puts a file at a path as one side of a conflict (1 base, 2 ours, 3 theirs).
+    pub fn put_stage(&mut self, path: &RepoPath, mode: Mode, oid: &Oid, stage: u8) {
+        self.line(path, Some((mode, oid.clone())), stage);
+    }
+
+    fn line(&mut self, path: &RepoPath, put: Option<(Mode, Oid)>, stage: u8) {
+        let path = path.clone();
+        self.lines.push(Line { path, put, stage });
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The lines for `git update-index -z --index-info`; an object's name has `width` digits.
+    fn input(&self, width: usize) -> Vec<u8> {
+        let mut input = Vec::new();
+        for line in &self.lines {
+            let head = match &line.put {
+                Some((mode, oid)) => format!("{} {oid} {}\t", mode.octal(), line.stage),
+                None => format!("0 {} 0\t", "0".repeat(width)),
+            };
+            input.extend_from_slice(head.as_bytes());
+            input.extend_from_slice(line.path.as_bytes());
+            input.push(0);
+        }
+        input
+    }
+}
+
+/// What a merge of trees came to.
+#[derive(Debug)]
+pub struct Merged {
+    /// The tree, with conflict markers where there are conflicts.
+    pub tree: Oid,
+    /// The sides of each conflict, for the index.
+    pub stages: Vec<(RepoPath, u8, Entry)>,
+    /// What git had to say: paths, kind (`CONFLICT (contents)`, `Auto-merging`), message.
+    pub messages: Vec<(Vec<RepoPath>, String, String)>,
+}
+
+impl Scratch {
+    pub(super) fn create(git: &Git, dir: &Path, objects: &Path, of: &Repo) -> Result<Self> {
+        // What `git init --bare` makes, less its templates and a process.
+        fs_err::create_dir_all(dir.join("refs/heads"))?;
+        fs_err::create_dir_all(dir.join("objects"))?;
+        fs_err::write(dir.join("HEAD"), "ref: refs/heads/none\n")?;
+        let format = if of.object_format == "sha1" {
+            "[core]\n\trepositoryformatversion = 0\n\tbare = true\n".to_owned()
+        } else {
+            format!(
+                "[core]\n\trepositoryformatversion = 1\n\tbare = true\n\
+                 [extensions]\n\tobjectformat = {}\n",
+                of.object_format
+            )
+        };
+        fs_err::write(dir.join("config"), format)?;
+        Ok(Self {
+            git: git.clone(),
+            dir: dir.to_owned(),
+            objects: objects.to_owned(),
+            conflict_style: of.setting("merge.conflictStyle")?,
+            oid_width: if of.object_format == "sha1" { 40 } else { 64 },
+        })
+    }
+
+    fn call(&self) -> Call {
+        self.git
+            .call()
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_OBJECT_DIRECTORY", &self.objects)
+            .dir(&self.dir)
+            .quiet()
+            .arg("--git-dir=.")
+    }
+
+    /// Stores contents as blobs, all in one process, and gives their names in order.
+    pub fn blobs<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Oid>> {
+        self.hash_objects(contents, &["-w"])
+    }
+
+    /// The names that contents would have as blobs.
+    pub fn hashes<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Oid>> {
+        self.hash_objects(contents, &[])
+    }
+
+    fn hash_objects<'a>(
+        &self,
+        contents: impl IntoIterator<Item = &'a [u8]>,
+        options: &[&str],
+    ) -> Result<Vec<Oid>> {
+        let mut list = String::new();
+        let folder = self.dir.join("blobs");
+        fs_err::create_dir_all(&folder)?;
+        let mut count = 0_usize;
+        for content in contents {
+            fs_err::write(folder.join(count.to_string()), content)?;
+            list.push_str(&format!("blobs/{count}\n"));
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let answer = self
+            .call()
+            .arg("hash-object")
+            .args(options)
+            .args(["--no-filters", "--stdin-paths"])
+            .input(list)
+            .text()?;
+        let oids: Vec<Oid> = answer.lines().map(|line| Oid(line.to_owned())).collect();
+        if oids.len() != count {
+            bail!("git hash-object named {} of {count} files", oids.len());
+        }
+        fs_err::remove_dir_all(&folder)?;
+        Ok(oids)
+    }
+
+    /// The tree that `edit` makes of `base` (of nothing, where there is no base).
+    pub fn tree(&self, base: Option<&Oid>, edit: &IndexEdit) -> Result<Oid> {
+        let index = self.dir.join("index");
+        // An index that another build left behind would leak into this tree.
+        match fs_err::remove_file(&index) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let call = || self.call().env("GIT_INDEX_FILE", &index);
+        if let Some(base) = base {
+            if edit.is_empty() {
+                return Ok(base.clone());
+            }
+            call().args(["read-tree", &base.0]).output()?;
+        }
+        if !edit.is_empty() {
+            call()
+                .args(["update-index", "-z", "--index-info"])
+                .input(edit.input(self.oid_width))
+                .output()?;
+        }
+        Ok(Oid(call().arg("write-tree").line()?))
+    }
+
+    /// Applies `edit` to a copy of a repository's index, in place. It may refer to a shared index
+    /// in the repository's git directory, so it can't be read from here.
+    pub fn edit_index(&self, repo: &Repo, index: &Path, edit: &IndexEdit) -> Result<()> {
+        repo.call()
+            .env("GIT_INDEX_FILE", index)
+            .args(["update-index", "-z", "--index-info"])
+            .input(edit.input(self.oid_width))
+            .output()?;
+        Ok(())
+    }
+
+    /// Merges what changed from `base` to `theirs` into `ours`.
+    ///
+    /// The trees are wrapped in commits with the base as their parent, which git understands
+    /// from 2.38 on; `merge-tree --merge-base` came with 2.40.
+    pub fn merge(&self, base: &Oid, ours: &Oid, theirs: &Oid, renames: bool) -> Result<Merged> {
+        let root = self.wrap(base, None)?;
+        let ours = self.wrap(ours, Some(&root))?;
+        let theirs = self.wrap(theirs, Some(&root))?;
+        // The names of these branches end up in the conflict markers.
+        for (name, commit) in [("ours", &ours), ("upstream", &theirs)] {
+            fs_err::write(
+                self.dir.join("refs/heads").join(name),
+                format!("{commit}\n"),
+            )?;
+        }
+        let renames = if renames { "true" } else { "false" };
+        let mut call = self.call().config(&[("merge.renames", renames)]);
+        if let Some(style) = &self.conflict_style {
+            call = call.config(&[("merge.conflictStyle", style)]);
+        }
+        let answer = call
+            .args(["merge-tree", "--write-tree", "-z", "--messages"])
+            .args(["--allow-unrelated-histories", "ours", "upstream"])
+            .finish()?;
+        match answer.code {
+            Some(0 | 1) => parse_merge(&answer.stdout),
+            _ => bail!("git could not merge: {}", answer.message),
+        }
+    }
+
+    fn wrap(&self, tree: &Oid, parent: Option<&Oid>) -> Result<Oid> {
+        let call = NOBODY
+            .iter()
+            .fold(self.call(), |call, (name, value)| call.env(name, value))
+            .args(["commit-tree", "-m", "tree", &tree.0]);
+        let call = match parent {
+            Some(parent) => call.args(["-p", &parent.0]),
+            None => call,
+        };
+        Ok(Oid(call.line()?))
+    }
+}
+
+/// Reads `git merge-tree --write-tree -z --messages`: the tree, the conflicted entries, an empty
+/// record, then messages of `count, paths…, kind, text`.
+fn parse_merge(output: &[u8]) -> Result<Merged> {
+    let mut fields = output.split(|&b| b == 0);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let tree = Oid(text(
+        fields.next().context("git merge-tree answered nothing")?,
+    ));
+    let mut stages = Vec::new();
+    for field in fields.by_ref() {
+        if field.is_empty() {
+            break;
+        }
+        let tab = field
+            .iter()
+            .position(|&b| b == b'\t')
+            .context("git merge-tree answered a conflict without a path")?;
+        let head = text(&field[..tab]);
+        let words: Vec<&str> = head.split(' ').collect();
+        let [mode, oid, stage] = words.as_slice() else {
+            bail!("git merge-tree answered an unknown conflict: {head}");
+        };
+        let entry = Entry {
+            mode: Mode::from_octal(mode.as_bytes()).context("git merge-tree: unknown mode")?,
+            size: None,
+            oid: Some(Oid((*oid).to_owned())),
+        };
+        stages.push((RepoPath::new(&field[tab + 1..]), stage.parse()?, entry));
+    }
+    let mut messages = Vec::new();
+    while let Some(count) = fields.next().filter(|field| !field.is_empty()) {
+        let count: usize = text(count)
+            .trim()
+            .parse()
+            .context("git merge-tree: messages")?;
+        let paths = fields.by_ref().take(count).map(RepoPath::new).collect();
+        let kind = text(fields.next().unwrap_or_default());
+        let message = text(fields.next().unwrap_or_default());
+        messages.push((paths, kind, message.trim().to_owned()));
+    }
+    Ok(Merged {
+        tree,
+        stages,
+        messages,
+    })
+}

@@ -1,7 +1,0 @@
-//! `cargo xtask migrate`.
-use crate::{cli, outcome::Outcome};
-use anyhow::Result;
-use std::path::PathBuf;
-pub fn run(_repo: &Option<PathBuf>, _args: &cli::Migrate) -> Result<Outcome> {
-    Ok(Outcome::Done)
-}

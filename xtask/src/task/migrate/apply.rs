@@ -1,0 +1,621 @@
+//! Doing and undoing the steps of a plan in the work tree, the index and HEAD, path by path, so
+//! that every moment in between can be taken up again in either direction.
+
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::journal::{Commit, Journal, Record, State, exists};
+use super::merge;
+use super::steps::{Side, Step};
+use crate::fault;
+use crate::git::{IndexEdit, Objects, Repo, Scratch};
+use crate::outcome::Refusal;
+use crate::tree::{Entries, Entry, Mode, Oid, RepoPath};
+
+/// A repository and the journal of what is done to it.
+pub struct Work<'a> {
+    pub repo: &'a Repo,
+    pub journal: &'a Journal,
+    pub scratch: &'a Scratch,
+}
+
+impl Work<'_> {
+    /// Lays out everything the steps need, then writes the record. Until that is on disk nothing
+    /// of the repository has changed.
+    pub fn prepare(&self, mut record: Record, index: &IndexEdit) -> Result<Record> {
+        fault::point()?;
+        let objects = self.repo.objects();
+        for number in record.done..record.steps.len() {
+            if let Step::Write { new, .. } = &record.steps[number] {
+                write_new(&objects, &self.journal.new_file(number), new)?;
+            }
+        }
+        fault::point()?;
+        record.found.extend(self.found(&record)?);
+        record
+            .new_folders
+            .extend(self.new_folders(&record.steps[record.done..]));
+        let index_file = self.repo.git_dir.join("index");
+        if !exists(&self.journal.index_old()) {
+            fs_err::copy(&index_file, self.journal.index_old())?;
+        }
+        fs_err::copy(&index_file, self.journal.index_seen())?;
+        // Never write into the copy before: it may be the live index by a second name.
+        let next = self.journal.index_new().with_extension("next");
+        fs_err::copy(&index_file, &next)?;
+        self.edit_index(&next, index)?;
+        fs_err::rename(&next, self.journal.index_new())?;
+        if let Some(commit) = &mut record.commit {
+            if record.conflicts.is_empty() {
+                self.make_commits(commit, &record.head, &record.after_tree)?;
+            }
+        }
+        record.state = State::Applying;
+        self.journal.write(&record)?;
+        Ok(record)
+    }
+
+    fn edit_index(&self, index: &Path, edit: &IndexEdit) -> Result<()> {
+        if edit.is_empty() {
+            return Ok(());
+        }
+        self.scratch.edit_index(self.repo, index, edit)
+    }
+
+    /// The hashes of the files that will be replaced, as they lie there.
+    fn found(&self, record: &Record) -> Result<Vec<(RepoPath, Oid)>> {
+        let mut paths = Vec::new();
+        for step in &record.steps[record.done..] {
+            match step {
+                Step::Remove { path, .. }
+                | Step::Write {
+                    path, old: Some(_), ..
+                } => {
+                    paths.push(path.clone());
+                }
+                _ => {}
+            }
+        }
+        let contents: Vec<Vec<u8>> = paths
+            .iter()
+            .map(|path| content(&path.below(&self.repo.top)))
+            .collect::<Result<_>>()?;
+        let oids = self.scratch.hashes(contents.iter().map(Vec::as_slice))?;
+        Ok(paths.into_iter().zip(oids).collect())
+    }
+
+    fn new_folders(&self, steps: &[Step]) -> Vec<RepoPath> {
+        let mut folders: Vec<RepoPath> = steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::MoveFolder { to, .. } | Step::Move { to, .. } => Some(to),
+                Step::Write { path, .. } => Some(path),
+                Step::Remove { .. } => None,
+            })
+            .flat_map(RepoPath::ancestors)
+            .filter(|folder| !folder.below(&self.repo.top).is_dir())
+            .collect();
+        // The deepest first, as they have to be removed.
+        folders.sort_by(|one, other| other.cmp(one));
+        folders.dedup();
+        folders
+    }
+
+    fn make_commits(&self, commit: &mut Commit, head: &Oid, after: &Oid) -> Result<()> {
+        let make = |tree: &Oid, parent: &Oid, message: &str| {
+            let call = self
+                .repo
+                .call()
+                .args(["commit-tree", &tree.0, "-p", &parent.0]);
+            call.input(message).line().map(Oid)
+        };
+        let mut parent = head.clone();
+        if let Some(moves) = &commit.moves_tree {
+            parent = make(moves, &parent, &commit.moves_message)?;
+        }
+        commit.tip = Some(make(after, &parent, &commit.message)?);
+        Ok(())
+    }
+
+    /// Takes all steps that are left, and brings the index and HEAD after them.
+    pub fn forward(&self, record: &mut Record) -> Result<()> {
+        for number in record.done..record.steps.len() {
+            self.step_forward(number, &record.steps[number], record)
+                .with_context(|| format!("step {} of {}", number + 1, record.steps.len()))?;
+        }
+        self.install_index(&self.journal.index_new(), &self.journal.index_seen())?;
+        if record.conflicts.is_empty() {
+            if let Some(Commit {
+                tip: Some(tip),
+                message,
+                ..
+            }) = &record.commit
+            {
+                self.advance(tip, &record.head, message)?;
+                return self.journal.remove();
+            }
+            record.state = State::Staged;
+        } else {
+            record.state = State::Conflicts;
+        }
+        record.done = record.steps.len();
+        self.journal.write(record)
+    }
+
+    fn advance(&self, tip: &Oid, head: &Oid, message: &str) -> Result<()> {
+        if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
+            return Ok(());
+        }
+        fault::point()?;
+        let subject = message.lines().next().unwrap_or_default();
+        self.repo
+            .call()
+            .args(["update-ref", "-m", &format!("xtask migrate: {subject}")])
+            .args(["HEAD", &tip.0, &head.0])
+            .output()
+            .context("moving HEAD to the new commits")?;
+        fault::point()?;
+        Ok(())
+    }
+
+    fn step_forward(&self, number: usize, step: &Step, record: &Record) -> Result<()> {
+        let top = &self.repo.top;
+        match step {
+            Step::MoveFolder { from, to } | Step::Move { from, to, .. } => {
+                let (source, target) = (from.below(top), to.below(top));
+                match (exists(&source), exists(&target)) {
+                    (true, false) => {
+                        make_parents(&target)?;
+                        rename(&source, &target)?;
+                    }
+                    (false, true) => {}
+                    (true, true) => bail!(both(from, to)),
+                    (false, false) => bail!(gone(from)),
+                }
+                remove_empty_parents(from, top)
+            }
+            Step::Remove { path, .. } => {
+                self.put_aside(number, path, record)?;
+                remove_empty_parents(path, top)
+            }
+            Step::Write { path, old, .. } => {
+                let (source, target) = (self.journal.new_file(number), path.below(top));
+                if !exists(&source) {
+                    return Ok(());
+                }
+                if self.arrived(number, step)? {
+                    // A copy across file systems that was killed before its last step.
+                    return Ok(fs_err::remove_file(&source)?);
+                }
+                if old.is_some() {
+                    self.put_aside(number, path, record)?;
+                } else if target.is_dir() && !target.is_symlink() {
+                    // What was in it has moved away; folders without files may be left.
+                    remove_empty_below(&target)?;
+                }
+                if exists(&target) {
+                    bail!(Refusal::new(
+                        format!("{path} has appeared since the plan was made"),
+                        "move it to another place, then run `cargo xtask migrate --resume`"
+                    ));
+                }
+                make_parents(&target)?;
+                rename(&source, &target)
+            }
+        }
+    }
+
+    /// Whether what a step writes lies in its place although the journal still has it.
+    fn arrived(&self, number: usize, step: &Step) -> Result<bool> {
+        let Step::Write { path, old, new } = step else {
+            return Ok(false);
+        };
+        let target = path.below(&self.repo.top);
+        let room = old.is_none() || exists(&self.journal.old_file(number));
+        let is_file = exists(&target) && (target.is_symlink() || target.is_file());
+        Ok(room && is_file && self.hash(&target)? == new.oid)
+    }
+
+    /// Moves what lies at a path into the journal, once it is known to be what was found there.
+    fn put_aside(&self, number: usize, path: &RepoPath, record: &Record) -> Result<()> {
+        let (lying, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
+        if !exists(&lying) {
+            return Ok(());
+        }
+        let as_found = record.found.get(path) == Some(&self.hash(&lying)?);
+        if as_found && exists(&aside) {
+            // Likewise a copy that was not removed.
+            return Ok(fs_err::remove_file(&lying)?);
+        }
+        if !as_found || exists(&aside) {
+            bail!(Refusal::new(
+                format!("{path} has changed since the plan was made"),
+                "copy your version to another place and restore the file with `git checkout -- \
+                 FILE`, then run `cargo xtask migrate --resume`; or take all back with `cargo \
+                 xtask migrate --abort`"
+            ));
+        }
+        rename(&lying, &aside)
+    }
+
+    fn hash(&self, path: &Path) -> Result<Oid> {
+        let content = content(path)?;
+        let oids = self.scratch.hashes([content.as_slice()])?;
+        oids.into_iter().next().context("git answered no hash")
+    }
+
+    /// Undoes everything, in reverse. Files that were changed since are kept, and named.
+    pub fn back(&self, record: &Record) -> Result<Vec<PathBuf>> {
+        let head = self.repo.commit("HEAD")?;
+        if head.as_ref() != Some(&record.head) {
+            bail!(Refusal::new(
+                "the migration is committed already, or HEAD has moved since",
+                format!(
+                    "take a commit back with `git revert`; or, if nobody has it yet, with `git \
+                     reset --soft {}`, and run this again",
+                    record.head
+                )
+            ));
+        }
+        let mut kept = Vec::new();
+        let before = self.repo.entries(&record.before_tree)?;
+        for number in (0..record.steps.len()).rev() {
+            self.step_back(number, &record.steps[number], &before, &mut kept)?;
+        }
+        for folder in &record.new_folders {
+            // Not empty any more means that somebody put something there.
+            let _ = fs_err::remove_dir(folder.below(&self.repo.top));
+        }
+        self.index_back(record, &before)?;
+        self.journal.remove()?;
+        Ok(kept)
+    }
+
+    fn step_back(
+        &self,
+        number: usize,
+        step: &Step,
+        before: &Entries,
+        kept: &mut Vec<PathBuf>,
+    ) -> Result<()> {
+        let top = &self.repo.top;
+        match step {
+            Step::MoveFolder { from, to } => {
+                let (source, target) = (from.below(top), to.below(top));
+                if !exists(&source) && exists(&target) {
+                    rename(&target, &source)?;
+                }
+                for (path, entry) in before {
+                    let Some(below) = path.as_bytes().strip_prefix(from.as_bytes()) else {
+                        continue;
+                    };
+                    if below.first() != Some(&b'/') {
+                        continue;
+                    }
+                    let mut moved = to.as_bytes().to_vec();
+                    moved.extend_from_slice(below);
+                    self.bring_back(path, &RepoPath::new(moved), entry)?;
+                }
+                Ok(())
+            }
+            Step::Move { from, to } => match before.get(from) {
+                Some(entry) => self.bring_back(from, to, entry),
+                None => Ok(()),
+            },
+            Step::Remove { path, .. } => self.take_out(number, path, kept),
+            Step::Write { path, new, .. } => {
+                let (source, target) = (self.journal.new_file(number), path.below(top));
+                if !exists(&source) && exists(&target) {
+                    if self.hash(&target)? == new.oid {
+                        rename(&target, &source)?;
+                    } else {
+                        kept.push(self.keep(path)?);
+                    }
+                    remove_empty_parents_until(path, top, |folder| {
+                        before
+                            .keys()
+                            .any(|path| path.ancestors().any(|above| above == *folder))
+                    })?;
+                }
+                self.take_out(number, path, kept)
+            }
+        }
+    }
+
+    /// Moves a file from `to` to where it was; one that is gone comes from git.
+    fn bring_back(&self, from: &RepoPath, to: &RepoPath, entry: &Entry) -> Result<()> {
+        let (source, target) = (from.below(&self.repo.top), to.below(&self.repo.top));
+        if exists(&source) {
+            return Ok(());
+        }
+        make_parents(&source)?;
+        if exists(&target) {
+            return rename(&target, &source);
+        }
+        let side = Side {
+            mode: entry.mode,
+            oid: entry
+                .oid
+                .clone()
+                .context("a tracked file without an object")?,
+        };
+        write_new(&self.repo.objects(), &source, &side)
+    }
+
+    /// Moves what a step had taken away back to its place.
+    fn take_out(&self, number: usize, path: &RepoPath, kept: &mut Vec<PathBuf>) -> Result<()> {
+        let (aside, place) = (self.journal.old_file(number), path.below(&self.repo.top));
+        if !exists(&aside) {
+            return Ok(());
+        }
+        if exists(&place) {
+            kept.push(self.keep(path)?);
+        }
+        make_parents(&place)?;
+        rename(&aside, &place)
+    }
+
+    /// Moves a file that somebody has changed out of the way, into the git directory.
+    fn keep(&self, path: &RepoPath) -> Result<PathBuf> {
+        let folder = self.repo.git_dir.join("xtask-kept");
+        let mut target = path.below(&folder);
+        let mut number = 1;
+        while exists(&target) {
+            number += 1;
+            target = path.below(&folder.join(number.to_string()));
+        }
+        make_parents(&target)?;
+        rename(&path.below(&self.repo.top), &target)?;
+        Ok(target)
+    }
+
+    fn index_back(&self, record: &Record, before: &Entries) -> Result<()> {
+        let index = self.repo.git_dir.join("index");
+        let (old, new) = (self.journal.index_old(), self.journal.index_new());
+        if self.same_index(&index, &old)? {
+            return self.remove_own_lock(&new);
+        }
+        if self.same_index(&index, &new)? {
+            return self.install_index(&old, &new);
+        }
+        // Something else was staged since; only what the migration staged is taken back.
+        let mut edit = IndexEdit::default();
+        let after = self.repo.entries(&record.after_tree)?;
+        for stage in &record.stages {
+            edit.remove(&stage.path);
+        }
+        for path in after.keys().filter(|path| !before.contains_key(path)) {
+            edit.remove(path);
+        }
+        for (path, entry) in before {
+            if after.get(path) != Some(entry) || record.stages.iter().any(|s| s.path == *path) {
+                let oid = entry
+                    .oid
+                    .as_ref()
+                    .context("a tracked file without an object")?;
+                edit.put(path, entry.mode, oid);
+            }
+        }
+        let back = self.journal.index_new().with_extension("back");
+        fs_err::copy(&index, &back)?;
+        self.edit_index(&back, &edit)?;
+        let current = self.journal.index_new().with_extension("current");
+        fs_err::copy(&index, &current)?;
+        self.install_index(&back, &current)
+    }
+
+    /// Puts `next` in the place of the index, as git does it: through `index.lock`, which is a
+    /// second name of `next`, so that a lock of our own can be told from anybody else's.
+    fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
+        let index = self.repo.git_dir.join("index");
+        let lock = self.repo.git_dir.join("index.lock");
+        if exists(&lock) && same_file(&lock, next) {
+            // A run that was killed between the next two steps.
+            fault::point()?;
+            fs_err::rename(&lock, &index)?;
+            return Ok(());
+        }
+        if same_file(&index, next) || self.same_index(&index, next)? {
+            return Ok(());
+        }
+        if !self.same_index(&index, expected)? {
+            bail!(Refusal::new(
+                "the index has changed since the plan was made",
+                "unstage what was staged in between with `git restore --staged FILE`, then run \
+                 `cargo xtask migrate --resume`; or take all back with `cargo xtask migrate \
+                 --abort`"
+            ));
+        }
+        fault::point()?;
+        match fs_err::hard_link(next, &lock) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                bail!(Refusal::new(
+                    format!(
+                        "{} is there: another git is at work, or was killed",
+                        lock.display()
+                    ),
+                    "wait for it to end, or remove the file, then run `cargo xtask migrate \
+                     --resume`"
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        fault::point()?;
+        fs_err::rename(&lock, &index)?;
+        fault::point()?;
+        Ok(())
+    }
+
+    fn remove_own_lock(&self, next: &Path) -> Result<()> {
+        let lock = self.repo.git_dir.join("index.lock");
+        if exists(&lock) && same_file(&lock, next) {
+            fs_err::remove_file(&lock)?;
+        }
+        Ok(())
+    }
+
+    /// Whether two index files stage the same, whatever they know of the work tree.
+    fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
+        let list = |index: &Path| {
+            self.repo
+                .call()
+                .env("GIT_INDEX_FILE", index)
+                .args(["ls-files", "--stage", "-z"])
+                .output()
+        };
+        Ok(same_file(one, other) || list(one)? == list(other)?)
+    }
+
+    /// The index edit that leads from one tree to another, with the sides of conflicts.
+    pub fn index_edit(before: &Entries, after: &Entries, record: &Record) -> Result<IndexEdit> {
+        let mut edit = merge::edit_between(before, after)?;
+        for stage in &record.stages {
+            edit.remove(&stage.path);
+        }
+        for stage in &record.stages {
+            edit.put_stage(&stage.path, stage.side.mode, &stage.side.oid, stage.stage);
+        }
+        Ok(edit)
+    }
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.symlink_metadata(), other.symlink_metadata()) {
+        (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
+        _ => false,
+    }
+}
+
+/// The bytes of a file, or the target of a link.
+fn content(path: &Path) -> Result<Vec<u8>> {
+    use std::os::unix::ffi::OsStringExt;
+    if path.is_symlink() {
+        Ok(fs_err::read_link(path)?.into_os_string().into_vec())
+    } else {
+        Ok(fs_err::read(path)?)
+    }
+}
+
+/// Writes a git object as a file of its kind, as it is: no filter, no change of line ends.
+fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::ffi::OsStringExt;
+    let content = objects
+        .blob(&side.oid)?
+        .with_context(|| format!("git lacks object {}", side.oid))?;
+    if side.mode == Mode::Symlink {
+        let target = std::ffi::OsString::from_vec(content);
+        return Ok(fs_err::os::unix::fs::symlink(target, path)?);
+    }
+    // What the user's umask leaves of it, as everywhere.
+    let permissions = if side.mode == Mode::Executable {
+        0o777
+    } else {
+        0o666
+    };
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(permissions)
+        .open(path)
+        .with_context(|| format!("writing {}", path.display()))?;
+    file.write_all(&content)
+        .with_context(|| format!("writing {}", path.display()))?;
+    Ok(())
+}
+
+/// Renames, across file systems too (a linked work tree may lie on another one than the git
+/// directory): then by a copy under a name of its own beside the target.
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fault::point()?;
+    match fs_err::rename(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+            let mut beside = to.as_os_str().to_owned();
+            beside.push(".xtask-new");
+            let beside = PathBuf::from(beside);
+            let _ = fs_err::remove_file(&beside);
+            if from.is_symlink() {
+                fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, &beside)?;
+            } else {
+                fs_err::copy(from, &beside)?;
+            }
+            fault::point()?;
+            fs_err::rename(&beside, to)?;
+            fault::point()?;
+            fs_err::remove_file(from)?;
+        }
+        other => other?,
+    }
+    fault::point()?;
+    Ok(())
+}
+
+fn make_parents(path: &Path) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        if !parent.is_dir() {
+            fault::point()?;
+            fs_err::create_dir_all(parent)?;
+            fault::point()?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
+    remove_empty_parents_until(path, top, |_| false)
+}
+
+/// Removes the folders above a path that hold nothing any more.
+fn remove_empty_parents_until(
+    path: &RepoPath,
+    top: &Path,
+    stays: impl Fn(&RepoPath) -> bool,
+) -> Result<()> {
+    for folder in path.ancestors() {
+        if stays(&folder) {
+            break;
+        }
+        let folder = folder.below(top);
+        let mut items = match fs_err::read_dir(&folder) {
+            Ok(items) => items,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        if items.next().is_some() {
+            break;
+        }
+        fault::point()?;
+        fs_err::remove_dir(&folder)?;
+    }
+    Ok(())
+}
+
+/// Removes a folder that holds only folders.
+fn remove_empty_below(folder: &Path) -> Result<()> {
+    for item in fs_err::read_dir(folder)? {
+        let item = item?;
+        if item.file_type()?.is_dir() {
+            remove_empty_below(&item.path())?;
+        }
+    }
+    Ok(fs_err::remove_dir(folder)?)
+}
+
+fn both(from: &RepoPath, to: &RepoPath) -> Refusal {
+    Refusal::new(
+        format!("{from} is there again besides {to}"),
+        format!("move {from} out of the repository, then run `cargo xtask migrate --resume`"),
+    )
+}
+
+fn gone(from: &RepoPath) -> Refusal {
+    Refusal::new(
+        format!("{from} has disappeared since the plan was made"),
+        "restore it with `git checkout -- FILE`, then run `cargo xtask migrate --resume`; or take \
+         all back with `cargo xtask migrate --abort`",
+    )
+}

@@ -1,0 +1,2 @@
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Dangling {}

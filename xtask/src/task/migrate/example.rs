@@ -1,0 +1,77 @@
+//! `migrate --example`: the main job on a worker that comes with this tool.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::upstream;
+use crate::cli;
+use crate::git::Git;
+use crate::outcome::Outcome;
+use crate::tree::{Directory, Mode, Tree};
+
+/// Makes a git repository of the bundled legacy worker and migrates that.
+pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
+    let own = upstream::own_repository();
+    let bundled = own.join("xtask/example");
+    let scratch = own.join("target/example");
+    if scratch.exists() {
+        fs_err::remove_dir_all(&scratch)?;
+    }
+    let worker = scratch.join("my-worker");
+    let theirs = scratch.join("upstream");
+    copy(&bundled.join("legacy"), &worker)?;
+    copy(&bundled.join("upstream"), &theirs)?;
+    commit(git, &worker, "feat: a worker of the legacy layout")?;
+    commit(git, &theirs, "feat: the worker that upstream maintains")?;
+    anstream::println!(
+        "The example is a worker of the legacy layout, as a git repository of its own:\n  {}\n",
+        worker.display()
+    );
+    let upstream = PathBuf::from("..").join("upstream");
+    let args = cli::Migrate {
+        upstream: Some(upstream_of(&worker, &upstream)),
+        ..args.clone()
+    };
+    super::migrate(git, &worker, &args)
+}
+
+fn upstream_of(worker: &Path, upstream: &Path) -> String {
+    worker.join(upstream).display().to_string()
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let tree = Directory::open(from, |_| false)?;
+    for (path, entry) in tree.entries() {
+        let target = path.below(to);
+        if let Some(parent) = target.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        fs_err::write(&target, tree.read(path)?)?;
+        if entry.mode == Mode::Executable {
+            use std::os::unix::fs::PermissionsExt;
+            fs_err::set_permissions(&target, std::fs::Permissions::from_mode(0o755))?;
+        }
+    }
+    Ok(())
+}
+
+fn commit(git: &Git, dir: &Path, message: &str) -> Result<()> {
+    let call = || git.call().dir(dir).quiet();
+    call()
+        .args(["init", "--quiet", "--template=", "--initial-branch=main"])
+        .output()?;
+    for (key, value) in [
+        ("user.name", "Example"),
+        ("user.email", "example@localhost"),
+        ("commit.gpgSign", "false"),
+    ] {
+        call().args(["config", key, value]).output()?;
+    }
+    call().args(["add", "--all", "--force"]).output()?;
+    call()
+        .args(["commit", "--quiet", "-m", message])
+        .output()
+        .context("making the example's repository")?;
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! The journal of a migration, in the git directory: what is to be done, and what lay there
+//! before. It exists before the first file is touched and goes when nothing is left to undo.
+//!
+//! ```text
+//! xtask-migrate/journal.json   the record
+//! xtask-migrate/new/N          what step N will put in place; gone once it has
+//! xtask-migrate/old/N          what step N took away
+//! xtask-migrate/index.new      the index to come
+//! xtask-migrate/index.old      the index from before the migration
+//! xtask-migrate/index.seen     the index when the steps were laid out: the same, or the one in
+//!                              which the conflicts were resolved
+//! ```
+//!
+//! Whether a step is done is told by where its files are, so that no step needs a second write
+//! to be on record, and killing the process between any two writes leaves a state that can be
+//! read.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::lock::Lock;
+use super::merge::Stage;
+use super::plan::Conflict;
+use super::steps::Step;
+use crate::fault;
+use crate::git::Repo;
+use crate::outcome::Refusal;
+use crate::tree::{Oid, RepoPath};
+
+const VERSION: u32 = 1;
+
+/// How far a migration has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Steps are being taken; a journal found in this state was interrupted.
+    Applying,
+    /// Conflict markers are in the work tree and wait for a person.
+    Conflicts,
+    /// All is staged and waits to be committed.
+    Staged,
+}
+
+/// What the journal knows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    pub version: u32,
+    pub state: State,
+    /// HEAD before the migration.
+    pub head: Oid,
+    pub before_tree: Oid,
+    pub after_tree: Oid,
+    pub steps: Vec<Step>,
+    /// How many of the steps an earlier run has finished.
+    pub done: usize,
+    /// The hash of what lay in the work tree where it will be replaced, before any filter.
+    pub found: BTreeMap<RepoPath, Oid>,
+    /// Folders that were not there before.
+    pub new_folders: Vec<RepoPath>,
+    pub conflicts: Vec<Conflict>,
+    pub stages: Vec<Stage>,
+    /// The lock that is written once the conflicts are resolved.
+    pub pending_lock: Option<Lock>,
+    /// What to commit when all is in place.
+    pub commit: Option<Commit>,
+}
+
+/// The commits of `--commit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The tree of the first commit, in which files have moved and nothing else; absent where
+    /// nothing moves.
+    pub moves_tree: Option<Oid>,
+    pub moves_message: String,
+    pub message: String,
+    /// The last of the commits, once they are made.
+    pub tip: Option<Oid>,
+}
+
+impl Record {
+    pub fn new(head: &Oid, before_tree: &Oid, after_tree: &Oid, steps: Vec<Step>) -> Self {
+        Self {
+            version: VERSION,
+            state: State::Applying,
+            head: head.clone(),
+            before_tree: before_tree.clone(),
+            after_tree: after_tree.clone(),
+            steps,
+            done: 0,
+            found: BTreeMap::new(),
+            new_folders: Vec::new(),
+            conflicts: Vec::new(),
+            stages: Vec::new(),
+            pending_lock: None,
+            commit: None,
+        }
+    }
+}
+
+/// The journal's folder, held by one process at a time.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    /// Held while this lives, and by every git that this process starts: a git that outlives its
+    /// killed parent keeps the next run waiting until it is done.
+    _held: File,
+}
+
+impl Journal {
+    /// Takes hold of the journal of a work tree.
+    pub fn hold(repo: &Repo) -> Result<Self> {
+        let path = repo.git_dir.join("xtask-migrate.lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("opening {}", path.display()))?;
+        let patience = Instant::now() + Duration::from_secs(20);
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < patience => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(TryLockError::WouldBlock) => bail!(Refusal::new(
+                    format!("another migrate is at work in {}", repo.top.display()),
+                    "wait for it to end, then run this again"
+                )),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).context("taking hold of the journal");
+                }
+            }
+        }
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())
+            .context("handing the journal's lock to git")?;
+        Ok(Self {
+            dir: repo.git_dir.join("xtask-migrate"),
+            _held: file,
+        })
+    }
+
+    /// The record; `None` where no migration is under way. What a run left behind before it had
+    /// written its record is removed: nothing else had been touched by then.
+    pub fn read(&self) -> Result<Option<Record>> {
+        let path = self.dir.join("journal.json");
+        let bytes = match fs_err::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.remove_folder()?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let record: Record = serde_json::from_slice(&bytes).with_context(|| {
+            format!(
+                "{} can't be read; it was written by another version of this tool",
+                path.display()
+            )
+        })?;
+        Ok(Some(record))
+    }
+
+    /// Makes the folder for what the steps need.
+    pub fn prepare(&self) -> Result<()> {
+        self.remove_folder()?;
+        fs_err::create_dir_all(self.dir.join("new"))?;
+        fs_err::create_dir_all(self.dir.join("old"))?;
+        Ok(())
+    }
+
+    /// Puts the record on disk, whole or not at all.
+    pub fn write(&self, record: &Record) -> Result<()> {
+        let bytes = serde_json::to_vec(record).context("writing the journal as JSON")?;
+        let path = self.dir.join("journal.json");
+        let next = self.dir.join("journal.json.next");
+        fault::point()?;
+        let mut file = fs_err::File::create(&next)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fault::point()?;
+        fs_err::rename(&next, &path)?;
+        fault::point()?;
+        Ok(())
+    }
+
+    /// Ends the migration: nothing is left to undo.
+    pub fn remove(&self) -> Result<()> {
+        fault::point()?;
+        match fs_err::remove_file(self.dir.join("journal.json")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        fault::point()?;
+        self.remove_folder()
+    }
+
+    fn remove_folder(&self) -> Result<()> {
+        match fs_err::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What step `number` will put in place.
+    pub fn new_file(&self, number: usize) -> PathBuf {
+        self.dir.join("new").join(number.to_string())
+    }
+
+    /// What step `number` took away.
+    pub fn old_file(&self, number: usize) -> PathBuf {
+        self.dir.join("old").join(number.to_string())
+    }
+
+    pub fn index_new(&self) -> PathBuf {
+        self.dir.join("index.new")
+    }
+
+    pub fn index_old(&self) -> PathBuf {
+        self.dir.join("index.old")
+    }
+
+    /// The index as it was when the steps were laid out.
+    pub fn index_seen(&self) -> PathBuf {
+        self.dir.join("index.seen")
+    }
+
+    /// A folder for git's temporary files.
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.join("scratch")
+    }
+}
+
+/// Whether anything lies at a path, a dangling link included.
+pub fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}

@@ -1,0 +1,180 @@
+//! `upstream.lock.json`: where the modern files came from, what upstream gave and what was
+//! written. It names no commit of the repository itself, so squash and rebase don't break it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::layout::{LOCK, Shape};
+use crate::outcome::Refusal;
+use crate::tree::{Mode, Oid, RepoPath, Tree};
+
+/// The format that this version reads and writes.
+const VERSION: u32 = 1;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    pub version: u32,
+    pub upstream: Origin,
+    /// Where the tool itself came from, when it was embedded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<Origin>,
+}
+
+/// A place that files come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// A URL, a path relative to the repository, or `xtask:` for the repository that holds the
+    /// tool.
+    pub address: String,
+    /// The revision that was asked for; the next run follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<String>,
+    /// The full commit that was read; absent for a directory without git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    pub shape: Shape,
+    /// By path in this repository.
+    pub files: BTreeMap<RepoPath, LockedFile>,
+}
+
+/// A file as it came and as it was written. Hashes are git's names of the contents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedFile {
+    /// The path in the upstream's repository.
+    pub from: RepoPath,
+    pub mode: Mode,
+    /// What upstream gave.
+    pub given: Oid,
+    /// What it became when its paths were rewritten, where that made a difference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendered: Option<Oid>,
+    /// What was written, where merged local changes made a difference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Oid>,
+    /// Set when this repository has removed the file.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub removed: bool,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl LockedFile {
+    /// What upstream's side of a merge was.
+    pub fn rendered(&self) -> &Oid {
+        self.rendered.as_ref().unwrap_or(&self.given)
+    }
+}
+
+impl Lock {
+    pub fn new(upstream: Origin, tool: Option<Origin>) -> Self {
+        Self {
+            version: VERSION,
+            upstream,
+            tool,
+        }
+    }
+
+    /// Reads the lock of a tree; `None` where there is none.
+    pub fn read(tree: &dyn Tree) -> Result<Option<Self>> {
+        let Some(bytes) = tree.read_file(LOCK)? else {
+            return Ok(None);
+        };
+        Self::parse(&bytes).map(Some)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let help = format!(
+            "restore it with `git checkout HEAD~1 -- {LOCK}`, or remove it and run \
+             `cargo xtask migrate --adopt REV`"
+        );
+        // serde_json's message ends with the line and the column.
+        let malformed = |error: serde_json::Error| {
+            Refusal::new(format!("{LOCK} is malformed: {error}"), help.clone())
+        };
+        let version: Version = serde_json::from_slice(bytes).map_err(malformed)?;
+        if version.version != VERSION {
+            bail!(Refusal::new(
+                format!("{LOCK} has version {}", version.version),
+                format!("this tool reads version {VERSION}; take a newer one")
+            ));
+        }
+        Ok(serde_json::from_slice(bytes).map_err(malformed)?)
+    }
+
+    /// The bytes of the file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self).context("writing the lock as JSON")?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// All locked files, the tool's included.
+    pub fn files(&self) -> impl Iterator<Item = (&RepoPath, &LockedFile)> {
+        let tool = self.tool.iter().flat_map(|origin| &origin.files);
+        self.upstream.files.iter().chain(tool)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Memory;
+
+    #[test]
+    fn a_malformed_lock_is_refused_with_its_place() {
+        let tree = Memory::new().with(LOCK, "{\n  \"version\": 1,\n  \"upstream\": 3\n}");
+        let error = Lock::read(&tree).unwrap_err().to_string();
+        assert!(error.contains("upstream.lock.json is malformed"), "{error}");
+        assert!(error.contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn a_lock_of_the_future_is_refused_by_its_version() {
+        let tree = Memory::new().with(LOCK, r#"{"version": 2, "else": []}"#);
+        let error = Lock::read(&tree).unwrap_err().to_string();
+        assert_eq!(error, "upstream.lock.json has version 2");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut files = BTreeMap::new();
+        files.insert(
+            "Dockerfile".into(),
+            LockedFile {
+                from: ".runpod/Dockerfile".into(),
+                mode: Mode::File,
+                given: Oid("aa".into()),
+                rendered: Some(Oid("bb".into())),
+                written: None,
+                removed: false,
+            },
+        );
+        let lock = Lock::new(
+            Origin {
+                address: "https://example.com/sglang.git".into(),
+                rev: Some("refs/pull/1/head".into()),
+                commit: Some("cc".into()),
+                shape: Shape::Runpod,
+                files,
+            },
+            None,
+        );
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+    }
+}

@@ -1,0 +1,348 @@
+//! `cargo xtask migrate`: from the legacy layout to the modern one, and from one upstream
+//! revision to the next.
+//!
+//! Tree (ours) + Tree (upstream) → `make` → Plan → `apply`. The plan is a value: the dry run
+//! prints it, the real run applies it.
+
+mod adopt;
+mod apply;
+mod dangling;
+mod example;
+mod incoming;
+mod journal;
+mod lock;
+mod make;
+mod merge;
+mod plan;
+mod report;
+pub mod rewrite;
+mod steps;
+mod upstream;
+mod vet;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use self::apply::Work;
+use self::journal::{Commit, Journal, Record, State, exists};
+use self::make::{Made, Situation, Wish};
+use self::report::{Ending, Report};
+use self::steps::{Side, Step};
+use crate::cli::{self, Conflicts};
+use crate::git::{Git, IndexEdit, Repo};
+use crate::layout::LOCK;
+use crate::outcome::{Outcome, Refusal};
+use crate::tree::{Mode, RepoPath};
+
+/// Runs the task.
+pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
+    let git = Git::find()?;
+    if args.example {
+        return example::run(&git, args);
+    }
+    let dir = repo.map_or_else(upstream::own_repository, Path::to_owned);
+    migrate(&git, &dir, args)
+}
+
+/// Migrates the repository that holds `dir`.
+fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
+    let repo = Repo::open(git, dir)?;
+    let journal = Journal::hold(&repo)?;
+    let report = Report::new(args.format);
+    let record = journal.read()?;
+    if args.resume {
+        return resume(&repo, &journal, record, &report);
+    }
+    if args.abort {
+        return abort(&repo, &journal, record, &report);
+    }
+    if let Some(record) = record {
+        settle(&repo, &journal, &record)?;
+    }
+    let at = make::look(&repo)?;
+    // Outside of the journal, so that a dry run leaves the repository as it was.
+    let scratch_dir = tempfile::Builder::new()
+        .prefix("xtask-scratch-")
+        .tempdir()
+        .context("making a scratch folder")?;
+    let scratch = repo.scratch(scratch_dir.path())?;
+    let made = match &args.adopt {
+        Some(revision) => adopt::make(git, &at, &scratch, args.upstream.as_deref(), revision)?,
+        None => make::make(
+            git,
+            &at,
+            &scratch,
+            &Wish {
+                upstream: args.upstream.as_deref(),
+                rev: args.rev.as_deref(),
+                carry: args.carry.as_deref(),
+                embed: args.embed,
+            },
+        )?,
+    };
+    let plan = &made.plan;
+    report.plan(plan);
+    if plan.is_empty() {
+        return report.end(&at, plan, Ending::UpToDate);
+    }
+    if args.dry_run {
+        return report.end(&at, plan, Ending::DryRun);
+    }
+    if args.check {
+        return report.end(&at, plan, Ending::WouldChange);
+    }
+    if !plan.conflicts.is_empty() && args.conflicts == Conflicts::List {
+        return report.end(&at, plan, Ending::Conflicts);
+    }
+    if args.commit {
+        expect_identity(&repo)?;
+    }
+    let work = Work {
+        repo: &repo,
+        journal: &journal,
+        scratch: &scratch,
+    };
+    let (record, edit) = record_of(&at, &made, args.commit)?;
+    journal.prepare()?;
+    let mut record = work.prepare(record, &edit)?;
+    work.forward(&mut record)?;
+    let ending = match (&record.state, &record.commit) {
+        (State::Conflicts, _) => Ending::Markers,
+        (_, Some(commit)) => Ending::Committed(commit.tip.clone()),
+        _ => Ending::Staged,
+    };
+    report.end(&at, plan, ending)
+}
+
+fn record_of(at: &Situation, made: &Made, commit: bool) -> Result<(Record, IndexEdit)> {
+    let plan = &made.plan;
+    let mut record = Record::new(&plan.head, &plan.before, &plan.after, plan.steps.clone());
+    record.conflicts.clone_from(&plan.conflicts);
+    record.stages.clone_from(&made.stages);
+    if !plan.conflicts.is_empty() {
+        record.pending_lock = Some(made.lock.clone());
+    }
+    if commit {
+        let (moves_message, message) = make::messages(plan, made.kind);
+        record.commit = Some(Commit {
+            moves_tree: made.moves_tree.clone(),
+            moves_message,
+            message,
+            tip: None,
+        });
+    }
+    use crate::tree::Tree;
+    let edit = Work::index_edit(at.ours.entries(), &made.entries, &record)?;
+    Ok((record, edit))
+}
+
+/// A commit needs an author; better to know before anything is written.
+fn expect_identity(repo: &Repo) -> Result<()> {
+    for name in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
+        let answer = repo.call().args(["var", name]).finish()?;
+        if !answer.ok {
+            bail!(Refusal::new(
+                "git does not know who commits",
+                "set it with `git config user.name NAME` and `git config user.email ADDRESS`"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Clears a record that the user has dealt with, and refuses to go on over one that is open.
+fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
+    if record.state == State::Applying {
+        bail!(Refusal::new(
+            "a migration was interrupted here",
+            "finish it with `cargo xtask migrate --resume`, or take it back with `cargo xtask \
+             migrate --abort`"
+        ));
+    }
+    let status = repo.status()?;
+    let moved_on = status.head.as_ref() != Some(&record.head) || status.changed.is_empty();
+    if moved_on && (record.state == State::Staged || status.changed.is_empty()) {
+        return journal.remove();
+    }
+    match record.state {
+        State::Conflicts => bail!(Refusal::new(
+            format!(
+                "conflicts of a migration wait to be resolved:\n  {}",
+                make::list(
+                    &record
+                        .conflicts
+                        .iter()
+                        .map(|conflict| conflict.path.clone())
+                        .collect::<Vec<_>>()
+                )
+            ),
+            "resolve and stage them, then `cargo xtask migrate --resume`; or take all back with \
+             `cargo xtask migrate --abort`"
+        )),
+        _ => bail!(Refusal::new(
+            "a migration is staged here and not committed yet",
+            "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
+        )),
+    }
+}
+
+fn nothing_under_way(what: &str) -> Refusal {
+    Refusal::new(
+        format!("there is no migration to {what}"),
+        "start one with `cargo xtask migrate`",
+    )
+}
+
+/// Finishes what was interrupted, or what waited for conflicts to be resolved.
+fn resume(
+    repo: &Repo,
+    journal: &Journal,
+    record: Option<Record>,
+    report: &Report,
+) -> Result<Outcome> {
+    let Some(mut record) = record else {
+        bail!(nothing_under_way("resume"));
+    };
+    let scratch = repo.scratch(&journal.scratch())?;
+    let work = Work {
+        repo,
+        journal,
+        scratch: &scratch,
+    };
+    match record.state {
+        State::Applying => work.forward(&mut record)?,
+        State::Staged => bail!(Refusal::new(
+            "the migration is complete and staged",
+            "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
+        )),
+        State::Conflicts => {
+            let (next, edit) = resolved(repo, &work, record)?;
+            record = work.prepare(next, &edit)?;
+            work.forward(&mut record)?;
+        }
+    }
+    report.resumed(&record)
+}
+
+/// The record of a migration whose conflicts have been resolved: what is left is the lock.
+fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, IndexEdit)> {
+    let unmerged = repo.unmerged()?;
+    if !unmerged.is_empty() {
+        bail!(Refusal::new(
+            format!(
+                "these conflicts are not resolved yet:\n  {}",
+                make::list(&unmerged)
+            ),
+            "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again"
+        ));
+    }
+    let tracked = repo.tracked()?;
+    let objects = repo.objects();
+    let mut marked = Vec::new();
+    for conflict in &record.conflicts {
+        let oid = tracked
+            .get(&conflict.path)
+            .and_then(|it| it.entry.oid.as_ref());
+        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten() {
+            if content
+                .split(|&b| b == b'\n')
+                .any(|line| line.starts_with(b"<<<<<<< ours"))
+            {
+                marked.push(conflict.path.clone());
+            }
+        }
+    }
+    if !marked.is_empty() {
+        bail!(Refusal::new(
+            format!("conflict markers are left in:\n  {}", make::list(&marked)),
+            "resolve them, stage the files with `git add FILE`, then run this again"
+        ));
+    }
+    let mut lock = record
+        .pending_lock
+        .take()
+        .context("the journal has lost the lock of this migration")?;
+    let entries = tracked
+        .into_iter()
+        .map(|(path, tracked)| (path, tracked.entry))
+        .collect();
+    merge::record(&mut lock.upstream, &entries);
+    if let Some(tool) = &mut lock.tool {
+        merge::record(tool, &entries);
+    }
+    let oid = work
+        .scratch
+        .blobs([lock.to_bytes()?.as_slice()])?
+        .pop()
+        .context("git stored no lock")?;
+    let path = RepoPath::from(LOCK);
+    let new = Side {
+        mode: Mode::File,
+        oid: oid.clone(),
+    };
+    let old = entries.get(&path).and_then(|entry| {
+        let oid = entry.oid.clone()?;
+        Some(Side {
+            mode: entry.mode,
+            oid,
+        })
+    });
+    let mut edit = IndexEdit::default();
+    edit.put(&path, Mode::File, &oid);
+    if old.as_ref() != Some(&new) {
+        record.steps.push(Step::Write {
+            path: path.clone(),
+            old,
+            new,
+        });
+    }
+    let mut after = entries.clone();
+    after.insert(
+        path,
+        crate::tree::Entry {
+            mode: Mode::File,
+            size: None,
+            oid: Some(oid),
+        },
+    );
+    record.after_tree = merge::tree_of(
+        work.scratch,
+        &record.before_tree,
+        &repo.entries(&record.before_tree)?,
+        &after,
+    )?;
+    record.conflicts.clear();
+    Ok((record, edit))
+}
+
+/// Takes back what is not committed.
+fn abort(
+    repo: &Repo,
+    journal: &Journal,
+    record: Option<Record>,
+    report: &Report,
+) -> Result<Outcome> {
+    let Some(record) = record else {
+        bail!(nothing_under_way("abort"));
+    };
+    let scratch = repo.scratch(&journal.scratch())?;
+    let work = Work {
+        repo,
+        journal,
+        scratch: &scratch,
+    };
+    let kept: Vec<PathBuf> = work.back(&record)?;
+    report.aborted(&kept)
+}
+
+/// What still points at a path that moved.
+fn dangling_of(
+    _at: &Situation,
+    _bundle: &incoming::Bundle,
+    _moved: &[(RepoPath, RepoPath)],
+    _after: &crate::tree::Entries,
+) -> Result<Vec<dangling::Dangling>> {
+    let _ = exists;
+    Ok(Vec::new())
+}

@@ -1,0 +1,364 @@
+//! What migrate says: the plan, and how it ended. For people on standard output, or the plan as
+//! data.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Result;
+use serde_json::json;
+
+use super::journal::Record;
+use super::make::Situation;
+use super::plan::{MoveReason, Plan, What};
+use crate::cli::Format;
+use crate::layout::OUTDATED;
+use crate::outcome::Outcome;
+use crate::tree::{Oid, RepoPath};
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ending {
+    UpToDate,
+    DryRun,
+    /// `--check` found something.
+    WouldChange,
+    /// Conflicts, listed; nothing written.
+    Conflicts,
+    /// Conflicts, written with markers.
+    Markers,
+    Staged,
+    Committed(Option<Oid>),
+}
+
+impl Ending {
+    /// The word for it in the JSON output.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::UpToDate => "up-to-date",
+            Self::DryRun => "dry-run",
+            Self::WouldChange => "would-change",
+            Self::Conflicts => "conflicts",
+            Self::Markers => "markers",
+            Self::Staged => "staged",
+            Self::Committed(_) => "committed",
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::WouldChange | Self::Conflicts | Self::Markers => Outcome::Findings,
+            _ => Outcome::Done,
+        }
+    }
+}
+
+/// Prints for one reader.
+pub struct Report {
+    format: Format,
+}
+
+impl Report {
+    pub fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Shows the plan to a person; a program gets it with the end.
+    pub fn plan(&self, plan: &Plan) {
+        if self.format == Format::Text && !plan.is_empty() {
+            anstream::print!("{}", text(plan));
+        }
+    }
+
+    /// Says how it ended and what to type next.
+    pub fn end(&self, at: &Situation, plan: &Plan, ending: Ending) -> Result<Outcome> {
+        match self.format {
+            Format::Json => {
+                let value = json!({ "version": 1, "ending": ending.word(), "plan": plan });
+                anstream::println!("{}", serde_json::to_string_pretty(&value)?);
+            }
+            Format::Text => anstream::print!("{}", next(at, plan, &ending)),
+        }
+        Ok(ending.outcome())
+    }
+
+    pub fn resumed(&self, record: &Record) -> Result<Outcome> {
+        let committed = record.commit.is_some();
+        match self.format {
+            Format::Json => {
+                let ending = if committed { "committed" } else { "staged" };
+                let value = json!({ "version": 1, "ending": ending });
+                anstream::println!("{}", serde_json::to_string_pretty(&value)?);
+            }
+            Format::Text if !record.conflicts.is_empty() => {
+                anstream::println!(
+                    "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage \
+                     them, then:\n\n    cargo xtask migrate --resume"
+                );
+            }
+            Format::Text if committed => {
+                anstream::println!("{GREEN}Finished and committed.{GREEN:#}");
+            }
+            Format::Text => anstream::println!(
+                "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    git diff --cached\n    git \
+                 commit"
+            ),
+        }
+        if record.conflicts.is_empty() {
+            Ok(Outcome::Done)
+        } else {
+            Ok(Outcome::Findings)
+        }
+    }
+
+    pub fn aborted(&self, kept: &[PathBuf]) -> Result<Outcome> {
+        match self.format {
+            Format::Json => {
+                let kept: Vec<String> =
+                    kept.iter().map(|path| path.display().to_string()).collect();
+                let value = json!({ "version": 1, "ending": "aborted", "kept": kept });
+                anstream::println!("{}", serde_json::to_string_pretty(&value)?);
+            }
+            Format::Text => {
+                anstream::println!("{GREEN}Taken back.{GREEN:#} The repository is as it was.");
+                if !kept.is_empty() {
+                    anstream::println!("\nFiles that were changed since are kept:");
+                    for path in kept {
+                        anstream::println!("  {}", path.display());
+                    }
+                }
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+fn heading(title: &str) -> String {
+    format!("\n{BOLD}{title}{BOLD:#}\n")
+}
+
+/// The plan for a person.
+fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    let source = &plan.upstream;
+    let commit = source.commit.as_deref().map_or(String::new(), |commit| {
+        format!(" at {}", &commit[..commit.len().min(10)])
+    });
+    let rev = source
+        .rev
+        .as_deref()
+        .map_or(String::new(), |rev| format!(" ({rev})"));
+    out += &format!("{BOLD}Upstream{BOLD:#} {}{commit}{rev}\n", source.address);
+    out += &moves(plan);
+    out += &files(plan);
+    out += &adopted(plan);
+    if !plan.rewrites.is_empty() {
+        out += &heading("Rewritten on the way");
+        for rewrite in &plan.rewrites {
+            out += &format!("  {}\n", rewrite.path);
+            for change in &rewrite.changes {
+                out += &format!("    {DIM}line {}:{DIM:#} {}\n", change.line, change.what);
+            }
+            out += &colored(&rewrite.diff);
+        }
+    }
+    if !plan.conflicts.is_empty() {
+        out += &heading("Conflicts");
+        for conflict in &plan.conflicts {
+            out += &format!("  {RED}{}{RED:#}: {}\n", conflict.path, conflict.reason);
+        }
+    }
+    out += &dangling(plan);
+    if !plan.local.is_empty() {
+        out += &heading("Stays where it is, because git does not track it");
+        for path in &plan.local {
+            out += &format!("  {path}\n");
+        }
+    }
+    if !plan.notes.is_empty() {
+        out += &heading("Notes");
+        for note in &plan.notes {
+            out += &format!("  {note}\n");
+        }
+    }
+    out
+}
+
+/// Moves, whole folders in one line.
+fn moves(plan: &Plan) -> String {
+    if plan.moves.is_empty() {
+        return String::new();
+    }
+    let mut out = heading("Moves");
+    let mut folders: BTreeMap<String, (usize, MoveReason)> = BTreeMap::new();
+    for one in &plan.moves {
+        let top = one.from.parts().next().unwrap_or_default();
+        let whole = one.why == MoveReason::Retired && top.len() < one.from.as_bytes().len();
+        let name = if whole {
+            format!("{}/", RepoPath::new(top))
+        } else {
+            one.from.to_string()
+        };
+        folders.entry(name).or_insert((0, one.why)).0 += 1;
+    }
+    for (name, (count, why)) in folders {
+        let why = match why {
+            MoveReason::Retired if count == 1 => "1 file".to_owned(),
+            MoveReason::Retired => format!("{count} files"),
+            MoveReason::NotAHubFile => "no Hub file".to_owned(),
+            MoveReason::Replaced => "replaced by upstream's".to_owned(),
+        };
+        out += &format!(
+            "  {name:<26} → {:<34} {DIM}{why}{DIM:#}\n",
+            format!("{OUTDATED}/{name}")
+        );
+    }
+    out
+}
+
+fn files(plan: &Plan) -> String {
+    let mut out = String::new();
+    let news: Vec<_> = plan
+        .files
+        .iter()
+        .filter(|file| !file.what.is_quiet())
+        .collect();
+    if !news.is_empty() {
+        out += &heading("Comes from upstream");
+    }
+    for file in news {
+        let (sign, style, word) = match file.what {
+            What::Added => ("+", GREEN, "new"),
+            What::Replaces => ("+", GREEN, "replaces the old one"),
+            What::Updated => ("~", YELLOW, "updated"),
+            What::Merged => ("~", YELLOW, "merged with the changes made here"),
+            What::Conflict => ("!", RED, "conflict"),
+            What::Removed => ("-", RED, "removed upstream"),
+            What::ChangedHere | What::RemovedHere | What::Unchanged => continue,
+        };
+        out += &format!(
+            "  {style}{sign}{style:#} {:<34} {DIM}{word}{DIM:#}\n",
+            file.path.to_string()
+        );
+    }
+    let count = |what| plan.files.iter().filter(|file| file.what == what).count();
+    let mut rest = Vec::new();
+    for (what, words) in [
+        (What::Unchanged, "as they were"),
+        (What::ChangedHere, "changed here only"),
+        (What::RemovedHere, "removed here"),
+    ] {
+        if count(what) > 0 {
+            rest.push(format!("{} {words}", count(what)));
+        }
+    }
+    if !rest.is_empty() && !out.is_empty() {
+        out += &format!("  {DIM}and {}{DIM:#}\n", rest.join(", "));
+    }
+    out
+}
+
+/// What an adopted worker has of its upstream: there is nothing new, so every file is shown.
+fn adopted(plan: &Plan) -> String {
+    let news = plan.files.iter().any(|file| !file.what.is_quiet());
+    if news || !plan.moves.is_empty() || plan.files.is_empty() {
+        return String::new();
+    }
+    let mut out = heading("Came from upstream");
+    for file in &plan.files {
+        let word = match file.what {
+            What::RemovedHere => "removed here",
+            What::ChangedHere => "changed here since",
+            _ => "as upstream gave it",
+        };
+        out += &format!("    {:<34} {DIM}{word}{DIM:#}\n", file.path.to_string());
+    }
+    out
+}
+
+fn dangling(_plan: &Plan) -> String {
+    String::new()
+}
+
+/// A unified diff, indented and coloured.
+fn colored(diff: &str) -> String {
+    diff.lines()
+        .map(|line| {
+            let style = match line.as_bytes().first() {
+                Some(b'+') => GREEN,
+                Some(b'-') => RED,
+                Some(b'@') => DIM,
+                _ => Style::new(),
+            };
+            format!("    {style}{line}{style:#}\n")
+        })
+        .collect()
+}
+
+/// How it ended, and the next commands.
+fn next(at: &Situation, plan: &Plan, ending: &Ending) -> String {
+    let here = at.repo.top.display();
+    let commands = |title: &str, commands: &[&str]| {
+        let lines: String = commands
+            .iter()
+            .map(|command| format!("    {command}\n"))
+            .collect();
+        format!("\n{title}\n\n{lines}")
+    };
+    match ending {
+        Ending::UpToDate => {
+            format!("{GREEN}Up to date:{GREEN:#} {here} has all that upstream gives.\n")
+        }
+        Ending::DryRun => {
+            "\nNothing was changed. Run it again without --dry-run to do this.\n".to_owned()
+        }
+        Ending::WouldChange => commands(
+            "This worker is not in line with its upstream. Bring it in line with:",
+            &["cargo xtask migrate"],
+        ),
+        Ending::Conflicts => commands(
+            &format!(
+                "{RED}{} in conflict; nothing was written.{RED:#} To resolve them in the files:",
+                match plan.conflicts.len() {
+                    1 => "1 file is".to_owned(),
+                    count => format!("{count} files are"),
+                }
+            ),
+            &["cargo xtask migrate --conflicts markers"],
+        ),
+        Ending::Markers => commands(
+            &format!(
+                "{YELLOW}The conflicts are written with markers.{YELLOW:#} Resolve them, stage \
+                 them with `git add`, then:"
+            ),
+            &[
+                "cargo xtask migrate --resume    # finishes",
+                "cargo xtask migrate --abort     # or takes all back",
+            ],
+        ),
+        Ending::Staged => commands(
+            &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
+            &[
+                "git status                      # what has moved and what is new",
+                "git diff --cached               # the content",
+                "git commit                      # keeps it",
+                "cargo xtask migrate --abort     # or takes it back",
+            ],
+        ),
+        Ending::Committed(tip) => commands(
+            &format!(
+                "{GREEN}Done.{GREEN:#} Committed{}. Look at it with:",
+                tip.as_ref().map_or(String::new(), |tip| {
+                    format!(" as {}", &tip.0[..tip.0.len().min(10)])
+                })
+            ),
+            &["git log --stat -2"],
+        ),
+    }
+}

@@ -1,0 +1,164 @@
+//! Docker's two pattern languages: the one of `COPY` sources, and the one of `.dockerignore`
+//! that also has `**`.
+
+enum Token {
+    Literal(char),
+    /// `?`
+    One,
+    /// `*`: anything but `/`.
+    Part,
+    /// `**` at the end.
+    All,
+    /// `**/`: no folder, or any number of them.
+    Folders,
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
+}
+
+impl Token {
+    /// Whether the token takes exactly the character `c`.
+    fn takes(&self, c: char) -> bool {
+        match self {
+            Self::Literal(literal) => *literal == c,
+            Self::One => c != '/',
+            Self::Class { negated, ranges } => {
+                c != '/' && ranges.iter().any(|&(low, high)| low <= c && c <= high) != *negated
+            }
+            Self::Part | Self::All | Self::Folders => false,
+        }
+    }
+}
+
+/// A pattern, ready to match.
+pub struct Glob(Vec<Token>);
+
+impl Glob {
+    /// `deep` says whether `**` spans folders. `None` for a pattern that Docker calls bad.
+    pub fn new(pattern: &str, deep: bool) -> Option<Self> {
+        let mut tokens = Vec::new();
+        let mut chars = pattern.chars().peekable();
+        while let Some(c) = chars.next() {
+            tokens.push(match c {
+                '*' if deep && chars.peek() == Some(&'*') => {
+                    chars.next();
+                    if chars.peek() == Some(&'/') {
+                        chars.next();
+                    }
+                    if chars.peek().is_none() {
+                        Token::All
+                    } else {
+                        Token::Folders
+                    }
+                }
+                '*' => Token::Part,
+                '?' => Token::One,
+                '\\' => Token::Literal(chars.next()?),
+                '[' => {
+                    let negated = chars.next_if_eq(&'^').is_some();
+                    let mut ranges = Vec::new();
+                    loop {
+                        let low = match chars.next()? {
+                            ']' if !ranges.is_empty() => break,
+                            '\\' => chars.next()?,
+                            '-' | ']' => return None,
+                            c => c,
+                        };
+                        let high = if chars.next_if_eq(&'-').is_some() {
+                            match chars.next()? {
+                                '\\' => chars.next()?,
+                                '-' | ']' => return None,
+                                c => c,
+                            }
+                        } else {
+                            low
+                        };
+                        ranges.push((low, high));
+                    }
+                    Token::Class { negated, ranges }
+                }
+                c => Token::Literal(c),
+            });
+        }
+        Some(Self(tokens))
+    }
+
+    /// Whether the pattern takes all of `text`. Linear in pattern times text, whatever the pattern.
+    pub fn matches(&self, text: &str) -> bool {
+        let chars: Vec<char> = text.chars().collect();
+        // open[i]: the tokens so far can take exactly the first i characters.
+        let mut open = vec![false; chars.len() + 1];
+        open[0] = true;
+        for token in &self.0 {
+            let mut next = vec![false; chars.len() + 1];
+            let mut running = false;
+            for (i, slot) in next.iter_mut().enumerate() {
+                let before = i.checked_sub(1).map(|before| chars[before]);
+                *slot = match token {
+                    Token::Part => {
+                        running = open[i] || (running && before != Some('/'));
+                        running
+                    }
+                    Token::All => {
+                        running |= open[i];
+                        running
+                    }
+                    Token::Folders => {
+                        let here = open[i] || (running && before == Some('/'));
+                        running |= open[i];
+                        here
+                    }
+                    single => before.is_some_and(|c| open[i - 1] && single.takes(c)),
+                };
+            }
+            open = next;
+        }
+        open[chars.len()]
+    }
+}
+
+/// Whether a `COPY` source has characters that make it a pattern.
+pub fn is_pattern(source: &str) -> bool {
+    source.contains(['*', '?', '[', '\\'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn takes(pattern: &str, text: &str) -> bool {
+        Glob::new(pattern, true).unwrap().matches(text)
+    }
+
+    #[test]
+    fn stars_stop_at_slashes_and_double_stars_do_not() {
+        assert!(takes("*.py", "a.py"));
+        assert!(takes("*", ".gitignore"));
+        assert!(!takes("*.py", "a/b.py"));
+        assert!(takes("**/*.py", "b.py"));
+        assert!(takes("**/*.py", "a/b/c.py"));
+        assert!(takes("a/**", "a/b/c"));
+        assert!(!takes("a/**", "b/c"));
+        assert!(takes("a/**/z", "a/z"));
+        assert!(takes("a/**/z", "a/b/c/z"));
+        assert!(!takes("a/**/z", "a/bz"));
+    }
+
+    #[test]
+    fn classes_and_escapes() {
+        assert!(takes("[a-c]?.py", "bx.py"));
+        assert!(!takes("[^a-c]?.py", "bx.py"));
+        assert!(takes(r"\*.py", "*.py"));
+        assert!(!takes(r"\*.py", "a.py"));
+        assert!(Glob::new("[a", false).is_none());
+        assert!(Glob::new("[]", false).is_none());
+        assert!(Glob::new("a\\", false).is_none());
+    }
+
+    #[test]
+    fn many_stars_take_no_time() {
+        let pattern = "*a".repeat(200) + "b";
+        assert!(!takes(&pattern, &"a".repeat(2_000)));
+    }
+}

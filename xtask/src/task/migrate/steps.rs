@@ -1,0 +1,346 @@
+//! The steps from one tree to another, as data: what the plan decides and the journal replays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::git::{LocalFile, Tracked};
+use crate::tree::{Entries, Mode, Oid, RepoPath};
+
+/// A file at rest: its kind and its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    pub mode: Mode,
+    pub oid: Oid,
+}
+
+/// One step in the work tree. Moves keep the bytes that lie there, whatever git would make of
+/// them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    /// A folder whose files are all tracked goes to a place where nothing is.
+    MoveFolder {
+        from: RepoPath,
+        to: RepoPath,
+    },
+    Move {
+        from: RepoPath,
+        to: RepoPath,
+    },
+    /// A file is taken away.
+    Remove {
+        path: RepoPath,
+        old: Side,
+    },
+    /// A file is put where none was, or in the place of `old`.
+    Write {
+        path: RepoPath,
+        old: Option<Side>,
+        new: Side,
+    },
+}
+
+/// The steps from `before` to `after`. `moves` says which files of `after` are those of `before`
+/// under another name; `local` what git does not track.
+pub fn between(
+    before: &Entries,
+    after: &Entries,
+    moves: &[(RepoPath, RepoPath)],
+    local: &[LocalFile],
+    occupied: impl Fn(&RepoPath) -> bool,
+) -> Vec<Step> {
+    let side = |entries: &Entries, path: &RepoPath| {
+        entries.get(path).and_then(|entry| {
+            Some(Side {
+                mode: entry.mode,
+                oid: entry.oid.clone()?,
+            })
+        })
+    };
+    // A move holds only if the file really leaves, and arrives as it was.
+    let moves: Vec<&(RepoPath, RepoPath)> = moves
+        .iter()
+        .filter(|(from, to)| {
+            side(before, from).is_some()
+                && side(before, from) == side(after, to)
+                && !before.contains_key(to)
+                && side(after, from) != side(before, from)
+        })
+        .collect();
+    let left: BTreeSet<&RepoPath> = moves.iter().map(|(from, _)| from).collect();
+    let reached: BTreeSet<&RepoPath> = moves.iter().map(|(_, to)| to).collect();
+    let mut steps = group(before, &moves, local, occupied);
+    let mut removes = Vec::new();
+    let mut writes = Vec::new();
+    for path in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+        let old = side(before, path).filter(|_| !left.contains(path));
+        let new = side(after, path).filter(|_| !reached.contains(path));
+        let path = path.clone();
+        match (old, new) {
+            (old, Some(new)) if old.as_ref() != Some(&new) => {
+                writes.push(Step::Write { path, old, new });
+            }
+            (Some(old), None) => removes.push(Step::Remove { path, old }),
+            _ => {}
+        }
+    }
+    steps.append(&mut removes);
+    steps.append(&mut writes);
+    steps
+}
+
+/// Joins the moves of whole folders at the root into one rename each.
+fn group(
+    before: &Entries,
+    moves: &[&(RepoPath, RepoPath)],
+    local: &[LocalFile],
+    occupied: impl Fn(&RepoPath) -> bool,
+) -> Vec<Step> {
+    let top = |path: &RepoPath| {
+        let first = path.parts().next().unwrap_or_default();
+        RepoPath::new(first)
+    };
+    let mut by_folder: BTreeMap<RepoPath, Vec<&(RepoPath, RepoPath)>> = BTreeMap::new();
+    for pair in moves {
+        by_folder.entry(top(&pair.0)).or_default().push(pair);
+    }
+    let mut tracked: BTreeMap<RepoPath, usize> = BTreeMap::new();
+    for path in before.keys() {
+        *tracked.entry(top(path)).or_default() += 1;
+    }
+    let mut steps = Vec::new();
+    for (folder, pairs) in by_folder {
+        let to = crate::layout::outdated(&folder);
+        let whole = pairs
+            .iter()
+            .all(|(from, target)| *from != folder && crate::layout::outdated(from) == *target)
+            && tracked.get(&folder) == Some(&pairs.len())
+            && !local.iter().any(|local| {
+                local.path == folder || local.path.ancestors().any(|above| above == folder)
+            })
+            && !occupied(&to);
+        if whole {
+            steps.push(Step::MoveFolder { from: folder, to });
+        } else {
+            steps.extend(pairs.into_iter().map(|(from, to)| Step::Move {
+                from: from.clone(),
+                to: to.clone(),
+            }));
+        }
+    }
+    steps
+}
+
+/// What stands in the way of the steps in the work tree at `top`: files that git does not track,
+/// links and files where a folder is needed, paths that are not checked out. A line each.
+pub fn obstacles(
+    steps: &[Step],
+    tracked: &BTreeMap<RepoPath, Tracked>,
+    top: &Path,
+) -> Result<Vec<String>> {
+    let mut vacated: BTreeSet<&RepoPath> = BTreeSet::new();
+    let mut folders: BTreeSet<&RepoPath> = BTreeSet::new();
+    let mut targets: Vec<&RepoPath> = Vec::new();
+    for step in steps {
+        match step {
+            Step::MoveFolder { from, to } => {
+                folders.insert(from);
+                targets.push(to);
+            }
+            Step::Move { from, to } => {
+                vacated.insert(from);
+                targets.push(to);
+            }
+            Step::Remove { path, .. } => {
+                vacated.insert(path);
+            }
+            Step::Write { path, old, .. } => {
+                if old.is_some() {
+                    vacated.insert(path);
+                }
+                targets.push(path);
+            }
+        }
+    }
+    let leaves = |path: &RepoPath| {
+        vacated.contains(path)
+            || folders.contains(path)
+            || path.ancestors().any(|above| folders.contains(&above))
+    };
+    let mut problems = Vec::new();
+    for (path, tracked) in tracked.iter().filter(|(path, _)| leaves(path)) {
+        if tracked.sparse {
+            problems.push(format!("{path}: is not checked out (sparse checkout)"));
+        } else if tracked.assumed {
+            problems.push(format!("{path}: is marked assume-unchanged"));
+        } else if tracked.entry.mode == Mode::Submodule {
+            problems.push(format!("{path}: is a submodule"));
+        }
+    }
+    for target in targets {
+        let above: Vec<RepoPath> = target.ancestors().collect();
+        let blocked = above.iter().rev().find(|above| {
+            !leaves(above)
+                && above
+                    .below(top)
+                    .symlink_metadata()
+                    .is_ok_and(|metadata| !metadata.is_dir())
+        });
+        if let Some(above) = blocked {
+            let kind = match tracked.get(above).map(|tracked| tracked.entry.mode) {
+                Some(Mode::Submodule) => "a submodule",
+                Some(_) => "no folder",
+                None => "no folder, and git does not track it",
+            };
+            problems.push(format!("{above}: is {kind}; {target} needs it to be one"));
+            continue;
+        }
+        if above.iter().any(|above| {
+            tracked
+                .get(above)
+                .is_some_and(|t| t.entry.mode == Mode::Submodule)
+        }) {
+            problems.push(format!("{target}: lies in a submodule"));
+            continue;
+        }
+        if leaves(target) {
+            continue;
+        }
+        if let Ok(metadata) = target.below(top).symlink_metadata() {
+            if metadata.is_dir() && is_vacated(target, tracked, top, &leaves)? {
+                continue;
+            }
+            let kind = if metadata.is_dir() {
+                "a folder"
+            } else {
+                "a file"
+            };
+            problems.push(format!(
+                "{target}: {kind} that git does not track is in the way"
+            ));
+        }
+    }
+    problems.sort();
+    problems.dedup();
+    Ok(problems)
+}
+
+/// Whether a folder will be empty once all that leaves has left.
+fn is_vacated(
+    folder: &RepoPath,
+    tracked: &BTreeMap<RepoPath, Tracked>,
+    top: &Path,
+    leaves: &impl Fn(&RepoPath) -> bool,
+) -> Result<bool> {
+    use std::os::unix::ffi::OsStrExt;
+    for item in fs_err::read_dir(folder.below(top))? {
+        let item = item?;
+        let mut path = folder.as_bytes().to_vec();
+        path.push(b'/');
+        path.extend_from_slice(item.file_name().as_bytes());
+        let path = RepoPath::new(path);
+        let fine = if item.file_type()?.is_dir() {
+            is_vacated(&path, tracked, top, leaves)?
+        } else {
+            tracked.contains_key(&path) && leaves(&path)
+        };
+        if !fine {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Entry;
+
+    fn tree(files: &[(&str, &str)]) -> Entries {
+        files
+            .iter()
+            .map(|&(path, oid)| {
+                let entry = Entry {
+                    mode: Mode::File,
+                    size: None,
+                    oid: Some(Oid(oid.into())),
+                };
+                (path.into(), entry)
+            })
+            .collect()
+    }
+
+    fn shown(steps: &[Step]) -> Vec<String> {
+        steps
+            .iter()
+            .map(|step| match step {
+                Step::MoveFolder { from, to } => format!("{from}/ => {to}/"),
+                Step::Move { from, to } => format!("{from} => {to}"),
+                Step::Remove { path, .. } => format!("- {path}"),
+                Step::Write {
+                    path, old: None, ..
+                } => format!("+ {path}"),
+                Step::Write { path, .. } => format!("~ {path}"),
+            })
+            .collect()
+    }
+
+    fn moved(paths: &[&str]) -> Vec<(RepoPath, RepoPath)> {
+        paths
+            .iter()
+            .map(|&path| (path.into(), crate::layout::outdated(&path.into())))
+            .collect()
+    }
+
+    #[test]
+    fn a_folder_moves_at_once_and_a_replaced_file_makes_room() {
+        let before = tree(&[("Dockerfile", "1"), ("src/a", "2"), ("src/b", "3")]);
+        let after = tree(&[
+            ("Dockerfile", "9"),
+            ("outdated/Dockerfile", "1"),
+            ("outdated/src/a", "2"),
+            ("outdated/src/b", "3"),
+        ]);
+        let moves = moved(&["Dockerfile", "src/a", "src/b"]);
+        let steps = between(&before, &after, &moves, &[], |_| false);
+        assert_eq!(
+            shown(&steps),
+            [
+                "Dockerfile => outdated/Dockerfile",
+                "src/ => outdated/src/",
+                "+ Dockerfile"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_folder_with_local_files_moves_file_by_file() {
+        let before = tree(&[("src/a", "2")]);
+        let after = tree(&[("outdated/src/a", "2")]);
+        let local = [LocalFile {
+            path: "src/__pycache__".into(),
+            folder: true,
+            ignored: true,
+        }];
+        let steps = between(&before, &after, &moved(&["src/a"]), &local, |_| false);
+        assert_eq!(shown(&steps), ["src/a => outdated/src/a"]);
+        let steps = between(&before, &after, &moved(&["src/a"]), &[], |_| true);
+        assert_eq!(shown(&steps), ["src/a => outdated/src/a"]);
+    }
+
+    #[test]
+    fn equal_trees_need_no_step() {
+        let same = tree(&[("a", "1"), ("b/c", "2")]);
+        assert_eq!(between(&same, &same, &[], &[], |_| false), []);
+        let less = tree(&[("a", "1")]);
+        assert_eq!(
+            shown(&between(&same, &less, &[], &[], |_| false)),
+            ["- b/c"]
+        );
+        let other = tree(&[("a", "7"), ("b/c", "2")]);
+        assert_eq!(shown(&between(&same, &other, &[], &[], |_| false)), ["~ a"]);
+    }
+}

@@ -1,0 +1,560 @@
+//! Where the modern files come from: a directory, a git repository on this machine, a URL, or the
+//! repository that holds this tool. Whatever it is, it ends as a tree to read.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use anyhow::{Context, Result, bail};
+
+use super::lock::Origin;
+use crate::git::{Call, Git, GitTree, Objects, refuse_option};
+use crate::layout::{self, Shape};
+use crate::outcome::{Refusal, Unusable};
+use crate::tree::{Directory, Entries, Oid, RepoPath, Tree};
+
+/// The address, in the lock, of the repository that holds the tool.
+pub const OWN_ADDRESS: &str = "xtask:";
+
+/// Transports that only fetch. `ext::` and others run commands.
+const TRANSPORTS: &[&str] = &["https", "http", "ssh", "git", "file"];
+
+/// An upstream, read at one revision.
+pub struct Upstream {
+    /// As the lock records it.
+    pub address: String,
+    /// The revision that was asked for.
+    pub rev: Option<String>,
+    /// The full commit, where the upstream is a git repository.
+    pub commit: Option<String>,
+    pub shape: Shape,
+    pub tree: Box<dyn Tree>,
+    source: Source,
+}
+
+/// Where an upstream lies.
+enum Source {
+    Directory,
+    /// A git repository on this machine, or the partial copy of one elsewhere.
+    Repository(Remote),
+}
+
+/// A git repository to read revisions from.
+struct Remote {
+    git: Git,
+    dir: PathBuf,
+    /// The name of the remote to fetch from, where `dir` is a partial copy; it goes with it.
+    copy: Option<tempfile::TempDir>,
+    objects: Rc<Objects>,
+}
+
+/// What to open.
+pub struct Request<'a> {
+    /// As given with `--upstream`.
+    pub address: Option<&'a str>,
+    pub rev: Option<&'a str>,
+    /// What the lock records.
+    pub locked: Option<&'a Origin>,
+    /// The repository that is migrated.
+    pub repository: &'a Path,
+}
+
+/// Finds and reads the upstream: `--upstream`, else what the lock records, else the repository
+/// that holds this tool.
+pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
+    let locked = request.locked.filter(|_| request.address.is_none());
+    let rev = request
+        .rev
+        .or_else(|| locked.and_then(|origin| origin.rev.as_deref()));
+    if let Some(rev) = rev {
+        refuse_option("revision", rev)?;
+    }
+    let address = match (request.address, locked) {
+        (Some(address), _) => address,
+        (None, Some(origin)) => &origin.address,
+        (None, None) => OWN_ADDRESS,
+    };
+    let base = if locked.is_some() {
+        request.repository.to_owned()
+    } else {
+        std::env::current_dir().context("finding the current folder")?
+    };
+    let (recorded, place) = locate(address, &base, request.repository)?;
+    let opened = match place {
+        Place::Url(url) => fetch(git, &url, rev)?,
+        Place::Path(path) if is_git(&path) => local(git, &path, rev)?,
+        Place::Path(path) => match rev {
+            None => directory(&path)?,
+            Some(rev) => bail!(Refusal::new(
+                format!(
+                    "{} is a directory without git, so it has no revision {rev}",
+                    path.display()
+                ),
+                "leave --rev out, or name a git repository"
+            )),
+        },
+    };
+    let shape = Shape::of(opened.tree.entries()).ok_or_else(|| {
+        Refusal::new(
+            format!(
+                "{} is no upstream: it has neither .runpod/handler.py nor handler.py beside \
+                 .runpod/hub.json",
+                opened.tree.describe()
+            ),
+            "name one with --upstream DIR|URL, and its revision with --rev",
+        )
+    })?;
+    let upstream = Upstream {
+        address: recorded,
+        rev: rev.map(ToOwned::to_owned),
+        commit: opened.commit,
+        shape,
+        tree: opened.tree,
+        source: opened.source,
+    };
+    upstream.fetch_files(&*upstream.tree)?;
+    Ok(upstream)
+}
+
+enum Place {
+    Path(PathBuf),
+    Url(String),
+}
+
+/// What an address means, and how the lock records it.
+fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, Place)> {
+    refuse_option("upstream", address)?;
+    if address == OWN_ADDRESS {
+        let own = own_repository();
+        if same_folder(&own, repository) {
+            bail!(Refusal::new(
+                "this repository holds the tool itself, so it can't be its own upstream",
+                "name one with --upstream DIR|URL"
+            ));
+        }
+        return Ok((OWN_ADDRESS.to_owned(), Place::Path(own)));
+    }
+    let path = base.join(address);
+    if let Some((scheme, _)) = address.split_once("://") {
+        if !TRANSPORTS.contains(&scheme) {
+            bail!(Unusable(format!(
+                "upstream {address:?}: the transport {scheme} is not one of {}",
+                TRANSPORTS.join(", ")
+            )));
+        }
+        return Ok((address.to_owned(), Place::Url(address.to_owned())));
+    }
+    if address.contains("::") {
+        bail!(Unusable(format!(
+            "upstream {address:?} names a transport helper, which could run any command; use one \
+             of {}",
+            TRANSPORTS.join(", ")
+        )));
+    }
+    if path.is_dir() {
+        let recorded = relative(&path, repository);
+        return Ok((recorded, Place::Path(path)));
+    }
+    // `host:path` and `user@host:path`, as git reads them: no slash before the first colon.
+    if address
+        .split_once(':')
+        .is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'))
+    {
+        return Ok((address.to_owned(), Place::Url(address.to_owned())));
+    }
+    bail!(Refusal::new(
+        format!("upstream {} is no directory", path.display()),
+        "name a directory, a git repository or a URL with --upstream"
+    ))
+}
+
+/// The repository that holds this tool, as an upstream of the tool itself.
+pub struct Own {
+    pub commit: Option<String>,
+    pub tree: Box<dyn Tree>,
+}
+
+/// Opens the repository that holds this tool.
+pub fn own(git: &Git, repository: &Path) -> Result<Own> {
+    let path = own_repository();
+    if same_folder(&path, repository) {
+        bail!(Refusal::new(
+            "this repository holds the tool already",
+            "leave --embed out"
+        ));
+    }
+    let opened = if is_git(&path) {
+        local(git, &path, None)?
+    } else {
+        let tree = Directory::open(&path, |folder| {
+            !layout::is_tool(folder) || folder.is_within("xtask/target")
+        })?;
+        Opened {
+            commit: None,
+            tree: Box::new(tree),
+            source: Source::Directory,
+        }
+    };
+    Ok(Own {
+        commit: opened.commit,
+        tree: opened.tree,
+    })
+}
+
+/// The repository whose tool this is.
+pub fn own_repository() -> PathBuf {
+    // cargo tells where the package lies now; the place at build time may be another.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    package.parent().map_or(package.clone(), Path::to_owned)
+}
+
+fn same_folder(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// A path as seen from the repository, so that the lock says nothing of the machine.
+fn relative(path: &Path, repository: &Path) -> String {
+    let (Ok(path), Ok(repository)) = (path.canonicalize(), repository.canonicalize()) else {
+        return path.display().to_string();
+    };
+    let shared = path
+        .components()
+        .zip(repository.components())
+        .take_while(|(one, other)| one == other)
+        .count();
+    let up = repository.components().skip(shared).map(|_| "..".as_ref());
+    let down = path.components().skip(shared).map(|part| part.as_os_str());
+    let relative: PathBuf = up.chain(down).collect();
+    if relative.as_os_str().is_empty() {
+        ".".to_owned()
+    } else {
+        relative.display().to_string()
+    }
+}
+
+/// Whether a folder is the top of a git repository, bare or not.
+fn is_git(path: &Path) -> bool {
+    path.join(".git").exists() || (path.join("HEAD").is_file() && path.join("objects").is_dir())
+}
+
+struct Opened {
+    commit: Option<String>,
+    tree: Box<dyn Tree>,
+    source: Source,
+}
+
+/// Reads a directory without git, and of it only what a worker consists of.
+fn directory(path: &Path) -> Result<Opened> {
+    let wanted = |folder: &RepoPath| {
+        layout::CORE_OPTIONAL
+            .iter()
+            .chain([&layout::RUNPOD])
+            .any(|wanted| folder.is_within(wanted))
+    };
+    let open = |extra: &[RepoPath]| {
+        Directory::open(path, |folder| {
+            !wanted(folder)
+                && !extra.iter().any(|extra| {
+                    folder == extra
+                        || extra.ancestors().any(|above| above == *folder)
+                        || folder.ancestors().any(|above| above == *extra)
+                })
+        })
+        .map_err(|error| {
+            anyhow::Error::from(Refusal::new(
+                format!("the upstream can't be read: {error:#}"),
+                "remove it there, or name another upstream",
+            ))
+        })
+    };
+    let mut tree = open(&[])?;
+    // A Dockerfile may copy further folders.
+    if Shape::of(tree.entries()) == Some(Shape::Root) {
+        if let Some(dockerfile) = tree.read_file("Dockerfile")? {
+            let folders = super::incoming::copied_folders(&dockerfile)?;
+            if !folders.is_empty() {
+                tree = open(&folders)?;
+            }
+        }
+    }
+    Ok(Opened {
+        commit: None,
+        tree: Box::new(tree),
+        source: Source::Directory,
+    })
+}
+
+/// Reads a git repository on this machine, in place.
+fn local(git: &Git, path: &Path, rev: Option<&str>) -> Result<Opened> {
+    let remote = Remote::new(git, path, None);
+    let revision = rev.unwrap_or("HEAD");
+    let commit = remote.resolve(revision)?.ok_or_else(|| {
+        Refusal::new(
+            format!("the upstream {} has no revision {revision}", path.display()),
+            "name a branch, a tag or a commit that it has with --rev",
+        )
+    })?;
+    remote.opened(&commit, &path.display().to_string())
+}
+
+/// Fetches what is needed of a repository elsewhere: one commit and its folders, no file yet.
+fn fetch(git: &Git, url: &str, rev: Option<&str>) -> Result<Opened> {
+    let copy = tempfile::Builder::new()
+        .prefix("xtask-upstream-")
+        .tempdir()
+        .context("making a folder for what is fetched")?;
+    let dir = copy.path().to_owned();
+    git.call()
+        .args(["init", "--quiet", "--bare", "--template=", "."])
+        .dir(&dir)
+        .quiet()
+        .output()?;
+    let remote = Remote::new(git, &dir, Some(copy));
+    for (key, value) in [
+        ("remote.upstream.url", url),
+        ("remote.upstream.promisor", "true"),
+        ("remote.upstream.partialCloneFilter", "blob:none"),
+        ("extensions.partialClone", "upstream"),
+        ("core.repositoryFormatVersion", "1"),
+    ] {
+        remote.call().args(["config", key, value]).output()?;
+    }
+    let wanted = rev.unwrap_or("HEAD");
+    remote.fetch_commit(wanted).map_err(|error| {
+        Refusal::new(
+            format!("{wanted} could not be fetched from {url}: {error:#}"),
+            "check the address and the revision; a commit is named by all of its digits, a pull \
+             request is refs/pull/N/head",
+        )
+    })?;
+    let commit = remote
+        .resolve("FETCH_HEAD")?
+        .context("git fetched no commit")?;
+    remote.opened(&commit, url)
+}
+
+impl Remote {
+    fn new(git: &Git, dir: &Path, copy: Option<tempfile::TempDir>) -> Self {
+        let start = (git.clone(), dir.to_owned());
+        Self {
+            git: git.clone(),
+            dir: dir.to_owned(),
+            copy,
+            objects: Rc::new(Objects::new(move || call(&start.0, &start.1))),
+        }
+    }
+
+    fn call(&self) -> Call {
+        call(&self.git, &self.dir)
+    }
+
+    fn resolve(&self, revision: &str) -> Result<Option<Oid>> {
+        let answer = self
+            .call()
+            .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
+            .arg(format!("{revision}^{{commit}}"))
+            .finish()?;
+        if answer.message.contains("dubious ownership") {
+            bail!(Refusal::new(
+                format!(
+                    "git will not read {}: {}",
+                    self.dir.display(),
+                    answer.message
+                ),
+                "trust it with `git config --global --add safe.directory DIR`"
+            ));
+        }
+        let oid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+        Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
+    }
+
+    fn fetch_commit(&self, revision: &str) -> Result<()> {
+        let call = self
+            .call()
+            .args(["fetch", "--progress", "--no-tags", "--depth=1"])
+            .args(["--filter=blob:none", "upstream", revision]);
+        let call = if anstream::stderr().is_terminal() {
+            call.show_progress()
+        } else {
+            call
+        };
+        call.output().map(drop)
+    }
+
+    fn opened(self, commit: &Oid, name: &str) -> Result<Opened> {
+        let tree = self.tree(commit, name)?;
+        Ok(Opened {
+            commit: Some(commit.0.clone()),
+            tree: Box::new(tree),
+            source: Source::Repository(self),
+        })
+    }
+
+    fn tree(&self, commit: &Oid, name: &str) -> Result<GitTree> {
+        let output = self
+            .call()
+            .args(["ls-tree", "-r", "-z", "--full-tree", &commit.0])
+            .output()?;
+        let entries = crate::git::parse_ls_tree(&output).map_err(|error| {
+            Refusal::new(
+                format!("the upstream {name} can't be trusted: {error:#}"),
+                "name another upstream or revision",
+            )
+        })?;
+        let short = &commit.0[..commit.0.len().min(10)];
+        let name = format!("{name} at {short}");
+        Ok(GitTree::new(self.objects.clone(), entries, name))
+    }
+
+    /// Fetches the files of a partial copy that will be read, all in one round.
+    fn prefetch(&self, oids: &[&Oid]) -> Result<()> {
+        if self.copy.is_none() || oids.is_empty() {
+            return Ok(());
+        }
+        let list: String = oids.iter().map(|oid| format!("{oid}\n")).collect();
+        self.call()
+            .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
+            .args(["--filter=blob:none", "--stdin", "upstream"])
+            .input(list)
+            .output()
+            .map(drop)
+    }
+}
+
+/// A call of git in a repository that somebody else may have made.
+fn call(git: &Git, dir: &Path) -> Call {
+    git.call()
+        .dir(dir)
+        .quiet()
+        .env("GIT_ALLOW_PROTOCOL", TRANSPORTS.join(":"))
+        .config(&[
+            ("protocol.version", "2"),
+            ("credential.interactive", "auto"),
+        ])
+}
+
+impl Upstream {
+    /// The tree of another commit of the same upstream; `None` where it is out of reach. Its
+    /// files are fetched by [`Upstream::fetch_files`].
+    pub fn at(&self, commit: &str) -> Result<Option<GitTree>> {
+        let Source::Repository(remote) = &self.source else {
+            return Ok(None);
+        };
+        if remote.resolve(commit)?.is_none()
+            && (remote.copy.is_none() || remote.fetch_commit(commit).is_err())
+        {
+            return Ok(None);
+        }
+        let oid = Oid(commit.to_owned());
+        remote.tree(&oid, &self.address).map(Some)
+    }
+
+    /// Brings the files of a tree that a migration reads, all in one round.
+    pub fn fetch_files(&self, tree: &dyn Tree) -> Result<()> {
+        match &self.source {
+            Source::Directory => Ok(()),
+            Source::Repository(remote) => remote.prefetch(&wanted(tree.entries(), self.shape)),
+        }
+    }
+
+    /// The commits before the one that was read, newest first: as many as are worth looking at,
+    /// and fewer of an upstream that has to be fetched.
+    pub fn history(&self) -> Result<Vec<String>> {
+        const LOCAL: usize = 500;
+        const FETCHED: usize = 50;
+        let (Source::Repository(remote), Some(commit)) = (&self.source, &self.commit) else {
+            return Ok(Vec::new());
+        };
+        if remote.copy.is_some() {
+            remote
+                .call()
+                .args(["fetch", "--quiet", "--no-tags"])
+                .arg(format!("--depth={FETCHED}"))
+                .args(["--filter=blob:none", "upstream", commit])
+                .output()?;
+        }
+        let text = remote
+            .call()
+            .args(["rev-list", &format!("--max-count={LOCAL}"), commit])
+            .text()?;
+        Ok(text.lines().map(ToOwned::to_owned).collect())
+    }
+
+    /// The sizes of files, in bytes, without reading them.
+    pub fn sizes(&self, entries: &mut Entries) -> Result<()> {
+        let Source::Repository(remote) = &self.source else {
+            return Ok(());
+        };
+        let list: String = entries
+            .values()
+            .filter_map(|entry| entry.oid.as_ref())
+            .map(|oid| format!("{oid}\n"))
+            .collect();
+        let text = remote
+            .call()
+            .args(["cat-file", "--batch-check=%(objectsize)"])
+            .input(list)
+            .text()?;
+        let mut sizes = text.lines();
+        for entry in entries.values_mut().filter(|entry| entry.oid.is_some()) {
+            entry.size = sizes.next().and_then(|size| size.parse().ok());
+        }
+        Ok(())
+    }
+}
+
+/// The files that a migration reads, as far as they are known before the Dockerfile is.
+fn wanted(entries: &Entries, shape: Shape) -> Vec<&Oid> {
+    entries
+        .iter()
+        .filter(|(path, _)| match shape {
+            Shape::Runpod => path.is_within(layout::RUNPOD),
+            Shape::Root => {
+                layout::is_core(path)
+                    || path.parent().is_none() && !layout::is_own(path) && !layout::is_tool(path)
+            }
+        })
+        .filter_map(|(_, entry)| entry.oid.as_ref())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transports_that_run_commands_are_refused() {
+        let here = Path::new("/");
+        for address in [
+            "ext::sh -c true",
+            "fd::17",
+            "persistent-https://x/y",
+            "-oProxyCommand=x",
+            "--upload-pack=x",
+        ] {
+            let refused = locate(address, here, here)
+                .err()
+                .map(|error| error.to_string());
+            assert!(refused.is_some(), "{address} was taken");
+        }
+        for address in ["https://example.com/a.git", "git@example.com:a/b.git"] {
+            assert!(matches!(
+                locate(address, here, here),
+                Ok((_, Place::Url(_)))
+            ));
+        }
+    }
+
+    #[test]
+    fn the_lock_speaks_of_places_as_seen_from_the_repository() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (mine, theirs) = (scratch.path().join("mine"), scratch.path().join("a/theirs"));
+        fs_err::create_dir_all(&mine).unwrap();
+        fs_err::create_dir_all(&theirs).unwrap();
+        assert_eq!(relative(&theirs, &mine), "../a/theirs");
+        assert_eq!(relative(&mine, &mine), ".");
+    }
+}
