@@ -9,6 +9,7 @@ mod git;
 mod layout;
 mod outcome;
 mod output;
+mod own;
 mod sglang;
 mod surface;
 mod task;

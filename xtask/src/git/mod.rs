@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 pub use objects::{GitTree, Objects, parse_ls_tree};
-pub use repo::{LocalFile, Repo, Status, Tracked};
-pub use scratch::{IndexEdit, Merged, Scratch};
+pub use repo::{Repo, Status, Tracked};
+pub use scratch::{IndexEdit, Scratch};
 
 use crate::outcome::Unusable;
 

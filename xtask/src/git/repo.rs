@@ -38,18 +38,9 @@ pub struct Status {
     pub branch: String,
     /// Tracked paths that differ from HEAD, staged or not, or are unmerged.
     pub changed: Vec<RepoPath>,
-    /// Files that git does not track, ignored ones included. A folder ends with `/`.
-    pub local: Vec<LocalFile>,
-}
-
-/// A file or folder that git does not track.
-#[derive(Debug, Clone)]
-pub struct LocalFile {
-    /// Without a slash at the end.
-    pub path: RepoPath,
-    /// A folder with nothing tracked inside.
-    pub folder: bool,
-    pub ignored: bool,
+    /// Files that git does not track, ignored ones included; a folder stands for all that is in
+    /// it.
+    pub local: Vec<RepoPath>,
 }
 
 /// An entry of the index.
@@ -122,10 +113,6 @@ impl Repo {
         };
         repo.no_filters = repo.filters_off()?;
         Ok(repo)
-    }
-
-    pub fn git(&self) -> &Git {
-        &self.git
     }
 
     /// A call of git in this repository.
@@ -222,6 +209,30 @@ impl Repo {
         Ok(tracked)
     }
 
+    /// Tracked text files of the work tree that hold one of `needles`, outside of `folders`.
+    pub fn files_with(&self, needles: &[String], outside: &[&str]) -> Result<Vec<RepoPath>> {
+        let call = self.call().args([
+            "grep",
+            "-l",
+            "-z",
+            "-I",
+            "-F",
+            "--no-textconv",
+            "--full-name",
+        ]);
+        let call = needles
+            .iter()
+            .fold(call, |call, needle| call.args(["-e", needle]))
+            .args(["--", "."])
+            .args(outside.iter().map(|path| format!(":(exclude,top){path}")));
+        let answer = call.finish()?;
+        match answer.code {
+            // 1: none has.
+            Some(0 | 1) => Ok(records(&answer.stdout).map(RepoPath::new).collect()),
+            _ => bail!("git could not search the work tree: {}", answer.message),
+        }
+    }
+
     /// The paths with conflicts in the index.
     pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
         let output = self
@@ -315,13 +326,8 @@ fn parse_status(output: &[u8]) -> Result<Status> {
             .strip_prefix(b"? ")
             .or_else(|| record.strip_prefix(b"! "))
         {
-            let folder = path.ends_with(b"/");
             let path = path.strip_suffix(b"/").unwrap_or(path);
-            status.local.push(LocalFile {
-                path: RepoPath::new(path),
-                folder,
-                ignored: record[0] == b'!',
-            });
+            status.local.push(RepoPath::new(path));
         } else if let Some(fields) = match record.first() {
             // Fields before the path: git-status(1), "Porcelain Format Version 2".
             Some(b'1') => Some(8),
@@ -356,8 +362,6 @@ mod tests {
             status.changed,
             [RepoPath::from("a file.py"), "both.py".into()]
         );
-        assert!(!status.local[0].ignored && !status.local[0].folder);
-        assert!(status.local[1].ignored && status.local[1].folder);
-        assert_eq!(status.local[1].path, "target");
+        assert_eq!(status.local, [RepoPath::from("new"), "target".into()]);
     }
 }

@@ -28,7 +28,8 @@ pub struct Scratch {
     git: Git,
     dir: PathBuf,
     objects: PathBuf,
-    conflict_style: Option<String>,
+    /// The repository that the objects belong to.
+    of: Repo,
     /// Digits in the name of an object.
     oid_width: usize,
 }
@@ -119,7 +120,7 @@ impl Scratch {
             git: git.clone(),
             dir: dir.to_owned(),
             objects: objects.to_owned(),
-            conflict_style: of.setting("merge.conflictStyle")?,
+            of: of.clone(),
             oid_width: if of.object_format == "sha1" { 40 } else { 64 },
         })
     }
@@ -202,10 +203,14 @@ impl Scratch {
         Ok(Oid(call().arg("write-tree").line()?))
     }
 
-    /// Applies `edit` to a copy of a repository's index, in place. It may refer to a shared index
-    /// in the repository's git directory, so it can't be read from here.
-    pub fn edit_index(&self, repo: &Repo, index: &Path, edit: &IndexEdit) -> Result<()> {
-        repo.call()
+    /// Applies `edit` to a copy of the repository's index, in place. It may refer to a shared
+    /// index in the repository's git directory, so it can't be read from here.
+    pub fn edit_index(&self, index: &Path, edit: &IndexEdit) -> Result<()> {
+        if edit.is_empty() {
+            return Ok(());
+        }
+        self.of
+            .call()
             .env("GIT_INDEX_FILE", index)
             .args(["update-index", "-z", "--index-info"])
             .input(edit.input(self.oid_width))
@@ -230,8 +235,8 @@ impl Scratch {
         }
         let renames = if renames { "true" } else { "false" };
         let mut call = self.call().config(&[("merge.renames", renames)]);
-        if let Some(style) = &self.conflict_style {
-            call = call.config(&[("merge.conflictStyle", style)]);
+        if let Some(style) = self.of.setting("merge.conflictStyle")? {
+            call = call.config(&[("merge.conflictStyle", &style)]);
         }
         let answer = call
             .args(["merge-tree", "--write-tree", "-z", "--messages"])

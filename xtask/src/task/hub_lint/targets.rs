@@ -54,7 +54,7 @@ pub fn resolve(
     if paths.is_empty() {
         let root = match repo {
             Some(root) => root.to_owned(),
-            None => own_repository(),
+            None => crate::own::repository(),
         };
         return Ok(vec![folder(&root, String::new())?]);
     }
@@ -84,12 +84,6 @@ pub fn resolve(
         return Err(Unusable(format!("there is no {}", missing.join(", no "))).into());
     }
     Ok(targets)
-}
-
-/// The repository that this tool was built in.
-fn own_repository() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_owned()
 }
 
 /// The folder above, `.` where the path is one name.

@@ -99,7 +99,6 @@ pub fn make(
         stages: Vec::new(),
         entries,
         lock,
-        moves_tree: None,
         kind: make::Kind::Adopt,
     })
 }

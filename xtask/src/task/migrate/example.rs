@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::upstream;
 use crate::cli;
 use crate::git::Git;
 use crate::outcome::Outcome;
+use crate::own;
 use crate::tree::{Directory, Mode, Tree};
 
 /// Makes a git repository of the bundled legacy worker and migrates that.
 pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
-    let own = upstream::own_repository();
-    let bundled = own.join("xtask/example");
-    let scratch = own.join("target/example");
+    let root = own::repository();
+    let bundled = root.join("xtask/example");
+    let scratch = root.join("target/example");
     if scratch.exists() {
         fs_err::remove_dir_all(&scratch)?;
     }

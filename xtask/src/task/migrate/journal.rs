@@ -18,6 +18,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,8 @@ pub struct Record {
     pub steps: Vec<Step>,
     /// How many of the steps an earlier run has finished.
     pub done: usize,
+    /// The first step that can still be undone; those before it have been committed.
+    pub undo_from: usize,
     /// The hash of what lay in the work tree where it will be replaced, before any filter.
     pub found: BTreeMap<RepoPath, Oid>,
     /// Folders that were not there before.
@@ -93,6 +96,7 @@ impl Record {
             after_tree: after_tree.clone(),
             steps,
             done: 0,
+            undo_from: 0,
             found: BTreeMap::new(),
             new_folders: Vec::new(),
             conflicts: Vec::new(),
@@ -107,25 +111,35 @@ impl Record {
 #[derive(Debug)]
 pub struct Journal {
     dir: PathBuf,
+    lock: PathBuf,
     /// Held while this lives, and by every git that this process starts: a git that outlives its
     /// killed parent keeps the next run waiting until it is done.
     _held: File,
 }
 
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Whoever waits for it sees that the file is gone and makes another.
+        let _ = fs_err::remove_file(&self.lock);
+    }
+}
+
 impl Journal {
     /// Takes hold of the journal of a work tree.
     pub fn hold(repo: &Repo) -> Result<Self> {
-        let path = repo.git_dir.join("xtask-migrate.lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .with_context(|| format!("opening {}", path.display()))?;
+        let lock = repo.git_dir.join("xtask-migrate.lock");
         let patience = Instant::now() + Duration::from_secs(20);
-        loop {
+        let held = loop {
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&lock)
+                .with_context(|| format!("opening {}", lock.display()))?;
             match file.try_lock() {
-                Ok(()) => break,
+                Ok(()) if is_file(&file, &lock) => break file,
+                // The one who held it has removed it in between.
+                Ok(()) => {}
                 Err(TryLockError::WouldBlock) if Instant::now() < patience => {
                     std::thread::sleep(Duration::from_millis(50));
                 }
@@ -137,12 +151,13 @@ impl Journal {
                     return Err(error).context("taking hold of the journal");
                 }
             }
-        }
-        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())
+        };
+        rustix::io::fcntl_setfd(&held, rustix::io::FdFlags::empty())
             .context("handing the journal's lock to git")?;
         Ok(Self {
             dir: repo.git_dir.join("xtask-migrate"),
-            _held: file,
+            lock,
+            _held: held,
         })
     }
 
@@ -208,6 +223,14 @@ impl Journal {
         }
     }
 
+    /// Forgets the index from before: what it led to has been committed.
+    pub fn forget_index(&self) -> Result<()> {
+        match fs_err::remove_file(self.index_old()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// What step `number` will put in place.
     pub fn new_file(&self, number: usize) -> PathBuf {
         self.dir.join("new").join(number.to_string())
@@ -234,6 +257,14 @@ impl Journal {
     /// A folder for git's temporary files.
     pub fn scratch(&self) -> PathBuf {
         self.dir.join("scratch")
+    }
+}
+
+/// Whether an open file is the one that lies at a path.
+fn is_file(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.metadata()) {
+        (Ok(open), Ok(there)) => open.dev() == there.dev() && open.ino() == there.ino(),
+        _ => false,
     }
 }
 

@@ -123,12 +123,6 @@ impl Lock {
         bytes.push(b'\n');
         Ok(bytes)
     }
-
-    /// All locked files, the tool's included.
-    pub fn files(&self) -> impl Iterator<Item = (&RepoPath, &LockedFile)> {
-        let tool = self.tool.iter().flat_map(|origin| &origin.files);
-        self.upstream.files.iter().chain(tool)
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
+use super::dangling::{self, Dangling};
 use super::incoming::{self, Bundle};
 use super::lock::{Lock, LockedFile, Origin};
 use super::merge::{self, Built, Sides, Stage, Stored};
@@ -112,8 +113,6 @@ pub struct Made {
     pub stages: Vec<Stage>,
     pub entries: Entries,
     pub lock: Lock,
-    /// The tree in which files have moved and nothing else, where any move.
-    pub moves_tree: Option<Oid>,
     pub kind: Kind,
 }
 
@@ -139,7 +138,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             "leave --carry out; upstream's changes are merged with those made here anyway"
         ));
     }
-    let upstream = upstream::open(
+    let mut upstream = upstream::open(
         git,
         &upstream::Request {
             address: wish.upstream,
@@ -148,6 +147,10 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             repository: &at.repo.top,
         },
     )?;
+    if wish.embed && upstream.address == OWN_ADDRESS {
+        // "The repository that holds the tool" will be this one from now on.
+        upstream.address = upstream::lasting_address(git, &at.repo.top)?;
+    }
     let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
         upstream.sizes(entries)
     })?;
@@ -200,7 +203,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             tool: tool_origin.map(|origin| (origin, tool_news)),
         },
     )?;
-    finish(at, scratch, &upstream, &bundle, moves, built, notes, first)
+    finish(at, &upstream, &bundle, moves, built, notes, first)
 }
 
 fn expect_legacy(at: &Situation) -> Result<()> {
@@ -360,7 +363,7 @@ fn tool_side(
     }
     let base = before.map_or_else(Entries::new, |tool| locked_entries(&tool.files));
     let origin = Origin {
-        address: OWN_ADDRESS.to_owned(),
+        address: upstream::lasting_address(git, &at.repo.top)?,
         rev: None,
         commit: own.commit,
         shape: Shape::Root,
@@ -464,7 +467,6 @@ fn orphan(path: &RepoPath, before: Option<&Entry>, now: &Entry) -> (Conflict, Ve
 )]
 fn finish(
     at: &Situation,
-    scratch: &Scratch,
     upstream: &Upstream,
     bundle: &Bundle,
     moves: Vec<Move>,
@@ -492,17 +494,6 @@ fn finish(
              this again"
         ));
     }
-    let moves_tree = if moves.is_empty() {
-        None
-    } else {
-        let mut entries = before.clone();
-        for planned in &moves {
-            if let Some(entry) = entries.remove(&planned.from) {
-                entries.insert(planned.to.clone(), entry);
-            }
-        }
-        Some(merge::tree_of(scratch, &at.head_tree, before, &entries)?)
-    };
     // What stays as it is needs no second reading.
     let news = |path: &RepoPath| {
         built
@@ -514,7 +505,12 @@ fn finish(
     for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
         notes.extend(incoming.notes.iter().map(|note| format!("{path}: {note}")));
     }
-    let dangling = super::dangling_of(at, bundle, &moved, &built.entries)?;
+    notes.extend(hidden_from_build(at, bundle, &built.entries)?);
+    let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
+        dangling(at, bundle, &moved, &built.entries)?
+    } else {
+        Vec::new()
+    };
     let plan = Plan {
         upstream: Source {
             address: upstream.address.clone(),
@@ -539,9 +535,23 @@ fn finish(
         stages: built.stages,
         entries: built.entries,
         lock: built.lock,
-        moves_tree,
         kind: if first { Kind::First } else { Kind::Again },
     })
+}
+
+/// The tree in which files have moved and nothing else, where any move.
+pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<Option<Oid>> {
+    if moves.is_empty() {
+        return Ok(None);
+    }
+    let before = at.ours.entries();
+    let mut entries = before.clone();
+    for planned in moves {
+        if let Some(entry) = entries.remove(&planned.from) {
+            entries.insert(planned.to.clone(), entry);
+        }
+    }
+    merge::tree_of(scratch, &at.head_tree, before, &entries).map(Some)
 }
 
 /// Refuses steps that something in the work tree stands in the way of.
@@ -594,15 +604,15 @@ fn local_in_retired(at: &Situation, moves: &[Move]) -> Vec<RepoPath> {
         .local
         .iter()
         .filter(|local| {
-            let folder = local.path.parent();
-            layout::is_retired(&local.path)
-                || layout::is_stray_in_runpod(&local.path)
-                || folder.is_none() && local.path.name().starts_with(b".env")
+            let folder = local.parent();
+            layout::is_retired(local)
+                || layout::is_stray_in_runpod(local)
+                || folder.is_none() && local.name().starts_with(b".env")
                 || moves
                     .iter()
                     .any(|planned| planned.from.parent() == folder && folder.is_some())
         })
-        .map(|local| local.path.clone())
+        .cloned()
         .collect()
 }
 
@@ -625,20 +635,63 @@ pub fn messages(plan: &Plan, kind: Kind) -> (String, String) {
     (moves, content)
 }
 
-/// The files of a commit that may refer to what moved.
-pub fn texts(at: &Situation, paths: &[RepoPath]) -> Result<Vec<(RepoPath, Vec<u8>)>> {
-    paths
-        .iter()
-        .map(|path| Ok((path.clone(), at.ours.read(path)?)))
-        .collect()
+/// Files that the Dockerfile copies and the repository's own `.dockerignore` keeps from it.
+fn hidden_from_build(at: &Situation, bundle: &Bundle, after: &Entries) -> Result<Vec<String>> {
+    let name = RepoPath::from(".dockerignore");
+    let Some(ignore) = after.get(&name).and_then(|entry| entry.oid.as_ref()) else {
+        return Ok(Vec::new());
+    };
+    let Some(ignore) = at.objects.blob(ignore)? else {
+        return Ok(Vec::new());
+    };
+    let Some(dockerfile) = bundle.files.get(&RepoPath::from("Dockerfile")) else {
+        return Ok(Vec::new());
+    };
+    let copied = rewrite::copied_paths(&dockerfile.rendered).unwrap_or_default();
+    Ok(bundle
+        .files
+        .keys()
+        .filter(|path| copied.iter().any(|copied| copied.covers(path)))
+        .filter(|path| rewrite::excluded(&ignore, path))
+        .map(|path| format!("{name} keeps {path} from the build, and the Dockerfile copies it"))
+        .collect())
 }
 
-/// The arguments that the new Dockerfile declares.
-pub fn arguments(bundle: &Bundle) -> Result<Vec<String>> {
+/// What in the repository's own files still points at a path that moved, or passes an argument
+/// that the new Dockerfile does not declare.
+fn dangling(
+    at: &Situation,
+    bundle: &Bundle,
+    moved: &[(RepoPath, RepoPath)],
+    after: &Entries,
+) -> Result<Vec<Dangling>> {
+    let ours = at.ours.entries();
+    let mut files = Vec::new();
+    let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
+    for path in at.repo.files_with(&dangling::candidates(moved), &outside)? {
+        // What comes from upstream or lies below `outdated/` is not the repository's to mend.
+        let stays = match (ours.get(&path), after.get(&path)) {
+            (Some(before), Some(after)) => plan::same(before, after) && before.mode.is_file(),
+            _ => false,
+        };
+        if stays && !bundle.files.contains_key(&path) {
+            let content = at.ours.read(&path)?;
+            files.push((path, content));
+        }
+    }
     let dockerfile = bundle
         .files
         .get(&RepoPath::from("Dockerfile"))
         .context("the upstream has no Dockerfile")?;
-    rewrite::arguments(&dockerfile.rendered)
-        .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help).into())
+    let arguments = rewrite::arguments(&dockerfile.rendered)
+        .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help))?;
+    let result = after.keys().cloned().collect();
+    Ok(dangling::dangling(
+        &files,
+        &dangling::After {
+            moved,
+            result: &result,
+            arguments: &arguments,
+        },
+    ))
 }

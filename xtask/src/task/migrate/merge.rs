@@ -178,10 +178,10 @@ type Merge = (Entries, Vec<Conflict>, Vec<Stage>);
 fn merge_added(ours: &Entries, theirs: &Entries) -> Result<Merge> {
     let mut entries = ours.clone();
     for (path, entry) in theirs {
-        if let Some(there) = entries.insert(path.clone(), entry.clone()) {
-            if !same(&there, entry) {
-                bail!("{path} was to make room for upstream's file and did not");
-            }
+        if let Some(there) = entries.insert(path.clone(), entry.clone())
+            && !same(&there, entry)
+        {
+            bail!("{path} was to make room for upstream's file and did not");
         }
     }
     Ok((entries, Vec::new(), Vec::new()))
@@ -228,10 +228,11 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
     // What has no sides in the index (a renamed folder, a file against a folder) is told by git's
     // words alone.
     for (paths, kind, message) in merged.messages {
-        if kind.starts_with("CONFLICT") && !paths.iter().any(|path| conflicts.contains_key(path)) {
-            if let Some(path) = paths.first() {
-                conflicts.insert(path.clone(), message);
-            }
+        if kind.starts_with("CONFLICT")
+            && !paths.iter().any(|path| conflicts.contains_key(path))
+            && let Some(path) = paths.first()
+        {
+            conflicts.insert(path.clone(), message);
         }
     }
     let conflicts = conflicts
@@ -327,7 +328,10 @@ fn arrivals(
     conflicts: &[Conflict],
 ) -> Vec<Arrival> {
     let from = |path: &RepoPath| {
-        let tool = sides.tool.iter().flat_map(|(tool, _)| tool.files.get(path));
+        let tool = sides
+            .tool
+            .iter()
+            .filter_map(|(tool, _)| tool.files.get(path));
         sides
             .upstream
             .0

@@ -25,15 +25,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use self::apply::Work;
-use self::journal::{Commit, Journal, Record, State, exists};
+use self::journal::{Commit, Journal, Record, State};
 use self::make::{Made, Situation, Wish};
 use self::report::{Ending, Report};
 use self::steps::{Side, Step};
 use crate::cli::{self, Conflicts};
-use crate::git::{Git, IndexEdit, Repo};
+use crate::git::{Git, IndexEdit, Repo, Scratch};
 use crate::layout::LOCK;
 use crate::outcome::{Outcome, Refusal};
-use crate::tree::{Mode, RepoPath};
+use crate::own;
+use crate::tree::{Mode, Oid, RepoPath, Tree};
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
@@ -41,7 +42,7 @@ pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
     if args.example {
         return example::run(&git, args);
     }
-    let dir = repo.map_or_else(upstream::own_repository, Path::to_owned);
+    let dir = repo.map_or_else(own::repository, Path::to_owned);
     migrate(&git, &dir, args)
 }
 
@@ -84,16 +85,16 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
     let plan = &made.plan;
     report.plan(plan);
     if plan.is_empty() {
-        return report.end(&at, plan, Ending::UpToDate);
+        return report.end(&at, plan, &Ending::UpToDate);
     }
     if args.dry_run {
-        return report.end(&at, plan, Ending::DryRun);
+        return report.end(&at, plan, &Ending::DryRun);
     }
     if args.check {
-        return report.end(&at, plan, Ending::WouldChange);
+        return report.end(&at, plan, &Ending::WouldChange);
     }
     if !plan.conflicts.is_empty() && args.conflicts == Conflicts::List {
-        return report.end(&at, plan, Ending::Conflicts);
+        return report.end(&at, plan, &Ending::Conflicts);
     }
     if args.commit {
         expect_identity(&repo)?;
@@ -103,7 +104,7 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
         journal: &journal,
         scratch: &scratch,
     };
-    let (record, edit) = record_of(&at, &made, args.commit)?;
+    let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
     journal.prepare()?;
     let mut record = work.prepare(record, &edit)?;
     work.forward(&mut record)?;
@@ -112,10 +113,15 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
         (_, Some(commit)) => Ending::Committed(commit.tip.clone()),
         _ => Ending::Staged,
     };
-    report.end(&at, plan, ending)
+    report.end(&at, plan, &ending)
 }
 
-fn record_of(at: &Situation, made: &Made, commit: bool) -> Result<(Record, IndexEdit)> {
+fn record_of(
+    at: &Situation,
+    made: &Made,
+    scratch: &Scratch,
+    commit: bool,
+) -> Result<(Record, IndexEdit)> {
     let plan = &made.plan;
     let mut record = Record::new(&plan.head, &plan.before, &plan.after, plan.steps.clone());
     record.conflicts.clone_from(&plan.conflicts);
@@ -126,13 +132,12 @@ fn record_of(at: &Situation, made: &Made, commit: bool) -> Result<(Record, Index
     if commit {
         let (moves_message, message) = make::messages(plan, made.kind);
         record.commit = Some(Commit {
-            moves_tree: made.moves_tree.clone(),
+            moves_tree: make::moves_tree(at, scratch, &plan.moves)?,
             moves_message,
             message,
             tip: None,
         });
     }
-    use crate::tree::Tree;
     let edit = Work::index_edit(at.ours.entries(), &made.entries, &record)?;
     Ok((record, edit))
 }
@@ -161,26 +166,30 @@ fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
         ));
     }
     let status = repo.status()?;
-    let moved_on = status.head.as_ref() != Some(&record.head) || status.changed.is_empty();
-    if moved_on && (record.state == State::Staged || status.changed.is_empty()) {
-        return journal.remove();
-    }
+    let moved_on = status.head.as_ref() != Some(&record.head);
     match record.state {
-        State::Conflicts => bail!(Refusal::new(
-            format!(
-                "conflicts of a migration wait to be resolved:\n  {}",
-                make::list(
-                    &record
-                        .conflicts
-                        .iter()
-                        .map(|conflict| conflict.path.clone())
-                        .collect::<Vec<_>>()
-                )
-            ),
-            "resolve and stage them, then `cargo xtask migrate --resume`; or take all back with \
-             `cargo xtask migrate --abort`"
+        State::Staged if moved_on || status.changed.is_empty() => journal.remove(),
+        State::Conflicts if !moved_on && status.changed.is_empty() => journal.remove(),
+        State::Conflicts if moved_on => bail!(Refusal::new(
+            "the conflicts of a migration were committed before it was finished, so the lock \
+             does not say yet what was merged",
+            "write the lock with `cargo xtask migrate --resume`, then commit that too"
         )),
-        _ => bail!(Refusal::new(
+        State::Conflicts => {
+            let paths = record
+                .conflicts
+                .iter()
+                .map(|conflict| conflict.path.clone());
+            bail!(Refusal::new(
+                format!(
+                    "conflicts of a migration wait to be resolved:\n  {}",
+                    make::list(&paths.collect::<Vec<_>>())
+                ),
+                "resolve and stage them, then `cargo xtask migrate --resume`; or take all back \
+                 with `cargo xtask migrate --abort`"
+            ))
+        }
+        State::Staged | State::Applying => bail!(Refusal::new(
             "a migration is staged here and not committed yet",
             "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
         )),
@@ -217,12 +226,44 @@ fn resume(
             "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
         )),
         State::Conflicts => {
+            if let Some(head) = committed_since(repo, &record)? {
+                // What was resolved is in the history already; only the lock is left to do, and
+                // only that can still be taken back.
+                record.before_tree = repo.tree_of(&head)?;
+                record.head = head;
+                record.undo_from = record.steps.len();
+                record.stages.clear();
+                record.new_folders.clear();
+                journal.forget_index()?;
+            }
             let (next, edit) = resolved(repo, &work, record)?;
             record = work.prepare(next, &edit)?;
             work.forward(&mut record)?;
         }
     }
     report.resumed(&record)
+}
+
+/// The commit that HEAD has moved on to since the conflicts were written, if it has.
+fn committed_since(repo: &Repo, record: &Record) -> Result<Option<Oid>> {
+    let head = repo
+        .commit("HEAD")?
+        .context("HEAD names no commit any more")?;
+    if head == record.head {
+        return Ok(None);
+    }
+    let descends = repo
+        .call()
+        .args(["merge-base", "--is-ancestor", &record.head.0, &head.0])
+        .finish()?;
+    if !descends.ok {
+        bail!(Refusal::new(
+            "HEAD is on another line of history than the one whose conflicts were resolved",
+            "switch back to it, then run this again; or start over with `cargo xtask migrate` \
+             after `cargo xtask migrate --abort`"
+        ));
+    }
+    Ok(Some(head))
 }
 
 /// The record of a migration whose conflicts have been resolved: what is left is the lock.
@@ -244,13 +285,12 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         let oid = tracked
             .get(&conflict.path)
             .and_then(|it| it.entry.oid.as_ref());
-        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten() {
-            if content
+        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten()
+            && content
                 .split(|&b| b == b'\n')
                 .any(|line| line.starts_with(b"<<<<<<< ours"))
-            {
-                marked.push(conflict.path.clone());
-            }
+        {
+            marked.push(conflict.path.clone());
         }
     }
     if !marked.is_empty() {
@@ -334,15 +374,4 @@ fn abort(
     };
     let kept: Vec<PathBuf> = work.back(&record)?;
     report.aborted(&kept)
-}
-
-/// What still points at a path that moved.
-fn dangling_of(
-    _at: &Situation,
-    _bundle: &incoming::Bundle,
-    _moved: &[(RepoPath, RepoPath)],
-    _after: &crate::tree::Entries,
-) -> Result<Vec<dangling::Dangling>> {
-    let _ = exists;
-    Ok(Vec::new())
 }

@@ -8,11 +8,12 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use serde_json::json;
 
+use super::dangling::Kind;
 use super::journal::Record;
 use super::make::Situation;
 use super::plan::{MoveReason, Plan, What};
 use crate::cli::Format;
-use crate::layout::OUTDATED;
+use crate::layout::{self, OUTDATED};
 use crate::outcome::Outcome;
 use crate::tree::{Oid, RepoPath};
 
@@ -77,13 +78,13 @@ impl Report {
     }
 
     /// Says how it ended and what to type next.
-    pub fn end(&self, at: &Situation, plan: &Plan, ending: Ending) -> Result<Outcome> {
+    pub fn end(&self, at: &Situation, plan: &Plan, ending: &Ending) -> Result<Outcome> {
         match self.format {
             Format::Json => {
                 let value = json!({ "version": 1, "ending": ending.word(), "plan": plan });
                 anstream::println!("{}", serde_json::to_string_pretty(&value)?);
             }
-            Format::Text => anstream::print!("{}", next(at, plan, &ending)),
+            Format::Text => anstream::print!("{}", next(at, plan, ending)),
         }
         Ok(ending.outcome())
     }
@@ -232,6 +233,9 @@ fn files(plan: &Plan) -> String {
     if !news.is_empty() {
         out += &heading("Comes from upstream");
     }
+    let (tool, news): (Vec<_>, Vec<_>) = news
+        .into_iter()
+        .partition(|file| layout::is_tool(&file.path));
     for file in news {
         let (sign, style, word) = match file.what {
             What::Added => ("+", GREEN, "new"),
@@ -245,6 +249,19 @@ fn files(plan: &Plan) -> String {
         out += &format!(
             "  {style}{sign}{style:#} {:<34} {DIM}{word}{DIM:#}\n",
             file.path.to_string()
+        );
+    }
+    let mut tools: BTreeMap<&[u8], usize> = BTreeMap::new();
+    for file in &tool {
+        *tools
+            .entry(file.path.parts().next().unwrap_or_default())
+            .or_default() += 1;
+    }
+    for (top, count) in tools {
+        let files = if count == 1 { "file" } else { "files" };
+        out += &format!(
+            "  {GREEN}+{GREEN:#} {:<34} {DIM}the tool, {count} {files}{DIM:#}\n",
+            RepoPath::new(top).to_string()
         );
     }
     let count = |what| plan.files.iter().filter(|file| file.what == what).count();
@@ -282,8 +299,33 @@ fn adopted(plan: &Plan) -> String {
     out
 }
 
-fn dangling(_plan: &Plan) -> String {
-    String::new()
+/// What is left to mend by hand.
+fn dangling(plan: &Plan) -> String {
+    let mut out = String::new();
+    for (kind, title) in [
+        (
+            Kind::Code,
+            "To mend by hand: these no longer find what they name",
+        ),
+        (Kind::Prose, "Texts that speak of the old places"),
+    ] {
+        let found: Vec<_> = plan.dangling.iter().filter(|it| it.kind == kind).collect();
+        if found.is_empty() {
+            continue;
+        }
+        out += &heading(title);
+        for one in found {
+            out += &format!(
+                "  {YELLOW}{}:{}:{}{YELLOW:#} {}\n",
+                one.path, one.line, one.column, one.what
+            );
+            if kind == Kind::Code {
+                out += &format!("    {DIM}{}{DIM:#}\n", one.text);
+            }
+            out += &format!("    instead: {}\n", one.instead);
+        }
+    }
+    out
 }
 
 /// A unified diff, indented and coloured.

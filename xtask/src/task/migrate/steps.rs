@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::git::{LocalFile, Tracked};
+use crate::git::Tracked;
 use crate::tree::{Entries, Mode, Oid, RepoPath};
 
 /// A file at rest: its kind and its content.
@@ -49,7 +49,7 @@ pub fn between(
     before: &Entries,
     after: &Entries,
     moves: &[(RepoPath, RepoPath)],
-    local: &[LocalFile],
+    local: &[RepoPath],
     occupied: impl Fn(&RepoPath) -> bool,
 ) -> Vec<Step> {
     let side = |entries: &Entries, path: &RepoPath| {
@@ -96,7 +96,7 @@ pub fn between(
 fn group(
     before: &Entries,
     moves: &[&(RepoPath, RepoPath)],
-    local: &[LocalFile],
+    local: &[RepoPath],
     occupied: impl Fn(&RepoPath) -> bool,
 ) -> Vec<Step> {
     let top = |path: &RepoPath| {
@@ -118,9 +118,9 @@ fn group(
             .iter()
             .all(|(from, target)| *from != folder && crate::layout::outdated(from) == *target)
             && tracked.get(&folder) == Some(&pairs.len())
-            && !local.iter().any(|local| {
-                local.path == folder || local.path.ancestors().any(|above| above == folder)
-            })
+            && !local
+                .iter()
+                .any(|local| *local == folder || local.ancestors().any(|above| above == folder))
             && !occupied(&to);
         if whole {
             steps.push(Step::MoveFolder { from: folder, to });
@@ -320,11 +320,7 @@ mod tests {
     fn a_folder_with_local_files_moves_file_by_file() {
         let before = tree(&[("src/a", "2")]);
         let after = tree(&[("outdated/src/a", "2")]);
-        let local = [LocalFile {
-            path: "src/__pycache__".into(),
-            folder: true,
-            ignored: true,
-        }];
+        let local = ["src/__pycache__".into()];
         let steps = between(&before, &after, &moved(&["src/a"]), &local, |_| false);
         assert_eq!(shown(&steps), ["src/a => outdated/src/a"]);
         let steps = between(&before, &after, &moved(&["src/a"]), &[], |_| true);

@@ -10,6 +10,7 @@ use super::lock::Origin;
 use crate::git::{Call, Git, GitTree, Objects, refuse_option};
 use crate::layout::{self, Shape};
 use crate::outcome::{Refusal, Unusable};
+use crate::own;
 use crate::tree::{Directory, Entries, Oid, RepoPath, Tree};
 
 /// The address, in the lock, of the repository that holds the tool.
@@ -124,7 +125,7 @@ enum Place {
 fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, Place)> {
     refuse_option("upstream", address)?;
     if address == OWN_ADDRESS {
-        let own = own_repository();
+        let own = own::repository();
         if same_folder(&own, repository) {
             bail!(Refusal::new(
                 "this repository holds the tool itself, so it can't be its own upstream",
@@ -173,9 +174,23 @@ pub struct Own {
     pub tree: Box<dyn Tree>,
 }
 
+/// An address of the repository that holds this tool which still means it in a repository that
+/// carries a copy: where it was cloned from, else its folder.
+pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
+    let path = own::repository();
+    let origin = call(git, &path)
+        .args(["config", "--get", "remote.origin.url"])
+        .finish()?;
+    let url = String::from_utf8_lossy(&origin.stdout).trim().to_owned();
+    if origin.ok && url.contains([':', '@']) {
+        return Ok(url);
+    }
+    Ok(relative(&path, repository))
+}
+
 /// Opens the repository that holds this tool.
 pub fn own(git: &Git, repository: &Path) -> Result<Own> {
-    let path = own_repository();
+    let path = own::repository();
     if same_folder(&path, repository) {
         bail!(Refusal::new(
             "this repository holds the tool already",
@@ -200,14 +215,6 @@ pub fn own(git: &Git, repository: &Path) -> Result<Own> {
     })
 }
 
-/// The repository whose tool this is.
-pub fn own_repository() -> PathBuf {
-    // cargo tells where the package lies now; the place at build time may be another.
-    let package = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    package.parent().map_or(package.clone(), Path::to_owned)
-}
-
 fn same_folder(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
@@ -226,7 +233,10 @@ fn relative(path: &Path, repository: &Path) -> String {
         .take_while(|(one, other)| one == other)
         .count();
     let up = repository.components().skip(shared).map(|_| "..".as_ref());
-    let down = path.components().skip(shared).map(|part| part.as_os_str());
+    let down = path
+        .components()
+        .skip(shared)
+        .map(std::path::Component::as_os_str);
     let relative: PathBuf = up.chain(down).collect();
     if relative.as_os_str().is_empty() {
         ".".to_owned()
@@ -272,12 +282,12 @@ fn directory(path: &Path) -> Result<Opened> {
     };
     let mut tree = open(&[])?;
     // A Dockerfile may copy further folders.
-    if Shape::of(tree.entries()) == Some(Shape::Root) {
-        if let Some(dockerfile) = tree.read_file("Dockerfile")? {
-            let folders = super::incoming::copied_folders(&dockerfile)?;
-            if !folders.is_empty() {
-                tree = open(&folders)?;
-            }
+    if Shape::of(tree.entries()) == Some(Shape::Root)
+        && let Some(dockerfile) = tree.read_file("Dockerfile")?
+    {
+        let folders = super::incoming::copied_folders(&dockerfile)?;
+        if !folders.is_empty() {
+            tree = open(&folders)?;
         }
     }
     Ok(Opened {

@@ -16,7 +16,9 @@ pub struct Landing {
     /// Files that the image had and that do not come along.
     pub left: BTreeSet<RepoPath>,
     /// Whether a folder was taken apart into its files.
-    pub taken_apart: bool,
+    pub folder: bool,
+    /// Whether a pattern was replaced by what it matches.
+    pub pattern: bool,
 }
 
 /// A source, cleaned the way the build cleans it; `None` when it leaves the context.
@@ -97,7 +99,7 @@ impl PathMap {
         if landing.is_empty() && landing.left.is_empty() {
             return Err(format!("nothing that comes along matches `{pattern}`"));
         }
-        landing.taken_apart |= !self.root.is_empty();
+        landing.pattern = true;
         Ok(landing)
     }
 
@@ -127,7 +129,7 @@ impl PathMap {
                 .push(if folder_mark { whole + "/" } else { whole });
             return Ok(());
         }
-        landing.taken_apart = true;
+        landing.folder = true;
         // Folders that stay whole are copied as such, and what is in them need not be named.
         let mut whole: BTreeSet<String> = BTreeSet::new();
         for file in files {

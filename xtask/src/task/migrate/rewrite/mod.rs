@@ -3,6 +3,8 @@
 
 mod compose;
 mod dockerfile;
+#[cfg(test)]
+mod fuzz;
 mod glob;
 mod heredoc;
 mod ignore;
@@ -112,11 +114,11 @@ impl<'a> Text<'a> {
                 },
             }),
             Err(error) => {
-                let good = &bytes[..error.valid_up_to()];
-                let line_start = good.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+                let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+                let (line, column) = place(&good, good.len());
                 Err(NotUnderstood {
-                    line: good.iter().filter(|&&b| b == b'\n').count() + 1,
-                    column: String::from_utf8_lossy(&good[line_start..]).chars().count() + 1,
+                    line,
+                    column,
                     what: "a byte that is not UTF-8".to_owned(),
                     help: "save the file as UTF-8 in the upstream".to_owned(),
                 })

@@ -158,7 +158,7 @@ pub fn rewrite(
     output.changes.push(Change {
         line,
         what: match sources {
-            [(path, _)] if landings[0].1.taken_apart => {
+            [(path, _)] if landings[0].1.folder || landings[0].1.pattern => {
                 format!("what was `{path}` is copied by name")
             }
             _ => "the files are copied from where they now lie".to_owned(),

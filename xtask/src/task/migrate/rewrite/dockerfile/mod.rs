@@ -2,6 +2,8 @@
 
 mod copy;
 mod mount;
+#[cfg(test)]
+mod places;
 mod writer;
 
 use std::ops::Range;

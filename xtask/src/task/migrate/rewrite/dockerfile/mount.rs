@@ -43,13 +43,14 @@ pub fn mounts(
         let written = text.body.get(value.span.clone()).unwrap_or_default();
         for field in written.split(',') {
             let (key, inner) = field.split_once('=').unwrap_or((field, ""));
-            let inner_start = offset + key.len() + 1;
-            let span = inner_start..inner_start + inner.len();
+            let span = field
+                .contains('=')
+                .then(|| offset + key.len() + 1..offset + field.len());
             match key.to_ascii_lowercase().as_str() {
                 "type" => is_bind = inner == "bind",
                 "from" => is_bind = false,
-                "source" | "src" => mount.source = Some(span),
-                "target" | "dst" | "destination" => mount.target = Some(span),
+                "source" | "src" => mount.source = span,
+                "target" | "dst" | "destination" => mount.target = span,
                 "rw" | "readwrite" => mount.writable = inner != "false",
                 _ => {}
             }
@@ -110,7 +111,7 @@ pub fn rewrite(
             listed(&landing.left)
         ));
     }
-    if let ([only], false) = (landing.here.as_slice(), landing.taken_apart) {
+    if let ([only], false) = (landing.here.as_slice(), landing.folder) {
         output.edits.push((source.clone(), only.clone()));
     } else {
         if mount.writable {

@@ -292,3 +292,24 @@ fn what_the_build_takes_is_told() {
         ["A", "B", "C"]
     );
 }
+
+#[test]
+fn one_file_of_a_pattern_may_land_under_another_name() {
+    assert_eq!(
+        rewritten("COPY .runpod/require*.txt /tmp/r.txt\n"),
+        "COPY requirements.txt /tmp/r.txt\n"
+    );
+    assert_eq!(rewritten("ADD .runpod/u*.py ./\n"), "ADD utils.py ./\n");
+}
+
+#[test]
+fn the_bundled_upstream_is_understood() {
+    let text = include_bytes!("../../../../../example/upstream/.runpod/Dockerfile");
+    let result = dockerfile(text, &map()).unwrap();
+    let after = String::from_utf8(result.bytes).unwrap();
+    assert!(!after.contains(".runpod/ "));
+    assert_eq!(
+        after.lines().count(),
+        text.iter().filter(|&&b| b == b'\n').count() + 2
+    );
+}

@@ -51,45 +51,53 @@ impl<'t, 'i, 'a> Writer<'t, 'i, 'a> {
                     .chain(&landing.here)
                     .any(|name| name.contains(char::is_whitespace))
             });
-        let taken_apart = landings.iter().any(|(_, landing)| landing.taken_apart);
+        let folder = landings.iter().any(|(_, landing)| landing.folder);
+        let pattern = landings.iter().any(|(_, landing)| landing.pattern);
         let alone = landings.len() == copy.src.len();
-        if !alone && (needs_lines || needs_json || (taken_apart && copy.is_add)) {
+        if !alone && (needs_lines || needs_json || (folder && copy.is_add)) {
             return Err(self.text.refuse(
                 first,
                 "files of the context beside a here-document or an address",
                 "give the files of the context an instruction of their own",
             ));
         }
-        if taken_apart && copy.is_add && landings.len() > 1 {
+        if folder && copy.is_add && (pattern || landings.len() > 1) {
             return Err(self.text.refuse(
                 first,
-                "ADD with a folder or a pattern beside other sources",
+                "ADD with a folder beside files, which it would unpack",
                 "give each source an instruction of its own",
             ));
         }
-        if needs_lines || needs_json {
-            return self.anew(landings, needs_json, edits);
+        let written = &self.text.body[copy.dest.span.clone()];
+        let count: usize = landings.iter().map(|(_, landing)| landing.here.len()).sum();
+        let is_folder = written.ends_with('/') || written == "." || written.ends_with("/.");
+        if needs_lines && !folder && !is_folder {
+            return Err(self.text.refuse(
+                copy.dest.span.start,
+                format!("`{written}` may be a file or a folder"),
+                "end it with a slash if it is a folder",
+            ));
         }
         // The destination of several files must end in a slash.
-        let many = landings
-            .iter()
-            .map(|(_, landing)| landing.here.len())
-            .sum::<usize>()
-            > 1;
-        let from_folder = landings.iter().any(|(_, landing)| landing.taken_apart);
+        let dest = if folder || count > 1 || needs_lines {
+            self.folder(written)?
+        } else {
+            written.to_owned()
+        };
+        if needs_lines || needs_json {
+            self.anew(landings, &dest, needs_json, edits)?;
+            self.as_copy(folder, edits);
+            return Ok(());
+        }
         let mut column = self.text.place(first).1;
         for (span, landing) in landings {
             let words = self.wrap(&landing.here, &mut column);
             edits.push(((*span).clone(), words));
         }
-        if many || from_folder {
-            let written = &self.text.body[copy.dest.span.clone()];
-            let dest = self.folder(written)?;
-            if dest != written {
-                edits.push((copy.dest.span.clone(), dest));
-            }
+        if dest != written {
+            edits.push((copy.dest.span.clone(), dest));
         }
-        self.as_copy(taken_apart, edits);
+        self.as_copy(folder, edits);
         Ok(())
     }
 
@@ -97,6 +105,7 @@ impl<'t, 'i, 'a> Writer<'t, 'i, 'a> {
     fn anew(
         &self,
         landings: &[(&Range<usize>, Landing)],
+        dest: &str,
         as_json: bool,
         edits: &mut Vec<(Range<usize>, String)>,
     ) -> Result<(), NotUnderstood> {
@@ -125,8 +134,6 @@ impl<'t, 'i, 'a> Writer<'t, 'i, 'a> {
                 "move the comment above the instruction",
             ));
         }
-        let written = &body[copy.dest.span.clone()];
-        let folder = self.folder(written)?;
         let json = self.is_json || as_json;
         let start = first - usize::from(self.is_json);
         let mut head_end = start;
@@ -143,21 +150,20 @@ impl<'t, 'i, 'a> Writer<'t, 'i, 'a> {
         let mut column = self.text.place(copy.start).1 + head.trim_end().chars().count() + 1;
         let mut lines = Vec::new();
         if !here.is_empty() {
-            lines.push(self.line(&here, &folder, json, &mut column));
+            lines.push(self.line(&here, dest, json, &mut column));
         }
         for (place, names) in below {
             let mut column = column;
-            lines.push(self.line(names, &format!("{folder}{place}"), json, &mut column));
+            lines.push(self.line(names, &format!("{dest}{place}"), json, &mut column));
         }
         let separator = format!("{}{}{head}", self.newline, self.indent);
         edits.push((head_end..end, lines.join(&separator)));
-        self.as_copy(copy.is_add, edits);
         Ok(())
     }
 
     /// `ADD` does not unpack archives inside of a folder, but it would unpack one named alone.
-    fn as_copy(&self, taken_apart: bool, edits: &mut Vec<(Range<usize>, String)>) {
-        if taken_apart && self.copy.is_add {
+    fn as_copy(&self, folder: bool, edits: &mut Vec<(Range<usize>, String)>) {
+        if folder && self.copy.is_add {
             edits.push((self.copy.keyword.clone(), "COPY".to_owned()));
         }
     }
@@ -183,10 +189,13 @@ impl<'t, 'i, 'a> Writer<'t, 'i, 'a> {
             if i > 0 {
                 let separator = if self.is_json { "\", \"" } else { " " };
                 if !self.is_json && *column + width + 2 > WIDTH {
-                    out.push_str(&format!(
-                        " {}{}{}    ",
-                        self.escape, self.newline, self.indent
-                    ));
+                    out.extend([
+                        " ",
+                        &self.escape.to_string(),
+                        self.newline,
+                        &self.indent,
+                        "    ",
+                    ]);
                     *column = self.indent.chars().count() + 5;
                 } else {
                     out.push_str(separator);

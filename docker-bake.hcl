@@ -1,0 +1,44 @@
+# What the release workflow builds: it sets these variables in its environment.
+#   VERSION=v1.2.3 docker buildx bake --push
+# Paths stay inside the repository, so bake asks for no permission.
+
+variable "REPOSITORY" {
+  default = "runpod"
+}
+
+variable "IMAGE" {
+  default = "worker-sglang"
+}
+
+variable "VERSION" {
+  default = "dev"
+}
+
+variable "BASE_IMAGE" {
+  default = "lmsysorg/sglang:v0.5.19-cu129"
+}
+
+variable "MODEL_NAME" {
+  default = ""
+}
+
+variable "BASE_PATH" {
+  default = "/runpod-volume"
+}
+
+group "default" {
+  targets = ["worker-sglang"]
+}
+
+target "worker-sglang" {
+  context    = "."
+  dockerfile = "Dockerfile"
+  platforms  = ["linux/amd64"]
+  tags       = ["${REPOSITORY}/${IMAGE}:${VERSION}"]
+  args = {
+    BASE_IMAGE = BASE_IMAGE
+    MODEL_NAME = MODEL_NAME
+    BASE_PATH  = BASE_PATH
+  }
+  secret = ["id=HF_TOKEN,env=HF_TOKEN"]
+}

@@ -1,0 +1,231 @@
+"""SGLang's flags, and how the environment sets them.
+
+Every `launch_server` flag has an environment variable: its name without the dashes in front, in
+capitals, with underscores (`--kv-cache-dtype` is KV_CACHE_DTYPE). So has every alias. Which flags
+there are, their types and choices, and which ones SGLang has dropped is read from
+`sglang_flags.json`; no list of them stands in code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils import is_secret_name, parse_bool
+
+#: `SGLANG_ARG_PORT` sets --port and wins over `PORT`.
+PREFIX = "SGLANG_ARG_"
+
+#: Names so general that a base image, a shell or a platform may set them for a purpose of its own.
+#: The plain name counts here too, and a value that SGLang cannot use stops the worker with a line
+#: that says so. Set the variable empty to have it ignored, or its `SGLANG_ARG_` form, which wins.
+GENERAL_NAMES: dict[str, str] = {
+    "CONFIG": "A YAML file of SGLang arguments; flags set by a variable or EXTRA_ARGS win over it.",
+    "DEVICE": "The device that SGLang runs on, not an index of a GPU.",
+    "DTYPE": "The type of the weights and activations.",
+    "HOST": "What SGLang binds to, 0.0.0.0 by default. Some shells set it to the machine's type.",
+    "LOG_LEVEL": "SGLang's log level; the worker's own is WORKER_LOG_LEVEL.",
+    "MODEL": "The same as MODEL_NAME and MODEL_PATH.",
+    "NCCL_PORT": "The port for NCCL's set-up.",
+    "NNODES": "How many nodes serve one model.",
+    "NODE_RANK": "Which of the nodes this is.",
+    "PORT": "Where SGLang listens, 30000 by default; on load-balancer endpoints the public port.",
+    "REVISION": "The same as MODEL_REVISION.",
+}
+
+#: Names that the worker has always understood and that are not a flag's own name.
+EXTRA_NAMES: dict[str, str] = {
+    "MODEL_NAME": "--model-path",
+    "MODEL_REVISION": "--revision",
+    "TOKENIZER_NAME": "--tokenizer-path",
+}
+
+BOOLEAN_KINDS = frozenset({"store_true", "no_value", "boolean_optional"})
+
+_HUMAN_INT = re.compile(r"\d+(?:\.\d+)?[kMGT]|\d+(?:Ki|Mi|Gi|Ti)")
+NEGATIVE_NUMBER = re.compile(r"-\d+$|-\d*\.\d+$")
+
+Value = bool | str | list[str] | None
+
+
+def env_name(flag: str) -> str:
+    """`--kv-cache-dtype` → `KV_CACHE_DTYPE`."""
+    return flag.removeprefix("--").upper().replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag as SGLang's parser registers it."""
+
+    name: str
+    kind: str
+    type: str | None = None
+    choices: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    dest: str = ""
+    effect: str = ""
+    deprecation: str = ""
+    replacement: str = ""
+
+    @property
+    def is_boolean(self) -> bool:
+        return self.kind in BOOLEAN_KINDS
+
+    @property
+    def stops_the_launch(self) -> bool:
+        """Still registered, but only to refuse."""
+        return "stops" in self.effect
+
+    @property
+    def secret(self) -> bool:
+        return is_secret_name(self.name)
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A flag that SGLang once had: the newest known release that took it (`last`), the first known
+    one without it (`gone`), what SGLang named in its place (`instead`, a flag that takes over the
+    value, or a flag and its value), or else the flag that comes nearest."""
+
+    name: str
+    kind: str
+    last: str | None = None
+    gone: str | None = None
+    instead: tuple[str, ...] = ()
+    nearest: str | None = None
+
+
+class FlagTable:
+    """The flags of one SGLang release, by every spelling."""
+
+    def __init__(self, version: str, flags: Iterable[Flag], retired: Iterable[Retired]) -> None:
+        self.version = version
+        self.flags = {flag.name: flag for flag in flags}
+        self.spellings = {
+            spelling: flag for flag in self.flags.values() for spelling in flag.aliases
+        } | self.flags
+        self.retired = {old.name: old for old in retired if old.name not in self.spellings}
+        for flag in self.flags.values():
+            if flag.stops_the_launch:
+                nearest = flag.replacement.split("=")[0] or None
+                self.retired[flag.name] = Retired(flag.name, "boolean", None, version, (), nearest)
+        self.env_names = {env_name(spelling): spelling for spelling in self.spellings}
+        self.env_names |= {
+            name: flag for name, flag in EXTRA_NAMES.items() if flag in self.spellings
+        }
+        self.retired_env = {env_name(name): old for name, old in self.retired.items()}
+
+    @classmethod
+    def load(cls, path: str | Path) -> FlagTable:
+        """Reads a table as `scripts/sglang_flags.py` writes it."""
+        data = json.loads(Path(path).read_text("utf-8"))
+        flags = [
+            Flag(
+                name,
+                kind=entry["kind"],
+                type=entry.get("type"),
+                choices=tuple(str(item) for item in entry.get("choices") or () if item is not None),
+                aliases=tuple(entry.get("aliases") or ()),
+                dest=entry.get("dest", ""),
+                effect=entry.get("effect") or "",
+                deprecation=entry.get("deprecation") or "",
+                replacement=entry.get("replacement") or "",
+            )
+            for name, entry in data["flags"].items()
+        ]
+        retired = [
+            Retired(
+                name,
+                entry["kind"],
+                entry.get("last"),
+                entry.get("gone"),
+                tuple(entry.get("instead") or ()),
+                entry.get("nearest"),
+            )
+            for name, entry in data.get("retired", {}).items()
+        ]
+        return cls(data["version"], flags, retired)
+
+    def names_of(self, flag: Flag) -> list[str]:
+        """Every environment variable that sets `flag`."""
+        return [
+            name for name, spelling in self.env_names.items() if self.spellings[spelling] is flag
+        ]
+
+
+def _fits(convert: Callable[[str], Any], text: str) -> bool:
+    try:
+        convert(text)
+    except ValueError:
+        return False
+    return True
+
+
+def value_problem(flag: Flag, text: str) -> str | None:
+    """Why `text` is no value of `flag`, or None."""
+    if flag.choices and text not in flag.choices:
+        near = [choice for choice in flag.choices if choice.lower() == text.lower()]
+        near = near or difflib.get_close_matches(text, flag.choices, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"not one of {', '.join(flag.choices)}{hint}"
+    if flag.type == "int" and not _fits(int, text):
+        return "not a whole number"
+    if flag.type == "float" and not _fits(float, text):
+        return "not a number"
+    if flag.type == "human_readable_int":
+        if not _fits(int, text) and not _HUMAN_INT.fullmatch(text):
+            return "not a whole number, nor one like 32k, 1M or 1Ki"
+    elif flag.type == "loads" and not _fits(json.loads, text):
+        return "not JSON"
+    elif flag.type == "json_list_type" and not (
+        _fits(json.loads, text) and isinstance(json.loads(text), list)
+    ):
+        return "not a JSON list"
+    return None
+
+
+def split_list(flag: Flag, text: str) -> list[str]:
+    """The items of a list: JSON when it is a list of it, one item when it is an object, else words
+    as a shell would split them. Numbers and fixed choices may also have commas between them."""
+    if text.startswith("["):
+        try:
+            items = json.loads(text)
+        except ValueError:
+            items = None
+        if isinstance(items, list):
+            return [item if isinstance(item, str) else json.dumps(item) for item in items]
+    if text.startswith("{"):
+        return [text]
+    if flag.type in ("int", "float") or flag.choices:
+        text = text.replace(",", " ")
+    return shlex.split(text)
+
+
+def parse_value(flag: Flag, text: str) -> Value:
+    """The value that `text` gives `flag`; ValueError says what is wrong with it."""
+    if flag.is_boolean:
+        truth = parse_bool(text)
+        if truth is None:
+            raise ValueError("neither true nor false (give true, 1, yes, on, false, 0, no or off)")
+        return truth
+    if flag.kind == "list":
+        items = split_list(flag, text)
+        for item in items:
+            if problem := value_problem(flag, item):
+                raise ValueError(f"{item!r} is {problem}")
+            if item.startswith("-") and not NEGATIVE_NUMBER.match(item):
+                raise ValueError(f"{item!r} would be taken for a flag")
+        return items
+    if flag.kind == "optional_value":
+        truth = parse_bool(text)
+        if truth is not None:
+            return None if truth else False
+    if problem := value_problem(flag, text):
+        raise ValueError(problem)
+    return text

@@ -1,0 +1,85 @@
+"""The RunPod handler: registers at once, starts SGLang beside it, and relays jobs to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from engine import ServerConfig, start
+from supervisor import Supervisor
+from utils import Redactor
+
+
+def runs_one_job(arguments: list[str], environment: Mapping[str, str]) -> bool:
+    """Whether the SDK will hand jobs to a plain function: `--test_input`, a test_input.json, or a
+    realtime endpoint. It takes a generator there, but never runs it."""
+    if "--rp_serve_api" in arguments:
+        return False
+    return (
+        any(argument.startswith("--test_input") for argument in arguments)
+        or "RUNPOD_WEBHOOK_GET_JOB" not in environment
+        or environment.get("RUNPOD_REALTIME_PORT", "0") != "0"
+    )
+
+
+def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> None:
+    """Registers with RunPod and relays jobs until the worker ends."""
+    # Late, because importing the SDK takes a second or two that SGLang can use.
+    import runpod
+    from runpod.serverless.modules.worker_state import JobsProgress
+
+    from relay import Relay
+
+    relay = Relay(config, supervisor, redactor)
+    supervisor.jobs_in_progress = JobsProgress().get_job_count
+
+    async def handler(job: dict[str, Any]) -> AsyncIterator[Any]:
+        supervisor.retake_signals()  # the SDK's local server has its own handlers
+        async for output in relay.answer(job.get("input")):
+            yield output
+
+    async def run_one(job: dict[str, Any]) -> Any:
+        outputs = [output async for output in relay.answer(job.get("input"))]
+        failed = [item for item in outputs if isinstance(item, dict) and item.get("error")]
+        return failed[-1] if failed else outputs
+
+    def concurrency(current: int) -> int:
+        del current
+        # The SDK has replaced the signal handlers by the time it asks this for the first time.
+        # Its own handler is still of use: it is what stops the SDK from taking more jobs.
+        if previous := supervisor.retake_signals():
+            loop = asyncio.get_running_loop()
+            supervisor.stop_taking_jobs = lambda: loop.call_soon_threadsafe(
+                previous[0], signal.SIGTERM, None
+            )
+        return config.settings.max_concurrency
+
+    runpod.serverless.start(
+        {
+            "handler": run_one if runs_one_job(sys.argv, os.environ) else handler,
+            "concurrency_modifier": concurrency,
+            "return_aggregate_stream": True,
+        }
+    )
+
+
+def main() -> None:
+    """Runs the worker until it is told to stop or SGLang ends."""
+    supervisor = Supervisor()
+    supervisor.catch_signals()
+    config, redactor = start(supervisor)
+    if not os.environ.get("RUNPOD_DEBUG_LEVEL"):
+        # The SDK's default is DEBUG, where it prints every job's output.
+        os.environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")
+    try:
+        serve(config, redactor, supervisor)
+    finally:
+        supervisor.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,405 @@
+"""The life of the server's process, and of everything that it leaves behind.
+
+One thread owns all of it, so that it works in every phase: while Python imports, while the SDK
+runs its fitness checks, during its long poll, and as PID 1. Signal handlers only write a byte that
+wakes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import select
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from utils import Redactor, log
+
+if TYPE_CHECKING:
+    from engine import ServerConfig
+
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG = 1
+
+PROBE_INTERVAL = 0.1  #: seconds between two looks at whether the server is ready
+PROBE_TIMEOUT = 10.0  #: seconds that one look may take
+DRAIN_AFTER_SIGNAL = 4.0  #: seconds that jobs may still take after SIGTERM
+DRAIN_AFTER_DEATH = 1.5  #: seconds in which jobs must report the server's death
+DRAIN_AT_LEAST = 0.4  #: the SDK looks for new jobs in its queue every 0.1 s
+TERM_GRACE = 2.5  #: seconds between SIGTERM and SIGKILL for the server
+TAIL_LINES = 20  #: lines of the server's log that are kept for the reason of its end
+LONGEST_LINE = 1 << 20  #: bytes after which a line of the log is passed on in pieces
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class EngineError(Exception):
+    """The server cannot answer any more; the text says why."""
+
+
+def process_table() -> dict[int, tuple[int, int, str]]:
+    """Every process: its parent, its process group and its state."""
+    table = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                with open(f"/proc/{entry}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+                table[int(entry)] = (int(fields[1]), int(fields[2]), fields[0].decode())
+    return table
+
+
+def descendants(root: int) -> list[int]:
+    """Every living process below `root`, whatever group or session it has moved to."""
+    table = process_table()
+    found, queue = [], [root]
+    while queue:
+        parent = queue.pop()
+        children = [pid for pid, (ppid, _, _) in table.items() if ppid == parent]
+        queue += children
+        found += [pid for pid in children if table[pid][2] != "Z"]
+    return found
+
+
+def _prctl(option: int, value: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _in_forked_child() -> None:
+    """A child that the SDK forks must not answer signals for the worker, nor outlive it."""
+    for number in SIGNALS:
+        with contextlib.suppress(ValueError, OSError):
+            signal.signal(number, signal.SIG_DFL)
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Supervisor:
+    """Starts the server, watches it, and ends the worker when either of them must end."""
+
+    def __init__(self) -> None:
+        #: Resolved when the server is ready; fails with EngineError when it never will be.
+        self.ready: Future[None] = Future()
+        #: Resolved with the reason as soon as the server is gone or about to be ended.
+        self.ended: Future[str] = Future()
+        #: How many jobs are not yet reported; the worker waits for them before it leaves.
+        self.jobs_in_progress: Callable[[], int] = lambda: 0
+        #: Called when no more jobs are to be taken.
+        self.stop_taking_jobs: Callable[[], None] = lambda: None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closing = False
+        self._started = time.monotonic()
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._redactor = Redactor()
+        self._config: ServerConfig | None = None
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        self._pump_thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+
+    # Signals
+
+    def catch_signals(self) -> None:
+        """Takes SIGTERM and SIGINT, and starts the watch. Main thread only."""
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        os.register_at_fork(after_in_child=_in_forked_child)
+        self.retake_signals()
+        self._thread.start()
+
+    def retake_signals(self) -> list[Callable[[int, FrameType | None], object]]:
+        """Takes the signals again if someone else has; returns the handlers that stood there."""
+        previous = []
+        for number in SIGNALS:
+            handler = signal.getsignal(number)
+            if handler != self._on_signal:
+                signal.signal(number, self._on_signal)
+                if callable(handler):
+                    previous.append(handler)
+        return previous
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        with contextlib.suppress(OSError):
+            os.write(self._wake_write, bytes([number]))
+
+    # Start
+
+    def start(self, config: ServerConfig, redactor: Redactor) -> None:
+        """Starts the server and the threads that look after it."""
+        self._config, self._redactor = config, redactor
+        log.info("starting SGLang %s: %s", config.sglang, " ".join(config.command))
+        self._started = time.monotonic()
+        try:
+            self._process = subprocess.Popen(
+                config.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=config.environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            log.error("SGLang could not be started: %s", error)
+            sys.exit(1)
+        message = {"parent": os.getpid(), "arguments": config.arguments.secret()}
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe.write(json.dumps(message).encode())
+        self._pump_thread = threading.Thread(target=self._pump, name="server-log", daemon=True)
+        self._pump_thread.start()
+        threading.Thread(target=self._probe, name="readiness", daemon=True).start()
+        os.write(self._wake_write, b"\0")
+
+    def wait(self) -> None:
+        """Blocks until the worker ends; for a main thread with nothing else to do."""
+        while True:
+            signal.pause()
+
+    def close(self) -> None:
+        """Ends the server and everything else below this process; for a worker that is done."""
+        self._closing = True
+        self._end_server(TERM_GRACE)
+        self._end_descendants()
+
+    # The server's log
+
+    def _pump(self) -> None:
+        """Passes the server's log on, line by line, without secrets."""
+        assert self._process is not None and self._process.stdout is not None
+        source = self._process.stdout.fileno()
+        held = b""
+        while True:
+            try:
+                data = os.read(source, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            held += data
+            cut = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
+            if not cut and len(held) > LONGEST_LINE:
+                cut = len(held) - self._redactor.longest * 4
+            if cut:
+                self._pass_on(held[:cut])
+                held = held[cut:]
+        if held:
+            self._pass_on(held + b"\n")
+
+    def _pass_on(self, data: bytes) -> None:
+        kept = []
+        for line in data.decode("utf-8", "replace").splitlines(keepends=True):
+            if '"GET /health HTTP/1.' in line:
+                continue  # the worker's own question, ten times a second
+            line = self._redactor.line(line)
+            if line.strip():
+                self._tail.append(line.strip()[:2000])
+            kept.append(line)
+        view = memoryview("".join(kept).encode())
+        while view:
+            try:
+                view = view[os.write(1, view) :]
+            except OSError:
+                return
+
+    # Readiness
+
+    def _probe(self) -> None:
+        """Asks the server's health check until it says yes."""
+        assert self._config is not None
+        while not self.ended.done():
+            if self._healthy(self._config):
+                seconds = time.monotonic() - self._started
+                with contextlib.suppress(InvalidStateError):
+                    self.ready.set_result(None)
+                    log.info("SGLang is ready after %.1f s", seconds)
+                return
+            time.sleep(PROBE_INTERVAL)
+
+    @staticmethod
+    def _healthy(config: ServerConfig) -> bool:
+        connection: http.client.HTTPConnection
+        if config.scheme == "https":
+            connection = http.client.HTTPSConnection(
+                config.reachable_host,
+                config.port,
+                timeout=PROBE_TIMEOUT,
+                context=ssl._create_unverified_context(),  # noqa: S323
+            )
+        else:
+            connection = http.client.HTTPConnection(
+                config.reachable_host, config.port, timeout=PROBE_TIMEOUT
+            )
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    # The watch
+
+    def _watch(self) -> None:
+        try:
+            self._watch_until_the_end()
+        except Exception:
+            log.exception("the supervisor failed; the worker ends")
+            self._kill_group(signal.SIGKILL)
+            os._exit(1)
+
+    def _watch_until_the_end(self) -> None:
+        poller = select.poll()
+        poller.register(self._wake_read, select.POLLIN)
+        watched = False
+        while True:
+            if self._process and not watched:
+                watched = self._register(poller)
+            pause = 1000 if watched or not self._process else 200
+            for descriptor, _ in poller.poll(pause):
+                if descriptor == self._wake_read:
+                    for number in os.read(self._wake_read, 64):
+                        if number:
+                            self._on_told_to_stop(number)
+            if self._closing:
+                return
+            if self._process and self._process.poll() is not None:
+                self._on_death(self._process.returncode)
+            if self._process and self._config and not self.ready.done():
+                limit = self._config.settings.ready_timeout
+                if time.monotonic() - self._started > limit:
+                    self._finish(
+                        1, f"SGLang was not ready within {limit} s (READY_TIMEOUT)", signalled=False
+                    )
+            self._reap_adopted()
+
+    def _register(self, poller: select.poll) -> bool:
+        assert self._process is not None
+        try:
+            poller.register(os.pidfd_open(self._process.pid), select.POLLIN)
+        except (AttributeError, OSError):
+            return False  # an old kernel: look five times a second instead
+        return True
+
+    def _reap_adopted(self) -> None:
+        """Collects orphans that ended up here, as PID 1 or as their subreaper.
+
+        Children of the worker's own process group belong to whoever started them.
+        """
+        try:
+            if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return
+        except ChildProcessError:
+            return
+        own_group = os.getpgrp()
+        for pid, (parent, group, state) in process_table().items():
+            adopted = state == "Z" and parent == os.getpid() and group != own_group
+            if adopted and not (self._process and pid == self._process.pid):
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+    # The end
+
+    def _on_told_to_stop(self, number: int) -> None:
+        name = signal.Signals(number).name
+        log.info("%s: the worker is stopping", name)
+        code = 0 if number == signal.SIGTERM else 128 + number
+        self._finish(code, f"the worker was stopped ({name})", signalled=True)
+
+    def _on_death(self, code: int) -> None:
+        self._kill_group(signal.SIGKILL)
+        self._kill_strays()
+        if self._pump_thread:
+            self._pump_thread.join(0.5)
+        if code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+            if -code == signal.SIGKILL:
+                how += " (out of memory?)"
+        else:
+            how = f"exited with code {code}"
+        phase = "after it was ready" if self.ready.done() else "before it was ready"
+        tail = list(self._tail)
+        log.error(
+            "SGLang %s, %s; its last lines: %s", how, phase, " | ".join(tail[-10:]) or "(none)"
+        )
+        last = f"; its last line: {tail[-1]}" if tail else ""
+        self._finish(1, f"SGLang {how}, {phase}{last}", signalled=False)
+
+    def _finish(self, code: int, reason: str, *, signalled: bool) -> None:
+        """Ends everything below this process and then the process itself."""
+        if not signalled:
+            log.error("%s; the worker ends", reason)
+        with contextlib.suppress(Exception):
+            self.stop_taking_jobs()
+        with contextlib.suppress(InvalidStateError):
+            self.ready.set_exception(EngineError(reason))
+        if signalled:
+            # Requests that are under way may finish; new ones are refused through `ended`.
+            self._set_ended(reason)
+            self._drain(DRAIN_AFTER_SIGNAL, at_least=0.0)
+            self._end_server(TERM_GRACE)
+            self._drain(1.0, at_least=0.0)
+        else:
+            self._set_ended(reason)
+            self._kill_group(signal.SIGKILL)
+            self._drain(DRAIN_AFTER_DEATH, at_least=DRAIN_AT_LEAST)
+        self._end_descendants()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(code)
+
+    def _set_ended(self, reason: str) -> None:
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+    def _drain(self, limit: float, *, at_least: float) -> None:
+        begun = time.monotonic()
+        while (spent := time.monotonic() - begun) < limit:
+            if spent >= at_least and not self.jobs_in_progress():
+                return
+            time.sleep(0.02)
+
+    def _kill_group(self, number: signal.Signals) -> None:
+        if self._process:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+
+    def _kill_strays(self) -> None:
+        """What the server left outside its group: below this process, but not of its own group."""
+        table, own_group = process_table(), os.getpgrp()
+        for pid in descendants(os.getpid()):
+            if table.get(pid, (0, own_group, ""))[1] != own_group:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _end_server(self, grace: float) -> None:
+        """SIGTERM for the server's group, and time to leave by itself."""
+        if not self._process:
+            return
+        self._kill_group(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(grace)
+        self._kill_group(signal.SIGKILL)
+
+    def _end_descendants(self) -> None:
+        """SIGKILL for whatever is still below this process, until nothing is."""
+        for _ in range(100):
+            left = descendants(os.getpid())
+            if not left:
+                return
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)

@@ -1,0 +1,256 @@
+"""A stand-in for RunPod: the job API that the SDK polls, and the gateway that OpenAI clients use.
+
+It runs in a thread of the test's process and listens on loopback only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+POLL_SECONDS = 5.0
+
+
+@dataclass
+class Job:
+    """A job as RunPod sees it."""
+
+    id: str
+    input: Any
+    submitted: float = field(default_factory=time.monotonic)
+    taken: float | None = None
+    items: list[Any] = field(default_factory=list)
+    item_times: list[float] = field(default_factory=list)
+    result: dict[str, Any] | None = None
+    finished: threading.Event = field(default_factory=threading.Event)
+    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    def wait(self, timeout: float = 20.0) -> dict[str, Any]:
+        """The result as the worker posted it."""
+        assert self.finished.wait(timeout), f"job {self.id} did not finish in {timeout} s"
+        assert self.result is not None
+        return self.result
+
+    @property
+    def output(self) -> list[Any]:
+        """The outputs of a job that must have succeeded."""
+        result = self.wait()
+        assert "error" not in result, result
+        return list(result["output"])
+
+    @property
+    def error(self) -> str:
+        """The error of a job that must have failed."""
+        result = self.wait()
+        assert "error" in result, result
+        return str(result["error"])
+
+    @property
+    def text(self) -> str:
+        """What a streaming client has been sent."""
+        return "".join(self.items)
+
+
+class RunPod:
+    """Hands out jobs and collects what comes back."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self.pings = 0
+        self.polls: list[float] = []
+        self.posted_bytes = 0
+        self._stops: list[str] = []
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="runpod", daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    # For tests
+
+    def submit(self, job_input: Any) -> Job:
+        """Puts a job into the queue."""
+        future = asyncio.run_coroutine_threadsafe(self._submit(job_input), self._loop)
+        return future.result(10)
+
+    def run(self, job_input: Any, timeout: float = 20.0) -> Job:
+        """Submits a job and waits for its end."""
+        job = self.submit(job_input)
+        job.wait(timeout)
+        return job
+
+    def stop(self, job: Job) -> None:
+        """Has the worker stop a job, as a cancellation or a time-out does."""
+
+        async def tell() -> None:
+            self._stops.append(job.id)
+            async with self._queued:
+                self._queued.notify_all()
+
+        asyncio.run_coroutine_threadsafe(tell(), self._loop).result(10)
+
+    def close(self) -> None:
+        """Stops listening."""
+        asyncio.run_coroutine_threadsafe(self._cease(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def environment(self) -> dict[str, str]:
+        """What the platform sets in a worker's environment."""
+        base = f"http://127.0.0.1:{self.port}/v2/endpoint"
+        return {
+            "RUNPOD_WEBHOOK_GET_JOB": f"{base}/job-take/$ID?gpu=none",
+            "RUNPOD_WEBHOOK_POST_OUTPUT": f"{base}/job-done/$RUNPOD_POD_ID/$ID?gpu=none",
+            "RUNPOD_WEBHOOK_POST_STREAM": f"{base}/job-stream/$RUNPOD_POD_ID/$ID?gpu=none",
+            "RUNPOD_WEBHOOK_PING": f"{base}/ping/$RUNPOD_POD_ID?gpu=none",
+            "RUNPOD_PING_INTERVAL": "1000",
+            "RUNPOD_POD_ID": "pod",
+            "RUNPOD_AI_API_KEY": "rpa_platform_key",
+        }
+
+    @property
+    def openai_url(self) -> str:
+        """The base URL for an OpenAI client."""
+        return f"http://127.0.0.1:{self.port}/openai/v1"
+
+    # The server
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._listen())
+        self._ready.set()
+        self._loop.run_forever()
+
+    async def _listen(self) -> None:
+        self._queue: list[Job] = []
+        self._queued = asyncio.Condition()
+        app = web.Application(client_max_size=1 << 26)
+        app.router.add_get("/v2/endpoint/job-take/{pod}", self._take)
+        app.router.add_get("/v2/endpoint/job-take-batch/{pod}", self._take)
+        app.router.add_post("/v2/endpoint/job-stream/{pod}/{id}", self._stream)
+        app.router.add_post("/v2/endpoint/job-done/{pod}/{id}", self._done)
+        app.router.add_get("/v2/endpoint/job-stop/{pod}", self._stop)
+        app.router.add_get("/v2/endpoint/ping/{pod}", self._ping)
+        app.router.add_route("*", "/openai/{path:.*}", self._gateway)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        assert site._server is not None
+        self.port: int = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+
+    async def _cease(self) -> None:
+        await self._runner.cleanup()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _submit(self, job_input: Any) -> Job:
+        job = Job(f"job-{len(self.jobs)}", job_input)
+        self.jobs[job.id] = job
+        async with self._queued:
+            self._queue.append(job)
+            self._queued.notify_all()
+        return job
+
+    async def _wait(self, wanted: Any) -> bool:
+        async with self._queued:
+            try:
+                await asyncio.wait_for(self._queued.wait_for(wanted), POLL_SECONDS)
+            except asyncio.TimeoutError:
+                return False
+        return True
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.polls.append(time.monotonic())
+        if not await self._wait(lambda: self._queue):
+            return web.Response(status=204)
+        size = int(request.query.get("batch_size", "1"))
+        jobs, self._queue[:size] = self._queue[:size], []
+        for job in jobs:
+            job.taken = time.monotonic()
+        found = [{"id": job.id, "input": job.input} for job in jobs]
+        return web.json_response(found if "batch" in request.path else found[0])
+
+    async def _stop(self, _: web.Request) -> web.Response:
+        if not await self._wait(lambda: self._stops):
+            return web.Response(status=204)
+        stops, self._stops[:] = self._stops[:], []
+        return web.json_response({"jobsToStop": stops})
+
+    async def _ping(self, _: web.Request) -> web.Response:
+        self.pings += 1
+        return web.Response()
+
+    async def _stream(self, request: web.Request) -> web.Response:
+        raw = await request.read()
+        self.posted_bytes += len(raw)
+        job = self.jobs[request.match_info["id"]]
+        job.items.append(json.loads(raw)["output"])
+        job.item_times.append(time.monotonic())
+        async with job.news:
+            job.news.notify_all()
+        return web.Response()
+
+    async def _done(self, request: web.Request) -> web.Response:
+        job = self.jobs[request.match_info["id"]]
+        job.result = json.loads(await request.read())
+        job.finished.set()
+        async with job.news:
+            job.news.notify_all()
+        return web.Response()
+
+    # The gateway
+
+    async def _gateway(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        body = json.loads(raw) if raw else None
+        route = "/" + request.match_info["path"]
+        job = await self._submit({"openai_route": route, "openai_input": body})
+        if not (isinstance(body, dict) and body.get("stream")):
+            async with job.news:
+                await job.news.wait_for(job.finished.is_set)
+            if failure := self._failure(job):
+                return failure
+            assert job.result is not None
+            return web.json_response(job.result["output"][0])
+        async with job.news:
+            await job.news.wait_for(lambda: job.items or job.finished.is_set())
+        if not job.items and (failure := self._failure(job)):
+            return failure
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        sent = 0
+        try:
+            while True:
+                async with job.news:
+                    await job.news.wait_for(
+                        lambda n=sent: len(job.items) > n or job.finished.is_set()
+                    )
+                for item in job.items[sent:]:
+                    await response.write(item.encode())
+                sent = len(job.items)
+                if job.finished.is_set():
+                    return response
+        except (ConnectionError, asyncio.CancelledError):
+            self._stops.append(job.id)
+            async with self._queued:
+                self._queued.notify_all()
+            raise
+
+    @staticmethod
+    def _failure(job: Job) -> web.Response | None:
+        error = (job.result or {}).get("error")
+        if error is None:
+            return None
+        match = re.search(r"answered (\d{3})", error)
+        body = {"error": {"message": error, "type": "job_failed"}}
+        return web.json_response(body, status=int(match[1]) if match else 500)

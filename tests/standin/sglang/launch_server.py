@@ -1,0 +1,390 @@
+"""`python -m sglang.launch_server`, as far as a client can tell.
+
+Environment variables make it misbehave:
+
+STANDIN_LOAD_SECONDS    seconds before it listens
+STANDIN_WARMUP_SECONDS  seconds in which /health then answers 503
+STANDIN_TOKEN_MS        milliseconds between two tokens
+STANDIN_EXIT_AT_START   the code with which it ends instead of listening
+STANDIN_IGNORE_SIGTERM  1: only SIGKILL ends it
+STANDIN_STRAY           1: starts a child in a session of its own that ignores SIGTERM;
+                        brief: starts a child whose own child is orphaned and ends at once
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import sglang
+from sglang.srt.server_args import prepare_server_args
+
+TOKENS = ["Hello", " wörld", " 漢字", " 🙂", " and", " so", " on"]
+OPEN_ROUTES = ("/health", "/health_generate")
+
+
+def token(index: int) -> str:
+    """The answer's words: every length of UTF-8 is among them."""
+    return TOKENS[index % len(TOKENS)]
+
+
+class FaultError(Exception):
+    """An error answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Server:
+    """The routes and what they know."""
+
+    def __init__(self, args: Any) -> None:
+        self.args = args
+        self.ready = False
+        self.pause = float(os.environ.get("STANDIN_TOKEN_MS", "1")) / 1000
+        self.aborted: list[str] = []
+        self.seen: list[dict[str, Any]] = []
+        self.model = args.served_model_name or args.model_path
+
+    # Answers
+
+    def count(self, body: dict[str, Any]) -> int:
+        params = body.get("sampling_params") or {}
+        return int(
+            body.get("max_tokens")
+            or body.get("max_completion_tokens")
+            or body.get("max_output_tokens")
+            or params.get("max_new_tokens")
+            or 7
+        )
+
+    async def work(self, body: dict[str, Any]) -> str:
+        count = self.count(body)
+        await asyncio.sleep(count * self.pause)
+        return "".join(token(i) for i in range(count))
+
+    async def sse(self, reply: Reply, body: dict[str, Any], events: list[str]) -> None:
+        """Sends events one by one; `__split` cuts their bytes anywhere, `__drop_after` hangs up."""
+        await reply.begin(200, "text/event-stream; charset=utf-8")
+        for number, event in enumerate(events):
+            if number:
+                await asyncio.sleep(self.pause)
+            if body.get("__drop_after") == number:
+                reply.abort()
+                return
+            data = event.encode()
+            if body.get("__split"):
+                for start in range(0, len(data), 3):
+                    reply.send(data[start : start + 3])
+                    await asyncio.sleep(0)
+            else:
+                reply.send(data)
+        reply.end()
+
+    async def chat(self, reply: Reply, body: dict[str, Any]) -> None:
+        if not isinstance(body.get("messages"), list):
+            raise FaultError(400, "messages: Field required")
+        identity = {"id": "chat-1", "created": 1, "model": body.get("model") or self.model}
+        usage = {"prompt_tokens": 1, "completion_tokens": self.count(body), "total_tokens": 1}
+        if body.get("stream"):
+            base = identity | {"object": "chat.completion.chunk"}
+            events = []
+            for i in range(self.count(body)):
+                choice = {"index": 0, "delta": {"content": token(i)}, "finish_reason": None}
+                events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
+            choice = {"index": 0, "delta": {}, "finish_reason": "stop"}
+            events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
+            await self.sse(reply, body, [*events, "data: [DONE]\n\n"])
+            return
+        text = await self.work(body)
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        answer = identity | {"object": "chat.completion", "choices": [choice], "usage": usage}
+        reply.json(200, answer)
+
+    async def completions(self, reply: Reply, body: dict[str, Any]) -> None:
+        if "prompt" not in body:
+            raise FaultError(400, "prompt: Field required")
+        base = {"id": "text-1", "created": 1, "model": self.model, "object": "text_completion"}
+        if body.get("stream"):
+            events = []
+            for i in range(self.count(body)):
+                choice = {"index": 0, "text": token(i), "finish_reason": None}
+                events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
+            await self.sse(reply, body, [*events, "data: [DONE]\n\n"])
+            return
+        choice = {"index": 0, "text": await self.work(body), "finish_reason": "stop"}
+        reply.json(200, base | {"choices": [choice]})
+
+    async def generate(self, reply: Reply, body: dict[str, Any]) -> None:
+        if "text" not in body and "input_ids" not in body:
+            raise FaultError(400, "text or input_ids must be given")
+        meta = {"id": "gen-1", "finish_reason": None}
+        if body.get("stream"):
+            texts = ["".join(token(i) for i in range(n + 1)) for n in range(self.count(body))]
+            events = [f"data: {dumps({'text': t, 'meta_info': meta})}\n\n" for t in texts]
+            await self.sse(reply, body, [*events, "data: [DONE]\n\n"])
+            return
+        text = await self.work(body)
+        one = {"text": text, "meta_info": meta}
+        reply.json(200, [one] * len(body["text"]) if isinstance(body.get("text"), list) else one)
+
+    async def responses(self, reply: Reply, body: dict[str, Any]) -> None:
+        identity = {"id": "resp-1", "object": "response", "model": self.model, "created_at": 1}
+        rest = {"parallel_tool_calls": False, "tool_choice": "auto", "tools": [], "error": None}
+        done = identity | rest | {"status": "completed", "output": []}
+        if body.get("stream"):
+            kinds: list[tuple[str, dict[str, Any]]] = [
+                ("response.created", {"response": done | {"status": "in_progress"}})
+            ]
+            for i in range(self.count(body)):
+                delta = {"delta": token(i), "item_id": "m", "output_index": 0, "content_index": 0}
+                kinds.append(("response.output_text.delta", delta | {"logprobs": []}))
+            kinds.append(("response.completed", {"response": done}))
+            events = [
+                f"event: {kind}\ndata: {dumps({'type': kind, 'sequence_number': n} | data)}\n\n"
+                for n, (kind, data) in enumerate(kinds)
+            ]
+            await self.sse(reply, body, events)
+            return
+        content = [{"type": "output_text", "text": await self.work(body), "annotations": []}]
+        message = {"type": "message", "id": "m", "role": "assistant", "status": "completed"}
+        reply.json(200, done | {"output": [message | {"content": content}]})
+
+    async def embeddings(self, reply: Reply, body: dict[str, Any]) -> None:
+        if not self.args.is_embedding:
+            raise FaultError(400, "This model does not appear to be an embedding model by default.")
+        inputs = body["input"] if isinstance(body.get("input"), list) else [body.get("input")]
+        data = [
+            {"object": "embedding", "index": i, "embedding": [0.25, -0.5, 1.0]}
+            for i, _ in enumerate(inputs)
+        ]
+        usage = {"prompt_tokens": 1, "total_tokens": 1}
+        answer = {"object": "list", "data": data, "model": self.model, "usage": usage}
+        reply.json(200, answer)
+
+    async def rerank(self, reply: Reply, body: dict[str, Any]) -> None:
+        documents = body["documents"]
+        ranked = [
+            {"score": 1 / (i + 1), "document": d, "index": i} for i, d in enumerate(documents)
+        ]
+        reply.json(200, ranked)
+
+    async def score(self, reply: Reply, body: dict[str, Any]) -> None:
+        reply.json(200, {"scores": [[0.5, 0.5] for _ in body["items"]], "object": "scoring"})
+
+    async def misbehave(self, reply: Reply, path: str, body: dict[str, Any]) -> bool:
+        """Routes that the real server does not have: what tests ask for and look at."""
+        if path == "/__aborted":
+            reply.json(200, self.aborted)
+        elif path == "/__seen":
+            reply.json(200, self.seen)
+        elif path == "/__args":
+            reply.json(200, vars(self.args))
+        elif path == "/__path":
+            found = [p for p in sys.path if os.path.exists(os.path.join(p or ".", "engine.py"))]
+            reply.json(200, found)
+        elif path == "/__hang":
+            await asyncio.sleep(3600)
+        elif path == "/__die":
+            print("fatal: no more memory on the device", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL) if body.get("signal") else os._exit(body["code"])
+        elif path == "/__say":
+            print(body["line"], flush=True)
+            reply.json(200, "said")
+        elif path == "/__text":
+            reply.whole(200, "text/plain; charset=utf-8", "naïve text, whole\nin lines".encode())
+        elif path == "/__binary":
+            reply.whole(200, "audio/wav", b"RIFF\xff\xfe\x00")
+        elif path == "/__redirect":
+            reply.whole(307, "text/plain", b"", location="http://127.0.0.1:9/elsewhere")
+        elif path == "/__echo":
+            reply.json(200, body)
+        elif path.startswith("/__status/"):
+            raise FaultError(int(path.rpartition("/")[2]), "as you asked")
+        else:
+            return False
+        return True
+
+    # Dispatch
+
+    async def serve(self, reply: Reply, method: str, target: str, headers: Any, raw: bytes) -> None:
+        path = target.partition("?")[0]
+        if path in OPEN_ROUTES:
+            reply.whole(200 if self.ready else 503, "text/plain", b"")
+            return
+        if self.args.api_key and headers.get("authorization") != f"Bearer {self.args.api_key}":
+            reply.json(401, {"error": "Unauthorized"})
+            return
+        try:
+            body = json.loads(raw) if raw else {}
+            if not path.startswith("/__"):
+                self.seen.append({"method": method, "target": target, "body": body})
+            await self.route(reply, method, path, body)
+        except ValueError:
+            reply.json(400, {"object": "error", "message": "invalid JSON", "code": 400})
+        except FaultError as fault:
+            error = {"object": "error", "message": str(fault), "type": "BadRequest", "code": 400}
+            reply.json(fault.status, error | {"code": fault.status})
+
+    async def route(self, reply: Reply, method: str, path: str, body: Any) -> None:
+        posts: dict[str, Callable[[Reply, dict[str, Any]], Awaitable[None]]] = {
+            "/v1/chat/completions": self.chat,
+            "/v1/completions": self.completions,
+            "/v1/responses": self.responses,
+            "/v1/embeddings": self.embeddings,
+            "/v1/rerank": self.rerank,
+            "/v1/score": self.score,
+            "/generate": self.generate,
+        }
+        card = {"id": self.model, "object": "model", "created": 1, "owned_by": "sglang"}
+        gets: dict[str, Any] = {
+            "/v1/models": {"object": "list", "data": [card]},
+            "/model_info": {"model_path": self.args.model_path, "is_generation": True},
+            "/server_info": vars(self.args) | {"internal_states": [vars(self.args)]},
+            "/get_server_info": vars(self.args) | {"version": sglang.__version__},
+        }
+        if path.startswith("/v1/models/"):
+            gets[path] = card | {"id": path.removeprefix("/v1/models/")}
+        if path in posts and method in ("POST", "PUT"):
+            if not isinstance(body, dict):
+                raise FaultError(400, "the body must be an object")
+            await posts[path](reply, body)
+        elif path in gets and method == "GET":
+            reply.json(200, gets[path])
+        elif path in posts or path in gets:
+            reply.json(405, {"detail": "Method Not Allowed"})
+        elif not await self.misbehave(reply, path, body):
+            reply.json(404, {"detail": "Not Found"})
+
+
+def dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+class Reply:
+    """Writes one answer."""
+
+    def __init__(self, transport: asyncio.Transport, line: str) -> None:
+        self.transport = transport
+        self.line = line
+
+    def _head(self, status: int, kind: str, more: str) -> bytes:
+        print(f'INFO:     127.0.0.1:1 - "{self.line} HTTP/1.1" {status}', file=sys.stderr)
+        return f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\n{more}\r\n\r\n".encode()
+
+    def whole(self, status: int, kind: str, data: bytes, location: str = "") -> None:
+        more = f"Content-Length: {len(data)}"
+        if location:
+            more += f"\r\nLocation: {location}"
+        self.transport.write(self._head(status, kind, more) + data)
+
+    def json(self, status: int, value: Any) -> None:
+        self.whole(status, "application/json", dumps(value).encode())
+
+    async def begin(self, status: int, kind: str) -> None:
+        self.transport.write(self._head(status, kind, "Transfer-Encoding: chunked"))
+
+    def send(self, data: bytes) -> None:
+        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end(self) -> None:
+        self.transport.write(b"0\r\n\r\n")
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+
+class Connection(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive, one request at a time."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.held = b""
+        self.task: asyncio.Task[None] | None = None
+        self.line = ""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.held += data
+        if self.task is None:
+            self.next_request()
+
+    def next_request(self) -> None:
+        head, separator, rest = self.held.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = {k.strip().lower(): v.strip() for k, _, v in (x.partition(":") for x in lines)}
+        length = int(headers.get("content-length", "0"))
+        if len(rest) < length:
+            return
+        self.held = rest[length:]
+        method, target, _ = first.split(" ")
+        self.line = f"{method} {target}"
+        reply = Reply(self.transport, self.line)
+        self.task = asyncio.ensure_future(
+            self.server.serve(reply, method, target, headers, rest[:length])
+        )
+        self.task.add_done_callback(self.finished)
+
+    def finished(self, task: asyncio.Task[None]) -> None:
+        self.task = None
+        if not task.cancelled() and task.exception():
+            print(f"error: {task.exception()!r}", file=sys.stderr, flush=True)
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self.next_request()
+
+    def connection_lost(self, _: Any) -> None:
+        if self.task:
+            self.server.aborted.append(self.line)
+            self.task.cancel()
+
+
+async def listen(server: Server) -> None:
+    """Loads, listens, warms up, and then serves for good."""
+    await asyncio.sleep(float(os.environ.get("STANDIN_LOAD_SECONDS", "0")))
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(
+        lambda: Connection(server), server.args.host, server.args.port, backlog=512
+    )
+    await asyncio.sleep(float(os.environ.get("STANDIN_WARMUP_SECONDS", "0")))
+    server.ready = True
+    print(f"The server is fired up and ready to roll! {time.time()}", flush=True)
+    await listener.serve_forever()
+
+
+def main() -> None:
+    args = prepare_server_args(sys.argv[1:])
+    shown = ", ".join(f"{key}={value!r}" for key, value in vars(args).items())
+    print(f"server_args=ServerArgs({shown})", flush=True)
+    if code := os.environ.get("STANDIN_EXIT_AT_START"):
+        print("error: the model does not fit", file=sys.stderr, flush=True)
+        sys.exit(int(code))
+    if os.environ.get("STANDIN_STRAY") == "1":
+        program = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(300)"
+        subprocess.Popen([sys.executable, "-c", program], start_new_session=True)
+    if os.environ.get("STANDIN_STRAY") == "brief":
+        inner = "import os, time; time.sleep(0.3); print('orphan', os.getpid() and 0, flush=True)"
+        program = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {inner!r}])"
+        subprocess.run([sys.executable, "-c", program], start_new_session=True, check=True)
+    if os.environ.get("STANDIN_IGNORE_SIGTERM") == "1":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    asyncio.run(listen(Server(args)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""The Hub files, the flag table, the settings, the Dockerfile and the README tell one story."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arguments import resolve
+from flags import FlagTable
+from settings import SETTINGS
+
+ROOT = Path(__file__).resolve().parent.parent
+HUB = json.loads((ROOT / ".runpod/hub.json").read_text("utf-8"))
+TESTS = json.loads((ROOT / ".runpod/tests.json").read_text("utf-8"))
+TABLE = FlagTable.load(ROOT / "sglang_flags.json")
+FLAG_DEFAULTS = {
+    name: flag.get("default")
+    for name, flag in json.loads((ROOT / "sglang_flags.json").read_text("utf-8"))["flags"].items()
+}
+README = (ROOT / "README.md").read_text("utf-8")
+
+INPUTS: dict[str, dict[str, Any]] = {entry["key"]: entry["input"] for entry in HUB["config"]["env"]}
+WORKER_SETTINGS = {setting.name: setting for setting in SETTINGS}
+#: Read by Hugging Face's library: neither a flag nor a setting of the worker.
+LIBRARY_VARIABLES = {"HF_TOKEN"}
+#: The worker's own defaults for two flags of SGLang; a container is reached from outside.
+WORKER_DEFAULTS = {"HOST": "0.0.0.0", "PORT": 30000}
+#: What the Hub keeps of a description.
+DESCRIPTION_LIMIT = 191
+INPUT_KEYS = {
+    "name", "type", "description", "default", "required", "advanced", "options", "min", "max",
+    "trueValue", "falseValue",
+}  # fmt: skip
+NUMBER_TYPES = {"int", "float", "human_readable_int"}
+FLAG_KEYS = sorted(key for key in INPUTS if key in TABLE.env_names)
+
+
+def flag_of(key: str) -> Any:
+    return TABLE.spellings[TABLE.env_names[key]]
+
+
+def as_text(value: Any) -> str:
+    """A value as RunPod puts it into the environment."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def problems_of(env: dict[str, str]) -> list[str]:
+    """What the worker itself says about an environment; the model need not exist."""
+    resolved = resolve(TABLE, {"MODEL_NAME": "org/model"} | env)
+    return resolved.problems + resolved.warnings
+
+
+def base_image() -> str:
+    match = re.search(
+        r"^ARG BASE_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE
+    )
+    assert match
+    return match[1]
+
+
+def test_runpod_directory_holds_the_two_hub_files_only() -> None:
+    assert {path.name for path in (ROOT / ".runpod").iterdir()} == {"hub.json", "tests.json"}
+
+
+def test_listing() -> None:
+    assert HUB["title"]
+    assert 0 < len(HUB["description"]) <= DESCRIPTION_LIMIT
+    assert (HUB["type"], HUB["category"], HUB["config"]["runsOn"]) == (
+        "serverless",
+        "language",
+        "GPU",
+    )
+
+
+def test_every_variable_is_declared_once_and_is_one_that_the_worker_understands() -> None:
+    keys = [entry["key"] for entry in HUB["config"]["env"]]
+    assert len(keys) == len(set(keys))
+    unknown = set(keys) - set(TABLE.env_names) - set(WORKER_SETTINGS) - LIBRARY_VARIABLES
+    assert not unknown
+
+
+@pytest.mark.parametrize("key", INPUTS)
+def test_input_has_the_shape_that_the_hub_documents(key: str) -> None:
+    field = INPUTS[key]
+    assert set(field) <= INPUT_KEYS
+    assert field["name"] and field["description"]
+    assert field["type"] in {"string", "number", "boolean", "huggingface"}
+    values = [option["value"] for option in field.get("options", [])]
+    assert len(values) == len(set(values))
+    if values:
+        assert field["default"] in values
+
+
+@pytest.mark.parametrize("key", FLAG_KEYS)
+def test_flag_variable_agrees_with_the_pinned_sglang(key: str) -> None:
+    flag, field = flag_of(key), INPUTS[key]
+    assert (field["type"] == "boolean") == flag.is_boolean
+    assert (field["type"] == "number") == (flag.type in NUMBER_TYPES and not flag.choices)
+    offered = {option["value"] for option in field.get("options", [])} - {""}
+    if offered or flag.choices:
+        assert offered <= set(flag.choices)
+        assert offered
+    default, own = field.get("default", ""), FLAG_DEFAULTS[flag.name]
+    if key in WORKER_DEFAULTS:
+        assert default == WORKER_DEFAULTS[key]
+    elif field["type"] == "boolean":
+        assert default is False and not own
+    elif default != "":
+        assert as_text(default) == as_text(own)
+
+
+def test_no_retired_variable_is_declared() -> None:
+    assert not set(INPUTS) & set(TABLE.retired_env)
+
+
+@pytest.mark.parametrize("name", sorted(set(INPUTS) & set(WORKER_SETTINGS)))
+def test_worker_setting_agrees_with_the_code(name: str) -> None:
+    setting, field = WORKER_SETTINGS[name], INPUTS[name]
+    assert str(field["default"]) == setting.default
+    assert field.get("min") == setting.minimum
+    assert field.get("max") == setting.maximum
+    assert tuple(option["value"] for option in field.get("options", [])) == setting.choices
+
+
+def test_the_form_left_as_it_is_starts_the_server() -> None:
+    filled = {key: as_text(field["default"]) for key, field in INPUTS.items() if "default" in field}
+    assert problems_of(filled) == []
+
+
+@pytest.mark.parametrize("key", FLAG_KEYS)
+def test_every_option_is_accepted(key: str) -> None:
+    for option in INPUTS[key].get("options", []):
+        assert problems_of({key: option["value"]}) == []
+
+
+@pytest.mark.parametrize("preset", HUB["config"]["presets"], ids=lambda preset: preset["name"])
+def test_preset(preset: dict[str, Any]) -> None:
+    assert set(preset["defaults"]) <= set(INPUTS)
+    assert preset["defaults"]["MODEL_NAME"]
+    assert problems_of({key: as_text(value) for key, value in preset["defaults"].items()}) == []
+    for key, value in preset["defaults"].items():
+        options = [option["value"] for option in INPUTS[key].get("options", [])]
+        assert not options or value in options
+
+
+def test_the_token_is_a_string_without_a_default() -> None:
+    assert INPUTS["HF_TOKEN"]["type"] == "string"
+    assert "default" not in INPUTS["HF_TOKEN"]
+
+
+def test_what_is_required_comes_first_and_is_not_hidden() -> None:
+    required = [key for key, field in INPUTS.items() if field["required"]]
+    assert required == ["MODEL_NAME"]
+    assert next(iter(INPUTS)) == "MODEL_NAME"
+    assert not INPUTS["MODEL_NAME"].get("advanced")
+
+
+@pytest.mark.parametrize("config", [HUB["config"], TESTS["config"]], ids=["hub", "tests"])
+def test_cuda_versions_are_those_that_the_image_runs_on(config: dict[str, Any]) -> None:
+    match = re.search(r"-cu(\d+)(\d)$", base_image())
+    assert match, "the pinned tag names its CUDA"
+    needed = (int(match[1]), int(match[2]))
+    allowed = [tuple(map(int, version.split("."))) for version in config["allowedCudaVersions"]]
+    assert min(allowed) == needed
+    assert allowed == sorted(allowed)
+
+
+def test_hub_tests_bring_all_that_the_worker_needs() -> None:
+    env = {entry["key"]: entry["value"] for entry in TESTS["config"]["env"]}
+    assert {key for key, field in INPUTS.items() if field["required"]} <= set(env)
+    assert set(env) <= set(INPUTS)
+    assert problems_of(env) == []
+    assert TESTS["config"]["gpuTypeId"] and TESTS["config"]["gpuCount"] == 1
+
+
+def test_hub_tests_are_a_chat_a_stream_and_a_native_request() -> None:
+    tests = {test["name"]: test for test in TESTS["tests"]}
+    assert list(tests) == ["chat", "stream", "native"]
+    env = {entry["key"]: entry["value"] for entry in TESTS["config"]["env"]}
+    for name, streamed in (("chat", False), ("stream", True)):
+        request = tests[name]["input"]
+        assert request["openai_route"] == "/v1/chat/completions"
+        assert request["openai_input"].get("stream", False) is streamed
+        assert request["openai_input"]["model"] == env["SERVED_MODEL_NAME"]
+    assert tests["native"]["input"]["text"]
+
+
+@pytest.mark.parametrize("test", TESTS["tests"], ids=lambda test: test["name"])
+def test_hub_test_waits_longer_than_the_model_may_load(test: dict[str, Any]) -> None:
+    env = {entry["key"]: entry["value"] for entry in TESTS["config"]["env"]}
+    assert test["timeout"] > int(env["READY_TIMEOUT"]) * 1000
+
+
+def readme_rows() -> dict[str, tuple[str, str]]:
+    section = README.split("\n## Configuration\n", 1)[1].split("\n## ", 1)[0]
+    table = section.split("<!-- variables -->", 1)[1].split("<!-- /variables -->", 1)[0]
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \| (?:`([^`]*)`)? ?\| (.*) \|$", table, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^\| `", table, re.MULTILINE))
+    return {name: (default, description) for name, default, description in rows}
+
+
+def test_readme_lists_the_same_variables_in_the_same_order() -> None:
+    rows = readme_rows()
+    assert list(rows) == list(INPUTS)
+    for key, field in INPUTS.items():
+        assert rows[key] == (as_text(field.get("default", "")), field["description"]), key
+
+
+def test_retired_variables_of_the_legacy_worker_are_explained() -> None:
+    text = (ROOT / "docs/configuration.md").read_text("utf-8")
+    section = text.split("\n## Retired variables\n", 1)[1].split("\n## ", 1)[0]
+    explained = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", section, re.MULTILINE))
+    legacy = {
+        "ADDITIONAL_PORTS", "MAX_NUM_REQS", "FILE_STORAGE_PTH", "DISABLE_FLASHINFER",
+        "DISABLE_FLASHINFER_SAMPLING", "DISABLE_REGEX_JUMP_FORWARD", "DISABLE_DISK_CACHE",
+        "ENABLE_MLA", "ENABLE_FLASHINFER_MLA", "ATTENTION_REDUCE_IN_FP32", "EFFICIENT_WEIGHT_LOAD",
+    }  # fmt: skip
+    assert explained == legacy
+    assert legacy <= set(TABLE.retired_env)

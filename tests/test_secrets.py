@@ -1,0 +1,182 @@
+"""What must not be seen: on a command line, in a log, in a job's output."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Worker, wait_for
+from runpod_api import RunPod
+
+from utils import MASK, Redactor, is_secret_name, log, setup_logging
+
+SECRETS = {
+    "API_KEY": "sk-client-0001",
+    "ADMIN_API_KEY": "sk-admin-0002",
+    "SSL_KEYFILE_PASSWORD": "keyfile-pass-0003",
+    "HF_TOKEN": "hf_hub-token-0004",
+}
+
+
+def command_lines(worker: Worker) -> str:
+    """What `ps` shows of everything that the worker started."""
+    shown = []
+    for pid in worker.processes():
+        try:
+            shown.append(Path(f"/proc/{pid}/cmdline").read_text())
+        except OSError:
+            continue
+    return "\n".join(shown)
+
+
+@pytest.fixture(scope="module")
+def guarded(runpod_api: RunPod, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """A worker with every secret, watched by something like `ps` from its first moment."""
+    environment = runpod_api.environment() | SECRETS | {"WORKER_LOG_LEVEL": "debug"}
+    worker = Worker(tmp_path_factory.mktemp("worker"), environment)
+    seen: list[str] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            seen.append(command_lines(worker))
+            time.sleep(0.02)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    worker.wait_for_log("SGLang is ready")
+    yield worker
+    stop.set()
+    watcher.join()
+    worker.end()
+    everything = "\n".join(seen)
+    assert "sglang.launch_server" in everything
+    for secret in SECRETS.values():
+        assert secret not in everything
+        assert secret not in worker.log
+
+
+def test_the_key_protects_the_server_and_the_worker_sends_it(
+    guarded: Worker, runpod_api: RunPod
+) -> None:
+    with pytest.raises(OSError, match="401"):
+        guarded.ask("/v1/models")
+    assert runpod_api.run({"messages": [{"role": "user", "content": "hi"}]}).output
+
+
+def test_the_server_has_the_secrets(guarded: Worker) -> None:
+    args = guarded.ask("/__args", key=SECRETS["API_KEY"])
+    for name in ("API_KEY", "ADMIN_API_KEY", "SSL_KEYFILE_PASSWORD"):
+        assert args[name.lower()] == SECRETS[name]
+
+
+@pytest.mark.parametrize("route", ["/server_info", "/get_server_info"])
+def test_the_servers_description_of_itself_is_filtered(
+    guarded: Worker, runpod_api: RunPod, route: str
+) -> None:
+    del guarded
+    [info] = runpod_api.run({"openai_route": route}).output
+    assert info["model_path"] == "org/model"
+    assert info["api_key"] == info["admin_api_key"] == info["ssl_keyfile_password"] == MASK
+    if "internal_states" in info:
+        assert info["internal_states"][0]["api_key"] == MASK
+
+
+def test_the_servers_arguments_are_in_the_log_without_secrets(guarded: Worker) -> None:
+    assert "server_args=ServerArgs(" in guarded.log
+    assert f"api_key='{MASK}'" in guarded.log
+
+
+def test_what_the_server_prints_is_filtered(guarded: Worker, runpod_api: RunPod) -> None:
+    line = "started with %s and %s end"
+    body = {"line": line % (SECRETS["API_KEY"], SECRETS["HF_TOKEN"])}
+    assert runpod_api.run({"route": "/__say", "method": "POST", "body": body}).output
+    wait_for(lambda: line % (MASK, MASK) in guarded.log, what="the filtered line")
+
+
+def test_no_output_has_a_secret(guarded: Worker, runpod_api: RunPod) -> None:
+    del guarded
+    body = {"nested": [{"text": f"it is {SECRETS['HF_TOKEN']}"}]}
+    [echo] = runpod_api.run({"route": "/__echo", "body": body}).output
+    assert echo == {"nested": [{"text": f"it is {MASK}"}]}
+    error = runpod_api.run({"route": "/__echo", "body": {"error": SECRETS["API_KEY"]}}).error
+    assert error == MASK
+
+
+def test_prompts_and_answers_are_not_logged(start_worker: Callable[..., Worker]) -> None:
+    api = RunPod()
+    try:
+        worker = start_worker(api.environment())
+        messages = [{"role": "user", "content": "a-private-question"}]
+        assert api.run({"messages": messages}).output
+        assert api.run({"messages": messages, "stream": True}).output
+        assert "Field required" in api.run({"route": "/v1/completions", "body": {"x": 1}}).error
+        time.sleep(0.2)
+        assert "a-private-question" not in worker.log
+        assert "wörld" not in worker.log
+        assert "Finished." in worker.log, "the SDK still logs"
+    finally:
+        api.close()
+
+
+# The redactor by itself
+
+
+def test_every_spelling_of_a_value() -> None:
+    secret = 'pa"ss\\w ö/rd'
+    redactor = Redactor([secret])
+    for text in (secret, repr(secret), json.dumps(secret), "pa%22ss%5Cw%20%C3%B6%2Frd"):
+        assert "ss" not in redactor.text(f"<{text}>"), text
+    assert redactor.longest >= len(secret)
+
+
+def test_a_short_value_is_masked_behind_its_name_only() -> None:
+    redactor = Redactor(["1"])
+    assert redactor.text("version 1.1") == "version 1.1"
+    line = redactor.line("ServerArgs(api_key='1', admin_api_key=\"1\", port=11)")
+    assert line == f"ServerArgs(api_key='{MASK}', admin_api_key=\"{MASK}\", port=11)"
+    assert redactor.line("launch --api-key 1 --port 1") == f"launch --api-key {MASK} --port 1"
+    assert redactor.line("launch --api-key=1") == f"launch --api-key={MASK}"
+    assert redactor.line('{"hf_token": "1"}') == f'{{"hf_token": "{MASK}"}}'
+
+
+def test_what_is_no_secret_stays() -> None:
+    redactor = Redactor(["long-secret"])
+    line = "tokenizer_path='x' key='y' max_total_tokens=5 token 1"
+    assert redactor.line(line) == line
+    assert redactor.value({"api_key": None, "n": 1, "list": [1.5]}, by_name=True) == {
+        "api_key": None,
+        "n": 1,
+        "list": [1.5],
+    }
+
+
+@pytest.mark.parametrize("name", ["API_KEY", "--api-key", "ssl_keyfile_password", "HF_TOKEN"])
+def test_names_of_secrets(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize("name", ["TOKENIZER_PATH", "max_tokens", "KEY_VALUE", "SSL_KEYFILE"])
+def test_names_of_no_secrets(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+def test_a_log_line_is_one_line_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    handlers, level = log.handlers[:], log.level
+    try:
+        setup_logging("warning", ["long-secret"])
+        log.info("not at this level")
+        log.warning("first %s\nsecond", "long-secret")
+    finally:
+        log.handlers[:], log.level = handlers, level
+    [line] = stream.getvalue().splitlines()
+    assert line.endswith(f"WARNING worker | first {MASK} | second")
+    assert logging.getLogger("worker") is log

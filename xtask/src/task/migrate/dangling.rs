@@ -1,2 +1,0 @@
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Dangling {}
