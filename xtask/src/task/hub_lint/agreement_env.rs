@@ -10,6 +10,7 @@ use super::registry::rules;
 use super::shape::short;
 use crate::finding::{Finding, Place};
 use crate::surface::{self, Surface};
+use crate::tree::RepoPath;
 
 rules! { Agreement;
     /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of
@@ -310,7 +311,7 @@ fn undeclared(
     surface: &Surface,
     findings: &mut Vec<Finding>,
 ) {
-    let table = crate::tree::RepoPath::from("sglang_flags.json");
+    let table = RepoPath::from("sglang_flags.json");
     let baked = |name: &str| {
         surface
             .image
@@ -318,12 +319,14 @@ fn undeclared(
             .is_some_and(|image| image.env.iter().chain(&image.args).any(|e| e.name == name))
     };
     let mut missing: Vec<&surface::EnvRead> = Vec::new();
+    let built: BTreeSet<&RepoPath> = build_scripts(surface);
     for own in &surface.env {
         let name = own.name.as_str();
         let settled = declared.iter().any(|variable| variable.key == name)
             || is_foreign(name)
             || baked(name)
             || own.place.file == table
+            || surface.reads(name).all(|read| built.contains(&read.place.file))
             || !read.contains(name)
             // The other spelling has its own finding.
             || near::nearest(name, declared.iter().map(|v| v.key).filter(|key| !read.contains(key)))
@@ -366,6 +369,35 @@ fn undeclared(
             format!("`{}` is read here", first.name),
         ),
     );
+}
+
+/// The scripts that the image's build runs and the worker doesn't: nobody sets their variables in
+/// an endpoint.
+fn build_scripts(surface: &Surface) -> BTreeSet<&RepoPath> {
+    let Some(image) = &surface.image else {
+        return BTreeSet::new();
+    };
+    let dockerfile = image.base.as_ref().map(|base| &base.place.file);
+    let Some(dockerfile) = dockerfile.and_then(|path| surface.sources.get(path)) else {
+        return BTreeSet::new();
+    };
+    let python = surface.sources.iter().filter_map(|(path, source)| {
+        let stem = path.as_str()?.rsplit('/').next()?.strip_suffix(".py")?;
+        Some((path, stem, source))
+    });
+    python
+        .clone()
+        .filter(|(_, stem, _)| {
+            let name = format!("{stem}.py");
+            let imports = [format!("import {stem}"), format!("from {stem} ")];
+            let imported = python
+                .clone()
+                .any(|(_, _, other)| imports.iter().any(|words| other.text.contains(words)));
+            let started = image.starts().any(|start| start.text.contains(&name));
+            dockerfile.text.contains(&format!("python3 {name}")) && !started && !imported
+        })
+        .map(|(path, ..)| path)
+        .collect()
 }
 
 /// A default in a form that can be compared; nothing where it says nothing or is computed.

@@ -3,7 +3,7 @@
 
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where the corpus is: beside the repository, or where `HUB_CORPUS` says.
 fn corpus() -> Option<PathBuf> {
