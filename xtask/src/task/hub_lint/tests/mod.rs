@@ -6,6 +6,7 @@ use registry::Rule;
 mod corpus;
 mod examples;
 mod fixes;
+mod fuzz;
 mod repository;
 mod schemas;
 
