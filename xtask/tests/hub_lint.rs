@@ -1,5 +1,7 @@
 //! `hub-lint` as it is used: a repository in, a command, its words and its exit code out.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

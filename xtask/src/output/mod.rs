@@ -20,10 +20,6 @@ use crate::tree::RepoPath;
 pub struct Sources(BTreeMap<RepoPath, Source>);
 
 impl Sources {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Adds a file, whatever its bytes are.
     pub fn add(&mut self, path: RepoPath, bytes: &[u8]) {
         self.0.insert(path, Source::new(bytes));
@@ -76,6 +72,7 @@ impl Source {
         Self { text, lines }
     }
 
+    #[cfg(test)]
     pub fn text(&self) -> &str {
         &self.text
     }

@@ -4,7 +4,7 @@ use super::document::{Document, Which};
 use super::edit;
 use super::facts;
 use super::model;
-use super::near::{self, Sure};
+use super::near;
 use super::registry::rules;
 use super::shape::short;
 use crate::finding::{Finding, Safety, Span};
@@ -277,10 +277,19 @@ fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Fin
         format!("RunPod has no GPU with the id `{}`", short(name)),
     );
     let alike = alike(name);
-    let nearest = near::nearest(name, facts::GPU_IDS.iter().copied()).filter(|(_, sure)| {
-        // One digit off is another GPU, not a slip.
-        *sure == Sure::Same || alike.is_empty()
+    // A slip in `GeForce` is one; another model is another GPU, however near it is written.
+    let models = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric())
+            .filter(|word| word.contains(|c: char| c.is_ascii_digit()))
+            .map(str::to_lowercase)
+            .collect()
+    };
+    let wanted = models(name);
+    let same = facts::GPU_IDS.iter().copied().filter(|id| {
+        let have = models(id);
+        wanted.iter().all(|word| have.contains(word))
     });
+    let nearest = near::nearest(name, same).filter(|_| alike.is_empty());
     let one = match (alike.as_slice(), nearest) {
         ([right], _) => Some(*right),
         ([], Some((right, _))) => Some(right),

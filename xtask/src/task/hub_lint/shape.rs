@@ -264,7 +264,10 @@ fn unknown(
     findings: &mut Vec<Finding>,
 ) -> bool {
     let key = member.key.as_str();
-    let free = |field: &&'static Field| node.get(field.key).is_none();
+    // Two keys can't both be meant for one.
+    let taken = meant.clone();
+    let free =
+        |field: &&'static Field| node.get(field.key).is_none() && !taken.contains(&field.key);
     let candidates = table.fields.iter().filter(free);
     let alias = candidates
         .clone()

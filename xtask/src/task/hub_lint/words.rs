@@ -221,6 +221,7 @@ fn description(document: &Document, findings: &mut Vec<Finding>) {
                         facts::DESCRIPTION_LIMIT
                     ),
                 )
+                .label(format!("{} too many", length - facts::DESCRIPTION_LIMIT))
                 .help("the README, which the listing shows too, is the place for the rest"),
         );
     }

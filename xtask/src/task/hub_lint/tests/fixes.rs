@@ -102,6 +102,14 @@ fn a_key_beside_input_moves_into_it() {
 }
 
 #[test]
+fn two_keys_are_not_mended_into_one() {
+    let tests = TESTS.replace("\"gpuTypeId\"", "\"gpuIds\": \"NVIDIA L4\", \"gpuTypeIds\"");
+    let new = mends_for_good(Which::Tests, tests.as_bytes(), Safety::Unsafe);
+    let new = String::from_utf8(new).unwrap();
+    assert_eq!(new.matches("\"gpuTypeId\"").count(), 1, "{new}");
+}
+
+#[test]
 fn edits_that_touch_wait_for_the_next_pass() {
     use crate::finding::{Edit, Place};
     let edit = |start: usize, end: usize, with: &str| Edit {

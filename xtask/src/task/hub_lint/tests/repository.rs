@@ -94,3 +94,130 @@ fn findings_come_by_file_and_line() {
          `--explain RULE` tells why"
     );
 }
+
+const ENGINE: &str = r#"
+import os
+import subprocess
+command = ["python3", "-m", "sglang.launch_server", "--model-path", "/model"]
+if os.getenv("LOAD_BALANCE_METHOD"):
+    command += ["--load-balance-method", os.getenv("LOAD_BALANCE_METHOD")]
+if os.getenv("MODEL_REVISION"):
+    command += ["--revision", os.getenv("MODEL_REVISION")]
+subprocess.Popen(command)
+"#;
+
+/// A worker that starts SGLang of this image, with these variables and these tests.
+fn worker(image: &str, env: &str, tests: &str) -> Memory {
+    let hub = listing(
+        "",
+        &format!(r#"{{ "key": "MODEL_REVISION", "value": "main" }}, {env}"#),
+    );
+    let dockerfile = format!("FROM {image}\nCOPY engine.py /\nCMD [\"python3\", \"/engine.py\"]\n");
+    repository_of(hub.replace(", ]", "]").as_str(), tests)
+        .with("engine.py", ENGINE)
+        .with("Dockerfile", dockerfile)
+}
+
+const BALANCE: &str = r#"{ "key": "LOAD_BALANCE_METHOD", "input": { "name": "B", "type": "string",
+    "options": [{ "label": "Shortest", "value": "shortest_queue" }] } }"#;
+
+#[test]
+fn options_are_judged_by_the_release_that_the_dockerfile_pins() {
+    let says = |image: &str| said(&worker(image, BALANCE, TESTS));
+    assert_eq!(says("lmsysorg/sglang:v0.4.6.post4-cu124"), [""; 0]);
+    assert_eq!(
+        says("lmsysorg/sglang:v0.5.10"),
+        [
+            "HUB330 `LOAD_BALANCE_METHOD` offers `shortest_queue`, which `--load-balance-method` \
+          of SGLang 0.5.10 does not take"
+        ]
+    );
+    // A release that is not known is judged by the nearest, and that is said.
+    assert_eq!(
+        says("lmsysorg/sglang:v0.5.12"),
+        [
+            "HUB330 `LOAD_BALANCE_METHOD` offers `shortest_queue`, which `--load-balance-method` \
+          of SGLang 0.5.12 (not known here; judged by 0.5.10) does not take"
+        ]
+    );
+}
+
+#[test]
+fn variables_are_compared_only_where_sglang_reads_them() {
+    let image = "lmsysorg/sglang:v0.4.6.post4-cu124";
+    let odd = r#"{ "key": "SHOW_COSTS", "input": { "name": "C", "type": "boolean" } }"#;
+    let balance = r#"{ "key": "LOAD_BALANCE_METHOD", "value": "round_robin" }"#;
+    let env = format!("{balance}, {odd}");
+    assert_eq!(
+        said(&worker(image, &env, TESTS)),
+        ["HUB320 nothing in the worker reads `SHOW_COSTS`"]
+    );
+    let other =
+        worker("python:3.12", &env, TESTS).with("engine.py", ENGINE.replace("sglang", "other"));
+    assert_eq!(said(&other), [""; 0]);
+}
+
+#[test]
+fn inputs_that_are_refused_are_told_and_others_are_not() {
+    let handler = r#"
+import runpod
+def handler(job):
+    job_input = job["input"]
+    route = job_input.get("openai_route")
+    body = job_input.get("openai_input")
+    return [route, body, job_input.get("messages")]
+runpod.serverless.start({"handler": handler})
+"#;
+    let says = |input: &str| {
+        let tests = TESTS.replace(r#"{ "prompt": "Hi" }"#, input);
+        let env = r#"{ "key": "LOAD_BALANCE_METHOD", "value": "round_robin" }"#;
+        let tree = worker("lmsysorg/sglang:v0.4.6.post4-cu124", env, &tests);
+        said(&tree.with("handler.py", handler)).join("\n")
+    };
+    for fine in [
+        r#"{ "text": "Hi" }"#,
+        r#"{ "messages": [] }"#,
+        r#"{ "openai_route": "/v1/models" }"#,
+        r#"{ "openai_route": "/v1/chat/completions", "openai_input": { "messages": [] } }"#,
+        r#"{ "openai_route": "/v1/completions", "openai_input": { "prompt": "Hi" } }"#,
+        r#"{ "openai_route": "/v1/anything", "openai_input": {} }"#,
+    ] {
+        assert_eq!(says(fine), "", "{fine}");
+    }
+    for (input, words) in [
+        (
+            r#"{ "prompt": "Hi" }"#,
+            "this goes to `/generate`, which takes `text` or `input_ids`",
+        ),
+        (
+            r#"{ "openai_route": "v1/models" }"#,
+            "the route `v1/models` does not begin with `/`",
+        ),
+        (
+            r#"{ "openai_route": 1 }"#,
+            "`openai_route` is a number, not a path",
+        ),
+        (
+            r#"{ "openai_route": "/v1/completions" }"#,
+            "`/v1/completions` takes a body, and there is no `openai_input`",
+        ),
+        (
+            r#"{ "openai_route": "/v1/chat/completions", "openai_input": { "prompt": "Hi" } }"#,
+            "`/v1/chat/completions` answers 400 without `messages`",
+        ),
+    ] {
+        assert_eq!(says(input), format!("HUB316 {words}"));
+    }
+}
+
+#[test]
+fn only_the_modern_layout_minds_other_files_in_runpod() {
+    let tree = repository_of(&listing("", ""), TESTS).with(".runpod/notes.txt", "x");
+    assert_eq!(said(&tree), [""; 0]);
+    let words =
+        ".runpod/notes.txt: `.runpod/` of a modern worker holds hub.json and tests.json alone";
+    assert_eq!(
+        said(&tree.with("upstream.lock.json", "{}")),
+        [format!("HUB315 {words}")]
+    );
+}
