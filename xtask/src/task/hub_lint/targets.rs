@@ -1,6 +1,7 @@
 //! What to lint: repositories, single files, or what an editor sends on standard input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,8 @@ pub fn resolve(
     }
     let mut targets: Vec<Target> = Vec::new();
     let mut missing = Vec::new();
+    // The repositories of single files, so that two files of one are linted once.
+    let mut roots = HashMap::new();
     for path in paths {
         if path.as_os_str() == "-" {
             targets.push(standard_input(stdin_name)?);
@@ -75,7 +78,7 @@ pub fn resolve(
             };
             targets.push(folder(&root, prefix(&shown))?);
         } else if path.is_file() {
-            add_file(&mut targets, &path, shown)?;
+            add_file(&mut targets, &mut roots, &path, shown)?;
         } else {
             missing.push(shown.display().to_string());
         }
@@ -131,7 +134,12 @@ fn folder(root: &Path, prefix: String) -> Result<Target> {
 }
 
 /// A file: of its repository where it has the Hub's name, else by itself.
-fn add_file(targets: &mut Vec<Target>, path: &Path, shown: &Path) -> Result<()> {
+fn add_file(
+    targets: &mut Vec<Target>,
+    roots: &mut HashMap<OsString, usize>,
+    path: &Path,
+    shown: &Path,
+) -> Result<()> {
     let name = path
         .file_name()
         .unwrap_or_default()
@@ -167,18 +175,20 @@ fn add_file(targets: &mut Vec<Target>, path: &Path, shown: &Path) -> Result<()> 
         shown_root = above(&shown_root);
     }
     let prefix = prefix(&shown_root);
-    let same = targets.iter_mut().find(|target| {
-        matches!(&target.what, What::Folder(other) if *other == root)
-            && (!target.only.is_empty() && target.prefix == prefix)
-    });
-    if let Some(target) = same {
-        target.only.push(inner.as_str().into());
-    } else {
-        targets.push(Target {
-            prefix,
-            only: vec![inner.as_str().into()],
-            what: What::Folder(root),
-        });
+    match roots.entry(root.clone().into_os_string()) {
+        std::collections::hash_map::Entry::Occupied(entry) => {
+            if let Some(target) = targets.get_mut(*entry.get()) {
+                target.only.push(inner.as_str().into());
+            }
+        }
+        std::collections::hash_map::Entry::Vacant(entry) => {
+            entry.insert(targets.len());
+            targets.push(Target {
+                prefix,
+                only: vec![inner.as_str().into()],
+                what: What::Folder(root),
+            });
+        }
     }
     Ok(())
 }

