@@ -401,14 +401,20 @@ pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) 
             "the repository has no tests.json",
         ));
     }
-    for name in ["hub.json", "tests.json"] {
+    // A tests.json at the root is the Hub's where a hub.json is there too.
+    let entries = tree.entries();
+    let names: &[&str] = if entries.contains_key(&"hub.json".into()) {
+        &["hub.json", "tests.json"]
+    } else {
+        &[]
+    };
+    for name in names {
         let inner = format!(".runpod/{name}");
-        let entries = tree.entries();
-        if entries.contains_key(&name.into()) && entries.contains_key(&inner.as_str().into()) {
+        if entries.contains_key(&(*name).into()) && entries.contains_key(&inner.as_str().into()) {
             findings.push(
                 Finding::at(
                     &SHADOWED,
-                    Place::new(name, 0..1),
+                    Place::new(*name, 0..1),
                     format!("`{inner}` takes precedence over this file"),
                 )
                 .help("delete the one that is not meant"),

@@ -210,9 +210,8 @@ pub fn check(
     if let Some(hub) = hub {
         defaults(hub, &declared, surface, findings);
     }
-    // Without SGLang there is no saying what else reads the environment. Where reading is by
-    // computed names, absence proves nothing.
-    if !is_sglang(surface) || surface.env.is_empty() {
+    // Without SGLang there is no saying what else reads the environment.
+    if !is_sglang(surface) || surface.env.is_empty() || reads_beyond(surface) {
         return;
     }
     let mut read: BTreeSet<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
@@ -245,6 +244,20 @@ pub fn check(
             findings.push(finding);
         }
     }
+}
+
+/// Whether the worker may read variables that are not seen: then absence proves nothing.
+fn reads_beyond(surface: &Surface) -> bool {
+    let unseen = surface
+        .python
+        .gaps
+        .iter()
+        .any(|gap| !gap.what.contains("serverless.start"));
+    // A loop over the whole environment takes whatever has a certain form.
+    let looping = surface.sources.iter().any(|(path, source)| {
+        path.name().ends_with(b".py") && source.text.contains("environ.items()")
+    });
+    unseen || (looping && surface.flag_table.is_none())
 }
 
 /// The variable that drives the flag which a name spells: `MODEL_PATH` means `--model-path`.
@@ -428,7 +441,10 @@ fn defaults(
         let Some(node) = node else {
             continue;
         };
-        let Some(own) = model::text_of(node).and_then(|text| plain(&text)) else {
+        let Some(written) = model::text_of(node) else {
+            continue;
+        };
+        let Some(own) = plain(&written) else {
             continue;
         };
         let code = surface
@@ -440,9 +456,9 @@ fn defaults(
             .filter(|row| row.name == variable.key)
             .filter_map(|row| Some((row.default.as_ref()?, &row.place, "the README's default")));
         for (text, there, what) in code.chain(readme) {
-            let Some(other) = plain(text).filter(|other| *other != own) else {
+            if plain(text).is_none_or(|other| other == own) {
                 continue;
-            };
+            }
             findings.push(
                 hub.at(
                     &DEFAULTS,
@@ -450,8 +466,8 @@ fn defaults(
                     format!(
                         "the default of `{}` is `{}` here, and {what} is `{}`",
                         variable.key,
-                        super::secrets::shown(variable.key, own.as_str()),
-                        super::secrets::shown(variable.key, &other)
+                        super::secrets::shown(variable.key, &written),
+                        super::secrets::shown(variable.key, text)
                     ),
                 )
                 .related(place(there), what),

@@ -131,6 +131,9 @@ pub fn begin(node: &Node) -> std::ops::Range<usize> {
 }
 
 fn foreign_message(root: &Node) -> String {
+    if matches!(root.kind, Kind::Object(_)) && root.members().is_empty() {
+        return "the listing is empty".to_owned();
+    }
     if root.members().is_empty() {
         return format!("the file holds {} where a listing has to be", root.what());
     }

@@ -193,6 +193,12 @@ fn add_file(
     Ok(())
 }
 
+/// Whether a file that may be anybody's is the Hub's.
+pub fn looks_like_tests(bytes: &[u8]) -> bool {
+    let root = crate::surface::json::parse(bytes).root;
+    root.is_some_and(|root| root.get("tests").is_some() && root.get("config").is_some())
+}
+
 fn guess(bytes: &[u8]) -> Which {
     let root = crate::surface::json::parse(bytes).root;
     match root {
@@ -244,8 +250,12 @@ impl Target {
     fn lint_with(&self, changed: &BTreeMap<RepoPath, Vec<u8>>) -> Result<Report> {
         let mut report = match &self.what {
             What::Folder(root) => {
-                let tree = Overlay::new(Directory::open(root, skip)?, changed);
-                lint(&tree, self.only.is_empty())?
+                let (tree, whole) = (Directory::open(root, skip)?, self.only.is_empty());
+                if changed.is_empty() {
+                    lint(&tree, whole)?
+                } else {
+                    lint(&Overlay::new(tree, changed), whole)?
+                }
             }
             What::File(file, which) => {
                 let path = name_of(file);

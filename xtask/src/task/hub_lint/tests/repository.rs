@@ -221,3 +221,52 @@ fn only_the_modern_layout_minds_other_files_in_runpod() {
         [format!("HUB315 {words}")]
     );
 }
+
+#[test]
+fn another_tools_tests_json_is_left_alone() {
+    let tree = Memory::new()
+        .with("Dockerfile", "FROM scratch\n")
+        .with("README.md", "# Worker\n")
+        .with(".runpod/hub.json", listing("", ""))
+        .with("tests.json", r#"{ "suites": [1, 2] }"#);
+    assert_eq!(said(&tree), [""; 0]);
+    let own = tree.with(
+        "tests.json",
+        TESTS.replace("Hi\" }", "Hi\" }, \"timeout\": 30"),
+    );
+    assert_eq!(said(&own).len(), 1);
+}
+
+#[test]
+fn a_worker_that_loops_over_its_environment_is_believed() {
+    let env = r#"{ "key": "LOAD_BALANCE_METHOD", "value": "round_robin" },
+        { "key": "ANYTHING", "value": "1" }"#;
+    let tree = worker("lmsysorg/sglang:v0.4.6.post4-cu124", env, TESTS);
+    assert_eq!(
+        said(&tree),
+        ["HUB320 nothing in the worker reads `ANYTHING`"]
+    );
+    let looping = format!("{ENGINE}\nfor name, value in os.environ.items():\n    print(name)\n");
+    assert_eq!(said(&tree.with("engine.py", looping)), [""; 0]);
+}
+
+#[test]
+fn defaults_are_compared_by_what_they_mean() {
+    let env = r#"{ "key": "SEED", "input": { "name": "S", "type": "number", "default": 300 } },
+        { "key": "FAST", "input": { "name": "F", "type": "boolean", "default": true } }"#;
+    let with =
+        |readme: &str| said(&repository_of(&listing("", env), TESTS).with("README.md", readme));
+    let table = "# Worker\n\n| Variable | Default | What |\n| --- | --- | --- |\n";
+    assert_eq!(
+        with(&format!(
+            "{table}| `SEED` | `300.0` | s |\n| `FAST` | 1 | f |\n"
+        )),
+        [""; 0]
+    );
+    assert_eq!(
+        with(&format!(
+            "{table}| `SEED` | 7 | s |\n| `FAST` | none | f |\n"
+        )),
+        ["HUB324 the default of `SEED` is `300` here, and the README's default is `7`"]
+    );
+}
