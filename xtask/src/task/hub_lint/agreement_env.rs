@@ -280,6 +280,7 @@ fn unread(
     surface: &Surface,
     findings: &mut Vec<Finding>,
 ) {
+    let mut meant: BTreeSet<&str> = BTreeSet::new();
     for variable in declared {
         if read.contains(variable.key) || is_foreign(variable.key) {
             continue;
@@ -287,10 +288,12 @@ fn unread(
         let others = read
             .iter()
             .copied()
-            .filter(|name| !declared.iter().any(|other| other.key == *name));
+            .filter(|name| !declared.iter().any(|other| other.key == *name))
+            .filter(|name| !meant.contains(name));
         let other = near::nearest(variable.key, others).map(|(right, _)| right);
         let reader = other.and_then(|name| surface.reads(name).next());
         if let (Some(right), Some(reader)) = (other, reader) {
+            meant.insert(right);
             findings.push(
                 hub.at(
                     &SPELLING,

@@ -192,6 +192,8 @@ fn diff(path: &RepoPath, old: &[u8], new: &[u8]) -> String {
     let old = String::from_utf8_lossy(old);
     let new = String::from_utf8_lossy(new);
     let diff = similar::TextDiff::from_lines(&old, &new);
+    let path = path.to_string();
+    let path = path.trim_start_matches('/');
     let text = diff
         .unified_diff()
         .context_radius(2)

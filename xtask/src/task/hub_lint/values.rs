@@ -396,6 +396,8 @@ fn keys(
 
 fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
     for preset in model::presets(&document.root) {
+        // What the preset sets already can't be meant by another of its keys.
+        let mut taken: Vec<&str> = preset.defaults.iter().map(|m| m.key.as_str()).collect();
         for member in preset.defaults {
             let declared = variables.iter().find(|v| v.key == member.key);
             let name = short(preset.name);
@@ -408,7 +410,13 @@ fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<F
                 if member.key.starts_with("RUNPOD_") {
                     continue;
                 }
-                findings.push(undeclared(document, variables, member, &name));
+                let free = variables
+                    .iter()
+                    .map(|v| v.key)
+                    .filter(|key| !taken.contains(key));
+                let meant = near::nearest(&member.key, free).map(|(right, _)| right);
+                taken.extend(meant);
+                findings.push(undeclared(document, member, meant, &name));
                 continue;
             };
             if let Some(value) = variable.value {
@@ -433,8 +441,8 @@ fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<F
 
 fn undeclared(
     document: &Document,
-    variables: &[Variable<'_>],
     member: &crate::surface::json::Member,
+    meant: Option<&str>,
     preset: &str,
 ) -> Finding {
     let mut finding = document.at(
@@ -445,7 +453,7 @@ fn undeclared(
             short(&member.key)
         ),
     );
-    if let Some((right, _)) = near::nearest(&member.key, variables.iter().map(|v| v.key)) {
+    if let Some(right) = meant {
         finding = finding.help(format!("did you mean `{right}`?")).fix(
             Safety::Unsafe,
             format!("write `{right}`"),

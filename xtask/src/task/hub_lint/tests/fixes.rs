@@ -107,6 +107,11 @@ fn two_keys_are_not_mended_into_one() {
     let new = mends_for_good(Which::Tests, tests.as_bytes(), Safety::Unsafe);
     let new = String::from_utf8(new).unwrap();
     assert_eq!(new.matches("\"gpuTypeId\"").count(), 1, "{new}");
+    let config = r#""env": [{ "key": "MODEL_NAME", "input": { "name": "M", "type": "string" } }],
+        "presets": [{ "name": "P", "defaults": { "MODEL_NAMES": "a", "MODELNAME": "b" } }]"#;
+    let new = mends_for_good(Which::Hub, listing(config, "").as_bytes(), Safety::Unsafe);
+    let new = String::from_utf8(new).unwrap();
+    assert_eq!(new.matches("\"MODEL_NAME\": ").count(), 1, "{new}");
 }
 
 #[test]
