@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Moves a RunPod worker for SGLang to the modern layout, proves that nothing
+/// Moves a `RunPod` worker for `SGLang` to the modern layout, proves that nothing
 /// was lost, and keeps it in line with upstream.
 #[derive(Debug, Parser)]
 #[command(
@@ -126,6 +126,7 @@ pub enum Conflicts {
 /// retired or accepted. What is missing, renamed or changed fails until it is
 /// mended or a reason for it is on record.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub struct Compare {
     /// The old worker: a directory or a git revision [default: outdated/, or
     /// else compare.baseline.json]
@@ -136,6 +137,7 @@ pub struct Compare {
     pub new: Option<String>,
 
     /// A third worker to show beside them: a directory or a git revision
+    /// [default: what upstream.lock.json records]
     #[arg(long, value_name = "TREE")]
     pub upstream: Option<String>,
 
@@ -144,7 +146,7 @@ pub struct Compare {
     pub all: bool,
 
     /// Show what changed in the files that the layouts have in common
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     pub diff: bool,
 
     /// Also run the Python of both workers, in a sandbox of stand-ins, and

@@ -1,4 +1,4 @@
-//! SGLang's command line, release by release: which flags there are, what they take, and what
+//! `SGLang`'s command line, release by release: which flags there are, what they take, and what
 //! happened to those that are gone.
 //!
 //! The tables are compiled in (`xtask/data/sglang.json`, written by `xtask/data/sglang.py`), so
@@ -18,7 +18,7 @@ pub struct Flag {
     /// How many values it takes: `value`, `list`, `optional_value`, `store_true`, `no_value` or
     /// `boolean_optional`.
     pub kind: String,
-    /// The type that SGLang converts the value to: `str`, `int`, `float`, …
+    /// The type that `SGLang` converts the value to: `str`, `int`, `float`, …
     #[serde(rename = "type")]
     pub value_type: Option<String>,
     /// What the value must be one of.
@@ -29,10 +29,10 @@ pub struct Flag {
     pub aliases: Vec<String>,
     #[serde(default)]
     pub required: bool,
-    /// `true`, or SGLang's own words on why not to use it any more.
+    /// `true`, or `SGLang`'s own words on why not to use it any more.
     #[serde(default)]
     pub deprecated: Value,
-    /// What SGLang says to use instead.
+    /// What `SGLang` says to use instead.
     pub replacement: Option<String>,
     /// What a deprecated flag still does, where that is known.
     pub effect: Option<String>,
@@ -47,15 +47,14 @@ impl Flag {
         )
     }
 
-    /// Whether SGLang would take `value`; flags without choices take anything.
+    /// Whether `SGLang` would take `value`; flags without choices take anything.
     pub fn accepts(&self, value: &str) -> bool {
-        match &self.choices {
-            None => true,
-            Some(choices) => choices.iter().any(|choice| match choice {
-                Value::String(text) => text == value,
-                other => other.to_string() == value,
-            }),
-        }
+        let written = |choice: &Value| match choice {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let choices = self.choices.as_ref();
+        choices.is_none_or(|choices| choices.iter().any(|choice| written(choice) == value))
     }
 }
 
@@ -111,13 +110,13 @@ impl Table {
     }
 
     /// The release that the table was read from.
-    pub fn release(&self) -> &'static str {
+    pub fn release(self) -> &'static str {
         DATA.releases.get(self.release).map_or("", String::as_str)
     }
 
-    /// The flag of that whole name or alias. Abbreviations are never matched, although SGLang's
+    /// The flag of that whole name or alias. Abbreviations are never matched, although `SGLang`'s
     /// parser takes them: what they stand for changes from release to release.
-    pub fn flag(&self, name: &str) -> Option<(&'static str, &'static Flag)> {
+    pub fn flag(self, name: &str) -> Option<(&'static str, &'static Flag)> {
         let own = |name: &str| {
             let (name, versions) = DATA.flags.get_key_value(name)?;
             let (_, flag) = versions.iter().find(|(r, _)| r.contains(&self.release))?;
@@ -134,7 +133,7 @@ impl Table {
 
     /// All flags, by name.
     #[allow(dead_code, reason = "hub-lint lists them")]
-    pub fn flags(&self) -> impl Iterator<Item = (&'static str, &'static Flag)> {
+    pub fn flags(self) -> impl Iterator<Item = (&'static str, &'static Flag)> {
         let release = self.release;
         DATA.flags.iter().filter_map(move |(name, versions)| {
             let (_, flag) = versions.iter().find(|(r, _)| r.contains(&release))?;
@@ -148,7 +147,7 @@ impl Table {
 pub struct History {
     /// The oldest and the newest release known to have it; `None` for a name never seen.
     pub seen: Option<(String, String)>,
-    /// What SGLang named in its place: `--flag`, or `--flag value`.
+    /// What `SGLang` named in its place: `--flag`, or `--flag value`.
     pub successor: Option<&'static str>,
     /// What does nearly the same, where nothing took its place.
     pub nearest: Option<&'static str>,
@@ -351,6 +350,8 @@ mod tests {
         let (_, flag) = table.flag("--reasoning-parser").unwrap();
         assert!(flag.accepts("mistral"));
         assert!(!flag.accepts("llama4"));
+        let (_, level) = table.flag("--log-requests-level").unwrap();
+        assert!(level.accepts("2") && !level.accepts("4"), "numbers too");
         let (_, path) = table.flag("--model").unwrap();
         assert!(path.accepts("anything/at-all"));
         assert!(table.flag("--trust-remote-code").unwrap().1.is_switch());

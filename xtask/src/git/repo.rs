@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
-use super::objects::parse_ls_tree;
+use super::objects::{entry, head_and_path, parse_ls_tree};
 use super::{Call, Git, Objects, Scratch, records, refuse_option};
 use crate::outcome::Refusal;
-use crate::tree::{Entries, Entry, Mode, Oid, RepoPath};
+use crate::tree::{Entries, Oid, RepoPath};
 
 /// A repository with a work tree.
 #[derive(Debug, Clone)]
@@ -43,14 +45,48 @@ pub struct Status {
     pub local: Vec<RepoPath>,
 }
 
-/// An entry of the index.
-#[derive(Debug, Clone)]
-pub struct Tracked {
-    pub entry: Entry,
+/// A search under way.
+pub struct Search(Child);
+
+impl Search {
+    /// The files that were found, once all have been looked at.
+    pub fn files(mut self) -> Result<Vec<RepoPath>> {
+        let mut output = Vec::new();
+        if let Some(mut stdout) = self.0.stdout.take() {
+            stdout.read_to_end(&mut output)?;
+        }
+        // 1: none has.
+        match self.0.wait()?.code() {
+            Some(0 | 1) => Ok(records(&output).map(RepoPath::new).collect()),
+            _ => bail!("git could not search the work tree"),
+        }
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        // A refusal in the meantime has no use for it; after `files` there is nothing to end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The index.
+#[derive(Debug, Default)]
+pub struct Index {
+    /// All that is tracked. Unmerged entries are left out: whoever asks has seen a clean status.
+    pub entries: Entries,
+    /// What git does not look at in the work tree, and why.
+    pub unseen: BTreeMap<RepoPath, Unseen>,
+}
+
+/// Why git does not look at a file in the work tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unseen {
     /// Not checked out (`skip-worktree`).
-    pub sparse: bool,
-    /// Changes are not looked for (`assume-unchanged`).
-    pub assumed: bool,
+    Sparse,
+    /// Taken to be unchanged (`assume-unchanged`).
+    Assumed,
 }
 
 impl Repo {
@@ -170,47 +206,42 @@ impl Repo {
         parse_status(&output)
     }
 
-    /// The index, by path. Unmerged entries are left out: whoever asks has seen a clean status.
-    pub fn tracked(&self) -> Result<BTreeMap<RepoPath, Tracked>> {
+    /// The index.
+    pub fn index(&self) -> Result<Index> {
         let output = self
             .call()
             .args(["ls-files", "-z", "-v", "--stage", "--full-name"])
             .output()?;
-        let mut tracked = BTreeMap::new();
+        let mut entries = Vec::new();
+        let mut unseen = BTreeMap::new();
         for record in records(&output) {
-            let tab = record
-                .iter()
-                .position(|&b| b == b'\t')
-                .context("git ls-files answered a line without a tab")?;
-            let head: Vec<&[u8]> = record[..tab].split(|&b| b == b' ').collect();
-            let path = RepoPath::new(&record[tab + 1..]);
-            let [tag, mode, oid, stage] = head.as_slice() else {
+            let (head, path) =
+                head_and_path(record).context("git ls-files answered a line without a path")?;
+            let mut words = head.split(' ');
+            let (Some(tag), Some(mode), Some(oid), Some(stage)) =
+                (words.next(), words.next(), words.next(), words.next())
+            else {
                 bail!("git ls-files answered an unknown line for {path}");
             };
-            if *stage != b"0" {
+            if stage != "0" {
                 continue;
             }
-            let mode = Mode::from_octal(mode)
-                .with_context(|| format!("{path} has a file mode that git does not know"))?;
-            let tag = tag.first().copied().unwrap_or(b'H');
-            tracked.insert(
-                path,
-                Tracked {
-                    entry: Entry {
-                        mode,
-                        size: None,
-                        oid: Some(Oid(String::from_utf8_lossy(oid).into_owned())),
-                    },
-                    sparse: tag.eq_ignore_ascii_case(&b'S'),
-                    assumed: tag.is_ascii_lowercase(),
-                },
-            );
+            if tag.eq_ignore_ascii_case("s") {
+                unseen.insert(path.clone(), Unseen::Sparse);
+            } else if tag.starts_with(char::is_lowercase) {
+                unseen.insert(path.clone(), Unseen::Assumed);
+            }
+            entries.push((path, entry(mode, oid)?));
         }
-        Ok(tracked)
+        Ok(Index {
+            entries: entries.into_iter().collect(),
+            unseen,
+        })
     }
 
-    /// Tracked text files of the work tree that hold one of `needles`, outside of `folders`.
-    pub fn files_with(&self, needles: &[String], outside: &[&str]) -> Result<Vec<RepoPath>> {
+    /// Starts to look for tracked text files of the work tree that hold one of `needles`, outside
+    /// of some folders. It takes a while in a large repository, so it runs beside other work.
+    pub fn search(&self, needles: &[String], outside: &[&str]) -> Result<Search> {
         let call = self.call().args([
             "grep",
             "-l",
@@ -220,17 +251,13 @@ impl Repo {
             "--no-textconv",
             "--full-name",
         ]);
-        let call = needles
+        let mut call = needles
             .iter()
             .fold(call, |call, needle| call.args(["-e", needle]))
             .args(["--", "."])
-            .args(outside.iter().map(|path| format!(":(exclude,top){path}")));
-        let answer = call.finish()?;
-        match answer.code {
-            // 1: none has.
-            Some(0 | 1) => Ok(records(&answer.stdout).map(RepoPath::new).collect()),
-            _ => bail!("git could not search the work tree: {}", answer.message),
-        }
+            .args(outside.iter().map(|path| format!(":(exclude,top){path}")))
+            .piped();
+        Ok(Search(call.spawn()?))
     }
 
     /// The paths with conflicts in the index.

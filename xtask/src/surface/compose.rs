@@ -120,7 +120,7 @@ impl File<'_> {
     }
 }
 
-/// Reads an env_file: `NAME=value` lines.
+/// Reads an `env_file`: `NAME=value` lines.
 pub fn env_file(source: &Source) -> Vec<Named> {
     let mut found = Vec::new();
     for (start, line) in source.lines() {

@@ -37,7 +37,7 @@ pub struct Copy {
 /// `RUN --mount=type=…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// `cache` or `secret`, or another of BuildKit's.
+    /// `cache` or `secret`, or another of `BuildKit`'s.
     pub kind: String,
     /// The secret's id, or where it is mounted.
     pub name: String,
@@ -72,7 +72,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// SGLang's release, from the base image's tag: `0.4.6.post4`.
+    /// `SGLang`'s release, from the base image's tag: `0.4.6.post4`.
     pub fn sglang(&self) -> Option<String> {
         let (name, tag) = split_image(&self.base.as_ref()?.text);
         if !name.contains("sglang") {

@@ -24,6 +24,7 @@ pub struct Hub {
 }
 
 impl Hub {
+    #[allow(dead_code, reason = "hub-lint asks for single variables")]
     pub fn declared(&self, name: &str) -> Option<&Declared> {
         self.env.iter().find(|declared| declared.name == name)
     }

@@ -7,6 +7,8 @@
 pub mod bake;
 pub mod compose;
 pub mod dockerfile;
+#[cfg(test)]
+mod fuzz;
 pub mod hub;
 pub mod json;
 pub mod python;
@@ -24,7 +26,7 @@ pub use source::{Gap, Place, Source};
 
 use crate::tree::RepoPath;
 
-/// How an environment variable reaches SGLang's command line.
+/// How an environment variable reaches `SGLang`'s command line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Drive {
     /// The flag as the worker writes it: `--model-path`.
@@ -139,11 +141,12 @@ pub struct Surface {
 
 impl Surface {
     /// Every place that reads the variable of that name.
+    #[allow(dead_code, reason = "hub-lint asks for single variables")]
     pub fn reads<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a EnvRead> {
         self.env.iter().filter(move |read| read.name == name)
     }
 
-    /// The release of SGLang that the worker runs, and where that is said: the base image's tag,
+    /// The release of `SGLang` that the worker runs, and where that is said: the base image's tag,
     /// or a pinned pip package.
     pub fn sglang(&self) -> Option<(String, Place)> {
         let base = self

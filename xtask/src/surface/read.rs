@@ -432,9 +432,9 @@ impl Surface {
                 self.table_read(&name, &flag, How::Value, &place);
             }
             for gap in self.gaps.iter_mut().filter(|gap| computed_name(gap)) {
-                gap.what = "the name of this environment variable is computed; every flag in \
-                            sglang_flags.json counts as read"
-                    .to_owned();
+                "the name of this environment variable is computed; every flag in \
+                 sglang_flags.json counts as read"
+                    .clone_into(&mut gap.what);
             }
         }
         self.flag_table = Some(table);

@@ -7,6 +7,7 @@ use super::{Gap, Place, Source};
 
 /// The Hub's tests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[allow(clippy::struct_field_names, reason = "the file's own words")]
 pub struct Tests {
     pub tests: Vec<Test>,
     pub env: Vec<Named>,

@@ -1,13 +1,18 @@
-//! Calls: of the program's own functions, of Python's, of `os`, of HTTP clients and of RunPod.
+//! Calls: of the program's own functions, of Python's, of `os`, of HTTP clients and of `RunPod`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::interp::Interp;
+use super::methods::dict_method;
+use super::server::starts_process;
 use super::syntax::{Node, children, field};
 use super::value::{EnvRef, Value};
-use super::{FlagGiven, FlagValue, InputKey, Requested, Setting, Start};
-use crate::surface::{EnvRead, How};
+use super::{InputKey, Setting};
+use crate::surface::EnvRead;
+
+/// Paths into a job's input are followed to this length.
+const LONGEST_PATH: usize = 256;
 
 /// Whether a dotted name is the environment: `os.environ`, or a mapping handed in its place.
 pub fn is_environ(name: &str) -> bool {
@@ -28,21 +33,21 @@ pub fn parameter<'t>(name: &str, annotation: &str) -> Value<'t> {
 }
 
 /// The arguments of a call.
-struct Arguments<'t> {
-    positional: Vec<Value<'t>>,
-    named: Vec<(String, Value<'t>)>,
-    nodes: Vec<Node<'t>>,
+pub struct Arguments<'t> {
+    pub positional: Vec<Value<'t>>,
+    pub named: Vec<(String, Value<'t>)>,
+    pub nodes: Vec<Node<'t>>,
 }
 
 impl<'t> Arguments<'t> {
-    fn get(&self, index: usize) -> Value<'t> {
+    pub fn get(&self, index: usize) -> Value<'t> {
         self.positional
             .get(index)
             .cloned()
             .unwrap_or(Value::Unknown)
     }
 
-    fn named(&self, name: &str) -> Option<&Value<'t>> {
+    pub fn named(&self, name: &str) -> Option<&Value<'t>> {
         self.named.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
 }
@@ -102,7 +107,12 @@ impl<'t> Interp<'t> {
         out
     }
 
-    fn apply(&mut self, node: Node<'t>, function: &Value<'t>, args: &Arguments<'t>) -> Value<'t> {
+    pub fn apply(
+        &mut self,
+        node: Node<'t>,
+        function: &Value<'t>,
+        args: &Arguments<'t>,
+    ) -> Value<'t> {
         if matches!(function, Value::Function(_) | Value::Class(_)) {
             self.own_request(node, args);
         }
@@ -118,7 +128,7 @@ impl<'t> Interp<'t> {
             _ => Value::any(
                 args.positional
                     .iter()
-                    .flat_map(|a| a.envs())
+                    .flat_map(super::value::Value::envs)
                     .map(Value::Env)
                     .collect(),
             ),
@@ -188,7 +198,7 @@ impl<'t> Interp<'t> {
         Value::any(
             args.positional
                 .iter()
-                .flat_map(|a| a.envs())
+                .flat_map(super::value::Value::envs)
                 .map(Value::Env)
                 .collect(),
         )
@@ -217,7 +227,6 @@ impl<'t> Interp<'t> {
                 Value::Unknown
             }
             "copy" => Value::Outside("os.environ".into()),
-            "items" | "keys" | "values" => Value::Unknown,
             _ => Value::Unknown,
         }
     }
@@ -329,133 +338,18 @@ impl<'t> Interp<'t> {
         Value::any(
             args.positional
                 .iter()
-                .flat_map(|a| a.envs())
+                .flat_map(super::value::Value::envs)
                 .map(Value::Env)
                 .collect(),
         )
     }
 
-    fn items_or_empty(&mut self, value: &Value<'t>) -> Vec<Value<'t>> {
+    pub fn items_or_empty(&mut self, value: &Value<'t>) -> Vec<Value<'t>> {
         match value {
             Value::List(_) | Value::Dict(_) | Value::Any(_) => self.items(value),
             _ => Vec::new(),
         }
     }
-
-    fn list_method(
-        &mut self,
-        owner: &Value<'t>,
-        list: &Rc<RefCell<Vec<Value<'t>>>>,
-        name: &str,
-        args: &Arguments<'t>,
-        node: Node<'t>,
-    ) -> Value<'t> {
-        const MOST: usize = 20_000;
-        match name {
-            "append" | "add" => {
-                let value = args.get(0);
-                let last = list.borrow().last().cloned();
-                if let (Some(last), false) = (last, is_flag(&value)) {
-                    self.flag_pair(&last, Some(&value), node);
-                } else {
-                    self.flag_pair(&value, None, node);
-                }
-                if list.borrow().len() < MOST {
-                    list.borrow_mut().push(value);
-                }
-                Value::Unknown
-            }
-            "extend" | "update" => {
-                self.extend(list, &args.get(0), node);
-                Value::Unknown
-            }
-            "insert" => {
-                let value = args.get(1);
-                self.flag_pair(&value, None, node);
-                if list.borrow().len() < MOST {
-                    list.borrow_mut().push(value);
-                }
-                Value::Unknown
-            }
-            "copy" => Value::list(list.borrow().clone()),
-            _ => {
-                let _ = owner;
-                Value::Unknown
-            }
-        }
-    }
-
-    /// `list.extend(more)` and `list += more`.
-    pub fn extend(&mut self, list: &Rc<RefCell<Vec<Value<'t>>>>, more: &Value<'t>, node: Node<'t>) {
-        const MOST: usize = 20_000;
-        self.flags_in(more, node);
-        let items = self.items_or_empty(more);
-        if list.borrow().len() < MOST {
-            list.borrow_mut().extend(items);
-        }
-    }
-
-    fn text_method(&mut self, owner: &Value<'t>, name: &str, args: &Arguments<'t>) -> Value<'t> {
-        let Value::Text(text, origin) = owner else {
-            return match (name, owner) {
-                ("format" | "encode" | "decode", _) | (_, Value::Env(_) | Value::Pieces(_)) => {
-                    owner.clone()
-                }
-                _ => Value::Unknown,
-            };
-        };
-        let with = |new: String| Value::Text(new.into(), origin.clone());
-        let argument = |index: usize| args.get(index).as_text();
-        match name {
-            "lower" | "casefold" => with(text.to_lowercase()),
-            "upper" => with(text.to_uppercase()),
-            "strip" => with(strip(text, argument(0).as_deref(), true, true)),
-            "lstrip" => with(strip(text, argument(0).as_deref(), true, false)),
-            "rstrip" => with(strip(text, argument(0).as_deref(), false, true)),
-            "replace" => match (argument(0), argument(1)) {
-                (Some(from), Some(to)) if !from.is_empty() => with(text.replace(&*from, &to)),
-                _ => Value::Unknown,
-            },
-            "removeprefix" => with(
-                argument(0)
-                    .and_then(|p| text.strip_prefix(&*p))
-                    .unwrap_or(text)
-                    .to_owned(),
-            ),
-            "split" => {
-                let parts: Vec<&str> = match argument(0) {
-                    Some(by) if !by.is_empty() => text.split(&*by).collect(),
-                    _ => text.split_whitespace().collect(),
-                };
-                Value::list(parts.into_iter().map(|p| with(p.to_owned())).collect())
-            }
-            "join" => {
-                let items = self.items_or_empty(&args.get(0));
-                let mut out = Value::text("");
-                for (index, item) in items.iter().enumerate().take(64) {
-                    if index > 0 {
-                        out = super::eval::join(&out, &Value::Text(text.clone(), None));
-                    }
-                    out = super::eval::join(&out, item);
-                }
-                out
-            }
-            "format" => {
-                let mut given = args.positional.iter();
-                let mut parts = text.split("{}");
-                let mut out = with(parts.next().unwrap_or_default().to_owned());
-                for part in parts {
-                    out = super::eval::join(&out, given.next().unwrap_or(&Value::Unknown));
-                    out = super::eval::join(&out, &Value::text(part));
-                }
-                out
-            }
-            "encode" | "decode" | "title" | "format_map" => owner.clone(),
-            _ => Value::Unknown,
-        }
-    }
-
-    // ---- environment ----
 
     fn default_text(
         &mut self,
@@ -494,7 +388,9 @@ impl<'t> Interp<'t> {
                 by_table: false,
                 place,
             };
-            if !self.facts.env.contains(&fact) {
+            let known = self.reads_of.entry(fact.name.clone()).or_default();
+            if !known.iter().any(|&at| self.facts.env[at] == fact) {
+                known.push(self.facts.env.len());
                 self.facts.env.push(fact);
             }
             read.push(Value::Env(Rc::new(EnvRef {
@@ -518,135 +414,13 @@ impl<'t> Interp<'t> {
         if default.is_empty() || default == "None" {
             return;
         }
-        for read in &mut self.facts.env {
-            if read.name == name && read.default.is_none() {
+        for &at in self.reads_of.get(name).into_iter().flatten() {
+            let read = &mut self.facts.env[at];
+            if read.default.is_none() {
                 read.default = Some(default.to_owned());
             }
         }
     }
-
-    // ---- the server's command line ----
-
-    /// A list that names the server's module is its command line, whatever is done with it.
-    pub fn command_literal(&mut self, node: Node<'t>, value: &Value<'t>) {
-        let Value::List(items) = value else {
-            return;
-        };
-        let server = items.borrow().iter().any(|item| {
-            item.as_text()
-                .is_some_and(|text| text.starts_with("sglang.launch_server"))
-        });
-        if server {
-            self.facts.launches = true;
-            self.flags_of(&items.borrow().clone(), node, true);
-        }
-    }
-
-    pub fn flags_in(&mut self, value: &Value<'t>, node: Node<'t>) {
-        for one in value.alternatives() {
-            if let Value::List(items) = one {
-                self.flags_of(&items.borrow().clone(), node, false);
-            }
-        }
-    }
-
-    /// Flags in what is returned or yielded: only where it is written out there, because a table
-    /// of flag names is no command line.
-    pub fn flags_in_literal(&mut self, node: Node<'t>, value: &Value<'t>) {
-        match (node.kind(), value) {
-            ("list" | "tuple" | "expression_list", value) => self.flags_in(value, node),
-            ("string", value) => self.flag_pair(value, None, node),
-            _ => {}
-        }
-    }
-
-    fn flags_of(&mut self, items: &[Value<'t>], node: Node<'t>, launch: bool) {
-        for (index, item) in items.iter().enumerate() {
-            if is_flag(item) {
-                let value = items.get(index + 1).filter(|next| !is_flag(next));
-                self.flag_value(item, value, node, launch);
-            }
-        }
-    }
-
-    fn flag_pair(&mut self, flag: &Value<'t>, value: Option<&Value<'t>>, node: Node<'t>) {
-        if is_flag(flag) {
-            self.flag_value(flag, value, node, false);
-        }
-    }
-
-    fn flag_value(
-        &mut self,
-        flag: &Value<'t>,
-        value: Option<&Value<'t>>,
-        node: Node<'t>,
-        launch: bool,
-    ) {
-        let (name, inline) = match flag {
-            Value::Pieces(parts) => {
-                let first = parts.first().and_then(Value::as_text).unwrap_or_default();
-                match first.split_once('=') {
-                    Some((name, _)) => (name.to_owned(), Some(flag.clone())),
-                    None => return,
-                }
-            }
-            other => match other.as_text() {
-                Some(text) => match text.split_once('=') {
-                    Some((name, value)) => (name.to_owned(), Some(Value::text(value))),
-                    None => (text.to_string(), None),
-                },
-                None => return,
-            },
-        };
-        let value = inline.as_ref().or(value);
-        let guards = self.guarding();
-        let envs = value.map(Value::envs).unwrap_or_default();
-        let driven = !envs.is_empty() || !guards.is_empty();
-        if !launch && !crate::sglang::is_known(&name) && !driven {
-            return;
-        }
-        let place = self.place_of_value(flag, node);
-        let (value, sources) = match value {
-            Some(_) if !envs.is_empty() => (FlagValue::Env, envs),
-            Some(value) => match value.display() {
-                Some(text) => (FlagValue::Fixed(text), guards),
-                None => (FlagValue::Computed, guards),
-            },
-            None => (FlagValue::Alone, guards),
-        };
-        let mut names: Vec<(String, How)> = Vec::new();
-        for env in sources {
-            if names.iter().any(|(known, _)| *known == env.name) {
-                continue;
-            }
-            let how = match &value {
-                FlagValue::Env => How::Value,
-                _ => How::Switch {
-                    words: env.words.borrow().clone(),
-                },
-            };
-            names.push((env.name.clone(), how));
-        }
-        self.flag(FlagGiven {
-            flag: name,
-            value,
-            from: names,
-            place,
-        });
-    }
-
-    fn start_process(&mut self, node: Node<'t>, args: &Arguments<'t>) {
-        let place = self.place(node);
-        self.facts.starts.push(Start { place });
-        for argument in &args.positional {
-            if let Value::List(items) = argument {
-                let items = items.borrow().clone();
-                self.flags_of(&items, node, false);
-            }
-        }
-    }
-
-    // ---- jobs ----
 
     /// Notes a key of the job's input that the program asks for.
     pub fn input_key(
@@ -682,8 +456,7 @@ impl<'t> Interp<'t> {
                 place,
             }),
         }
-        const DEEPEST: usize = 256;
-        if path.len() > DEEPEST {
+        if path.len() > LONGEST_PATH {
             return Value::Unknown;
         }
         Value::Input(path.into())
@@ -718,183 +491,4 @@ impl<'t> Interp<'t> {
             self.gap("the settings of runpod.serverless.start are computed", node);
         }
     }
-
-    // ---- requests ----
-
-    fn request(
-        &mut self,
-        node: Node<'t>,
-        callee: Option<Node<'t>>,
-        name: &str,
-        args: &Arguments<'t>,
-    ) {
-        let (method, url) = match name {
-            "get" | "post" | "put" | "delete" | "patch" | "head" | "options" => (
-                name.to_uppercase(),
-                args.positional.first().or(args.named("url")),
-            ),
-            "urlopen" => ("GET".to_owned(), args.positional.first()),
-            "ws_connect" => ("GET".to_owned(), args.positional.first()),
-            "request" | "stream" => {
-                let method = args.get(0).as_text();
-                let method = method.map_or_else(|| "*".to_owned(), |m| m.to_uppercase());
-                (method, args.positional.get(1).or(args.named("url")))
-            }
-            _ => return,
-        };
-        let Some(url) = url else {
-            return;
-        };
-        let _ = callee;
-        for one in url.alternatives() {
-            let Some(route) = route(&one) else {
-                continue;
-            };
-            let place = self.place(node);
-            let requested = Requested {
-                route,
-                method: method.clone(),
-                place,
-            };
-            if !self.facts.routes.contains(&requested) {
-                self.facts.routes.push(requested);
-            }
-        }
-    }
-
-    /// A request in the program's own words: a call that is given a method and then a route.
-    fn own_request(&mut self, node: Node<'t>, args: &Arguments<'t>) {
-        const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
-        let Some(method) = args.get(0).as_text().filter(|m| METHODS.contains(&&**m)) else {
-            return;
-        };
-        for one in args.get(1).alternatives() {
-            let Some(route) = route(&one) else {
-                continue;
-            };
-            let place = self.place(node);
-            let requested = Requested {
-                route,
-                method: method.to_string(),
-                place,
-            };
-            if !self.facts.routes.contains(&requested) {
-                self.facts.routes.push(requested);
-            }
-        }
-    }
-
-    /// What a client of the OpenAI library asks for stands in the names of its methods.
-    fn openai_client(&mut self, callee: Node<'t>) {
-        let text = self.text(callee);
-        let found = [
-            (".chat.completions.create", "POST", "/v1/chat/completions"),
-            (".completions.create", "POST", "/v1/completions"),
-            (".embeddings.create", "POST", "/v1/embeddings"),
-            (".responses.create", "POST", "/v1/responses"),
-            (".models.list", "GET", "/v1/models"),
-        ];
-        if let Some((_, method, route)) = found.iter().find(|(end, _, _)| text.ends_with(end)) {
-            let place = self.place(callee);
-            let requested = Requested {
-                route: (*route).to_owned(),
-                method: (*method).to_owned(),
-                place,
-            };
-            if !self.facts.routes.contains(&requested) {
-                self.facts.routes.push(requested);
-            }
-        }
-    }
-}
-
-/// Whether a value is a flag: text that begins with two dashes.
-fn is_flag(value: &Value<'_>) -> bool {
-    let flag = |text: &str| {
-        text.strip_prefix("--")
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
-    };
-    match value {
-        Value::Pieces(parts) => parts
-            .first()
-            .and_then(Value::as_text)
-            .is_some_and(|t| flag(&t)),
-        other => other.as_text().is_some_and(|text| flag(&text)),
-    }
-}
-
-fn starts_process(path: &str) -> bool {
-    path.starts_with("subprocess.")
-        || path.starts_with("os.exec")
-        || path.starts_with("os.posix_spawn")
-        || path.ends_with("create_subprocess_exec")
-        || path.ends_with("create_subprocess_shell")
-        || path == "os.system"
-        || path == "Popen"
-}
-
-/// The path that a URL asks for; `{name}` where the job's input gives it.
-fn route(url: &Value<'_>) -> Option<String> {
-    let pattern = url.pattern(&|value| match value {
-        Value::Input(path) if !path.is_empty() => Some(format!("{{{path}}}")),
-        _ => None,
-    });
-    let rest = match pattern.split_once("://") {
-        Some((_, rest)) => {
-            let at = rest.find(['/', '{'])?;
-            &rest[at..]
-        }
-        None => pattern.trim_start_matches('\0'),
-    };
-    let route = rest.split(['?', '#']).next().unwrap_or(rest);
-    let route = route.replace('\0', "{}");
-    (route.starts_with('/') || route.starts_with('{'))
-        .then_some(route)
-        .filter(|route| route.len() < 256)
-}
-
-fn dict_method<'t>(owner: &Value<'t>, name: &str, args: &Arguments<'t>) -> Value<'t> {
-    let Value::Dict(items) = owner else {
-        return Value::Unknown;
-    };
-    match name {
-        "items" => Value::list(
-            items
-                .borrow()
-                .iter()
-                .map(|(k, v)| Value::list(vec![k.clone(), v.clone()]))
-                .collect(),
-        ),
-        "keys" => Value::list(items.borrow().iter().map(|(k, _)| k.clone()).collect()),
-        "values" => Value::list(items.borrow().iter().map(|(_, v)| v.clone()).collect()),
-        "get" | "pop" => match super::eval::item_of(owner, &args.get(0)) {
-            Value::Unknown => args.get(1),
-            found => found,
-        },
-        "update" => {
-            if let Value::Dict(more) = args.get(0)
-                && !Rc::ptr_eq(items, &more)
-            {
-                items.borrow_mut().extend(more.borrow().iter().cloned());
-            }
-            Value::Unknown
-        }
-        "copy" => Value::dict(items.borrow().clone()),
-        _ => Value::Unknown,
-    }
-}
-
-fn strip(text: &str, set: Option<&str>, left: bool, right: bool) -> String {
-    let inside = |c: char| set.map_or_else(|| c.is_whitespace(), |set| set.contains(c));
-    let text = if left {
-        text.trim_start_matches(inside)
-    } else {
-        text
-    };
-    let text = if right {
-        text.trim_end_matches(inside)
-    } else {
-        text
-    };
-    text.to_owned()
 }

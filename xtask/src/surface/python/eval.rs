@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use super::define::bound;
 use super::interp::Interp;
 use super::syntax::{Node, children, field};
 use super::value::{Function, Origin, Value, unescape};
-use crate::surface::python::interp::bound;
 
 impl<'t> Interp<'t> {
     /// The value of an expression, as far as it is known. Reads, flags and requests in it are
@@ -136,13 +136,6 @@ impl<'t> Interp<'t> {
                 };
                 if let Some(frame) = self.frames.last_mut() {
                     frame.yields.extend(items);
-                }
-                Value::Unknown
-            }
-            "list_splat" | "dictionary_splat" | "keyword_argument" | "pair" | "type"
-            | "interpolation" => {
-                for child in children(node) {
-                    self.eval(child);
                 }
                 Value::Unknown
             }
@@ -411,7 +404,6 @@ impl<'t> Interp<'t> {
                 Value::Input(path) => {
                     self.input_key(&path.clone(), &left, false, node);
                 }
-                Value::Job => {}
                 _ => {}
             }
         }
@@ -535,6 +527,12 @@ pub fn item_of<'t>(owner: &Value<'t>, index: &Value<'t>) -> Value<'t> {
     }
 }
 
+/// Alternatives that a text is told apart by.
+const MOST_ENDS: usize = 8;
+
+/// Parts that a joined text is made of, at most.
+const MOST_PARTS: usize = 64;
+
 /// Two values one after the other: text, lists, or text with parts that are not known.
 pub fn join<'t>(a: &Value<'t>, b: &Value<'t>) -> Value<'t> {
     const LONGEST: usize = 64 * 1024;
@@ -555,6 +553,10 @@ pub fn join<'t>(a: &Value<'t>, b: &Value<'t>) -> Value<'t> {
             Value::list(both)
         }
         (Value::List(_), Value::Unknown | Value::Any(_)) => a.clone(),
+        // Text with one of several ends is one of several texts.
+        (_, Value::Any(ends)) if ends.len() <= MOST_ENDS => {
+            Value::any(ends.iter().map(|end| join(a, end)).collect())
+        }
         (Value::Unknown, Value::List(_)) => b.clone(),
         _ => {
             let mut parts = Vec::new();
@@ -564,8 +566,7 @@ pub fn join<'t>(a: &Value<'t>, b: &Value<'t>) -> Value<'t> {
                     other => parts.push(other.clone()),
                 }
             }
-            const MOST: usize = 64;
-            parts.truncate(MOST);
+            parts.truncate(MOST_PARTS);
             Value::Pieces(Rc::new(parts))
         }
     }

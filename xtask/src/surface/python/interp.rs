@@ -9,13 +9,12 @@
 //! it: then a gap is noted. Work is bounded by a budget of steps and of depth, so that any text
 //! ends it.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
 use super::syntax::{Node, children, field};
-use super::value::{Class, EnvRef, Function, Object, Origin, Scope, Value};
+use super::value::{EnvRef, Function, Origin, Scope, Value};
 use super::{FlagGiven, PythonFacts};
 use crate::surface::{Gap, Place, Source};
 
@@ -31,7 +30,7 @@ pub struct Module<'t> {
     pub source: &'t Source,
     pub root: Node<'t>,
     /// `engine` for `src/engine.py`.
-    pub name: String,
+    name: String,
     pub globals: Scope<'t>,
     started: bool,
 }
@@ -52,11 +51,13 @@ pub struct Frame<'t> {
     pub scopes: Vec<Scope<'t>>,
     pub returns: Vec<Value<'t>>,
     pub yields: Vec<Value<'t>>,
-    node: usize,
+    pub node: usize,
 }
 
 pub struct Interp<'t> {
     pub modules: Vec<Module<'t>>,
+    /// The modules by name.
+    pub named: HashMap<String, Vec<usize>>,
     /// JSON files beside the program that it may load.
     pub data: BTreeMap<String, &'t Source>,
     pub facts: PythonFacts,
@@ -66,8 +67,11 @@ pub struct Interp<'t> {
     /// Reads of a name that was not known here, until one that is turns up.
     unread: BTreeMap<(usize, usize), Gap>,
     read_at: HashSet<(usize, usize)>,
-    called: HashSet<(usize, usize)>,
-    functions: Vec<Rc<Function<'t>>>,
+    pub called: HashSet<(usize, usize)>,
+    /// Where in `facts` the reads of a variable and the uses of a flag stand.
+    pub reads_of: HashMap<String, Vec<usize>>,
+    uses_of: HashMap<String, Vec<usize>>,
+    pub functions: Vec<Rc<Function<'t>>>,
     steps: usize,
     pub depth: usize,
     exhausted: bool,
@@ -75,7 +79,7 @@ pub struct Interp<'t> {
 
 impl<'t> Interp<'t> {
     pub fn new(parsed: Vec<(&'t Source, Node<'t>)>, data: BTreeMap<String, &'t Source>) -> Self {
-        let modules = parsed
+        let modules: Vec<Module<'t>> = parsed
             .into_iter()
             .map(|(source, root)| Module {
                 source,
@@ -85,8 +89,13 @@ impl<'t> Interp<'t> {
                 started: false,
             })
             .collect();
+        let mut named: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, module) in modules.iter().enumerate() {
+            named.entry(module.name.clone()).or_default().push(index);
+        }
         Self {
             modules,
+            named,
             data,
             facts: PythonFacts::default(),
             frames: Vec::new(),
@@ -94,6 +103,8 @@ impl<'t> Interp<'t> {
             unread: BTreeMap::new(),
             read_at: HashSet::new(),
             called: HashSet::new(),
+            reads_of: HashMap::new(),
+            uses_of: HashMap::new(),
             functions: Vec::new(),
             steps: 0,
             depth: 0,
@@ -227,7 +238,9 @@ impl<'t> Interp<'t> {
 
     /// Notes a flag of the server's command line.
     pub fn flag(&mut self, given: FlagGiven) {
-        if !self.facts.flags.contains(&given) {
+        let known = self.uses_of.entry(given.flag.clone()).or_default();
+        if !known.iter().any(|&at| self.facts.flags[at] == given) {
+            known.push(self.facts.flags.len());
             self.facts.flags.push(given);
         }
     }
@@ -277,12 +290,13 @@ impl<'t> Interp<'t> {
         match target.kind() {
             "identifier" => self.bind(self.text(target), value.clone()),
             "pattern_list" | "tuple_pattern" | "list_pattern" | "tuple" | "list" => {
-                let items = match value {
-                    Value::List(items) => items.borrow().clone(),
-                    _ => Vec::new(),
-                };
                 for (index, part) in children(target).into_iter().enumerate() {
-                    let item = items.get(index).cloned().unwrap_or(Value::Unknown);
+                    let alternatives = value.alternatives();
+                    let found = alternatives.iter().filter_map(|one| match one {
+                        Value::List(items) => items.borrow().get(index).cloned(),
+                        _ => None,
+                    });
+                    let item = Value::any(found.collect());
                     self.assign(part, &item);
                 }
             }
@@ -345,7 +359,7 @@ impl<'t> Interp<'t> {
         flow
     }
 
-    fn body(&mut self, node: Node<'t>) -> Flow {
+    pub fn body(&mut self, node: Node<'t>) -> Flow {
         field(node, "body").map_or(Flow::On, |body| self.block(&children(body)))
     }
 
@@ -413,11 +427,11 @@ impl<'t> Interp<'t> {
             "try_statement" => {
                 self.body(node);
                 for clause in children(node) {
-                    if clause.kind().ends_with("_clause") || clause.kind() == "except_group_clause"
+                    if (clause.kind().ends_with("_clause")
+                        || clause.kind() == "except_group_clause")
+                        && let Some(block) = children(clause).last()
                     {
-                        if let Some(block) = children(clause).last() {
-                            self.block(&children(*block));
-                        }
+                        self.block(&children(*block));
                     }
                 }
             }
@@ -547,7 +561,8 @@ impl<'t> Interp<'t> {
     }
 
     /// What a loop over a value goes through; `Unknown` once for what is not known.
-    pub fn items(&mut self, value: &Value<'t>) -> Vec<Value<'t>> {
+    #[allow(clippy::unused_self, reason = "reads like the other steps")]
+    pub fn items(&self, value: &Value<'t>) -> Vec<Value<'t>> {
         let mut all = Vec::new();
         for one in value.alternatives() {
             match one {
@@ -562,301 +577,4 @@ impl<'t> Interp<'t> {
         }
         all
     }
-
-    // ---- definitions ----
-
-    pub fn define(&mut self, node: Node<'t>, decorators: &[String]) -> Rc<Function<'t>> {
-        let mut defaults = HashMap::new();
-        if let Some(parameters) = field(node, "parameters") {
-            for parameter in children(parameters) {
-                if let (Some(name), Some(value)) =
-                    (field(parameter, "name"), field(parameter, "value"))
-                {
-                    let value = self.eval(value);
-                    defaults.insert(self.text(name).to_owned(), value);
-                }
-            }
-        }
-        let function = Rc::new(Function {
-            module: self.at(),
-            node,
-            receiver: None,
-            defaults,
-            is_property: decorators.iter().any(|d| d.ends_with("property")),
-            is_static: decorators.iter().any(|d| d == "staticmethod"),
-            outer: self
-                .frames
-                .last()
-                .map(|f| f.scopes.clone())
-                .unwrap_or_default(),
-        });
-        const MOST: usize = 20_000;
-        if self.functions.len() < MOST {
-            self.functions.push(function.clone());
-        }
-        function
-    }
-
-    fn decorated(&mut self, node: Node<'t>) {
-        let mut decorators = Vec::new();
-        for child in children(node) {
-            if child.kind() == "decorator" {
-                decorators.push(self.text(child).trim_start_matches('@').to_owned());
-                for inner in children(child) {
-                    self.eval(inner);
-                }
-            }
-        }
-        match field(node, "definition") {
-            Some(inner) if inner.kind() == "function_definition" => {
-                let function = self.define(inner, &decorators);
-                let name = field(inner, "name").map(|n| self.text(n).to_owned());
-                self.bind(&name.unwrap_or_default(), Value::Function(function));
-            }
-            Some(inner) => self.class(inner),
-            None => {}
-        }
-    }
-
-    fn class(&mut self, node: Node<'t>) {
-        let Some(name) = field(node, "name").map(|n| self.text(n).to_owned()) else {
-            return;
-        };
-        let mut bases = Vec::new();
-        if let Some(list) = field(node, "superclasses") {
-            for base in children(list) {
-                if base.kind() != "keyword_argument" {
-                    bases.push(self.eval(base));
-                }
-            }
-        }
-        let scope = Scope::default();
-        let mut fields = Vec::new();
-        let Some(body) = field(node, "body") else {
-            return;
-        };
-        let first = self.functions.len();
-        if let Some(frame) = self.frames.last_mut() {
-            frame.scopes.push(scope.clone());
-        }
-        let statements = children(body);
-        for statement in &statements {
-            for inner in children(*statement) {
-                if inner.kind() == "assignment" && field(inner, "type").is_some() {
-                    fields.extend(field(inner, "left").map(|n| self.text(n).to_owned()));
-                }
-            }
-        }
-        self.block(&statements);
-        if let Some(frame) = self.frames.last_mut() {
-            frame.scopes.pop();
-        }
-        let class = Rc::new(Class {
-            name: name.clone(),
-            scope,
-            bases,
-            fields,
-        });
-        self.bind(&name, Value::Class(class.clone()));
-        // A method that nothing calls is followed on an object made without arguments.
-        let object = self.instantiate(&class, &[], &[]);
-        for index in first..self.functions.len() {
-            let function = &self.functions[index];
-            self.functions[index] = bound(function, &object);
-        }
-    }
-
-    /// Makes an object: `__init__` where there is one, a dataclass' fields otherwise.
-    pub fn instantiate(
-        &mut self,
-        class: &Rc<Class<'t>>,
-        args: &[Value<'t>],
-        named: &[(String, Value<'t>)],
-    ) -> Value<'t> {
-        let attributes: Scope<'t> = Rc::new(RefCell::new(HashMap::new()));
-        let object = Value::Object(Rc::new(Object {
-            class: class.clone(),
-            attributes: attributes.clone(),
-        }));
-        let init = self.class_attribute(class, "__init__", 0);
-        if let Some(Value::Function(init)) = init {
-            let init = bound(&init, &object);
-            self.call(&init, args, named);
-        } else {
-            let positional = class.fields.iter().cloned().zip(args.iter().cloned());
-            let mut attributes = attributes.borrow_mut();
-            attributes.extend(positional.chain(named.iter().cloned()));
-        }
-        object
-    }
-
-    /// What a class or one of its bases has under a name.
-    pub fn class_attribute(
-        &mut self,
-        class: &Rc<Class<'t>>,
-        name: &str,
-        depth: usize,
-    ) -> Option<Value<'t>> {
-        const DEEPEST_BASE: usize = 16;
-        if let Some(value) = class.scope.borrow().get(name) {
-            return Some(value.clone());
-        }
-        if depth >= DEEPEST_BASE {
-            return None;
-        }
-        class.bases.iter().find_map(|base| match base {
-            Value::Class(base) => self.class_attribute(base, name, depth + 1),
-            _ => None,
-        })
-    }
-
-    /// Follows a call of one of the program's own functions.
-    pub fn call(
-        &mut self,
-        function: &Rc<Function<'t>>,
-        args: &[Value<'t>],
-        named: &[(String, Value<'t>)],
-    ) -> Value<'t> {
-        let node = function.node;
-        let recursive =
-            |frame: &&Frame<'t>| frame.node == node.start_byte() && frame.module == function.module;
-        if !self.may_go_on(node) || self.frames.iter().filter(recursive).count() > 1 {
-            return Value::Unknown;
-        }
-        self.called.insert((function.module, node.start_byte()));
-        let scope = Scope::default();
-        self.parameters(function, args, named, &scope);
-        let mut scopes = function.outer.clone();
-        scopes.push(scope);
-        self.frames.push(Frame {
-            module: function.module,
-            scopes,
-            returns: Vec::new(),
-            yields: Vec::new(),
-            node: node.start_byte(),
-        });
-        // Conditions around the call say nothing of the reads inside it, but all of the flags.
-        self.depth += 1;
-        self.body(node);
-        self.depth -= 1;
-        let Some(frame) = self.frames.pop() else {
-            return Value::Unknown;
-        };
-        if frame.yields.is_empty() {
-            Value::any(frame.returns)
-        } else {
-            Value::list(frame.yields)
-        }
-    }
-
-    fn parameters(
-        &mut self,
-        function: &Rc<Function<'t>>,
-        args: &[Value<'t>],
-        named: &[(String, Value<'t>)],
-        scope: &Scope<'t>,
-    ) {
-        let source = self.modules[function.module].source;
-        let text = |node: Node<'t>| source.text.get(node.byte_range()).unwrap_or_default();
-        let mut given = args.iter();
-        let mut receiver = function.receiver.as_ref();
-        let Some(list) = field(function.node, "parameters") else {
-            return;
-        };
-        for parameter in children(list) {
-            let (name, annotation) = match parameter.kind() {
-                "identifier" => (text(parameter), ""),
-                "default_parameter" | "typed_default_parameter" => (
-                    field(parameter, "name").map_or("", text),
-                    field(parameter, "type").map_or("", text),
-                ),
-                "typed_parameter" => (
-                    children(parameter).first().map_or("", |n| text(*n)),
-                    field(parameter, "type").map_or("", text),
-                ),
-                _ => continue,
-            };
-            if name.starts_with('*') {
-                continue;
-            }
-            let value = match receiver.take() {
-                Some(object) if !function.is_static => object.clone(),
-                _ => given
-                    .next()
-                    .or_else(|| named.iter().find(|(n, _)| n == name).map(|(_, v)| v))
-                    .cloned()
-                    .filter(|value| !matches!(value, Value::Unknown))
-                    .or_else(|| function.defaults.get(name).cloned())
-                    .unwrap_or_else(|| super::calls::parameter(name, annotation)),
-            };
-            scope.borrow_mut().insert(name.to_owned(), value);
-        }
-    }
-
-    // ---- imports ----
-
-    fn import(&mut self, node: Node<'t>) {
-        let from = field(node, "module_name").map(|n| self.text(n).to_owned());
-        let mut cursor = node.walk();
-        let names: Vec<_> = node.children_by_field_name("name", &mut cursor).collect();
-        for name in names {
-            let (path, alias) = if name.kind() == "aliased_import" {
-                (
-                    field(name, "name").map_or("", |n| self.text(n)),
-                    field(name, "alias").map(|n| self.text(n)),
-                )
-            } else {
-                (self.text(name), None)
-            };
-            match &from {
-                Some(module) => {
-                    let value = self.imported(module, path);
-                    self.bind(alias.unwrap_or(path), value);
-                }
-                None => {
-                    let first = path.split('.').next().unwrap_or(path);
-                    let (bound, target) = alias.map_or((first, first), |alias| (alias, path));
-                    self.bind(bound, Value::Outside(target.into()));
-                }
-            }
-        }
-    }
-
-    fn imported(&mut self, module: &str, name: &str) -> Value<'t> {
-        let own = self.own_module(module);
-        if let Some(index) = own {
-            self.module(index);
-            let globals = self.modules[index].globals.clone();
-            if let Some(value) = globals.borrow().get(name) {
-                return value.clone();
-            }
-        }
-        let module = module.trim_start_matches('.');
-        let dot = if module.is_empty() { "" } else { "." };
-        Value::Outside(format!("{module}{dot}{name}").into())
-    }
-
-    /// The module of this program that an import names.
-    pub fn own_module(&self, module: &str) -> Option<usize> {
-        let last = module.rsplit('.').next().unwrap_or(module);
-        let here = self.source().path.parent();
-        let mut candidates = (0..self.modules.len()).filter(|&i| self.modules[i].name == last);
-        let first = candidates.clone().next();
-        candidates
-            .find(|&i| self.modules[i].source.path.parent() == here)
-            .or(first)
-    }
-}
-
-/// A function as a method of an object.
-pub fn bound<'t>(function: &Rc<Function<'t>>, object: &Value<'t>) -> Rc<Function<'t>> {
-    Rc::new(Function {
-        module: function.module,
-        node: function.node,
-        receiver: Some(object.clone()),
-        defaults: function.defaults.clone(),
-        is_property: function.is_property,
-        is_static: function.is_static,
-        outer: function.outer.clone(),
-    })
 }

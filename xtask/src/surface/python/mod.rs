@@ -3,9 +3,13 @@
 
 mod api;
 mod calls;
+mod define;
 mod eval;
 mod interp;
 mod json;
+mod methods;
+mod requests;
+mod server;
 mod syntax;
 mod value;
 
@@ -31,7 +35,7 @@ pub struct PythonFacts {
     pub gaps: Vec<Gap>,
     /// Dicts from a variable's name to a flag: name, flag, and the name's place.
     pub tables: Vec<(String, String, Place)>,
-    /// Whether a command line for SGLang's server was seen.
+    /// Whether a command line for `SGLang`'s server was seen.
     pub launches: bool,
 }
 

@@ -39,7 +39,7 @@ pub fn parse(text: &str) -> Option<Tree> {
 }
 
 /// The named children of a node, comments left out.
-pub fn children<'t>(node: Node<'t>) -> Vec<Node<'t>> {
+pub fn children(node: Node<'_>) -> Vec<Node<'_>> {
     let mut cursor = node.walk();
     node.named_children(&mut cursor)
         .filter(|child| child.kind() != "comment")

@@ -300,3 +300,25 @@ fn deep_nesting_and_endless_programs_end() {
         "{gaps:?}"
     );
 }
+
+#[test]
+fn a_route_that_a_function_picks_is_one_of_those_it_returns() {
+    let text = r#"
+import requests
+def pick(job_input):
+    if job_input.get("openai_route"):
+        return job_input["openai_route"], job_input.get("openai_input") or {}
+    return "/generate", job_input
+def handler(job):
+    route, body = pick(job["input"])
+    requests.post(base_url + route, json=body)
+"#;
+    let facts = facts(text);
+    let mut routes: Vec<_> = facts.routes.iter().map(|r| r.route.as_str()).collect();
+    routes.sort_unstable();
+    assert_eq!(routes, ["/generate", "{openai_route}"]);
+    assert!(
+        !facts.inputs.iter().any(|input| input.needed),
+        "asked for before"
+    );
+}

@@ -39,7 +39,7 @@ pub enum Value<'t> {
     Object(Rc<Object<'t>>),
     /// An argument that no call gives a value.
     Param(Rc<str>),
-    /// The job that RunPod hands to the handler.
+    /// The job that `RunPod` hands to the handler.
     Job,
     /// Part of the job's input, by its path; empty for the whole.
     Input(Rc<str>),
@@ -68,7 +68,6 @@ pub struct Function<'t> {
 }
 
 pub struct Class<'t> {
-    pub name: String,
     pub scope: Scope<'t>,
     pub bases: Vec<Value<'t>>,
     /// Annotated names in order: the arguments of a dataclass.
@@ -80,7 +79,7 @@ pub struct Object<'t> {
     pub attributes: Scope<'t>,
 }
 
-impl<'t> Value<'t> {
+impl Value<'_> {
     pub fn text(text: &str) -> Self {
         Self::Text(text.into(), None)
     }
@@ -138,6 +137,7 @@ impl<'t> Value<'t> {
         }
     }
 
+    #[allow(clippy::match_same_arms, reason = "one line a kind")]
     fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(a, _), Self::Text(b, _)) => a == b,
@@ -159,8 +159,7 @@ impl<'t> Value<'t> {
     /// The constant as a person would write it; `None` for what is no constant.
     pub fn display(&self) -> Option<String> {
         match self {
-            Self::Text(text, _) => Some(text.to_string()),
-            Self::Plain(text) => Some(text.to_string()),
+            Self::Text(text, _) | Self::Plain(text) => Some(text.to_string()),
             Self::Any(all) => all.iter().find_map(Self::display),
             _ => None,
         }

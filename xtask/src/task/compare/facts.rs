@@ -35,7 +35,7 @@ pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
 pub struct Facts {
     pub all: BTreeMap<String, Fact>,
     pub gaps: Vec<Gap>,
-    /// The release of SGLang that the worker runs, where that is known.
+    /// The release of `SGLang` that the worker runs, where that is known.
     pub sglang: Option<String>,
 }
 
@@ -460,6 +460,18 @@ impl Facts {
     }
 }
 
+/// Whether git's name of the content is that of no content.
+fn is_empty_blob(entry: &crate::tree::Entry) -> bool {
+    let empty = [
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    ];
+    entry
+        .oid
+        .as_ref()
+        .is_some_and(|oid| empty.contains(&oid.0.as_str()))
+}
+
 /// The files that a COPY takes, by the name that both layouts know them by: `handler.py` for
 /// `src/handler.py`. Empty files hold nothing that could be lost.
 fn held(tree: &dyn Tree, source: &str) -> Vec<String> {
@@ -469,7 +481,7 @@ fn held(tree: &dyn Tree, source: &str) -> Vec<String> {
         .iter()
         .filter(|(path, entry)| {
             let inside = source.is_empty() || path.is_within(source);
-            inside && entry.size != Some(0) && entry.mode.is_file()
+            inside && entry.size != Some(0) && !is_empty_blob(entry) && entry.mode.is_file()
         })
         .filter(|(path, _)| !source.is_empty() || path.parent().is_none())
         .map(|(path, _)| {

@@ -5,6 +5,7 @@
 
 mod accepted;
 pub mod baseline;
+mod diff;
 mod execute;
 pub mod facts;
 pub mod judge;
@@ -42,8 +43,12 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     }
     let new_tree = trees.open(args.new.as_deref())?;
     let new = Facts::read(new_tree.as_ref())?;
-    let upstream = match &args.upstream {
-        Some(name) => Some(Facts::read(trees.open(Some(name))?.as_ref())?),
+    let upstream_tree = match &args.upstream {
+        Some(name) => Some(trees.open(Some(name))?),
+        None => trees.locked(new_tree.as_ref())?,
+    };
+    let upstream = match &upstream_tree {
+        Some(tree) => Some(Facts::read(tree.as_ref())?),
         None => None,
     };
     let mut items = judge(&old, &new);
@@ -60,8 +65,11 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
         None
     };
     let mut stale = read_accepted(&accepted_file)?.apply(&mut items);
-    // What only runs can show was not looked for.
-    stale.retain(|entry| executed.is_some() || !entry.fact.starts_with("run:"));
+    // Reasons speak of the old worker that this repository came from, and of no other; what only
+    // runs can show was perhaps not looked for.
+    stale.retain(|entry| {
+        args.old.is_none() && (executed.is_some() || !entry.fact.starts_with("run:"))
+    });
     let report = Report {
         old: old_name,
         new: new_tree.describe(),
@@ -78,6 +86,14 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
         cli::ReportFormat::Json => report.json(),
         cli::ReportFormat::Markdown => report.markdown(),
     };
+    if args.diff {
+        let text = diff::diff(
+            old_tree.as_deref(),
+            upstream_tree.as_deref(),
+            new_tree.as_ref(),
+        )?;
+        anstream::print!("{text}");
+    }
     anstream::print!("{text}");
     Ok(if report.failures() == 0 {
         Outcome::Done
@@ -86,12 +102,11 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     })
 }
 
-/// The old worker's facts and what to call it.
-fn old(
-    trees: &Trees,
-    root: &Path,
-    args: &cli::Compare,
-) -> Result<(Facts, String, Option<Box<dyn Tree>>)> {
+/// The old worker's facts, what to call it, and its files where they are there.
+type Old = (Facts, String, Option<Box<dyn Tree>>);
+
+/// Finds the old worker.
+fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<Old> {
     if args.old.is_none() && !root.join("outdated").is_dir() {
         let file = root.join(BASELINE);
         if !file.is_file() {

@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::git::{Git, GitTree, Repo};
 use crate::outcome::Refusal;
-use crate::tree::{Directory, RepoPath, Tree};
+use crate::task::migrate::lock::Lock;
+use crate::tree::{Directory, Entries, Entry, RepoPath, Tree};
 
 /// Folders that hold no worker's files and may hold very many: not entered.
 const SKIPPED: [&str; 8] = [
@@ -22,7 +23,7 @@ const SKIPPED: [&str; 8] = [
 
 /// The repository to work on: the one given, or the one that holds this tool.
 pub fn root(repo: Option<&Path>) -> Result<PathBuf> {
-    let dir = repo.map_or_else(own, Path::to_owned);
+    let dir = repo.map_or_else(crate::own::repository, Path::to_owned);
     if !dir.is_dir() {
         bail!(Refusal::new(
             format!("{} is no folder", dir.display()),
@@ -30,11 +31,6 @@ pub fn root(repo: Option<&Path>) -> Result<PathBuf> {
         ));
     }
     Ok(dir)
-}
-
-fn own() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_owned()
 }
 
 pub struct Trees<'a> {
@@ -71,6 +67,34 @@ impl<'a> Trees<'a> {
         };
         let entries = repo.entries(&commit)?;
         Ok(Box::new(GitTree::new(repo.objects(), entries, name)))
+    }
+
+    /// The upstream that a migrated worker records, put together from the object database by the
+    /// hashes in its lock; nothing where the lock or one of the objects isn't there.
+    pub fn locked(&self, of: &dyn Tree) -> Result<Option<Box<dyn Tree>>> {
+        let Some(lock) = Lock::read(of)? else {
+            return Ok(None);
+        };
+        let (Ok(git), true) = (Git::find(), self.root.join(".git").exists()) else {
+            return Ok(None);
+        };
+        let objects = Repo::open(&git, self.root)?.objects();
+        let mut entries = Entries::new();
+        for (path, file) in &lock.upstream.files {
+            let oid = file.rendered();
+            if objects.blob(oid)?.is_none() {
+                return Ok(None);
+            }
+            entries.insert(
+                path.clone(),
+                Entry {
+                    mode: file.mode,
+                    size: None,
+                    oid: Some(oid.clone()),
+                },
+            );
+        }
+        Ok(Some(Box::new(GitTree::new(objects, entries, "upstream"))))
     }
 
     /// The legacy worker under `outdated/`, with whatever it shared with the modern one.

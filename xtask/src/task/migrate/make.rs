@@ -13,17 +13,17 @@ use super::plan::{self, Conflict, Move, Plan, Rewrite, Source};
 use super::rewrite;
 use super::steps::{self, Side, Step};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
-use crate::git::{Git, GitTree, Objects, Repo, Scratch, Status, Tracked};
+use crate::git::{Git, GitTree, Index, Objects, Repo, Scratch, Search, Status, Unseen};
 use crate::layout::{self, LOCK, OUTDATED, Shape};
 use crate::outcome::Refusal;
-use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
+use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree, same};
 
 /// A repository as it stands, with nothing in the way of a migration.
 pub struct Situation {
     pub repo: Repo,
     pub objects: Rc<Objects>,
     pub status: Status,
-    pub tracked: BTreeMap<RepoPath, Tracked>,
+    pub unseen: BTreeMap<RepoPath, Unseen>,
     pub head: Oid,
     pub head_tree: Oid,
     pub ours: GitTree,
@@ -69,11 +69,7 @@ pub fn look(repo: &Repo) -> Result<Situation> {
             "wait for it to end, or remove the file"
         ));
     }
-    let tracked = repo.tracked()?;
-    let entries: Entries = tracked
-        .iter()
-        .map(|(path, tracked)| (path.clone(), tracked.entry.clone()))
-        .collect();
+    let Index { entries, unseen } = repo.index()?;
     let objects = repo.objects();
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;
@@ -82,7 +78,7 @@ pub fn look(repo: &Repo) -> Result<Situation> {
         repo: repo.clone(),
         objects,
         status,
-        tracked,
+        unseen,
         head,
         ours,
         lock,
@@ -138,6 +134,8 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             "leave --carry out; upstream's changes are merged with those made here anyway"
         ));
     }
+    let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
+    let mentions = at.repo.search(&dangling::candidates(), &outside)?;
     let mut upstream = upstream::open(
         git,
         &upstream::Request {
@@ -203,7 +201,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             tool: tool_origin.map(|origin| (origin, tool_news)),
         },
     )?;
-    finish(at, &upstream, &bundle, moves, built, notes, first)
+    finish(at, &upstream, &bundle, mentions, moves, built, notes, first)
 }
 
 fn expect_legacy(at: &Situation) -> Result<()> {
@@ -347,7 +345,7 @@ fn tool_side(
             .iter()
             .filter(|(path, entry)| {
                 let there = at.ours.entries().get(path);
-                there.is_some_and(|there| !plan::same(there, entry))
+                there.is_some_and(|there| !same(there, entry))
             })
             .map(|(path, _)| path.to_string())
             .collect();
@@ -414,7 +412,7 @@ fn carry(at: &Situation, scratch: &Scratch, revision: &str, theirs: &Entries) ->
             Some(to) => carry.carried.push((path.clone(), to)),
             None if layout::is_retired(path) => {
                 let before = started.get(path);
-                if before.is_some_and(|before| plan::same(before, entry)) {
+                if before.is_some_and(|before| same(before, entry)) {
                     continue;
                 }
                 carry.orphans.push(orphan(path, before, entry));
@@ -469,6 +467,7 @@ fn finish(
     at: &Situation,
     upstream: &Upstream,
     bundle: &Bundle,
+    mentions: Search,
     moves: Vec<Move>,
     built: Built,
     mut notes: Vec<String>,
@@ -483,17 +482,7 @@ fn finish(
     let steps = steps::between(before, &built.entries, &moved, &at.status.local, |path| {
         super::journal::exists(&path.below(top))
     });
-    let obstacles = steps::obstacles(&steps, &at.tracked, top)?;
-    if !obstacles.is_empty() {
-        bail!(Refusal::new(
-            format!(
-                "these paths can't be written:\n  {}",
-                obstacles.join("\n  ")
-            ),
-            "move files that git does not track out of the way, or check the paths out, then run \
-             this again"
-        ));
-    }
+    expect_no_obstacles(at, &steps)?;
     // What stays as it is needs no second reading.
     let news = |path: &RepoPath| {
         built
@@ -507,7 +496,7 @@ fn finish(
     }
     notes.extend(hidden_from_build(at, bundle, &built.entries)?);
     let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
-        dangling(at, bundle, &moved, &built.entries)?
+        dangling(at, bundle, &mentions.files()?, &moved, &built.entries)?
     } else {
         Vec::new()
     };
@@ -556,7 +545,7 @@ pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<O
 
 /// Refuses steps that something in the work tree stands in the way of.
 pub fn expect_no_obstacles(at: &Situation, steps: &[Step]) -> Result<()> {
-    let obstacles = steps::obstacles(steps, &at.tracked, &at.repo.top)?;
+    let obstacles = steps::obstacles(steps, at.ours.entries(), &at.unseen, &at.repo.top)?;
     if obstacles.is_empty() {
         return Ok(());
     }
@@ -662,21 +651,20 @@ fn hidden_from_build(at: &Situation, bundle: &Bundle, after: &Entries) -> Result
 fn dangling(
     at: &Situation,
     bundle: &Bundle,
+    mentions: &[RepoPath],
     moved: &[(RepoPath, RepoPath)],
     after: &Entries,
 ) -> Result<Vec<Dangling>> {
     let ours = at.ours.entries();
     let mut files = Vec::new();
-    let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
-    for path in at.repo.files_with(&dangling::candidates(moved), &outside)? {
+    for path in mentions {
         // What comes from upstream or lies below `outdated/` is not the repository's to mend.
-        let stays = match (ours.get(&path), after.get(&path)) {
-            (Some(before), Some(after)) => plan::same(before, after) && before.mode.is_file(),
+        let stays = match (ours.get(path), after.get(path)) {
+            (Some(before), Some(after)) => same(before, after) && before.mode.is_file(),
             _ => false,
         };
-        if stays && !bundle.files.contains_key(&path) {
-            let content = at.ours.read(&path)?;
-            files.push((path, content));
+        if stays && !bundle.files.contains_key(path) {
+            files.push((path.clone(), at.ours.read(path)?));
         }
     }
     let dockerfile = bundle
@@ -685,12 +673,11 @@ fn dangling(
         .context("the upstream has no Dockerfile")?;
     let arguments = rewrite::arguments(&dockerfile.rendered)
         .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help))?;
-    let result = after.keys().cloned().collect();
     Ok(dangling::dangling(
         &files,
         &dangling::After {
             moved,
-            result: &result,
+            result: after,
             arguments: &arguments,
         },
     ))

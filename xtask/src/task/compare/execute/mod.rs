@@ -137,7 +137,8 @@ fn lay_out(tree: &dyn Tree, to: &Path) -> Result<std::path::PathBuf> {
         let Some(text) = path.as_str() else {
             continue;
         };
-        let wanted = text.ends_with(".py") || text.ends_with(".json");
+        let extension = Path::new(text).extension();
+        let wanted = extension.is_some_and(|e| e == "py" || e == "json");
         let inside = !text.split('/').any(|part| part == ".." || part.is_empty());
         let small = entry.size.is_none_or(|size| size <= LARGEST);
         if wanted && inside && small && entry.mode.is_file() {

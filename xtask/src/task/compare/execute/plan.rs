@@ -57,11 +57,11 @@ fn value(name: &str, old: &Facts, new: &Facts, table: Table) -> String {
     let facts: Vec<_> = [new.get(&id), old.get(&id)].into_iter().flatten().collect();
     let flag = facts.iter().find_map(|fact| fact.get("flag"));
     let switch = facts.iter().any(|fact| fact.get("how") == Some("switch"));
-    if let Some((_, flag)) = flag.and_then(|flag| table.flag(flag)) {
-        return of_flag(flag);
-    }
     if switch {
         return "true".to_owned();
+    }
+    if let Some((_, flag)) = flag.and_then(|flag| table.flag(flag)) {
+        return of_flag(flag);
     }
     let number = facts.iter().any(|fact| {
         fact.get("default")

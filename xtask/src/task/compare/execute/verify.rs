@@ -21,7 +21,7 @@ pub struct Summary {
     pub findings: usize,
 }
 
-/// Flags of a command line, each by the name that the pinned SGLang has for it.
+/// Flags of a command line, each by the name that the pinned `SGLang` has for it.
 type Flags = BTreeMap<String, String>;
 
 /// Both workers' runs.
@@ -86,7 +86,9 @@ pub fn verify(
         let Some(item) = items.iter_mut().find(|item| item.id == id) else {
             continue;
         };
-        if item.verdict == Verdict::Kept {
+        // To do more than nothing is no loss.
+        let only_more = was_effect.is_empty() && is.error.is_none();
+        if item.verdict == Verdict::Kept && !only_more {
             let now = match &is.error {
                 Some(error) => format!("the new one stops ({error})"),
                 None => format!("the new one passes {}", show(&is_effect)),
@@ -97,7 +99,7 @@ pub fn verify(
                 "Run with {name}={value}, the old worker passes {}, {now}.",
                 show(&was_effect)
             );
-            item.help = "Make it do what it did, or record why not.".to_owned();
+            "Make it do what it did, or record why not.".clone_into(&mut item.help);
         } else {
             summary.as_read += 1;
         }
@@ -306,9 +308,13 @@ fn static_drives(
         if run.error.is_some() || run.commands.is_empty() {
             continue;
         }
+        // A flag that SGLang takes and ignores need not be passed.
+        let ignored = table
+            .flag(flag)
+            .is_some_and(|(_, flag)| flag.effect.is_some());
         let (flag, _) = canonical(flag, table);
         let shown = flags(run, table).contains_key(&flag) || flags(base, table).contains_key(&flag);
-        if !shown {
+        if !shown && !ignored {
             items.push(Item::found(
                 &format!("run:{side}.{name}"),
                 format!("Its reading says that {name} drives {flag} in the {side} worker, but a run doesn't show it."),

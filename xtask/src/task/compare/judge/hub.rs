@@ -6,7 +6,8 @@ use crate::sglang;
 
 impl Judge<'_> {
     pub fn hub(&mut self) {
-        let listed = self.new.area("hub").next().is_some();
+        let in_listing = |fact: &Fact| fact.places.iter().any(|p| p.file.name() == b"hub.json");
+        let listed = self.new.area("hub").any(|(_, fact)| in_listing(fact));
         for (name, old, new) in self.ids("hub") {
             let id = format!("hub:{name}");
             // The facts below a variable are judged with it.
@@ -28,10 +29,10 @@ impl Judge<'_> {
                     .why("The Hub builds the image from the repository itself.")
                     .help("Nothing to set instead."),
                 (_, Some(old), None) => self.variable_undeclared(name, &id, old),
-                (_, Some(old), Some(new)) => self.variable_declared(&id, old, new),
+                (_, Some(old), Some(new)) => Self::variable_declared(&id, old, new),
                 (_, None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
         if listed {
             self.token();
@@ -49,7 +50,7 @@ impl Judge<'_> {
             return;
         }
         if let Some(mount) = secret(self.old).or_else(|| secret(self.new)) {
-            self.items.push(
+            self.push(
                 Item::new(ID, Verdict::Missing, Some(&mount), None)
                     .why("The build takes the token for gated models, and so do the libraries that load them at run time; but nobody can set it in the Hub's form.")
                     .help("Declare HF_TOKEN in hub.json as a string without a default."),
@@ -103,7 +104,7 @@ impl Judge<'_> {
             .help(format!("Declare {name} in hub.json, or record why not."))
     }
 
-    fn variable_declared(&self, id: &str, old: &Fact, new: &Fact) -> Item {
+    fn variable_declared(id: &str, old: &Fact, new: &Fact) -> Item {
         let mut differences = Vec::new();
         let (was, is) = (old.get("type"), new.get("type"));
         // A field for a model's name is still a field for text.
@@ -150,7 +151,7 @@ impl Judge<'_> {
                 let verdict = self
                     .item(&owner_id)
                     .map_or(Verdict::Missing, |item| item.verdict);
-                self.items.push(
+                self.push(
                     Item::new(&id, verdict, old, None)
                         .why(format!("It goes with {owner}."))
                         .part_of(owner_id),
@@ -176,7 +177,7 @@ impl Judge<'_> {
         } else {
             self.options(&id, &flag, old, new)
         };
-        self.items.push(item);
+        self.push(item);
     }
 
     fn default(
@@ -277,9 +278,9 @@ impl Judge<'_> {
                 ))
                 .help("Take it out of the options.");
         }
-        let lost: Vec<&String> = was.iter().filter(|v| !is.contains(v)).collect();
+        let missing: Vec<&String> = was.iter().filter(|v| !is.contains(v)).collect();
         let (gone, dropped): (Vec<&String>, Vec<&String>) =
-            lost.into_iter().partition(|v| !accepts(v));
+            missing.into_iter().partition(|v| !accepts(v));
         let names = |all: &[&String]| {
             all.iter()
                 .map(|v| v.as_str())
@@ -375,7 +376,7 @@ impl Judge<'_> {
                 }
                 (None, None) => continue,
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 
@@ -401,7 +402,7 @@ impl Judge<'_> {
                     }
                 }
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::super::facts::Fact;
 use super::{Item, Judge, Verdict};
 use crate::sglang;
 
-/// What SGLang's own images bring because SGLang needs it, so that a worker on top of one need
+/// What `SGLang`'s own images bring because `SGLang` needs it, so that a worker on top of one need
 /// not install it.
 const BROUGHT: [&str; 24] = [
     "sglang",
@@ -39,7 +39,7 @@ impl Judge<'_> {
         for (name, old, new) in self.ids("image") {
             let id = format!("image:{name}");
             let item = match (old, new) {
-                (Some(old), Some(new)) => self.image_both(name, &id, old, new),
+                (Some(old), Some(new)) => Self::image_both(name, &id, old, new),
                 (Some(old), None) => {
                     let renamed = self.renamed_fact("image", name);
                     let item = Item::new(&id, Verdict::Missing, Some(old), None)
@@ -49,13 +49,13 @@ impl Judge<'_> {
                 }
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
         for (name, old, new) in self.ids("arg") {
             let id = format!("arg:{name}");
             let item = match (old, new) {
                 (Some(old), Some(new)) => {
-                    let differences = self.differences(old, new, None);
+                    let differences = Self::differences(old, new, None);
                     if differences.is_empty() {
                         Item::new(&id, Verdict::Kept, Some(old), Some(new))
                     } else {
@@ -74,7 +74,7 @@ impl Judge<'_> {
                 }
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
         self.simple(
             "mount",
@@ -102,7 +102,7 @@ impl Judge<'_> {
         )
     }
 
-    fn image_both(&self, name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
+    fn image_both(name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let (was, is) = (
             old.get("value").unwrap_or_default(),
             new.get("value").unwrap_or_default(),
@@ -151,7 +151,7 @@ impl Judge<'_> {
                 let id = format!("{area}:{name}");
                 let item = match (old, new) {
                     (Some(old), Some(new)) => {
-                        let differences = self.differences(old, new, Some(&["spec"]));
+                        let differences = Self::differences(old, new, Some(&["spec"]));
                         if differences.is_empty() {
                             Item::new(&id, Verdict::Kept, Some(old), Some(new))
                         } else {
@@ -163,7 +163,7 @@ impl Judge<'_> {
                     (Some(old), None) => self.package_gone(area, name, &id, old, on_sglang),
                     (None, new) => Item::new(&id, Verdict::Added, None, new),
                 };
-                self.items.push(item);
+                self.push(item);
             }
         }
     }

@@ -8,7 +8,7 @@ mod hub;
 mod image;
 mod running;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub enum Verdict {
     Renamed,
     /// Another default, other options, another type, …
     Changed,
-    /// The pinned SGLang has no such flag any more.
+    /// The pinned `SGLang` has no such flag any more.
     Retired,
     /// A reason is on record.
     Accepted,
@@ -137,20 +137,22 @@ impl Item {
     }
 }
 
-/// Both workers' facts and what is known of SGLang.
+/// Both workers' facts and what is known of `SGLang`.
 pub struct Judge<'a> {
     pub old: &'a Facts,
     pub new: &'a Facts,
-    /// The flags of the SGLang that the new worker runs.
+    /// The flags of the `SGLang` that the new worker runs.
     pub table: Table,
-    /// How to call that SGLang in a sentence.
+    /// How to call that `SGLang` in a sentence.
     pub sglang: String,
     /// Variables that go by another name now.
     pub renamed: BTreeMap<String, String>,
-    pub items: Vec<Item>,
+    items: Vec<Item>,
+    /// Where each id stands in `items`.
+    index: HashMap<String, usize>,
 }
 
-/// The flags by which a worker is judged: those of the SGLang that it runs.
+/// The flags by which a worker is judged: those of the `SGLang` that it runs.
 pub fn table_of(facts: &Facts) -> Table {
     Table::for_version(facts.sglang.as_deref().unwrap_or("latest")).0
 }
@@ -176,6 +178,7 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
         sglang,
         renamed: BTreeMap::new(),
         items: Vec::new(),
+        index: HashMap::new(),
     };
     judge.environment();
     judge.flags();
@@ -207,7 +210,12 @@ impl<'a> Judge<'a> {
     }
 
     fn item(&self, id: &str) -> Option<&Item> {
-        self.items.iter().find(|item| item.id == id)
+        self.index.get(id).and_then(|&at| self.items.get(at))
+    }
+
+    fn push(&mut self, item: Item) {
+        self.index.insert(item.id.clone(), self.items.len());
+        self.items.push(item);
     }
 
     /// The flag's name in the pinned release, which an alias or a plain rename may lead to.
@@ -231,7 +239,7 @@ impl<'a> Judge<'a> {
             || successor().is_some_and(|s| self.canonical(s) == self.canonical(new))
     }
 
-    /// Whether SGLang names the second flag in place of the first, with whatever value.
+    /// Whether `SGLang` names the second flag in place of the first, with whatever value.
     fn succeeds(&self, old: &str, new: &str) -> bool {
         let history = sglang::history(old);
         history
@@ -245,7 +253,7 @@ impl<'a> Judge<'a> {
     }
 
     /// The attributes that differ, as `default 1, now 2`, wording left out.
-    fn differences(&self, old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Vec<String> {
+    fn differences(old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Vec<String> {
         let mut names: Vec<&String> = old.value.keys().chain(new.value.keys()).collect();
         names.sort();
         names.dedup();
@@ -273,7 +281,7 @@ impl<'a> Judge<'a> {
             }
             let item = match (old, new) {
                 (Some(old), Some(new)) => {
-                    let differences = self.differences(old, new, None);
+                    let differences = Self::differences(old, new, None);
                     if differences.is_empty() {
                         Item::new(&id, Verdict::Kept, Some(old), Some(new))
                     } else {
@@ -287,7 +295,7 @@ impl<'a> Judge<'a> {
                     .help(help),
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 

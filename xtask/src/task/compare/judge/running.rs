@@ -21,11 +21,11 @@ impl Judge<'_> {
                 }
                 (None, None) => continue,
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 
-    /// Why the pinned SGLang would refuse the flag that a variable drives.
+    /// Why the pinned `SGLang` would refuse the flag that a variable drives.
     fn refused(&self, new: &Fact) -> Option<String> {
         let flag = new.get("flag")?;
         (!self.takes(flag)).then(|| {
@@ -51,7 +51,7 @@ impl Judge<'_> {
         } else {
             &["default", "how"]
         };
-        let mut differences = self.differences(old, new, Some(keys));
+        let mut differences = Self::differences(old, new, Some(keys));
         // To drive a flag at all is more than before.
         if old.get("flag").is_none() {
             differences.retain(|difference| !difference.starts_with("how "));
@@ -67,7 +67,7 @@ impl Judge<'_> {
                 ));
             }
             (was, is) if was != is && was.is_some() => {
-                differences.push(difference("flag", was, is))
+                differences.push(difference("flag", was, is));
             }
             (None, Some(is)) => notes.push(format!("It drives {is} now.")),
             _ => {}
@@ -163,7 +163,7 @@ impl Judge<'_> {
             let id = format!("flag:{flag}");
             let item = match (old, new) {
                 (Some(old), Some(new)) => {
-                    let fixed = self.differences(old, new, Some(&["value"]));
+                    let fixed = Self::differences(old, new, Some(&["value"]));
                     let both_fixed = old.get("value").is_some() && new.get("value").is_some();
                     if both_fixed && !fixed.is_empty() {
                         Item::new(&id, Verdict::Changed, Some(old), Some(new))
@@ -176,7 +176,7 @@ impl Judge<'_> {
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
                 (Some(old), None) => self.flag_gone(flag, &id, old),
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 
@@ -239,7 +239,7 @@ impl Judge<'_> {
                     let any = now.iter().any(|m| m == "*");
                     let lost = methods(old).into_iter().any(|m| !any && !now.contains(&m));
                     if lost {
-                        let differences = self.differences(old, new, Some(&["method"]));
+                        let differences = Self::differences(old, new, Some(&["method"]));
                         Item::new(&id, Verdict::Changed, Some(old), Some(new))
                             .why(format!("{}.", differences.join("; ")))
                             .help("If that is meant, record why.")
@@ -256,7 +256,7 @@ impl Judge<'_> {
                     .help("Let jobs reach it again, or record why not."),
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
         for (path, old, new) in self.ids("input") {
             let id = format!("input:{path}");
@@ -272,7 +272,7 @@ impl Judge<'_> {
                     .help("Handle it again, or record what jobs have to say instead."),
                 (None, _) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
         self.simple(
             "serverless",
@@ -305,7 +305,7 @@ impl Judge<'_> {
             let item = match (old, new) {
                 (Some(old), Some(new)) => {
                     let differences =
-                        self.differences(old, new, Some(&["kind", "signature", "module"]));
+                        Self::differences(old, new, Some(&["kind", "signature", "module"]));
                     let only_added = {
                         let (was, is) = (old.get("signature"), new.get("signature"));
                         old.get("kind") == new.get("kind")
@@ -335,7 +335,7 @@ impl Judge<'_> {
                 }
                 (None, new) => Item::new(&id, Verdict::Added, None, new),
             };
-            self.items.push(item);
+            self.push(item);
         }
     }
 }

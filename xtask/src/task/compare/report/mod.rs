@@ -75,13 +75,23 @@ impl Report {
             .collect()
     }
 
-    /// What belongs to a fact, and fails or stands with it.
-    fn parts<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Item> {
-        self.items
-            .iter()
-            .filter(move |item| item.part_of.as_deref() == Some(id))
+    /// What belongs to each fact, and fails or stands with it.
+    fn parts(&self) -> Parts<'_> {
+        let mut parts = Parts::new();
+        for item in &self.items {
+            if let Some(owner) = &item.part_of {
+                parts.entry(owner).or_default().push(&item.id);
+            }
+        }
+        parts
     }
 }
+
+/// Ids by the id of the fact that they belong to.
+type Parts<'a> = std::collections::HashMap<&'a str, Vec<&'a str>>;
+
+/// Characters of a value that a line shows.
+const LONGEST_VALUE: usize = 160;
 
 /// A fact's value in one line: `--model-path, default 0.0.0.0`.
 fn value(fact: &Fact) -> String {
@@ -96,8 +106,7 @@ fn value(fact: &Fact) -> String {
         }
     }
     let line = parts.join(", ");
-    const LONGEST: usize = 160;
-    match line.char_indices().nth(LONGEST) {
+    match line.char_indices().nth(LONGEST_VALUE) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }

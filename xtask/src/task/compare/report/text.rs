@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::super::judge::{Item, Verdict};
-use super::{Report, places, value};
+use super::{Parts, Report, places, value};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -26,8 +26,9 @@ impl Report {
         let mut out = String::new();
         let _ = writeln!(out, "{BOLD}{} → {}{BOLD:#}\n", self.old, self.new);
         self.summary(&mut out);
+        let parts = self.parts();
         for item in self.open() {
-            self.item(&mut out, item);
+            self.item(&mut out, item, &parts);
         }
         for entry in &self.stale {
             let red = style(Verdict::Missing);
@@ -39,7 +40,7 @@ impl Report {
         }
         if self.all {
             for item in self.items.iter().filter(|item| !item.open) {
-                self.item(&mut out, item);
+                self.item(&mut out, item, &parts);
             }
         }
         self.unread(&mut out);
@@ -92,7 +93,7 @@ impl Report {
         row("all", &all, BOLD);
     }
 
-    fn item(&self, out: &mut String, item: &Item) {
+    fn item(&self, out: &mut String, item: &Item, parts: &Parts<'_>) {
         let style = style(item.verdict);
         let now = item
             .now
@@ -131,7 +132,7 @@ impl Report {
         } else if item.open && !item.help.is_empty() {
             let _ = writeln!(out, "  {BOLD}help{BOLD:#}: {}", item.help);
         }
-        let parts: Vec<&str> = self.parts(&item.id).map(|part| part.id.as_str()).collect();
+        let parts = parts.get(item.id.as_str()).cloned().unwrap_or_default();
         if !parts.is_empty() {
             let _ = writeln!(out, "  {DIM}with it: {}{DIM:#}", parts.join(", "));
         }

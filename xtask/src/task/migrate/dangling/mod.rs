@@ -13,14 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::rewrite::place;
-use crate::tree::RepoPath;
+use crate::layout;
+use crate::tree::{Entries, RepoPath};
 
 /// The repository as the migration leaves it.
 pub struct After<'a> {
     /// What moved, from where to where.
     pub moved: &'a [(RepoPath, RepoPath)],
     /// Every path of the result.
-    pub result: &'a BTreeSet<RepoPath>,
+    pub result: &'a Entries,
     /// The build arguments that the new Dockerfile declares.
     pub arguments: &'a [String],
 }
@@ -50,15 +51,15 @@ pub enum Kind {
     Prose,
 }
 
-/// Fixed strings of which every file with a finding holds at least one.
-pub fn candidates(moved: &[(RepoPath, RepoPath)]) -> Vec<String> {
-    let mut needles: BTreeSet<String> = ["build-arg", "args"].map(ToOwned::to_owned).into();
-    for (from, _) in moved {
-        let Some(from) = from.as_str() else { continue };
-        let first = from.split('/').next().unwrap_or(from);
-        needles.insert(first.to_owned());
-    }
-    needles.into_iter().collect()
+/// Fixed strings of which every file with a finding holds at least one: the names of what retires
+/// and of what leaves `.runpod/`, and how build arguments are passed. A file that upstream's
+/// replaces is still found under its name.
+pub fn candidates() -> Vec<String> {
+    layout::RETIRED
+        .iter()
+        .chain(&[layout::RUNPOD, "build-arg", "args"])
+        .map(|&needle| needle.to_owned())
+        .collect()
 }
 
 /// Everything in `files` that dangles after the migration, in the order of paths and lines. What
@@ -189,13 +190,20 @@ fn is_record(path: &RepoPath) -> bool {
         .any(|start| name.starts_with(start))
 }
 
+/// Whether anything lies below a folder.
+fn holds_files(entries: &Entries, folder: &str) -> bool {
+    let first = RepoPath::new(format!("{folder}/"));
+    let next = entries.range(first..).next();
+    next.is_some_and(|(path, _)| path.is_within(folder))
+}
+
 /// What the migration took away.
 struct Gone<'a> {
     /// Files that are no longer where they were, and where they went.
     files: BTreeMap<&'a str, &'a str>,
     /// Folders of which nothing is left.
     folders: BTreeSet<String>,
-    result: &'a BTreeSet<RepoPath>,
+    result: &'a Entries,
 }
 
 impl<'a> Gone<'a> {
@@ -204,7 +212,7 @@ impl<'a> Gone<'a> {
         let mut folders = BTreeSet::new();
         for (from, to) in after.moved {
             if let (Some(old), Some(new)) = (from.as_str(), to.as_str())
-                && !after.result.contains(from)
+                && !after.result.contains_key(from)
             {
                 files.insert(old, new);
                 folders.extend(
@@ -213,13 +221,7 @@ impl<'a> Gone<'a> {
                 );
             }
         }
-        for path in after.result {
-            for folder in path.ancestors() {
-                if let Some(folder) = folder.as_str() {
-                    folders.remove(folder);
-                }
-            }
-        }
+        folders.retain(|folder: &String| !holds_files(after.result, folder));
         Self {
             files,
             folders,
@@ -228,20 +230,14 @@ impl<'a> Gone<'a> {
     }
 
     fn exists(&self, path: &str) -> bool {
-        let path = RepoPath::from(path);
-        self.result.contains(&path)
-            || self
-                .result
-                .range(path.clone()..)
-                .take_while(|entry| entry.as_bytes().starts_with(path.as_bytes()))
-                .any(|entry| entry.is_within(path.as_str().unwrap_or_default()))
+        self.result.contains_key(&RepoPath::from(path)) || holds_files(self.result, path)
     }
 
     /// What the result has in place of a file that is gone: its modern counterpart, or else where
     /// it went.
     fn instead(&self, file: &str) -> String {
         match counterpart(file) {
-            Some(modern) if self.result.contains(&RepoPath::from(modern)) => modern.to_owned(),
+            Some(modern) if self.result.contains_key(&RepoPath::from(modern)) => modern.to_owned(),
             _ => self.files.get(file).copied().unwrap_or(file).to_owned(),
         }
     }

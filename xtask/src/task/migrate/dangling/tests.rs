@@ -1,4 +1,5 @@
 use super::*;
+use crate::tree::{Entry, Mode};
 
 fn moved() -> Vec<(RepoPath, RepoPath)> {
     [
@@ -21,8 +22,8 @@ fn moved() -> Vec<(RepoPath, RepoPath)> {
     .into()
 }
 
-fn result() -> BTreeSet<RepoPath> {
-    let mut paths: BTreeSet<RepoPath> = [
+fn result() -> Entries {
+    let stay = [
         "handler.py",
         "engine.py",
         "requirements.txt",
@@ -31,11 +32,15 @@ fn result() -> BTreeSet<RepoPath> {
         ".runpod/tests.json",
         "docs/a.md",
         "mysrc/handler.py",
-    ]
-    .map(RepoPath::from)
-    .into();
-    paths.extend(moved().into_iter().map(|(_, to)| to));
-    paths
+    ];
+    let entry = Entry {
+        mode: Mode::File,
+        size: None,
+        oid: None,
+    };
+    let moved = moved().into_iter().map(|(_, to)| to);
+    let paths = stay.map(RepoPath::from).into_iter().chain(moved);
+    paths.map(|path| (path, entry.clone())).collect()
 }
 
 fn find(path: &str, text: &str) -> Vec<Dangling> {
@@ -238,20 +243,4 @@ fn what_still_exists_does_not_dangle() {
         ["1:5 outdated/.runpod/notes.md"]
     );
     assert_eq!(seen("a.bin", "src/handler.py\0"), [""; 0]);
-}
-
-#[test]
-fn candidates_are_in_every_file_with_a_finding() {
-    assert_eq!(
-        candidates(&moved()),
-        [
-            ".runpod",
-            "Dockerfile",
-            "args",
-            "build-arg",
-            "builder",
-            "src",
-            "worker-config.json"
-        ]
-    );
 }
