@@ -31,8 +31,12 @@ fn main() -> ExitCode {
         Some(cli::Task::Compare(args)) => task::compare::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Test(args)) => task::test::run(&args),
     };
-    match result {
+    let code = match result {
         Ok(outcome) => outcome.into(),
         Err(error) => outcome::report(&error),
+    };
+    if let Some(count) = fault::passed() {
+        eprintln!("fault points: {count}");
     }
+    code
 }

@@ -10,10 +10,36 @@ pub mod sarif;
 pub mod text;
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
 use std::ops::Range;
+
+use anyhow::{Context, Result};
 
 use crate::finding::{Finding, Severity, Span};
 use crate::tree::RepoPath;
+
+/// Prints to standard output, with colours where that is a terminal. A reader that has seen
+/// enough (`| head`) is no failure; a full disk is.
+pub fn print(text: &str) -> Result<()> {
+    write(anstream::stdout().lock(), text)
+}
+
+/// Prints what has no colour in it.
+pub fn print_plain(text: &str) -> Result<()> {
+    write(std::io::stdout().lock(), text)
+}
+
+fn write(mut out: impl Write, text: &str) -> Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to standard output"),
+    }
+}
+
+/// Whether colours belong on standard output.
+pub fn is_coloured() -> bool {
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
 
 /// The texts of the files that findings speak of.
 #[derive(Debug, Default)]

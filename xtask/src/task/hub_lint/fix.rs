@@ -30,7 +30,7 @@ pub fn run(targets: &[Target], args: &HubLint) -> Result<Outcome> {
             let old = Rehearsal::new(target).read(path)?;
             if args.dry_run {
                 let shown = target.shown_path(path);
-                anstream::print!("{}", diff(&shown, &old, new));
+                output::print(&diff(&shown, &old, new))?;
             } else {
                 target.write(path, new)?;
             }
@@ -61,18 +61,21 @@ pub fn run(targets: &[Target], args: &HubLint) -> Result<Outcome> {
     finding::sort(&mut left.findings);
     if args.dry_run {
         if changes > 0 {
-            anstream::println!(
-                "hub-lint: would mend {}",
+            output::print(&format!(
+                "hub-lint: would mend {}\n",
                 output::counted(mended, "finding")
-            );
+            ))?;
             return Ok(Outcome::Findings);
         }
-        anstream::println!("hub-lint: nothing to mend");
+        output::print("hub-lint: nothing to mend\n")?;
         return Ok(outcome(&left.findings));
     }
-    print(&left, args);
+    print(&left, args)?;
     if mended > 0 && args.format == LintFormat::Text {
-        anstream::println!("hub-lint: mended {}", output::counted(mended, "finding"));
+        output::print(&format!(
+            "hub-lint: mended {}\n",
+            output::counted(mended, "finding")
+        ))?;
     }
     Ok(outcome(&left.findings))
 }

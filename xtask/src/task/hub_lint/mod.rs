@@ -213,7 +213,7 @@ pub fn run(repo: Option<&Path>, args: &HubLint) -> Result<Outcome> {
         }
     }
     finding::sort(&mut all.findings);
-    print(&all, args);
+    print(&all, args)?;
     Ok(outcome(&all.findings))
 }
 
@@ -238,18 +238,21 @@ fn wanted(finding: &Finding, args: &HubLint) -> bool {
         && finding.severity >= args.min_severity
 }
 
-fn print(report: &Report, args: &HubLint) {
+fn print(report: &Report, args: &HubLint) -> Result<()> {
     let (findings, sources) = (&report.findings, &report.sources);
     let text = match args.format {
         LintFormat::Text => {
             // Asked here rather than by taking the colour out again: that costs more than the rest.
-            let colour = anstream::AutoStream::choice(&std::io::stdout());
-            let mut text = if colour == anstream::ColorChoice::Never {
-                output::text::plain(findings, sources)
-            } else {
+            let coloured = output::is_coloured();
+            let mut text = if coloured {
                 output::text::render(findings, sources)
+            } else {
+                output::text::plain(findings, sources)
             };
             let _ = writeln!(text, "{}", summary(report));
+            if coloured {
+                return output::print(&text);
+            }
             text
         }
         LintFormat::Json => format!("{:#}\n", output::json::render(findings, sources)),
@@ -260,8 +263,7 @@ fn print(report: &Report, args: &HubLint) {
         LintFormat::Github => output::github::render(findings, sources),
         LintFormat::Markdown => output::markdown::render(findings, sources),
     };
-    // Whoever stops reading has read enough.
-    let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes());
+    output::print_plain(&text)
 }
 
 /// One line for the end of the text, and for whoever shows the task's result among others.
@@ -295,7 +297,7 @@ fn explain(rule: &str) -> Result<Outcome> {
     let Some(rule) = registry::find(rule) else {
         return Err(unknown_rule(rule).into());
     };
-    anstream::println!("{}", pages::page(rule, 1));
+    output::print(&format!("{}\n", pages::page(rule, 1)))?;
     Ok(Outcome::Done)
 }
 
