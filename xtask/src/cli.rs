@@ -125,8 +125,7 @@ pub enum Conflicts {
 /// field of the old worker gets a verdict: kept, renamed, changed, missing,
 /// retired or accepted. What is missing, renamed or changed fails until it is
 /// mended or a reason for it is on record.
-#[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools, reason = "switches of a command line")]
+#[derive(Debug, Default, Args)]
 pub struct Compare {
     /// The old worker: a directory or a git revision [default: outdated/, or
     /// else compare.baseline.json]

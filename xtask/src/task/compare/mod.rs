@@ -102,6 +102,36 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     })
 }
 
+/// What a worker exposes, as the text of `compare.baseline.json`, and how many facts that is.
+pub fn baseline_of(tree: &dyn Tree, name: &str) -> Result<(String, usize)> {
+    let facts = Facts::read(tree)?;
+    Ok((baseline::write(&facts, name), facts.all.len()))
+}
+
+/// The summary of a comparison of the work tree at `root` with its past, and how many things keep
+/// it from being clean, for whoever shows the task's result among others.
+pub fn summary(root: &Path) -> Result<(String, usize)> {
+    let args = cli::Compare::default();
+    let trees = Trees::new(root);
+    let (old, old_name, _) = old(&trees, root, &args)?;
+    let new_tree = trees.open(None)?;
+    let new = Facts::read(new_tree.as_ref())?;
+    let mut items = judge(&old, &new);
+    let stale = read_accepted(&root.join(ACCEPTED))?.apply(&mut items);
+    let report = Report {
+        old: old_name,
+        new: new_tree.describe(),
+        items,
+        stale,
+        gaps: [("old", old.gaps), ("new", new.gaps)],
+        upstream: None,
+        executed: None,
+        all: false,
+        command: "cargo xtask compare".to_owned(),
+    };
+    Ok((report.summary_text(), report.failures()))
+}
+
 /// The old worker's facts, what to call it, and its files where they are there.
 type Old = (Facts, String, Option<Box<dyn Tree>>);
 

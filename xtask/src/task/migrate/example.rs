@@ -7,7 +7,9 @@ use anyhow::{Context, Result};
 use crate::cli;
 use crate::git::Git;
 use crate::outcome::Outcome;
+use crate::output;
 use crate::own;
+use crate::task::{compare, hub_lint};
 use crate::tree::{Directory, Mode, Tree};
 
 /// Makes a git repository of the bundled legacy worker and migrates that.
@@ -33,7 +35,41 @@ pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
         upstream: Some(upstream_of(&worker, &upstream)),
         ..args.clone()
     };
-    super::migrate(git, &worker, &args)
+    let outcome = super::migrate(git, &worker, &args)?;
+    let migrated = outcome == Outcome::Done && !args.dry_run && !args.check;
+    if migrated && args.format == cli::Format::Text {
+        next(&worker)?;
+    }
+    Ok(outcome)
+}
+
+/// What the other tasks say of the result.
+fn next(worker: &Path) -> Result<()> {
+    let bold = anstyle::Style::new().bold();
+    // What is gone for a reason is said once, and is no loss from then on.
+    let (fact, reason) = ("apt:python3.10*", "the base image brings its own Python");
+    output::print(&format!(
+        "\n{bold}What is gone for a reason{bold:#}\n\n    cargo xtask compare --accept \
+         '{fact}' --reason '{reason}'\n\n"
+    ))?;
+    compare::run(
+        Some(worker),
+        &cli::Compare {
+            accept: vec![fact.to_owned()],
+            reason: Some(reason.to_owned()),
+            ..cli::Compare::default()
+        },
+    )?;
+    let (summary, open) = compare::summary(worker)?;
+    let lint = hub_lint::lint(&Directory::open(worker, |_| false)?, true)?;
+    let here = worker.display();
+    output::print(&format!(
+        "\n{bold}What became of what the old worker exposed{bold:#}\n\n{summary}\n\
+         {open} are open. Each, with what to do: cargo xtask compare -C {here}\n\
+         \n{bold}What the Hub would stumble over{bold:#}\n\n{}\n\
+         Each, with its place: cargo xtask hub-lint -C {here}\n",
+        hub_lint::summary(&lint)
+    ))
 }
 
 fn upstream_of(worker: &Path, upstream: &Path) -> String {

@@ -14,8 +14,9 @@ use super::rewrite;
 use super::steps::{self, Side, Step};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
 use crate::git::{Git, GitTree, Index, Objects, Repo, Scratch, Search, Status, Unseen};
-use crate::layout::{self, LOCK, OUTDATED, Shape};
+use crate::layout::{self, BASELINE, LOCK, OUTDATED, Shape};
 use crate::outcome::Refusal;
+use crate::task::compare;
 use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree, same};
 
 /// A repository as it stands, with nothing in the way of a migration.
@@ -185,10 +186,16 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
         }
         None => (Vec::new(), Vec::new()),
     };
+    let records = if first {
+        records(at, &mut notes)?
+    } else {
+        Vec::new()
+    };
     let built = merge::build(
         &at.repo,
         scratch,
         Sides {
+            records: &records,
             before: at.ours.entries(),
             before_tree: &at.head_tree,
             moves: &moves,
@@ -202,6 +209,29 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
         },
     )?;
     finish(at, &upstream, &bundle, mentions, moves, built, notes, first)
+}
+
+/// What the old worker exposes, for the time when its files are gone. What can't be read of it
+/// keeps nobody from migrating.
+fn records(at: &Situation, notes: &mut Vec<String>) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+    let path = RepoPath::from(BASELINE);
+    if at.ours.entries().contains_key(&path) {
+        return Ok(Vec::new());
+    }
+    let short = &at.head.0[..at.head.0.len().min(10)];
+    match compare::baseline_of(&at.ours, &format!("the worker at {short}")) {
+        Ok((text, count)) => {
+            notes.push(format!(
+                "{BASELINE} keeps {count} facts of the old worker; `cargo xtask compare` says what \
+                 became of each"
+            ));
+            Ok(vec![(path, text.into_bytes())])
+        }
+        Err(error) => {
+            notes.push(format!("{BASELINE} is not written: {error:#}"));
+            Ok(Vec::new())
+        }
+    }
 }
 
 fn expect_legacy(at: &Situation) -> Result<()> {

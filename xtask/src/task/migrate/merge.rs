@@ -101,6 +101,8 @@ pub struct Sides<'a> {
     pub orphans: &'a [(Conflict, Vec<Stage>)],
     /// Whether renames are looked for (they are known beforehand when a fork is carried).
     pub renames: bool,
+    /// What is written besides, such as the old worker's facts.
+    pub records: &'a [(RepoPath, Vec<u8>)],
     /// The lines of the lock, and whether they are to be brought up to date.
     pub upstream: (Origin, bool),
     pub tool: Option<(Origin, bool)>,
@@ -149,6 +151,10 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
     };
     let lock = Lock::new(up_to_date(sides.upstream), sides.tool.map(up_to_date));
     entries.append(&mut parked);
+    let records = scratch.blobs(sides.records.iter().map(|(_, content)| content.as_slice()))?;
+    for ((path, _), oid) in sides.records.iter().zip(records) {
+        entries.insert(path.clone(), file_entry(oid));
+    }
     let after = if conflicts.is_empty() {
         let oid = scratch
             .blobs([lock.to_bytes()?.as_slice()])?

@@ -55,6 +55,13 @@ impl Report {
         out
     }
 
+    /// The counts alone.
+    pub fn summary_text(&self) -> String {
+        let mut out = String::new();
+        self.summary(&mut out);
+        out
+    }
+
     fn summary(&self, out: &mut String) {
         let columns = Verdict::ALL;
         let _ = write!(out, "{:24}", "");
