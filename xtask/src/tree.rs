@@ -366,6 +366,20 @@ impl Tree for Memory {
     }
 }
 
+/// Folders of a work tree that hold what was built or installed, and no part of a worker; they can
+/// be very large.
+const BUILT: &[&str] = &[
+    "target",
+    "node_modules",
+    "__pycache__",
+    ".venv",
+    "venv",
+    ".tox",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+];
+
 /// A directory in the file system, without its `.git`.
 #[derive(Debug)]
 pub struct Directory {
@@ -374,6 +388,20 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Lists a work tree, without the folders that hold what was built or installed.
+    pub fn open_work_tree(root: &Path) -> Result<Self> {
+        Self::open(root, |path| {
+            BUILT.iter().any(|name| path.name() == name.as_bytes())
+        })
+    }
+
+    /// Leaves out what lies in a folder.
+    #[must_use]
+    pub fn without(mut self, folder: &str) -> Self {
+        self.entries.retain(|path, _| !path.is_within(folder));
+        self
+    }
+
     /// Lists `root`. `skip` says which folders not to enter; symbolic links are not followed.
     /// What is neither file, link nor folder (a FIFO, a socket, a device) is an error, because
     /// reading one could block or have effects.

@@ -9,8 +9,10 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 
 use crate::cli;
+use crate::layout;
 use crate::outcome::{Outcome, Unusable};
 use crate::own;
+use crate::task::{compare, hub_lint};
 
 const BOLD: Style = Style::new().bold();
 const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
@@ -24,7 +26,15 @@ struct Stage {
     /// A file without which there is nothing to test (a repository that carries the tool need
     /// not have the worker's tests).
     file: Option<&'static str>,
-    run: fn(&Path, bool) -> Result<Vec<Command>>,
+    run: Run,
+}
+
+/// What a stage does at the root of the repository.
+enum Run {
+    /// Programs to call, one after the other; the flag says that they may mend what they find.
+    Programs(fn(&Path, bool) -> Result<Vec<Command>>),
+    /// A look by one of the other tasks: what it found, where it found something.
+    Look(fn(&Path) -> Result<Option<String>>),
 }
 
 /// A program that a stage needs and that can't be set up without root.
@@ -45,55 +55,55 @@ const STAGES: &[Stage] = &[
         about: "Rust is formatted",
         needs: &[Need::Rustfmt],
         file: None,
-        run: |root, fix| {
+        run: Run::Programs(|root, fix| {
             let mut fmt = cargo(root, &["fmt", "--all"]);
             if !fix {
                 fmt.arg("--check");
             }
             Ok(vec![fmt])
-        },
+        }),
     },
     Stage {
         name: "clippy",
         about: "clippy has nothing to say",
         needs: &[Need::Clippy],
         file: None,
-        run: |root, fix| {
+        run: Run::Programs(|root, fix| {
             let mut clippy = cargo(root, &["clippy", "--quiet", "--workspace", "--all-targets"]);
             if fix {
                 clippy.args(["--fix", "--allow-dirty", "--allow-staged"]);
             }
             clippy.args(["--locked", "--", "-D", "warnings"]);
             Ok(vec![clippy])
-        },
+        }),
     },
     Stage {
         name: "rust",
         about: "the tool's tests",
         needs: &[Need::Git],
         file: None,
-        run: |root, _| Ok(vec![cargo(root, &["test", "--workspace", "--locked"])]),
+        run: Run::Programs(|root, _| Ok(vec![cargo(root, &["test", "--workspace", "--locked"])])),
     },
     Stage {
         name: "hub",
         about: "the Hub's files have nothing wrong",
         needs: &[],
         file: Some(".runpod/hub.json"),
-        run: |root, fix| {
+        run: Run::Programs(|root, fix| {
             let mut lint = cargo(root, &["run", "--quiet", "--package", "xtask", "--"]);
             lint.arg("hub-lint");
             if fix {
                 lint.arg("--fix");
             }
             Ok(vec![lint])
-        },
+        }),
     },
     Stage {
         name: "ruff",
         about: "Python is formatted and linted",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
-        run: |root, fix| {
+        run: Run::Programs(|root, fix| {
             let python = environment(root)?;
             let ruff = |args: &[&str]| {
                 let mut ruff = command(root, &python, &["-m", "ruff"]);
@@ -111,21 +121,47 @@ const STAGES: &[Stage] = &[
                     ruff(&["format", "--check", "--quiet", "."]),
                 ]
             })
-        },
+        }),
     },
     Stage {
         name: "worker",
         about: "the worker's tests",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
-        run: |root, _| {
+        run: Run::Programs(|root, _| {
             let python = environment(root)?;
             Ok(vec![command(
                 root,
                 &python,
                 &["-m", "pytest", "--quiet", "tests"],
             )])
-        },
+        }),
+    },
+    Stage {
+        name: "compare",
+        about: "nothing of the old worker is lost",
+        needs: &[],
+        file: Some(layout::BASELINE),
+        run: Run::Look(|root| {
+            let (summary, open) = compare::summary(root)?;
+            Ok((open > 0).then(|| format!("{summary}\nSee `cargo xtask compare`.")))
+        }),
+    },
+    Stage {
+        name: "hub-lint",
+        about: "the Hub's files are sound",
+        needs: &[],
+        file: Some(".runpod/hub.json"),
+        run: Run::Look(|root| {
+            let report = hub_lint::lint_directory(root)?;
+            let found = !report.findings.is_empty();
+            Ok(found.then(|| {
+                format!(
+                    "{}\nSee `cargo xtask hub-lint`.",
+                    hub_lint::summary(&report)
+                )
+            }))
+        }),
     },
 ];
 
@@ -228,7 +264,14 @@ fn run_stage(stage: &Stage, root: &Path, fix: bool) -> Result<StageOutcome> {
         failed: None,
         notes: Vec::new(),
     };
-    for mut command in (stage.run)(root, fix)? {
+    let commands = match stage.run {
+        Run::Programs(commands) => commands(root, fix)?,
+        Run::Look(look) => {
+            all.failed = look(root)?;
+            return Ok(all);
+        }
+    };
+    for mut command in commands {
         let output = command
             .output()
             .with_context(|| format!("running stage {}", stage.name))?;

@@ -5,21 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::git::{Git, GitTree, Repo};
+use crate::layout::OUTDATED;
 use crate::outcome::Refusal;
 use crate::task::migrate::lock::Lock;
-use crate::tree::{Directory, Entries, Entry, RepoPath, Tree};
-
-/// Folders that hold no worker's files and may hold very many: not entered.
-const SKIPPED: [&str; 8] = [
-    "target",
-    "node_modules",
-    "__pycache__",
-    ".venv",
-    "venv",
-    ".ruff_cache",
-    ".pytest_cache",
-    ".mypy_cache",
-];
+use crate::tree::{Directory, Entries, Entry, Tree};
 
 /// The repository to work on: the one given, or the one that holds this tool.
 pub fn root(repo: Option<&Path>) -> Result<PathBuf> {
@@ -45,7 +34,7 @@ impl<'a> Trees<'a> {
     /// The tree that a word names; the work tree when there is none.
     pub fn open(&self, name: Option<&str>) -> Result<Box<dyn Tree>> {
         let Some(name) = name else {
-            let tree = Directory::open(self.root, |path| skipped(path) || *path == "outdated")?;
+            let tree = Directory::open_work_tree(self.root)?.without(OUTDATED);
             return Ok(Box::new(tree));
         };
         let inside = self.root.join(name);
@@ -55,7 +44,7 @@ impl<'a> Trees<'a> {
             PathBuf::from(name)
         };
         if dir.is_dir() {
-            return Ok(Box::new(Directory::open(&dir, skipped)?));
+            return Ok(Box::new(Directory::open_work_tree(&dir)?));
         }
         let git = Git::find()?;
         let repo = Repo::open(&git, self.root)?;
@@ -99,10 +88,6 @@ impl<'a> Trees<'a> {
 
     /// The legacy worker under `outdated/`, with whatever it shared with the modern one.
     pub fn outdated(&self) -> Result<Box<dyn Tree>> {
-        self.open(Some("outdated"))
+        self.open(Some(OUTDATED))
     }
-}
-
-fn skipped(path: &RepoPath) -> bool {
-    SKIPPED.iter().any(|name| path.name() == name.as_bytes())
 }

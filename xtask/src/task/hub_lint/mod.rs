@@ -41,7 +41,7 @@ use crate::cli::{HubLint, LintFormat};
 use crate::finding::{self, Finding, Severity};
 use crate::outcome::{Outcome, Unusable};
 use crate::output::{self, Counts, Sources};
-use crate::tree::{RepoPath, Tree};
+use crate::tree::{Directory, RepoPath, Tree};
 use document::{Document, Which};
 
 /// So many findings of one rule in one file are told; of more, only how many they are.
@@ -177,6 +177,11 @@ fn shorten(findings: &mut Vec<Finding>) {
         }
         *nth <= MOST_OF_A_KIND
     });
+}
+
+/// Lints the work tree at `root`.
+pub fn lint_directory(root: &Path) -> Result<Report> {
+    lint(&Directory::open_work_tree(root)?, true)
 }
 
 /// The task.

@@ -32,20 +32,6 @@ enum What {
     Input(Vec<u8>, RepoPath, Option<PathBuf>),
 }
 
-/// Folders that hold no part of a worker, and much else.
-fn skip(path: &RepoPath) -> bool {
-    matches!(
-        path.name(),
-        b"target"
-            | b"node_modules"
-            | b".venv"
-            | b"venv"
-            | b"__pycache__"
-            | b".tox"
-            | b".mypy_cache"
-    )
-}
-
 /// Finds out what the command line means.
 pub fn resolve(
     repo: Option<&Path>,
@@ -250,7 +236,7 @@ impl Target {
     fn lint_with(&self, changed: &BTreeMap<RepoPath, Vec<u8>>) -> Result<Report> {
         let mut report = match &self.what {
             What::Folder(root) => {
-                let (tree, whole) = (Directory::open(root, skip)?, self.only.is_empty());
+                let (tree, whole) = (Directory::open_work_tree(root)?, self.only.is_empty());
                 if changed.is_empty() {
                     lint(&tree, whole)?
                 } else {
@@ -270,7 +256,10 @@ impl Target {
                     None => alone(path, Which::of(path).unwrap_or(Which::Hub), bytes),
                     Some(root) => {
                         let input = BTreeMap::from([(path.clone(), bytes.clone())]);
-                        lint(&Overlay::new(Directory::open(root, skip)?, &input), false)?
+                        lint(
+                            &Overlay::new(Directory::open_work_tree(root)?, &input),
+                            false,
+                        )?
                     }
                 }
             }

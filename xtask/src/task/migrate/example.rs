@@ -61,7 +61,7 @@ fn next(worker: &Path) -> Result<()> {
         },
     )?;
     let (summary, open) = compare::summary(worker)?;
-    let lint = hub_lint::lint(&Directory::open(worker, |_| false)?, true)?;
+    let lint = hub_lint::lint_directory(worker)?;
     let here = worker.display();
     output::print(&format!(
         "\n{bold}What became of what the old worker exposed{bold:#}\n\n{summary}\n\
