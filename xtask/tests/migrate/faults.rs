@@ -37,21 +37,9 @@ impl<'a> Scenario<'a> {
             before,
             points: 0,
         };
-        scenario.points = scenario.count(&scenario.start, args);
+        scenario.points = count(&scenario.start, args);
         assert!(scenario.points > 10, "only {} points", scenario.points);
         scenario
-    }
-
-    /// At how many moments a run can be disturbed.
-    fn count(&self, from: &Repo<'a>, args: &[&str]) -> usize {
-        let repo = from.copied("counted");
-        let run = repo.xtask(args).env("XTASK_FAULT", "count:0").run();
-        std::fs::remove_dir_all(&repo.path).unwrap();
-        let words = run.stderr.lines().last().unwrap_or_default();
-        words
-            .strip_prefix("fault points: ")
-            .and_then(|count| count.parse().ok())
-            .unwrap_or_else(|| panic!("{run:?}"))
     }
 
     /// Runs, disturbed at one moment, and gives the repository as it was left.
@@ -96,10 +84,14 @@ impl<'a> Scenario<'a> {
     fn expect_aborted(&self, left: &Repo<'a>, when: &str) {
         let run = left.migrate(&["--abort"]);
         if run.stderr.contains("is committed already") {
+            // Nothing was done, and finishing is the way on.
+            if left.state() != self.finished {
+                left.state()
+                    .expect_same(&self.start.state(), &format!("{when}: committed"));
+            }
+            assert_eq!(left.migrate(RESUME).code, Some(0), "{when}");
             left.state()
                 .expect_same(&self.finished, &format!("{when}: committed"));
-            assert_eq!(left.migrate(RESUME).code, Some(0), "{when}");
-            left.expect_settled();
             return;
         }
         if run.stderr.contains("there is no migration to abort") {
@@ -152,7 +144,7 @@ impl<'a> Scenario<'a> {
             {
                 continue;
             }
-            each(1..=self.count(&left, way), |then| {
+            each(1..=count(&left, way), |then| {
                 let when = format!("kill:{at} in {:?}, then kill:{then} in {way:?}", self.args);
                 let again = left.copied(&format!("out-{at}-{then}{}", way[0]));
                 let fault = format!("kill:{then}");
@@ -165,6 +157,18 @@ impl<'a> Scenario<'a> {
         }
         forget(&left);
     }
+}
+
+/// At how many moments a run can be disturbed.
+fn count(from: &Repo, args: &[&str]) -> usize {
+    let repo = from.copied("counted");
+    let run = repo.xtask(args).env("XTASK_FAULT", "count:0").run();
+    std::fs::remove_dir_all(&repo.path).unwrap();
+    let words = run.stderr.lines().last().unwrap_or_default();
+    words
+        .strip_prefix("fault points: ")
+        .and_then(|count| count.parse().ok())
+        .unwrap_or_else(|| panic!("{run:?}"))
 }
 
 fn name_of(repo: &Repo) -> String {
@@ -270,6 +274,17 @@ fn killed_anywhere_while_resolved_conflicts_are_finished() {
         worker.git(&["add", "engine.py"]);
         Scenario::new(worker, RESUME, Some(before)).everywhere("kill");
     }
+}
+
+#[test]
+fn killed_anywhere_after_the_resolution_was_committed_by_hand() {
+    let lab = Lab::new();
+    let worker = in_conflict(&lab);
+    worker.migrate(MARKERS).finds();
+    worker.write("engine.py", "# resolved\n");
+    worker.git(&["commit", "--quiet", "-a", "-m", "feat: resolved by hand"]);
+    let before = worker.state();
+    Scenario::new(worker, RESUME, Some(before)).everywhere("kill");
 }
 
 #[test]

@@ -200,12 +200,12 @@ fn copy_below(from: &Path, to: &Path, known: &mut BTreeMap<u64, PathBuf>) {
             symlink(fs::read_link(item.path()).unwrap(), target).unwrap();
         } else {
             let metadata = item.metadata().unwrap();
-            match known.get(&metadata.ino()).filter(|_| metadata.nlink() > 1) {
-                Some(first) => fs::hard_link(first, target).unwrap(),
-                None => {
-                    fs::copy(item.path(), &target).unwrap();
-                    known.insert(metadata.ino(), target);
-                }
+            let first = known.get(&metadata.ino()).filter(|_| metadata.nlink() > 1);
+            if let Some(first) = first {
+                fs::hard_link(first, target).unwrap();
+            } else {
+                fs::copy(item.path(), &target).unwrap();
+                known.insert(metadata.ino(), target);
             }
         }
     }
