@@ -5,7 +5,10 @@
 ARG BASE_IMAGE=lmsysorg/sglang:v0.5.19-cu129
 FROM ${BASE_IMAGE}
 
-ENV PYTHONUNBUFFERED=1
+# PYTHONPATH names the root, as in the legacy image, and not the worker's directory:
+# SGLang must not take one of the worker's modules for one of its own.
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONPATH="/${PYTHONPATH:+:${PYTHONPATH}}"
 
 # uv comes from the package index, which closed networks mirror. Base images that mark
 # their Python as externally managed need the word of the environment; older pips ignore it.
@@ -17,9 +20,6 @@ COPY requirements.txt ./
 RUN --mount=type=cache,target=/root/.cache/uv \
     UV_LINK_MODE=copy uv pip install --python "$(command -v python3)" --break-system-packages -r requirements.txt
 
-# PYTHONPATH names the root, as in the legacy image, and not this directory: SGLang must
-# not take one of the worker's modules for one of its own.
-#
 # A model that is baked in. Its layer depends on these arguments and on the files that
 # fetch it, not on the rest of the worker. A network volume is mounted at /runpod-volume
 # and hides what the image has there: give BASE_PATH another value for a baked-in model.
@@ -41,8 +41,7 @@ ENV MODEL_NAME="${MODEL_NAME:-${MODEL_PATH}}" \
     HUGGINGFACE_HUB_CACHE="${BASE_PATH}/huggingface-cache/hub" \
     HF_HOME="${BASE_PATH}/huggingface-cache/hub" \
     HF_HUB_ENABLE_HF_TRANSFER=1 \
-    HF_XET_HIGH_PERFORMANCE=1 \
-    PYTHONPATH="/${PYTHONPATH:+:${PYTHONPATH}}"
+    HF_XET_HIGH_PERFORMANCE=1
 
 COPY download_model.py settings.py ./
 # The token is mounted for this step only and reaches no layer; the script reads it there.
@@ -55,7 +54,7 @@ COPY sglang_flags.json ./
 COPY scripts/sglang_flags.py ./scripts/
 RUN python3 scripts/sglang_flags.py --output sglang_flags.json --if-different
 
-COPY arguments.py engine.py flags.py handler.py launch.py relay.py supervisor.py utils.py \
-    test_input.json ./
+COPY arguments.py engine.py flags.py handler.py launch.py relay.py sdk.py \
+    supervisor.py utils.py test_input.json ./
 
 CMD ["python3", "handler.py"]

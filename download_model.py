@@ -71,30 +71,30 @@ def choose_files(names: Iterable[str], *, weights: bool) -> list[str]:
     return chosen
 
 
-def check_weights(folder: Path, source: str) -> None:
-    """Whether what came is a model: weights, every shard that an index names, a configuration."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    suffixes = {suffix for group in WEIGHT_FORMATS for suffix in group}
-    if not any(path.suffix.lower() in suffixes for path in files):
+def check_names(names: Iterable[str], source: str, *, weights: bool) -> None:
+    """Whether these files are a model, or without `weights` a tokenizer."""
+    bases = [PurePosixPath(name).name.lower() for name in names]
+    if not weights:
+        if not any(base.startswith(TOKENIZER_FILES) for base in bases):
+            raise DownloadError(f"{source} has no tokenizer files")
+        return
+    every_format = tuple(suffix for group in WEIGHT_FORMATS for suffix in group)
+    if not any(base.endswith(every_format) for base in bases):
         raise DownloadError(
             f"{source} has no weights that can be used: neither .safetensors nor .bin nor .pt files"
         )
-    if not any(p.name in ("config.json", "params.json", "model_index.json") for p in files):
+    if not {"config.json", "params.json", "model_index.json"} & set(bases):
         raise DownloadError(f"{source} has no config.json: it is no model that SGLang can load")
+
+
+def check_shards(folder: Path, source: str) -> None:
+    """Whether every file is there that an index of the fetched format names."""
     for index in folder.glob("*.index.json"):
-        if not any(index.name.startswith(path.name.split("-")[0].split(".")[0]) for path in files):
-            continue
         shards = set(json.loads(index.read_text("utf-8")).get("weight_map", {}).values())
         present = {shard for shard in shards if (folder / shard).is_file()}
         if present and present != shards:
             missing = ", ".join(sorted(shards - present)[:5])
             raise DownloadError(f"{source} is incomplete: {index.name} names {missing}")
-
-
-def check_tokenizer(folder: Path, source: str) -> None:
-    """Whether what came holds a tokenizer."""
-    if not any(path.name.lower().startswith(TOKENIZER_FILES) for path in folder.rglob("*")):
-        raise DownloadError(f"{source} has no tokenizer files")
 
 
 def read_token(environment: Mapping[str, str], secret_file: str) -> str | None:
@@ -106,12 +106,12 @@ def read_token(environment: Mapping[str, str], secret_file: str) -> str | None:
 
 def fetch(source: str, revision: str | None, token: str | None, *, weights: bool) -> Path:
     """Brings a repository's useful files onto this disk and returns their folder."""
-    if Path(source).is_dir():
-        return Path(source)
+    if (folder := Path(source)).is_dir():
+        check_names([str(path) for path in folder.rglob("*")], source, weights=weights)
+        return folder
     import huggingface_hub
     from huggingface_hub.errors import (
         GatedRepoError,
-        HfHubHTTPError,
         HFValidationError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
@@ -122,13 +122,16 @@ def fetch(source: str, revision: str | None, token: str | None, *, weights: bool
         api = huggingface_hub.HfApi(token=token)
         names = api.list_repo_files(source, revision=revision)
         chosen = choose_files(names, weights=weights)
+        check_names(chosen, source, weights=weights)
         print(f"{source}{at}: fetching {len(chosen)} of {len(names)} files", flush=True)
-        folder = huggingface_hub.snapshot_download(
-            source,
-            revision=revision,
-            token=token,
-            allow_patterns=[glob.escape(name) for name in chosen],
+        patterns = [glob.escape(name) for name in chosen]
+        return Path(
+            huggingface_hub.snapshot_download(
+                source, revision=revision, token=token, allow_patterns=patterns
+            )
         )
+    except DownloadError:
+        raise
     except GatedRepoError as error:
         raise DownloadError(
             f"{source} is gated: accept its terms and give the build secret HF_TOKEN"
@@ -140,9 +143,9 @@ def fetch(source: str, revision: str | None, token: str | None, *, weights: bool
         raise DownloadError(f"{source} is not on the model hub{hint}") from error
     except HFValidationError as error:
         raise DownloadError(f"{source!r} is neither a model's name nor a directory") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise DownloadError(f"{source}{at} could not be fetched: {error}") from error
-    return Path(folder)
+    except Exception as error:  # the library passes on whatever its HTTP client raises
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DownloadError(f"{source}{at} could not be fetched: {reason}") from error
 
 
 def bake(environment: Mapping[str, str], secret_file: str = SECRET_FILE) -> dict[str, Any]:
@@ -157,7 +160,7 @@ def bake(environment: Mapping[str, str], secret_file: str = SECRET_FILE) -> dict
     token = read_token(environment, secret_file)
     revision = given("MODEL_REVISION")
     folder = fetch(model, revision, token, weights=True)
-    check_weights(folder, model)
+    check_shards(folder, model)
     baked = {
         "MODEL_NAME": model,
         "MODEL_PATH": str(folder),
@@ -168,7 +171,6 @@ def bake(environment: Mapping[str, str], secret_file: str = SECRET_FILE) -> dict
     if (tokenizer and tokenizer != model) or tokenizer_revision not in (None, revision):
         tokenizer = tokenizer or model
         path = fetch(tokenizer, tokenizer_revision, token, weights=False)
-        check_tokenizer(path, tokenizer)
         baked["TOKENIZER_NAME"] = tokenizer
         baked["TOKENIZER_PATH"] = str(path)
         baked["TOKENIZER_REVISION"] = tokenizer_revision

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arguments import Arguments, Assignment, resolve
-from flags import PREFIX, FlagTable
+from flags import PREFIX, FlagTable, value_problem
 from settings import Settings, read_settings
 from supervisor import Supervisor
 from utils import ConfigError, Redactor, is_secret_name, log, secrets_in, setup_logging
@@ -59,7 +59,7 @@ class ServerConfig:
     def command(self) -> list[str]:
         """The command line of the server, without what must not be seen."""
         return [
-            self.settings.sglang_python,
+            self.settings.sglang_python or sys.executable or "python3",
             str(HERE / "launch.py"),
             "-m",
             "sglang.launch_server",
@@ -142,7 +142,11 @@ class BakedModel:
 
 
 def apply_baked(
-    table: FlagTable, env: dict[str, str], baked: Mapping[str, str], extra_args: str
+    table: FlagTable,
+    env: dict[str, str],
+    baked: Mapping[str, str],
+    extra_args: str,
+    in_file: Mapping[str, str],
 ) -> BakedModel:
     """Decides whether the model in the image is the one to serve.
 
@@ -156,9 +160,10 @@ def apply_baked(
         if env.get(variable, "").strip() in (name, path):
             env.pop(variable, None)
     asked = resolve(table, env, extra_args)
-    if asked.text("--model-path") not in (None, name, path):
+    model = asked.text("--model-path") or in_file.get("--model-path") or in_file.get("--model")
+    if model not in (None, name, path):
         return BakedModel({}, ("another model is asked for than the one in the image",))
-    revision = asked.text("--revision")
+    revision = asked.text("--revision") or in_file.get("--revision")
     other_revision = revision is not None and revision != baked.get("MODEL_REVISION")
     for variable in ("TOKENIZER_NAME", "TOKENIZER_REVISION"):
         if env.get(variable, "").strip() == baked.get(variable):
@@ -228,6 +233,8 @@ def _fill_in(
     for name, text in defaults.items():
         flag = table.spellings.get(name)
         if flag and flag.name not in arguments.settings and name not in in_file:
+            if problem := value_problem(flag, text):
+                arguments.problems.append(f"{flag.name}={text!r}, from the image: {problem}")
             added[flag.name] = Assignment(flag, text, "default")
     arguments.settings = added | arguments.settings
 
@@ -243,14 +250,14 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError([f"the table of SGLang's flags cannot be read: {error!r}"]) from error
 
-    baked_data = read_baked(settings.local_model_args, problems)
-    baked = apply_baked(table, env, baked_data, settings.extra_args)
-    arguments = resolve(table, env, settings.extra_args)
-    problems += arguments.problems
-    config_path = arguments.text("--config")
+    config_path = resolve(table, env, settings.extra_args).text("--config")
     in_file = _config_file(config_path, problems) if config_path else {}
+    baked_data = read_baked(settings.local_model_args, problems)
+    baked = apply_baked(table, env, baked_data, settings.extra_args, in_file)
+    arguments = resolve(table, env, settings.extra_args)
     defaults = {"--host": DEFAULT_HOST, "--port": DEFAULT_PORT}
     _fill_in(table, arguments, baked.given | defaults, in_file)
+    problems += arguments.problems
     if env.get("TOKENIZER_REVISION", "").strip() not in ("", arguments.text("--revision") or ""):
         arguments.warnings.append(
             "TOKENIZER_REVISION has no effect: it counts when a model is baked into the image, and "

@@ -28,14 +28,13 @@ def runs_one_job(arguments: list[str], environment: Mapping[str, str]) -> bool:
 
 def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> None:
     """Registers with RunPod and relays jobs until the worker ends."""
-    # Late, because importing the SDK takes a second or two that SGLang can use.
-    import runpod
-    from runpod.serverless.modules.worker_state import JobsProgress
-
+    # Late, because importing these takes a second or two that SGLang can use.
+    import sdk
     from relay import Relay
 
+    runpod = sdk.load()
     relay = Relay(config, supervisor, redactor)
-    supervisor.jobs_in_progress = JobsProgress().get_job_count
+    supervisor.jobs_in_progress = sdk.jobs_in_progress()
 
     async def handler(job: dict[str, Any]) -> AsyncIterator[Any]:
         supervisor.retake_signals()  # the SDK's local server has its own handlers
@@ -72,9 +71,6 @@ def main() -> None:
     supervisor = Supervisor()
     supervisor.catch_signals()
     config, redactor = start(supervisor)
-    if not os.environ.get("RUNPOD_DEBUG_LEVEL"):
-        # The SDK's default is DEBUG, where it prints every job's output.
-        os.environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")
     try:
         serve(config, redactor, supervisor)
     finally:

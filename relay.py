@@ -215,9 +215,10 @@ class Relay:
 
     def _url(self, route: str) -> URL:
         path, _, query = route.partition("?")
+        host = self._config.reachable_host
         return URL.build(
             scheme=self._config.scheme,
-            host=self._config.reachable_host,
+            host=f"[{host}]" if ":" in host else host,
             port=self._config.port,
             path=path,
             query_string=query,
@@ -243,13 +244,18 @@ class Relay:
             if streaming:
                 yield error_event(message, error.status)
             yield {"error": message}
+        except Exception as error:  # the SDK would send the caller a traceback
+            log.exception("a request to %s failed in the worker", request.route)
+            yield {"error": f"the worker failed: {type(error).__name__}; its log says more"}
 
     async def _wait_until_ready(self) -> None:
         supervisor = self._supervisor
         if supervisor.ended.done():
             raise EngineError(supervisor.ended.result())
         if not supervisor.ready.done():
-            await asyncio.shield(asyncio.wrap_future(supervisor.ready))
+            waiting = asyncio.wrap_future(supervisor.ready)
+            waiting.add_done_callback(_look_at)  # its job may be gone when it fails
+            await asyncio.shield(waiting)
         supervisor.ready.result()
 
     async def _exchange(self, request: Request) -> AsyncIterator[Any]:
@@ -279,8 +285,8 @@ class Relay:
             else:
                 yield await self._whole(response, request)
         except asyncio.TimeoutError as error:
-            if response is None and not limit:
-                raise RequestError("SGLang cannot be reached", 502) from error
+            if isinstance(error, aiohttp.ServerTimeoutError):
+                raise RequestError("SGLang takes no more connections", 503) from error
             raise RequestError(
                 f"no complete answer within {limit} s (REQUEST_TIMEOUT); the request was aborted",
                 504,
@@ -348,6 +354,11 @@ class _Events(str):
 
 def _as_text(error: Any) -> str:
     return error if isinstance(error, str) else json.dumps(error, ensure_ascii=False)
+
+
+def _look_at(future: asyncio.Future[None]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def _closer(response: aiohttp.ClientResponse) -> Any:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -101,9 +100,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "SGLANG_PYTHON",
-        sys.executable or "python3",
+        "",
         "program",
-        "The Python that runs SGLang: the worker's own unless SGLang lives in another environment.",
+        "The Python that runs SGLang; empty means the worker's own.",
         advanced=True,
     ),
     Setting(

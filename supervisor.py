@@ -99,7 +99,7 @@ class Supervisor:
         #: Called when no more jobs are to be taken.
         self.stop_taking_jobs: Callable[[], None] = lambda: None
         self._process: subprocess.Popen[bytes] | None = None
-        self._closing = False
+        self._fate = threading.Lock()  # whoever has it ends the worker
         self._started = time.monotonic()
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._redactor = Redactor()
@@ -168,8 +168,13 @@ class Supervisor:
             signal.pause()
 
     def close(self) -> None:
-        """Ends the server and everything else below this process; for a worker that is done."""
-        self._closing = True
+        """Ends the server and everything else below this process; for a worker that is done.
+
+        When the supervisor is ending the worker already, that decides the exit code: this waits.
+        """
+        if not self._fate.acquire(blocking=False):
+            self._thread.join()
+            return
         self._end_server(TERM_GRACE)
         self._end_descendants()
 
@@ -189,11 +194,15 @@ class Supervisor:
                 break
             held += data
             cut = max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
-            if not cut and len(held) > LONGEST_LINE:
-                cut = len(held) - self._redactor.longest * 4
             if cut:
                 self._pass_on(held[:cut])
                 held = held[cut:]
+            elif len(held) > LONGEST_LINE:
+                # What may be the beginning of a secret stays until its end has come.
+                text = self._redactor.text(held.decode("utf-8", "surrogateescape"))
+                cut = len(text) - self._redactor.longest
+                self._pass_on(text[:cut].encode("utf-8", "surrogateescape"))
+                held = text[cut:].encode("utf-8", "surrogateescape")
         if held:
             self._pass_on(held + b"\n")
 
@@ -272,7 +281,7 @@ class Supervisor:
                     for number in os.read(self._wake_read, 64):
                         if number:
                             self._on_told_to_stop(number)
-            if self._closing:
+            if self._fate.locked():
                 return
             if self._process and self._process.poll() is not None:
                 self._on_death(self._process.returncode)
@@ -338,6 +347,8 @@ class Supervisor:
 
     def _finish(self, code: int, reason: str, *, signalled: bool) -> None:
         """Ends everything below this process and then the process itself."""
+        if not self._fate.acquire(blocking=False):
+            return
         if not signalled:
             log.error("%s; the worker ends", reason)
         with contextlib.suppress(Exception):

@@ -284,7 +284,11 @@ def main() -> None:
     parser.add_argument("--idle", type=float, default=20.0, help="seconds of the idle look (20)")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     given = parser.parse_args()
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {given.rounds} rounds")
+    load = os.getloadavg()[0]
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f} before, "
+        f"{given.rounds} rounds"
+    )
     report = Report()
     measure(given.rounds, given.idle, report)
     if given.json:

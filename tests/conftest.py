@@ -20,6 +20,11 @@ from runpod_api import RunPod
 ROOT = Path(__file__).resolve().parent.parent
 STANDIN = ROOT / "tests" / "standin"
 
+MESSAGES = [{"role": "user", "content": "Say hello."}]
+CHAT = {"messages": MESSAGES}
+HANG = {"route": "/__hang", "method": "POST", "body": {}}
+ANSWER = "Hello wörld 漢字 🙂 and so on"
+
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
@@ -164,6 +169,15 @@ class Worker:
                 self.process.wait()
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
+
+
+def stop_and_check(worker: Worker, limit: float = 10.0) -> None:
+    """SIGTERM ends everything in time and says so in the exit code."""
+    begun = time.monotonic()
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait(limit + 2) == 0
+    assert time.monotonic() - begun < limit
+    wait_for(lambda: worker.processes() == [], 2, "nothing is left behind")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import json
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,6 @@ class Job:
     item_times: list[float] = field(default_factory=list)
     result: dict[str, Any] | None = None
     finished: threading.Event = field(default_factory=threading.Event)
-    news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def wait(self, timeout: float = 20.0) -> dict[str, Any]:
         """The result as the worker posted it."""
@@ -61,12 +61,14 @@ class Job:
 class RunPod:
     """Hands out jobs and collects what comes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, poll_seconds: float = POLL_SECONDS) -> None:
+        self.poll_seconds = poll_seconds
         self.jobs: dict[str, Job] = {}
         self.pings = 0
         self.polls: list[float] = []
         self.posted_bytes = 0
         self._stops: list[str] = []
+        self._waiters: list[asyncio.Future[None]] = []
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="runpod", daemon=True)
@@ -91,8 +93,7 @@ class RunPod:
 
         async def tell() -> None:
             self._stops.append(job.id)
-            async with self._queued:
-                self._queued.notify_all()
+            self._notify()
 
         asyncio.run_coroutine_threadsafe(tell(), self._loop).result(10)
 
@@ -130,7 +131,6 @@ class RunPod:
 
     async def _listen(self) -> None:
         self._queue: list[Job] = []
-        self._queued = asyncio.Condition()
         app = web.Application(client_max_size=1 << 26)
         app.router.add_get("/v2/endpoint/job-take/{pod}", self._take)
         app.router.add_get("/v2/endpoint/job-take-batch/{pod}", self._take)
@@ -156,22 +156,31 @@ class RunPod:
     async def _submit(self, job_input: Any) -> Job:
         job = Job(f"job-{len(self.jobs)}", job_input)
         self.jobs[job.id] = job
-        async with self._queued:
-            self._queue.append(job)
-            self._queued.notify_all()
+        self._queue.append(job)
+        self._notify()
         return job
 
-    async def _wait(self, wanted: Any) -> bool:
-        async with self._queued:
-            try:
-                await asyncio.wait_for(self._queued.wait_for(wanted), POLL_SECONDS)
-            except asyncio.TimeoutError:
+    def _notify(self) -> None:
+        """Something has changed: whoever waits looks again."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def _wait(self, wanted: Callable[[], Any], timeout: float | None = None) -> bool:
+        """Waits until something is true, or until the time is over."""
+        end = time.monotonic() + (timeout or 3600.0)
+        while not wanted():
+            if time.monotonic() >= end:
                 return False
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiters.append(waiter)
+            await asyncio.wait([waiter], timeout=end - time.monotonic())
         return True
 
     async def _take(self, request: web.Request) -> web.Response:
         self.polls.append(time.monotonic())
-        if not await self._wait(lambda: self._queue):
+        if not await self._wait(lambda: self._queue, self.poll_seconds):
             return web.Response(status=204)
         size = int(request.query.get("batch_size", "1"))
         jobs, self._queue[:size] = self._queue[:size], []
@@ -181,7 +190,7 @@ class RunPod:
         return web.json_response(found if "batch" in request.path else found[0])
 
     async def _stop(self, _: web.Request) -> web.Response:
-        if not await self._wait(lambda: self._stops):
+        if not await self._wait(lambda: self._stops, self.poll_seconds):
             return web.Response(status=204)
         stops, self._stops[:] = self._stops[:], []
         return web.json_response({"jobsToStop": stops})
@@ -196,16 +205,14 @@ class RunPod:
         job = self.jobs[request.match_info["id"]]
         job.items.append(json.loads(raw)["output"])
         job.item_times.append(time.monotonic())
-        async with job.news:
-            job.news.notify_all()
+        self._notify()
         return web.Response()
 
     async def _done(self, request: web.Request) -> web.Response:
         job = self.jobs[request.match_info["id"]]
         job.result = json.loads(await request.read())
         job.finished.set()
-        async with job.news:
-            job.news.notify_all()
+        self._notify()
         return web.Response()
 
     # The gateway
@@ -216,14 +223,12 @@ class RunPod:
         route = "/" + request.match_info["path"]
         job = await self._submit({"openai_route": route, "openai_input": body})
         if not (isinstance(body, dict) and body.get("stream")):
-            async with job.news:
-                await job.news.wait_for(job.finished.is_set)
+            await self._wait(job.finished.is_set)
             if failure := self._failure(job):
                 return failure
             assert job.result is not None
             return web.json_response(job.result["output"][0])
-        async with job.news:
-            await job.news.wait_for(lambda: job.items or job.finished.is_set())
+        await self._wait(lambda: job.items or job.finished.is_set())
         if not job.items and (failure := self._failure(job)):
             return failure
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -231,10 +236,7 @@ class RunPod:
         sent = 0
         try:
             while True:
-                async with job.news:
-                    await job.news.wait_for(
-                        lambda n=sent: len(job.items) > n or job.finished.is_set()
-                    )
+                await self._wait(lambda n=sent: len(job.items) > n or job.finished.is_set())
                 for item in job.items[sent:]:
                     await response.write(item.encode())
                 sent = len(job.items)
@@ -242,8 +244,7 @@ class RunPod:
                     return response
         except (ConnectionError, asyncio.CancelledError):
             self._stops.append(job.id)
-            async with self._queued:
-                self._queued.notify_all()
+            self._notify()
             raise
 
     @staticmethod

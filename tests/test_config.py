@@ -591,6 +591,21 @@ def test_offline_only_when_nothing_else_is_on_the_hub(baked: dict[str, str]) -> 
     assert "HF_HUB_OFFLINE" not in result.environment
 
 
+def test_a_configuration_file_may_name_another_model(baked: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "args.yaml"
+    file.write_text("model-path: org/from-file\n")
+    result = load_config(baked | {"CONFIG": str(file)})
+    assert (parsed(result).model_path, result.served_model) == ("org/from-file", "org/from-file")
+    assert "HF_HUB_OFFLINE" not in result.environment
+
+
+def test_what_was_baked_is_checked_like_everything_else(baked: dict[str, str]) -> None:
+    file = Path(baked["LOCAL_MODEL_ARGS"])
+    file.write_text(file.read_text().replace("awq", "squeezellm"))
+    with pytest.raises(ConfigError, match="--quantization='squeezellm', from the image: not one"):
+        load_config(baked)
+
+
 def test_metadata_that_cannot_be_read(baked: dict[str, str]) -> None:
     Path(baked["LOCAL_MODEL_ARGS"]).write_text("{")
     with pytest.raises(ConfigError) as caught:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from arguments import resolve
-from flags import FlagTable
+from flags import GENERAL_NAMES, FlagTable
 from settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -210,10 +210,30 @@ def test_readme_lists_the_same_variables_in_the_same_order() -> None:
         assert rows[key] == (as_text(field.get("default", "")), field["description"]), key
 
 
-def test_retired_variables_of_the_legacy_worker_are_explained() -> None:
+def page_rows(title: str) -> set[str]:
+    """The names in the first column of a section's table in docs/configuration.md."""
     text = (ROOT / "docs/configuration.md").read_text("utf-8")
-    section = text.split("\n## Retired variables\n", 1)[1].split("\n## ", 1)[0]
-    explained = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", section, re.MULTILINE))
+    section = text.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([A-Z0-9_]+)`", cell)}
+
+
+def test_page_explains_the_names_that_others_set_too() -> None:
+    assert page_rows("Names that others set too") == set(GENERAL_NAMES)
+
+
+def test_page_lists_the_settings_that_the_form_leaves_out() -> None:
+    assert page_rows("Variables of the image") == set(WORKER_SETTINGS) - set(INPUTS)
+
+
+def test_page_lists_the_build_arguments() -> None:
+    text = (ROOT / "Dockerfile").read_text("utf-8")
+    arguments = set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
+    assert page_rows("Build arguments") == arguments - {"MODEL_PATH"}
+
+
+def test_retired_variables_of_the_legacy_worker_are_explained() -> None:
+    explained = page_rows("Retired variables")
     legacy = {
         "ADDITIONAL_PORTS", "MAX_NUM_REQS", "FILE_STORAGE_PTH", "DISABLE_FLASHINFER",
         "DISABLE_FLASHINFER_SAMPLING", "DISABLE_REGEX_JUMP_FORWARD", "DISABLE_DISK_CACHE",

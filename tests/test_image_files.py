@@ -99,6 +99,22 @@ def test_environment_keeps_what_the_legacy_image_set() -> None:
         assert f'{name}="${{BASE_PATH}}/huggingface-cache/' in env
 
 
+def test_the_download_step_has_the_modules_that_it_imports() -> None:
+    modules = {path.stem for path in ROOT.glob("*.py")}
+    wanted, found = {"download_model"}, set()
+    while wanted - found:
+        name = (wanted - found).pop()
+        found.add(name)
+        imports = re.findall(r"^\s*(?:from|import) (\w+)", read(f"{name}.py"), re.MULTILINE)
+        wanted |= modules & set(imports)
+    before = []
+    for word, rest in instructions():
+        if word == "RUN" and "download_model.py" in rest:
+            break
+        before += rest.split()[:-1] if word == "COPY" else []
+    assert {f"{name}.py" for name in wanted} <= set(before)
+
+
 def test_the_token_is_a_secret_mount_only() -> None:
     assert not any("HF_TOKEN" in rest for word in ("ARG", "ENV") for rest in arguments_of(word))
     steps = [rest for rest in arguments_of("RUN") if "download_model.py" in rest]

@@ -8,11 +8,8 @@ import time
 from typing import Any
 
 import pytest
-from conftest import Worker, wait_for
+from conftest import ANSWER, MESSAGES, Worker, wait_for
 from runpod_api import RunPod
-
-MESSAGES = [{"role": "user", "content": "Say hello."}]
-ANSWER = "Hello wörld 漢字 🙂 and so on"
 
 
 @pytest.fixture

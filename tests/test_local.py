@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Worker, free_port, wait_for
+from conftest import ANSWER, ROOT, Worker, free_port, wait_for
 
 Start = Callable[..., Worker]
 HANDLER = str(ROOT / "handler.py")
-ANSWER = "Hello wörld 漢字 🙂 and so on"
 CHAT = {"input": {"messages": [{"role": "user", "content": "Say hello."}]}}
 
 

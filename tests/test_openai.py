@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterator
 
 import openai
 import pytest
-from conftest import Worker, wait_for
+from conftest import ANSWER, MESSAGES, Worker, wait_for
 from runpod_api import RunPod
-
-MESSAGES = [{"role": "user", "content": "Say hello."}]
-ANSWER = "Hello wörld 漢字 🙂 and so on"
 
 
 @pytest.fixture(scope="module")

@@ -100,6 +100,17 @@ def test_what_the_server_prints_is_filtered(guarded: Worker, runpod_api: RunPod)
     wait_for(lambda: line % (MASK, MASK) in guarded.log, what="the filtered line")
 
 
+def test_a_line_without_an_end_is_filtered_too(guarded: Worker, runpod_api: RunPod) -> None:
+    # Longer than what is held back, with a secret wherever it may be cut; the watch over the whole
+    # log looks for it.
+    line = f"é{SECRETS['API_KEY']}" * 90_000 + "the-end"
+    body = {"line": line}
+    assert runpod_api.run({"route": "/__say", "method": "POST", "body": body}).output
+    wait_for(lambda: "the-end" in guarded.log, what="the line's end")
+    assert guarded.log.count(MASK) >= 90_000
+    assert "\ufffd" not in guarded.log
+
+
 def test_no_output_has_a_secret(guarded: Worker, runpod_api: RunPod) -> None:
     del guarded
     body = {"nested": [{"text": f"it is {SECRETS['HF_TOKEN']}"}]}

@@ -1,6 +1,7 @@
 //! A read-only tree of files. A directory, a git tree and a map in memory look the same to
 //! whoever reads one, so that everything that reads can be tested from memory.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -36,6 +37,11 @@ impl RepoPath {
     /// The last part of the path.
     pub fn name(&self) -> &[u8] {
         self.0.rsplit(|&b| b == b'/').next().unwrap_or_default()
+    }
+
+    /// The first part of the path.
+    pub fn top(&self) -> &[u8] {
+        self.parts().next().unwrap_or_default()
     }
 
     /// The folder that holds the path; `None` at the root.
@@ -250,6 +256,39 @@ pub struct Entry {
 /// Files by path, in order.
 pub type Entries = BTreeMap<RepoPath, Entry>;
 
+/// The paths at which two lists of files differ, with what each has there. Both lists are walked
+/// once, side by side.
+pub fn differences<'a>(
+    before: &'a Entries,
+    after: &'a Entries,
+) -> Vec<(&'a RepoPath, Option<&'a Entry>, Option<&'a Entry>)> {
+    let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
+    let mut found = Vec::new();
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return found,
+        };
+        let one = if order.is_le() { old.next() } else { None };
+        let other = if order.is_ge() { new.next() } else { None };
+        match (one, other) {
+            (Some((path, old)), Some((_, new))) if !same(old, new) => {
+                found.push((path, Some(old), Some(new)));
+            }
+            (Some((path, old)), None) => found.push((path, Some(old), None)),
+            (None, Some((path, new))) => found.push((path, None, Some(new))),
+            _ => {}
+        }
+    }
+}
+
+/// Whether two entries are the same file.
+pub fn same(one: &Entry, other: &Entry) -> bool {
+    one.mode == other.mode && one.oid == other.oid
+}
+
 /// A tree of files to read from.
 pub trait Tree {
     /// All files, links and submodules; folders are implied.
@@ -443,6 +482,30 @@ mod tests {
         assert!(RepoPath::from("src/a").is_within("src"));
         assert!(!RepoPath::from("srcs/a").is_within("src"));
         assert_eq!(RepoPath::from("a/b/c").ancestors().count(), 2);
+    }
+
+    #[test]
+    fn differences_are_found_at_both_ends_and_in_between() {
+        let one = Memory::new().with("a", "").with("c", "").with("d", "");
+        let two = Memory::new()
+            .with("b", "")
+            .with("c", "")
+            .with_mode("d", Mode::Executable, "")
+            .with("e", "");
+        let found: Vec<String> = differences(one.entries(), two.entries())
+            .iter()
+            .map(|(path, old, new)| format!("{path} {} {}", old.is_some(), new.is_some()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "a true false",
+                "b false true",
+                "d true true",
+                "e false true"
+            ]
+        );
+        assert_eq!(differences(one.entries(), one.entries()), []);
     }
 
     #[test]

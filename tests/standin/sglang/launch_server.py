@@ -3,6 +3,7 @@
 Environment variables make it misbehave:
 
 STANDIN_LOAD_SECONDS    seconds before it listens
+STANDIN_GATE            a file: it does not listen before that exists
 STANDIN_WARMUP_SECONDS  seconds in which /health then answers 503
 STANDIN_TOKEN_MS        milliseconds between two tokens
 STANDIN_EXIT_AT_START   the code with which it ends instead of listening
@@ -17,6 +18,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -357,9 +359,15 @@ class Connection(asyncio.Protocol):
 async def listen(server: Server) -> None:
     """Loads, listens, warms up, and then serves for good."""
     await asyncio.sleep(float(os.environ.get("STANDIN_LOAD_SECONDS", "0")))
+    while (gate := os.environ.get("STANDIN_GATE")) and not os.path.exists(gate):
+        await asyncio.sleep(0.02)
     loop = asyncio.get_running_loop()
+    args, context = server.args, None
+    if args.ssl_certfile:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(args.ssl_certfile, args.ssl_keyfile, args.ssl_keyfile_password)
     listener = await loop.create_server(
-        lambda: Connection(server), server.args.host, server.args.port, backlog=512
+        lambda: Connection(server), args.host, args.port, backlog=512, ssl=context
     )
     await asyncio.sleep(float(os.environ.get("STANDIN_WARMUP_SECONDS", "0")))
     server.ready = True

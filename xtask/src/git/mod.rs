@@ -5,7 +5,7 @@ mod objects;
 mod repo;
 mod scratch;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 pub use objects::{GitTree, Objects, parse_ls_tree};
-pub use repo::{Repo, Search, Status, Tracked};
+pub use repo::{Index, Repo, Search, Status, Unseen};
 pub use scratch::{IndexEdit, Scratch};
 
 use crate::outcome::Unusable;
@@ -270,9 +270,21 @@ fn message(stderr: &[u8], status: std::process::ExitStatus) -> String {
 
 /// Splits output made with `-z`.
 fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
-    output
-        .split(|&b| b == 0)
-        .filter(|record| !record.is_empty())
+    let mut rest = output;
+    std::iter::from_fn(move || {
+        loop {
+            if rest.is_empty() {
+                return None;
+            }
+            // A search for a byte that is fast in every build, which `slice::split` is not.
+            let length = CStr::from_bytes_until_nul(rest).map_or(rest.len(), CStr::count_bytes);
+            let (record, after) = rest.split_at(length);
+            rest = after.get(1..).unwrap_or_default();
+            if !record.is_empty() {
+                return Some(record);
+            }
+        }
+    })
 }
 
 /// Refuses what would be read as an option or run as a command: a revision or an address comes

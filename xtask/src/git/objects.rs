@@ -128,28 +128,41 @@ impl Tree for GitTree {
 /// Reads the output of `git ls-tree -r -z`. A tree that names a path twice was made by hand to
 /// mean different things to different readers, so it is an error.
 pub fn parse_ls_tree(output: &[u8]) -> Result<Entries> {
-    let mut entries = Entries::new();
+    let mut entries = Vec::new();
     for record in records(output) {
-        let tab = record
-            .iter()
-            .position(|&b| b == b'\t')
-            .context("git ls-tree answered a line without a tab")?;
-        let (head, path) = (&record[..tab], &record[tab + 1..]);
-        let mut words = head.split(|&b| b == b' ').filter(|word| !word.is_empty());
-        let (mode, _kind, oid) = (words.next(), words.next(), words.next());
-        let path = RepoPath::new(path);
-        let mode = mode
-            .and_then(Mode::from_octal)
-            .with_context(|| format!("{path} has a file mode that git does not know"))?;
-        let oid = String::from_utf8_lossy(oid.context("git ls-tree answered no object")?);
-        let entry = Entry {
-            mode,
-            size: None,
-            oid: Some(Oid(oid.into_owned())),
+        let (head, path) =
+            head_and_path(record).context("git ls-tree answered a line without a path")?;
+        let mut words = head.split(' ');
+        let (Some(mode), Some(_kind), Some(oid)) = (words.next(), words.next(), words.next())
+        else {
+            bail!("git ls-tree answered an unknown line for {path}");
         };
-        if entries.insert(path.clone(), entry).is_some() {
-            bail!("the tree names {path} twice");
-        }
+        let entry = entry(mode, oid).with_context(|| format!("reading {path}"))?;
+        entries.push((path, entry));
     }
-    Ok(entries)
+    let count = entries.len();
+    let unique: Entries = entries.into_iter().collect();
+    if unique.len() < count {
+        bail!("the tree names a path twice");
+    }
+    Ok(unique)
+}
+
+/// The two parts of a line of git's: fields that are ASCII, and a path that is any bytes.
+pub(super) fn head_and_path(record: &[u8]) -> Option<(&str, RepoPath)> {
+    // The fields are short: the tab is near the beginning.
+    let tab = record.iter().position(|&b| b == b'\t')?;
+    let head = std::str::from_utf8(&record[..tab]).ok()?;
+    Some((head, RepoPath::new(&record[tab + 1..])))
+}
+
+/// An entry from git's mode and name of the object.
+pub(super) fn entry(mode: &str, oid: &str) -> Result<Entry> {
+    let mode = Mode::from_octal(mode.as_bytes())
+        .with_context(|| format!("git knows no file mode {mode}"))?;
+    Ok(Entry {
+        mode,
+        size: None,
+        oid: Some(Oid(oid.to_owned())),
+    })
 }

@@ -10,10 +10,10 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
-use super::objects::parse_ls_tree;
+use super::objects::{entry, head_and_path, parse_ls_tree};
 use super::{Call, Git, Objects, Scratch, records, refuse_option};
 use crate::outcome::Refusal;
-use crate::tree::{Entries, Entry, Mode, Oid, RepoPath};
+use crate::tree::{Entries, Oid, RepoPath};
 
 /// A repository with a work tree.
 #[derive(Debug, Clone)]
@@ -71,14 +71,22 @@ impl Drop for Search {
     }
 }
 
-/// An entry of the index.
-#[derive(Debug, Clone)]
-pub struct Tracked {
-    pub entry: Entry,
+/// The index.
+#[derive(Debug, Default)]
+pub struct Index {
+    /// All that is tracked. Unmerged entries are left out: whoever asks has seen a clean status.
+    pub entries: Entries,
+    /// What git does not look at in the work tree, and why.
+    pub unseen: BTreeMap<RepoPath, Unseen>,
+}
+
+/// Why git does not look at a file in the work tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unseen {
     /// Not checked out (`skip-worktree`).
-    pub sparse: bool,
-    /// Changes are not looked for (`assume-unchanged`).
-    pub assumed: bool,
+    Sparse,
+    /// Taken to be unchanged (`assume-unchanged`).
+    Assumed,
 }
 
 impl Repo {
@@ -198,43 +206,37 @@ impl Repo {
         parse_status(&output)
     }
 
-    /// The index, by path. Unmerged entries are left out: whoever asks has seen a clean status.
-    pub fn tracked(&self) -> Result<BTreeMap<RepoPath, Tracked>> {
+    /// The index.
+    pub fn index(&self) -> Result<Index> {
         let output = self
             .call()
             .args(["ls-files", "-z", "-v", "--stage", "--full-name"])
             .output()?;
-        let mut tracked = BTreeMap::new();
+        let mut entries = Vec::new();
+        let mut unseen = BTreeMap::new();
         for record in records(&output) {
-            let tab = record
-                .iter()
-                .position(|&b| b == b'\t')
-                .context("git ls-files answered a line without a tab")?;
-            let head: Vec<&[u8]> = record[..tab].split(|&b| b == b' ').collect();
-            let path = RepoPath::new(&record[tab + 1..]);
-            let [tag, mode, oid, stage] = head.as_slice() else {
+            let (head, path) =
+                head_and_path(record).context("git ls-files answered a line without a path")?;
+            let mut words = head.split(' ');
+            let (Some(tag), Some(mode), Some(oid), Some(stage)) =
+                (words.next(), words.next(), words.next(), words.next())
+            else {
                 bail!("git ls-files answered an unknown line for {path}");
             };
-            if *stage != b"0" {
+            if stage != "0" {
                 continue;
             }
-            let mode = Mode::from_octal(mode)
-                .with_context(|| format!("{path} has a file mode that git does not know"))?;
-            let tag = tag.first().copied().unwrap_or(b'H');
-            tracked.insert(
-                path,
-                Tracked {
-                    entry: Entry {
-                        mode,
-                        size: None,
-                        oid: Some(Oid(String::from_utf8_lossy(oid).into_owned())),
-                    },
-                    sparse: tag.eq_ignore_ascii_case(&b'S'),
-                    assumed: tag.is_ascii_lowercase(),
-                },
-            );
+            if tag.eq_ignore_ascii_case("s") {
+                unseen.insert(path.clone(), Unseen::Sparse);
+            } else if tag.starts_with(char::is_lowercase) {
+                unseen.insert(path.clone(), Unseen::Assumed);
+            }
+            entries.push((path, entry(mode, oid)?));
         }
-        Ok(tracked)
+        Ok(Index {
+            entries: entries.into_iter().collect(),
+            unseen,
+        })
     }
 
     /// Starts to look for tracked text files of the work tree that hold one of `needles`, outside

@@ -45,8 +45,15 @@ TYPES: dict[str | None, Any] = {
 class DeprecatedAction(argparse.Action):
     """Warns, or refuses when it has an error message."""
 
-    def __init__(self, *args: Any, error_message: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        error_message: str | None = None,
+        new_flag: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         self.error_message = error_message
+        self.new_flag = new_flag
         super().__init__(*args, nargs=0, **kwargs)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
@@ -82,6 +89,8 @@ class ServerArgs:
                 options["action"] = DeprecatedAction
                 if "stops" in (flag.get("effect") or ""):
                     options["error_message"] = f"{name} is no longer supported"
+                elif flag.get("replacement"):
+                    options["new_flag"] = flag["replacement"]
             elif kind == "boolean_optional":
                 options["action"] = argparse.BooleanOptionalAction
                 spellings = [s for s in spellings if not s.startswith("--no-")]

@@ -13,17 +13,17 @@ use super::plan::{self, Conflict, Move, Plan, Rewrite, Source};
 use super::rewrite;
 use super::steps::{self, Side, Step};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
-use crate::git::{Git, GitTree, Objects, Repo, Scratch, Search, Status, Tracked};
+use crate::git::{Git, GitTree, Index, Objects, Repo, Scratch, Search, Status, Unseen};
 use crate::layout::{self, LOCK, OUTDATED, Shape};
 use crate::outcome::Refusal;
-use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
+use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree, same};
 
 /// A repository as it stands, with nothing in the way of a migration.
 pub struct Situation {
     pub repo: Repo,
     pub objects: Rc<Objects>,
     pub status: Status,
-    pub tracked: BTreeMap<RepoPath, Tracked>,
+    pub unseen: BTreeMap<RepoPath, Unseen>,
     pub head: Oid,
     pub head_tree: Oid,
     pub ours: GitTree,
@@ -69,11 +69,7 @@ pub fn look(repo: &Repo) -> Result<Situation> {
             "wait for it to end, or remove the file"
         ));
     }
-    let tracked = repo.tracked()?;
-    let entries: Entries = tracked
-        .iter()
-        .map(|(path, tracked)| (path.clone(), tracked.entry.clone()))
-        .collect();
+    let Index { entries, unseen } = repo.index()?;
     let objects = repo.objects();
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;
@@ -82,7 +78,7 @@ pub fn look(repo: &Repo) -> Result<Situation> {
         repo: repo.clone(),
         objects,
         status,
-        tracked,
+        unseen,
         head,
         ours,
         lock,
@@ -349,7 +345,7 @@ fn tool_side(
             .iter()
             .filter(|(path, entry)| {
                 let there = at.ours.entries().get(path);
-                there.is_some_and(|there| !plan::same(there, entry))
+                there.is_some_and(|there| !same(there, entry))
             })
             .map(|(path, _)| path.to_string())
             .collect();
@@ -416,7 +412,7 @@ fn carry(at: &Situation, scratch: &Scratch, revision: &str, theirs: &Entries) ->
             Some(to) => carry.carried.push((path.clone(), to)),
             None if layout::is_retired(path) => {
                 let before = started.get(path);
-                if before.is_some_and(|before| plan::same(before, entry)) {
+                if before.is_some_and(|before| same(before, entry)) {
                     continue;
                 }
                 carry.orphans.push(orphan(path, before, entry));
@@ -486,17 +482,7 @@ fn finish(
     let steps = steps::between(before, &built.entries, &moved, &at.status.local, |path| {
         super::journal::exists(&path.below(top))
     });
-    let obstacles = steps::obstacles(&steps, &at.tracked, top)?;
-    if !obstacles.is_empty() {
-        bail!(Refusal::new(
-            format!(
-                "these paths can't be written:\n  {}",
-                obstacles.join("\n  ")
-            ),
-            "move files that git does not track out of the way, or check the paths out, then run \
-             this again"
-        ));
-    }
+    expect_no_obstacles(at, &steps)?;
     // What stays as it is needs no second reading.
     let news = |path: &RepoPath| {
         built
@@ -559,7 +545,7 @@ pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<O
 
 /// Refuses steps that something in the work tree stands in the way of.
 pub fn expect_no_obstacles(at: &Situation, steps: &[Step]) -> Result<()> {
-    let obstacles = steps::obstacles(steps, &at.tracked, &at.repo.top)?;
+    let obstacles = steps::obstacles(steps, at.ours.entries(), &at.unseen, &at.repo.top)?;
     if obstacles.is_empty() {
         return Ok(());
     }
@@ -674,7 +660,7 @@ fn dangling(
     for path in mentions {
         // What comes from upstream or lies below `outdated/` is not the repository's to mend.
         let stays = match (ours.get(path), after.get(path)) {
-            (Some(before), Some(after)) => plan::same(before, after) && before.mode.is_file(),
+            (Some(before), Some(after)) => same(before, after) && before.mode.is_file(),
             _ => false,
         };
         if stays && !bundle.files.contains_key(path) {

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::incoming::{Bundle, Incoming};
 use super::lock::{Lock, LockedFile, Origin};
-use super::plan::{Arrival, Conflict, Move, What, same};
+use super::plan::{Arrival, Conflict, Move, What};
 use super::steps::Side;
 use crate::git::{IndexEdit, Repo, Scratch};
 use crate::layout::{LOCK, OUTDATED};
-use crate::tree::{Entries, Entry, Mode, Oid, RepoPath};
+use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, differences, same};
 
 /// One side of a conflict, for the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,9 +189,11 @@ fn merge_added(ours: &Entries, theirs: &Entries) -> Result<Merge> {
 
 /// A three-way merge by git.
 fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Result<Merge> {
-    let build = |entries| {
+    let build = |entries: &Entries| {
         let mut edit = IndexEdit::default();
-        put_all(&mut edit, entries)?;
+        for (path, entry) in entries {
+            put(&mut edit, path, entry)?;
+        }
         scratch.tree(None, &edit)
     };
     let ours = tree_of(scratch, sides.before_tree, sides.before, ours)?;
@@ -275,14 +277,12 @@ fn file_entry(oid: Oid) -> Entry {
     }
 }
 
-fn put_all(edit: &mut IndexEdit, entries: &Entries) -> Result<()> {
-    for (path, entry) in entries {
-        let oid = entry
-            .oid
-            .as_ref()
-            .with_context(|| format!("{path} is in no object database"))?;
-        edit.put(path, entry.mode, oid);
-    }
+fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &Entry) -> Result<()> {
+    let oid = entry
+        .oid
+        .as_ref()
+        .with_context(|| format!("{path} is in no object database"))?;
+    edit.put(path, entry.mode, oid);
     Ok(())
 }
 
@@ -300,15 +300,15 @@ pub fn tree_of(
 /// What differs between two lists of files, removals first.
 pub fn edit_between(before: &Entries, after: &Entries) -> Result<IndexEdit> {
     let mut edit = IndexEdit::default();
-    for path in before.keys().filter(|path| !after.contains_key(path)) {
+    let differences = differences(before, after);
+    for (path, _, _) in differences.iter().filter(|(_, _, new)| new.is_none()) {
         edit.remove(path);
     }
-    let changed: Entries = after
-        .iter()
-        .filter(|(path, entry)| !before.get(path).is_some_and(|old| same(old, entry)))
-        .map(|(path, entry)| (path.clone(), entry.clone()))
-        .collect();
-    put_all(&mut edit, &changed)?;
+    for (path, _, new) in &differences {
+        if let Some(new) = new {
+            put(&mut edit, path, new)?;
+        }
+    }
     Ok(edit)
 }
 

@@ -293,13 +293,13 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
             "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again"
         ));
     }
-    let tracked = repo.tracked()?;
+    let entries = repo.index()?.entries;
     let objects = repo.objects();
     let mut marked = Vec::new();
     for conflict in &record.conflicts {
-        let oid = tracked
+        let oid = entries
             .get(&conflict.path)
-            .and_then(|it| it.entry.oid.as_ref());
+            .and_then(|entry| entry.oid.as_ref());
         if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten()
             && content
                 .split(|&b| b == b'\n')
@@ -318,10 +318,6 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         .pending_lock
         .take()
         .context("the journal has lost the lock of this migration")?;
-    let entries = tracked
-        .into_iter()
-        .map(|(path, tracked)| (path, tracked.entry))
-        .collect();
     merge::record(&mut lock.upstream, &entries);
     if let Some(tool) = &mut lock.tool {
         merge::record(tool, &entries);

@@ -12,7 +12,7 @@ use super::rewrite::Change;
 use super::steps::Step;
 use crate::layout::{self, OUTDATED, Shape};
 use crate::outcome::Refusal;
-use crate::tree::{Entries, Entry, Oid, RepoPath};
+use crate::tree::{Entries, Oid, RepoPath, same};
 
 /// All that a migration does. Its JSON form is documented in docs/migrate.md.
 #[derive(Debug, Clone, Serialize)]
@@ -137,13 +137,15 @@ pub struct Conflict {
 pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<Move>, Vec<String>> {
     let mut moves = Vec::new();
     let mut problems = Vec::new();
-    let arrives_below = |path: &RepoPath| {
-        incoming
-            .keys()
-            .any(|arrival| arrival.ancestors().any(|above| above == *path))
-    };
+    // Folders that upstream's files need; the repository may have many files, upstream has few.
+    let needed: BTreeSet<RepoPath> = incoming.keys().flat_map(RepoPath::ancestors).collect();
+    // Most files of a large repository lie where nothing happens.
+    let mut concerned: BTreeSet<&[u8]> = incoming.keys().map(RepoPath::top).collect();
+    concerned.extend(layout::RETIRED.iter().map(|path| path.as_bytes()));
+    concerned.insert(layout::RUNPOD.as_bytes());
+    concerned.remove(OUTDATED.as_bytes());
     for (path, entry) in ours {
-        let why = if path.is_within(OUTDATED) {
+        let why = if !concerned.contains(path.top()) {
             continue;
         } else if first && layout::is_retired(path) {
             MoveReason::Retired
@@ -152,7 +154,7 @@ pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<M
         } else if first
             && (incoming.get(path).is_some_and(|new| !same(new, entry))
                 || path.ancestors().any(|above| incoming.contains_key(&above))
-                || arrives_below(path))
+                || needed.contains(path))
         {
             MoveReason::Replaced
         } else {
@@ -190,11 +192,6 @@ pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<M
     }
 }
 
-/// Whether two entries are the same file.
-pub fn same(one: &Entry, other: &Entry) -> bool {
-    one.mode == other.mode && one.oid == other.oid
-}
-
 /// The refusal for paths below `outdated/` that are taken.
 pub fn outdated_taken(problems: &[String]) -> Refusal {
     Refusal::new(
@@ -211,7 +208,7 @@ pub fn outdated_taken(problems: &[String]) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::Mode;
+    use crate::tree::{Entry, Mode};
 
     fn tree(files: &[(&str, &str)]) -> Entries {
         files

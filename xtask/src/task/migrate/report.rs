@@ -203,7 +203,7 @@ fn moves(plan: &Plan) -> String {
     let mut out = heading("Moves");
     let mut folders: BTreeMap<String, (usize, MoveReason)> = BTreeMap::new();
     for one in &plan.moves {
-        let top = one.from.parts().next().unwrap_or_default();
+        let top = one.from.top();
         let whole = one.why == MoveReason::Retired && top.len() < one.from.as_bytes().len();
         let name = if whole {
             format!("{}/", RepoPath::new(top))

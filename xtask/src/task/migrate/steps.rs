@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use crate::git::Tracked;
-use crate::tree::{Entries, Mode, Oid, RepoPath};
+use crate::git::Unseen;
+use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, differences, same};
 
 /// A file at rest: its kind and its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,44 +52,45 @@ pub fn between(
     local: &[RepoPath],
     occupied: impl Fn(&RepoPath) -> bool,
 ) -> Vec<Step> {
-    let side = |entries: &Entries, path: &RepoPath| {
-        entries.get(path).and_then(|entry| {
-            Some(Side {
-                mode: entry.mode,
-                oid: entry.oid.clone()?,
-            })
-        })
-    };
     // A move holds only if the file really leaves, and arrives as it was.
     let moves: Vec<&(RepoPath, RepoPath)> = moves
         .iter()
         .filter(|(from, to)| {
-            side(before, from).is_some()
-                && side(before, from) == side(after, to)
-                && !before.contains_key(to)
-                && side(after, from) != side(before, from)
+            let arrives = before
+                .get(from)
+                .zip(after.get(to))
+                .is_some_and(|(old, new)| same(old, new));
+            let leaves = match (before.get(from), after.get(from)) {
+                (Some(old), Some(new)) => !same(old, new),
+                _ => true,
+            };
+            arrives && leaves && !before.contains_key(to)
         })
         .collect();
     let left: BTreeSet<&RepoPath> = moves.iter().map(|(from, _)| from).collect();
     let reached: BTreeSet<&RepoPath> = moves.iter().map(|(_, to)| to).collect();
     let mut steps = group(before, &moves, local, occupied);
-    let mut removes = Vec::new();
-    let mut writes = Vec::new();
-    for path in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
-        let old = side(before, path).filter(|_| !left.contains(path));
-        let new = side(after, path).filter(|_| !reached.contains(path));
+    let (mut removes, mut writes) = (Vec::new(), Vec::new());
+    for (path, old, new) in differences(before, after) {
+        let old = old.filter(|_| !left.contains(path)).and_then(side);
+        let new = new.filter(|_| !reached.contains(path)).and_then(side);
         let path = path.clone();
         match (old, new) {
-            (old, Some(new)) if old.as_ref() != Some(&new) => {
-                writes.push(Step::Write { path, old, new });
-            }
+            (old, Some(new)) => writes.push(Step::Write { path, old, new }),
             (Some(old), None) => removes.push(Step::Remove { path, old }),
-            _ => {}
+            (None, None) => {}
         }
     }
     steps.append(&mut removes);
     steps.append(&mut writes);
     steps
+}
+
+fn side(entry: &Entry) -> Option<Side> {
+    Some(Side {
+        mode: entry.mode,
+        oid: entry.oid.clone()?,
+    })
 }
 
 /// Joins the moves of whole folders at the root into one rename each.
@@ -99,25 +100,22 @@ fn group(
     local: &[RepoPath],
     occupied: impl Fn(&RepoPath) -> bool,
 ) -> Vec<Step> {
-    let top = |path: &RepoPath| {
-        let first = path.parts().next().unwrap_or_default();
-        RepoPath::new(first)
-    };
-    let mut by_folder: BTreeMap<RepoPath, Vec<&(RepoPath, RepoPath)>> = BTreeMap::new();
+    let mut by_folder: BTreeMap<&[u8], Vec<&(RepoPath, RepoPath)>> = BTreeMap::new();
     for pair in moves {
-        by_folder.entry(top(&pair.0)).or_default().push(pair);
+        by_folder.entry(pair.0.top()).or_default().push(pair);
     }
-    let mut tracked: BTreeMap<RepoPath, usize> = BTreeMap::new();
+    let mut tracked: BTreeMap<&[u8], usize> = BTreeMap::new();
     for path in before.keys() {
-        *tracked.entry(top(path)).or_default() += 1;
+        *tracked.entry(path.top()).or_default() += 1;
     }
     let mut steps = Vec::new();
-    for (folder, pairs) in by_folder {
+    for (top, pairs) in by_folder {
+        let folder = RepoPath::new(top);
         let to = crate::layout::outdated(&folder);
         let whole = pairs
             .iter()
             .all(|(from, target)| *from != folder && crate::layout::outdated(from) == *target)
-            && tracked.get(&folder) == Some(&pairs.len())
+            && tracked.get(top) == Some(&pairs.len())
             && !local
                 .iter()
                 .any(|local| *local == folder || local.ancestors().any(|above| above == folder))
@@ -138,7 +136,8 @@ fn group(
 /// links and files where a folder is needed, paths that are not checked out. A line each.
 pub fn obstacles(
     steps: &[Step],
-    tracked: &BTreeMap<RepoPath, Tracked>,
+    tracked: &Entries,
+    unseen: &BTreeMap<RepoPath, Unseen>,
     top: &Path,
 ) -> Result<Vec<String>> {
     let mut vacated: BTreeSet<&RepoPath> = BTreeSet::new();
@@ -171,14 +170,17 @@ pub fn obstacles(
             || path.ancestors().any(|above| folders.contains(&above))
     };
     let mut problems = Vec::new();
-    for (path, tracked) in tracked.iter().filter(|(path, _)| leaves(path)) {
-        if tracked.sparse {
-            problems.push(format!("{path}: is not checked out (sparse checkout)"));
-        } else if tracked.assumed {
-            problems.push(format!("{path}: is marked assume-unchanged"));
-        } else if tracked.entry.mode == Mode::Submodule {
-            problems.push(format!("{path}: is a submodule"));
-        }
+    for (path, unseen) in unseen.iter().filter(|(path, _)| leaves(path)) {
+        problems.push(match unseen {
+            Unseen::Sparse => format!("{path}: is not checked out (sparse checkout)"),
+            Unseen::Assumed => format!("{path}: is marked assume-unchanged"),
+        });
+    }
+    let submodules = tracked
+        .iter()
+        .filter(|(_, entry)| entry.mode == Mode::Submodule);
+    for (path, _) in submodules.filter(|(path, _)| leaves(path)) {
+        problems.push(format!("{path}: is a submodule"));
     }
     for target in targets {
         let above: Vec<RepoPath> = target.ancestors().collect();
@@ -190,7 +192,7 @@ pub fn obstacles(
                     .is_ok_and(|metadata| !metadata.is_dir())
         });
         if let Some(above) = blocked {
-            let kind = match tracked.get(above).map(|tracked| tracked.entry.mode) {
+            let kind = match tracked.get(above).map(|entry| entry.mode) {
                 Some(Mode::Submodule) => "a submodule",
                 Some(_) => "no folder",
                 None => "no folder, and git does not track it",
@@ -201,7 +203,7 @@ pub fn obstacles(
         if above.iter().any(|above| {
             tracked
                 .get(above)
-                .is_some_and(|t| t.entry.mode == Mode::Submodule)
+                .is_some_and(|entry| entry.mode == Mode::Submodule)
         }) {
             problems.push(format!("{target}: lies in a submodule"));
             continue;
@@ -231,7 +233,7 @@ pub fn obstacles(
 /// Whether a folder will be empty once all that leaves has left.
 fn is_vacated(
     folder: &RepoPath,
-    tracked: &BTreeMap<RepoPath, Tracked>,
+    tracked: &Entries,
     top: &Path,
     leaves: &impl Fn(&RepoPath) -> bool,
 ) -> Result<bool> {
@@ -257,7 +259,6 @@ fn is_vacated(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::Entry;
 
     fn tree(files: &[(&str, &str)]) -> Entries {
         files

@@ -190,6 +190,13 @@ fn is_record(path: &RepoPath) -> bool {
         .any(|start| name.starts_with(start))
 }
 
+/// Whether anything lies below a folder.
+fn holds_files(entries: &Entries, folder: &str) -> bool {
+    let first = RepoPath::new(format!("{folder}/"));
+    let next = entries.range(first..).next();
+    next.is_some_and(|(path, _)| path.is_within(folder))
+}
+
 /// What the migration took away.
 struct Gone<'a> {
     /// Files that are no longer where they were, and where they went.
@@ -214,13 +221,7 @@ impl<'a> Gone<'a> {
                 );
             }
         }
-        for path in after.result.keys() {
-            for folder in path.ancestors() {
-                if let Some(folder) = folder.as_str() {
-                    folders.remove(folder);
-                }
-            }
-        }
+        folders.retain(|folder: &String| !holds_files(after.result, folder));
         Self {
             files,
             folders,
@@ -229,13 +230,7 @@ impl<'a> Gone<'a> {
     }
 
     fn exists(&self, path: &str) -> bool {
-        let path = RepoPath::from(path);
-        self.result.contains_key(&path)
-            || self
-                .result
-                .range(path.clone()..)
-                .take_while(|(entry, _)| entry.as_bytes().starts_with(path.as_bytes()))
-                .any(|(entry, _)| entry.is_within(path.as_str().unwrap_or_default()))
+        self.result.contains_key(&RepoPath::from(path)) || holds_files(self.result, path)
     }
 
     /// What the result has in place of a file that is gone: its modern counterpart, or else where

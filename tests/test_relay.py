@@ -1,0 +1,291 @@
+"""Routes, requests and streams, without the SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from engine import load_config
+from relay import (
+    InputError,
+    Relay,
+    Request,
+    check_route,
+    error_event,
+    error_message,
+    last_event_end,
+    read_input,
+)
+from supervisor import EngineError, Supervisor
+from utils import Redactor
+
+CONFIG = load_config({"MODEL_NAME": "m", "LOCAL_MODEL_ARGS": "/nonexistent"})
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "@127.0.0.1:9/x",
+        "//127.0.0.1:9/x",
+        "/%2fevil/x",
+        "/\\evil/x",
+        "\\\\evil/x",
+        "/%5cevil",
+        "http://evil/x",
+        "evil:9/x",
+        ":9/x",
+        "v1/models",
+        "",
+        "   ",
+        "/..",
+        "/v1/../x",
+        "/v1/%2e%2e/x",
+        "/./x",
+        "/a b",
+        "/a%0d%0aHost:evil",
+        "/a\r\nHost: evil",
+        "/a\x00",
+        "/a%00",
+        "/a#b",
+        "/ä",
+        "\uff0f/x",
+    ],
+)
+def test_a_route_that_could_lead_elsewhere(route: str) -> None:
+    with pytest.raises(InputError, match="is no route on this server"):
+        check_route(route)
+
+
+@pytest.mark.parametrize(
+    "route",
+    ["/v1/models", "/v1/models/org%2Fmodel", "/model_info?a=b&c=http://x/", "/x/@y", " /generate "],
+)
+def test_a_route_on_this_server(route: str) -> None:
+    relay = Relay(CONFIG, Supervisor(), Redactor())
+    url = relay._url(check_route(route))
+    assert (url.host, url.port, url.scheme) == ("127.0.0.1", 30000, "http")
+    assert str(url).removeprefix("http://127.0.0.1:30000") == route.strip()
+
+
+@pytest.mark.parametrize("route", ["@evil/x", "//evil/x", "http://evil/", ":1/x", "\\evil"])
+def test_the_origin_is_fixed_whatever_the_route(route: str) -> None:
+    relay = Relay(CONFIG, Supervisor(), Redactor())
+    try:
+        url = relay._url(route)
+    except ValueError:
+        return
+    assert (url.host, url.port) == ("127.0.0.1", 30000)
+
+
+def test_an_address_of_ipv6() -> None:
+    config = load_config({"MODEL_NAME": "m", "LOCAL_MODEL_ARGS": "/no", "HOST": "::"})
+    assert str(Relay(config, Supervisor(), Redactor())._url("/x")) == "http://[::1]:30000/x"
+
+
+def test_the_input_is_not_changed() -> None:
+    job_input: dict[str, Any] = {"messages": []}
+    read_input(job_input, "m")
+    assert job_input == {"messages": []}
+
+
+@pytest.mark.parametrize(
+    ("job_input", "request_"),
+    [
+        (
+            {"openai_route": "/v1/models/x", "openai_input": {"a": 1}},
+            Request("GET", "/v1/models/x"),
+        ),
+        ({"openai_route": "/v1/models/", "openai_input": {"a": 1}}, Request("GET", "/v1/models/")),
+        ({"openai_route": "/x", "openai_input": ""}, Request("GET", "/x")),
+        ({"openai_route": "/x", "openai_input": []}, Request("POST", "/x", [])),
+        ({"path": "/x", "method": "delete"}, Request("DELETE", "/x")),
+        ({"path": "/x", "method": "POST", "body": {}}, Request("POST", "/x", {})),
+        ({"path": "/x", "body": "text"}, Request("POST", "/x", "text")),
+        ({"input_ids": [1]}, Request("POST", "/generate", {"input_ids": [1]})),
+    ],
+)
+def test_requests(job_input: Any, request_: Request) -> None:
+    assert read_input(job_input, "m") == request_
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"error": {"message": "a"}}', "a"),
+        ('{"error": "b"}', "b"),
+        ('{"object": "error", "message": "c"}', "c"),
+        ('{"detail": "d"}', "d"),
+        ('{"detail": [{"msg": "e"}]}', '{"detail": [{"msg": "e"}]}'),
+        ("plain\n", "plain"),
+        ("", "no message"),
+        ("[1]", "[1]"),
+    ],
+)
+def test_error_messages(text: str, message: str) -> None:
+    assert error_message(text) == message
+
+
+def test_the_end_of_the_last_whole_event() -> None:
+    assert last_event_end(b"data: a") == 0
+    assert last_event_end(b"data: a\n\ndata: b") == 9
+    assert last_event_end(b"data: a\r\n\r\ndata") == 11
+    assert last_event_end(b"data: a\n\ndata: b\n\n") == 18
+
+
+def test_an_error_event_is_one_event() -> None:
+    assert error_event("a\nb", 502).count("\n\n") == 1
+
+
+# Streams, piece by piece
+
+
+class Wire:
+    """A server that sends what a test says, when it says so."""
+
+    def __init__(self, pieces: list[bytes | float], kind: str = "text/event-stream") -> None:
+        self.pieces, self.kind = pieces, kind
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {self.kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(head.encode())
+        for piece in self.pieces:
+            if isinstance(piece, float):
+                await writer.drain()
+                await asyncio.sleep(piece)
+            else:
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+
+def relayed(pieces: list[bytes | float], window: str = "0") -> list[str]:
+    """What a job gets of a stream."""
+
+    async def run() -> list[str]:
+        server = await asyncio.start_server(Wire(pieces).answer, "127.0.0.1", 0)
+        port = str(server.sockets[0].getsockname()[1])
+        env = {"MODEL_NAME": "m", "LOCAL_MODEL_ARGS": "/no", "PORT": port}
+        supervisor = Supervisor()
+        supervisor.ready.set_result(None)
+        relay = Relay(load_config(env | {"STREAM_WINDOW_MS": window}), supervisor, Redactor())
+        outputs = [o async for o in relay.answer({"text": "x", "stream": True})]
+        assert relay._session is not None
+        await relay._session.close()
+        server.close()
+        return outputs
+
+    return asyncio.run(run())
+
+
+def test_bytes_are_unchanged_wherever_they_are_cut() -> None:
+    text = 'data: {"a":  "ö漢🙂"}\n\n: a comment\n\nevent: x\ndata: 1\ndata: 2\n\n'
+    data = text.encode()
+    for size in (1, 2, 3, 5, 7):
+        pieces: list[bytes | float] = []
+        for start in range(0, len(data), size):
+            pieces += [data[start : start + size], 0.0]
+        outputs = relayed(pieces)
+        assert "".join(outputs) == text
+        assert all(output.endswith("\n\n") for output in outputs)
+
+
+def test_windows_line_ends() -> None:
+    assert "".join(relayed([b"data: 1\r\n\r\nda", 0.01, b"ta: 2\r\n\r\n"])) == (
+        "data: 1\r\n\r\ndata: 2\r\n\r\n"
+    )
+
+
+def test_a_stream_without_a_last_blank_line() -> None:
+    assert "".join(relayed([b"data: 1\n\n", 0.01, b"data: 2"])) == "data: 1\n\ndata: 2"
+
+
+def test_an_empty_stream() -> None:
+    assert relayed([]) == []
+
+
+def test_the_first_event_goes_at_once_and_the_rest_is_gathered() -> None:
+    pieces: list[bytes | float] = []
+    for number in range(20):
+        pieces += [b"data: %d\n\n" % number, 0.01]
+    outputs = relayed(pieces, window="5000")
+    assert outputs[0] == "data: 0\n\n"
+    assert len(outputs) == 2, "the end of the stream ends the wait"
+    assert "".join(outputs) == "".join(f"data: {n}\n\n" for n in range(20))
+
+
+def test_a_large_event() -> None:
+    event = b"data: " + b"x" * 1_000_000 + b"\n\n"
+    assert "".join(relayed([event[:600_000], 0.01, event[600_000:]])) == event.decode()
+
+
+# The end of a job
+
+
+def test_a_job_after_the_end_is_refused_with_the_reason() -> None:
+    async def run() -> list[Any]:
+        supervisor = Supervisor()
+        supervisor.ready.set_result(None)
+        supervisor.ended.set_result("it ended")
+        relay = Relay(CONFIG, supervisor, Redactor())
+        return [output async for output in relay.answer({"text": "x"})]
+
+    assert asyncio.run(run()) == [{"error": "it ended"}]
+
+
+def test_a_job_waits_for_a_server_that_never_comes() -> None:
+    async def run() -> list[Any]:
+        supervisor = Supervisor()
+        relay = Relay(CONFIG, supervisor, Redactor())
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.01, supervisor.ready.set_exception, EngineError("no server"))
+        return [output async for output in relay.answer({"text": "x"})]
+
+    assert asyncio.run(run()) == [{"error": "no server"}]
+
+
+def test_a_server_that_cannot_be_reached() -> None:
+    async def run() -> list[Any]:
+        supervisor = Supervisor()
+        supervisor.ready.set_result(None)
+        env = {"MODEL_NAME": "m", "LOCAL_MODEL_ARGS": "/no", "PORT": "9"}
+        relay = Relay(load_config(env), supervisor, Redactor())
+        outputs = [output async for output in relay.answer({"text": "x"})]
+        assert relay._session is not None
+        await relay._session.close()
+        return outputs
+
+    [output] = asyncio.run(run())
+    assert output["error"].startswith("the connection to SGLang broke: ClientConnectorError")
+
+
+def test_a_mistake_of_the_worker_is_no_traceback_for_the_caller(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def run() -> list[Any]:
+        supervisor = Supervisor()
+        supervisor.ready.set_result(None)
+        relay = Relay(CONFIG, supervisor, Redactor())
+        monkeypatch.setattr(relay, "_url", lambda route: 1 / 0)
+        outputs = [output async for output in relay.answer({"text": "x"})]
+        assert relay._session is not None
+        await relay._session.close()
+        return outputs
+
+    expected = {"error": "the worker failed: ZeroDivisionError; its log says more"}
+    assert asyncio.run(run()) == [expected]
+
+
+def test_one_session_serves_every_job() -> None:
+    async def run() -> bool:
+        relay = Relay(CONFIG, Supervisor(), Redactor())
+        first, second = relay._client(), relay._client()
+        assert isinstance(first, aiohttp.ClientSession)
+        await first.close()
+        return first is second
+
+    assert asyncio.run(run())
