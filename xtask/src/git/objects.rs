@@ -1,6 +1,7 @@
 //! Reading git objects: one `cat-file --batch` for as long as it is asked.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::rc::Rc;
@@ -143,7 +144,13 @@ pub fn parse_ls_tree(output: &[u8]) -> Result<Entries> {
     let count = entries.len();
     let unique: Entries = entries.into_iter().collect();
     if unique.len() < count {
-        bail!("the tree names a path twice");
+        let mut seen = BTreeSet::new();
+        let twice = records(output)
+            .filter_map(head_and_path)
+            .map(|(_, path)| path)
+            .find(|path| !seen.insert(path.clone()));
+        let path = twice.context("the tree names a path twice")?;
+        bail!("the tree names {path} twice");
     }
     Ok(unique)
 }

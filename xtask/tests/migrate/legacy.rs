@@ -273,6 +273,7 @@ fn history_and_blame_follow_across_the_two_commits() {
         .done()
         .says("Done. Committed as [OID]. Look at it with:\n\n    git log --stat -2\n");
     worker.expect_settled();
+    assert_eq!(worker.git(&["fsck", "--no-dangling"]), "");
     assert_eq!(worker.status(), "");
     assert_eq!(
         worker.git(&["log", "--format=%s"]),
