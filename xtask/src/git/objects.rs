@@ -1,7 +1,6 @@
 //! Reading git objects: one `cat-file --batch` for as long as it is asked.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::rc::Rc;
@@ -141,18 +140,11 @@ pub fn parse_ls_tree(output: &[u8]) -> Result<Entries> {
         let entry = entry(mode, oid).with_context(|| format!("reading {path}"))?;
         entries.push((path, entry));
     }
-    let count = entries.len();
-    let unique: Entries = entries.into_iter().collect();
-    if unique.len() < count {
-        let mut seen = BTreeSet::new();
-        let twice = records(output)
-            .filter_map(head_and_path)
-            .map(|(_, path)| path)
-            .find(|path| !seen.insert(path.clone()));
-        let path = twice.context("the tree names a path twice")?;
-        bail!("the tree names {path} twice");
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    if let Some(twice) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        bail!("the tree names {} twice", twice[0].0);
     }
-    Ok(unique)
+    Ok(entries.into_iter().collect())
 }
 
 /// The two parts of a line of git's: fields that are ASCII, and a path that is any bytes.

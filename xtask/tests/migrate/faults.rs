@@ -122,7 +122,7 @@ impl<'a> Scenario<'a> {
             } else {
                 // Where it leaves the repository is where a kill does; one way out in turn.
                 expect_told(&left, &run, &when);
-                if at % 2 == 0 {
+                if at.is_multiple_of(2) {
                     self.expect_resumed(&left, &when);
                 } else {
                     self.expect_aborted(&left, &when);
@@ -150,7 +150,7 @@ impl<'a> Scenario<'a> {
                 let fault = format!("kill:{then}");
                 again.xtask(way).env("XTASK_FAULT", fault).run().killed();
                 // What is half undone can be done again, and what is half done undone.
-                if (at + then) % 2 == 0 {
+                if (at + then).is_multiple_of(2) {
                     self.expect_resumed(&again, &when);
                 } else {
                     self.expect_aborted(&again, &when);
