@@ -26,6 +26,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Task {
     Migrate(Box<Migrate>),
+    HubLint(Box<HubLint>),
+    Compare(Compare),
     Test(Test),
 }
 
@@ -117,6 +119,71 @@ pub enum Conflicts {
     Markers,
 }
 
+/// Show what became of everything that the old worker exposed
+///
+/// Every environment variable, flag, route, package, image setting and Hub
+/// field of the old worker gets a verdict: kept, renamed, changed, missing,
+/// retired or accepted. What is missing, renamed or changed fails until it is
+/// mended or a reason for it is on record.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of a command line")]
+pub struct Compare {
+    /// The old worker: a directory or a git revision [default: outdated/, or
+    /// else compare.baseline.json]
+    pub old: Option<String>,
+
+    /// The new worker: a directory or a git revision [default: the work tree]
+    #[arg(requires = "old")]
+    pub new: Option<String>,
+
+    /// A third worker to show beside them: a directory or a git revision
+    /// [default: what upstream.lock.json records]
+    #[arg(long, value_name = "TREE")]
+    pub upstream: Option<String>,
+
+    /// Show every fact, those that are kept or added too
+    #[arg(long)]
+    pub all: bool,
+
+    /// Show what changed in the files that the layouts have in common
+    #[arg(long, conflicts_with = "format")]
+    pub diff: bool,
+
+    /// Also run the Python of both workers, in a sandbox of stand-ins, and
+    /// compare what they would start and request. This runs code of both trees
+    #[arg(long)]
+    pub execute: bool,
+
+    /// Record why the loss of FACT is meant; `*` stands for anything
+    #[arg(long, value_name = "FACT", requires = "reason", conflicts_with_all = ["execute", "diff"])]
+    pub accept: Vec<String>,
+
+    /// The reason, for those who will ask
+    #[arg(long, value_name = "TEXT", requires = "accept")]
+    pub reason: Option<String>,
+
+    /// Write the old worker's facts to compare.baseline.json, for when its
+    /// files are gone
+    #[arg(long, conflicts_with_all = ["execute", "diff", "accept"])]
+    pub write_baseline: bool,
+
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: ReportFormat,
+}
+
+/// Who reads a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// For a pull request
+    Markdown,
+}
+
 /// Run everything that a contribution must pass
 ///
 /// Sets up what it needs on the way: a fresh clone and this command are enough.
@@ -129,4 +196,74 @@ pub struct Test {
     /// Let the formatters and linters mend what they can
     #[arg(long)]
     pub fix: bool,
+}
+
+/// Lint the RunPod Hub's files: .runpod/hub.json and .runpod/tests.json
+///
+/// Also looks at what they have to agree on with each other and with the rest
+/// of the repository. Works on any worker repository. What a repository has
+/// decided to live with stands in its hub-lint.json. Ends with 1 where there is
+/// an error or a warning.
+#[derive(Debug, Args)]
+pub struct HubLint {
+    /// Repositories or single files; `-` reads standard input [default: the
+    /// repository]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Mend what can be mended without a look
+    #[arg(long)]
+    pub fix: bool,
+
+    /// Mend what can be mended, guesses included: look at the result
+    #[arg(long)]
+    pub unsafe_fixes: bool,
+
+    /// With --fix or --unsafe-fixes: show the changes and make none
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print the page of a rule, by its id or name
+    #[arg(long, value_name = "RULE")]
+    pub explain: Option<String>,
+
+    /// Look for these rules only: ids, names, or the beginning of an id (HUB2)
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub select: Vec<String>,
+
+    /// Leave these rules out
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+
+    /// Leave out what is less bad
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "info")]
+    pub min_severity: crate::finding::Severity,
+
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: LintFormat,
+
+    /// With `-`: the path that standard input would be saved at
+    #[arg(long, value_name = "PATH")]
+    pub stdin_name: Option<PathBuf>,
+
+    /// Write docs/hub-lint.md and schemas/ of a repository anew
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub write_generated: Option<PathBuf>,
+}
+
+/// Who reads what hub-lint found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LintFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations in GitHub Actions
+    Github,
+    /// For a step's summary or a pull request
+    Markdown,
 }

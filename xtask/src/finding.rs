@@ -1,1 +1,202 @@
 //! What compare and hub-lint have to say: a finding, with a code, a place and a way on.
+//!
+//! A finding can only be begun with a place ([`Finding::at`]), so that none is without one.
+
+use std::ops::Range;
+
+use crate::tree::RepoPath;
+
+/// Bytes of a file, or of a file's text.
+pub type Span = Range<usize>;
+
+/// How bad it is, the worst last.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Style: works all the same.
+    Info,
+    /// Will surprise somebody.
+    Warning,
+    /// Rejected, or can't work.
+    Error,
+}
+
+impl Severity {
+    /// The word that people and programs read.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Where something is: bytes of a file in the tree that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub path: RepoPath,
+    pub span: Span,
+}
+
+impl Place {
+    pub fn new(path: impl Into<RepoPath>, span: Span) -> Self {
+        Self {
+            path: path.into(),
+            span,
+        }
+    }
+}
+
+/// A place that has to do with a finding, and what it has to do with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Related {
+    pub place: Place,
+    pub label: String,
+}
+
+/// Whether a fix can be made without a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Safety {
+    /// Says the same in the right form.
+    Safe,
+    /// Most likely what was meant; somebody has to look at it.
+    Unsafe,
+}
+
+/// One replacement of bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    pub place: Place,
+    pub with: String,
+}
+
+/// A way to mend a finding: all of its edits or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// What it does, as an order: "write it as a number".
+    pub title: String,
+    pub safety: Safety,
+    pub edits: Vec<Edit>,
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The stable id of what kind it is: `HUB012`.
+    pub code: &'static str,
+    /// The readable name of that kind: `cuda-older-than-image`.
+    pub name: &'static str,
+    pub severity: Severity,
+    /// What is wrong, in one line that stands alone.
+    pub message: String,
+    pub place: Place,
+    /// A few words that stand at the place itself.
+    pub label: Option<String>,
+    pub related: Vec<Related>,
+    /// What to do about it, and why, a line each.
+    pub help: Vec<String>,
+    pub fix: Option<Fix>,
+}
+
+/// A kind of finding: what all findings with one code share.
+pub trait Kind {
+    fn code(&self) -> &'static str;
+    fn name(&self) -> &'static str;
+    fn severity(&self) -> Severity;
+}
+
+impl Finding {
+    /// Begins a finding. Without a place there is none.
+    pub fn at(kind: &impl Kind, place: Place, message: impl Into<String>) -> Self {
+        Self {
+            code: kind.code(),
+            name: kind.name(),
+            severity: kind.severity(),
+            message: message.into(),
+            place,
+            label: None,
+            related: Vec::new(),
+            help: Vec::new(),
+            fix: None,
+        }
+    }
+
+    /// Words that stand at the place itself.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Another place that has to do with it.
+    #[must_use]
+    pub fn related(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.related.push(Related {
+            place,
+            label: label.into(),
+        });
+        self
+    }
+
+    /// A line of help.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// The way to mend it; edits are of the finding's own file.
+    #[must_use]
+    pub fn fix(
+        mut self,
+        safety: Safety,
+        title: impl Into<String>,
+        edits: impl IntoIterator<Item = (Span, String)>,
+    ) -> Self {
+        let path = self.place.path.clone();
+        self.fix = Some(Fix {
+            title: title.into(),
+            safety,
+            edits: edits
+                .into_iter()
+                .map(|(span, with)| Edit {
+                    place: Place::new(path.clone(), span),
+                    with,
+                })
+                .collect(),
+        });
+        self
+    }
+
+    /// The same finding, with every path below `folder`.
+    #[must_use]
+    pub fn inside(mut self, folder: &str) -> Self {
+        let places = std::iter::once(&mut self.place)
+            .chain(self.related.iter_mut().map(|r| &mut r.place))
+            .chain(
+                self.fix
+                    .iter_mut()
+                    .flat_map(|f| f.edits.iter_mut().map(|e| &mut e.place)),
+            );
+        for place in places {
+            place.path = place.path.inside(folder);
+        }
+        self
+    }
+}
+
+/// Puts findings in the order in which they are read: by file, then by place, then by code.
+pub fn sort(findings: &mut [Finding]) {
+    findings.sort_by(|a, b| {
+        (&a.place.path, a.place.span.start, a.code, &a.message).cmp(&(
+            &b.place.path,
+            b.place.span.start,
+            b.code,
+            &b.message,
+        ))
+    });
+}

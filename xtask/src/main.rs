@@ -10,6 +10,8 @@ mod layout;
 mod outcome;
 mod output;
 mod own;
+mod sglang;
+mod surface;
 mod task;
 mod tree;
 
@@ -24,7 +26,9 @@ fn main() -> ExitCode {
             .print_help()
             .map(|()| outcome::Outcome::Done)
             .map_err(anyhow::Error::from),
+        Some(cli::Task::HubLint(args)) => task::hub_lint::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Migrate(args)) => task::migrate::run(cli.repo.as_deref(), &args),
+        Some(cli::Task::Compare(args)) => task::compare::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Test(args)) => task::test::run(&args),
     };
     let code = match result {

@@ -10,7 +10,7 @@ mod heredoc;
 mod ignore;
 mod landing;
 mod scope;
-mod yaml;
+pub mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,0 +1,56 @@
+//! Findings for programs.
+
+use serde_json::{Value, json};
+
+use super::{Counts, Sources};
+use crate::finding::{Finding, Place};
+
+/// One object: `findings`, in the order in which they are read, and `summary`. Lines and columns
+/// count from 1, columns in characters; `start` and `end` are bytes from 0.
+pub fn render(findings: &[Finding], sources: &Sources) -> Value {
+    json!({
+        "version": 1,
+        "summary": Counts::of(findings),
+        "findings": findings.iter().map(|f| finding(f, sources)).collect::<Vec<_>>(),
+    })
+}
+
+fn finding(finding: &Finding, sources: &Sources) -> Value {
+    json!({
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity,
+        "message": finding.message,
+        "place": place(&finding.place, sources),
+        "label": finding.label,
+        "related": finding.related.iter().map(|related| json!({
+            "place": place(&related.place, sources),
+            "label": related.label,
+        })).collect::<Vec<_>>(),
+        "help": finding.help,
+        "fix": finding.fix.as_ref().map(|fix| json!({
+            "title": fix.title,
+            "safety": fix.safety,
+            "edits": fix.edits.iter().map(|edit| json!({
+                "place": place(&edit.place, sources),
+                "with": edit.with,
+            })).collect::<Vec<_>>(),
+        })),
+    })
+}
+
+fn place(place: &Place, sources: &Sources) -> Value {
+    let mut value = json!({
+        "file": place.path,
+        "start": place.span.start,
+        "end": place.span.end,
+    });
+    if let Some(source) = sources.get(&place.path) {
+        let (start, end) = source.positions(&place.span);
+        value["line"] = start.line.into();
+        value["column"] = start.column.into();
+        value["end_line"] = end.line.into();
+        value["end_column"] = end.column.into();
+    }
+    value
+}

@@ -1,0 +1,79 @@
+//! Findings as Markdown, for a pull request or a step's summary.
+
+use std::fmt::Write;
+
+use super::Sources;
+use crate::finding::Finding;
+
+/// A table; empty where there is nothing to say.
+pub fn render(findings: &[Finding], sources: &Sources) -> String {
+    let mut out = String::new();
+    if findings.is_empty() {
+        return out;
+    }
+    out.push_str("| | where | what |\n| --- | --- | --- |\n");
+    for finding in findings {
+        let mut place = finding.place.path.to_string();
+        if let Some(source) = sources.get(&finding.place.path) {
+            let at = source.position(finding.place.span.start);
+            let _ = write!(place, ":{}", at.line);
+        }
+        let _ = writeln!(
+            out,
+            "| {} {} | {} | {} |",
+            finding.severity.word(),
+            finding.code,
+            code(&place),
+            cell(&finding.message)
+        );
+    }
+    out
+}
+
+/// Text as one cell: nothing in it ends the cell, begins HTML, or mentions somebody. What stands
+/// between backticks stays code.
+pub fn cell(text: &str) -> String {
+    let mut out = String::new();
+    let paired = text.matches('`').count().is_multiple_of(2);
+    for (index, part) in text.split('`').enumerate() {
+        if paired && index % 2 == 1 {
+            out.push_str(&code(part));
+            continue;
+        }
+        if !paired && index > 0 {
+            out.push_str("\\`");
+        }
+        for c in part.chars() {
+            match c {
+                '|' | '\\' | '<' | '>' | '*' | '_' | '[' | ']' | '#' | '@' => {
+                    out.push('\\');
+                    out.push(c);
+                }
+                c if c.is_control() => out.push(' '),
+                c => out.push(c),
+            }
+        }
+    }
+    out
+}
+
+/// Text as code within a cell.
+pub fn code(text: &str) -> String {
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .replace('|', "\\|");
+    // A fence longer than any run of backticks inside.
+    let longest = text
+        .split(|c| c != '`')
+        .map(str::len)
+        .max()
+        .unwrap_or_default();
+    let fence = "`".repeat(longest + 1);
+    if longest == 0 {
+        format!("{fence}{text}{fence}")
+    } else {
+        format!("{fence} {text} {fence}")
+    }
+}

@@ -1,0 +1,40 @@
+//! Findings to print in tests.
+
+use super::Sources;
+use crate::finding::{Finding, Kind, Place, Safety, Severity};
+
+pub struct Sample;
+
+impl Kind for Sample {
+    fn code(&self) -> &'static str {
+        "TST001"
+    }
+    fn name(&self) -> &'static str {
+        "a-sample"
+    }
+    fn severity(&self) -> Severity {
+        Severity::Error
+    }
+}
+
+pub const TEXT: &str = "{\n  \"ä\": \"x\",\n  \"typ\": 100%\n}\n";
+
+pub fn finding() -> (Vec<Finding>, Sources) {
+    let mut sources = Sources::default();
+    sources.add(".runpod/hub.json".into(), TEXT.as_bytes());
+    let at = TEXT.find("\"typ\"").unwrap();
+    let finding = Finding::at(
+        &Sample,
+        Place::new(".runpod/hub.json", at..at + 5),
+        "there is no key `typ`, 100%\r\nsure",
+    )
+    .label("this one")
+    .related(Place::new(".runpod/hub.json", 4..8), "beside this")
+    .help("did you mean `type`?")
+    .fix(
+        Safety::Safe,
+        "write it",
+        [(at + 1..at + 4, "type".to_owned())],
+    );
+    (vec![finding], sources)
+}

@@ -1,0 +1,144 @@
+//! Findings as SARIF 2.1.0, for GitHub's code scanning and for editors.
+
+use serde_json::{Value, json};
+
+use super::Sources;
+use crate::finding::{Finding, Place, Severity};
+
+/// What SARIF wants to know of a rule.
+pub struct Descriptor {
+    pub code: &'static str,
+    pub name: &'static str,
+    pub severity: Severity,
+    /// One line.
+    pub summary: &'static str,
+    /// The rule's page, in Markdown.
+    pub page: String,
+}
+
+/// A complete log with one run. `tool` is the task's name.
+pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &Sources) -> Value {
+    let descriptors: Vec<Value> = rules
+        .iter()
+        .map(|rule| {
+            json!({
+                "id": rule.code,
+                "name": rule.name,
+                "shortDescription": { "text": rule.summary },
+                "help": { "text": rule.page, "markdown": rule.page },
+                "defaultConfiguration": { "level": level(rule.severity) },
+            })
+        })
+        .collect();
+    let results: Vec<Value> = findings
+        .iter()
+        .map(|finding| result(finding, rules, sources))
+        .collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": tool,
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": descriptors,
+            }},
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+}
+
+fn result(finding: &Finding, rules: &[Descriptor], sources: &Sources) -> Value {
+    let mut text = finding.message.clone();
+    for help in &finding.help {
+        text.push('\n');
+        text.push_str(help);
+    }
+    let mut result = json!({
+        "ruleId": finding.code,
+        "level": level(finding.severity),
+        "message": { "text": text },
+        "locations": [{ "physicalLocation": physical(&finding.place, sources) }],
+    });
+    if let Some(index) = rules.iter().position(|rule| rule.code == finding.code) {
+        result["ruleIndex"] = index.into();
+    }
+    if !finding.related.is_empty() {
+        result["relatedLocations"] = finding
+            .related
+            .iter()
+            .enumerate()
+            .map(|(id, related)| {
+                json!({
+                    "id": id,
+                    "physicalLocation": physical(&related.place, sources),
+                    "message": { "text": related.label },
+                })
+            })
+            .collect();
+    }
+    if let Some(fix) = &finding.fix {
+        let replacements: Vec<Value> = fix
+            .edits
+            .iter()
+            .map(|edit| {
+                json!({
+                    "deletedRegion": region(&edit.place, sources),
+                    "insertedContent": { "text": edit.with },
+                })
+            })
+            .collect();
+        result["fixes"] = json!([{
+            "description": { "text": fix.title },
+            "artifactChanges": [{
+                "artifactLocation": { "uri": uri(&finding.place) },
+                "replacements": replacements,
+            }],
+        }]);
+    }
+    result
+}
+
+fn physical(place: &Place, sources: &Sources) -> Value {
+    json!({
+        "artifactLocation": { "uri": uri(place) },
+        "region": region(place, sources),
+    })
+}
+
+/// A place in a file that was not read is its first line.
+fn region(place: &Place, sources: &Sources) -> Value {
+    let Some(source) = sources.get(&place.path) else {
+        return json!({ "startLine": 1 });
+    };
+    let (start, end) = source.positions(&place.span);
+    json!({
+        "startLine": start.line,
+        "startColumn": start.column,
+        "endLine": end.line,
+        "endColumn": end.column,
+    })
+}
+
+fn level(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "note",
+    }
+}
+
+/// The path as a relative URI reference: what has a meaning in one is escaped.
+fn uri(place: &Place) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    for &byte in place.path.as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~+@".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}

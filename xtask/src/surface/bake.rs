@@ -1,0 +1,163 @@
+//! docker-bake.hcl: variables, targets, and what a target hands to the Dockerfile.
+
+use hcl_edit::Span;
+use hcl_edit::expr::Expression;
+use hcl_edit::structure::{Body, Structure};
+
+use super::dockerfile::Named;
+use super::{Gap, Place, Source, too_deep};
+
+/// A bake file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bake {
+    /// Variables with their defaults; each can be set from the environment of the build.
+    pub variables: Vec<Named>,
+    pub targets: Vec<Target>,
+    pub groups: Vec<Named>,
+}
+
+/// A target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub name: String,
+    pub args: Vec<Named>,
+    /// Other settings, as written.
+    pub settings: Vec<Named>,
+    pub place: Place,
+}
+
+/// Reads a bake file.
+pub fn read(source: &Source) -> Result<Bake, Gap> {
+    let gap = |what: String, at: usize| Gap {
+        what,
+        place: source.place(at..at),
+    };
+    if too_deep(&source.text) {
+        return Err(gap("nested too deeply to be read".to_owned(), 0));
+    }
+    let body = hcl_edit::parser::parse_body(&source.text).map_err(|error| {
+        let (line, column) = (error.location().line(), error.location().column());
+        let start = source
+            .lines()
+            .nth(line.saturating_sub(1))
+            .map_or(0, |(at, _)| at);
+        gap(
+            format!("not HCL: {}", error.message()),
+            start + column.saturating_sub(1),
+        )
+    })?;
+    let mut bake = Bake::default();
+    for block in body.iter().filter_map(Structure::as_block) {
+        let name = block
+            .labels
+            .first()
+            .map(|l| l.as_str().to_owned())
+            .unwrap_or_default();
+        let place = source.place(block.ident.span().unwrap_or_default());
+        let written = |expression: &Expression| {
+            let text = expression.span().and_then(|span| source.text.get(span));
+            plain(text.unwrap_or_default())
+        };
+        match block.ident.as_str() {
+            "variable" => {
+                let default = attribute(&block.body, "default").map(written);
+                bake.variables.push(Named {
+                    name,
+                    value: default.unwrap_or_default(),
+                    place,
+                });
+            }
+            "group" => {
+                let targets = attribute(&block.body, "targets").map(written);
+                bake.groups.push(Named {
+                    name,
+                    value: targets.unwrap_or_default(),
+                    place,
+                });
+            }
+            "target" => {
+                let mut target = Target {
+                    name,
+                    args: Vec::new(),
+                    settings: Vec::new(),
+                    place: place.clone(),
+                };
+                for item in block.body.iter().filter_map(Structure::as_attribute) {
+                    let at = source.place(item.key.span().unwrap_or_default());
+                    match (item.key.as_str(), &item.value) {
+                        ("args", Expression::Object(args)) => {
+                            for (key, value) in args {
+                                let name = key.as_ident().map(|i| i.as_str().to_owned());
+                                let name = name.or_else(|| {
+                                    key.as_expr().and_then(|e| e.as_str()).map(str::to_owned)
+                                });
+                                target.args.push(Named {
+                                    name: name.unwrap_or_default(),
+                                    value: written(value.expr()),
+                                    place: source.place(key.span().unwrap_or_default()),
+                                });
+                            }
+                        }
+                        (key, value) => target.settings.push(Named {
+                            name: key.to_owned(),
+                            value: written(value),
+                            place: at,
+                        }),
+                    }
+                }
+                bake.targets.push(target);
+            }
+            _ => {}
+        }
+    }
+    Ok(bake)
+}
+
+fn attribute<'a>(body: &'a Body, name: &str) -> Option<&'a Expression> {
+    body.get_attribute(name).map(|attribute| &attribute.value)
+}
+
+/// Source text in one line, a plain string without its quotes.
+fn plain(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.strip_prefix('"')
+        .and_then(|t| t.strip_suffix('"'))
+        .filter(|t| !t.contains('"'))
+        .map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_targets_and_their_arguments() {
+        let source = Source::new(
+            "docker-bake.hcl".into(),
+            b"variable \"A\" {\n  default = \"x\"\n}\ngroup \"default\" { targets = [\"t\"] }\ntarget \"t\" {\n  tags = [\"${A}\"]\n  args = {\n    B = \"1\"\n    \"C\" = \"${A}\"\n  }\n}\n",
+        );
+        let bake = read(&source).unwrap();
+        assert_eq!(bake.variables[0].value, "x");
+        let args: Vec<_> = bake.targets[0]
+            .args
+            .iter()
+            .map(|a| format!("{}={}@{}", a.name, a.value, a.place.line))
+            .collect();
+        assert_eq!(args, ["B=1@8", "C=${A}@9"]);
+        assert_eq!(bake.targets[0].settings[0].name, "tags");
+        assert_eq!(bake.groups[0].value, "[\"t\"]");
+    }
+
+    #[test]
+    fn broken_and_hostile_files_are_gaps() {
+        let gap = read(&Source::new("b.hcl".into(), b"variable \"A\" {\n  x = \n")).unwrap_err();
+        assert!(gap.what.contains("not HCL"));
+        for text in [
+            "a = [".repeat(10_000),
+            "a {".repeat(10_000),
+            "\0".to_owned(),
+        ] {
+            let _ = read(&Source::new("b.hcl".into(), text.as_bytes()));
+        }
+    }
+}

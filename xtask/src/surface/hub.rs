@@ -1,0 +1,206 @@
+//! `.runpod/hub.json`: what the Hub offers people to set.
+
+use super::dockerfile::Text;
+use super::json::{self, Kind, Node};
+use super::{Declared, Gap, Place, Source};
+
+/// A preset: a name with values for some of the variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preset {
+    pub name: String,
+    /// Variable, value, and the place of the variable's name.
+    pub defaults: Vec<(String, String, Place)>,
+    pub place: Place,
+}
+
+/// The Hub's listing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hub {
+    pub env: Vec<Declared>,
+    pub presets: Vec<Preset>,
+    pub cuda: Vec<Text>,
+    /// `title`, `category`, `config.gpuIds`, `config.containerDiskInGb`, …
+    pub settings: Vec<(String, Text)>,
+}
+
+impl Hub {
+    #[allow(dead_code, reason = "hub-lint asks for single variables")]
+    pub fn declared(&self, name: &str) -> Option<&Declared> {
+        self.env.iter().find(|declared| declared.name == name)
+    }
+}
+
+/// The root of a JSON file, or what is wrong with it.
+pub fn root(source: &Source) -> Result<Node, Gap> {
+    let parsed = json::parse(source.text.as_bytes());
+    parsed.root.ok_or_else(|| {
+        let (what, at) = parsed.problems.first().map_or_else(
+            || ("it is empty".to_owned(), 0),
+            |problem| (problem.message.clone(), problem.span.start),
+        );
+        Gap {
+            what: format!("not JSON: {what}"),
+            place: source.place(at..at),
+        }
+    })
+}
+
+/// Reads a listing. What has another shape than the Hub's is left out: judging it is the
+/// linter's work.
+pub fn read(source: &Source) -> Result<Hub, Gap> {
+    let root = root(source)?;
+    let mut hub = Hub::default();
+    let config = root.get("config");
+    for (prefix, object) in [("", Some(&root)), ("config.", config)] {
+        for member in object.map(Node::members).unwrap_or_default() {
+            if let Some(text) = scalar(&member.value) {
+                let text = Text {
+                    text,
+                    place: source.place(member.value.span.clone()),
+                };
+                hub.settings.push((format!("{prefix}{}", member.key), text));
+            }
+        }
+    }
+    let Some(config) = config else {
+        return Ok(hub);
+    };
+    hub.cuda = texts(source, config.get("allowedCudaVersions"));
+    for entry in config.get("env").map(Node::items).unwrap_or_default() {
+        if let Some(declared) = declared(source, entry) {
+            hub.env.push(declared);
+        }
+    }
+    for preset in config.get("presets").map(Node::items).unwrap_or_default() {
+        let defaults = preset
+            .get("defaults")
+            .map(Node::members)
+            .unwrap_or_default();
+        hub.presets.push(Preset {
+            name: preset
+                .get("name")
+                .and_then(Node::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            defaults: defaults
+                .iter()
+                .filter_map(|member| {
+                    let value = scalar(&member.value)?;
+                    Some((
+                        member.key.clone(),
+                        value,
+                        source.place(member.key_span.clone()),
+                    ))
+                })
+                .collect(),
+            place: source.place(preset.span.clone()),
+        });
+    }
+    Ok(hub)
+}
+
+fn declared(source: &Source, entry: &Node) -> Option<Declared> {
+    let key = entry.get("key")?;
+    let name = key.as_str()?.to_owned();
+    let input = entry.get("input");
+    let word = |key: &str| {
+        input
+            .and_then(|i| i.get(key))
+            .and_then(Node::as_str)
+            .map(str::to_owned)
+    };
+    let is_true = |key: &str| {
+        input
+            .and_then(|i| i.get(key))
+            .is_some_and(|node| node.kind == Kind::Bool(true))
+    };
+    let default = input.and_then(|i| i.get("default"));
+    let options = input
+        .and_then(|i| i.get("options"))
+        .map(Node::items)
+        .unwrap_or_default();
+    Some(Declared {
+        name,
+        title: word("name"),
+        description: word("description"),
+        kind: word("type"),
+        default: default.and_then(scalar).filter(|d| !d.is_empty()),
+        options: options
+            .iter()
+            .filter_map(|option| {
+                let value = option.get("value").unwrap_or(option);
+                Some((scalar(value)?, source.place(value.span.clone())))
+            })
+            .collect(),
+        required: is_true("required"),
+        advanced: is_true("advanced"),
+        true_value: input.and_then(|i| i.get("trueValue")).and_then(scalar),
+        fixed: entry.get("value").and_then(scalar),
+        settable: input.is_some(),
+        default_place: default.map(|d| source.place(d.span.clone())),
+        place: source.place(key.span.clone()),
+    })
+}
+
+/// A string, number or boolean as text; `None` for anything else, `null` included.
+pub fn scalar(node: &Node) -> Option<String> {
+    match &node.kind {
+        Kind::String(text) | Kind::Number(text) => Some(text.clone()),
+        Kind::Bool(value) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+pub fn texts(source: &Source, node: Option<&Node>) -> Vec<Text> {
+    node.map(Node::items)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|item| {
+            Some(Text {
+                text: scalar(item)?,
+                place: source.place(item.span.clone()),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_with_variables_presets_and_cuda() {
+        let source = Source::new(
+            ".runpod/hub.json".into(),
+            br#"{"title": "T", "config": {"gpuIds": "ADA_24", "allowedCudaVersions": ["12.4"],
+"env": [{"key": "A", "input": {"name": "a", "type": "number", "default": 3, "required": true,
+  "options": [{"label": "x", "value": "1"}, "2"]}}, {"key": "F", "value": "x"}, 7, {"no": 1}],
+"presets": [{"name": "p", "defaults": {"A": 4}}]}}"#,
+        );
+        let hub = read(&source).unwrap();
+        let a = hub.declared("A").unwrap();
+        assert_eq!(
+            (a.default.as_deref(), a.required, a.options.len()),
+            (Some("3"), true, 2)
+        );
+        assert_eq!(hub.declared("F").unwrap().fixed.as_deref(), Some("x"));
+        assert_eq!(hub.cuda[0].text, "12.4");
+        assert_eq!(hub.presets[0].defaults[0].1, "4");
+        assert!(
+            hub.settings
+                .iter()
+                .any(|(k, t)| k == "config.gpuIds" && t.text == "ADA_24")
+        );
+    }
+
+    #[test]
+    fn what_is_no_listing_is_a_gap_or_empty() {
+        assert!(read(&Source::new("h".into(), b"{")).is_err());
+        assert!(
+            read(&Source::new("h".into(), b"[1]"))
+                .unwrap()
+                .env
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,324 @@
+use super::*;
+
+fn facts(text: &str) -> PythonFacts {
+    let source = Source::new("engine.py".into(), text.as_bytes());
+    read(&[&source], &BTreeMap::new())
+}
+
+fn names(text: &str) -> Vec<String> {
+    let mut names: Vec<_> = facts(text).env.into_iter().map(|read| read.name).collect();
+    names.dedup();
+    names
+}
+
+/// `NAME->--flag` for what drives a flag by value, `NAME=>--flag` for a switch.
+fn drives(text: &str) -> Vec<String> {
+    let mut out: Vec<_> = facts(text)
+        .env
+        .into_iter()
+        .filter_map(|read| {
+            let drive = read.drives?;
+            let arrow = if drive.how == How::Value { "->" } else { "=>" };
+            Some(format!("{}{arrow}{}", read.name, drive.flag))
+        })
+        .collect();
+    out.dedup();
+    out
+}
+
+#[test]
+fn every_way_to_read_a_literal_name() {
+    let text = r#"
+import os
+from os import environ, getenv
+import os as system
+a = os.getenv("A")
+b = os.environ["B"]
+c = os.environ.get("C", "x")
+d = "D" in os.environ
+e = environ.get("E")
+f = getenv("F", 3)
+g = system.environ["G"]
+h = os.environ.pop("H", None)
+i = os.environ.setdefault("I", "1")
+"#;
+    assert_eq!(names(text), ["A", "B", "C", "D", "E", "F", "G", "H", "I"]);
+}
+
+#[test]
+fn names_through_constants_loops_comprehensions_and_helpers() {
+    let text = r#"
+import os
+NAME = "A"
+PREFIX = "B_"
+os.getenv(NAME)
+os.getenv(PREFIX + "ONE")
+os.getenv(f"{PREFIX}TWO")
+for name in ["C", "D"]:
+    os.getenv(name)
+for name in ("E",):
+    os.environ[name]
+for name in {"F"}:
+    os.environ.get(name)
+for key, value in {"G": 1}.items():
+    os.getenv(key)
+found = {k: os.getenv(k) for k in ("H", "I")}
+both = [os.getenv(k) for k in ("J",) if k]
+def read(name, default=None):
+    return os.getenv(name, default)
+read("K")
+class Settings:
+    def get(self, name):
+        return read(name)
+    def all(self):
+        return [self.get(n) for n in sorted(["L"])]
+"#;
+    let expected = [
+        "A", "B_ONE", "B_TWO", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L",
+    ];
+    assert_eq!(names(text), expected);
+    assert!(facts(text).gaps.is_empty(), "{:?}", facts(text).gaps);
+}
+
+#[test]
+fn a_name_that_is_computed_is_reported_with_its_place() {
+    let text = "import os\nimport sys\nprint(os.getenv(sys.argv[1]))\n";
+    let gaps = facts(text).gaps;
+    assert_eq!(gaps.len(), 1);
+    assert!(gaps[0].what.contains("computed"), "{gaps:?}");
+    assert_eq!((gaps[0].place.line, gaps[0].place.column), (3, 7));
+}
+
+#[test]
+fn tables_of_options_and_switches_drive_their_flags() {
+    let text = r#"
+import os, subprocess
+class Engine:
+    def __init__(self, host=os.getenv("HOST", "0.0.0.0"), port=int(os.getenv("PORT", 30000))):
+        self.host = host
+        self.port = port
+    def start(self):
+        command = ["python3", "-m", "sglang.launch_server", "--host", self.host, "--port", str(self.port)]
+        options = {"MODEL_NAME": "--model-path", "API_KEY": "--api-key"}
+        switches = ["TRUST_REMOTE_CODE", "ENABLE_MLA"]
+        for env_var, option in options.items():
+            value = os.getenv(env_var)
+            if value is not None and value != "":
+                command.extend([option, value])
+        for flag in switches:
+            if os.getenv(flag, '').lower() in ('true', '1', 'yes'):
+                command.append(f"--{flag.lower().replace('_', '-')}")
+        subprocess.Popen(command)
+"#;
+    assert_eq!(
+        drives(text),
+        [
+            "API_KEY->--api-key",
+            "ENABLE_MLA=>--enable-mla",
+            "HOST->--host",
+            "MODEL_NAME->--model-path",
+            "PORT->--port",
+            "TRUST_REMOTE_CODE=>--trust-remote-code",
+        ]
+    );
+    let facts = facts(text);
+    let host = facts.env.iter().find(|read| read.name == "HOST").unwrap();
+    assert_eq!(host.default.as_deref(), Some("0.0.0.0"));
+    let switch = facts
+        .env
+        .iter()
+        .find(|read| read.name == "ENABLE_MLA")
+        .unwrap();
+    let words = vec!["true".to_owned(), "1".to_owned(), "yes".to_owned()];
+    assert_eq!(switch.drives.as_ref().unwrap().how, How::Switch { words });
+    assert_eq!(
+        switch.place.line, 10,
+        "the place is the table's, not the loop's"
+    );
+    assert!(facts.launches);
+}
+
+#[test]
+fn a_skipped_rest_of_a_loop_is_guarded_by_its_condition() {
+    let text = r#"
+import os
+def arguments(env):
+    args = []
+    for name in ("DISABLE_RADIX_CACHE", "LOG_REQUESTS"):
+        if env.get(name) != "1":
+            continue
+        args.append("--" + name.lower().replace("_", "-"))
+    key = env.get("API_KEY")
+    args += ["--api-key", key] if key else []
+    return args
+"#;
+    assert_eq!(
+        drives(text),
+        [
+            "API_KEY->--api-key",
+            "DISABLE_RADIX_CACHE=>--disable-radix-cache",
+            "LOG_REQUESTS=>--log-requests",
+        ]
+    );
+}
+
+#[test]
+fn a_table_of_flags_in_json_is_followed_like_one_in_the_source() {
+    let source = Source::new(
+        "engine.py".into(),
+        br#"
+import json, os
+from pathlib import Path
+FLAGS = json.loads((Path(__file__).parent / "sglang_flags.json").read_text())["flags"]
+def arguments(env):
+    for flag, known in FLAGS.items():
+        value = env.get(flag[2:].replace("-", "_").upper()) or env.get(flag.lstrip("-").replace("-", "_").upper())
+        if value:
+            yield flag
+            yield value
+"#,
+    );
+    let data = Source::new(
+        "sglang_flags.json".into(),
+        br#"{"flags": {"--tp-size": {}, "--api-key": {}}}"#,
+    );
+    let facts = read(
+        &[&source],
+        &BTreeMap::from([("sglang_flags.json".to_owned(), &data)]),
+    );
+    let names: Vec<_> = facts.env.iter().map(|read| read.name.as_str()).collect();
+    assert_eq!(names, ["API_KEY", "TP_SIZE"]);
+}
+
+#[test]
+fn the_handler_tells_its_input_apart_and_asks_for_routes() {
+    let text = r#"
+import requests, runpod
+from engine import Engine
+engine = Engine()
+def concurrency(default=300):
+    return default
+async def handler(job):
+    job_input = job["input"]
+    if job_input.get("openai_route"):
+        route, body = job_input.get("openai_route"), job_input.get("openai_input")
+        response = requests.post(f"{engine.base_url}" + route, json=body)
+        if body.get("stream", False):
+            yield response
+    elif "messages" in job_input:
+        requests.post(f"{engine.base_url}/v1/chat/completions", json=job_input)
+    else:
+        requests.post(f"{engine.base_url}/generate", json=job_input)
+runpod.serverless.start({"handler": handler, "concurrency_modifier": concurrency, "return_aggregate_stream": True})
+"#;
+    let facts = facts(text);
+    let routes: Vec<_> = facts
+        .routes
+        .iter()
+        .map(|r| format!("{} {}", r.method, r.route))
+        .collect();
+    assert_eq!(
+        routes,
+        [
+            "POST {openai_route}",
+            "POST /v1/chat/completions",
+            "POST /generate"
+        ]
+    );
+    let inputs: Vec<_> = facts.inputs.iter().map(|i| i.path.as_str()).collect();
+    assert_eq!(
+        inputs,
+        [
+            "openai_route",
+            "openai_input",
+            "openai_input.stream",
+            "messages"
+        ]
+    );
+    let settings: Vec<_> = facts
+        .serverless
+        .iter()
+        .map(|s| format!("{}={}", s.name, s.value))
+        .collect();
+    assert_eq!(
+        settings,
+        [
+            "handler=handler",
+            "concurrency_modifier=concurrency",
+            "return_aggregate_stream=True"
+        ]
+    );
+}
+
+#[test]
+fn classes_functions_and_signatures_are_the_api() {
+    let text = "class A(Base):\n    def __init__(self, x='1' ):\n        pass\n    async def go(self): pass\n    def _own(self): pass\ndef f(a, b=2): pass\n";
+    let api: Vec<_> = facts(text)
+        .api
+        .into_iter()
+        .map(|item| format!("{} {}{}", item.kind.word(), item.name, item.signature))
+        .collect();
+    assert_eq!(
+        api,
+        [
+            "class A(Base)",
+            "def A.__init__(self, x=\"1\")",
+            "async def A.go(self)",
+            "def f(a, b=2)"
+        ]
+    );
+}
+
+#[test]
+fn broken_files_tell_what_they_hold_and_where_they_break() {
+    let text =
+        "import os\r\nA = os.getenv(\"A\")\r\ndef broken(:\r\n\tpass\r\nB = os.getenv('B')\r\n";
+    let facts = facts(text);
+    assert!(facts.env.iter().any(|read| read.name == "A"));
+    assert!(facts.gaps.iter().any(|gap| gap.what.contains("no Python")));
+}
+
+#[test]
+fn deep_nesting_and_endless_programs_end() {
+    let deep = format!("x = {}1{}\n", "(".repeat(20_000), ")".repeat(20_000));
+    let _ = facts(&deep);
+    let lists = format!("x = {}{}\n", "[".repeat(5_000), "]".repeat(5_000));
+    let _ = facts(&lists);
+    let ifs: String = (0..400).fold(String::new(), |mut all, depth| {
+        all.push_str(&" ".repeat(depth));
+        all.push_str("if x:\n");
+        all
+    });
+    let _ = facts(&ifs);
+    let recursive = "def f(x):\n    return g(x) + g(x)\ndef g(x):\n    return f(x) + f(x)\nf(1)\n";
+    let _ = facts(recursive);
+    let loops = "xs = [1,2,3,4,5,6,7,8,9,10]\n".to_owned()
+        + &"for a in xs:\n for b in xs:\n  for c in xs:\n   for d in xs:\n    for e in xs:\n     for f in xs:\n      for g in xs:\n       x = a + b\n".repeat(2);
+    let gaps = facts(&loops).gaps;
+    assert!(
+        gaps.iter().any(|gap| gap.what.contains("too much")),
+        "{gaps:?}"
+    );
+}
+
+#[test]
+fn a_route_that_a_function_picks_is_one_of_those_it_returns() {
+    let text = r#"
+import requests
+def pick(job_input):
+    if job_input.get("openai_route"):
+        return job_input["openai_route"], job_input.get("openai_input") or {}
+    return "/generate", job_input
+def handler(job):
+    route, body = pick(job["input"])
+    requests.post(base_url + route, json=body)
+"#;
+    let facts = facts(text);
+    let mut routes: Vec<_> = facts.routes.iter().map(|r| r.route.as_str()).collect();
+    routes.sort_unstable();
+    assert_eq!(routes, ["/generate", "{openai_route}"]);
+    assert!(
+        !facts.inputs.iter().any(|input| input.needed),
+        "asked for before"
+    );
+}

@@ -1,0 +1,97 @@
+//! The README's tables of environment variables.
+
+use super::{Place, Source};
+
+/// A variable that the README documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Documented {
+    pub name: String,
+    /// From the column whose head speaks of a default.
+    pub default: Option<String>,
+    pub place: Place,
+}
+
+/// Reads every table row that begins with the name of a variable.
+pub fn read(source: &Source) -> Vec<Documented> {
+    let mut found = Vec::new();
+    let mut default_column = None;
+    let mut in_table = false;
+    for (start, line) in source.lines() {
+        let trimmed = line.trim();
+        if !trimmed.contains('|') {
+            in_table = false;
+            continue;
+        }
+        let cells = cells(trimmed);
+        if !in_table {
+            in_table = true;
+            default_column = cells
+                .iter()
+                .position(|c| c.to_lowercase().contains("default"));
+        }
+        let Some(name) = cells.first().and_then(|cell| name(cell)) else {
+            continue;
+        };
+        let at = start + line.find(&name).unwrap_or_default();
+        let default = default_column
+            .and_then(|column| cells.get(column))
+            .map(|c| plain(c));
+        found.push(Documented {
+            place: source.place(at..at + name.len()),
+            name,
+            default: default.filter(|d| !d.is_empty() && d != "-" && d != "—"),
+        });
+    }
+    found
+}
+
+fn cells(line: &str) -> Vec<&str> {
+    let line = line.strip_prefix('|').unwrap_or(line);
+    let line = line.strip_suffix('|').unwrap_or(line);
+    // A bar behind a backslash is text.
+    let mut cells = Vec::new();
+    let mut from = 0;
+    for (at, _) in line.match_indices('|') {
+        if !line[..at].ends_with('\\') {
+            cells.push(line[from..at].trim());
+            from = at + 1;
+        }
+    }
+    cells.push(line[from..].trim());
+    cells
+}
+
+/// The variable that a cell names: capital letters, digits and underscores alone.
+fn name(cell: &str) -> Option<String> {
+    let text = cell.trim_matches(['`', '*', ' ']);
+    let fits = text.len() > 1
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    fits.then(|| text.to_owned())
+}
+
+fn plain(cell: &str) -> String {
+    cell.trim_matches(['`', '"', '\'', '*', ' ']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_begin_with_a_variable() {
+        let source = Source::new(
+            "README.md".into(),
+            b"| Env | Description | Default |\n|---|---|---|\n| `A_B` | a \\| b | `3` |\n| nothing | x | y |\n| **C1** | | |\n\ntext | here\nD | no\n",
+        );
+        let found = read(&source);
+        let names: Vec<_> = found
+            .iter()
+            .map(|d| (d.name.as_str(), d.default.as_deref()))
+            .collect();
+        assert_eq!(names, [("A_B", Some("3")), ("C1", None)]);
+        assert_eq!((found[0].place.line, found[0].place.column), (3, 4));
+    }
+}

@@ -1,0 +1,110 @@
+//! `worker-config.json`: the form that the old template UI showed, before the Hub.
+
+use super::dockerfile::Text;
+use super::hub::{root, scalar};
+use super::json::Node;
+use super::{Declared, Gap, Source};
+
+/// The old form.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WorkerConfig {
+    pub env: Vec<Declared>,
+    /// Category to its variables, of the last version listed.
+    pub categories: Vec<(Text, Vec<String>)>,
+    pub image: Option<Text>,
+    pub cuda: Option<Text>,
+}
+
+/// Reads the old form. Its types are told in the Hub's words, so that both compare: `text` and
+/// `select` are strings, `toggle` is a boolean.
+pub fn read(source: &Source) -> Result<WorkerConfig, Gap> {
+    let root = root(source)?;
+    let mut form = WorkerConfig::default();
+    for member in root.get("schema").map(Node::members).unwrap_or_default() {
+        let entry = &member.value;
+        let word = |key: &str| entry.get(key).and_then(Node::as_str).map(str::to_owned);
+        let value = entry.get("value");
+        let options = entry.get("options").map(Node::items).unwrap_or_default();
+        form.env.push(Declared {
+            name: word("env_var_name").unwrap_or_else(|| member.key.clone()),
+            title: word("title"),
+            description: word("description"),
+            kind: word("type").map(|kind| match kind.as_str() {
+                "text" | "select" => "string".to_owned(),
+                "toggle" => "boolean".to_owned(),
+                _ => kind,
+            }),
+            default: value.and_then(scalar).filter(|v| !v.is_empty()),
+            options: options
+                .iter()
+                .filter_map(|option| {
+                    let value = option.get("value").unwrap_or(option);
+                    Some((scalar(value)?, source.place(value.span.clone())))
+                })
+                .collect(),
+            required: entry.get("required").and_then(scalar).as_deref() == Some("true"),
+            advanced: false,
+            true_value: None,
+            fixed: None,
+            settable: true,
+            default_place: value.map(|v| source.place(v.span.clone())),
+            place: source.place(member.key_span.clone()),
+        });
+    }
+    let versions = root.get("versions").map(Node::members).unwrap_or_default();
+    if let Some(version) = versions.last() {
+        let text = |key: &str| {
+            let node = version.value.get(key)?;
+            Some(Text {
+                text: scalar(node)?,
+                place: source.place(node.span.clone()),
+            })
+        };
+        form.image = text("imageName");
+        form.cuda = text("minimumCudaVersion");
+        let categories = version
+            .value
+            .get("categories")
+            .map(Node::items)
+            .unwrap_or_default();
+        for category in categories {
+            let Some(title) = category.get("title") else {
+                continue;
+            };
+            let settings = category
+                .get("settings")
+                .map(Node::items)
+                .unwrap_or_default();
+            form.categories.push((
+                Text {
+                    text: scalar(title).unwrap_or_default(),
+                    place: source.place(title.span.clone()),
+                },
+                settings.iter().filter_map(scalar).collect(),
+            ));
+        }
+    }
+    Ok(form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_form_in_the_hubs_words() {
+        let source = Source::new(
+            "worker-config.json".into(),
+            br#"{"versions": {"1": {"imageName": "i", "minimumCudaVersion": "12.1", "categories": [{"title": "C", "settings": ["A"]}]}},
+"schema": {"A": {"env_var_name": "A", "value": "x", "title": "t", "type": "select", "options": [{"value": "x", "label": "X"}]}, "B": {"type": "toggle", "value": false, "required": true}}}"#,
+        );
+        let form = read(&source).unwrap();
+        assert_eq!(form.env[0].kind.as_deref(), Some("string"));
+        assert_eq!(form.env[0].options[0].0, "x");
+        assert_eq!(form.env[1].kind.as_deref(), Some("boolean"));
+        assert_eq!(form.env[1].default.as_deref(), Some("false"));
+        assert!(form.env[1].required);
+        assert_eq!(form.cuda.unwrap().text, "12.1");
+        assert_eq!(form.categories[0].1, ["A"]);
+    }
+}

@@ -1,0 +1,157 @@
+//! `compare.accepted.json`: what is gone or different for a reason.
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::judge::{Item, Verdict};
+
+/// The file: entries in order, one a line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accepted {
+    entries: Vec<Entry>,
+}
+
+/// One reason.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// A fact's id; `*` stands for anything.
+    pub fact: String,
+    pub reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u64,
+    accepted: Vec<Entry>,
+}
+
+impl Accepted {
+    /// Reads the file.
+    pub fn read(text: &str) -> Result<Self> {
+        let file: File = serde_json::from_str(text)
+            .context("it has another shape than {version, accepted: [{fact, reason}]}")?;
+        if file.version != 1 {
+            bail!("it is of version {}; this tool knows 1", file.version);
+        }
+        if let Some(entry) = file
+            .accepted
+            .iter()
+            .find(|entry| entry.reason.trim().is_empty())
+        {
+            bail!("{} is accepted without a reason", entry.fact);
+        }
+        Ok(Self {
+            entries: file.accepted,
+        })
+    }
+
+    /// The file's text.
+    pub fn write(&self) -> String {
+        let mut entries = self.entries.clone();
+        entries.sort();
+        let lines: Vec<String> = entries
+            .iter()
+            .filter_map(|entry| serde_json::to_string(entry).ok())
+            .collect();
+        format!(
+            "{{\n\"version\": 1,\n\"accepted\": [\n{}\n]\n}}\n",
+            lines.join(",\n")
+        )
+    }
+
+    /// Adds an entry, or gives an old one a new reason.
+    pub fn add(&mut self, fact: &str, reason: &str) {
+        self.entries.retain(|entry| entry.fact != fact);
+        self.entries.push(Entry {
+            fact: fact.to_owned(),
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// Turns what a reason is on record for into accepted. Returns the entries that match
+    /// nothing any more.
+    pub fn apply(&self, items: &mut [Item]) -> Vec<Entry> {
+        let mut used = vec![false; self.entries.len()];
+        for item in items.iter_mut().filter(|item| item.open) {
+            // The most particular entry speaks: the longest.
+            let mut best: Option<(usize, &Entry)> = None;
+            for (index, entry) in self.entries.iter().enumerate() {
+                if matches(&entry.fact, &item.id) {
+                    used[index] = true;
+                    if best.is_none_or(|(_, old)| entry.fact.len() > old.fact.len()) {
+                        best = Some((index, entry));
+                    }
+                }
+            }
+            if let Some((_, entry)) = best {
+                item.open = false;
+                item.verdict = Verdict::Accepted;
+                item.reason = Some(entry.reason.clone());
+            }
+        }
+        let stale = self.entries.iter().zip(used).filter(|(_, used)| !used);
+        stale.map(|(entry, _)| entry.clone()).collect()
+    }
+}
+
+/// Whether a pattern with `*` fits a whole id.
+pub fn matches(pattern: &str, id: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(first) = parts.next() else {
+        return false;
+    };
+    let Some(mut rest) = id.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_fit_whole_ids() {
+        assert!(matches("env:A", "env:A"));
+        assert!(!matches("env:A", "env:AB"));
+        assert!(matches("python:*", "python:A.b"));
+        assert!(matches("hub:*.default", "hub:A.default"));
+        assert!(matches("*:A*C", "env:ABC"));
+        assert!(!matches("hub:*.default", "hub:A.options"));
+    }
+
+    #[test]
+    fn a_file_is_sorted_one_entry_a_line_and_needs_reasons() {
+        let mut accepted = Accepted::default();
+        accepted.add("env:B", "because");
+        accepted.add("env:A", "so");
+        accepted.add("env:B", "since");
+        let text = accepted.write();
+        assert_eq!(
+            text,
+            "{\n\"version\": 1,\n\"accepted\": [\n{\"fact\":\"env:A\",\"reason\":\"so\"},\n{\"fact\":\"env:B\",\"reason\":\"since\"}\n]\n}\n"
+        );
+        assert_eq!(Accepted::read(&text).unwrap().entries.len(), 2);
+        let empty = "{\"version\": 1, \"accepted\": [{\"fact\": \"x\", \"reason\": \" \"}]}";
+        assert!(
+            Accepted::read(empty)
+                .unwrap_err()
+                .to_string()
+                .contains("without a reason")
+        );
+        assert!(Accepted::read("{\"version\": 2, \"accepted\": []}").is_err());
+        assert!(Accepted::read("[]").is_err());
+    }
+}

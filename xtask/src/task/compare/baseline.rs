@@ -1,0 +1,101 @@
+//! `compare.baseline.json`: the old worker's facts, kept for the time when its files are gone.
+//!
+//! One fact a line, in order, so that a change of it reads well in a diff. Wording (titles,
+//! descriptions) is not kept: it is never judged.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value, json};
+
+use super::facts::{Fact, Facts, WORDING};
+use crate::surface::Place;
+
+const VERSION: u64 = 1;
+
+/// The file's text.
+pub fn write(facts: &Facts, of: &str) -> String {
+    let mut out = format!(
+        "{{\n\"version\": {VERSION},\n\"made_by\": \"cargo xtask compare OLD --write-baseline\",\n\"of\": {},\n\"sglang\": {},\n\"facts\": [\n",
+        Value::from(of),
+        facts.sglang.as_deref().map_or(Value::Null, Value::from)
+    );
+    let lines: Vec<String> = facts
+        .all
+        .iter()
+        .map(|(id, fact)| {
+            let mut object = Map::new();
+            object.insert("id".to_owned(), json!(id));
+            for (key, value) in &fact.value {
+                if !WORDING.contains(&key.as_str()) {
+                    object.insert(key.clone(), json!(value));
+                }
+            }
+            let places: Vec<String> = fact.places.iter().map(ToString::to_string).collect();
+            object.insert("places".to_owned(), json!(places));
+            Value::Object(object).to_string()
+        })
+        .collect();
+    out.push_str(&lines.join(",\n"));
+    out.push_str("\n]\n}\n");
+    out
+}
+
+/// Reads the file.
+pub fn read(text: &str) -> Result<Facts> {
+    let root: Value = serde_json::from_str(text).context("it is no JSON")?;
+    if root.get("version").and_then(Value::as_u64) != Some(VERSION) {
+        bail!("it is not of version {VERSION}, which is all that this tool knows");
+    }
+    let list = root
+        .get("facts")
+        .and_then(Value::as_array)
+        .context("it has no list of facts")?;
+    let mut all = BTreeMap::new();
+    for entry in list {
+        let object = entry.as_object().context("a fact is no object")?;
+        let id = object
+            .get("id")
+            .and_then(Value::as_str)
+            .context("a fact has no id")?;
+        let mut fact = Fact::default();
+        for (key, value) in object {
+            match (key.as_str(), value) {
+                ("id", _) => {}
+                ("places", Value::Array(places)) => {
+                    fact.places = places.iter().filter_map(Value::as_str).map(place).collect();
+                }
+                (key, Value::String(text)) => {
+                    fact.value.insert(key.to_owned(), text.clone());
+                }
+                (key, _) => bail!("{key} of {id} is no text"),
+            }
+        }
+        all.insert(id.to_owned(), fact);
+    }
+    Ok(Facts {
+        all,
+        gaps: Vec::new(),
+        sglang: root
+            .get("sglang")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+    })
+}
+
+/// `file:line:column`, read.
+fn place(text: &str) -> Place {
+    let mut parts = text.rsplitn(3, ':');
+    let column = parts.next().and_then(|n| n.parse().ok());
+    let line = parts.next().and_then(|n| n.parse().ok());
+    match (parts.next(), line, column) {
+        (Some(file), Some(line), Some(column)) => Place {
+            file: file.into(),
+            line,
+            column,
+            start: 0,
+            end: 0,
+        },
+        _ => Place::start_of(&text.into()),
+    }
+}

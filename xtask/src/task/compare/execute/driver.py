@@ -1,0 +1,695 @@
+"""Runs a worker's handler with stand-ins for everything outside of it, and writes down what it
+would have done.
+
+Standard input: {"folder": the handler's folder, "scenarios": [{"name", "env", "jobs"}], "limit"}.
+Standard output: a JSON object a line, one a scenario: the variables read, the processes that would
+have been started, the requests that would have been sent, the settings handed to
+runpod.serverless.start, and how it ended.
+
+Each scenario runs in a process of its own, forked from this one. Nothing reaches a network, no
+process is started, no signal is sent, and every module that Python itself does not bring is a
+stand-in that accepts whatever is done with it.
+"""
+
+import asyncio
+import importlib.abc
+import importlib.machinery
+import inspect
+import io
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import types
+
+REAL = {name: getattr(os, name) for name in ("fork", "kill", "_exit", "waitpid", "write", "pipe")}
+FOLDER = ""
+LOG = {
+    "reads": [],
+    "commands": [],
+    "requests": [],
+    "settings": {},
+    "jobs": [],
+    "error": None,
+}
+
+
+class Blocked(OSError):
+    """What code gets that reaches for something outside."""
+
+
+# ---- the environment ----
+
+
+def from_worker() -> bool:
+    """Whether the code that is asking belongs to the worker, and not to Python's library: the
+    first caller that is not os or collections itself."""
+    frame = sys._getframe(2)
+    while frame and frame.f_code.co_filename.endswith(("os.py", "_collections_abc.py", "abc>", "os>")):
+        frame = frame.f_back
+    return bool(frame) and frame.f_code.co_filename.startswith(FOLDER)
+
+
+class Environment(type(os.environ)):
+    """os.environ that notes which names the worker asks for."""
+
+    def __getitem__(self, key):
+        if from_worker() and key not in LOG["reads"]:
+            LOG["reads"].append(key)
+        return super().__getitem__(key)
+
+    def __iter__(self):
+        if from_worker() and "*" not in LOG["reads"]:
+            LOG["reads"].append("*")
+        return super().__iter__()
+
+
+def watch_environment(values):
+    os.environ.clear()
+    os.environ.update(values)
+    plain = os.environ
+    os.environ = Environment(
+        plain._data, plain.encodekey, plain.decodekey, plain.encodevalue, plain.decodevalue
+    )
+
+
+# ---- stand-ins for modules ----
+
+
+class Anything:
+    """Takes every attribute, call, loop, `with` and `await`."""
+
+    def __init__(self, *_args, **_kwargs):
+        pass
+
+    def __getattr__(self, name):
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return Anything()
+
+    def __call__(self, *_args, **_kwargs):
+        # As a decorator it hands back what it decorates.
+        if len(_args) == 1 and not _kwargs and isinstance(_args[0], types.FunctionType):
+            return _args[0]
+        return Anything()
+
+    def __iter__(self):
+        return iter(())
+
+    async def __aiter__(self):
+        return
+        yield
+
+    def __await__(self):
+        return self
+        yield
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_args):
+        return False
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_args):
+        return False
+
+    def __getitem__(self, _key):
+        return Anything()
+
+    def __setitem__(self, _key, _value):
+        pass
+
+    def __contains__(self, _item):
+        return False
+
+    def __len__(self):
+        return 0
+
+    def __bool__(self):
+        return True
+
+    def __int__(self):
+        return 0
+
+    def __index__(self):
+        return 0
+
+    def __float__(self):
+        return 0.0
+
+    def __str__(self):
+        return "anything"
+
+    def __add__(self, _other):
+        return Anything()
+
+    def __eq__(self, other):
+        return self is other
+
+    def __lt__(self, _other):
+        return False
+
+    def __hash__(self):
+        return id(self)
+
+    def __mro_entries__(self, _bases):
+        return ()
+
+
+class StandIn(types.ModuleType):
+    """A module that has whatever is asked of it."""
+
+    __path__ = []
+
+    def __getattr__(self, name):
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        if name.endswith(("Error", "Exception", "Timeout", "Warning", "Refused")):
+            value = type(name, (Exception,), {"__init__": lambda self, *a, **k: None})
+        elif name[:1].isupper() and not name.isupper():
+            value = type(name, (Anything,), {})
+        else:
+            value = Anything()
+        setattr(self, name, value)
+        return value
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds every module that the worker asks for and nobody else finds. Python's own library is
+    not lied to: it asks for modules to learn where it runs."""
+
+    def find_spec(self, name, _path=None, _target=None):
+        frame = sys._getframe(1)
+        while frame and "importlib" in frame.f_code.co_filename:
+            frame = frame.f_back
+        asker = frame.f_code.co_filename if frame else ""
+        if not asker.startswith(FOLDER) and asker != __file__:
+            return None
+        return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec):
+        return StandIn(spec.name)
+
+    def exec_module(self, module):
+        make = MODULES.get(module.__name__)
+        if make:
+            make(module)
+
+
+# ---- HTTP ----
+
+
+def note_request(method, url, body=None):
+    text = str(url)
+    path = text.split("://", 1)[-1]
+    path = "/" + path.split("/", 1)[1] if "/" in path else "/"
+    if not text.startswith("/") and "://" not in text:
+        path = text
+    if text.startswith("/"):
+        path = text
+    LOG["requests"].append([str(method).upper(), path, body])
+    return Response()
+
+
+class Response(Anything):
+    """An answer that says that all is well."""
+
+    status = status_code = 200
+    ok = True
+    text_body = "{}"
+    reason = "OK"
+    content_type = "application/json"
+    charset = "utf-8"
+    headers = {"content-type": "application/json"}
+
+    def __init__(self, *_args, **_kwargs):
+        self.text = Text("{}")
+        self.content = Stream()
+
+    def json(self, *_args, **_kwargs):
+        return Result({})
+
+    def read(self, *_args):
+        return Result(b"{}")
+
+    def iter_lines(self, *_args, **_kwargs):
+        return iter([b'{"done": true}'])
+
+    def iter_content(self, *_args, **_kwargs):
+        return iter([b"{}"])
+
+    def raise_for_status(self):
+        return None
+
+    def getcode(self):
+        return 200
+
+    def getheader(self, _name, default=None):
+        return default
+
+    def close(self):
+        return Result(None)
+
+    def __await__(self):
+        return self
+        yield
+
+
+class Result(dict):
+    """A value that may be awaited as well."""
+
+    def __init__(self, value):
+        super().__init__(value if isinstance(value, dict) else {})
+        self.value = value
+
+    def __await__(self):
+        return self.value
+        yield
+
+    def decode(self, *_args):
+        return "{}"
+
+
+class Text(str):
+    """`response.text`, which is a string here and a coroutine there."""
+
+    def __call__(self, *_args, **_kwargs):
+        return Result("{}")
+
+
+class Stream(Anything):
+    """A body that has one piece."""
+
+    def __init__(self):
+        self.pieces = [b"{}"]
+
+    def is_eof(self):
+        return not self.pieces
+
+    at_eof = is_eof
+
+    async def readany(self):
+        return self.pieces.pop() if self.pieces else b""
+
+    async def read(self, *_args):
+        return self.pieces.pop() if self.pieces else b""
+
+    async def readline(self):
+        return self.pieces.pop() if self.pieces else b""
+
+    async def __aiter__(self):
+        while self.pieces:
+            yield self.pieces.pop()
+
+
+def body_of(kwargs, args=()):
+    for key in ("json", "data", "content", "body"):
+        if kwargs.get(key) is not None:
+            value = kwargs[key]
+            return value if isinstance(value, (dict, list, str, int, float, bool)) else str(value)
+    return args[0] if args and isinstance(args[0], (dict, str)) else None
+
+
+class Client(Anything):
+    """A session of any HTTP client."""
+
+    def __getattr__(self, name):
+        if name in ("get", "post", "put", "delete", "patch", "head", "options", "ws_connect"):
+            method = "GET" if name == "ws_connect" else name
+            return lambda url, *a, **k: note_request(method, url, body_of(k, a))
+        if name in ("request", "stream", "_request"):
+            return lambda method, url, *a, **k: note_request(method, url, body_of(k, a))
+        return super().__getattr__(name)
+
+
+def http_module(module):
+    client = Client()
+    for name in ("get", "post", "put", "delete", "patch", "head", "options", "request", "stream"):
+        setattr(module, name, getattr(client, name))
+    for name in ("Session", "ClientSession", "Client", "AsyncClient"):
+        setattr(module, name, Client)
+
+
+class Url:
+    """yarl's URL, as far as building one goes."""
+
+    def __init__(self, text="", **_kwargs):
+        self.text = str(text)
+
+    @classmethod
+    def build(cls, *, scheme="http", host="", port=None, path="", query_string="", **_kwargs):
+        query = f"?{query_string}" if query_string else ""
+        return cls(f"{scheme}://{host}:{port}{path}{query}")
+
+    def __str__(self):
+        return self.text
+
+    def __truediv__(self, other):
+        return Url(f"{self.text.rstrip('/')}/{other}")
+
+
+class OpenAI(Anything):
+    """The OpenAI library's client: the names of its methods are its routes."""
+
+    ROUTES = {
+        "chat.completions.create": ("POST", "/v1/chat/completions"),
+        "completions.create": ("POST", "/v1/completions"),
+        "embeddings.create": ("POST", "/v1/embeddings"),
+        "responses.create": ("POST", "/v1/responses"),
+        "models.list": ("GET", "/v1/models"),
+    }
+
+    def __init__(self, *_args, path="", **_kwargs):
+        self._path = path
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return OpenAI(path=f"{self._path}.{name}".lstrip("."))
+
+    def __call__(self, *_args, **kwargs):
+        if self._path in self.ROUTES:
+            method, route = self.ROUTES[self._path]
+            return note_request(method, route, kwargs)
+        return Anything()
+
+
+def openai_module(module):
+    for name in ("Client", "OpenAI", "AsyncClient", "AsyncOpenAI"):
+        setattr(module, name, OpenAI)
+
+
+# ---- RunPod ----
+
+
+class Finished(BaseException):
+    """Everything that was to be seen has been seen."""
+
+
+JOBS = []
+
+
+def start(config=None, *_args, **_kwargs):
+    config = config or {}
+    LOG["settings"] = {str(key): plain(value) for key, value in config.items()}
+    # The server may be started by a thread, and told its arguments a moment later.
+    for _ in range(300):
+        if LOG["commands"]:
+            break
+        time.sleep(0.01)
+    time.sleep(0.02)
+    modifier = config.get("concurrency_modifier")
+    if callable(modifier):
+        try:
+            LOG["settings"]["concurrency"] = plain(modifier(1))
+        except Exception as error:  # noqa: BLE001
+            LOG["settings"]["concurrency"] = f"error: {type(error).__name__}"
+    handler = config.get("handler")
+    for job in JOBS:
+        before = len(LOG["requests"])
+        error = None
+        try:
+            asyncio.run(asyncio.wait_for(one_job(handler, job["input"]), 5))
+        except Exception as raised:  # noqa: BLE001
+            error = type(raised).__name__
+        probes = {"/health", "/health_generate", "/ping"}
+        requests = [r for r in LOG["requests"][before:] if r[1] not in probes]
+        LOG["jobs"].append({"name": job["name"], "requests": requests, "error": error})
+    raise Finished
+
+
+async def one_job(handler, job_input):
+    outputs = handler({"id": "job", "input": job_input})
+    if inspect.isasyncgen(outputs) or hasattr(outputs, "__aiter__"):
+        async for _ in outputs:
+            pass
+    elif inspect.isawaitable(outputs):
+        await outputs
+    elif inspect.isgenerator(outputs):
+        for _ in outputs:
+            pass
+
+
+def plain(value):
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return "…"
+
+
+def serverless_module(module):
+    module.start = start
+
+
+def runpod_module(module):
+    import importlib
+
+    module.serverless = importlib.import_module("runpod.serverless")
+
+
+MODULES = {
+    "requests": http_module,
+    "aiohttp": http_module,
+    "httpx": http_module,
+    "openai": openai_module,
+    "runpod": runpod_module,
+    "runpod.serverless": serverless_module,
+    "yarl": lambda module: setattr(module, "URL", Url),
+}
+
+
+# ---- processes, sockets, signals ----
+
+
+def note_command(command, *_args, **_kwargs):
+    if isinstance(command, (str, bytes)):
+        command = [command]
+    words = [w.decode() if isinstance(w, bytes) else str(w) for w in command]
+    LOG["commands"].append(words)
+
+
+class Told(io.BytesIO):
+    """Standard input of a process: arguments that are told there, as JSON lists, so that no
+    process list shows them, are arguments all the same."""
+
+    def __init__(self, command):
+        super().__init__()
+        self.command = command
+
+    def write(self, data):
+        text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
+        try:
+            self.look(json.loads(text))
+        except ValueError:
+            pass
+        return len(data)
+
+    def look(self, value):
+        if isinstance(value, dict):
+            for item in value.values():
+                self.look(item)
+        elif isinstance(value, list) and value and str(value[0]).startswith("--"):
+            self.command.extend(str(word) for word in value)
+
+    def close(self):
+        pass
+
+
+class Process(Anything):
+    """A process that runs until the end."""
+
+    pid = 2_000_000_000
+    returncode = None
+
+    def __init__(self, command=(), *args, **_kwargs):
+        note_command([command, *args] if isinstance(command, str) and args else command)
+        self.stdin = Told(LOG["commands"][-1])
+        self.stdout = io.BytesIO()
+        self.stderr = io.BytesIO()
+
+    def poll(self):
+        return None
+
+    def wait(self, timeout=None):
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(3600)
+        return 0
+
+    def communicate(self, *_args, **_kwargs):
+        return b"", b""
+
+    def terminate(self):
+        pass
+
+    kill = send_signal = terminate
+
+
+class Completed(Anything):
+    returncode = 0
+    stdout = ""
+    stderr = ""
+
+
+def close_the_doors():
+    import ctypes  # noqa: F401  (so that what needs it later finds it loaded)
+    import http.client
+    import socket
+    import subprocess
+    import urllib.request
+
+    def refuse(*_args, **_kwargs):
+        raise Blocked("there is no network here")
+
+    for name in ("connect", "connect_ex", "bind", "sendto", "listen"):
+        setattr(socket.socket, name, refuse)
+    socket.create_connection = refuse
+    socket.getaddrinfo = refuse
+
+    def run(command=(), *_args, **_kwargs):
+        note_command(command)
+        return Completed()
+
+    subprocess.Popen = type("Popen", (Process,), {"__class_getitem__": classmethod(lambda c, _: c)})
+    subprocess.run = subprocess.call = subprocess.check_call = run
+    subprocess.check_output = lambda command=(), *a, **k: note_command(command) or b""
+    subprocess.getoutput = lambda command: note_command(command) or ""
+
+    async def spawn(program, *args, **_kwargs):
+        return Process([program, *args])
+
+    async def spawn_shell(command, **_kwargs):
+        return Process(command)
+
+    asyncio.create_subprocess_exec = spawn
+    asyncio.create_subprocess_shell = spawn_shell
+
+    def replaced(program, args, *_rest):
+        note_command(args)
+        raise Finished
+
+    for name in ("execv", "execve", "execvp", "execvpe"):
+        setattr(os, name, replaced)
+    os.execl = os.execlp = lambda program, *args: replaced(program, args)
+    os.posix_spawn = os.posix_spawnp = lambda program, args, *_r, **_k: note_command(args) or 1
+    os.system = lambda command: note_command(command) or 0
+    os.popen = lambda command, *_a: note_command(command) or io.StringIO("")
+    os.fork = refuse
+    os.kill = os.killpg = lambda *_args: None
+
+    def connection_request(self, method, url, body=None, *_args, **_kwargs):
+        note_request(method, url, None)
+
+    for cls in (http.client.HTTPConnection, http.client.HTTPSConnection):
+        cls.connect = lambda self: None
+        cls.request = connection_request
+        cls.getresponse = lambda self: Response()
+    urllib.request.urlopen = lambda url, data=None, *a, **k: note_request(
+        "POST" if data else "GET", getattr(url, "full_url", url), None
+    )
+
+
+# ---- scenarios ----
+
+
+def play(folder, scenario, limit, out):
+    """Runs one scenario in this process and writes down how it went."""
+    global FOLDER
+    FOLDER = folder
+    watch_environment(scenario["env"])
+    JOBS.extend(scenario["jobs"])
+    sys.path.insert(0, folder)
+    sys.argv = [os.path.join(folder, "handler.py")]
+    sys.dont_write_bytecode = True
+    sink = open(os.devnull, "w")
+    sys.stdout = sys.stderr = sink
+    close_the_doors()
+    sys.meta_path.append(Finder())
+    source = os.path.join(folder, "handler.py")
+    try:
+        with open(source, "rb") as file:
+            code = compile(file.read(), source, "exec")
+        module = types.ModuleType("__main__")
+        module.__file__ = source
+        sys.modules["__main__"] = module
+        exec(code, module.__dict__)
+    except Finished:
+        pass
+    except SystemExit as end:
+        LOG["error"] = f"it ended with {end.code}"
+    except BaseException as error:  # noqa: BLE001
+        LOG["error"] = f"{type(error).__name__}: {error}"[:300]
+    LOG["name"] = scenario["name"]
+    data = json.dumps(LOG, default=str).encode() + b"\n"
+    while data:
+        data = data[REAL["write"](out, data) :]
+    REAL["_exit"](0)
+
+
+#: How many scenarios run at once: most of a run is waiting.
+AT_ONCE = 4
+
+
+def begin(folder, scenario, limit):
+    """Starts a scenario in a child."""
+    read_end, write_end = REAL["pipe"]()
+    child = REAL["fork"]()
+    if child == 0:
+        os.close(read_end)
+        try:
+            play(folder, scenario, limit, write_end)
+        finally:
+            REAL["_exit"](1)
+    os.close(write_end)
+    return {"name": scenario["name"], "child": child, "end": time.monotonic() + limit, "data": b""}, read_end
+
+
+def watch(folder, scenarios, limit):
+    """Runs all scenarios, some at once, and kills what takes too long. Results in order."""
+    waiting = list(enumerate(scenarios))
+    running = {}
+    results = [None] * len(scenarios)
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            index, scenario = waiting.pop(0)
+            state, read_end = begin(folder, scenario, limit)
+            running[read_end] = (index, state)
+        ready = select.select(list(running), [], [], 0.5)[0]
+        for read_end, (index, state) in list(running.items()):
+            late = time.monotonic() > state["end"]
+            if late:
+                REAL["kill"](state["child"], signal.SIGKILL)
+            elif read_end not in ready:
+                continue
+            else:
+                piece = os.read(read_end, 65536)
+                state["data"] += piece
+                if piece:
+                    continue
+            os.close(read_end)
+            REAL["waitpid"](state["child"], 0)
+            del running[read_end]
+            try:
+                results[index] = json.loads(state["data"])
+            except ValueError:
+                why = f"no end within {limit} s" if late else "it ended without a word"
+                results[index] = {"name": state["name"], "error": why, **empty()}
+    return results
+
+
+def empty():
+    return {"reads": [], "commands": [], "requests": [], "settings": {}, "jobs": []}
+
+
+def main():
+    plan = json.load(sys.stdin)
+    out = sys.stdout
+    for result in watch(plan["folder"], plan["scenarios"], plan["limit"]):
+        out.write(json.dumps(result) + "\n")
+
+
+main()

@@ -1,0 +1,186 @@
+//! `cargo xtask compare`: what became of everything that the old worker exposed.
+//!
+//! Tree → Surface → Facts → judge → report. Nothing of either worker is run, except with
+//! `--execute`.
+
+mod accepted;
+pub mod baseline;
+mod diff;
+mod execute;
+pub mod facts;
+pub mod judge;
+mod report;
+mod trees;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use self::accepted::Accepted;
+use self::facts::Facts;
+use self::judge::judge;
+use self::report::Report;
+use self::trees::Trees;
+use crate::cli;
+use crate::layout::{ACCEPTED, BASELINE};
+use crate::outcome::{Outcome, Refusal, Unusable};
+use crate::tree::Tree;
+
+/// Runs the task.
+pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
+    let root = trees::root(repo)?;
+    let accepted_file = root.join(ACCEPTED);
+    if !args.accept.is_empty() {
+        return accept(&root, &accepted_file, args);
+    }
+    let trees = Trees::new(&root);
+    let (old, old_name, old_tree) = old(&trees, &root, args)?;
+    if args.write_baseline {
+        let file = root.join(BASELINE);
+        fs_err::write(&file, baseline::write(&old, &old_name))?;
+        anstream::println!("{BASELINE}: {} facts of {old_name}", old.all.len());
+        return Ok(Outcome::Done);
+    }
+    let new_tree = trees.open(args.new.as_deref())?;
+    let new = Facts::read(new_tree.as_ref())?;
+    let upstream_tree = match &args.upstream {
+        Some(name) => Some(trees.open(Some(name))?),
+        None => trees.locked(new_tree.as_ref())?,
+    };
+    let upstream = match &upstream_tree {
+        Some(tree) => Some(Facts::read(tree.as_ref())?),
+        None => None,
+    };
+    let mut items = judge(&old, &new);
+    let executed = if args.execute {
+        let Some(old_tree) = &old_tree else {
+            bail!(Refusal::new(
+                format!("{BASELINE} holds facts, and no Python that could be run"),
+                "name the old worker: `cargo xtask compare OLD --execute`"
+            ));
+        };
+        let trees = [old_tree.as_ref(), new_tree.as_ref()];
+        Some(executed(trees, [&old, &new], &mut items)?)
+    } else {
+        None
+    };
+    let mut stale = read_accepted(&accepted_file)?.apply(&mut items);
+    // Reasons speak of the old worker that this repository came from, and of no other; what only
+    // runs can show was perhaps not looked for.
+    stale.retain(|entry| {
+        args.old.is_none() && (executed.is_some() || !entry.fact.starts_with("run:"))
+    });
+    let report = Report {
+        old: old_name,
+        new: new_tree.describe(),
+        items,
+        stale,
+        gaps: [("old", old.gaps), ("new", new.gaps)],
+        upstream,
+        executed,
+        all: args.all,
+        command: "cargo xtask compare".to_owned(),
+    };
+    let text = match args.format {
+        cli::ReportFormat::Text => report.text(),
+        cli::ReportFormat::Json => report.json(),
+        cli::ReportFormat::Markdown => report.markdown(),
+    };
+    if args.diff {
+        let text = diff::diff(
+            old_tree.as_deref(),
+            upstream_tree.as_deref(),
+            new_tree.as_ref(),
+        )?;
+        anstream::print!("{text}");
+    }
+    anstream::print!("{text}");
+    Ok(if report.failures() == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Findings
+    })
+}
+
+/// The old worker's facts, what to call it, and its files where they are there.
+type Old = (Facts, String, Option<Box<dyn Tree>>);
+
+/// Finds the old worker.
+fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<Old> {
+    if args.old.is_none() && !root.join("outdated").is_dir() {
+        let file = root.join(BASELINE);
+        if !file.is_file() {
+            bail!(Refusal::new(
+                format!("there is neither outdated/ nor {BASELINE} to compare with"),
+                "name the old worker: `cargo xtask compare OLD`, a directory or a git revision"
+            ));
+        }
+        let text = fs_err::read_to_string(&file)?;
+        let facts = baseline::read(&text).with_context(|| format!("reading {BASELINE}"))?;
+        return Ok((facts, BASELINE.to_owned(), None));
+    }
+    let tree = match &args.old {
+        Some(name) => trees.open(Some(name))?,
+        None => trees.outdated()?,
+    };
+    let facts = Facts::read(tree.as_ref())?;
+    Ok((facts, tree.describe(), Some(tree)))
+}
+
+/// Runs both workers, the old one first, and takes what that shows into the items.
+fn executed(
+    trees: [&dyn Tree; 2],
+    [old, new]: [&Facts; 2],
+    items: &mut Vec<judge::Item>,
+) -> Result<execute::Summary> {
+    anstream::eprintln!("running the Python of both workers with stand-ins for everything else");
+    let table = judge::table_of(new);
+    let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees));
+    let runs = execute::Runs {
+        old: &execute::play(trees[0], &scenarios)?,
+        new: &execute::play(trees[1], &scenarios)?,
+        scenarios: &scenarios,
+    };
+    Ok(execute::verify(&runs, old, new, table, items))
+}
+
+fn read_accepted(file: &Path) -> Result<Accepted> {
+    if !file.is_file() {
+        return Ok(Accepted::default());
+    }
+    let text = fs_err::read_to_string(file)?;
+    Accepted::read(&text).with_context(|| format!("reading {ACCEPTED}"))
+}
+
+/// Records reasons. Facts that are not open are refused, because a reason for nothing hides
+/// what happens to it later.
+fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
+    let reason = args.reason.as_deref().unwrap_or_default().trim();
+    if reason.is_empty() {
+        bail!(Unusable("a reason is needed: --reason TEXT".to_owned()));
+    }
+    let trees = Trees::new(root);
+    let (old, ..) = old(&trees, root, args)?;
+    let new = Facts::read(trees.open(args.new.as_deref())?.as_ref())?;
+    let items = judge(&old, &new);
+    let mut known = read_accepted(file)?;
+    for fact in &args.accept {
+        let open = items
+            .iter()
+            .filter(|item| item.open && accepted::matches(fact, &item.id))
+            .count();
+        if open == 0 {
+            bail!(Refusal::new(
+                format!("{fact} matches nothing that is open"),
+                "see the ids with `cargo xtask compare`"
+            ));
+        }
+        known.add(fact, reason);
+        anstream::println!("{fact}: accepted ({open} open)");
+    }
+    fs_err::write(file, known.write())?;
+    Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! The report for programs; `docs/compare.md` describes it.
+
+use serde_json::{Map, Value, json};
+
+use super::super::facts::Fact;
+use super::super::judge::Verdict;
+use super::Report;
+
+impl Report {
+    pub fn json(&self) -> String {
+        let mut summary = Map::new();
+        for verdict in Verdict::ALL {
+            summary.insert(verdict.word().to_owned(), json!(self.count(verdict)));
+        }
+        summary.insert("open".to_owned(), json!(self.open().count()));
+        summary.insert("stale".to_owned(), json!(self.stale.len()));
+        let facts: Vec<Value> = self
+            .items
+            .iter()
+            .map(|item| {
+                let mut fact = json!({
+                    "id": item.id,
+                    "verdict": item.verdict,
+                    "open": item.open,
+                    "old": value(item.old.as_ref()),
+                    "new": value(item.new.as_ref()),
+                    "now": item.now,
+                    "part_of": item.part_of,
+                    "places": {
+                        "old": places(item.old.as_ref()),
+                        "new": places(item.new.as_ref()),
+                    },
+                    "why": item.why,
+                    "help": item.help,
+                    "reason": item.reason,
+                });
+                if let (Some(upstream), Some(object)) = (&self.upstream, fact.as_object_mut()) {
+                    object.insert("upstream".to_owned(), value(upstream.get(&item.id)));
+                }
+                fact
+            })
+            .collect();
+        let gaps: Vec<Value> = self
+            .gaps
+            .iter()
+            .flat_map(|(side, gaps)| {
+                gaps.iter().map(move |gap| {
+                    json!({"side": side, "what": gap.what, "place": gap.place.to_string()})
+                })
+            })
+            .collect();
+        let root = json!({
+            "version": 1,
+            "old": self.old,
+            "new": self.new,
+            "summary": summary,
+            "facts": facts,
+            "executed": self.executed,
+            "gaps": gaps,
+            "stale": self.stale,
+        });
+        let mut text = serde_json::to_string_pretty(&root).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+fn value(fact: Option<&Fact>) -> Value {
+    fact.map_or(Value::Null, |fact| json!(fact.value))
+}
+
+fn places(fact: Option<&Fact>) -> Value {
+    let places: Vec<String> = fact
+        .map(|fact| fact.places.iter().map(ToString::to_string).collect())
+        .unwrap_or_default();
+    json!(places)
+}
