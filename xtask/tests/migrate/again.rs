@@ -99,7 +99,9 @@ fn every_combination_of_base_ours_and_theirs() {
             Ok(Some(letter)) => assert_eq!(worker.read(&path), content(name, letter), "{name}"),
             Ok(None) => assert!(!worker.has(&path), "{name}"),
             Err(_) => assert!(
-                worker.git(&["ls-files", "--unmerged", "--", &path]) != "",
+                !worker
+                    .git(&["ls-files", "--unmerged", "--", &path])
+                    .is_empty(),
                 "{name}"
             ),
         }

@@ -18,8 +18,8 @@ fn crafted(upstream: &Repo, entries: &[(&str, &[u8], &[u8])]) {
             let mut mode = (*mode).to_owned();
             // From the deepest part up.
             while let Some(name) = parts.pop() {
-                oid = tree(upstream, &[(mode, name.to_vec(), oid)]);
-                mode = "40000".to_owned();
+                oid = tree(upstream, &[(mode.clone(), name.to_vec(), oid)]);
+                "40000".clone_into(&mut mode);
             }
             (mode, first.to_vec(), oid)
         })

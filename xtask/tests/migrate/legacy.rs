@@ -79,7 +79,7 @@ fn a_worker_is_migrated_to_sglangs_upstream() {
     assert!(!worker.read("Dockerfile").contains("COPY .runpod/ ./"));
     Assert::new().normalize_paths(false).eq(
         run.stdout,
-        str![[r#"
+        str![[r"
 Upstream ../upstream at [OID]
 
 Moves
@@ -126,7 +126,7 @@ Done. The result is staged, HEAD has not moved. Next:
     git commit                      # keeps it
     cargo xtask migrate --abort     # or takes it back
 
-"#]],
+"]],
     );
 }
 
@@ -273,6 +273,7 @@ fn history_and_blame_follow_across_the_two_commits() {
         .done()
         .says("Done. Committed as [OID]. Look at it with:\n\n    git log --stat -2\n");
     worker.expect_settled();
+    assert_eq!(worker.git(&["fsck", "--no-dangling"]), "");
     assert_eq!(worker.status(), "");
     assert_eq!(
         worker.git(&["log", "--format=%s"]),
@@ -550,6 +551,98 @@ fn a_second_run_over_a_staged_migration_is_refused() {
     worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
     worker.migrate(&[]).done().says("Up to date");
     worker.expect_settled();
+}
+
+#[test]
+fn what_still_points_at_a_path_that_moved_is_listed() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let run = worker
+        .migrate(&["--upstream", "../upstream", "--dry-run"])
+        .done();
+    for words in [
+        // A workflow, the bake file, an import, and texts.
+        "  .github/workflows/docker_buildandpush.yml:8:10 `builder/requirements.txt` is now \
+         `outdated/builder/requirements.txt`\n",
+        "    instead: requirements.txt\n",
+        "  docker-bake.hcl:18:5 the new Dockerfile declares no argument `MODEL_NAME`\n",
+        "  tests/test_utils.py:1:6 the module `src.utils` is gone\n",
+        "    instead: utils\n",
+        "  README.md:37:21 `src/engine.py` is now `outdated/src/engine.py`\n",
+        "    instead: engine.py\n",
+    ] {
+        assert!(run.stdout.contains(words), "no {words:?} in {run:?}");
+    }
+    let data = worker
+        .migrate(&["--upstream", "../upstream", "--dry-run", "--format", "json"])
+        .done()
+        .json();
+    assert!(data["plan"]["dangling"].as_array().unwrap().len() > 5);
+    // Mended, it is not listed any more.
+    worker.edit("tests/test_utils.py", "from src.utils", "from utils");
+    worker.commit("fix: import");
+    worker
+        .migrate(&["--upstream", "../upstream"])
+        .done()
+        .says_not("test_utils.py");
+}
+
+#[test]
+fn the_tool_comes_along_and_is_kept_in_line() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let tool = lab.empty("tool");
+    for path in [
+        "xtask/Cargo.toml",
+        "xtask/src/main.rs",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
+        tool.write(path, format!("# {path}\n"));
+    }
+    tool.write(".cargo/config.toml", "[alias]\n");
+    tool.write("bench/run.sh", "not part of the tool\n");
+    tool.commit("feat: the tool");
+    let worker = lab.legacy("worker");
+    let embed = |options: &[&str]| {
+        worker
+            .xtask(&[options, &["--embed", "--commit"]].concat())
+            .env("CARGO_MANIFEST_DIR", lab.path("tool/xtask"))
+            .run()
+    };
+    embed(&["--upstream", "../upstream"]).done();
+    for path in [
+        "xtask/src/main.rs",
+        "Cargo.toml",
+        "Cargo.lock",
+        ".cargo/config.toml",
+    ] {
+        assert_eq!(worker.bytes(path), tool.bytes(path), "{path}");
+    }
+    assert!(!worker.has("bench"));
+    tool.write("xtask/src/main.rs", "// later\n");
+    tool.commit("feat: later");
+    upstream.append(".runpod/engine.py", "# later\n");
+    upstream.commit("feat: later");
+    embed(&[]).done();
+    assert_eq!(worker.read("xtask/src/main.rs"), "// later\n");
+    assert!(worker.read("engine.py").ends_with("# later\n"));
+    embed(&[]).done().says("Up to date");
+    // A repository with a workspace of its own is not taken over.
+    let other = lab.legacy("other");
+    other.write("Cargo.toml", "[workspace]\n");
+    other.commit("feat: a workspace");
+    let before = other.everything();
+    other
+        .xtask(&["--upstream", "../upstream", "--embed"])
+        .env("CARGO_MANIFEST_DIR", lab.path("tool/xtask"))
+        .run()
+        .refused(
+            "the tool can't be embedded: Cargo.toml is there already",
+            "leave --embed out, and run the tool from its own clone with `-C`",
+        );
+    other.everything().expect_same(&before, "a refusal");
 }
 
 #[test]

@@ -200,12 +200,12 @@ fn copy_below(from: &Path, to: &Path, known: &mut BTreeMap<u64, PathBuf>) {
             symlink(fs::read_link(item.path()).unwrap(), target).unwrap();
         } else {
             let metadata = item.metadata().unwrap();
-            match known.get(&metadata.ino()).filter(|_| metadata.nlink() > 1) {
-                Some(first) => fs::hard_link(first, target).unwrap(),
-                None => {
-                    fs::copy(item.path(), &target).unwrap();
-                    known.insert(metadata.ino(), target);
-                }
+            let first = known.get(&metadata.ino()).filter(|_| metadata.nlink() > 1);
+            if let Some(first) = first {
+                fs::hard_link(first, target).unwrap();
+            } else {
+                fs::copy(item.path(), &target).unwrap();
+                known.insert(metadata.ino(), target);
             }
         }
     }
@@ -334,6 +334,10 @@ impl<'a> Repo<'a> {
     }
 
     pub fn git_dir(&self) -> PathBuf {
+        let usual = self.file(".git");
+        if usual.is_dir() {
+            return usual;
+        }
         PathBuf::from(self.git(&["rev-parse", "--absolute-git-dir"]))
     }
 
@@ -419,14 +423,13 @@ impl<'a> Repo<'a> {
         self.git(&["-c", "status.renames=true", "status", "--short"])
     }
 
-    /// Nothing is under way any more.
+    /// Nothing of a migration is left in the git directory.
     pub fn expect_settled(&self) {
         let git_dir = self.git_dir();
         for name in ["xtask-migrate", "index.lock"] {
             let there = git_dir.join(name).symlink_metadata().is_ok();
             assert!(!there, "{name} is left in the git directory");
         }
-        assert_eq!(self.git(&["fsck", "--no-dangling"]), "");
     }
 }
 

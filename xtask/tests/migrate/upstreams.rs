@@ -215,14 +215,14 @@ fn without_an_upstream_the_tools_own_repository_is_taken() {
 }
 
 #[test]
-fn fetching_leaves_no_helper_behind_that_holds_the_repository() {
+fn fetching_leaves_no_process_behind_that_holds_the_repository() {
     let lab = Lab::new();
     let upstream = lab.upstream("upstream");
     // An ssh that keeps its connection open for the next call, as ControlPersist does.
     let ssh = lab.script(
         "ssh",
         "sleep 30 > /dev/null 2>&1 < /dev/null &\n\
-         echo $! >> \"$HOME/helpers\"\n\
+         echo $! >> \"$HOME/left\"\n\
          for last; do :; done\n\
          exec sh -c \"$last\"",
     );
@@ -236,10 +236,10 @@ fn fetching_leaves_no_helper_behind_that_holds_the_repository() {
             .run()
             .done();
     }
-    let helpers = std::fs::read_to_string(lab.path("home/helpers")).unwrap();
+    let left = std::fs::read_to_string(lab.path("home/left")).unwrap();
     let quick = began.elapsed() < std::time::Duration::from_secs(19);
-    for helper in helpers.lines() {
-        let _ = std::process::Command::new("kill").arg(helper).status();
+    for process in left.lines() {
+        let _ = std::process::Command::new("kill").arg(process).status();
     }
-    assert!(quick, "the second run waited for a helper of the first");
+    assert!(quick, "the second run waited for a process of the first");
 }
