@@ -183,4 +183,4 @@ fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
