@@ -438,8 +438,12 @@ impl<'t> Interp<'t> {
         let right = field(node, "right").map_or(Value::Unknown, |n| self.eval(n));
         match field(node, "operator").map_or("", |n| self.text(n)) {
             "+" => {
-                if let Value::List(_) = &right {
+                if let Value::List(items) = &right {
+                    self.charge(items.borrow().len());
                     self.flags_in(&right, node);
+                }
+                if let Value::List(items) = &left {
+                    self.charge(items.borrow().len());
                 }
                 join(&left, &right)
             }
