@@ -333,7 +333,7 @@ impl<'t> Interp<'t> {
                     return value.clone();
                 }
                 let class = object.class.clone();
-                match self.class_attribute(&class, name, 0) {
+                match Self::class_attribute(&class, name, 0) {
                     Some(Value::Function(function)) if function.is_property => {
                         let method = bound(&function, owner);
                         self.call(&method, &[], &[])
@@ -343,9 +343,7 @@ impl<'t> Interp<'t> {
                     None => Value::Unknown,
                 }
             }
-            Value::Class(class) => self
-                .class_attribute(class, name, 0)
-                .unwrap_or(Value::Unknown),
+            Value::Class(class) => Self::class_attribute(class, name, 0).unwrap_or(Value::Unknown),
             Value::Outside(path) => {
                 if let Some(module) = self.own_module(path) {
                     let globals = self.modules[module].globals.clone();
