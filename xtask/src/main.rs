@@ -26,12 +26,17 @@ fn main() -> ExitCode {
             .print_help()
             .map(|()| outcome::Outcome::Done)
             .map_err(anyhow::Error::from),
+        Some(cli::Task::HubLint(args)) => task::hub_lint::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Migrate(args)) => task::migrate::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Compare(args)) => task::compare::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Test(args)) => task::test::run(&args),
     };
-    match result {
+    let code = match result {
         Ok(outcome) => outcome.into(),
         Err(error) => outcome::report(&error),
+    };
+    if let Some(count) = fault::passed() {
+        eprintln!("fault points: {count}");
     }
+    code
 }

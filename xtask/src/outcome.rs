@@ -62,17 +62,21 @@ impl std::error::Error for Refusal {}
 
 /// Prints an error for a person, causes last, and gives the exit code it stands for.
 pub fn report(error: &anyhow::Error) -> ExitCode {
+    use std::io::Write;
+
     use anstyle::{AnsiColor, Style};
+    // Where even this can't be written, the exit code is all that is left to say.
+    let mut err = anstream::stderr().lock();
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     let bold = Style::new().bold();
     let mut lines = error.chain().map(ToString::to_string);
     let first = lines.next().unwrap_or_default();
-    anstream::eprintln!("{red}error{red:#}{bold}: {first}{bold:#}");
+    let _ = writeln!(err, "{red}error{red:#}{bold}: {first}{bold:#}");
     for cause in lines {
-        anstream::eprintln!("  because: {cause}");
+        let _ = writeln!(err, "  because: {cause}");
     }
     if let Some(refusal) = error.downcast_ref::<Refusal>() {
-        anstream::eprintln!("{bold}help{bold:#}: {}", refusal.help);
+        let _ = writeln!(err, "{bold}help{bold:#}: {}", refusal.help);
     }
     if error.is::<Unusable>() {
         ExitCode::from(2)

@@ -140,12 +140,11 @@ pub fn parse_ls_tree(output: &[u8]) -> Result<Entries> {
         let entry = entry(mode, oid).with_context(|| format!("reading {path}"))?;
         entries.push((path, entry));
     }
-    let count = entries.len();
-    let unique: Entries = entries.into_iter().collect();
-    if unique.len() < count {
-        bail!("the tree names a path twice");
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    if let Some(twice) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        bail!("the tree names {} twice", twice[0].0);
     }
-    Ok(unique)
+    Ok(entries.into_iter().collect())
 }
 
 /// The two parts of a line of git's: fields that are ASCII, and a path that is any bytes.

@@ -262,17 +262,15 @@ impl Repo {
 
     /// The paths with conflicts in the index.
     pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
+        // `git diff` would tell too, but refreshes the index on the way.
         let output = self
             .call()
-            .args([
-                "diff",
-                "--name-only",
-                "-z",
-                "--diff-filter=U",
-                "--no-ext-diff",
-            ])
+            .args(["ls-files", "-z", "--unmerged"])
             .output()?;
-        let mut paths: Vec<RepoPath> = records(&output).map(RepoPath::new).collect();
+        let mut paths: Vec<RepoPath> = records(&output)
+            .filter_map(|record| record.splitn(2, |&b| b == b'\t').nth(1))
+            .map(RepoPath::new)
+            .collect();
         paths.dedup();
         Ok(paths)
     }

@@ -102,6 +102,10 @@ pub struct Merged {
 
 impl Scratch {
     pub(super) fn create(git: &Git, dir: &Path, objects: &Path, of: &Repo) -> Result<Self> {
+        // A killed run may have left one with a lock in it.
+        if dir.exists() {
+            fs_err::remove_dir_all(dir)?;
+        }
         // What `git init --bare` makes, less its templates and a process.
         fs_err::create_dir_all(dir.join("refs/heads"))?;
         fs_err::create_dir_all(dir.join("objects"))?;

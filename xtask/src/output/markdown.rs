@@ -34,7 +34,7 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
 /// between backticks stays code.
 pub fn cell(text: &str) -> String {
     let mut out = String::new();
-    let paired = text.matches('`').count() % 2 == 0;
+    let paired = text.matches('`').count().is_multiple_of(2);
     for (index, part) in text.split('`').enumerate() {
         if paired && index % 2 == 1 {
             out.push_str(&code(part));

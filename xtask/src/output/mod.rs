@@ -10,27 +10,62 @@ pub mod sarif;
 pub mod text;
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
 use std::ops::Range;
+
+use anyhow::{Context, Result};
 
 use crate::finding::{Finding, Severity, Span};
 use crate::tree::RepoPath;
+
+/// Prints to standard output, with colours where that is a terminal. A reader that has seen
+/// enough (`| head`) is no failure; a full disk is.
+pub fn print(text: &str) -> Result<()> {
+    write(anstream::stdout().lock(), text)
+}
+
+/// Prints what has no colour in it.
+pub fn print_plain(text: &str) -> Result<()> {
+    write(std::io::stdout().lock(), text)
+}
+
+fn write(mut out: impl Write, text: &str) -> Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to standard output"),
+    }
+}
+
+/// Whether colours belong on standard output.
+pub fn is_coloured() -> bool {
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
 
 /// The texts of the files that findings speak of.
 #[derive(Debug, Default)]
 pub struct Sources(BTreeMap<RepoPath, Source>);
 
 impl Sources {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Adds a file, whatever its bytes are.
     pub fn add(&mut self, path: RepoPath, bytes: &[u8]) {
         self.0.insert(path, Source::new(bytes));
     }
 
+    pub fn insert(&mut self, path: RepoPath, source: Source) {
+        self.0.insert(path, source);
+    }
+
     pub fn get(&self, path: &RepoPath) -> Option<&Source> {
         self.0.get(path)
+    }
+}
+
+impl IntoIterator for Sources {
+    type Item = (RepoPath, Source);
+    type IntoIter = std::collections::btree_map::IntoIter<RepoPath, Source>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
@@ -63,6 +98,7 @@ impl Source {
         Self { text, lines }
     }
 
+    #[cfg(test)]
     pub fn text(&self) -> &str {
         &self.text
     }

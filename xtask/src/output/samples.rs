@@ -20,7 +20,7 @@ impl Kind for Sample {
 pub const TEXT: &str = "{\n  \"ä\": \"x\",\n  \"typ\": 100%\n}\n";
 
 pub fn finding() -> (Vec<Finding>, Sources) {
-    let mut sources = Sources::new();
+    let mut sources = Sources::default();
     sources.add(".runpod/hub.json".into(), TEXT.as_bytes());
     let at = TEXT.find("\"typ\"").unwrap();
     let finding = Finding::at(

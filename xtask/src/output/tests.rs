@@ -25,7 +25,7 @@ error[TST001 a-sample]: there is no key `typ`, 100%  sure
 #[test]
 fn a_long_line_is_cut_and_the_position_stays_right() {
     let (mut findings, _) = finding();
-    let mut sources = Sources::new();
+    let mut sources = Sources::default();
     let line = format!("[\n{}\"typ\"{}]", "1, ".repeat(5000), ", 2".repeat(5000));
     sources.add(".runpod/hub.json".into(), line.as_bytes());
     findings[0].place.span = 15002..15007;

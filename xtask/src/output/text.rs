@@ -8,7 +8,7 @@ use crate::finding::{Finding, Place, Safety, Severity, Span};
 /// Longer lines are cut around the place, for people and for speed.
 const LONG_LINE: usize = 400;
 
-/// All findings, coloured; print it through anstream, which takes the colour out where it has no place.
+/// All findings, coloured, for a terminal.
 pub fn render(findings: &[Finding], sources: &Sources) -> String {
     let renderer = Renderer::styled();
     let mut out = String::new();
@@ -19,7 +19,7 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
     out
 }
 
-/// All findings without colour: for documents and tests.
+/// All findings without colour.
 pub fn plain(findings: &[Finding], sources: &Sources) -> String {
     let mut out = String::new();
     for finding in findings {

@@ -164,6 +164,8 @@ pub fn parse(bytes: &[u8]) -> Parsed {
         bytes,
         at: 0,
         problems,
+        askew: None,
+        line: 0,
     };
     let root = parser.document();
     let mut problems = parser.problems;
@@ -209,6 +211,8 @@ struct Stop;
 /// What was opened and is not closed yet.
 struct Frame {
     open: usize,
+    /// Where the line begins that it stands on.
+    line: usize,
     items: Vec<Node>,
     members: Vec<Member>,
     /// In an object, the key that waits for its value.
@@ -221,6 +225,11 @@ struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
     problems: Vec<Problem>,
+    /// The first bracket that was closed at another indentation than it was opened at: if one is
+    /// missing, it is most likely this one's.
+    askew: Option<usize>,
+    /// Where the line begins that is being read.
+    line: usize,
 }
 
 impl Parser<'_> {
@@ -283,9 +292,8 @@ impl Parser<'_> {
     fn value_with_space(&mut self) -> Result<Node, Stop> {
         let mut stack: Vec<Frame> = Vec::new();
         loop {
-            let mut node = match self.begin(&mut stack)? {
-                Some(node) => node,
-                None => continue,
+            let Some(mut node) = self.begin(&mut stack)? else {
+                continue;
             };
             // A value is complete: hand it up, and close whatever closes behind it.
             loop {
@@ -316,10 +324,12 @@ impl Parser<'_> {
                     );
                 }
                 let object = open == b'{';
+                let line = self.line;
                 self.at += 1;
                 self.space()?;
                 stack.push(Frame {
                     open: start,
+                    line,
                     items: Vec::new(),
                     members: Vec::new(),
                     key: None,
@@ -345,7 +355,7 @@ impl Parser<'_> {
     }
 
     /// Behind a value inside something: whether another one follows.
-    fn another(&mut self, stack: &mut Vec<Frame>) -> Result<bool, Stop> {
+    fn another(&mut self, stack: &mut [Frame]) -> Result<bool, Stop> {
         let end = self.at;
         self.space()?;
         let object = stack.last().is_some_and(|frame| frame.object);
@@ -436,6 +446,9 @@ impl Parser<'_> {
                 self.end_of_file(stack)
             }
             Some(byte) if byte == frame.closer() => {
+                if self.askew.is_none() && self.is_askew(&frame) {
+                    self.askew = Some(frame.open);
+                }
                 self.at += 1;
                 let span = frame.open..self.at;
                 if frame.object {
@@ -471,6 +484,17 @@ impl Parser<'_> {
         }
     }
 
+    /// Whether a closing bracket that begins its line stands further in or out than the line that
+    /// opened it.
+    fn is_askew(&self, frame: &Frame) -> bool {
+        let space = |from: usize| {
+            let rest = self.bytes[from..].iter();
+            rest.take_while(|b| matches!(b, b' ' | b'\t')).count()
+        };
+        let own = space(self.line);
+        self.line + own == self.at && own != space(frame.line)
+    }
+
     fn duplicates(&mut self, members: &[Member]) {
         let mut seen: HashMap<&str, &Span> = HashMap::with_capacity(members.len());
         for member in members {
@@ -504,7 +528,7 @@ impl Parser<'_> {
             .take(8)
             .collect::<Vec<_>>()
             .join(" ");
-        let open = frame.open;
+        let open = self.askew.unwrap_or(frame.open);
         let problem = self.note(
             ProblemKind::Unclosed,
             last.saturating_sub(1)..last,
@@ -592,4 +616,4 @@ mod tokens;
 
 #[cfg(test)]
 #[path = "json_tests.rs"]
-mod tests;
+pub(crate) mod tests;

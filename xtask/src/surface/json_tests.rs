@@ -1,4 +1,5 @@
 use super::*;
+use std::fmt::Write;
 
 /// What is said of a text, one line a problem: `line:column kind message`, and the related place.
 fn said(text: &str) -> Vec<String> {
@@ -19,7 +20,7 @@ fn said(text: &str) -> Vec<String> {
                 problem.message
             );
             if let Some((span, words)) = &problem.related {
-                line.push_str(&format!(" [{} {words}]", at(span.start)));
+                let _ = write!(line, " [{} {words}]", at(span.start));
             }
             line
         })
@@ -81,6 +82,12 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
             "{\n  \"a\": {\n    \"b\": 1\n",
             &[
                 "3:10 Unclosed: the file ends before it is complete: `}` `}` are missing [2:8 this `{` is not closed]",
+            ],
+        ),
+        (
+            "{\n  \"a\": {\n    \"b\": 1\n}\n",
+            &[
+                "4:1 Unclosed: the file ends before it is complete: `}` is missing [2:8 this `{` is not closed]",
             ],
         ),
         (

@@ -7,7 +7,11 @@ impl Parser<'_> {
     pub(super) fn space(&mut self) -> Result<(), Stop> {
         loop {
             match self.peek() {
-                Some(b' ' | b'\t' | b'\r' | b'\n') => self.at += 1,
+                Some(b' ' | b'\t' | b'\r') => self.at += 1,
+                Some(b'\n') => {
+                    self.at += 1;
+                    self.line = self.at;
+                }
                 Some(b'/') if matches!(self.bytes.get(self.at + 1), Some(b'/' | b'*')) => {
                     self.comment()?;
                 }
@@ -108,13 +112,12 @@ impl Parser<'_> {
             out.push_str(&self.text[self.at..self.at + plain]);
             self.at += plain;
             match self.peek() {
-                None => return self.unterminated(start),
+                None | Some(b'\n' | b'\r') => return self.unterminated(start),
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(out);
                 }
                 Some(b'\\') => self.escape(&mut out)?,
-                Some(b'\n' | b'\r') => return self.unterminated(start),
                 Some(0) => {
                     let at = self.at;
                     return self.stop(ProblemKind::Nul, at..at + 1, "a NUL byte");

@@ -39,7 +39,10 @@ impl Work<'_> {
             .extend(self.new_folders(&record.steps[record.done..]));
         let index_file = self.repo.git_dir.join("index");
         if !exists(&self.journal.index_old()) {
-            fs_err::copy(&index_file, self.journal.index_old())?;
+            // Whole or not at all: a later run takes what is there for the index from before.
+            let next = self.journal.index_old().with_extension("next");
+            fs_err::copy(&index_file, &next)?;
+            fs_err::rename(&next, self.journal.index_old())?;
         }
         fs_err::copy(&index_file, self.journal.index_seen())?;
         // Never write into the copy before: it may be the live index by a second name.
@@ -118,10 +121,16 @@ impl Work<'_> {
 
     /// Takes all steps that are left, and brings the index and HEAD after them.
     pub fn forward(&self, record: &mut Record) -> Result<()> {
-        for number in record.done..record.steps.len() {
+        // Steps are taken in order and undone in reverse, so a file that has been written says that
+        // all moves and removals before it are done; its name may be one that they vacated.
+        let written = (record.done..record.steps.len())
+            .rev()
+            .find(|&number| self.is_written(number, &record.steps[number]));
+        for number in written.unwrap_or(record.done)..record.steps.len() {
             self.step_forward(number, &record.steps[number], record)
                 .with_context(|| format!("step {} of {}", number + 1, record.steps.len()))?;
         }
+        self.sweep(record)?;
         self.install_index(&self.journal.index_new(), &self.journal.index_seen())?;
         if record.conflicts.is_empty() {
             if let Some(Commit {
@@ -157,6 +166,21 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Puts what a step writes into the journal again.
+    fn lay_out(&self, number: usize, new: &Side) -> Result<()> {
+        let place = self.journal.new_file(number);
+        let next = place.with_extension("next");
+        if exists(&next) {
+            fs_err::remove_file(&next)?;
+        }
+        write_new(&self.repo.objects(), &next, new)?;
+        Ok(fs_err::rename(&next, &place)?)
+    }
+
+    fn is_written(&self, number: usize, step: &Step) -> bool {
+        matches!(step, Step::Write { .. }) && !exists(&self.journal.new_file(number))
+    }
+
     fn step_forward(&self, number: usize, step: &Step, record: &Record) -> Result<()> {
         let top = &self.repo.top;
         match step {
@@ -168,6 +192,12 @@ impl Work<'_> {
                         rename(&source, &target)?;
                     }
                     (false, true) => {}
+                    // A copy across file systems that was killed before its last step.
+                    (true, true) if same_content(&source, &target)? => {
+                        fs_err::remove_file(&source)?;
+                    }
+                    // The way to a later file, made anew before the kill.
+                    (true, true) if holds_no_file(&source)? => {}
                     (true, true) => bail!(both(from, to)),
                     (false, false) => bail!(gone(from)),
                 }
@@ -177,10 +207,13 @@ impl Work<'_> {
                 self.put_aside(number, path, record)?;
                 remove_empty_parents(path, top)
             }
-            Step::Write { path, old, .. } => {
+            Step::Write { path, old, new } => {
                 let (source, target) = (self.journal.new_file(number), path.below(top));
                 if !exists(&source) {
-                    return Ok(());
+                    if exists(&target) {
+                        return Ok(());
+                    }
+                    self.lay_out(number, new)?;
                 }
                 if self.arrived(number, step)? {
                     // A copy across file systems that was killed before its last step.
@@ -243,6 +276,23 @@ impl Work<'_> {
         oids.into_iter().next().context("git answered no hash")
     }
 
+    /// Removes what a killed copy across file systems left beside its target.
+    fn sweep(&self, record: &Record) -> Result<()> {
+        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
+        if device(&self.repo.top)? == device(&self.repo.git_dir)? {
+            return Ok(());
+        }
+        for step in &record.steps {
+            if let Step::Write { path, .. } | Step::Remove { path, .. } = step {
+                let left = beside(&path.below(&self.repo.top));
+                if exists(&left) {
+                    fs_err::remove_file(&left)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.
     pub fn back(&self, record: &Record) -> Result<Vec<PathBuf>> {
         let head = self.repo.commit("HEAD")?;
@@ -261,6 +311,7 @@ impl Work<'_> {
         for number in (record.undo_from..record.steps.len()).rev() {
             self.step_back(number, &record.steps[number], &before, &mut kept)?;
         }
+        self.sweep(record)?;
         for folder in &record.new_folders {
             // Not empty any more means that somebody put something there.
             let _ = fs_err::remove_dir(folder.below(&self.repo.top));
@@ -281,8 +332,13 @@ impl Work<'_> {
         match step {
             Step::MoveFolder { from, to } => {
                 let (source, target) = (from.below(top), to.below(top));
-                if !exists(&source) && exists(&target) {
-                    rename(&target, &source)?;
+                if exists(&target) {
+                    if holds_no_file(&source)? {
+                        remove_empty_below(&source)?;
+                    }
+                    if !exists(&source) {
+                        rename(&target, &source)?;
+                    }
                 }
                 for (path, entry) in before {
                     let Some(below) = path.as_bytes().strip_prefix(from.as_bytes()) else {
@@ -293,7 +349,9 @@ impl Work<'_> {
                     }
                     let mut moved = to.as_bytes().to_vec();
                     moved.extend_from_slice(below);
-                    self.bring_back(path, &RepoPath::new(moved), entry)?;
+                    let moved = RepoPath::new(moved);
+                    self.bring_back(path, &moved, entry)?;
+                    remove_empty_parents(&moved, top)?;
                 }
                 Ok(())
             }
@@ -304,7 +362,10 @@ impl Work<'_> {
             Step::Remove { path, .. } => self.take_out(number, path, kept),
             Step::Write { path, new, .. } => {
                 let (source, target) = (self.journal.new_file(number), path.below(top));
-                if !exists(&source) && exists(&target) {
+                if exists(&source) {
+                    return self.take_out(number, path, kept);
+                }
+                if exists(&target) {
                     if self.hash(&target)? == new.oid {
                         rename(&target, &source)?;
                     } else {
@@ -315,6 +376,10 @@ impl Work<'_> {
                             .keys()
                             .any(|path| path.ancestors().any(|above| above == *folder))
                     })?;
+                }
+                if !exists(&source) {
+                    // So that this step counts as undone, whatever comes next.
+                    self.lay_out(number, new)?;
                 }
                 self.take_out(number, path, kept)
             }
@@ -371,8 +436,9 @@ impl Work<'_> {
     fn index_back(&self, record: &Record, before: &Entries) -> Result<()> {
         let index = self.repo.git_dir.join("index");
         let (old, new) = (self.journal.index_old(), self.journal.index_new());
+        self.remove_own_lock()?;
         if self.same_index(&index, &old)? {
-            return self.remove_own_lock(&new);
+            return Ok(());
         }
         if self.same_index(&index, &new)? {
             return self.install_index(&old, &new);
@@ -408,12 +474,7 @@ impl Work<'_> {
     fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
         let index = self.repo.git_dir.join("index");
         let lock = self.repo.git_dir.join("index.lock");
-        if exists(&lock) && same_file(&lock, next) {
-            // A run that was killed between the next two steps.
-            fault::point()?;
-            fs_err::rename(&lock, &index)?;
-            return Ok(());
-        }
+        self.remove_own_lock()?;
         if same_file(&index, next) {
             return Ok(());
         }
@@ -452,10 +513,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn remove_own_lock(&self, next: &Path) -> Result<()> {
+    /// Removes a lock that a killed run of ours left: one that is a second name of an index in
+    /// the journal.
+    fn remove_own_lock(&self) -> Result<()> {
         let lock = self.repo.git_dir.join("index.lock");
-        if exists(&lock) && same_file(&lock, next) {
+        let new = self.journal.index_new();
+        let ours = [self.journal.index_old(), new.with_extension("back"), new];
+        if ours.iter().any(|ours| same_file(&lock, ours)) {
+            fault::point()?;
             fs_err::remove_file(&lock)?;
+            fault::point()?;
         }
         Ok(())
     }
@@ -492,6 +559,11 @@ fn same_file(one: &Path, other: &Path) -> bool {
         (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
         _ => false,
     }
+}
+
+fn same_content(one: &Path, other: &Path) -> Result<bool> {
+    let is_file = |path: &Path| path.is_symlink() || path.is_file();
+    Ok(is_file(one) && is_file(other) && content(one)? == content(other)?)
 }
 
 /// The bytes of a file, or the target of a link.
@@ -539,9 +611,7 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     fault::point()?;
     match fs_err::rename(from, to) {
         Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-            let mut beside = to.as_os_str().to_owned();
-            beside.push(".xtask-new");
-            let beside = PathBuf::from(beside);
+            let beside = beside(to);
             let _ = fs_err::remove_file(&beside);
             if from.is_symlink() {
                 fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, &beside)?;
@@ -557,6 +627,13 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
     }
     fault::point()?;
     Ok(())
+}
+
+/// The name of a copy that is not whole yet.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".xtask-new");
+    name.into()
 }
 
 fn make_parents(path: &Path) -> Result<()> {
@@ -597,6 +674,19 @@ fn remove_empty_parents_until(
         fs_err::remove_dir(&folder)?;
     }
     Ok(())
+}
+
+/// Whether a path is a folder with nothing but folders in it.
+fn holds_no_file(folder: &Path) -> Result<bool> {
+    if folder.is_symlink() || !folder.is_dir() {
+        return Ok(false);
+    }
+    for item in fs_err::read_dir(folder)? {
+        if !holds_no_file(&item?.path())? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Removes a folder that holds only folders.

@@ -82,7 +82,9 @@ pub fn collect(
         .map(|(to, (_, entry))| (to.clone(), entry.clone()))
         .collect();
     sizes(&mut entries)?;
-    let problems = vet::vet(&entries, |to| tree.read(sources.get(to)?).ok());
+    let mut problems = vet::vet(&entries, |to| tree.read(sources.get(to)?).ok());
+    // A name made to do harm is told even where the file would stay behind.
+    problems.extend(left.iter().filter_map(vet::name));
     if !problems.is_empty() {
         bail!(Refusal::new(
             format!("{name} is refused:\n  {}", problems.join("\n  ")),

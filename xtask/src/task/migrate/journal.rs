@@ -182,6 +182,11 @@ impl Journal {
         Ok(Some(record))
     }
 
+    /// Whether a record is there.
+    pub fn is_open(&self) -> bool {
+        exists(&self.dir.join("journal.json"))
+    }
+
     /// Makes the folder for what the steps need.
     pub fn prepare(&self) -> Result<()> {
         self.remove_folder()?;

@@ -47,8 +47,8 @@ pub fn look(repo: &Repo) -> Result<Situation> {
     };
     if !status.changed.is_empty() {
         let filters = if repo.has_filters() {
-            "; files behind a filter such as LFS can look changed until `git status` has seen \
-             them once"
+            "; files behind a filter such as LFS can look changed right after a clone, until \
+             `git update-index --refresh --force-write-index` has looked at them"
         } else {
             ""
         };

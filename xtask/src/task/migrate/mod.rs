@@ -83,7 +83,7 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
         )?,
     };
     let plan = &made.plan;
-    report.plan(plan);
+    report.plan(plan)?;
     if plan.is_empty() {
         return report.end(&at, plan, &Ending::UpToDate);
     }
@@ -106,8 +106,10 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
     };
     let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
     journal.prepare()?;
-    let mut record = work.prepare(record, &edit)?;
-    work.forward(&mut record)?;
+    let record = work
+        .prepare(record, &edit)
+        .and_then(|mut record| work.forward(&mut record).map(|()| record))
+        .map_err(|error| stopped(&journal, error))?;
     let ending = match (&record.state, &record.commit) {
         (State::Conflicts, _) => Ending::Markers,
         (_, Some(commit)) => Ending::Committed(commit.tip.clone()),
@@ -196,6 +198,17 @@ fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
     }
 }
 
+/// A failure of the machine (a full disk, a folder that can't be written) with both ways out of
+/// where it leaves the repository.
+fn stopped(journal: &Journal, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Refusal>() || !journal.is_open() {
+        return error;
+    }
+    let help = "mend that, then finish with `cargo xtask migrate --resume`, or take it back with \
+                `cargo xtask migrate --abort`";
+    Refusal::new(format!("the migration stopped half-way: {error:#}"), help).into()
+}
+
 fn nothing_under_way(what: &str) -> Refusal {
     Refusal::new(
         format!("there is no migration to {what}"),
@@ -213,34 +226,36 @@ fn resume(
     let Some(mut record) = record else {
         bail!(nothing_under_way("resume"));
     };
+    if record.state == State::Staged {
+        bail!(Refusal::new(
+            "the migration is complete and staged",
+            "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
+        ));
+    }
     let scratch = repo.scratch(&journal.scratch())?;
     let work = Work {
         repo,
         journal,
         scratch: &scratch,
     };
-    match record.state {
-        State::Applying => work.forward(&mut record)?,
-        State::Staged => bail!(Refusal::new(
-            "the migration is complete and staged",
-            "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
-        )),
-        State::Conflicts => {
-            if let Some(head) = committed_since(repo, &record)? {
-                // What was resolved is in the history already; only the lock is left to do, and
-                // only that can still be taken back.
-                record.before_tree = repo.tree_of(&head)?;
-                record.head = head;
-                record.undo_from = record.steps.len();
-                record.stages.clear();
-                record.new_folders.clear();
-                journal.forget_index()?;
-            }
-            let (next, edit) = resolved(repo, &work, record)?;
-            record = work.prepare(next, &edit)?;
-            work.forward(&mut record)?;
+    if record.state == State::Conflicts {
+        if let Some(head) = committed_since(repo, &record)? {
+            // What was resolved is in the history already; only the lock is left to do, and
+            // only that can still be taken back.
+            record.before_tree = repo.tree_of(&head)?;
+            record.head = head;
+            record.undo_from = record.steps.len();
+            record.stages.clear();
+            record.new_folders.clear();
+            journal.forget_index()?;
         }
+        let (next, edit) = resolved(repo, &work, record)?;
+        record = work
+            .prepare(next, &edit)
+            .map_err(|error| stopped(journal, error))?;
     }
+    work.forward(&mut record)
+        .map_err(|error| stopped(journal, error))?;
     report.resumed(&record)
 }
 
@@ -368,6 +383,8 @@ fn abort(
         journal,
         scratch: &scratch,
     };
-    let kept: Vec<PathBuf> = work.back(&record)?;
+    let kept: Vec<PathBuf> = work
+        .back(&record)
+        .map_err(|error| stopped(journal, error))?;
     report.aborted(&kept)
 }

@@ -15,6 +15,7 @@ use super::plan::{MoveReason, Plan, What};
 use crate::cli::Format;
 use crate::layout::{self, OUTDATED};
 use crate::outcome::Outcome;
+use crate::output::print;
 use crate::tree::{Oid, RepoPath};
 
 const BOLD: Style = Style::new().bold();
@@ -71,10 +72,11 @@ impl Report {
     }
 
     /// Shows the plan to a person; a program gets it with the end.
-    pub fn plan(&self, plan: &Plan) {
+    pub fn plan(&self, plan: &Plan) -> Result<()> {
         if self.format == Format::Text && !plan.is_empty() {
-            anstream::print!("{}", text(plan));
+            print(&text(plan))?;
         }
+        Ok(())
     }
 
     /// Says how it ended and what to type next.
@@ -82,9 +84,9 @@ impl Report {
         match self.format {
             Format::Json => {
                 let value = json!({ "version": 1, "ending": ending.word(), "plan": plan });
-                anstream::println!("{}", serde_json::to_string_pretty(&value)?);
+                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
             }
-            Format::Text => anstream::print!("{}", next(at, plan, ending)),
+            Format::Text => print(&next(at, plan, ending))?,
         }
         Ok(ending.outcome())
     }
@@ -95,21 +97,21 @@ impl Report {
             Format::Json => {
                 let ending = if committed { "committed" } else { "staged" };
                 let value = json!({ "version": 1, "ending": ending });
-                anstream::println!("{}", serde_json::to_string_pretty(&value)?);
+                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
             }
             Format::Text if !record.conflicts.is_empty() => {
-                anstream::println!(
+                print(&format!(
                     "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage \
-                     them, then:\n\n    cargo xtask migrate --resume"
-                );
+                     them, then:\n\n    cargo xtask migrate --resume\n"
+                ))?;
             }
             Format::Text if committed => {
-                anstream::println!("{GREEN}Finished and committed.{GREEN:#}");
+                print(&format!("{GREEN}Finished and committed.{GREEN:#}\n"))?;
             }
-            Format::Text => anstream::println!(
+            Format::Text => print(&format!(
                 "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    git diff --cached\n    git \
-                 commit"
-            ),
+                 commit\n"
+            ))?,
         }
         if record.conflicts.is_empty() {
             Ok(Outcome::Done)
@@ -124,14 +126,16 @@ impl Report {
                 let kept: Vec<String> =
                     kept.iter().map(|path| path.display().to_string()).collect();
                 let value = json!({ "version": 1, "ending": "aborted", "kept": kept });
-                anstream::println!("{}", serde_json::to_string_pretty(&value)?);
+                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
             }
             Format::Text => {
-                anstream::println!("{GREEN}Taken back.{GREEN:#} The repository is as it was.");
+                print(&format!(
+                    "{GREEN}Taken back.{GREEN:#} The repository is as it was.\n"
+                ))?;
                 if !kept.is_empty() {
-                    anstream::println!("\nFiles that were changed since are kept:");
+                    print("\nFiles that were changed since are kept:\n")?;
                     for path in kept {
-                        anstream::println!("  {}", path.display());
+                        print(&format!("  {}\n", path.display()))?;
                     }
                 }
             }

@@ -26,8 +26,8 @@ pub fn vet(incoming: &Entries, link: impl Fn(&RepoPath) -> Option<Vec<u8>>) -> V
         return problems;
     }
     for (path, entry) in incoming {
-        if let Some(problem) = name_problem(path) {
-            problems.push(format!("{path}: {problem}"));
+        if let Some(problem) = name(path) {
+            problems.push(problem);
             continue;
         }
         if let Some(size) = entry.size.filter(|&size| size > MAX_FILE) {
@@ -49,6 +49,11 @@ pub fn vet(incoming: &Entries, link: impl Fn(&RepoPath) -> Option<Vec<u8>>) -> V
     }
     problems.extend(collisions(incoming));
     problems
+}
+
+/// What is wrong with a path as such, as a line.
+pub fn name(path: &RepoPath) -> Option<String> {
+    name_problem(path).map(|problem| format!("{path}: {problem}"))
 }
 
 /// What is wrong with a path as such.

@@ -1,0 +1,101 @@
+//! What was probably meant.
+
+/// How sure a guess is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sure {
+    /// The same letters: other case, other separators, one more `s`.
+    Same,
+    /// A slip or two away.
+    Near,
+}
+
+/// The letters and digits of a name in lower case.
+pub fn letters(text: &str) -> String {
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// The nearest of some names, if one is near enough to be meant.
+pub fn nearest<'a>(
+    text: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<(&'a str, Sure)> {
+    let wanted = letters(text);
+    let mut best: Option<(usize, &str)> = None;
+    for name in names {
+        let have = letters(name);
+        if have == wanted {
+            return Some((name, Sure::Same));
+        }
+        // Another number is another thing, however near it looks: llama3 is not llama4.
+        if digits(&wanted) != digits(&have) {
+            continue;
+        }
+        let distance = strsim::damerau_levenshtein(&wanted, &have);
+        if best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, name));
+        }
+    }
+    let (distance, name) = best?;
+    // One slip in a short word, two in a longer one; but never half of the word.
+    let allowed = match letters(name).len() {
+        0..=3 => 0,
+        4..=6 => 1,
+        7..=14 => 2,
+        _ => 3,
+    };
+    (distance <= allowed).then_some((name, Sure::Near))
+}
+
+fn digits(text: &str) -> impl PartialEq {
+    text.chars()
+        .filter(char::is_ascii_digit)
+        .collect::<String>()
+}
+
+/// "`a`, `b` or `c`".
+pub fn one_of(names: &[&str]) -> String {
+    list(names, "or")
+}
+
+/// "`a`, `b` and `c`".
+pub fn all_of(names: &[&str]) -> String {
+    list(names, "and")
+}
+
+fn list(names: &[&str], word: &str) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} {word} {last}", most.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_seen_and_other_words_are_not() {
+        let keys = ["runsOn", "gpuIds", "env", "type"];
+        assert_eq!(nearest("runOn", keys), Some(("runsOn", Sure::Near)));
+        assert_eq!(nearest("runs_on", keys), Some(("runsOn", Sure::Same)));
+        assert_eq!(nearest("GPUIDS", keys), Some(("gpuIds", Sure::Same)));
+        assert_eq!(nearest("end", keys), None);
+        assert_eq!(nearest("llama4", ["llama3"]), None);
+        assert_eq!(
+            nearest("deepseekv3", ["deepseek-v3"]),
+            Some(("deepseek-v3", Sure::Same))
+        );
+        assert_eq!(nearest("volumeInGb", keys), None);
+    }
+
+    #[test]
+    fn names_are_listed_as_one_says_them() {
+        assert_eq!(one_of(&["a"]), "`a`");
+        assert_eq!(all_of(&["a", "b", "c"]), "`a`, `b` and `c`");
+    }
+}

@@ -1,0 +1,272 @@
+//! Whole repositories, and what `hub-lint.json` says of them.
+
+use super::*;
+
+#[test]
+fn the_hubs_own_workers_layout_has_no_error() {
+    // A handler in src/, the README in .runpod/, as RunPod's own vLLM worker has it.
+    let tree = Memory::new()
+        .with(
+            "Dockerfile",
+            "FROM scratch\nCMD [\"python3\", \"/src/handler.py\"]\n",
+        )
+        .with("src/handler.py", "import runpod\n")
+        .with(".runpod/README.md", "# Worker\n")
+        .with(".runpod/hub.json", listing("", ""))
+        .with(".runpod/tests.json", TESTS);
+    assert_eq!(said(&tree), [""; 0]);
+}
+
+#[test]
+fn the_files_in_runpod_come_first() {
+    let tree = repository_of(&listing("", ""), TESTS).with("hub.json", "not even JSON");
+    assert_eq!(
+        said(&tree),
+        ["HUB312 `.runpod/hub.json` takes precedence over this file"]
+    );
+}
+
+#[test]
+fn what_is_ignored_with_a_reason_is_left_out() {
+    let hub = listing(r#""gpuIds": "RTX A4000""#, "");
+    let ignore = |entry: &str| {
+        said(
+            &repository_of(&hub, TESTS)
+                .with("hub-lint.json", format!(r#"{{ "ignore": [{entry}] }}"#)),
+        )
+    };
+    let found = "HUB211 RunPod has no GPU with the id `RTX A4000`";
+    assert_eq!(ignore(""), [found]);
+    assert_eq!(
+        ignore(r#"{ "rule": "HUB211", "reason": "a private GPU" }"#),
+        [""; 0]
+    );
+    assert_eq!(
+        ignore(r#"{ "rule": "unknown-gpu", "path": ".runpod/hub.json", "reason": "private" }"#),
+        [""; 0]
+    );
+    assert_eq!(
+        ignore(r#"{ "rule": "HUB211", "path": ".runpod/tests.json", "reason": "private" }"#),
+        [found, "HUB390 nothing here breaks `HUB211` any more"]
+    );
+    assert_eq!(
+        ignore(r#"{ "rule": "HUB211", "reason": " " }"#),
+        [found, "HUB391 the entry for `HUB211` gives no `reason`"]
+    );
+    assert_eq!(
+        ignore(r#"{ "rule": "HUB999", "reason": "x" }"#),
+        [found, "HUB391 there is no rule `HUB999`"]
+    );
+    assert_eq!(
+        ignore(r#"{ "rule": "HUB211", "resaon": "x" }"#),
+        [found, "HUB391 an entry has no key `resaon`"]
+    );
+}
+
+#[test]
+fn rules_are_chosen_by_id_name_or_beginning() {
+    let rule = registry::find("HUB211").unwrap();
+    for pattern in ["HUB211", "hub2", "unknown-gpu", "HUB"] {
+        assert!(registry::means(pattern, rule.code, rule.name), "{pattern}");
+    }
+    for pattern in ["HUB1", "unknown", "HU", ""] {
+        assert!(!registry::means(pattern, rule.code, rule.name), "{pattern}");
+    }
+}
+
+#[test]
+fn findings_come_by_file_and_line() {
+    let hub = listing(r#""gpuIds": "H100", "volume": 1"#, "").replace("\"language\"", "\"text\"");
+    let tests = TESTS.replace("Hi\" }", "Hi\" }, \"timeout\": 30");
+    let report = lint(&repository_of(&hub, &tests), true).unwrap();
+    let places: Vec<_> = report
+        .findings
+        .iter()
+        .map(|f| (f.place.path.to_string(), f.place.span.start))
+        .collect();
+    let mut sorted = places.clone();
+    sorted.sort();
+    assert_eq!(places, sorted);
+    assert_eq!(places.len(), 4);
+    assert_eq!(
+        summary(&report),
+        "hub-lint: 2 errors, 2 warnings in 2 files; 2 to mend with `--unsafe-fixes`; \
+         `--explain RULE` tells why"
+    );
+}
+
+const ENGINE: &str = r#"
+import os
+import subprocess
+command = ["python3", "-m", "sglang.launch_server", "--model-path", "/model"]
+if os.getenv("LOAD_BALANCE_METHOD"):
+    command += ["--load-balance-method", os.getenv("LOAD_BALANCE_METHOD")]
+if os.getenv("MODEL_REVISION"):
+    command += ["--revision", os.getenv("MODEL_REVISION")]
+subprocess.Popen(command)
+"#;
+
+/// A worker that starts SGLang of this image, with these variables and these tests.
+fn worker(image: &str, env: &str, tests: &str) -> Memory {
+    let hub = listing(
+        "",
+        &format!(r#"{{ "key": "MODEL_REVISION", "value": "main" }}, {env}"#),
+    );
+    let dockerfile = format!("FROM {image}\nCOPY engine.py /\nCMD [\"python3\", \"/engine.py\"]\n");
+    repository_of(hub.replace(", ]", "]").as_str(), tests)
+        .with("engine.py", ENGINE)
+        .with("Dockerfile", dockerfile)
+}
+
+const BALANCE: &str = r#"{ "key": "LOAD_BALANCE_METHOD", "input": { "name": "B", "type": "string",
+    "options": [{ "label": "Shortest", "value": "shortest_queue" }] } }"#;
+
+#[test]
+fn options_are_judged_by_the_release_that_the_dockerfile_pins() {
+    let says = |image: &str| said(&worker(image, BALANCE, TESTS));
+    assert_eq!(says("lmsysorg/sglang:v0.4.6.post4-cu124"), [""; 0]);
+    assert_eq!(
+        says("lmsysorg/sglang:v0.5.10"),
+        [
+            "HUB330 `LOAD_BALANCE_METHOD` offers `shortest_queue`, which `--load-balance-method` \
+          of SGLang 0.5.10 does not take"
+        ]
+    );
+    // A release that is not known is judged by the nearest, and that is said.
+    assert_eq!(
+        says("lmsysorg/sglang:v0.5.12"),
+        [
+            "HUB330 `LOAD_BALANCE_METHOD` offers `shortest_queue`, which `--load-balance-method` \
+          of SGLang 0.5.12 (not known here; judged by 0.5.10) does not take"
+        ]
+    );
+}
+
+#[test]
+fn variables_are_compared_only_where_sglang_reads_them() {
+    let image = "lmsysorg/sglang:v0.4.6.post4-cu124";
+    let odd = r#"{ "key": "SHOW_COSTS", "input": { "name": "C", "type": "boolean" } }"#;
+    let balance = r#"{ "key": "LOAD_BALANCE_METHOD", "value": "round_robin" }"#;
+    let env = format!("{balance}, {odd}");
+    assert_eq!(
+        said(&worker(image, &env, TESTS)),
+        ["HUB320 nothing in the worker reads `SHOW_COSTS`"]
+    );
+    let other =
+        worker("python:3.12", &env, TESTS).with("engine.py", ENGINE.replace("sglang", "other"));
+    assert_eq!(said(&other), [""; 0]);
+}
+
+#[test]
+fn inputs_that_are_refused_are_told_and_others_are_not() {
+    let handler = r#"
+import runpod
+def handler(job):
+    job_input = job["input"]
+    route = job_input.get("openai_route")
+    body = job_input.get("openai_input")
+    return [route, body, job_input.get("messages")]
+runpod.serverless.start({"handler": handler})
+"#;
+    let says = |input: &str| {
+        let tests = TESTS.replace(r#"{ "prompt": "Hi" }"#, input);
+        let env = r#"{ "key": "LOAD_BALANCE_METHOD", "value": "round_robin" }"#;
+        let tree = worker("lmsysorg/sglang:v0.4.6.post4-cu124", env, &tests);
+        said(&tree.with("handler.py", handler)).join("\n")
+    };
+    for fine in [
+        r#"{ "text": "Hi" }"#,
+        r#"{ "messages": [] }"#,
+        r#"{ "openai_route": "/v1/models" }"#,
+        r#"{ "openai_route": "/v1/chat/completions", "openai_input": { "messages": [] } }"#,
+        r#"{ "openai_route": "/v1/completions", "openai_input": { "prompt": "Hi" } }"#,
+        r#"{ "openai_route": "/v1/anything", "openai_input": {} }"#,
+    ] {
+        assert_eq!(says(fine), "", "{fine}");
+    }
+    for (input, words) in [
+        (
+            r#"{ "prompt": "Hi" }"#,
+            "this goes to `/generate`, which takes `text` or `input_ids`",
+        ),
+        (
+            r#"{ "openai_route": "v1/models" }"#,
+            "the route `v1/models` does not begin with `/`",
+        ),
+        (
+            r#"{ "openai_route": 1 }"#,
+            "`openai_route` is a number, not a path",
+        ),
+        (
+            r#"{ "openai_route": "/v1/completions" }"#,
+            "`/v1/completions` takes a body, and there is no `openai_input`",
+        ),
+        (
+            r#"{ "openai_route": "/v1/chat/completions", "openai_input": { "prompt": "Hi" } }"#,
+            "`/v1/chat/completions` answers 400 without `messages`",
+        ),
+    ] {
+        assert_eq!(says(input), format!("HUB316 {words}"));
+    }
+}
+
+#[test]
+fn only_the_modern_layout_minds_other_files_in_runpod() {
+    let tree = repository_of(&listing("", ""), TESTS).with(".runpod/notes.txt", "x");
+    assert_eq!(said(&tree), [""; 0]);
+    let words =
+        ".runpod/notes.txt: `.runpod/` of a modern worker holds hub.json and tests.json alone";
+    assert_eq!(
+        said(&tree.with("upstream.lock.json", "{}")),
+        [format!("HUB315 {words}")]
+    );
+}
+
+#[test]
+fn another_tools_tests_json_is_left_alone() {
+    let tree = Memory::new()
+        .with("Dockerfile", "FROM scratch\n")
+        .with("README.md", "# Worker\n")
+        .with(".runpod/hub.json", listing("", ""))
+        .with("tests.json", r#"{ "suites": [1, 2] }"#);
+    assert_eq!(said(&tree), [""; 0]);
+    let own = tree.with(
+        "tests.json",
+        TESTS.replace("Hi\" }", "Hi\" }, \"timeout\": 30"),
+    );
+    assert_eq!(said(&own).len(), 1);
+}
+
+#[test]
+fn a_worker_that_loops_over_its_environment_is_believed() {
+    let env = r#"{ "key": "LOAD_BALANCE_METHOD", "value": "round_robin" },
+        { "key": "ANYTHING", "value": "1" }"#;
+    let tree = worker("lmsysorg/sglang:v0.4.6.post4-cu124", env, TESTS);
+    assert_eq!(
+        said(&tree),
+        ["HUB320 nothing in the worker reads `ANYTHING`"]
+    );
+    let looping = format!("{ENGINE}\nfor name, value in os.environ.items():\n    print(name)\n");
+    assert_eq!(said(&tree.with("engine.py", looping)), [""; 0]);
+}
+
+#[test]
+fn defaults_are_compared_by_what_they_mean() {
+    let env = r#"{ "key": "SEED", "input": { "name": "S", "type": "number", "default": 300 } },
+        { "key": "FAST", "input": { "name": "F", "type": "boolean", "default": true } }"#;
+    let with =
+        |readme: &str| said(&repository_of(&listing("", env), TESTS).with("README.md", readme));
+    let table = "# Worker\n\n| Variable | Default | What |\n| --- | --- | --- |\n";
+    assert_eq!(
+        with(&format!(
+            "{table}| `SEED` | `300.0` | s |\n| `FAST` | 1 | f |\n"
+        )),
+        [""; 0]
+    );
+    assert_eq!(
+        with(&format!(
+            "{table}| `SEED` | 7 | s |\n| `FAST` | none | f |\n"
+        )),
+        ["HUB324 the default of `SEED` is `300` here, and the README's default is `7`"]
+    );
+}

@@ -1,0 +1,297 @@
+//! `hub-lint` as it is used: a repository in, a command, its words and its exit code out.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const LISTING: &str = r#"{
+  "title": "Worker",
+  "description": "Does things.",
+  "type": "serverless",
+  "category": "language",
+  "config": {
+    "runsOn": "GPU",
+    "containerDiskInGb": "20",
+    "gpuIds": "RTX A4000"
+  }
+}
+"#;
+
+const TESTS: &str = r#"{
+  "tests": [{ "name": "one", "input": { "prompt": "Hi" } }],
+  "config": { "gpuCount": 1 }
+}
+"#;
+
+fn repository(listing: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| std::fs::write(folder.path().join(path), text).unwrap();
+    std::fs::create_dir(folder.path().join(".runpod")).unwrap();
+    write("Dockerfile", "FROM scratch\n");
+    write("README.md", "# Worker\n");
+    write(".runpod/hub.json", listing);
+    write(".runpod/tests.json", TESTS);
+    folder
+}
+
+fn lint(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .current_dir(folder)
+        .arg("hub-lint")
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn with_input(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .arg("hub-lint")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+#[test]
+fn findings_are_shown_at_their_line() {
+    let folder = repository(LISTING);
+    let output = lint(folder.path(), &["."]);
+    assert_eq!(code(&output), 1);
+    assert_eq!(
+        words(&output),
+        "\
+error[HUB102 wrong-type]: `containerDiskInGb` has to be a whole number and is a string
+ --> .runpod/hub.json:8:26
+  |
+8 |     \"containerDiskInGb\": \"20\",
+  |                          ^^^^
+  |
+  = help: `--fix` will write `20`
+
+error[HUB211 unknown-gpu]: RunPod has no GPU with the id `RTX A4000`
+ --> .runpod/hub.json:9:16
+  |
+9 |     \"gpuIds\": \"RTX A4000\"
+  |                ^^^^^^^^^
+  |
+  = help: did you mean `NVIDIA RTX A4000`?
+  = help: the Hub guide's own template says `RTX A4000`, which its table does not have
+  = help: `--unsafe-fixes` will write `NVIDIA RTX A4000`
+
+hub-lint: 2 errors in 2 files; 1 to mend with `--fix`; 1 to mend with `--unsafe-fixes`; `--explain RULE` tells why
+"
+    );
+}
+
+#[test]
+fn a_clean_repository_ends_with_zero() {
+    let clean = LISTING
+        .replace("\"20\"", "20")
+        .replace("RTX A4000", "ADA_24");
+    let folder = repository(&clean);
+    let output = lint(folder.path(), &["."]);
+    assert_eq!(
+        (code(&output), words(&output).as_str()),
+        (0, "hub-lint: nothing found in 2 files\n")
+    );
+}
+
+#[test]
+fn paths_may_be_folders_or_files_of_several_repositories() {
+    let (one, two) = (repository(LISTING), repository(LISTING));
+    let folder = two.path().join(".runpod");
+    let file = one.path().join(".runpod/hub.json");
+    let tests = one.path().join(".runpod/tests.json");
+    let paths = [&file, &tests, &folder].map(|path| path.to_str().unwrap());
+    let output = lint(Path::new("/"), &paths);
+    let text = words(&output);
+    for repository in [&one, &two] {
+        let place = format!(
+            "--> {}/.runpod/hub.json:9:16\n",
+            repository.path().display()
+        );
+        assert_eq!(text.matches(&place).count(), 1, "{text}");
+    }
+    assert!(text.contains("hub-lint: 4 errors in 4 files;"), "{text}");
+}
+
+#[test]
+fn safe_fixes_are_made_and_the_others_when_asked_for() {
+    let folder = repository(LISTING);
+    let file = folder.path().join(".runpod/hub.json");
+    let shown = lint(folder.path(), &[".", "--fix", "--dry-run"]);
+    assert_eq!(code(&shown), 1);
+    assert_eq!(
+        words(&shown),
+        "\
+--- a/.runpod/hub.json
++++ b/.runpod/hub.json
+@@ -6,5 +6,5 @@
+   \"config\": {
+     \"runsOn\": \"GPU\",
+-    \"containerDiskInGb\": \"20\",
++    \"containerDiskInGb\": 20,
+     \"gpuIds\": \"RTX A4000\"
+   }
+hub-lint: would mend 1 finding
+"
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), LISTING);
+
+    assert_eq!(code(&lint(folder.path(), &[".", "--fix"])), 1);
+    let mended = LISTING.replace("\"20\"", "20");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), mended);
+
+    let output = lint(folder.path(), &[".", "--unsafe-fixes"]);
+    assert_eq!(code(&output), 0);
+    assert!(words(&output).ends_with("hub-lint: mended 1 finding\n"));
+    let mended = mended.replace("RTX A4000", "NVIDIA RTX A4000");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), mended);
+
+    let again = lint(folder.path(), &[".", "--unsafe-fixes", "--dry-run"]);
+    assert_eq!(
+        (code(&again), words(&again).as_str()),
+        (0, "hub-lint: nothing to mend\n")
+    );
+}
+
+#[test]
+fn standard_input_is_for_editors() {
+    let output = with_input(&["-"], LISTING.as_bytes());
+    assert_eq!(code(&output), 1);
+    assert!(words(&output).contains("--> hub.json:8:26\n"));
+    let output = with_input(&["-"], br#"{ "tests": [] }"#);
+    assert!(words(&output).contains("HUB121 no-tests"));
+
+    // Under a name, it is judged among the files beside it.
+    let folder = repository(LISTING);
+    let name = folder.path().join(".runpod/tests.json");
+    let name = name.to_str().unwrap();
+    let input = r#"{ "tests": [{ "name": "t", "input": {}, "timeout": 30 }], "config": {} }"#;
+    let output = with_input(&["-", "--stdin-name", name], input.as_bytes());
+    let text = words(&output);
+    assert!(
+        text.contains("HUB250") && !text.contains("HUB211"),
+        "{text}"
+    );
+    assert!(text.contains(&format!("--> {name}:1:")), "{text}");
+
+    // A fix goes through, as a formatter's does.
+    let output = with_input(&["-", "--fix"], LISTING.as_bytes());
+    assert_eq!(
+        (code(&output), words(&output)),
+        (0, LISTING.replace("\"20\"", "20"))
+    );
+}
+
+#[test]
+fn rules_can_be_chosen_and_severity_too() {
+    let folder = repository(LISTING);
+    let found = |arguments: &[&str]| {
+        let output = lint(
+            folder.path(),
+            &[&[".", "--format", "json"], arguments].concat(),
+        );
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let codes: Vec<String> = value["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| finding["code"].as_str().unwrap().to_owned())
+            .collect();
+        (code(&output), codes.join(" "))
+    };
+    assert_eq!(found(&[]), (1, "HUB102 HUB211".to_owned()));
+    assert_eq!(found(&["--select", "HUB2"]), (1, "HUB211".to_owned()));
+    assert_eq!(
+        found(&["--ignore", "wrong-type,hub211"]),
+        (0, String::new())
+    );
+    std::fs::remove_file(folder.path().join(".runpod/tests.json")).unwrap();
+    assert_eq!(found(&["--select", "HUB3"]), (0, "HUB313".to_owned()));
+    assert_eq!(
+        found(&["--select", "HUB3", "--min-severity", "warning"]),
+        (0, String::new())
+    );
+}
+
+#[test]
+fn a_page_is_printed_by_id_or_name() {
+    let by_id = lint(Path::new("/"), &["--explain", "hub252"]);
+    let by_name = lint(Path::new("/"), &["--explain", "wrapped-input"]);
+    assert_eq!(words(&by_id), words(&by_name));
+    assert!(words(&by_id).starts_with("# HUB252 wrapped-input\n"));
+}
+
+#[test]
+fn wrong_usage_ends_with_two_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str]| {
+        let output = lint(folder.path(), arguments);
+        (code(&output), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(
+        said(&["."]),
+        (
+            2,
+            "error: . has no .runpod/hub.json: there is nothing to lint\n".to_owned()
+        )
+    );
+    assert_eq!(
+        said(&["a", "b"]),
+        (2, "error: there is no a, no b\n".to_owned())
+    );
+    assert_eq!(
+        said(&["--explain", "wraped-input"]),
+        (
+            2,
+            "error: there is no rule `wraped-input`. Did you mean `wrapped-input`? \
+             docs/hub-lint.md lists them\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(said(&[".", "--select", "HUB999"]).0, 2);
+}
+
+#[test]
+fn programs_get_their_formats() {
+    let folder = repository(LISTING);
+    let github = words(&lint(folder.path(), &[".", "--format", "github"]));
+    assert_eq!(
+        github.lines().next().unwrap(),
+        "::error file=.runpod/hub.json,line=8,endLine=8,col=26,endColumn=30,\
+         title=HUB102 wrong-type::`containerDiskInGb` has to be a whole number and is a string"
+    );
+    let sarif: serde_json::Value =
+        serde_json::from_str(&words(&lint(folder.path(), &[".", "--format", "sarif"]))).unwrap();
+    let run = &sarif["runs"][0];
+    let result = &run["results"][1];
+    let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+    assert_eq!(
+        run["tool"]["driver"]["rules"][index]["id"],
+        result["ruleId"]
+    );
+    assert_eq!(
+        result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        ".runpod/hub.json"
+    );
+    let markdown = words(&lint(folder.path(), &[".", "--format", "markdown"]));
+    assert!(
+        markdown.contains("| error HUB211 | `.runpod/hub.json:9` |"),
+        "{markdown}"
+    );
+}

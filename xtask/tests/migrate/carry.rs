@@ -1,0 +1,280 @@
+//! `--carry`: a fork of the legacy layout brings its own changes along.
+
+use crate::support::{Lab, Repo};
+
+/// A fork, and the revision that it started from.
+fn fork(lab: &Lab) -> (Repo<'_>, Repo<'_>) {
+    let upstream = lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.git(&["tag", "base"]);
+    (worker, upstream)
+}
+
+const CARRY: &[&str] = &["--upstream", "../upstream", "--carry", "base"];
+
+#[test]
+fn a_change_is_carried_into_the_file_of_the_same_role() {
+    let lab = Lab::new();
+    let (worker, upstream) = fork(&lab);
+    worker.edit(
+        "src/engine.py",
+        "import subprocess\n",
+        "import subprocess\nimport shlex\n",
+    );
+    worker.commit("feat: more imports");
+    let engine = worker.bytes("src/engine.py");
+    worker.migrate(CARRY).done();
+    assert_eq!(
+        worker.read("engine.py"),
+        upstream.read(".runpod/engine.py").replacen(
+            "import subprocess\n",
+            "import subprocess\nimport shlex\n",
+            1
+        )
+    );
+    // What the fork had is kept as it was.
+    assert_eq!(worker.bytes("outdated/src/engine.py"), engine);
+    // What it did not change is upstream's.
+    for file in [
+        "handler.py",
+        "utils.py",
+        "download_model.py",
+        "requirements.txt",
+    ] {
+        assert_eq!(
+            worker.bytes(file),
+            upstream.bytes(format!(".runpod/{file}")),
+            "{file}"
+        );
+    }
+    assert_eq!(worker.git(&["diff", "--name-only"]), "");
+}
+
+#[test]
+fn a_change_of_a_dissimilar_file_is_carried_to_its_role_too() {
+    let lab = Lab::new();
+    let (worker, upstream) = fork(&lab);
+    // Far from what the base had, so that no similarity leads there.
+    upstream.write(
+        ".runpod/download_model.py",
+        format!(
+            "\"\"\"Downloads the model into the image.\"\"\"\n\n{}",
+            "# written anew\n".repeat(60)
+        ),
+    );
+    upstream.commit("refactor: write it anew");
+    let first = worker.read("src/download_model.py");
+    let first = first.lines().next().unwrap().to_owned();
+    worker.edit(
+        "src/download_model.py",
+        &first,
+        &format!("#!/usr/bin/env python3\n{first}"),
+    );
+    worker.commit("feat: a shebang");
+    let old = worker.bytes("src/download_model.py");
+    let run = worker.migrate(CARRY);
+    if run.code == Some(0) {
+        assert!(
+            worker
+                .read("download_model.py")
+                .contains("#!/usr/bin/env python3")
+        );
+    } else {
+        run.finds()
+            .says("  download_model.py: changed here and upstream in the same place\n");
+        worker
+            .migrate(&[CARRY, &["--conflicts", "markers"]].concat())
+            .finds();
+        assert!(
+            worker
+                .read("download_model.py")
+                .contains("#!/usr/bin/env python3")
+        );
+    }
+    assert_eq!(worker.bytes("outdated/src/download_model.py"), old);
+}
+
+#[test]
+fn a_change_that_does_not_apply_is_a_conflict() {
+    let lab = Lab::new();
+    let (worker, _) = fork(&lab);
+    worker.edit(
+        "src/engine.py",
+        "    def __init__(self, host=\"0.0.0.0\", port=30000):\n",
+        "    def __init__(self, host=\"127.0.0.1\", port=30001):\n",
+    );
+    worker.commit("feat: another default");
+    let before = worker.everything();
+    worker
+        .migrate(CARRY)
+        .finds()
+        .says("\nConflicts\n  engine.py: changed here and upstream in the same place\n");
+    worker.everything().expect_same(&before, "a conflict");
+    worker
+        .migrate(&[CARRY, &["--conflicts", "markers"]].concat())
+        .finds();
+    assert!(worker.read("engine.py").contains("<<<<<<< ours\n"));
+    assert!(!worker.has("upstream.lock.json"));
+    let after = worker.git(&["ls-files", "--unmerged", "--format=%(stage) %(path)"]);
+    assert_eq!(after, "1 engine.py\n2 engine.py\n3 engine.py");
+    let copy = worker.copied("copy");
+    copy.migrate(&["--abort"]).done();
+    copy.everything().expect_same(&before, "after --abort");
+    worker.git(&["checkout", "--theirs", "engine.py"]);
+    worker.git(&["add", "engine.py"]);
+    worker.migrate(&["--resume"]).done();
+    worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
+    worker.migrate(&[]).done().says("Up to date");
+}
+
+#[test]
+fn a_fork_without_changes_takes_upstreams_files() {
+    let lab = Lab::new();
+    let (worker, upstream) = fork(&lab);
+    worker.write("docs/ours.md", "ours\n");
+    worker.commit("docs: ours");
+    worker.migrate(CARRY).done();
+    for file in ["engine.py", "handler.py", "utils.py", "download_model.py"] {
+        assert_eq!(
+            worker.bytes(file),
+            upstream.bytes(format!(".runpod/{file}")),
+            "{file}"
+        );
+    }
+    // The same result as without --carry.
+    let other = lab.at("other");
+    crate::support::copy(&worker.path, &other.path);
+    other.git(&["reset", "--quiet", "--hard"]);
+    other.migrate(&["--abort"]).code.unwrap();
+    let plain = lab.legacy("plain");
+    plain.write("docs/ours.md", "ours\n");
+    plain.commit("docs: ours");
+    plain.migrate(&["--upstream", "../upstream"]).done();
+    assert_eq!(plain.index_tree(), worker.index_tree());
+}
+
+#[test]
+fn changes_without_a_counterpart_are_conflicts_with_a_reason() {
+    let lab = Lab::new();
+    let (worker, _) = fork(&lab);
+    worker.edit("worker-config.json", "{", "{\n  \"ours\": true,");
+    worker.append("builder/setup.sh", "apt-get install -y ffmpeg\n");
+    worker.write("builder/extra.sh", "echo extra\n");
+    worker.commit("feat: changes elsewhere");
+    let before = worker.everything();
+    worker
+        .migrate(CARRY)
+        .finds()
+        .says(
+            "  worker-config.json: changed here; its settings belong in .runpod/hub.json, which \
+             is written differently\n",
+        )
+        .says("  builder/setup.sh: changed here; what it installs belongs in the Dockerfile\n")
+        .says("  builder/extra.sh: changed here, and the modern layout has no such file\n");
+    worker.everything().expect_same(&before, "a conflict");
+    worker
+        .migrate(&[CARRY, &["--conflicts", "markers"]].concat())
+        .finds();
+    // They wait in the index; the files are kept below outdated/ in any case.
+    assert!(
+        worker
+            .read("outdated/builder/setup.sh")
+            .ends_with("ffmpeg\n")
+    );
+    let waiting = worker.git(&["diff", "--name-only", "--diff-filter=U"]);
+    assert_eq!(
+        waiting,
+        "builder/extra.sh\nbuilder/setup.sh\nworker-config.json"
+    );
+    worker.git(&[
+        "rm",
+        "--quiet",
+        "builder/extra.sh",
+        "builder/setup.sh",
+        "worker-config.json",
+    ]);
+    worker.migrate(&["--resume"]).done();
+    assert!(!worker.has("builder") && !worker.has("worker-config.json"));
+    worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
+    worker.migrate(&[]).done().says("Up to date");
+}
+
+#[test]
+fn a_new_module_comes_along() {
+    let lab = Lab::new();
+    let (worker, _) = fork(&lab);
+    worker.write("src/extra.py", "EXTRA = 1\n");
+    worker.commit("feat: a module");
+    worker.migrate(CARRY).done();
+    assert_eq!(worker.read("extra.py"), "EXTRA = 1\n");
+    assert_eq!(worker.read("outdated/src/extra.py"), "EXTRA = 1\n");
+}
+
+#[test]
+fn requirements_are_carried_from_the_builder_folder() {
+    let lab = Lab::new();
+    let (worker, _) = fork(&lab);
+    worker.edit(
+        "builder/requirements.txt",
+        "runpod~=1.7.0\n",
+        "boto3\nrunpod~=1.7.0\n",
+    );
+    worker.commit("feat: one more package");
+    let run = worker.migrate(CARRY).done();
+    assert!(
+        worker.read("requirements.txt").starts_with("boto3\n"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn a_carried_fork_merges_what_upstream_changes_later() {
+    let lab = Lab::new();
+    let (worker, upstream) = fork(&lab);
+    worker.edit(
+        "src/engine.py",
+        "import subprocess\n",
+        "import subprocess\nimport shlex\n",
+    );
+    worker.commit("feat: more imports");
+    worker.migrate(&[CARRY, &["--commit"]].concat()).done();
+    upstream.append(".runpod/engine.py", "# later\n");
+    upstream.commit("feat: later");
+    worker.migrate(&[]).done();
+    let engine = worker.read("engine.py");
+    assert!(engine.contains("import shlex\n") && engine.ends_with("# later\n"));
+}
+
+#[test]
+fn a_base_that_is_none_is_refused() {
+    let lab = Lab::new();
+    let (worker, _) = fork(&lab);
+    let empty = worker.git_input(&["mktree"], b"");
+    let other = worker.git(&["commit-tree", &empty, "-m", "nothing"]);
+    worker.git(&["tag", "nothing", &other]);
+    let before = worker.everything();
+    worker
+        .migrate(&["--upstream", "../upstream", "--carry", "nowhere"])
+        .refused(
+            "there is no revision nowhere here",
+            "name the commit of the legacy worker that this fork started from, and fetch it first \
+             if it is not here",
+        );
+    worker
+        .migrate(&["--upstream", "../upstream", "--carry", "nothing"])
+        .refused(
+            "nothing has none of builder, src, worker-config.json",
+            "name the commit of the legacy worker that this fork started from",
+        );
+    worker
+        .migrate(&["--upstream", "../upstream", "--carry=--all"])
+        .unusable("revision \"--all\" begins with `-`; git would read it as an option");
+    worker.everything().expect_same(&before, "refusals");
+    worker
+        .migrate(&["--upstream", "../upstream", "--commit"])
+        .done();
+    worker.migrate(CARRY).refused(
+        "upstream.lock.json is there, so this worker is modern already",
+        "leave --carry out; upstream's changes are merged with those made here anyway",
+    );
+}

@@ -1,0 +1,296 @@
+//! Conflicts: listed, written with markers, resolved, finished or taken back.
+
+use crate::support::{Lab, Repo};
+
+/// A worker and its upstream that changed the same line of engine.py; handler.py merges.
+fn pair(lab: &Lab) -> Repo<'_> {
+    let upstream = lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    worker.edit("engine.py", "interval=5", "interval=1");
+    worker.commit("fix: ask more often");
+    upstream.edit(".runpod/engine.py", "interval=5", "interval=9");
+    upstream.append(".runpod/handler.py", "# more\n");
+    upstream.commit("feat: changes");
+    worker
+}
+
+fn resolve(worker: &Repo) {
+    let engine = worker.read("engine.py");
+    let (head, rest) = engine.split_once("<<<<<<<").unwrap();
+    let (_, tail) = rest.split_once(">>>>>>> upstream\n").unwrap();
+    let line = "    def wait_for_server(self, timeout=900, interval=4):\n";
+    worker.write("engine.py", format!("{head}{line}{tail}"));
+}
+
+fn locked_commit(worker: &Repo) -> String {
+    let lock: serde_json::Value = serde_json::from_str(&worker.read("upstream.lock.json")).unwrap();
+    lock["upstream"]["commit"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn conflicts_are_listed_and_nothing_is_written() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    let before = worker.everything();
+    for options in [&[] as &[&str], &["--commit"]] {
+        worker
+            .migrate(options)
+            .finds()
+            .says("\nConflicts\n  engine.py: changed here and upstream in the same place\n")
+            .says("  ! engine.py                          conflict\n")
+            .says(
+                "\n1 file is in conflict; nothing was written. To resolve them in the files:\n\n    \
+                 cargo xtask migrate --conflicts markers\n",
+            );
+        worker
+            .everything()
+            .expect_same(&before, "conflicts, listed");
+    }
+    let data = worker.migrate(&["--format", "json"]).finds().json();
+    assert_eq!(data["ending"], "conflicts");
+    assert_eq!(
+        data["plan"]["conflicts"],
+        serde_json::json!([{
+            "path": "engine.py",
+            "reason": "changed here and upstream in the same place"
+        }])
+    );
+}
+
+#[test]
+fn markers_and_stages_are_those_of_a_git_merge() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    let lock = worker.read("upstream.lock.json");
+    worker
+        .migrate(&["--conflicts", "markers"])
+        .finds()
+        .says("The conflicts are written with markers. Resolve them, stage them with `git add`, then:")
+        .says("    cargo xtask migrate --resume    # finishes\n");
+    assert!(
+        worker.read("engine.py").contains(
+            "<<<<<<< ours\n    def wait_for_server(self, timeout=900, interval=1):\n=======\n    \
+             def wait_for_server(self, timeout=900, interval=9):\n>>>>>>> upstream\n"
+        ),
+        "{}",
+        worker.read("engine.py")
+    );
+    let stages = worker.git(&[
+        "ls-files",
+        "--unmerged",
+        "--format=%(objectmode) %(stage) %(path)",
+    ]);
+    assert_eq!(
+        stages,
+        "100644 1 engine.py\n100644 2 engine.py\n100644 3 engine.py"
+    );
+    for (stage, line) in [(1, "interval=5"), (2, "interval=1"), (3, "interval=9")] {
+        let content = worker.git(&["show", &format!(":{stage}:engine.py")]);
+        assert!(content.contains(line), "stage {stage}");
+    }
+    assert_eq!(worker.status(), "UU engine.py\nM  handler.py");
+    assert_eq!(
+        worker.read("upstream.lock.json"),
+        lock,
+        "the lock has advanced"
+    );
+}
+
+#[test]
+fn markers_follow_the_users_style() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    worker.git(&["config", "merge.conflictStyle", "diff3"]);
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    let engine = worker.read("engine.py");
+    assert!(
+        engine.contains("\n|||||||") && engine.contains("interval=5"),
+        "{engine}"
+    );
+}
+
+#[test]
+fn resolved_conflicts_are_finished_and_only_then_locked() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    let old = locked_commit(&worker);
+    let head = worker.head();
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    let unresolved = worker.everything();
+    worker.migrate(&["--resume"]).refused(
+        "these conflicts are not resolved yet:\n  engine.py",
+        "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again",
+    );
+    worker.migrate(&[]).refused(
+        "conflicts of a migration wait to be resolved:\n  engine.py",
+        "resolve and stage them, then `cargo xtask migrate --resume`; or take all back with \
+         `cargo xtask migrate --abort`",
+    );
+    let journal = |name: &str| name.contains("xtask-migrate/scratch");
+    worker
+        .everything()
+        .without(journal)
+        .expect_same(&unresolved.without(journal), "refusals");
+    // Staged with the markers still in it.
+    worker.git(&["add", "engine.py"]);
+    worker.migrate(&["--resume"]).refused(
+        "conflict markers are left in:\n  engine.py",
+        "resolve them, stage the files with `git add FILE`, then run this again",
+    );
+    assert_eq!(locked_commit(&worker), old);
+    resolve(&worker);
+    worker.git(&["add", "engine.py"]);
+    worker
+        .migrate(&["--resume"])
+        .done()
+        .says("Finished and staged. Next:\n\n    git diff --cached\n    git commit\n");
+    assert_eq!(locked_commit(&worker), lab.at("upstream").head());
+    assert_eq!(worker.head(), head);
+    assert_eq!(
+        worker.status(),
+        "M  engine.py\nM  handler.py\nM  upstream.lock.json"
+    );
+    worker.git(&["commit", "--quiet", "-m", "feat: merge"]);
+    worker.migrate(&[]).done().says("Up to date");
+    worker.expect_settled();
+    // The resolution is ours, so the next change of upstream merges with it.
+    let upstream = lab.at("upstream");
+    upstream.append(".runpod/engine.py", "# later\n");
+    upstream.commit("feat: later");
+    worker.migrate(&[]).done();
+    let engine = worker.read("engine.py");
+    assert!(engine.contains("interval=4") && engine.ends_with("# later\n"));
+}
+
+#[test]
+fn resolved_conflicts_are_committed_if_that_was_asked_for() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    let head = worker.head();
+    worker
+        .migrate(&["--conflicts", "markers", "--commit"])
+        .finds();
+    assert_eq!(worker.head(), head);
+    resolve(&worker);
+    worker.git(&["add", "engine.py"]);
+    worker
+        .migrate(&["--resume"])
+        .done()
+        .says("Finished and committed.");
+    assert_eq!(worker.git(&["rev-parse", "HEAD~1"]), head);
+    assert_eq!(worker.status(), "");
+    assert_eq!(
+        worker.git(&["show", "--name-only", "--format=%s"]),
+        "feat: bring in upstream's changes\n\nengine.py\nhandler.py\nupstream.lock.json"
+    );
+    worker.expect_settled();
+    worker.migrate(&["--check"]).done();
+}
+
+#[test]
+fn what_else_was_staged_while_resolving_is_kept() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    worker
+        .migrate(&["--conflicts", "markers", "--commit"])
+        .finds();
+    resolve(&worker);
+    worker.append("handler.py", "# adapted to the engine\n");
+    worker.write("docs/merge.md", "how it was merged\n");
+    worker.git(&["add", "engine.py", "handler.py", "docs/merge.md"]);
+    worker.migrate(&["--resume"]).done();
+    assert_eq!(worker.status(), "");
+    assert!(
+        worker
+            .git(&["show", "HEAD:handler.py"])
+            .ends_with("# adapted to the engine")
+    );
+    assert_eq!(
+        worker.git(&["show", "HEAD:docs/merge.md"]),
+        "how it was merged"
+    );
+}
+
+#[test]
+fn conflicts_are_taken_back() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    let before = worker.everything();
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    let written = worker.copied("written");
+    worker.migrate(&["--abort"]).done();
+    worker.everything().expect_same(&before, "after --abort");
+    // Half resolved, and resolved.
+    resolve(&written);
+    let resolved = written.copied("resolved");
+    resolved.git(&["add", "engine.py"]);
+    for worker in [&written, &resolved] {
+        let run = worker.migrate(&["--abort"]).done();
+        assert!(run.stdout.contains("engine.py"), "{run:?}");
+        let kept = |name: &str| name.contains("xtask-kept") || name == "(git) index";
+        worker
+            .everything()
+            .without(kept)
+            .expect_same(&before.clone().without(kept), "after --abort");
+        assert!(
+            worker.has(".git/xtask-kept/engine.py"),
+            "the resolution is lost"
+        );
+    }
+}
+
+#[test]
+fn finished_conflicts_are_taken_back_while_they_are_not_committed() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    let before = worker.state();
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    resolve(&worker);
+    worker.git(&["add", "engine.py"]);
+    worker.migrate(&["--resume"]).done();
+    worker.migrate(&["--abort"]).done();
+    worker.state().expect_same(&before, "after --abort");
+}
+
+#[test]
+fn an_edit_against_a_removal_is_a_conflict_both_ways() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    upstream.write(".runpod/public/a.txt", "a\n".repeat(9));
+    upstream.write(".runpod/public/b.txt", "b\n".repeat(9));
+    upstream.commit("feat: two files");
+    let worker = lab.migrated("worker");
+    worker.append("public/a.txt", "mine\n");
+    worker.remove("public/b.txt");
+    worker.commit("feat: mine");
+    upstream.remove(".runpod/public/a.txt");
+    upstream.append(".runpod/public/b.txt", "theirs\n");
+    upstream.commit("feat: theirs");
+    worker
+        .migrate(&[])
+        .finds()
+        .says("  public/a.txt: changed here, removed or moved upstream\n")
+        .says("  public/b.txt: changed upstream, removed or moved here\n");
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    assert_eq!(worker.status(), "UD public/a.txt\nDU public/b.txt");
+    worker.git(&["rm", "--quiet", "public/a.txt"]);
+    worker.git(&["add", "public/b.txt"]);
+    worker.migrate(&["--resume"]).done();
+    worker.git(&["commit", "--quiet", "-m", "feat: merge"]);
+    worker.migrate(&["--check"]).done();
+    assert!(!worker.has("public/a.txt"));
+    assert!(worker.read("public/b.txt").ends_with("theirs\n"));
+}
+
+#[test]
+fn a_conflict_given_up_by_git_itself_can_begin_anew() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    worker.git(&["reset", "--quiet", "--hard"]);
+    let lock = locked_commit(&worker);
+    worker.migrate(&[]).finds().says("1 file is in conflict");
+    assert_eq!(locked_commit(&worker), lock);
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    assert_eq!(worker.status(), "UU engine.py\nM  handler.py");
+}

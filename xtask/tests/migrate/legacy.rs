@@ -1,0 +1,590 @@
+//! A legacy worker becomes a modern one.
+
+use crate::support::{Lab, Repo};
+use snapbox::{Assert, str};
+
+/// What every migrated worker has, whatever the upstream's shape.
+const MODERN: &[&str] = &[
+    ".github/workflows/docker_buildandpush.yml",
+    ".gitignore",
+    ".runpod/hub.json",
+    ".runpod/tests.json",
+    "Dockerfile",
+    "LICENSE",
+    "README.md",
+    "docker-bake.hcl",
+    "docker-compose.yml",
+    "docs/conventions.md",
+    "download_model.py",
+    "engine.py",
+    "handler.py",
+    "outdated/Dockerfile",
+    "outdated/builder/requirements.txt",
+    "outdated/builder/setup.sh",
+    "outdated/src/__init__.py",
+    "outdated/src/download_model.py",
+    "outdated/src/engine.py",
+    "outdated/src/handler.py",
+    "outdated/src/utils.py",
+    "outdated/worker-config.json",
+    "public/worker-sglang_banner.png",
+    "requirements.txt",
+    "test_input.json",
+    "tests/test_utils.py",
+    "upstream.lock.json",
+    "utils.py",
+];
+
+/// What is the repository's own.
+const OWN: &[&str] = &[
+    ".github/workflows/docker_buildandpush.yml",
+    ".gitignore",
+    "LICENSE",
+    "README.md",
+    "docker-bake.hcl",
+    "docs/conventions.md",
+    "tests/test_utils.py",
+];
+
+fn expect_modern(worker: &Repo, before: &Repo) {
+    assert_eq!(worker.paths(), MODERN);
+    for own in OWN {
+        assert_eq!(worker.bytes(own), before.bytes(own), "{own}");
+    }
+    for path in MODERN {
+        if let Some(old) = path.strip_prefix("outdated/") {
+            assert_eq!(worker.bytes(path), before.bytes(old), "{old}");
+        }
+    }
+    assert_eq!(worker.git(&["diff", "--name-only"]), "");
+}
+
+#[test]
+fn a_worker_is_migrated_to_sglangs_upstream() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let before = worker.copied("before");
+    let head = worker.head();
+    let run = worker.migrate(&["--upstream", "../upstream"]).done();
+    expect_modern(&worker, &before);
+    for file in ["handler.py", "engine.py", "utils.py", "test_input.json"] {
+        let given = upstream.bytes(format!(".runpod/{file}"));
+        assert_eq!(worker.bytes(file), given, "{file}");
+    }
+    for hub in [".runpod/hub.json", ".runpod/tests.json"] {
+        assert_eq!(worker.bytes(hub), upstream.bytes(hub), "{hub}");
+    }
+    assert_eq!(worker.head(), head, "HEAD has moved");
+    assert!(!worker.read("Dockerfile").contains("COPY .runpod/ ./"));
+    Assert::new().normalize_paths(false).eq(
+        run.stdout,
+        str![[r#"
+Upstream ../upstream at [OID]
+
+Moves
+  Dockerfile                 → outdated/Dockerfile                replaced by upstream's
+  builder/                   → outdated/builder/                  2 files
+  src/                       → outdated/src/                      5 files
+  worker-config.json         → outdated/worker-config.json        1 file
+
+Comes from upstream
+  + .runpod/hub.json                   new
+  + .runpod/tests.json                 new
+  + Dockerfile                         replaces the old one
+  + docker-compose.yml                 new
+  + download_model.py                  new
+  + engine.py                          new
+  + handler.py                         new
+  + public/worker-sglang_banner.png    new
+  + requirements.txt                   new
+  + test_input.json                    new
+  + utils.py                           new
+
+Rewritten on the way
+  Dockerfile
+    line 10: what was `.runpod` is copied by name
+    --- upstream/.runpod/Dockerfile
+    +++ Dockerfile
+    @@ -8,5 +8,7 @@
+     
+     # Everything that the worker is made of
+    -COPY .runpod/ ./
+    +COPY Dockerfile docker-compose.yml download_model.py engine.py handler.py requirements.txt \
+    +    test_input.json utils.py .runpod/hub.json .runpod/tests.json ./
+    +COPY public/ ./public/
+     RUN --mount=type=cache,target=/root/.cache/uv \
+         uv pip install --system -r requirements.txt
+  docker-compose.yml
+    line 5: `..` is `.` from the root
+    line 6: `.runpod/Dockerfile` is `Dockerfile` from the root
+...
+Done. The result is staged, HEAD has not moved. Next:
+
+    git status                      # what has moved and what is new
+    git diff --cached               # the content
+    git commit                      # keeps it
+    cargo xtask migrate --abort     # or takes it back
+
+"#]],
+    );
+}
+
+#[test]
+fn a_worker_is_migrated_to_a_modern_worker_as_upstream() {
+    let lab = Lab::new();
+    let upstream = lab.modern("upstream");
+    let worker = lab.legacy("worker");
+    let before = worker.copied("before");
+    worker
+        .migrate(&["--upstream", "../upstream"])
+        .done()
+        .says_not("Rewritten");
+    expect_modern(&worker, &before);
+    for file in ["Dockerfile", "docker-compose.yml", ".runpod/hub.json"] {
+        assert_eq!(worker.bytes(file), upstream.bytes(file), "{file}");
+    }
+}
+
+#[test]
+fn further_files_that_the_upstreams_dockerfile_copies_come_too() {
+    let lab = Lab::new();
+    let upstream = lab.modern("upstream");
+    upstream.write("sglang_flags.json", "{}\n");
+    upstream.write("routes.py", "ROUTES = []\n");
+    upstream.write("lib/more.py", "MORE = 1\n");
+    upstream.write("unrelated/notes.txt", "not part of the worker\n");
+    upstream.write(".dockerignore", "*.md\n");
+    upstream.append("Dockerfile", "COPY sglang_flags.json lib/ /x/\n");
+    upstream.commit("feat: further files");
+    let worker = lab.legacy("worker");
+    worker.migrate(&["--upstream", "../upstream"]).done();
+    for path in [
+        "sglang_flags.json",
+        "routes.py",
+        "lib/more.py",
+        ".dockerignore",
+    ] {
+        assert_eq!(worker.bytes(path), upstream.bytes(path), "{path}");
+    }
+    assert!(!worker.has("unrelated"));
+    assert_eq!(
+        worker.read("README.md"),
+        lab.legacy("other").read("README.md")
+    );
+}
+
+#[test]
+fn a_hub_folder_keeps_the_two_hub_files_and_nothing_else() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.write(".runpod/hub.json", "{\"title\": \"mine\"}\n");
+    worker.write(".runpod/README.md", "mine\n");
+    worker.write(".runpod/img/logo.svg", "<svg/>\n");
+    worker.commit("feat: hub files");
+    worker
+        .migrate(&["--upstream", "../upstream"])
+        .done()
+        .says("  .runpod/README.md          → outdated/.runpod/README.md         no Hub file")
+        .says("  .runpod/hub.json           → outdated/.runpod/hub.json          replaced by");
+    let hub: Vec<String> = worker
+        .paths()
+        .into_iter()
+        .filter(|path| path.contains(".runpod/"))
+        .collect();
+    assert_eq!(
+        hub,
+        [
+            ".runpod/hub.json",
+            ".runpod/tests.json",
+            "outdated/.runpod/README.md",
+            "outdated/.runpod/hub.json",
+            "outdated/.runpod/img/logo.svg"
+        ]
+    );
+    assert!(worker.read("outdated/.runpod/hub.json").contains("mine"));
+    assert!(!worker.read(".runpod/hub.json").contains("mine"));
+}
+
+#[test]
+fn a_root_file_that_upstream_replaces_is_kept_below_outdated() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.write("engine.py", "# an engine of this worker's own\n");
+    worker.write("public", "a file where a folder comes\n");
+    // The same as upstream's: nothing to keep.
+    worker.write(
+        "requirements.txt",
+        upstream.bytes(".runpod/requirements.txt"),
+    );
+    worker.commit("feat: own files");
+    worker.migrate(&["--upstream", "../upstream"]).done();
+    assert_eq!(
+        worker.read("outdated/engine.py"),
+        "# an engine of this worker's own\n"
+    );
+    assert_eq!(
+        worker.read("outdated/public"),
+        "a file where a folder comes\n"
+    );
+    assert!(!worker.has("outdated/requirements.txt"));
+    assert_eq!(
+        worker.bytes("engine.py"),
+        upstream.bytes(".runpod/engine.py")
+    );
+}
+
+#[test]
+fn git_sees_the_moves_as_renames() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.migrate(&["--upstream", "../upstream"]).done();
+    let status = worker.status();
+    for path in [
+        "builder/requirements.txt",
+        "builder/setup.sh",
+        "src/__init__.py",
+        "src/download_model.py",
+        "src/engine.py",
+        "src/handler.py",
+        "src/utils.py",
+        "worker-config.json",
+    ] {
+        let renamed = format!("R  {path} -> outdated/{path}");
+        assert!(
+            status.lines().any(|line| line == renamed),
+            "{path}: {status}"
+        );
+    }
+}
+
+#[test]
+fn history_and_blame_follow_across_the_two_commits() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.append("src/engine.py", "# the last line\n");
+    let head = worker.commit("fix: a line more");
+    worker
+        .migrate(&["--upstream", "../upstream", "--commit"])
+        .done()
+        .says("Done. Committed as [OID]. Look at it with:\n\n    git log --stat -2\n");
+    worker.expect_settled();
+    assert_eq!(worker.status(), "");
+    assert_eq!(
+        worker.git(&["log", "--format=%s"]),
+        "feat: bring in the modern worker\n\
+         refactor: move the legacy worker to outdated/\n\
+         fix: a line more\n\
+         feat: a worker of the legacy layout"
+    );
+    assert_eq!(worker.git(&["rev-parse", "HEAD~2"]), head);
+    // The first commit moves and does nothing else.
+    let moves = worker.git(&["diff", "--name-status", "-M100%", "HEAD~2", "HEAD~1"]);
+    for line in moves.lines() {
+        assert!(line.starts_with("R100\t"), "{line}");
+    }
+    assert_eq!(moves.lines().count(), 9, "{moves}");
+    for path in [
+        "src/engine.py",
+        "src/__init__.py",
+        "builder/setup.sh",
+        "worker-config.json",
+        "Dockerfile",
+    ] {
+        let path = format!("outdated/{path}");
+        let log = worker.git(&["log", "--follow", "--format=%s", "--", &path]);
+        let oldest = log.lines().last().unwrap();
+        assert_eq!(oldest, "feat: a worker of the legacy layout", "{path}");
+    }
+    let blame = worker.git(&["blame", "-l", "outdated/src/engine.py"]);
+    assert!(blame.lines().last().unwrap().starts_with(&head), "{blame}");
+    assert!(!blame.contains(&worker.head()));
+}
+
+#[test]
+fn a_commit_knows_who_made_it_and_where_the_files_came_from() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    assert_eq!(
+        worker.git(&["log", "-1", "--format=%an <%ae> %B"]),
+        format!(
+            "Maintainer <maintainer@localhost> feat: bring in the modern worker\n\n\
+             Upstream: ../upstream at {}",
+            upstream.head()
+        )
+    );
+    assert!(
+        worker
+            .git(&["reflog", "-1"])
+            .ends_with("HEAD@{0}: xtask migrate: feat: bring in the modern worker")
+    );
+}
+
+#[test]
+fn a_commit_needs_somebody_who_makes_it() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let before = worker.everything();
+    lab.write("home/.gitconfig", "[user]\n\tuseConfigOnly = true\n");
+    worker
+        .migrate(&["--upstream", "../upstream", "--commit"])
+        .refused(
+            "git does not know who commits",
+            "set it with `git config user.name NAME` and `git config user.email ADDRESS`",
+        );
+    worker.everything().expect_same(&before, "a refusal");
+}
+
+#[test]
+fn a_dry_run_leaves_everything_as_it_was() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    // Stat data that is out of date, which a `git status` would refresh in the index.
+    worker.write("README.md", worker.read("README.md"));
+    let before = worker.everything();
+    worker
+        .migrate(&["--upstream", "../upstream", "--dry-run"])
+        .done()
+        .says("  src/                       → outdated/src/                      5 files\n")
+        .says("    -COPY .runpod/ ./\n")
+        .says("Nothing was changed. Run it again without --dry-run to do this.\n");
+    worker.everything().expect_same(&before, "a dry run");
+    worker
+        .migrate(&["--upstream", "../upstream", "--check"])
+        .finds();
+    worker.everything().expect_same(&before, "a check");
+    let left = std::fs::read_dir(lab.path("tmp")).unwrap().count();
+    assert_eq!(left, 0, "temporary files are left");
+}
+
+#[test]
+fn the_plan_of_a_dry_run_is_what_the_real_run_applies() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.write(".env", "SECRET=1\n");
+    let options = ["--upstream", "../upstream", "--format", "json"];
+    let dry = worker
+        .migrate(&[&options[..], &["--dry-run"]].concat())
+        .done()
+        .json();
+    let real = worker.migrate(&options).done().json();
+    assert_eq!(dry["version"], 1);
+    assert_eq!(dry["ending"], "dry-run");
+    assert_eq!(real["ending"], "staged");
+    assert_eq!(dry["plan"], real["plan"]);
+    let plan = &dry["plan"];
+    assert_eq!(plan["after"], worker.index_tree());
+    assert_eq!(plan["before"], worker.git(&["rev-parse", "HEAD^{tree}"]));
+    assert_eq!(plan["head"], worker.head());
+    assert_eq!(plan["local"], serde_json::json!([".env"]));
+    assert_eq!(plan["upstream"]["address"], "../upstream");
+    assert_eq!(plan["upstream"]["shape"], ".runpod");
+    assert_eq!(
+        plan["moves"][0],
+        serde_json::json!({"from": "Dockerfile", "to": "outdated/Dockerfile", "why": "replaced"})
+    );
+    assert!(
+        plan["rewrites"][0]["diff"]
+            .as_str()
+            .unwrap()
+            .contains("-COPY .runpod/ ./")
+    );
+    // --commit comes to the same tree.
+    let other = lab.legacy("other");
+    other
+        .migrate(&["--upstream", "../upstream", "--commit"])
+        .done();
+    assert_eq!(plan["after"], other.git(&["rev-parse", "HEAD^{tree}"]));
+}
+
+#[test]
+fn check_tells_by_its_exit_code_whether_a_worker_is_in_line() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker
+        .migrate(&["--upstream", "../upstream", "--check"])
+        .finds()
+        .says(
+            "This worker is not in line with its upstream. Bring it in line with:\n\n    \
+             cargo xtask migrate",
+        );
+    worker
+        .migrate(&["--upstream", "../upstream", "--commit"])
+        .done();
+    worker
+        .migrate(&["--check"])
+        .done()
+        .says("Up to date: [LAB]/worker has all that upstream gives.\n");
+    upstream.append(".runpod/engine.py", "# more\n");
+    upstream.commit("feat: more");
+    worker.migrate(&["--check"]).finds().says("  ~ engine.py");
+}
+
+#[test]
+fn running_it_again_with_nothing_new_changes_nothing() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    let before = worker.everything();
+    for options in [&[] as &[&str], &["--commit"], &["--check"], &["--dry-run"]] {
+        worker
+            .migrate(options)
+            .done()
+            .says("Up to date: [LAB]/worker has all that upstream gives.\n");
+        worker.everything().expect_same(&before, "nothing new");
+    }
+    // Nor is a commit news that touches nothing of the worker's.
+    upstream.write("python/sglang/launch_server.py", "# other things\n");
+    upstream.commit("feat: other things");
+    worker.migrate(&[]).done().says("Up to date");
+    worker.everything().expect_same(&before, "nothing of ours");
+}
+
+#[test]
+fn what_is_staged_can_be_taken_back() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.write("src/__pycache__/engine.pyc", "cached");
+    worker.write(".env", "SECRET=1\n");
+    let before = worker.everything();
+    worker.migrate(&["--upstream", "../upstream"]).done();
+    worker
+        .migrate(&["--abort"])
+        .done()
+        .says("Taken back. The repository is as it was.\n");
+    worker.everything().expect_same(&before, "after --abort");
+    worker.migrate(&["--abort"]).refused(
+        "there is no migration to abort",
+        "start one with `cargo xtask migrate`",
+    );
+    worker.migrate(&["--resume"]).refused(
+        "there is no migration to resume",
+        "start one with `cargo xtask migrate`",
+    );
+}
+
+#[test]
+fn taking_it_back_keeps_what_was_written_since() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let before = worker.state();
+    worker.migrate(&["--upstream", "../upstream"]).done();
+    worker.append("engine.py", "# written after the migration\n");
+    worker.append("outdated/src/utils.py", "# an edit of an old file\n");
+    worker.write("notes.txt", "new\n");
+    worker.write("docs/own.md", "staged by hand\n");
+    worker.git(&["add", "docs/own.md"]);
+    worker.migrate(&["--abort"]).done().says(
+        "\nFiles that were changed since are kept:\n  [LAB]/worker/.git/xtask-kept/engine.py\n",
+    );
+    let kept = std::fs::read_to_string(worker.file(".git/xtask-kept/engine.py")).unwrap();
+    assert!(kept.ends_with("# written after the migration\n"));
+    assert_eq!(worker.read("notes.txt"), "new\n");
+    assert!(
+        worker
+            .read("src/utils.py")
+            .ends_with("# an edit of an old file\n")
+    );
+    assert_eq!(
+        worker.status(),
+        "A  docs/own.md\n M src/utils.py\n?? notes.txt"
+    );
+    worker.git(&["reset", "--quiet", "--hard"]);
+    worker.remove("notes.txt");
+    worker
+        .state()
+        .expect_same(&before, "after --abort and a reset");
+}
+
+#[test]
+fn a_committed_migration_is_not_taken_back() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let head = worker.head();
+    worker.migrate(&["--upstream", "../upstream"]).done();
+    worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
+    let before = worker.state();
+    let run = worker.migrate(&["--abort"]);
+    assert_eq!(
+        run.stderr,
+        "error: the migration is committed already, or HEAD has moved since\n\
+         help: take a commit back with `git revert`; or, if nobody has it yet, with \
+         `git reset --soft [OID]`, and run this again\n"
+    );
+    worker.state().expect_same(&before, "a refused abort");
+    // As the help says.
+    worker.git(&["reset", "--quiet", "--soft", &head]);
+    worker.migrate(&["--abort"]).done();
+    assert_eq!(worker.status(), "");
+    assert!(worker.has("src/engine.py") && !worker.has("outdated"));
+}
+
+#[test]
+fn a_second_run_over_a_staged_migration_is_refused() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.migrate(&["--upstream", "../upstream"]).done();
+    let before = worker.everything();
+    worker.migrate(&["--upstream", "../upstream"]).refused(
+        "a migration is staged here and not committed yet",
+        "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`",
+    );
+    worker.migrate(&["--resume"]).refused(
+        "the migration is complete and staged",
+        "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`",
+    );
+    worker.everything().expect_same(&before, "a refusal");
+    worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
+    worker.migrate(&[]).done().says("Up to date");
+    worker.expect_settled();
+}
+
+#[test]
+fn options_that_contradict_each_other_are_wrong_usage() {
+    let lab = Lab::new();
+    let worker = lab.legacy("worker");
+    for options in [
+        &["--dry-run", "--commit"] as &[&str],
+        &["--check", "--commit"],
+        &["--resume", "--abort"],
+        &["--resume", "--upstream", "x"],
+        &["--conflicts", "guess"],
+    ] {
+        assert_eq!(worker.migrate(options).code, Some(2), "{options:?}");
+    }
+}
+
+#[test]
+fn the_bundled_example_shows_the_main_job() {
+    let lab = Lab::new();
+    // The example is built beside the tool; here that is a copy.
+    crate::support::copy(
+        &crate::support::example(""),
+        &lab.path("tool/xtask/example"),
+    );
+    let run = lab
+        .at("home")
+        .xtask(&[])
+        .env("CARGO_MANIFEST_DIR", lab.path("tool/xtask"))
+        .example()
+        .run()
+        .done()
+        .says("[LAB]/tool/target/example/my-worker")
+        .says("Done. The result is staged");
+    assert!(run.stdout.contains("outdated/src/"));
+    let worker = lab.at("tool/target/example/my-worker");
+    assert!(worker.has("outdated/src/engine.py") && worker.has("engine.py"));
+}

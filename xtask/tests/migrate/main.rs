@@ -1,0 +1,23 @@
+//! `cargo xtask migrate` as its users meet it: a worker's git repository in, a command, and the
+//! tree and the words out. Every test makes real repositories in a scratch folder of its own and
+//! runs the built binary.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+mod again;
+mod carry;
+mod conflicts;
+mod environment;
+mod faults;
+mod hostile;
+mod legacy;
+mod preserve;
+mod refusals;
+mod upstreams;

@@ -1,0 +1,515 @@
+//! What is the user's stays: files that git does not track, and every byte, mode, link and name
+//! of those that it does.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::support::{Lab, Repo};
+
+const MIGRATE: &[&str] = &["--upstream", "../upstream"];
+const WAY: &str = "move files that git does not track out of the way, or check the paths out, \
+                   then run this again";
+
+#[test]
+fn untracked_and_ignored_files_stay_and_are_named() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.write("src/__pycache__/engine.pyc", "cached");
+    worker.write(".env", "SECRET=1\n");
+    worker.write("src/scratch.txt", "untracked\n");
+    worker.write("notes/todo.md", "untracked elsewhere\n");
+    worker
+        .migrate(MIGRATE)
+        .done()
+        .says("\nStays where it is, because git does not track it\n")
+        .says("\n  .env\n")
+        .says("\n  src/__pycache__\n")
+        .says("\n  src/scratch.txt\n");
+    assert_eq!(worker.read("src/__pycache__/engine.pyc"), "cached");
+    assert_eq!(worker.read("src/scratch.txt"), "untracked\n");
+    assert_eq!(worker.read(".env"), "SECRET=1\n");
+    assert_eq!(worker.read("notes/todo.md"), "untracked elsewhere\n");
+    assert!(!worker.has("src/engine.py"));
+    assert!(!worker.has("builder"));
+    let untracked: Vec<String> = worker
+        .status()
+        .lines()
+        .filter(|line| line.starts_with("??"))
+        .map(ToOwned::to_owned)
+        .collect();
+    assert_eq!(untracked, ["?? notes/", "?? src/"]);
+}
+
+/// Something that git does not track is in the way: refused by name, and nothing is written.
+#[track_caller]
+fn in_the_way(prepare: impl FnOnce(&Repo), line: &str) {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    prepare(&worker);
+    let before = worker.everything();
+    worker
+        .migrate(MIGRATE)
+        .refused(&format!("these paths can't be written:\n  {line}"), WAY);
+    worker.everything().expect_same(&before, "a refusal");
+}
+
+#[test]
+fn an_untracked_file_in_the_way() {
+    in_the_way(
+        |worker| worker.write("engine.py", "mine\n"),
+        "engine.py: a file that git does not track is in the way",
+    );
+}
+
+#[test]
+fn an_ignored_file_in_the_way() {
+    in_the_way(
+        |worker| {
+            worker.append(".gitignore", "/engine.py\n");
+            worker.commit("chore: ignore engine.py");
+            worker.write("engine.py", "mine\n");
+        },
+        "engine.py: a file that git does not track is in the way",
+    );
+}
+
+#[test]
+fn an_ignored_file_where_a_folder_must_be() {
+    in_the_way(
+        |worker| {
+            worker.append(".gitignore", "/public\n");
+            worker.commit("chore: ignore public");
+            worker.write("public", "mine\n");
+        },
+        "public: is no folder, and git does not track it; public/worker-sglang_banner.png needs \
+         it to be one",
+    );
+}
+
+#[test]
+fn an_ignored_folder_where_a_file_must_be() {
+    in_the_way(
+        |worker| {
+            worker.append(".gitignore", "/utils.py/\n");
+            worker.commit("chore: ignore");
+            worker.write("utils.py/mine", "mine\n");
+        },
+        "utils.py: a folder that git does not track is in the way",
+    );
+}
+
+#[test]
+fn an_untracked_file_below_outdated_in_the_way() {
+    in_the_way(
+        |worker| worker.write("outdated/src/engine.py", "mine\n"),
+        "outdated/src/engine.py: a file that git does not track is in the way",
+    );
+}
+
+#[test]
+fn an_untracked_link_is_not_written_through() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path("elsewhere")).unwrap();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    for (link, line) in [
+        (
+            "public",
+            "public: is no folder, and git does not track it; public/worker-sglang_banner.png \
+             needs it to be one",
+        ),
+        (
+            ".runpod",
+            ".runpod: is no folder, and git does not track it; .runpod/hub.json needs it to be one",
+        ),
+        (
+            "engine.py",
+            "engine.py: a file that git does not track is in the way",
+        ),
+    ] {
+        worker.link(link, "../elsewhere");
+        let run = worker.migrate(MIGRATE);
+        assert_eq!(run.code, Some(1), "{run:?}");
+        assert!(run.stderr.contains(line), "{run:?}");
+        worker.remove(link);
+    }
+    worker.link("outdated", "../elsewhere");
+    let run = worker.migrate(MIGRATE);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(run.stderr.contains("\n  outdated: is no folder"), "{run:?}");
+    worker.remove("outdated");
+    assert_eq!(std::fs::read_dir(lab.path("elsewhere")).unwrap().count(), 0);
+    assert_eq!(worker.status(), "");
+}
+
+#[test]
+fn a_tracked_link_in_place_of_a_folder_is_not_written_through() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path("elsewhere")).unwrap();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.link("public", "../elsewhere");
+    worker.link("engine.py", "src/engine.py");
+    worker.commit("feat: links");
+    worker.migrate(MIGRATE).done();
+    assert_eq!(std::fs::read_dir(lab.path("elsewhere")).unwrap().count(), 0);
+    assert!(!worker.file("public").is_symlink());
+    assert!(!worker.file("engine.py").is_symlink());
+    assert_eq!(
+        std::fs::read_link(worker.file("outdated/public")).unwrap(),
+        Path::new("../elsewhere")
+    );
+    worker.migrate(&["--abort"]).done();
+    assert!(worker.file("public").is_symlink());
+    assert_eq!(worker.status(), "");
+}
+
+#[test]
+fn executable_bits_and_links_move_as_they_are() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    upstream.chmod(".runpod/download_model.py", 0o755);
+    upstream.link(".runpod/public/latest.png", "worker-sglang_banner.png");
+    upstream.commit("feat: modes and links");
+    let worker = lab.legacy("worker");
+    worker.chmod("src/handler.py", 0o755);
+    worker.link("src/current", "engine.py");
+    worker.link("src/broken", "../nowhere/\u{fc}");
+    worker.write("src/untouched/file", "x");
+    worker.commit("feat: modes and links");
+    let setup = worker.git(&["ls-files", "-s", "builder/setup.sh"]);
+    worker.migrate(MIGRATE).done();
+    let modes = worker.git(&["ls-files", "--format=%(objectmode) %(path)"]);
+    for line in [
+        "100755 outdated/src/handler.py",
+        "120000 outdated/src/current",
+        "100755 download_model.py",
+        "120000 public/latest.png",
+        "100644 outdated/src/engine.py",
+    ] {
+        assert!(modes.lines().any(|it| it == line), "{line}: {modes}");
+    }
+    assert_eq!(
+        worker.git(&["ls-files", "-s", "outdated/builder/setup.sh"]),
+        setup.replace("builder/", "outdated/builder/")
+    );
+    let link = |path: &str| std::fs::read_link(worker.file(path)).unwrap();
+    assert_eq!(link("outdated/src/current"), Path::new("engine.py"));
+    assert_eq!(link("outdated/src/broken"), Path::new("../nowhere/\u{fc}"));
+    assert_eq!(
+        link("public/latest.png"),
+        Path::new("worker-sglang_banner.png")
+    );
+    assert_eq!(worker.git(&["diff", "--name-only"]), "");
+}
+
+#[test]
+fn names_of_any_bytes_survive() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let before = worker.state();
+    let names: [&[u8]; 6] = [
+        b"a name with spaces.py",
+        b"quote\"and'quote.py",
+        b"line\nbreak\ttab.py",
+        b"caf\xe9 latin-1.py",
+        b"-rf",
+        "\u{fc}\u{6f22}.py".as_bytes(),
+    ];
+    let all: Vec<u8> = (0..=255).collect();
+    for name in names {
+        let path = [b"src/", name].concat();
+        worker.write(OsStr::from_bytes(&path), &all);
+    }
+    worker.commit("feat: odd names");
+    let odd = worker.state();
+    // Once as a whole folder, once file by file.
+    for local in [false, true] {
+        if local {
+            worker.write("src/local", "untracked");
+        }
+        worker.migrate(MIGRATE).done();
+        for name in names {
+            let path = [b"outdated/src/", name].concat();
+            assert_eq!(worker.bytes(OsStr::from_bytes(&path)), all);
+        }
+        assert_eq!(worker.git(&["diff", "--name-only"]), "");
+        worker.migrate(&["--abort"]).done();
+        if local {
+            worker.remove("src/local");
+        }
+        worker.state().expect_same(&odd, "after --abort");
+    }
+    worker.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    let refs = |name: &str| name.starts_with("(refs)");
+    worker
+        .state()
+        .without(refs)
+        .expect_same(&before.without(refs), "without the odd names");
+}
+
+#[test]
+fn line_ends_stay_whatever_git_is_told_about_them() {
+    let crlf = "one\r\ntwo\r\n";
+    let mixed = "one\r\ntwo\n";
+    for (autocrlf, attributes) in [
+        ("false", ""),
+        ("input", ""),
+        ("true", ""),
+        ("false", "*.txt text eol=crlf\n*.py text eol=lf\n"),
+        ("true", "* text=auto\n"),
+        ("false", "* -text\n"),
+        ("false", "*.txt working-tree-encoding=UTF-16LE-BOM\n"),
+    ] {
+        let lab = Lab::new();
+        let upstream = lab.upstream("upstream");
+        upstream.write(".runpod/handler.py", crlf);
+        upstream.commit("style: carriage returns");
+        let worker = lab.legacy("worker");
+        // What was committed before anybody thought of line ends.
+        worker.write("src/crlf.txt", crlf);
+        worker.write("src/mixed.py", mixed);
+        worker.write("src/lf.txt", "one\ntwo\n");
+        worker.commit("feat: line ends");
+        worker.git(&["config", "core.autocrlf", autocrlf]);
+        if !attributes.is_empty() {
+            worker.write(".gitattributes", attributes);
+            worker.commit("chore: attributes");
+        }
+        let when = format!("autocrlf={autocrlf}, {attributes:?}");
+        if !worker.status().is_empty() {
+            // Such a repository is not clean for git itself until it is normalised.
+            worker.git(&["add", "--renormalize", "."]);
+            worker.commit("style: normalise");
+        }
+        let files = [
+            "src/crlf.txt",
+            "src/mixed.py",
+            "src/lf.txt",
+            "src/engine.py",
+        ];
+        let before = files.map(|file| worker.bytes(file));
+        let blobs = |folder: &str| {
+            worker
+                .git(&["ls-files", "--stage", "--", folder])
+                .replace("outdated/", "")
+        };
+        let stored = blobs("src");
+        worker.migrate(MIGRATE).done();
+        for (file, bytes) in files.iter().zip(before) {
+            assert_eq!(
+                worker.bytes(format!("outdated/{file}")),
+                bytes,
+                "{when}: {file}"
+            );
+        }
+        assert_eq!(blobs("outdated/src"), stored, "{when}");
+        assert_eq!(worker.bytes("handler.py"), crlf.as_bytes(), "{when}");
+        // What upstream gave is stored as it is.
+        let id = worker.git_input(&["hash-object", "--no-filters", "--stdin"], crlf.as_bytes());
+        assert!(
+            worker
+                .git(&["ls-files", "--stage", "handler.py"])
+                .contains(&id),
+            "{when}"
+        );
+        worker.migrate(&["--abort"]).done();
+        assert_eq!(worker.status(), "", "{when}");
+    }
+}
+
+#[test]
+fn pointers_of_large_files_stay_pointers() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    upstream.write(".runpod/public/large.bin", pointer);
+    upstream.commit("feat: a pointer");
+    let worker = lab.legacy("worker");
+    worker.write("src/model.bin", pointer);
+    worker.write(
+        ".gitattributes",
+        "*.bin filter=lfs diff=lfs merge=lfs -text\n",
+    );
+    worker.commit("feat: a pointer");
+    let marker = lab.path("ran");
+    let filter = lab.script(
+        "filter",
+        &format!("echo filter >> {}; cat", marker.display()),
+    );
+    for (key, value) in [
+        ("filter.lfs.clean", filter.display().to_string()),
+        ("filter.lfs.smudge", filter.display().to_string()),
+        ("filter.lfs.required", "true".to_owned()),
+        ("filter.odd name=.process", filter.display().to_string()),
+        ("merge.lfs.driver", filter.display().to_string()),
+    ] {
+        worker.git(&["config", key, &value]);
+    }
+    worker.migrate(MIGRATE).done();
+    assert_eq!(worker.read("outdated/src/model.bin"), pointer);
+    assert_eq!(worker.read("public/large.bin"), pointer);
+    worker.migrate(&["--abort"]).done();
+    assert_eq!(worker.read("src/model.bin"), pointer);
+    assert!(!marker.exists(), "a filter has run");
+}
+
+#[test]
+fn what_a_filter_made_of_a_file_moves_as_it_lies_there() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    // Stored in small letters, large in the work tree.
+    worker.git(&["config", "filter.case.clean", "tr A-Z a-z"]);
+    worker.git(&["config", "filter.case.smudge", "tr a-z A-Z"]);
+    worker.write(".gitattributes", "*.shout filter=case\n");
+    worker.write("src/word.shout", "HELLO\n");
+    let file = std::fs::File::options()
+        .write(true)
+        .open(worker.file("src/word.shout"))
+        .unwrap();
+    let written = std::time::SystemTime::now() - std::time::Duration::from_secs(10);
+    file.set_modified(written).unwrap();
+    worker.commit("feat: a filtered file");
+    assert_eq!(worker.git(&["show", "HEAD:src/word.shout"]), "hello");
+    // The filter does not run here, so git has to know from the index alone that the file is as
+    // committed; written in the same moment as the index, it might have changed unseen.
+    let index = std::fs::File::options()
+        .write(true)
+        .open(worker.file(".git/index"))
+        .unwrap();
+    index.set_modified(written).unwrap();
+    let run = worker.migrate(MIGRATE);
+    assert!(
+        run.stderr.ends_with(
+            "; files behind a filter such as LFS can look changed right after a clone, until \
+             `git update-index --refresh --force-write-index` has looked at them\n"
+        ),
+        "{run:?}"
+    );
+    worker.git(&["update-index", "--refresh", "--force-write-index"]);
+    worker.migrate(MIGRATE).done();
+    assert_eq!(worker.read("outdated/src/word.shout"), "HELLO\n");
+    assert_eq!(worker.git(&["show", ":outdated/src/word.shout"]), "hello");
+    assert_eq!(worker.git(&["diff", "--name-only"]), "");
+}
+
+#[test]
+fn nothing_of_the_users_runs() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let marker = lab.path("ran");
+    let hooks = [
+        "applypatch-msg",
+        "commit-msg",
+        "fsmonitor-watchman",
+        "post-checkout",
+        "post-commit",
+        "post-index-change",
+        "post-merge",
+        "post-rewrite",
+        "pre-auto-gc",
+        "pre-commit",
+        "pre-merge-commit",
+        "prepare-commit-msg",
+        "reference-transaction",
+    ];
+    for repo in ["worker", "upstream"] {
+        for hook in hooks {
+            lab.script(
+                &format!("{repo}/.git/hooks/{hook}"),
+                &format!("echo {hook} >> {}", marker.display()),
+            );
+        }
+    }
+    let touch = lab.script("touch", &format!("echo $* >> {}; exit 1", marker.display()));
+    let touch = touch.display().to_string();
+    for (key, value) in [
+        ("core.fsmonitor", touch.as_str()),
+        ("merge.custom.driver", &touch),
+        ("diff.custom.command", &touch),
+        ("diff.custom.textconv", &touch),
+        ("diff.external", &touch),
+        ("core.pager", &touch),
+        ("core.editor", &touch),
+        ("core.sshCommand", &touch),
+        ("sequence.editor", &touch),
+        ("trailer.x.command", &touch),
+    ] {
+        for repo in [&worker, &upstream] {
+            repo.git(&["config", key, value]);
+        }
+    }
+    let _ = std::fs::remove_file(&marker);
+    worker
+        .migrate(&["--upstream", "../upstream", "--commit"])
+        .done();
+    // Later changes on both sides need a real merge.
+    let quiet = [
+        "-c",
+        "core.hooksPath=/dev/null",
+        "-c",
+        "core.fsmonitor=false",
+    ];
+    let commit = |repo: &Repo| {
+        repo.git(&[&quiet[..], &["add", "--all"]].concat());
+        repo.git(&[&quiet[..], &["commit", "--quiet", "-m", "more"]].concat());
+    };
+    worker.write(".gitattributes", "*.py merge=custom diff=custom\n");
+    worker.edit("engine.py", "import os", "import os  # mine");
+    commit(&worker);
+    upstream.append(".runpod/engine.py", "# theirs\n");
+    upstream.write(".gitattributes", "*.py merge=custom diff=custom\n");
+    commit(&upstream);
+    worker.migrate(&[]).done().says("merged");
+    worker.migrate(&["--abort"]).done();
+    let said = std::fs::read_to_string(&marker).unwrap_or_default();
+    assert_eq!(said, "", "these have run");
+    let engine = worker.read("engine.py");
+    assert!(engine.contains("# mine") && !engine.contains("# theirs"));
+}
+
+#[test]
+fn repositories_of_every_kind_are_migrated() {
+    type Prepare = fn(&Repo);
+    let kinds: [(&str, &[&str], Prepare); 5] = [
+        ("sha256", &["--object-format=sha256"], |_| {}),
+        ("split index", &[], |worker| {
+            worker.git(&["update-index", "--split-index"]);
+        }),
+        ("untracked cache", &[], |worker| {
+            worker.git(&["update-index", "--force-untracked-cache"]);
+        }),
+        ("old index", &[], |worker| {
+            worker.git(&["update-index", "--index-version", "4"]);
+        }),
+        ("packed", &[], |worker| {
+            worker.git(&["gc", "--quiet"]);
+            worker.git(&["pack-refs", "--all"]);
+        }),
+    ];
+    for (kind, options, prepare) in kinds {
+        let lab = Lab::new();
+        lab.upstream("upstream");
+        let worker = lab.init("worker", options);
+        crate::support::copy(&crate::support::example("legacy"), &worker.path);
+        worker.commit("feat: a worker of the legacy layout");
+        prepare(&worker);
+        let before = worker.state();
+        worker.migrate(MIGRATE).done();
+        assert_eq!(worker.git(&["diff", "--name-only"]), "", "{kind}");
+        assert_eq!(worker.git(&["fsck", "--no-dangling"]), "", "{kind}");
+        worker.migrate(&["--abort"]).done();
+        worker.state().expect_same(&before, kind);
+        worker
+            .migrate(&["--upstream", "../upstream", "--commit"])
+            .done();
+        assert_eq!(worker.status(), "", "{kind}");
+        worker.migrate(&[]).done().says("Up to date");
+    }
+}

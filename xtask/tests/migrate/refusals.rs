@@ -1,0 +1,417 @@
+//! What a migration can't start from: told in words that say what to do, and nothing is written.
+
+use crate::support::{Lab, Repo};
+
+const MIGRATE: &[&str] = &["--upstream", "../upstream"];
+
+/// A legacy worker, prepared, is refused in these words and stays as it was.
+#[track_caller]
+fn refused(prepare: impl FnOnce(&Repo), what: &str, help: &str) {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    prepare(&worker);
+    let before = worker.everything();
+    worker.migrate(MIGRATE).refused(what, help);
+    worker.everything().expect_same(&before, "a refusal");
+}
+
+const COMMIT_THEM: &str = "commit them, or put them away with `git stash`";
+
+#[test]
+fn a_work_tree_with_changes() {
+    refused(
+        |worker| {
+            worker.append("src/engine.py", "# changed\n");
+            worker.remove("README.md");
+        },
+        "the work tree or the index has changes that are not committed:\n  README.md\n  \
+         src/engine.py",
+        COMMIT_THEM,
+    );
+}
+
+#[test]
+fn staged_changes() {
+    refused(
+        |worker| {
+            worker.write("docs/new.md", "new\n");
+            worker.git(&["add", "docs/new.md"]);
+        },
+        "the work tree or the index has changes that are not committed:\n  docs/new.md",
+        COMMIT_THEM,
+    );
+}
+
+#[test]
+fn a_long_list_of_changes_is_cut() {
+    refused(
+        |worker| {
+            for number in 10..30 {
+                worker.write(format!("many/{number}"), "");
+            }
+            worker.git(&["add", "--all"]);
+        },
+        "the work tree or the index has changes that are not committed:\n  many/10\n  many/11\n  \
+         many/12\n  many/13\n  many/14\n  many/15\n  many/16\n  many/17\n  many/18\n  many/19\n  \
+         … and 10 more",
+        COMMIT_THEM,
+    );
+}
+
+const FINISH: &str = "finish it or abort it, then run this again";
+
+fn diverge(worker: &Repo) {
+    worker.git(&["checkout", "--quiet", "-b", "side"]);
+    worker.write("README.md", "side\n");
+    worker.commit("docs: side");
+    worker.git(&["checkout", "--quiet", "main"]);
+    worker.write("README.md", "main\n");
+    worker.commit("docs: main");
+}
+
+#[test]
+fn a_merge_under_way() {
+    refused(
+        |worker| {
+            diverge(worker);
+            worker.try_git(&["merge", "side"]);
+        },
+        "a merge is under way in [LAB]/worker",
+        FINISH,
+    );
+}
+
+#[test]
+fn a_rebase_under_way() {
+    refused(
+        |worker| {
+            diverge(worker);
+            worker.try_git(&["rebase", "side"]);
+        },
+        "a rebase is under way in [LAB]/worker",
+        FINISH,
+    );
+}
+
+#[test]
+fn a_cherry_pick_under_way() {
+    refused(
+        |worker| {
+            diverge(worker);
+            worker.try_git(&["cherry-pick", "side"]);
+        },
+        "a cherry-pick is under way in [LAB]/worker",
+        FINISH,
+    );
+}
+
+#[test]
+fn a_revert_under_way() {
+    refused(
+        |worker| {
+            diverge(worker);
+            worker.write("README.md", "again\n");
+            worker.commit("docs: again");
+            worker.try_git(&["revert", "--no-edit", "HEAD~1"]);
+        },
+        "a revert is under way in [LAB]/worker",
+        FINISH,
+    );
+}
+
+#[test]
+fn an_unborn_branch() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.empty("worker");
+    worker.write("src/handler.py", "");
+    let before = worker.everything();
+    worker.migrate(MIGRATE).refused(
+        "[LAB]/worker has no commit yet",
+        "commit the worker's files first",
+    );
+    worker.everything().expect_same(&before, "a refusal");
+}
+
+#[test]
+fn a_bare_repository() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    lab.legacy("worker");
+    lab.at("home")
+        .git(&["clone", "--quiet", "--bare", "../worker", "../bare"]);
+    let bare = lab.at("bare");
+    bare.migrate(MIGRATE).refused(
+        ". has no work tree (a bare repository)",
+        "clone it, and run this in the clone",
+    );
+    // Nor does the git directory of a repository have a work tree.
+    let worker = lab.path("worker/.git");
+    let run = lab.at("worker").xtask(MIGRATE).dir(worker).run();
+    assert!(run.stderr.contains("has no work tree"), "{run:?}");
+}
+
+#[test]
+fn no_repository_and_no_folder() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    lab.write("plain/src/handler.py", "");
+    let run = lab.at("plain").migrate(MIGRATE);
+    assert_eq!(run.code, Some(1));
+    // The rest of the line is git's.
+    assert!(
+        run.stderr
+            .starts_with("error: . is in no git repository (fatal: not a git repository"),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr
+            .ends_with("\nhelp: run `git init`, and commit the worker's files first\n"),
+        "{run:?}"
+    );
+    lab.at("plain").xtask_at("missing", MIGRATE).run().refused(
+        "missing is no folder",
+        "name the worker's repository with `-C DIR`",
+    );
+}
+
+#[test]
+fn a_repository_that_is_no_worker() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let other = lab.empty("other");
+    other.write("main.c", "int main;\n");
+    other.commit("feat: something else");
+    other.migrate(MIGRATE).refused(
+        "[LAB]/other is no worker of the legacy layout: it has none of builder, src, \
+         worker-config.json",
+        "name the worker's repository with `-C DIR`",
+    );
+}
+
+#[test]
+fn a_modern_worker_without_a_lock() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let run = lab.modern("worker").migrate(MIGRATE);
+    assert!(
+        run.stderr.starts_with(
+            "error: this worker has the modern layout, but no upstream.lock.json\nhelp: "
+        ),
+        "{run:?}"
+    );
+    assert!(run.stderr.contains("--adopt"), "{run:?}");
+}
+
+#[test]
+fn a_submodule_where_files_move() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let part = lab.empty("part");
+    part.write("x", "x");
+    part.commit("feat: x");
+    let worker = lab.legacy("worker");
+    worker.git(&[
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        "../part",
+        "src/x",
+    ]);
+    worker.commit("feat: a submodule");
+    let before = worker.everything();
+    worker.migrate(MIGRATE).refused(
+        "these paths can't be written:\n  src/x: is a submodule",
+        "move files that git does not track out of the way, or check the paths out, then run this \
+         again",
+    );
+    worker.everything().expect_same(&before, "a refusal");
+}
+
+#[test]
+fn a_submodule_where_a_folder_must_be() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let part = lab.empty("part");
+    part.write("x", "x");
+    part.commit("feat: x");
+    let worker = lab.legacy("worker");
+    worker.git(&[
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        "../part",
+        "public",
+    ]);
+    worker.commit("feat: a submodule");
+    let before = worker.everything();
+    let run = worker.migrate(MIGRATE);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("public: is a submodule"), "{run:?}");
+    worker.everything().expect_same(&before, "a refusal");
+}
+
+#[test]
+fn an_outdated_folder_with_other_content() {
+    refused(
+        |worker| {
+            worker.write("outdated/src/engine.py", "# another engine\n");
+            worker.write("outdated/notes.md", "notes\n");
+            worker.write("outdated/src/utils.py", worker.bytes("src/utils.py"));
+            worker.commit("feat: outdated things");
+        },
+        "outdated/ can't take the retired files:\n  outdated/src/engine.py: is there already, \
+         with other content than src/engine.py\n  outdated/notes.md: is there already",
+        "move what lies in outdated/ to another place and commit that, then run this again",
+    );
+}
+
+const WAY: &str = "move files that git does not track out of the way, or check the paths out, \
+                   then run this again";
+
+#[test]
+fn a_sparse_checkout_that_hides_a_path() {
+    refused(
+        |worker| {
+            worker.git(&[
+                "sparse-checkout",
+                "set",
+                "--no-cone",
+                "/*",
+                "!/src/utils.py",
+            ]);
+        },
+        "these paths can't be written:\n  src/utils.py: is not checked out (sparse checkout)",
+        WAY,
+    );
+}
+
+#[test]
+fn a_path_that_is_assumed_to_be_unchanged() {
+    refused(
+        |worker| {
+            worker.git(&["update-index", "--assume-unchanged", "Dockerfile"]);
+            worker.append("Dockerfile", "# hidden from git\n");
+        },
+        "these paths can't be written:\n  Dockerfile: is marked assume-unchanged",
+        WAY,
+    );
+}
+
+#[test]
+fn hidden_paths_elsewhere_do_not_matter() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.git(&["update-index", "--assume-unchanged", "docs/conventions.md"]);
+    worker.append("docs/conventions.md", "hidden\n");
+    worker.git(&["update-index", "--skip-worktree", "LICENSE"]);
+    worker.remove("LICENSE");
+    worker.migrate(MIGRATE).done();
+    assert!(!worker.has("LICENSE"));
+    assert!(worker.read("docs/conventions.md").ends_with("hidden\n"));
+    let marks = worker.git(&["ls-files", "-v", "LICENSE", "docs"]);
+    assert_eq!(marks, "S LICENSE\nh docs/conventions.md");
+}
+
+#[test]
+fn an_upstream_without_the_required_files() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    for file in ["utils.py", "tests.json", "Dockerfile"] {
+        upstream.remove(&format!(".runpod/{file}"));
+    }
+    upstream.commit("fix: remove too much");
+    let worker = lab.legacy("worker");
+    let before = worker.everything();
+    worker.migrate(MIGRATE).refused(
+        "[LAB]/worker/../upstream at [OID] lacks .runpod/utils.py, .runpod/Dockerfile, \
+         .runpod/tests.json",
+        "name a complete upstream with --upstream, or another revision with --rev",
+    );
+    worker.migrate(&["--upstream", "../home"]).refused(
+        "[LAB]/worker/../home is no upstream: it has neither .runpod/handler.py nor handler.py \
+         beside .runpod/hub.json",
+        "name one with --upstream DIR|URL, and its revision with --rev",
+    );
+    worker.migrate(&["--upstream", "../nowhere"]).refused(
+        "upstream [LAB]/worker/../nowhere is no directory",
+        "name a directory, a git repository or a URL with --upstream",
+    );
+    worker.everything().expect_same(&before, "a refusal");
+}
+
+#[test]
+fn a_dockerfile_that_is_not_understood() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    upstream.edit(".runpod/Dockerfile", "COPY .runpod/ ./", "COPY . ./");
+    upstream.commit("feat: copy everything");
+    let worker = lab.legacy("worker");
+    let before = worker.everything();
+    let run = worker.migrate(MIGRATE);
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.stderr
+            .starts_with("error: .runpod/Dockerfile of [LAB]/worker/../upstream at [OID], line 10"),
+        "{run:?}"
+    );
+    worker.everything().expect_same(&before, "a refusal");
+}
+
+#[test]
+fn a_machine_without_git() {
+    let lab = Lab::new();
+    let worker = lab.legacy("worker");
+    let nothing = lab.path("tmp");
+    worker.xtask(MIGRATE).env("PATH", nothing).run().unusable(
+        "git is not on PATH; install it (Debian and Ubuntu: apt-get install git, macOS: \
+         xcode-select --install)",
+    );
+}
+
+#[test]
+fn a_git_that_is_too_old() {
+    let lab = Lab::new();
+    let worker = lab.legacy("worker");
+    lab.script("bin/git", "echo git version 2.37.4");
+    worker
+        .xtask(MIGRATE)
+        .env("PATH", lab.path("bin"))
+        .run()
+        .unusable(
+            "git version 2.37.4 is too old: 2.38 or newer is needed for `git merge-tree \
+             --write-tree`",
+        );
+}
+
+#[test]
+fn a_lock_that_is_malformed_or_from_the_future() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    let lock = worker.read("upstream.lock.json");
+    worker.write("upstream.lock.json", "<<<<<<< HEAD\n");
+    worker.commit("chore: break the lock");
+    let run = worker.migrate(&[]);
+    assert!(
+        run.stderr.starts_with(
+            "error: upstream.lock.json is malformed: expected value at line 1 column 1\n"
+        ),
+        "{run:?}"
+    );
+    worker.write(
+        "upstream.lock.json",
+        lock.replacen("\"version\": 1", "\"version\": 7", 1),
+    );
+    worker.commit("chore: a lock of the future");
+    worker.migrate(&[]).refused(
+        "upstream.lock.json has version 7",
+        "this tool reads version 1; take a newer one",
+    );
+}

@@ -1,0 +1,245 @@
+//! Where the modern files come from.
+
+use crate::support::{Lab, Repo, copy, example};
+
+fn url(repo: &Repo) -> String {
+    format!("file://{}", repo.path.display())
+}
+
+fn lock(worker: &Repo) -> serde_json::Value {
+    serde_json::from_str(&worker.read("upstream.lock.json")).unwrap()
+}
+
+#[test]
+fn a_directory_without_git() {
+    let lab = Lab::new();
+    for (name, nested) in [("plain", true), ("flat", false)] {
+        let upstream = if nested {
+            copy(&example("upstream"), &lab.path(name));
+            lab.at(name)
+        } else {
+            lab.modern(name)
+        };
+        if !nested {
+            upstream.remove(".git");
+        }
+        upstream.write("unrelated/large.bin", "not read");
+        let worker = lab.legacy(&format!("worker-{name}"));
+        worker
+            .migrate(&["--upstream", &format!("../{name}"), "--commit"])
+            .done()
+            .says(&format!("Upstream ../{name}\n"));
+        let lock = lock(&worker);
+        assert_eq!(lock["upstream"]["address"], format!("../{name}"));
+        assert_eq!(lock["upstream"]["commit"], serde_json::Value::Null);
+        assert_eq!(
+            lock["upstream"]["shape"],
+            if nested { ".runpod" } else { "root" }
+        );
+        worker.migrate(&[]).done().says("Up to date");
+        // It has no history, and is merged by what this repository knows of it.
+        let folder = if nested { ".runpod/" } else { "" };
+        worker.edit("engine.py", "import os\n", "import os  # mine\n");
+        worker.commit("feat: mine");
+        upstream.append(&format!("{folder}engine.py"), "# theirs\n");
+        worker.migrate(&["--commit"]).done();
+        let engine = worker.read("engine.py");
+        assert!(engine.contains("# mine\n") && engine.ends_with("# theirs\n"));
+    }
+}
+
+#[test]
+fn a_directory_has_no_revisions() {
+    let lab = Lab::new();
+    copy(&example("upstream"), &lab.path("upstream"));
+    lab.legacy("worker")
+        .migrate(&["--upstream", "../upstream", "--rev", "main"])
+        .refused(
+            "[LAB]/worker/../upstream is a directory without git, so it has no revision main",
+            "leave --rev out, or name a git repository",
+        );
+}
+
+#[test]
+fn a_repository_is_read_at_a_revision_and_not_at_its_work_tree() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let first = upstream.head();
+    upstream.git(&["tag", "-a", "-m", "one", "v1"]);
+    upstream.git(&["checkout", "--quiet", "-b", "next"]);
+    upstream.append(".runpod/engine.py", "# next\n");
+    let next = upstream.commit("feat: next");
+    upstream.git(&["update-ref", "refs/pull/7/head", "HEAD"]);
+    upstream.git(&["checkout", "--quiet", "main"]);
+    upstream.append(".runpod/engine.py", "# not committed\n");
+    let bare = lab.at("bare");
+    lab.at("home")
+        .git(&["clone", "--quiet", "--mirror", "../upstream", "../bare"]);
+    let filtering = url(&upstream);
+    let plain = url(&bare);
+    upstream.git(&["config", "uploadpack.allowFilter", "true"]);
+    for (number, address) in ["../upstream", "../bare", &filtering, &plain]
+        .iter()
+        .enumerate()
+    {
+        for (rev, commit) in [
+            (None, &first),
+            (Some("main"), &first),
+            (Some("v1"), &first),
+            (Some("next"), &next),
+            (Some(next.as_str()), &next),
+            (Some("refs/pull/7/head"), &next),
+        ] {
+            let worker = lab.legacy(&format!("worker-{number}-{}", rev.unwrap_or("none").len()));
+            let mut options = vec!["--upstream", address];
+            if let Some(rev) = rev {
+                options.extend(["--rev", rev]);
+            }
+            worker.migrate(&options).done();
+            let when = format!("{address} at {rev:?}");
+            let lock = lock(&worker);
+            assert_eq!(lock["upstream"]["commit"], **commit, "{when}");
+            assert_eq!(lock["upstream"]["rev"].as_str(), rev, "{when}");
+            assert_eq!(lock["upstream"]["address"], **address, "{when}");
+            let engine = worker.read("engine.py");
+            assert_eq!(engine.ends_with("# next\n"), commit == &next, "{when}");
+            worker.remove("");
+        }
+    }
+}
+
+#[test]
+fn a_revision_that_is_not_there() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let before = worker.everything();
+    worker
+        .migrate(&["--upstream", "../upstream", "--rev", "gone"])
+        .refused(
+            "the upstream [LAB]/worker/../upstream has no revision gone",
+            "name a branch, a tag or a commit that it has with --rev",
+        );
+    let run = worker.migrate(&["--upstream", &url(&upstream), "--rev", "gone"]);
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.stderr
+            .starts_with("error: gone could not be fetched from file://[LAB]/upstream: "),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr.ends_with(
+            "\nhelp: check the address and the revision; a commit is named by all of its digits, \
+             a pull request is refs/pull/N/head\n"
+        ),
+        "{run:?}"
+    );
+    let run = worker.migrate(&["--upstream", "file:///nowhere/at/all"]);
+    assert!(run.stderr.contains("HEAD could not be fetched"), "{run:?}");
+    worker.everything().expect_same(&before, "refusals");
+    assert_eq!(std::fs::read_dir(lab.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn the_lock_is_followed_by_later_runs() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    upstream.git(&["branch", "stable"]);
+    let address = url(&upstream);
+    let worker = lab.legacy("worker");
+    worker
+        .migrate(&["--upstream", &address, "--rev", "stable", "--commit"])
+        .done();
+    upstream.append(".runpod/engine.py", "# main only\n");
+    upstream.commit("feat: main only");
+    worker.migrate(&[]).done().says("Up to date");
+    upstream.git(&["checkout", "--quiet", "stable"]);
+    upstream.append(".runpod/utils.py", "# stable\n");
+    let stable = upstream.commit("feat: stable");
+    worker.edit("utils.py", "import", "import  # mine\nimport");
+    worker.commit("feat: mine");
+    worker.migrate(&["--commit"]).done();
+    assert_eq!(lock(&worker)["upstream"]["commit"], stable);
+    assert!(!worker.read("engine.py").ends_with("# main only\n"));
+    let utils = worker.read("utils.py");
+    assert!(utils.ends_with("# stable\n") && utils.contains("# mine"));
+    // Another revision is taken where it is named.
+    worker.migrate(&["--rev", "main", "--commit"]).done();
+    assert_eq!(lock(&worker)["upstream"]["rev"], "main");
+    assert!(worker.read("engine.py").ends_with("# main only\n"));
+}
+
+#[test]
+fn the_lock_works_from_another_place() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    upstream.append(".runpod/engine.py", "# more\n");
+    upstream.commit("feat: more");
+    // The recorded path is seen from the repository, not from where the command is typed.
+    let deep = worker.file("docs");
+    worker
+        .xtask_at("..", &["--check"])
+        .dir(deep)
+        .run()
+        .finds()
+        .says("  ~ engine.py");
+}
+
+#[test]
+fn without_an_upstream_the_tools_own_repository_is_taken() {
+    let lab = Lab::new();
+    let tool = lab.modern("tool");
+    tool.write("xtask/Cargo.toml", "[package]\n");
+    tool.commit("feat: the tool");
+    let worker = lab.legacy("worker");
+    let run = worker
+        .xtask(&["--commit"])
+        .env("CARGO_MANIFEST_DIR", lab.path("tool/xtask"))
+        .run()
+        .done();
+    assert!(
+        run.stdout.starts_with("Upstream xtask: at [OID]\n"),
+        "{run:?}"
+    );
+    assert_eq!(worker.bytes("engine.py"), tool.bytes("engine.py"));
+    assert!(!worker.has("xtask"));
+    tool.append("engine.py", "# later\n");
+    tool.commit("feat: later");
+    worker
+        .xtask(&[])
+        .env("CARGO_MANIFEST_DIR", lab.path("tool/xtask"))
+        .run()
+        .done();
+    assert!(worker.read("engine.py").ends_with("# later\n"));
+}
+
+#[test]
+fn fetching_leaves_no_helper_behind_that_holds_the_repository() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    // An ssh that keeps its connection open for the next call, as ControlPersist does.
+    let ssh = lab.script(
+        "ssh",
+        "sleep 30 > /dev/null 2>&1 < /dev/null &\n\
+         echo $! >> \"$HOME/helpers\"\n\
+         for last; do :; done\n\
+         exec sh -c \"$last\"",
+    );
+    let worker = lab.legacy("worker");
+    let address = format!("ssh://host{}", upstream.path.display());
+    let began = std::time::Instant::now();
+    for options in [&["--upstream", &address] as &[&str], &["--abort"]] {
+        worker
+            .xtask(options)
+            .env("GIT_SSH_COMMAND", &ssh)
+            .run()
+            .done();
+    }
+    let helpers = std::fs::read_to_string(lab.path("home/helpers")).unwrap();
+    let quick = began.elapsed() < std::time::Duration::from_secs(19);
+    for helper in helpers.lines() {
+        let _ = std::process::Command::new("kill").arg(helper).status();
+    }
+    assert!(quick, "the second run waited for a helper of the first");
+}
