@@ -17,6 +17,8 @@ pub mod readme;
 pub mod requirements;
 pub mod shell;
 pub mod source;
+#[cfg(test)]
+mod tests;
 pub mod tests_json;
 pub mod worker_config;
 

@@ -369,6 +369,7 @@ impl<'t> Interp<'t> {
     }
 
     /// Notes that a variable is read, under each name that it may have.
+    #[allow(clippy::needless_pass_by_value, reason = "callers make it for this")]
     pub fn env_read(
         &mut self,
         name: &Value<'t>,

@@ -123,7 +123,7 @@ impl<'t> Interp<'t> {
             class: class.clone(),
             attributes: attributes.clone(),
         }));
-        let init = self.class_attribute(class, "__init__", 0);
+        let init = Self::class_attribute(class, "__init__", 0);
         if let Some(Value::Function(init)) = init {
             let init = bound(&init, &object);
             self.call(&init, args, named);
@@ -136,16 +136,7 @@ impl<'t> Interp<'t> {
     }
 
     /// What a class or one of its bases has under a name.
-    #[allow(
-        clippy::only_used_in_recursion,
-        reason = "reads like the other lookups"
-    )]
-    pub fn class_attribute(
-        &mut self,
-        class: &Rc<Class<'t>>,
-        name: &str,
-        depth: usize,
-    ) -> Option<Value<'t>> {
+    pub fn class_attribute(class: &Rc<Class<'t>>, name: &str, depth: usize) -> Option<Value<'t>> {
         const DEEPEST_BASE: usize = 16;
         if let Some(value) = class.scope.borrow().get(name) {
             return Some(value.clone());
@@ -154,7 +145,7 @@ impl<'t> Interp<'t> {
             return None;
         }
         class.bases.iter().find_map(|base| match base {
-            Value::Class(base) => self.class_attribute(base, name, depth + 1),
+            Value::Class(base) => Self::class_attribute(base, name, depth + 1),
             _ => None,
         })
     }

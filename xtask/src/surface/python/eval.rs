@@ -333,7 +333,7 @@ impl<'t> Interp<'t> {
                     return value.clone();
                 }
                 let class = object.class.clone();
-                match self.class_attribute(&class, name, 0) {
+                match Self::class_attribute(&class, name, 0) {
                     Some(Value::Function(function)) if function.is_property => {
                         let method = bound(&function, owner);
                         self.call(&method, &[], &[])
@@ -343,9 +343,7 @@ impl<'t> Interp<'t> {
                     None => Value::Unknown,
                 }
             }
-            Value::Class(class) => self
-                .class_attribute(class, name, 0)
-                .unwrap_or(Value::Unknown),
+            Value::Class(class) => Self::class_attribute(class, name, 0).unwrap_or(Value::Unknown),
             Value::Outside(path) => {
                 if let Some(module) = self.own_module(path) {
                     let globals = self.modules[module].globals.clone();
@@ -438,8 +436,12 @@ impl<'t> Interp<'t> {
         let right = field(node, "right").map_or(Value::Unknown, |n| self.eval(n));
         match field(node, "operator").map_or("", |n| self.text(n)) {
             "+" => {
-                if let Value::List(_) = &right {
+                if let Value::List(items) = &right {
+                    self.charge(items.borrow().len());
                     self.flags_in(&right, node);
+                }
+                if let Value::List(items) = &left {
+                    self.charge(items.borrow().len());
                 }
                 join(&left, &right)
             }

@@ -19,7 +19,7 @@ use super::{FlagGiven, PythonFacts};
 use crate::surface::{Gap, Place, Source};
 
 /// Steps before the reader gives up on a program.
-const BUDGET: usize = 3_000_000;
+const BUDGET: usize = 600_000;
 /// Nested expressions, statements and calls before the reader looks away.
 pub const DEEPEST: usize = 300;
 /// Items of a list that a loop is walked through for.
@@ -171,6 +171,11 @@ impl<'t> Interp<'t> {
             self.gap(what, node);
         }
         false
+    }
+
+    /// Counts work on a collection, which takes time by its size.
+    pub fn charge(&mut self, items: usize) {
+        self.steps += items / 8;
     }
 
     // ---- where we are ----
@@ -561,8 +566,7 @@ impl<'t> Interp<'t> {
     }
 
     /// What a loop over a value goes through; `Unknown` once for what is not known.
-    #[allow(clippy::unused_self, reason = "reads like the other steps")]
-    pub fn items(&self, value: &Value<'t>) -> Vec<Value<'t>> {
+    pub fn items(&mut self, value: &Value<'t>) -> Vec<Value<'t>> {
         let mut all = Vec::new();
         for one in value.alternatives() {
             match one {
@@ -572,6 +576,7 @@ impl<'t> Interp<'t> {
             }
         }
         all.truncate(LONGEST_LOOP);
+        self.charge(all.len());
         if all.is_empty() {
             all.push(Value::Unknown);
         }

@@ -9,6 +9,9 @@ use super::server::is_flag;
 use super::syntax::Node;
 use super::value::Value;
 
+/// Bytes that replacing in a text may lead to.
+const LONGEST_TEXT: usize = 1 << 20;
+
 impl<'t> Interp<'t> {
     pub fn list_method(
         &mut self,
@@ -18,7 +21,7 @@ impl<'t> Interp<'t> {
         args: &Arguments<'t>,
         node: Node<'t>,
     ) -> Value<'t> {
-        const MOST: usize = 20_000;
+        const MOST: usize = super::value::MOST_ITEMS;
         match name {
             "append" | "add" => {
                 let value = args.get(0);
@@ -55,7 +58,7 @@ impl<'t> Interp<'t> {
 
     /// `list.extend(more)` and `list += more`.
     pub fn extend(&mut self, list: &Rc<RefCell<Vec<Value<'t>>>>, more: &Value<'t>, node: Node<'t>) {
-        const MOST: usize = 20_000;
+        const MOST: usize = super::value::MOST_ITEMS;
         self.flags_in(more, node);
         let items = self.items_or_empty(more);
         if list.borrow().len() < MOST {
@@ -86,7 +89,11 @@ impl<'t> Interp<'t> {
             "lstrip" => with(strip(text, argument(0).as_deref(), true, false)),
             "rstrip" => with(strip(text, argument(0).as_deref(), false, true)),
             "replace" => match (argument(0), argument(1)) {
-                (Some(from), Some(to)) if !from.is_empty() => with(text.replace(&*from, &to)),
+                (Some(from), Some(to))
+                    if !from.is_empty() && text.len() * to.len() < LONGEST_TEXT =>
+                {
+                    with(text.replace(&*from, &to))
+                }
                 _ => Value::Unknown,
             },
             "removeprefix" => with(
@@ -151,7 +158,10 @@ pub fn dict_method<'t>(owner: &Value<'t>, name: &str, args: &Arguments<'t>) -> V
             if let Value::Dict(more) = args.get(0)
                 && !Rc::ptr_eq(items, &more)
             {
-                items.borrow_mut().extend(more.borrow().iter().cloned());
+                let room = super::value::MOST_ITEMS.saturating_sub(items.borrow().len());
+                items
+                    .borrow_mut()
+                    .extend(more.borrow().iter().take(room).cloned());
             }
             Value::Unknown
         }

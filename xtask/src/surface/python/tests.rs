@@ -290,6 +290,10 @@ fn deep_nesting_and_endless_programs_end() {
         all
     });
     let _ = facts(&ifs);
+    let doubling = "x = ['--a']\ny = {}\nz = 'a'\nfor i in [1,2,3,4,5,6,7,8,9,10]:\n for j in [1,2,3,4,5,6,7,8,9,10]:\n  x = x + x\n  x += x\n  y.update({k: [y] for k in x})\n  z = z.replace('a', 'aaaaaaaaaaaaaaaa')\n  q = f'{q}{q}' if q else q or r or s or x\n";
+    let _ = facts(doubling);
+    let nested = "xs = [1,2,3,4,5,6,7,8,9,10]\nfor a in xs:\n for b in xs:\n  for c in xs:\n   for d in xs:\n    for e in xs:\n     x = [x, f'{x}{y}']\n     y = (x or y, {1: y})\n";
+    let _ = facts(nested);
     let recursive = "def f(x):\n    return g(x) + g(x)\ndef g(x):\n    return f(x) + f(x)\nf(1)\n";
     let _ = facts(recursive);
     let loops = "xs = [1,2,3,4,5,6,7,8,9,10]\n".to_owned()

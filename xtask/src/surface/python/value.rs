@@ -10,6 +10,12 @@ use super::syntax::Node;
 /// The names of a module, class or call with what they stand for.
 pub type Scope<'t> = Rc<RefCell<HashMap<String, Value<'t>>>>;
 
+/// Parts of a value that are looked at: values share parts, and a program can be made to share
+/// them so often that looking at all of them would not end.
+const VISITS: usize = 2_000;
+/// Items of a list or dict that are remembered.
+pub const MOST_ITEMS: usize = 5_000;
+
 /// Where a constant was written, so that a fact made from it points there and not at the loop
 /// that used it.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,11 +90,13 @@ impl Value<'_> {
         Self::Text(text.into(), None)
     }
 
-    pub fn list(items: Vec<Self>) -> Self {
+    pub fn list(mut items: Vec<Self>) -> Self {
+        items.truncate(MOST_ITEMS);
         Self::List(Rc::new(RefCell::new(items)))
     }
 
-    pub fn dict(items: Vec<(Self, Self)>) -> Self {
+    pub fn dict(mut items: Vec<(Self, Self)>) -> Self {
+        items.truncate(MOST_ITEMS);
         Self::Dict(Rc::new(RefCell::new(items)))
     }
 
@@ -130,10 +138,24 @@ impl Value<'_> {
 
     /// Environment variables that this was made from.
     pub fn envs(&self) -> Vec<Rc<EnvRef>> {
+        let mut found = Vec::new();
+        self.collect_envs(&mut found, &mut { VISITS });
+        found
+    }
+
+    fn collect_envs(&self, found: &mut Vec<Rc<EnvRef>>, visits: &mut usize) {
+        if *visits == 0 {
+            return;
+        }
+        *visits -= 1;
         match self {
-            Self::Env(env) => vec![env.clone()],
-            Self::Any(all) | Self::Pieces(all) => all.iter().flat_map(Self::envs).collect(),
-            _ => Vec::new(),
+            Self::Env(env) => found.push(env.clone()),
+            Self::Any(all) | Self::Pieces(all) => {
+                for one in all.iter() {
+                    one.collect_envs(found, visits);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -167,12 +189,29 @@ impl Value<'_> {
 
     /// The text with each unknown part as `\0`, for URLs.
     pub fn pattern(&self, names: &dyn Fn(&Self) -> Option<String>) -> String {
+        self.pattern_within(names, &mut { VISITS })
+    }
+
+    fn pattern_within(
+        &self,
+        names: &dyn Fn(&Self) -> Option<String>,
+        visits: &mut usize,
+    ) -> String {
+        if *visits == 0 {
+            return "\0".to_owned();
+        }
+        *visits -= 1;
         match self {
             Self::Text(text, _) | Self::Plain(text) => text.to_string(),
-            Self::Pieces(parts) => parts.iter().map(|part| part.pattern(names)).collect(),
+            Self::Pieces(parts) => {
+                let parts = parts.iter();
+                parts
+                    .map(|part| part.pattern_within(names, visits))
+                    .collect()
+            }
             Self::Any(all) => all
                 .iter()
-                .map(|one| one.pattern(names))
+                .map(|one| one.pattern_within(names, visits))
                 .find(|text| text != "\0")
                 .unwrap_or_else(|| "\0".to_owned()),
             other => names(other).unwrap_or_else(|| "\0".to_owned()),

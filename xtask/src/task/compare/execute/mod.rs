@@ -70,6 +70,10 @@ const LIMIT: u32 = 20;
 /// Runs scenarios with a tree's handler. The tree's files are copied to a scratch folder, so
 /// that nothing the code writes stays.
 pub fn play(tree: &dyn Tree, scenarios: &[Scenario]) -> Result<Vec<Played>> {
+    play_within(tree, scenarios, LIMIT)
+}
+
+fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Vec<Played>> {
     let python = which::which("python3").map_err(|_| {
         Unusable(
             "--execute needs Python: install python3 (Debian: apt-get install python3)".to_owned(),
@@ -96,7 +100,7 @@ pub fn play(tree: &dyn Tree, scenarios: &[Scenario]) -> Result<Vec<Played>> {
     let plan = serde_json::json!({
         "folder": handler,
         "scenarios": scenarios,
-        "limit": LIMIT,
+        "limit": limit,
     });
     // `-I -S`: no user's settings, and none of the packages that happen to be installed here.
     let mut child = Command::new(python)
@@ -162,3 +166,6 @@ fn lay_out(tree: &dyn Tree, to: &Path) -> Result<std::path::PathBuf> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;
