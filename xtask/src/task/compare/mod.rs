@@ -157,37 +157,6 @@ fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<Old> {
     Ok((facts, tree.describe(), Some(tree)))
 }
 
-/// What compare says of two trees: the summary and what is open, and how many facts are. For
-/// tasks that end with it; `accepted` is the text of a compare.accepted.json.
-#[allow(dead_code, reason = "migrate, cleanup and status end with it")]
-pub fn of_trees(old: &dyn Tree, new: &dyn Tree, accepted: Option<&str>) -> Result<(String, usize)> {
-    let (old_facts, new_facts) = (Facts::read(old)?, Facts::read(new)?);
-    let mut items = judge(&old_facts, &new_facts);
-    let accepted = accepted
-        .map(Accepted::read)
-        .transpose()?
-        .unwrap_or_default();
-    let stale = accepted.apply(&mut items);
-    let report = Report {
-        old: old.describe(),
-        new: new.describe(),
-        items,
-        stale,
-        gaps: [("old", old_facts.gaps), ("new", new_facts.gaps)],
-        upstream: None,
-        executed: None,
-        all: false,
-        command: "cargo xtask compare".to_owned(),
-    };
-    Ok((report.text(), report.failures()))
-}
-
-/// The text of a compare.baseline.json for a tree.
-#[allow(dead_code, reason = "migrate writes it")]
-pub fn baseline_of(old: &dyn Tree) -> Result<String> {
-    Ok(baseline::write(&Facts::read(old)?, &old.describe()))
-}
-
 /// Runs both workers, the old one first, and takes what that shows into the items.
 fn executed(
     trees: [&dyn Tree; 2],
