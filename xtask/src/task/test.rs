@@ -85,20 +85,6 @@ const STAGES: &[Stage] = &[
         run: Run::Programs(|root, _| Ok(vec![cargo(root, &["test", "--workspace", "--locked"])])),
     },
     Stage {
-        name: "hub",
-        about: "the Hub's files have nothing wrong",
-        needs: &[],
-        file: Some(".runpod/hub.json"),
-        run: Run::Programs(|root, fix| {
-            let mut lint = cargo(root, &["run", "--quiet", "--package", "xtask", "--"]);
-            lint.arg("hub-lint");
-            if fix {
-                lint.arg("--fix");
-            }
-            Ok(vec![lint])
-        }),
-    },
-    Stage {
         name: "ruff",
         about: "Python is formatted and linted",
         needs: &[Need::Python],

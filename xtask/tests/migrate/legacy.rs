@@ -12,6 +12,7 @@ const MODERN: &[&str] = &[
     "Dockerfile",
     "LICENSE",
     "README.md",
+    "compare.baseline.json",
     "docker-bake.hcl",
     "docker-compose.yml",
     "docs/conventions.md",
