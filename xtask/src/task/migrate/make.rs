@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 
@@ -136,7 +137,9 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
         ));
     }
     let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
+    // Both take a while and need nothing of what follows.
     let mentions = at.repo.search(&dangling::candidates(), &outside)?;
+    let recording = first.then(|| record_facts(at)).flatten();
     let mut upstream = upstream::open(
         git,
         &upstream::Request {
@@ -186,11 +189,10 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
         }
         None => (Vec::new(), Vec::new()),
     };
-    let records = if first {
-        records(at, &mut notes)
-    } else {
-        Vec::new()
-    };
+    let records: Vec<_> = recording
+        .and_then(|recording| recorded(recording, &mut notes))
+        .into_iter()
+        .collect();
     let built = merge::build(
         &at.repo,
         scratch,
@@ -210,27 +212,37 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     finish(at, &upstream, &bundle, mentions, moves, built, notes, first)
 }
 
-/// What the old worker exposes, for the time when its files are gone. What can't be read of it
-/// keeps nobody from migrating.
-fn records(at: &Situation, notes: &mut Vec<String>) -> Vec<(RepoPath, Vec<u8>)> {
-    let path = RepoPath::from(BASELINE);
-    if at.ours.entries().contains_key(&path) {
-        return Vec::new();
+/// What the old worker exposes, as the text of the baseline, and how many facts that is.
+type Recording = JoinHandle<Result<(String, usize)>>;
+
+/// Begins to read what the old worker exposes, for the time when its files are gone.
+fn record_facts(at: &Situation) -> Option<Recording> {
+    let entries = at.ours.entries().clone();
+    if entries.contains_key(&RepoPath::from(BASELINE)) {
+        return None;
     }
-    let short = &at.head.0[..at.head.0.len().min(10)];
-    match compare::baseline_of(&at.ours, &format!("the worker at {short}")) {
-        Ok((text, count)) => {
+    let repo = at.repo.clone();
+    let name = format!("the worker at {}", &at.head.0[..at.head.0.len().min(10)]);
+    Some(std::thread::spawn(move || {
+        compare::baseline_of(&GitTree::new(repo.objects(), entries, name.as_str()), &name)
+    }))
+}
+
+/// The baseline. What can't be read of the old worker keeps nobody from migrating.
+fn recorded(recording: Recording, notes: &mut Vec<String>) -> Option<(RepoPath, Vec<u8>)> {
+    let why = match recording.join() {
+        Ok(Ok((text, count))) => {
             notes.push(format!(
                 "{BASELINE} keeps {count} facts of the old worker; `cargo xtask compare` says what \
                  became of each"
             ));
-            vec![(path, text.into_bytes())]
+            return Some((BASELINE.into(), text.into_bytes()));
         }
-        Err(error) => {
-            notes.push(format!("{BASELINE} is not written: {error:#}"));
-            Vec::new()
-        }
-    }
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => "reading the old worker failed".to_owned(),
+    };
+    notes.push(format!("{BASELINE} is not written: {why}"));
+    None
 }
 
 fn expect_legacy(at: &Situation) -> Result<()> {
