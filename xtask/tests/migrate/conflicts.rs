@@ -32,16 +32,16 @@ fn conflicts_are_listed_and_nothing_is_written() {
     let lab = Lab::new();
     let worker = pair(&lab);
     let before = worker.everything();
-    for options in [&[] as &[&str], &["--commit"]] {
+    for (options, again) in [(&[] as &[&str], ""), (&["--commit"], " --commit")] {
         worker
             .migrate(options)
             .finds()
             .says("\nConflicts\n  engine.py: changed here and upstream in the same place\n")
             .says("  ! engine.py                          conflict\n")
-            .says(
+            .says(&format!(
                 "\n1 file is in conflict; nothing was written. To resolve them in the files:\n\n    \
-                 cargo xtask migrate --conflicts markers\n",
-            );
+                 cargo xtask migrate -C .{again} --conflicts markers\n",
+            ));
         worker
             .everything()
             .expect_same(&before, "conflicts, listed");
@@ -66,7 +66,7 @@ fn markers_and_stages_are_those_of_a_git_merge() {
         .migrate(&["--conflicts", "markers"])
         .finds()
         .says("The conflicts are written with markers. Resolve them, stage them with `git add`, then:")
-        .says("    cargo xtask migrate --resume    # finishes\n");
+        .says("    cargo xtask migrate -C . --resume    # finishes\n");
     assert!(
         worker.read("engine.py").contains(
             "<<<<<<< ours\n    def wait_for_server(self, timeout=900, interval=1):\n=======\n    \
@@ -123,8 +123,8 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     );
     worker.migrate(&[]).refused(
         "conflicts of a migration wait to be resolved:\n  engine.py",
-        "resolve and stage them, then `cargo xtask migrate --resume`; or take all back with \
-         `cargo xtask migrate --abort`",
+        "resolve and stage them, then `cargo xtask migrate -C . --resume`; or take all back \
+         with `cargo xtask migrate -C . --abort`",
     );
     let journal = |name: &str| name.contains("xtask-migrate/scratch");
     worker

@@ -449,7 +449,7 @@ fn an_index_lock_that_appears_in_between_is_refused_and_stays() {
         // Taking it back has no need of the index, which is as it was.
         if way == RESUME {
             let help = "wait for it to end, or remove the file, then run `cargo xtask migrate \
-                        --resume`";
+                        -C . --resume`";
             run.refused(
                 "[LAB]/copy/.git/index.lock is there: another git is at work, or was killed",
                 help,
@@ -494,8 +494,8 @@ fn an_interrupted_migration_is_told_by_the_next_run() {
     for options in [MIGRATE, &["--check"], &["--dry-run"]] {
         left.migrate(options).refused(
             "a migration was interrupted here",
-            "finish it with `cargo xtask migrate --resume`, or take it back with `cargo xtask \
-             migrate --abort`",
+            "finish it with `cargo xtask migrate -C . --resume`, or take it back with `cargo \
+             xtask migrate -C . --abort`",
         );
     }
     left.everything()

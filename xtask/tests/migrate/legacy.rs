@@ -122,10 +122,10 @@ Rewritten on the way
 ...
 Done. The result is staged, HEAD has not moved. Next:
 
-    git status                      # what has moved and what is new
-    git diff --cached               # the content
-    git commit                      # keeps it
-    cargo xtask migrate --abort     # or takes it back
+    git status                          # what has moved and what is new
+    git diff --cached                   # the content
+    git commit                          # keeps it
+    cargo xtask migrate -C . --abort    # or takes it back
 
 "]],
     );
@@ -417,7 +417,7 @@ fn check_tells_by_its_exit_code_whether_a_worker_is_in_line() {
         .finds()
         .says(
             "This worker is not in line with its upstream. Bring it in line with:\n\n    \
-             cargo xtask migrate",
+             cargo xtask migrate -C . --upstream ../upstream\n",
         );
     worker
         .migrate(&["--upstream", "../upstream", "--commit"])
@@ -467,11 +467,11 @@ fn what_is_staged_can_be_taken_back() {
     worker.everything().expect_same(&before, "after --abort");
     worker.migrate(&["--abort"]).refused(
         "there is no migration to abort",
-        "start one with `cargo xtask migrate`",
+        "start one with `cargo xtask migrate -C .`",
     );
     worker.migrate(&["--resume"]).refused(
         "there is no migration to resume",
-        "start one with `cargo xtask migrate`",
+        "start one with `cargo xtask migrate -C .`",
     );
 }
 
@@ -542,11 +542,11 @@ fn a_second_run_over_a_staged_migration_is_refused() {
     let before = worker.everything();
     worker.migrate(&["--upstream", "../upstream"]).refused(
         "a migration is staged here and not committed yet",
-        "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`",
+        "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",
     );
     worker.migrate(&["--resume"]).refused(
         "the migration is complete and staged",
-        "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`",
+        "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",
     );
     worker.everything().expect_same(&before, "a refusal");
     worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
@@ -681,4 +681,74 @@ fn the_bundled_example_shows_the_main_job() {
     assert!(run.stdout.contains("outdated/src/"));
     let worker = lab.at("tool/target/example/my-worker");
     assert!(worker.has("outdated/src/engine.py") && worker.has("engine.py"));
+    // What the other tasks say of the result ends it, with an example of each verdict.
+    let title = "What became of what the old worker exposed\n\n";
+    let (_, table) = run.stdout.split_once(title).unwrap();
+    let mut lines = table.lines();
+    let verdicts: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(
+        verdicts,
+        [
+            "missing", "renamed", "changed", "retired", "accepted", "added", "kept", "open"
+        ]
+    );
+    let all = lines.find_map(|line| line.strip_prefix("all ")).unwrap();
+    let counts: Vec<u32> = all
+        .split_whitespace()
+        .map(|count| count.parse().unwrap_or_default())
+        .collect();
+    assert_eq!(counts.len(), verdicts.len());
+    assert!(counts.iter().all(|&count| count > 0), "{all}");
+    assert!(run.stdout.contains("\nhub-lint: "), "{run:?}");
+}
+
+#[test]
+fn what_the_old_worker_exposed_is_kept_as_facts() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let head = worker.head();
+    worker
+        .migrate(&["--upstream", "../upstream", "--commit"])
+        .done()
+        .says("  compare.baseline.json keeps ");
+    let baseline = worker.read("compare.baseline.json");
+    assert!(baseline.contains(&format!("the worker at {}", &head[..10])));
+    assert!(baseline.contains("env:MODEL_NAME"));
+    // A later run leaves it alone, and so does one that finds a baseline.
+    worker.write("compare.baseline.json", baseline.clone() + "\n");
+    worker.commit("chore: touch the baseline");
+    lab.at("upstream").append(".runpod/engine.py", "# later\n");
+    lab.at("upstream").commit("feat: later");
+    worker.migrate(&["--commit"]).done();
+    assert_eq!(worker.read("compare.baseline.json"), baseline + "\n");
+    let other = lab.legacy("other");
+    other.write("compare.baseline.json", "{}\n");
+    other.commit("chore: a baseline of its own");
+    other
+        .migrate(&["--upstream", "../upstream", "--commit"])
+        .done();
+    assert_eq!(other.read("compare.baseline.json"), "{}\n");
+}
+
+#[test]
+fn the_commands_to_type_next_name_the_repository_of_this_run() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    lab.legacy("my worker");
+    let from = lab.at("home");
+    let on = |options: &[&str]| from.xtask_at("../my worker", options).run();
+    on(&["--upstream", "../upstream", "--check"])
+        .finds()
+        .says("\n    cargo xtask migrate -C '../my worker' --upstream ../upstream\n");
+    on(&["--upstream", "../upstream"])
+        .done()
+        .says("\n    git -C '../my worker' commit ")
+        .says("\n    cargo xtask migrate -C '../my worker' --abort ")
+        .says("`cargo xtask compare -C '../my worker'` says what became of each");
+    on(&[]).refused(
+        "a migration is staged here and not committed yet",
+        "commit it with `git commit`, or take it back with `cargo xtask migrate -C '../my \
+         worker' --abort`",
+    );
 }

@@ -56,7 +56,7 @@ fn a_directory_has_no_revisions() {
         .migrate(&["--upstream", "../upstream", "--rev", "main"])
         .refused(
             "[LAB]/worker/../upstream is a directory without git, so it has no revision main",
-            "leave --rev out, or name a git repository",
+            "name a git repository, or take it as it is: without --rev, or with `--adopt .`",
         );
 }
 

@@ -16,7 +16,7 @@ use crate::tree::{Directory, Mode, Tree};
 pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
     let root = own::repository();
     let bundled = root.join("xtask/example");
-    let scratch = root.join("target/example");
+    let scratch = from_here(&root.join("target/example"))?;
     if scratch.exists() {
         fs_err::remove_dir_all(&scratch)?;
     }
@@ -30,12 +30,11 @@ pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
         "The example is a worker of the legacy layout, as a git repository of its own:\n  {}\n",
         worker.display()
     );
-    let upstream = PathBuf::from("..").join("upstream");
     let args = cli::Migrate {
-        upstream: Some(upstream_of(&worker, &upstream)),
+        upstream: Some(theirs.display().to_string()),
         ..args.clone()
     };
-    let outcome = super::migrate(git, &worker, &args)?;
+    let outcome = super::migrate(git, Some(&worker), &args)?;
     let migrated = outcome == Outcome::Done && !args.dry_run && !args.check;
     if migrated && args.format == cli::Format::Text {
         next(&worker)?;
@@ -48,8 +47,9 @@ fn next(worker: &Path) -> Result<()> {
     let bold = anstyle::Style::new().bold();
     // What is gone for a reason is said once, and is no loss from then on.
     let (fact, reason) = ("apt:python3.10*", "the base image brings its own Python");
+    let here = worker.display();
     output::print(&format!(
-        "\n{bold}What is gone for a reason{bold:#}\n\n    cargo xtask compare --accept \
+        "\n{bold}What is gone for a reason{bold:#}\n\n    cargo xtask compare -C {here} --accept \
          '{fact}' --reason '{reason}'\n\n"
     ))?;
     compare::run(
@@ -62,7 +62,6 @@ fn next(worker: &Path) -> Result<()> {
     )?;
     let (summary, open) = compare::summary(worker)?;
     let lint = hub_lint::lint_directory(worker)?;
-    let here = worker.display();
     output::print(&format!(
         "\n{bold}What became of what the old worker exposed{bold:#}\n\n{summary}\n\
          {open} are open. Each, with what to do: cargo xtask compare -C {here}\n\
@@ -72,8 +71,10 @@ fn next(worker: &Path) -> Result<()> {
     ))
 }
 
-fn upstream_of(worker: &Path, upstream: &Path) -> String {
-    worker.join(upstream).display().to_string()
+/// A folder as it is typed from here, where it lies below.
+fn from_here(folder: &Path) -> Result<PathBuf> {
+    let here = std::env::current_dir().context("finding the current folder")?;
+    Ok(folder.strip_prefix(&here).unwrap_or(folder).to_owned())
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

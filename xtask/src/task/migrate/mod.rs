@@ -13,6 +13,7 @@ mod journal;
 pub mod lock;
 mod make;
 mod merge;
+mod next;
 mod plan;
 mod report;
 pub mod rewrite;
@@ -27,6 +28,7 @@ use anyhow::{Context, Result, bail};
 use self::apply::Work;
 use self::journal::{Commit, Journal, Record, State};
 use self::make::{Made, Situation, Wish};
+use self::next::Next;
 use self::report::{Ending, Report};
 use self::steps::{Side, Step};
 use crate::cli::{self, Conflicts};
@@ -42,21 +44,26 @@ pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
     if args.example {
         return example::run(&git, args);
     }
-    let dir = repo.map_or_else(own::repository, Path::to_owned);
-    migrate(&git, &dir, args)
+    migrate(&git, repo, args)
 }
 
-/// Migrates the repository that holds `dir`.
-fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
+/// Migrates the repository that holds `dir`, or that of this tool.
+fn migrate(git: &Git, dir: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
+    let next = Next::new(dir, args);
+    let dir = dir.map_or_else(own::repository, Path::to_owned);
+    let report = Report::new(args.format, &next);
+    migrate_at(git, &dir, args, &report).map_err(|error| next.refusal(error))
+}
+
+fn migrate_at(git: &Git, dir: &Path, args: &cli::Migrate, report: &Report) -> Result<Outcome> {
     let repo = Repo::open(git, dir)?;
     let journal = Journal::hold(&repo)?;
-    let report = Report::new(args.format);
     let record = journal.read()?;
     if args.resume {
-        return resume(&repo, &journal, record, &report);
+        return resume(&repo, &journal, record, report);
     }
     if args.abort {
-        return abort(&repo, &journal, record, &report);
+        return abort(&repo, &journal, record, report);
     }
     if let Some(record) = record {
         settle(&repo, &journal, &record)?;

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::dangling::Kind;
 use super::journal::Record;
 use super::make::Situation;
+use super::next::Next;
 use super::plan::{MoveReason, Plan, What};
 use crate::cli::Format;
 use crate::layout::{self, OUTDATED};
@@ -62,19 +63,20 @@ impl Ending {
 }
 
 /// Prints for one reader.
-pub struct Report {
+pub struct Report<'a> {
     format: Format,
+    next: &'a Next,
 }
 
-impl Report {
-    pub fn new(format: Format) -> Self {
-        Self { format }
+impl<'a> Report<'a> {
+    pub fn new(format: Format, next: &'a Next) -> Self {
+        Self { format, next }
     }
 
     /// Shows the plan to a person; a program gets it with the end.
     pub fn plan(&self, plan: &Plan) -> Result<()> {
         if self.format == Format::Text && !plan.is_empty() {
-            print(&text(plan))?;
+            print(&text(plan, self.next))?;
         }
         Ok(())
     }
@@ -86,7 +88,7 @@ impl Report {
                 let value = json!({ "version": 1, "ending": ending.word(), "plan": plan });
                 print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
             }
-            Format::Text => print(&next(at, plan, ending))?,
+            Format::Text => print(&ended(at, plan, ending, self.next))?,
         }
         Ok(ending.outcome())
     }
@@ -102,15 +104,17 @@ impl Report {
             Format::Text if !record.conflicts.is_empty() => {
                 print(&format!(
                     "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage \
-                     them, then:\n\n    cargo xtask migrate --resume\n"
+                     them, then:\n\n    {}\n",
+                    self.next.migrate("--resume")
                 ))?;
             }
             Format::Text if committed => {
                 print(&format!("{GREEN}Finished and committed.{GREEN:#}\n"))?;
             }
             Format::Text => print(&format!(
-                "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    git diff --cached\n    git \
-                 commit\n"
+                "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    {}\n    {}\n",
+                self.next.git("diff --cached"),
+                self.next.git("commit")
             ))?,
         }
         if record.conflicts.is_empty() {
@@ -149,7 +153,7 @@ fn heading(title: &str) -> String {
 }
 
 /// The plan for a person.
-fn text(plan: &Plan) -> String {
+fn text(plan: &Plan, next: &Next) -> String {
     let mut out = String::new();
     let source = &plan.upstream;
     let commit = source.commit.as_deref().map_or(String::new(), |commit| {
@@ -189,7 +193,7 @@ fn text(plan: &Plan) -> String {
     if !plan.notes.is_empty() {
         out += &heading("Notes");
         for note in &plan.notes {
-            out += &format!("  {note}\n");
+            out += &format!("  {}\n", next.fit(note));
         }
     }
     out
@@ -348,15 +352,8 @@ fn colored(diff: &str) -> String {
 }
 
 /// How it ended, and the next commands.
-fn next(at: &Situation, plan: &Plan, ending: &Ending) -> String {
+fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
     let here = at.repo.top.display();
-    let commands = |title: &str, commands: &[&str]| {
-        let lines: String = commands
-            .iter()
-            .map(|command| format!("    {command}\n"))
-            .collect();
-        format!("\n{title}\n\n{lines}")
-    };
     match ending {
         Ending::UpToDate => {
             format!("{GREEN}Up to date:{GREEN:#} {here} has all that upstream gives.\n")
@@ -366,7 +363,7 @@ fn next(at: &Situation, plan: &Plan, ending: &Ending) -> String {
         }
         Ending::WouldChange => commands(
             "This worker is not in line with its upstream. Bring it in line with:",
-            &["cargo xtask migrate"],
+            &[(next.again(""), "")],
         ),
         Ending::Conflicts => commands(
             &format!(
@@ -376,7 +373,7 @@ fn next(at: &Situation, plan: &Plan, ending: &Ending) -> String {
                     count => format!("{count} files are"),
                 }
             ),
-            &["cargo xtask migrate --conflicts markers"],
+            &[(next.again("--conflicts markers"), "")],
         ),
         Ending::Markers => commands(
             &format!(
@@ -384,17 +381,17 @@ fn next(at: &Situation, plan: &Plan, ending: &Ending) -> String {
                  them with `git add`, then:"
             ),
             &[
-                "cargo xtask migrate --resume    # finishes",
-                "cargo xtask migrate --abort     # or takes all back",
+                (next.migrate("--resume"), "finishes"),
+                (next.migrate("--abort"), "or takes all back"),
             ],
         ),
         Ending::Staged => commands(
             &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
             &[
-                "git status                      # what has moved and what is new",
-                "git diff --cached               # the content",
-                "git commit                      # keeps it",
-                "cargo xtask migrate --abort     # or takes it back",
+                (next.git("status"), "what has moved and what is new"),
+                (next.git("diff --cached"), "the content"),
+                (next.git("commit"), "keeps it"),
+                (next.migrate("--abort"), "or takes it back"),
             ],
         ),
         Ending::Committed(tip) => commands(
@@ -404,7 +401,21 @@ fn next(at: &Situation, plan: &Plan, ending: &Ending) -> String {
                     format!(" as {}", &tip.0[..tip.0.len().min(10)])
                 })
             ),
-            &["git log --stat -2"],
+            &[(next.git("log --stat -2"), "")],
         ),
     }
+}
+
+/// Commands to type, a line each, with what each does.
+fn commands(title: &str, commands: &[(String, &str)]) -> String {
+    let width = commands.iter().map(|(command, _)| command.len()).max();
+    let width = width.unwrap_or_default() + 4;
+    let mut out = format!("\n{title}\n\n");
+    for (command, what) in commands {
+        out += &match *what {
+            "" => format!("    {command}\n"),
+            what => format!("    {command:<width$}# {what}\n"),
+        };
+    }
+    out
 }

@@ -90,7 +90,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
                     "{} is a directory without git, so it has no revision {rev}",
                     path.display()
                 ),
-                "leave --rev out, or name a git repository"
+                "name a git repository, or take it as it is: without --rev, or with `--adopt .`"
             )),
         },
     };

@@ -1,0 +1,149 @@
+//! The commands that a person is told to type next, for the repository and the upstream of this
+//! run: whoever works on another one with `-C` can type them as they stand.
+
+use std::path::Path;
+
+use crate::cli;
+use crate::outcome::Refusal;
+
+const TASK: &str = "cargo xtask ";
+
+/// What the commands have to name.
+pub struct Next {
+    /// The repository, where it was named and is not the current folder.
+    git: String,
+    /// The same for this tool, which takes another repository by default.
+    task: String,
+    /// What else was asked for.
+    wish: String,
+}
+
+impl Next {
+    pub fn new(repo: Option<&Path>, args: &cli::Migrate) -> Self {
+        let repo = repo.map(|repo| repo.display().to_string());
+        let option = |repo: &String| format!("-C {} ", quoted(repo));
+        let mut wish = String::new();
+        for (name, value) in [
+            ("upstream", &args.upstream),
+            ("rev", &args.rev),
+            ("carry", &args.carry),
+            ("adopt", &args.adopt),
+        ] {
+            if let Some(value) = value {
+                wish += &format!(" --{name} {}", quoted(value));
+            }
+        }
+        for (name, wished) in [("embed", args.embed), ("commit", args.commit)] {
+            if wished {
+                wish += &format!(" --{name}");
+            }
+        }
+        Self {
+            git: repo
+                .as_ref()
+                .filter(|repo| *repo != ".")
+                .map_or_else(String::new, option),
+            task: repo.as_ref().map_or_else(String::new, option),
+            wish,
+        }
+    }
+
+    /// A command of git.
+    pub fn git(&self, command: &str) -> String {
+        format!("git {}{command}", self.git)
+    }
+
+    /// This task with other options.
+    pub fn migrate(&self, options: &str) -> String {
+        let task = &self.task;
+        format!("{TASK}migrate {task}{options}").trim_end().into()
+    }
+
+    /// This task with what was asked for in this run, and more.
+    pub fn again(&self, options: &str) -> String {
+        let options = format!("{} {options}", self.wish);
+        self.migrate(options.trim_start())
+    }
+
+    /// A text with the repository in its commands of this tool.
+    pub fn fit(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for task in ["migrate", "compare"] {
+            let short = format!("{TASK}{task}");
+            out = out.replace(&short, format!("{short} {}", self.task).trim_end());
+        }
+        out
+    }
+
+    /// A refusal whose way on can be typed as it stands.
+    pub fn refusal(&self, mut error: anyhow::Error) -> anyhow::Error {
+        if let Some(refusal) = error.downcast_mut::<Refusal>() {
+            refusal.help = self.fit(&refusal.help);
+        }
+        error
+    }
+}
+
+/// An argument as a shell reads it.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn next(line: &str) -> Next {
+        let words = format!("xtask {line}");
+        let cli = cli::Cli::parse_from(words.split(' '));
+        let Some(cli::Task::Migrate(args)) = cli.task else {
+            panic!("{line}")
+        };
+        Next::new(cli.repo.as_deref(), &args)
+    }
+
+    #[test]
+    fn the_repository_of_this_run_is_named() {
+        let next = next("-C ../my~worker migrate");
+        assert_eq!(next.git("status"), "git -C '../my~worker' status");
+        assert_eq!(next.again(""), "cargo xtask migrate -C '../my~worker'");
+        assert_eq!(
+            next.fit("type `cargo xtask migrate --abort` or `cargo xtask compare`"),
+            "type `cargo xtask migrate -C '../my~worker' --abort` or `cargo xtask compare -C \
+             '../my~worker'`"
+        );
+    }
+
+    #[test]
+    fn nothing_is_named_that_goes_without_saying() {
+        let none = next("migrate --check");
+        assert_eq!(none.git("status"), "git status");
+        assert_eq!(none.again(""), "cargo xtask migrate");
+        assert_eq!(none.fit("`cargo xtask migrate`"), "`cargo xtask migrate`");
+        assert_eq!(next("-C . migrate").git("status"), "git status");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_asked_for_again() {
+        assert_eq!(
+            next("migrate --upstream u --rev v --embed --commit").again("--conflicts markers"),
+            "cargo xtask migrate --upstream u --rev v --embed --commit --conflicts markers"
+        );
+        assert_eq!(
+            next("migrate --adopt main --check").migrate("--abort"),
+            "cargo xtask migrate --abort"
+        );
+    }
+
+    #[test]
+    fn an_argument_survives_a_shell() {
+        assert_eq!(quoted("../it's here"), r"'../it'\''s here'");
+        assert_eq!(quoted(""), "''");
+    }
+}
