@@ -10,6 +10,7 @@ fn the_readme_shows_the_example_as_it_runs() {
         .unwrap();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(["migrate", "--example"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .output()
         .unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
