@@ -205,9 +205,32 @@ fn a_new_module_comes_along() {
     let (worker, _) = fork(&lab);
     worker.write("src/extra.py", "EXTRA = 1\n");
     worker.commit("feat: a module");
-    worker.migrate(CARRY).done();
+    worker.migrate(CARRY).done().says(
+        "  Dockerfile: `extra.py` is not copied into the image: add it where the other modules are \
+         copied\n",
+    );
     assert_eq!(worker.read("extra.py"), "EXTRA = 1\n");
     assert_eq!(worker.read("outdated/src/extra.py"), "EXTRA = 1\n");
+}
+
+#[test]
+fn a_module_that_was_renamed_keeps_its_new_name() {
+    let lab = Lab::new();
+    let (worker, _) = fork(&lab);
+    worker.rename("src/engine.py", "src/server.py");
+    worker.edit("src/server.py", "import os\n", "import os  # mine\n");
+    worker.edit("src/handler.py", "from engine ", "from server ");
+    worker.commit("refactor: another name");
+    worker
+        .migrate(CARRY)
+        .done()
+        .says("  ~ server.py                          merged with the changes made here\n")
+        .says("`engine.py` is copied, and is not here: take it out there, or write the name")
+        .says("  Dockerfile: `server.py` is not copied into the image");
+    assert!(!worker.has("engine.py"));
+    let engine = worker.read("server.py");
+    assert!(engine.contains("import os  # mine\n") && engine.contains("MODEL_PATH"));
+    assert!(worker.read("handler.py").contains("from server "));
 }
 
 #[test]

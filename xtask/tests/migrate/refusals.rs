@@ -191,6 +191,21 @@ fn a_repository_that_is_no_worker() {
 }
 
 #[test]
+fn a_worker_that_somebody_began_to_move_by_hand() {
+    refused(
+        |worker| {
+            for path in ["builder", "src", "worker-config.json"] {
+                worker.rename(path, &format!("outdated/{path}"));
+            }
+            worker.commit("refactor: move the old files");
+        },
+        "[LAB]/worker is no worker of the legacy layout: it has none of builder, src, \
+         worker-config.json",
+        "move what lies in outdated/ back to where it was and commit that, then run this again",
+    );
+}
+
+#[test]
 fn a_modern_worker_without_a_lock() {
     let lab = Lab::new();
     lab.upstream("upstream");
@@ -267,7 +282,8 @@ fn an_outdated_folder_with_other_content() {
         },
         "outdated/ can't take the retired files:\n  outdated/src/engine.py: is there already, \
          with other content than src/engine.py\n  outdated/notes.md: is there already",
-        "move what lies in outdated/ to another place and commit that, then run this again",
+        "move what lies in outdated/ back to where it was, or to another place, and commit that; then \
+         run this again",
     );
 }
 

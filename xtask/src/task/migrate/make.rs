@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 
+use super::context;
 use super::dangling::{self, Dangling};
 use super::incoming::{self, Bundle};
 use super::lock::{Lock, LockedFile, Origin};
@@ -209,7 +210,15 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             tool: tool_origin.map(|origin| (origin, tool_news)),
         },
     )?;
-    finish(at, &upstream, &bundle, mentions, moves, built, notes, first)
+    // What a fork changed of upstream's own files goes where those go.
+    let modules: Vec<RepoPath> = carried
+        .into_iter()
+        .map(|(_, to)| to)
+        .filter(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"))
+        .collect();
+    finish(
+        at, &upstream, &bundle, mentions, moves, built, &modules, notes, first,
+    )
 }
 
 /// What the old worker exposes, as the text of the baseline, and how many facts that is.
@@ -263,7 +272,11 @@ fn expect_legacy(at: &Situation) -> Result<()> {
             at.repo.top.display(),
             layout::RETIRED.join(", ")
         ),
-        "name the worker's repository with `-C DIR`"
+        if entries.keys().any(|path| path.is_within(OUTDATED)) {
+            "move what lies in outdated/ back to where it was and commit that, then run this again"
+        } else {
+            "name the worker's repository with `-C DIR`"
+        }
     ))
 }
 
@@ -511,6 +524,7 @@ fn finish(
     mentions: Search,
     moves: Vec<Move>,
     built: Built,
+    modules: &[RepoPath],
     mut notes: Vec<String>,
     first: bool,
 ) -> Result<Made> {
@@ -535,7 +549,7 @@ fn finish(
     for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
         notes.extend(incoming.notes.iter().map(|note| format!("{path}: {note}")));
     }
-    notes.extend(hidden_from_build(at, bundle, &built.entries)?);
+    notes.extend(context_notes(at, bundle, modules, &built.entries)?);
     let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
         dangling(at, bundle, &mentions.files()?, &moved, &built.entries)?
     } else {
@@ -665,26 +679,27 @@ pub fn messages(plan: &Plan, kind: Kind) -> (String, String) {
     (moves, content)
 }
 
-/// Files that the Dockerfile copies and the repository's own `.dockerignore` keeps from it.
-fn hidden_from_build(at: &Situation, bundle: &Bundle, after: &Entries) -> Result<Vec<String>> {
-    let name = RepoPath::from(".dockerignore");
-    let Some(ignore) = after.get(&name).and_then(|entry| entry.oid.as_ref()) else {
+/// What a person should mend before building the new image.
+fn context_notes(
+    at: &Situation,
+    bundle: &Bundle,
+    carried: &[RepoPath],
+    after: &Entries,
+) -> Result<Vec<String>> {
+    let content = |path: &str| match after.get(&path.into()).and_then(|file| file.oid.as_ref()) {
+        Some(oid) => at.objects.blob(oid),
+        None => Ok(None),
+    };
+    let Some(dockerfile) = content("Dockerfile")? else {
         return Ok(Vec::new());
     };
-    let Some(ignore) = at.objects.blob(ignore)? else {
-        return Ok(Vec::new());
-    };
-    let Some(dockerfile) = bundle.files.get(&RepoPath::from("Dockerfile")) else {
-        return Ok(Vec::new());
-    };
-    let copied = rewrite::copied_paths(&dockerfile.rendered).unwrap_or_default();
-    Ok(bundle
-        .files
-        .keys()
-        .filter(|path| copied.iter().any(|copied| copied.covers(path)))
-        .filter(|path| rewrite::excluded(&ignore, path))
-        .map(|path| format!("{name} keeps {path} from the build, and the Dockerfile copies it"))
-        .collect())
+    Ok(context::notes(&context::Context {
+        dockerfile: &dockerfile,
+        dockerignore: content(".dockerignore")?.as_deref(),
+        result: after,
+        given: bundle.files.keys().collect(),
+        carried: carried.iter().collect(),
+    }))
 }
 
 /// What in the repository's own files still points at a path that moved, or passes an argument

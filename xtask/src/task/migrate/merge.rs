@@ -340,7 +340,13 @@ fn arrivals(
             .chain(tool)
             .next()
     };
-    let paths: BTreeSet<&RepoPath> = sides.base.keys().chain(sides.theirs.keys()).collect();
+    let carried = sides.carried.iter().map(|(_, to)| to);
+    let paths: BTreeSet<&RepoPath> = sides
+        .base
+        .keys()
+        .chain(sides.theirs.keys())
+        .chain(carried)
+        .collect();
     paths
         .into_iter()
         .map(|path| {

@@ -6,6 +6,7 @@
 
 mod adopt;
 mod apply;
+mod context;
 mod dangling;
 mod example;
 mod incoming;

@@ -200,7 +200,8 @@ pub fn outdated_taken(problems: &[String]) -> Refusal {
             problems.join("\n  ")
         ),
         format!(
-            "move what lies in {OUTDATED}/ to another place and commit that, then run this again"
+            "move what lies in {OUTDATED}/ back to where it was, or to another place, and commit \
+             that; then run this again"
         ),
     )
 }
