@@ -65,7 +65,7 @@ fn markers_and_stages_are_those_of_a_git_merge() {
     worker
         .migrate(&["--conflicts", "markers"])
         .finds()
-        .says("The conflicts are written with markers. Resolve them, stage them with `git add`, then:")
+        .says("The conflicts are written with markers. Resolve them, stage each with `git add` or `git rm`, then:")
         .says("    cargo xtask migrate -C . --resume    # finishes\n");
     assert!(
         worker.read("engine.py").contains(
@@ -293,4 +293,22 @@ fn a_conflict_given_up_by_git_itself_can_begin_anew() {
     assert_eq!(locked_commit(&worker), lock);
     worker.migrate(&["--conflicts", "markers"]).finds();
     assert_eq!(worker.status(), "UU engine.py\nM  handler.py");
+}
+
+#[test]
+fn a_program_is_told_whether_a_resumed_run_waits_for_a_person() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    worker
+        .xtask(&["--conflicts", "markers", "--commit"])
+        .env("XTASK_FAULT", "kill:12")
+        .run()
+        .killed();
+    let resume = &["--resume", "--format", "json"];
+    let run = worker.migrate(resume).finds();
+    assert_eq!(run.json()["ending"], "markers");
+    resolve(&worker);
+    worker.git(&["add", "engine.py"]);
+    let run = worker.migrate(resume).done();
+    assert_eq!(run.json()["ending"], "committed");
 }

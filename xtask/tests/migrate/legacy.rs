@@ -669,12 +669,15 @@ fn the_bundled_example_shows_the_main_job() {
         &crate::support::example(""),
         &lab.path("tool/xtask/example"),
     );
-    let run = lab
-        .at("home")
-        .xtask(&[])
-        .env("CARGO_MANIFEST_DIR", lab.path("tool/xtask"))
-        .example()
-        .run()
+    let home = lab.at("home");
+    let example = |options: &[&str]| {
+        let tool = lab.path("tool/xtask");
+        let call = home.xtask(&[]).env("CARGO_MANIFEST_DIR", tool);
+        call.example(options).run()
+    };
+    let data = example(&["--format", "json"]).done().json();
+    assert_eq!(data["ending"], "staged");
+    let run = example(&[])
         .done()
         .says("[LAB]/tool/target/example/my-worker")
         .says("Done. The result is staged");

@@ -636,7 +636,7 @@ pub fn is_root() -> bool {
 
 impl Xtask<'_> {
     /// `--example` instead of a repository.
-    pub fn example(mut self) -> Self {
+    pub fn example(mut self, options: &[&str]) -> Self {
         let mut command = Command::new(self.command.get_program());
         for (name, value) in self.command.get_envs() {
             if let Some(value) = value {
@@ -644,7 +644,8 @@ impl Xtask<'_> {
             }
         }
         command.current_dir(self.lab.path("home"));
-        command.args(["migrate", "--example"]).stdin(Stdio::null());
+        command.args(["migrate", "--example"]).args(options);
+        command.stdin(Stdio::null());
         self.command = command;
         self
     }

@@ -26,10 +26,13 @@ pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
     copy(&bundled.join("upstream"), &theirs)?;
     commit(git, &worker, "feat: a worker of the legacy layout")?;
     commit(git, &theirs, "feat: the worker that upstream maintains")?;
-    anstream::println!(
-        "The example is a worker of the legacy layout, as a git repository of its own:\n  {}\n",
-        worker.display()
-    );
+    if args.format == cli::Format::Text {
+        output::print(&format!(
+            "The example is a worker of the legacy layout, as a git repository of its own:\n  \
+             {}\n\n",
+            worker.display()
+        ))?;
+    }
     let args = cli::Migrate {
         upstream: Some(theirs.display().to_string()),
         ..args.clone()

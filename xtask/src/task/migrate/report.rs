@@ -95,13 +95,18 @@ impl<'a> Report<'a> {
 
     pub fn resumed(&self, record: &Record) -> Result<Outcome> {
         let committed = record.commit.is_some();
+        let conflicts = !record.conflicts.is_empty();
         match self.format {
             Format::Json => {
-                let ending = if committed { "committed" } else { "staged" };
+                let ending = match (conflicts, committed) {
+                    (true, _) => "markers",
+                    (false, true) => "committed",
+                    (false, false) => "staged",
+                };
                 let value = json!({ "version": 1, "ending": ending });
                 print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
             }
-            Format::Text if !record.conflicts.is_empty() => {
+            Format::Text if conflicts => {
                 print(&format!(
                     "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage \
                      them, then:\n\n    {}\n",
@@ -117,10 +122,10 @@ impl<'a> Report<'a> {
                 self.next.git("commit")
             ))?,
         }
-        if record.conflicts.is_empty() {
-            Ok(Outcome::Done)
-        } else {
+        if conflicts {
             Ok(Outcome::Findings)
+        } else {
+            Ok(Outcome::Done)
         }
     }
 
@@ -378,7 +383,7 @@ fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
         Ending::Markers => commands(
             &format!(
                 "{YELLOW}The conflicts are written with markers.{YELLOW:#} Resolve them, stage \
-                 them with `git add`, then:"
+                 each with `git add` or `git rm`, then:"
             ),
             &[
                 (next.migrate("--resume"), "finishes"),
