@@ -243,3 +243,44 @@ fn fetching_leaves_no_process_behind_that_holds_the_repository() {
     }
     assert!(quick, "the second run waited for a process of the first");
 }
+
+#[test]
+fn only_what_is_needed_comes_from_elsewhere() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    // What does not compress, elsewhere and in what came before.
+    let noise = |mut state: u32| {
+        let mut bytes = Vec::new();
+        for _ in 0..2_000_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            bytes.push(state.to_be_bytes()[0]);
+        }
+        bytes
+    };
+    upstream.write("assets/large.bin", noise(1));
+    upstream.write(".runpod/public/old.bin", noise(2));
+    upstream.commit("feat: large files");
+    upstream.remove(".runpod/public/old.bin");
+    upstream.commit("feat: one less");
+    upstream.git(&["config", "uploadpack.allowFilter", "true"]);
+    let ssh = lab.script(
+        "ssh",
+        "echo call >> \"$HOME/calls\"\n\
+         for last; do :; done\n\
+         sh -c \"$last\" | tee -a \"$HOME/sent\"",
+    );
+    let worker = lab.legacy("worker");
+    let address = format!("ssh://host{}", upstream.path.display());
+    worker
+        .xtask(&["--upstream", &address])
+        .env("GIT_SSH_COMMAND", &ssh)
+        .run()
+        .done();
+    let given = worker.bytes("engine.py");
+    assert_eq!(given, upstream.bytes(".runpod/engine.py"));
+    let sent = std::fs::metadata(lab.path("home/sent")).unwrap().len();
+    assert!(sent < 100_000, "{sent} bytes came");
+    // The commit and its folders, then all files at once; one more to find the revision.
+    let calls = std::fs::read_to_string(lab.path("home/calls")).unwrap();
+    assert!(calls.lines().count() <= 3, "{calls}");
+}

@@ -22,13 +22,17 @@ pub fn notes(context: &Context) -> Vec<String> {
     let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));
     let there = |path: &&&RepoPath| context.result.contains_key(**path);
     let mut notes = Vec::new();
-    for path in context.given.iter().filter(|path| is_copied(path)) {
-        if context
-            .dockerignore
-            .is_some_and(|ignore| rewrite::excluded(ignore, path))
-        {
+    if let Some(ignore) = context.dockerignore {
+        let hidden: Vec<String> = context
+            .given
+            .iter()
+            .filter(|path| is_copied(path) && rewrite::excluded(ignore, path))
+            .map(ToString::to_string)
+            .collect();
+        if !hidden.is_empty() {
             notes.push(format!(
-                ".dockerignore keeps {path} from the build, and the Dockerfile copies it"
+                ".dockerignore keeps from the build what the Dockerfile copies: {}",
+                hidden.join(", ")
             ));
         }
     }
@@ -89,8 +93,10 @@ mod tests {
             ]
         );
         assert_eq!(
-            of("FROM x\nCOPY . .\n", Some("h*\n")),
-            [".dockerignore keeps handler.py from the build, and the Dockerfile copies it"]
+            of("FROM x\nCOPY . .\n", Some("*\n!lib\n")),
+            [
+                ".dockerignore keeps from the build what the Dockerfile copies: engine.py, handler.py"
+            ]
         );
     }
 }
