@@ -43,6 +43,20 @@ def test_warming_up_is_not_ready(start_worker: Start, own_runpod: RunPod) -> Non
     assert "GET /health" not in worker.log, "the worker's own questions are not in the log"
 
 
+@pytest.mark.parametrize(
+    ("program", "given", "expected"),
+    [("handler.py", None, "0"), ("handler.py", "1", "1"), ("engine.py", None, None)],
+)
+def test_the_worker_asks_a_health_check_that_answers_at_once(
+    start_worker: Start, own_runpod: RunPod, program: str, given: str | None, expected: str | None
+) -> None:
+    name = "SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION"
+    environment = own_runpod.environment() | ({name: given} if given else {})
+    worker = start_worker(environment, arguments=[str(ROOT / program)])
+    server = Path(f"/proc/{worker.server_pid()}/environ").read_bytes().decode().split("\0")
+    assert dict(pair.split("=", 1) for pair in server if pair).get(name) == expected
+
+
 def test_a_job_stopped_while_it_waits_for_the_model(
     start_worker: Start, own_runpod: RunPod, tmp_path: Path
 ) -> None:

@@ -221,6 +221,8 @@ class Server:
     async def serve(self, reply: Reply, method: str, target: str, headers: Any, raw: bytes) -> None:
         path = target.partition("?")[0]
         if path in OPEN_ROUTES:
+            if self.ready and os.environ.get("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION") != "0":
+                await asyncio.sleep(1)  # it generates a token, and looks for it a second later
             reply.whole(200 if self.ready else 503, "text/plain", b"")
             return
         if self.args.api_key and headers.get("authorization") != f"Bearer {self.args.api_key}":
