@@ -295,9 +295,7 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
         given = setting.value if setting else parse_bool(in_file.get(name, ""))
         if given:
             source = setting.source if setting else "CONFIG"
-            problems.append(
-                f"{source}: {name} makes SGLang serve gRPC, but jobs are sent over HTTP"
-            )
+            problems.append(f"{source}: {name} makes SGLang serve gRPC, not HTTP")
     host = _read_host(effective("--host") or DEFAULT_HOST, problems)
     if given_host := arguments.settings.get("--host"):
         arguments.settings["--host"] = replace(given_host, value=host)

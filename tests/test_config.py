@@ -243,7 +243,7 @@ def test_a_server_without_http_is_refused(flag: str, tmp_path: Path) -> None:
         ("CONFIG", {"CONFIG": str(file)}),
     ):
         [line] = problems(**env)
-        assert line == f"{name}: {flag} makes SGLang serve gRPC, but jobs are sent over HTTP"
+        assert line == f"{name}: {flag} makes SGLang serve gRPC, not HTTP"
     assert config(**{env_name(flag): "false"})
 
 

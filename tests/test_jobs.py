@@ -173,7 +173,8 @@ def test_a_stream_is_cut_between_events_only(api: RunPod) -> None:
 
 def test_an_error_status_fails_the_job_with_the_servers_words(api: RunPod) -> None:
     error = api.run({"openai_route": "/v1/chat/completions", "openai_input": {"n": 1}}).error
-    assert error == "SGLang answered 400 to POST /v1/chat/completions: messages: Field required"
+    words = "messages: Field required, input: {'n': 1}"
+    assert error == f"SGLang answered 400 to POST /v1/chat/completions: {words}"
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500, 503])
@@ -185,6 +186,12 @@ def test_every_error_status_fails_the_job(api: RunPod, status: int) -> None:
 def test_a_stream_that_cannot_begin_fails_the_job(api: RunPod) -> None:
     job = api.run({"prompt": "x", "stream": True, "max_tokens": "many"})
     assert "SGLang answered 400" in job.error
+    assert job.items == []
+
+
+def test_a_native_stream_that_cannot_begin_fails_the_job(api: RunPod) -> None:
+    job = api.run({"stream": True, "sampling_params": {}})
+    assert job.error == "SGLang answered 400 to POST /generate: text or input_ids must be given"
     assert job.items == []
 
 

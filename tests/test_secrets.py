@@ -127,7 +127,10 @@ def test_prompts_and_answers_are_not_logged(start_worker: Callable[..., Worker])
         messages = [{"role": "user", "content": "a-private-question"}]
         assert api.run({"messages": messages}).output
         assert api.run({"messages": messages, "stream": True}).output
-        assert "Field required" in api.run({"route": "/v1/completions", "body": {"x": 1}}).error
+        # A validation error repeats the request; it goes to the caller alone.
+        refused = {"n": "a-private-question"}
+        chat = {"openai_route": "/v1/chat/completions", "openai_input": refused}
+        assert "a-private-question" in api.run(chat).error
         time.sleep(0.2)
         assert "a-private-question" not in worker.log
         assert "wörld" not in worker.log

@@ -29,6 +29,7 @@ import sglang
 from sglang.srt.server_args import prepare_server_args
 
 TOKENS = ["Hello", " wörld", " 漢字", " 🙂", " and", " so", " on"]
+DONE = "data: [DONE]\n\n"
 OPEN_ROUTES = ("/health", "/health_generate")
 
 
@@ -93,7 +94,7 @@ class Server:
 
     async def chat(self, reply: Reply, body: dict[str, Any]) -> None:
         if not isinstance(body.get("messages"), list):
-            raise FaultError(400, "messages: Field required")
+            raise FaultError(400, f"messages: Field required, input: {body}")
         identity = {"id": "chat-1", "created": 1, "model": body.get("model") or self.model}
         usage = {"prompt_tokens": 1, "completion_tokens": self.count(body), "total_tokens": 1}
         if body.get("stream"):
@@ -104,7 +105,7 @@ class Server:
                 events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
             choice = {"index": 0, "delta": {}, "finish_reason": "stop"}
             events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
-            await self.sse(reply, body, [*events, "data: [DONE]\n\n"])
+            await self.sse(reply, body, [*events, DONE])
             return
         text = await self.work(body)
         message = {"role": "assistant", "content": text}
@@ -121,19 +122,24 @@ class Server:
             for i in range(self.count(body)):
                 choice = {"index": 0, "text": token(i), "finish_reason": None}
                 events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
-            await self.sse(reply, body, [*events, "data: [DONE]\n\n"])
+            await self.sse(reply, body, [*events, DONE])
             return
         choice = {"index": 0, "text": await self.work(body), "finish_reason": "stop"}
         reply.json(200, base | {"choices": [choice]})
 
     async def generate(self, reply: Reply, body: dict[str, Any]) -> None:
         if "text" not in body and "input_ids" not in body:
-            raise FaultError(400, "text or input_ids must be given")
+            message = "text or input_ids must be given"
+            if not body.get("stream"):
+                raise FaultError(400, message)
+            error = {"message": message, "type": "invalid_request_error", "code": 400}
+            await self.sse(reply, body, [f"data: {dumps({'error': error})}\n\n", DONE])
+            return
         meta = {"id": "gen-1", "finish_reason": None}
         if body.get("stream"):
             texts = ["".join(token(i) for i in range(n + 1)) for n in range(self.count(body))]
             events = [f"data: {dumps({'text': t, 'meta_info': meta})}\n\n" for t in texts]
-            await self.sse(reply, body, [*events, "data: [DONE]\n\n"])
+            await self.sse(reply, body, [*events, DONE])
             return
         text = await self.work(body)
         one = {"text": text, "meta_info": meta}
