@@ -54,6 +54,8 @@ class Server:
         self.ready = False
         self.pause = float(os.environ.get("STANDIN_TOKEN_MS", "1")) / 1000
         self.aborted: list[str] = []
+        self.hanging = 0
+        self.go = asyncio.Event()
         self.seen: list[dict[str, Any]] = []
         self.model = args.served_model_name or args.model_path
 
@@ -75,11 +77,14 @@ class Server:
         return "".join(token(i) for i in range(count))
 
     async def sse(self, reply: Reply, body: dict[str, Any], events: list[str]) -> None:
-        """Sends events one by one; `__split` cuts their bytes anywhere, `__drop_after` hangs up."""
+        """Sends events one by one; `__split` cuts their bytes anywhere, `__drop_after` hangs up,
+        `__hold_after` waits until someone asks for /__go."""
         await reply.begin(200, "text/event-stream; charset=utf-8")
         for number, event in enumerate(events):
             if number:
                 await asyncio.sleep(self.pause)
+            if body.get("__hold_after") == number:
+                await self.go.wait()
             if body.get("__drop_after") == number:
                 reply.abort()
                 return
@@ -201,7 +206,13 @@ class Server:
             found = [p for p in sys.path if os.path.exists(os.path.join(p or ".", "engine.py"))]
             reply.json(200, found)
         elif path == "/__hang":
+            self.hanging += 1
             await asyncio.sleep(3600)
+        elif path == "/__hanging":
+            reply.json(200, self.hanging)
+        elif path == "/__go":
+            self.go.set()
+            reply.json(200, "gone")
         elif path == "/__die":
             print("fatal: no more memory on the device", flush=True)
             os.kill(os.getpid(), signal.SIGKILL) if body.get("signal") else os._exit(body["code"])
