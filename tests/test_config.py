@@ -157,7 +157,6 @@ def test_general_names_give_way_to_their_prefixed_form(name: str, tmp_path: Path
     other = flag.choices[0] if flag.choices else {"int": "9"}.get(flag.type or "", "other")
     result = load_config(NOTHING | {"MODEL_NAME": "text", name: other} | {PREFIX + name: text})
     assert result.arguments.text(flag.name) == text
-    assert GENERAL_NAMES[name]
 
 
 def test_an_unknown_prefixed_name() -> None:
@@ -447,12 +446,6 @@ def test_defaults_of_the_worker() -> None:
     assert settings.stream_window == 0.1
     assert config(MAX_CONCURRENCY=" 8 ").settings.max_concurrency == 8
     assert config(REQUEST_TIMEOUT="0").settings.request_timeout == 0
-
-
-def test_settings_are_described() -> None:
-    for setting in SETTINGS:
-        assert setting.unit
-        assert setting.description.endswith(".")
 
 
 def test_a_configuration_file(tmp_path: Path) -> None:

@@ -157,6 +157,12 @@ def test_a_short_value_is_masked_behind_its_name_only() -> None:
     assert line == f"ServerArgs(api_key='{MASK}', admin_api_key=\"{MASK}\", port=11)"
     assert redactor.line("launch --api-key 1 --port 1") == f"launch --api-key {MASK} --port 1"
     assert redactor.line("launch --api-key=1") == f"launch --api-key={MASK}"
+    info = {"api_key": "1", "launch_command": "launch --api-key 1 --port 1", "port": 1}
+    assert redactor.value(info, by_name=True) == {
+        "api_key": MASK,
+        "launch_command": f"launch --api-key {MASK} --port 1",
+        "port": 1,
+    }
     assert redactor.line('{"hf_token": "1"}') == f'{{"hf_token": "{MASK}"}}'
 
 
@@ -171,7 +177,9 @@ def test_what_is_no_secret_stays() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["API_KEY", "--api-key", "ssl_keyfile_password", "HF_TOKEN"])
+@pytest.mark.parametrize(
+    "name", ["API_KEY", "--api-key", "ssl_keyfile_password", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
+)
 def test_names_of_secrets(name: str) -> None:
     assert is_secret_name(name)
 
