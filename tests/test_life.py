@@ -108,12 +108,14 @@ def test_a_server_that_dies_later(start_worker: Start, own_runpod: RunPod) -> No
     wait_for(lambda: worker.ask("/__hanging"), what="the request")
     own_runpod.submit({"route": "/__die", "method": "POST", "body": {"code": 9}})
     wait_for(lambda: not alive_server(worker), what="the server's end")
+    late = own_runpod.submit(CHAT)
     assert worker.wait(3) == 1
     reason = "SGLang exited with code 9, after it was ready"
     assert reason in hung.error
     assert "fatal: no more memory on the device" in hung.error
     assert reason in stream.error
     assert '"error"' in stream.items[-1], "the stream ends with an error event"
+    assert not late.taken or reason in late.error, "it takes no more jobs, or says why not"
     assert reason in worker.log
     assert worker.processes() == [], "nothing is left behind"
 
