@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import time
 
 from conftest import ROOT
+
+from sdk import LOOK, PromptAsyncio
 
 
 def python(code: str) -> str:
@@ -45,3 +49,39 @@ def test_an_sdk_that_needs_what_was_left_out_gets_it() -> None:
 def test_the_sdks_default_level_is_not_debug() -> None:
     code = "import sdk, os; sdk.load(); from runpod.serverless.modules.rp_logger import "
     assert python(code + "RunPodLogger; print(RunPodLogger().level)") == "INFO"
+
+
+def test_a_job_ends_the_pause_between_two_looks() -> None:
+    async def scenario() -> None:
+        prompt = PromptAsyncio()
+        queue = prompt.Queue(5)
+        asyncio.get_running_loop().call_later(0.001, queue.put_nowait, "job")
+        await prompt.sleep(LOOK)
+        assert queue.qsize() == 1, "woken by the job"
+
+        work = asyncio.ensure_future(asyncio.sleep(60))
+        asyncio.get_running_loop().call_later(0.001, queue.put_nowait, "job")
+        wait = prompt.wait([work], timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+        done, pending = await wait
+        assert (done, pending) == (set(), {work})
+        assert queue.qsize() == 2
+        work.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_without_a_job_it_is_asyncio_itself() -> None:
+    async def scenario() -> None:
+        prompt = PromptAsyncio()
+        prompt.Queue(5)
+        begun = time.monotonic()
+        assert await prompt.sleep(LOOK, "result") == "result"
+        assert time.monotonic() - begun >= LOOK * 0.9
+        assert await prompt.sleep(0, "result") == "result"
+        task = asyncio.ensure_future(asyncio.sleep(0, "done"))
+        done, pending = await prompt.wait({task}, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+        assert (done, pending) == ({task}, set())
+        assert await prompt.wait({task}) == ({task}, set())
+        assert prompt.Event is asyncio.Event
+
+    asyncio.run(scenario())
