@@ -166,14 +166,13 @@ def bake(environment: Mapping[str, str], secret_file: str = SECRET_FILE) -> dict
         "MODEL_PATH": str(folder),
         "MODEL_REVISION": revision,
         "QUANTIZATION": given("QUANTIZATION"),
+        "TOKENIZER_NAME": given("TOKENIZER_NAME"),
+        "TOKENIZER_REVISION": given("TOKENIZER_REVISION"),
     }
-    tokenizer, tokenizer_revision = given("TOKENIZER_NAME"), given("TOKENIZER_REVISION")
-    if (tokenizer and tokenizer != model) or tokenizer_revision not in (None, revision):
-        tokenizer = tokenizer or model
+    tokenizer, tokenizer_revision = baked["TOKENIZER_NAME"] or model, baked["TOKENIZER_REVISION"]
+    if tokenizer != model or tokenizer_revision not in (None, revision):
         path = fetch(tokenizer, tokenizer_revision, token, weights=False)
-        baked["TOKENIZER_NAME"] = tokenizer
         baked["TOKENIZER_PATH"] = str(path)
-        baked["TOKENIZER_REVISION"] = tokenizer_revision
     return {key: value for key, value in baked.items() if value}
 
 

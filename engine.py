@@ -19,7 +19,15 @@ from arguments import Arguments, Assignment, resolve
 from flags import PREFIX, FlagTable, value_problem
 from settings import Settings, read_settings
 from supervisor import Supervisor
-from utils import ConfigError, Redactor, is_secret_name, log, secrets_in, setup_logging
+from utils import (
+    ConfigError,
+    Redactor,
+    is_secret_name,
+    log,
+    parse_bool,
+    secrets_in,
+    setup_logging,
+)
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_HOST = "0.0.0.0"
@@ -27,6 +35,9 @@ DEFAULT_PORT = "30000"
 
 #: Flags that may name something on the model hub; a path that exists is no such name.
 HUB_FLAGS = re.compile(r"--(model-path|tokenizer-path|.*-model-path|lora-paths)$")
+
+#: With these SGLang serves gRPC instead of HTTP.
+GRPC_FLAGS = ("--grpc-mode", "--smg-grpc-mode")
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*\.)*[A-Za-z0-9-]*[A-Za-z0-9]?")
 _CONFIG_LINE = re.compile(
@@ -150,8 +161,8 @@ def apply_baked(
 ) -> BakedModel:
     """Decides whether the model in the image is the one to serve.
 
-    In the image, variables are set to the very names that were baked in; those say nothing about
-    what is wanted now and are taken out of `env`.
+    In the image, variables are set to the very values that were baked in; those say nothing about
+    what is wanted now, nor about another model, and are taken out of `env`.
     """
     if not baked:
         return BakedModel({})
@@ -159,15 +170,22 @@ def apply_baked(
     for variable in (*table.names_of(table.spellings["--model-path"]), PREFIX + "MODEL_PATH"):
         if env.get(variable, "").strip() in (name, path):
             env.pop(variable, None)
+    left = [
+        variable
+        for variable in ("MODEL_REVISION", "QUANTIZATION", "TOKENIZER_NAME", "TOKENIZER_REVISION")
+        if env.get(variable, "").strip() == baked.get(variable)
+    ]
+    for variable in left:
+        del env[variable]
     asked = resolve(table, env, extra_args)
     model = asked.text("--model-path") or in_file.get("--model-path") or in_file.get("--model")
     if model not in (None, name, path):
-        return BakedModel({}, ("another model is asked for than the one in the image",))
+        note = "another model is asked for than the one in the image"
+        if left:
+            note += f"; {', '.join(left)}, which the image sets, do not count for it"
+        return BakedModel({}, (note,))
     revision = asked.text("--revision") or in_file.get("--revision")
     other_revision = revision is not None and revision != baked.get("MODEL_REVISION")
-    for variable in ("TOKENIZER_NAME", "TOKENIZER_REVISION"):
-        if env.get(variable, "").strip() == baked.get(variable):
-            env.pop(variable, None)
     given = {
         "--revision": baked.get("MODEL_REVISION", ""),
         "--quantization": baked.get("QUANTIZATION", ""),
@@ -272,6 +290,12 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
         problems.append(
             "no model: set MODEL_NAME (or MODEL_PATH) to a name on the model hub or to a directory"
         )
+    for name in GRPC_FLAGS:
+        setting = arguments.settings.get(name)
+        given = setting.value if setting else parse_bool(in_file.get(name, ""))
+        if given:
+            source = setting.source if setting else "CONFIG"
+            problems.append(f"{source}: {name} makes SGLang serve gRPC, not HTTP")
     host = _read_host(effective("--host") or DEFAULT_HOST, problems)
     if given_host := arguments.settings.get("--host"):
         arguments.settings["--host"] = replace(given_host, value=host)

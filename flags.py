@@ -25,19 +25,22 @@ PREFIX = "SGLANG_ARG_"
 #: Names so general that a base image, a shell or a platform may set them for a purpose of its own.
 #: The plain name counts here too, and a value that SGLang cannot use stops the worker with a line
 #: that says so. Set the variable empty to have it ignored, or its `SGLANG_ARG_` form, which wins.
-GENERAL_NAMES: dict[str, str] = {
-    "CONFIG": "A YAML file of SGLang arguments; flags set by a variable or EXTRA_ARGS win over it.",
-    "DEVICE": "The device that SGLang runs on, not an index of a GPU.",
-    "DTYPE": "The type of the weights and activations.",
-    "HOST": "What SGLang binds to, 0.0.0.0 by default. Some shells set it to the machine's type.",
-    "LOG_LEVEL": "SGLang's log level; the worker's own is WORKER_LOG_LEVEL.",
-    "MODEL": "The same as MODEL_NAME and MODEL_PATH.",
-    "NCCL_PORT": "The port for NCCL's set-up.",
-    "NNODES": "How many nodes serve one model.",
-    "NODE_RANK": "Which of the nodes this is.",
-    "PORT": "Where SGLang listens, 30000 by default; on load-balancer endpoints the public port.",
-    "REVISION": "The same as MODEL_REVISION.",
-}
+#: docs/configuration.md says what each of them is here.
+GENERAL_NAMES = frozenset(
+    {
+        "CONFIG",
+        "DEVICE",
+        "DTYPE",
+        "HOST",
+        "LOG_LEVEL",
+        "MODEL",
+        "NCCL_PORT",
+        "NNODES",
+        "NODE_RANK",
+        "PORT",
+        "REVISION",
+    }
+)
 
 #: Names that the worker has always understood and that are not a flag's own name.
 EXTRA_NAMES: dict[str, str] = {
@@ -70,7 +73,6 @@ class Flag:
     aliases: tuple[str, ...] = ()
     dest: str = ""
     effect: str = ""
-    deprecation: str = ""
     replacement: str = ""
 
     @property
@@ -89,13 +91,12 @@ class Flag:
 
 @dataclass(frozen=True)
 class Retired:
-    """A flag that SGLang once had: the newest known release that took it (`last`), the first known
-    one without it (`gone`), what SGLang named in its place (`instead`, a flag that takes over the
-    value, or a flag and its value), or else the flag that comes nearest."""
+    """A flag that SGLang once had: the first known release without it (`gone`), what SGLang named
+    in its place (`instead`, a flag that takes over the value, or a flag and its value), or else the
+    flag that comes nearest."""
 
     name: str
     kind: str
-    last: str | None = None
     gone: str | None = None
     instead: tuple[str, ...] = ()
     nearest: str | None = None
@@ -114,7 +115,7 @@ class FlagTable:
         for flag in self.flags.values():
             if flag.stops_the_launch:
                 nearest = flag.replacement.split("=")[0] or None
-                self.retired[flag.name] = Retired(flag.name, "boolean", None, version, (), nearest)
+                self.retired[flag.name] = Retired(flag.name, "boolean", version, (), nearest)
         self.env_names = {env_name(spelling): spelling for spelling in self.spellings}
         self.env_names |= {
             name: flag for name, flag in EXTRA_NAMES.items() if flag in self.spellings
@@ -134,7 +135,6 @@ class FlagTable:
                 aliases=tuple(entry.get("aliases") or ()),
                 dest=entry.get("dest", ""),
                 effect=entry.get("effect") or "",
-                deprecation=entry.get("deprecation") or "",
                 replacement=entry.get("replacement") or "",
             )
             for name, entry in data["flags"].items()
@@ -143,7 +143,6 @@ class FlagTable:
             Retired(
                 name,
                 entry["kind"],
-                entry.get("last"),
                 entry.get("gone"),
                 tuple(entry.get("instead") or ()),
                 entry.get("nearest"),

@@ -68,6 +68,9 @@ def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> N
 
 def main() -> None:
     """Runs the worker until it is told to stop or SGLang ends."""
+    # SGLang's health check generates a token and looks for it a second later. Without that it
+    # says at once whether the warm-up is over, which is all that is asked here.
+    os.environ.setdefault("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "0")
     supervisor = Supervisor()
     supervisor.catch_signals()
     config, redactor = start(supervisor)

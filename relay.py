@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -169,6 +170,23 @@ def error_message(text: str) -> str:
     return json.dumps(data, ensure_ascii=False)[:LONGEST_MESSAGE]
 
 
+def refusal_in(events: str) -> tuple[int, str] | None:
+    """Status and text of the error with which a stream begins, if it does: it was refused.
+
+    SGLang's native API answers so where its other routes answer with a status of 400.
+    """
+    match = re.match(r"(?:event:.*\n)?data:(.*)", events)
+    try:
+        event = json.loads(match[1]) if match else None
+    except ValueError:
+        return None
+    error = event.get("error") if isinstance(event, Mapping) else None
+    if not match or not error:
+        return None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return code if isinstance(code, int) else 400, match[1]
+
+
 def last_event_end(data: bytes | bytearray) -> int:
     """The index behind the last complete server-sent event in `data`; 0 when there is none."""
     return max(
@@ -274,13 +292,13 @@ class Relay:
                 task.add_done_callback(_closer(response))
             if response.status >= 300:
                 text = await response.text(errors="replace")
-                raise RequestError(
-                    f"SGLang answered {response.status} to {request.method} {request.route}: "
-                    f"{error_message(text)}",
-                    response.status,
-                )
+                raise _refused(request, response.status, text)
             if response.content_type == "text/event-stream":
+                begun = False
                 async for text in self._events(response):
+                    if not begun and (refusal := refusal_in(text)):
+                        raise _refused(request, *refusal)
+                    begun = True
                     yield _Events(self._redactor.text(text))
             else:
                 yield await self._whole(response, request)
@@ -350,6 +368,11 @@ class Relay:
 
 class _Events(str):
     """Text that is part of a stream, as against an answer that is a text."""
+
+
+def _refused(request: Request, status: int, answer: str) -> RequestError:
+    words = f"SGLang answered {status} to {request.method} {request.route}: {error_message(answer)}"
+    return RequestError(words, status)
 
 
 def _as_text(error: Any) -> str:

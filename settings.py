@@ -11,17 +11,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Setting:
-    """One environment variable of the worker."""
+    """One environment variable of the worker; README.md and docs/configuration.md describe it."""
 
     name: str
     default: str
     unit: str
-    description: str
     kind: type = str
     minimum: int | None = None
     maximum: int | None = None
     choices: tuple[str, ...] = ()
-    advanced: bool = False
 
     @property
     def attribute(self) -> str:
@@ -30,88 +28,16 @@ class Setting:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting(
-        "EXTRA_ARGS",
-        "",
-        "command line",
-        "More arguments for SGLang, split like a shell would. They come last, so they win over "
-        "the variables.",
-    ),
-    Setting(
-        "MAX_CONCURRENCY",
-        "300",
-        "jobs",
-        "How many jobs the worker takes at once; SGLang batches and queues them itself.",
-        kind=int,
-        minimum=1,
-        maximum=10_000,
-    ),
-    Setting(
-        "READY_TIMEOUT",
-        "2400",
-        "seconds",
-        "How long SGLang may take to load the model and warm up before the worker gives up.",
-        kind=int,
-        minimum=1,
-        maximum=86_400,
-    ),
-    Setting(
-        "REQUEST_TIMEOUT",
-        "3600",
-        "seconds",
-        "How long SGLang may work on one request before it is aborted and its job fails; "
-        "0 means no limit. Waiting for the model to load does not count.",
-        kind=int,
-        minimum=0,
-        maximum=604_800,
-    ),
-    Setting(
-        "STREAM_WINDOW_MS",
-        "100",
-        "milliseconds",
-        "How long a stream's events are gathered before they are sent on together; the first "
-        "goes at once. RunPod limits how many items a second a job may send.",
-        kind=int,
-        minimum=0,
-        maximum=10_000,
-        advanced=True,
-    ),
-    Setting(
-        "WORKER_LOG_LEVEL",
-        "info",
-        "level",
-        "What the worker itself logs. SGLang's own level is LOG_LEVEL.",
-        choices=("debug", "info", "warning", "error"),
-        advanced=True,
-    ),
-    Setting(
-        "BASE_PATH",
-        "/runpod-volume",
-        "directory",
-        "Where models are kept when they are downloaded, in its folder huggingface-cache.",
-        advanced=True,
-    ),
-    Setting(
-        "LOCAL_MODEL_ARGS",
-        "/local_model_args.json",
-        "file",
-        "What was baked into the image at build time, as download_model.py wrote it.",
-        advanced=True,
-    ),
-    Setting(
-        "SGLANG_PYTHON",
-        "",
-        "program",
-        "The Python that runs SGLang; empty means the worker's own.",
-        advanced=True,
-    ),
-    Setting(
-        "SGLANG_FLAGS",
-        "",
-        "file",
-        "The table of SGLang's flags; empty means the sglang_flags.json beside this module.",
-        advanced=True,
-    ),
+    Setting("EXTRA_ARGS", "", "command line"),
+    Setting("MAX_CONCURRENCY", "300", "jobs", int, 1, 10_000),
+    Setting("READY_TIMEOUT", "2400", "seconds", int, 1, 86_400),
+    Setting("REQUEST_TIMEOUT", "3600", "seconds", int, 0, 604_800),
+    Setting("STREAM_WINDOW_MS", "100", "milliseconds", int, 0, 10_000),
+    Setting("WORKER_LOG_LEVEL", "info", "level", choices=("debug", "info", "warning", "error")),
+    Setting("BASE_PATH", "/runpod-volume", "directory"),
+    Setting("LOCAL_MODEL_ARGS", "/local_model_args.json", "file"),
+    Setting("SGLANG_PYTHON", "", "program"),
+    Setting("SGLANG_FLAGS", "", "file"),
 )
 
 

@@ -18,20 +18,8 @@ MASK = "********"
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 
-#: Environment variables whose values are secret whatever else the configuration says.
-SECRET_ENV = (
-    "API_KEY",
-    "ADMIN_API_KEY",
-    "SSL_KEYFILE_PASSWORD",
-    "HF_TOKEN",
-    "HUGGING_FACE_HUB_TOKEN",
-    "HUGGINGFACE_HUB_TOKEN",
-    "RUNPOD_AI_API_KEY",
-    "RUNPOD_API_KEY",
-)
-
 #: A name that ends like this holds a secret: `api_key`, `admin-api-key`, `ssl_keyfile_password`.
-SECRET_NAME = re.compile(r"(?i)(?:^|[-_])(?:api[-_]key|password|secret|hf[-_]token)$")
+SECRET_NAME = re.compile(r"(?i)(?:^|[-_])(?:api[-_]key|password|secret|(?:hf|hub)[-_]token)$")
 
 # `api_key='...'` as Python prints it, `"api_key": "..."` as JSON does, `--api-key ...` as a
 # command line does. The name is kept, the value is masked, however short it is.
@@ -73,7 +61,7 @@ def secrets_in(environment: Mapping[str, str]) -> list[str]:
     return [
         value.strip()
         for name, value in environment.items()
-        if (name in SECRET_ENV or is_secret_name(name)) and value.strip()
+        if is_secret_name(name) and value.strip()
     ]
 
 
@@ -124,9 +112,9 @@ class Redactor:
         return line
 
     def value(self, value: Any, *, by_name: bool = False) -> Any:
-        """A parsed JSON value; with `by_name`, also every field whose name is a secret's."""
+        """A parsed JSON value; with `by_name`, also whatever stands behind a secret's name."""
         if isinstance(value, str):
-            return self.text(value)
+            return self.line(value) if by_name else self.text(value)
         if isinstance(value, Mapping):
             return {
                 key: MASK

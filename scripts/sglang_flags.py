@@ -68,13 +68,23 @@ def kind_of(action: argparse.Action) -> str:
     return VALUE_KINDS.get(action.nargs or "", "value")
 
 
+def is_deprecated(action: argparse.Action, help_text: str) -> bool:
+    """Whether SGLang calls this flag deprecated: by the class of its action, or in its help, which
+    may also name another flag that is."""
+    names = "|".join(map(re.escape, action.option_strings))
+    return type(action).__name__.startswith("Deprecated") or bool(
+        re.match(r"\W*deprecated\b", help_text, re.IGNORECASE)
+        or re.search(rf"(?:^|\s)(?:{names}) is deprecated", help_text)
+    )
+
+
 def entry_of(action: argparse.Action) -> tuple[str, dict[str, Any]]:
     """A flag's name and what the table says about it."""
     spellings = [option for option in action.option_strings if option.startswith("--")]
     name, kind = spellings[0], kind_of(action)
     help_text = action.help or ""
     hidden = help_text == argparse.SUPPRESS
-    deprecated = "deprecat" in (type(action).__name__ + help_text).lower()
+    deprecated = is_deprecated(action, help_text)
     takes_value = kind in ("value", "list", "optional_value")
     type_name = getattr(action.type, "__name__", None) or (
         str(action.type) if action.type else "str"

@@ -11,7 +11,7 @@ from conftest import ROOT
 from sglang.srt.server_args import prepare_server_args
 
 from arguments import resolve
-from engine import ServerConfig, load_config
+from engine import GRPC_FLAGS, ServerConfig, load_config
 from flags import EXTRA_NAMES, GENERAL_NAMES, PREFIX, Flag, FlagTable, env_name
 from settings import SETTINGS, Settings
 from utils import ConfigError
@@ -59,7 +59,7 @@ SAMPLES: dict[str | None, tuple[str, Any]] = {
     "json_list_type": ('["a", "-b"]', ["a", "-b"]),
 }
 #: What has rules of its own beyond its type.
-SPECIAL = {"--config", "--host", "--port", "--model-path"}
+SPECIAL = {"--config", "--host", "--port", "--model-path", *GRPC_FLAGS}
 
 
 def sample(flag: Flag) -> tuple[str, Any]:
@@ -157,7 +157,6 @@ def test_general_names_give_way_to_their_prefixed_form(name: str, tmp_path: Path
     other = flag.choices[0] if flag.choices else {"int": "9"}.get(flag.type or "", "other")
     result = load_config(NOTHING | {"MODEL_NAME": "text", name: other} | {PREFIX + name: text})
     assert result.arguments.text(flag.name) == text
-    assert GENERAL_NAMES[name]
 
 
 def test_an_unknown_prefixed_name() -> None:
@@ -231,6 +230,20 @@ def test_a_boolean_with_two_forms() -> None:
 def test_a_value_that_cannot_be(env: dict[str, str], words: str) -> None:
     [line] = problems(**env)
     assert words in line
+
+
+@pytest.mark.parametrize("flag", GRPC_FLAGS)
+def test_a_server_without_http_is_refused(flag: str, tmp_path: Path) -> None:
+    file = tmp_path / "args.yaml"
+    file.write_text(f"{flag.removeprefix('--')}: true\n")
+    for name, env in (
+        (env_name(flag), {env_name(flag): "true"}),
+        ("EXTRA_ARGS", {"EXTRA_ARGS": flag}),
+        ("CONFIG", {"CONFIG": str(file)}),
+    ):
+        [line] = problems(**env)
+        assert line == f"{name}: {flag} makes SGLang serve gRPC, not HTTP"
+    assert config(**{env_name(flag): "false"})
 
 
 def test_every_mistake_is_named_at_once() -> None:
@@ -435,12 +448,6 @@ def test_defaults_of_the_worker() -> None:
     assert config(REQUEST_TIMEOUT="0").settings.request_timeout == 0
 
 
-def test_settings_are_described() -> None:
-    for setting in SETTINGS:
-        assert setting.unit
-        assert setting.description.endswith(".")
-
-
 def test_a_configuration_file(tmp_path: Path) -> None:
     file = tmp_path / "args.yaml"
     file.write_text(
@@ -564,6 +571,24 @@ def test_another_model_than_the_baked_one(baked: dict[str, str], env: dict[str, 
     args = parsed(result)
     assert args.model_path == "org/other"
     assert "HF_HUB_OFFLINE" not in result.environment
+
+
+def test_what_was_baked_is_not_for_another_model(baked: dict[str, str]) -> None:
+    result = load_config(baked | LEFT | {"MODEL_NAME": "org/other"})
+    args = parsed(result)
+    assert (args.revision, args.quantization, args.tokenizer_path) == (None, None, None)
+    assert result.arguments.warnings == []
+    [note] = result.notes
+    assert "MODEL_REVISION, QUANTIZATION, TOKENIZER_NAME, TOKENIZER_REVISION, which" in note
+    own = {"MODEL_REVISION": "v3", "QUANTIZATION": "fp8", "TOKENIZER_NAME": "org/own"}
+    args = parsed(load_config(baked | LEFT | {"MODEL_NAME": "org/other"} | own))
+    assert (args.revision, args.quantization, args.tokenizer_path) == ("v3", "fp8", "org/own")
+
+
+@pytest.mark.parametrize("name", ["REVISION", "MODEL_REVISION", f"{PREFIX}REVISION"])
+def test_a_revision_wins_over_the_images_own(baked: dict[str, str], name: str) -> None:
+    args = parsed(load_config(baked | LEFT | {name: "v9"}))
+    assert (args.model_path, args.revision) == ("org/baked", "v9")
 
 
 def test_the_images_own_name_gives_way_to_another(baked: dict[str, str]) -> None:

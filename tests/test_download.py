@@ -200,6 +200,16 @@ def test_a_tokenizer_of_its_own(bake: Any, tmp_path: Path) -> None:
     assert config.arguments.text("--tokenizer-path") == args["TOKENIZER_PATH"]
 
 
+def test_the_models_own_tokenizer_by_its_name(bake: Any, tmp_path: Path) -> None:
+    left = {"MODEL_NAME": "org/pt", "TOKENIZER_NAME": "org/pt", "TOKENIZER_REVISION": "v1"}
+    done = bake(**left, MODEL_REVISION="v1")
+    assert done.returncode == 0, done.stderr
+    assert "TOKENIZER_PATH" not in written(tmp_path)
+    config = load_config({"LOCAL_MODEL_ARGS": str(tmp_path / "args.json")} | left)
+    assert config.arguments.text("--tokenizer-path") is None, "nothing is fetched by its name"
+    assert config.environment["HF_HUB_OFFLINE"] == "1"
+
+
 def test_a_directory_is_taken_as_it_is(bake: Any, tmp_path: Path) -> None:
     model = tmp_path / "mine"
     model.mkdir()

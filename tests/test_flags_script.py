@@ -121,6 +121,29 @@ def test_an_implausible_result_is_refused(
     assert output.read_text() == TABLE.read_text(), "the table stays as it was"
 
 
+@pytest.mark.parametrize(
+    ("help_text", "deprecated"),
+    [
+        ("Deprecated. Use --new instead.", True),
+        ("[Deprecated] Use --new instead.", True),
+        ("(Deprecated: use --new) Does a thing.", True),
+        ("(Deprecated, use --new) Does a thing.", True),
+        ("Note: --old is deprecated now.", True),
+        ("Does a thing. Replaces the deprecated --older.", False),
+        ("Takes JSON. The key `a` is deprecated; --older is deprecated too.", False),
+        ("Does a thing.", False),
+    ],
+)
+def test_deprecated_is_what_says_so_of_itself(
+    tmp_path: Path, help_text: str, deprecated: bool
+) -> None:
+    output = tmp_path / "flags.json"
+    more = f"; parser.add_argument('--old', help={help_text!r})"
+    done = run(output, path=write_sglang(tmp_path, "0.6.0", ALL + more))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(output.read_text())["flags"]["--old"]["deprecated"] is deprecated
+
+
 def test_half_as_many_flags_as_before_are_refused(tmp_path: Path) -> None:
     output = tmp_path / "flags.json"
     shutil.copy(TABLE, output)

@@ -123,6 +123,23 @@ def test_the_token_is_a_secret_mount_only() -> None:
     assert sum("HF_TOKEN" in rest for _, rest in instructions()) == 1
 
 
+def test_uv_and_the_sdk_come_from_the_package_index() -> None:
+    steps = arguments_of("RUN")
+    assert not any("curl" in step or "wget" in step for step in steps)
+    install = next(step for step in steps if "uv pip install" in step)
+    assert "--break-system-packages" in install and install.endswith("-r requirements.txt")
+    assert "pip install --no-cache-dir uv" in steps[steps.index(install) - 1]
+    assert re.search(r"^runpod>=1\.12,<2$", read("requirements.txt"), re.MULTILINE)
+
+
+def test_the_image_asks_its_own_sglang_for_its_flags() -> None:
+    steps = [f"{word} {rest}" for word, rest in instructions()]
+    asked = steps.index(
+        "RUN python3 scripts/sglang_flags.py --output sglang_flags.json --if-different"
+    )
+    assert steps.index("COPY sglang_flags.json ./") < asked
+
+
 def test_signals_reach_python() -> None:
     (command,) = arguments_of("CMD")
     assert json.loads(command) == ["python3", "handler.py"]

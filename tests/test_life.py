@@ -43,14 +43,27 @@ def test_warming_up_is_not_ready(start_worker: Start, own_runpod: RunPod) -> Non
     assert "GET /health" not in worker.log, "the worker's own questions are not in the log"
 
 
+@pytest.mark.parametrize(
+    ("program", "given", "expected"),
+    [("handler.py", None, "0"), ("handler.py", "1", "1"), ("engine.py", None, None)],
+)
+def test_the_worker_asks_a_health_check_that_answers_at_once(
+    start_worker: Start, own_runpod: RunPod, program: str, given: str | None, expected: str | None
+) -> None:
+    name = "SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION"
+    environment = own_runpod.environment() | ({name: given} if given else {})
+    worker = start_worker(environment, arguments=[str(ROOT / program)])
+    server = Path(f"/proc/{worker.server_pid()}/environ").read_bytes().decode().split("\0")
+    assert dict(pair.split("=", 1) for pair in server if pair).get(name) == expected
+
+
 def test_a_job_stopped_while_it_waits_for_the_model(
     start_worker: Start, own_runpod: RunPod, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
     worker = start_worker(own_runpod.environment() | {"STANDIN_GATE": str(gate)})
     first, second = own_runpod.submit(CHAT), own_runpod.submit(CHAT)
-    wait_for(lambda: first.taken and second.taken, what="the jobs are taken")
-    time.sleep(0.3)
+    worker.wait_for_log("Jobs in progress: 2")
     own_runpod.stop(first)
     worker.wait_for_log("Job stopped.")
     gate.touch()
@@ -79,9 +92,7 @@ def test_a_server_that_exits_while_jobs_wait_for_it(
     jobs = [own_runpod.submit(CHAT) for _ in range(3)]
     wait_for(lambda: all(job.taken for job in jobs), what="the jobs are taken")
     os.kill(worker.server_pid(), signal.SIGKILL)
-    begun = time.monotonic()
-    assert worker.wait(10) == 1
-    assert time.monotonic() - begun < 3
+    assert worker.wait(3) == 1
     for job in jobs:
         assert job.error.startswith("SGLang was killed by SIGKILL (out of memory?)")
 
@@ -93,18 +104,18 @@ def test_a_server_that_dies_later(start_worker: Start, own_runpod: RunPod) -> No
     worker.wait_for_log("SGLang is ready")
     hung = own_runpod.submit(HANG)
     stream = own_runpod.submit({"messages": MESSAGES, "stream": True, "max_tokens": 10_000})
-    wait_for(lambda: len(stream.items) > 1 and hung.taken, what="the jobs are under way")
-    time.sleep(0.3)
+    wait_for(lambda: len(stream.items) > 1, what="the stream is under way")
+    wait_for(lambda: worker.ask("/__hanging"), what="the request")
     own_runpod.submit({"route": "/__die", "method": "POST", "body": {"code": 9}})
     wait_for(lambda: not alive_server(worker), what="the server's end")
-    begun = time.monotonic()
-    assert worker.wait(10) == 1
-    assert time.monotonic() - begun < 3
+    late = own_runpod.submit(CHAT)
+    assert worker.wait(3) == 1
     reason = "SGLang exited with code 9, after it was ready"
     assert reason in hung.error
     assert "fatal: no more memory on the device" in hung.error
     assert reason in stream.error
     assert '"error"' in stream.items[-1], "the stream ends with an error event"
+    assert not late.taken or reason in late.error, "it takes no more jobs, or says why not"
     assert reason in worker.log
     assert worker.processes() == [], "nothing is left behind"
 
@@ -148,16 +159,14 @@ def test_a_server_that_is_never_ready(start_worker: Start, own_runpod: RunPod) -
 
 def test_a_request_that_takes_too_long(start_worker: Start, own_runpod: RunPod) -> None:
     worker = start_worker(
-        own_runpod.environment() | {"REQUEST_TIMEOUT": "1", "STANDIN_TOKEN_MS": "20"}
+        own_runpod.environment() | {"REQUEST_TIMEOUT": "2", "STANDIN_TOKEN_MS": "20"}
     )
     hung = own_runpod.submit(HANG)
     stream = own_runpod.submit({"messages": MESSAGES, "stream": True, "max_tokens": 10_000})
-    quick = own_runpod.submit(CHAT)
-    words = "no complete answer within 1 s (REQUEST_TIMEOUT)"
+    words = "no complete answer within 2 s (REQUEST_TIMEOUT)"
     assert words in hung.error
     assert words in stream.error
     assert words in stream.items[-1]
-    assert quick.output
     wait_for(lambda: len(worker.ask("/__aborted")) == 2, what="both requests are aborted")
     assert worker.process.poll() is None, "the worker goes on"
 
@@ -217,9 +226,7 @@ def test_a_load_balancer_worker_ends_with_its_server(start_worker: Start) -> Non
     worker = start_worker(arguments=[str(ROOT / "engine.py")])
     worker.wait_for_log("SGLang is ready")
     os.kill(worker.server_pid(), signal.SIGKILL)
-    begun = time.monotonic()
-    assert worker.wait(10) == 1
-    assert time.monotonic() - begun < 3
+    assert worker.wait(3) == 1
     assert "SGLang was killed by SIGKILL" in worker.log
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,12 +59,9 @@ def test_the_local_server_ends_in_time_with_a_job_under_way(start_worker: Start)
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(lambda: "__hang" not in worker.log and asking.poll() is None, what="the request")
-    time.sleep(0.5)
-    begun = time.monotonic()
+    wait_for(lambda: worker.ask("/__hanging"), what="the request")
     worker.process.send_signal(signal.SIGTERM)
-    worker.wait(12)
-    assert time.monotonic() - begun < 10
+    worker.wait(10)
     assert worker.processes() == []
     asking.wait(5)
 
@@ -74,7 +70,7 @@ def test_the_local_server_ends_with_sglang(start_worker: Start) -> None:
     worker, url = start_local(start_worker)
     wait_for(lambda: curl(f"{url}/runsync", CHAT), what="the local server")
     os.kill(worker.server_pid(), signal.SIGKILL)
-    assert worker.wait(5) == 1
+    assert worker.wait(3) == 1
 
 
 def test_one_job_from_the_command_line_really_runs(start_worker: Start) -> None:

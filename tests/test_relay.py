@@ -18,6 +18,7 @@ from relay import (
     error_message,
     last_event_end,
     read_input,
+    refusal_in,
 )
 from supervisor import EngineError, Supervisor
 from utils import Redactor
@@ -133,6 +134,24 @@ def test_the_end_of_the_last_whole_event() -> None:
     assert last_event_end(b"data: a\n\ndata: b") == 9
     assert last_event_end(b"data: a\r\n\r\ndata") == 11
     assert last_event_end(b"data: a\n\ndata: b\n\n") == 18
+
+
+@pytest.mark.parametrize(
+    ("events", "refusal"),
+    [
+        ('data: {"error": {"message": "m", "code": 503}}\n\ndata: [DONE]\n\n', (503, "m")),
+        ('event: error\ndata: {"error": {"message": "m"}}\n\n', (400, "m")),
+        ('data: {"error": "m"}\n\n', (400, "m")),
+        ('data: {"error": null, "text": "a"}\n\n', None),
+        ('data: {"text": "a"}\n\ndata: {"error": "later"}\n\n', None),
+        ("data: [DONE]\n\n", None),
+        ("data: no JSON\n\n", None),
+        (": a comment\n\n", None),
+    ],
+)
+def test_a_stream_that_begins_with_an_error(events: str, refusal: Any) -> None:
+    found = refusal_in(events)
+    assert (found and (found[0], error_message(found[1]))) == refusal
 
 
 def test_an_error_event_is_one_event() -> None:

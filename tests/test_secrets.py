@@ -127,7 +127,10 @@ def test_prompts_and_answers_are_not_logged(start_worker: Callable[..., Worker])
         messages = [{"role": "user", "content": "a-private-question"}]
         assert api.run({"messages": messages}).output
         assert api.run({"messages": messages, "stream": True}).output
-        assert "Field required" in api.run({"route": "/v1/completions", "body": {"x": 1}}).error
+        # A validation error repeats the request; it goes to the caller alone.
+        refused = {"n": "a-private-question"}
+        chat = {"openai_route": "/v1/chat/completions", "openai_input": refused}
+        assert "a-private-question" in api.run(chat).error
         time.sleep(0.2)
         assert "a-private-question" not in worker.log
         assert "wörld" not in worker.log
@@ -154,6 +157,12 @@ def test_a_short_value_is_masked_behind_its_name_only() -> None:
     assert line == f"ServerArgs(api_key='{MASK}', admin_api_key=\"{MASK}\", port=11)"
     assert redactor.line("launch --api-key 1 --port 1") == f"launch --api-key {MASK} --port 1"
     assert redactor.line("launch --api-key=1") == f"launch --api-key={MASK}"
+    info = {"api_key": "1", "launch_command": "launch --api-key 1 --port 1", "port": 1}
+    assert redactor.value(info, by_name=True) == {
+        "api_key": MASK,
+        "launch_command": f"launch --api-key {MASK} --port 1",
+        "port": 1,
+    }
     assert redactor.line('{"hf_token": "1"}') == f'{{"hf_token": "{MASK}"}}'
 
 
@@ -168,7 +177,9 @@ def test_what_is_no_secret_stays() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["API_KEY", "--api-key", "ssl_keyfile_password", "HF_TOKEN"])
+@pytest.mark.parametrize(
+    "name", ["API_KEY", "--api-key", "ssl_keyfile_password", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
+)
 def test_names_of_secrets(name: str) -> None:
     assert is_secret_name(name)
 

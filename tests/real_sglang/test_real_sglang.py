@@ -123,6 +123,21 @@ def test_a_refusal_fails_the_job(worker: Worker, runpod_api: RunPod) -> None:
     assert "messages" in job.error
 
 
+def test_a_native_stream_that_cannot_begin_fails_the_job(
+    worker: Worker, runpod_api: RunPod
+) -> None:
+    job = runpod_api.run({"text": "hi", "sampling_params": {"top_p": 2}, "stream": True})
+    assert job.error.startswith("SGLang answered 400 to POST /generate: ")
+    assert job.items == []
+
+
+def test_prompts_are_not_logged(worker: Worker, runpod_api: RunPod) -> None:
+    private = [{"role": "user", "content": "a-private-question"}]
+    assert runpod_api.run(chat(messages=private)).output
+    assert runpod_api.run(chat(messages=private, temperature="hot")).error
+    assert "a-private-question" not in worker.log
+
+
 def test_the_key_is_asked_for_sent_and_never_shown(worker: Worker, runpod_api: RunPod) -> None:
     with pytest.raises(OSError, match="401"):
         worker.ask("/v1/models")

@@ -29,6 +29,7 @@ import sglang
 from sglang.srt.server_args import prepare_server_args
 
 TOKENS = ["Hello", " wörld", " 漢字", " 🙂", " and", " so", " on"]
+DONE = "data: [DONE]\n\n"
 OPEN_ROUTES = ("/health", "/health_generate")
 
 
@@ -53,6 +54,8 @@ class Server:
         self.ready = False
         self.pause = float(os.environ.get("STANDIN_TOKEN_MS", "1")) / 1000
         self.aborted: list[str] = []
+        self.hanging = 0
+        self.go = asyncio.Event()
         self.seen: list[dict[str, Any]] = []
         self.model = args.served_model_name or args.model_path
 
@@ -74,11 +77,14 @@ class Server:
         return "".join(token(i) for i in range(count))
 
     async def sse(self, reply: Reply, body: dict[str, Any], events: list[str]) -> None:
-        """Sends events one by one; `__split` cuts their bytes anywhere, `__drop_after` hangs up."""
+        """Sends events one by one; `__split` cuts their bytes anywhere, `__drop_after` hangs up,
+        `__hold_after` waits until someone asks for /__go."""
         await reply.begin(200, "text/event-stream; charset=utf-8")
         for number, event in enumerate(events):
             if number:
                 await asyncio.sleep(self.pause)
+            if body.get("__hold_after") == number:
+                await self.go.wait()
             if body.get("__drop_after") == number:
                 reply.abort()
                 return
@@ -93,7 +99,7 @@ class Server:
 
     async def chat(self, reply: Reply, body: dict[str, Any]) -> None:
         if not isinstance(body.get("messages"), list):
-            raise FaultError(400, "messages: Field required")
+            raise FaultError(400, f"messages: Field required, input: {body}")
         identity = {"id": "chat-1", "created": 1, "model": body.get("model") or self.model}
         usage = {"prompt_tokens": 1, "completion_tokens": self.count(body), "total_tokens": 1}
         if body.get("stream"):
@@ -104,7 +110,7 @@ class Server:
                 events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
             choice = {"index": 0, "delta": {}, "finish_reason": "stop"}
             events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
-            await self.sse(reply, body, [*events, "data: [DONE]\n\n"])
+            await self.sse(reply, body, [*events, DONE])
             return
         text = await self.work(body)
         message = {"role": "assistant", "content": text}
@@ -121,19 +127,24 @@ class Server:
             for i in range(self.count(body)):
                 choice = {"index": 0, "text": token(i), "finish_reason": None}
                 events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
-            await self.sse(reply, body, [*events, "data: [DONE]\n\n"])
+            await self.sse(reply, body, [*events, DONE])
             return
         choice = {"index": 0, "text": await self.work(body), "finish_reason": "stop"}
         reply.json(200, base | {"choices": [choice]})
 
     async def generate(self, reply: Reply, body: dict[str, Any]) -> None:
         if "text" not in body and "input_ids" not in body:
-            raise FaultError(400, "text or input_ids must be given")
+            message = "text or input_ids must be given"
+            if not body.get("stream"):
+                raise FaultError(400, message)
+            error = {"message": message, "type": "invalid_request_error", "code": 400}
+            await self.sse(reply, body, [f"data: {dumps({'error': error})}\n\n", DONE])
+            return
         meta = {"id": "gen-1", "finish_reason": None}
         if body.get("stream"):
             texts = ["".join(token(i) for i in range(n + 1)) for n in range(self.count(body))]
             events = [f"data: {dumps({'text': t, 'meta_info': meta})}\n\n" for t in texts]
-            await self.sse(reply, body, [*events, "data: [DONE]\n\n"])
+            await self.sse(reply, body, [*events, DONE])
             return
         text = await self.work(body)
         one = {"text": text, "meta_info": meta}
@@ -195,7 +206,13 @@ class Server:
             found = [p for p in sys.path if os.path.exists(os.path.join(p or ".", "engine.py"))]
             reply.json(200, found)
         elif path == "/__hang":
+            self.hanging += 1
             await asyncio.sleep(3600)
+        elif path == "/__hanging":
+            reply.json(200, self.hanging)
+        elif path == "/__go":
+            self.go.set()
+            reply.json(200, "gone")
         elif path == "/__die":
             print("fatal: no more memory on the device", flush=True)
             os.kill(os.getpid(), signal.SIGKILL) if body.get("signal") else os._exit(body["code"])
@@ -221,6 +238,8 @@ class Server:
     async def serve(self, reply: Reply, method: str, target: str, headers: Any, raw: bytes) -> None:
         path = target.partition("?")[0]
         if path in OPEN_ROUTES:
+            if self.ready and os.environ.get("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION") != "0":
+                await asyncio.sleep(1)  # it generates a token, and looks for it a second later
             reply.whole(200 if self.ready else 503, "text/plain", b"")
             return
         if self.args.api_key and headers.get("authorization") != f"Bearer {self.args.api_key}":
