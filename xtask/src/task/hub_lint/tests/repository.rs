@@ -270,3 +270,64 @@ fn defaults_are_compared_by_what_they_mean() {
         ["HUB324 the default of `SEED` is `300` here, and the README's default is `7`"]
     );
 }
+
+#[test]
+fn what_the_tests_leave_out_is_told_where_it_matters() {
+    let says = |input: &str, env: &str| {
+        let entry = format!(r#"{{ "key": "A", "input": {{ "name": "A", {input} }} }}"#);
+        let tests = TESTS.replace(HOME, env);
+        said(&repository_of(&listing("", &entry), &tests)).join("\n")
+    };
+    let other = r#"{ "key": "HF_HUB_OFFLINE", "value": "1" }"#;
+    let own = r#"{ "key": "A", "value": "a/b" }"#;
+    let left_out = "HUB305 the tests run without `A`, which hub.json gives no default";
+    let required = "HUB303 `A` is required, and the tests don't set it";
+    for env in ["", other] {
+        assert_eq!(says(r#""type": "string""#, env), left_out);
+        // Required is more than not given, and a default is no help to the tests.
+        for also in ["", r#", "default": "a/b""#] {
+            let input = format!(r#""type": "string", "required": true{also}"#);
+            assert_eq!(says(&input, env), required);
+            assert_eq!(says(&input, own), "");
+        }
+        for quiet in [
+            r#""type": "string", "default": """#,
+            r#""type": "string", "advanced": true"#,
+            r#""type": "boolean""#,
+        ] {
+            assert_eq!(says(quiet, env), "", "{quiet}");
+        }
+    }
+    assert_eq!(says(r#""type": "string""#, own), "");
+}
+
+#[test]
+fn nobody_is_told_to_publish_a_secret() {
+    let entry =
+        r#"{ "key": "HF_TOKEN", "input": { "name": "T", "type": "string", "required": true } }"#;
+    let tests = TESTS.replace(HOME, "");
+    let report = lint(&repository_of(&listing("", entry), &tests), true).unwrap();
+    let [finding] = &report.findings[..] else {
+        panic!("{:#?}", report.findings);
+    };
+    assert_eq!(finding.code, "HUB303");
+    assert!(finding.help[0].contains("must not stand in tests.json"));
+}
+
+#[test]
+fn a_model_that_is_no_pool_or_id_is_shown_its_ids() {
+    let help = |name: &str| {
+        let hub = listing(&format!(r#""gpuIds": "ADA_24,{name}""#), "");
+        let report = lint(&repository_of(&hub, TESTS), true).unwrap();
+        report.findings[0].help[0].clone()
+    };
+    let all = "`NVIDIA A100 80GB PCIe` and `NVIDIA A100-SXM4-80GB`";
+    assert_eq!(help("A100_80"), format!("GPUs of this model: {all}"));
+    assert_eq!(help("A100 NVL"), format!("there are {all}"));
+    assert_eq!(help("AMP_16"), "the nearest pool is `AMPERE_16`");
+    assert_eq!(
+        help("RTX_4090"),
+        "the GPU's id is `NVIDIA GeForce RTX 4090`"
+    );
+    assert_eq!(help("GTX 80GB"), "`docs/hub-lint.md` lists the ids");
+}
