@@ -6,7 +6,7 @@
 # Without arguments: the bundled example against this repository's own worker. Then trees with
 # 1,000 and 10,000 files around it. Prints medians of several runs, ratios, and peak memory.
 # Needs git, python3 and GNU time; diffoscope is measured where it is installed
-# (`pip install diffoscope`). Recorded results stand in bench/README.md, with how they were made.
+# (`pip install diffoscope`, which needs libarchive: `apt-get install libarchive13`). Recorded results stand in bench/README.md, with how they were made.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -57,7 +57,7 @@ row() {
     read -r git _ < <(measure "$runs" git diff --no-index --stat "$scratch/old" "$scratch/new")
     printf '%-14s compare %ss, %s MB   git diff %ss' "$name" "$ours" "$((memory / 1024))" "$git"
     if command -v diffoscope >/dev/null && [ "$name" != "10,000 files" ]; then
-        read -r other _ < <(measure 3 diffoscope "$scratch/old" "$scratch/new")
+        read -r other _ < <(measure "$((runs > 5 ? 3 : 1))" diffoscope "$scratch/old" "$scratch/new")
         printf '   diffoscope %ss (%s times compare)' "$other" \
             "$(python3 -c "print(round($other / $ours, 1))")"
     fi

@@ -109,10 +109,12 @@ impl Repo {
                 "--show-object-format",
                 "--absolute-git-dir",
                 "--git-common-dir",
+                // Last, because it ends the call where there is no work tree.
+                "--show-toplevel",
             ])
             .quiet()
             .finish()?;
-        if !answer.ok {
+        if answer.stdout.is_empty() {
             bail!(Refusal::new(
                 format!(
                     "{} is in no git repository ({})",
@@ -123,7 +125,7 @@ impl Repo {
             ));
         }
         let lines: Vec<&[u8]> = answer.stdout.split(|&b| b == b'\n').collect();
-        let [bare, inside, format, git_dir, common_dir, ..] = lines.as_slice() else {
+        let [bare, inside, format, git_dir, common_dir, top @ ..] = lines.as_slice() else {
             bail!("git rev-parse answered too few lines in {}", dir.display());
         };
         if *bare == b"true" || *inside != b"true" {
@@ -132,12 +134,8 @@ impl Repo {
                 "clone it, and run this in the clone"
             ));
         }
-        let mut top = git
-            .call()
-            .dir(dir)
-            .args(["rev-parse", "--show-toplevel"])
-            .quiet()
-            .output()?;
+        // A folder's name may hold a newline; the answer ends with one.
+        let mut top = top.join(&b'\n');
         top.pop();
         let mut repo = Self {
             git: git.clone(),

@@ -183,8 +183,8 @@ impl Scratch {
         Ok(oids)
     }
 
-    /// The tree that `edit` makes of `base` (of nothing, where there is no base).
-    pub fn tree(&self, base: Option<&Oid>, edit: &IndexEdit) -> Result<Oid> {
+    /// The tree of the files that `edit` puts together.
+    pub fn tree(&self, edit: &IndexEdit) -> Result<Oid> {
         let index = self.dir.join("index");
         // An index that another build left behind would leak into this tree.
         match fs_err::remove_file(&index) {
@@ -192,12 +192,6 @@ impl Scratch {
             _ => {}
         }
         let call = || self.call().env("GIT_INDEX_FILE", &index);
-        if let Some(base) = base {
-            if edit.is_empty() {
-                return Ok(base.clone());
-            }
-            call().args(["read-tree", &base.0]).output()?;
-        }
         if !edit.is_empty() {
             call()
                 .args(["update-index", "-z", "--index-info"])
@@ -205,6 +199,16 @@ impl Scratch {
                 .output()?;
         }
         Ok(Oid(call().arg("write-tree").line()?))
+    }
+
+    /// The tree that `edit` makes of what the repository's index stages. The index itself is not
+    /// touched; a copy of it knows the folders' trees already, which a fresh one has to read.
+    pub fn tree_from_index(&self, edit: &IndexEdit) -> Result<Oid> {
+        let index = self.dir.join("index.copy");
+        fs_err::copy(self.of.git_dir.join("index"), &index)?;
+        self.edit_index(&index, edit)?;
+        let call = self.of.call().env("GIT_INDEX_FILE", &index);
+        Ok(Oid(call.arg("write-tree").line()?))
     }
 
     /// Applies `edit` to a copy of the repository's index, in place. It may refer to a shared

@@ -152,14 +152,18 @@ fn mutated(numbers: &mut Numbers, seed: &str) -> Vec<u8> {
     bytes
 }
 
-fn round(numbers: &mut Numbers, (name, seed, read): &Target) {
-    let bytes = mutated(numbers, seed);
-    let source = Source::new("some/file".into(), &bytes);
+fn round(numbers: &mut Numbers, target: &Target) {
+    let bytes = mutated(numbers, target.1);
+    read(target, &bytes);
+}
+
+fn read((name, _, read): &Target, bytes: &[u8]) {
+    let source = Source::new("some/file".into(), bytes);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(&source)));
     assert!(
         outcome.is_ok(),
         "{name} panicked on {:?}",
-        String::from_utf8_lossy(&bytes)
+        String::from_utf8_lossy(bytes)
     );
 }
 
@@ -192,9 +196,16 @@ fn fuzz_surface() {
             .iter()
             .filter(|t| only.as_deref().is_none_or(|o| o == t.0))
         {
+            let bytes = mutated(&mut numbers, target.1);
+            // What a run that is killed was reading.
+            fs_err::write(std::env::temp_dir().join("xtask-fuzz-surface"), &bytes).unwrap();
             let before = std::time::Instant::now();
-            round(&mut numbers, target);
-            slowest = slowest.max(before.elapsed());
+            read(target, &bytes);
+            let took = before.elapsed();
+            if took > slowest {
+                slowest = took;
+                println!("{} took {took:?}", target.0);
+            }
             rounds += 1;
         }
     }

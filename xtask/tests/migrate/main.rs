@@ -19,5 +19,6 @@ mod faults;
 mod hostile;
 mod legacy;
 mod preserve;
+mod readme;
 mod refusals;
 mod upstreams;

@@ -72,7 +72,7 @@ pub fn make(
             oid: Some(oid),
         },
     );
-    let after = merge::tree_of(scratch, &at.head_tree, ours, &entries)?;
+    let after = merge::tree_of(scratch, ours, &entries)?;
     let steps = steps::between(ours, &entries, &[], &at.status.local, |_| false);
     make::expect_no_obstacles(at, &steps)?;
     let plan = Plan {

@@ -19,6 +19,7 @@ pub struct Work<'a> {
     pub repo: &'a Repo,
     pub journal: &'a Journal,
     pub scratch: &'a Scratch,
+    pub objects: &'a Objects,
 }
 
 impl Work<'_> {
@@ -26,10 +27,9 @@ impl Work<'_> {
     /// of the repository has changed.
     pub fn prepare(&self, mut record: Record, index: &IndexEdit) -> Result<Record> {
         fault::point()?;
-        let objects = self.repo.objects();
         for number in record.done..record.steps.len() {
             if let Step::Write { new, .. } = &record.steps[number] {
-                write_new(&objects, &self.journal.new_file(number), new)?;
+                write_new(self.objects, &self.journal.new_file(number), new)?;
             }
         }
         fault::point()?;
@@ -173,7 +173,7 @@ impl Work<'_> {
         if exists(&next) {
             fs_err::remove_file(&next)?;
         }
-        write_new(&self.repo.objects(), &next, new)?;
+        write_new(self.objects, &next, new)?;
         Ok(fs_err::rename(&next, &place)?)
     }
 
@@ -403,7 +403,7 @@ impl Work<'_> {
                 .clone()
                 .context("a tracked file without an object")?,
         };
-        write_new(&self.repo.objects(), &source, &side)
+        write_new(self.objects, &source, &side)
     }
 
     /// Moves what a step had taken away back to its place.

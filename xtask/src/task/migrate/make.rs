@@ -197,7 +197,6 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
         Sides {
             records: &records,
             before: at.ours.entries(),
-            before_tree: &at.head_tree,
             moves: &moves,
             base: &base,
             theirs: &theirs,
@@ -570,7 +569,7 @@ pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<O
             entries.insert(planned.to.clone(), entry);
         }
     }
-    merge::tree_of(scratch, &at.head_tree, before, &entries).map(Some)
+    merge::tree_of(scratch, before, &entries).map(Some)
 }
 
 /// Refuses steps that something in the work tree stands in the way of.

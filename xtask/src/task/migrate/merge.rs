@@ -89,7 +89,6 @@ fn locked(incoming: &Incoming, given: Oid, rendered: Option<Oid>) -> LockedFile 
 pub struct Sides<'a> {
     /// The repository as committed, before anything moves.
     pub before: &'a Entries,
-    pub before_tree: &'a Oid,
     pub moves: &'a [Move],
     /// What upstream gave last time, or the legacy files that a fork started from.
     pub base: &'a Entries,
@@ -161,12 +160,12 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
             .pop()
             .context("git stored no lock")?;
         entries.insert(LOCK.into(), file_entry(oid));
-        tree_of(scratch, sides.before_tree, sides.before, &entries)?
+        tree_of(scratch, sides.before, &entries)?
     } else {
         if let Some(lock) = sides.before.get(&RepoPath::from(LOCK)) {
             entries.insert(LOCK.into(), lock.clone());
         }
-        tree_of(scratch, sides.before_tree, sides.before, &entries)?
+        tree_of(scratch, sides.before, &entries)?
     };
     Ok(Built {
         after,
@@ -200,9 +199,9 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
         for (path, entry) in entries {
             put(&mut edit, path, entry)?;
         }
-        scratch.tree(None, &edit)
+        scratch.tree(&edit)
     };
-    let ours = tree_of(scratch, sides.before_tree, sides.before, ours)?;
+    let ours = tree_of(scratch, sides.before, ours)?;
     let merged = scratch.merge(
         &build(sides.base)?,
         &ours,
@@ -292,15 +291,9 @@ fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
-/// The tree of `after`, made from that of `before` by what differs.
-pub fn tree_of(
-    scratch: &Scratch,
-    before_tree: &Oid,
-    before: &Entries,
-    after: &Entries,
-) -> Result<Oid> {
-    let edit = edit_between(before, after)?;
-    scratch.tree(Some(before_tree), &edit)
+/// The tree of `after`, made from what the index stages, which is `before`.
+pub fn tree_of(scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Oid> {
+    scratch.tree_from_index(&edit_between(before, after)?)
 }
 
 /// What differs between two lists of files, removals first.

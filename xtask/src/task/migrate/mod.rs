@@ -103,6 +103,7 @@ fn migrate(git: &Git, dir: &Path, args: &cli::Migrate) -> Result<Outcome> {
         repo: &repo,
         journal: &journal,
         scratch: &scratch,
+        objects: &at.objects,
     };
     let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
     journal.prepare()?;
@@ -233,10 +234,12 @@ fn resume(
         ));
     }
     let scratch = repo.scratch(&journal.scratch())?;
+    let objects = repo.objects();
     let work = Work {
         repo,
         journal,
         scratch: &scratch,
+        objects: &objects,
     };
     if record.state == State::Conflicts {
         if let Some(head) = committed_since(repo, &record)? {
@@ -357,12 +360,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
             oid: Some(oid),
         },
     );
-    record.after_tree = merge::tree_of(
-        work.scratch,
-        &record.before_tree,
-        &repo.entries(&record.before_tree)?,
-        &after,
-    )?;
+    record.after_tree = merge::tree_of(work.scratch, &entries, &after)?;
     record.conflicts.clear();
     Ok((record, edit))
 }
@@ -378,10 +376,12 @@ fn abort(
         bail!(nothing_under_way("abort"));
     };
     let scratch = repo.scratch(&journal.scratch())?;
+    let objects = repo.objects();
     let work = Work {
         repo,
         journal,
         scratch: &scratch,
+        objects: &objects,
     };
     let kept: Vec<PathBuf> = work
         .back(&record)
