@@ -350,14 +350,11 @@ fn untested(
         .filter(|variable| {
             variable.input.as_ref().is_some_and(|input| {
                 let advanced = input.node.get("advanced").map(|n| &n.kind);
-                // An empty default is one: the worker is meant to do without.
+                // An empty default is one, and so is null: the worker is meant to do without.
                 variable.value.is_none()
                     // One that is spelt otherwise has its own finding.
                     && !set.iter().any(|own| near::letters(own.key) == near::letters(variable.key))
-                    && input
-                        .node
-                        .get("default")
-                        .is_none_or(|n| n.kind == Kind::Null)
+                    && input.node.get("default").is_none()
                     && !input.required
                     && input.kind != Some("boolean")
                     && advanced != Some(&Kind::Bool(true))

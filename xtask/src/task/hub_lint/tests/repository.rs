@@ -4,16 +4,44 @@ use super::*;
 
 #[test]
 fn the_hubs_own_workers_layout_has_no_error() {
-    // A handler in src/, the README in .runpod/, as RunPod's own vLLM worker has it.
+    // A handler in src/, the README in .runpod/, as RunPod's own vLLM worker has it: files that the
+    // image copies, variables that are read in a loop or by another engine, an input of its own.
+    let env = r#"
+      { "key": "MODEL_NAME", "input": { "name": "Model", "type": "huggingface", "required": true } },
+      { "key": "MAX_MODEL_LEN", "input": { "name": "Length", "type": "number", "default": null } },
+      { "key": "QUANTIZATION", "input": { "name": "Quantization", "type": "string", "default": "",
+        "options": [{ "label": "None", "value": "" }, { "label": "AWQ", "value": "awq" }] } },
+      { "key": "ENFORCE_EAGER", "input": { "name": "Eager", "type": "boolean", "default": false,
+        "trueValue": "1", "falseValue": "0" } },
+      { "key": "VLLM_NIGHTLY", "value": "false" }"#;
+    let config = r#""gpuIds": "ADA_80_PRO,AMPERE_80,-NVIDIA H100 PCIe", "allowedCudaVersions": ["12.9"],
+      "presets": [{ "name": "Small", "defaults": { "MODEL_NAME": "a/b", "MAX_MODEL_LEN": "4096" } }]"#;
+    let tests = r#"{
+      "tests": [{ "name": "chat", "input": { "messages": [{ "role": "user", "content": "Hi" }],
+        "sampling_params": { "max_tokens": 10 } }, "timeout": 300000 }],
+      "config": { "gpuTypeId": "NVIDIA A100 80GB PCIe", "gpuCount": 1, "allowedCudaVersions": ["12.9"],
+        "env": [{ "key": "MODEL_NAME", "value": "a/tiny" }, { "key": "VLLM_ATTENTION", "value": "x" }] } }"#;
     let tree = Memory::new()
         .with(
             "Dockerfile",
-            "FROM scratch\nCMD [\"python3\", \"/src/handler.py\"]\n",
+            "FROM nvidia/cuda:12.9.1-base-ubuntu22.04\nENV BASE_PATH=/runpod-volume\n\
+             COPY src /src\nCMD [\"python3\", \"/src/handler.py\"]\n",
         )
-        .with("src/handler.py", "import runpod\n")
+        .with(
+            "src/handler.py",
+            "import os\nimport runpod\nfrom engine import Engine\nengine = Engine()\n\
+             async def handler(job):\n    async for part in engine.run(job['input']['messages']):\n        \
+             yield part\nrunpod.serverless.start({'handler': handler})\n",
+        )
+        .with(
+            "src/engine.py",
+            "import os\nimport vllm\nclass Engine:\n    def __init__(self):\n        \
+             self.model = os.getenv('MODEL_NAME', 'a/large')\n        \
+             self.own = {name.lower(): value for name, value in os.environ.items()}\n",
+        )
         .with(".runpod/README.md", "# Worker\n")
-        .with(".runpod/hub.json", listing("", ""))
-        .with(".runpod/tests.json", TESTS);
+        .with(".runpod/hub.json", listing(config, env))
+        .with(".runpod/tests.json", tests);
     assert_eq!(said(&tree), [""; 0]);
 }
 
@@ -292,6 +320,7 @@ fn what_the_tests_leave_out_is_told_where_it_matters() {
         }
         for quiet in [
             r#""type": "string", "default": """#,
+            r#""type": "number", "default": null"#,
             r#""type": "string", "advanced": true"#,
             r#""type": "boolean""#,
         ] {
