@@ -181,6 +181,12 @@ fn refused(tests: &Document, input: &Node, surface: &Surface) -> Option<Finding>
                 format!("the route `{}` does not begin with `/`", short(text)),
             );
         }
+        if text.starts_with("//") {
+            return say(
+                &route.value.span,
+                format!("the route `{}` names another host", short(text)),
+            );
+        }
         let path = text.split('?').next().unwrap_or(text);
         let Some(body) = input.member("openai_input") else {
             if READING.contains(&path) {

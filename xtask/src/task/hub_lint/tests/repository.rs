@@ -222,6 +222,10 @@ runpod.serverless.start({"handler": handler})
             "the route `v1/models` does not begin with `/`",
         ),
         (
+            r#"{ "openai_route": "//127.0.0.1/v1/models" }"#,
+            "the route `//127.0.0.1/v1/models` names another host",
+        ),
+        (
             r#"{ "openai_route": 1 }"#,
             "`openai_route` is a number, not a path",
         ),
