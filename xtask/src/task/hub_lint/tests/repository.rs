@@ -206,6 +206,8 @@ runpod.serverless.start({"handler": handler})
         r#"{ "text": "Hi" }"#,
         r#"{ "messages": [] }"#,
         r#"{ "openai_route": "/v1/models" }"#,
+        r#"{ "openai_route": "/v1/models/a?x=1" }"#,
+        r#"{ "openai_route": "/get_load/" }"#,
         r#"{ "openai_route": "/v1/chat/completions", "openai_input": { "messages": [] } }"#,
         r#"{ "openai_route": "/v1/completions", "openai_input": { "prompt": "Hi" } }"#,
         r#"{ "openai_route": "/v1/anything", "openai_input": {} }"#,
@@ -363,4 +365,17 @@ fn a_model_that_is_no_pool_or_id_is_shown_its_ids() {
         "the GPU's id is `NVIDIA GeForce RTX 4090`"
     );
     assert_eq!(help("GTX 80GB"), "`docs/hub-lint.md` lists the ids");
+}
+
+#[test]
+fn the_worker_knows_the_same_routes_without_a_body() {
+    let relay = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../relay.py");
+    let Ok(text) = std::fs::read_to_string(relay) else {
+        println!("skipped: no relay.py beside the tool");
+        return;
+    };
+    let list = text.split_once("GET_ROUTES = frozenset(").unwrap().1;
+    let list = list.split_once(')').unwrap().0;
+    let own: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert_eq!(own, agreement_worker::READING);
 }
