@@ -265,6 +265,14 @@ fn wrong_usage_ends_with_two_and_says_what_to_do() {
         )
     );
     assert_eq!(said(&[".", "--select", "HUB999"]).0, 2);
+    assert_eq!(
+        said(&["-", "-"]),
+        (
+            2,
+            "error: standard input can be read only once\n".to_owned()
+        )
+    );
+    assert_eq!(said(&[".", "--stdin-name", "hub.json"]).0, 2);
 }
 
 #[test]

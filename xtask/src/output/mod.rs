@@ -184,4 +184,6 @@ impl std::fmt::Display for Counts {
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
+pub(crate) mod sarif_check;
+#[cfg(test)]
 mod tests;

@@ -88,6 +88,7 @@ fn sarif_names_the_rule_the_region_and_the_fix() {
         page: "Nothing more.".to_owned(),
     }];
     let log = sarif::render("hub-lint", &rules, &findings, &sources);
+    assert_eq!(sarif_check::problems(&log), [""; 0]);
     let result = &log["runs"][0]["results"][0];
     assert_eq!(result["ruleIndex"], 0);
     assert_eq!(

@@ -8,7 +8,7 @@ use super::near;
 use super::registry::rules;
 use super::shape::{begin, short};
 use super::words;
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, Place, Span};
 use crate::surface::json::Kind;
 use crate::tree::Tree;
 
@@ -91,7 +91,8 @@ rules! { Agreement;
         from "published tests.json with a variable of an older release";
 
     /// The tests run without these variables, which have no default to fall back on. That is fine
-    /// where the worker does without them; then there is nothing to do.
+    /// where the worker does without them; then an empty `default` says so. Booleans, secrets and
+    /// what is `advanced` are not meant.
     ///
     /// Bad:
     /// ```json env
@@ -109,7 +110,7 @@ rules! { Agreement;
     ///   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
     /// ```
     UNTESTED = "HUB305" "no-default-not-in-tests" Info Never
-        "the tests set no variable, and some have no default"
+        "the tests leave out variables that have no default"
         from "the Hub's build and test, which take no default from hub.json";
 
     /// The Hub builds the image from the repository's Dockerfile, at the root or in `.runpod/`.
@@ -281,28 +282,25 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
     for variable in &declared {
         let required = variable.input.as_ref().is_some_and(|input| input.required);
         if required && !empty && !set.iter().any(|own| own.key == variable.key) {
-            let place = tests.root.get("config").map_or_else(
-                || words::whole(tests),
-                |config| match config.member("env") {
-                    Some(env) => env.key_span.clone(),
-                    None => begin(config),
-                },
-            );
             findings.push(
                 tests
                     .at(
                         &REQUIRED_UNTESTED,
-                        &place,
+                        &where_set(tests),
                         format!("`{}` is required, and the tests don't set it", variable.key),
                     )
                     .related(hub.place(variable.key_span), "required here")
-                    .help("the Hub's test run takes no default from hub.json: put it into `config.env`"),
+                    .help(if super::secrets::is_secret(variable.key) {
+                        "the Hub's test run takes nothing from hub.json, and a secret must not stand \
+                         in tests.json: let the tests do without it"
+                    } else {
+                        "the Hub's test run takes no default from hub.json: put it into `config.env`"
+                    }),
             );
         }
     }
-    // One that sets some has thought of them: what it leaves out, it leaves out on purpose.
-    if set.is_empty() && !empty {
-        untested(tests, hub, &declared, findings);
+    if !empty {
+        untested(tests, hub, &declared, &set, findings);
     }
     for own in &set {
         if declared.iter().any(|variable| variable.key == own.key) {
@@ -329,10 +327,22 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Where the tests set their variables, or would.
+fn where_set(tests: &Document) -> Span {
+    tests.root.get("config").map_or_else(
+        || words::whole(tests),
+        |config| match config.member("env") {
+            Some(env) => env.key_span.clone(),
+            None => begin(config),
+        },
+    )
+}
+
 fn untested(
     tests: &Document,
     hub: &Document,
     declared: &[model::Variable<'_>],
+    set: &[model::TestVariable<'_>],
     findings: &mut Vec<Finding>,
 ) {
     let open: Vec<_> = declared
@@ -340,11 +350,11 @@ fn untested(
         .filter(|variable| {
             variable.input.as_ref().is_some_and(|input| {
                 let advanced = input.node.get("advanced").map(|n| &n.kind);
-                // An empty default is one: the worker is meant to do without.
-                input
-                    .node
-                    .get("default")
-                    .is_none_or(|n| n.kind == Kind::Null)
+                // An empty default is one, and so is null: the worker is meant to do without.
+                variable.value.is_none()
+                    // One that is spelt otherwise has its own finding.
+                    && !set.iter().any(|own| near::letters(own.key) == near::letters(variable.key))
+                    && input.node.get("default").is_none()
                     && !input.required
                     && input.kind != Some("boolean")
                     && advanced != Some(&Kind::Bool(true))
@@ -364,7 +374,7 @@ fn untested(
         tests
             .at(
                 &UNTESTED,
-                &words::whole(tests),
+                &where_set(tests),
                 format!(
                     "the tests run without {}{more}, which hub.json gives no default",
                     near::all_of(&names)

@@ -89,7 +89,7 @@ rules! { Agreement;
     ///
     /// Bad:
     /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "default": "" } }
     /// ```
     /// ```json tests
     /// { "tests": [{ "name": "one", "input": { "text": "Hi" } }],
@@ -405,12 +405,16 @@ fn build_scripts(surface: &Surface) -> BTreeSet<&RepoPath> {
         .clone()
         .filter(|(_, stem, _)| {
             let name = format!("{stem}.py");
+            // Most are not even named there, which is sooner seen than who imports them.
+            if !dockerfile.text.contains(&format!("python3 {name}")) {
+                return false;
+            }
             let imports = [format!("import {stem}"), format!("from {stem} ")];
             let imported = python
                 .clone()
                 .any(|(_, _, other)| imports.iter().any(|words| other.text.contains(words)));
             let started = image.starts().any(|start| start.text.contains(&name));
-            dockerfile.text.contains(&format!("python3 {name}")) && !started && !imported
+            !started && !imported
         })
         .map(|(path, ..)| path)
         .collect()

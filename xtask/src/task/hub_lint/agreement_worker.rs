@@ -144,18 +144,22 @@ fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Routes that answer to GET, without a body.
-const READING: &[&str] = &[
+/// Routes that answer to GET, without a body: those of `GET_ROUTES` in the worker's relay.py.
+pub(super) const READING: &[&str] = &[
     "/v1/models",
     "/models",
     "/health",
     "/health_generate",
+    "/ping",
+    "/model_info",
     "/get_model_info",
     "/server_info",
     "/get_server_info",
-    "/model_info",
-    "/ping",
+    "/get_load",
+    "/v1/loads",
     "/metrics",
+    "/weight_version",
+    "/get_weight_version",
 ];
 
 /// One of these is what `/generate` makes something of.
@@ -181,9 +185,15 @@ fn refused(tests: &Document, input: &Node, surface: &Surface) -> Option<Finding>
                 format!("the route `{}` does not begin with `/`", short(text)),
             );
         }
+        if text.starts_with("//") {
+            return say(
+                &route.value.span,
+                format!("the route `{}` names another host", short(text)),
+            );
+        }
         let path = text.split('?').next().unwrap_or(text);
         let Some(body) = input.member("openai_input") else {
-            if READING.contains(&path) {
+            if READING.contains(&path.trim_end_matches('/')) || path.starts_with("/v1/models/") {
                 return None;
             }
             return say(

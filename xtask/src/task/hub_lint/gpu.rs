@@ -221,6 +221,11 @@ fn unknown_pool(document: &Document, node: &Node, choice: &Choice<'_>) -> Findin
     } else if let [right] = alike(name)[..] {
         finding = finding.help(format!("the GPU's id is `{right}`"));
         finding = replace(finding, node, &choice.span, right);
+    } else {
+        let models = same_model(name);
+        if !models.is_empty() {
+            finding = finding.help(format!("GPUs of this model: {}", near::all_of(&models)));
+        }
     }
     finding.help(format!("the pools are {}", near::all_of(facts::GPU_POOLS)))
 }
@@ -242,14 +247,16 @@ fn nearest_pool(name: &str) -> Option<&'static str> {
     fitting.next().is_none().then_some(pool)
 }
 
+/// The words of a GPU's name, in lower case.
+fn words(name: &str) -> Vec<String> {
+    name.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
+}
+
 /// The GPU ids that hold every word of a name.
 fn alike(name: &str) -> Vec<&'static str> {
-    let words = |text: &str| -> Vec<String> {
-        text.split(|c: char| !c.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .map(str::to_lowercase)
-            .collect()
-    };
     let wanted: Vec<String> = words(name);
     let mut found: Vec<(usize, &'static str)> = facts::GPU_IDS
         .iter()
@@ -268,6 +275,21 @@ fn alike(name: &str) -> Vec<&'static str> {
         found.truncate(1);
     }
     found.into_iter().map(|(_, id)| id).collect()
+}
+
+/// The GPU ids of the model that a name speaks of: all H100 for `H100 SXM` and `H100_80`.
+fn same_model(name: &str) -> Vec<&'static str> {
+    // `4090` or `h100`, and neither `80` nor `80gb`.
+    let is_model = |word: &String| {
+        let digits = word.bytes().filter(u8::is_ascii_digit).count();
+        digits > 0 && (digits == 4 || digits < word.len()) && !word.ends_with("gb")
+    };
+    let wanted: Vec<String> = words(name).into_iter().filter(is_model).collect();
+    facts::GPU_IDS
+        .iter()
+        .copied()
+        .filter(|id| words(id).iter().any(|word| wanted.contains(word)))
+        .collect()
 }
 
 fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Finding {
@@ -301,7 +323,12 @@ fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Fin
             finding = replace(finding, node, span, right);
         }
         ([], None) => {
-            finding = finding.help("`docs/hub-lint.md` lists the ids");
+            let models = same_model(name);
+            finding = finding.help(if models.is_empty() {
+                "`docs/hub-lint.md` lists the ids".to_owned()
+            } else {
+                format!("there are {}", near::all_of(&models))
+            });
         }
         (several, _) => {
             finding = finding.help(format!("there are {}", near::all_of(several)));

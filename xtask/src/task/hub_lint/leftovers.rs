@@ -63,6 +63,7 @@ const KEYS: &[&str] = &[
 const TEXTS: &[&str] = &[
     "your tool's name",
     "a brief explanation of what your tool does",
+    "an example description",
     "user friendly input name",
     "static_value",
 ];

@@ -521,8 +521,26 @@ fn converted(document: &Document, node: &Node, shape: Shape) -> Option<String> {
                 .collect();
             Some(format!("[{}]", parts.join(", ")))
         }
-        (Shape::List(Shape::Object(_)), Kind::Object(_)) => {
-            Some(format!("[{}]", document.source(node)))
+        (Shape::List(Shape::Object(table)), Kind::Object(members)) => {
+            if members.iter().any(|m| table.field(&m.key).is_some()) {
+                return Some(format!("[{}]", document.source(node)));
+            }
+            // A map from names to values, where a list of entries has to be.
+            let entries = table.field("key").and(table.field("value"));
+            if entries.is_none()
+                || members.is_empty()
+                || !members.iter().all(|m| fits(&m.value, Shape::Scalar))
+            {
+                return None;
+            }
+            let entries: Vec<String> = members
+                .iter()
+                .map(|member| {
+                    let (key, value) = (edit::quote(&member.key), document.source(&member.value));
+                    format!("{{ \"key\": {key}, \"value\": {value} }}")
+                })
+                .collect();
+            Some(format!("[{}]", entries.join(", ")))
         }
         _ => None,
     }

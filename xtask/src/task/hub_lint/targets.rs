@@ -38,6 +38,14 @@ pub fn resolve(
     paths: &[PathBuf],
     stdin_name: Option<&Path>,
 ) -> Result<Vec<Target>> {
+    match paths.iter().filter(|path| path.as_os_str() == "-").count() {
+        0 if stdin_name.is_some() => {
+            let words = "--stdin-name says where standard input is from, and `-` is not asked for";
+            return Err(Unusable(words.to_owned()).into());
+        }
+        0 | 1 => {}
+        _ => return Err(Unusable("standard input can be read only once".to_owned()).into()),
+    }
     if paths.is_empty() {
         let root = match repo {
             Some(root) => root.to_owned(),

@@ -149,6 +149,27 @@ fn every_bad_example_is_found_by_its_rule_and_no_other() {
 }
 
 #[test]
+fn every_bad_example_is_told_as_sarif_and_github_have_it() {
+    let rules = pages::descriptors();
+    for rule in registry::all() {
+        let report = lint(&bad_example(rule), true).unwrap();
+        let log = output::sarif::render("hub-lint", &rules, &report.findings, &report.sources);
+        assert_eq!(
+            output::sarif_check::problems(&log),
+            [""; 0],
+            "{}",
+            rule.code
+        );
+        let lines = output::github::render(&report.findings, &report.sources);
+        assert_eq!(lines.lines().count(), report.findings.len(), "{lines}");
+        for line in lines.lines() {
+            let title = format!(",title={} {}::", rule.code, rule.name);
+            assert!(line.starts_with("::") && line.contains(&title), "{line}");
+        }
+    }
+}
+
+#[test]
 fn no_good_example_is_found_at_all() {
     for rule in registry::all() {
         let (_, good) = blocks(rule);

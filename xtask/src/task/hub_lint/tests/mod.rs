@@ -51,8 +51,24 @@ const TESTS: &str = r#"{
 }
 "#;
 
-/// A repository with these two files and what the Hub needs besides.
+/// [`TESTS`]' variable.
+const HOME: &str = r#"{ "key": "HF_HOME", "value": "/models" }"#;
+
+/// A repository with these two files and what the Hub needs besides. Tests that have [`HOME`] set
+/// what the listing asks its users for, too.
 fn repository_of(hub: &str, tests: &str) -> Memory {
+    let root = crate::surface::json::parse(hub.as_bytes()).root;
+    let asked: std::collections::BTreeSet<&str> = root
+        .iter()
+        .flat_map(model::variables)
+        .filter(|variable| variable.input.is_some())
+        .map(|variable| variable.key)
+        .collect();
+    let set: String = asked
+        .iter()
+        .map(|key| format!(r#"{{ "key": "{key}", "value": "" }}, "#))
+        .collect();
+    let tests = tests.replace(HOME, &format!("{set}{HOME}"));
     Memory::new()
         .with("Dockerfile", "FROM scratch\n")
         .with("README.md", "# Worker\n")

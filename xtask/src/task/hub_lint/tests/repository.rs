@@ -4,16 +4,44 @@ use super::*;
 
 #[test]
 fn the_hubs_own_workers_layout_has_no_error() {
-    // A handler in src/, the README in .runpod/, as RunPod's own vLLM worker has it.
+    // A handler in src/, the README in .runpod/, as RunPod's own vLLM worker has it: files that the
+    // image copies, variables that are read in a loop or by another engine, an input of its own.
+    let env = r#"
+      { "key": "MODEL_NAME", "input": { "name": "Model", "type": "huggingface", "required": true } },
+      { "key": "MAX_MODEL_LEN", "input": { "name": "Length", "type": "number", "default": null } },
+      { "key": "QUANTIZATION", "input": { "name": "Quantization", "type": "string", "default": "",
+        "options": [{ "label": "None", "value": "" }, { "label": "AWQ", "value": "awq" }] } },
+      { "key": "ENFORCE_EAGER", "input": { "name": "Eager", "type": "boolean", "default": false,
+        "trueValue": "1", "falseValue": "0" } },
+      { "key": "VLLM_NIGHTLY", "value": "false" }"#;
+    let config = r#""gpuIds": "ADA_80_PRO,AMPERE_80,-NVIDIA H100 PCIe", "allowedCudaVersions": ["12.9"],
+      "presets": [{ "name": "Small", "defaults": { "MODEL_NAME": "a/b", "MAX_MODEL_LEN": "4096" } }]"#;
+    let tests = r#"{
+      "tests": [{ "name": "chat", "input": { "messages": [{ "role": "user", "content": "Hi" }],
+        "sampling_params": { "max_tokens": 10 } }, "timeout": 300000 }],
+      "config": { "gpuTypeId": "NVIDIA A100 80GB PCIe", "gpuCount": 1, "allowedCudaVersions": ["12.9"],
+        "env": [{ "key": "MODEL_NAME", "value": "a/tiny" }, { "key": "VLLM_ATTENTION", "value": "x" }] } }"#;
     let tree = Memory::new()
         .with(
             "Dockerfile",
-            "FROM scratch\nCMD [\"python3\", \"/src/handler.py\"]\n",
+            "FROM nvidia/cuda:12.9.1-base-ubuntu22.04\nENV BASE_PATH=/runpod-volume\n\
+             COPY src /src\nCMD [\"python3\", \"/src/handler.py\"]\n",
         )
-        .with("src/handler.py", "import runpod\n")
+        .with(
+            "src/handler.py",
+            "import os\nimport runpod\nfrom engine import Engine\nengine = Engine()\n\
+             async def handler(job):\n    async for part in engine.run(job['input']['messages']):\n        \
+             yield part\nrunpod.serverless.start({'handler': handler})\n",
+        )
+        .with(
+            "src/engine.py",
+            "import os\nimport vllm\nclass Engine:\n    def __init__(self):\n        \
+             self.model = os.getenv('MODEL_NAME', 'a/large')\n        \
+             self.own = {name.lower(): value for name, value in os.environ.items()}\n",
+        )
         .with(".runpod/README.md", "# Worker\n")
-        .with(".runpod/hub.json", listing("", ""))
-        .with(".runpod/tests.json", TESTS);
+        .with(".runpod/hub.json", listing(config, env))
+        .with(".runpod/tests.json", tests);
     assert_eq!(said(&tree), [""; 0]);
 }
 
@@ -178,6 +206,8 @@ runpod.serverless.start({"handler": handler})
         r#"{ "text": "Hi" }"#,
         r#"{ "messages": [] }"#,
         r#"{ "openai_route": "/v1/models" }"#,
+        r#"{ "openai_route": "/v1/models/a?x=1" }"#,
+        r#"{ "openai_route": "/get_load/" }"#,
         r#"{ "openai_route": "/v1/chat/completions", "openai_input": { "messages": [] } }"#,
         r#"{ "openai_route": "/v1/completions", "openai_input": { "prompt": "Hi" } }"#,
         r#"{ "openai_route": "/v1/anything", "openai_input": {} }"#,
@@ -192,6 +222,10 @@ runpod.serverless.start({"handler": handler})
         (
             r#"{ "openai_route": "v1/models" }"#,
             "the route `v1/models` does not begin with `/`",
+        ),
+        (
+            r#"{ "openai_route": "//127.0.0.1/v1/models" }"#,
+            "the route `//127.0.0.1/v1/models` names another host",
         ),
         (
             r#"{ "openai_route": 1 }"#,
@@ -269,4 +303,79 @@ fn defaults_are_compared_by_what_they_mean() {
         )),
         ["HUB324 the default of `SEED` is `300` here, and the README's default is `7`"]
     );
+}
+
+#[test]
+fn what_the_tests_leave_out_is_told_where_it_matters() {
+    let says = |input: &str, env: &str| {
+        let entry = format!(r#"{{ "key": "A", "input": {{ "name": "A", {input} }} }}"#);
+        let tests = TESTS.replace(HOME, env);
+        said(&repository_of(&listing("", &entry), &tests)).join("\n")
+    };
+    let other = r#"{ "key": "HF_HUB_OFFLINE", "value": "1" }"#;
+    let own = r#"{ "key": "A", "value": "a/b" }"#;
+    let left_out = "HUB305 the tests run without `A`, which hub.json gives no default";
+    let required = "HUB303 `A` is required, and the tests don't set it";
+    for env in ["", other] {
+        assert_eq!(says(r#""type": "string""#, env), left_out);
+        // Required is more than not given, and a default is no help to the tests.
+        for also in ["", r#", "default": "a/b""#] {
+            let input = format!(r#""type": "string", "required": true{also}"#);
+            assert_eq!(says(&input, env), required);
+            assert_eq!(says(&input, own), "");
+        }
+        for quiet in [
+            r#""type": "string", "default": """#,
+            r#""type": "number", "default": null"#,
+            r#""type": "string", "advanced": true"#,
+            r#""type": "boolean""#,
+        ] {
+            assert_eq!(says(quiet, env), "", "{quiet}");
+        }
+    }
+    assert_eq!(says(r#""type": "string""#, own), "");
+}
+
+#[test]
+fn nobody_is_told_to_publish_a_secret() {
+    let entry =
+        r#"{ "key": "HF_TOKEN", "input": { "name": "T", "type": "string", "required": true } }"#;
+    let tests = TESTS.replace(HOME, "");
+    let report = lint(&repository_of(&listing("", entry), &tests), true).unwrap();
+    let [finding] = &report.findings[..] else {
+        panic!("{:#?}", report.findings);
+    };
+    assert_eq!(finding.code, "HUB303");
+    assert!(finding.help[0].contains("must not stand in tests.json"));
+}
+
+#[test]
+fn a_model_that_is_no_pool_or_id_is_shown_its_ids() {
+    let help = |name: &str| {
+        let hub = listing(&format!(r#""gpuIds": "ADA_24,{name}""#), "");
+        let report = lint(&repository_of(&hub, TESTS), true).unwrap();
+        report.findings[0].help[0].clone()
+    };
+    let all = "`NVIDIA A100 80GB PCIe` and `NVIDIA A100-SXM4-80GB`";
+    assert_eq!(help("A100_80"), format!("GPUs of this model: {all}"));
+    assert_eq!(help("A100 NVL"), format!("there are {all}"));
+    assert_eq!(help("AMP_16"), "the nearest pool is `AMPERE_16`");
+    assert_eq!(
+        help("RTX_4090"),
+        "the GPU's id is `NVIDIA GeForce RTX 4090`"
+    );
+    assert_eq!(help("GTX 80GB"), "`docs/hub-lint.md` lists the ids");
+}
+
+#[test]
+fn the_worker_knows_the_same_routes_without_a_body() {
+    let relay = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../relay.py");
+    let Ok(text) = std::fs::read_to_string(relay) else {
+        println!("skipped: no relay.py beside the tool");
+        return;
+    };
+    let list = text.split_once("GET_ROUTES = frozenset(").unwrap().1;
+    let list = list.split_once(')').unwrap().0;
+    let own: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert_eq!(own, agreement_worker::READING);
 }
