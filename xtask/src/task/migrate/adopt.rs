@@ -8,9 +8,10 @@ use anyhow::{Context, Result, bail};
 
 use super::incoming;
 use super::lock::{Lock, Origin};
-use super::make::{self, Made, Situation};
+use super::make::{self, Made};
 use super::merge::{self, Stored};
 use super::plan::{Arrival, Plan, Source, What};
+use super::situation::Situation;
 use super::steps;
 use super::upstream::{self, Upstream};
 use crate::git::{Git, Scratch};
@@ -106,7 +107,9 @@ pub fn make(
 /// The revision that the next run is to follow: a branch or a ref, but not a commit, which would
 /// never change.
 fn followed(revision: &str, commit: Option<&str>) -> Option<String> {
-    let is_commit = commit.is_some_and(|commit| commit.starts_with(&revision.to_lowercase()));
+    // Git's own abbreviations have seven digits or more; a branch may well be called `dead`.
+    let is_commit = revision.len() >= 7
+        && commit.is_some_and(|commit| commit.starts_with(&revision.to_lowercase()));
     let is_default = revision == "HEAD" || revision == ".";
     (!is_commit && !is_default).then(|| revision.to_owned())
 }

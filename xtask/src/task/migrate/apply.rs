@@ -1,18 +1,22 @@
 //! Doing and undoing the steps of a plan in the work tree, the index and HEAD, path by path, so
 //! that every moment in between can be taken up again in either direction.
 
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::files::{
+    beside, content, holds_no_file, make_parents, remove_empty_below, remove_empty_parents, rename,
+    same_content, same_file, write_new,
+};
 use super::journal::{Commit, Journal, Record, State, exists};
 use super::merge;
 use super::steps::{Side, Step};
 use crate::fault;
 use crate::git::{IndexEdit, Objects, Repo, Scratch};
 use crate::outcome::Refusal;
-use crate::tree::{Entries, Entry, Mode, Oid, RepoPath};
+use crate::tree::{Entries, Oid, RepoPath};
 
 /// A repository and the journal of what is done to it.
 pub struct Work<'a> {
@@ -167,7 +171,7 @@ impl Work<'_> {
     }
 
     /// Puts what a step writes into the journal again.
-    fn lay_out(&self, number: usize, new: &Side) -> Result<()> {
+    pub(super) fn lay_out(&self, number: usize, new: &Side) -> Result<()> {
         let place = self.journal.new_file(number);
         let next = place.with_extension("next");
         if exists(&next) {
@@ -270,14 +274,14 @@ impl Work<'_> {
         rename(&lying, &aside)
     }
 
-    fn hash(&self, path: &Path) -> Result<Oid> {
+    pub(super) fn hash(&self, path: &Path) -> Result<Oid> {
         let content = content(path)?;
         let oids = self.scratch.hashes([content.as_slice()])?;
         oids.into_iter().next().context("git answered no hash")
     }
 
     /// Removes what a killed copy across file systems left beside its target.
-    fn sweep(&self, record: &Record) -> Result<()> {
+    pub(super) fn sweep(&self, record: &Record) -> Result<()> {
         let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
         if device(&self.repo.top)? == device(&self.repo.git_dir)? {
             return Ok(());
@@ -293,185 +297,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Undoes everything, in reverse. Files that were changed since are kept, and named.
-    pub fn back(&self, record: &Record) -> Result<Vec<PathBuf>> {
-        let head = self.repo.commit("HEAD")?;
-        if head.as_ref() != Some(&record.head) {
-            bail!(Refusal::new(
-                "the migration is committed already, or HEAD has moved since",
-                format!(
-                    "take a commit back with `git revert`; or, if nobody has it yet, with `git \
-                     reset --soft {}`, and run this again",
-                    record.head
-                )
-            ));
-        }
-        let mut kept = Vec::new();
-        let before = self.repo.entries(&record.before_tree)?;
-        for number in (record.undo_from..record.steps.len()).rev() {
-            self.step_back(number, &record.steps[number], &before, &mut kept)?;
-        }
-        self.sweep(record)?;
-        for folder in &record.new_folders {
-            // Not empty any more means that somebody put something there.
-            let _ = fs_err::remove_dir(folder.below(&self.repo.top));
-        }
-        self.index_back(record, &before)?;
-        self.journal.remove()?;
-        Ok(kept)
-    }
-
-    fn step_back(
-        &self,
-        number: usize,
-        step: &Step,
-        before: &Entries,
-        kept: &mut Vec<PathBuf>,
-    ) -> Result<()> {
-        let top = &self.repo.top;
-        match step {
-            Step::MoveFolder { from, to } => {
-                let (source, target) = (from.below(top), to.below(top));
-                if exists(&target) {
-                    if holds_no_file(&source)? {
-                        remove_empty_below(&source)?;
-                    }
-                    if !exists(&source) {
-                        rename(&target, &source)?;
-                    }
-                }
-                for (path, entry) in before {
-                    let Some(below) = path.as_bytes().strip_prefix(from.as_bytes()) else {
-                        continue;
-                    };
-                    if below.first() != Some(&b'/') {
-                        continue;
-                    }
-                    let mut moved = to.as_bytes().to_vec();
-                    moved.extend_from_slice(below);
-                    let moved = RepoPath::new(moved);
-                    self.bring_back(path, &moved, entry)?;
-                    remove_empty_parents(&moved, top)?;
-                }
-                Ok(())
-            }
-            Step::Move { from, to } => match before.get(from) {
-                Some(entry) => self.bring_back(from, to, entry),
-                None => Ok(()),
-            },
-            Step::Remove { path, .. } => self.take_out(number, path, kept),
-            Step::Write { path, new, .. } => {
-                let (source, target) = (self.journal.new_file(number), path.below(top));
-                if exists(&source) {
-                    return self.take_out(number, path, kept);
-                }
-                if exists(&target) {
-                    if self.hash(&target)? == new.oid {
-                        rename(&target, &source)?;
-                    } else {
-                        kept.push(self.keep(path)?);
-                    }
-                    remove_empty_parents_until(path, top, |folder| {
-                        before
-                            .keys()
-                            .any(|path| path.ancestors().any(|above| above == *folder))
-                    })?;
-                }
-                if !exists(&source) {
-                    // So that this step counts as undone, whatever comes next.
-                    self.lay_out(number, new)?;
-                }
-                self.take_out(number, path, kept)
-            }
-        }
-    }
-
-    /// Moves a file from `to` to where it was; one that is gone comes from git.
-    fn bring_back(&self, from: &RepoPath, to: &RepoPath, entry: &Entry) -> Result<()> {
-        let (source, target) = (from.below(&self.repo.top), to.below(&self.repo.top));
-        if exists(&source) {
-            return Ok(());
-        }
-        make_parents(&source)?;
-        if exists(&target) {
-            return rename(&target, &source);
-        }
-        let side = Side {
-            mode: entry.mode,
-            oid: entry
-                .oid
-                .clone()
-                .context("a tracked file without an object")?,
-        };
-        write_new(self.objects, &source, &side)
-    }
-
-    /// Moves what a step had taken away back to its place.
-    fn take_out(&self, number: usize, path: &RepoPath, kept: &mut Vec<PathBuf>) -> Result<()> {
-        let (aside, place) = (self.journal.old_file(number), path.below(&self.repo.top));
-        if !exists(&aside) {
-            return Ok(());
-        }
-        if exists(&place) {
-            kept.push(self.keep(path)?);
-        }
-        make_parents(&place)?;
-        rename(&aside, &place)
-    }
-
-    /// Moves a file that somebody has changed out of the way, into the git directory.
-    fn keep(&self, path: &RepoPath) -> Result<PathBuf> {
-        let folder = self.repo.git_dir.join("xtask-kept");
-        let mut target = path.below(&folder);
-        let mut number = 1;
-        while exists(&target) {
-            number += 1;
-            target = path.below(&folder.join(number.to_string()));
-        }
-        make_parents(&target)?;
-        rename(&path.below(&self.repo.top), &target)?;
-        Ok(target)
-    }
-
-    fn index_back(&self, record: &Record, before: &Entries) -> Result<()> {
-        let index = self.repo.git_dir.join("index");
-        let (old, new) = (self.journal.index_old(), self.journal.index_new());
-        self.remove_own_lock()?;
-        if self.same_index(&index, &old)? {
-            return Ok(());
-        }
-        if self.same_index(&index, &new)? {
-            return self.install_index(&old, &new);
-        }
-        // Something else was staged since; only what the migration staged is taken back.
-        let mut edit = IndexEdit::default();
-        let after = self.repo.entries(&record.after_tree)?;
-        for stage in &record.stages {
-            edit.remove(&stage.path);
-        }
-        for path in after.keys().filter(|path| !before.contains_key(path)) {
-            edit.remove(path);
-        }
-        for (path, entry) in before {
-            if after.get(path) != Some(entry) || record.stages.iter().any(|s| s.path == *path) {
-                let oid = entry
-                    .oid
-                    .as_ref()
-                    .context("a tracked file without an object")?;
-                edit.put(path, entry.mode, oid);
-            }
-        }
-        let back = self.journal.index_new().with_extension("back");
-        fs_err::copy(&index, &back)?;
-        self.scratch.edit_index(&back, &edit)?;
-        let current = self.journal.index_new().with_extension("current");
-        fs_err::copy(&index, &current)?;
-        self.install_index(&back, &current)
-    }
-
     /// Puts `next` in the place of the index, as git does it: through `index.lock`, which is a
     /// second name of `next`, so that a lock of our own can be told from anybody else's.
-    fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
+    pub(super) fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
         let index = self.repo.git_dir.join("index");
         let lock = self.repo.git_dir.join("index.lock");
         self.remove_own_lock()?;
@@ -515,7 +343,7 @@ impl Work<'_> {
 
     /// Removes a lock that a killed run of ours left: one that is a second name of an index in
     /// the journal.
-    fn remove_own_lock(&self) -> Result<()> {
+    pub(super) fn remove_own_lock(&self) -> Result<()> {
         let lock = self.repo.git_dir.join("index.lock");
         let new = self.journal.index_new();
         let ours = [self.journal.index_old(), new.with_extension("back"), new];
@@ -528,7 +356,7 @@ impl Work<'_> {
     }
 
     /// Whether two index files stage the same, whatever they know of the work tree.
-    fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
+    pub(super) fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
         let list = |index: &Path| {
             self.repo
                 .call()
@@ -552,152 +380,6 @@ impl Work<'_> {
         }
         Ok(edit)
     }
-}
-
-fn same_file(one: &Path, other: &Path) -> bool {
-    match (one.symlink_metadata(), other.symlink_metadata()) {
-        (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
-        _ => false,
-    }
-}
-
-fn same_content(one: &Path, other: &Path) -> Result<bool> {
-    let is_file = |path: &Path| path.is_symlink() || path.is_file();
-    Ok(is_file(one) && is_file(other) && content(one)? == content(other)?)
-}
-
-/// The bytes of a file, or the target of a link.
-fn content(path: &Path) -> Result<Vec<u8>> {
-    use std::os::unix::ffi::OsStringExt;
-    if path.is_symlink() {
-        Ok(fs_err::read_link(path)?.into_os_string().into_vec())
-    } else {
-        Ok(fs_err::read(path)?)
-    }
-}
-
-/// Writes a git object as a file of its kind, as it is: no filter, no change of line ends.
-fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::ffi::OsStringExt;
-    let content = objects
-        .blob(&side.oid)?
-        .with_context(|| format!("git lacks object {}", side.oid))?;
-    if side.mode == Mode::Symlink {
-        let target = std::ffi::OsString::from_vec(content);
-        return Ok(fs_err::os::unix::fs::symlink(target, path)?);
-    }
-    // What the user's umask leaves of it, as everywhere.
-    let permissions = if side.mode == Mode::Executable {
-        0o777
-    } else {
-        0o666
-    };
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(permissions)
-        .open(path)
-        .with_context(|| format!("writing {}", path.display()))?;
-    file.write_all(&content)
-        .with_context(|| format!("writing {}", path.display()))?;
-    Ok(())
-}
-
-/// Renames, across file systems too (a linked work tree may lie on another one than the git
-/// directory): then by a copy under a name of its own beside the target.
-fn rename(from: &Path, to: &Path) -> Result<()> {
-    fault::point()?;
-    match fs_err::rename(from, to) {
-        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-            let beside = beside(to);
-            let _ = fs_err::remove_file(&beside);
-            if from.is_symlink() {
-                fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, &beside)?;
-            } else {
-                fs_err::copy(from, &beside)?;
-            }
-            fault::point()?;
-            fs_err::rename(&beside, to)?;
-            fault::point()?;
-            fs_err::remove_file(from)?;
-        }
-        other => other?,
-    }
-    fault::point()?;
-    Ok(())
-}
-
-/// The name of a copy that is not whole yet.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".xtask-new");
-    name.into()
-}
-
-fn make_parents(path: &Path) -> Result<()> {
-    if let Some(parent) = path.parent()
-        && !parent.is_dir()
-    {
-        fault::point()?;
-        fs_err::create_dir_all(parent)?;
-        fault::point()?;
-    }
-    Ok(())
-}
-
-fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
-    remove_empty_parents_until(path, top, |_| false)
-}
-
-/// Removes the folders above a path that hold nothing any more.
-fn remove_empty_parents_until(
-    path: &RepoPath,
-    top: &Path,
-    stays: impl Fn(&RepoPath) -> bool,
-) -> Result<()> {
-    for folder in path.ancestors() {
-        if stays(&folder) {
-            break;
-        }
-        let folder = folder.below(top);
-        let mut items = match fs_err::read_dir(&folder) {
-            Ok(items) => items,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error.into()),
-        };
-        if items.next().is_some() {
-            break;
-        }
-        fault::point()?;
-        fs_err::remove_dir(&folder)?;
-    }
-    Ok(())
-}
-
-/// Whether a path is a folder with nothing but folders in it.
-fn holds_no_file(folder: &Path) -> Result<bool> {
-    if folder.is_symlink() || !folder.is_dir() {
-        return Ok(false);
-    }
-    for item in fs_err::read_dir(folder)? {
-        if !holds_no_file(&item?.path())? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Removes a folder that holds only folders.
-fn remove_empty_below(folder: &Path) -> Result<()> {
-    for item in fs_err::read_dir(folder)? {
-        let item = item?;
-        if item.file_type()?.is_dir() {
-            remove_empty_below(&item.path())?;
-        }
-    }
-    Ok(fs_err::remove_dir(folder)?)
 }
 
 fn both(from: &RepoPath, to: &RepoPath) -> Refusal {

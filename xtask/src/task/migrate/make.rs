@@ -1,102 +1,26 @@
 //! Making the plan: reads the repository and the upstream, and decides.
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 
+use super::carry::carry;
 use super::context;
 use super::dangling::{self, Dangling};
+use super::given::{base, origin, tool_side};
 use super::incoming::{self, Bundle};
-use super::lock::{Lock, LockedFile, Origin};
-use super::merge::{self, Built, Sides, Stage, Stored};
-use super::plan::{self, Conflict, Move, Plan, Rewrite, Source};
+use super::lock::Lock;
+use super::merge::{self, Built, Sides, Stage};
+use super::plan::{self, Move, Plan, Rewrite, Source};
 use super::rewrite;
-use super::steps::{self, Side, Step};
+use super::situation::Situation;
+use super::steps::{self, Step};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
-use crate::git::{Git, GitTree, Index, Objects, Repo, Scratch, Search, Status, Unseen};
+use crate::git::{Git, GitTree, Scratch, Search};
 use crate::layout::{self, BASELINE, LOCK, OUTDATED, Shape};
 use crate::outcome::Refusal;
 use crate::task::compare;
-use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree, same};
-
-/// A repository as it stands, with nothing in the way of a migration.
-pub struct Situation {
-    pub repo: Repo,
-    pub objects: Rc<Objects>,
-    pub status: Status,
-    pub unseen: BTreeMap<RepoPath, Unseen>,
-    pub head: Oid,
-    pub head_tree: Oid,
-    pub ours: GitTree,
-    pub lock: Option<Lock>,
-}
-
-/// Looks at the repository and refuses what a migration can't start from.
-pub fn look(repo: &Repo) -> Result<Situation> {
-    if let Some(operation) = repo.under_way() {
-        bail!(Refusal::new(
-            format!("{operation} is under way in {}", repo.top.display()),
-            "finish it or abort it, then run this again"
-        ));
-    }
-    let status = repo.status()?;
-    let Some(head) = status.head.clone() else {
-        bail!(Refusal::new(
-            format!("{} has no commit yet", repo.top.display()),
-            "commit the worker's files first"
-        ));
-    };
-    if !status.changed.is_empty() {
-        let filters = if repo.has_filters() {
-            "; files behind a filter such as LFS can look changed right after a clone, until \
-             `git update-index --refresh --force-write-index` has looked at them"
-        } else {
-            ""
-        };
-        bail!(Refusal::new(
-            format!(
-                "the work tree or the index has changes that are not committed:\n  {}",
-                list(&status.changed)
-            ),
-            format!("commit them, or put them away with `git stash`{filters}")
-        ));
-    }
-    if repo.git_dir.join("index.lock").exists() {
-        bail!(Refusal::new(
-            format!(
-                "{} is there: another git is at work, or was killed",
-                repo.git_dir.join("index.lock").display()
-            ),
-            "wait for it to end, or remove the file"
-        ));
-    }
-    let Index { entries, unseen } = repo.index()?;
-    let objects = repo.objects();
-    let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
-    let lock = Lock::read(&ours)?;
-    Ok(Situation {
-        head_tree: repo.tree_of(&head)?,
-        repo: repo.clone(),
-        objects,
-        status,
-        unseen,
-        head,
-        ours,
-        lock,
-    })
-}
-
-/// The first few of many, a line each.
-pub fn list(paths: &[RepoPath]) -> String {
-    const SHOWN: usize = 10;
-    let mut lines: Vec<String> = paths.iter().take(SHOWN).map(ToString::to_string).collect();
-    if paths.len() > SHOWN {
-        lines.push(format!("… and {} more", paths.len() - SHOWN));
-    }
-    lines.join("\n  ")
-}
+use crate::tree::{Entries, Oid, RepoPath, Tree, same};
 
 /// What the user asks for.
 pub struct Wish<'a> {
@@ -160,6 +84,9 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     let stored = merge::store(scratch, &bundle)?;
     let tool = tool_side(git, at, scratch, wish)?;
     let mut notes = bundle.notes.clone();
+    if tool.is_some() && !ignores_target(at)? {
+        notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
+    }
 
     let (origin, news) = origin(at, &upstream, &stored);
     let (mut base, mut theirs) = if news {
@@ -221,6 +148,15 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     )
 }
 
+/// Whether what the tool builds would stay out of git.
+fn ignores_target(at: &Situation) -> Result<bool> {
+    let ignore = at.ours.read_file(".gitignore")?.unwrap_or_default();
+    let ignore = String::from_utf8_lossy(&ignore).into_owned();
+    Ok(ignore
+        .lines()
+        .any(|line| line.trim().trim_matches('/') == "target"))
+}
+
 /// What the old worker exposes, as the text of the baseline, and how many facts that is.
 type Recording = JoinHandle<Result<(String, usize)>>;
 
@@ -278,239 +214,6 @@ fn expect_legacy(at: &Situation) -> Result<()> {
             "name the worker's repository with `-C DIR`"
         }
     ))
-}
-
-/// The upstream as the lock will record it, and whether it gives anything new.
-fn origin(at: &Situation, upstream: &Upstream, stored: &Stored) -> (Origin, bool) {
-    let fresh = Origin {
-        address: upstream.address.clone(),
-        rev: upstream.rev.clone(),
-        commit: upstream.commit.clone(),
-        shape: upstream.shape,
-        files: stored.locked.clone(),
-    };
-    let Some(lock) = &at.lock else {
-        return (fresh, true);
-    };
-    let old = &lock.upstream;
-    let same_files = old.files.len() == fresh.files.len()
-        && old.files.iter().zip(&fresh.files).all(|(old, new)| {
-            old.0 == new.0 && old.1.given == new.1.given && old.1.mode == new.1.mode
-        });
-    // A commit that changed no file of the worker's is no news.
-    if same_files && old.address == fresh.address && old.rev == fresh.rev {
-        return (old.clone(), false);
-    }
-    (fresh, true)
-}
-
-fn locked_entries(files: &BTreeMap<RepoPath, LockedFile>) -> Entries {
-    files
-        .iter()
-        .map(|(path, file)| {
-            let entry = Entry {
-                mode: file.mode,
-                size: None,
-                oid: Some(file.rendered().clone()),
-            };
-            (path.clone(), entry)
-        })
-        .collect()
-}
-
-/// What upstream gave last time, as this version would render it: from the object database, or
-/// from the commit that the lock records.
-fn base(
-    at: &Situation,
-    scratch: &Scratch,
-    upstream: &Upstream,
-    notes: &mut Vec<String>,
-) -> Result<Entries> {
-    let Some(lock) = &at.lock else {
-        return Ok(Entries::new());
-    };
-    let mut base = Entries::new();
-    let mut missing = Vec::new();
-    for (path, file) in &lock.upstream.files {
-        // Files that are not rewritten are in the history of the repository itself.
-        if file.rendered.is_none() && at.objects.blob(&file.given)?.is_some() {
-            base.insert(path.clone(), entry(file.mode, &file.given));
-        } else {
-            missing.push(path);
-        }
-    }
-    if missing.is_empty() {
-        return Ok(base);
-    }
-    if let Some(commit) = &lock.upstream.commit {
-        if let Some(tree) = upstream.at(commit)? {
-            upstream.fetch_files(&tree)?;
-            let bundle = incoming::collect(&tree, lock.upstream.shape, |_| Ok(()))?;
-            return Ok(merge::store(scratch, &bundle)?.entries);
-        }
-        notes.push(format!(
-            "commit {commit} of the upstream is out of reach; what it gave is taken from this \
-             repository's objects"
-        ));
-    }
-    for path in missing {
-        let file = &lock.upstream.files[path];
-        if at.objects.blob(file.rendered())?.is_none() {
-            bail!(Refusal::new(
-                format!("what upstream gave as {path} last time is not to be had any more"),
-                format!(
-                    "name an upstream that has commit {} with --upstream, or remove {LOCK} and \
-                     run `cargo xtask migrate --adopt REV`",
-                    lock.upstream.commit.as_deref().unwrap_or("(none)")
-                )
-            ));
-        }
-        base.insert(path.clone(), entry(file.mode, file.rendered()));
-    }
-    Ok(base)
-}
-
-fn entry(mode: Mode, oid: &Oid) -> Entry {
-    Entry {
-        mode,
-        size: None,
-        oid: Some(oid.clone()),
-    }
-}
-
-/// The tool's own files, where they are to come along: now, their line in the lock, and what was
-/// given last time.
-fn tool_side(
-    git: &Git,
-    at: &Situation,
-    scratch: &Scratch,
-    wish: &Wish,
-) -> Result<Option<(Stored, Origin, Entries)>> {
-    if !wish.embed {
-        return Ok(None);
-    }
-    let own = upstream::own(git, &at.repo.top)?;
-    let bundle = incoming::collect_tool(&*own.tree)?;
-    let stored = merge::store(scratch, &bundle)?;
-    let before = at.lock.as_ref().and_then(|lock| lock.tool.as_ref());
-    if before.is_none() {
-        let taken: Vec<String> = stored
-            .entries
-            .iter()
-            .filter(|(path, entry)| {
-                let there = at.ours.entries().get(path);
-                there.is_some_and(|there| !same(there, entry))
-            })
-            .map(|(path, _)| path.to_string())
-            .collect();
-        if !taken.is_empty() {
-            bail!(Refusal::new(
-                format!(
-                    "the tool can't be embedded: {} is there already",
-                    taken.join(", ")
-                ),
-                "leave --embed out, and run the tool from its own clone with `-C`"
-            ));
-        }
-    }
-    let base = before.map_or_else(Entries::new, |tool| locked_entries(&tool.files));
-    let origin = Origin {
-        address: upstream::lasting_address(git, &at.repo.top)?,
-        rev: None,
-        commit: own.commit,
-        shape: Shape::Root,
-        files: stored.locked.clone(),
-    };
-    Ok(Some((stored, origin, base)))
-}
-
-/// The changes of a fork of the legacy layout, as sides of a merge.
-struct Carry {
-    /// The legacy files that the fork started from, by their place in the modern layout.
-    base: Entries,
-    carried: Vec<(RepoPath, RepoPath)>,
-    orphans: Vec<(Conflict, Vec<Stage>)>,
-}
-
-fn carry(at: &Situation, scratch: &Scratch, revision: &str, theirs: &Entries) -> Result<Carry> {
-    let commit = at.repo.commit(revision)?.ok_or_else(|| {
-        Refusal::new(
-            format!("there is no revision {revision} here"),
-            "name the commit of the legacy worker that this fork started from, and fetch it first \
-             if it is not here",
-        )
-    })?;
-    let started = at.repo.entries(&commit)?;
-    if !started.keys().any(layout::is_retired) {
-        bail!(Refusal::new(
-            format!("{revision} has none of {}", layout::RETIRED.join(", ")),
-            "name the commit of the legacy worker that this fork started from"
-        ));
-    }
-    let mut carry = Carry {
-        base: Entries::new(),
-        carried: Vec::new(),
-        orphans: Vec::new(),
-    };
-    let ours = at.ours.entries();
-    let place = |path: &RepoPath| {
-        layout::counterpart(path).or_else(|| theirs.contains_key(path).then(|| path.clone()))
-    };
-    for (path, entry) in &started {
-        if let Some(to) = place(path) {
-            carry.base.insert(to, entry.clone());
-        }
-    }
-    for (path, entry) in ours {
-        match place(path) {
-            Some(to) => carry.carried.push((path.clone(), to)),
-            None if layout::is_retired(path) => {
-                let before = started.get(path);
-                if before.is_some_and(|before| same(before, entry)) {
-                    continue;
-                }
-                carry.orphans.push(orphan(path, before, entry));
-            }
-            None => {}
-        }
-    }
-    // Package markers say nothing that could be lost.
-    let empty = scratch.hashes([&b""[..]])?.pop();
-    carry.orphans.retain(|(_, stages)| {
-        stages
-            .iter()
-            .any(|stage| Some(&stage.side.oid) != empty.as_ref())
-    });
-    Ok(carry)
-}
-
-/// A legacy file that the fork changed and the modern layout has no counterpart of.
-fn orphan(path: &RepoPath, before: Option<&Entry>, now: &Entry) -> (Conflict, Vec<Stage>) {
-    let reason = match path.as_str() {
-        Some("worker-config.json") => {
-            "changed here; its settings belong in .runpod/hub.json, which is written differently"
-        }
-        Some("builder/setup.sh") => "changed here; what it installs belongs in the Dockerfile",
-        _ => "changed here, and the modern layout has no such file",
-    };
-    let stage = |stage: u8, entry: &Entry| {
-        let side = Side {
-            mode: entry.mode,
-            oid: entry.oid.clone()?,
-        };
-        let path = path.clone();
-        Some(Stage { path, stage, side })
-    };
-    let stages = before
-        .and_then(|before| stage(1, before))
-        .into_iter()
-        .chain(stage(2, now))
-        .collect();
-    let conflict = Conflict {
-        path: path.clone(),
-        reason: reason.to_owned(),
-    };
-    (conflict, stages)
 }
 
 #[allow(

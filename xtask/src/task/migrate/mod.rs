@@ -6,9 +6,12 @@
 
 mod adopt;
 mod apply;
+mod carry;
 mod context;
 mod dangling;
 mod example;
+mod files;
+mod given;
 mod incoming;
 mod journal;
 pub mod lock;
@@ -18,7 +21,9 @@ mod next;
 mod plan;
 mod report;
 pub mod rewrite;
+mod situation;
 mod steps;
+mod undo;
 mod upstream;
 mod vet;
 
@@ -28,9 +33,10 @@ use anyhow::{Context, Result, bail};
 
 use self::apply::Work;
 use self::journal::{Commit, Journal, Record, State};
-use self::make::{Made, Situation, Wish};
+use self::make::{Made, Wish};
 use self::next::Next;
 use self::report::{Ending, Report};
+use self::situation::Situation;
 use self::steps::{Side, Step};
 use crate::cli::{self, Conflicts};
 use crate::git::{Git, IndexEdit, Repo, Scratch};
@@ -69,7 +75,7 @@ fn migrate_at(git: &Git, dir: &Path, args: &cli::Migrate, report: &Report) -> Re
     if let Some(record) = record {
         settle(&repo, &journal, &record)?;
     }
-    let at = make::look(&repo)?;
+    let at = situation::look(&repo)?;
     // Outside of the journal, so that a dry run leaves the repository as it was.
     let scratch_dir = tempfile::Builder::new()
         .prefix("xtask-scratch-")
@@ -194,7 +200,7 @@ fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
             bail!(Refusal::new(
                 format!(
                     "conflicts of a migration wait to be resolved:\n  {}",
-                    make::list(&paths.collect::<Vec<_>>())
+                    situation::list(&paths.collect::<Vec<_>>())
                 ),
                 "resolve and stage them, then `cargo xtask migrate --resume`; or take all back \
                  with `cargo xtask migrate --abort`"
@@ -299,7 +305,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         bail!(Refusal::new(
             format!(
                 "these conflicts are not resolved yet:\n  {}",
-                make::list(&unmerged)
+                situation::list(&unmerged)
             ),
             "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again"
         ));
@@ -321,7 +327,10 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
     }
     if !marked.is_empty() {
         bail!(Refusal::new(
-            format!("conflict markers are left in:\n  {}", make::list(&marked)),
+            format!(
+                "conflict markers are left in:\n  {}",
+                situation::list(&marked)
+            ),
             "resolve them, stage the files with `git add FILE`, then run this again"
         ));
     }

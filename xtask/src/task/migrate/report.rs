@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::dangling::Kind;
 use super::journal::Record;
-use super::make::Situation;
 use super::next::Next;
 use super::plan::{MoveReason, Plan, What};
+use super::situation::Situation;
 use crate::cli::Format;
 use crate::layout::{self, OUTDATED};
 use crate::outcome::Outcome;
