@@ -52,9 +52,12 @@ def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> N
         # Its own handler is still of use: it is what stops the SDK from taking more jobs.
         if previous := supervisor.retake_signals():
             loop = asyncio.get_running_loop()
-            supervisor.stop_taking_jobs = lambda: loop.call_soon_threadsafe(
-                previous[0], signal.SIGTERM, None
-            )
+
+            def stop() -> None:
+                previous[0](signal.SIGTERM, None)
+                sdk.polls.end()
+
+            supervisor.stop_taking_jobs = lambda: loop.call_soon_threadsafe(stop)
         return config.settings.max_concurrency
 
     runpod.serverless.start(

@@ -13,6 +13,38 @@ from typing import Any
 LOOK = 0.1
 
 
+class Polls:
+    """The SDK's long polls for jobs.
+
+    When the SDK is told to stop it ends its job loop but not the poll that is under way: a job that
+    this one brings would never be run nor answered. So the poll is ended too.
+    """
+
+    def __init__(self) -> None:
+        self._poll: asyncio.Future[Any] | None = None
+
+    def watch(self, get_job: Callable[..., Any]) -> Callable[..., Any]:
+        """`get_job`, ending without a job when `end` is called."""
+
+        async def watched(*args: Any, **more: Any) -> Any:
+            poll = self._poll = asyncio.ensure_future(get_job(*args, **more))
+            try:
+                await asyncio.wait({poll})
+            finally:
+                poll.cancel()
+            return None if poll.cancelled() else poll.result()
+
+        return watched
+
+    def end(self) -> None:
+        """Ends the poll that is under way; in the SDK's event loop only."""
+        if self._poll:
+            self._poll.cancel()
+
+
+polls = Polls()
+
+
 def load() -> Any:
     """The SDK's package, with its job loop made prompt."""
     if not os.environ.get("RUNPOD_DEBUG_LEVEL"):
@@ -23,6 +55,7 @@ def load() -> Any:
 
     if getattr(rp_scale, "asyncio", None) is asyncio:
         rp_scale.asyncio = PromptAsyncio()  # type: ignore[attr-defined]
+    rp_scale.get_job = polls.watch(rp_scale.get_job)
     return runpod
 
 

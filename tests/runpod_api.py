@@ -73,6 +73,7 @@ class RunPod:
         self.jobs: dict[str, Job] = {}
         self.pings = 0
         self.polls: list[float] = []
+        self._poll: web.Request | None = None
         self.posted_bytes = 0
         self._stops: list[str] = []
         self._waiters: list[asyncio.Future[None]] = []
@@ -103,6 +104,11 @@ class RunPod:
             self._notify()
 
         asyncio.run_coroutine_threadsafe(tell(), self._loop).result(10)
+
+    @property
+    def polled(self) -> bool:
+        """Whether a worker is asking for jobs."""
+        return self._poll is not None and self._poll.transport is not None
 
     def close(self) -> None:
         """Stops listening."""
@@ -187,7 +193,10 @@ class RunPod:
 
     async def _take(self, request: web.Request) -> web.Response:
         self.polls.append(time.monotonic())
+        self._poll = request
         if not await self._wait(lambda: self._queue, self.poll_seconds):
+            return web.Response(status=204)
+        if request.transport is None:  # nobody is there any more to take a job
             return web.Response(status=204)
         size = int(request.query.get("batch_size", "1"))
         jobs, self._queue[:size] = self._queue[:size], []

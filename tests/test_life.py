@@ -108,6 +108,7 @@ def test_a_server_that_dies_later(start_worker: Start, own_runpod: RunPod) -> No
     wait_for(lambda: worker.ask("/__hanging"), what="the request")
     own_runpod.submit({"route": "/__die", "method": "POST", "body": {"code": 9}})
     wait_for(lambda: not alive_server(worker), what="the server's end")
+    wait_for(lambda: not own_runpod.polled, what="the end of the long poll")
     late = own_runpod.submit(CHAT)
     assert worker.wait(3) == 1
     reason = "SGLang exited with code 9, after it was ready"
@@ -115,7 +116,7 @@ def test_a_server_that_dies_later(start_worker: Start, own_runpod: RunPod) -> No
     assert "fatal: no more memory on the device" in hung.error
     assert reason in stream.error
     assert '"error"' in stream.items[-1], "the stream ends with an error event"
-    assert not late.taken or reason in late.error, "it takes no more jobs, or says why not"
+    assert not late.taken, "it takes no more jobs"
     assert reason in worker.log
     assert worker.processes() == [], "nothing is left behind"
 

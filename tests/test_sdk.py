@@ -6,10 +6,11 @@ import asyncio
 import subprocess
 import sys
 import time
+from typing import Any
 
 from conftest import ROOT
 
-from sdk import LOOK, PromptAsyncio
+from sdk import LOOK, Polls, PromptAsyncio
 
 
 def python(code: str) -> str:
@@ -49,6 +50,26 @@ def test_an_sdk_that_needs_what_was_left_out_gets_it() -> None:
 def test_the_sdks_default_level_is_not_debug() -> None:
     code = "import sdk, os; sdk.load(); from runpod.serverless.modules.rp_logger import "
     assert python(code + "RunPodLogger; print(RunPodLogger().level)") == "INFO"
+
+
+def test_a_poll_can_be_ended() -> None:
+    async def scenario() -> None:
+        polls = Polls()
+        never: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        async def get_job(job: Any) -> Any:
+            return job or await never
+
+        take = polls.watch(get_job)
+        assert await take("job") == "job"
+        polling = asyncio.ensure_future(take(None))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        polls.end()
+        assert await polling is None
+        assert never.cancelled()
+
+    asyncio.run(scenario())
 
 
 def test_a_job_ends_the_pause_between_two_looks() -> None:

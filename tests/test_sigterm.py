@@ -42,7 +42,11 @@ def test_sigterm_with_jobs_under_way(start_worker: Start, own_runpod: RunPod) ->
     hung = own_runpod.submit(HANG)
     short = own_runpod.submit({"messages": MESSAGES, "max_tokens": 40})
     wait_for(lambda: worker.ask("/__hanging") and worker.ask("/__seen"), what="the requests")
+    worker.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: not own_runpod.polled, what="the end of the long poll")
+    late = own_runpod.submit(HANG)
     stop_and_check(worker)
+    assert not late.taken, "it takes no more jobs"
     assert short.output, "what can finish in time does"
     assert hung.error == "the worker was stopped (SIGTERM)"
 
