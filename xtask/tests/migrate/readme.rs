@@ -14,7 +14,10 @@ fn the_readme_shows_the_example_as_it_runs() {
         .unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     let mut lines = printed.lines();
-    for wanted in block.lines().filter(|line| !line.is_empty() && *line != "…") {
+    for wanted in block
+        .lines()
+        .filter(|line| !line.is_empty() && *line != "…")
+    {
         assert!(
             lines.any(|line| line.trim_end() == wanted),
             "the README shows a line that is not printed, or not there: {wanted}"
