@@ -60,6 +60,14 @@ fn revisions_of_a_repository_compare_like_the_folders_they_hold() {
     worker
         .compare(&["--", "--output=x"])
         .unusable("revision \"--output=x\" begins with `-`; git would read it as an option");
+    lab.empty("nothing").commit("chore: nothing yet");
+    worker.compare(&["../nothing"]).refused(
+        "./../nothing holds nothing that a worker exposes",
+        "name the folder or the revision with the old worker's handler and Dockerfile",
+    );
+    worker
+        .compare(&[""])
+        .unusable("OLD and NEW are directories or revisions; one of them is empty");
     assert!(!worker.has("x"), "a name is never taken for git's option");
 }
 

@@ -139,6 +139,12 @@ fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<Old> {
     if let Some(name) = &args.old {
         let tree = trees.open(Some(name))?;
         let facts = Facts::read(tree.as_ref())?;
+        if facts.all.is_empty() && facts.gaps.is_empty() {
+            bail!(Refusal::new(
+                format!("{} holds nothing that a worker exposes", tree.describe()),
+                "name the folder or the revision with the old worker's handler and Dockerfile"
+            ));
+        }
         return Ok((facts, tree.describe(), Some(tree)));
     }
     let baseline = read_baseline(&root.join(BASELINE))?;
