@@ -65,7 +65,14 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     } else {
         None
     };
-    let mut stale = read_accepted(&accepted_file)?.apply(&mut items);
+    // Another worker has its own reasons.
+    let accepted = match (&args.new, new_tree.read_file(ACCEPTED)?) {
+        (None, _) => read_accepted(&accepted_file)?,
+        (Some(_), None) => Accepted::default(),
+        (Some(_), Some(bytes)) => Accepted::read(&String::from_utf8_lossy(&bytes))
+            .with_context(|| format!("reading {ACCEPTED} of {}", new_tree.describe()))?,
+    };
+    let mut stale = accepted.apply(&mut items);
     // Reasons speak of the old worker that this repository came from, and of no other; what only
     // runs can show was perhaps not looked for.
     stale.retain(|entry| args.old.is_none() && (executed.is_some() || !entry.needs_run()));
