@@ -3,9 +3,9 @@
 #
 # Usage: bench/compare.sh [OLD NEW]
 #
-# Without arguments: the bundled example against this repository's own worker. Then trees with
-# 1,000 and 10,000 files around it. Prints medians of several runs, ratios, and peak memory.
-# Needs git, python3 and GNU time; diffoscope is measured where it is installed
+# Without arguments: the bundled example against its migration. Then trees with 1,000
+# and 10,000 files around them. Prints medians of several runs, processor time, peak memory and
+# ratios. Needs git and python3; diffoscope is measured where it is installed
 # (`pip install diffoscope`, which needs libarchive: `apt-get install libarchive13`). Recorded results stand in bench/README.md, with how they were made.
 set -euo pipefail
 
@@ -18,24 +18,33 @@ trap 'rm -rf "$scratch"' EXIT
 if [ $# -eq 2 ]; then
     cp -R "$1" "$scratch/old" && cp -R "$2" "$scratch/new"
 else
+    # The example, and what its migration makes of it.
     cp -R "$root/xtask/example/legacy" "$scratch/old"
-    mkdir "$scratch/new"
-    git -C "$root" archive HEAD | tar x -C "$scratch/new" --exclude=xtask --exclude=tests --exclude=docs
+    cp -R "$root/xtask/example/upstream/.runpod" "$scratch/new"
+    mkdir "$scratch/new/.runpod"
+    mv "$scratch/new/hub.json" "$scratch/new/tests.json" "$scratch/new/.runpod"
+    for own in README.md LICENSE docker-bake.hcl docs; do
+        cp -R "$scratch/old/$own" "$scratch/new"
+    done
 fi
 
-# Seconds (median of N runs) and peak memory in kilobytes of a command, whatever it exits with.
+# Seconds (median of N runs), processor time in seconds (the smallest), and peak memory in kilobytes
+# of a command, whatever it exits with.
 measure() {
     local runs=$1
     shift
     python3 - "$runs" "$@" <<'PY'
-import resource, statistics, subprocess, sys, time
+import os, statistics, subprocess, sys, time
 runs, command = int(sys.argv[1]), sys.argv[2:]
-times = []
+times, cpu, memory = [], [], 0
 for _ in range(runs):
     start = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, _, used = os.wait4(child.pid, 0)
     times.append(time.perf_counter() - start)
-print(f"{statistics.median(times):.4f} {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}")
+    cpu.append(used.ru_utime + used.ru_stime)
+    memory = max(memory, used.ru_maxrss)
+print(f"{statistics.median(times):.4f} {min(cpu):.4f} {memory}")
 PY
 }
 
@@ -51,17 +60,25 @@ for number in range(count):
 PY
 }
 
+times() { python3 -c "print(f'{$1 / $2:.1f}')"; }
+
 row() {
     local name=$1 runs=$2
-    read -r ours memory < <(measure "$runs" "$xtask" compare -C "$scratch/new" "$scratch/old" "$scratch/new")
-    read -r git _ < <(measure "$runs" git diff --no-index --stat "$scratch/old" "$scratch/new")
-    printf '%-14s compare %ss, %s MB   git diff %ss' "$name" "$ours" "$((memory / 1024))" "$git"
+    read -r ours cpu memory < <(measure "$runs" "$xtask" compare -C "$scratch/new" "$scratch/old" "$scratch/new")
+    read -r git git_cpu _ < <(measure "$runs" git diff --no-index --stat "$scratch/old" "$scratch/new")
+    printf '%-13s compare %ss, %ss CPU, %s MB   git diff %ss, %ss CPU' \
+        "$name" "$ours" "$cpu" "$((memory / 1024))" "$git" "$git_cpu"
     if command -v diffoscope >/dev/null && [ "$name" != "10,000 files" ]; then
-        read -r other _ < <(measure "$((runs > 5 ? 3 : 1))" diffoscope "$scratch/old" "$scratch/new")
-        printf '   diffoscope %ss (%s times compare)' "$other" \
-            "$(python3 -c "print(round($other / $ours, 1))")"
+        read -r other other_cpu other_memory < <(measure "$((runs > 5 ? 3 : 1))" diffoscope "$scratch/old" "$scratch/new")
+        printf '   diffoscope %ss, %ss CPU, %s MB: %s times the time, %s times the CPU' "$other" "$other_cpu" \
+            "$((other_memory / 1024))" "$(times "$other" "$ours")" "$(times "$other_cpu" "$cpu")"
     fi
     printf '\n'
+    if [ "$name" = "10,000 files" ]; then
+        printf '10 times the files: %s times the time, %s times the CPU, %s times the memory\n' \
+            "$(times "$ours" "$before")" "$(times "$cpu" "$cpu_before")" "$(times "$memory" "$memory_before")"
+    fi
+    before=$ours cpu_before=$cpu memory_before=$memory
 }
 
 row "the workers" 11

@@ -154,7 +154,12 @@ pub struct Compare {
     pub execute: bool,
 
     /// Record why the loss of FACT is meant; `*` stands for anything
-    #[arg(long, value_name = "FACT", requires = "reason", conflicts_with_all = ["execute", "diff"])]
+    #[arg(
+        long,
+        value_name = "FACT",
+        requires = "reason",
+        conflicts_with = "diff"
+    )]
     pub accept: Vec<String>,
 
     /// The reason, for those who will ask

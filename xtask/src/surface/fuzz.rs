@@ -4,6 +4,9 @@
 //! `FUZZ_SECONDS=1800` cargo test --release --package xtask `fuzz_surface` -- --ignored --nocapture
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::tree::{Memory, Mode};
@@ -122,7 +125,7 @@ fn mutated(numbers: &mut Numbers, seed: &str) -> Vec<u8> {
     let mut bytes = seed.as_bytes().to_vec();
     for _ in 0..=numbers.next(6) {
         let at = numbers.next(bytes.len() + 1);
-        match numbers.next(6) {
+        match numbers.next(7) {
             0 => bytes.truncate(at),
             1 => {
                 let end = (at + numbers.next(40)).min(bytes.len());
@@ -142,6 +145,10 @@ fn mutated(numbers: &mut Numbers, seed: &str) -> Vec<u8> {
             4 => {
                 let piece = PIECES[numbers.next(PIECES.len())].repeat(1 + numbers.next(200));
                 bytes.splice(at..at, piece.into_bytes());
+            }
+            5 => {
+                let steps = (0..numbers.next(600)).map(|depth| " ".repeat(depth) + "if x:\n");
+                bytes.splice(at..at, steps.collect::<String>().into_bytes());
             }
             _ => {
                 let piece = PIECES[numbers.next(PIECES.len())];
@@ -177,6 +184,22 @@ fn any_bytes_can_be_read() {
     }
 }
 
+/// Ends the program when one file is read for a minute, so that a loop is noticed.
+fn watch(reading: Arc<AtomicU64>, file: PathBuf) {
+    std::thread::spawn(move || {
+        let mut last = None;
+        loop {
+            std::thread::sleep(std::time::Duration::from_mins(1));
+            let round = reading.load(Ordering::Relaxed);
+            if last == Some(round) {
+                eprintln!("round {round} doesn't end; it reads {}", file.display());
+                std::process::exit(1);
+            }
+            last = Some(round);
+        }
+    });
+}
+
 #[test]
 #[ignore = "runs for as long as FUZZ_SECONDS says"]
 fn fuzz_surface() {
@@ -189,6 +212,9 @@ fn fuzz_surface() {
     let seconds = number("FUZZ_SECONDS").unwrap_or(30);
     let mut numbers = Numbers(number("FUZZ_SEED").unwrap_or(0x2545_f491_4f6c_dd1d));
     let start = std::time::Instant::now();
+    let file = std::env::temp_dir().join("xtask-fuzz-surface");
+    let reading = Arc::new(AtomicU64::new(0));
+    watch(reading.clone(), file.clone());
     let mut rounds = 0u64;
     let mut slowest = std::time::Duration::ZERO;
     while start.elapsed().as_secs() < seconds {
@@ -198,7 +224,8 @@ fn fuzz_surface() {
         {
             let bytes = mutated(&mut numbers, target.1);
             // What a run that is killed was reading.
-            fs_err::write(std::env::temp_dir().join("xtask-fuzz-surface"), &bytes).unwrap();
+            fs_err::write(&file, &bytes).unwrap();
+            reading.store(rounds, Ordering::Relaxed);
             let before = std::time::Instant::now();
             read(target, &bytes);
             let took = before.elapsed();

@@ -1,4 +1,4 @@
-//! `cargo xtask migrate` as its users meet it: a worker's git repository in, a command, and the
+//! `cargo xtask migrate`, and `compare` after it, as their users meet them: a worker's git repository in, a command, and the
 //! tree and the words out. Every test makes real repositories in a scratch folder of its own and
 //! runs the built binary.
 
@@ -14,6 +14,7 @@ mod support;
 mod adopt;
 mod again;
 mod carry;
+mod compare;
 mod conflicts;
 mod environment;
 mod faults;

@@ -353,7 +353,20 @@ impl<'a> Repo<'a> {
         self.xtask(args).run()
     }
 
-    /// The same, not run yet.
+    /// `cargo xtask compare` on this repository.
+    pub fn compare(&self, args: &[&str]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        self.lab.environment(&mut command);
+        command.current_dir(&self.path);
+        command.args(["-C", ".", "compare"]).args(args);
+        Xtask {
+            lab: self.lab,
+            command,
+        }
+        .run()
+    }
+
+    /// `cargo xtask migrate`, not run yet.
     pub fn xtask(&self, args: &[&str]) -> Xtask<'a> {
         self.xtask_at(".", args)
     }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::define::bound;
+use super::format::percent;
 use super::interp::Interp;
 use super::syntax::{Node, children, field};
 use super::value::{Function, Origin, Value, unescape};
@@ -474,18 +475,8 @@ impl<'t> Interp<'t> {
                 let Some(text) = left.as_text() else {
                     return Value::Unknown;
                 };
-                let values = match &right {
-                    Value::List(items) => items.borrow().clone(),
-                    one => vec![one.clone()],
-                };
-                let mut values = values.into_iter();
-                let mut parts = text.split("%s");
-                let mut out = Value::text(parts.next().unwrap_or_default());
-                for part in parts {
-                    out = join(&out, &values.next().unwrap_or(Value::Unknown));
-                    out = join(&out, &Value::text(part));
-                }
-                out
+                self.charge(text.len());
+                percent(&text, &right)
             }
             _ => Value::any(vec![left, right]),
         }

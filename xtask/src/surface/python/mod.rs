@@ -5,6 +5,7 @@ mod api;
 mod calls;
 mod define;
 mod eval;
+mod format;
 mod interp;
 mod json;
 mod methods;
@@ -131,12 +132,15 @@ fn read_here(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFac
     let mut parsed = Vec::new();
     let mut api = Vec::new();
     for (source, tree) in sources.iter().zip(&trees) {
-        let Some(tree) = tree else {
-            gaps.push(Gap {
-                what: "the parser gave up on this file".to_owned(),
-                place: Place::start_of(&source.path),
-            });
-            continue;
+        let tree = match tree {
+            Ok(tree) => tree,
+            Err(why) => {
+                gaps.push(Gap {
+                    what: (*why).to_owned(),
+                    place: Place::start_of(&source.path),
+                });
+                continue;
+            }
         };
         let root = tree.root_node();
         if let Some(error) = syntax::first_error(root) {

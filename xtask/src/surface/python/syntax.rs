@@ -4,6 +4,7 @@
 //! file with a syntax error still tells most of what it holds. Its trees are walked with cursors
 //! and to a limited depth, because source text from outside decides how deep they are.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 pub use tree_sitter::Node;
@@ -14,8 +15,45 @@ use tree_sitter::{ParseOptions, Parser, Tree};
 /// Python, and ends one that is made to be slow.
 const PATIENCE: usize = 200_000;
 
-/// Parses Python. `None` when the parser gave up.
-pub fn parse(text: &str) -> Option<Tree> {
+/// How many levels of indentation the parser's scanner has room for: it keeps its state in 1,024
+/// bytes, of which open strings take up to 257 and each level two, and it ends the whole program
+/// where they don't suffice.
+const MOST_LEVELS: usize = 380;
+
+/// Parses Python, or says why not.
+pub fn parse(text: &str) -> Result<Tree, &'static str> {
+    if levels(text) > MOST_LEVELS {
+        return Err("not read: its lines are indented in more ways than those of a program are");
+    }
+    tree(text).ok_or("the parser gave up on this file")
+}
+
+/// No fewer levels than the scanner can count at once: they grow from one to the next, so that
+/// there are no more of them than there are different indentations.
+fn levels(text: &str) -> usize {
+    let mut widths: HashSet<u16> = HashSet::new();
+    let mut continued = 0;
+    for line in text.split(['\n', '\0']) {
+        let mut width = 0u16;
+        for (at, byte) in line.bytes().enumerate() {
+            match byte {
+                b' ' => width = width.wrapping_add(1),
+                b'\t' => width = width.wrapping_add(8),
+                b'\r' | b'\x0c' => width = 0,
+                // Nothing but a continuation: the next line's indentation adds to this one's.
+                b'\\' if line[at + 1..].trim_end_matches('\r').is_empty() => {
+                    continued += 1;
+                    break;
+                }
+                _ => break,
+            }
+        }
+        widths.insert(width);
+    }
+    widths.len() + continued
+}
+
+fn tree(text: &str) -> Option<Tree> {
     let mut parser = Parser::new();
     parser
         .set_language(&tree_sitter_python::LANGUAGE.into())

@@ -279,6 +279,41 @@ fn broken_files_tell_what_they_hold_and_where_they_break() {
 }
 
 #[test]
+fn what_is_formatted_with_percent_is_known_or_reported() {
+    let text = "import os\nfor kind in ('A', 'B'):\n    os.getenv('%s_100%%_%d' % (kind, 1))\nos.getenv('X_%(name)s' % {'name': 'Y'})\n";
+    assert_eq!(names(text), ["A_100%_1", "B_100%_1", "X_Y"]);
+    for unknown in ["'X_%d' % number()", "'X_%04d' % 7", "'X_%s' % ()", "'X_%'"] {
+        let facts = facts(&format!("import os\nos.getenv({unknown} % 1)\n"));
+        assert_eq!(facts.env.len(), 0, "{unknown}: {:?}", facts.env);
+        assert!(!facts.gaps.is_empty(), "{unknown}");
+    }
+}
+
+/// The parser's scanner ends the program when it runs out of room for levels.
+#[test]
+fn more_levels_than_the_parser_has_room_for_are_a_gap() {
+    let nested = |line: &dyn Fn(usize) -> String| -> String {
+        let mut all: String = (0..2000).map(|depth| line(depth) + "if 1:\n").collect();
+        all += &" ".repeat(2000);
+        all + "os.getenv('A')\nf'{f\"{x}\"}'\n"
+    };
+    let spaces = nested(&|depth| " ".repeat(depth));
+    let continued = nested(&|depth| " \\\n".repeat(depth / 30) + &" ".repeat(depth % 30));
+    let nul = nested(&|depth| format!("#\0{}", " ".repeat(depth)));
+    let tabs = nested(&|depth| "\t".repeat(depth));
+    for text in [spaces, continued, nul, tabs] {
+        let facts = facts(&text);
+        let said = facts.gaps.iter().any(|gap| gap.what.contains("indented"));
+        assert!(said, "{:?}", facts.gaps);
+    }
+    let some: String = (0..60).map(|d| " ".repeat(d) + "if 1:\n").collect();
+    assert_eq!(
+        names(&("import os\n".to_owned() + &some + &" ".repeat(60) + "os.getenv('A')\n")),
+        ["A"]
+    );
+}
+
+#[test]
 fn deep_nesting_and_endless_programs_end() {
     let deep = format!("x = {}1{}\n", "(".repeat(20_000), ")".repeat(20_000));
     let _ = facts(&deep);

@@ -18,6 +18,16 @@ pub struct Entry {
     /// A fact's id; `*` stands for anything.
     pub fact: String,
     pub reason: String,
+    /// Whether only running both workers shows what it speaks of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub execute: bool,
+}
+
+impl Entry {
+    /// Whether it can't be told to be stale without running both workers.
+    pub fn needs_run(&self) -> bool {
+        self.execute || self.fact.starts_with("run:")
+    }
 }
 
 #[derive(Deserialize)]
@@ -62,11 +72,12 @@ impl Accepted {
     }
 
     /// Adds an entry, or gives an old one a new reason.
-    pub fn add(&mut self, fact: &str, reason: &str) {
+    pub fn add(&mut self, fact: &str, reason: &str, execute: bool) {
         self.entries.retain(|entry| entry.fact != fact);
         self.entries.push(Entry {
             fact: fact.to_owned(),
             reason: reason.to_owned(),
+            execute: execute && !fact.starts_with("run:"),
         });
     }
 
@@ -135,15 +146,16 @@ mod tests {
     #[test]
     fn a_file_is_sorted_one_entry_a_line_and_needs_reasons() {
         let mut accepted = Accepted::default();
-        accepted.add("env:B", "because");
-        accepted.add("env:A", "so");
-        accepted.add("env:B", "since");
+        accepted.add("env:B", "because", false);
+        accepted.add("env:A", "so", true);
+        accepted.add("env:B", "since", false);
+        accepted.add("run:job.chat", "meant", true);
         let text = accepted.write();
         assert_eq!(
             text,
-            "{\n\"version\": 1,\n\"accepted\": [\n{\"fact\":\"env:A\",\"reason\":\"so\"},\n{\"fact\":\"env:B\",\"reason\":\"since\"}\n]\n}\n"
+            "{\n\"version\": 1,\n\"accepted\": [\n{\"fact\":\"env:A\",\"reason\":\"so\",\"execute\":true},\n{\"fact\":\"env:B\",\"reason\":\"since\"},\n{\"fact\":\"run:job.chat\",\"reason\":\"meant\"}\n]\n}\n"
         );
-        assert_eq!(Accepted::read(&text).unwrap().entries.len(), 2);
+        assert_eq!(Accepted::read(&text).unwrap().entries.len(), 3);
         let empty = "{\"version\": 1, \"accepted\": [{\"fact\": \"x\", \"reason\": \" \"}]}";
         assert!(
             Accepted::read(empty)

@@ -49,6 +49,21 @@ impl Facts {
         self.all.get(id)
     }
 
+    /// Adds what another record knows from files that `tree`, which these facts were read from,
+    /// doesn't hold.
+    pub fn complete(&mut self, record: Self, tree: &dyn Tree) {
+        let holds = |fact: &Fact| {
+            let mut files = fact.places.iter().map(|place| &place.file);
+            files.any(|file| tree.entries().contains_key(file))
+        };
+        for (id, fact) in record.all {
+            if !holds(&fact) {
+                self.all.entry(id).or_insert(fact);
+            }
+        }
+        self.sglang = self.sglang.take().or(record.sglang);
+    }
+
     /// The facts of an area with the rest of their ids.
     pub fn area<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Fact)> {
         self.all

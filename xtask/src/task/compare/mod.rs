@@ -22,7 +22,7 @@ use self::judge::judge;
 use self::report::Report;
 use self::trees::Trees;
 use crate::cli;
-use crate::layout::{ACCEPTED, BASELINE};
+use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
 use crate::outcome::{Outcome, Refusal, Unusable};
 use crate::tree::Tree;
 
@@ -36,8 +36,15 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     let trees = Trees::new(&root);
     let (old, old_name, old_tree) = old(&trees, &root, args)?;
     if args.write_baseline {
-        let file = root.join(BASELINE);
-        fs_err::write(&file, baseline::write(&old, &old_name))?;
+        if args.old.is_none() && old_tree.is_none() {
+            bail!(Refusal::new(
+                format!("{BASELINE} is there, and the old worker's files are not"),
+                "name the old worker: `cargo xtask compare OLD --write-baseline`"
+            ));
+        }
+        // The file is committed, so it doesn't say where this repository lies.
+        let name = args.old.as_deref().unwrap_or(OUTDATED);
+        fs_err::write(root.join(BASELINE), baseline::write(&old, name))?;
         anstream::println!("{BASELINE}: {} facts of {old_name}", old.all.len());
         return Ok(Outcome::Done);
     }
@@ -53,23 +60,22 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     };
     let mut items = judge(&old, &new);
     let executed = if args.execute {
-        let Some(old_tree) = &old_tree else {
-            bail!(Refusal::new(
-                format!("{BASELINE} holds facts, and no Python that could be run"),
-                "name the old worker: `cargo xtask compare OLD --execute`"
-            ));
-        };
-        let trees = [old_tree.as_ref(), new_tree.as_ref()];
+        let trees = [old_tree.as_deref(), Some(new_tree.as_ref())];
         Some(executed(trees, [&old, &new], &mut items)?)
     } else {
         None
     };
-    let mut stale = read_accepted(&accepted_file)?.apply(&mut items);
+    // Another worker has its own reasons.
+    let accepted = match (&args.new, new_tree.read_file(ACCEPTED)?) {
+        (None, _) => read_accepted(&accepted_file)?,
+        (Some(_), None) => Accepted::default(),
+        (Some(_), Some(bytes)) => Accepted::read(&String::from_utf8_lossy(&bytes))
+            .with_context(|| format!("reading {ACCEPTED} of {}", new_tree.describe()))?,
+    };
+    let mut stale = accepted.apply(&mut items);
     // Reasons speak of the old worker that this repository came from, and of no other; what only
     // runs can show was perhaps not looked for.
-    stale.retain(|entry| {
-        args.old.is_none() && (executed.is_some() || !entry.fact.starts_with("run:"))
-    });
+    stale.retain(|entry| args.old.is_none() && (executed.is_some() || !entry.needs_run()));
     let report = Report {
         old: old_name,
         new: new_tree.describe(),
@@ -79,7 +85,7 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
         upstream,
         executed,
         all: args.all,
-        command: "cargo xtask compare".to_owned(),
+        command: command(repo, args),
     };
     let text = match args.format {
         cli::ReportFormat::Text => report.text(),
@@ -137,32 +143,84 @@ type Old = (Facts, String, Option<Box<dyn Tree>>);
 
 /// Finds the old worker.
 fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<Old> {
-    if args.old.is_none() && !root.join("outdated").is_dir() {
-        let file = root.join(BASELINE);
-        if !file.is_file() {
+    if let Some(name) = &args.old {
+        let tree = trees.open(Some(name))?;
+        let facts = Facts::read(tree.as_ref())?;
+        if facts.all.is_empty() && facts.gaps.is_empty() {
             bail!(Refusal::new(
-                format!("there is neither outdated/ nor {BASELINE} to compare with"),
-                "name the old worker: `cargo xtask compare OLD`, a directory or a git revision"
+                format!("{} holds nothing that a worker exposes", tree.describe()),
+                "name the folder or the revision with the old worker's handler and Dockerfile"
             ));
         }
-        let text = fs_err::read_to_string(&file)?;
-        let facts = baseline::read(&text).with_context(|| format!("reading {BASELINE}"))?;
+        return Ok((facts, tree.describe(), Some(tree)));
+    }
+    let baseline = read_baseline(&root.join(BASELINE))?;
+    if !root.join(OUTDATED).is_dir() {
+        let Some(facts) = baseline else {
+            bail!(Refusal::new(
+                format!("there is neither {OUTDATED}/ nor {BASELINE} to compare with"),
+                "name the old worker: `cargo xtask compare OLD`, a directory or a git revision"
+            ));
+        };
         return Ok((facts, BASELINE.to_owned(), None));
     }
-    let tree = match &args.old {
-        Some(name) => trees.open(Some(name))?,
-        None => trees.outdated()?,
-    };
-    let facts = Facts::read(tree.as_ref())?;
+    let tree = trees.outdated()?;
+    let mut facts = Facts::read(tree.as_ref())?;
+    // What the old worker kept in files that didn't retire (its README, its bake file) is on
+    // record only.
+    if let Some(baseline) = baseline {
+        facts.complete(baseline, tree.as_ref());
+    }
     Ok((facts, tree.describe(), Some(tree)))
+}
+
+fn read_baseline(file: &Path) -> Result<Option<Facts>> {
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(file)?;
+    let facts = baseline::read(&text).with_context(|| {
+        format!("reading {BASELINE}; `cargo xtask compare OLD --write-baseline` makes it anew")
+    })?;
+    Ok(Some(facts))
+}
+
+/// The command that repeats this comparison, for a shell.
+fn command(repo: Option<&Path>, args: &cli::Compare) -> String {
+    let mut words = vec!["cargo xtask compare".to_owned()];
+    if let Some(repo) = repo {
+        words.extend(["-C".to_owned(), quoted(&repo.display().to_string())]);
+    }
+    words.extend(args.old.iter().chain(&args.new).map(|name| quoted(name)));
+    if args.execute {
+        words.push("--execute".to_owned());
+    }
+    words.join(" ")
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// Runs both workers, the old one first, and takes what that shows into the items.
 fn executed(
-    trees: [&dyn Tree; 2],
+    trees: [Option<&dyn Tree>; 2],
     [old, new]: [&Facts; 2],
     items: &mut Vec<judge::Item>,
 ) -> Result<execute::Summary> {
+    let [Some(old_tree), Some(new_tree)] = trees else {
+        bail!(Refusal::new(
+            format!("{BASELINE} holds facts, and no Python that could be run"),
+            "name the old worker: `cargo xtask compare OLD --execute`"
+        ));
+    };
+    let trees = [old_tree, new_tree];
     anstream::eprintln!("running the Python of both workers with stand-ins for everything else");
     let table = judge::table_of(new);
     let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees));
@@ -190,22 +248,37 @@ fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
         bail!(Unusable("a reason is needed: --reason TEXT".to_owned()));
     }
     let trees = Trees::new(root);
-    let (old, ..) = old(&trees, root, args)?;
-    let new = Facts::read(trees.open(args.new.as_deref())?.as_ref())?;
-    let items = judge(&old, &new);
+    let (old, _, old_tree) = old(&trees, root, args)?;
+    let new_tree = trees.open(args.new.as_deref())?;
+    let new = Facts::read(new_tree.as_ref())?;
+    let mut items = judge(&old, &new);
+    let open = |fact: &str, items: &[judge::Item]| {
+        let fits = |item: &&judge::Item| item.open && accepted::matches(fact, &item.id);
+        items.iter().filter(fits).count()
+    };
+    let as_read: Vec<usize> = args.accept.iter().map(|fact| open(fact, &items)).collect();
+    if args.execute {
+        let trees = [old_tree.as_deref(), Some(new_tree.as_ref())];
+        executed(trees, [&old, &new], &mut items)?;
+    }
     let mut known = read_accepted(file)?;
-    for fact in &args.accept {
-        let open = items
-            .iter()
-            .filter(|item| item.open && accepted::matches(fact, &item.id))
-            .count();
+    for (fact, as_read) in args.accept.iter().zip(as_read) {
+        let open = open(fact, &items);
         if open == 0 {
+            let see = command(None, args);
+            let help = if args.execute {
+                format!("see the ids with `{see}`")
+            } else {
+                format!(
+                    "see the ids with `{see}`; what only runs can show is accepted with --execute"
+                )
+            };
             bail!(Refusal::new(
                 format!("{fact} matches nothing that is open"),
-                "see the ids with `cargo xtask compare`"
+                help
             ));
         }
-        known.add(fact, reason);
+        known.add(fact, reason, as_read == 0);
         anstream::println!("{fact}: accepted ({open} open)");
     }
     fs_err::write(file, known.write())?;

@@ -238,10 +238,10 @@ fn the_baseline_says_the_same_as_the_tree_it_was_made_from() {
 fn reasons_turn_open_facts_into_accepted_ones_and_go_stale() {
     let mut items = compared(&legacy(), &modern());
     let mut accepted = Accepted::default();
-    accepted.add("env:MODEL_NAME", "announced in the release notes");
-    accepted.add("pip:*", "the base image has them");
-    accepted.add("pip:ray", "never imported");
-    accepted.add("env:GONE_LONG_AGO", "old");
+    accepted.add("env:MODEL_NAME", "announced in the release notes", false);
+    accepted.add("pip:*", "the base image has them", false);
+    accepted.add("pip:ray", "never imported", false);
+    accepted.add("env:GONE_LONG_AGO", "old", false);
     let stale = accepted.apply(&mut items);
     assert_eq!(stale.len(), 1);
     assert_eq!(stale[0].fact, "env:GONE_LONG_AGO");

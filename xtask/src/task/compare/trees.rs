@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::git::{Git, GitTree, Repo};
 use crate::layout::OUTDATED;
-use crate::outcome::Refusal;
+use crate::outcome::{Refusal, Unusable};
 use crate::task::migrate::lock::Lock;
 use crate::tree::{Directory, Entries, Entry, Tree};
 
@@ -37,6 +37,11 @@ impl<'a> Trees<'a> {
             let tree = Directory::open_work_tree(self.root)?.without(OUTDATED);
             return Ok(Box::new(tree));
         };
+        if name.is_empty() {
+            bail!(Unusable(
+                "OLD and NEW are directories or revisions; one of them is empty".to_owned()
+            ));
+        }
         let inside = self.root.join(name);
         let dir = if inside.is_dir() {
             inside
@@ -47,7 +52,8 @@ impl<'a> Trees<'a> {
             return Ok(Box::new(Directory::open_work_tree(&dir)?));
         }
         let git = Git::find()?;
-        let repo = Repo::open(&git, self.root)?;
+        let repo = Repo::open(&git, self.root)
+            .with_context(|| format!("{name} is no directory; looking for a revision"))?;
         let Some(commit) = repo.commit(name)? else {
             bail!(Refusal::new(
                 format!("{name} is neither a directory nor a revision of this repository"),

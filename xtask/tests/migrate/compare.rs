@@ -1,0 +1,193 @@
+//! What `cargo xtask compare` says of a worker that was migrated: from its files, from its
+//! history, and when neither is there any more.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::support::{Lab, Repo, Run};
+
+/// Each fact's verdict, and whether it is open.
+type Verdicts = BTreeMap<String, (String, bool)>;
+
+fn verdicts(run: &Run) -> Verdicts {
+    assert!(matches!(run.code, Some(0 | 1)), "{run:#?}");
+    let json = run.json();
+    let facts = json["facts"].as_array().unwrap().iter();
+    let of = |fact: &Value| {
+        let text = |key: &str| fact[key].as_str().unwrap().to_owned();
+        (text("id"), (text("verdict"), fact["open"] == true))
+    };
+    facts.map(of).collect()
+}
+
+fn of(repo: &Repo<'_>, args: &[&str]) -> Verdicts {
+    verdicts(&repo.compare(&[args, &["--format", "json"]].concat()))
+}
+
+/// A worker that was migrated; the tag `v1` is the legacy one.
+fn migrated(lab: &Lab) -> Repo<'_> {
+    lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    let first = worker.git(&["rev-list", "--max-parents=0", "HEAD"]);
+    worker.git(&["tag", "v1", &first]);
+    worker
+}
+
+#[track_caller]
+fn expect_same(one: &Verdicts, other: &Verdicts, when: &str) {
+    let ids = one.keys().chain(other.keys());
+    let differ: Vec<&String> = ids.filter(|id| one.get(*id) != other.get(*id)).collect();
+    assert!(differ.is_empty(), "{when}: {differ:?}");
+}
+
+#[test]
+fn revisions_of_a_repository_compare_like_the_folders_they_hold() {
+    let lab = Lab::new();
+    let worker = migrated(&lab);
+    lab.legacy("legacy");
+    let folders = of(&worker, &["../legacy", "."]);
+    assert_eq!(folders["env:MODEL_NAME"], ("renamed".to_owned(), true));
+    for names in [&["v1", "HEAD"][..], &["HEAD~2"], &["../legacy", "main"]] {
+        expect_same(&of(&worker, names), &folders, &names.join(" "));
+    }
+    let run = worker.compare(&["v1", "HEAD"]).finds();
+    assert!(run.stdout.starts_with("v1 → HEAD\n"), "{run:#?}");
+    worker.compare(&["no-such-tag"]).refused(
+        "no-such-tag is neither a directory nor a revision of this repository",
+        "name a directory, a branch, a tag or a commit; in a shallow clone fetch it first",
+    );
+    worker
+        .compare(&["--", "--output=x"])
+        .unusable("revision \"--output=x\" begins with `-`; git would read it as an option");
+    lab.empty("nothing").commit("chore: nothing yet");
+    worker.compare(&["../nothing"]).refused(
+        "./../nothing holds nothing that a worker exposes",
+        "name the folder or the revision with the old worker's handler and Dockerfile",
+    );
+    worker
+        .compare(&[""])
+        .unusable("OLD and NEW are directories or revisions; one of them is empty");
+    assert!(!worker.has("x"), "a name is never taken for git's option");
+}
+
+#[test]
+fn what_upstream_has_is_put_together_from_the_lock() {
+    let lab = Lab::new();
+    let worker = migrated(&lab);
+    let json = worker.compare(&["--format", "json"]).json();
+    let facts = json["facts"].as_array().unwrap();
+    let fact = |id: &str| facts.iter().find(|fact| fact["id"] == id).unwrap();
+    assert_eq!(
+        fact("env:MODEL_PATH")["upstream"]["flag"],
+        "--model-path",
+        "{:#}",
+        fact("env:MODEL_PATH")
+    );
+    assert!(fact("env:MODEL_NAME")["upstream"].is_null());
+    // It is what upstream gave, whatever became of the file since.
+    worker.edit("engine.py", "MODEL_PATH", "MODEL_FOLDER");
+    let run = worker.compare(&["--all"]).finds();
+    let gone = run.says("upstream --model-path");
+    gone.says("env:MODEL_FOLDER");
+    // Without the objects there is no third column, and no complaint.
+    let url = format!("file://{}", worker.path.display());
+    worker.git(&["clone", "--quiet", "--depth", "1", &url, "../shallow"]);
+    let shallow = lab.at("shallow");
+    shallow.remove("engine.py");
+    shallow.commit("chore: something else");
+    shallow.compare(&[]).finds();
+}
+
+#[test]
+fn the_baseline_that_migrate_wrote_stands_for_the_old_worker() {
+    let lab = Lab::new();
+    let worker = migrated(&lab);
+    let with_files = of(&worker, &[]);
+    let with_history = of(&worker, &["v1"]);
+    expect_same(&with_files, &with_history, "with the history");
+    for id in ["readme:MODEL_NAME", "bake:group.default"] {
+        let verdict = with_files.get(id).map(|(verdict, _)| verdict.as_str());
+        assert_ne!(verdict, Some("added"), "{id} was there before");
+        assert!(verdict.is_some(), "{id}");
+    }
+
+    let url = format!("file://{}", worker.path.display());
+    worker.git(&["clone", "--quiet", "--depth", "1", &url, "../shallow"]);
+    let shallow = lab.at("shallow");
+    expect_same(&of(&shallow, &[]), &with_files, "a shallow clone");
+    shallow
+        .compare(&["v1"])
+        .refused_like("in a shallow clone fetch it first");
+    shallow.remove("outdated");
+    expect_same(&of(&shallow, &[]), &with_files, "without the old files");
+    shallow.commit("chore: remove what retired");
+    let run = shallow.compare(&[]).finds();
+    assert!(
+        run.stdout.starts_with("compare.baseline.json → "),
+        "{run:#?}"
+    );
+    shallow.compare(&["--write-baseline"]).refused(
+        "compare.baseline.json is there, and the old worker's files are not",
+        "name the old worker: `cargo xtask compare OLD --write-baseline`",
+    );
+    shallow.remove("compare.baseline.json");
+    shallow.compare(&[]).refused(
+        "there is neither outdated/ nor compare.baseline.json to compare with",
+        "name the old worker: `cargo xtask compare OLD`, a directory or a git revision",
+    );
+}
+
+#[test]
+fn a_baseline_says_what_it_was_made_of_and_not_where_that_lay() {
+    let lab = Lab::new();
+    let worker = migrated(&lab);
+    let before = of(&worker, &[]);
+    worker.compare(&["--write-baseline"]).done();
+    let text = worker.read("compare.baseline.json");
+    assert!(text.contains("\"of\": \"outdated\""), "{text}");
+    assert!(!text.contains(&lab.path("").display().to_string()));
+    expect_same(&of(&worker, &[]), &before, "nothing is forgotten by it");
+    worker.write("compare.baseline.json", "{");
+    worker
+        .compare(&[])
+        .refused_like("cargo xtask compare OLD --write-baseline");
+}
+
+#[test]
+fn the_advice_can_be_typed_as_it_stands() {
+    let lab = Lab::new();
+    let worker = migrated(&lab);
+    lab.legacy("the old one");
+    let run = worker.compare(&["../the old one", "--execute"]);
+    let stdout = run.stdout.as_str();
+    assert!(
+        stdout.contains("\n  cargo xtask compare -C . '../the old one' --execute --accept "),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn what_only_runs_show_is_accepted_by_running_and_is_not_stale_without() {
+    let lab = Lab::new();
+    let worker = migrated(&lab);
+    let runs = of(&worker, &["--execute"]);
+    let open = runs
+        .iter()
+        .find(|(id, (_, open))| *open && id.starts_with("run:"));
+    let (id, _) = open.expect("the example differs when it is run");
+    let reason = ["--accept", id, "--reason", "it is meant"];
+    worker
+        .compare(&reason)
+        .refused_like("what only runs can show is accepted with --execute");
+    assert_eq!(
+        worker.compare(&[&["--execute"], &reason[..]].concat()).code,
+        Some(0)
+    );
+    assert_eq!(
+        of(&worker, &["--execute"])[id],
+        ("accepted".to_owned(), false)
+    );
+    let json = worker.compare(&["--format", "json"]).json();
+    assert_eq!(json["stale"].as_array().unwrap().len(), 0);
+}
