@@ -24,6 +24,7 @@ use self::trees::Trees;
 use crate::cli;
 use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
 use crate::outcome::{Outcome, Refusal, Unusable};
+use crate::output;
 use crate::tree::Tree;
 
 /// Runs the task.
@@ -48,6 +49,43 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
         anstream::println!("{BASELINE}: {} facts of {old_name}", old.all.len());
         return Ok(Outcome::Done);
     }
+    let compared = compare(repo, &root, args, (old, old_name, old_tree))?;
+    let report = &compared.report;
+    let text = match args.format {
+        cli::ReportFormat::Text => report.text(),
+        cli::ReportFormat::Json => report.json(),
+        cli::ReportFormat::Markdown => report.markdown(),
+    };
+    if args.diff {
+        output::print(&diff::diff(
+            compared.old.as_deref(),
+            compared.upstream.as_deref(),
+            compared.new.as_ref(),
+        )?)?;
+    }
+    output::print(&text)?;
+    Ok(if report.failures() == 0 {
+        Outcome::Done
+    } else {
+        Outcome::Findings
+    })
+}
+
+/// A comparison, with the trees that it is of.
+struct Compared {
+    report: Report,
+    old: Option<Box<dyn Tree>>,
+    new: Box<dyn Tree>,
+    upstream: Option<Box<dyn Tree>>,
+}
+
+fn compare(
+    repo: Option<&Path>,
+    root: &Path,
+    args: &cli::Compare,
+    (old, old_name, old_tree): Old,
+) -> Result<Compared> {
+    let trees = Trees::new(root);
     let new_tree = trees.open(args.new.as_deref())?;
     let new = Facts::read(new_tree.as_ref())?;
     let upstream_tree = match &args.upstream {
@@ -67,7 +105,7 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     };
     // Another worker has its own reasons.
     let accepted = match (&args.new, new_tree.read_file(ACCEPTED)?) {
-        (None, _) => read_accepted(&accepted_file)?,
+        (None, _) => read_accepted(&root.join(ACCEPTED))?,
         (Some(_), None) => Accepted::default(),
         (Some(_), Some(bytes)) => Accepted::read(&String::from_utf8_lossy(&bytes))
             .with_context(|| format!("reading {ACCEPTED} of {}", new_tree.describe()))?,
@@ -87,24 +125,11 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
         all: args.all,
         command: command(repo, args),
     };
-    let text = match args.format {
-        cli::ReportFormat::Text => report.text(),
-        cli::ReportFormat::Json => report.json(),
-        cli::ReportFormat::Markdown => report.markdown(),
-    };
-    if args.diff {
-        let text = diff::diff(
-            old_tree.as_deref(),
-            upstream_tree.as_deref(),
-            new_tree.as_ref(),
-        )?;
-        anstream::print!("{text}");
-    }
-    anstream::print!("{text}");
-    Ok(if report.failures() == 0 {
-        Outcome::Done
-    } else {
-        Outcome::Findings
+    Ok(Compared {
+        report,
+        old: old_tree,
+        new: new_tree,
+        upstream: upstream_tree,
     })
 }
 
@@ -118,23 +143,8 @@ pub fn baseline_of(tree: &dyn Tree, name: &str) -> Result<(String, usize)> {
 /// it from being clean, for whoever shows the task's result among others.
 pub fn summary(root: &Path) -> Result<(String, usize)> {
     let args = cli::Compare::default();
-    let trees = Trees::new(root);
-    let (old, old_name, _) = old(&trees, root, &args)?;
-    let new_tree = trees.open(None)?;
-    let new = Facts::read(new_tree.as_ref())?;
-    let mut items = judge(&old, &new);
-    let stale = read_accepted(&root.join(ACCEPTED))?.apply(&mut items);
-    let report = Report {
-        old: old_name,
-        new: new_tree.describe(),
-        items,
-        stale,
-        gaps: [("old", old.gaps), ("new", new.gaps)],
-        upstream: None,
-        executed: None,
-        all: false,
-        command: "cargo xtask compare".to_owned(),
-    };
+    let old = old(&Trees::new(root), root, &args)?;
+    let report = compare(Some(root), root, &args, old)?.report;
     Ok((report.summary_text(), report.failures()))
 }
 
