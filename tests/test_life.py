@@ -30,6 +30,8 @@ def test_it_registers_while_the_model_loads_and_early_jobs_wait(
     assert not job.finished.is_set()
     gate.touch()
     assert job.output
+    # The server's own log takes another way than its answer, and may come later.
+    worker.wait_for_log('"POST /v1/chat/completions')
     ready = worker.log.index("SGLang is ready")
     assert ready < worker.log.index('"POST /v1/chat/completions'), "nothing is sent too early"
 
@@ -38,6 +40,7 @@ def test_warming_up_is_not_ready(start_worker: Start, own_runpod: RunPod) -> Non
     worker = start_worker(own_runpod.environment() | {"STANDIN_WARMUP_SECONDS": "1"})
     job = own_runpod.submit(CHAT)
     assert job.output
+    worker.wait_for_log("fired up")
     fired_up = worker.log.index("fired up")
     assert fired_up < worker.log.index("SGLang is ready")
     assert "GET /health" not in worker.log, "the worker's own questions are not in the log"
