@@ -295,6 +295,20 @@ impl Repo {
         Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
     }
 
+    /// The commit that HEAD names and its tree; `None` on an unborn branch.
+    pub fn head_and_tree(&self) -> Result<Option<(Oid, Oid)>> {
+        let answer = self
+            .call()
+            .args(["rev-parse", "--quiet", "HEAD^{commit}", "HEAD^{tree}"])
+            .finish()?;
+        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+        let mut lines = text.lines().map(|line| Oid(line.to_owned()));
+        Ok(match (answer.ok, lines.next(), lines.next()) {
+            (true, Some(head), Some(tree)) => Some((head, tree)),
+            _ => None,
+        })
+    }
+
     /// The tree of a commit.
     pub fn tree_of(&self, commit: &Oid) -> Result<Oid> {
         let call = self.call().args(["rev-parse", "--verify", "--quiet"]);

@@ -150,23 +150,17 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
     };
     let lock = Lock::new(up_to_date(sides.upstream), sides.tool.map(up_to_date));
     entries.append(&mut parked);
-    let records = scratch.blobs(sides.records.iter().map(|(_, content)| content.as_slice()))?;
-    for ((path, _), oid) in sides.records.iter().zip(records) {
-        entries.insert(path.clone(), file_entry(oid));
+    let mut written = sides.records.to_vec();
+    if conflicts.is_empty() {
+        written.push((LOCK.into(), lock.to_bytes()?));
+    } else if let Some(lock) = sides.before.get(&RepoPath::from(LOCK)) {
+        entries.insert(LOCK.into(), lock.clone());
     }
-    let after = if conflicts.is_empty() {
-        let oid = scratch
-            .blobs([lock.to_bytes()?.as_slice()])?
-            .pop()
-            .context("git stored no lock")?;
-        entries.insert(LOCK.into(), file_entry(oid));
-        tree_of(scratch, sides.before, &entries)?
-    } else {
-        if let Some(lock) = sides.before.get(&RepoPath::from(LOCK)) {
-            entries.insert(LOCK.into(), lock.clone());
-        }
-        tree_of(scratch, sides.before, &entries)?
-    };
+    let oids = scratch.blobs(written.iter().map(|(_, content)| content.as_slice()))?;
+    for ((path, _), oid) in written.into_iter().zip(oids) {
+        entries.insert(path, file_entry(oid));
+    }
+    let after = tree_of(scratch, sides.before, &entries)?;
     Ok(Built {
         after,
         entries,

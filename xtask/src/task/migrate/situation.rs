@@ -30,6 +30,9 @@ pub fn look(repo: &Repo) -> Result<Situation> {
             "finish it or abort it, then run this again"
         ));
     }
+    // Reading the index takes as long as the status, and needs nothing of it.
+    let beside = repo.clone();
+    let beside = std::thread::spawn(move || Ok((beside.head_and_tree()?, beside.index()?)));
     let status = repo.status()?;
     let Some(head) = status.head.clone() else {
         bail!(Refusal::new(
@@ -61,12 +64,23 @@ pub fn look(repo: &Repo) -> Result<Situation> {
             "wait for it to end, or remove the file"
         ));
     }
-    let Index { entries, unseen } = repo.index()?;
+    let read: Result<(Option<(Oid, Oid)>, Index)> = match beside.join() {
+        Ok(read) => read,
+        Err(_) => bail!("reading the index failed"),
+    };
+    let (head_tree, Index { entries, unseen }) = read?;
+    let head_tree = match head_tree {
+        Some((commit, tree)) if commit == head => tree,
+        _ => bail!(Refusal::new(
+            "HEAD has moved while this was looking at it",
+            "let the other git finish, then run this again"
+        )),
+    };
     let objects = repo.objects();
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;
     Ok(Situation {
-        head_tree: repo.tree_of(&head)?,
+        head_tree,
         repo: repo.clone(),
         objects,
         status,
