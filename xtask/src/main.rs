@@ -3,6 +3,7 @@
 //! This file parses, runs the task and turns its outcome into an exit code; nothing else.
 
 mod cli;
+mod docker;
 mod fault;
 mod finding;
 mod git;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Some(cli::Task::HubLint(args)) => task::hub_lint::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Migrate(args)) => task::migrate::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Compare(args)) => task::compare::run(cli.repo.as_deref(), &args),
+        Some(cli::Task::BuildImage(args)) => task::build_image::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Test(args)) => task::test::run(&args),
     };
     let code = match result {

@@ -1,0 +1,41 @@
+//! Finding a docker engine that can build the worker, and talking to it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// A client and the daemon that it reaches.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub program: PathBuf,
+    /// Whether the client has buildx, and so bake.
+    pub buildx: bool,
+}
+
+/// What every container, network and volume carries that a task makes for a moment.
+pub const LABEL: &str = "worker-sglang.xtask";
+
+impl Engine {
+    /// A command of this client, BuildKit switched on.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(args).env("DOCKER_BUILDKIT", "1");
+        command
+    }
+
+    /// What a command prints.
+    pub fn output(&self, args: &[&str]) -> Result<Vec<u8>> {
+        let output = self
+            .command(args)
+            .output()
+            .with_context(|| format!("running {}", self.program.display()))?;
+        anyhow::ensure!(
+            output.status.success(),
+            "docker {} failed: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(output.stdout)
+    }
+}
