@@ -19,6 +19,7 @@ use std::ops::Range;
 use crate::tree::RepoPath;
 
 pub use compose::compose;
+pub use glob::{Glob, is_pattern};
 pub use dockerfile::{Copied, arguments, copied_paths, dockerfile};
 pub use ignore::excluded;
 pub use yaml::{Node, Yaml};
