@@ -13,7 +13,7 @@ use super::tar::{Archive, Kind};
 use crate::docker::Engine;
 
 /// What to keep of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keep {
     Nothing,
     /// That it is there.
@@ -27,7 +27,7 @@ pub struct Look<'a> {
     /// What to search every byte for.
     pub token: Option<&'a [u8]>,
     /// What to keep of a path with that size.
-    pub keep: &'a (dyn Fn(&str, u64) -> Keep + Sync),
+    pub keep: &'a dyn Fn(&str, u64) -> Keep,
 }
 
 /// Something in a layer.
