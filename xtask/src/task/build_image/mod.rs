@@ -1,5 +1,9 @@
 //! `cargo xtask build-image`: build the worker's image, and know that what was built works.
 
+mod bake;
+mod labels;
+mod plan;
+mod token;
 mod verify;
 
 use std::path::Path;
