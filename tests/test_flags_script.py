@@ -15,7 +15,10 @@ from conftest import ROOT, STANDIN
 
 SCRIPT = ROOT / "scripts" / "sglang_flags.py"
 TABLE = ROOT / "sglang_flags.json"
-FIELDS = ("kind", "choices", "default", "aliases", "dest", "nargs", "required", "effect")
+FIELDS = (
+    "kind", "type", "choices", "default", "aliases", "dest", "nargs", "required", "deprecated",
+    "effect",
+)  # fmt: skip
 
 
 def run(output: Path, *arguments: str, path: Path = STANDIN, **env: str) -> Any:

@@ -42,6 +42,19 @@ TYPES: dict[str | None, Any] = {
 }
 
 
+def type_named(name: str | None) -> Any:
+    """What converts a flag's value, called as SGLang's own converter is. One that isn't known here
+    takes any text."""
+    if name in (None, "str") or name in TYPES:
+        return TYPES.get(name, str)
+
+    def convert(text: str) -> str:
+        return text
+
+    convert.__name__ = str(name)
+    return convert
+
+
 class DeprecatedAction(argparse.Action):
     """Warns, or refuses when it has an error message."""
 
@@ -95,7 +108,7 @@ class ServerArgs:
                 options["action"] = argparse.BooleanOptionalAction
                 spellings = [s for s in spellings if not s.startswith("--no-")]
             else:
-                options["type"] = TYPES.get(flag["type"], str)
+                options["type"] = type_named(flag["type"])
                 if flag["choices"]:
                     options["choices"] = flag["choices"]
                 if flag.get("nargs"):

@@ -80,11 +80,13 @@ fn verify_only(root: &Path, image: &str, args: &cli::BuildImage) -> Result<Outco
         let all: Vec<_> = checks.iter().map(json).collect();
         output::print_plain(&format!("{:#}\n", serde_json::json!({ "checks": all })))?;
     }
-    Ok(if checks.iter().any(|check| check.verdict == Verdict::Failed) {
-        Outcome::Findings
-    } else {
-        Outcome::Done
-    })
+    Ok(
+        if checks.iter().any(|check| check.verdict == Verdict::Failed) {
+            Outcome::Findings
+        } else {
+            Outcome::Done
+        },
+    )
 }
 
 /// The base image that the Dockerfile names.

@@ -167,7 +167,9 @@ fn copied(
         let source = absolute(source, None);
         let source = source.trim_end_matches('/');
         let depth = source.split('/').count();
-        let glob = is_pattern(source).then(|| Glob::new(source, false)).flatten();
+        let glob = is_pattern(source)
+            .then(|| Glob::new(source, false))
+            .flatten();
         for (path, entry) in tree.entries() {
             let Some(text) = path.as_str().filter(|_| entry.mode.is_file()) else {
                 continue;
@@ -289,7 +291,12 @@ mod tests {
     #[test]
     fn a_working_folder_may_be_relative_to_the_one_before() {
         let tree = Memory::new().with("a.py", "");
-        let made = made("FROM b\nWORKDIR /w\nWORKDIR in\nCOPY a.py ./\n", &tree, &[], None);
+        let made = made(
+            "FROM b\nWORKDIR /w\nWORKDIR in\nCOPY a.py ./\n",
+            &tree,
+            &[],
+            None,
+        );
         assert_eq!(made.workdir.as_deref(), Some("/w/in"));
         assert_eq!(made.files.keys().collect::<Vec<_>>(), ["w/in/a.py"]);
     }
