@@ -31,7 +31,7 @@ fn without_an_engine_the_image_is_not_built_and_the_words_say_why() {
 fn in_ci_an_engine_must_answer() {
     let output = image("true");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.starts_with("failed image "), "{said}");
+    assert!(said.starts_with("failed  image "), "{said}");
     assert!(
         said.contains("there is no program `no-such-docker`"),
         "{said}"
