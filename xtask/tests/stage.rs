@@ -1,5 +1,6 @@
-//! `cargo xtask test`, as it is typed: how a stage that can't run is told.
+//! `cargo xtask test`, as it is typed: how a stage that can't run is told, and the commands in CI.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn image(ci: &str) -> Output {
@@ -37,4 +38,38 @@ fn in_ci_an_engine_must_answer() {
         "{said}"
     );
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// What the workflows and the way to a release tell people and machines to type.
+#[test]
+fn commands_of_the_workflows_are_understood() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(root.join(".github/workflows"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.extend([root.join(".ci/run"), root.join("docs/releasing.md")]);
+    let mut found = 0;
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for (at, begin) in text.match_indices("cargo xtask ") {
+            found += 1;
+            let rest = &text[at + begin.len()..];
+            let line = rest.lines().next().unwrap();
+            let line = line.split(['#', '`', ';', '&', '|']).next().unwrap();
+            let words = line.split_whitespace().map(|word| word.trim_matches('"'));
+            let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+                .args(words)
+                .arg("--help")
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success(),
+                "{}: {line}\n{said}",
+                file.display()
+            );
+        }
+    }
+    assert!(found > 5, "{found} commands");
 }
