@@ -4,10 +4,15 @@ mod verify;
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
+use self::verify::Subject;
 use crate::cli;
-use crate::outcome::Outcome;
+use crate::docker::Engine;
+use crate::outcome::{Outcome, Refusal};
+use crate::surface::{Source, dockerfile};
+use crate::tree::{Directory, Tree};
+use crate::{interrupt, output};
 
 /// How a check came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +36,82 @@ pub struct Check {
 }
 
 /// Runs the task.
-pub fn run(_repo: Option<&Path>, _args: &cli::BuildImage) -> Result<Outcome> {
-    bail!("not there yet")
+pub fn run(repo: Option<&Path>, args: &cli::BuildImage) -> Result<Outcome> {
+    let root = repo.map_or_else(crate::own::repository, Path::to_owned);
+    interrupt::listen()?;
+    let Some(image) = &args.verify else {
+        bail!("not there yet");
+    };
+    verify_only(&root, image, args)
+}
+
+/// Looks at an image that is there.
+fn verify_only(root: &Path, image: &str, args: &cli::BuildImage) -> Result<Outcome> {
+    let tree = Directory::open_work_tree(root)?;
+    let engine = Engine::find()?;
+    let base = match &args.base_image {
+        Some(base) => base.clone(),
+        None => base_of(&tree)?,
+    };
+    let token = std::env::var("HF_TOKEN").ok();
+    let subject = Subject {
+        tree: &tree,
+        image,
+        base: &base,
+        token: token.as_deref(),
+        before: None,
+        budget: args.size_budget.saturating_mul(1_000_000),
+        update_flags: args.update_flags.then_some(root),
+    };
+    let is_text = matches!(args.format, cli::Format::Text);
+    let checks = verify::image(&engine, &subject, &mut |check| {
+        if is_text {
+            let _ = output::print(&text(check));
+        }
+    })?;
+    if !is_text {
+        let all: Vec<_> = checks.iter().map(json).collect();
+        output::print_plain(&format!("{:#}\n", serde_json::json!({ "checks": all })))?;
+    }
+    Ok(if checks.iter().any(|check| check.verdict == Verdict::Failed) {
+        Outcome::Findings
+    } else {
+        Outcome::Done
+    })
+}
+
+/// The base image that the Dockerfile names.
+fn base_of(tree: &dyn Tree) -> Result<String> {
+    let bytes = tree.read_file("Dockerfile")?.context("no Dockerfile")?;
+    let source = Source::new("Dockerfile".into(), &bytes);
+    let base = dockerfile::read(&source).ok().and_then(|image| image.base);
+    match base {
+        Some(base) => Ok(base.text),
+        None => bail!(Refusal::new(
+            "the Dockerfile names no base image",
+            "name it with --base-image"
+        )),
+    }
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Warning => "warning",
+        Verdict::Failed => "failed",
+        Verdict::Skipped => "skipped",
+    }
+}
+
+fn text(check: &Check) -> String {
+    let words = check.words.join("\n    ");
+    format!("{:<8} {}: {words}\n", word(&check.verdict), check.name)
+}
+
+fn json(check: &Check) -> serde_json::Value {
+    serde_json::json!({
+        "name": check.name,
+        "verdict": word(&check.verdict),
+        "words": check.words,
+    })
 }

@@ -8,7 +8,7 @@ mod adopt;
 mod apply;
 mod carry;
 mod context;
-mod dangling;
+pub mod dangling;
 mod example;
 mod files;
 mod given;

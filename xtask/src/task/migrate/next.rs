@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::cli;
 use crate::outcome::Refusal;
+use crate::output::quoted;
 
 const TASK: &str = "cargo xtask ";
 
@@ -84,16 +85,6 @@ impl Next {
     }
 }
 
-/// An argument as a shell reads it.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,11 +130,5 @@ mod tests {
             next("migrate --adopt main --check").migrate("--abort"),
             "cargo xtask migrate --abort"
         );
-    }
-
-    #[test]
-    fn an_argument_survives_a_shell() {
-        assert_eq!(quoted("../it's here"), r"'../it'\''s here'");
-        assert_eq!(quoted(""), "''");
     }
 }

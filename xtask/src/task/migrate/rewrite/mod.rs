@@ -19,8 +19,9 @@ use std::ops::Range;
 use crate::tree::RepoPath;
 
 pub use compose::compose;
+pub use glob::{Glob, is_pattern};
 pub use dockerfile::{Copied, arguments, copied_paths, dockerfile};
-pub use ignore::excluded;
+pub use ignore::Ignore;
 pub use yaml::{Node, Yaml};
 
 /// Which file of the upstream becomes which file of the worker.
