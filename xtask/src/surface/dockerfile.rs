@@ -137,8 +137,13 @@ fn split_image(image: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Reads a Dockerfile.
+/// Reads a Dockerfile, with every argument at its default.
 pub fn read(source: &Source) -> Result<Image, Gap> {
+    read_with(source, BTreeMap::new())
+}
+
+/// Reads a Dockerfile as a build with these arguments would.
+pub fn read_with(source: &Source, given: BTreeMap<String, String>) -> Result<Image, Gap> {
     let parsed = parse_dockerfile::parse(&source.text).map_err(|error| {
         let text = error.to_string();
         let line = text.split_once("line ").and_then(|(_, rest)| {
@@ -156,7 +161,7 @@ pub fn read(source: &Source) -> Result<Image, Gap> {
     let mut reader = Reader {
         source,
         image: Image::default(),
-        values: BTreeMap::new(),
+        values: given,
     };
     for instruction in last_stage(&parsed.instructions) {
         reader.instruction(instruction);
@@ -532,6 +537,13 @@ mod tests {
         assert_eq!(image.copies[1].sources, ["src"]);
         assert_eq!(image.copies[0].from.as_deref(), Some("other"));
         assert_eq!(image.runs.len(), 1);
+    }
+
+    #[test]
+    fn an_argument_that_is_given_replaces_the_default() {
+        let source = Source::new("Dockerfile".into(), b"ARG B=x:1\nFROM ${B}\n");
+        let given = BTreeMap::from([("B".to_owned(), "y:2".to_owned())]);
+        assert_eq!(read_with(&source, given).unwrap().base.unwrap().text, "y:2");
     }
 
     #[test]

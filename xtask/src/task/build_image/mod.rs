@@ -1,5 +1,12 @@
 //! `cargo xtask build-image`: build the worker's image, and know that what was built works.
 
+mod bake;
+mod check;
+mod failure;
+mod labels;
+mod plan;
+mod run;
+mod token;
 mod verify;
 
 use std::path::Path;
