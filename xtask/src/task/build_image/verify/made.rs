@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::inspect::{Image, Step};
 use crate::surface::dockerfile::{self, Copy, Named, expand};
-use crate::task::migrate::rewrite::{Glob, excluded, is_pattern};
+use crate::task::migrate::rewrite::{Glob, Ignore, is_pattern};
 use crate::tree::{RepoPath, Tree};
 
 /// The image as the Dockerfile has it.
@@ -39,12 +39,13 @@ impl Made {
             .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
             .collect();
         let ignore = tree.read_file(".dockerignore")?;
+        let ignore = Ignore::read(&ignore.unwrap_or_default());
         let base_workdir = base.map(|base| base.workdir.as_str());
         let mut files = BTreeMap::new();
         for copy in image.copies.iter().filter(|copy| copy.from.is_none()) {
             let workdir = copy.workdir.as_deref().or(base_workdir);
             let place = |path: &str| absolute(&expand(path, &known), workdir);
-            copied(tree, ignore.as_deref(), copy, &place(&copy.dest), &mut files);
+            copied(tree, &ignore, copy, &place(&copy.dest), &mut files);
         }
         Ok(Self {
             cmd: text(&image.cmd),
@@ -151,7 +152,7 @@ fn absolute(path: &str, workdir: Option<&str>) -> String {
 /// The files that a line copies, by their place in the image.
 fn copied(
     tree: &dyn Tree,
-    ignore: Option<&[u8]>,
+    ignore: &Ignore,
     copy: &Copy,
     dest: &str,
     files: &mut BTreeMap<String, RepoPath>,
@@ -183,7 +184,7 @@ fn copied(
                 }
                 None => source.to_owned(),
             };
-            if ignore.is_some_and(|ignore| excluded(ignore, path)) {
+            if ignore.excludes(path) {
                 continue;
             }
             if text == head {
