@@ -43,7 +43,7 @@ TYPES: dict[str | None, Any] = {
 
 
 def type_named(name: str | None) -> Any:
-    """The function that SGLang registers as a flag's type; one of that name where it is not here."""
+    """The function that SGLang registers as a type, or one of its name where it is not here."""
     if name in TYPES or name in (None, "str"):
         return TYPES.get(name, str)
 
