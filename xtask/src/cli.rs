@@ -268,6 +268,10 @@ pub struct Test {
     #[arg(long, value_name = "NAME")]
     pub stage: Vec<String>,
 
+    /// Leave out what needs docker: the stage that builds the image
+    #[arg(long, conflicts_with = "stage")]
+    pub fast: bool,
+
     /// Let the formatters and linters mend what they can
     #[arg(long)]
     pub fix: bool,

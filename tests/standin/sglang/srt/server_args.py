@@ -43,16 +43,15 @@ TYPES: dict[str | None, Any] = {
 
 
 def type_named(name: str | None) -> Any:
-    """What converts a flag's value, called as SGLang's own converter is. One that isn't known here
-    takes any text."""
-    if name in (None, "str") or name in TYPES:
+    """The function that SGLang registers as a type, or one of its name where it is not here."""
+    if name in TYPES or name in (None, "str"):
         return TYPES.get(name, str)
 
-    def convert(text: str) -> str:
+    def parse(text: str) -> str:
         return text
 
-    convert.__name__ = str(name)
-    return convert
+    parse.__name__ = str(name)
+    return parse
 
 
 class DeprecatedAction(argparse.Action):
@@ -95,6 +94,8 @@ class ServerArgs:
             kind = flag["kind"]
             options: dict[str, Any] = {"dest": flag["dest"], "default": flag["default"]}
             options["help"] = flag.get("deprecation") or "A flag."
+            if flag.get("hidden"):
+                options["help"] = argparse.SUPPRESS
             spellings = [name, *flag["aliases"]]
             if kind == "store_true":
                 options["action"] = "store_true"

@@ -121,7 +121,13 @@ pub fn check(answer: &Answer, here: Option<&str>) -> Check {
                 ));
                 return;
             };
-            if table.version != made.version && is_another(&table.version) {
+            if table.version != made.version {
+                if !is_another(&table.version) {
+                    wrong.push(format!(
+                        "{whose}'s {TABLE} is SGLang {}'s, and its SGLang is {}",
+                        table.version, made.version
+                    ));
+                }
                 return;
             }
             let lines = differences(&table, &made).lines();
