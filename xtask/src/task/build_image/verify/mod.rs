@@ -36,12 +36,17 @@ use crate::outcome::Refusal;
 use crate::surface::{Source, dockerfile};
 use crate::task::compare::accepted::Accepted;
 use crate::task::compare::baseline;
+use crate::task::migrate::rewrite::Ignore;
 use crate::tree::Tree;
 
 /// What the checks need to know.
 pub struct Subject<'a> {
     /// The repository's work tree, from which the image was built.
     pub tree: &'a dyn Tree,
+    /// The Dockerfile's path and text, where there is one.
+    pub dockerfile: Option<(&'a str, &'a [u8])>,
+    /// What its build is not sent.
+    pub ignore: &'a Ignore,
     /// The image's tag or id.
     pub image: &'a str,
     /// The base image that it was built on.
@@ -123,7 +128,7 @@ impl Seen {
             Some(_) => inspect::history(engine, subject.base)?,
             None => Vec::new(),
         };
-        let made = made(subject.tree, &history, base.as_ref())?;
+        let made = made(subject, &history, base.as_ref())?;
         Ok(Self {
             base_layers: base
                 .as_ref()
@@ -162,16 +167,22 @@ impl Seen {
     }
 }
 
-fn made(tree: &dyn Tree, history: &[Step], base: Option<&Image>) -> Result<Made> {
-    let Some(bytes) = tree.read_file("Dockerfile")? else {
+fn made(subject: &Subject, history: &[Step], base: Option<&Image>) -> Result<Made> {
+    let Some((path, bytes)) = subject.dockerfile else {
         bail!(Refusal::new(
-            format!("{} has no Dockerfile", tree.describe()),
+            format!("{} has no Dockerfile", subject.tree.describe()),
             "name the repository that the image was built from with --repo"
         ));
     };
-    let source = Source::new("Dockerfile".into(), &bytes);
+    let source = Source::new(path.into(), bytes);
     match dockerfile::read(&source) {
-        Ok(image) => Made::new(tree, &image, history, base),
+        Ok(image) => Ok(Made::new(
+            subject.tree,
+            subject.ignore,
+            &image,
+            history,
+            base,
+        )),
         Err(gap) => bail!(Refusal::new(
             format!("{}: {}", gap.place, gap.what),
             "mend the Dockerfile; `cargo xtask build-image --check` looks at it without building"
