@@ -205,7 +205,7 @@ fn configuration_checks(
     tell: &mut dyn FnMut(Check),
 ) -> Result<()> {
     let base = seen.base.as_ref();
-    let hide = |text: &str| secrets::hidden(text, token);
+    let hide = |name: &str, value: &str| secrets::shown_value(name, value, token);
     tell(configuration::platform(&seen.image));
     tell(configuration::command(&seen.image, &seen.made, base));
     tell(configuration::environment(
