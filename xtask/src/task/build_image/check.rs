@@ -226,7 +226,7 @@ fn passed(subject: &Subject, file: &Dockerfile) -> Result<Check> {
     let files: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
     let mut words = format!("{} declared", counted(declared.len(), "argument"));
     if !files.is_empty() {
-        words += &format!("; none else is passed by {}", files.join(", "));
+        words += &format!("; {} pass no other", files.join(", "));
     }
     Ok(check(NAME, Verdict::Passed, words))
 }
