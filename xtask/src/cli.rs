@@ -233,9 +233,22 @@ pub struct BuildImage {
     #[arg(long)]
     pub print: bool,
 
+    /// Check this image, and build nothing
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        conflicts_with_all = ["check", "print", "push", "tag", "model", "docker"]
+    )]
+    pub verify: Option<String>,
+
     /// Write the flags of the image's SGLang to sglang_flags.json
     #[arg(long, conflicts_with_all = ["check", "print", "push"])]
     pub update_flags: bool,
+
+    /// Megabytes that the image may add to its base image before that is worth
+    /// a warning
+    #[arg(long, value_name = "MB", default_value_t = 300)]
+    pub size_budget: u64,
 
     /// Who reads the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
@@ -254,6 +267,10 @@ pub struct Test {
     /// Run these stages only
     #[arg(long, value_name = "NAME")]
     pub stage: Vec<String>,
+
+    /// Leave out what needs docker: the stage that builds the image
+    #[arg(long, conflicts_with = "stage")]
+    pub fast: bool,
 
     /// Let the formatters and linters mend what they can
     #[arg(long)]

@@ -1,8 +1,10 @@
 //! Finding a docker engine that can build the worker, and talking to it.
 
 mod find;
+mod janitor;
 
 pub use find::NoEngine;
+pub use janitor::{Janitor, sweep};
 
 use std::path::PathBuf;
 use std::process::Command;

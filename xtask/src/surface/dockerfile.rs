@@ -31,6 +31,8 @@ pub struct Copy {
     pub dest: String,
     /// Another stage or image that it copies from.
     pub from: Option<String>,
+    /// The folder that `dest` starts from, as WORKDIR named it before this line.
+    pub workdir: Option<String>,
     pub place: Place,
 }
 
@@ -245,8 +247,17 @@ impl Reader<'_> {
                 }
             }
             Instruction::Workdir(workdir) => {
-                self.image.workdir =
-                    Some(self.text(&workdir.arguments.value, &workdir.arguments.span));
+                let value = &workdir.arguments.value;
+                let before = self
+                    .image
+                    .workdir
+                    .take()
+                    .filter(|_| !value.starts_with(['/', '$']));
+                let path = before.map_or_else(
+                    || value.to_string(),
+                    |before| format!("{}/{value}", before.text.trim_end_matches('/')),
+                );
+                self.image.workdir = Some(self.text(&path, &workdir.arguments.span));
             }
             Instruction::User(user) => {
                 self.image.user = Some(self.text(&user.arguments.value, &user.arguments.span));
@@ -363,6 +374,7 @@ impl Reader<'_> {
             sources,
             dest: dest.to_owned(),
             from: stage,
+            workdir: self.image.workdir.as_ref().map(|text| text.text.clone()),
             place,
         });
     }
@@ -479,12 +491,12 @@ pub fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
         let value = values.get(name).filter(|v| !v.is_empty());
         if let Some(other) = operator.strip_prefix(":+") {
             if value.is_some() {
-                out.push_str(other);
+                out.push_str(&expand(other, values));
             }
         } else if let Some(value) = value {
             out.push_str(value);
         } else if let Some(default) = operator.strip_prefix(":-").or(operator.strip_prefix('-')) {
-            out.push_str(default);
+            out.push_str(&expand(default, values));
         } else if !values.contains_key(name) {
             out.push('$');
             out.push_str(name);
@@ -574,6 +586,7 @@ mod tests {
             expand("$A ${A}x ${B:-2} ${E:-3} ${A:+4} $E$B", &values),
             "1 1x 2 3 4 $B"
         );
+        assert_eq!(expand("${E:-${A}} ${A:+:$A}", &values), "1 :1");
         assert_eq!(expand("${", &values), "$");
     }
 }

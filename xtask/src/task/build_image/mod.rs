@@ -29,9 +29,6 @@ use crate::outcome::{Outcome, Refusal, Unusable};
 use crate::output;
 use crate::{interrupt, own};
 
-/// How many bytes the image may add to its base before that is worth a warning.
-const BUDGET: u64 = 300_000_000;
-
 /// How a check came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -58,6 +55,9 @@ pub fn run(repo: Option<&Path>, args: &cli::BuildImage) -> Result<Outcome> {
     let root = own::chosen(repo)?;
     let repository = Repository::read(root, args)?;
     let engine = Engine::find();
+    if let Some(image) = &args.verify {
+        return verify_only(&repository, engine, image, args);
+    }
     if args.print {
         return print(&repository, &engine.map_err(Unusable::from)?, args.format);
     }
@@ -177,6 +177,57 @@ fn elsewhere(root: &Path) -> Option<PathBuf> {
     (root != std::fs::canonicalize(here).ok()?).then_some(root)
 }
 
+/// `--verify`: looks at an image that is there.
+fn verify_only(
+    repository: &Repository,
+    engine: Result<Engine, NoEngine>,
+    image: &str,
+    args: &cli::BuildImage,
+) -> Result<Outcome> {
+    let engine = engine.map_err(Unusable::from)?;
+    interrupt::listen()?;
+    let mut report = Report::new(args.format);
+    report.set("image", image);
+    let after = verified(repository, &engine, args, (image, None), &mut report);
+    if let Ok(after) = &after {
+        report.say(&format!("\n{}", report::summary(after)))?;
+    }
+    report.end()?;
+    // A program that was interrupted too may have failed for no other reason.
+    interrupt::check()?;
+    Ok(outcome(&after?))
+}
+
+/// Looks at an image, and tells what is found as it goes. `before` had its tag.
+fn verified(
+    repository: &Repository,
+    engine: &Engine,
+    args: &cli::BuildImage,
+    (image, before): (&str, Option<&str>),
+    report: &mut Report,
+) -> Result<Vec<Check>> {
+    let subject = verify::Subject {
+        tree: &repository.tree,
+        dockerfile: repository.dockerfile(),
+        ignore: &repository.ignore,
+        image,
+        base: &repository.base(),
+        token: repository.token.as_ref().map(|token| token.value.as_str()),
+        before,
+        budget: args.size_budget.saturating_mul(1_000_000),
+        update_flags: args.update_flags.then_some(repository.root.as_path()),
+    };
+    let mut unsaid = Ok(());
+    let after = verify::image(engine, &subject, &mut |check| {
+        if unsaid.is_ok() {
+            unsaid = report.check("after", check);
+        }
+    })?;
+    unsaid?;
+    interrupt::check()?;
+    Ok(after)
+}
+
 fn build_and_verify(
     repository: &Repository,
     engine: &Engine,
@@ -192,22 +243,8 @@ fn build_and_verify(
     report.set("image", tag.as_str());
     report.set("id", built.as_str());
     report.say(&format!("\nbuilt {tag} ({built})\n"))?;
-    let subject = verify::Subject {
-        tree: &repository.tree,
-        image: &built,
-        base: &repository.base(),
-        token: repository.token.as_ref().map(|token| token.value.as_str()),
-        before: earlier.as_deref().filter(|earlier| *earlier != built),
-        budget: BUDGET,
-    };
-    let mut unsaid = Ok(());
-    let after = verify::image(engine, &subject, &mut |check| {
-        if unsaid.is_ok() {
-            unsaid = report.check("after", check);
-        }
-    })?;
-    unsaid?;
-    interrupt::check()?;
+    let before = earlier.as_deref().filter(|earlier| *earlier != built);
+    let after = verified(repository, engine, args, (&built, before), report)?;
     report.say(&format!("\n{}", report::summary(&after)))?;
     if report::has_failed(&after) {
         let not = if args.push { " and was not pushed" } else { "" };

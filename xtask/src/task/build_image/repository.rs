@@ -23,7 +23,7 @@ pub struct Repository {
     pub tree: Directory,
     dockerfile: Option<(String, Vec<u8>)>,
     ignore_path: Option<String>,
-    ignore: Ignore,
+    pub ignore: Ignore,
     around: Directory,
     pub bake: Option<Result<bake::Resolved, String>>,
     pub token: Option<Token>,
@@ -33,6 +33,12 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// The Dockerfile's path and text.
+    pub fn dockerfile(&self) -> Option<(&str, &[u8])> {
+        let (path, bytes) = self.dockerfile.as_ref()?;
+        Some((path, bytes))
+    }
+
     pub fn read(root: PathBuf, args: &cli::BuildImage) -> Result<Self> {
         let tree = Directory::open_work_tree(&root)?;
         let mut dockerfile = None;

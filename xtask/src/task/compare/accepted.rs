@@ -71,6 +71,11 @@ impl Accepted {
         )
     }
 
+    /// Whether a reason is on record for a fact.
+    pub fn covers(&self, fact: &str) -> bool {
+        self.entries.iter().any(|entry| matches(&entry.fact, fact))
+    }
+
     /// Adds an entry, or gives an old one a new reason.
     pub fn add(&mut self, fact: &str, reason: &str, execute: bool) {
         self.entries.retain(|entry| entry.fact != fact);

@@ -3,7 +3,7 @@
 //! Tree → Surface → Facts → judge → report. Nothing of either worker is run, except with
 //! `--execute`.
 
-mod accepted;
+pub mod accepted;
 pub mod baseline;
 mod diff;
 mod execute;
