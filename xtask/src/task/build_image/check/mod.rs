@@ -41,6 +41,8 @@ pub struct Subject<'a> {
     pub token: Option<&'static str>,
     /// The model that is to be baked in.
     pub model: Option<&'a str>,
+    /// Whether the flag table is to be written anew from the image.
+    pub update_flags: bool,
 }
 
 /// The Dockerfile's path and bytes.
@@ -261,6 +263,9 @@ fn base(subject: &Subject, image: &Image) -> Result<Check> {
                 "{text}: SGLang {version}, as sglang_flags.json has it"
             ));
         }
+        (Some(version), Some(table)) if subject.update_flags => words.push(format!(
+            "{text}: SGLang {version}; sglang_flags.json, for {table}, is written anew"
+        )),
         (Some(version), Some(table)) if is_own => {
             verdict = Verdict::Failed;
             words.push(format!(

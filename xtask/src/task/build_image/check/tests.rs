@@ -96,6 +96,7 @@ fn all(tree: &Memory, plan: &Plan, origin: &Origin, model: Option<&str>) -> Vec<
         origin,
         token: None,
         model,
+        update_flags: plan.tag == "worker:flags",
     };
     repository(&subject)
         .unwrap()
@@ -277,6 +278,11 @@ fn the_base_image_is_held_against_the_flags_and_the_hub() {
           hub.json allows nothing older"
         ]
     );
+    let update = Plan {
+        tag: "worker:flags".to_owned(),
+        ..plan()
+    };
+    assert_eq!(wrong(&older, &update), [""; 0]);
 }
 
 #[test]
