@@ -186,8 +186,8 @@ fn none(tried: &[Candidate], chosen: Option<String>) -> NoEngine {
     }
 }
 
-/// Year and month, or major and minor, of a client's version.
-fn release(version: &str) -> Option<(u32, u32)> {
+/// Major and minor of a version.
+pub fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

@@ -248,7 +248,11 @@ impl Reader<'_> {
             }
             Instruction::Workdir(workdir) => {
                 let value = &workdir.arguments.value;
-                let before = self.image.workdir.take().filter(|_| !value.starts_with(['/', '$']));
+                let before = self
+                    .image
+                    .workdir
+                    .take()
+                    .filter(|_| !value.starts_with(['/', '$']));
                 let path = before.map_or_else(
                     || value.to_string(),
                     |before| format!("{}/{value}", before.text.trim_end_matches('/')),

@@ -13,7 +13,7 @@ use crate::output::{self, counted};
 use crate::surface::dockerfile::{self, Image};
 use crate::surface::{Source, Surface};
 use crate::task::hub_lint;
-use crate::task::migrate::dangling::{arguments::is_predefined, undeclared};
+use crate::task::migrate::dangling::{is_predefined, undeclared};
 use crate::task::migrate::rewrite::{Copied, Ignore, arguments, copied_paths};
 use crate::tree::{Entries, RepoPath, Tree};
 
@@ -403,7 +403,27 @@ fn context(subject: &Subject) -> Check {
     if all.is_empty() {
         words = vec!["nothing: .dockerignore leaves everything out".to_owned()];
     }
-    if total > LARGE_CONTEXT {
+    if let Some((path, _)) = all
+        .iter()
+        .find(|(path, _)| path.name() == token::FILE.as_bytes())
+    {
+        let copied = subject
+            .dockerfile
+            .and_then(|file| copied_paths(file.bytes).ok());
+        if copied.into_iter().flatten().any(|copy| copy.covers(path)) {
+            verdict = Verdict::Failed;
+            words.push(format!(
+                "{path} would be copied into the image, with the secrets in it: add it to \
+                 .dockerignore"
+            ));
+        } else {
+            verdict = Verdict::Warning;
+            words.push(format!(
+                "{path} is in it, which no image needs: add it to .dockerignore"
+            ));
+        }
+    }
+    if total > LARGE_CONTEXT && verdict != Verdict::Failed {
         verdict = Verdict::Warning;
         words.push(
             ".dockerignore can leave out what the image does not need: it may be sent with every \

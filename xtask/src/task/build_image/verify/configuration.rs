@@ -109,7 +109,11 @@ pub fn environment(
         }
     }
     if let Some(base) = base {
-        for (name, value) in image.env.iter().filter(|(name, _)| !made.env.contains_key(*name)) {
+        for (name, value) in image
+            .env
+            .iter()
+            .filter(|(name, _)| !made.env.contains_key(*name))
+        {
             match base.env.get(name) {
                 None => wrong.push(format!(
                     "{name} is set to `{}`, which neither the Dockerfile nor the base image does",
@@ -124,7 +128,11 @@ pub fn environment(
             }
         }
     }
-    let check = Check::judged("environment", wrong, format!("{compared} variables as they should be"));
+    let check = Check::judged(
+        "environment",
+        wrong,
+        format!("{compared} variables as they should be"),
+    );
     if unknown.is_empty() {
         return check;
     }
@@ -165,9 +173,10 @@ pub fn promise(image: &Image, made: &Made, promise: Option<&Promise>) -> Check {
             )),
         }
     }
-    let folders: Vec<&str> = image.env.get("PYTHONPATH").map_or_else(Vec::new, |path| {
-        path.split(':').collect()
-    });
+    let folders: Vec<&str> = image
+        .env
+        .get("PYTHONPATH")
+        .map_or_else(Vec::new, |path| path.split(':').collect());
     // Accepted or not, what users import from the root is found through it.
     if !folders.contains(&"/") {
         wrong.push(format!(
@@ -176,7 +185,11 @@ pub fn promise(image: &Image, made: &Made, promise: Option<&Promise>) -> Check {
             folders.join(":")
         ));
     }
-    let check = Check::judged(name, wrong, format!("{kept} variables as in the legacy image"));
+    let check = Check::judged(
+        name,
+        wrong,
+        format!("{kept} variables as in the legacy image"),
+    );
     if elsewhere.is_empty() {
         return check;
     }
@@ -196,7 +209,9 @@ mod tests {
     }
 
     fn variables(text: &str) -> BTreeMap<String, String> {
-        let pairs = text.split_whitespace().filter_map(|word| word.split_once('='));
+        let pairs = text
+            .split_whitespace()
+            .filter_map(|word| word.split_once('='));
         pairs.map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
     }
 
@@ -214,7 +229,10 @@ mod tests {
         Made {
             cmd: Some("python3 handler.py".into()),
             workdir: Some("/worker/".into()),
-            env: variables(env).into_iter().map(|(a, b)| (a, Some(b))).collect(),
+            env: variables(env)
+                .into_iter()
+                .map(|(a, b)| (a, Some(b)))
+                .collect(),
             ..Made::default()
         }
     }
@@ -230,7 +248,10 @@ mod tests {
         image.platform = "linux/arm64".into();
         let check = platform(&image);
         assert_eq!(check.verdict, Verdict::Failed);
-        assert!(check.words[0].contains("--platform linux/amd64"), "{check:?}");
+        assert!(
+            check.words[0].contains("--platform linux/amd64"),
+            "{check:?}"
+        );
     }
 
     #[test]
@@ -271,7 +292,12 @@ mod tests {
         let bad = check("PATH=/sbin TZ=UTC A=9 NEW=x");
         assert_eq!(bad.verdict, Verdict::Failed);
         let all = bad.words.join("\n");
-        for part in ["A is `9`", "B is not set", "NEW is set to `x`", "PATH is `/sbin`"] {
+        for part in [
+            "A is `9`",
+            "B is not set",
+            "NEW is set to `x`",
+            "PATH is `/sbin`",
+        ] {
             assert!(all.contains(part), "{part}\n{all}");
         }
         let mut open = made("A=1");

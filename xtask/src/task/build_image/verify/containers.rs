@@ -50,7 +50,13 @@ impl<'a> Session<'a> {
         let filter = format!("label={LABEL}");
         let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
         let listed = self.engine.output(&[
-            "ps", "--all", "--no-trunc", "--filter", &filter, "--format", &format,
+            "ps",
+            "--all",
+            "--no-trunc",
+            "--filter",
+            &filter,
+            "--format",
+            &format,
         ])?;
         for line in String::from_utf8_lossy(&listed).lines() {
             if let Some((id, mark)) = line.split_once(' ')
@@ -101,7 +107,13 @@ impl<'a> Session<'a> {
     pub fn python(&self, image: &str, script: &str, input: &str, limit: Duration) -> Result<Ended> {
         let container = self.create(
             image,
-            &["--interactive", "--network", "none", "--entrypoint", "python3"],
+            &[
+                "--interactive",
+                "--network",
+                "none",
+                "--entrypoint",
+                "python3",
+            ],
             &["-c", script],
         )?;
         let start = self
@@ -115,7 +127,10 @@ impl<'a> Session<'a> {
         let filter = format!("label={LABEL}={}", self.mark);
         let mut left = Vec::new();
         for (what, list) in [
-            ("container", ["ps", "--all", "--format", "{{.Names}}"].as_slice()),
+            (
+                "container",
+                ["ps", "--all", "--format", "{{.Names}}"].as_slice(),
+            ),
             ("network", &["network", "ls", "--format", "{{.Name}}"]),
             ("volume", &["volume", "ls", "--format", "{{.Name}}"]),
         ] {
@@ -194,7 +209,11 @@ impl Container<'_> {
             .engine
             .command(&["stop", "--time", &seconds, &self.name]);
         let ended = ended(stop, b"", Duration::from_secs(120))?;
-        anyhow::ensure!(ended.code == Some(0), "docker stop failed: {}", ended.said.trim());
+        anyhow::ensure!(
+            ended.code == Some(0),
+            "docker stop failed: {}",
+            ended.said.trim()
+        );
         Ok(())
     }
 

@@ -38,7 +38,9 @@ impl<'a> Sought<'a> {
             made,
             tree,
             workdir: workdir.trim_matches('/').to_owned(),
-            sizes: sizes.filter(|size| (TELLING..LARGEST).contains(size)).collect(),
+            sizes: sizes
+                .filter(|size| (TELLING..LARGEST).contains(size))
+                .collect(),
         }
     }
 
@@ -125,7 +127,10 @@ pub fn copied(sought: &Sought, layers: &Layers) -> Result<Check> {
     let check = Check::judged(
         "files",
         wrong,
-        format!("{} files of the repository, each as it is here", sought.made.files.len()),
+        format!(
+            "{} files of the repository, each as it is here",
+            sought.made.files.len()
+        ),
     );
     Ok(with_unread(check, layers).and(note))
 }
@@ -161,11 +166,19 @@ pub fn strange(sought: &Sought, layers: &Layers, base: usize) -> Result<Check> {
                 continue;
             }
             let below = sought.below_workdir(path);
-            let above = path.match_indices('/').any(|(at, _)| told.contains(&path[..at]));
+            let above = path
+                .match_indices('/')
+                .any(|(at, _)| told.contains(&path[..at]));
             if below.is_some_and(|below| sought.is_strange(path, below)) {
                 if !above {
-                    let what = if *thing == Thing::Folder { "folder" } else { "file" };
-                    tell(format!("/{path} is a {what} of the repository (layer {number})"));
+                    let what = if *thing == Thing::Folder {
+                        "folder"
+                    } else {
+                        "file"
+                    };
+                    tell(format!(
+                        "/{path} is a {what} of the repository (layer {number})"
+                    ));
                 }
                 told.insert(path.clone());
                 continue;
@@ -177,7 +190,9 @@ pub fn strange(sought: &Sought, layers: &Layers, base: usize) -> Result<Check> {
                 continue;
             }
             if let Some(file) = same(sought, bytes)? {
-                tell(format!("/{path} is the repository's {file} (layer {number})"));
+                tell(format!(
+                    "/{path} is the repository's {file} (layer {number})"
+                ));
             }
         }
     }
@@ -330,10 +345,18 @@ mod tests {
 
     #[test]
     fn only_the_table_of_another_release_may_differ() {
-        let other = |text| check(vec![good(), layer(&[("worker/sglang_flags.json", text)])], 0);
+        let other = |text| {
+            check(
+                vec![good(), layer(&[("worker/sglang_flags.json", text)])],
+                0,
+            )
+        };
         let [files, _] = other("{\"version\": \"2.0\"}");
         assert_eq!(files.verdict, Verdict::Passed);
-        assert!(files.words[1].contains("SGLang 2.0's in the image"), "{files:?}");
+        assert!(
+            files.words[1].contains("SGLang 2.0's in the image"),
+            "{files:?}"
+        );
         let [files, _] = other("{\"version\": \"1.0\", \"flags\": {}}");
         assert_eq!(files.verdict, Verdict::Failed);
     }

@@ -24,6 +24,20 @@ const READ: &str = include_str!("flags.py");
 /// Importing the real SGLang takes a while, more so without a GPU.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// What of a flag's description the parser itself says. The rest is read from the words of its help,
+/// and a table may know more than those say.
+const SAID: [&str; 9] = [
+    "kind",
+    "type",
+    "choices",
+    "default",
+    "aliases",
+    "dest",
+    "nargs",
+    "required",
+    "deprecated",
+];
+
 /// How many flags of a kind are named.
 const NAMED: usize = 12;
 
@@ -95,27 +109,36 @@ pub fn check(answer: &Answer, here: Option<&str>) -> Check {
     };
     let mut wrong = Vec::new();
     let mut notes = Vec::new();
-    let mut compare = |table: Option<&str>, whose: &str, is_another: &mut dyn FnMut(&str) -> bool| {
-        let Some(table) = table else {
-            wrong.push(format!("{whose} has no {TABLE}, which engine.py reads"));
-            return;
+    let mut compare =
+        |table: Option<&str>, whose: &str, is_another: &mut dyn FnMut(&str) -> bool| {
+            let Some(table) = table else {
+                wrong.push(format!("{whose} has no {TABLE}, which engine.py reads"));
+                return;
+            };
+            let Some(table) = parse(table) else {
+                wrong.push(format!(
+                    "{whose}'s {TABLE} can't be read: it is no table of flags"
+                ));
+                return;
+            };
+            if table.version != made.version {
+                if !is_another(&table.version) {
+                    wrong.push(format!(
+                        "{whose}'s {TABLE} is SGLang {}'s, and its SGLang is {}",
+                        table.version, made.version
+                    ));
+                }
+                return;
+            }
+            let lines = differences(&table, &made).lines();
+            if !lines.is_empty() {
+                wrong.push(format!(
+                    "{whose}'s {TABLE} is not what its SGLang {} takes:",
+                    made.version
+                ));
+                wrong.extend(lines);
+            }
         };
-        let Some(table) = parse(table) else {
-            wrong.push(format!("{whose}'s {TABLE} can't be read: it is no table of flags"));
-            return;
-        };
-        if table.version != made.version && is_another(&table.version) {
-            return;
-        }
-        let lines = differences(&table, &made).lines();
-        if !lines.is_empty() {
-            wrong.push(format!(
-                "{whose}'s {TABLE} is not what its SGLang {} takes:",
-                made.version
-            ));
-            wrong.extend(lines);
-        }
-    };
     compare(answer.image.as_deref(), "the image", &mut |_| false);
     // A base image with another SGLang has another table, which the build writes.
     compare(here, "the repository", &mut |version| {
@@ -135,7 +158,10 @@ pub fn check(answer: &Answer, here: Option<&str>) -> Check {
     Check::judged(
         NAME,
         wrong,
-        format!("{count} flags of SGLang {}, as its own parser has them", made.version),
+        format!(
+            "{count} flags of SGLang {}, as its own parser has them",
+            made.version
+        ),
     )
     .and(notes)
 }
@@ -229,24 +255,26 @@ fn differences(table: &Table, made: &Table) -> Differences {
     for (name, flag) in &made.flags {
         match table.flags.get(name) {
             None => found.added.push(name.clone()),
-            Some(old) if old != flag => {
-                found.changed.push(format!("{name} ({})", fields(old, flag)));
+            Some(old) => {
+                let different = fields(old, flag);
+                if !different.is_empty() {
+                    found
+                        .changed
+                        .push(format!("{name} ({})", different.join(", ")));
+                }
             }
-            Some(_) => {}
         }
     }
-    let gone = table.flags.keys().filter(|name| !made.flags.contains_key(*name));
+    let gone = table
+        .flags
+        .keys()
+        .filter(|name| !made.flags.contains_key(*name));
     found.gone = gone.cloned().collect();
     found
 }
 
 /// What is different about a flag.
-fn fields(old: &Value, new: &Value) -> String {
-    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else {
-        return "no description of a flag".to_owned();
-    };
-    let mut names: Vec<&String> = old.keys().collect();
-    names.extend(new.keys().filter(|name| !old.contains_key(*name)));
+fn fields(old: &Value, new: &Value) -> Vec<String> {
     let short = |value: Option<&Value>| {
         let text = value.map_or_else(|| "nothing".to_owned(), Value::to_string);
         match text.chars().count() {
@@ -254,11 +282,13 @@ fn fields(old: &Value, new: &Value) -> String {
             _ => text.chars().take(40).chain(['…']).collect(),
         }
     };
-    let different = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
-    let words: Vec<String> = different
-        .map(|name| format!("{name}: {} → {}", short(old.get(name)), short(new.get(name))))
-        .collect();
-    words.join(", ")
+    let values = SAID
+        .iter()
+        .map(|name| (name, old.get(*name), new.get(*name)));
+    values
+        .filter(|(_, old, new)| old != new)
+        .map(|(name, old, new)| format!("{name}: {} → {}", short(old), short(new)))
+        .collect()
 }
 
 impl Differences {
@@ -301,7 +331,8 @@ mod tests {
         }
     }
 
-    const OLD: &str = r#""--a": {"kind": "value", "default": 1}, "--b": {"kind": "value"}"#;
+    const OLD: &str =
+        r#""--a": {"kind": "value", "default": 1, "replacement": "--x"}, "--b": {"kind": "value"}"#;
     const NEW: &str = r#""--a": {"kind": "value", "default": 2}, "--c": {"kind": "value"}"#;
 
     #[test]
@@ -329,7 +360,10 @@ mod tests {
         assert_eq!(same.verdict, Verdict::Passed, "{same:?}");
         let behind = check(&answer(&new, &new), Some(&old));
         assert_eq!(behind.verdict, Verdict::Failed);
-        assert!(behind.words[0].starts_with("the repository's"), "{behind:?}");
+        assert!(
+            behind.words[0].starts_with("the repository's"),
+            "{behind:?}"
+        );
         let other = check(&answer(&new, &new), Some(&table("0.9", OLD)));
         assert_eq!(other.verdict, Verdict::Passed);
         assert!(other.words[1].contains("SGLang 0.9's"), "{other:?}");
@@ -359,7 +393,11 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), new);
         assert_eq!(check.verdict, Verdict::Passed);
         let all = check.words.join("\n");
-        for part in ["is written, for SGLang 1.1", "it was SGLang 1.0's", "1 gone: --b"] {
+        for part in [
+            "is written, for SGLang 1.1",
+            "it was SGLang 1.0's",
+            "1 gone: --b",
+        ] {
             assert!(all.contains(part), "{part}\n{all}");
         }
         let check = update(&answer(&old, &new), Some(&new), folder.path()).unwrap();

@@ -233,7 +233,9 @@ fn unpacked(program: &str, mut packed: impl Read + Send, look: &Look) -> Result<
         scope.spawn(move || io::copy(&mut packed, &mut stdin));
         read_layer(BufReader::with_capacity(1 << 18, stdout), look)
     });
-    let status = child.wait().with_context(|| format!("waiting for {program}"))?;
+    let status = child
+        .wait()
+        .with_context(|| format!("waiting for {program}"))?;
     match layer {
         Ok(layer) if status.success() => Ok(layer),
         _ => Ok(Layer {

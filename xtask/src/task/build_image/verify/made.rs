@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
-
 use super::inspect::{Image, Step};
 use crate::surface::dockerfile::{self, Copy, Named, expand};
 use crate::task::migrate::rewrite::{Glob, Ignore, is_pattern};
@@ -28,26 +26,25 @@ pub struct Made {
 impl Made {
     pub fn new(
         tree: &dyn Tree,
+        ignore: &Ignore,
         image: &dockerfile::Image,
         history: &[Step],
         base: Option<&Image>,
-    ) -> Result<Self> {
+    ) -> Self {
         let text = |text: &Option<dockerfile::Text>| text.as_ref().map(|text| text.text.clone());
         let env = environment(image, &arguments(history), base);
         let known: BTreeMap<String, String> = env
             .iter()
             .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
             .collect();
-        let ignore = tree.read_file(".dockerignore")?;
-        let ignore = Ignore::read(&ignore.unwrap_or_default());
         let base_workdir = base.map(|base| base.workdir.as_str());
         let mut files = BTreeMap::new();
         for copy in image.copies.iter().filter(|copy| copy.from.is_none()) {
             let workdir = copy.workdir.as_deref().or(base_workdir);
             let place = |path: &str| absolute(&expand(path, &known), workdir);
-            copied(tree, &ignore, copy, &place(&copy.dest), &mut files);
+            copied(tree, ignore, copy, &place(&copy.dest), &mut files);
         }
-        Ok(Self {
+        Self {
             cmd: text(&image.cmd),
             entrypoint: text(&image.entrypoint),
             workdir: text(&image.workdir)
@@ -55,7 +52,7 @@ impl Made {
             user: text(&image.user),
             env,
             files,
-        })
+        }
     }
 }
 
@@ -167,7 +164,9 @@ fn copied(
         let source = absolute(source, None);
         let source = source.trim_end_matches('/');
         let depth = source.split('/').count();
-        let glob = is_pattern(source).then(|| Glob::new(source, false)).flatten();
+        let glob = is_pattern(source)
+            .then(|| Glob::new(source, false))
+            .flatten();
         for (path, entry) in tree.entries() {
             let Some(text) = path.as_str().filter(|_| entry.mode.is_file()) else {
                 continue;
@@ -220,7 +219,8 @@ mod tests {
                 size: 0,
             })
             .collect();
-        Made::new(tree, &image, &history, base).unwrap()
+        let ignore = tree.read_file(".dockerignore").unwrap().unwrap_or_default();
+        Made::new(tree, &Ignore::read(&ignore), &image, &history, base)
     }
 
     #[test]
@@ -289,7 +289,12 @@ mod tests {
     #[test]
     fn a_working_folder_may_be_relative_to_the_one_before() {
         let tree = Memory::new().with("a.py", "");
-        let made = made("FROM b\nWORKDIR /w\nWORKDIR in\nCOPY a.py ./\n", &tree, &[], None);
+        let made = made(
+            "FROM b\nWORKDIR /w\nWORKDIR in\nCOPY a.py ./\n",
+            &tree,
+            &[],
+            None,
+        );
         assert_eq!(made.workdir.as_deref(), Some("/w/in"));
         assert_eq!(made.files.keys().collect::<Vec<_>>(), ["w/in/a.py"]);
     }

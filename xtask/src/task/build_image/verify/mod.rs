@@ -36,15 +36,17 @@ use crate::outcome::Refusal;
 use crate::surface::{Source, dockerfile};
 use crate::task::compare::accepted::Accepted;
 use crate::task::compare::baseline;
+use crate::task::migrate::rewrite::Ignore;
 use crate::tree::Tree;
-
-/// How much a worker may add to its base image, in bytes.
-pub const BUDGET: u64 = 300_000_000;
 
 /// What the checks need to know.
 pub struct Subject<'a> {
     /// The repository's work tree, from which the image was built.
     pub tree: &'a dyn Tree,
+    /// The Dockerfile's path and text, where there is one.
+    pub dockerfile: Option<(&'a str, &'a [u8])>,
+    /// What its build is not sent.
+    pub ignore: &'a Ignore,
     /// The image's tag or id.
     pub image: &'a str,
     /// The base image that it was built on.
@@ -111,7 +113,10 @@ impl Seen {
     fn read(engine: &Engine, subject: &Subject, token: Option<&str>) -> Result<Self> {
         let Some(image) = inspect::image(engine, subject.image)? else {
             bail!(Refusal::new(
-                format!("docker has no image {}", secrets::hidden(subject.image, token)),
+                format!(
+                    "docker has no image {}",
+                    secrets::hidden(subject.image, token)
+                ),
                 "build it with `cargo xtask build-image`, or pull it"
             ));
         };
@@ -123,9 +128,12 @@ impl Seen {
             Some(_) => inspect::history(engine, subject.base)?,
             None => Vec::new(),
         };
-        let made = made(subject.tree, &history, base.as_ref())?;
+        let made = made(subject, &history, base.as_ref())?;
         Ok(Self {
-            base_layers: base.as_ref().and_then(|base| image.layers_of(base)).unwrap_or(0),
+            base_layers: base
+                .as_ref()
+                .and_then(|base| image.layers_of(base))
+                .unwrap_or(0),
             is_other_base: is_there && base.is_none(),
             image,
             history,
@@ -140,7 +148,10 @@ impl Seen {
         let what = "base image";
         if self.base.is_some() {
             let layers = self.image.layers.len();
-            return Check::passed(what, format!("{name}, {} of {layers} layers", self.base_layers));
+            return Check::passed(
+                what,
+                format!("{name}, {} of {layers} layers", self.base_layers),
+            );
         }
         let why = if self.is_other_base {
             format!(
@@ -150,22 +161,28 @@ impl Seen {
         } else {
             format!("{name} is not on this engine: `docker pull {name}`")
         };
-        Check::new(what, Verdict::Warning, [why]).and(
-            ["what was there before the worker can't be told from what the worker brings".to_owned()],
-        )
+        Check::new(what, Verdict::Warning, [why]).and([
+            "what was there before the worker can't be told from what the worker brings".to_owned(),
+        ])
     }
 }
 
-fn made(tree: &dyn Tree, history: &[Step], base: Option<&Image>) -> Result<Made> {
-    let Some(bytes) = tree.read_file("Dockerfile")? else {
+fn made(subject: &Subject, history: &[Step], base: Option<&Image>) -> Result<Made> {
+    let Some((path, bytes)) = subject.dockerfile else {
         bail!(Refusal::new(
-            format!("{} has no Dockerfile", tree.describe()),
+            format!("{} has no Dockerfile", subject.tree.describe()),
             "name the repository that the image was built from with --repo"
         ));
     };
-    let source = Source::new("Dockerfile".into(), &bytes);
+    let source = Source::new(path.into(), bytes);
     match dockerfile::read(&source) {
-        Ok(image) => Made::new(tree, &image, history, base),
+        Ok(image) => Ok(Made::new(
+            subject.tree,
+            subject.ignore,
+            &image,
+            history,
+            base,
+        )),
         Err(gap) => bail!(Refusal::new(
             format!("{}: {}", gap.place, gap.what),
             "mend the Dockerfile; `cargo xtask build-image --check` looks at it without building"
@@ -183,9 +200,18 @@ fn configuration_checks(
     let hide = |text: &str| secrets::hidden(text, token);
     tell(configuration::platform(&seen.image));
     tell(configuration::command(&seen.image, &seen.made, base));
-    tell(configuration::environment(&seen.image, &seen.made, base, &hide));
+    tell(configuration::environment(
+        &seen.image,
+        &seen.made,
+        base,
+        &hide,
+    ));
     let promise = promise(subject.tree)?;
-    tell(configuration::promise(&seen.image, &seen.made, promise.as_ref()));
+    tell(configuration::promise(
+        &seen.image,
+        &seen.made,
+        promise.as_ref(),
+    ));
     Ok(())
 }
 
@@ -205,8 +231,16 @@ fn promise(tree: &dyn Tree) -> Result<Option<Promise>> {
     };
     let is_variable = |name: &str| {
         // FROM, CMD and the like are the image's, not its environment's.
-        let instructions = ["FROM", "CMD", "ENTRYPOINT", "WORKDIR", "USER", "HEALTHCHECK"];
-        name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        let instructions = [
+            "FROM",
+            "CMD",
+            "ENTRYPOINT",
+            "WORKDIR",
+            "USER",
+            "HEALTHCHECK",
+        ];
+        name.chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
             && !instructions.contains(&name)
     };
     Ok(Some(
@@ -241,7 +275,10 @@ fn layer_checks(
         image: &seen.image,
         history: &seen.history,
         layers: &layers,
-        base: seen.base.as_ref().map(|base| (base, seen.base_history.as_slice())),
+        base: seen
+            .base
+            .as_ref()
+            .map(|base| (base, seen.base_history.as_slice())),
         base_layers: seen.base_layers,
         token,
     }));
@@ -283,7 +320,9 @@ fn python_checks(
     };
     tell(python::packages(
         &answer,
-        base.filter(|base| base.checker.is_some()).as_ref().map(|base| base.conflicts.as_slice()),
+        base.filter(|base| base.checker.is_some())
+            .as_ref()
+            .map(|base| base.conflicts.as_slice()),
     ));
     tell(python::versions(&answer, &asked));
     Ok(())

@@ -11,8 +11,8 @@ use super::super::{Check, Verdict};
 use super::containers::Session;
 use super::made::Made;
 use super::version::satisfies;
-use crate::surface::requirements::{self, Requirement};
 use crate::surface::Source;
+use crate::surface::requirements::{self, Requirement};
 use crate::tree::Tree;
 
 const PROBE: &str = include_str!("probe.py");
@@ -55,7 +55,9 @@ impl Asked {
         };
         let project = text("pyproject.toml")?;
         let python = project.as_deref().and_then(|text| {
-            let line = text.lines().find_map(|line| line.strip_prefix("requires-python"))?;
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("requires-python"))?;
             let (_, value) = line.split_once('=')?;
             Some(value.trim().trim_matches(['"', '\'']).to_owned())
         });
@@ -80,7 +82,9 @@ fn modules(made: &Made, workdir: &str) -> Vec<String> {
             "" => place,
             workdir => place.strip_prefix(workdir)?.strip_prefix('/')?,
         };
-        below.strip_suffix(".py").filter(|name| !name.contains(['/', '-', '.']))
+        below
+            .strip_suffix(".py")
+            .filter(|name| !name.contains(['/', '-', '.']))
     });
     names.map(str::to_owned).collect()
 }
@@ -98,7 +102,11 @@ pub fn ask_conflicts(session: &Session, image: &str) -> Result<Result<Answer, St
     run(session, image, &input)
 }
 
-fn run(session: &Session, image: &str, input: &serde_json::Value) -> Result<Result<Answer, String>> {
+fn run(
+    session: &Session,
+    image: &str,
+    input: &serde_json::Value,
+) -> Result<Result<Answer, String>> {
     let ended = session.python(image, PROBE, &input.to_string(), LIMIT)?;
     if ended.code != Some(0) {
         return Ok(Err(ended.why()));
@@ -126,7 +134,9 @@ pub fn imports(answer: &Answer) -> Check {
     let mut wrong: Vec<String> = answer
         .modules
         .iter()
-        .filter_map(|(name, trouble)| Some(format!("{name} can't be imported: {}", trouble.as_ref()?)))
+        .filter_map(|(name, trouble)| {
+            Some(format!("{name} can't be imported: {}", trouble.as_ref()?))
+        })
         .collect();
     if !wrong.is_empty() {
         wrong.push(
@@ -137,7 +147,10 @@ pub fn imports(answer: &Answer) -> Check {
     }
     let count = answer.modules.len();
     if count == 0 {
-        return Check::skipped("modules", "the Dockerfile copies no Python module into WORKDIR");
+        return Check::skipped(
+            "modules",
+            "the Dockerfile copies no Python module into WORKDIR",
+        );
     }
     Check::judged("modules", wrong, format!("{count} modules import"))
 }
@@ -147,7 +160,10 @@ pub fn imports(answer: &Answer) -> Check {
 pub fn packages(answer: &Answer, base: Option<&[String]>) -> Check {
     let name = "packages";
     let Some(checker) = &answer.checker else {
-        return Check::skipped(name, "the image has neither pip nor uv to check its packages with");
+        return Check::skipped(
+            name,
+            "the image has neither pip nor uv to check its packages with",
+        );
     };
     let (own, new): (Vec<_>, Vec<_>) = answer
         .conflicts
@@ -155,7 +171,10 @@ pub fn packages(answer: &Answer, base: Option<&[String]>) -> Check {
         .cloned()
         .partition(|line| base.is_some_and(|base| base.contains(line)));
     let check = if new.is_empty() {
-        Check::passed(name, format!("{checker} check finds no conflict that the worker brings"))
+        Check::passed(
+            name,
+            format!("{checker} check finds no conflict that the worker brings"),
+        )
     } else if base.is_none() {
         Check::new(name, Verdict::Warning, new).and([format!(
             "{checker} check found these, and the base image, which may have had them before, could \
@@ -227,14 +246,22 @@ mod tests {
 
     fn asked() -> Asked {
         let tree = Memory::new()
-            .with("pyproject.toml", "[project]\nrequires-python = \">=3.10\"\n")
+            .with(
+                "pyproject.toml",
+                "[project]\nrequires-python = \">=3.10\"\n",
+            )
             .with("requirements.txt", "runpod>=1.12,<2\naiohttp\n")
             .with("sglang_flags.json", "{\"version\": \"0.5.19\"}");
         let made = Made {
-            files: ["worker/handler.py", "worker/scripts/x.py", "worker/a-b.py", "other.py"]
-                .iter()
-                .map(|path| ((*path).to_owned(), "x".into()))
-                .collect(),
+            files: [
+                "worker/handler.py",
+                "worker/scripts/x.py",
+                "worker/a-b.py",
+                "other.py",
+            ]
+            .iter()
+            .map(|path| ((*path).to_owned(), "x".into()))
+            .collect(),
             ..Made::default()
         };
         Asked::new(&tree, &made, "/worker").unwrap()
@@ -275,9 +302,10 @@ mod tests {
     fn an_old_python_and_modules_that_do_not_import_fail() {
         let mut answer = answer();
         answer.python = "3.9.1".into();
-        answer
-            .modules
-            .insert("relay".into(), Some("ModuleNotFoundError: No module named 'x'".into()));
+        answer.modules.insert(
+            "relay".into(),
+            Some("ModuleNotFoundError: No module named 'x'".into()),
+        );
         let check = interpreter(&answer, &asked());
         assert_eq!(check.verdict, Verdict::Failed);
         assert!(check.words[0].contains("Python is 3.9.1, and the worker is written for >=3.10"));

@@ -92,7 +92,9 @@ pub fn check(known: &Known) -> Check {
     }
     let count = known.layers.layers.len();
     let in_order = match known.token {
-        Some(_) => format!("HF_TOKEN is in none of {count} layers, nor in configuration or history"),
+        Some(_) => {
+            format!("HF_TOKEN is in none of {count} layers, nor in configuration or history")
+        }
         None => "HF_TOKEN was not given, so there was no value to look for; nothing in \
                  configuration, history and file names looks like a secret"
             .to_owned(),
@@ -154,7 +156,10 @@ fn history(known: &Known, wrong: &mut Vec<String>) {
     for (number, step) in own.iter().enumerate() {
         let text = &step.created_by;
         let number = known.history.len() - own.len() + number + 1;
-        let step = format!("step {number} of the history ({})", shown(text, known.token));
+        let step = format!(
+            "step {number} of the history ({})",
+            shown(text, known.token)
+        );
         let mut found = BTreeSet::new();
         for word in text.split_whitespace() {
             if let Some((name, value)) = word.split_once('=')
@@ -178,10 +183,12 @@ fn history(known: &Known, wrong: &mut Vec<String>) {
 /// The beginning of a step, without the values of its arguments.
 fn shown(text: &str, token: Option<&str>) -> String {
     const MOST: usize = 60;
-    let words = text.split_whitespace().map(|word| match word.split_once('=') {
-        Some((name, value)) if is_secret(name) && !is_reference(value) => format!("{name}=***"),
-        _ => hidden(word, token),
-    });
+    let words = text
+        .split_whitespace()
+        .map(|word| match word.split_once('=') {
+            Some((name, value)) if is_secret(name) && !is_reference(value) => format!("{name}=***"),
+            _ => hidden(word, token),
+        });
     let line: String = words.collect::<Vec<_>>().join(" ");
     if line.chars().count() <= MOST {
         return line;
@@ -213,7 +220,9 @@ fn layers(known: &Known, wrong: &mut Vec<String>) {
         }
         for path in layer.things.keys().filter(|path| is_credentials(path)) {
             if !layer.tokens.contains(path) {
-                wrong.push(format!("layer {number} has /{path}, a file for passwords and tokens"));
+                wrong.push(format!(
+                    "layer {number} has /{path}, a file for passwords and tokens"
+                ));
             }
         }
     }
@@ -222,7 +231,9 @@ fn layers(known: &Known, wrong: &mut Vec<String>) {
     }
     // Whatever the configuration holds was told with its name where that is known.
     if !known.layers.tokens.is_empty() && wrong.is_empty() {
-        wrong.push("the image's description, as docker saves it, has the value of HF_TOKEN".to_owned());
+        wrong.push(
+            "the image's description, as docker saves it, has the value of HF_TOKEN".to_owned(),
+        );
     }
 }
 
@@ -252,7 +263,12 @@ mod tests {
         lines.iter().map(step).collect()
     }
 
-    fn judge(env: &[(&str, &str)], lines: &[&str], layers: Vec<Layer>, token: Option<&str>) -> Check {
+    fn judge(
+        env: &[(&str, &str)],
+        lines: &[&str],
+        layers: Vec<Layer>,
+        token: Option<&str>,
+    ) -> Check {
         let pairs = |env: &[(&str, &str)]| {
             env.iter()
                 .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
@@ -284,7 +300,11 @@ mod tests {
 
     #[test]
     fn a_clean_image_passes_and_says_whether_there_was_a_value_to_look_for() {
-        let env = [("INDEX_PASSWORD", "the base's own"), ("A", "1"), ("HF_TOKEN", "")];
+        let env = [
+            ("INDEX_PASSWORD", "the base's own"),
+            ("A", "1"),
+            ("HF_TOKEN", ""),
+        ];
         let lines = [
             "RUN --mount=type=secret,id=HF_TOKEN export HF_TOKEN=$(cat /run/secrets/HF_TOKEN)",
             "RUN |2 MODEL=x HF_TOKEN= /bin/sh -c true",

@@ -21,13 +21,20 @@ pub fn check(
             megabytes(image.size.saturating_sub(base.size)),
             megabytes(base.size)
         ),
-        None => format!("{} in all; the base image is not on this engine", megabytes(image.size)),
+        None => format!(
+            "{} in all; the base image is not on this engine",
+            megabytes(image.size)
+        ),
     }];
     let mut steps: Vec<&Step> = history.iter().filter(|step| step.size > 0).collect();
     steps.sort_by_key(|step| std::cmp::Reverse(step.size));
     let more: u64 = steps.iter().skip(LISTED).map(|step| step.size).sum();
     for step in steps.iter().take(LISTED) {
-        words.push(format!("{:>10}  {}", megabytes(step.size), instruction(step)));
+        words.push(format!(
+            "{:>10}  {}",
+            megabytes(step.size),
+            instruction(step)
+        ));
     }
     if steps.len() > LISTED {
         let count = steps.len() - LISTED;
@@ -95,13 +102,18 @@ mod tests {
 
     #[test]
     fn the_budget_over_the_base_image_is_a_warning() {
-        let steps = [("", 900), ("COPY a b", 5), ("RUN |1 A=b /bin/sh -c pip install x # buildkit", 95)];
+        let steps = [
+            ("", 900),
+            ("COPY a b", 5),
+            ("RUN |1 A=b /bin/sh -c pip install x # buildkit", 95),
+        ];
         let steps = steps.map(|(created_by, size)| Step {
             created_by: created_by.into(),
             size: size * 1_000_000,
         });
         let of = |budget| {
-            let (image, base, before) = (image(1_000_000_000), image(900_000_000), image(990_000_000));
+            let (image, base, before) =
+                (image(1_000_000_000), image(900_000_000), image(990_000_000));
             check(&image, &steps, Some(&base), Some(&before), budget)
         };
         let good = of(100_000_000);
@@ -118,7 +130,10 @@ mod tests {
         );
         let large = of(99_999_999);
         assert_eq!(large.verdict, Verdict::Warning);
-        assert!(large.words[5].contains("more than the 100.0 MB"), "{large:?}");
+        assert!(
+            large.words[5].contains("more than the 100.0 MB"),
+            "{large:?}"
+        );
         let unknown = check(&image(1), &[], None, None, 0);
         assert_eq!(unknown.verdict, Verdict::Passed, "{unknown:?}");
     }

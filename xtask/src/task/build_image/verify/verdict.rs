@@ -3,7 +3,11 @@
 use super::super::{Check, Verdict};
 
 impl Check {
-    pub fn new(name: &'static str, verdict: Verdict, words: impl IntoIterator<Item = String>) -> Self {
+    pub fn new(
+        name: &'static str,
+        verdict: Verdict,
+        words: impl IntoIterator<Item = String>,
+    ) -> Self {
         Self {
             name,
             verdict,

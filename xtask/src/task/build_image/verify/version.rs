@@ -11,8 +11,14 @@ pub fn satisfies(version: &str, specifier: &str) -> Option<bool> {
         None => specifier,
     };
     let mut all = true;
-    for clause in specifier.split(',').map(str::trim).filter(|c| !c.is_empty()) {
-        let end = clause.find(|c| !"<>=!~".contains(c)).unwrap_or(clause.len());
+    for clause in specifier
+        .split(',')
+        .map(str::trim)
+        .filter(|c| !c.is_empty())
+    {
+        let end = clause
+            .find(|c| !"<>=!~".contains(c))
+            .unwrap_or(clause.len());
         let (operator, wanted) = clause.split_at(end);
         all &= clause_holds(version, operator, wanted.trim())?;
     }
@@ -94,7 +100,11 @@ mod tests {
             ("1.0", "@git+https://x", None),
             ("unknown", ">=1", None),
         ] {
-            assert_eq!(satisfies(version, specifier), holds, "{version} {specifier}");
+            assert_eq!(
+                satisfies(version, specifier),
+                holds,
+                "{version} {specifier}"
+            );
         }
     }
 }

@@ -38,7 +38,13 @@ impl<'s> Api<'s> {
     pub fn start(session: &'s Session, image: &str, network: &str) -> Result<Self> {
         let container = session.create(
             image,
-            &["--interactive", "--network", network, "--entrypoint", "python3"],
+            &[
+                "--interactive",
+                "--network",
+                network,
+                "--entrypoint",
+                "python3",
+            ],
             &["-c", SCRIPT],
         )?;
         let mut child = session

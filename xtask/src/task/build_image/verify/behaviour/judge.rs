@@ -30,14 +30,21 @@ pub enum Answer {
 /// What is wrong with an answer.
 pub fn judge(answer: &Answer) -> Result<(), String> {
     let (result, streamed) = match answer {
-        Answer::Late { seconds, taken: true } => {
-            return Err(format!("no answer in {seconds} s: expected one in that time"));
+        Answer::Late {
+            seconds,
+            taken: true,
+        } => {
+            return Err(format!(
+                "no answer in {seconds} s: expected one in that time"
+            ));
         }
         Answer::Late { seconds, .. } => {
             return Err(format!("the worker has not taken the job in {seconds} s"));
         }
         Answer::Died(code) => {
-            return Err(format!("the worker ended with exit code {code} before it answered"));
+            return Err(format!(
+                "the worker ended with exit code {code} before it answered"
+            ));
         }
         Answer::Done { result, streamed } => (result, streamed),
     };
@@ -110,7 +117,11 @@ fn is_events(text: &str) -> bool {
 fn chosen(choice: &Value) -> bool {
     let said = choice.get("message").or_else(|| choice.get("delta"));
     let parts = ["content", "reasoning_content", "tool_calls"];
-    let in_message = |said: &Value| parts.iter().any(|part| said.get(part).is_some_and(says_something));
+    let in_message = |said: &Value| {
+        parts
+            .iter()
+            .any(|part| said.get(part).is_some_and(says_something))
+    };
     said.is_some_and(in_message) || choice.get("text").is_some_and(says_something)
 }
 
@@ -150,16 +161,34 @@ mod tests {
     #[test]
     fn errors_and_empty_answers_are_none() {
         for (bad, words) in [
-            (json!({"error": "Traceback\nValueError: no"}), "ValueError: no"),
-            (json!({"output": [{"error": {"message": "no model"}}]}), "no model"),
-            (json!({"output": ["data: {\"error\": {\"message\": \"late\"}}\n\n"]}), "late"),
-            (json!({"output": [{"object": "error", "message": "bad"}]}), "bad"),
+            (
+                json!({"error": "Traceback\nValueError: no"}),
+                "ValueError: no",
+            ),
+            (
+                json!({"output": [{"error": {"message": "no model"}}]}),
+                "no model",
+            ),
+            (
+                json!({"output": ["data: {\"error\": {\"message\": \"late\"}}\n\n"]}),
+                "late",
+            ),
+            (
+                json!({"output": [{"object": "error", "message": "bad"}]}),
+                "bad",
+            ),
             (json!({"output": []}), "empty"),
             (json!({}), "empty"),
             (json!({"output": [" "]}), "empty"),
             (json!({"output": ["data: [DONE]\n\n"]}), "empty"),
-            (json!({"output": [{"id": "x", "choices": [{"message": {"content": ""}}]}]}), "empty"),
-            (json!({"output": [{"text": "", "meta_info": {"id": 1}}]}), "empty"),
+            (
+                json!({"output": [{"id": "x", "choices": [{"message": {"content": ""}}]}]}),
+                "empty",
+            ),
+            (
+                json!({"output": [{"text": "", "meta_info": {"id": 1}}]}),
+                "empty",
+            ),
         ] {
             let wrong = of(bad.clone()).unwrap_err();
             assert!(wrong.contains(words), "{bad}: {wrong}");

@@ -129,7 +129,14 @@ fn server(session: &Session, image: &Image, name: &str) -> Result<Result<Server,
     if image.labels.contains_key(STANDIN) {
         return Ok(Ok(Server::StandIn));
     }
-    let options = ["--gpus", "all", "--network", "none", "--entrypoint", "python3"];
+    let options = [
+        "--gpus",
+        "all",
+        "--network",
+        "none",
+        "--entrypoint",
+        "python3",
+    ];
     let with_gpu = session.create(name, &options, &["-c", ""]);
     Ok(match with_gpu.and_then(|container| container.start()) {
         Ok(()) => Ok(Server::Real),
@@ -209,10 +216,22 @@ fn create<'s>(
             .or_insert_with(|| "stand-in/model".to_owned());
     }
     for (name, value) in [
-        ("RUNPOD_WEBHOOK_GET_JOB", format!("{base}/job-take/$ID")),
-        ("RUNPOD_WEBHOOK_POST_OUTPUT", format!("{base}/job-done/$RUNPOD_POD_ID/$ID")),
-        ("RUNPOD_WEBHOOK_POST_STREAM", format!("{base}/job-stream/$RUNPOD_POD_ID/$ID")),
-        ("RUNPOD_WEBHOOK_PING", format!("{base}/ping/$RUNPOD_POD_ID")),
+        (
+            "RUNPOD_WEBHOOK_GET_JOB",
+            format!("{base}/job-take/$ID?gpu=none"),
+        ),
+        (
+            "RUNPOD_WEBHOOK_POST_OUTPUT",
+            format!("{base}/job-done/$RUNPOD_POD_ID/$ID?gpu=none"),
+        ),
+        (
+            "RUNPOD_WEBHOOK_POST_STREAM",
+            format!("{base}/job-stream/$RUNPOD_POD_ID/$ID?gpu=none"),
+        ),
+        (
+            "RUNPOD_WEBHOOK_PING",
+            format!("{base}/ping/$RUNPOD_POD_ID?gpu=none"),
+        ),
         ("RUNPOD_POD_ID", "image-check".to_owned()),
         ("RUNPOD_AI_API_KEY", "none".to_owned()),
         // They dial a public address, which is not there.
@@ -294,8 +313,13 @@ impl Watch<'_> {
             return vec!["the worker wrote nothing".to_owned()];
         }
         let token = self.plan.token.as_deref();
-        let lines = lines.iter().map(|line| format!("| {}", hidden(line, token)));
-        ["its last lines:".to_owned()].into_iter().chain(lines).collect()
+        let lines = lines
+            .iter()
+            .map(|line| format!("| {}", hidden(line, token)));
+        ["its last lines:".to_owned()]
+            .into_iter()
+            .chain(lines)
+            .collect()
     }
 
     fn registers(&self, api: &Api) -> Result<Check> {
@@ -344,10 +368,17 @@ impl Watch<'_> {
             return Ok(Check::skipped(CHECKS[1], why));
         }
         if !wrong.is_empty() {
-            wrong.push("the Hub runs these cases too, and takes no release that fails them".to_owned());
+            wrong.push(
+                "the Hub runs these cases too, and takes no release that fails them".to_owned(),
+            );
             wrong.extend(self.tail());
         }
-        let names: Vec<&str> = self.plan.cases.iter().map(|case| case.name.as_str()).collect();
+        let names: Vec<&str> = self
+            .plan
+            .cases
+            .iter()
+            .map(|case| case.name.as_str())
+            .collect();
         Ok(Check::judged(CHECKS[1], wrong, names.join(", ")))
     }
 
@@ -418,7 +449,10 @@ fn ending(state: &State) -> Result<(), String> {
 
 /// Whether anything stays when the container goes.
 fn leftovers(state: &State, left: &[String]) -> Check {
-    let mut wrong: Vec<String> = left.iter().map(|what| format!("{what} is still there")).collect();
+    let mut wrong: Vec<String> = left
+        .iter()
+        .map(|what| format!("{what} is still there"))
+        .collect();
     for folder in &state.volumes {
         wrong.push(format!(
             "each worker leaves a volume behind for {folder}: take VOLUME out of the Dockerfile, or \
