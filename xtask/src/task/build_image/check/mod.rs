@@ -233,8 +233,8 @@ fn builds(path: &RepoPath) -> bool {
     let Some(text) = path.as_str() else {
         return false;
     };
-    let yaml = text.ends_with(".yml") || text.ends_with(".yaml");
     let name = text.strip_prefix(".runpod/").unwrap_or(text);
+    let yaml = matches!(text.rsplit_once('.'), Some((_, "yml" | "yaml")));
     name == bake::FILE
         || yaml && text.starts_with(".github/workflows/")
         || yaml && !name.contains('/') && name.contains("compose")
