@@ -93,7 +93,7 @@ pub struct Migrate {
 
     /// Finish a migration that was interrupted, or whose conflicts are
     /// resolved and staged
-    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "adopt", "embed", "dry_run", "check", "commit", "example"])]
+    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "adopt", "embed", "dry_run", "check", "commit", "example", "with_image"])]
     pub resume: bool,
 
     /// Take back a migration that was interrupted or is not committed yet
@@ -104,6 +104,11 @@ pub struct Migrate {
     /// needs no network, docker or GPU
     #[arg(long, conflicts_with_all = ["repo", "upstream", "rev", "carry", "adopt"])]
     pub example: bool,
+
+    /// With --example: build the image of the migrated worker too, and check
+    /// it. BASE takes the place of the base image that its Dockerfile names
+    #[arg(long, value_name = "BASE", num_args = 0..=1, requires = "example", conflicts_with_all = ["dry_run", "check", "format"])]
+    pub with_image: Option<Option<String>>,
 
     /// Who reads the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
@@ -204,7 +209,7 @@ pub struct BuildImage {
     #[arg(long, value_name = "IMAGE")]
     pub base_image: Option<String>,
 
-    /// Bake this model into the image; HF_TOKEN, from the environment or .env,
+    /// Bake this model into the image; `HF_TOKEN`, from the environment or .env,
     /// is used as a build secret
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
@@ -241,7 +246,7 @@ pub struct BuildImage {
     )]
     pub verify: Option<String>,
 
-    /// Write the flags of the image's SGLang to sglang_flags.json
+    /// Write the flags of the image's SGLang to `sglang_flags.json`
     #[arg(long, conflicts_with_all = ["check", "print", "push"])]
     pub update_flags: bool,
 

@@ -2,15 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use clap::Parser;
 
 use crate::cli;
 use crate::git::Git;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Unusable};
 use crate::output;
 use crate::own;
-use crate::task::{compare, hub_lint};
+use crate::task::{build_image, compare, hub_lint};
 use crate::tree::{Directory, Mode, Tree};
+
+/// The image of the migrated worker.
+const IMAGE: &str = "worker-sglang-example:dev";
 
 /// Makes a git repository of the bundled legacy worker and migrates that.
 pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
@@ -42,7 +46,30 @@ pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
     if migrated && args.format == cli::Format::Text {
         next(&worker)?;
     }
-    Ok(outcome)
+    match &args.with_image {
+        Some(base) if migrated => image(&worker, base.as_deref()),
+        _ => Ok(outcome),
+    }
+}
+
+/// Builds the migrated worker's image and checks it: on the base image that its Dockerfile names,
+/// or on another.
+fn image(worker: &Path, base: Option<&str>) -> Result<Outcome> {
+    let bold = anstyle::Style::new().bold();
+    let mut words = vec!["build-image", "--tag", IMAGE];
+    words.extend(base.iter().flat_map(|base| ["--base-image", base]));
+    output::print(&format!(
+        "\n{bold}Its image{bold:#}\n\n    cargo xtask {} -C {}\n\n",
+        words.join(" "),
+        worker.display()
+    ))?;
+    // As it is typed, so that what the command line fills in is filled in here too.
+    let typed = cli::Cli::try_parse_from(std::iter::once("cargo xtask").chain(words));
+    match typed.map(|cli| cli.task) {
+        Ok(Some(cli::Task::BuildImage(args))) => build_image::run(Some(worker), &args),
+        Ok(_) => bail!("`build-image` is another task"),
+        Err(error) => Err(Unusable(error.to_string()).into()),
+    }
 }
 
 /// What the other tasks say of the result.
