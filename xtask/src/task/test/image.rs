@@ -72,6 +72,8 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
             "--locked",
             "--test",
             NAME,
+            "--test",
+            "example_image",
             "--",
             "--ignored",
         ],
