@@ -213,10 +213,8 @@ impl Container<'_> {
     /// Asks it to end, and kills it when it has not after so many seconds.
     pub fn stop(&self, seconds: u32) -> Result<()> {
         let seconds = seconds.to_string();
-        let stop = self
-            .engine
-            .command(&["stop", "--time", &seconds, &self.name]);
-        let ended = ended(stop, b"", Duration::from_secs(120))?;
+        let stop = self.engine.command(&["stop", "-t", &seconds, &self.name]);
+        let ended = ended(stop, b"", Duration::from_mins(2))?;
         anyhow::ensure!(
             ended.code == Some(0),
             "docker stop failed: {}",

@@ -1,8 +1,8 @@
 """Makes the table of flags of an image's SGLang; runs in the image, reads one JSON object from
 standard input and prints one.
 
-`script` is the text of scripts/sglang_flags.py, `table` the table that it starts from, `image` where
-the image has its own. The image's own files stay as they are.
+`script` is the text of scripts/sglang_flags.py, `table` the table that it starts from, `image` the
+place of the image's own. The image's files stay as they are.
 """
 
 from __future__ import annotations

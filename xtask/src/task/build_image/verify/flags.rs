@@ -22,7 +22,7 @@ const SCRIPT: &str = "scripts/sglang_flags.py";
 const READ: &str = include_str!("flags.py");
 
 /// Importing the real SGLang takes a while, more so without a GPU.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// What of a flag's description the parser itself says. The rest is read from the words of its help,
 /// and a table may know more than those say.

@@ -11,6 +11,7 @@ use memchr::memmem::Finder;
 
 use super::tar::{Archive, Kind};
 use crate::docker::Engine;
+use crate::interrupt;
 
 /// What to keep of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -250,6 +251,7 @@ fn read_layer(layer: impl Read, look: &Look) -> Result<Layer> {
     let mut found = Layer::default();
     let mut buffer = vec![0; 1 << 17];
     while let Some(header) = archive.next()? {
+        interrupt::check()?;
         let keep = (look.keep)(&header.path, header.size);
         let wants_bytes = keep == Keep::Bytes && header.kind == Kind::File;
         let mut search = look.token.map(Search::new);

@@ -39,6 +39,9 @@ use crate::task::compare::baseline;
 use crate::task::migrate::rewrite::Ignore;
 use crate::tree::Tree;
 
+/// A shorter text is found everywhere, and is no token.
+const SHORTEST_TOKEN: usize = 8;
+
 /// What the checks need to know.
 pub struct Subject<'a> {
     /// The repository's work tree, from which the image was built.
@@ -51,7 +54,7 @@ pub struct Subject<'a> {
     pub image: &'a str,
     /// The base image that it was built on.
     pub base: &'a str,
-    /// The value of HF_TOKEN that the build was given.
+    /// The value of `HF_TOKEN` that the build was given.
     pub token: Option<&'a str>,
     /// The image that carried the same tag before this build, where there was one.
     pub before: Option<&'a str>,
@@ -73,7 +76,9 @@ pub fn image(
         done(&check);
         checks.push(check);
     };
-    let token = subject.token.filter(|token| !token.trim().is_empty());
+    let token = subject
+        .token
+        .filter(|token| token.trim().len() >= SHORTEST_TOKEN);
     let seen = Seen::read(engine, subject, token)?;
     tell(seen.base_check(subject.base));
     configuration_checks(&seen, subject, token, &mut tell)?;

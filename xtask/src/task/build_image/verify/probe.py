@@ -1,9 +1,9 @@
 """Says what an image's Python is, has and can import; runs in the image, reads one JSON object from
 standard input and prints one.
 
-`modules` are imported, `packages` asked for their versions; a table of SGLang's flags in the working
-directory is asked for the release that it is of. Whatever a module prints goes to
-standard error.
+`modules` are imported, `packages` asked for their versions; a table of SGLang's flags in the
+working directory is asked for the release that it is of. Whatever a module prints goes to standard
+error.
 """
 
 from __future__ import annotations

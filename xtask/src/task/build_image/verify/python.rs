@@ -18,7 +18,7 @@ use crate::tree::Tree;
 const PROBE: &str = include_str!("probe.py");
 
 /// How long it may take: importing the real SGLang takes most of it.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 
 /// What Python the worker is written for, where pyproject.toml does not say.
 const PYTHON: &str = ">=3.10";

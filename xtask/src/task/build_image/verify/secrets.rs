@@ -104,7 +104,7 @@ pub fn check(known: &Known) -> Check {
         Some(_) => {
             format!("HF_TOKEN is in none of {count} layers, nor in configuration or history")
         }
-        None => "HF_TOKEN was not given, so there was no value to look for; nothing in \
+        None => "no HF_TOKEN was given, so there was no value to look for; nothing in \
                  configuration, history and file names looks like a secret"
             .to_owned(),
     };
@@ -323,7 +323,7 @@ mod tests {
         assert!(check.words[0].contains("none of 1 layers"));
         let check = judge(&env, &lines, vec![], None);
         assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
-        assert!(check.words[0].contains("HF_TOKEN was not given"));
+        assert!(check.words[0].contains("no HF_TOKEN was given"));
     }
 
     #[test]

@@ -5,9 +5,10 @@ mod api;
 mod judge;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use self::api::{Api, Event};
@@ -172,9 +173,8 @@ pub fn check(
         Server::Real => "bridge",
     };
     let mut api = Api::start(session, name, network)?;
-    let port = match api.event(Duration::from_secs(60))? {
-        Some(Event::Listening { port }) => port,
-        _ => anyhow::bail!("the stand-in for RunPod's API does not begin to listen"),
+    let Some(Event::Listening { port }) = api.event(Duration::from_mins(1))? else {
+        anyhow::bail!("the stand-in for RunPod's API does not begin to listen");
     };
     let worker = create(session, server, name, plan, (&api.container, port))?;
     worker.start()?;
@@ -249,10 +249,15 @@ fn create<'s>(
             env.insert("HF_TOKEN".to_owned(), token.clone());
         }
     }
-    // By a file, as an argument could be seen by everybody on this machine.
-    let mut file = tempfile::NamedTempFile::new()?;
-    for (name, value) in env.iter().filter(|(_, value)| !value.contains('\n')) {
-        std::io::Write::write_all(&mut file, format!("{name}={value}\n").as_bytes())?;
+    // By a file, as an argument could be seen by everybody on this machine. It has no way to write
+    // a line's end; what tests.json says everybody may see.
+    let mut file = tempfile::NamedTempFile::new().context("making a scratch file")?;
+    for (name, value) in &env {
+        if value.contains('\n') {
+            options.extend(["--env".to_owned(), format!("{name}={value}")]);
+        } else {
+            writeln!(file, "{name}={value}").context("writing a scratch file")?;
+        }
     }
     options.push("--env-file".to_owned());
     options.push(file.path().display().to_string());
@@ -283,20 +288,14 @@ impl Watch<'_> {
             crate::interrupt::check()?;
             // What a worker has sent before its end still comes in.
             let patience = super::containers::LOOK * 5;
-            match api.event(patience)? {
-                Some(event) => {
-                    if let Some(found) = wanted(event) {
-                        return Ok(Ok(Some(found)));
-                    }
+            if let Some(event) = api.event(patience)? {
+                if let Some(found) = wanted(event) {
+                    return Ok(Ok(Some(found)));
                 }
-                None => {
-                    if let Some(code) = ended {
-                        return Ok(Err(code));
-                    }
-                    if start.elapsed() > limit {
-                        return Ok(Ok(None));
-                    }
-                }
+            } else if let Some(code) = ended {
+                return Ok(Err(code));
+            } else if start.elapsed() > limit {
+                return Ok(Ok(None));
             }
             if looked.elapsed() > BEAT {
                 looked = Instant::now();
