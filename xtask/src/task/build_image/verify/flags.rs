@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::super::{Check, Verdict};
 use super::containers::Session;
 use super::files::TABLE;
+use super::text;
 use crate::tree::Tree;
 
 const NAME: &str = "flags";
@@ -63,16 +64,12 @@ pub fn ask(
     (image, workdir): (&str, &str),
     tree: &dyn Tree,
 ) -> Result<Option<Result<Answer, String>>> {
-    let text = |path: &str| -> Result<Option<String>> {
-        let bytes = tree.read_file(path)?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-    };
-    let Some(script) = text(SCRIPT)? else {
+    let Some(script) = text(tree, SCRIPT)? else {
         return Ok(None);
     };
     let input = serde_json::json!({
         "script": script,
-        "table": text(TABLE)?,
+        "table": text(tree, TABLE)?,
         "image": format!("{}/{TABLE}", workdir.trim_end_matches('/')),
     });
     let ended = session.python((image, workdir), READ, &input.to_string(), LIMIT)?;

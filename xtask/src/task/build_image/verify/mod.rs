@@ -228,17 +228,19 @@ fn configuration_checks(
     Ok(())
 }
 
+/// The text of a file that may be missing.
+fn text(tree: &dyn Tree, path: &str) -> Result<Option<String>> {
+    let bytes = tree.read_file(path)?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
 /// What the record says that the legacy image set, less what is different for a reason.
 fn promise(tree: &dyn Tree) -> Result<Option<Promise>> {
-    let text = |path: &str| -> Result<Option<String>> {
-        let bytes = tree.read_file(path)?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-    };
-    let Some(record) = text(BASELINE)? else {
+    let Some(record) = text(tree, BASELINE)? else {
         return Ok(None);
     };
     let facts = baseline::read(&record).with_context(|| format!("reading {BASELINE}"))?;
-    let accepted = match text(ACCEPTED)? {
+    let accepted = match text(tree, ACCEPTED)? {
         Some(text) => Accepted::read(&text).with_context(|| format!("reading {ACCEPTED}"))?,
         None => Accepted::default(),
     };
@@ -346,8 +348,7 @@ fn flag_checks(
     subject: &Subject,
     tell: &mut dyn FnMut(Check),
 ) -> Result<()> {
-    let here = subject.tree.read_file(files::TABLE)?;
-    let here = here.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let here = text(subject.tree, files::TABLE)?;
     let answer = flags::ask(session, (subject.image, seen.workdir()), subject.tree)?;
     tell(match (answer, subject.update_flags) {
         (None, _) => flags::unasked(),

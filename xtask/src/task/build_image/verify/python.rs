@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::super::{Check, Verdict};
 use super::containers::Session;
 use super::made::Made;
+use super::text;
 use super::version::satisfies;
 use crate::surface::Source;
 use crate::surface::requirements::{self, Requirement};
@@ -49,11 +50,7 @@ pub struct Asked {
 
 impl Asked {
     pub fn new(tree: &dyn Tree, made: &Made, workdir: &str) -> Result<Self> {
-        let text = |path: &str| -> Result<Option<String>> {
-            let bytes = tree.read_file(path)?;
-            Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
-        };
-        let project = text("pyproject.toml")?;
+        let project = text(tree, "pyproject.toml")?;
         let python = project.as_deref().and_then(|text| {
             let line = text
                 .lines()
@@ -61,7 +58,7 @@ impl Asked {
             let (_, value) = line.split_once('=')?;
             Some(value.trim().trim_matches(['"', '\'']).to_owned())
         });
-        let requirements = text("requirements.txt")?.map(|text| {
+        let requirements = text(tree, "requirements.txt")?.map(|text| {
             let source = Source::new("requirements.txt".into(), text.as_bytes());
             requirements::read(&source).0
         });
@@ -69,7 +66,7 @@ impl Asked {
             python: python.unwrap_or_else(|| PYTHON.to_owned()),
             modules: modules(made, workdir),
             requirements: requirements.unwrap_or_default(),
-            sglang: text("sglang_flags.json")?.and_then(|text| super::flags::version(&text)),
+            sglang: text(tree, "sglang_flags.json")?.and_then(|text| super::flags::version(&text)),
         })
     }
 }
