@@ -209,7 +209,7 @@ pub struct BuildImage {
     #[arg(long, value_name = "IMAGE")]
     pub base_image: Option<String>,
 
-    /// Bake this model into the image; HF_TOKEN, from the environment or .env,
+    /// Bake this model into the image; `HF_TOKEN`, from the environment or .env,
     /// is used as a build secret
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
@@ -246,7 +246,7 @@ pub struct BuildImage {
     )]
     pub verify: Option<String>,
 
-    /// Write the flags of the image's SGLang to sglang_flags.json
+    /// Write the flags of the image's SGLang to `sglang_flags.json`
     #[arg(long, conflicts_with_all = ["check", "print", "push"])]
     pub update_flags: bool,
 

@@ -61,8 +61,7 @@ impl Engine {
 /// `github.com/docker/buildx v0.19.3 48d6a39` as numbers; a build of its own may say more or less.
 fn buildx_release(said: &str) -> Option<(u32, u32)> {
     said.split_whitespace()
-        .filter_map(|word| find::release(word.strip_prefix('v').unwrap_or(word)))
-        .next()
+        .find_map(|word| find::release(word.strip_prefix('v').unwrap_or(word)))
 }
 
 #[cfg(test)]

@@ -44,14 +44,13 @@ pub struct Resolved {
 impl Resolved {
     /// The one target that is built when none is named; `None` where there are several or none.
     pub fn target(&self) -> Option<(&str, &Map<String, Value>)> {
-        let names = self.groups.get("default").map(Vec::as_slice);
-        let name = match names {
+        let group = self.groups.get("default").map(Vec::as_slice);
+        let name = match group {
             Some([one]) => one.as_str(),
-            Some(_) => return None,
             None if self.targets.contains_key("default") => "default",
             // Bake asks for a name where no target is the default; with only one it is clear.
             None if self.targets.len() == 1 => self.targets.keys().next()?,
-            None => return None,
+            _ => return None,
         };
         self.targets.get_key_value(name).map(|(k, v)| (&**k, v))
     }

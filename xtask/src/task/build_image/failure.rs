@@ -44,7 +44,11 @@ pub fn read(tail: &[u8], program: &str) -> Failure {
         (Some(begin), Some(end)) => &lines[begin + 1..end],
         _ => &[],
     };
-    let said: Vec<&str> = printed.iter().map(|line| without_number(line)).collect();
+    let mut said: Vec<&str> = printed.iter().map(|line| without_number(line)).collect();
+    if said.is_empty() {
+        // Line by line the builder has said them already, and does not say them again.
+        said = of_failed_step(&lines);
+    }
     let last = |lines: &[&str]| {
         let from = lines.len().saturating_sub(LINES);
         lines[from..].iter().map(|l| (*l).to_owned()).collect()
@@ -70,6 +74,27 @@ pub fn read(tail: &[u8], program: &str) -> Failure {
         lines,
         error: error.to_owned(),
     }
+}
+
+/// What the step that ended with an error printed: `#9 0.512 text`, until `#9 ERROR: …`.
+fn of_failed_step<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let number = lines.iter().rev().find_map(|line| {
+        let (number, rest) = line.split_once(' ')?;
+        (number.starts_with('#') && rest.starts_with("ERROR: ")).then_some(number)
+    });
+    let Some(number) = number else {
+        return Vec::new();
+    };
+    lines
+        .iter()
+        .filter(|line| line.split(' ').next() == Some(number))
+        // What is no step's own has no time in front of it.
+        .filter(|line| {
+            let time = line.split(' ').nth(1).unwrap_or_default();
+            time.contains('.') && time.parse::<f32>().is_ok()
+        })
+        .map(|line| without_number(line))
+        .collect()
 }
 
 /// A step's line without the number of the step and the time: `#9 0.512 text`, `0.512 text`.
@@ -202,6 +227,14 @@ mod tests {
             "executor failed running [/bin/sh -c false]: exit code: 1"
         );
         assert!(said.help.starts_with("mend the step"), "{}", said.help);
+        // The same, where nothing stands between the rules.
+        let said = failure(
+            "#8 [5/9] RUN false\n#8 sha256:abc\n#8 0.311 one\n#6 0.3 other\n#8 12.41 two: 3\n\
+             #8 ERROR: executor failed running [/bin/sh -c false]: exit code: 1\n------\n \
+             > [5/9] RUN false:\n------\n\
+             executor failed running [/bin/sh -c false]: exit code: 1\n",
+        );
+        assert_eq!(said.lines, ["one", "two: 3"]);
         // Buildx, on a terminal: colours, carriage returns, and the place in the Dockerfile.
         let said = failure(
             "\u{1b}[1A\u{1b}[31m => ERROR [2/2] RUN false\u{1b}[0m  0.1s\r\n------\r\n \

@@ -65,7 +65,7 @@ pub struct Plan {
 }
 
 /// The build arguments that the command line stands for. `declared` are those of the Dockerfile,
-/// `base_path` is what BASE_PATH would be.
+/// `base_path` is what `BASE_PATH` would be.
 pub fn given(
     args: &cli::BuildImage,
     declared: &[String],
@@ -481,21 +481,21 @@ mod tests {
         assert_eq!(words("--set t.tags=x --build-arg A --build-arg"), []);
     }
 
-    fn target(json: Value) -> Option<(String, Map<String, Value>)> {
-        Some(("worker".to_owned(), json.as_object().unwrap().clone()))
+    fn target(json: &Value) -> (String, Map<String, Value>) {
+        ("worker".to_owned(), json.as_object().unwrap().clone())
     }
 
     fn plan() -> Plan {
         Plan {
             tag: TAG.to_owned(),
             dockerfile: "Dockerfile".to_owned(),
-            target: target(serde_json::json!({
+            target: Some(target(&serde_json::json!({
                 "context": ".",
                 "dockerfile": "Dockerfile",
                 "args": { "BASE_IMAGE": "pinned", "MODEL_NAME": "" },
                 "platforms": ["linux/amd64"],
                 "secret": [{ "id": "HF_TOKEN", "env": "HF_TOKEN" }],
-            })),
+            }))),
             given: vec![("BASE_IMAGE".to_owned(), "mine:1".to_owned())],
             labels: vec![("a.b".to_owned(), "it's".to_owned())],
             secret: true,
@@ -557,14 +557,14 @@ DOCKER_BUILDKIT=1 /usr/bin/docker buildx bake \\
     #[test]
     fn bake_is_allowed_what_it_would_ask_for() {
         let asks = Plan {
-            target: target(serde_json::json!({
+            target: Some(target(&serde_json::json!({
                 "context": "..",
                 "dockerfile": "a/../../Dockerfile",
                 "contexts": { "x": "/srv/x", "y": "docker-image://alpine", "z": "a/.." },
                 "secret": [{ "id": "k", "src": "/etc/key" }],
                 "network": "host",
                 "entitlements": ["security.insecure"],
-            })),
+            }))),
             secret: false,
             given: Vec::new(),
             labels: Vec::new(),

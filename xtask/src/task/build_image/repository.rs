@@ -30,6 +30,7 @@ pub struct Repository {
     origin: Origin,
     pub plan: Plan,
     model: Option<String>,
+    update_flags: bool,
 }
 
 impl Repository {
@@ -118,6 +119,7 @@ impl Repository {
             origin,
             plan,
             model: args.model.clone(),
+            update_flags: args.update_flags,
             tree,
         })
     }
@@ -140,6 +142,7 @@ impl Repository {
             origin: &self.origin,
             token: self.token.as_ref().map(|token| token.from),
             model: self.model.as_deref(),
+            update_flags: self.update_flags,
         }
     }
 

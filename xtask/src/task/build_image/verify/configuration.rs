@@ -82,12 +82,13 @@ fn line(words: &[String]) -> String {
     }
 }
 
-/// ENV as the Dockerfile and the base image have it. `hide` takes secrets out of what is shown.
+/// ENV as the Dockerfile and the base image have it. `hide` takes a name and its value, and gives
+/// what may be shown of the value.
 pub fn environment(
     image: &Image,
     made: &Made,
     base: Option<&Image>,
-    hide: &dyn Fn(&str) -> String,
+    hide: &dyn Fn(&str, &str) -> String,
 ) -> Check {
     let mut wrong = Vec::new();
     let mut compared = 0;
@@ -102,8 +103,8 @@ pub fn environment(
             (Some(wanted), Some(is)) if wanted != is => wrong.push(format!(
                 "{name} is `{}`, and by the Dockerfile it is `{}`: something later in the build sets \
                  it",
-                hide(is),
-                hide(wanted)
+                hide(name, is),
+                hide(name, wanted)
             )),
             _ => compared += 1,
         }
@@ -117,12 +118,12 @@ pub fn environment(
             match base.env.get(name) {
                 None => wrong.push(format!(
                     "{name} is set to `{}`, which neither the Dockerfile nor the base image does",
-                    hide(value)
+                    hide(name, value)
                 )),
                 Some(own) if own != value => wrong.push(format!(
                     "{name} is `{}`, and in the base image it is `{}`",
-                    hide(value),
-                    hide(own)
+                    hide(name, value),
+                    hide(name, own)
                 )),
                 Some(_) => compared += 1,
             }
@@ -237,8 +238,8 @@ mod tests {
         }
     }
 
-    fn plain(text: &str) -> String {
-        text.to_owned()
+    fn plain(_: &str, value: &str) -> String {
+        value.to_owned()
     }
 
     #[test]

@@ -102,9 +102,15 @@ impl<'a> Session<'a> {
         Ok(container)
     }
 
-    /// Runs Python in the image with nothing around it, and gives what it prints. `input` is
-    /// what it reads.
-    pub fn python(&self, image: &str, script: &str, input: &str, limit: Duration) -> Result<Ended> {
+    /// Runs Python in a folder of the image with nothing around it, and gives what it prints. `input`
+    /// is what it reads.
+    pub fn python(
+        &self,
+        (image, folder): (&str, &str),
+        script: &str,
+        input: &str,
+        limit: Duration,
+    ) -> Result<Ended> {
         let container = self.create(
             image,
             &[
@@ -113,6 +119,8 @@ impl<'a> Session<'a> {
                 "none",
                 "--entrypoint",
                 "python3",
+                "--workdir",
+                folder,
             ],
             &["-c", script],
         )?;

@@ -60,9 +60,8 @@ pub fn version(table: &str) -> Option<String> {
 /// Asks the image; `None` where the repository has no script to ask with.
 pub fn ask(
     session: &Session,
-    image: &str,
+    (image, workdir): (&str, &str),
     tree: &dyn Tree,
-    workdir: &str,
 ) -> Result<Option<Result<Answer, String>>> {
     let text = |path: &str| -> Result<Option<String>> {
         let bytes = tree.read_file(path)?;
@@ -76,7 +75,7 @@ pub fn ask(
         "table": text(TABLE)?,
         "image": format!("{}/{TABLE}", workdir.trim_end_matches('/')),
     });
-    let ended = session.python(image, READ, &input.to_string(), LIMIT)?;
+    let ended = session.python((image, workdir), READ, &input.to_string(), LIMIT)?;
     if ended.code != Some(0) {
         return Ok(Some(Err(ended.why())));
     }

@@ -143,6 +143,14 @@ impl Seen {
         })
     }
 
+    /// Where the worker is: by the Dockerfile, or else where the base image left off.
+    fn workdir(&self) -> &str {
+        match self.made.workdir.as_deref().unwrap_or(&self.image.workdir) {
+            "" => "/",
+            folder => folder,
+        }
+    }
+
     /// What the image stands on, without which some checks know less.
     fn base_check(&self, name: &str) -> Check {
         let what = "base image";
@@ -197,7 +205,7 @@ fn configuration_checks(
     tell: &mut dyn FnMut(Check),
 ) -> Result<()> {
     let base = seen.base.as_ref();
-    let hide = |text: &str| secrets::hidden(text, token);
+    let hide = |name: &str, value: &str| secrets::shown_value(name, value, token);
     tell(configuration::platform(&seen.image));
     tell(configuration::command(&seen.image, &seen.made, base));
     tell(configuration::environment(
@@ -259,8 +267,7 @@ fn layer_checks(
     token: Option<&str>,
     tell: &mut dyn FnMut(Check),
 ) -> Result<()> {
-    let workdir = seen.made.workdir.as_deref().unwrap_or(&seen.image.workdir);
-    let sought = files::Sought::new(&seen.made, subject.tree, workdir);
+    let sought = files::Sought::new(&seen.made, subject.tree, seen.workdir());
     let layers = layers::read(
         engine,
         subject.image,
@@ -292,8 +299,8 @@ fn python_checks(
     tell: &mut dyn FnMut(Check),
 ) -> Result<()> {
     interrupt::check()?;
-    let asked = python::Asked::new(subject.tree, &seen.made, &seen.image.workdir)?;
-    let answer = match python::ask(session, subject.image, &asked)? {
+    let asked = python::Asked::new(subject.tree, &seen.made, seen.workdir())?;
+    let answer = match python::ask(session, (subject.image, seen.workdir()), &asked)? {
         Ok(answer) => answer,
         Err(why) => {
             tell(Check::new(
@@ -336,7 +343,7 @@ fn flag_checks(
 ) -> Result<()> {
     let here = subject.tree.read_file(files::TABLE)?;
     let here = here.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let answer = flags::ask(session, subject.image, subject.tree, &seen.image.workdir)?;
+    let answer = flags::ask(session, (subject.image, seen.workdir()), subject.tree)?;
     tell(match (answer, subject.update_flags) {
         (None, _) => flags::unasked(),
         (Some(Err(why)), _) => flags::unread(&why),

@@ -89,31 +89,35 @@ fn modules(made: &Made, workdir: &str) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Asks an image; the error is a sentence about why it can't be asked.
-pub fn ask(session: &Session, image: &str, asked: &Asked) -> Result<Result<Answer, String>> {
+/// Asks an image, in its folder with the worker; the error is a sentence about why it can't be asked.
+pub fn ask(
+    session: &Session,
+    place: (&str, &str),
+    asked: &Asked,
+) -> Result<Result<Answer, String>> {
     let packages: Vec<&str> = asked.requirements.iter().map(|r| r.name.as_str()).collect();
     let input = serde_json::json!({"modules": asked.modules, "packages": packages});
-    run(session, image, &input)
+    run(session, place, &input)
 }
 
 /// Asks an image only for what its packages lack.
 pub fn ask_conflicts(session: &Session, image: &str) -> Result<Result<Answer, String>> {
     let input = serde_json::json!({"modules": [], "packages": []});
-    run(session, image, &input)
+    run(session, (image, "/"), &input)
 }
 
 fn run(
     session: &Session,
-    image: &str,
+    place: (&str, &str),
     input: &serde_json::Value,
 ) -> Result<Result<Answer, String>> {
-    let ended = session.python(image, PROBE, &input.to_string(), LIMIT)?;
+    let ended = session.python(place, PROBE, &input.to_string(), LIMIT)?;
     if ended.code != Some(0) {
         return Ok(Err(ended.why()));
     }
     let line = ended.output.lines().last().unwrap_or_default();
     serde_json::from_str(line)
-        .with_context(|| format!("reading what Python said in {image}"))
+        .with_context(|| format!("reading what Python said in {}", place.0))
         .map(Ok)
 }
 

@@ -48,6 +48,15 @@ pub fn hidden(text: &str, secret: Option<&str>) -> String {
     out
 }
 
+/// What may be shown of a variable's value.
+pub fn shown_value(name: &str, value: &str, token: Option<&str>) -> String {
+    if is_secret(name) && !is_reference(value) {
+        "***".to_owned()
+    } else {
+        hidden(value, token)
+    }
+}
+
 /// What to keep of a file that goes by.
 pub fn keep(path: &str) -> Keep {
     if is_credentials(path) {

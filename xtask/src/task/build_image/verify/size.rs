@@ -14,7 +14,7 @@ pub fn check(
     before: Option<&Image>,
     budget: u64,
 ) -> Check {
-    let mut words = vec![match base {
+    let mut lines = vec![match base {
         Some(base) => format!(
             "{} in all, {} over the base image's {}",
             megabytes(image.size),
@@ -30,7 +30,7 @@ pub fn check(
     steps.sort_by_key(|step| std::cmp::Reverse(step.size));
     let more: u64 = steps.iter().skip(LISTED).map(|step| step.size).sum();
     for step in steps.iter().take(LISTED) {
-        words.push(format!(
+        lines.push(format!(
             "{:>10}  {}",
             megabytes(step.size),
             instruction(step)
@@ -38,31 +38,26 @@ pub fn check(
     }
     if steps.len() > LISTED {
         let count = steps.len() - LISTED;
-        words.push(format!("{:>10}  in {count} smaller steps", megabytes(more)));
+        lines.push(format!("{:>10}  in {count} smaller steps", megabytes(more)));
     }
     if let Some(before) = before {
-        words.push(match image.size.cmp(&before.size) {
-            std::cmp::Ordering::Equal => "as large as the last build of this tag".to_owned(),
-            std::cmp::Ordering::Greater => format!(
-                "{} more than the last build of this tag",
-                megabytes(image.size - before.size)
-            ),
-            std::cmp::Ordering::Less => format!(
-                "{} less than the last build of this tag",
-                megabytes(before.size - image.size)
-            ),
-        });
+        let words = match megabytes(image.size.abs_diff(before.size)) {
+            same if same == megabytes(0) => "as large as".to_owned(),
+            more if image.size > before.size => format!("{more} more than"),
+            less => format!("{less} less than"),
+        };
+        lines.push(format!("{words} the last build of this tag"));
     }
     let over = base.map(|base| image.size.saturating_sub(base.size));
     if over.is_some_and(|over| over > budget) {
-        words.push(format!(
+        lines.push(format!(
             "that is more than the {} that a worker may add to its base image: look at the steps \
              above, or raise the limit with --size-budget",
             megabytes(budget)
         ));
-        return Check::new("size", Verdict::Warning, words);
+        return Check::new("size", Verdict::Warning, lines);
     }
-    Check::new("size", Verdict::Passed, words)
+    Check::new("size", Verdict::Passed, lines)
 }
 
 /// Bytes as docker counts them: a megabyte is a million.

@@ -41,6 +41,8 @@ pub struct Subject<'a> {
     pub token: Option<&'static str>,
     /// The model that is to be baked in.
     pub model: Option<&'a str>,
+    /// Whether the flag table is to be written anew from the image.
+    pub update_flags: bool,
 }
 
 /// The Dockerfile's path and bytes.
@@ -93,13 +95,8 @@ fn failed(name: &'static str, words: impl Into<String>) -> Check {
 }
 
 fn parsed(file: &Dockerfile, image: &Image) -> Check {
-    let Some(base) = &image.base else {
-        return failed(
-            "Dockerfile",
-            format!("{} has no FROM, so there is nothing to build", file.path),
-        );
-    };
-    let words = format!("{}, on {}", file.path, base.text);
+    let base = image.base.as_ref().map_or("nothing", |base| &base.text);
+    let words = format!("{}, on {base}", file.path);
     check("Dockerfile", Verdict::Passed, words)
 }
 
@@ -226,7 +223,7 @@ fn passed(subject: &Subject, file: &Dockerfile) -> Result<Check> {
     let files: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
     let mut words = format!("{} declared", counted(declared.len(), "argument"));
     if !files.is_empty() {
-        words += &format!("; none else is passed by {}", files.join(", "));
+        words += &format!("; no other is passed in {}", files.join(", "));
     }
     Ok(check(NAME, Verdict::Passed, words))
 }
@@ -236,8 +233,8 @@ fn builds(path: &RepoPath) -> bool {
     let Some(text) = path.as_str() else {
         return false;
     };
-    let yaml = text.ends_with(".yml") || text.ends_with(".yaml");
     let name = text.strip_prefix(".runpod/").unwrap_or(text);
+    let yaml = matches!(text.rsplit_once('.'), Some((_, "yml" | "yaml")));
     name == bake::FILE
         || yaml && text.starts_with(".github/workflows/")
         || yaml && !name.contains('/') && name.contains("compose")
@@ -266,6 +263,9 @@ fn base(subject: &Subject, image: &Image) -> Result<Check> {
                 "{text}: SGLang {version}, as sglang_flags.json has it"
             ));
         }
+        (Some(version), Some(table)) if subject.update_flags => words.push(format!(
+            "{text}: SGLang {version}; sglang_flags.json, for {table}, is written anew"
+        )),
         (Some(version), Some(table)) if is_own => {
             verdict = Verdict::Failed;
             words.push(format!(
@@ -491,3 +491,6 @@ fn model(subject: &Subject) -> Option<Check> {
     };
     Some(check("model", Verdict::Passed, words))
 }
+
+#[cfg(test)]
+mod tests;
