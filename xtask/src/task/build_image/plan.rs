@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{bake, token};
+use super::{bake, labels, token};
 use crate::cli;
 use crate::docker::Engine;
 use crate::output::quoted;
@@ -62,6 +62,8 @@ pub struct Plan {
     pub secret: bool,
     /// What is for docker itself.
     pub extra: Vec<OsString>,
+    /// `SOURCE_DATE_EPOCH`, where it is set: buildx hands it to the build by itself.
+    pub epoch: Option<String>,
 }
 
 /// The build arguments that the command line stands for. `declared` are those of the Dockerfile,
@@ -180,7 +182,10 @@ impl Plan {
             all.sort_keys();
             settings.insert(key.to_owned(), all.clone().into());
         };
-        set("args", &self.arguments());
+        let mut arguments = self.arguments();
+        let epoch = self.epoch.iter();
+        arguments.extend(epoch.map(|epoch| (labels::EPOCH.to_owned(), epoch.clone())));
+        set("args", &arguments);
         set("labels", &self.labels);
         settings.insert(
             "tags".to_owned(),
@@ -500,6 +505,7 @@ mod tests {
             labels: vec![("a.b".to_owned(), "it's".to_owned())],
             secret: true,
             extra: vec!["--no-cache".into()],
+            epoch: Some("1700000000".to_owned()),
         }
     }
 
@@ -545,7 +551,11 @@ DOCKER_BUILDKIT=1 /usr/bin/docker buildx bake \\
             serde_json::json!({
                 "context": ".",
                 "dockerfile": "Dockerfile",
-                "args": { "BASE_IMAGE": "mine:1", "MODEL_NAME": "" },
+                "args": {
+                    "BASE_IMAGE": "mine:1",
+                    "MODEL_NAME": "",
+                    "SOURCE_DATE_EPOCH": "1700000000",
+                },
                 "labels": { "a.b": "it's" },
                 "tags": ["worker-sglang:dev"],
                 "secret": [{ "id": "HF_TOKEN", "env": "HF_TOKEN" }],
