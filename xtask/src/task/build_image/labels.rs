@@ -9,7 +9,7 @@ use crate::outcome::Unusable;
 use crate::tree::RepoPath;
 
 /// The variable with the time that a build that can be repeated says of itself.
-const EPOCH: &str = "SOURCE_DATE_EPOCH";
+pub const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// What is known of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
