@@ -158,12 +158,6 @@ impl History {
     pub fn successor_flag(&self) -> Option<&'static str> {
         self.successor?.split([' ', '=']).next()
     }
-
-    /// Whether the successor does the same with no value of its own, so that an environment
-    /// variable can simply be renamed.
-    pub fn is_plain_rename(&self) -> bool {
-        self.successor.is_some_and(is_plain)
-    }
 }
 
 impl fmt::Display for History {
@@ -202,10 +196,10 @@ pub fn is_plain(successor: &str) -> bool {
 /// What is known of a flag over all releases, by name or alias.
 pub fn history(flag: &str) -> History {
     // Both lists are in order, so their ends are all that has to be put in order.
-    fn ends<'a>(
-        releases: &'a [String],
+    fn ends(
+        releases: &[String],
         indices: impl Iterator<Item = usize>,
-    ) -> impl Iterator<Item = &'a str> {
+    ) -> impl Iterator<Item = &str> {
         let (first, last) = indices.fold((usize::MAX, 0), |(a, b), i| (a.min(i), b.max(i)));
         [releases.get(first), releases.get(last)]
             .into_iter()
@@ -392,10 +386,10 @@ mod tests {
     fn what_is_gone_names_what_took_its_place() {
         let gone = history("--file-storage-pth");
         assert_eq!(gone.successor_flag(), Some("--file-storage-path"));
-        assert!(gone.is_plain_rename());
+        assert!(is_plain("--file-storage-path"));
         let flashinfer = history("--disable-flashinfer");
         assert_eq!(flashinfer.successor, Some("--attention-backend triton"));
-        assert!(!flashinfer.is_plain_rename());
+        assert!(!is_plain("--attention-backend triton"));
         assert_eq!(
             history("--max-num-reqs").nearest,
             Some("--max-running-requests")
