@@ -11,7 +11,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, bail};
 
 use super::objects::{entry, head_and_path, parse_ls_tree};
-use super::{Call, Git, Objects, Scratch, records, refuse_option};
+use super::{Call, Git, Objects, Scratch, Started, records, refuse_option};
 use crate::outcome::Refusal;
 use crate::tree::{Entries, Oid, RepoPath};
 
@@ -71,6 +71,22 @@ impl Drop for Search {
     }
 }
 
+/// The commit that HEAD names and its tree, asked for.
+pub struct HeadAndTree(Started);
+
+impl HeadAndTree {
+    /// The answer; `None` on an unborn branch.
+    pub fn finish(self) -> Result<Option<(Oid, Oid)>> {
+        let answer = self.0.finish()?;
+        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+        let mut lines = text.lines().map(|line| Oid(line.to_owned()));
+        Ok(match (answer.ok, lines.next(), lines.next()) {
+            (true, Some(head), Some(tree)) => Some((head, tree)),
+            _ => None,
+        })
+    }
+}
+
 /// The index.
 #[derive(Debug, Default)]
 pub struct Index {
@@ -113,7 +129,10 @@ impl Repo {
                 "--show-toplevel",
             ])
             .quiet()
-            .finish()?;
+            .start()?;
+        let filters = filters(git.call().dir(dir))?;
+        git.expect_new_enough()?;
+        let answer = answer.finish()?;
         if answer.stdout.is_empty() {
             bail!(Refusal::new(
                 format!(
@@ -137,16 +156,14 @@ impl Repo {
         // A folder's name may hold a newline; the answer ends with one.
         let mut top = top.join(&b'\n');
         top.pop();
-        let mut repo = Self {
+        Ok(Self {
             git: git.clone(),
             top: PathBuf::from(OsString::from_vec(top)),
             git_dir: PathBuf::from(OsString::from_vec(git_dir.to_vec())),
             common_dir: PathBuf::from(OsString::from_vec(common_dir.to_vec())),
             object_format: String::from_utf8_lossy(format).into_owned(),
-            no_filters: Vec::new(),
-        };
-        repo.no_filters = repo.filters_off()?;
-        Ok(repo)
+            no_filters: filters_off(&filters.finish()?.stdout),
+        })
     }
 
     /// A call of git in this repository.
@@ -167,25 +184,6 @@ impl Repo {
                 call.env(&format!("GIT_CONFIG_KEY_{index}"), key)
                     .env(&format!("GIT_CONFIG_VALUE_{index}"), value)
             })
-    }
-
-    fn filters_off(&self) -> Result<Vec<(String, String)>> {
-        let answer = self
-            .call()
-            .args(["config", "-z", "--name-only", "--get-regexp"])
-            .arg(r"^filter\..*\.(clean|smudge|process|required)$")
-            .finish()?;
-        let mut settings = Vec::new();
-        for key in records(&answer.stdout) {
-            let key = String::from_utf8_lossy(key).into_owned();
-            let value = if key.ends_with(".required") {
-                "false"
-            } else {
-                ""
-            };
-            settings.push((key, value.to_owned()));
-        }
-        Ok(settings)
     }
 
     /// The names of the filters that are configured, for messages.
@@ -295,18 +293,12 @@ impl Repo {
         Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
     }
 
-    /// The commit that HEAD names and its tree; `None` on an unborn branch.
-    pub fn head_and_tree(&self) -> Result<Option<(Oid, Oid)>> {
-        let answer = self
-            .call()
+    /// Asks for the commit that HEAD names and its tree.
+    pub fn head_and_tree(&self) -> Result<HeadAndTree> {
+        self.call()
             .args(["rev-parse", "--quiet", "HEAD^{commit}", "HEAD^{tree}"])
-            .finish()?;
-        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
-        let mut lines = text.lines().map(|line| Oid(line.to_owned()));
-        Ok(match (answer.ok, lines.next(), lines.next()) {
-            (true, Some(head), Some(tree)) => Some((head, tree)),
-            _ => None,
-        })
+            .start()
+            .map(HeadAndTree)
     }
 
     /// The tree of a commit.
@@ -349,6 +341,29 @@ impl Repo {
         .find(|(file, _)| self.git_dir.join(file).exists())
         .map(|(_, name)| name)
     }
+}
+
+/// Asks for the filters that the configuration names.
+fn filters(call: Call) -> Result<Started> {
+    call.args(["config", "-z", "--name-only", "--get-regexp"])
+        .arg(r"^filter\..*\.(clean|smudge|process|required)$")
+        .quiet()
+        .start()
+}
+
+/// The settings by which none of them runs.
+fn filters_off(names: &[u8]) -> Vec<(String, String)> {
+    records(names)
+        .map(|key| {
+            let key = String::from_utf8_lossy(key).into_owned();
+            let off = if key.ends_with(".required") {
+                "false"
+            } else {
+                ""
+            };
+            (key, off.to_owned())
+        })
+        .collect()
 }
 
 fn parse_status(output: &[u8]) -> Result<Status> {

@@ -32,7 +32,11 @@ pub fn look(repo: &Repo) -> Result<Situation> {
     }
     // Reading the index takes as long as the status, and needs nothing of it.
     let beside = repo.clone();
-    let beside = std::thread::spawn(move || Ok((beside.head_and_tree()?, beside.index()?)));
+    let beside = std::thread::spawn(move || {
+        let head = beside.head_and_tree()?;
+        let index = beside.index()?;
+        Ok((head.finish()?, index))
+    });
     let status = repo.status()?;
     let Some(head) = status.head.clone() else {
         bail!(Refusal::new(
@@ -77,6 +81,8 @@ pub fn look(repo: &Repo) -> Result<Situation> {
         )),
     };
     let objects = repo.objects();
+    // Whatever comes next reads some, and git takes a moment to start.
+    objects.begin()?;
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;
     Ok(Situation {

@@ -226,7 +226,7 @@ struct Gone<'a> {
     /// Files that are no longer where they were, and where they went.
     files: BTreeMap<&'a str, &'a str>,
     /// Folders of which nothing is left.
-    folders: BTreeSet<String>,
+    folders: BTreeSet<&'a str>,
     result: &'a Entries,
 }
 
@@ -239,13 +239,16 @@ impl<'a> Gone<'a> {
                 && !after.result.contains_key(from)
             {
                 files.insert(old, new);
-                folders.extend(
-                    from.ancestors()
-                        .filter_map(|folder| folder.as_str().map(ToOwned::to_owned)),
-                );
+                let mut folder = old;
+                // A folder that is there already has its own above it.
+                while let Some((above, _)) = folder.rsplit_once('/')
+                    && folders.insert(above)
+                {
+                    folder = above;
+                }
             }
         }
-        folders.retain(|folder: &String| !holds_files(after.result, folder));
+        folders.retain(|folder| !holds_files(after.result, folder));
         Self {
             files,
             folders,
