@@ -3,6 +3,7 @@
 //! This file parses, runs the task and turns its outcome into an exit code; nothing else.
 
 mod cli;
+mod commands;
 mod docker;
 mod fault;
 mod finding;

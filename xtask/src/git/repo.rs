@@ -40,6 +40,8 @@ pub struct Status {
     pub branch: String,
     /// Tracked paths that differ from HEAD, staged or not, or are unmerged.
     pub changed: Vec<RepoPath>,
+    /// Those of them whose file is not what the index stages.
+    pub unstaged: Vec<RepoPath>,
     /// Files that git does not track, ignored ones included; a folder stands for all that is in
     /// it.
     pub local: Vec<RepoPath>,
@@ -376,6 +378,10 @@ fn parse_status(output: &[u8]) -> Result<Status> {
                 .splitn(fields + 1, |&b| b == b' ')
                 .nth(fields)
                 .context("git status answered a line without a path")?;
+            // `XY`: the index against HEAD, the work tree against the index.
+            if record.get(3).is_some_and(|&y| y != b'.') {
+                status.unstaged.push(RepoPath::new(path));
+            }
             status.changed.push(RepoPath::new(path));
         }
     }
@@ -390,6 +396,7 @@ mod tests {
     fn a_status_tells_changed_from_local() {
         let output = b"# branch.oid 1234\0# branch.head main\0\
             1 .M N... 100644 100644 100644 aa bb a file.py\0\
+            1 D. N... 100644 000000 000000 aa 00 gone.py\0\
             u UU N... 100644 100644 100644 100644 a b c both.py\0\
             ? new\0! target/\0";
         let status = parse_status(output).unwrap();
@@ -397,6 +404,14 @@ mod tests {
         assert_eq!(status.branch, "main");
         assert_eq!(
             status.changed,
+            [
+                RepoPath::from("a file.py"),
+                "gone.py".into(),
+                "both.py".into()
+            ]
+        );
+        assert_eq!(
+            status.unstaged,
             [RepoPath::from("a file.py"), "both.py".into()]
         );
         assert_eq!(status.local, [RepoPath::from("new"), "target".into()]);

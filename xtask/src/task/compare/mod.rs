@@ -22,6 +22,7 @@ use self::judge::judge;
 use self::report::Report;
 use self::trees::Trees;
 use crate::cli;
+use crate::commands::quoted;
 use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
 use crate::outcome::{Outcome, Refusal, Unusable};
 use crate::output;
@@ -206,16 +207,6 @@ fn command(repo: Option<&Path>, args: &cli::Compare) -> String {
         words.push("--execute".to_owned());
     }
     words.join(" ")
-}
-
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 /// Runs both workers, the old one first, and takes what that shows into the items.
