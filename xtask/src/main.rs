@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         Some(cli::Task::Migrate(args)) => task::migrate::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Compare(args)) => task::compare::run(cli.repo.as_deref(), &args),
         Some(cli::Task::BuildImage(args)) => task::build_image::run(cli.repo.as_deref(), &args),
+        Some(cli::Task::Cleanup(args)) => task::cleanup::run(cli.repo.as_deref(), &args),
+        Some(cli::Task::Status(args)) => task::status::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Test(args)) => task::test::run(&args),
     };
     let code = match result {

@@ -3,12 +3,13 @@
 //! Tree → Surface → Facts → judge → report. Nothing of either worker is run, except with
 //! `--execute`.
 
-mod accepted;
+pub mod accepted;
 pub mod baseline;
 mod diff;
 mod execute;
 pub mod facts;
 pub mod judge;
+pub mod parting;
 mod report;
 mod trees;
 
@@ -26,6 +27,7 @@ use crate::commands::quoted;
 use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
 use crate::outcome::{Outcome, Refusal, Unusable};
 use crate::output;
+use crate::task::cleanup;
 use crate::tree::Tree;
 
 /// Runs the task.
@@ -115,6 +117,9 @@ fn compare(
     // Reasons speak of the old worker that this repository came from, and of no other; what only
     // runs can show was perhaps not looked for.
     stale.retain(|entry| args.old.is_none() && (executed.is_some() || !entry.needs_run()));
+    if let Some(outdated) = &old_tree {
+        stale.retain(|entry| !entry.waits_for_cleanup(outdated.as_ref(), new_tree.as_ref()));
+    }
     let report = Report {
         old: old_name,
         new: new_tree.describe(),
@@ -253,7 +258,16 @@ fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
     let new_tree = trees.open(args.new.as_deref())?;
     let new = Facts::read(new_tree.as_ref())?;
     let mut items = judge(&old, &new);
+    let asked = if args.accept.iter().any(|fact| accepted::is_cleanups(fact)) {
+        cleanup::questions(root)?
+    } else {
+        Vec::new()
+    };
     let open = |fact: &str, items: &[judge::Item]| {
+        if accepted::is_cleanups(fact) {
+            // By name only: a pattern would take in what nobody has looked at.
+            return usize::from(asked.iter().any(|id| id == fact));
+        }
         let fits = |item: &&judge::Item| item.open && accepted::matches(fact, &item.id);
         items.iter().filter(fits).count()
     };
@@ -267,7 +281,11 @@ fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
         let open = open(fact, &items);
         if open == 0 {
             let see = command(None, args);
-            let help = if args.execute {
+            let help = if accepted::is_cleanups(fact) {
+                "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own \
+                 name, without `*`"
+                    .to_owned()
+            } else if args.execute {
                 format!("see the ids with `{see}`")
             } else {
                 format!(

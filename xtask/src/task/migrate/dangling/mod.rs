@@ -136,15 +136,16 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
     if before.ends_with(word) {
         return false;
     }
-    let quoted = ['"', '\'']
-        .iter()
-        .any(|&quote| before.ends_with(quote) && after.starts_with(quote));
     // The last word of a command is the folder that docker builds.
     let context = before.contains("docker") && before.ends_with(' ') && after.trim().is_empty();
     // `from outdated.src import engine`, `patch("outdated.src.utils")`.
-    let module = form == Form::Python
-        && after.starts_with(['.', ' '])
-        && (["from ", "import "].contains(&before.trim_start()) || before.ends_with(['"', '\'']));
+    let quote = before.ends_with(['"', '\'']);
+    let dotted = after
+        .strip_prefix('.')
+        .is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+    let import = ["from ", "import "].contains(&before.trim_start());
+    let module = form == Form::Python && (import || quote && dotted);
+    let quoted = quote && after.starts_with(['"', '\'']);
     after.starts_with('/') || module || form != Form::Prose && (quoted || context)
 }
 

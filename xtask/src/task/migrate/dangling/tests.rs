@@ -267,7 +267,7 @@ fn whatever_names_a_folder_that_is_to_go() {
     assert_eq!(
         of(
             "tests/a.py",
-            "import os\nfrom outdated.src import engine\nos.listdir('outdated')\nx = 'the outdated news'\n"
+            "import os\nfrom outdated.src import engine\nos.listdir('outdated')\nx = 'outdated news'\n"
         ),
         [(2, Code), (3, Code)]
     );
