@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::outcome::Refusal;
+use crate::output::quoted;
 
 const TASK: &str = "cargo xtask ";
 
@@ -59,26 +60,9 @@ impl Commands {
     }
 }
 
-/// An argument as a shell reads it.
-pub fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_argument_survives_a_shell() {
-        assert_eq!(quoted("../it's here"), r"'../it'\''s here'");
-        assert_eq!(quoted(""), "''");
-        assert_eq!(quoted("env:A*"), "'env:A*'");
-    }
 
     #[test]
     fn every_task_gets_the_repository() {

@@ -8,6 +8,7 @@ mod docker;
 mod fault;
 mod finding;
 mod git;
+mod interrupt;
 mod layout;
 mod outcome;
 mod output;

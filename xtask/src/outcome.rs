@@ -1,5 +1,5 @@
 //! How a task ends, and the exit code that says so: 0 done, 1 findings or a refusal, 2 wrong
-//! usage or something missing on the machine.
+//! usage or something missing on the machine, 128 and the signal's number where one ended it.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -33,6 +33,21 @@ impl fmt::Display for Unusable {
 }
 
 impl std::error::Error for Unusable {}
+
+/// A signal asked the task to end, and it has put away what it had begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted {
+    /// The signal's number.
+    pub signal: u8,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// A refusal: what was found, and what to do about it. Ends with exit code 1.
 #[derive(Debug)]
@@ -78,7 +93,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(refusal) = error.downcast_ref::<Refusal>() {
         let _ = writeln!(err, "{bold}help{bold:#}: {}", refusal.help);
     }
-    if error.is::<Unusable>() {
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        ExitCode::from(128 + interrupted.signal)
+    } else if error.is::<Unusable>() {
         ExitCode::from(2)
     } else {
         ExitCode::from(1)

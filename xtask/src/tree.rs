@@ -457,10 +457,17 @@ impl Directory {
         self
     }
 
+    /// Lists `root` without any `.git`. `skip` says which other folders not to enter.
+    pub fn open(root: &Path, skip: impl Fn(&RepoPath) -> bool) -> Result<Self> {
+        let mut all = Self::open_all(root, |path| path.name() == b".git" || skip(path))?;
+        all.entries.remove(&RepoPath::from(".git"));
+        Ok(all)
+    }
+
     /// Lists `root`. `skip` says which folders not to enter; symbolic links are not followed.
     /// What is neither file, link nor folder (a FIFO, a socket, a device) is an error, because
     /// reading one could block or have effects.
-    pub fn open(root: &Path, skip: impl Fn(&RepoPath) -> bool) -> Result<Self> {
+    pub fn open_all(root: &Path, skip: impl Fn(&RepoPath) -> bool) -> Result<Self> {
         let mut entries = Entries::new();
         let mut pending: Vec<OsString> = vec![OsString::new()];
         while let Some(folder) = pending.pop() {
@@ -474,12 +481,9 @@ impl Directory {
                 let path = RepoPath(path);
                 let metadata = fs_err::symlink_metadata(item.path())?;
                 if metadata.is_dir() {
-                    if item.file_name() != ".git" && !skip(&path) {
+                    if !skip(&path) {
                         pending.push(OsString::from_vec(path.0));
                     }
-                    continue;
-                }
-                if path == ".git" {
                     continue;
                 }
                 let mode = if metadata.is_symlink() {

@@ -153,6 +153,16 @@ impl Counts {
     }
 }
 
+/// An argument as a shell reads it.
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// "1 error", "2 errors".
 pub fn counted(count: usize, one: &str) -> String {
     if count == 1 {

@@ -2,6 +2,12 @@ use super::samples::finding;
 use super::*;
 
 #[test]
+fn an_argument_survives_a_shell() {
+    assert_eq!(quoted("../it's here"), r"'../it'\''s here'");
+    assert_eq!(quoted(""), "''");
+}
+
+#[test]
 fn text_is_what_rustc_would_show() {
     let (findings, sources) = finding();
     assert_eq!(

@@ -120,7 +120,7 @@ impl File<'_> {
     }
 }
 
-/// Reads an `env_file`: `NAME=value` lines.
+/// Reads an `env_file`, or a `.env`: `NAME=value` lines, quoted as compose has them.
 pub fn env_file(source: &Source) -> Vec<Named> {
     let mut found = Vec::new();
     for (start, line) in source.lines() {
@@ -132,12 +132,47 @@ pub fn env_file(source: &Source) -> Vec<Named> {
             let at = start + line.find(name).unwrap_or(0);
             found.push(Named {
                 name: name.trim().to_owned(),
-                value: value.trim().trim_matches(['"', '\'']).to_owned(),
+                value: unquoted(value.trim()),
                 place: source.place(at..at + name.len()),
             });
         }
     }
     found
+}
+
+/// A value without its quotes and without a comment behind it. In single quotes everything stands
+/// for itself; in double quotes a backslash escapes; a bare `#` begins a comment behind a space.
+fn unquoted(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some('\'') => match chars.as_str().split_once('\'') {
+            Some((inside, _)) => inside.to_owned(),
+            None => text.to_owned(),
+        },
+        Some('"') => {
+            let mut value = String::new();
+            loop {
+                match chars.next() {
+                    Some('"') => return value,
+                    Some('\\') => match chars.next() {
+                        Some('n') => value.push('\n'),
+                        Some('t') => value.push('\t'),
+                        Some('r') => value.push('\r'),
+                        Some(c @ ('"' | '\\' | '$')) => value.push(c),
+                        Some(c) => value.extend(['\\', c]),
+                        None => return text.to_owned(),
+                    },
+                    Some(c) => value.push(c),
+                    None => return text.to_owned(),
+                }
+            }
+        }
+        Some('#') => String::new(),
+        _ => {
+            let comment = text.find(" #").or_else(|| text.find("\t#"));
+            text[..comment.unwrap_or(text.len())].trim_end().to_owned()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -178,5 +213,28 @@ mod tests {
         let named = env_file(&Source::new(".env".into(), b"# no\nA=1\nexport B=\"2\"\n"));
         assert_eq!(named.len(), 2);
         assert_eq!(named[1].value, "2");
+    }
+
+    #[test]
+    fn values_are_quoted_as_compose_has_it() {
+        for (written, value) in [
+            ("plain", "plain"),
+            ("a#b", "a#b"),
+            ("plain  # a comment", "plain"),
+            ("# only a comment", ""),
+            ("'it # is $HERE \\n' # a comment", "it # is $HERE \\n"),
+            ("\"a \\\"b\\\" \\n\\x\" # a comment", "a \"b\" \n\\x"),
+            ("\"never ends", "\"never ends"),
+            ("", ""),
+            ("''", ""),
+        ] {
+            let source = Source::new(".env".into(), format!(" A = {written}\r\n").as_bytes());
+            let named = env_file(&source);
+            assert_eq!(
+                (&*named[0].name, &*named[0].value),
+                ("A", value),
+                "{written}"
+            );
+        }
     }
 }

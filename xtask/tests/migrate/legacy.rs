@@ -567,7 +567,7 @@ fn what_still_points_at_a_path_that_moved_is_listed() {
         "  .github/workflows/docker_buildandpush.yml:8:10 `builder/requirements.txt` is now \
          `outdated/builder/requirements.txt`\n",
         "    instead: requirements.txt\n",
-        "  docker-bake.hcl:18:5 the new Dockerfile declares no argument `MODEL_NAME`\n",
+        "  docker-bake.hcl:18:5 the Dockerfile declares no argument `MODEL_NAME`\n",
         "  tests/test_utils.py:1:6 the module `src.utils` is gone\n",
         "    instead: utils\n",
         "  README.md:37:21 `src/engine.py` is now `outdated/src/engine.py`\n",

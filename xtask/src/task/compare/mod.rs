@@ -23,10 +23,9 @@ use self::judge::judge;
 use self::report::Report;
 use self::trees::Trees;
 use crate::cli;
-use crate::commands::quoted;
 use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
 use crate::outcome::{Outcome, Refusal, Unusable};
-use crate::output;
+use crate::output::{self, quoted};
 use crate::task::cleanup;
 use crate::tree::Tree;
 

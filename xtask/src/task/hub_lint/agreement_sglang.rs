@@ -313,6 +313,14 @@ impl Release {
     }
 }
 
+/// Whether a CUDA version that the Hub's files allow is older than the one that an image needs.
+pub fn cuda_is_older(allowed: &str, needed: &str) -> bool {
+    match (model::version(allowed), model::version(needed)) {
+        (Some(allowed), Some(needed)) => allowed < needed,
+        _ => false,
+    }
+}
+
 fn cuda(document: &Document, surface: &Surface, findings: &mut Vec<Finding>) {
     let Some(image) = &surface.image else {
         return;
@@ -320,13 +328,10 @@ fn cuda(document: &Document, surface: &Surface, findings: &mut Vec<Finding>) {
     let (Some(text), Some(base)) = (image.cuda(), &image.base) else {
         return;
     };
-    let Some(needed) = model::version(&text) else {
-        return;
-    };
     let allowed = model::cuda_versions(&document.root);
     let older: Vec<&Node> = allowed
         .iter()
-        .filter(|(version, _)| *version < needed)
+        .filter(|(_, node)| node.as_str().is_some_and(|one| cuda_is_older(one, &text)))
         .map(|(_, node)| *node)
         .collect();
     let Some(first) = older.first() else {

@@ -44,6 +44,8 @@ use crate::output::{self, Counts, Sources};
 use crate::tree::{Directory, RepoPath, Tree};
 use document::{Document, Which};
 
+pub use agreement_sglang::cuda_is_older;
+
 /// So many findings of one rule in one file are told; of more, only how many they are.
 const MOST_OF_A_KIND: usize = 50;
 

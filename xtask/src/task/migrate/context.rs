@@ -23,10 +23,11 @@ pub fn notes(context: &Context) -> Vec<String> {
     let there = |path: &&&RepoPath| context.result.contains_key(**path);
     let mut notes = Vec::new();
     if let Some(ignore) = context.dockerignore {
+        let ignore = rewrite::Ignore::read(ignore);
         let hidden: Vec<String> = context
             .given
             .iter()
-            .filter(|path| is_copied(path) && rewrite::excluded(ignore, path))
+            .filter(|path| is_copied(path) && ignore.excludes(path))
             .map(ToString::to_string)
             .collect();
         if !hidden.is_empty() {

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use crate::cli;
-use crate::commands::{Commands, quoted};
+use crate::commands::Commands;
+use crate::output::quoted;
 
 /// What the commands have to name.
 pub struct Next {

@@ -7,11 +7,12 @@ use hcl_edit::structure::{Block, Body};
 use super::{File, Form};
 use crate::task::migrate::rewrite::{Node, Yaml};
 
-pub fn find(file: &mut File<'_>, declared: &[String]) {
-    let mut passed = on_command_lines(file);
+/// `dockerfile` is where the Dockerfile lies: what builds another is passed over.
+pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
+    let mut passed = on_command_lines(file, dockerfile);
     match file.form {
-        Form::Yaml => passed.extend(in_yaml(file.text)),
-        Form::Hcl => passed.extend(in_bake(file.text)),
+        Form::Yaml => passed.extend(in_yaml(file.text, dockerfile)),
+        Form::Hcl => passed.extend(in_bake(file.text, dockerfile)),
         _ => {}
     }
     let instead = if declared.is_empty() {
@@ -26,7 +27,7 @@ pub fn find(file: &mut File<'_>, declared: &[String]) {
         if !declared.contains(&name) && !is_predefined(&name) {
             file.hit(
                 offset,
-                format!("the new Dockerfile declares no argument `{name}`"),
+                format!("the Dockerfile declares no argument `{name}`"),
                 instead.clone(),
             );
         }
@@ -34,7 +35,7 @@ pub fn find(file: &mut File<'_>, declared: &[String]) {
 }
 
 /// Arguments that every build takes.
-fn is_predefined(name: &str) -> bool {
+pub fn is_predefined(name: &str) -> bool {
     let upper = name.to_uppercase();
     upper.starts_with("BUILDKIT_")
         || upper == "SOURCE_DATE_EPOCH"
@@ -43,10 +44,11 @@ fn is_predefined(name: &str) -> bool {
             .any(|kind| upper == format!("{kind}_PROXY"))
 }
 
-/// The worker's own Dockerfile, rather than another of the repository.
-fn is_the_dockerfile(path: &str) -> bool {
-    let path = path.trim_matches(['"', '\'']);
-    path.trim_start_matches("./") == "Dockerfile"
+/// Whether a build that names this file builds the worker's Dockerfile, rather than another of the
+/// repository. One that names none builds the one at the root.
+fn is_the_dockerfile(named: Option<&str>, dockerfile: &str) -> bool {
+    let path = named.unwrap_or("Dockerfile").trim_matches(['"', '\'']);
+    path.trim_start_matches("./") == dockerfile
 }
 
 fn is_root(path: &str) -> bool {
@@ -65,14 +67,14 @@ fn name(text: &str) -> Option<&str> {
 }
 
 /// `docker build --build-arg NAME=value`, wherever it is written.
-fn on_command_lines(file: &File<'_>) -> Vec<(usize, String)> {
+fn on_command_lines(file: &File<'_>, dockerfile: &str) -> Vec<(usize, String)> {
     const OPTION: &str = "--build-arg";
     let mut found = Vec::new();
     for (at, _) in file.text.match_indices(OPTION) {
         let rest = &file.text[at + OPTION.len()..];
         let value = rest.trim_start_matches(|c: char| " \t=\"',".contains(c));
         let gap = rest.len() - value.len();
-        if gap == 0 || !builds_the_dockerfile(&command(file.text, at)) {
+        if gap == 0 || !builds_the_dockerfile(&command(file.text, at), dockerfile) {
             continue;
         }
         if let Some(name) = name(value) {
@@ -99,7 +101,7 @@ fn command(text: &str, at: usize) -> String {
     command
 }
 
-fn builds_the_dockerfile(command: &str) -> bool {
+fn builds_the_dockerfile(command: &str, dockerfile: &str) -> bool {
     let mut words = command.split_whitespace();
     while let Some(word) = words.next() {
         let file = match word {
@@ -109,14 +111,14 @@ fn builds_the_dockerfile(command: &str) -> bool {
                 .or_else(|| word.strip_prefix("-f=")),
         };
         if let Some(file) = file {
-            return is_the_dockerfile(file);
+            return is_the_dockerfile(Some(file), dockerfile);
         }
     }
-    true
+    is_the_dockerfile(None, dockerfile)
 }
 
 /// `build-args:` of a workflow step, `build: args:` of a compose file.
-fn in_yaml(text: &str) -> Vec<(usize, String)> {
+fn in_yaml(text: &str, dockerfile: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let Ok(yaml) = Yaml::parse(text) else {
         return found;
@@ -128,10 +130,9 @@ fn in_yaml(text: &str) -> Vec<(usize, String)> {
             let (_, value) = pairs.find(|(name, _)| yaml.text(*name) == Some(key))?;
             yaml.text(*value)
         };
-        let is_ours = text_of("file")
-            .or_else(|| text_of("dockerfile"))
-            .is_none_or(is_the_dockerfile)
-            && text_of("context").is_none_or(is_root);
+        let named = text_of("file").or_else(|| text_of("dockerfile"));
+        let is_ours =
+            is_the_dockerfile(named, dockerfile) && text_of("context").is_none_or(is_root);
         if !is_ours {
             continue;
         }
@@ -179,7 +180,7 @@ fn passed(yaml: &Yaml, text: &str, value: usize, found: &mut Vec<(usize, String)
 }
 
 /// `args = { … }` of a bake file's targets.
-fn in_bake(text: &str) -> Vec<(usize, String)> {
+fn in_bake(text: &str, ours: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let Ok(body) = hcl_edit::parser::parse_body(text) else {
         return found;
@@ -187,7 +188,7 @@ fn in_bake(text: &str) -> Vec<(usize, String)> {
     for target in body.get_blocks("target") {
         let dockerfile = setting(&body, target, "dockerfile", 0);
         let context = setting(&body, target, "context", 0);
-        if dockerfile.is_some_and(|path| !is_the_dockerfile(&path))
+        if !is_the_dockerfile(dockerfile.as_deref(), ours)
             || context.is_some_and(|path| !is_root(&path))
         {
             continue;

@@ -3,7 +3,7 @@
 //! Pure: the repository's own files go in, a list comes out. Only whole paths count, and only such
 //! as are gone: `mysrc/a.py`, an address, or a path that the result still has is no finding.
 
-mod arguments;
+pub mod arguments;
 mod folders;
 mod modules;
 mod paths;
@@ -74,7 +74,7 @@ pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Danglin
         paths::find(&mut file, &gone);
         folders::find(&mut file, &gone);
         modules::find(&mut file, &gone);
-        arguments::find(&mut file, after.arguments);
+        arguments::find(&mut file, "Dockerfile", after.arguments);
         found.extend(file.into_findings());
     }
     found.sort();
@@ -166,17 +166,39 @@ struct File<'a> {
     hits: BTreeMap<usize, (String, String)>,
 }
 
+/// Every place in `files` that hands the Dockerfile at `dockerfile` an argument that it does not
+/// declare.
+pub fn undeclared(
+    files: &[(RepoPath, Vec<u8>)],
+    dockerfile: &str,
+    declared: &[String],
+) -> Vec<Dangling> {
+    let mut found = Vec::new();
+    for (path, bytes) in files {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            let mut file = File::new(path, text);
+            arguments::find(&mut file, dockerfile, declared);
+            found.extend(file.into_findings());
+        }
+    }
+    found
+}
+
 impl<'a> File<'a> {
     /// Text that is no record of the past and lies outside of `outdated/`.
     fn open(path: &'a RepoPath, bytes: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let passed_over = path.is_within(OUTDATED) || text.contains('\0') || is_record(path);
-        (!passed_over).then(|| Self {
+        (!passed_over).then(|| Self::new(path, text))
+    }
+
+    fn new(path: &'a RepoPath, text: &'a str) -> Self {
+        Self {
             path,
             text,
             form: Form::of(path),
             hits: BTreeMap::new(),
-        })
+        }
     }
 
     /// The first finding at a place stands.

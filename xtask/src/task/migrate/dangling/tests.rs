@@ -126,10 +126,7 @@ target \"more\" {
     let found = find("docker-bake.hcl", text);
     let places: Vec<_> = found.iter().map(|f| (f.line, f.column)).collect();
     assert_eq!(places, [(8, 5), (9, 5)]);
-    assert_eq!(
-        found[0].what,
-        "the new Dockerfile declares no argument `CUDA`"
-    );
+    assert_eq!(found[0].what, "the Dockerfile declares no argument `CUDA`");
 }
 
 #[test]

@@ -3,32 +3,89 @@
 use super::glob::Glob;
 use crate::tree::RepoPath;
 
-/// Whether the build context leaves `path` out. The last line that matches the path or a folder
-/// above it decides, as Docker has it; a line that Docker would call a bad pattern matches nothing.
-pub fn excluded(dockerignore: &[u8], path: &RepoPath) -> bool {
-    let text = String::from_utf8_lossy(dockerignore);
-    let path = String::from_utf8_lossy(path.as_bytes());
-    let mut out = false;
-    for line in text.trim_start_matches('\u{feff}').lines() {
-        if line.starts_with('#') {
-            continue;
-        }
-        let line = line.trim();
-        let (pattern, takes_out) = match line.strip_prefix('!') {
-            Some(rest) => (rest.trim(), false),
-            None => (line, true),
+/// The lines of a `.dockerignore`, ready to be asked.
+#[derive(Default)]
+pub struct Ignore(Vec<Line>);
+
+struct Line {
+    /// From 1.
+    number: usize,
+    takes_out: bool,
+    /// The pattern, cleaned, for what is asked of it besides matching.
+    text: String,
+    pattern: Glob,
+}
+
+impl Ignore {
+    /// Reads a `.dockerignore`. A line that Docker would call a bad pattern matches nothing.
+    pub fn read(dockerignore: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(dockerignore);
+        let lines = text.trim_start_matches('\u{feff}').lines();
+        let read = |(index, line): (usize, &str)| {
+            if line.starts_with('#') {
+                return None;
+            }
+            let line = line.trim();
+            let (pattern, takes_out) = match line.strip_prefix('!') {
+                Some(rest) => (rest.trim(), false),
+                None => (line, true),
+            };
+            let text = clean(pattern)?;
+            Some(Line {
+                number: index + 1,
+                takes_out,
+                pattern: Glob::new(&text, true)?,
+                text,
+            })
         };
-        if takes_out == out || pattern.is_empty() {
-            continue;
+        Self(lines.enumerate().filter_map(read).collect())
+    }
+
+    /// Whether the build context leaves `path` out.
+    pub fn excludes(&self, path: &RepoPath) -> bool {
+        self.line_against(path).is_some()
+    }
+
+    /// The line that leaves `path` out. The last line that matches the path or a folder above it
+    /// decides, as Docker has it.
+    pub fn line_against(&self, path: &RepoPath) -> Option<usize> {
+        let path = String::from_utf8_lossy(path.as_bytes());
+        let mut against = None;
+        for line in &self.0 {
+            if line.takes_out == against.is_none() && above(&path).any(|p| line.pattern.matches(p))
+            {
+                against = line.takes_out.then_some(line.number);
+            }
         }
-        let Some(pattern) = clean(pattern) else {
-            continue;
-        };
-        if Glob::new(&pattern, true).is_some_and(|glob| above(&path).any(|p| glob.matches(p))) {
-            out = takes_out;
+        against
+    }
+
+    /// Whether all that lies below `folder` is left out, so that there is no need to look.
+    pub fn excludes_all_of(&self, folder: &RepoPath) -> bool {
+        let path = String::from_utf8_lossy(folder.as_bytes());
+        self.excludes(folder)
+            && !self
+                .0
+                .iter()
+                .any(|line| !line.takes_out && may_lie_below(&line.text, &path))
+    }
+}
+
+/// Whether a pattern could match something below a folder.
+fn may_lie_below(pattern: &str, folder: &str) -> bool {
+    let mut parts = pattern.split('/');
+    for name in folder.split('/') {
+        match parts.next() {
+            // It names a folder above: that this one is left out all the same is a later line's.
+            None => return false,
+            Some(part) if part.contains("**") => return true,
+            Some(part) if !Glob::new(part, true).is_some_and(|glob| glob.matches(name)) => {
+                return false;
+            }
+            Some(_) => {}
         }
     }
-    out
+    parts.next().is_some()
 }
 
 /// The pattern without `.`, `..`, doubled and outer slashes; `None` when it names nothing inside
@@ -57,7 +114,7 @@ mod tests {
     use super::*;
 
     fn out(dockerignore: &str, path: &str) -> bool {
-        excluded(dockerignore.as_bytes(), &path.into())
+        Ignore::read(dockerignore.as_bytes()).excludes(&path.into())
     }
 
     #[test]
@@ -79,5 +136,30 @@ mod tests {
         assert!(!out("mysrc\n", "src/a.py"));
         assert!(!out("", "a"));
         assert!(out("./a/../b\n", "b"));
+    }
+    #[test]
+    fn the_line_that_decides_is_told() {
+        let ignore = Ignore::read(b"# all\n*\n!docs\n\ndocs/*.md\n[bad\n");
+        assert_eq!(ignore.line_against(&"a".into()), Some(2));
+        assert_eq!(ignore.line_against(&"docs/a".into()), None);
+        assert_eq!(ignore.line_against(&"docs/a.md".into()), Some(5));
+    }
+
+    #[test]
+    fn a_folder_is_passed_over_only_where_nothing_below_it_can_come_back() {
+        let all_of = |ignore: &str, folder: &str| {
+            Ignore::read(ignore.as_bytes()).excludes_all_of(&folder.into())
+        };
+        assert!(all_of("target\n", "target"));
+        assert!(all_of("*\n!handler.py\n!scripts/a.py\n", "target"));
+        assert!(!all_of("*\n!scripts/a.py\n", "scripts"));
+        assert!(!all_of("*\n!scripts/sub/a.py\n", "scripts/sub"));
+        assert!(all_of("*\n!scripts/sub/a.py\n", "scripts/other"));
+        assert!(!all_of("*\n!**/a.py\n", "target"));
+        assert!(!all_of("*\n!t*/a.py\n", "target"));
+        assert!(all_of("*\n!s*/a.py\n", "target"));
+        assert!(!all_of("*\n!target\n", "target"));
+        assert!(all_of("*\n!target\ntarget/debug\n", "target/debug"));
+        assert!(!all_of("", "target"));
     }
 }

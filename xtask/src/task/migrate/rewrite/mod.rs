@@ -20,7 +20,7 @@ use crate::tree::RepoPath;
 
 pub use compose::compose;
 pub use dockerfile::{Copied, arguments, copied_paths, dockerfile};
-pub use ignore::excluded;
+pub use ignore::Ignore;
 pub use yaml::{Node, Yaml};
 
 /// Which file of the upstream becomes which file of the worker.

@@ -1,5 +1,9 @@
 //! Finding a docker engine that can build the worker, and talking to it.
 
+mod find;
+
+pub use find::NoEngine;
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -17,6 +21,12 @@ pub struct Engine {
 pub const LABEL: &str = "worker-sglang.xtask";
 
 impl Engine {
+    /// The first client of this machine that reaches a daemon and can build with `BuildKit`:
+    /// `$DOCKER` where that is set, else each `docker` on PATH.
+    pub fn find() -> Result<Self, NoEngine> {
+        find::find()
+    }
+
     /// A command of this client, BuildKit switched on.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);

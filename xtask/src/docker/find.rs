@@ -1,0 +1,458 @@
+//! Which docker client to take. A client is asked what it is, which is apart from the decision.
+//!
+//! From 23 on a client builds with the buildx plugin and without it falls back to a builder that
+//! knows no `RUN --mount`; before that `BuildKit` is a part of the client. Both kinds can be on
+//! one PATH, so the first that is fit is taken and not just the first.
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Engine;
+use crate::outcome::Unusable;
+
+/// The variable that names the client to take.
+const VARIABLE: &str = "DOCKER";
+
+/// How long a client may take to tell what it is and what it reaches.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The first client with `BuildKit` in it, and the first that leaves it to the plugin.
+const BUILDKIT: (u32, u32) = (18, 9);
+const PLUGIN: u32 = 23;
+
+/// A client, and what it answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Candidate {
+    program: PathBuf,
+    answer: Answer,
+}
+
+/// What became of asking a client for its version and that of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Answer {
+    /// It could not be started, or what it said is no answer of a docker client.
+    Unfit(String),
+    /// It did not end in time.
+    Silent,
+    /// It reaches no daemon, for this reason.
+    Alone(String),
+    /// It reaches a daemon.
+    Reaches { version: String, buildx: bool },
+}
+
+/// Why there is no engine to build with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoEngine {
+    /// Each client that was tried, with what is against it.
+    tried: Vec<(PathBuf, String)>,
+    /// Whether a daemon answered, and only a client that can build is missing.
+    answers: bool,
+    /// What `$DOCKER` names, where it is set.
+    chosen: Option<String>,
+}
+
+impl NoEngine {
+    /// Whether a daemon answered, and only a client that can build is missing.
+    pub fn answers(&self) -> bool {
+        self.answers
+    }
+}
+
+impl fmt::Display for NoEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.tried.as_slice(), &self.chosen, self.answers) {
+            ([], Some(name), _) => write!(f, "there is no program `{name}`")?,
+            ([], None, _) => f.write_str("there is no docker on PATH")?,
+            (_, _, false) => f.write_str("no docker engine answers")?,
+            (_, _, true) => f.write_str("no docker client here can build the image")?,
+        }
+        for (program, reason) in &self.tried {
+            write!(f, "\n  {}: {reason}", program.display())?;
+        }
+        if self.chosen.is_some() {
+            write!(f, "\n  (${VARIABLE} names it, so nothing else was tried)")?;
+        }
+        f.write_str(match (self.tried.is_empty(), self.answers) {
+            (true, _) => {
+                "\ninstall docker: https://docs.docker.com/engine/install/ (Debian: apt-get \
+                 install docker.io)"
+            }
+            (_, false) => {
+                "\nstart the daemon (systemctl start docker, or Docker Desktop); where it is not \
+                 on this machine, DOCKER_HOST or `docker context use` says where"
+            }
+            (_, true) => {
+                "\ninstall the buildx plugin (with Docker's packages: apt-get install \
+                 docker-buildx-plugin; else https://github.com/docker/buildx#installing)"
+            }
+        })
+    }
+}
+
+impl std::error::Error for NoEngine {}
+
+impl From<NoEngine> for Unusable {
+    fn from(none: NoEngine) -> Self {
+        Self(none.to_string())
+    }
+}
+
+/// Looks for a client, asking one after the other until one is fit.
+pub fn find() -> Result<Engine, NoEngine> {
+    let chosen = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
+    let mut tried = Vec::new();
+    for program in programs(chosen.as_deref()) {
+        let candidate = Candidate {
+            answer: ask(&program),
+            program,
+        };
+        if let Ok(engine) = fit(&candidate) {
+            return Ok(engine);
+        }
+        tried.push(candidate);
+    }
+    let chosen = chosen.map(|name| name.to_string_lossy().into_owned());
+    Err(none(&tried, chosen))
+}
+
+/// The clients to ask, each once although PATH may name its folder twice.
+fn programs(chosen: Option<&OsStr>) -> Vec<PathBuf> {
+    let name = chosen.unwrap_or(OsStr::new("docker"));
+    let found = which::which_all(name).into_iter().flatten();
+    let mut seen = HashSet::new();
+    let mut programs: Vec<PathBuf> = found
+        .filter(|program| seen.insert(place(program)))
+        .collect();
+    if chosen.is_some() {
+        programs.truncate(1);
+    }
+    programs
+}
+
+/// The folder without links, and the name in it: a link to a program is a program of its own, since
+/// some act by the name they were called by.
+fn place(program: &Path) -> PathBuf {
+    let (Some(folder), Some(name)) = (program.parent(), program.file_name()) else {
+        return program.to_owned();
+    };
+    std::fs::canonicalize(folder).map_or_else(|_| program.to_owned(), |folder| folder.join(name))
+}
+
+/// The engine, or what is against this client.
+fn fit(candidate: &Candidate) -> Result<Engine, String> {
+    let (version, buildx) = match &candidate.answer {
+        Answer::Unfit(reason) => return Err(reason.clone()),
+        Answer::Silent => {
+            return Err(format!(
+                "the daemon did not answer within {} s",
+                PATIENCE.as_secs()
+            ));
+        }
+        Answer::Alone(reason) => return Err(reason.clone()),
+        Answer::Reaches { version, buildx } => (version, *buildx),
+    };
+    let built_in =
+        release(version).is_some_and(|release| release >= BUILDKIT && release.0 < PLUGIN);
+    if buildx || built_in {
+        return Ok(Engine {
+            program: candidate.program.clone(),
+            buildx,
+        });
+    }
+    Err(match release(version) {
+        Some(release) if release < BUILDKIT => {
+            format!("client {version} is too old: it knows no BuildKit")
+        }
+        _ => format!("client {version} has no buildx, without which it cannot run `RUN --mount`"),
+    })
+}
+
+/// What to say of clients of which none is fit.
+fn none(tried: &[Candidate], chosen: Option<String>) -> NoEngine {
+    NoEngine {
+        tried: tried
+            .iter()
+            .filter_map(|candidate| Some((candidate.program.clone(), fit(candidate).err()?)))
+            .collect(),
+        answers: tried
+            .iter()
+            .any(|candidate| matches!(candidate.answer, Answer::Reaches { .. })),
+        chosen,
+    }
+}
+
+/// Year and month, or major and minor, of a client's version.
+fn release(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Asks a client what it is.
+fn ask(program: &Path) -> Answer {
+    let version = match said(program, &["version", "--format", "{{json .}}"]) {
+        Ok(Some(said)) => said,
+        Ok(None) => return Answer::Silent,
+        Err(error) => return Answer::Unfit(format!("it could not be started: {error}")),
+    };
+    let answer = understand(&version);
+    let Answer::Reaches { version, .. } = answer else {
+        return answer;
+    };
+    let buildx = said(program, &["buildx", "version"]);
+    Answer::Reaches {
+        version,
+        buildx: matches!(buildx, Ok(Some(said)) if said.success && said.stdout.contains("buildx")),
+    }
+}
+
+/// What a client printed.
+struct Said {
+    success: bool,
+    stdout: String,
+    stderr: String,
+}
+
+/// What `docker version` tells of client and daemon; of buildx it knows nothing.
+fn understand(said: &Said) -> Answer {
+    let reason = || {
+        let line = said.stderr.lines().map(str::trim).find(|l| !l.is_empty());
+        line.unwrap_or("it reaches no daemon and does not say why")
+            .to_owned()
+    };
+    let Ok(versions) = serde_json::from_str::<serde_json::Value>(&said.stdout) else {
+        return if said.success || said.stderr.trim().is_empty() {
+            Answer::Unfit("it does not answer `docker version` as a docker client does".to_owned())
+        } else {
+            Answer::Unfit(reason())
+        };
+    };
+    match (
+        versions["Client"]["Version"].as_str(),
+        versions["Server"].is_object(),
+    ) {
+        (Some(version), true) => Answer::Reaches {
+            version: version.to_owned(),
+            buildx: false,
+        },
+        (Some(_), false) => Answer::Alone(reason()),
+        (None, _) => Answer::Unfit("it does not tell its version".to_owned()),
+    }
+}
+
+/// Runs a client and reads what it prints; `None` where it does not end in time. It prints to
+/// files: a pipe could be held open by a child of its own that outlives it.
+fn said(program: &Path, args: &[&str]) -> std::io::Result<Option<Said>> {
+    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let mut child = Command::new(program)
+        .args(args.iter().map(OsString::from))
+        .stdin(Stdio::null())
+        .stdout(stdout.try_clone()?)
+        .stderr(stderr.try_clone()?)
+        .spawn()?;
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let text = |file: &mut std::fs::File| -> std::io::Result<String> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Ok(Some(Said {
+        success: status.success(),
+        stdout: text(&mut stdout)?,
+        stderr: text(&mut stderr)?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reaches(program: &str, version: &str, buildx: bool) -> Candidate {
+        candidate(
+            program,
+            Answer::Reaches {
+                version: version.to_owned(),
+                buildx,
+            },
+        )
+    }
+
+    fn candidate(program: &str, answer: Answer) -> Candidate {
+        Candidate {
+            program: program.into(),
+            answer,
+        }
+    }
+
+    #[test]
+    fn a_client_needs_buildx_or_an_age_at_which_buildkit_was_built_in() {
+        let fit = |version, buildx| fit(&reaches("docker", version, buildx)).map(|e| e.buildx);
+        assert_eq!(fit("28.2.2", true), Ok(true));
+        assert_eq!(fit("20.10.24+dfsg1", false), Ok(false));
+        assert_eq!(fit("20.10.24+dfsg1", true), Ok(true));
+        assert_eq!(fit("22.06.0-beta.0", false), Ok(false));
+        assert_eq!(fit("18.09.1", false), Ok(false));
+        assert_eq!(
+            fit("23.0.0", false).unwrap_err(),
+            "client 23.0.0 has no buildx, without which it cannot run `RUN --mount`"
+        );
+        assert_eq!(
+            fit("18.06.3-ce", false).unwrap_err(),
+            "client 18.06.3-ce is too old: it knows no BuildKit"
+        );
+        assert!(fit("dev", false).is_err());
+    }
+
+    #[test]
+    fn all_that_was_tried_is_told_with_the_reason() {
+        let no = none(
+            &[
+                reaches("/usr/local/bin/docker", "28.2.2", false),
+                candidate(
+                    "/opt/docker",
+                    Answer::Unfit("it does not tell its version".to_owned()),
+                ),
+            ],
+            None,
+        );
+        assert!(no.answers());
+        assert_eq!(
+            no.to_string(),
+            "no docker client here can build the image\n  \
+             /usr/local/bin/docker: client 28.2.2 has no buildx, without which it cannot run \
+             `RUN --mount`\n  \
+             /opt/docker: it does not tell its version\n\
+             install the buildx plugin (with Docker's packages: apt-get install \
+             docker-buildx-plugin; else https://github.com/docker/buildx#installing)"
+        );
+        let no = none(
+            &[
+                candidate("/usr/bin/docker", Answer::Silent),
+                candidate(
+                    "/bin/docker",
+                    Answer::Alone("Cannot connect to the Docker daemon".to_owned()),
+                ),
+            ],
+            None,
+        );
+        assert!(!no.answers());
+        assert_eq!(
+            no.to_string(),
+            "no docker engine answers\n  \
+             /usr/bin/docker: the daemon did not answer within 20 s\n  \
+             /bin/docker: Cannot connect to the Docker daemon\n\
+             start the daemon (systemctl start docker, or Docker Desktop); where it is not on \
+             this machine, DOCKER_HOST or `docker context use` says where"
+        );
+    }
+
+    #[test]
+    fn without_any_client_the_way_to_one_is_told() {
+        assert_eq!(
+            none(&[], None).to_string(),
+            "there is no docker on PATH\n\
+             install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
+             docker.io)"
+        );
+        assert_eq!(
+            none(&[], Some("/opt/docker".to_owned())).to_string(),
+            "there is no program `/opt/docker`\n  \
+             ($DOCKER names it, so nothing else was tried)\n\
+             install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
+             docker.io)"
+        );
+    }
+
+    #[test]
+    fn what_a_client_prints_is_understood() {
+        let understand = |success, stdout: &str, stderr: &str| {
+            understand(&Said {
+                success,
+                stdout: stdout.to_owned(),
+                stderr: stderr.to_owned(),
+            })
+        };
+        assert_eq!(
+            understand(
+                true,
+                r#"{"Client":{"Version":"20.10.24+dfsg1"},"Server":{"Version":"20.10.24"}}"#,
+                ""
+            ),
+            Answer::Reaches {
+                version: "20.10.24+dfsg1".to_owned(),
+                buildx: false
+            }
+        );
+        assert_eq!(
+            understand(
+                false,
+                r#"{"Client":{"Version":"28.2.2"},"Server":null}"#,
+                "\nCannot connect to the Docker daemon at unix:///x.\nMore.\n"
+            ),
+            Answer::Alone("Cannot connect to the Docker daemon at unix:///x.".to_owned())
+        );
+        assert_eq!(
+            understand(false, "", "docker: not today\n"),
+            Answer::Unfit("docker: not today".to_owned())
+        );
+        for nonsense in ["", "Docker version 1", "[]", "{\"Server\":{}}"] {
+            assert!(
+                matches!(understand(true, nonsense, ""), Answer::Unfit(_)),
+                "{nonsense}"
+            );
+        }
+    }
+
+    /// A real program, so that starting, reading and ending are real.
+    #[test]
+    fn a_client_is_asked() {
+        let scratch = tempfile::tempdir().unwrap();
+        let program = scratch.path().join("docker");
+        // Written by another process: a program that is open for writing can't be started, and a
+        // test beside this one may be starting something while the file is open here.
+        let script = |text: &str| {
+            let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\"; chmod +x \"$2\"";
+            let mut sh = Command::new("sh");
+            sh.args(["-c", write, "sh", text]).arg(&program);
+            assert!(sh.status().unwrap().success());
+            ask(&program)
+        };
+        assert_eq!(
+            script(
+                r#"case $1 in version) echo '{"Client":{"Version":"28.0.0"},"Server":{}}';; *) echo github.com/docker/buildx v0.19.0;; esac"#
+            ),
+            Answer::Reaches {
+                version: "28.0.0".to_owned(),
+                buildx: true
+            }
+        );
+        // One that answers a command that it does not know with its help is no buildx.
+        assert_eq!(
+            script(
+                r#"case $1 in version) echo '{"Client":{"Version":"28.0.0"},"Server":{}}';; *) echo usage; exit 1;; esac"#
+            ),
+            Answer::Reaches {
+                version: "28.0.0".to_owned(),
+                buildx: false
+            }
+        );
+        fs_err::remove_file(&program).unwrap();
+        assert!(matches!(ask(&program), Answer::Unfit(_)));
+    }
+}
