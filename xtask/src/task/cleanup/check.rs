@@ -81,6 +81,8 @@ pub struct Reason {
 pub struct Found<'a> {
     /// Tracked files that differ from HEAD, and whether they are in the work tree.
     pub uncommitted: Vec<(RepoPath, bool)>,
+    /// Records that git does not track, so that what they say goes unheard.
+    pub unrecorded: Vec<RepoPath>,
     /// What git does not track below `outdated/`.
     pub local: Vec<RepoPath>,
     /// What is tracked there and is no file, or is not looked at.
@@ -117,6 +119,11 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
             commands.git(&format!("restore --staged --worktree -- {}", shown(path)))
         };
         let why = "differs from HEAD".to_owned();
+        add(Kind::Uncommitted, path.to_string(), why, settle);
+    }
+    for path in &found.unrecorded {
+        let settle = commands.git(&format!("add -- {}", shown(path)));
+        let why = "only what is committed counts".to_owned();
         add(Kind::Uncommitted, path.to_string(), why, settle);
     }
     for path in &found.local {
@@ -276,6 +283,7 @@ mod tests {
     fn found<'a>(parting: &'a Parting, restore: &'a Restore) -> Found<'a> {
         Found {
             uncommitted: Vec::new(),
+            unrecorded: Vec::new(),
             local: Vec::new(),
             not_plain: Vec::new(),
             head: "aa",
@@ -334,6 +342,7 @@ mod tests {
         let mut found = found(&parting, &restore);
         found.restore = None;
         found.uncommitted = vec![("engine.py".into(), true), ("outdated/a".into(), false)];
+        found.unrecorded = vec!["compare.accepted.json".into()];
         found.local = vec!["outdated/.env".into()];
         found.not_plain = vec![
             ("outdated/module".into(), Mode::Submodule, None),
@@ -348,6 +357,7 @@ mod tests {
             [
                 "Uncommitted engine.py => git -C ../w commit -- engine.py",
                 "Uncommitted outdated/a => git -C ../w restore --staged --worktree -- outdated/a",
+                "Uncommitted compare.accepted.json => git -C ../w add -- compare.accepted.json",
                 "Local outdated/.env => git -C ../w clean -dxi -- outdated/.env",
                 "NotPlain outdated/module => git -C ../w rm -- outdated/module",
                 "NotPlain outdated/x => git -C ../w update-index --no-assume-unchanged outdated/x",

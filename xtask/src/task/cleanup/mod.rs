@@ -22,7 +22,7 @@ use self::retired::{Changed, History, Witness};
 use crate::cli;
 use crate::commands::Commands;
 use crate::git::{Git, GitTree, Repo, Scratch};
-use crate::layout::{ACCEPTED, LOCK, OUTDATED};
+use crate::layout::{ACCEPTED, BASELINE, LOCK, OUTDATED};
 use crate::outcome::{Outcome, Refusal};
 use crate::own;
 use crate::task::compare::parting::{self, Parting};
@@ -31,7 +31,7 @@ use crate::task::migrate::apply::Work;
 use crate::task::migrate::dangling::Kind as Reads;
 use crate::task::migrate::files::{holds_no_file, remove_empty_below};
 use crate::task::migrate::journal::{Commit, Journal, Record, Task};
-use crate::task::migrate::lock::Lock;
+use crate::task::migrate::lock::{Lock, Retired};
 use crate::task::migrate::situation::{self, Situation};
 use crate::task::migrate::{self, merge, steps};
 use crate::tree::{Entries, Entry, Mode, Part, RepoPath, Tree};
@@ -91,7 +91,7 @@ fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outco
         .tempdir()
         .context("making a scratch folder")?;
     let scratch = repo.scratch(scratch_dir.path())?;
-    let writes = survey.writes(&at)?;
+    let writes = survey.writes()?;
     let after = after(&scratch, head.entries(), &writes, false)?;
     let is_staged = !at.status.changed.is_empty()
         && at.status.unstaged.is_empty()
@@ -152,7 +152,7 @@ pub fn questions(root: &Path) -> Result<Vec<String>> {
     let git = Git::find()?;
     let at = situation::look_at_any(&Repo::open(&git, root)?)?;
     let head = at_head(&at)?;
-    let changed = changed(&at, &head)?;
+    let changed = changed(&at, &head, Lock::read(&head)?.as_ref())?;
     let mentions = mentions::find(&head, &mentions::candidates(&at.repo)?)?;
     let mut ids: Vec<String> = changed
         .iter()
@@ -166,6 +166,7 @@ pub fn questions(root: &Path) -> Result<Vec<String>> {
 
 /// Everything that was found out about the repository.
 struct Survey {
+    lock: Option<Lock>,
     restore: Option<Restore>,
     changed: Vec<Changed>,
     parting: Parting,
@@ -175,9 +176,12 @@ struct Survey {
 
 impl Survey {
     fn make(at: &Situation, head: &GitTree) -> Result<Self> {
+        // That of the commit: what is staged already may have none of this any more.
+        let lock = Lock::read(head)?;
         Ok(Self {
             restore: reach::restore(&at.repo, &at.head)?,
-            changed: changed(at, head)?,
+            changed: changed(at, head, lock.as_ref())?,
+            lock,
             parting: parting::look(head)?,
             lint: hub_lint::lint(&Part::without(head, OUTDATED), true)?,
             mentions: mentions::find(head, &mentions::candidates(&at.repo)?)?,
@@ -204,14 +208,17 @@ impl Survey {
             let odd = entry.mode == Mode::Submodule || unseen.is_some() || *path == OUTDATED;
             (path.is_within(OUTDATED) && odd).then(|| (path.clone(), entry.mode, unseen))
         });
+        let records = [ACCEPTED, BASELINE, hub_lint::IGNORED];
+        let is_record = |path: &&RepoPath| records.iter().any(|record| *path == record);
         let found = Found {
             uncommitted,
+            unrecorded: at.status.local.iter().filter(is_record).cloned().collect(),
             local,
             not_plain: not_plain.collect(),
             head: &at.head.0,
             restore: self.restore.as_ref(),
             changed: &self.changed,
-            shallow: at.repo.is_shallow() && record_of(at).is_none(),
+            shallow: at.repo.is_shallow() && record_of(self.lock.as_ref()).is_none(),
             parting: &self.parting,
             lint: &self.lint.findings,
             mentions: &self.mentions,
@@ -226,13 +233,13 @@ impl Survey {
     }
 
     /// What has nothing to speak of any more once the folder is gone, as it is to be then.
-    fn writes(&self, at: &Situation) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+    fn writes(&self) -> Result<Vec<(RepoPath, Vec<u8>)>> {
         let mut writes = Vec::new();
         if self.parting.accepted.of_cleanup().next().is_some() {
             let accepted = self.parting.accepted.after_cleanup();
             writes.push((ACCEPTED.into(), accepted.write().into_bytes()));
         }
-        if let (Some(record), Some(lock)) = (record_of(at), &at.lock) {
+        if let (Some(record), Some(lock)) = (record_of(self.lock.as_ref()), &self.lock) {
             let kept = retired::without_outdated(record);
             if kept != *record {
                 let retired = Some(kept);
@@ -304,13 +311,13 @@ fn at_head(at: &Situation) -> Result<GitTree> {
     Ok(GitTree::new(at.objects.clone(), entries, "HEAD"))
 }
 
-fn record_of(at: &Situation) -> Option<&migrate::lock::Retired> {
-    at.lock.as_ref()?.retired.as_ref()
+fn record_of(lock: Option<&Lock>) -> Option<&Retired> {
+    lock?.retired.as_ref()
 }
 
-fn changed(at: &Situation, head: &GitTree) -> Result<Vec<Changed>> {
+fn changed(at: &Situation, head: &GitTree, lock: Option<&Lock>) -> Result<Vec<Changed>> {
     let entries = head.entries();
-    if let Some(record) = record_of(at) {
+    if let Some(record) = record_of(lock) {
         return Ok(retired::changed(entries, &Witness::Record(record)));
     }
     let history = History::read(&at.repo, &at.head, entries)?;

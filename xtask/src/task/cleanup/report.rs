@@ -156,7 +156,7 @@ impl<'a> Report<'a> {
             }
             // The one who reads a place wants to see its line, the one who reads an id why.
             let line = match obstacle.kind {
-                Kind::Uncommitted | Kind::Local | Kind::Unreachable => String::new(),
+                Kind::Local | Kind::Unreachable => String::new(),
                 _ => format!(" {DIM}{}{DIM:#}", obstacle.why),
             };
             out += &format!(
