@@ -87,7 +87,8 @@ pub struct Found<'a> {
     pub local: Vec<RepoPath>,
     /// What is tracked there and is no file, or is not looked at.
     pub not_plain: Vec<(RepoPath, Mode, Option<Unseen>)>,
-    pub head: &'a str,
+    /// The commit that must be kept, where it has the folder.
+    pub head: Option<&'a str>,
     pub restore: Option<&'a Restore>,
     pub changed: &'a [Changed],
     pub shallow: bool,
@@ -127,16 +128,20 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
         add(Kind::Uncommitted, path.to_string(), why, settle);
     }
     for path in &found.local {
-        let settle = commands.git(&format!("clean -dxi -- {}", shown(path)));
-        let why = "move it to where it belongs, or let git ask about it".to_owned();
-        add(Kind::Local, path.to_string(), why, settle);
+        let Obstacle {
+            kind,
+            subject,
+            why,
+            settle,
+        } = local(path, commands);
+        add(kind, subject, why, settle);
     }
     for (path, mode, unseen) in &found.not_plain {
         let (why, settle) = not_plain(path, *mode, *unseen);
         add(Kind::NotPlain, path.to_string(), why, commands.git(&settle));
     }
-    if found.restore.is_none() {
-        let settle = commands.git(&format!("branch legacy {}", found.head));
+    if let (None, Some(head)) = (found.restore, found.head) {
+        let settle = commands.git(&format!("branch legacy {head}"));
         let why = "HEAD is on no branch, and no branch or tag has this folder".to_owned();
         add(Kind::Unreachable, OUTDATED.to_owned(), why, settle);
     }
@@ -199,6 +204,17 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
     }
     all.sort_by_key(|one| one.kind);
     (all, passed)
+}
+
+/// A file that git does not track.
+pub fn local(path: &RepoPath, commands: &Commands) -> Obstacle {
+    let shown = quoted(&path.to_string());
+    Obstacle {
+        kind: Kind::Local,
+        subject: path.to_string(),
+        why: "move it to where it belongs, or let git ask about it".to_owned(),
+        settle: commands.git(&format!("clean -dxi -- {shown}")),
+    }
 }
 
 fn stale(id: &str, add: &mut impl FnMut(Kind, String, String, String)) {
@@ -286,7 +302,7 @@ mod tests {
             unrecorded: Vec::new(),
             local: Vec::new(),
             not_plain: Vec::new(),
-            head: "aa",
+            head: Some("aa"),
             restore: Some(restore),
             changed: &[],
             shallow: false,

@@ -40,20 +40,7 @@ use crate::tree::{Entries, Entry, Mode, Part, RepoPath, Tree};
 pub fn run(dir: Option<&Path>, args: &cli::Cleanup) -> Result<Outcome> {
     let commands = Commands::new(dir);
     let dir = dir.map_or_else(own::repository, Path::to_owned);
-    cleanup(&dir, args, &commands).map_err(|error| commands.refusal(in_own_words(error)))
-}
-
-/// What is shared with migrate speaks of migrate.
-fn in_own_words(mut error: anyhow::Error) -> anyhow::Error {
-    if let Some(refusal) = error.downcast_mut::<Refusal>() {
-        refusal.what = refusal
-            .what
-            .replace("the migration stopped", "the cleanup stopped");
-        refusal.help = refusal
-            .help
-            .replace("cargo xtask migrate --resume", "cargo xtask cleanup");
-    }
-    error
+    cleanup(&dir, args, &commands).map_err(|error| commands.refusal(error))
 }
 
 fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outcome> {
@@ -79,7 +66,16 @@ fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outco
     let head = at_head(&at)?;
     let local = within(at.status.local.iter());
     let is_there = |entries: &Entries| entries.keys().any(|path| path.is_within(OUTDATED));
-    if !is_there(head.entries()) && !is_there(at.ours.entries()) && local.is_empty() {
+    if !is_there(head.entries()) && !is_there(at.ours.entries()) {
+        let obstacles: Vec<_> = local
+            .iter()
+            .map(|path| check::local(path, commands))
+            .collect();
+        if !obstacles.is_empty() {
+            let plan = Plan::stopped(obstacles);
+            report.plan(&plan)?;
+            return report.end(&plan, &Ending::Stopped);
+        }
         if !args.dry_run {
             remove_folders(&repo)?;
         }
@@ -139,7 +135,7 @@ fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outco
     journal.prepare()?;
     let mut record = work
         .prepare(record, &edit)
-        .map_err(|error| migrate::stopped(&journal, error))?;
+        .map_err(|error| stopped(&journal, error))?;
     finish(&repo, &journal, &mut record)?;
     match record.commit.and_then(|commit| commit.tip) {
         Some(tip) => report.end(&plan, &Ending::Committed(tip)),
@@ -166,6 +162,8 @@ pub fn questions(root: &Path) -> Result<Vec<String>> {
 
 /// Everything that was found out about the repository.
 struct Survey {
+    /// Whether anything is committed there.
+    has_folder: bool,
     lock: Option<Lock>,
     restore: Option<Restore>,
     changed: Vec<Changed>,
@@ -181,6 +179,7 @@ impl Survey {
         Ok(Self {
             restore: reach::restore(&at.repo, &at.head)?,
             changed: changed(at, head, lock.as_ref())?,
+            has_folder: head.entries().keys().any(|path| path.is_within(OUTDATED)),
             lock,
             parting: parting::look(head)?,
             lint: hub_lint::lint(&Part::without(head, OUTDATED), true)?,
@@ -215,7 +214,7 @@ impl Survey {
             unrecorded: at.status.local.iter().filter(is_record).cloned().collect(),
             local,
             not_plain: not_plain.collect(),
-            head: &at.head.0,
+            head: self.has_folder.then_some(at.head.0.as_str()),
             restore: self.restore.as_ref(),
             changed: &self.changed,
             shallow: at.repo.is_shallow() && record_of(self.lock.as_ref()).is_none(),
@@ -268,6 +267,18 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Nothing is to go.
+    fn stopped(obstacles: Vec<Obstacle>) -> Self {
+        Self {
+            restore: None,
+            files: Vec::new(),
+            writes: Vec::new(),
+            obstacles,
+            reasons: Vec::new(),
+            texts: Vec::new(),
+        }
+    }
+
     /// The command that brings the folder back.
     pub fn restore_command(&self) -> Option<String> {
         let commit = &self.restore.as_ref()?.commit;
@@ -389,8 +400,22 @@ fn finish(repo: &Repo, journal: &Journal, record: &mut Record) -> Result<()> {
         objects: &repo.objects(),
     };
     work.forward(record)
-        .map_err(|error| migrate::stopped(journal, error))?;
+        .map_err(|error| stopped(journal, error))?;
     remove_folders(repo)
+}
+
+/// A failure in what is shared with migrate, which speaks of migrate.
+fn stopped(journal: &Journal, error: anyhow::Error) -> anyhow::Error {
+    let mut error = migrate::stopped(journal, error);
+    if let Some(refusal) = error.downcast_mut::<Refusal>() {
+        refusal.what = refusal
+            .what
+            .replace("the migration stopped", "the cleanup stopped");
+        refusal.help = refusal
+            .help
+            .replace("cargo xtask migrate --resume", "cargo xtask cleanup");
+    }
+    error
 }
 
 /// Removes what git knows nothing of because nothing is in it.

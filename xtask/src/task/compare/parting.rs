@@ -29,9 +29,9 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
     let outdated = Part::below(tree, OUTDATED);
     let rest = Part::without(tree, OUTDATED);
     let record = match tree.read_file(BASELINE)? {
-        None => Err(format!("{BASELINE} is not committed")),
+        None => Err("is not committed".to_owned()),
         Some(bytes) => baseline::read(&String::from_utf8_lossy(&bytes))
-            .map_err(|error| format!("{BASELINE} can't be read: {error:#}")),
+            .map_err(|error| format!("can't be read: {error:#}")),
     };
     let accepted = match tree.read_file(ACCEPTED)? {
         None => Accepted::default(),
@@ -53,7 +53,7 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
     let (open, stale) = compare(&old);
     let baseline = match record {
         Err(why) => Some(why),
-        Ok(record) => lacking(&record, &old).or_else(|| {
+        Ok(record) => lacking(&record, &old, &outdated).or_else(|| {
             // It may know more than the files tell; that has to be settled as well.
             let (after, stale_after) = compare(&record);
             let news: Vec<&str> = after
@@ -65,7 +65,7 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
                 .collect();
             (!news.is_empty()).then(|| {
                 let ids = some(&news);
-                format!("{BASELINE} says otherwise than {OUTDATED}/ of {ids}")
+                format!("says otherwise than {OUTDATED}/ of {ids}")
             })
         }),
     };
@@ -77,23 +77,27 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
     })
 }
 
-/// What the record lacks of the old worker's facts.
-fn lacking(record: &Facts, old: &Facts) -> Option<String> {
-    let same = |one: &Fact, other: &Fact| judged(one).eq(judged(other));
+/// What the record lacks of the old worker's facts. It may have known a fact from more files than
+/// are there: one that lies at the root, or was removed from the folder before.
+fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
+    let from_there = |fact: &Fact| {
+        let mut files = fact.places.iter().map(|place| &place.file);
+        files.all(|file| outdated.entries().contains_key(file))
+    };
+    let is_kept = |id: &str, fact: &Fact| match record.get(id) {
+        Some(kept) => judged(kept).eq(judged(fact)) || !from_there(kept),
+        None => false,
+    };
     let missing: Vec<&str> = old
         .all
         .iter()
-        .filter(|(id, fact)| !record.get(id).is_some_and(|kept| same(kept, fact)))
+        .filter(|(id, fact)| !is_kept(id, fact))
         .map(|(id, _)| id.as_str())
         .collect();
-    let what = match missing.len() {
-        0 if record.sglang == old.sglang => return None,
-        0 => "the release of SGLang".to_owned(),
-        _ => some(&missing),
-    };
-    Some(format!(
-        "{BASELINE} does not hold what {OUTDATED}/ says of {what}"
-    ))
+    (!missing.is_empty()).then(|| {
+        let ids = some(&missing);
+        format!("does not hold what {OUTDATED}/ says of {ids}")
+    })
 }
 
 /// What is judged of a fact.
@@ -171,20 +175,20 @@ mod tests {
     #[test]
     fn a_baseline_has_to_hold_all_that_the_files_say() {
         let why = |baseline| look(&tree(baseline, &accepted(""))).unwrap().baseline;
-        assert_eq!(why(None).unwrap(), "compare.baseline.json is not committed");
+        assert_eq!(why(None).unwrap(), "is not committed");
         assert_eq!(
             why(Some(baseline_of(NEW))).unwrap(),
-            "compare.baseline.json does not hold what outdated/ says of env:B"
+            "does not hold what outdated/ says of env:B"
         );
         let other = OLD.replace("'1'", "'2'");
         assert_eq!(
             why(Some(baseline_of(&other))).unwrap(),
-            "compare.baseline.json does not hold what outdated/ says of env:A"
+            "does not hold what outdated/ says of env:A"
         );
         let more = format!("{OLD}C = os.environ.get('C')\n");
         assert_eq!(
             why(Some(baseline_of(&more))).unwrap(),
-            "compare.baseline.json says otherwise than outdated/ of env:C"
+            "says otherwise than outdated/ of env:C"
         );
         assert!(why(Some("{".to_owned())).unwrap().contains("can't be read"));
     }
