@@ -1,8 +1,10 @@
 //! Finding a docker engine that can build the worker, and talking to it.
 
 mod find;
+mod images;
 
 pub use find::NoEngine;
+pub use images::{Image, images};
 
 use std::path::PathBuf;
 use std::process::Command;

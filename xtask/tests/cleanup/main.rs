@@ -14,6 +14,7 @@ mod support;
 
 mod faults;
 mod removes;
+mod status;
 mod stops;
 
 use support::{Lab, Repo, Run};

@@ -23,6 +23,7 @@ use self::judge::judge;
 use self::report::Report;
 use self::trees::Trees;
 use crate::cli;
+use crate::commands::Commands;
 use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
 use crate::outcome::{Outcome, Refusal, Unusable};
 use crate::output::{self, quoted};
@@ -129,6 +130,8 @@ fn compare(
         executed,
         all: args.all,
         command: command(repo, args),
+        cleanup: (args.old.is_none() && old_tree.is_some())
+            .then(|| Commands::new(repo).task("cleanup", "--dry-run")),
     };
     Ok(Compared {
         report,
@@ -151,6 +154,29 @@ pub fn summary(root: &Path) -> Result<(String, usize)> {
     let old = old(&Trees::new(root), root, &args)?;
     let report = compare(Some(root), root, &args, old)?.report;
     Ok((report.summary_text(), report.failures()))
+}
+
+/// What keeps a comparison from being clean, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    pub open: usize,
+    pub stale: usize,
+    pub accepted: usize,
+}
+
+/// The same in numbers; `None` where there is no past to compare with.
+pub fn counts(root: &Path) -> Result<Option<Counts>> {
+    if !root.join(OUTDATED).is_dir() && !root.join(BASELINE).is_file() {
+        return Ok(None);
+    }
+    let args = cli::Compare::default();
+    let old = old(&Trees::new(root), root, &args)?;
+    let report = compare(Some(root), root, &args, old)?.report;
+    Ok(Some(Counts {
+        open: report.open().count(),
+        stale: report.stale.len(),
+        accepted: report.count(judge::Verdict::Accepted),
+    }))
 }
 
 /// The old worker's facts, what to call it, and its files where they are there.

@@ -22,9 +22,10 @@ mod plan;
 mod report;
 pub mod rewrite;
 pub mod situation;
+pub mod standing;
 pub mod steps;
 mod undo;
-mod upstream;
+pub mod upstream;
 mod vet;
 
 use std::path::{Path, PathBuf};
