@@ -26,7 +26,7 @@ fn ready(lab: &Lab) -> Repo<'_> {
 }
 
 /// The same for a worker that was migrated already.
-fn settled<'a>(worker: Repo<'a>) -> Repo<'a> {
+fn settled(worker: Repo<'_>) -> Repo<'_> {
     accept(&worker, "*", "nobody missed it");
     worker
 }

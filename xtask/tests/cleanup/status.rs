@@ -298,10 +298,7 @@ fn what_is_no_worker_and_what_has_no_git() {
     let worker = lab.legacy("worker");
     worker.remove(".git");
     let text = anywhere(&worker, &[]);
-    assert!(
-        text.starts_with(".: . is in no git repository\n"),
-        "{text}"
-    );
+    assert!(text.starts_with(".: . is in no git repository\n"), "{text}");
     assert!(text.contains("  layout    legacy\n"), "{text}");
     assert!(text.ends_with("\n    git init\n"), "{text}");
 

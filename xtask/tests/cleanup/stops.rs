@@ -17,10 +17,7 @@ fn facts_that_are_open_and_reasons_that_are_stale() {
         format!("{ACCEPT} env:MODEL_NAME --reason \"…\"")
     );
     let compare = worker.compare(&["--format", "json"]).json();
-    assert_eq!(
-        open.len(),
-        compare["summary"]["open"].as_u64().unwrap() as usize
-    );
+    assert_eq!(compare["summary"]["open"], open.len());
 
     let run = cleanup(&worker, &[]).finds();
     run.says("\nFacts of the old worker that nobody has decided on\n").says(

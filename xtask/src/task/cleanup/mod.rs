@@ -12,7 +12,7 @@ mod retired;
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use self::check::{Found, Obstacle, Reason};
 use self::mentions::Mention;
@@ -136,6 +136,15 @@ fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outco
     let mut record = work
         .prepare(record, &edit)
         .map_err(|error| stopped(&journal, error))?;
+    // What is to be put aside is on record now; if all of it is still committed, nothing is lost.
+    let now = repo.status()?;
+    if now.head != at.status.head || now.changed != at.status.changed {
+        journal.remove()?;
+        bail!(Refusal::new(
+            "the repository has changed while this looked at it",
+            "run this again once nobody else is at work there"
+        ));
+    }
     finish(&repo, &journal, &mut record)?;
     match record.commit.and_then(|commit| commit.tip) {
         Some(tip) => report.end(&plan, &Ending::Committed(tip)),

@@ -59,7 +59,7 @@ impl<'a> Report<'a> {
             Ending::Committed(tip) => ("committed", Some(tip)),
         };
         match self.format {
-            Format::Json => self.json(word, commit, Some(plan))?,
+            Format::Json => Self::json(word, commit, Some(plan))?,
             Format::Text => print(&self.ended(plan, ending))?,
         }
         Ok(match ending {
@@ -71,7 +71,7 @@ impl<'a> Report<'a> {
     /// There is no such folder.
     pub fn nothing(&self) -> Result<Outcome> {
         match self.format {
-            Format::Json => self.json("nothing", None, None)?,
+            Format::Json => Self::json("nothing", None, None)?,
             Format::Text => print(&format!(
                 "{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n"
             ))?,
@@ -82,7 +82,7 @@ impl<'a> Report<'a> {
     /// An earlier run was killed, and this one is only to look.
     pub fn interrupted(&self) -> Result<Outcome> {
         match self.format {
-            Format::Json => self.json("interrupted", None, None)?,
+            Format::Json => Self::json("interrupted", None, None)?,
             Format::Text => print(&format!(
                 "{YELLOW}A cleanup was interrupted here.{YELLOW:#} Finish it with:\n\n    {}\n",
                 self.commands.task("cleanup", "")
@@ -100,7 +100,7 @@ impl<'a> Report<'a> {
         match (self.format, tip) {
             (Format::Json, tip) => {
                 let word = if tip.is_some() { "committed" } else { "staged" };
-                self.json(word, tip, None)?;
+                Self::json(word, tip, None)?;
             }
             (Format::Text, Some(tip)) => print(&format!(
                 "{GREEN}Finished{GREEN:#} what was interrupted, and committed as {}.\n",
@@ -117,7 +117,7 @@ impl<'a> Report<'a> {
         Ok(Outcome::Done)
     }
 
-    fn json(&self, ending: &str, commit: Option<&Oid>, plan: Option<&Plan>) -> Result<()> {
+    fn json(ending: &str, commit: Option<&Oid>, plan: Option<&Plan>) -> Result<()> {
         let mut value = json!({ "version": 1, "ending": ending, "commit": commit });
         if let (Some(plan), Value::Object(object)) = (plan, &mut value) {
             let parts = json!({
