@@ -49,9 +49,6 @@ impl<'a> Scenario<'a> {
         assert_eq!(run.code, Some(0), "{when}: {run:?}");
         left.state().expect_same(&self.finished, when);
         left.expect_settled();
-        let run = cleanup(left, self.args);
-        assert_eq!(run.code, Some(0), "{when}, once more: {run:?}");
-        left.state().expect_same(&self.finished, when);
     }
 }
 
