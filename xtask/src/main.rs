@@ -13,6 +13,7 @@ mod layout;
 mod outcome;
 mod output;
 mod own;
+mod patience;
 mod sglang;
 mod surface;
 mod task;

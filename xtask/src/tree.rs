@@ -70,6 +70,26 @@ impl RepoPath {
         }
     }
 
+    /// Where a link at this path leads, by its target, from the root of the tree; `None` outside
+    /// of it.
+    pub fn leads_to(&self, target: &[u8]) -> Option<Self> {
+        if target.starts_with(b"/") || target.is_empty() {
+            return None;
+        }
+        let mut parts: Vec<&[u8]> = self.parts().collect();
+        parts.pop();
+        for part in target.split(|&b| b == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." => {
+                    parts.pop()?;
+                }
+                part => parts.push(part),
+            }
+        }
+        Some(Self::new(parts.join(&b'/')))
+    }
+
     /// This path below the folder `folder`.
     pub fn inside(&self, folder: &str) -> Self {
         let mut joined = folder.as_bytes().to_vec();

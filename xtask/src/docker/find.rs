@@ -10,10 +10,11 @@ use std::fmt;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Engine;
 use crate::outcome::Unusable;
+use crate::patience;
 
 /// The variable that names the client to take.
 pub(super) const VARIABLE: &str = "DOCKER";
@@ -258,17 +259,8 @@ pub(super) fn said(
         .stdout(stdout.try_clone()?)
         .stderr(stderr.try_clone()?)
         .spawn()?;
-    let deadline = Instant::now() + patience;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > deadline {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    let Some(status) = patience::wait(&mut child, patience)? else {
+        return Ok(None);
     };
     let text = |file: &mut std::fs::File| -> std::io::Result<String> {
         let mut bytes = Vec::new();

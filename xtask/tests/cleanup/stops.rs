@@ -74,7 +74,14 @@ fn files_that_git_does_not_track_are_never_deleted() {
     worker.write("outdated/src/it's mine", "untracked");
     worker.write("outdated/.env", "HF_TOKEN=secret");
     worker.append(".gitignore", "\n.env\n__pycache__/\n");
-    worker.commit_only(".gitignore");
+    worker.git(&[
+        "commit",
+        "--quiet",
+        "-m",
+        "chore: ignore",
+        "--",
+        ".gitignore",
+    ]);
     worker.write("outdated/src/__pycache__/engine.pyc", "cached");
     let clean = |path: &str| format!("git clean -dxi -- {path}");
     let expected = [
@@ -94,7 +101,7 @@ fn files_that_git_does_not_track_are_never_deleted() {
     assert_eq!(found, expected);
     // The same once nothing else is left in the folder.
     worker.git(&["rm", "-r", "--quiet", "outdated"]);
-    worker.commit_only("outdated");
+    worker.git(&["commit", "--quiet", "-m", "chore: remove", "--", "outdated"]);
     let mut found = obstacles(&worker);
     found.sort();
     assert_eq!(found, expected);

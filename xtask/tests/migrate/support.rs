@@ -325,12 +325,6 @@ impl<'a> Repo<'a> {
         self.head()
     }
 
-    /// Commits what is changed at a path, and nothing else.
-    pub fn commit_only(&self, path: &str) -> String {
-        self.git(&["commit", "--quiet", "-m", "chore: one thing", "--", path]);
-        self.head()
-    }
-
     pub fn head(&self) -> String {
         self.git(&["rev-parse", "HEAD"])
     }

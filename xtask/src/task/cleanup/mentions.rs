@@ -62,7 +62,10 @@ pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
         .filter(|(_, entry)| entry.mode == Mode::Symlink)
     {
         let target = tree.read(path)?;
-        if leads_below(path, &target) {
+        if path
+            .leads_to(&target)
+            .is_some_and(|to| to.is_within(OUTDATED))
+        {
             found.push(Mention {
                 path: path.clone(),
                 line: 1,
@@ -74,22 +77,6 @@ pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
     }
     found.sort_by(|one, other| (&one.path, one.line).cmp(&(&other.path, other.line)));
     Ok(found)
-}
-
-/// Whether a link at `path` leads to `outdated/` or below, as far as its text tells.
-fn leads_below(path: &RepoPath, target: &[u8]) -> bool {
-    let mut parts: Vec<&[u8]> = path.parts().collect();
-    parts.pop();
-    for part in target.split(|&b| b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    !target.starts_with(b"/") && parts.first() == Some(&OUTDATED.as_bytes())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! fetched, and the network is left alone unless it is asked for.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -11,6 +11,7 @@ use super::upstream::{OWN_ADDRESS, Place, call, is_git, locate};
 use crate::git::{Git, refuse_option};
 use crate::layout::{self, Shape};
 use crate::own;
+use crate::patience;
 use crate::tree::Oid;
 
 /// What is known.
@@ -121,20 +122,11 @@ fn ask(
             std::io::Read::read_to_string(&mut stdout, &mut text).map(|_| text)
         })
     });
-    let deadline = Instant::now() + patience;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > deadline {
-            child.kill()?;
-            child.wait()?;
-            return Ok(Err(format!(
-                "it did not answer in {} s",
-                patience.as_secs()
-            )));
-        }
-        std::thread::sleep(Duration::from_millis(10));
+    let Some(status) = patience::wait(&mut child, patience)? else {
+        return Ok(Err(format!(
+            "it did not answer in {} s",
+            patience.as_secs()
+        )));
     };
     let text = match reader.map(std::thread::JoinHandle::join) {
         Some(Ok(Ok(text))) if status.success() => text,
