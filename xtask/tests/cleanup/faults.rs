@@ -175,10 +175,13 @@ fn somebody_went_on_from_where_it_was_interrupted() {
     let worker = start(&lab);
     half_way(&worker);
     worker.git(&["commit", "--quiet", "--all", "-m", "chore: something else"]);
-    let _ = worker.git(&["status"]);
+    let left = worker.git(&["ls-files", "outdated"]).lines().count();
+    assert!((1..9).contains(&left), "{left} files are left");
     // What was taken away is committed, and what is left is looked at anew.
-    let run = cleanup(&worker, &["--commit"]);
-    assert!(matches!(run.code, Some(0 | 1)), "{run:?}");
+    cleanup(&worker, &["--commit"])
+        .done()
+        .says(&format!("Removes outdated/, {left} file"));
     worker.expect_settled();
     assert_eq!(worker.status(), "");
+    assert!(!worker.has("outdated"));
 }

@@ -363,3 +363,32 @@ fn a_folder_that_is_gone_in_part_or_empty() {
     cleanup(&worker, &[]).done().says("Nothing to clean up");
     assert!(!worker.has("outdated"));
 }
+
+#[test]
+fn line_ends_and_filters_of_a_configuration_are_left_alone() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.git(&["config", "core.autocrlf", "true"]);
+    worker.git(&["config", "filter.shout.clean", "tr A-Z a-z"]);
+    worker.git(&["config", "filter.shout.smudge", "false"]);
+    worker.remove("outdated/src/engine.py");
+    worker.git(&["checkout", "--quiet", "outdated/src/engine.py"]);
+    assert!(worker.read("outdated/src/engine.py").contains("\r\n"));
+    worker.write(".gitattributes", "outdated/src/utils.py filter=shout\n");
+    worker.commit("chore: attributes");
+    let before = worker.git(&["rev-parse", "HEAD:outdated"]);
+    cleanup(&worker, &["--commit"]).done();
+    assert!(!worker.has("outdated"));
+    worker.git(&["config", "--unset", "filter.shout.smudge"]);
+    let message = worker.git(&["log", "-1", "--format=%B"]);
+    let restore = message
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("git "))
+        .unwrap();
+    let mut words: Vec<&str> = restore.split(' ').collect();
+    words.insert(1, "--staged");
+    worker.git(&words);
+    let tree = worker.index_tree();
+    let after = worker.git(&["rev-parse", &format!("{tree}:outdated")]);
+    assert_eq!(after, before, "what comes back");
+}
