@@ -107,7 +107,7 @@ def entry_of(action: argparse.Action) -> tuple[str, dict[str, Any]]:
     if hidden:
         entry["hidden"] = True
     replacement = getattr(action, "new_flag", None)
-    named = re.search(r"[Uu]se\s+'?(--[\w-]+(?:=\w+)?)", help_text)
+    named = re.search(r"[Uu]se\s+'?(--[\w-]+(?:\{[\w,]+\})?(?:=\w+)?)", help_text)
     if replacement is None and deprecated and named:
         replacement = named[1]
     if deprecated:

@@ -95,7 +95,7 @@ pub struct Migrate {
 
     /// Finish a migration that was interrupted, or whose conflicts are
     /// resolved and staged
-    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "adopt", "embed", "dry_run", "check", "commit", "example"])]
+    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "adopt", "embed", "dry_run", "check", "commit", "example", "with_image"])]
     pub resume: bool,
 
     /// Take back a migration that was interrupted or is not committed yet
@@ -106,6 +106,11 @@ pub struct Migrate {
     /// needs no network, docker or GPU
     #[arg(long, conflicts_with_all = ["repo", "upstream", "rev", "carry", "adopt"])]
     pub example: bool,
+
+    /// With --example: build the image of the migrated worker too, and check
+    /// it. BASE takes the place of the base image that its Dockerfile names
+    #[arg(long, value_name = "BASE", num_args = 0..=1, requires = "example", conflicts_with_all = ["dry_run", "check", "format"])]
+    pub with_image: Option<Option<String>>,
 
     /// Who reads the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
@@ -206,7 +211,7 @@ pub struct BuildImage {
     #[arg(long, value_name = "IMAGE")]
     pub base_image: Option<String>,
 
-    /// Bake this model into the image; HF_TOKEN, from the environment or .env,
+    /// Bake this model into the image; `HF_TOKEN`, from the environment or .env,
     /// is used as a build secret
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
@@ -235,9 +240,22 @@ pub struct BuildImage {
     #[arg(long)]
     pub print: bool,
 
-    /// Write the flags of the image's SGLang to sglang_flags.json
+    /// Check this image, and build nothing
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        conflicts_with_all = ["check", "print", "push", "tag", "model", "docker"]
+    )]
+    pub verify: Option<String>,
+
+    /// Write the flags of the image's SGLang to `sglang_flags.json`
     #[arg(long, conflicts_with_all = ["check", "print", "push"])]
     pub update_flags: bool,
+
+    /// Megabytes that the image may add to its base image before that is worth
+    /// a warning
+    #[arg(long, value_name = "MB", default_value_t = 300)]
+    pub size_budget: u64,
 
     /// Who reads the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
@@ -290,6 +308,10 @@ pub struct Test {
     /// Run these stages only
     #[arg(long, value_name = "NAME")]
     pub stage: Vec<String>,
+
+    /// Leave out what needs docker: the stage that builds the image
+    #[arg(long, conflicts_with = "stage")]
+    pub fast: bool,
 
     /// Let the formatters and linters mend what they can
     #[arg(long)]

@@ -44,7 +44,7 @@ impl Commands {
     /// A text with the repository in its commands of this tool.
     pub fn fit(&self, text: &str) -> String {
         let mut out = text.to_owned();
-        for task in ["migrate", "compare", "hub-lint", "cleanup"] {
+        for task in ["migrate", "compare", "hub-lint", "build-image", "cleanup"] {
             let short = format!("{TASK}{task}");
             out = out.replace(&short, &self.task(task, ""));
         }

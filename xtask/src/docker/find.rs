@@ -57,13 +57,6 @@ pub struct NoEngine {
     chosen: Option<String>,
 }
 
-impl NoEngine {
-    /// Whether a daemon answered, and only a client that can build is missing.
-    pub fn answers(&self) -> bool {
-        self.answers
-    }
-}
-
 impl fmt::Display for NoEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.tried.as_slice(), &self.chosen, self.answers) {
@@ -147,14 +140,13 @@ fn place(program: &Path) -> PathBuf {
 /// The engine, or what is against this client.
 fn fit(candidate: &Candidate) -> Result<Engine, String> {
     let (version, buildx) = match &candidate.answer {
-        Answer::Unfit(reason) => return Err(reason.clone()),
+        Answer::Unfit(reason) | Answer::Alone(reason) => return Err(reason.clone()),
         Answer::Silent => {
             return Err(format!(
                 "the daemon did not answer within {} s",
                 PATIENCE.as_secs()
             ));
         }
-        Answer::Alone(reason) => return Err(reason.clone()),
         Answer::Reaches { version, buildx } => (version, *buildx),
     };
     let built_in =
@@ -187,8 +179,8 @@ fn none(tried: &[Candidate], chosen: Option<String>) -> NoEngine {
     }
 }
 
-/// Year and month, or major and minor, of a client's version.
-fn release(version: &str) -> Option<(u32, u32)> {
+/// Major and minor of a version.
+pub fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
@@ -327,7 +319,7 @@ mod tests {
             ],
             None,
         );
-        assert!(no.answers());
+        assert!(no.answers);
         assert_eq!(
             no.to_string(),
             "no docker client here can build the image\n  \
@@ -347,7 +339,7 @@ mod tests {
             ],
             None,
         );
-        assert!(!no.answers());
+        assert!(!no.answers);
         assert_eq!(
             no.to_string(),
             "no docker engine answers\n  \

@@ -163,6 +163,24 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
+/// A size as people and docker say it: `512 B`, `4.1 kB`, `1.2 GB`.
+pub fn bytes(size: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if size < 1000 {
+        return format!("{size} B");
+    }
+    // In tenths of a unit, rounded.
+    let mut divisor = 100;
+    for unit in UNITS {
+        let tenths = size.saturating_add(divisor / 2) / divisor;
+        if tenths < 10_000 {
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+        divisor *= 1000;
+    }
+    format!("{size} B")
+}
+
 /// "1 error", "2 errors".
 pub fn counted(count: usize, one: &str) -> String {
     if count == 1 {

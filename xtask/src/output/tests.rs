@@ -8,6 +8,24 @@ fn an_argument_survives_a_shell() {
 }
 
 #[test]
+fn sizes_are_said_in_units() {
+    let said = [0, 999, 1000, 4096, 999_949, 999_950, 12_340_000, u64::MAX].map(bytes);
+    assert_eq!(
+        said,
+        [
+            "0 B",
+            "999 B",
+            "1.0 kB",
+            "4.1 kB",
+            "999.9 kB",
+            "1.0 MB",
+            "12.3 MB",
+            "18446744073709551615 B"
+        ]
+    );
+}
+
+#[test]
 fn text_is_what_rustc_would_show() {
     let (findings, sources) = finding();
     assert_eq!(

@@ -31,6 +31,8 @@ pub struct Copy {
     pub dest: String,
     /// Another stage or image that it copies from.
     pub from: Option<String>,
+    /// The folder that `dest` starts from, as WORKDIR named it before this line.
+    pub workdir: Option<String>,
     pub place: Place,
 }
 
@@ -135,8 +137,13 @@ fn split_image(image: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Reads a Dockerfile.
+/// Reads a Dockerfile, with every argument at its default.
 pub fn read(source: &Source) -> Result<Image, Gap> {
+    read_with(source, BTreeMap::new())
+}
+
+/// Reads a Dockerfile as a build with these arguments would.
+pub fn read_with(source: &Source, given: BTreeMap<String, String>) -> Result<Image, Gap> {
     let parsed = parse_dockerfile::parse(&source.text).map_err(|error| {
         let text = error.to_string();
         let line = text.split_once("line ").and_then(|(_, rest)| {
@@ -154,7 +161,7 @@ pub fn read(source: &Source) -> Result<Image, Gap> {
     let mut reader = Reader {
         source,
         image: Image::default(),
-        values: BTreeMap::new(),
+        values: given,
     };
     for instruction in last_stage(&parsed.instructions) {
         reader.instruction(instruction);
@@ -240,8 +247,17 @@ impl Reader<'_> {
                 }
             }
             Instruction::Workdir(workdir) => {
-                self.image.workdir =
-                    Some(self.text(&workdir.arguments.value, &workdir.arguments.span));
+                let value = &workdir.arguments.value;
+                let before = self
+                    .image
+                    .workdir
+                    .take()
+                    .filter(|_| !value.starts_with(['/', '$']));
+                let path = before.map_or_else(
+                    || value.to_string(),
+                    |before| format!("{}/{value}", before.text.trim_end_matches('/')),
+                );
+                self.image.workdir = Some(self.text(&path, &workdir.arguments.span));
             }
             Instruction::User(user) => {
                 self.image.user = Some(self.text(&user.arguments.value, &user.arguments.span));
@@ -358,6 +374,7 @@ impl Reader<'_> {
             sources,
             dest: dest.to_owned(),
             from: stage,
+            workdir: self.image.workdir.as_ref().map(|text| text.text.clone()),
             place,
         });
     }
@@ -474,12 +491,12 @@ pub fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
         let value = values.get(name).filter(|v| !v.is_empty());
         if let Some(other) = operator.strip_prefix(":+") {
             if value.is_some() {
-                out.push_str(other);
+                out.push_str(&expand(other, values));
             }
         } else if let Some(value) = value {
             out.push_str(value);
         } else if let Some(default) = operator.strip_prefix(":-").or(operator.strip_prefix('-')) {
-            out.push_str(default);
+            out.push_str(&expand(default, values));
         } else if !values.contains_key(name) {
             out.push('$');
             out.push_str(name);
@@ -527,6 +544,13 @@ mod tests {
     }
 
     #[test]
+    fn an_argument_that_is_given_replaces_the_default() {
+        let source = Source::new("Dockerfile".into(), b"ARG B=x:1\nFROM ${B}\n");
+        let given = BTreeMap::from([("B".to_owned(), "y:2".to_owned())]);
+        assert_eq!(read_with(&source, given).unwrap().base.unwrap().text, "y:2");
+    }
+
+    #[test]
     fn cuda_is_read_from_many_kinds_of_tag() {
         let cuda = |base: &str| image(&format!("FROM {base}\n")).cuda();
         assert_eq!(
@@ -562,6 +586,7 @@ mod tests {
             expand("$A ${A}x ${B:-2} ${E:-3} ${A:+4} $E$B", &values),
             "1 1x 2 3 4 $B"
         );
+        assert_eq!(expand("${E:-${A}} ${A:+:$A}", &values), "1 :1");
         assert_eq!(expand("${", &values), "$");
     }
 }

@@ -99,12 +99,12 @@ Next: shows what nobody has decided on yet
     let text = status(&worker, &[]);
     assert!(text.contains("  outdated/ not there\n"), "{text}");
     assert!(text.contains("nothing open, 27 accepted\n"), "{text}");
-    expect_next(&worker, "cargo xtask test");
+    expect_next(&worker, "cargo xtask migrate -C . --check");
 
     let upstream = lab.at("upstream");
     upstream.append("README.md", "no business of the worker's\n");
     upstream.commit("docs: more");
-    expect_next(&worker, "cargo xtask test");
+    expect_next(&worker, "cargo xtask migrate -C . --check");
     upstream.write(".runpod/new.py", "# new\n");
     upstream.commit("feat: new");
     let text = status(&worker, &[]);

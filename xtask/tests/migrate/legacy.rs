@@ -104,10 +104,10 @@ Comes from upstream
 
 Rewritten on the way
   Dockerfile
-    line 10: what was `.runpod` is copied by name
+    line 11: what was `.runpod` is copied by name
     --- upstream/.runpod/Dockerfile
     +++ Dockerfile
-    @@ -8,5 +8,7 @@
+    @@ -9,5 +9,7 @@
      
      # Everything that the worker is made of
     -COPY .runpod/ ./
@@ -115,7 +115,7 @@ Rewritten on the way
     +    test_input.json utils.py .runpod/hub.json .runpod/tests.json ./
     +COPY public/ ./public/
      RUN --mount=type=cache,target=/root/.cache/uv \
-         uv pip install --system -r requirements.txt
+         UV_LINK_MODE=copy uv pip install --system --break-system-packages -r requirements.txt
   docker-compose.yml
     line 5: `..` is `.` from the root
     line 6: `.runpod/Dockerfile` is `Dockerfile` from the root

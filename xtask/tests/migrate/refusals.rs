@@ -374,7 +374,7 @@ fn a_dockerfile_that_is_not_understood() {
     assert_eq!(run.code, Some(1));
     assert!(
         run.stderr
-            .starts_with("error: .runpod/Dockerfile of [LAB]/worker/../upstream at [OID], line 10"),
+            .starts_with("error: .runpod/Dockerfile of [LAB]/worker/../upstream at [OID], line 11"),
         "{run:?}"
     );
     worker.everything().expect_same(&before, "a refusal");

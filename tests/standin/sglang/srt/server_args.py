@@ -42,6 +42,18 @@ TYPES: dict[str | None, Any] = {
 }
 
 
+def type_named(name: str | None) -> Any:
+    """The function that SGLang registers as a type, or one of its name where it is not here."""
+    if name in TYPES or name in (None, "str"):
+        return TYPES.get(name, str)
+
+    def parse(text: str) -> str:
+        return text
+
+    parse.__name__ = str(name)
+    return parse
+
+
 class DeprecatedAction(argparse.Action):
     """Warns, or refuses when it has an error message."""
 
@@ -82,6 +94,8 @@ class ServerArgs:
             kind = flag["kind"]
             options: dict[str, Any] = {"dest": flag["dest"], "default": flag["default"]}
             options["help"] = flag.get("deprecation") or "A flag."
+            if flag.get("hidden"):
+                options["help"] = argparse.SUPPRESS
             spellings = [name, *flag["aliases"]]
             if kind == "store_true":
                 options["action"] = "store_true"
@@ -95,7 +109,7 @@ class ServerArgs:
                 options["action"] = argparse.BooleanOptionalAction
                 spellings = [s for s in spellings if not s.startswith("--no-")]
             else:
-                options["type"] = TYPES.get(flag["type"], str)
+                options["type"] = type_named(flag["type"])
                 if flag["choices"]:
                     options["choices"] = flag["choices"]
                 if flag.get("nargs"):

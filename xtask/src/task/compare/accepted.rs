@@ -97,6 +97,11 @@ impl Accepted {
         )
     }
 
+    /// Whether a reason is on record for a fact.
+    pub fn covers(&self, fact: &str) -> bool {
+        self.entries.iter().any(|entry| matches(&entry.fact, fact))
+    }
+
     /// What is on record for exactly this.
     pub fn reason(&self, id: &str) -> Option<&str> {
         let entry = self.entries.iter().find(|entry| entry.fact == id)?;

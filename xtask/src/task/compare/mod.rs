@@ -27,12 +27,13 @@ use crate::commands::Commands;
 use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
 use crate::outcome::{Outcome, Refusal, Unusable};
 use crate::output::{self, quoted};
+use crate::own;
 use crate::task::cleanup;
 use crate::tree::Tree;
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
-    let root = trees::root(repo)?;
+    let root = own::chosen(repo)?;
     let accepted_file = root.join(ACCEPTED);
     if !args.accept.is_empty() {
         return accept(&root, &accepted_file, args);

@@ -10,18 +10,6 @@ use crate::outcome::{Refusal, Unusable};
 use crate::task::migrate::lock::Lock;
 use crate::tree::{Directory, Entries, Entry, Tree};
 
-/// The repository to work on: the one given, or the one that holds this tool.
-pub fn root(repo: Option<&Path>) -> Result<PathBuf> {
-    let dir = repo.map_or_else(crate::own::repository, Path::to_owned);
-    if !dir.is_dir() {
-        bail!(Refusal::new(
-            format!("{} is no folder", dir.display()),
-            "name the worker's repository with `-C DIR`"
-        ));
-    }
-    Ok(dir)
-}
-
 pub struct Trees<'a> {
     root: &'a Path,
 }

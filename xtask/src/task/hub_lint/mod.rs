@@ -19,7 +19,7 @@ mod near;
 mod pages;
 mod registry;
 mod schema;
-mod secrets;
+pub mod secrets;
 mod shape;
 mod shape_env;
 mod shape_tests;

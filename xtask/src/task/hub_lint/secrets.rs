@@ -87,7 +87,7 @@ const TOKENS: &[(&str, usize, &str)] = &[
 const SHORTEST: usize = 20;
 
 /// The token in a text, if there is one.
-fn token(text: &str) -> Option<&'static str> {
+pub fn token(text: &str) -> Option<&'static str> {
     // Most texts are too short for any.
     if text.len() < SHORTEST {
         return None;

@@ -2,15 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use clap::Parser;
 
 use crate::cli;
 use crate::git::Git;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Unusable};
 use crate::output;
 use crate::own;
-use crate::task::{compare, hub_lint};
+use crate::task::{build_image, compare, hub_lint};
 use crate::tree::{Directory, Mode, Tree};
+
+/// The image of the migrated worker.
+const IMAGE: &str = "worker-sglang-example:dev";
+
+/// What a build stumbles over of all that the plan leaves to a person: lines of these files that
+/// pass arguments which the new Dockerfile does not declare.
+const LEFT_OUT: [(&str, &str); 3] = [
+    (
+        ".github/workflows/docker_buildandpush.yml",
+        "WORKER_CUDA_VERSION=",
+    ),
+    ("docker-bake.hcl", "MODEL_NAME "),
+    ("docker-bake.hcl", "WORKER_CUDA_VERSION "),
+];
 
 /// Makes a git repository of the bundled legacy worker and migrates that.
 pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
@@ -42,27 +57,57 @@ pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
     if migrated && args.format == cli::Format::Text {
         next(&worker)?;
     }
-    Ok(outcome)
+    match &args.with_image {
+        Some(base) if migrated => image(&worker, base.as_deref()),
+        _ => Ok(outcome),
+    }
+}
+
+/// Builds the migrated worker's image and checks it: on the base image that its Dockerfile names,
+/// or on another.
+fn image(worker: &Path, base: Option<&str>) -> Result<Outcome> {
+    let bold = anstyle::Style::new().bold();
+    output::print(&format!("\n{bold}What is mended by hand{bold:#}\n\n"))?;
+    for (path, begin) in LEFT_OUT {
+        output::print(&format!(
+            "  {path}: without {}\n",
+            leave_out(&worker.join(path), begin)?
+        ))?;
+    }
+    output::print("\n")?;
+    // The image is held to what the legacy one promised.
+    accept(
+        worker,
+        "image:PYTHONPATH",
+        "there is no src/ any more; the modules lie in the working directory",
+    )?;
+    let mut words = vec!["build-image", "--tag", IMAGE];
+    words.extend(base.iter().flat_map(|base| ["--base-image", base]));
+    output::print(&format!(
+        "\n{bold}Its image{bold:#}\n\n    cargo xtask {} -C {}\n\n",
+        words.join(" "),
+        worker.display()
+    ))?;
+    // As it is typed, so that what the command line fills in is filled in here too.
+    let typed = cli::Cli::try_parse_from(std::iter::once("cargo xtask").chain(words));
+    match typed.map(|cli| cli.task) {
+        Ok(Some(cli::Task::BuildImage(args))) => build_image::run(Some(worker), &args),
+        Ok(_) => bail!("`build-image` is another task"),
+        Err(error) => Err(Unusable(error.to_string()).into()),
+    }
 }
 
 /// What the other tasks say of the result.
 fn next(worker: &Path) -> Result<()> {
     let bold = anstyle::Style::new().bold();
     // What is gone for a reason is said once, and is no loss from then on.
-    let (fact, reason) = ("apt:python3.10*", "the base image brings its own Python");
-    let here = worker.display();
-    output::print(&format!(
-        "\n{bold}What is gone for a reason{bold:#}\n\n    cargo xtask compare -C {here} --accept \
-         '{fact}' --reason '{reason}'\n\n"
-    ))?;
-    compare::run(
-        Some(worker),
-        &cli::Compare {
-            accept: vec![fact.to_owned()],
-            reason: Some(reason.to_owned()),
-            ..cli::Compare::default()
-        },
+    output::print(&format!("\n{bold}What is gone for a reason{bold:#}\n\n"))?;
+    accept(
+        worker,
+        "apt:python3.10*",
+        "the base image brings its own Python",
     )?;
+    let here = worker.display();
     let (summary, open) = compare::summary(worker)?;
     let lint = hub_lint::lint_directory(worker)?;
     output::print(&format!(
@@ -72,6 +117,40 @@ fn next(worker: &Path) -> Result<()> {
          Each, with its place: cargo xtask hub-lint -C {here}\n",
         hub_lint::summary(&lint)
     ))
+}
+
+/// Puts a reason on record, as it is typed.
+fn accept(worker: &Path, fact: &str, reason: &str) -> Result<()> {
+    output::print(&format!(
+        "    cargo xtask compare -C {} --accept '{fact}' --reason '{reason}'\n\n",
+        worker.display()
+    ))?;
+    compare::run(
+        Some(worker),
+        &cli::Compare {
+            accept: vec![fact.to_owned()],
+            reason: Some(reason.to_owned()),
+            ..cli::Compare::default()
+        },
+    )?;
+    Ok(())
+}
+
+/// Takes the line out of a file that begins like this, and gives it back.
+fn leave_out(path: &Path, begin: &str) -> Result<String> {
+    let text = fs_err::read_to_string(path)?;
+    let (gone, kept): (Vec<&str>, Vec<&str>) = text
+        .split_inclusive('\n')
+        .partition(|line| line.trim_start().starts_with(begin));
+    let [line] = gone[..] else {
+        bail!(
+            "{}: {} lines begin with {begin}",
+            path.display(),
+            gone.len()
+        );
+    };
+    fs_err::write(path, kept.concat())?;
+    Ok(line.trim().to_owned())
 }
 
 /// A folder as it is typed from here, where it lies below.

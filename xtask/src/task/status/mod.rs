@@ -17,7 +17,7 @@ use crate::commands::Commands;
 use crate::docker;
 use crate::git::{Git, Repo};
 use crate::layout::OUTDATED;
-use crate::outcome::{Outcome, Refusal};
+use crate::outcome::Outcome;
 use crate::output::Counts;
 use crate::own;
 use crate::task::migrate::journal::{Journal, State, Task};
@@ -33,14 +33,7 @@ const NETWORK: Duration = Duration::from_secs(10);
 /// Runs the task.
 pub fn run(dir: Option<&Path>, args: &cli::Status) -> Result<Outcome> {
     let commands = Commands::new(dir);
-    let dir = dir.map_or_else(own::repository, Path::to_owned);
-    if !dir.is_dir() {
-        return Err(Refusal::new(
-            format!("{} is no folder", dir.display()),
-            "name the worker's repository with `-C DIR`",
-        )
-        .into());
-    }
+    let dir = own::chosen(dir)?;
     let git = Git::find();
     let repo = match &git {
         Ok(git) => Repo::open(git, &dir),

@@ -250,9 +250,13 @@ impl Standing {
                 commands.task("build-image", ""),
                 "builds the image as it is now",
             ),
-            _ => (
+            _ if self.is_tools_own => (
                 "cargo xtask test".to_owned(),
                 "runs what a contribution must pass",
+            ),
+            _ => (
+                commands.task("migrate", "--check"),
+                "nothing is left to do; this tells when upstream has something new",
             ),
         }
     }
@@ -408,11 +412,11 @@ mod tests {
             upstream(unknown(), Some("cc")),
             "cargo xtask migrate --check"
         );
-        assert_eq!(upstream(unknown(), None), "cargo xtask test");
+        assert_eq!(upstream(unknown(), None), "cargo xtask migrate --check");
         assert_eq!(next(|at| at.image = Known::None), "cargo xtask build-image");
         assert_eq!(
             next(|at| at.image = Known::Unknown("no docker".into())),
-            "cargo xtask test"
+            "cargo xtask migrate --check"
         );
         assert_eq!(
             next(|at| at.upstream = Known::None),

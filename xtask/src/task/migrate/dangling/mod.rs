@@ -3,7 +3,7 @@
 //! Pure: the repository's own files go in, a list comes out. Only whole paths count, and only such
 //! as are gone: `mysrc/a.py`, an address, or a path that the result still has is no finding.
 
-pub mod arguments;
+mod arguments;
 mod folders;
 mod modules;
 mod paths;
@@ -11,6 +11,8 @@ mod paths;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+
+pub use arguments::is_predefined;
 
 use super::rewrite::place;
 use crate::layout::{self, OUTDATED};

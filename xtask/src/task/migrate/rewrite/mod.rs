@@ -20,6 +20,7 @@ use crate::tree::RepoPath;
 
 pub use compose::compose;
 pub use dockerfile::{Copied, arguments, copied_paths, dockerfile};
+pub use glob::{Glob, is_pattern};
 pub use ignore::Ignore;
 pub use yaml::{Node, Yaml};
 

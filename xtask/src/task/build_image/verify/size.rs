@@ -1,0 +1,135 @@
+//! How large the image is, what each of its steps adds, and what changed since the last build.
+
+use super::super::{Check, Verdict};
+use super::inspect::{Image, Step};
+
+/// The steps that are listed: the largest.
+const LISTED: usize = 5;
+
+/// The verdict: never a failure.
+pub fn check(
+    image: &Image,
+    history: &[Step],
+    base: Option<&Image>,
+    before: Option<&Image>,
+    budget: u64,
+) -> Check {
+    let mut lines = vec![match base {
+        Some(base) => format!(
+            "{} in all, {} over the base image's {}",
+            megabytes(image.size),
+            megabytes(image.size.saturating_sub(base.size)),
+            megabytes(base.size)
+        ),
+        None => format!(
+            "{} in all; the base image is not on this engine",
+            megabytes(image.size)
+        ),
+    }];
+    let mut steps: Vec<&Step> = history.iter().filter(|step| step.size > 0).collect();
+    steps.sort_by_key(|step| std::cmp::Reverse(step.size));
+    let more: u64 = steps.iter().skip(LISTED).map(|step| step.size).sum();
+    for step in steps.iter().take(LISTED) {
+        lines.push(format!(
+            "{:>10}  {}",
+            megabytes(step.size),
+            instruction(step)
+        ));
+    }
+    if steps.len() > LISTED {
+        let count = steps.len() - LISTED;
+        lines.push(format!("{:>10}  in {count} smaller steps", megabytes(more)));
+    }
+    if let Some(before) = before {
+        let words = match megabytes(image.size.abs_diff(before.size)) {
+            same if same == megabytes(0) => "as large as".to_owned(),
+            more if image.size > before.size => format!("{more} more than"),
+            less => format!("{less} less than"),
+        };
+        lines.push(format!("{words} the last build of this tag"));
+    }
+    let over = base.map(|base| image.size.saturating_sub(base.size));
+    if over.is_some_and(|over| over > budget) {
+        lines.push(format!(
+            "that is more than the {} that a worker may add to its base image: look at the steps \
+             above, or raise the limit with --size-budget",
+            megabytes(budget)
+        ));
+        return Check::new("size", Verdict::Warning, lines);
+    }
+    Check::new("size", Verdict::Passed, lines)
+}
+
+/// Bytes as docker counts them: a megabyte is a million.
+fn megabytes(bytes: u64) -> String {
+    let tenths = (bytes + 50_000) / 100_000;
+    format!("{}.{} MB", tenths / 10, tenths % 10)
+}
+
+/// A step in one short line.
+fn instruction(step: &Step) -> String {
+    const MOST: usize = 70;
+    let text = step.created_by.replace(" # buildkit", "");
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((before, after)) = text.split_once("/bin/sh -c ") {
+        let kind = before.split_whitespace().next().unwrap_or("RUN");
+        text = format!("{kind} {after}");
+    }
+    if text.is_empty() {
+        "(imported)".clone_into(&mut text);
+    }
+    if text.chars().count() <= MOST {
+        return text;
+    }
+    text.chars().take(MOST).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(size: u64) -> Image {
+        Image {
+            size,
+            ..Image::default()
+        }
+    }
+
+    #[test]
+    fn the_budget_over_the_base_image_is_a_warning() {
+        let steps = [
+            ("", 900),
+            ("COPY a b", 5),
+            ("RUN |1 A=b /bin/sh -c pip install x # buildkit", 95),
+        ];
+        let steps = steps.map(|(created_by, size)| Step {
+            created_by: created_by.into(),
+            size: size * 1_000_000,
+        });
+        let of = |budget| {
+            let (image, base, before) =
+                (image(1_000_000_000), image(900_000_000), image(990_000_000));
+            check(&image, &steps, Some(&base), Some(&before), budget)
+        };
+        let good = of(100_000_000);
+        assert_eq!(good.verdict, Verdict::Passed);
+        assert_eq!(
+            good.words,
+            [
+                "1000.0 MB in all, 100.0 MB over the base image's 900.0 MB",
+                "  900.0 MB  (imported)",
+                "   95.0 MB  RUN pip install x",
+                "    5.0 MB  COPY a b",
+                "10.0 MB more than the last build of this tag",
+            ]
+        );
+        let large = of(99_999_999);
+        assert_eq!(large.verdict, Verdict::Warning);
+        assert!(
+            large.words[5].contains("more than the 100.0 MB"),
+            "{large:?}"
+        );
+        let unknown = check(&image(1), &[], None, None, 0);
+        assert_eq!(unknown.verdict, Verdict::Passed, "{unknown:?}");
+    }
+}

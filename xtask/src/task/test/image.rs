@@ -1,0 +1,116 @@
+//! The stage `image`: the base image that stands in for SGLang's, and the tests that build on it.
+//!
+//! All that is made on the engine carries a label and is removed by a process that outlives this
+//! one, so Ctrl-C leaves nothing either. What was built stays in the build cache, which the engine
+//! bounds by itself.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::stages::{cargo, command};
+use super::{StageOutcome, text_of};
+use crate::docker::{Engine, Janitor, sweep};
+
+/// The stage's name.
+pub const NAME: &str = "image";
+
+/// Makes the base image. Ends with 2 where this machine lacks what that takes.
+pub const BASE: &str = "tests/standin/base-image.sh";
+const LACKING: i32 = 2;
+
+/// Names the run to everything that it makes on the engine.
+const LABEL: &str = "worker-sglang.test";
+
+/// Builds base and worker and runs the tests of the tool that need docker.
+pub fn run(root: &Path) -> Result<StageOutcome> {
+    let engine = match Engine::find() {
+        Ok(engine) => engine,
+        Err(none) => return Ok(StageOutcome::skipped(none.to_string())),
+    };
+    let lock = hold(root)?;
+    // One run of a repository at a time: what carries its label now was left behind.
+    let label = label(root);
+    sweep(&engine, &label)?;
+    let janitor = Janitor::start(&engine, &label, Some(&lock))?;
+    let outcome = build_and_test(root, &engine, &label);
+    let tidied = janitor.finish();
+    let mut outcome = outcome?;
+    if let Err(error) = tidied {
+        outcome.fail(&format!("{error:#}\n"));
+    }
+    Ok(outcome)
+}
+
+fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutcome> {
+    let mut outcome = StageOutcome::default();
+    let start = Instant::now();
+    let base = format!("worker-sglang-standin:stage-{}", std::process::id());
+    let made = command(root, &root.join(BASE), &["--tag", &base, "--label", label])
+        .env("DOCKER", &engine.program)
+        .output()
+        .with_context(|| format!("running {BASE}"))?;
+    if made.status.code() == Some(LACKING) {
+        return Ok(StageOutcome::skipped(text_of(&made).trim_end()));
+    }
+    if !made.status.success() {
+        outcome.fail(&text_of(&made));
+        return Ok(outcome);
+    }
+    outcome.notes.push(format!(
+        "the base image took {:.0} s of that",
+        start.elapsed().as_secs_f32()
+    ));
+    let mut tests = cargo(
+        root,
+        &[
+            "test",
+            "--package",
+            "xtask",
+            "--locked",
+            "--test",
+            NAME,
+            "--test",
+            "example_image",
+            "--",
+            "--ignored",
+        ],
+    );
+    tests
+        .env("DOCKER", &engine.program)
+        .env("WORKER_SGLANG_BASE", &base)
+        .env("WORKER_SGLANG_LABEL", label);
+    outcome.absorb(&mut tests)?;
+    if outcome.counts.ran() == 0 && outcome.failed.is_none() {
+        outcome.fail("no test ran");
+    }
+    Ok(outcome)
+}
+
+/// The label of this repository on this machine.
+fn label(root: &Path) -> String {
+    let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{LABEL}={}:{}", host.trim(), root.display())
+}
+
+/// Waits until no other run of this repository is at work, its tidying included.
+fn hold(root: &Path) -> Result<File> {
+    let path = root.join("target/image-stage.lock");
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("opening {}", path.display()))?;
+    if file.try_lock().is_err() {
+        anstream::eprintln!("waiting for another run of the stage {NAME}");
+        file.lock()
+            .with_context(|| format!("waiting at {}", path.display()))?;
+    }
+    Ok(file)
+}

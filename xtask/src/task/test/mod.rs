@@ -1,0 +1,300 @@
+//! `cargo xtask test`: everything that a contribution must pass, stage by stage.
+
+mod counts;
+mod environment;
+mod image;
+mod stages;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Instant;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, Result, bail};
+
+use crate::cli;
+use crate::outcome::{Outcome, Unusable};
+use crate::own;
+use counts::{Counts, count, described};
+use stages::{Run, STAGES, Stage, expect_programs};
+
+const BOLD: Style = Style::new().bold();
+const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
+
+/// Runs the stages and ends with a line that counts the tests.
+pub fn run(args: &cli::Test) -> Result<Outcome> {
+    let root = own::repository();
+    let stages = chosen(args)?;
+    let (stages, nothing): (Vec<&Stage>, Vec<&Stage>) = stages
+        .into_iter()
+        .partition(|stage| stage.file.is_none_or(|file| root.join(file).exists()));
+    for stage in nothing {
+        anstream::println!(
+            "none    {BOLD}{:<8}{BOLD:#} there is no {}",
+            stage.name,
+            stage.file.unwrap_or_default()
+        );
+    }
+    expect_programs(&stages)?;
+    let ci = in_ci(std::env::var_os("CI").as_deref());
+    let mut sum = Sum::default();
+    for stage in stages {
+        let start = Instant::now();
+        let mut outcome = run_stage(stage, &root, args.fix)?;
+        if ci {
+            outcome.refuse_to_skip();
+        }
+        print(stage, &outcome, start.elapsed().as_secs_f32());
+        sum.add(stage.name, &outcome);
+    }
+    anstream::println!("\n{}", sum.closing());
+    if sum.failed.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    anstream::println!(
+        "\n{RED}Failed:{RED:#} {}. Once more, alone:\n",
+        sum.failed.join(", ")
+    );
+    for name in sum.failed {
+        anstream::println!("    cargo xtask test --stage {name}");
+    }
+    Ok(Outcome::Findings)
+}
+
+/// The stages that were asked for.
+fn chosen(args: &cli::Test) -> Result<Vec<&'static Stage>> {
+    if let Some(unknown) = args
+        .stage
+        .iter()
+        .find(|name| !STAGES.iter().any(|stage| stage.name == *name))
+    {
+        let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
+        bail!(Unusable(format!(
+            "there is no stage {unknown:?}; the stages are {}",
+            names.join(", ")
+        )));
+    }
+    let asked = |stage: &Stage| {
+        let named = args.stage.is_empty() || args.stage.iter().any(|name| name == stage.name);
+        named && !(args.fast && stage.docker)
+    };
+    Ok(STAGES.iter().filter(|stage| asked(stage)).collect())
+}
+
+/// Whether this runs in CI, where nobody sees that a stage was skipped.
+fn in_ci(variable: Option<&OsStr>) -> bool {
+    variable.is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
+}
+
+fn print(stage: &Stage, outcome: &StageOutcome, seconds: f32) {
+    let (style, word) = match (&outcome.failed, &outcome.skipped) {
+        (Some(_), _) => (RED, "failed "),
+        (None, Some(_)) => (YELLOW, "skipped"),
+        (None, None) => (GREEN, "ok     "),
+    };
+    let line = format!(
+        "{style}{word}{style:#} {BOLD}{:<8}{BOLD:#} {:<34} {seconds:>6.1} s  {}",
+        stage.name,
+        stage.about,
+        described(outcome.counts)
+    );
+    anstream::println!("{}", line.trim_end());
+    if let Some(output) = outcome.failed.as_ref().or(outcome.skipped.as_ref()) {
+        anstream::println!("{output}");
+    }
+    for note in &outcome.notes {
+        anstream::println!("        {note}");
+    }
+}
+
+/// All stages together.
+#[derive(Default)]
+struct Sum {
+    counts: Counts,
+    failed: Vec<&'static str>,
+    skipped: Vec<&'static str>,
+    /// Whether the stage ran that others leave tests to.
+    image: bool,
+}
+
+impl Sum {
+    fn add(&mut self, name: &'static str, outcome: &StageOutcome) {
+        self.counts += outcome.counts;
+        if outcome.failed.is_some() {
+            self.failed.push(name);
+        } else if outcome.skipped.is_some() {
+            self.skipped.push(name);
+        }
+        self.image |= name == image::NAME && outcome.counts.ran() > 0;
+    }
+
+    /// The closing line. A test that was left to a stage which did not run is skipped.
+    fn closing(&self) -> String {
+        let left = if self.image { 0 } else { self.counts.left };
+        let mut line = format!(
+            "{} passed, {} failed, {} skipped",
+            self.counts.passed,
+            self.counts.failed,
+            self.counts.skipped + left
+        );
+        if !self.skipped.is_empty() {
+            line.push_str(&format!("; not run: {}", self.skipped.join(", ")));
+        }
+        line
+    }
+}
+
+/// What came of a stage.
+#[derive(Debug, Default)]
+struct StageOutcome {
+    counts: Counts,
+    /// The output, where the stage failed.
+    failed: Option<String>,
+    /// Why it did not run, where this machine lacks what it takes.
+    skipped: Option<String>,
+    /// Why tests were skipped, in their words.
+    notes: Vec<String>,
+}
+
+impl StageOutcome {
+    /// One that did not run.
+    fn skipped(reason: impl Into<String>) -> Self {
+        Self {
+            skipped: Some(reason.into()),
+            ..Self::default()
+        }
+    }
+
+    fn fail(&mut self, output: &str) {
+        self.failed.get_or_insert_default().push_str(output);
+    }
+
+    /// Makes a failure of a stage that did not run.
+    fn refuse_to_skip(&mut self) {
+        if let Some(reason) = self.skipped.take() {
+            self.fail(&format!(
+                "{reason}\nWhere CI is set, a stage that does not run is a failure."
+            ));
+        }
+    }
+
+    /// Runs a command whose tests are the stage's.
+    fn absorb(&mut self, command: &mut Command) -> Result<()> {
+        let output = command
+            .output()
+            .with_context(|| format!("running {}", command.get_program().display()))?;
+        let text = text_of(&output);
+        self.counts += count(&text);
+        self.notes.extend(
+            text.lines()
+                .filter(|line| {
+                    line.trim_start().starts_with("skipped: ") || line.starts_with("SKIPPED")
+                })
+                .map(|line| line.trim().to_owned()),
+        );
+        if !output.status.success() {
+            self.fail(&text);
+        }
+        Ok(())
+    }
+}
+
+fn run_stage(stage: &Stage, root: &Path, fix: bool) -> Result<StageOutcome> {
+    let mut all = StageOutcome::default();
+    match stage.run {
+        Run::Programs(commands) => {
+            for mut command in commands(root, fix)? {
+                all.absorb(&mut command)
+                    .with_context(|| format!("running stage {}", stage.name))?;
+            }
+        }
+        Run::Look(look) => all.failed = look(root)?,
+        Run::Own(work) => {
+            all = work(root).with_context(|| format!("running stage {}", stage.name))?;
+        }
+    }
+    Ok(all)
+}
+
+fn text_of(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(stage: &[&str], fast: bool) -> cli::Test {
+        cli::Test {
+            stage: stage.iter().map(ToString::to_string).collect(),
+            fast,
+            fix: false,
+        }
+    }
+
+    fn names(stage: &[&str], fast: bool) -> Vec<&'static str> {
+        let chosen = chosen(&args(stage, fast)).unwrap();
+        chosen.iter().map(|stage| stage.name).collect()
+    }
+
+    #[test]
+    fn stages_are_chosen_by_name_and_by_what_they_need() {
+        assert_eq!(names(&["rust", "image"], false), ["rust", "image"]);
+        let all = names(&[], false);
+        assert_eq!(all.last(), Some(&"image"));
+        assert_eq!(names(&[], true), all[..all.len() - 1]);
+        let unknown = chosen(&args(&["imge"], false)).err().unwrap().to_string();
+        assert!(unknown.contains("image"), "{unknown}");
+    }
+
+    #[test]
+    fn ci_is_what_says_so() {
+        let in_ci = |value: &str| in_ci(Some(OsStr::new(value)));
+        assert!(in_ci("true") && in_ci("1"));
+        assert!(!in_ci("") && !in_ci("false"));
+        assert!(!super::in_ci(None));
+    }
+
+    #[test]
+    fn a_stage_that_may_not_be_skipped_fails_with_the_reason() {
+        let mut outcome = StageOutcome::skipped("no docker engine answers");
+        outcome.refuse_to_skip();
+        assert!(outcome.skipped.is_none());
+        let said = outcome.failed.unwrap();
+        assert!(said.starts_with("no docker engine answers\n"), "{said}");
+        let mut ran = StageOutcome::default();
+        ran.refuse_to_skip();
+        assert!(ran.failed.is_none());
+    }
+
+    #[test]
+    fn tests_that_are_left_to_a_stage_are_counted_once() {
+        let with = |passed, left| StageOutcome {
+            counts: Counts {
+                passed,
+                left,
+                ..Counts::default()
+            },
+            ..StageOutcome::default()
+        };
+        let mut sum = Sum::default();
+        sum.add("rust", &with(8, 2));
+        assert_eq!(sum.closing(), "8 passed, 0 failed, 2 skipped");
+        sum.add("image", &StageOutcome::skipped("no engine"));
+        assert_eq!(
+            sum.closing(),
+            "8 passed, 0 failed, 2 skipped; not run: image"
+        );
+        let mut sum = Sum::default();
+        sum.add("rust", &with(8, 2));
+        sum.add("image", &with(2, 0));
+        assert_eq!(sum.closing(), "10 passed, 0 failed, 0 skipped");
+    }
+}

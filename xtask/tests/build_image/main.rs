@@ -1,0 +1,426 @@
+//! `build-image` before and around a build: a repository in, a command, its words, its exit code
+//! and the call of docker out. Docker is a stand-in here, for what a client is called with and for
+//! clients that the machine doesn't have; the real one is in the `image` stage of `cargo xtask test`.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const DOCKERFILE: &str = "\
+ARG BASE_IMAGE=lmsysorg/sglang:v0.5.19-cu129
+FROM ${BASE_IMAGE}
+ARG MODEL_NAME=\"\"
+ARG MODEL_REVISION=\"\"
+ARG BASE_PATH=\"/runpod-volume\"
+COPY handler.py ./
+RUN --mount=type=secret,id=HF_TOKEN,required=false true
+";
+
+const BAKE: &str = "\
+variable \"BASE_IMAGE\" { default = \"lmsysorg/sglang:v0.5.19-cu129\" }
+target \"worker\" {
+  args = { BASE_IMAGE = BASE_IMAGE }
+  tags = [\"runpod/worker:dev\"]
+  platforms = [\"linux/amd64\"]
+  secret = [\"id=HF_TOKEN,env=HF_TOKEN\"]
+}
+";
+
+/// A worker in a repository with one commit, and the stand-in that builds it.
+struct Worker {
+    folder: tempfile::TempDir,
+    log: tempfile::NamedTempFile,
+}
+
+impl Worker {
+    fn new() -> Self {
+        let worker = Self {
+            folder: tempfile::tempdir().unwrap(),
+            log: tempfile::NamedTempFile::new().unwrap(),
+        };
+        worker.write("Dockerfile", DOCKERFILE);
+        worker.write("docker-bake.hcl", BAKE);
+        worker.write(".dockerignore", "*\n!handler.py\n");
+        worker.write("handler.py", "print()\n");
+        worker.write(".gitignore", ".env\n");
+        worker.git(&["init", "--quiet", "--initial-branch=main"]);
+        worker.git(&[
+            "remote",
+            "add",
+            "origin",
+            "https://me:secret@example.com/a/worker.git",
+        ]);
+        worker.git(&["add", "."]);
+        worker.git(&["commit", "--quiet", "-m", "worker"]);
+        worker.git(&["tag", "v1.2.0"]);
+        worker
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().canonicalize().unwrap()
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        std::fs::write(self.folder.path().join(path), text).unwrap();
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(self.folder.path())
+            .args(["-c", "user.name=T", "-c", "user.email=t@example.com"])
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {args:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// The command, with a client that has buildx.
+    fn command(&self, args: &[&str]) -> Command {
+        let standin = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/build_image/docker");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command
+            .current_dir(self.folder.path())
+            .args(["build-image", "-C", "."])
+            .args(args)
+            .env("DOCKER", standin)
+            .env("STANDIN_LOG", self.log.path())
+            .env("STANDIN_VERSION", "28.2.2")
+            .env("STANDIN_BUILDX", "0.30.0")
+            .env("SOURCE_DATE_EPOCH", "1700000000")
+            .env_remove("STANDIN_BUILD")
+            .env_remove("HF_TOKEN")
+            .env_remove("BASE_IMAGE");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// What docker was asked to build with.
+    fn called(&self) -> String {
+        std::fs::read_to_string(self.log.path()).unwrap()
+    }
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+#[test]
+fn bake_is_called_with_what_the_command_line_says() {
+    let worker = Worker::new();
+    worker.write(".env", "HF_TOKEN='hf_from_the_file' # mine\n");
+    let output = worker.run(&["--model", "a/b", "--revision", "r1", "--", "--no-cache"]);
+    let head = worker.git(&["rev-parse", "HEAD"]);
+    assert_eq!(
+        worker.called(),
+        format!(
+            "\
+buildx
+bake
+--file
+docker-bake.hcl
+--set
+worker.tags=worker-sglang:dev
+--set
+worker.args.MODEL_NAME=a/b
+--set
+worker.args.MODEL_REVISION=r1
+--set
+worker.args.BASE_PATH=/models
+--set
+worker.labels.org.opencontainers.image.revision={head}
+--set
+worker.labels.org.opencontainers.image.version=1.2.0
+--set
+worker.labels.org.opencontainers.image.source=https://example.com/a/worker
+--set
+worker.labels.org.opencontainers.image.created=2023-11-14T22:13:20Z
+--load
+--no-cache
+worker
+in {}, BuildKit 1, token hf_from_the_file
+",
+            worker.root().display()
+        )
+    );
+    // The stand-in keeps no image, and that is told instead of being checked.
+    assert_eq!(code(&output), 1);
+    assert_eq!(
+        errors(&output),
+        "error: docker built, and kept no image worker-sglang:dev: nothing was checked\n\
+         help: leave what sends the image elsewhere out of what follows `--`; `--push` in front \
+         of that pushes once all checks have passed\n"
+    );
+    let said = words(&output);
+    assert!(
+        said.contains(
+            "passed  model           a/b, below /models, where no network volume hides it; \
+             HF_TOKEN from .env as a build secret\n"
+        ),
+        "{said}"
+    );
+    assert!(!said.contains("hf_from_the_file"), "{said}");
+}
+
+#[test]
+fn a_client_without_buildx_builds_the_same() {
+    let worker = Worker::new();
+    let output = worker
+        .command(&[
+            "--tag",
+            "mine:1",
+            "--base-image",
+            "base:1",
+            "--format",
+            "json",
+        ])
+        .env("STANDIN_VERSION", "20.10.24+dfsg1")
+        .env_remove("STANDIN_BUILDX")
+        .env("HF_TOKEN", "hf_from_the_environment")
+        .output()
+        .unwrap();
+    let called = worker.called();
+    let begin = "build\n--file\nDockerfile\n--tag\nmine:1\n--platform\nlinux/amd64\n--build-arg\n\
+                 BASE_IMAGE=base:1\n--label\norg.opencontainers.image.revision=";
+    assert!(called.starts_with(begin), "{called}");
+    let end = "--secret\nid=HF_TOKEN,env=HF_TOKEN\n.\n";
+    assert!(called.contains(end), "{called}");
+    assert!(
+        called.ends_with("token hf_from_the_environment\n"),
+        "{called}"
+    );
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["before"][0]["name"], "Dockerfile");
+    assert_eq!(json["before"][0]["verdict"], "passed");
+    assert!(!words(&output).contains("hf_from"));
+}
+
+#[test]
+fn an_empty_token_in_the_environment_is_none() {
+    let worker = Worker::new();
+    worker.write(".env", "HF_TOKEN=hf_from_the_file\n");
+    worker.command(&[]).env("HF_TOKEN", "").output().unwrap();
+    assert!(
+        worker.called().ends_with("token unset\n"),
+        "{}",
+        worker.called()
+    );
+}
+
+#[test]
+fn a_client_that_cannot_build_is_told_with_what_to_install() {
+    let worker = Worker::new();
+    let output = worker
+        .command(&[])
+        .env_remove("STANDIN_BUILDX")
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 2);
+    let errors = errors(&output);
+    assert!(
+        errors.starts_with("error: no docker client here can build the image\n  /"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("docker: client 28.2.2 has no buildx"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("apt-get install docker-buildx-plugin"),
+        "{errors}"
+    );
+    assert_eq!(worker.called(), "");
+    // To look at the repository none is needed.
+    let output = worker
+        .command(&["--check"])
+        .env("DOCKER", "/nowhere/docker")
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0);
+    assert!(
+        words(&output).contains(
+            "warning engine          there is no program `/nowhere/docker`\n                        \
+             ($DOCKER names it"
+        ),
+        "{}",
+        words(&output)
+    );
+}
+
+#[test]
+fn every_problem_is_named_and_nothing_is_built() {
+    let worker = Worker::new();
+    worker.write(
+        "Dockerfile",
+        &DOCKERFILE.replace("handler.py ./", "handler.py gone.py LICENSE ./"),
+    );
+    worker.write("LICENSE", "MIT\n");
+    worker.write(
+        "docker-bake.hcl",
+        &BAKE.replace("args = {", "args = { TAG = 1, "),
+    );
+    let said = |args: &[&str]| {
+        let output = worker.run(args);
+        assert_eq!(code(&output), 1);
+        assert_eq!(errors(&output), "");
+        words(&output)
+    };
+    let text = said(&["--check"]);
+    assert!(
+        text.contains(
+            "\
+failed  copied files    Dockerfile:6: `gone.py` is copied, and is not here: take it out, or write \
+the name that it has now
+                        Dockerfile:6: `LICENSE` is copied, and .dockerignore:1 leaves it out: add \
+`!LICENSE` below that
+failed  build arguments docker-bake.hcl:3:12: the Dockerfile declares no argument `TAG`: leave it \
+out, or pass one that is declared: BASE_IMAGE, MODEL_NAME, MODEL_REVISION, BASE_PATH
+"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("-dirty: not committed: Dockerfile, docker-bake.hcl\n"),
+        "{text}"
+    );
+    assert!(!text.contains("nothing was built"));
+    assert!(said(&[]).ends_with("failed, 1 skipped\nnothing was built\n"));
+    let json: serde_json::Value = serde_json::from_str(&said(&["--format", "json"])).unwrap();
+    assert_eq!(json["before"][1]["verdict"], "failed");
+    assert_eq!(json["before"][1]["words"].as_array().unwrap().len(), 2);
+    assert_eq!(worker.called(), "");
+}
+
+#[test]
+fn the_command_that_is_printed_is_the_one_that_runs() {
+    let worker = Worker::new();
+    worker.write(".env", "HF_TOKEN=hf_secret\n");
+    let args = ["--base-image", "my base:1", "--print"];
+    let output = worker.run(&args);
+    assert_eq!(code(&output), 0);
+    let said = words(&output);
+    assert!(!said.contains("hf_secret"), "{said}");
+    assert!(said.starts_with("# HF_TOKEN stands in .env: export it before you run this\n"));
+    let (command, resolved) = said.split_once("\n\n# docker-bake.hcl\n").unwrap();
+    let resolved: serde_json::Value = serde_json::from_str(resolved).unwrap();
+    assert_eq!(
+        resolved["target"]["worker"]["args"]["BASE_IMAGE"],
+        "my base:1"
+    );
+    assert_eq!(
+        resolved["target"]["worker"]["tags"],
+        serde_json::json!(["worker-sglang:dev"])
+    );
+    // Pasted into a shell, it is the call that the task itself makes.
+    worker.run(&args[..2]);
+    let ran = worker.called();
+    let pasted = Command::new("sh")
+        .current_dir(worker.folder.path())
+        .args(["-c", command])
+        .env("STANDIN_LOG", worker.log.path())
+        .env("HF_TOKEN", "hf_secret")
+        .output()
+        .unwrap();
+    assert!(pasted.status.success(), "{pasted:?}");
+    assert_eq!(worker.called(), ran);
+}
+
+#[test]
+fn a_variable_of_the_bake_file_is_read_from_the_environment() {
+    let worker = Worker::new();
+    let output = worker
+        .command(&["--print", "--format", "json"])
+        .env("BASE_IMAGE", "base:2")
+        .output()
+        .unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        json["bake"]["target"]["worker"]["args"]["BASE_IMAGE"],
+        "base:2"
+    );
+    assert_eq!(json["arguments"][1], "bake");
+}
+
+#[test]
+fn a_build_that_fails_ends_with_the_step_and_the_way_on() {
+    let worker = Worker::new();
+    let run = |args: &[&str]| {
+        let mut command = worker.command(args);
+        let output = command.env("STANDIN_BUILD", "fail").output().unwrap();
+        assert_eq!(code(&output), 1);
+        output
+    };
+    let said = errors(&run(&[]));
+    // All of docker's own words pass through first.
+    assert!(said.starts_with("#9 [5/9] RUN uv pip install"), "{said}");
+    let ours = said.split_once("error: ").unwrap().1;
+    assert!(
+        ours.starts_with(
+            "the build failed at [5/9] RUN uv pip install -r requirements.txt\n  Resolving\n  No \
+             space left on device (os error 28)\n  executor failed running [/bin/sh -c uv pip \
+             install]: exit code: 2\nhelp: the disk that docker uses is full: `"
+        ),
+        "{ours}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_slice(&run(&["--format", "json"]).stdout).unwrap();
+    assert_eq!(
+        json["failure"]["step"],
+        "[5/9] RUN uv pip install -r requirements.txt"
+    );
+    assert_eq!(json["failure"]["lines"][0], "Resolving");
+}
+
+#[test]
+fn an_epoch_that_is_none_is_wrong_usage() {
+    let worker = Worker::new();
+    let output = worker
+        .command(&["--check"])
+        .env("SOURCE_DATE_EPOCH", "yesterday")
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 2);
+    assert!(
+        errors(&output).starts_with("error: SOURCE_DATE_EPOCH is `yesterday`, and has to be"),
+        "{}",
+        errors(&output)
+    );
+}
+
+#[test]
+fn a_signal_ends_docker_too_and_then_the_task() {
+    for (signal, expected) in [("TERM", 143), ("INT", 130)] {
+        let worker = Worker::new();
+        let child = worker
+            .command(&[])
+            .env("STANDIN_BUILD", "wait")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while !worker.called().contains("waiting") {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let id = child.id().to_string();
+        let killed = Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(killed.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(code(&output), expected);
+        assert!(worker.called().ends_with("ended\n"), "{}", worker.called());
+        assert_eq!(errors(&output), "error: interrupted\n");
+    }
+}
