@@ -316,7 +316,7 @@ fn message(stderr: &[u8], status: std::process::ExitStatus) -> String {
 }
 
 /// Splits output made with `-z`.
-fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = output;
     std::iter::from_fn(move || {
         loop {

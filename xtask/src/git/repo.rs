@@ -40,6 +40,8 @@ pub struct Status {
     pub branch: String,
     /// Tracked paths that differ from HEAD, staged or not, or are unmerged.
     pub changed: Vec<RepoPath>,
+    /// Those of them whose file is not what the index stages.
+    pub unstaged: Vec<RepoPath>,
     /// Files that git does not track, ignored ones included; a folder stands for all that is in
     /// it.
     pub local: Vec<RepoPath>,
@@ -256,6 +258,57 @@ impl Repo {
         Ok(Search(call.spawn()?))
     }
 
+    /// The tracked files, as they are staged, that hold `needle`, outside of a folder. Whatever
+    /// attributes call binary is looked at too, and so is what is not checked out.
+    pub fn staged_with(&self, needle: &str, outside: &str) -> Result<Vec<RepoPath>> {
+        let answer = self
+            .call()
+            .args(["grep", "--cached", "-l", "-z", "-a", "-F", "--no-textconv"])
+            .args(["--full-name", "-e", needle, "--", "."])
+            .arg(format!(":(exclude,top){outside}"))
+            .finish()?;
+        match answer.code {
+            Some(0 | 1) => Ok(records(&answer.stdout).map(RepoPath::new).collect()),
+            _ => bail!("git could not search the index: {}", answer.message),
+        }
+    }
+
+    /// The tree of a folder in a commit.
+    pub fn folder(&self, commit: &Oid, folder: &str) -> Result<Option<Oid>> {
+        let answer = self
+            .call()
+            .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
+            .arg(format!("{commit}:{folder}"))
+            .finish()?;
+        let oid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+        Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
+    }
+
+    /// The last commit up to `head` that changed anything in a folder.
+    pub fn last_change(&self, head: &Oid, folder: &str) -> Result<Option<Oid>> {
+        let call = self.call().args(["rev-list", "--max-count=1", &head.0]);
+        let line = call
+            .args(["--", &format!(":(top,literal){folder}")])
+            .line()?;
+        Ok((!line.is_empty()).then_some(Oid(line)))
+    }
+
+    /// A branch or tag, of this repository or a remote one, that keeps a commit.
+    pub fn kept_by(&self, commit: &Oid) -> Result<Option<String>> {
+        let line = self
+            .call()
+            .args(["for-each-ref", "--count=1", "--format=%(refname:short)"])
+            .args(["--contains", &commit.0])
+            .args(["refs/heads", "refs/tags", "refs/remotes"])
+            .line()?;
+        Ok((!line.is_empty()).then_some(line))
+    }
+
+    /// Whether the history ends where it was cut off.
+    pub fn is_shallow(&self) -> bool {
+        self.common_dir.join("shallow").exists()
+    }
+
     /// The paths with conflicts in the index.
     pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
         // `git diff` would tell too, but refreshes the index on the way.
@@ -391,6 +444,10 @@ fn parse_status(output: &[u8]) -> Result<Status> {
                 .splitn(fields + 1, |&b| b == b' ')
                 .nth(fields)
                 .context("git status answered a line without a path")?;
+            // `XY`: the index against HEAD, the work tree against the index.
+            if record.get(3).is_some_and(|&y| y != b'.') {
+                status.unstaged.push(RepoPath::new(path));
+            }
             status.changed.push(RepoPath::new(path));
         }
     }
@@ -405,6 +462,7 @@ mod tests {
     fn a_status_tells_changed_from_local() {
         let output = b"# branch.oid 1234\0# branch.head main\0\
             1 .M N... 100644 100644 100644 aa bb a file.py\0\
+            1 D. N... 100644 000000 000000 aa 00 gone.py\0\
             u UU N... 100644 100644 100644 100644 a b c both.py\0\
             ? new\0! target/\0";
         let status = parse_status(output).unwrap();
@@ -412,6 +470,14 @@ mod tests {
         assert_eq!(status.branch, "main");
         assert_eq!(
             status.changed,
+            [
+                RepoPath::from("a file.py"),
+                "gone.py".into(),
+                "both.py".into()
+            ]
+        );
+        assert_eq!(
+            status.unstaged,
             [RepoPath::from("a file.py"), "both.py".into()]
         );
         assert_eq!(status.local, [RepoPath::from("new"), "target".into()]);

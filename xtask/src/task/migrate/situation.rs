@@ -24,6 +24,14 @@ pub struct Situation {
 
 /// Looks at the repository and refuses what a migration can't start from.
 pub fn look(repo: &Repo) -> Result<Situation> {
+    let at = look_at_any(repo)?;
+    expect_clean(&at)?;
+    expect_unlocked(repo)?;
+    Ok(at)
+}
+
+/// Looks at the repository, whatever is changed in it.
+pub fn look_at_any(repo: &Repo) -> Result<Situation> {
     if let Some(operation) = repo.under_way() {
         bail!(Refusal::new(
             format!("{operation} is under way in {}", repo.top.display()),
@@ -44,30 +52,6 @@ pub fn look(repo: &Repo) -> Result<Situation> {
             "commit the worker's files first"
         ));
     };
-    if !status.changed.is_empty() {
-        let filters = if repo.has_filters() {
-            "; files behind a filter such as LFS can look changed right after a clone, until \
-             `git update-index --refresh --force-write-index` has looked at them"
-        } else {
-            ""
-        };
-        bail!(Refusal::new(
-            format!(
-                "the work tree or the index has changes that are not committed:\n  {}",
-                list(&status.changed)
-            ),
-            format!("commit them, or put them away with `git stash`{filters}")
-        ));
-    }
-    if repo.git_dir.join("index.lock").exists() {
-        bail!(Refusal::new(
-            format!(
-                "{} is there: another git is at work, or was killed",
-                repo.git_dir.join("index.lock").display()
-            ),
-            "wait for it to end, or remove the file"
-        ));
-    }
     let read: Result<(Option<(Oid, Oid)>, Index)> = match beside.join() {
         Ok(read) => read,
         Err(_) => bail!("reading the index failed"),
@@ -95,6 +79,41 @@ pub fn look(repo: &Repo) -> Result<Situation> {
         ours,
         lock,
     })
+}
+
+/// Refuses changes that are not committed.
+fn expect_clean(at: &Situation) -> Result<()> {
+    let Situation { repo, status, .. } = at;
+    if !status.changed.is_empty() {
+        let filters = if repo.has_filters() {
+            "; files behind a filter such as LFS can look changed right after a clone, until \
+             `git update-index --refresh --force-write-index` has looked at them"
+        } else {
+            ""
+        };
+        bail!(Refusal::new(
+            format!(
+                "the work tree or the index has changes that are not committed:\n  {}",
+                list(&status.changed)
+            ),
+            format!("commit them, or put them away with `git stash`{filters}")
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses to work beside another git.
+pub fn expect_unlocked(repo: &Repo) -> Result<()> {
+    if repo.git_dir.join("index.lock").exists() {
+        bail!(Refusal::new(
+            format!(
+                "{} is there: another git is at work, or was killed",
+                repo.git_dir.join("index.lock").display()
+            ),
+            "wait for it to end, or remove the file"
+        ));
+    }
+    Ok(())
 }
 
 /// The first few of many, a line each.
