@@ -42,6 +42,8 @@ pub struct Status {
     pub changed: Vec<RepoPath>,
     /// Those of them whose file is not what the index stages.
     pub unstaged: Vec<RepoPath>,
+    /// Those of them that are in conflict.
+    pub unmerged: Vec<RepoPath>,
     /// Files that git does not track, ignored ones included; a folder stands for all that is in
     /// it.
     pub local: Vec<RepoPath>,
@@ -447,6 +449,9 @@ fn parse_status(output: &[u8]) -> Result<Status> {
             // `XY`: the index against HEAD, the work tree against the index.
             if record.get(3).is_some_and(|&y| y != b'.') {
                 status.unstaged.push(RepoPath::new(path));
+            }
+            if record.first() == Some(&b'u') {
+                status.unmerged.push(RepoPath::new(path));
             }
             status.changed.push(RepoPath::new(path));
         }

@@ -80,7 +80,7 @@ fn a_migrated_worker_from_its_first_day_to_its_last() {
   layout    modern
   upstream  ../upstream at [OID]: nothing new there
   outdated/ 9 files
-  compare   27 open
+  compare   26 open
   hub-lint  2 notes of style
   image     not known: there is no docker here
 
@@ -89,16 +89,26 @@ Next: shows what nobody has decided on yet
     cargo xtask compare -C .
 "
     );
+    worker
+        .compare(&["--accept", "*", "--reason", "nobody missed it"])
+        .says("26 open");
+    // The reasons count once they are committed.
+    expect_next(&worker, "git status");
     let worker = settled(worker);
     worker
         .compare(&[])
         .done()
         .says("outdated/ can go:\n  cargo xtask cleanup -C . --dry-run\n");
     expect_next(&worker, "cargo xtask cleanup -C . --dry-run");
+    cleanup(&worker, &[]).done();
+    let text = status(&worker, &[]);
+    let staged = "  layout    modern; the removal of outdated/ is staged and not committed\n";
+    assert!(text.contains(staged), "{text}");
+    expect_next(&worker, "cargo xtask cleanup -C . --commit");
     cleanup(&worker, &["--commit"]).done();
     let text = status(&worker, &[]);
     assert!(text.contains("  outdated/ not there\n"), "{text}");
-    assert!(text.contains("nothing open, 27 accepted\n"), "{text}");
+    assert!(text.contains("nothing open, 26 accepted\n"), "{text}");
     expect_next(&worker, "cargo xtask migrate -C . --check");
 
     let upstream = lab.at("upstream");
@@ -146,6 +156,9 @@ fn what_is_begun_and_not_ended() {
         text.contains("; conflicts of a migration wait to be resolved\n"),
         "{text}"
     );
+    expect_next(&worker, "git status");
+    worker.edit("engine.py", "<<<<<<< ours\n", "");
+    worker.git(&["add", "engine.py"]);
     expect_next(&worker, "cargo xtask migrate -C . --resume");
     worker.migrate(&["--abort"]).done();
 
@@ -210,7 +223,7 @@ fn a_program_gets_values_or_the_reason_why_there_is_none() {
     assert_eq!(found["outdated"], 9);
     assert_eq!(
         found["compare"],
-        json!({"open": 0, "stale": 0, "accepted": 27})
+        json!({"open": 0, "stale": 0, "accepted": 26})
     );
     assert_eq!(
         found["lint"],
@@ -262,6 +275,14 @@ fn the_image_is_told_with_its_commit() {
     let said = "  image     mine:dev of [OID] (1 commit ago, with changes that were not committed), \
                 made on 2024-05-08\n";
     assert!(text.contains(said), "{text}");
+    // One that was removed since it was listed is an error beside the others.
+    let racing = format!(
+        "case \"$2\" in ls) echo gone; echo mine;; inspect) cat '{}'; echo 'no such image: gone' >&2; \
+         exit 1;; esac",
+        answer.display()
+    );
+    let text = ask(&lab.script("bin/racing", &racing));
+    assert!(text.contains("  image     mine:dev of [OID] ("), "{text}");
     let text = ask(&lab.script("bin/none", "exit 0"));
     assert!(
         text.contains("  image     none was built of this repository\n"),

@@ -46,6 +46,12 @@ fn conflicts_are_listed_and_nothing_is_written() {
             .everything()
             .expect_same(&before, "conflicts, listed");
     }
+    // A dry run ends as the run would, and has the same way on.
+    worker
+        .migrate(&["--dry-run"])
+        .finds()
+        .says("\n1 file is in conflict; nothing was written. To resolve them in the files:\n\n    cargo xtask migrate -C . --conflicts markers\n")
+        .says_not("--dry-run");
     let data = worker.migrate(&["--format", "json"]).finds().json();
     assert_eq!(data["ending"], "conflicts");
     assert_eq!(

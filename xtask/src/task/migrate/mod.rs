@@ -102,14 +102,14 @@ fn migrate_at(git: &Git, dir: &Path, args: &cli::Migrate, report: &Report) -> Re
     if plan.is_empty() {
         return report.end(&at, plan, &Ending::UpToDate);
     }
-    if args.dry_run {
-        return report.end(&at, plan, &Ending::DryRun);
-    }
     if args.check {
         return report.end(&at, plan, &Ending::WouldChange);
     }
     if !plan.conflicts.is_empty() && args.conflicts == Conflicts::List {
         return report.end(&at, plan, &Ending::Conflicts);
+    }
+    if args.dry_run {
+        return report.end(&at, plan, &Ending::DryRun);
     }
     if args.commit {
         expect_identity(&repo)?;

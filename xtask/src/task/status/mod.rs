@@ -15,8 +15,8 @@ use self::standing::{Built, Known, Layout, Repository, Standing, UnderWay, Upstr
 use crate::cli;
 use crate::commands::Commands;
 use crate::docker;
-use crate::git::{Git, Repo};
-use crate::layout::OUTDATED;
+use crate::git::{Git, Repo, Status};
+use crate::layout::{ACCEPTED, BASELINE, LOCK, OUTDATED};
 use crate::outcome::Outcome;
 use crate::output::Counts;
 use crate::own;
@@ -24,7 +24,7 @@ use crate::task::migrate::journal::{Journal, State, Task};
 use crate::task::migrate::lock::Lock;
 use crate::task::migrate::{standing as upstream, upstream::same_folder};
 use crate::task::{compare, hub_lint};
-use crate::tree::{Directory, Tree};
+use crate::tree::{Directory, RepoPath, Tree};
 
 /// How long docker, and an upstream that is elsewhere, may take.
 const DOCKER: Duration = Duration::from_secs(3);
@@ -60,7 +60,7 @@ fn look(git: Option<&Git>, repo: &Result<Repo>, root: &Path, online: bool) -> Re
             layout: Layout::of(tree.entries()),
             repository: repository(repo)?,
             under_way: match repo {
-                Ok(repo) => under_way(repo)?,
+                Ok(repo) => under_way(repo, &tree)?,
                 Err(_) => None,
             },
             upstream: upstream_of(git, &tree, root, online)?,
@@ -99,32 +99,53 @@ fn repository(repo: &Result<Repo>) -> Result<Known<Repository>> {
         }
     };
     let status = repo.status()?;
+    // A record that git doesn't know is a change like any other: what only lies there counts for
+    // no other task.
+    let records = [ACCEPTED, BASELINE, hub_lint::IGNORED];
+    let is_record = |path: &&RepoPath| records.iter().any(|record| **path == *record);
+    let new = status.local.iter().filter(is_record).count();
     Ok(Known::Is(Repository {
         branch: status.branch,
         head: status.head.map(|head| head.0),
-        changed: status.changed.len(),
+        changed: status.changed.len() + new,
     }))
 }
 
 /// What is begun and not ended.
-fn under_way(repo: &Repo) -> Result<Option<UnderWay>> {
+fn under_way(repo: &Repo, tree: &dyn Tree) -> Result<Option<UnderWay>> {
+    let status = repo.status()?;
     if let Some(record) = Journal::glance(repo)? {
         // A record of what has been committed since is cleared by the next run.
         let is_open = record.state == State::Applying
-            || repo.commit("HEAD")?.as_ref() == Some(&record.head)
-                && !repo.status()?.changed.is_empty();
+            || repo.commit("HEAD")?.as_ref() == Some(&record.head) && !status.changed.is_empty();
         let state = match (record.task, record.state) {
             (Task::Cleanup, _) => UnderWay::Cleanup,
             (_, State::Applying) => UnderWay::Interrupted,
+            (_, State::Conflicts) if status.unmerged.is_empty() => UnderWay::Resolved,
             (_, State::Conflicts) => UnderWay::Conflicts,
             (_, State::Staged) => UnderWay::Staged,
         };
         // Conflicts that were committed leave the lock to be written.
-        if is_open || state == UnderWay::Conflicts {
+        if is_open || record.state == State::Conflicts {
             return Ok(Some(state));
         }
     }
-    Ok(repo.under_way().map(|what| UnderWay::Git(what.to_owned())))
+    if let Some(what) = repo.under_way() {
+        return Ok(Some(UnderWay::Git(what.to_owned())));
+    }
+    Ok(is_cleaned_up(&status, tree).then_some(UnderWay::CleanupStaged))
+}
+
+/// Whether what is staged is the end of `outdated/` and nothing besides.
+fn is_cleaned_up(status: &Status, tree: &dyn Tree) -> bool {
+    let is_within = |path: &RepoPath| path.is_within(OUTDATED);
+    status.unstaged.is_empty()
+        && status.changed.iter().any(is_within)
+        && !tree.entries().keys().any(is_within)
+        && status
+            .changed
+            .iter()
+            .all(|path| is_within(path) || *path == *ACCEPTED || *path == *LOCK)
 }
 
 fn upstream_of(

@@ -94,8 +94,10 @@ fn layout(at: &Standing) -> String {
         None => return layout,
         Some(UnderWay::Interrupted) => "a migration was interrupted",
         Some(UnderWay::Conflicts) => "conflicts of a migration wait to be resolved",
+        Some(UnderWay::Resolved) => "conflicts of a migration are resolved, and it is not finished",
         Some(UnderWay::Staged) => "a migration is staged and not committed",
         Some(UnderWay::Cleanup) => "a cleanup was interrupted",
+        Some(UnderWay::CleanupStaged) => "the removal of outdated/ is staged and not committed",
         Some(UnderWay::Git(what)) => return format!("{layout}; {RED}{what} is under way{RED:#}"),
     };
     format!("{layout}; {RED}{state}{RED:#}")

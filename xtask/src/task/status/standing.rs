@@ -49,10 +49,14 @@ pub enum UnderWay {
     Interrupted,
     /// The conflicts of a migration wait to be resolved.
     Conflicts,
+    /// They are resolved, and the migration waits to be finished.
+    Resolved,
     /// A migration is staged.
     Staged,
     /// A cleanup was killed.
     Cleanup,
+    /// The removal of `outdated/` is staged.
+    CleanupStaged,
     /// A merge, a rebase, …
     Git(String),
 }
@@ -84,7 +88,7 @@ pub struct Repository {
     pub branch: String,
     /// `None` before the first commit.
     pub head: Option<String>,
-    /// Tracked files that differ from HEAD.
+    /// Tracked files that differ from HEAD, and records of this tool that git does not track.
     pub changed: usize,
 }
 
@@ -155,14 +159,22 @@ impl Standing {
                 "finishes the migration (--abort takes it back)",
             ),
             UnderWay::Conflicts => (
+                commands.git("status"),
+                "names the files in conflict: resolve each and stage it with `git add`",
+            ),
+            UnderWay::Resolved => (
                 commands.task("migrate", "--resume"),
-                "once the conflicts are resolved and staged",
+                "finishes the migration, of which every conflict is resolved",
             ),
             UnderWay::Staged => (
                 commands.git("commit"),
                 "keeps the migration that is staged (`migrate --abort` takes it back)",
             ),
             UnderWay::Cleanup => (commands.task("cleanup", ""), "finishes the cleanup"),
+            UnderWay::CleanupStaged => (
+                commands.task("cleanup", "--commit"),
+                "commits the removal of outdated/, and says how to get it back",
+            ),
             UnderWay::Git(_) => (
                 commands.git("status"),
                 "git has begun something and not ended it",
@@ -217,7 +229,21 @@ impl Standing {
                 "shows what the Hub would stumble over",
             );
         }
+        if let Known::Is(repository) = &self.repository
+            && repository.changed > 0
+        {
+            return (
+                commands.git("status"),
+                "whatever comes next starts from what is committed",
+            );
+        }
         if self.outdated > 0 {
+            if self.image == Known::None {
+                return (
+                    commands.task("build-image", ""),
+                    "builds the image and checks it, while outdated/ is still there",
+                );
+            }
             return (
                 commands.task("cleanup", "--dry-run"),
                 "nothing is open any more: outdated/ may be ready to go",
@@ -250,7 +276,7 @@ impl Standing {
                 commands.task("build-image", ""),
                 "builds the image as it is now",
             ),
-            _ if self.is_tools_own => (
+            _ if self.is_tools_own && self.upstream == Known::None => (
                 "cargo xtask test".to_owned(),
                 "runs what a contribution must pass",
             ),
@@ -338,9 +364,14 @@ mod tests {
         };
         let resume = "cargo xtask migrate --resume";
         assert_eq!(under_way(UnderWay::Interrupted), resume);
-        assert_eq!(under_way(UnderWay::Conflicts), resume);
+        assert_eq!(under_way(UnderWay::Conflicts), "git status");
+        assert_eq!(under_way(UnderWay::Resolved), resume);
         assert_eq!(under_way(UnderWay::Staged), "git commit");
         assert_eq!(under_way(UnderWay::Cleanup), "cargo xtask cleanup");
+        assert_eq!(
+            under_way(UnderWay::CleanupStaged),
+            "cargo xtask cleanup --commit"
+        );
         assert_eq!(under_way(UnderWay::Git("a merge".into())), "git status");
     }
 
@@ -395,6 +426,18 @@ mod tests {
         };
         assert_eq!(next(lint), "cargo xtask hub-lint");
         assert_eq!(next(|at| at.outdated = 9), "cargo xtask cleanup --dry-run");
+        let unbuilt = next(|at| {
+            at.outdated = 9;
+            at.image = Known::None;
+        });
+        assert_eq!(unbuilt, "cargo xtask build-image");
+        let changed = next(|at| {
+            at.outdated = 9;
+            if let Known::Is(repository) = &mut at.repository {
+                repository.changed = 1;
+            }
+        });
+        assert_eq!(changed, "git status");
         let upstream = |behind: Known<usize>, moved_to: Option<&str>| {
             next(|at| {
                 if let Known::Is(upstream) = &mut at.upstream {
@@ -427,5 +470,7 @@ mod tests {
             at.is_tools_own = true;
         });
         assert_eq!(own, "cargo xtask test");
+        let carries_it = next(|at| at.is_tools_own = true);
+        assert_eq!(carries_it, "cargo xtask migrate --check");
     }
 }
