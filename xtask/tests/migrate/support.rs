@@ -117,7 +117,7 @@ impl Lab {
     }
 
     /// The environment of every command: this folder's own user, a fixed time, no colours.
-    fn environment(&self, command: &mut Command) {
+    pub fn environment(&self, command: &mut Command) {
         command.env_clear();
         for name in ["PATH", "LLVM_PROFILE_FILE"] {
             if let Some(value) = std::env::var_os(name) {
@@ -133,6 +133,17 @@ impl Lab {
             .env("TZ", "UTC")
             .env("LC_ALL", "C")
             .stdin(Stdio::null());
+    }
+
+    /// How a command ended.
+    pub fn ended(&self, output: Output) -> Run {
+        let text = |bytes: &[u8]| self.scrub(&String::from_utf8_lossy(bytes));
+        Run {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+            raw: output.stdout,
+        }
     }
 
     /// Takes what differs from run to run out of a text: this folder, and names of objects.
@@ -540,13 +551,7 @@ impl Xtask<'_> {
 
     pub fn run(mut self) -> Run {
         let output = self.command.output().unwrap();
-        let text = |bytes: &[u8]| self.lab.scrub(&String::from_utf8_lossy(bytes));
-        Run {
-            code: output.status.code(),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-            raw: output.stdout,
-        }
+        self.lab.ended(output)
     }
 }
 
