@@ -1,0 +1,266 @@
+//! To the modern layout: migrated, compared, linted, and mended until nothing is open.
+
+use snapbox::str;
+
+use crate::shows;
+use crate::support::Repo;
+use crate::terminal::Terminal;
+
+/// A legacy worker becomes a modern one that carries the tool.
+pub fn migrates(terminal: &Terminal<'_>, worker: &Repo<'_>) {
+    shows(
+        &terminal.types("cargo xtask status -C .").done(),
+        str![[r"
+.: main at [OID]
+
+  layout    legacy
+  upstream  none recorded: there is no upstream.lock.json
+  outdated/ not there
+  compare   nothing to compare with: neither outdated/ nor compare.baseline.json
+  hub-lint  no file of the Hub's is here
+  image     [..]
+
+Next: shows what moving to the modern layout would do
+
+    cargo xtask migrate -C . --dry-run
+
+"]],
+    );
+    let before = worker.everything();
+    let dry_run = "cargo xtask migrate -C . --dry-run --upstream ../upstream --embed";
+    shows(
+        &terminal.types(dry_run).done(),
+        str![[r"
+Upstream ../upstream at [OID]
+
+Moves
+  Dockerfile                 → outdated/Dockerfile                replaced by upstream's
+  builder/                   → outdated/builder/                  2 files
+  src/                       → outdated/src/                      5 files
+  worker-config.json         → outdated/worker-config.json        1 file
+
+Comes from upstream
+...
+  + xtask                              the tool, [..] files
+...
+To mend by hand: these no longer find what they name
+...
+Nothing was changed. Run it again without --dry-run to do this.
+
+"]],
+    );
+    worker.everything().expect_same(&before, "a dry run");
+
+    let run = terminal.types("cargo xtask migrate -C . --upstream ../upstream --embed");
+    shows(
+        &run.done(),
+        str![[r"
+Upstream ../upstream at [OID]
+...
+Done. The result is staged, HEAD has not moved. Next:
+
+    git status                          # what has moved and what is new
+    git diff --cached                   # the content
+    git commit                          # keeps it
+    cargo xtask migrate -C . --abort    # or takes it back
+
+"]],
+    );
+    let status = terminal.types("git status --short -- . ':!xtask'").done();
+    shows(
+        &status,
+        str![[r"
+A  .cargo/config.toml
+A  .runpod/hub.json
+A  .runpod/tests.json
+A  Cargo.lock
+A  Cargo.toml
+M  Dockerfile
+A  compare.baseline.json
+A  docker-compose.yml
+A  download_model.py
+A  engine.py
+A  handler.py
+A  outdated/Dockerfile
+R  builder/requirements.txt -> outdated/builder/requirements.txt
+R  builder/setup.sh -> outdated/builder/setup.sh
+R  src/__init__.py -> outdated/src/__init__.py
+R  src/download_model.py -> outdated/src/download_model.py
+R  src/engine.py -> outdated/src/engine.py
+R  src/handler.py -> outdated/src/handler.py
+R  src/utils.py -> outdated/src/utils.py
+R  worker-config.json -> outdated/worker-config.json
+A  public/worker-sglang_banner.png
+A  requirements.txt
+A  test_input.json
+A  upstream.lock.json
+A  utils.py
+
+"]],
+    );
+    // From here on the repository carries the tool: no `-C` any more.
+    terminal.next_is("git commit");
+    terminal
+        .types("git commit --quiet -m 'feat: the modern layout'")
+        .done();
+    terminal.next_is("cargo xtask compare");
+}
+
+/// What `compare` and `hub-lint` find is mended, or a reason for it goes on record.
+pub fn settles(terminal: &Terminal<'_>, worker: &Repo<'_>) {
+    shows(
+        &terminal.types("cargo xtask compare").finds(),
+        str![[r#"
+[LAB]/my-worker/outdated → [LAB]/my-worker
+...
+renamed env:MODEL_NAME → env:MODEL_PATH
+  old      --model-path  src/download_model.py:22:25, src/engine.py:11:6
+  upstream not there
+  new      --model-path  download_model.py:22:25, engine.py:11:6, engine.py:53:33
+  Both drive --model-path, but endpoints that set MODEL_NAME are ignored: the new worker reads only MODEL_PATH.
+  help: Let the worker read MODEL_NAME too, where MODEL_PATH is not set.
+  with it: arg:MODEL_NAME, hub:MODEL_NAME, image:MODEL_NAME
+...
+26 open.
+Mend them, or record why one is meant:
+  cargo xtask compare --accept apt:curl --reason "…"
+
+"#]],
+    );
+    mends_the_code(terminal);
+    terminal
+        .types("cargo xtask compare")
+        .finds()
+        .says_not("renamed env:MODEL_NAME")
+        .says_not("changed env:MAX_CONCURRENCY");
+
+    // The Hub's form gets back what people could set, with two mistakes.
+    terminal.edits(
+        ".runpod/hub.json",
+        &[
+            (r#""default": "fcfs""#, r#""default": "lpm""#),
+            (
+                "\"env\": [\n",
+                r#""env": [
+      {"key": "HF_TOKEN", "input": {"name": "Token", "type": "password", "advanced": true}},
+      {"key": "MAX_CONCURRENCY", "input": {"name": "Jobs", "type": "number", "default": "300"}},
+"#,
+            ),
+        ],
+    );
+    for (facts, reason) in [
+        ("apt:*", "the base image brings what is needed of them"),
+        ("pip:*", "SGLang brings it; the worker does not import it"),
+        ("arg:*", "builds pass MODEL_PATH and BASE_IMAGE"),
+        ("bake:worker.args.*", "they follow the Dockerfile"),
+        ("env:DISABLE_DISK_CACHE", "nobody set it"),
+        ("hub:HOST", "a worker of this kind has no use for another"),
+        ("hub:PORT", "a worker of this kind has no use for another"),
+        ("hub:NNODES", "no code ever read it"),
+        ("hub:LOAD_BALANCE_METHOD", "SGLang chooses"),
+        ("hub:cuda", "the base image needs it"),
+        ("image:*", "it stands on the image that SGLang makes"),
+        ("python:Engine.__init__", "handler.py alone makes one"),
+    ] {
+        let command = format!("cargo xtask compare --accept '{facts}' --reason '{reason}'");
+        terminal
+            .types(&command)
+            .done()
+            .says(&format!("{facts}: accepted ("));
+    }
+    shows(
+        &terminal.types("cargo xtask compare").done(),
+        str![[r"
+...
+Nothing is open.
+Once that is committed, see whether outdated/ can go:
+  cargo xtask cleanup --dry-run
+
+"]],
+    );
+
+    terminal.next_is("cargo xtask hub-lint");
+    shows(
+        &terminal.types("cargo xtask hub-lint").finds(),
+        str![[r"
+...
+error[HUB206 unknown-input-type]: `HF_TOKEN` has the input type `password`; the Hub knows `string`, `number`, `boolean` or `huggingface`
+  --> .runpod/hub.json:25:62
+...
+   = help: `--fix` will write `string`
+...
+hub-lint: 1 error, 1 warning, 2 notes of style in 2 files; 2 to mend with `--fix`; `--explain RULE` tells why
+
+"]],
+    );
+    shows(
+        &terminal.types("cargo xtask hub-lint --fix").done(),
+        str![[r"
+...
+hub-lint: 2 notes of style in 2 files; `--explain RULE` tells why
+hub-lint: mended 2 findings
+
+"]],
+    );
+    // Reasons are kept beside the code that they speak of: both are committed.
+    terminal.next_is("git status");
+    terminal
+        .types("cargo xtask cleanup --dry-run")
+        .finds()
+        .says("\n  compare.accepted.json only what is committed counts\n    git add -- compare.accepted.json\n");
+    terminal
+        .types("git add --all && git commit --quiet -m 'fix: keep what endpoints set'")
+        .done();
+    assert_eq!(worker.status(), "");
+}
+
+/// What the plan of the migration left to a person, and two of compare's findings.
+fn mends_the_code(terminal: &Terminal<'_>) {
+    terminal.edits(
+        "engine.py",
+        &[
+            (
+                "# Environment variable -> flag",
+                "# What a variable was called before: endpoints still set that.\n\
+                 FORMER = {\"MODEL_PATH\": \"MODEL_NAME\", \"FILE_STORAGE_PATH\": \"FILE_STORAGE_PTH\"}\n\n\
+                 # Environment variable -> flag",
+            ),
+            (
+                "            value = os.getenv(name)\n",
+                "            value = os.getenv(name) or os.getenv(FORMER.get(name, name))\n",
+            ),
+            (
+                "self.model = os.getenv(\"MODEL_PATH\")",
+                "self.model = os.getenv(\"MODEL_PATH\") or os.getenv(\"MODEL_NAME\")",
+            ),
+        ],
+    );
+    terminal.edits(
+        "handler.py",
+        &[(
+            "\"MAX_CONCURRENCY\", \"100\"",
+            "\"MAX_CONCURRENCY\", \"300\"",
+        )],
+    );
+    terminal.edits(
+        "docker-bake.hcl",
+        &[
+            (
+                "    MODEL_NAME          = \"\"\n",
+                "    MODEL_PATH = \"\"\n",
+            ),
+            ("    WORKER_CUDA_VERSION = \"12.1.0\"\n", ""),
+        ],
+    );
+    terminal.edits(
+        ".github/workflows/docker_buildandpush.yml",
+        &[
+            ("            WORKER_CUDA_VERSION=12.1.0\n", ""),
+            ("src/**", "*.py"),
+            ("builder/requirements.txt", "requirements.txt"),
+            ("compileall src", "compileall ."),
+        ],
+    );
+    terminal.edits("tests/test_utils.py", &[("from src.utils", "from utils")]);
+    terminal.edits(".gitignore", &[("", "/target/\n")]);
+}
