@@ -110,6 +110,10 @@ pub struct Migrate {
     /// With --example: build the image of the migrated worker too, and check
     /// it. BASE takes the place of the base image that its Dockerfile names
     #[arg(long, value_name = "BASE", num_args = 0..=1, requires = "example", conflicts_with_all = ["dry_run", "check", "format"])]
+    #[allow(
+        clippy::option_option,
+        reason = "clap's way to tell no option from one without a value"
+    )]
     pub with_image: Option<Option<String>>,
 
     /// Who reads the output
