@@ -6,7 +6,8 @@ DIR holds one `sglang-<version>.json` a release, with every flag of `launch_serv
 choices, default, aliases, deprecated, replacement), and `env-var-history.json`, which says for the
 flags that the first workers used in which of many more releases they existed. The result holds
 each distinct definition once, with the releases it applies to, so that all releases fit into a
-fraction of the space.
+fraction of the space. Aliases have a table of their own, so that a name can be looked up without
+reading every definition.
 """
 
 import json
@@ -72,6 +73,12 @@ def main() -> None:
             else:
                 flags[name].append([[index], definition])
 
+    aliases: dict[str, list] = {}
+    for name, definitions in sorted(flags.items()):
+        for of, definition in definitions:
+            for alias in definition.get("aliases", []):
+                aliases.setdefault(alias, []).extend([index, name] for index in of)
+
     history = json.loads((source / "env-var-history.json").read_text())
     seen = sorted({v for entry in history.values() for v in entry["versions"]}, key=order)
     present = {
@@ -89,7 +96,7 @@ def main() -> None:
 
     text = (
         '{\n"generated_by":"python3 xtask/data/sglang.py DIR",\n'
-        f'"releases":{line(releases)},\n"flags":{{\n{rows(flags)}\n}},\n'
+        f'"releases":{line(releases)},\n"flags":{{\n{rows(flags)}\n}},\n"aliases":{{\n{rows(aliases)}\n}},\n'
         f'"history_releases":{line(seen)},\n"history":{{\n{rows(present)}\n}},\n'
         f'"successors":{{\n{rows(SUCCESSORS)}\n}},\n"nearest":{{\n{rows(NEAREST)}\n}}\n}}\n'
     )

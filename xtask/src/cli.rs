@@ -29,6 +29,8 @@ pub enum Task {
     HubLint(Box<HubLint>),
     Compare(Compare),
     BuildImage(BuildImage),
+    Cleanup(Cleanup),
+    Status(Status),
     Test(Test),
 }
 
@@ -262,6 +264,40 @@ pub struct BuildImage {
     /// Arguments for docker itself
     #[arg(last = true, value_name = "DOCKER ARGUMENTS")]
     pub docker: Vec<std::ffi::OsString>,
+}
+
+/// Remove outdated/, once nothing of the old worker is missing
+///
+/// Only where all of it is committed, compare has nothing open, the Hub's files
+/// have no errors and nothing that runs or builds refers to it any more. What
+/// stands in the way is listed, with the command that settles each.
+#[derive(Debug, Clone, Args)]
+pub struct Cleanup {
+    /// Print what would be removed, or what stands in the way, and leave the
+    /// repository as it is
+    #[arg(long, conflicts_with = "commit")]
+    pub dry_run: bool,
+
+    /// Commit the removal, with a message that says how to get it back
+    #[arg(long)]
+    pub commit: bool,
+
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+}
+
+/// Show where this repository stands, and what to type next
+#[derive(Debug, Clone, Args)]
+pub struct Status {
+    /// Ask an upstream that is a URL whether it has moved on; without it the
+    /// network is left alone
+    #[arg(long)]
+    pub online: bool,
+
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
 }
 
 /// Run everything that a contribution must pass

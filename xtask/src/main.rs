@@ -3,6 +3,7 @@
 //! This file parses, runs the task and turns its outcome into an exit code; nothing else.
 
 mod cli;
+mod commands;
 mod docker;
 mod fault;
 mod finding;
@@ -12,6 +13,7 @@ mod layout;
 mod outcome;
 mod output;
 mod own;
+mod patience;
 mod sglang;
 mod surface;
 mod task;
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
         Some(cli::Task::Migrate(args)) => task::migrate::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Compare(args)) => task::compare::run(cli.repo.as_deref(), &args),
         Some(cli::Task::BuildImage(args)) => task::build_image::run(cli.repo.as_deref(), &args),
+        Some(cli::Task::Cleanup(args)) => task::cleanup::run(cli.repo.as_deref(), &args),
+        Some(cli::Task::Status(args)) => task::status::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Test(args)) => task::test::run(&args),
     };
     let code = match result {

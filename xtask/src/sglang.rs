@@ -7,10 +7,11 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// One flag as one release defines it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -118,9 +119,8 @@ impl Table {
     /// parser takes them: what they stand for changes from release to release.
     pub fn flag(self, name: &str) -> Option<(&'static str, &'static Flag)> {
         let own = |name: &str| {
-            let (name, versions) = DATA.flags.get_key_value(name)?;
-            let (_, flag) = versions.iter().find(|(r, _)| r.contains(&self.release))?;
-            Some((name.as_str(), flag))
+            let (name, definitions) = DATA.flags.get_key_value(name)?;
+            Some((*name, definitions.of(self.release)?))
         };
         own(name).or_else(|| {
             let owners = DATA.aliases.get(name)?;
@@ -135,10 +135,10 @@ impl Table {
     #[allow(dead_code, reason = "hub-lint lists them")]
     pub fn flags(self) -> impl Iterator<Item = (&'static str, &'static Flag)> {
         let release = self.release;
-        DATA.flags.iter().filter_map(move |(name, versions)| {
-            let (_, flag) = versions.iter().find(|(r, _)| r.contains(&release))?;
-            Some((name.as_str(), flag))
-        })
+        let of_release = move |(name, definitions): (&&'static str, &'static Definitions)| {
+            Some((*name, definitions.of(release)?))
+        };
+        DATA.flags.iter().filter_map(of_release)
     }
 }
 
@@ -157,12 +157,6 @@ impl History {
     /// The flag that took its place, without a value.
     pub fn successor_flag(&self) -> Option<&'static str> {
         self.successor?.split([' ', '=']).next()
-    }
-
-    /// Whether the successor does the same with no value of its own, so that an environment
-    /// variable can simply be renamed.
-    pub fn is_plain_rename(&self) -> bool {
-        self.successor.is_some_and(|s| !s.contains([' ', '=', '{']))
     }
 }
 
@@ -184,50 +178,50 @@ impl fmt::Display for History {
     }
 }
 
+/// What `SGLang` named in a flag's place: `--flag`, or `--flag value`.
+pub fn successor(flag: &str) -> Option<&'static str> {
+    let named = DATA.successors.get(flag).and_then(Option::as_deref);
+    named.or_else(|| {
+        let definitions = DATA.flags.get(flag)?.all().iter().rev();
+        let mut replacements = definitions.filter_map(|(_, flag)| flag.replacement.as_deref());
+        replacements.next()
+    })
+}
+
+/// Whether a successor is a flag alone, so that what names it can simply be renamed.
+pub fn is_plain(successor: &str) -> bool {
+    !successor.contains([' ', '=', '{'])
+}
+
 /// What is known of a flag over all releases, by name or alias.
 pub fn history(flag: &str) -> History {
-    let mut seen: Vec<&'static str> = Vec::new();
-    if let Some(versions) = DATA.flags.get(flag) {
-        for (releases, _) in versions {
-            seen.extend(
-                releases
-                    .iter()
-                    .filter_map(|&r| DATA.releases.get(r))
-                    .map(String::as_str),
-            );
-        }
+    // Both lists are in order, so their ends are all that has to be put in order.
+    fn ends(
+        releases: &[String],
+        indices: impl Iterator<Item = usize>,
+    ) -> impl Iterator<Item = &str> {
+        let (first, last) = indices.fold((usize::MAX, 0), |(a, b), i| (a.min(i), b.max(i)));
+        [releases.get(first), releases.get(last)]
+            .into_iter()
+            .take(if first == usize::MAX { 0 } else { 2 })
+            .flatten()
+            .map(String::as_str)
     }
-    if let Some(owners) = DATA.aliases.get(flag) {
-        seen.extend(
-            owners
-                .iter()
-                .filter_map(|&(r, _)| DATA.releases.get(r))
-                .map(String::as_str),
-        );
-    }
-    if let Some(releases) = DATA.history.get(flag) {
-        seen.extend(
-            releases
-                .iter()
-                .filter_map(|&r| DATA.history_releases.get(r))
-                .map(String::as_str),
-        );
-    }
+    let own = DATA.flags.get(flag).map_or(&[][..], Definitions::all);
+    let owners = DATA.aliases.get(flag).map_or(&[][..], Vec::as_slice);
+    let older = DATA.history.get(flag).map_or(&[][..], Vec::as_slice);
+    let with_table = own.iter().flat_map(|(releases, _)| releases).copied();
+    let with_table = with_table.chain(owners.iter().map(|&(release, _)| release));
+    let mut seen: Vec<&str> = ends(&DATA.releases, with_table)
+        .chain(ends(&DATA.history_releases, older.iter().copied()))
+        .collect();
     seen.sort_by(|a, b| order(a, b));
-    let named = DATA.successors.get(flag).and_then(Option::as_deref);
-    let deprecated = || {
-        let versions = DATA.flags.get(flag)?;
-        versions
-            .iter()
-            .rev()
-            .find_map(|(_, f)| f.replacement.as_deref())
-    };
     History {
         seen: match (seen.first(), seen.last()) {
             (Some(first), Some(last)) => Some(((*first).to_owned(), (*last).to_owned())),
             _ => None,
         },
-        successor: named.or_else(deprecated),
+        successor: successor(flag),
         nearest: DATA.nearest.get(flag).map(String::as_str),
     }
 }
@@ -266,29 +260,44 @@ pub fn order(a: &str, b: &str) -> Ordering {
 #[derive(Debug, Default, Deserialize)]
 struct Data {
     releases: Vec<String>,
-    flags: BTreeMap<String, Vec<(Vec<usize>, Flag)>>,
+    #[serde(borrow)]
+    flags: BTreeMap<&'static str, Definitions>,
+    /// Alias to the releases that have it, with the flag it stands for.
+    aliases: HashMap<&'static str, Vec<(usize, &'static str)>>,
     history_releases: Vec<String>,
     history: HashMap<String, Vec<usize>>,
     successors: HashMap<String, Option<String>>,
     nearest: HashMap<String, String>,
-    /// Alias to the releases that have it, with the flag it stands for.
+}
+
+/// What a flag was, each definition with the releases it stands for. Read when it is asked for:
+/// most runs ask for some tens of the hundreds that there are.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Definitions {
+    #[serde(borrow)]
+    text: &'static RawValue,
     #[serde(skip)]
-    aliases: HashMap<String, Vec<(usize, String)>>,
+    read: OnceLock<Vec<(Vec<usize>, Flag)>>,
+}
+
+impl Definitions {
+    fn all(&self) -> &[(Vec<usize>, Flag)] {
+        // A test reads them all: none can fail in the field.
+        self.read
+            .get_or_init(|| serde_json::from_str(self.text.get()).unwrap_or_default())
+    }
+
+    fn of(&self, release: usize) -> Option<&Flag> {
+        let (_, flag) = self.all().iter().find(|(r, _)| r.contains(&release))?;
+        Some(flag)
+    }
 }
 
 static DATA: LazyLock<Data> = LazyLock::new(|| {
     let text = include_str!("../data/sglang.json");
     // Compiled in and read by a test: it cannot fail in the field.
-    let mut data: Data = serde_json::from_str(text).unwrap_or_default();
-    for (name, versions) in &data.flags {
-        for (releases, flag) in versions {
-            for alias in &flag.aliases {
-                let owners = data.aliases.entry(alias.clone()).or_default();
-                owners.extend(releases.iter().map(|&r| (r, name.clone())));
-            }
-        }
-    }
-    data
+    serde_json::from_str(text).unwrap_or_default()
 });
 
 #[cfg(test)]
@@ -302,6 +311,22 @@ mod tests {
         assert!(data.releases.len() >= 9);
         assert!(text.contains("generated_by"));
         assert!(text.len() < 400_000);
+        let mut aliases: HashMap<String, Vec<(usize, &str)>> = HashMap::new();
+        for (name, definitions) in &data.flags {
+            let read: Vec<(Vec<usize>, Flag)> =
+                serde_json::from_str(definitions.text.get()).unwrap();
+            for (releases, flag) in &read {
+                assert!(!releases.is_empty(), "{name}");
+                for alias in &flag.aliases {
+                    let owners = aliases.entry(alias.clone()).or_default();
+                    owners.extend(releases.iter().map(|&release| (release, *name)));
+                }
+            }
+        }
+        let listed = data.aliases.iter();
+        let listed: HashMap<String, _> =
+            listed.map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+        assert_eq!(listed, aliases);
     }
 
     #[test]
@@ -361,10 +386,10 @@ mod tests {
     fn what_is_gone_names_what_took_its_place() {
         let gone = history("--file-storage-pth");
         assert_eq!(gone.successor_flag(), Some("--file-storage-path"));
-        assert!(gone.is_plain_rename());
+        assert!(is_plain("--file-storage-path"));
         let flashinfer = history("--disable-flashinfer");
         assert_eq!(flashinfer.successor, Some("--attention-backend triton"));
-        assert!(!flashinfer.is_plain_rename());
+        assert!(!is_plain("--attention-backend triton"));
         assert_eq!(
             history("--max-num-reqs").nearest,
             Some("--max-running-requests")

@@ -70,6 +70,26 @@ impl RepoPath {
         }
     }
 
+    /// Where a link at this path leads, by its target, from the root of the tree; `None` outside
+    /// of it.
+    pub fn leads_to(&self, target: &[u8]) -> Option<Self> {
+        if target.starts_with(b"/") || target.is_empty() {
+            return None;
+        }
+        let mut parts: Vec<&[u8]> = self.parts().collect();
+        parts.pop();
+        for part in target.split(|&b| b == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." => {
+                    parts.pop()?;
+                }
+                part => parts.push(part),
+            }
+        }
+        Some(Self::new(parts.join(&b'/')))
+    }
+
     /// This path below the folder `folder`.
     pub fn inside(&self, folder: &str) -> Self {
         let mut joined = folder.as_bytes().to_vec();
@@ -363,6 +383,61 @@ impl Tree for Memory {
 
     fn describe(&self) -> String {
         "a tree in memory".to_owned()
+    }
+}
+
+/// A part of a tree, seen as a tree of its own.
+pub struct Part<'a> {
+    of: &'a dyn Tree,
+    entries: Entries,
+    /// The folder that the paths are seen from; empty for the root.
+    folder: &'static str,
+}
+
+impl<'a> Part<'a> {
+    /// What lies below a folder, by its paths there.
+    pub fn below(of: &'a dyn Tree, folder: &'static str) -> Self {
+        let inside = of.entries().iter().filter_map(|(path, entry)| {
+            let below = path.strip_prefix(folder).filter(|path| !path.is_empty())?;
+            Some((RepoPath::new(below), entry.clone()))
+        });
+        Self {
+            of,
+            entries: inside.collect(),
+            folder,
+        }
+    }
+
+    /// All but what lies in a folder.
+    pub fn without(of: &'a dyn Tree, folder: &str) -> Self {
+        let outside = of
+            .entries()
+            .iter()
+            .filter(|(path, _)| !path.is_within(folder));
+        Self {
+            of,
+            entries: outside
+                .map(|(path, entry)| (path.clone(), entry.clone()))
+                .collect(),
+            folder: "",
+        }
+    }
+}
+
+impl Tree for Part<'_> {
+    fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
+        self.of.read(&path.inside(self.folder))
+    }
+
+    fn describe(&self) -> String {
+        match self.folder {
+            "" => self.of.describe(),
+            folder => format!("{folder} of {}", self.of.describe()),
+        }
     }
 }
 

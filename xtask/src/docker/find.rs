@@ -10,13 +10,14 @@ use std::fmt;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Engine;
 use crate::outcome::Unusable;
+use crate::patience;
 
 /// The variable that names the client to take.
-const VARIABLE: &str = "DOCKER";
+pub(super) const VARIABLE: &str = "DOCKER";
 
 /// How long a client may take to tell what it is and what it reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -114,7 +115,7 @@ pub fn find() -> Result<Engine, NoEngine> {
 }
 
 /// The clients to ask, each once although PATH may name its folder twice.
-fn programs(chosen: Option<&OsStr>) -> Vec<PathBuf> {
+pub(super) fn programs(chosen: Option<&OsStr>) -> Vec<PathBuf> {
     let name = chosen.unwrap_or(OsStr::new("docker"));
     let found = which::which_all(name).into_iter().flatten();
     let mut seen = HashSet::new();
@@ -186,7 +187,7 @@ pub fn release(version: &str) -> Option<(u32, u32)> {
 
 /// Asks a client what it is.
 fn ask(program: &Path) -> Answer {
-    let version = match said(program, &["version", "--format", "{{json .}}"]) {
+    let version = match said(program, &["version", "--format", "{{json .}}"], PATIENCE) {
         Ok(Some(said)) => said,
         Ok(None) => return Answer::Silent,
         Err(error) => return Answer::Unfit(format!("it could not be started: {error}")),
@@ -195,7 +196,7 @@ fn ask(program: &Path) -> Answer {
     let Answer::Reaches { version, .. } = answer else {
         return answer;
     };
-    let buildx = said(program, &["buildx", "version"]);
+    let buildx = said(program, &["buildx", "version"], PATIENCE);
     Answer::Reaches {
         version,
         buildx: matches!(buildx, Ok(Some(said)) if said.success && said.stdout.contains("buildx")),
@@ -203,10 +204,10 @@ fn ask(program: &Path) -> Answer {
 }
 
 /// What a client printed.
-struct Said {
-    success: bool,
-    stdout: String,
-    stderr: String,
+pub(super) struct Said {
+    pub success: bool,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// What `docker version` tells of client and daemon; of buildx it knows nothing.
@@ -238,7 +239,11 @@ fn understand(said: &Said) -> Answer {
 
 /// Runs a client and reads what it prints; `None` where it does not end in time. It prints to
 /// files: a pipe could be held open by a child of its own that outlives it.
-fn said(program: &Path, args: &[&str]) -> std::io::Result<Option<Said>> {
+pub(super) fn said(
+    program: &Path,
+    args: &[&str],
+    patience: Duration,
+) -> std::io::Result<Option<Said>> {
     let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut child = Command::new(program)
         .args(args.iter().map(OsString::from))
@@ -246,17 +251,8 @@ fn said(program: &Path, args: &[&str]) -> std::io::Result<Option<Said>> {
         .stdout(stdout.try_clone()?)
         .stderr(stderr.try_clone()?)
         .spawn()?;
-    let deadline = Instant::now() + PATIENCE;
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if Instant::now() > deadline {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    let Some(status) = patience::wait(&mut child, patience)? else {
+        return Ok(None);
     };
     let text = |file: &mut std::fs::File| -> std::io::Result<String> {
         let mut bytes = Vec::new();

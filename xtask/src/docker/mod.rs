@@ -1,9 +1,11 @@
 //! Finding a docker engine that can build the worker, and talking to it.
 
 mod find;
+mod images;
 mod janitor;
 
 pub use find::NoEngine;
+pub use images::{Image, images};
 pub use janitor::{Janitor, sweep};
 
 use std::path::PathBuf;

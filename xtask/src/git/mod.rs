@@ -8,7 +8,9 @@ mod scratch;
 use std::ffi::{CStr, OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 
@@ -54,10 +56,13 @@ const LOCAL_VARIABLES: &[&str] = &[
 #[derive(Debug, Clone)]
 pub struct Git {
     program: PathBuf,
+    /// The question for its version, until the answer is needed: what comes next can begin
+    /// meanwhile.
+    asked: Arc<Mutex<Option<Started>>>,
 }
 
 impl Git {
-    /// Finds git on PATH and sees that it is new enough.
+    /// Finds git on PATH. Opening a repository sees that it is new enough.
     pub fn find() -> Result<Self> {
         let program = which::which("git").map_err(|_| {
             Unusable(
@@ -66,10 +71,27 @@ impl Git {
                     .to_owned(),
             )
         })?;
-        let git = Self { program };
-        let version = git.call().args(["version"]).text()?;
+        let git = Self {
+            program,
+            asked: Arc::default(),
+        };
+        let version = git.call().args(["version"]).quiet().start()?;
+        *git.asked() = Some(version);
+        Ok(git)
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Option<Started>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn expect_new_enough(&self) -> Result<()> {
+        let Some(version) = self.asked().take() else {
+            return Ok(());
+        };
+        let answer = version.finish()?;
+        let version = String::from_utf8_lossy(&answer.stdout);
         match parse_version(&version) {
-            Some(found) if found >= OLDEST => Ok(git),
+            Some(found) if found >= OLDEST => Ok(()),
             _ => bail!(Unusable(format!(
                 "{} is too old: {}.{} or newer is needed for `git merge-tree --write-tree`",
                 version.trim(),
@@ -182,7 +204,12 @@ impl Call {
     }
 
     /// Runs to the end, whatever the exit code.
-    pub fn finish(mut self) -> Result<Finished> {
+    pub fn finish(self) -> Result<Finished> {
+        self.start()?.finish()
+    }
+
+    /// Begins, and leaves its end for later.
+    pub fn start(mut self) -> Result<Started> {
         let shown = self.shown();
         self.command.stdout(Stdio::piped());
         if self.input.is_some() {
@@ -196,22 +223,15 @@ impl Call {
             })),
             _ => None,
         };
-        let output = child
-            .wait_with_output()
-            .with_context(|| format!("running `{shown}`"))?;
-        if let Some(writer) = writer {
-            let _ = writer.join();
-        }
-        Ok(Finished {
-            ok: output.status.success(),
-            code: output.status.code(),
-            stdout: output.stdout,
-            message: message(&output.stderr, output.status),
+        Ok(Started {
+            shown,
+            child,
+            writer,
         })
     }
 
     /// Starts git and leaves it to the caller; standard error is piped unless it is shown.
-    pub fn spawn(&mut self) -> Result<std::process::Child> {
+    pub fn spawn(&mut self) -> Result<Child> {
         let shown = self.shown();
         self.command
             .spawn()
@@ -248,6 +268,33 @@ impl Call {
     }
 }
 
+/// A call that runs beside other work.
+#[derive(Debug)]
+pub struct Started {
+    shown: String,
+    child: Child,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Started {
+    /// Runs to the end, whatever the exit code.
+    pub fn finish(self) -> Result<Finished> {
+        let output = self
+            .child
+            .wait_with_output()
+            .with_context(|| format!("running `{}`", self.shown))?;
+        if let Some(writer) = self.writer {
+            let _ = writer.join();
+        }
+        Ok(Finished {
+            ok: output.status.success(),
+            code: output.status.code(),
+            stdout: output.stdout,
+            message: message(&output.stderr, output.status),
+        })
+    }
+}
+
 /// A call that has ended.
 #[derive(Debug)]
 pub struct Finished {
@@ -269,7 +316,7 @@ fn message(stderr: &[u8], status: std::process::ExitStatus) -> String {
 }
 
 /// Splits output made with `-z`.
-fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = output;
     std::iter::from_fn(move || {
         loop {

@@ -1,11 +1,11 @@
 //! Reading git objects: one `cat-file --batch` for as long as it is asked.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::rc::Rc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::{Call, records};
 use crate::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
@@ -38,27 +38,35 @@ impl Objects {
         }
     }
 
+    /// Begins the conversation before there is a question.
+    pub fn begin(&self) -> Result<()> {
+        self.talk().map(|_| ())
+    }
+
+    fn talk(&self) -> Result<RefMut<'_, Talk>> {
+        let mut talk = self.talk.borrow_mut();
+        if talk.is_none() {
+            let mut child = (self.start)()
+                .args(["cat-file", "--batch"])
+                .piped()
+                .spawn()?;
+            let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+                bail!("no pipes to `git cat-file --batch`");
+            };
+            *talk = Some(Talk {
+                child,
+                stdin,
+                stdout: BufReader::new(stdout),
+            });
+        }
+        RefMut::filter_map(talk, Option::as_mut)
+            .map_err(|_| anyhow!("no conversation with `git cat-file --batch`"))
+    }
+
     /// The bytes of a blob; `None` where the object is not there.
     pub fn blob(&self, oid: &Oid) -> Result<Option<Vec<u8>>> {
-        let mut talk = self.talk.borrow_mut();
-        let talk = match &mut *talk {
-            Some(talk) => talk,
-            none => {
-                let mut child = (self.start)()
-                    .args(["cat-file", "--batch"])
-                    .piped()
-                    .spawn()?;
-                let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-                    bail!("no pipes to `git cat-file --batch`");
-                };
-                none.insert(Talk {
-                    child,
-                    stdin,
-                    stdout: BufReader::new(stdout),
-                })
-            }
-        };
-        talk.ask(oid)
+        self.talk()?
+            .ask(oid)
             .with_context(|| format!("reading object {oid} from git"))
     }
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, bail};
 
 use super::objects::{entry, head_and_path, parse_ls_tree};
-use super::{Call, Git, Objects, Scratch, records, refuse_option};
+use super::{Call, Git, Objects, Scratch, Started, records, refuse_option};
 use crate::outcome::Refusal;
 use crate::tree::{Entries, Oid, RepoPath};
 
@@ -40,6 +40,8 @@ pub struct Status {
     pub branch: String,
     /// Tracked paths that differ from HEAD, staged or not, or are unmerged.
     pub changed: Vec<RepoPath>,
+    /// Those of them whose file is not what the index stages.
+    pub unstaged: Vec<RepoPath>,
     /// Files that git does not track, ignored ones included; a folder stands for all that is in
     /// it.
     pub local: Vec<RepoPath>,
@@ -68,6 +70,22 @@ impl Drop for Search {
         // A refusal in the meantime has no use for it; after `files` there is nothing to end.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// The commit that HEAD names and its tree, asked for.
+pub struct HeadAndTree(Started);
+
+impl HeadAndTree {
+    /// The answer; `None` on an unborn branch.
+    pub fn finish(self) -> Result<Option<(Oid, Oid)>> {
+        let answer = self.0.finish()?;
+        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
+        let mut lines = text.lines().map(|line| Oid(line.to_owned()));
+        Ok(match (answer.ok, lines.next(), lines.next()) {
+            (true, Some(head), Some(tree)) => Some((head, tree)),
+            _ => None,
+        })
     }
 }
 
@@ -113,7 +131,10 @@ impl Repo {
                 "--show-toplevel",
             ])
             .quiet()
-            .finish()?;
+            .start()?;
+        let filters = filters(git.call().dir(dir))?;
+        git.expect_new_enough()?;
+        let answer = answer.finish()?;
         if answer.stdout.is_empty() {
             bail!(Refusal::new(
                 format!(
@@ -137,16 +158,14 @@ impl Repo {
         // A folder's name may hold a newline; the answer ends with one.
         let mut top = top.join(&b'\n');
         top.pop();
-        let mut repo = Self {
+        Ok(Self {
             git: git.clone(),
             top: PathBuf::from(OsString::from_vec(top)),
             git_dir: PathBuf::from(OsString::from_vec(git_dir.to_vec())),
             common_dir: PathBuf::from(OsString::from_vec(common_dir.to_vec())),
             object_format: String::from_utf8_lossy(format).into_owned(),
-            no_filters: Vec::new(),
-        };
-        repo.no_filters = repo.filters_off()?;
-        Ok(repo)
+            no_filters: filters_off(&filters.finish()?.stdout),
+        })
     }
 
     /// A call of git in this repository.
@@ -167,25 +186,6 @@ impl Repo {
                 call.env(&format!("GIT_CONFIG_KEY_{index}"), key)
                     .env(&format!("GIT_CONFIG_VALUE_{index}"), value)
             })
-    }
-
-    fn filters_off(&self) -> Result<Vec<(String, String)>> {
-        let answer = self
-            .call()
-            .args(["config", "-z", "--name-only", "--get-regexp"])
-            .arg(r"^filter\..*\.(clean|smudge|process|required)$")
-            .finish()?;
-        let mut settings = Vec::new();
-        for key in records(&answer.stdout) {
-            let key = String::from_utf8_lossy(key).into_owned();
-            let value = if key.ends_with(".required") {
-                "false"
-            } else {
-                ""
-            };
-            settings.push((key, value.to_owned()));
-        }
-        Ok(settings)
     }
 
     /// The names of the filters that are configured, for messages.
@@ -258,6 +258,57 @@ impl Repo {
         Ok(Search(call.spawn()?))
     }
 
+    /// The tracked files, as they are staged, that hold `needle`, outside of a folder. Whatever
+    /// attributes call binary is looked at too, and so is what is not checked out.
+    pub fn staged_with(&self, needle: &str, outside: &str) -> Result<Vec<RepoPath>> {
+        let answer = self
+            .call()
+            .args(["grep", "--cached", "-l", "-z", "-a", "-F", "--no-textconv"])
+            .args(["--full-name", "-e", needle, "--", "."])
+            .arg(format!(":(exclude,top){outside}"))
+            .finish()?;
+        match answer.code {
+            Some(0 | 1) => Ok(records(&answer.stdout).map(RepoPath::new).collect()),
+            _ => bail!("git could not search the index: {}", answer.message),
+        }
+    }
+
+    /// The tree of a folder in a commit.
+    pub fn folder(&self, commit: &Oid, folder: &str) -> Result<Option<Oid>> {
+        let answer = self
+            .call()
+            .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
+            .arg(format!("{commit}:{folder}"))
+            .finish()?;
+        let oid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+        Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
+    }
+
+    /// The last commit up to `head` that changed anything in a folder.
+    pub fn last_change(&self, head: &Oid, folder: &str) -> Result<Option<Oid>> {
+        let call = self.call().args(["rev-list", "--max-count=1", &head.0]);
+        let line = call
+            .args(["--", &format!(":(top,literal){folder}")])
+            .line()?;
+        Ok((!line.is_empty()).then_some(Oid(line)))
+    }
+
+    /// A branch or tag, of this repository or a remote one, that keeps a commit.
+    pub fn kept_by(&self, commit: &Oid) -> Result<Option<String>> {
+        let line = self
+            .call()
+            .args(["for-each-ref", "--count=1", "--format=%(refname:short)"])
+            .args(["--contains", &commit.0])
+            .args(["refs/heads", "refs/tags", "refs/remotes"])
+            .line()?;
+        Ok((!line.is_empty()).then_some(line))
+    }
+
+    /// Whether the history ends where it was cut off.
+    pub fn is_shallow(&self) -> bool {
+        self.common_dir.join("shallow").exists()
+    }
+
     /// The paths with conflicts in the index.
     pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
         // `git diff` would tell too, but refreshes the index on the way.
@@ -295,18 +346,12 @@ impl Repo {
         Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
     }
 
-    /// The commit that HEAD names and its tree; `None` on an unborn branch.
-    pub fn head_and_tree(&self) -> Result<Option<(Oid, Oid)>> {
-        let answer = self
-            .call()
+    /// Asks for the commit that HEAD names and its tree.
+    pub fn head_and_tree(&self) -> Result<HeadAndTree> {
+        self.call()
             .args(["rev-parse", "--quiet", "HEAD^{commit}", "HEAD^{tree}"])
-            .finish()?;
-        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
-        let mut lines = text.lines().map(|line| Oid(line.to_owned()));
-        Ok(match (answer.ok, lines.next(), lines.next()) {
-            (true, Some(head), Some(tree)) => Some((head, tree)),
-            _ => None,
-        })
+            .start()
+            .map(HeadAndTree)
     }
 
     /// The tree of a commit.
@@ -351,6 +396,29 @@ impl Repo {
     }
 }
 
+/// Asks for the filters that the configuration names.
+fn filters(call: Call) -> Result<Started> {
+    call.args(["config", "-z", "--name-only", "--get-regexp"])
+        .arg(r"^filter\..*\.(clean|smudge|process|required)$")
+        .quiet()
+        .start()
+}
+
+/// The settings by which none of them runs.
+fn filters_off(names: &[u8]) -> Vec<(String, String)> {
+    records(names)
+        .map(|key| {
+            let key = String::from_utf8_lossy(key).into_owned();
+            let off = if key.ends_with(".required") {
+                "false"
+            } else {
+                ""
+            };
+            (key, off.to_owned())
+        })
+        .collect()
+}
+
 fn parse_status(output: &[u8]) -> Result<Status> {
     let mut status = Status::default();
     for record in records(output) {
@@ -376,6 +444,10 @@ fn parse_status(output: &[u8]) -> Result<Status> {
                 .splitn(fields + 1, |&b| b == b' ')
                 .nth(fields)
                 .context("git status answered a line without a path")?;
+            // `XY`: the index against HEAD, the work tree against the index.
+            if record.get(3).is_some_and(|&y| y != b'.') {
+                status.unstaged.push(RepoPath::new(path));
+            }
             status.changed.push(RepoPath::new(path));
         }
     }
@@ -390,6 +462,7 @@ mod tests {
     fn a_status_tells_changed_from_local() {
         let output = b"# branch.oid 1234\0# branch.head main\0\
             1 .M N... 100644 100644 100644 aa bb a file.py\0\
+            1 D. N... 100644 000000 000000 aa 00 gone.py\0\
             u UU N... 100644 100644 100644 100644 a b c both.py\0\
             ? new\0! target/\0";
         let status = parse_status(output).unwrap();
@@ -397,6 +470,14 @@ mod tests {
         assert_eq!(status.branch, "main");
         assert_eq!(
             status.changed,
+            [
+                RepoPath::from("a file.py"),
+                "gone.py".into(),
+                "both.py".into()
+            ]
+        );
+        assert_eq!(
+            status.unstaged,
             [RepoPath::from("a file.py"), "both.py".into()]
         );
         assert_eq!(status.local, [RepoPath::from("new"), "target".into()]);

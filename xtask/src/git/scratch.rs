@@ -5,6 +5,7 @@
 //! never touched. New objects go into the repository's database, where they stay unreachable
 //! until something names them.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -32,15 +33,24 @@ pub struct Scratch {
     of: Repo,
     /// Digits in the name of an object.
     oid_width: usize,
+    /// What the last tree was made of.
+    last: RefCell<Option<Last>>,
+}
+
+/// An index that was edited: what it held before, and how it was edited.
+#[derive(Debug)]
+struct Last {
+    before: Vec<u8>,
+    edit: IndexEdit,
 }
 
 /// A change to a list of files by which a tree or an index is derived from another.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IndexEdit {
     lines: Vec<Line>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
     path: RepoPath,
     /// What to put there; `None` takes the path out.
@@ -76,12 +86,16 @@ impl IndexEdit {
     /// The lines for `git update-index -z --index-info`; an object's name has `width` digits.
     fn input(&self, width: usize) -> Vec<u8> {
         let mut input = Vec::new();
+        let nothing = "0".repeat(width);
         for line in &self.lines {
-            let head = match &line.put {
-                Some((mode, oid)) => format!("{} {oid} {}\t", mode.octal(), line.stage),
-                None => format!("0 {} 0\t", "0".repeat(width)),
+            let (mode, oid) = match &line.put {
+                Some((mode, oid)) => (mode.octal(), &oid.0),
+                None => ("0", &nothing),
             };
-            input.extend_from_slice(head.as_bytes());
+            for part in [mode, " ", oid] {
+                input.extend_from_slice(part.as_bytes());
+            }
+            input.extend_from_slice(&[b' ', b'0' + line.stage, b'\t']);
             input.extend_from_slice(line.path.as_bytes());
             input.push(0);
         }
@@ -126,6 +140,7 @@ impl Scratch {
             objects: objects.to_owned(),
             of: of.clone(),
             oid_width: if of.object_format == "sha1" { 40 } else { 64 },
+            last: RefCell::default(),
         })
     }
 
@@ -204,17 +219,33 @@ impl Scratch {
     /// The tree that `edit` makes of what the repository's index stages. The index itself is not
     /// touched; a copy of it knows the folders' trees already, which a fresh one has to read.
     pub fn tree_from_index(&self, edit: &IndexEdit) -> Result<Oid> {
-        let index = self.dir.join("index.copy");
-        fs_err::copy(self.of.git_dir.join("index"), &index)?;
+        let index = self.edited();
+        self.last.take();
+        let before = fs_err::read(self.of.git_dir.join("index"))?;
+        fs_err::write(&index, &before)?;
         self.edit_index(&index, edit)?;
         let call = self.of.call().env("GIT_INDEX_FILE", &index);
-        Ok(Oid(call.arg("write-tree").line()?))
+        let tree = Oid(call.arg("write-tree").line()?);
+        let edit = edit.clone();
+        self.last.replace(Some(Last { before, edit }));
+        Ok(tree)
+    }
+
+    fn edited(&self) -> PathBuf {
+        self.dir.join("index.copy")
     }
 
     /// Applies `edit` to a copy of the repository's index, in place. It may refer to a shared
     /// index in the repository's git directory, so it can't be read from here.
     pub fn edit_index(&self, index: &Path, edit: &IndexEdit) -> Result<()> {
         if edit.is_empty() {
+            return Ok(());
+        }
+        if let Some(last) = &*self.last.borrow()
+            && last.edit == *edit
+            && last.before == fs_err::read(index)?
+        {
+            fs_err::copy(self.edited(), index)?;
             return Ok(());
         }
         self.of

@@ -272,7 +272,7 @@ fn history_and_blame_follow_across_the_two_commits() {
     worker
         .migrate(&["--upstream", "../upstream", "--commit"])
         .done()
-        .says("Done. Committed as [OID]. Look at it with:\n\n    git log --stat -2\n");
+        .says("Done. Committed as [OID]. Look at it with:\n\n    git log --stat -2           # what has moved and what is new\n    cargo xtask compare -C .");
     worker.expect_settled();
     assert_eq!(worker.git(&["fsck", "--no-dangling"]), "");
     assert_eq!(worker.status(), "");

@@ -355,15 +355,12 @@ impl<'a> Repo<'a> {
 
     /// `cargo xtask compare` on this repository.
     pub fn compare(&self, args: &[&str]) -> Run {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        self.lab.environment(&mut command);
-        command.current_dir(&self.path);
-        command.args(["-C", ".", "compare"]).args(args);
-        Xtask {
-            lab: self.lab,
-            command,
-        }
-        .run()
+        self.task("compare", args).run()
+    }
+
+    /// Any task on this repository, not run yet.
+    pub fn task(&self, name: &str, args: &[&str]) -> Xtask<'a> {
+        self.task_at(".", name, args)
     }
 
     /// `cargo xtask migrate`, not run yet.
@@ -373,13 +370,17 @@ impl<'a> Repo<'a> {
 
     /// The same on another folder, as seen from this one.
     pub fn xtask_at(&self, dir: impl AsRef<OsStr>, args: &[&str]) -> Xtask<'a> {
+        self.task_at(dir, "migrate", args)
+    }
+
+    fn task_at(&self, dir: impl AsRef<OsStr>, name: &str, args: &[&str]) -> Xtask<'a> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         self.lab.environment(&mut command);
         command
             .current_dir(&self.path)
             .arg("-C")
             .arg(dir)
-            .arg("migrate")
+            .arg(name)
             .args(args);
         Xtask {
             lab: self.lab,

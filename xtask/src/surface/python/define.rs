@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::interp::{Frame, Interp};
-use super::syntax::{Node, children, field};
+use super::syntax::{Node, children, field, fields};
 use super::value::{Class, Function, Object, Scope, Value};
 
 /// Functions that are remembered as not called yet.
@@ -237,9 +237,7 @@ impl<'t> Interp<'t> {
 
     pub fn import(&mut self, node: Node<'t>) {
         let from = field(node, "module_name").map(|n| self.text(n).to_owned());
-        let mut cursor = node.walk();
-        let names: Vec<_> = node.children_by_field_name("name", &mut cursor).collect();
-        for name in names {
+        for name in fields(node, "name") {
             let (path, alias) = if name.kind() == "aliased_import" {
                 (
                     field(name, "name").map_or("", |n| self.text(n)),

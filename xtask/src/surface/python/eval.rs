@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::define::bound;
 use super::format::percent;
 use super::interp::Interp;
-use super::syntax::{Node, children, field};
+use super::syntax::{Node, children, field, fields};
 use super::value::{Function, Origin, Value, unescape};
 
 impl<'t> Interp<'t> {
@@ -276,9 +276,7 @@ impl<'t> Interp<'t> {
         let mut parts: Vec<Value<'t>> = Vec::new();
         let mut raw = false;
         let mut content: Option<(usize, usize)> = None;
-        let mut cursor = node.walk();
-        let all: Vec<_> = node.children(&mut cursor).collect();
-        for child in all {
+        for child in children(node) {
             match child.kind() {
                 "string_start" => {
                     raw = self.text(child).to_ascii_lowercase().contains('r');
@@ -385,9 +383,7 @@ impl<'t> Interp<'t> {
 
     fn comparison(&mut self, node: Node<'t>) -> Value<'t> {
         let parts: Vec<_> = children(node).into_iter().map(|n| self.eval(n)).collect();
-        let mut cursor = node.walk();
-        let operators: Vec<_> = node
-            .children_by_field_name("operators", &mut cursor)
+        let operators: Vec<_> = fields(node, "operators")
             .map(|n| self.text(n).to_owned())
             .collect();
         let operator = operators.join(" ");

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::syntax::{Node, children, field};
+use super::syntax::{Node, children, field, fields};
 use super::value::{EnvRef, Function, Origin, Scope, Value};
 use super::{FlagGiven, PythonFacts};
 use crate::surface::{Gap, Place, Source};
@@ -522,11 +522,7 @@ impl<'t> Interp<'t> {
         if let Some(consequence) = field(node, "consequence") {
             flows.push(self.block(&children(consequence)));
         }
-        let mut cursor = node.walk();
-        let clauses: Vec<_> = node
-            .children_by_field_name("alternative", &mut cursor)
-            .collect();
-        for clause in clauses {
+        for clause in fields(node, "alternative") {
             if clause.kind() == "elif_clause" {
                 if let Some(condition) = field(clause, "condition") {
                     let more = self.condition(condition);

@@ -142,12 +142,12 @@ fn read_here(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFac
                 continue;
             }
         };
-        let root = tree.root_node();
-        if let Some(error) = syntax::first_error(root) {
+        let root = tree.root();
+        if let Some(error) = &tree.error {
             gaps.push(Gap {
                 what: "no Python from here on, or not read as such; facts after it may be missing"
                     .to_owned(),
-                place: source.place(error.byte_range()),
+                place: source.place(error.clone()),
             });
         }
         api.extend(api::items(source, root));

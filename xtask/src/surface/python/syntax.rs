@@ -1,14 +1,18 @@
 //! The only code that knows of tree-sitter's parser: text in, syntax tree out.
 //!
 //! tree-sitter reads whatever it is given and marks what it could not make sense of, so that a
-//! file with a syntax error still tells most of what it holds. Its trees are walked with cursors
-//! and to a limited depth, because source text from outside decides how deep they are.
+//! file with a syntax error still tells most of what it holds. What it gives is copied once into
+//! a tree of our own, because a program is followed through its loops: the same nodes are asked
+//! for their kind and their children many times over, and tree-sitter's own take a while to say.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::sync::LazyLock;
 
-pub use tree_sitter::Node;
-use tree_sitter::{ParseOptions, Parser, Tree};
+use tree_sitter::{Language, ParseOptions, Parser, TreeCursor};
+
+/// The grammar; what its kinds and parts are called lives as long as it does.
+static PYTHON: LazyLock<Language> = LazyLock::new(|| tree_sitter_python::LANGUAGE.into());
 
 /// How often the parser may report progress before it is stopped. It reports every hundred or so
 /// operations, so that this is many times what a file of the largest size takes when it is
@@ -20,8 +24,145 @@ const PATIENCE: usize = 200_000;
 /// where they don't suffice.
 const MOST_LEVELS: usize = 380;
 
+/// A file's syntax: what has a name, and what plays a part, without the comments.
+#[derive(Debug, Default)]
+pub struct Syntax {
+    /// A node's children follow it, and each knows the next one on its level.
+    nodes: Vec<Data>,
+    /// The first place that is no Python.
+    pub error: Option<Range<usize>>,
+}
+
+#[derive(Debug)]
+struct Data {
+    kind: &'static str,
+    /// The part that it plays in its parent.
+    part: Option<&'static str>,
+    is_named: bool,
+    start: u32,
+    end: u32,
+    first_child: u32,
+    next: u32,
+}
+
+/// No node: the root is nobody's child.
+const NONE: u32 = 0;
+
+/// A node of a file's syntax.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'t> {
+    syntax: &'t Syntax,
+    at: u32,
+}
+
+impl Syntax {
+    pub fn root(&self) -> Node<'_> {
+        Node {
+            syntax: self,
+            at: 0,
+        }
+    }
+
+    /// Copies what the cursor stands on, with all that is below it.
+    fn copied(mut cursor: TreeCursor<'_>) -> Self {
+        let mut syntax = Self::default();
+        syntax.look_for_error(cursor.node());
+        syntax.push(&cursor);
+        // Who the children seen now belong to, and the last of them.
+        let mut above: Vec<(u32, u32)> = vec![(0, NONE)];
+        if !cursor.goto_first_child() {
+            return syntax;
+        }
+        loop {
+            let node = cursor.node();
+            syntax.look_for_error(node);
+            let wanted =
+                cursor.field_id().is_some() || (node.is_named() && node.kind() != "comment");
+            if wanted {
+                let at = syntax.push(&cursor);
+                if let Some((parent, last)) = above.last_mut() {
+                    let link = if *last == NONE {
+                        &mut syntax.nodes[*parent as usize].first_child
+                    } else {
+                        &mut syntax.nodes[*last as usize].next
+                    };
+                    *link = at;
+                    *last = at;
+                }
+                if cursor.goto_first_child() {
+                    above.push((at, NONE));
+                    continue;
+                }
+            }
+            while !cursor.goto_next_sibling() {
+                above.pop();
+                if above.is_empty() || !cursor.goto_parent() {
+                    return syntax;
+                }
+            }
+        }
+    }
+
+    fn look_for_error(&mut self, node: tree_sitter::Node<'_>) {
+        if self.error.is_none() && (node.is_error() || node.is_missing()) {
+            self.error = Some(node.byte_range());
+        }
+    }
+
+    fn push(&mut self, cursor: &TreeCursor<'_>) -> u32 {
+        let node = cursor.node();
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        self.nodes.push(Data {
+            kind: PYTHON.node_kind_for_id(node.kind_id()).unwrap_or_default(),
+            part: cursor
+                .field_id()
+                .and_then(|id| PYTHON.field_name_for_id(id.get())),
+            is_named: node.is_named(),
+            start: small(node.start_byte()),
+            end: small(node.end_byte()),
+            first_child: NONE,
+            next: NONE,
+        });
+        small(self.nodes.len() - 1)
+    }
+}
+
+impl<'t> Node<'t> {
+    fn data(self) -> &'t Data {
+        &self.syntax.nodes[self.at as usize]
+    }
+
+    pub fn is(self, other: Self) -> bool {
+        std::ptr::eq(self.syntax, other.syntax) && self.at == other.at
+    }
+
+    /// What it is, in the grammar's words: `if_statement`.
+    pub fn kind(self) -> &'static str {
+        self.data().kind
+    }
+
+    pub fn start_byte(self) -> usize {
+        self.data().start as usize
+    }
+
+    pub fn end_byte(self) -> usize {
+        self.data().end as usize
+    }
+
+    pub fn byte_range(self) -> Range<usize> {
+        self.start_byte()..self.end_byte()
+    }
+
+    fn all(self) -> impl Iterator<Item = Node<'t>> {
+        let node = move |at: u32| (at != NONE).then_some(Node { at, ..self });
+        std::iter::successors(node(self.data().first_child), move |child| {
+            node(child.data().next)
+        })
+    }
+}
+
 /// Parses Python, or says why not.
-pub fn parse(text: &str) -> Result<Tree, &'static str> {
+pub fn parse(text: &str) -> Result<Syntax, &'static str> {
     if levels(text) > MOST_LEVELS {
         return Err("not read: its lines are indented in more ways than those of a program are");
     }
@@ -53,11 +194,9 @@ fn levels(text: &str) -> usize {
     widths.len() + continued
 }
 
-fn tree(text: &str) -> Option<Tree> {
+fn tree(text: &str) -> Option<Syntax> {
     let mut parser = Parser::new();
-    parser
-        .set_language(&tree_sitter_python::LANGUAGE.into())
-        .ok()?;
+    parser.set_language(&PYTHON).ok()?;
     let bytes = text.as_bytes();
     let mut steps = 0usize;
     let mut stop = |_: &tree_sitter::ParseState| {
@@ -69,44 +208,26 @@ fn tree(text: &str) -> Option<Tree> {
         }
     };
     let options = ParseOptions::new().progress_callback(&mut stop);
-    parser.parse_with_options(
+    let tree = parser.parse_with_options(
         &mut |at, _| bytes.get(at..).unwrap_or_default(),
         None,
         Some(options),
-    )
+    )?;
+    Some(Syntax::copied(tree.walk()))
 }
 
 /// The named children of a node, comments left out.
 pub fn children(node: Node<'_>) -> Vec<Node<'_>> {
-    let mut cursor = node.walk();
-    node.named_children(&mut cursor)
-        .filter(|child| child.kind() != "comment")
-        .collect()
+    node.all().filter(|child| child.data().is_named).collect()
 }
 
 /// The child that plays a part in its parent.
-pub fn field<'t>(node: Node<'t>, name: &str) -> Option<Node<'t>> {
-    node.child_by_field_name(name)
+pub fn field<'t>(node: Node<'t>, part: &'static str) -> Option<Node<'t>> {
+    fields(node, part).next()
 }
 
-/// The first place that is no Python, found without recursion.
-pub fn first_error(root: Node<'_>) -> Option<Node<'_>> {
-    if !root.has_error() {
-        return None;
-    }
-    let mut cursor = root.walk();
-    loop {
-        let node = cursor.node();
-        if node.is_error() || node.is_missing() {
-            return Some(node);
-        }
-        if node.has_error() && cursor.goto_first_child() {
-            continue;
-        }
-        while !cursor.goto_next_sibling() {
-            if !cursor.goto_parent() {
-                return None;
-            }
-        }
-    }
+/// The children that play the same part in their parent.
+pub fn fields<'t>(node: Node<'t>, part: &'static str) -> impl Iterator<Item = Node<'t>> {
+    node.all()
+        .filter(move |child| child.data().part == Some(part))
 }

@@ -171,7 +171,7 @@ impl Value<'_> {
             (Self::List(a), Self::List(b)) => Rc::ptr_eq(a, b),
             (Self::Dict(a), Self::Dict(b)) => Rc::ptr_eq(a, b),
             (Self::Object(a), Self::Object(b)) => Rc::ptr_eq(a, b),
-            (Self::Function(a), Self::Function(b)) => a.node == b.node,
+            (Self::Function(a), Self::Function(b)) => a.node.is(b.node),
             (Self::Class(a), Self::Class(b)) => Rc::ptr_eq(a, b),
             (Self::Job, Self::Job) => true,
             _ => false,

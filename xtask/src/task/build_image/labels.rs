@@ -9,7 +9,7 @@ use crate::outcome::Unusable;
 use crate::tree::RepoPath;
 
 /// The variable with the time that a build that can be repeated says of itself.
-const EPOCH: &str = "SOURCE_DATE_EPOCH";
+pub const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// What is known of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,7 +36,7 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin
         // A folder inside of another repository: its commit says nothing of the worker.
         return Ok(Origin::default());
     }
-    let Some((head, _)) = repo.head_and_tree()? else {
+    let Some((head, _)) = repo.head_and_tree()?.finish()? else {
         return Ok(Origin::default());
     };
     let status = repo.status()?;

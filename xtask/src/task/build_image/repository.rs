@@ -107,6 +107,7 @@ impl Repository {
             labels: labels::labels(&origin, labels::created_here()?),
             secret: token.is_some(),
             extra: args.docker.clone(),
+            epoch: environment(labels::EPOCH).filter(|epoch| !epoch.is_empty()),
         };
         Ok(Self {
             root,

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Item, Verdict};
+use crate::tree::{RepoPath, Tree};
 
 /// The file: entries in order, one a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,7 +24,32 @@ pub struct Entry {
     pub execute: bool,
 }
 
+/// What `cleanup` asks reasons for, besides facts: a file below `outdated/` that is not the one
+/// that migrate put there, and a file that still speaks of `outdated/`.
+pub const CHANGED: &str = "outdated:";
+pub const MENTION: &str = "mention:";
+
+/// Whether an id is a question of `cleanup`'s and no fact.
+pub fn is_cleanups(id: &str) -> bool {
+    id.starts_with(CHANGED) || id.starts_with(MENTION)
+}
+
 impl Entry {
+    /// Whether `cleanup` may still ask for this reason: the file that it speaks of is there.
+    pub fn waits_for_cleanup(&self, outdated: &dyn Tree, rest: &dyn Tree) -> bool {
+        let there = |tree: &dyn Tree, path: &str| {
+            RepoPath::unquote(path).is_some_and(|path| tree.entries().contains_key(&path))
+        };
+        match (
+            self.fact.strip_prefix(CHANGED),
+            self.fact.strip_prefix(MENTION),
+        ) {
+            (Some(path), _) => there(outdated, path),
+            (_, Some(path)) => there(rest, path),
+            _ => false,
+        }
+    }
+
     /// Whether it can't be told to be stale without running both workers.
     pub fn needs_run(&self) -> bool {
         self.execute || self.fact.starts_with("run:")
@@ -74,6 +100,26 @@ impl Accepted {
     /// Whether a reason is on record for a fact.
     pub fn covers(&self, fact: &str) -> bool {
         self.entries.iter().any(|entry| matches(&entry.fact, fact))
+    }
+
+    /// What is on record for exactly this.
+    pub fn reason(&self, id: &str) -> Option<&str> {
+        let entry = self.entries.iter().find(|entry| entry.fact == id)?;
+        Some(&entry.reason)
+    }
+
+    /// The answers to `cleanup`'s questions.
+    pub fn of_cleanup(&self) -> impl Iterator<Item = &str> {
+        let ids = self.entries.iter().map(|entry| entry.fact.as_str());
+        ids.filter(|id| is_cleanups(id))
+    }
+
+    /// The same without them, once `outdated/` is gone and nobody asks any more.
+    pub fn after_cleanup(&self) -> Self {
+        let facts = self.entries.iter().filter(|e| !is_cleanups(&e.fact));
+        Self {
+            entries: facts.cloned().collect(),
+        }
     }
 
     /// Adds an entry, or gives an old one a new reason.

@@ -10,7 +10,7 @@ use crate::surface::dockerfile::Named;
 use crate::surface::python::FlagValue;
 use crate::surface::shell::Manager;
 use crate::surface::{Declared, Gap, How, Place, Surface};
-use crate::tree::Tree;
+use crate::tree::{RepoPath, Tree};
 
 /// One thing that a worker exposes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,6 +29,9 @@ impl Fact {
 
 /// Attributes that are wording: told, but a change of them is no change of the worker.
 pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
+
+/// Of a folder that is one fact: the names of the files in it, a line each.
+pub const FILES: &str = "files";
 
 /// Facts by id, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -282,9 +285,13 @@ impl Facts {
         }
         for copy in image.copies.iter().filter(|copy| copy.from.is_none()) {
             for source in &copy.sources {
-                for file in held(tree, source) {
-                    let id = format!("copy:{file}");
-                    self.add(id, &copy.place, &[("target", Some(&copy.dest))]);
+                for (name, files) in held(tree, source) {
+                    let files = (!files.is_empty()).then(|| files.join("\n"));
+                    self.add(
+                        format!("copy:{name}"),
+                        &copy.place,
+                        &[("target", Some(&copy.dest)), (FILES, files.as_deref())],
+                    );
                 }
             }
         }
@@ -488,26 +495,47 @@ fn is_empty_blob(entry: &crate::tree::Entry) -> bool {
 }
 
 /// The files that a COPY takes, by the name that both layouts know them by: `handler.py` for
-/// `src/handler.py`. Empty files hold nothing that could be lost.
-fn held(tree: &dyn Tree, source: &str) -> Vec<String> {
+/// `src/handler.py`. A folder of many files comes with their names. Empty files hold nothing that
+/// could be lost.
+fn held(tree: &dyn Tree, source: &str) -> Vec<(String, Vec<String>)> {
+    /// A folder with more files than that is one fact: it is data, and nobody reads on.
+    const MANY: usize = 50;
     let source = source.trim_start_matches("./").trim_end_matches('/');
     let source = if source == "." { "" } else { source };
-    tree.entries()
-        .iter()
-        .filter(|(path, entry)| {
-            let inside = source.is_empty() || path.is_within(source);
-            inside && entry.size != Some(0) && !is_empty_blob(entry) && entry.mode.is_file()
-        })
-        .filter(|(path, _)| !source.is_empty() || path.parent().is_none())
-        .map(|(path, _)| {
-            let text = path.to_string();
-            let text = ["src/", "builder/", ".runpod/"]
-                .iter()
-                .find_map(|folder| text.strip_prefix(folder))
-                .unwrap_or(&text);
-            text.to_owned()
-        })
-        .collect()
+    let files = tree.entries().iter().filter(|(path, entry)| {
+        let inside = source.is_empty() || path.is_within(source);
+        inside && entry.size != Some(0) && !is_empty_blob(entry) && entry.mode.is_file()
+    });
+    let mut folders: BTreeMap<&[u8], Vec<&RepoPath>> = BTreeMap::new();
+    for (path, _) in files {
+        let bytes = path.as_bytes();
+        let folder = &bytes[..bytes.len() - path.name().len()];
+        if !source.is_empty() || folder.is_empty() {
+            folders.entry(folder).or_default().push(path);
+        }
+    }
+    let mut held = Vec::new();
+    for (folder, files) in folders {
+        if files.len() <= MANY {
+            let names = files.iter().map(|path| in_layout(&path.to_string()));
+            held.extend(names.map(|name| (name, Vec::new())));
+            continue;
+        }
+        let names = files.iter().map(|path| RepoPath::new(path.name()));
+        let names = names.map(|name| name.to_string()).collect();
+        held.push((in_layout(&RepoPath::new(folder).to_string()), names));
+    }
+    held
+}
+
+/// A path without the folder that its layout puts it in.
+fn in_layout(path: &str) -> String {
+    let folders = ["src/", "builder/", ".runpod/"];
+    let below = folders.iter().find_map(|folder| path.strip_prefix(folder));
+    match below.unwrap_or(path) {
+        "" => "./".to_owned(),
+        path => path.to_owned(),
+    }
 }
 
 /// `${NAME}` as `$NAME`, so that both spellings are one value.

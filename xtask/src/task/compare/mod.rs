@@ -9,6 +9,7 @@ mod diff;
 mod execute;
 pub mod facts;
 pub mod judge;
+pub mod parting;
 mod report;
 mod trees;
 
@@ -22,10 +23,12 @@ use self::judge::judge;
 use self::report::Report;
 use self::trees::Trees;
 use crate::cli;
+use crate::commands::Commands;
 use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
 use crate::outcome::{Outcome, Refusal, Unusable};
-use crate::output;
+use crate::output::{self, quoted};
 use crate::own;
+use crate::task::cleanup;
 use crate::tree::Tree;
 
 /// Runs the task.
@@ -115,6 +118,9 @@ fn compare(
     // Reasons speak of the old worker that this repository came from, and of no other; what only
     // runs can show was perhaps not looked for.
     stale.retain(|entry| args.old.is_none() && (executed.is_some() || !entry.needs_run()));
+    if let Some(outdated) = &old_tree {
+        stale.retain(|entry| !entry.waits_for_cleanup(outdated.as_ref(), new_tree.as_ref()));
+    }
     let report = Report {
         old: old_name,
         new: new_tree.describe(),
@@ -125,6 +131,8 @@ fn compare(
         executed,
         all: args.all,
         command: command(repo, args),
+        cleanup: (args.old.is_none() && old_tree.is_some())
+            .then(|| Commands::new(repo).task("cleanup", "--dry-run")),
     };
     Ok(Compared {
         report,
@@ -147,6 +155,29 @@ pub fn summary(root: &Path) -> Result<(String, usize)> {
     let old = old(&Trees::new(root), root, &args)?;
     let report = compare(Some(root), root, &args, old)?.report;
     Ok((report.summary_text(), report.failures()))
+}
+
+/// What keeps a comparison from being clean, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    pub open: usize,
+    pub stale: usize,
+    pub accepted: usize,
+}
+
+/// The same in numbers; `None` where there is no past to compare with.
+pub fn counts(root: &Path) -> Result<Option<Counts>> {
+    if !root.join(OUTDATED).is_dir() && !root.join(BASELINE).is_file() {
+        return Ok(None);
+    }
+    let args = cli::Compare::default();
+    let old = old(&Trees::new(root), root, &args)?;
+    let report = compare(Some(root), root, &args, old)?.report;
+    Ok(Some(Counts {
+        open: report.open().count(),
+        stale: report.stale.len(),
+        accepted: report.count(judge::Verdict::Accepted),
+    }))
 }
 
 /// The old worker's facts, what to call it, and its files where they are there.
@@ -209,16 +240,6 @@ fn command(repo: Option<&Path>, args: &cli::Compare) -> String {
     words.join(" ")
 }
 
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
 /// Runs both workers, the old one first, and takes what that shows into the items.
 fn executed(
     trees: [Option<&dyn Tree>; 2],
@@ -263,7 +284,16 @@ fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
     let new_tree = trees.open(args.new.as_deref())?;
     let new = Facts::read(new_tree.as_ref())?;
     let mut items = judge(&old, &new);
+    let asked = if args.accept.iter().any(|fact| accepted::is_cleanups(fact)) {
+        cleanup::questions(root)?
+    } else {
+        Vec::new()
+    };
     let open = |fact: &str, items: &[judge::Item]| {
+        if accepted::is_cleanups(fact) {
+            // By name only: a pattern would take in what nobody has looked at.
+            return usize::from(asked.iter().any(|id| id == fact));
+        }
         let fits = |item: &&judge::Item| item.open && accepted::matches(fact, &item.id);
         items.iter().filter(fits).count()
     };
@@ -277,7 +307,11 @@ fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
         let open = open(fact, &items);
         if open == 0 {
             let see = command(None, args);
-            let help = if args.execute {
+            let help = if accepted::is_cleanups(fact) {
+                "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own \
+                 name, without `*`"
+                    .to_owned()
+            } else if args.execute {
                 format!("see the ids with `{see}`")
             } else {
                 format!(

@@ -136,6 +136,7 @@ fn report(items: Vec<judge::Item>) -> Report {
         executed: None,
         all: false,
         command: "cargo xtask compare".to_owned(),
+        cleanup: None,
     }
 }
 

@@ -43,6 +43,7 @@ use crate::outcome::{Outcome, Unusable};
 use crate::output::{self, Counts, Sources};
 use crate::tree::{Directory, RepoPath, Tree};
 use document::{Document, Which};
+pub use ignored::FILE as IGNORED;
 
 pub use agreement_sglang::cuda_is_older;
 

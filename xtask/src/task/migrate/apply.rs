@@ -10,7 +10,7 @@ use super::files::{
     beside, content, holds_no_file, make_parents, remove_empty_below, remove_empty_parents, rename,
     same_content, same_file, write_new,
 };
-use super::journal::{Commit, Journal, Record, State, exists};
+use super::journal::{Commit, Journal, Record, State, Task, exists};
 use super::merge;
 use super::steps::{Side, Step};
 use crate::fault;
@@ -143,7 +143,11 @@ impl Work<'_> {
                 ..
             }) = &record.commit
             {
-                self.advance(tip, &record.head, message)?;
+                self.advance(tip, record, message)?;
+                return self.journal.remove();
+            }
+            if record.task == Task::Cleanup {
+                // All that went is committed: git has it back as soon as somebody asks.
                 return self.journal.remove();
             }
             record.state = State::Staged;
@@ -154,7 +158,7 @@ impl Work<'_> {
         self.journal.write(record)
     }
 
-    fn advance(&self, tip: &Oid, head: &Oid, message: &str) -> Result<()> {
+    fn advance(&self, tip: &Oid, record: &Record, message: &str) -> Result<()> {
         if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
             return Ok(());
         }
@@ -162,8 +166,9 @@ impl Work<'_> {
         let subject = message.lines().next().unwrap_or_default();
         self.repo
             .call()
-            .args(["update-ref", "-m", &format!("xtask migrate: {subject}")])
-            .args(["HEAD", &tip.0, &head.0])
+            .args(["update-ref", "-m"])
+            .arg(format!("xtask {}: {subject}", record.task.name()))
+            .args(["HEAD", &tip.0, &record.head.0])
             .output()
             .context("moving HEAD to the new commits")?;
         fault::point()?;

@@ -1,4 +1,4 @@
-//! The journal of a migration, in the git directory: what is to be done, and what lay there
+//! The journal of a migration, or of a cleanup, in the git directory: what is to be done, and what lay there
 //! before. It exists before the first file is touched and goes when nothing is left to undo.
 //!
 //! ```text
@@ -36,6 +36,10 @@ use crate::tree::{Oid, RepoPath};
 
 const VERSION: u32 = 1;
 
+/// In the git directory.
+const FOLDER: &str = "xtask-migrate";
+const RECORD: &str = "journal.json";
+
 /// How far a migration has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -48,10 +52,30 @@ pub enum State {
     Staged,
 }
 
+/// Which task's steps these are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    #[default]
+    Migrate,
+    Cleanup,
+}
+
+impl Task {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Migrate => "migrate",
+            Self::Cleanup => "cleanup",
+        }
+    }
+}
+
 /// What the journal knows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     pub version: u32,
+    #[serde(default)]
+    pub task: Task,
     pub state: State,
     /// HEAD before the migration.
     pub head: Oid,
@@ -90,6 +114,7 @@ impl Record {
     pub fn new(head: &Oid, before_tree: &Oid, after_tree: &Oid, steps: Vec<Step>) -> Self {
         Self {
             version: VERSION,
+            task: Task::Migrate,
             state: State::Applying,
             head: head.clone(),
             before_tree: before_tree.clone(),
@@ -144,7 +169,10 @@ impl Journal {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 Err(TryLockError::WouldBlock) => bail!(Refusal::new(
-                    format!("another migrate is at work in {}", repo.top.display()),
+                    format!(
+                        "another migrate or cleanup is at work in {}",
+                        repo.top.display()
+                    ),
                     "wait for it to end, then run this again"
                 )),
                 Err(TryLockError::Error(error)) => {
@@ -155,7 +183,7 @@ impl Journal {
         rustix::io::fcntl_setfd(&held, rustix::io::FdFlags::empty())
             .context("handing the journal's lock to git")?;
         Ok(Self {
-            dir: repo.git_dir.join("xtask-migrate"),
+            dir: repo.git_dir.join(FOLDER),
             lock,
             _held: held,
         })
@@ -164,7 +192,7 @@ impl Journal {
     /// The record; `None` where no migration is under way. What a run left behind before it had
     /// written its record is removed: nothing else had been touched by then.
     pub fn read(&self) -> Result<Option<Record>> {
-        let path = self.dir.join("journal.json");
+        let path = self.dir.join(RECORD);
         let bytes = match fs_err::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -173,18 +201,22 @@ impl Journal {
             }
             Err(error) => return Err(error.into()),
         };
-        let record: Record = serde_json::from_slice(&bytes).with_context(|| {
-            format!(
-                "{} can't be read; it was written by another version of this tool",
-                path.display()
-            )
-        })?;
-        Ok(Some(record))
+        parse(&path, &bytes).map(Some)
+    }
+
+    /// What is under way in a work tree, for whoever only looks: nothing is held, made or removed.
+    pub fn glance(repo: &Repo) -> Result<Option<Record>> {
+        let path = repo.git_dir.join(FOLDER).join(RECORD);
+        match fs_err::read(&path) {
+            Ok(bytes) => parse(&path, &bytes).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether a record is there.
     pub fn is_open(&self) -> bool {
-        exists(&self.dir.join("journal.json"))
+        exists(&self.dir.join(RECORD))
     }
 
     /// Makes the folder for what the steps need.
@@ -198,7 +230,7 @@ impl Journal {
     /// Puts the record on disk, whole or not at all.
     pub fn write(&self, record: &Record) -> Result<()> {
         let bytes = serde_json::to_vec(record).context("writing the journal as JSON")?;
-        let path = self.dir.join("journal.json");
+        let path = self.dir.join(RECORD);
         let next = self.dir.join("journal.json.next");
         fault::point()?;
         let mut file = fs_err::File::create(&next)?;
@@ -213,7 +245,7 @@ impl Journal {
     /// Ends the migration: nothing is left to undo.
     pub fn remove(&self) -> Result<()> {
         fault::point()?;
-        match fs_err::remove_file(self.dir.join("journal.json")) {
+        match fs_err::remove_file(self.dir.join(RECORD)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
@@ -263,6 +295,15 @@ impl Journal {
     pub fn scratch(&self) -> PathBuf {
         self.dir.join("scratch")
     }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Record> {
+    serde_json::from_slice(bytes).with_context(|| {
+        format!(
+            "{} can't be read; it was written by another version of this tool",
+            path.display()
+        )
+    })
 }
 
 /// Whether an open file is the one that lies at a path.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::steps::Side;
 use crate::layout::{LOCK, Shape};
 use crate::outcome::Refusal;
 use crate::tree::{Mode, Oid, RepoPath, Tree};
@@ -22,7 +23,14 @@ pub struct Lock {
     /// Where the tool itself came from, when it was embedded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<Origin>,
+    /// What this tool put below `outdated/`, by path there, for the time when somebody wants to
+    /// know whether it is still that. Absent where files moved before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<Retired>,
 }
+
+/// Files that retired, by the path that they have since.
+pub type Retired = BTreeMap<RepoPath, Side>;
 
 /// A place that files come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +91,7 @@ impl Lock {
             version: VERSION,
             upstream,
             tool,
+            retired: None,
         }
     }
 
@@ -159,7 +168,7 @@ mod tests {
                 removed: false,
             },
         );
-        let lock = Lock::new(
+        let mut lock = Lock::new(
             Origin {
                 address: "https://example.com/sglang.git".into(),
                 rev: Some("refs/pull/1/head".into()),
@@ -169,6 +178,14 @@ mod tests {
             },
             None,
         );
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+        lock.retired = Some(BTreeMap::from([(
+            "outdated/src/a.py".into(),
+            Side {
+                mode: Mode::Executable,
+                oid: Oid("dd".into()),
+            },
+        )]));
         assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
     }
 }

@@ -9,7 +9,7 @@ use super::context;
 use super::dangling::{self, Dangling};
 use super::given::{base, origin, tool_side};
 use super::incoming::{self, Bundle};
-use super::lock::Lock;
+use super::lock::{Lock, Retired};
 use super::merge::{self, Built, Sides, Stage};
 use super::plan::{self, Move, Plan, Rewrite, Source};
 use super::rewrite;
@@ -135,6 +135,10 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             renames: wish.carry.is_none(),
             upstream: (origin, news),
             tool: tool_origin.map(|origin| (origin, tool_news)),
+            retired: match &at.lock {
+                Some(lock) => lock.retired.clone(),
+                None => Some(Retired::new()),
+            },
         },
     )?;
     // What a fork changed of upstream's own files goes where those go.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::incoming::{Bundle, Incoming};
-use super::lock::{Lock, LockedFile, Origin};
+use super::lock::{Lock, LockedFile, Origin, Retired};
 use super::plan::{Arrival, Conflict, Move, What};
 use super::steps::Side;
 use crate::git::{IndexEdit, Repo, Scratch};
@@ -105,6 +105,8 @@ pub struct Sides<'a> {
     /// The lines of the lock, and whether they are to be brought up to date.
     pub upstream: (Origin, bool),
     pub tool: Option<(Origin, bool)>,
+    /// What is known to have retired earlier; `None` where that was not kept.
+    pub retired: Option<Retired>,
 }
 
 /// Merges the sides into one tree.
@@ -148,7 +150,14 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
         }
         origin
     };
-    let lock = Lock::new(up_to_date(sides.upstream), sides.tool.map(up_to_date));
+    let mut lock = Lock::new(up_to_date(sides.upstream), sides.tool.map(up_to_date));
+    lock.retired = sides.retired.map(|mut retired| {
+        retired.extend(sides.moves.iter().filter_map(|planned| {
+            let side = side_of(parked.get(&planned.to)?)?;
+            Some((planned.to.clone(), side))
+        }));
+        retired
+    });
     entries.append(&mut parked);
     let mut written = sides.records.to_vec();
     if conflicts.is_empty() {
@@ -207,10 +216,7 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
         .stages
         .into_iter()
         .filter_map(|(path, stage, entry)| {
-            let side = Side {
-                mode: entry.mode,
-                oid: entry.oid?,
-            };
+            let side = side_of(&entry)?;
             Some(Stage { path, stage, side })
         })
         .collect();
@@ -266,6 +272,13 @@ fn entry_of(side: &Side) -> Entry {
         size: None,
         oid: Some(side.oid.clone()),
     }
+}
+
+fn side_of(entry: &Entry) -> Option<Side> {
+    Some(Side {
+        mode: entry.mode,
+        oid: entry.oid.clone()?,
+    })
 }
 
 fn file_entry(oid: Oid) -> Entry {

@@ -5,26 +5,27 @@
 //! prints it, the real run applies it.
 
 mod adopt;
-mod apply;
+pub mod apply;
 mod carry;
 mod context;
 pub mod dangling;
 mod example;
-mod files;
+pub mod files;
 mod given;
 mod incoming;
-mod journal;
+pub mod journal;
 pub mod lock;
 mod make;
-mod merge;
+pub mod merge;
 mod next;
 mod plan;
 mod report;
 pub mod rewrite;
-mod situation;
-mod steps;
+pub mod situation;
+pub mod standing;
+pub mod steps;
 mod undo;
-mod upstream;
+pub mod upstream;
 mod vet;
 
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use self::apply::Work;
-use self::journal::{Commit, Journal, Record, State};
+use self::journal::{Commit, Journal, Record, State, Task};
 use self::make::{Made, Wish};
 use self::next::Next;
 use self::report::{Ending, Report};
@@ -160,7 +161,7 @@ fn record_of(
 }
 
 /// A commit needs an author; better to know before anything is written.
-fn expect_identity(repo: &Repo) -> Result<()> {
+pub fn expect_identity(repo: &Repo) -> Result<()> {
     for name in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
         let answer = repo.call().args(["var", name]).finish()?;
         if !answer.ok {
@@ -174,7 +175,10 @@ fn expect_identity(repo: &Repo) -> Result<()> {
 }
 
 /// Clears a record that the user has dealt with, and refuses to go on over one that is open.
-fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
+pub fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
+    if record.task == Task::Cleanup {
+        bail!(interrupted_cleanup());
+    }
     if record.state == State::Applying {
         bail!(Refusal::new(
             "a migration was interrupted here",
@@ -213,9 +217,16 @@ fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
     }
 }
 
+fn interrupted_cleanup() -> Refusal {
+    Refusal::new(
+        "a cleanup was interrupted here",
+        "finish it with `cargo xtask cleanup`, or take it back with `cargo xtask migrate --abort`",
+    )
+}
+
 /// A failure of the machine (a full disk, a folder that can't be written) with both ways out of
 /// where it leaves the repository.
-fn stopped(journal: &Journal, error: anyhow::Error) -> anyhow::Error {
+pub fn stopped(journal: &Journal, error: anyhow::Error) -> anyhow::Error {
     if error.is::<Refusal>() || !journal.is_open() {
         return error;
     }
@@ -241,6 +252,9 @@ fn resume(
     let Some(mut record) = record else {
         bail!(nothing_under_way("resume"));
     };
+    if record.task == Task::Cleanup {
+        bail!(interrupted_cleanup());
+    }
     if record.state == State::Staged {
         bail!(Refusal::new(
             "the migration is complete and staged",

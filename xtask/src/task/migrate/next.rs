@@ -1,28 +1,21 @@
 //! The commands that a person is told to type next, for the repository and the upstream of this
-//! run: whoever works on another one with `-C` can type them as they stand.
+//! run.
 
 use std::path::Path;
 
 use crate::cli;
-use crate::outcome::Refusal;
+use crate::commands::Commands;
 use crate::output::quoted;
-
-const TASK: &str = "cargo xtask ";
 
 /// What the commands have to name.
 pub struct Next {
-    /// The repository, where it was named and is not the current folder.
-    git: String,
-    /// The same for this tool, which takes another repository by default.
-    task: String,
+    commands: Commands,
     /// What else was asked for.
     wish: String,
 }
 
 impl Next {
     pub fn new(repo: Option<&Path>, args: &cli::Migrate) -> Self {
-        let repo = repo.map(|repo| repo.display().to_string());
-        let option = |repo: &String| format!("-C {} ", quoted(repo));
         let mut wish = String::new();
         for (name, value) in [
             ("upstream", &args.upstream),
@@ -40,24 +33,24 @@ impl Next {
             }
         }
         Self {
-            git: repo
-                .as_ref()
-                .filter(|repo| *repo != ".")
-                .map_or_else(String::new, option),
-            task: repo.as_ref().map_or_else(String::new, option),
+            commands: Commands::new(repo),
             wish,
         }
     }
 
     /// A command of git.
     pub fn git(&self, command: &str) -> String {
-        format!("git {}{command}", self.git)
+        self.commands.git(command)
     }
 
     /// This task with other options.
     pub fn migrate(&self, options: &str) -> String {
-        let task = &self.task;
-        format!("{TASK}migrate {task}{options}").trim_end().into()
+        self.commands.task("migrate", options)
+    }
+
+    /// The task that comes after this one.
+    pub fn compare(&self) -> String {
+        self.commands.task("compare", "")
     }
 
     /// This task with what was asked for in this run, and more.
@@ -68,20 +61,12 @@ impl Next {
 
     /// A text with the repository in its commands of this tool.
     pub fn fit(&self, text: &str) -> String {
-        let mut out = text.to_owned();
-        for task in ["migrate", "compare"] {
-            let short = format!("{TASK}{task}");
-            out = out.replace(&short, format!("{short} {}", self.task).trim_end());
-        }
-        out
+        self.commands.fit(text)
     }
 
     /// A refusal whose way on can be typed as it stands.
-    pub fn refusal(&self, mut error: anyhow::Error) -> anyhow::Error {
-        if let Some(refusal) = error.downcast_mut::<Refusal>() {
-            refusal.help = self.fit(&refusal.help);
-        }
-        error
+    pub fn refusal(&self, error: anyhow::Error) -> anyhow::Error {
+        self.commands.refusal(error)
     }
 }
 

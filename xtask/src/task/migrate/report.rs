@@ -399,15 +399,26 @@ fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
                 (next.migrate("--abort"), "or takes it back"),
             ],
         ),
-        Ending::Committed(tip) => commands(
-            &format!(
-                "{GREEN}Done.{GREEN:#} Committed{}. Look at it with:",
-                tip.as_ref().map_or(String::new(), |tip| {
-                    format!(" as {}", &tip.0[..tip.0.len().min(10)])
-                })
-            ),
-            &[(next.git("log --stat -2"), "")],
-        ),
+        Ending::Committed(tip) => {
+            let mut then = vec![(next.git("log --stat -2"), "what has moved and what is new")];
+            if plan.moves.is_empty() {
+                then[0].1 = "";
+            } else {
+                then.push((
+                    next.compare(),
+                    "what became of all that the old worker exposed",
+                ));
+            }
+            commands(
+                &format!(
+                    "{GREEN}Done.{GREEN:#} Committed{}. Look at it with:",
+                    tip.as_ref().map_or(String::new(), |tip| {
+                        format!(" as {}", &tip.0[..tip.0.len().min(10)])
+                    })
+                ),
+                &then,
+            )
+        }
     }
 }
 

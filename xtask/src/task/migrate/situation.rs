@@ -24,6 +24,14 @@ pub struct Situation {
 
 /// Looks at the repository and refuses what a migration can't start from.
 pub fn look(repo: &Repo) -> Result<Situation> {
+    let at = look_at_any(repo)?;
+    expect_clean(&at)?;
+    expect_unlocked(repo)?;
+    Ok(at)
+}
+
+/// Looks at the repository, whatever is changed in it.
+pub fn look_at_any(repo: &Repo) -> Result<Situation> {
     if let Some(operation) = repo.under_way() {
         bail!(Refusal::new(
             format!("{operation} is under way in {}", repo.top.display()),
@@ -32,7 +40,11 @@ pub fn look(repo: &Repo) -> Result<Situation> {
     }
     // Reading the index takes as long as the status, and needs nothing of it.
     let beside = repo.clone();
-    let beside = std::thread::spawn(move || Ok((beside.head_and_tree()?, beside.index()?)));
+    let beside = std::thread::spawn(move || {
+        let head = beside.head_and_tree()?;
+        let index = beside.index()?;
+        Ok((head.finish()?, index))
+    });
     let status = repo.status()?;
     let Some(head) = status.head.clone() else {
         bail!(Refusal::new(
@@ -40,6 +52,38 @@ pub fn look(repo: &Repo) -> Result<Situation> {
             "commit the worker's files first"
         ));
     };
+    let read: Result<(Option<(Oid, Oid)>, Index)> = match beside.join() {
+        Ok(read) => read,
+        Err(_) => bail!("reading the index failed"),
+    };
+    let (head_tree, Index { entries, unseen }) = read?;
+    let head_tree = match head_tree {
+        Some((commit, tree)) if commit == head => tree,
+        _ => bail!(Refusal::new(
+            "HEAD has moved while this was looking at it",
+            "let the other git finish, then run this again"
+        )),
+    };
+    let objects = repo.objects();
+    // Whatever comes next reads some, and git takes a moment to start.
+    objects.begin()?;
+    let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
+    let lock = Lock::read(&ours)?;
+    Ok(Situation {
+        head_tree,
+        repo: repo.clone(),
+        objects,
+        status,
+        unseen,
+        head,
+        ours,
+        lock,
+    })
+}
+
+/// Refuses changes that are not committed.
+fn expect_clean(at: &Situation) -> Result<()> {
+    let Situation { repo, status, .. } = at;
     if !status.changed.is_empty() {
         let filters = if repo.has_filters() {
             "; files behind a filter such as LFS can look changed right after a clone, until \
@@ -55,6 +99,11 @@ pub fn look(repo: &Repo) -> Result<Situation> {
             format!("commit them, or put them away with `git stash`{filters}")
         ));
     }
+    Ok(())
+}
+
+/// Refuses to work beside another git.
+pub fn expect_unlocked(repo: &Repo) -> Result<()> {
     if repo.git_dir.join("index.lock").exists() {
         bail!(Refusal::new(
             format!(
@@ -64,31 +113,7 @@ pub fn look(repo: &Repo) -> Result<Situation> {
             "wait for it to end, or remove the file"
         ));
     }
-    let read: Result<(Option<(Oid, Oid)>, Index)> = match beside.join() {
-        Ok(read) => read,
-        Err(_) => bail!("reading the index failed"),
-    };
-    let (head_tree, Index { entries, unseen }) = read?;
-    let head_tree = match head_tree {
-        Some((commit, tree)) if commit == head => tree,
-        _ => bail!(Refusal::new(
-            "HEAD has moved while this was looking at it",
-            "let the other git finish, then run this again"
-        )),
-    };
-    let objects = repo.objects();
-    let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
-    let lock = Lock::read(&ours)?;
-    Ok(Situation {
-        head_tree,
-        repo: repo.clone(),
-        objects,
-        status,
-        unseen,
-        head,
-        ours,
-        lock,
-    })
+    Ok(())
 }
 
 /// The first few of many, a line each.

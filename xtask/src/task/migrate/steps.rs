@@ -56,14 +56,11 @@ pub fn between(
     let moves: Vec<&(RepoPath, RepoPath)> = moves
         .iter()
         .filter(|(from, to)| {
-            let arrives = before
-                .get(from)
-                .zip(after.get(to))
-                .is_some_and(|(old, new)| same(old, new));
-            let leaves = match (before.get(from), after.get(from)) {
-                (Some(old), Some(new)) => !same(old, new),
-                _ => true,
+            let Some(old) = before.get(from) else {
+                return false;
             };
+            let arrives = after.get(to).is_some_and(|new| same(old, new));
+            let leaves = after.get(from).is_none_or(|new| !same(old, new));
             arrives && leaves && !before.contains_key(to)
         })
         .collect();

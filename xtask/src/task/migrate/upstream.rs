@@ -116,13 +116,13 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
     Ok(upstream)
 }
 
-enum Place {
+pub(super) enum Place {
     Path(PathBuf),
     Url(String),
 }
 
 /// What an address means, and how the lock records it.
-fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, Place)> {
+pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, Place)> {
     refuse_option("upstream", address)?;
     if address == OWN_ADDRESS {
         let own = own::repository();
@@ -215,7 +215,7 @@ pub fn own(git: &Git, repository: &Path) -> Result<Own> {
     })
 }
 
-fn same_folder(one: &Path, other: &Path) -> bool {
+pub fn same_folder(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,
@@ -246,7 +246,7 @@ fn relative(path: &Path, repository: &Path) -> String {
 }
 
 /// Whether a folder is the top of a git repository, bare or not.
-fn is_git(path: &Path) -> bool {
+pub(super) fn is_git(path: &Path) -> bool {
     path.join(".git").exists() || (path.join("HEAD").is_file() && path.join("objects").is_dir())
 }
 
@@ -435,7 +435,7 @@ impl Remote {
 }
 
 /// A call of git in a repository that somebody else may have made.
-fn call(git: &Git, dir: &Path) -> Call {
+pub(super) fn call(git: &Git, dir: &Path) -> Call {
     git.call()
         .dir(dir)
         .quiet()

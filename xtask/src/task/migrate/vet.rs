@@ -102,7 +102,7 @@ fn link_problem(path: &RepoPath, target: &[u8]) -> Option<String> {
     if layout::is_core(path) && !path.is_within("public") {
         return Some(format!("a core file may not be a link (to {shown})"));
     }
-    let Some(resolved) = resolve(path, target) else {
+    let Some(resolved) = path.leads_to(target) else {
         return Some(format!("the link to {shown} leaves the worker"));
     };
     if layout::is_core(&resolved) && !resolved.is_within("public") {
@@ -112,25 +112,6 @@ fn link_problem(path: &RepoPath, target: &[u8]) -> Option<String> {
         return Some(format!("the link leads to {resolved}"));
     }
     None
-}
-
-/// Where a link leads, from the root of the tree; `None` outside of it.
-fn resolve(path: &RepoPath, target: &[u8]) -> Option<RepoPath> {
-    if target.starts_with(b"/") || target.is_empty() {
-        return None;
-    }
-    let mut parts: Vec<&[u8]> = path.parts().collect();
-    parts.pop();
-    for part in target.split(|&b| b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(RepoPath::new(parts.join(&b'/')))
 }
 
 /// Names that a file system without case would take for one another, and files that stand where

@@ -63,6 +63,7 @@ fn plan() -> Plan {
         labels: Vec::new(),
         secret: false,
         extra: Vec::new(),
+        epoch: None,
     }
 }
 

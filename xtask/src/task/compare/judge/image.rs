@@ -1,6 +1,8 @@
 //! The image and its packages.
 
-use super::super::facts::Fact;
+use std::collections::HashSet;
+
+use super::super::facts::{FILES, Fact, Facts};
 use super::{Item, Judge, Verdict};
 use crate::sglang;
 
@@ -81,11 +83,50 @@ impl Judge<'_> {
             "No step of the new build mounts it.",
             "Mount it again, or record why not.",
         );
-        self.simple(
-            "copy",
-            "The new image doesn't hold this file.",
-            "Copy it again, or record why not.",
-        );
+        self.copies();
+    }
+
+    /// The files in the image. A folder of many files is one fact, so that on one side a name may
+    /// stand alone that is part of a folder on the other.
+    fn copies(&mut self) {
+        let all = |facts: &Facts| -> HashSet<String> {
+            let copied = facts.area("copy");
+            copied.flat_map(|(name, fact)| files(name, fact)).collect()
+        };
+        let (before, after) = (all(self.old), all(self.new));
+        for (name, old, new) in self.ids("copy") {
+            let id = format!("copy:{name}");
+            let item = match (old, new) {
+                (Some(fact), _) => {
+                    let files = files(name, fact);
+                    let lost: Vec<&str> = files
+                        .iter()
+                        .filter(|file| !after.contains(*file))
+                        .map(String::as_str)
+                        .collect();
+                    if lost.is_empty() {
+                        Item::new(&id, Verdict::Kept, old, new)
+                    } else {
+                        let why = match files.len() {
+                            1 => "The new image doesn't hold this file.".to_owned(),
+                            of => format!(
+                                "The new image doesn't hold {} of these {of} files: {}.",
+                                lost.len(),
+                                few(&lost)
+                            ),
+                        };
+                        Item::new(&id, Verdict::Missing, old, None)
+                            .why(why)
+                            .help("Copy it again, or record why not.")
+                    }
+                }
+                (None, Some(fact)) if files(name, fact).iter().any(|f| !before.contains(f)) => {
+                    Item::new(&id, Verdict::Added, None, new)
+                }
+                (None, _) => continue,
+            };
+            self.push(item);
+        }
     }
 
     /// A fact that follows a renamed variable.
@@ -199,4 +240,28 @@ fn same_start(old: &str, new: &str) -> bool {
             .collect()
     };
     names(old) == names(new)
+}
+
+/// The files of a copied fact: itself, or those of the folder.
+fn files(name: &str, fact: &Fact) -> Vec<String> {
+    match fact.get(FILES) {
+        None => vec![name.to_owned()],
+        Some(files) => {
+            let folder = name.strip_prefix("./").unwrap_or(name);
+            files
+                .lines()
+                .map(|file| format!("{folder}{file}"))
+                .collect()
+        }
+    }
+}
+
+/// The first few of many names.
+fn few(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        text.push_str(", …");
+    }
+    text
 }

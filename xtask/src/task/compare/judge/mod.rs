@@ -228,15 +228,9 @@ impl<'a> Judge<'a> {
 
     /// Whether two flags do the same in the pinned release.
     fn same_flag(&self, old: &str, new: &str) -> bool {
-        let successor = || {
-            let history = sglang::history(old);
-            history
-                .is_plain_rename()
-                .then(|| history.successor_flag())
-                .flatten()
-        };
-        self.canonical(old) == self.canonical(new)
-            || successor().is_some_and(|s| self.canonical(s) == self.canonical(new))
+        let new = self.canonical(new);
+        let successor = || sglang::successor(old).filter(|successor| sglang::is_plain(successor));
+        self.canonical(old) == new || successor().is_some_and(|s| self.canonical(s) == new)
     }
 
     /// Whether `SGLang` names the second flag in place of the first, with whatever value.

@@ -166,6 +166,35 @@ fn image_and_packages() {
 }
 
 #[test]
+fn a_folder_of_many_files_is_one_fact_and_names_what_is_lost() {
+    let with = |files: std::ops::Range<usize>| {
+        let worker = Memory::new().with("Dockerfile", "FROM a:1\nCOPY src .\n");
+        files.fold(worker, |worker, number| {
+            worker.with(&format!("src/data/{number:02}.txt"), "x")
+        })
+    };
+    let old = with(0..60);
+    let same = compared(&old, &with(0..60));
+    expect(&same, "copy:data/", Verdict::Kept, false);
+    // More of them, or so few that each is a fact of its own.
+    let more = with(0..70);
+    expect(&compared(&old, &more), "copy:data/", Verdict::Kept, false);
+    let fewer = compared(&old, &with(0..20));
+    expect(&fewer, "copy:data/", Verdict::Missing, true);
+    assert!(
+        of(&fewer, "copy:data/")
+            .why
+            .contains("40 of these 60 files: data/20.txt, data/21.txt"),
+        "{}",
+        of(&fewer, "copy:data/").why
+    );
+    assert!(fewer.iter().all(|item| item.id != "copy:data/00.txt"));
+    let grown = compared(&with(0..20), &old);
+    expect(&grown, "copy:data/00.txt", Verdict::Kept, false);
+    expect(&grown, "copy:data/", Verdict::Added, false);
+}
+
+#[test]
 fn the_hubs_form_against_the_old_one() {
     let items = compared(&legacy(), &modern());
     expect(&items, "hub:MAX_CONCURRENCY", Verdict::Missing, true);

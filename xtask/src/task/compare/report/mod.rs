@@ -26,6 +26,8 @@ pub struct Report {
     pub all: bool,
     /// How to call this tool in advice.
     pub command: String,
+    /// The task that comes next, where the old worker's files are still in `outdated/`.
+    pub cleanup: Option<String>,
 }
 
 impl Report {
@@ -39,7 +41,7 @@ impl Report {
         self.open().count() + self.stale.len()
     }
 
-    fn count(&self, verdict: Verdict) -> usize {
+    pub fn count(&self, verdict: Verdict) -> usize {
         self.items
             .iter()
             .filter(|item| item.verdict == verdict)

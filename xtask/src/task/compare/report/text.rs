@@ -163,6 +163,12 @@ impl Report {
         if open + stale == 0 {
             let green = style(Verdict::Kept);
             let _ = writeln!(out, "\n{green}Nothing is open.{green:#}");
+            if let Some(cleanup) = &self.cleanup {
+                let _ = writeln!(
+                    out,
+                    "Once that is committed, see whether outdated/ can go:\n  {cleanup}"
+                );
+            }
             return;
         }
         let stale = match stale {

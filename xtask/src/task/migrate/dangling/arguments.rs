@@ -8,7 +8,7 @@ use super::{File, Form};
 use crate::task::migrate::rewrite::{Node, Yaml};
 
 /// `dockerfile` is where the Dockerfile lies: what builds another is passed over.
-pub fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
+pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
     let mut passed = on_command_lines(file, dockerfile);
     match file.form {
         Form::Yaml => passed.extend(in_yaml(file.text, dockerfile)),

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use arguments::is_predefined;
 
 use super::rewrite::place;
-use crate::layout;
+use crate::layout::{self, OUTDATED};
 use crate::tree::{Entries, RepoPath};
 
 /// The repository as the migration leaves it.
@@ -70,13 +70,9 @@ pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Danglin
     let gone = Gone::new(after);
     let mut found = Vec::new();
     for (path, bytes) in files {
-        let Ok(text) = std::str::from_utf8(bytes) else {
+        let Some(mut file) = File::open(path, bytes) else {
             continue;
         };
-        if path.is_within("outdated") || text.contains('\0') || is_record(path) {
-            continue;
-        }
-        let mut file = File::new(path, text);
         paths::find(&mut file, &gone);
         folders::find(&mut file, &gone);
         modules::find(&mut file, &gone);
@@ -86,6 +82,81 @@ pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Danglin
     found.sort();
     found.dedup();
     found
+}
+
+/// Everything in `files` that names something below `folder`, which is to be removed with all that
+/// `paths` says is in it. Less is let pass here than after a migration: whoever writes the folder
+/// and a slash means it, even where no file of that name is known.
+pub fn removed(
+    files: &[(RepoPath, Vec<u8>)],
+    folder: &str,
+    paths: &[RepoPath],
+    result: &Entries,
+) -> Vec<Dangling> {
+    let nowhere: Vec<(RepoPath, RepoPath)> = paths
+        .iter()
+        .map(|path| (path.clone(), path.clone()))
+        .collect();
+    let gone = Gone::new(&After {
+        moved: &nowhere,
+        result,
+        arguments: &[],
+    });
+    let mut found = Vec::new();
+    for (path, bytes) in files {
+        let Some(mut file) = File::open(path, bytes) else {
+            continue;
+        };
+        for (start, line) in file.lines().collect::<Vec<_>>() {
+            for (at, _) in line.match_indices(folder) {
+                if is_meant(file.form, &line[..at], &line[at + folder.len()..]) {
+                    file.hit(start + at, String::new(), String::new());
+                }
+            }
+        }
+        paths::find(&mut file, &gone);
+        folders::find(&mut file, &gone);
+        modules::find(&mut file, &gone);
+        for mut one in file.into_findings() {
+            if is_aside(path, &one.text) {
+                one.kind = Kind::Prose;
+            }
+            one.what = format!("speaks of `{folder}/`, which is to go");
+            one.instead = String::new();
+            found.push(one);
+        }
+    }
+    found.sort();
+    // One line is one thing to do.
+    found.dedup_by(|one, other| one.path == other.path && one.line == other.line);
+    found
+}
+
+/// Whether a folder's name between these parts of a line means the folder.
+fn is_meant(form: Form, before: &str, after: &str) -> bool {
+    let word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    if before.ends_with(word) {
+        return false;
+    }
+    // The last word of a command is the folder that docker builds.
+    let context = before.contains("docker") && before.ends_with(' ') && after.trim().is_empty();
+    // `from outdated.src import engine`, `patch("outdated.src.utils")`.
+    let quote = before.ends_with(['"', '\'']);
+    let dotted = after
+        .strip_prefix('.')
+        .is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+    let import = ["from ", "import "].contains(&before.trim_start());
+    let module = form == Form::Python && (import || quote && dotted);
+    let quoted = quote && after.starts_with(['"', '\'']);
+    after.starts_with('/') || module || form != Form::Prose && (quoted || context)
+}
+
+/// Whether a line of a file that runs only tells something: a comment, or an entry in a list of
+/// what is to be passed over, which loses its meaning and breaks nothing.
+fn is_aside(path: &RepoPath, line: &str) -> bool {
+    let is_comment = line.starts_with('#') && !line.starts_with("#!")
+        || ["//", "<!--"].iter().any(|mark| line.starts_with(mark));
+    is_comment || Form::of(path) == Form::Paths
 }
 
 /// A file under examination.
@@ -116,6 +187,13 @@ pub fn undeclared(
 }
 
 impl<'a> File<'a> {
+    /// Text that is no record of the past and lies outside of `outdated/`.
+    fn open(path: &'a RepoPath, bytes: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let passed_over = path.is_within(OUTDATED) || text.contains('\0') || is_record(path);
+        (!passed_over).then(|| Self::new(path, text))
+    }
+
     fn new(path: &'a RepoPath, text: &'a str) -> Self {
         Self {
             path,
@@ -131,7 +209,7 @@ impl<'a> File<'a> {
     }
 
     /// Each line with its offset.
-    fn lines(&self) -> impl Iterator<Item = (usize, &str)> + use<'_> {
+    fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + use<'a> {
         let mut offset = 0;
         self.text.split_inclusive('\n').map(move |line| {
             let start = offset;
@@ -226,7 +304,7 @@ struct Gone<'a> {
     /// Files that are no longer where they were, and where they went.
     files: BTreeMap<&'a str, &'a str>,
     /// Folders of which nothing is left.
-    folders: BTreeSet<String>,
+    folders: BTreeSet<&'a str>,
     result: &'a Entries,
 }
 
@@ -239,13 +317,16 @@ impl<'a> Gone<'a> {
                 && !after.result.contains_key(from)
             {
                 files.insert(old, new);
-                folders.extend(
-                    from.ancestors()
-                        .filter_map(|folder| folder.as_str().map(ToOwned::to_owned)),
-                );
+                let mut folder = old;
+                // A folder that is there already has its own above it.
+                while let Some((above, _)) = folder.rsplit_once('/')
+                    && folders.insert(above)
+                {
+                    folder = above;
+                }
             }
         }
-        folders.retain(|folder: &String| !holds_files(after.result, folder));
+        folders.retain(|folder| !holds_files(after.result, folder));
         Self {
             files,
             folders,

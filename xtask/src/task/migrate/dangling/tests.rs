@@ -241,3 +241,48 @@ fn what_still_exists_does_not_dangle() {
     );
     assert_eq!(seen("a.bin", "src/handler.py\0"), [""; 0]);
 }
+
+#[test]
+fn whatever_names_a_folder_that_is_to_go() {
+    let paths = ["outdated/src/engine.py", "outdated/Dockerfile"].map(RepoPath::from);
+    let of = |path: &str, text: &str| -> Vec<(usize, Kind)> {
+        let files = [(path.into(), text.as_bytes().to_vec())];
+        removed(&files, "outdated", &paths, &Entries::new())
+            .into_iter()
+            .map(|found| (found.line, found.kind))
+            .collect()
+    };
+    use Kind::{Code, Prose};
+    assert_eq!(
+        of(
+            "run.sh",
+            "#!/bin/sh\n# see outdated/src\ncd outdated\ndocker build -t x outdated\n\
+             docker build \\\n  --file $HERE/outdated/Dockerfile\npip list --outdated\nnpm outdated\n"
+        ),
+        [(2, Prose), (3, Code), (4, Code), (6, Code)]
+    );
+    assert_eq!(
+        of(
+            "tests/a.py",
+            "import os\nfrom outdated.src import engine\nos.listdir('outdated')\nx = 'outdated news'\n"
+        ),
+        [(2, Code), (3, Code)]
+    );
+    assert_eq!(
+        of(
+            ".github/workflows/a.yml",
+            "paths:\n  - outdated/**\n  - notoutdated/x\n"
+        ),
+        [(2, Code)]
+    );
+    assert_eq!(
+        of(
+            "README.md",
+            "The old worker is in `outdated/src/engine.py`; the word outdated is not.\n"
+        ),
+        [(1, Prose)]
+    );
+    assert_eq!(of(".dockerignore", "*.md\noutdated/\n"), [(2, Prose)]);
+    assert_eq!(of("CHANGELOG.md", "moved to outdated/\n"), []);
+    assert_eq!(of("outdated/src/engine.py", "'outdated/src'"), []);
+}

@@ -1,0 +1,75 @@
+//! The commands that a person is told to type: with the repository of this run in them, so that
+//! whoever works on another one with `-C` can type them as they stand.
+
+use std::path::Path;
+
+use crate::outcome::Refusal;
+use crate::output::quoted;
+
+const TASK: &str = "cargo xtask ";
+
+/// What the commands have to name.
+#[derive(Debug, Clone, Default)]
+pub struct Commands {
+    /// The repository for git, where it was named and is not the current folder.
+    git: String,
+    /// The same for this tool, which takes another repository by default.
+    task: String,
+}
+
+impl Commands {
+    pub fn new(repo: Option<&Path>) -> Self {
+        let repo = repo.map(|repo| repo.display().to_string());
+        let option = |repo: &String| format!("-C {} ", quoted(repo));
+        Self {
+            git: repo
+                .as_ref()
+                .filter(|repo| *repo != ".")
+                .map_or_else(String::new, option),
+            task: repo.as_ref().map_or_else(String::new, option),
+        }
+    }
+
+    /// A command of git.
+    pub fn git(&self, command: &str) -> String {
+        format!("git {}{command}", self.git)
+    }
+
+    /// A task of this tool.
+    pub fn task(&self, name: &str, options: &str) -> String {
+        let repo = &self.task;
+        format!("{TASK}{name} {repo}{options}").trim_end().into()
+    }
+
+    /// A text with the repository in its commands of this tool.
+    pub fn fit(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for task in ["migrate", "compare", "hub-lint", "build-image", "cleanup"] {
+            let short = format!("{TASK}{task}");
+            out = out.replace(&short, &self.task(task, ""));
+        }
+        out
+    }
+
+    /// A refusal whose way on can be typed as it stands.
+    pub fn refusal(&self, mut error: anyhow::Error) -> anyhow::Error {
+        if let Some(refusal) = error.downcast_mut::<Refusal>() {
+            refusal.help = self.fit(&refusal.help);
+        }
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_gets_the_repository() {
+        let commands = Commands::new(Some(Path::new("../w")));
+        assert_eq!(
+            commands.fit("`cargo xtask hub-lint --fix`, then `cargo xtask cleanup`"),
+            "`cargo xtask hub-lint -C ../w --fix`, then `cargo xtask cleanup -C ../w`"
+        );
+    }
+}

@@ -1,0 +1,419 @@
+//! What stands in the way of removing `outdated/`, with the command that settles each. Pure:
+//! everything that was read goes in, a list comes out, all of it at once.
+
+use serde::Serialize;
+
+use super::mentions::Mention;
+use super::reach::Restore;
+use super::retired::Changed;
+use crate::commands::Commands;
+use crate::finding::{Finding, Safety, Severity};
+use crate::git::Unseen;
+use crate::layout::OUTDATED;
+use crate::output::quoted;
+use crate::task::compare::accepted;
+use crate::task::compare::parting::Parting;
+use crate::task::migrate::dangling::Kind as Reads;
+use crate::tree::{Mode, RepoPath};
+
+/// What kind of thing it is, in the order in which they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Not committed.
+    Uncommitted,
+    /// Below `outdated/`, and git does not track it.
+    Local,
+    /// Below `outdated/`, and no file that could be removed and brought back.
+    NotPlain,
+    /// No branch or tag keeps the commit.
+    Unreachable,
+    /// A file that is not the one that migrate put there.
+    Changed,
+    /// A fact that is open.
+    Open,
+    /// A reason that matches nothing.
+    Stale,
+    /// The baseline can't stand for the files.
+    Baseline,
+    /// An error that hub-lint finds.
+    Lint,
+    /// Something that runs or builds speaks of `outdated/`.
+    Mention,
+}
+
+impl Kind {
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Uncommitted => "Not committed",
+            Self::Local => "Below outdated/ and not tracked by git: never removed",
+            Self::NotPlain => "Can't be removed and brought back as a file",
+            Self::Unreachable => "Nothing keeps the commit to restore it from",
+            Self::Changed => "Not as migrate put it there",
+            Self::Open => "Facts of the old worker that nobody has decided on",
+            Self::Stale => "Reasons on record that match nothing any more",
+            Self::Baseline => "The record of the old worker",
+            Self::Lint => "Errors in the Hub's files",
+            Self::Mention => "Runs or builds, and speaks of outdated/",
+        }
+    }
+}
+
+/// One thing in the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Obstacle {
+    pub kind: Kind,
+    /// A path, a place or an id.
+    pub subject: String,
+    pub why: String,
+    /// The command that settles it, or what to do where there is none.
+    pub settle: String,
+}
+
+/// A reason on record that lets something pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    pub id: String,
+    pub reason: String,
+}
+
+/// The repository as it was found.
+pub struct Found<'a> {
+    /// Tracked files that differ from HEAD, and whether they are in the work tree.
+    pub uncommitted: Vec<(RepoPath, bool)>,
+    /// Records that git does not track, so that what they say goes unheard.
+    pub unrecorded: Vec<RepoPath>,
+    /// What git does not track below `outdated/`.
+    pub local: Vec<RepoPath>,
+    /// What is tracked there and is no file, or is not looked at.
+    pub not_plain: Vec<(RepoPath, Mode, Option<Unseen>)>,
+    /// The commit that must be kept, where it has the folder.
+    pub head: Option<&'a str>,
+    pub restore: Option<&'a Restore>,
+    pub changed: &'a [Changed],
+    pub shallow: bool,
+    pub parting: &'a Parting,
+    pub lint: &'a [Finding],
+    pub mentions: &'a [Mention],
+}
+
+/// What keeps the folder from going, and the reasons that let something pass.
+pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>) {
+    let mut all = Vec::new();
+    let mut add = |kind, subject: String, why: String, settle: String| {
+        all.push(Obstacle {
+            kind,
+            subject,
+            why,
+            settle,
+        });
+    };
+    let shown = |path: &RepoPath| quoted(&path.to_string());
+    let accept = |id: &str| {
+        let options = format!("--accept {} --reason \"…\"", quoted(id));
+        commands.task("compare", &options)
+    };
+    for (path, there) in &found.uncommitted {
+        let settle = if *there {
+            commands.git(&format!("commit -- {}", shown(path)))
+        } else {
+            commands.git(&format!("restore --staged --worktree -- {}", shown(path)))
+        };
+        let why = "differs from HEAD".to_owned();
+        add(Kind::Uncommitted, path.to_string(), why, settle);
+    }
+    for path in &found.unrecorded {
+        let settle = commands.git(&format!("add -- {}", shown(path)));
+        let why = "only what is committed counts".to_owned();
+        add(Kind::Uncommitted, path.to_string(), why, settle);
+    }
+    for path in &found.local {
+        let Obstacle {
+            kind,
+            subject,
+            why,
+            settle,
+        } = local(path, commands);
+        add(kind, subject, why, settle);
+    }
+    for (path, mode, unseen) in &found.not_plain {
+        let (why, settle) = not_plain(path, *mode, *unseen);
+        add(Kind::NotPlain, path.to_string(), why, commands.git(&settle));
+    }
+    if let (None, Some(head)) = (found.restore, found.head) {
+        let settle = commands.git(&format!("branch legacy {head}"));
+        let why = "HEAD is on no branch, and no branch or tag has this folder".to_owned();
+        add(Kind::Unreachable, OUTDATED.to_owned(), why, settle);
+    }
+    let mut passed = Vec::new();
+    let answered = |id: &str, passed: &mut Vec<Reason>| {
+        let reason = found.parting.accepted.reason(id);
+        if let Some(reason) = reason {
+            passed.push(Reason {
+                id: id.to_owned(),
+                reason: reason.to_owned(),
+            });
+        }
+        reason.is_some()
+    };
+    for file in found.changed {
+        let id = changed_id(&file.below);
+        if answered(&id, &mut passed) {
+            continue;
+        }
+        let mut why = file.why.to_owned();
+        if found.shallow {
+            why += "; `git fetch --unshallow` brings the rest of it";
+        }
+        add(Kind::Changed, id.clone(), why, accept(&id));
+    }
+    facts(found.parting, commands, &accept, &mut add);
+    // One reason stands for all places of a file.
+    let mut last = None;
+    let code = |mention: &&Mention| mention.kind == Reads::Code;
+    for mention in found.mentions.iter().filter(code) {
+        let id = mention_id(&mention.path);
+        let known = last.as_ref() == Some(&mention.path);
+        last = Some(mention.path.clone());
+        let mut again = Vec::new();
+        if answered(&id, if known { &mut again } else { &mut passed }) {
+            continue;
+        }
+        let place = format!("{}:{}:{}", mention.path, mention.line, mention.column);
+        let settle = format!("write it without {OUTDATED}/, or: {}", accept(&id));
+        add(Kind::Mention, place, mention.text.clone(), settle);
+    }
+    for finding in found.lint.iter().filter(|f| f.severity == Severity::Error) {
+        let task = match finding.fix.as_ref().map(|fix| fix.safety) {
+            Some(Safety::Safe) => commands.task("hub-lint", "--fix"),
+            Some(Safety::Unsafe) => commands.task("hub-lint", "--unsafe-fixes"),
+            None => commands.task("hub-lint", &format!("--explain {}", finding.code)),
+        };
+        let subject = format!("{} {}: {}", finding.code, finding.name, finding.place.path);
+        add(Kind::Lint, subject, finding.message.clone(), task);
+    }
+    for entry in &found.parting.stale {
+        stale(&entry.fact, &mut add);
+    }
+    let ids: Vec<&str> = passed.iter().map(|reason| reason.id.as_str()).collect();
+    for id in found.parting.accepted.of_cleanup() {
+        // The file is there; but nothing is to be forgiven it.
+        if !ids.contains(&id) && found.parting.stale.iter().all(|entry| entry.fact != id) {
+            stale(id, &mut add);
+        }
+    }
+    all.sort_by_key(|one| one.kind);
+    (all, passed)
+}
+
+/// A file that git does not track.
+pub fn local(path: &RepoPath, commands: &Commands) -> Obstacle {
+    let shown = quoted(&path.to_string());
+    Obstacle {
+        kind: Kind::Local,
+        subject: path.to_string(),
+        why: "move it to where it belongs, or let git ask about it".to_owned(),
+        settle: commands.git(&format!("clean -dxi -- {shown}")),
+    }
+}
+
+fn stale(id: &str, add: &mut impl FnMut(Kind, String, String, String)) {
+    let settle = format!(
+        "take its line out of {}, and commit that",
+        crate::layout::ACCEPTED
+    );
+    let why = "matches nothing that is open".to_owned();
+    add(Kind::Stale, id.to_owned(), why, settle);
+}
+
+/// What compare has to say.
+fn facts(
+    parting: &Parting,
+    commands: &Commands,
+    accept: &impl Fn(&str) -> String,
+    add: &mut impl FnMut(Kind, String, String, String),
+) {
+    for item in &parting.open {
+        let why = match item.why.as_str() {
+            "" => item.verdict.word().to_owned(),
+            why => format!("{}: {why}", item.verdict.word()),
+        };
+        add(Kind::Open, item.id.clone(), why, accept(&item.id));
+    }
+    if let Some(why) = &parting.baseline {
+        let settle = format!(
+            "{}, and commit that",
+            commands.task("compare", "--write-baseline")
+        );
+        let subject = crate::layout::BASELINE.to_owned();
+        add(Kind::Baseline, subject, why.clone(), settle);
+    }
+}
+
+fn not_plain(path: &RepoPath, mode: Mode, unseen: Option<Unseen>) -> (String, String) {
+    let shown = quoted(&path.to_string());
+    let (why, settle) = match (mode, unseen) {
+        (Mode::Submodule, _) => (
+            "is a submodule, with a history of its own",
+            format!("rm -- {shown}"),
+        ),
+        (_, Some(Unseen::Sparse)) => (
+            "is not checked out (sparse checkout)",
+            format!("sparse-checkout add {OUTDATED}"),
+        ),
+        (_, Some(Unseen::Assumed)) => (
+            "is marked assume-unchanged, so git does not tell whether it is committed",
+            format!("update-index --no-assume-unchanged {shown}"),
+        ),
+        _ => ("is no folder", format!("rm -- {shown}")),
+    };
+    (why.to_owned(), settle)
+}
+
+/// The id by which a changed file is accepted.
+pub fn changed_id(below: &RepoPath) -> String {
+    format!("{}{below}", accepted::CHANGED)
+}
+
+/// The id by which a file is accepted that speaks of `outdated/`.
+pub fn mention_id(path: &RepoPath) -> String {
+    format!("{}{path}", accepted::MENTION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::compare::accepted::Accepted;
+    use crate::tree::Oid;
+
+    fn parting(entries: &str) -> Parting {
+        let text = format!("{{\"version\": 1, \"accepted\": [{entries}]}}");
+        Parting {
+            open: Vec::new(),
+            stale: Vec::new(),
+            baseline: None,
+            accepted: Accepted::read(&text).unwrap(),
+        }
+    }
+
+    fn found<'a>(parting: &'a Parting, restore: &'a Restore) -> Found<'a> {
+        Found {
+            uncommitted: Vec::new(),
+            unrecorded: Vec::new(),
+            local: Vec::new(),
+            not_plain: Vec::new(),
+            head: Some("aa"),
+            restore: Some(restore),
+            changed: &[],
+            shallow: false,
+            parting,
+            lint: &[],
+            mentions: &[],
+        }
+    }
+
+    fn restore() -> Restore {
+        Restore {
+            commit: Oid("aa".into()),
+            on: "main".into(),
+        }
+    }
+
+    fn mention(path: &str, line: usize, kind: Reads) -> Mention {
+        Mention {
+            path: path.into(),
+            line,
+            column: 1,
+            kind,
+            text: "COPY outdated/ .".into(),
+        }
+    }
+
+    fn told(obstacles: &[Obstacle]) -> Vec<String> {
+        obstacles
+            .iter()
+            .map(|one| format!("{:?} {} => {}", one.kind, one.subject, one.settle))
+            .collect()
+    }
+
+    #[test]
+    fn nothing_in_the_way() {
+        let (parting, restore) = (parting(""), restore());
+        let found = found(&parting, &restore);
+        assert_eq!(check(&found, &Commands::default()), (vec![], vec![]));
+    }
+
+    #[test]
+    fn everything_at_once_each_with_its_command() {
+        let (mut parting, restore) = (parting(""), restore());
+        parting.baseline = Some("it lacks env:A".into());
+        let changed = [Changed {
+            below: "src/it's.py".into(),
+            why: "was changed since migrate put it there",
+        }];
+        let mentions = [
+            mention("Dockerfile", 3, Reads::Code),
+            mention("README.md", 1, Reads::Prose),
+        ];
+        let mut found = found(&parting, &restore);
+        found.restore = None;
+        found.uncommitted = vec![("engine.py".into(), true), ("outdated/a".into(), false)];
+        found.unrecorded = vec!["compare.accepted.json".into()];
+        found.local = vec!["outdated/.env".into()];
+        found.not_plain = vec![
+            ("outdated/module".into(), Mode::Submodule, None),
+            ("outdated/x".into(), Mode::File, Some(Unseen::Assumed)),
+            ("outdated/y".into(), Mode::File, Some(Unseen::Sparse)),
+        ];
+        found.changed = &changed;
+        found.mentions = &mentions;
+        let commands = Commands::new(Some(std::path::Path::new("../w")));
+        assert_eq!(
+            told(&check(&found, &commands).0),
+            [
+                "Uncommitted engine.py => git -C ../w commit -- engine.py",
+                "Uncommitted outdated/a => git -C ../w restore --staged --worktree -- outdated/a",
+                "Uncommitted compare.accepted.json => git -C ../w add -- compare.accepted.json",
+                "Local outdated/.env => git -C ../w clean -dxi -- outdated/.env",
+                "NotPlain outdated/module => git -C ../w rm -- outdated/module",
+                "NotPlain outdated/x => git -C ../w update-index --no-assume-unchanged outdated/x",
+                "NotPlain outdated/y => git -C ../w sparse-checkout add outdated",
+                "Unreachable outdated => git -C ../w branch legacy aa",
+                "Changed outdated:src/it's.py => cargo xtask compare -C ../w --accept \
+                 'outdated:src/it'\\''s.py' --reason \"…\"",
+                "Baseline compare.baseline.json => cargo xtask compare -C ../w --write-baseline, \
+                 and commit that",
+                "Mention Dockerfile:3:1 => write it without outdated/, or: cargo xtask compare -C \
+                 ../w --accept mention:Dockerfile --reason \"…\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_reason_answers_for_its_own_file_and_a_useless_one_is_told() {
+        let restore = restore();
+        let parting = parting(
+            r#"{"fact": "outdated:a", "reason": "mended there"},
+               {"fact": "outdated:*", "reason": "no pattern"},
+               {"fact": "mention:Dockerfile", "reason": "a label"}"#,
+        );
+        let changed = ["a", "b"].map(|below| Changed {
+            below: below.into(),
+            why: "was changed",
+        });
+        let mentions = [1, 2].map(|line| mention("Dockerfile", line, Reads::Code));
+        let mut found = found(&parting, &restore);
+        found.changed = &changed;
+        found.mentions = &mentions;
+        let (obstacles, passed) = check(&found, &Commands::default());
+        assert_eq!(
+            told(&obstacles),
+            [
+                "Changed outdated:b => cargo xtask compare --accept outdated:b --reason \"…\"",
+                "Stale outdated:* => take its line out of compare.accepted.json, and commit that",
+            ]
+        );
+        let ids: Vec<&str> = passed.iter().map(|reason| reason.id.as_str()).collect();
+        assert_eq!(ids, ["outdated:a", "mention:Dockerfile"]);
+    }
+}

@@ -1,0 +1,202 @@
+//! `cargo xtask status`: where a repository stands, on one screen, and what to type next.
+//!
+//! It only looks: nothing is locked, written or fetched, and what can't be found out quickly is
+//! said to be unknown.
+
+mod report;
+mod standing;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use self::standing::{Built, Known, Layout, Repository, Standing, UnderWay, Upstream};
+use crate::cli;
+use crate::commands::Commands;
+use crate::docker;
+use crate::git::{Git, Repo};
+use crate::layout::OUTDATED;
+use crate::outcome::Outcome;
+use crate::output::Counts;
+use crate::own;
+use crate::task::migrate::journal::{Journal, State, Task};
+use crate::task::migrate::lock::Lock;
+use crate::task::migrate::{standing as upstream, upstream::same_folder};
+use crate::task::{compare, hub_lint};
+use crate::tree::{Directory, Tree};
+
+/// How long docker, and an upstream that is elsewhere, may take.
+const DOCKER: Duration = Duration::from_secs(3);
+const NETWORK: Duration = Duration::from_secs(10);
+
+/// Runs the task.
+pub fn run(dir: Option<&Path>, args: &cli::Status) -> Result<Outcome> {
+    let commands = Commands::new(dir);
+    let dir = own::chosen(dir)?;
+    let git = Git::find();
+    let repo = match &git {
+        Ok(git) => Repo::open(git, &dir),
+        Err(error) => Err(anyhow::anyhow!("{error}")),
+    };
+    let root = repo.as_ref().map_or(dir, |repo| repo.top.clone());
+    let standing = look(git.as_ref().ok(), &repo, &root, args.online)?;
+    report::print(&root, &standing, &commands, args.format)?;
+    Ok(Outcome::Done)
+}
+
+fn look(git: Option<&Git>, repo: &Result<Repo>, root: &Path, online: bool) -> Result<Standing> {
+    std::thread::scope(|scope| {
+        // The slowest first; each is a look of its own.
+        let images = scope.spawn(|| docker::images(DOCKER));
+        let compared = scope.spawn(|| compare::counts(root));
+        let linted = scope.spawn(|| hub_lint::lint_directory(root));
+        let tree = Directory::open_work_tree(root)?;
+        let outdated = tree
+            .entries()
+            .keys()
+            .filter(|path| path.is_within(OUTDATED));
+        let standing = Standing {
+            layout: Layout::of(tree.entries()),
+            repository: repository(repo)?,
+            under_way: match repo {
+                Ok(repo) => under_way(repo)?,
+                Err(_) => None,
+            },
+            upstream: upstream_of(git, &tree, root, online)?,
+            is_tools_own: same_folder(&own::repository(), root),
+            outdated: outdated.count(),
+            compare: match compared.join() {
+                Ok(Ok(Some(counts))) => Known::Is(counts),
+                Ok(Ok(None)) => Known::None,
+                Ok(Err(error)) => Known::Unknown(format!("{error:#}")),
+                Err(_) => Known::Unknown("comparing failed".to_owned()),
+            },
+            lint: match linted.join() {
+                Ok(Ok(report)) if report.files == 0 => Known::None,
+                Ok(Ok(report)) => Known::Is(Counts::of(&report.findings)),
+                Ok(Err(error)) => Known::Unknown(format!("{error:#}")),
+                Err(_) => Known::Unknown("linting failed".to_owned()),
+            },
+            image: match images.join() {
+                Ok(Ok(images)) => image(repo, &images)?,
+                Ok(Err(why)) => Known::Unknown(why),
+                Err(_) => Known::Unknown("asking docker failed".to_owned()),
+            },
+        };
+        Ok(standing)
+    })
+}
+
+fn repository(repo: &Result<Repo>) -> Result<Known<Repository>> {
+    let repo = match repo {
+        Ok(repo) => repo,
+        Err(error) => {
+            // What git says of it in brackets is too much for a line.
+            let why = error.to_string();
+            let why = why.split(" (").next().unwrap_or_default();
+            return Ok(Known::Unknown(why.to_owned()));
+        }
+    };
+    let status = repo.status()?;
+    Ok(Known::Is(Repository {
+        branch: status.branch,
+        head: status.head.map(|head| head.0),
+        changed: status.changed.len(),
+    }))
+}
+
+/// What is begun and not ended.
+fn under_way(repo: &Repo) -> Result<Option<UnderWay>> {
+    if let Some(record) = Journal::glance(repo)? {
+        // A record of what has been committed since is cleared by the next run.
+        let is_open = record.state == State::Applying
+            || repo.commit("HEAD")?.as_ref() == Some(&record.head)
+                && !repo.status()?.changed.is_empty();
+        let state = match (record.task, record.state) {
+            (Task::Cleanup, _) => UnderWay::Cleanup,
+            (_, State::Applying) => UnderWay::Interrupted,
+            (_, State::Conflicts) => UnderWay::Conflicts,
+            (_, State::Staged) => UnderWay::Staged,
+        };
+        // Conflicts that were committed leave the lock to be written.
+        if is_open || state == UnderWay::Conflicts {
+            return Ok(Some(state));
+        }
+    }
+    Ok(repo.under_way().map(|what| UnderWay::Git(what.to_owned())))
+}
+
+fn upstream_of(
+    git: Option<&Git>,
+    tree: &dyn Tree,
+    root: &Path,
+    online: bool,
+) -> Result<Known<Upstream>> {
+    let lock = match Lock::read(tree) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return Ok(Known::None),
+        Err(error) => return Ok(Known::Unknown(format!("{error:#}"))),
+    };
+    let origin = lock.upstream;
+    let standing = match git {
+        Some(git) => upstream::standing(git, &origin, root, online.then_some(NETWORK))?,
+        None => upstream::Standing::Unknown("git is not there to look".to_owned()),
+    };
+    let (behind, moved_to) = match standing {
+        upstream::Standing::UpToDate => (Known::Is(0), None),
+        upstream::Standing::Behind(count) => (Known::Is(count), None),
+        upstream::Standing::Moved(tip) => {
+            let why = "its commits are not here to be counted".to_owned();
+            (Known::Unknown(why), Some(tip.0))
+        }
+        upstream::Standing::Unknown(why) => (Known::Unknown(why), None),
+    };
+    Ok(Known::Is(Upstream {
+        address: origin.address,
+        rev: origin.rev,
+        commit: origin.commit,
+        behind,
+        moved_to,
+    }))
+}
+
+/// The newest image that was made from a commit of this repository's history.
+fn image(repo: &Result<Repo>, images: &[docker::Image]) -> Result<Known<Built>> {
+    let Ok(repo) = repo else {
+        return Ok(Known::None);
+    };
+    for image in images {
+        if !image.revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            continue;
+        }
+        let range = format!("{}..HEAD", image.revision);
+        let count = repo
+            .call()
+            .args(["rev-list", "--count", "--end-of-options", &range])
+            .finish()?;
+        if let (true, Ok(behind)) = (
+            count.ok,
+            String::from_utf8_lossy(&count.stdout).trim().parse(),
+        ) {
+            return Ok(Known::Is(Built {
+                name: image.name.clone(),
+                revision: image.revision.clone(),
+                dirty: image.dirty,
+                created: image.created.clone(),
+                behind,
+            }));
+        }
+    }
+    Ok(Known::None)
+}
+
+/// A folder, as a person would type it.
+fn shown(root: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    match root.strip_prefix(&here) {
+        Ok(below) if below.as_os_str().is_empty() => PathBuf::from("."),
+        Ok(below) => below.to_owned(),
+        Err(_) => root.to_owned(),
+    }
+}

@@ -1,0 +1,431 @@
+//! Where a repository stands, as a value, and what to type next: pure, so that every case can be
+//! tested.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::commands::Commands;
+use crate::output::Counts;
+use crate::task::compare;
+use crate::tree::{Entries, RepoPath};
+
+/// The layout of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    Legacy,
+    Modern,
+    /// No worker that this tool knows.
+    Unknown,
+}
+
+/// Files by which a legacy worker is known: many a repository has a `src/`.
+const LEGACY: &[&str] = &[
+    "src/handler.py",
+    "worker-config.json",
+    "builder/requirements.txt",
+    "builder/setup.sh",
+];
+
+impl Layout {
+    pub fn of(entries: &Entries) -> Self {
+        let has = |path: &str| entries.contains_key(&RepoPath::from(path));
+        if has("handler.py") && has(".runpod/hub.json") {
+            Self::Modern
+        } else if LEGACY.iter().any(|path| has(path)) {
+            Self::Legacy
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// What this tool or git has begun and not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnderWay {
+    /// A migration was killed.
+    Interrupted,
+    /// The conflicts of a migration wait to be resolved.
+    Conflicts,
+    /// A migration is staged.
+    Staged,
+    /// A cleanup was killed.
+    Cleanup,
+    /// A merge, a rebase, …
+    Git(String),
+}
+
+/// Something that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known<T> {
+    Is(T),
+    /// There is no such thing.
+    None,
+    /// It isn't known, for this reason.
+    Unknown(String),
+}
+
+/// As itself, `null`, or an object with the reason.
+impl<T: Serialize> Serialize for Known<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Is(value) => value.serialize(serializer),
+            Self::None => serializer.serialize_none(),
+            Self::Unknown(why) => BTreeMap::from([("unknown", why)]).serialize(serializer),
+        }
+    }
+}
+
+/// The repository, as git has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Repository {
+    pub branch: String,
+    /// `None` before the first commit.
+    pub head: Option<String>,
+    /// Tracked files that differ from HEAD.
+    pub changed: usize,
+}
+
+/// The upstream that the lock records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Upstream {
+    pub address: String,
+    pub rev: Option<String>,
+    pub commit: Option<String>,
+    /// Commits since then that touch the worker's files.
+    pub behind: Known<usize>,
+    /// Where it is now, where that is all that is known.
+    pub moved_to: Option<String>,
+}
+
+/// The newest image that was made from a commit of this repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Built {
+    pub name: String,
+    pub revision: String,
+    pub dirty: bool,
+    pub created: String,
+    /// Commits since then.
+    pub behind: usize,
+}
+
+/// Where a repository stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    pub layout: Layout,
+    pub repository: Known<Repository>,
+    pub under_way: Option<UnderWay>,
+    pub upstream: Known<Upstream>,
+    /// Whether it holds this tool and so is an upstream itself.
+    pub is_tools_own: bool,
+    /// Files below `outdated/`.
+    pub outdated: usize,
+    pub compare: Known<compare::Counts>,
+    pub lint: Known<Counts>,
+    pub image: Known<Built>,
+}
+
+/// A command, and what it is good for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Next {
+    pub command: String,
+    pub why: String,
+}
+
+impl Standing {
+    /// The one command that is of most use now.
+    pub fn next(&self, commands: &Commands) -> Next {
+        let (command, why) = self
+            .unfinished(commands)
+            .or_else(|| self.to_migrate(commands))
+            .unwrap_or_else(|| self.to_go_on(commands));
+        Next {
+            command,
+            why: why.to_owned(),
+        }
+    }
+
+    /// What has to be ended before anything else.
+    fn unfinished(&self, commands: &Commands) -> Option<(String, &'static str)> {
+        Some(match self.under_way.as_ref()? {
+            UnderWay::Interrupted => (
+                commands.task("migrate", "--resume"),
+                "finishes the migration (--abort takes it back)",
+            ),
+            UnderWay::Conflicts => (
+                commands.task("migrate", "--resume"),
+                "once the conflicts are resolved and staged",
+            ),
+            UnderWay::Staged => (
+                commands.git("commit"),
+                "keeps the migration that is staged (`migrate --abort` takes it back)",
+            ),
+            UnderWay::Cleanup => (commands.task("cleanup", ""), "finishes the cleanup"),
+            UnderWay::Git(_) => (
+                commands.git("status"),
+                "git has begun something and not ended it",
+            ),
+        })
+    }
+
+    /// What leads to a modern worker with a lock.
+    fn to_migrate(&self, commands: &Commands) -> Option<(String, &'static str)> {
+        let Known::Is(repository) = &self.repository else {
+            return Some(match self.layout {
+                Layout::Unknown => elsewhere(),
+                _ => (
+                    commands.git("init"),
+                    "everything else needs the worker in a git repository",
+                ),
+            });
+        };
+        match self.layout {
+            Layout::Unknown => Some(elsewhere()),
+            Layout::Legacy if repository.changed > 0 || repository.head.is_none() => Some((
+                commands.git("status"),
+                "a migration starts from a work tree where all is committed",
+            )),
+            Layout::Legacy => Some((
+                commands.task("migrate", "--dry-run"),
+                "shows what moving to the modern layout would do",
+            )),
+            Layout::Modern if self.upstream == Known::None && !self.is_tools_own => Some((
+                commands.task("migrate", "--adopt main --upstream URL"),
+                "records which upstream the files came from",
+            )),
+            Layout::Modern => None,
+        }
+    }
+
+    /// What a modern worker needs.
+    fn to_go_on(&self, commands: &Commands) -> (String, &'static str) {
+        if let Known::Is(counts) = &self.compare
+            && counts.open + counts.stale > 0
+        {
+            return (
+                commands.task("compare", ""),
+                "shows what nobody has decided on yet",
+            );
+        }
+        if let Known::Is(counts) = &self.lint
+            && counts.errors + counts.warnings > 0
+        {
+            return (
+                commands.task("hub-lint", ""),
+                "shows what the Hub would stumble over",
+            );
+        }
+        if self.outdated > 0 {
+            return (
+                commands.task("cleanup", "--dry-run"),
+                "nothing is open any more: outdated/ may be ready to go",
+            );
+        }
+        if let Known::Is(upstream) = &self.upstream {
+            match upstream.behind {
+                Known::Is(0) => {}
+                Known::Is(_) => {
+                    return (
+                        commands.task("migrate", "--dry-run"),
+                        "shows what upstream has changed",
+                    );
+                }
+                _ if upstream.moved_to.is_some() => {
+                    return (
+                        commands.task("migrate", "--check"),
+                        "tells whether that concerns the worker's files",
+                    );
+                }
+                _ => {}
+            }
+        }
+        match &self.image {
+            Known::None => (
+                commands.task("build-image", ""),
+                "builds the image and checks it",
+            ),
+            Known::Is(image) if image.behind > 0 => (
+                commands.task("build-image", ""),
+                "builds the image as it is now",
+            ),
+            _ if self.is_tools_own => (
+                "cargo xtask test".to_owned(),
+                "runs what a contribution must pass",
+            ),
+            _ => (
+                commands.task("migrate", "--check"),
+                "nothing is left to do; this tells when upstream has something new",
+            ),
+        }
+    }
+}
+
+fn elsewhere() -> (String, &'static str) {
+    (
+        "cargo xtask status -C DIR".to_owned(),
+        "looks at the worker's repository, wherever that is",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Memory, Tree};
+
+    fn modern() -> Standing {
+        Standing {
+            layout: Layout::Modern,
+            repository: Known::Is(Repository {
+                branch: "main".into(),
+                head: Some("aa".into()),
+                changed: 0,
+            }),
+            under_way: None,
+            upstream: Known::Is(Upstream {
+                address: "u".into(),
+                rev: None,
+                commit: Some("bb".into()),
+                behind: Known::Is(0),
+                moved_to: None,
+            }),
+            is_tools_own: false,
+            outdated: 0,
+            compare: Known::Is(compare::Counts {
+                open: 0,
+                stale: 0,
+                accepted: 7,
+            }),
+            lint: Known::Is(Counts::default()),
+            image: Known::Is(Built {
+                name: "w:dev".into(),
+                revision: "aa".into(),
+                dirty: false,
+                created: "2024-01-01T00:00:00Z".into(),
+                behind: 0,
+            }),
+        }
+    }
+
+    fn next(change: impl Fn(&mut Standing)) -> String {
+        let mut standing = modern();
+        change(&mut standing);
+        standing.next(&Commands::default()).command
+    }
+
+    #[test]
+    fn a_layout_is_known_by_its_files() {
+        let of = |paths: &[&str]| {
+            let tree = paths
+                .iter()
+                .fold(Memory::new(), |tree, path| tree.with(path, ""));
+            Layout::of(tree.entries())
+        };
+        assert_eq!(of(&["src/handler.py", "Dockerfile"]), Layout::Legacy);
+        assert_eq!(of(&["handler.py", ".runpod/hub.json"]), Layout::Modern);
+        assert_eq!(of(&["src/main.rs", "README.md"]), Layout::Unknown);
+        assert_eq!(of(&[]), Layout::Unknown);
+    }
+
+    #[test]
+    fn what_is_begun_comes_first() {
+        let under_way = |state: UnderWay| {
+            next(|at| {
+                at.under_way = Some(state.clone());
+                at.outdated = 3;
+            })
+        };
+        let resume = "cargo xtask migrate --resume";
+        assert_eq!(under_way(UnderWay::Interrupted), resume);
+        assert_eq!(under_way(UnderWay::Conflicts), resume);
+        assert_eq!(under_way(UnderWay::Staged), "git commit");
+        assert_eq!(under_way(UnderWay::Cleanup), "cargo xtask cleanup");
+        assert_eq!(under_way(UnderWay::Git("a merge".into())), "git status");
+    }
+
+    #[test]
+    fn a_legacy_worker_is_led_to_migrate() {
+        let dry = "cargo xtask migrate --dry-run";
+        assert_eq!(next(|at| at.layout = Layout::Legacy), dry);
+        let dirty = next(|at| {
+            at.layout = Layout::Legacy;
+            if let Known::Is(repository) = &mut at.repository {
+                repository.changed = 1;
+            }
+        });
+        assert_eq!(dirty, "git status");
+        let bare = next(|at| {
+            at.layout = Layout::Legacy;
+            at.repository = Known::None;
+        });
+        assert_eq!(bare, "git init");
+    }
+
+    #[test]
+    fn what_is_no_worker_is_told_so() {
+        let elsewhere = "cargo xtask status -C DIR";
+        assert_eq!(next(|at| at.layout = Layout::Unknown), elsewhere);
+        let outside = next(|at| {
+            at.layout = Layout::Unknown;
+            at.repository = Known::None;
+        });
+        assert_eq!(outside, elsewhere);
+    }
+
+    #[test]
+    fn a_modern_worker_is_led_on_step_by_step() {
+        let open = |at: &mut Standing| {
+            at.outdated = 9;
+            at.compare = Known::Is(compare::Counts {
+                open: 1,
+                stale: 0,
+                accepted: 0,
+            });
+            at.lint = Known::Is(Counts {
+                errors: 1,
+                warnings: 0,
+                infos: 0,
+            });
+        };
+        assert_eq!(next(open), "cargo xtask compare");
+        let lint = |at: &mut Standing| {
+            open(at);
+            at.compare = Known::None;
+        };
+        assert_eq!(next(lint), "cargo xtask hub-lint");
+        assert_eq!(next(|at| at.outdated = 9), "cargo xtask cleanup --dry-run");
+        let upstream = |behind: Known<usize>, moved_to: Option<&str>| {
+            next(|at| {
+                if let Known::Is(upstream) = &mut at.upstream {
+                    upstream.behind = behind.clone();
+                    upstream.moved_to = moved_to.map(str::to_owned);
+                }
+            })
+        };
+        assert_eq!(
+            upstream(Known::Is(2), None),
+            "cargo xtask migrate --dry-run"
+        );
+        let unknown = || Known::Unknown("it was not asked".into());
+        assert_eq!(
+            upstream(unknown(), Some("cc")),
+            "cargo xtask migrate --check"
+        );
+        assert_eq!(upstream(unknown(), None), "cargo xtask migrate --check");
+        assert_eq!(next(|at| at.image = Known::None), "cargo xtask build-image");
+        assert_eq!(
+            next(|at| at.image = Known::Unknown("no docker".into())),
+            "cargo xtask migrate --check"
+        );
+        assert_eq!(
+            next(|at| at.upstream = Known::None),
+            "cargo xtask migrate --adopt main --upstream URL"
+        );
+        let own = next(|at| {
+            at.upstream = Known::None;
+            at.is_tools_own = true;
+        });
+        assert_eq!(own, "cargo xtask test");
+    }
+}

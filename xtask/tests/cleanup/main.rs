@@ -1,0 +1,72 @@
+//! `cargo xtask cleanup` and `cargo xtask status` as their users meet them: a worker's git
+//! repository in, a command, and the tree and the words out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+#[allow(dead_code, reason = "the tests of migrate need all of it")]
+#[path = "../migrate/support.rs"]
+mod support;
+
+mod faults;
+mod removes;
+mod status;
+mod stops;
+
+use support::{Lab, Repo, Run};
+
+/// A worker that was migrated, and of which every loss is accepted and committed.
+fn ready(lab: &Lab) -> Repo<'_> {
+    lab.upstream("upstream");
+    settled(lab.migrated("worker"))
+}
+
+/// The same for a worker that was migrated already.
+fn settled(worker: Repo<'_>) -> Repo<'_> {
+    accept(&worker, "*", "nobody missed it");
+    worker
+}
+
+/// Puts a reason on record, and commits it.
+fn accept(worker: &Repo<'_>, id: &str, reason: &str) {
+    let run = worker.compare(&["--accept", id, "--reason", reason]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    worker.commit("docs: say why");
+}
+
+fn cleanup(worker: &Repo<'_>, args: &[&str]) -> Run {
+    worker.task("cleanup", args).run()
+}
+
+/// What is in the way, as `kind subject`, with the command that settles each.
+fn obstacles(worker: &Repo<'_>) -> Vec<(String, String)> {
+    let before = worker.everything();
+    let run = cleanup(worker, &["--format", "json"]);
+    worker
+        .everything()
+        .expect_same(&before, "a cleanup that was stopped");
+    assert_eq!(run.stderr, "");
+    let json = run.json();
+    let obstacles = json["obstacles"].as_array().unwrap();
+    assert_eq!(json["ending"] == "stopped", !obstacles.is_empty(), "{json}");
+    assert_eq!(run.code, Some(1), "{json}");
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    obstacles
+        .iter()
+        .map(|one| {
+            let named = format!("{} {}", text(&one["kind"]), text(&one["subject"]));
+            (named, text(&one["settle"]))
+        })
+        .collect()
+}
+
+/// The one thing that is in the way.
+#[track_caller]
+fn expect_only(worker: &Repo<'_>, named: &str, settle: &str) {
+    let found = obstacles(worker);
+    assert_eq!(found, [(named.to_owned(), settle.to_owned())]);
+}

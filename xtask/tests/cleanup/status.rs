@@ -1,0 +1,315 @@
+//! `cargo xtask status`: where a repository stands, and the one command that is of most use.
+
+use serde_json::{Value, json};
+
+use crate::support::{Lab, Repo};
+use crate::{cleanup, ready, settled};
+
+/// What it says, with no docker in sight.
+fn status(repo: &Repo<'_>, args: &[&str]) -> String {
+    let before = repo.everything();
+    let text = anywhere(repo, args);
+    repo.everything().expect_same(&before, "after a look");
+    text
+}
+
+fn anywhere(repo: &Repo<'_>, args: &[&str]) -> String {
+    let run = repo
+        .task("status", args)
+        .env("DOCKER", "no-such-docker")
+        .run();
+    let text = run.done().stdout;
+    repo.lab.scrub(&text)
+}
+
+fn json(repo: &Repo<'_>) -> Value {
+    let run = repo.task("status", &["--format", "json"]);
+    run.env("DOCKER", "no-such-docker").run().done().json()
+}
+
+#[track_caller]
+fn expect_next(repo: &Repo<'_>, command: &str) {
+    let found = json(repo);
+    assert_eq!(found["next"]["command"], command, "{found:#}");
+}
+
+#[test]
+fn a_legacy_worker() {
+    let lab = Lab::new();
+    let worker = lab.legacy("worker");
+    assert_eq!(
+        status(&worker, &[]),
+        "\
+.: main at [OID]
+
+  layout    legacy
+  upstream  none recorded: there is no upstream.lock.json
+  outdated/ not there
+  compare   nothing to compare with: neither outdated/ nor compare.baseline.json
+  hub-lint  no file of the Hub's is here
+  image     not known: there is no docker here
+
+Next: shows what moving to the modern layout would do
+
+    cargo xtask migrate -C . --dry-run
+"
+    );
+    worker.append("README.md", "more\n");
+    expect_next(&worker, "git status");
+}
+
+#[test]
+fn a_migrated_worker_from_its_first_day_to_its_last() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.migrate(&["--upstream", "../upstream"]).done();
+    let text = status(&worker, &[]);
+    assert!(
+        text.contains("  layout    modern; a migration is staged and not committed\n"),
+        "{text}"
+    );
+    assert!(text.contains("changes not committed\n"), "{text}");
+    expect_next(&worker, "git commit");
+    worker.git(&["commit", "--quiet", "-m", "feat: the modern worker"]);
+    assert_eq!(
+        status(&worker, &[]),
+        "\
+.: main at [OID]
+
+  layout    modern
+  upstream  ../upstream at [OID]: nothing new there
+  outdated/ 9 files
+  compare   27 open
+  hub-lint  2 notes of style
+  image     not known: there is no docker here
+
+Next: shows what nobody has decided on yet
+
+    cargo xtask compare -C .
+"
+    );
+    let worker = settled(worker);
+    worker
+        .compare(&[])
+        .done()
+        .says("outdated/ can go:\n  cargo xtask cleanup -C . --dry-run\n");
+    expect_next(&worker, "cargo xtask cleanup -C . --dry-run");
+    cleanup(&worker, &["--commit"]).done();
+    let text = status(&worker, &[]);
+    assert!(text.contains("  outdated/ not there\n"), "{text}");
+    assert!(text.contains("nothing open, 27 accepted\n"), "{text}");
+    expect_next(&worker, "cargo xtask migrate -C . --check");
+
+    let upstream = lab.at("upstream");
+    upstream.append("README.md", "no business of the worker's\n");
+    upstream.commit("docs: more");
+    expect_next(&worker, "cargo xtask migrate -C . --check");
+    upstream.write(".runpod/new.py", "# new\n");
+    upstream.commit("feat: new");
+    let text = status(&worker, &[]);
+    assert!(
+        text.contains("  upstream  ../upstream at [OID]: 1 commit behind\n"),
+        "{text}"
+    );
+    expect_next(&worker, "cargo xtask migrate -C . --dry-run");
+    worker.edit(".runpod/hub.json", "{", "{,");
+    expect_next(&worker, "cargo xtask hub-lint -C .");
+}
+
+#[test]
+fn what_is_begun_and_not_ended() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let copy = worker.copied("copy");
+    copy.task("cleanup", &[])
+        .env("XTASK_FAULT", "kill:25")
+        .run()
+        .killed();
+    assert!(copy.has(".git/xtask-migrate/journal.json"));
+    let text = status(&copy, &[]);
+    assert!(
+        text.contains("  layout    modern; a cleanup was interrupted\n"),
+        "{text}"
+    );
+    expect_next(&copy, "cargo xtask cleanup -C .");
+
+    worker.append("engine.py", "# mine\n");
+    worker.commit("fix: mine");
+    let upstream = lab.at("upstream");
+    upstream.append(".runpod/engine.py", "# theirs\n");
+    upstream.commit("fix: theirs");
+    let run = worker.migrate(&["--conflicts", "markers"]);
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let text = status(&worker, &[]);
+    assert!(
+        text.contains("; conflicts of a migration wait to be resolved\n"),
+        "{text}"
+    );
+    expect_next(&worker, "cargo xtask migrate -C . --resume");
+    worker.migrate(&["--abort"]).done();
+
+    worker.write(".git/MERGE_HEAD", format!("{}\n", worker.head()));
+    let text = status(&worker, &[]);
+    assert!(text.contains("; a merge is under way\n"), "{text}");
+    expect_next(&worker, "git status");
+}
+
+#[test]
+fn an_upstream_elsewhere_is_asked_only_when_that_is_wanted() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let url = format!("file://{}", upstream.path.display());
+    let run = worker.migrate(&["--upstream", &url, "--rev", "main", "--commit"]);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let not_asked = "(main) at [OID]: it is elsewhere, and was not asked whether it moved on \
+                     (`--online` asks)\n";
+    let text = status(&worker, &[]);
+    assert!(text.contains(not_asked), "{text}");
+    let text = status(&worker, &["--online"]);
+    assert!(
+        text.contains("(main) at [OID]: nothing new there\n"),
+        "{text}"
+    );
+    upstream.append(".runpod/engine.py", "# more\n");
+    upstream.commit("feat: more");
+    let text = status(&worker, &["--online"]);
+    assert!(
+        text.contains("(main) at [OID]: moved on to [OID]\n"),
+        "{text}"
+    );
+    upstream.git(&["branch", "-m", "trunk"]);
+    let text = status(&worker, &["--online"]);
+    assert!(
+        text.contains("how far behind is not known: it has no main any more\n"),
+        "{text}"
+    );
+    upstream.remove(".git");
+    let text = status(&worker, &["--online"]);
+    assert!(
+        text.contains("how far behind is not known: it could not be reached\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_program_gets_values_or_the_reason_why_there_is_none() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let found = json(&worker);
+    assert_eq!(found["version"], 1);
+    assert_eq!(found["layout"], "modern");
+    assert_eq!(
+        found["repository"],
+        json!({"branch": "main", "head": worker.head(), "changed": 0})
+    );
+    assert_eq!(found["under_way"], Value::Null);
+    assert_eq!(found["upstream"]["address"], "../upstream");
+    assert_eq!(found["upstream"]["behind"], 0);
+    assert_eq!(found["outdated"], 9);
+    assert_eq!(
+        found["compare"],
+        json!({"open": 0, "stale": 0, "accepted": 27})
+    );
+    assert_eq!(
+        found["lint"],
+        json!({"errors": 0, "warnings": 0, "infos": 2})
+    );
+    assert_eq!(
+        found["image"],
+        json!({"unknown": "there is no docker here"})
+    );
+    worker.write("compare.baseline.json", "{");
+    worker.write("upstream.lock.json", "{");
+    let found = json(&worker);
+    for part in ["compare", "upstream"] {
+        let why = found[part]["unknown"].as_str().unwrap();
+        assert!(why.contains(".json"), "{part}: {why}");
+    }
+}
+
+#[test]
+fn the_image_is_told_with_its_commit() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let old = worker.git(&["rev-parse", "HEAD~1"]);
+    // Two images of which one is of another repository, as docker tells them.
+    let image = |id: &str, day: u8, revision: &str| {
+        json!({
+            "Id": id, "RepoTags": [format!("{id}:dev")],
+            "Created": format!("2024-05-{day:02}T10:00:00Z"),
+            "Config": {"Labels": {"org.opencontainers.image.revision": revision}},
+        })
+    };
+    let answer = json!([
+        image("other", 9, "0123456789012345678901234567890123456789"),
+        image("mine", 8, &format!("{old}-dirty")),
+    ]);
+    let answer = lab.write("answer.json", answer.to_string());
+    let docker = lab.script(
+        "bin/docker",
+        &format!(
+            "case \"$2\" in ls) echo other; echo mine;; inspect) cat '{}';; esac",
+            answer.display()
+        ),
+    );
+    let ask = |program: &std::path::Path| {
+        let run = worker.task("status", &[]).env("DOCKER", program).run();
+        lab.scrub(&run.done().stdout)
+    };
+    let text = ask(&docker);
+    let said = "  image     mine:dev of [OID] (1 commit ago, with changes that were not committed), \
+                made on 2024-05-08\n";
+    assert!(text.contains(said), "{text}");
+    let text = ask(&lab.script("bin/none", "exit 0"));
+    assert!(
+        text.contains("  image     none was built of this repository\n"),
+        "{text}"
+    );
+    let text = ask(&lab.script("bin/down", "echo 'no daemon is running' >&2; exit 1"));
+    assert!(
+        text.contains("  image     not known: no daemon is running\n"),
+        "{text}"
+    );
+    let text = ask(&lab.script("bin/asleep", "exec sleep 60"));
+    assert!(
+        text.contains("  image     not known: docker did not answer in 3 s\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_no_worker_and_what_has_no_git() {
+    let lab = Lab::new();
+    let other = lab.empty("other");
+    other.write("src/main.rs", "fn main() {}\n");
+    let told = "no worker: neither handler.py beside .runpod/hub.json nor src/handler.py is here\n";
+    let text = status(&other, &[]);
+    assert!(
+        text.starts_with(".: main, without a commit yet\n"),
+        "{text}"
+    );
+    assert!(text.contains(told), "{text}");
+    assert!(!text.contains("hub-lint"), "{text}");
+    other.commit("feat: something else");
+    expect_next(&other, "cargo xtask status -C DIR");
+
+    let worker = lab.legacy("worker");
+    worker.remove(".git");
+    let text = anywhere(&worker, &[]);
+    assert!(text.starts_with(".: . is in no git repository\n"), "{text}");
+    assert!(text.contains("  layout    legacy\n"), "{text}");
+    assert!(text.ends_with("\n    git init\n"), "{text}");
+
+    let run = worker
+        .task("status", &[])
+        .env("PATH", lab.path("tmp"))
+        .run();
+    run.done().says("git is not on PATH");
+    let run = worker.task("status", &["-C", "../nowhere"]).run();
+    run.refused(
+        "../nowhere is no folder",
+        "name the worker's repository with `-C DIR`",
+    );
+}

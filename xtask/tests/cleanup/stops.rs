@@ -1,0 +1,403 @@
+//! What stops a cleanup, each with the command that settles it.
+
+use crate::support::Lab;
+use crate::{accept, cleanup, expect_only, obstacles, ready};
+
+const ACCEPT: &str = "cargo xtask compare -C . --accept";
+
+#[test]
+fn facts_that_are_open_and_reasons_that_are_stale() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    let open = obstacles(&worker);
+    let named = |named: &str| open.iter().find(|one| one.0 == named);
+    assert_eq!(
+        named("open env:MODEL_NAME").unwrap().1,
+        format!("{ACCEPT} env:MODEL_NAME --reason \"…\"")
+    );
+    let compare = worker.compare(&["--format", "json"]).json();
+    assert_eq!(compare["summary"]["open"], open.len());
+
+    let run = cleanup(&worker, &[]).finds();
+    run.says("\nFacts of the old worker that nobody has decided on\n").says(
+        "\noutdated/ stays: 27 things are in the way, and nothing was changed.\nWhat is settled \
+         has to be committed too. Then:\n\n    cargo xtask cleanup -C . --dry-run\n",
+    );
+    // A record counts once it is committed.
+    worker
+        .compare(&["--accept", "*", "--reason", "nobody missed it"])
+        .done();
+    let first = obstacles(&worker).remove(0);
+    assert_eq!(
+        first,
+        (
+            "uncommitted compare.accepted.json".to_owned(),
+            "git add -- compare.accepted.json".to_owned()
+        )
+    );
+    worker.edit(
+        "compare.accepted.json",
+        "{\"fact\":\"*\"",
+        "{\"fact\":\"env:NEVER\",\"reason\":\"r\"},\n{\"fact\":\"*\"",
+    );
+    worker.commit("docs: say why");
+    expect_only(
+        &worker,
+        "stale env:NEVER",
+        "take its line out of compare.accepted.json, and commit that",
+    );
+}
+
+#[test]
+fn changes_that_are_not_committed() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.append("engine.py", "# more\n");
+    expect_only(&worker, "uncommitted engine.py", "git commit -- engine.py");
+    worker.git(&["add", "engine.py"]);
+    expect_only(&worker, "uncommitted engine.py", "git commit -- engine.py");
+    worker.git(&["reset", "--quiet", "--hard"]);
+    worker.remove("outdated/worker-config.json");
+    let settle = "git restore --staged --worktree -- outdated/worker-config.json";
+    expect_only(&worker, "uncommitted outdated/worker-config.json", settle);
+    worker.git(&["rm", "--quiet", "outdated/worker-config.json"]);
+    expect_only(&worker, "uncommitted outdated/worker-config.json", settle);
+    worker.git(&settle.split(' ').skip(1).collect::<Vec<_>>());
+    cleanup(&worker, &["--dry-run"]).done();
+}
+
+#[test]
+fn files_that_git_does_not_track_are_never_deleted() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.write("outdated/src/it's mine", "untracked");
+    worker.write("outdated/.env", "HF_TOKEN=secret");
+    worker.append(".gitignore", "\n.env\n__pycache__/\n");
+    worker.git(&[
+        "commit",
+        "--quiet",
+        "-m",
+        "chore: ignore",
+        "--",
+        ".gitignore",
+    ]);
+    worker.write("outdated/src/__pycache__/engine.pyc", "cached");
+    let clean = |path: &str| format!("git clean -dxi -- {path}");
+    let expected = [
+        ("local outdated/.env", clean("outdated/.env")),
+        (
+            "local outdated/src/__pycache__",
+            clean("outdated/src/__pycache__"),
+        ),
+        (
+            "local outdated/src/it's mine",
+            clean(r"'outdated/src/it'\''s mine'"),
+        ),
+    ];
+    let expected = expected.map(|(named, settle)| (named.to_owned(), settle));
+    let mut found = obstacles(&worker);
+    found.sort();
+    assert_eq!(found, expected);
+    // The same once nothing else is left in the folder.
+    worker.git(&["rm", "-r", "--quiet", "outdated"]);
+    worker.git(&["commit", "--quiet", "-m", "chore: remove", "--", "outdated"]);
+    let mut found = obstacles(&worker);
+    found.sort();
+    assert_eq!(found, expected);
+    assert_eq!(worker.read("outdated/.env"), "HF_TOKEN=secret");
+}
+
+#[test]
+fn files_that_were_changed_are_accepted_by_name() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.append("outdated/src/engine.py", "# changed\n");
+    worker.chmod("outdated/src/utils.py", 0o755);
+    worker.write("outdated/notes.md", "added\n");
+    worker.commit("feat: go on working on the old one");
+    let found = obstacles(&worker);
+    let ids = ["notes.md", "src/engine.py", "src/utils.py"];
+    let expected = ids.map(|id| {
+        let id = format!("outdated:{id}");
+        (
+            format!("changed {id}"),
+            format!("{ACCEPT} {id} --reason \"…\""),
+        )
+    });
+    assert_eq!(found, expected);
+    let run = cleanup(&worker, &[]).finds();
+    run.says("outdated:notes.md was not put there by migrate")
+        .says("outdated:src/engine.py was changed since migrate put it there")
+        .says("outdated:src/utils.py its mode was changed since migrate put it there");
+    for id in ["outdated:*", "outdated:src/handler.py", "outdated:gone"] {
+        worker.compare(&["--accept", id, "--reason", "all of it"]).refused(
+            &format!("{id} matches nothing that is open"),
+            "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own name, \
+             without `*`",
+        );
+    }
+    for id in ids {
+        accept(&worker, &format!("outdated:{id}"), "kept for a while");
+        // To compare such a reason is not stale as long as the file is there.
+        worker.compare(&[]).done();
+    }
+    cleanup(&worker, &["--dry-run"])
+        .done()
+        .says("outdated:notes.md: kept for a while");
+    // One that forgives nothing any more is.
+    worker.git(&["rm", "--quiet", "outdated/notes.md"]);
+    worker.edit("outdated/src/engine.py", "# changed\n", "");
+    worker.commit("revert: what was changed");
+    worker.compare(&[]).finds().says("stale outdated:notes.md");
+    let stale: Vec<String> = obstacles(&worker).into_iter().map(|one| one.0).collect();
+    assert_eq!(
+        stale,
+        ["stale outdated:notes.md", "stale outdated:src/engine.py"]
+    );
+}
+
+#[test]
+fn what_runs_or_builds_must_not_speak_of_the_folder() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.append(
+        "Dockerfile",
+        "# was outdated/Dockerfile\nCOPY outdated/builder /builder\n",
+    );
+    worker.write(
+        "Makefile",
+        "lint:\n\tcd outdated && ruff check .\n\truff check outdated/src\n",
+    );
+    worker.write("docs/old.md", "See `outdated/src/engine.py`.\n");
+    worker.link("docs/legacy", "../outdated");
+    worker.commit("chore: use the old files");
+    let lines = worker.read("Dockerfile").lines().count();
+    let settle = |path: &str| {
+        format!("write it without outdated/, or: {ACCEPT} mention:{path} --reason \"…\"")
+    };
+    let expected = [
+        (
+            format!("mention Dockerfile:{lines}:6"),
+            settle("Dockerfile"),
+        ),
+        ("mention Makefile:2:5".to_owned(), settle("Makefile")),
+        ("mention Makefile:3:13".to_owned(), settle("Makefile")),
+        ("mention docs/legacy:1:1".to_owned(), settle("docs/legacy")),
+    ];
+    assert_eq!(obstacles(&worker), expected);
+    cleanup(&worker, &[])
+        .finds()
+        .says("docs/old.md:1:6 See `outdated/src/engine.py`.");
+    // A reason stands for a file.
+    accept(&worker, "mention:Makefile", "the target goes as well");
+    worker.git(&["rm", "--quiet", "docs/legacy"]);
+    worker.edit("Dockerfile", "COPY outdated/builder /builder\n", "");
+    worker.commit("chore: build without the old files");
+    let run = cleanup(&worker, &["--commit"]).done();
+    run.says("Passes for a reason on record\n  mention:Makefile: the target goes as well\n");
+    worker.compare(&[]).done();
+}
+
+#[test]
+fn errors_of_hub_lint_and_no_mere_warnings() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.edit(
+        ".runpod/hub.json",
+        "\"config\": {",
+        "\"colour\": \"red\",\n  \"config\": {",
+    );
+    worker.commit("feat: a key that the Hub does not know");
+    let lint = worker.task("hub-lint", &["--format", "json"]).run().json();
+    assert_eq!(lint["summary"]["errors"], 0, "{lint:#}");
+    assert_ne!(lint["summary"]["warnings"], 0, "so warnings stop nothing");
+    cleanup(&worker, &["--dry-run"]).done();
+    worker.write(".runpod/tests.json", "{");
+    worker.commit("chore: break the tests");
+    let found = obstacles(&worker);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].0.starts_with("lint HUB"), "{found:?}");
+    assert!(found[0].0.ends_with(": .runpod/tests.json"), "{found:?}");
+    assert!(
+        found[0]
+            .1
+            .starts_with("cargo xtask hub-lint -C . --explain HUB"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_baseline_that_can_not_stand_for_the_files() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let write = "cargo xtask compare -C . --write-baseline, and commit that";
+    let good = worker.read("compare.baseline.json");
+    let line = good
+        .lines()
+        .find(|line| line.contains("\"env:MODEL_NAME\""))
+        .unwrap();
+    worker.write(
+        "compare.baseline.json",
+        good.replace(&format!("{line}\n"), ""),
+    );
+    worker.commit("chore: lose a fact");
+    expect_only(&worker, "baseline compare.baseline.json", write);
+    cleanup(&worker, &[])
+        .finds()
+        .says("does not hold what outdated/ says of env:MODEL_NAME");
+    worker.git(&["rm", "--quiet", "compare.baseline.json"]);
+    worker.commit("chore: lose all of it");
+    let found = obstacles(&worker);
+    assert!(
+        found.contains(&(
+            "baseline compare.baseline.json".to_owned(),
+            write.to_owned()
+        )),
+        "{found:?}"
+    );
+    worker.compare(&["--write-baseline"]).done();
+    worker.commit("chore: record the old worker");
+    cleanup(&worker, &["--commit"]).done();
+}
+
+#[test]
+fn what_is_no_plain_file() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.git(&[
+        "update-index",
+        "--assume-unchanged",
+        "outdated/src/utils.py",
+    ]);
+    worker.append("outdated/src/utils.py", "# nobody sees this\n");
+    expect_only(
+        &worker,
+        "not-plain outdated/src/utils.py",
+        "git update-index --no-assume-unchanged outdated/src/utils.py",
+    );
+    assert!(
+        worker
+            .read("outdated/src/utils.py")
+            .ends_with("# nobody sees this\n")
+    );
+    worker.git(&[
+        "update-index",
+        "--no-assume-unchanged",
+        "outdated/src/utils.py",
+    ]);
+    worker.git(&["checkout", "--quiet", "outdated/src/utils.py"]);
+
+    worker.git(&[
+        "sparse-checkout",
+        "set",
+        "docs",
+        "outdated/builder",
+        ".runpod",
+        "public",
+    ]);
+    let found = obstacles(&worker);
+    assert_eq!(found.len(), 5, "{found:?}");
+    assert_eq!(
+        found[0],
+        (
+            "not-plain outdated/src/__init__.py".to_owned(),
+            "git sparse-checkout add outdated".to_owned()
+        )
+    );
+    worker.git(&["sparse-checkout", "add", "outdated"]);
+    cleanup(&worker, &["--dry-run"]).done();
+    worker.git(&["sparse-checkout", "disable"]);
+
+    let other = lab.empty("other");
+    other.commit("feat: another repository");
+    worker.git(&[
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        "../other",
+        "outdated/module",
+    ]);
+    worker.commit("feat: a submodule");
+    let found = obstacles(&worker);
+    assert!(
+        found.contains(&(
+            "not-plain outdated/module".to_owned(),
+            "git rm -- outdated/module".to_owned()
+        )),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_link_in_the_place_of_the_folder_is_not_followed() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.git(&["mv", "outdated", "past"]);
+    worker.link("outdated", "past");
+    worker.commit("refactor: another name");
+    let found = obstacles(&worker);
+    assert!(
+        found.contains(&(
+            "not-plain outdated".to_owned(),
+            "git rm -- outdated".to_owned()
+        )),
+        "{found:?}"
+    );
+    // Neither is one that git does not know.
+    worker.git(&["rm", "--quiet", "outdated"]);
+    worker.commit("refactor: no link");
+    worker.link("outdated", "past");
+    expect_only(&worker, "local outdated", "git clean -dxi -- outdated");
+    assert!(worker.has("past/src/engine.py"));
+}
+
+#[test]
+fn another_git_or_a_migration_is_under_way() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.write(".git/index.lock", "");
+    let before = worker.state();
+    cleanup(&worker, &[]).refused_like("index.lock is there: another git is at work");
+    worker.state().expect_same(&before, "somebody else's lock");
+    worker.remove(".git/index.lock");
+
+    worker.write(".git/MERGE_HEAD", format!("{}\n", worker.head()));
+    cleanup(&worker, &[]).refused_like("a merge is under way");
+    worker.remove(".git/MERGE_HEAD");
+
+    lab.at("upstream").append(".runpod/utils.py", "# news\n");
+    lab.at("upstream").commit("feat: news");
+    worker.migrate(&[]).done();
+    cleanup(&worker, &[]).refused(
+        "a migration is staged here and not committed yet",
+        "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",
+    );
+    worker.migrate(&["--abort"]).done();
+    let run = worker.xtask(&[]).env("XTASK_FAULT", "kill:9").run();
+    run.killed();
+    cleanup(&worker, &[]).refused(
+        "a migration was interrupted here",
+        "finish it with `cargo xtask migrate -C . --resume`, or take it back with `cargo xtask \
+         migrate -C . --abort`",
+    );
+    worker.migrate(&["--abort"]).done();
+    cleanup(&worker, &["--commit"]).done();
+}
+
+#[test]
+fn a_place_without_a_worker() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path("bare")).unwrap();
+    let nowhere = lab.at("bare");
+    cleanup(&nowhere, &[]).refused_like("is in no git repository");
+    let empty = lab.empty("empty");
+    cleanup(&empty, &[]).refused_like("has no commit yet");
+    empty.write("README.md", "# Something else\n");
+    empty.commit("docs: a readme");
+    cleanup(&empty, &[])
+        .done()
+        .says("Nothing to clean up: there is no outdated/.");
+}
