@@ -7,8 +7,8 @@ use crate::terminal::Terminal;
 
 /// What docker builds with.
 pub struct Docker {
-    /// The program.
-    pub program: String,
+    /// The program, where somebody chose one.
+    pub chosen: Option<String>,
     /// The image that stands in for SGLang's.
     pub base: String,
     /// What everything made carries, to be removed by whoever started this.
@@ -28,7 +28,7 @@ impl Docker {
 impl Drop for Docker {
     fn drop(&mut self) {
         for image in [image("story"), format!("localhost/{}", image("release"))] {
-            let _ = Command::new(&self.program)
+            let _ = Command::new(self.chosen.as_deref().unwrap_or("docker"))
                 .args(["image", "rm", "--force", &image])
                 .output();
         }

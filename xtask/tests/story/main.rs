@@ -45,7 +45,7 @@ fn from_the_legacy_layout_to_a_release_without_docker() {
 fn from_the_legacy_layout_to_a_release() {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     tell(Some(&Docker {
-        program: variable("DOCKER").unwrap_or_else(|| "docker".to_owned()),
+        chosen: variable("DOCKER"),
         base: variable("WORKER_SGLANG_BASE").unwrap(),
         label: variable("WORKER_SGLANG_LABEL"),
     }));
@@ -54,8 +54,15 @@ fn from_the_legacy_layout_to_a_release() {
 fn tell(docker: Option<&Docker>) {
     let lab = Lab::new();
     let mut terminal = Terminal::new(&lab);
-    let program = docker.map_or("no-such-docker", |docker| &docker.program);
-    terminal.set("DOCKER", program);
+    match docker {
+        // Where nobody chose one, the tool finds the one that can build, as it does for anybody.
+        Some(docker) => {
+            if let Some(chosen) = &docker.chosen {
+                terminal.set("DOCKER", chosen);
+            }
+        }
+        None => terminal.set("DOCKER", "no-such-docker"),
+    }
     let upstream = lab.upstream("upstream");
     let worker = lab.legacy("my-worker");
     terminal.cd("my-worker");
