@@ -10,6 +10,10 @@ use super::find::{Said, VARIABLE, programs, said};
 /// The label with the commit that an image was made from.
 const REVISION: &str = "org.opencontainers.image.revision";
 
+/// The label with the time of the build. What docker keeps itself is the time at which the last
+/// step ran, be it weeks ago, where every step comes from the cache.
+const CREATED: &str = "org.opencontainers.image.created";
+
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -69,14 +73,18 @@ fn read(text: &str) -> Result<Vec<Image>, String> {
 }
 
 fn image(value: &Value) -> Option<Image> {
-    let label = value["Config"]["Labels"][REVISION].as_str()?;
+    let labels = &value["Config"]["Labels"];
+    let label = labels[REVISION].as_str()?;
     let name = value["RepoTags"][0].as_str().or(value["Id"].as_str())?;
     let revision = label.strip_suffix("-dirty").unwrap_or(label);
     Some(Image {
         name: name.to_owned(),
         revision: revision.to_owned(),
         dirty: revision != label,
-        created: value["Created"].as_str()?.to_owned(),
+        created: labels[CREATED]
+            .as_str()
+            .or(value["Created"].as_str())?
+            .to_owned(),
     })
 }
 
@@ -92,13 +100,23 @@ mod tests {
             {"Id": "sha256:2", "RepoTags": [], "Created": "2024-01-02T00:00:00Z",
              "Config": {"Labels": {"org.opencontainers.image.revision": "bb-dirty"}}},
             {"Id": "sha256:3", "RepoTags": [], "Created": "2024-01-03T00:00:00Z",
-             "Config": {"Labels": null}}]"#;
+             "Config": {"Labels": null}},
+            {"Id": "sha256:4", "RepoTags": ["worker:4"], "Created": "2023-12-31T00:00:00Z",
+             "Config": {"Labels": {"org.opencontainers.image.revision": "cc",
+                                   "org.opencontainers.image.created": "2024-01-04T00:00:00Z"}}}]"#;
         let images = read(text).unwrap();
         let shown: Vec<_> = images
             .iter()
             .map(|image| (image.name.as_str(), image.revision.as_str(), image.dirty))
             .collect();
-        assert_eq!(shown, [("sha256:2", "bb", true), ("worker:1", "aa", false)]);
+        assert_eq!(
+            shown,
+            [
+                ("worker:4", "cc", false),
+                ("sha256:2", "bb", true),
+                ("worker:1", "aa", false)
+            ]
+        );
         assert!(read("nonsense").is_err());
     }
 }
