@@ -10,8 +10,9 @@ use super::find::{Said, VARIABLE, programs, said};
 /// The label with the commit that an image was made from.
 const REVISION: &str = "org.opencontainers.image.revision";
 
-/// The label with the time of the build. What docker keeps itself is the time at which the last
-/// step ran, be it weeks ago, where every step comes from the cache.
+/// The label with the time of the build, unless a build that can be repeated says another. What
+/// docker keeps itself is the time at which the last step ran, be it weeks ago, where every step
+/// comes from the cache. The later of the two is nearer.
 const CREATED: &str = "org.opencontainers.image.created";
 
 /// An image.
@@ -81,9 +82,10 @@ fn image(value: &Value) -> Option<Image> {
         name: name.to_owned(),
         revision: revision.to_owned(),
         dirty: revision != label,
-        created: labels[CREATED]
-            .as_str()
-            .or(value["Created"].as_str())?
+        created: [&labels[CREATED], &value["Created"]]
+            .into_iter()
+            .filter_map(Value::as_str)
+            .max()?
             .to_owned(),
     })
 }
