@@ -41,7 +41,7 @@ fn finding(finding: &Finding, sources: &Sources) -> Value {
 
 fn place(place: &Place, sources: &Sources) -> Value {
     let mut value = json!({
-        "file": place.path,
+        "path": place.path,
         "start": place.span.start,
         "end": place.span.end,
     });

@@ -130,6 +130,7 @@ fn json_counts_lines_from_one_and_bytes_from_zero() {
     let value = json::render(&findings, &sources);
     assert_eq!(value["summary"]["errors"], 1);
     let place = &value["findings"][0]["related"][0]["place"];
+    assert_eq!(place["path"], ".runpod/hub.json");
     assert_eq!((&place["line"], &place["column"]), (&2.into(), &3.into()));
     assert_eq!((&place["start"], &place["end"]), (&4.into(), &8.into()));
     assert_eq!(place["end_column"], 6);

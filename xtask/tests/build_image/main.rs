@@ -205,6 +205,7 @@ fn a_client_without_buildx_builds_the_same() {
     );
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["before"][0]["name"], "Dockerfile");
+    assert_eq!(json["version"], 1);
     assert_eq!(json["before"][0]["verdict"], "passed");
     assert!(!words(&output).contains("hf_from"));
 }

@@ -166,7 +166,7 @@ fn a_program_gets_the_plan_and_the_ending() {
     assert_eq!(dry["obstacles"], json!([]));
     assert_eq!(dry["reasons"], json!([]));
     assert_eq!(
-        dry["texts"],
+        dry["mentions"],
         json!([{
             "path": "README.md", "line": line, "column": 23, "kind": "prose",
             "text": "The old files are in `outdated/src`.",

@@ -21,7 +21,7 @@ impl Report {
     pub fn new(format: Format) -> Self {
         Self {
             format,
-            all: Map::new(),
+            all: Map::from_iter([("version".to_owned(), json!(1))]),
         }
     }
 

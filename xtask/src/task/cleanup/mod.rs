@@ -99,7 +99,7 @@ fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outco
         writes: writes.iter().map(|(path, _)| path.clone()).collect(),
         obstacles,
         reasons,
-        texts: survey.texts(),
+        mentions: survey.prose(),
     };
     report.plan(&plan)?;
     if !plan.obstacles.is_empty() {
@@ -235,9 +235,9 @@ impl Survey {
     }
 
     /// Texts that speak of the folder.
-    fn texts(&self) -> Vec<Mention> {
-        let texts = self.mentions.iter().filter(|one| one.kind == Reads::Prose);
-        texts.cloned().collect()
+    fn prose(&self) -> Vec<Mention> {
+        let prose = self.mentions.iter().filter(|one| one.kind == Reads::Prose);
+        prose.cloned().collect()
     }
 
     /// What has nothing to speak of any more once the folder is gone, as it is to be then.
@@ -272,7 +272,7 @@ pub struct Plan {
     pub obstacles: Vec<Obstacle>,
     /// What passed for a reason on record.
     pub reasons: Vec<Reason>,
-    pub texts: Vec<Mention>,
+    pub mentions: Vec<Mention>,
 }
 
 impl Plan {
@@ -284,7 +284,7 @@ impl Plan {
             writes: Vec::new(),
             obstacles,
             reasons: Vec::new(),
-            texts: Vec::new(),
+            mentions: Vec::new(),
         }
     }
 

@@ -126,7 +126,7 @@ impl<'a> Report<'a> {
                 "writes": plan.writes,
                 "obstacles": plan.obstacles,
                 "reasons": plan.reasons,
-                "texts": plan.texts,
+                "mentions": plan.mentions,
             });
             if let Value::Object(parts) = parts {
                 object.extend(parts);
@@ -170,11 +170,11 @@ impl<'a> Report<'a> {
                 out += &format!("  {}: {}\n", reason.id, reason.reason);
             }
         }
-        if !plan.texts.is_empty() {
+        if !plan.mentions.is_empty() {
             out += &heading(&format!(
                 "Texts that speak of {OUTDATED}/, and stop nothing"
             ));
-            for one in &plan.texts {
+            for one in &plan.mentions {
                 out += &format!(
                     "  {YELLOW}{}:{}:{}{YELLOW:#} {DIM}{}{DIM:#}\n",
                     one.path, one.line, one.column, one.text

@@ -202,7 +202,7 @@ fn image(repo: &Result<Repo>, images: &[docker::Image]) -> Result<Known<Built>> 
         ) {
             return Ok(Known::Is(Built {
                 name: image.name.clone(),
-                revision: image.revision.clone(),
+                commit: image.revision.clone(),
                 dirty: image.dirty,
                 created: image.created.clone(),
                 behind,

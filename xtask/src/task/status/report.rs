@@ -189,7 +189,7 @@ fn image(at: &Standing) -> String {
             format!(
                 "{} of {} ({age}{dirty}), made on {day}",
                 image.name,
-                short(&image.revision)
+                short(&image.commit)
             )
         }
         Known::None => "none was built of this repository".to_owned(),

@@ -108,7 +108,7 @@ pub struct Upstream {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Built {
     pub name: String,
-    pub revision: String,
+    pub commit: String,
     pub dirty: bool,
     pub created: String,
     /// Commits since then.
@@ -326,7 +326,7 @@ mod tests {
             lint: Known::Is(Counts::default()),
             image: Known::Is(Built {
                 name: "w:dev".into(),
-                revision: "aa".into(),
+                commit: "aa".into(),
                 dirty: false,
                 created: "2024-01-01T00:00:00Z".into(),
                 behind: 0,
