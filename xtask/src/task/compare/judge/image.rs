@@ -56,16 +56,7 @@ impl Judge<'_> {
         for (name, old, new) in self.ids("arg") {
             let id = format!("arg:{name}");
             let item = match (old, new) {
-                (Some(old), Some(new)) => {
-                    let differences = Self::differences(old, new, None);
-                    if differences.is_empty() {
-                        Item::new(&id, Verdict::Kept, Some(old), Some(new))
-                    } else {
-                        Item::new(&id, Verdict::Changed, Some(old), Some(new))
-                            .why(format!("{}.", differences.join("; ")))
-                            .help("If that is meant, record why.")
-                    }
-                }
+                (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, None),
                 (Some(old), None) => {
                     let renamed = self.renamed_fact("arg", name);
                     renamed.unwrap_or_else(|| {
@@ -191,16 +182,7 @@ impl Judge<'_> {
             for (name, old, new) in self.ids(area) {
                 let id = format!("{area}:{name}");
                 let item = match (old, new) {
-                    (Some(old), Some(new)) => {
-                        let differences = Self::differences(old, new, Some(&["spec"]));
-                        if differences.is_empty() {
-                            Item::new(&id, Verdict::Kept, Some(old), Some(new))
-                        } else {
-                            Item::new(&id, Verdict::Changed, Some(old), Some(new))
-                                .why(format!("{}.", differences.join("; ")))
-                                .help("If that is meant, record why.")
-                        }
-                    }
+                    (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, Some(&["spec"])),
                     (Some(old), None) => self.package_gone(area, name, &id, old, on_sglang),
                     (None, new) => Item::new(&id, Verdict::Added, None, new),
                 };

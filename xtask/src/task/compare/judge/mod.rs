@@ -266,6 +266,17 @@ impl<'a> Judge<'a> {
             .collect()
     }
 
+    /// A fact that is there on both sides, judged by the attributes named.
+    fn kept_or_changed(id: &str, old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Item {
+        let differences = Self::differences(old, new, keys);
+        if differences.is_empty() {
+            return Item::new(id, Verdict::Kept, Some(old), Some(new));
+        }
+        Item::new(id, Verdict::Changed, Some(old), Some(new))
+            .why(format!("{}.", differences.join("; ")))
+            .help("If that is meant, record why.")
+    }
+
     /// Areas without rules of their own: there or not there, the same or not.
     fn simple(&mut self, area: &'a str, missing: &str, help: &str) {
         for (name, old, new) in self.ids(area) {
@@ -274,16 +285,7 @@ impl<'a> Judge<'a> {
                 continue;
             }
             let item = match (old, new) {
-                (Some(old), Some(new)) => {
-                    let differences = Self::differences(old, new, None);
-                    if differences.is_empty() {
-                        Item::new(&id, Verdict::Kept, Some(old), Some(new))
-                    } else {
-                        Item::new(&id, Verdict::Changed, Some(old), Some(new))
-                            .why(format!("{}.", differences.join("; ")))
-                            .help("If that is meant, record why.")
-                    }
-                }
+                (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, None),
                 (Some(old), None) => Item::new(&id, Verdict::Missing, Some(old), None)
                     .why(missing)
                     .help(help),
