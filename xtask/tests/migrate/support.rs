@@ -117,7 +117,7 @@ impl Lab {
     }
 
     /// The environment of every command: this folder's own user, a fixed time, no colours.
-    fn environment(&self, command: &mut Command) {
+    pub fn environment(&self, command: &mut Command) {
         command.env_clear();
         for name in ["PATH", "LLVM_PROFILE_FILE"] {
             if let Some(value) = std::env::var_os(name) {

@@ -1,0 +1,1 @@
+//! The documents' commands that need docker.
