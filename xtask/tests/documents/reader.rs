@@ -45,17 +45,14 @@ impl Reader {
     }
 
     /// One who has docker, and reads some names as others.
-    pub fn with_docker(mut self, swaps: &[(&str, &str)]) -> Self {
+    pub fn with_docker(mut self, swaps: &[(String, String)]) -> Self {
         self.docker = true;
-        self.swaps = swaps
-            .iter()
-            .map(|(from, to)| ((*from).to_owned(), (*to).to_owned()))
-            .collect();
+        self.swaps = swaps.to_vec();
         self
     }
 
     /// Does what a story says, with these variables.
-    pub fn follow(mut self, story: &Story, variables: &[(&str, &str)]) {
+    pub fn follow(mut self, story: &Story, variables: &[(String, String)]) {
         for step in &story.steps {
             let place = format!("{}:{}", self.document, step.line);
             match step.needs.as_deref() {
@@ -73,7 +70,7 @@ impl Reader {
         }
     }
 
-    fn step(&mut self, place: &str, step: &Step, variables: &[(&str, &str)]) {
+    fn step(&mut self, place: &str, step: &Step, variables: &[(String, String)]) {
         match &step.what {
             What::Change(diff) => self.change(place, &self.swapped(diff)),
             What::Type(commands, exits) => {
@@ -98,7 +95,7 @@ impl Reader {
     }
 
     /// Types a command; gives how it ended, and all that it printed.
-    fn types(&mut self, command: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    fn types(&mut self, command: &str, variables: &[(String, String)]) -> (Option<i32>, String) {
         let place = self.lab.path("place");
         let script = format!(
             "exec 2>&1\n{command}\nended=$?\npwd >'{}'\nexit $ended\n",
@@ -112,7 +109,7 @@ impl Reader {
             .arg(script)
             .current_dir(&self.at)
             .env("PATH", format!("{}:{path}", self.lab.path("bin").display()))
-            .envs(variables.iter().copied())
+            .envs(variables.iter().cloned())
             .output()
             .unwrap();
         if let Ok(now) = fs::read_to_string(place) {
