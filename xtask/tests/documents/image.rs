@@ -74,7 +74,7 @@ fn make_base(tag: &str) {
         "import pathlib, shutil, sglang\n\
          package = pathlib.Path(sglang.__file__).parent\n\
          about = package.with_name('sglang-{RELEASE}.dist-info')\n\
-         package.with_name('sglang-{old}.dist-info').rename(about)\n\
+         shutil.move(package.with_name('sglang-{old}.dist-info'), about)\n\
          for file in (about / 'METADATA', about / 'RECORD'):\n\
          \x20   file.write_text(file.read_text().replace('{old}', '{RELEASE}'))\n\
          shutil.copy('/flags.json', package / 'sglang_flags.json')\n"

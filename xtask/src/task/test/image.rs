@@ -74,6 +74,8 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
             NAME,
             "--test",
             "example_image",
+            "--test",
+            "documents",
             "--",
             "--ignored",
         ],
