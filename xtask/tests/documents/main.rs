@@ -28,7 +28,6 @@ const FOLLOWED: &[&str] = &[
     "CONTRIBUTING.md",
     "docs/migrating-a-fork.md",
     "docs/upgrading-sglang.md",
-    "docs/troubleshooting.md",
 ];
 
 fn repository() -> PathBuf {
@@ -67,9 +66,4 @@ fn migrating_a_fork() {
 #[test]
 fn upgrading_sglang() {
     follow("docs/upgrading-sglang.md");
-}
-
-#[test]
-fn troubleshooting() {
-    follow("docs/troubleshooting.md");
 }
