@@ -109,8 +109,8 @@ pub struct Migrate {
 
     /// With --example: build the image of the migrated worker too, and check
     /// it. BASE takes the place of the base image that its Dockerfile names
-    #[arg(long, value_name = "BASE", num_args = 0..=1, requires = "example", conflicts_with_all = ["dry_run", "check", "format"])]
-    pub with_image: Option<Option<String>>,
+    #[arg(long, value_name = "BASE", num_args = 0..=1, default_missing_value = "", requires = "example", conflicts_with_all = ["dry_run", "check", "format"])]
+    pub with_image: Option<String>,
 
     /// Who reads the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]

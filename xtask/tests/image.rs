@@ -2,7 +2,7 @@
 //! images made from it in which one thing or another is not as it should be.
 //!
 //! `cargo xtask test --stage image` makes the base image, names it in `WORKER_SGLANG_BASE`, and
-//! removes whatever carries `WORKER_SGLANG_LABEL` when all is over.
+//! removes whatever carries its label when all is over, which is all that is built on it.
 
 #![allow(
     clippy::unwrap_used,
@@ -109,9 +109,6 @@ fn good() -> &'static (String, Found) {
     GOOD.get_or_init(|| {
         let tag = format!("worker-sglang-test:{}-good", std::process::id());
         let mut command = build_image(&repository(), &["--tag", &tag, "--format", "json"]);
-        if let Some(label) = variable("WORKER_SGLANG_LABEL") {
-            command.args(["--", "--label", &label]);
-        }
         (tag, Found::read(&command.output().unwrap()))
     })
 }

@@ -1,5 +1,7 @@
 //! `cargo xtask test`, as it is typed: how a stage that can't run is told, and the commands in CI.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

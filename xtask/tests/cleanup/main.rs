@@ -38,6 +38,12 @@ fn accept(worker: &Repo<'_>, id: &str, reason: &str) {
     worker.commit("docs: say why");
 }
 
+/// How many facts have this verdict, or are `open`, as compare counts them.
+fn count(worker: &Repo<'_>, what: &str) -> u64 {
+    let json = worker.compare(&["--format", "json"]).json();
+    json["summary"][what].as_u64().unwrap()
+}
+
 fn cleanup(worker: &Repo<'_>, args: &[&str]) -> Run {
     worker.task("cleanup", args).run()
 }

@@ -58,14 +58,14 @@ pub fn run(git: &Git, args: &cli::Migrate) -> Result<Outcome> {
         next(&worker)?;
     }
     match &args.with_image {
-        Some(base) if migrated => image(&worker, base.as_deref()),
+        Some(base) if migrated => image(&worker, Some(base).filter(|base| !base.is_empty())),
         _ => Ok(outcome),
     }
 }
 
 /// Builds the migrated worker's image and checks it: on the base image that its Dockerfile names,
 /// or on another.
-fn image(worker: &Path, base: Option<&str>) -> Result<Outcome> {
+fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
     let bold = anstyle::Style::new().bold();
     output::print(&format!("\n{bold}What is mended by hand{bold:#}\n\n"))?;
     for (path, begin) in LEFT_OUT {

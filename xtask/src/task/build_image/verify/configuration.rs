@@ -32,8 +32,7 @@ pub fn command(image: &Image, made: &Made, base: Option<&Image>) -> Check {
             && wanted != is
         {
             wrong.push(format!(
-                "{what} is `{is}`, and by the Dockerfile it is `{wanted}`: build the image from \
-                 this Dockerfile, or write down there what is meant"
+                "{what} is `{is}`, and by the Dockerfile it is `{wanted}`"
             ));
         }
     };
@@ -65,6 +64,10 @@ pub fn command(image: &Image, made: &Made, base: Option<&Image>) -> Check {
         (made.user.clone()).or_else(|| base.map(|base| base.user.clone())),
         &image.user,
     );
+    helped(
+        &mut wrong,
+        "build the image from this Dockerfile, or write down there what is meant",
+    );
     let mut all = image.entrypoint.clone();
     all.extend(image.cmd.iter().cloned());
     Check::judged(
@@ -72,6 +75,13 @@ pub fn command(image: &Image, made: &Made, base: Option<&Image>) -> Check {
         wrong,
         format!("{} in {}", line(&all), folder(&image.workdir)),
     )
+}
+
+/// Says what to do, once for all that is wrong.
+fn helped(wrong: &mut Vec<String>, help: &str) {
+    if !wrong.is_empty() {
+        wrong.push(help.to_owned());
+    }
 }
 
 /// A command as a Dockerfile writes it: what a shell runs stands alone.
@@ -96,13 +106,10 @@ pub fn environment(
     for (name, wanted) in &made.env {
         let is = image.env.get(name);
         match (wanted, is) {
-            (_, None) => wrong.push(format!(
-                "{name} is not set, and the Dockerfile sets it: build the image from this Dockerfile"
-            )),
+            (_, None) => wrong.push(format!("{name} is not set, and the Dockerfile sets it")),
             (None, Some(_)) => unknown.push(name.as_str()),
             (Some(wanted), Some(is)) if wanted != is => wrong.push(format!(
-                "{name} is `{}`, and by the Dockerfile it is `{}`: something later in the build sets \
-                 it",
+                "{name} is `{}`, and by the Dockerfile it is `{}`",
                 hide(name, is),
                 hide(name, wanted)
             )),
@@ -129,6 +136,10 @@ pub fn environment(
             }
         }
     }
+    helped(
+        &mut wrong,
+        "build the image from this Dockerfile; if it was, something later in the build sets them",
+    );
     let check = Check::judged(
         "environment",
         wrong,
@@ -164,8 +175,7 @@ pub fn promise(image: &Image, made: &Made, promise: Option<&Promise>) -> Check {
         match image.env.get(name) {
             Some(is) if *is == promised => kept += 1,
             Some(is) => wrong.push(format!(
-                "{name} is `{is}`, and in the legacy image it was `{promised}`: set it so, or accept \
-                 the change with `cargo xtask compare --accept image:{name} --reason …`"
+                "{name} is `{is}`, and in the legacy image it was `{promised}`"
             )),
             // Compare judges the Dockerfile, renamed variables and all.
             None if !made.env.contains_key(name) => elsewhere.push(name.as_str()),
@@ -186,6 +196,11 @@ pub fn promise(image: &Image, made: &Made, promise: Option<&Promise>) -> Check {
             folders.join(":")
         ));
     }
+    helped(
+        &mut wrong,
+        "set them so in the Dockerfile, or accept a change with \
+         `cargo xtask compare --accept image:NAME --reason …`",
+    );
     let check = Check::judged(
         name,
         wrong,

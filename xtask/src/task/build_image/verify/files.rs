@@ -108,8 +108,7 @@ pub fn copied(sought: &Sought, layers: &Layers) -> Result<Check> {
             Some(Thing::File(Some(bytes))) => match other_release(path, bytes, &wanted) {
                 Some(words) => note = Some(words),
                 None => wrong.push(format!(
-                    "/{place} is not what {path} is here ({} bytes, {} here): build the image again, \
-                     or find what changes it during the build",
+                    "/{place} is not what {path} is here ({} bytes, {} here)",
                     bytes.len(),
                     wanted.len()
                 )),
@@ -117,12 +116,20 @@ pub fn copied(sought: &Sought, layers: &Layers) -> Result<Check> {
             Some(Thing::Link(target)) => wrong.push(format!(
                 "/{place} is a link to {target}, and the Dockerfile copies {path} there"
             )),
-            Some(_) => wrong.push(format!("/{place} is no file, and the Dockerfile copies {path} there")),
+            Some(_) => wrong.push(format!(
+                "/{place} is no file, and the Dockerfile copies {path} there"
+            )),
             None => wrong.push(format!(
-                "/{place} is not in the image, and the Dockerfile copies {path} there: something \
-                 later in the build takes it away, or the image is another Dockerfile's"
+                "/{place} is not in the image, and the Dockerfile copies {path} there"
             )),
         }
+    }
+    if !wrong.is_empty() {
+        wrong.push(
+            "build the image again; if it was built from these files, something later in the build \
+             changes them or takes them away"
+                .to_owned(),
+        );
     }
     let check = Check::judged(
         "files",
