@@ -13,6 +13,7 @@
 mod support;
 
 mod image;
+mod modules;
 mod page;
 mod pages;
 mod reader;

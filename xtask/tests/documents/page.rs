@@ -173,5 +173,8 @@ fn what_is_left_out_may_be_anything_and_the_rest_may_not() {
     assert!(difference("a\n", "a\nb\n").is_some());
     assert!(difference("", "a\n").is_some());
     assert!(difference("a …!\n", "a b\n").is_some());
-    assert!(difference("a [..]\n", "a b\n").is_none(), "known of snapbox");
+    assert!(
+        difference("a [..]\n", "a b\n").is_none(),
+        "known of snapbox"
+    );
 }

@@ -42,7 +42,13 @@ fn origin(lab: &Lab) -> Repo<'_> {
     let origin = lab.empty(ORIGIN);
     let from = repository();
     let listed = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
         .current_dir(&from)
         .output()
         .unwrap();
@@ -94,7 +100,11 @@ fn fork(lab: &Lab) {
     let import = "from engine import Engine\n";
     let both = format!("{import}from prompts import with_rules\n");
     worker.edit("src/handler.py", import, &both);
-    worker.edit("src/handler.py", "job[\"input\"]", "with_rules(job[\"input\"])");
+    worker.edit(
+        "src/handler.py",
+        "job[\"input\"]",
+        "with_rules(job[\"input\"])",
+    );
     worker.commit("feat: rules that every chat begins with");
 }
 
