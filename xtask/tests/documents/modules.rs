@@ -38,7 +38,7 @@ fn named(page: &str) -> Named {
             continue;
         };
         if let Some(folder) = first.strip_prefix("in ") {
-            table = words(folder).next().unwrap().to_owned();
+            words(folder).next().unwrap().clone_into(&mut table);
             continue;
         }
         for word in words(first) {

@@ -121,15 +121,13 @@ fn commands_of_every_page_are_understood() {
 /// A command up to where a comment, another command or prose begins.
 fn own_words(rest: &str) -> &str {
     let mut quoted = None;
-    let end = rest.find(|c: char| match quoted {
-        Some(quote) => {
+    let end = rest.find(|c: char| {
+        if let Some(quote) = quoted {
             quoted = (c != quote).then_some(quote);
-            false
+            return false;
         }
-        None => {
-            quoted = matches!(c, '"' | '\'').then_some(c);
-            matches!(c, '#' | '|' | '>' | '<' | '`' | ';')
-        }
+        quoted = matches!(c, '"' | '\'').then_some(c);
+        matches!(c, '#' | '|' | '>' | '<' | '`' | ';')
     });
     let words = &rest[..end.unwrap_or(rest.len())];
     words.split(" -- ").next().unwrap_or(words)

@@ -2,6 +2,7 @@
 //! reader's beside it.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::repository;
@@ -162,7 +163,8 @@ fn is_the_worker_s(path: &str) -> bool {
         "sglang_flags.json",
         "test_input.json",
     ];
-    let is_module = !path.contains('/') && path.ends_with(".py");
+    let ends = Path::new(path).extension();
+    let is_module = !path.contains('/') && ends.is_some_and(|end| end == "py");
     let folders = [".runpod/", "public/", "scripts/sglang_flags.py"];
     is_module || root.contains(&path) || folders.iter().any(|folder| path.starts_with(folder))
 }
