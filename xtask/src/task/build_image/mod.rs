@@ -126,6 +126,11 @@ fn way(repository: &Repository, engine: &Engine) -> Way {
 /// `--print`: the command as it can be typed, and the bake file as docker would see it.
 fn print(repository: &Repository, engine: &Engine, format: cli::Format) -> Result<Outcome> {
     let plan = &repository.plan;
+    // What would hand it on in the open fails the check, and is no reason to show it here.
+    let say = |text: &str| {
+        let token = repository.token.as_ref();
+        output::print_plain(&token.map_or_else(|| text.to_owned(), |token| token.hidden(text)))
+    };
     let way = way(repository, engine);
     let call = plan.call(&engine.program, way);
     let folder = elsewhere(&repository.root);
@@ -145,7 +150,7 @@ fn print(repository: &Repository, engine: &Engine, format: cli::Format) -> Resul
             "shell": shell,
             "bake": resolved,
         });
-        output::print_plain(&format!("{all:#}\n"))?;
+        say(&format!("{all:#}\n"))?;
         return Ok(Outcome::Done);
     }
     let mut text = String::new();
@@ -166,7 +171,7 @@ fn print(repository: &Repository, engine: &Engine, format: cli::Format) -> Resul
         };
         text += &format!("\n# {}{used}\n{resolved:#}\n", bake::FILE);
     }
-    output::print_plain(&text)?;
+    say(&text)?;
     Ok(Outcome::Done)
 }
 
