@@ -71,6 +71,13 @@ def test_it_leaves_a_table_of_the_same_release_alone(tmp_path: Path) -> None:
     assert "already" in done.stdout
 
 
+def test_the_table_is_to_the_letter_what_is_written(tmp_path: Path) -> None:
+    output = tmp_path / "flags.json"
+    shutil.copy(TABLE, output)
+    assert run(output).returncode == 0
+    assert output.read_text() == TABLE.read_text()
+
+
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     output = tmp_path / "flags.json"
     assert run(output).returncode == 0
