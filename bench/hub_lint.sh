@@ -100,4 +100,11 @@ tests=("${words[@]:$((2 + ${words[1]}))}")
 SH
 row "the whole corpus" "$(best "$lint" hub-lint "${hubs[@]}" "${tests[@]}")" \
     "$(best bash "$scratch/both.sh" "$scratch/corpus.list")"
-echo "hub-lint alone, code and all: this repository $(best "$lint" hub-lint)"
+
+# The bundled worker in its modern layout, about as large as most, and this one, which is large.
+worker=$scratch/worker
+cp -R xtask/example/upstream/.runpod "$worker"
+mkdir "$worker/.runpod"
+mv "$worker/hub.json" "$worker/tests.json" "$worker/.runpod"
+echo "hub-lint alone, code and all: the bundled worker $(best "$lint" hub-lint -C "$worker")," \
+    "this repository $(best "$lint" hub-lint)"

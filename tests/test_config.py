@@ -101,8 +101,7 @@ def test_flags_without_a_variable_are_not_passed() -> None:
     assert config().arguments.public() == expected
 
 
-def test_the_table_is_of_the_pinned_release() -> None:
-    assert TABLE.version == "0.5.19"
+def test_the_table_has_every_flag() -> None:
     assert len(TABLE.flags) > 400
 
 
@@ -350,7 +349,7 @@ def test_a_retired_variable_is_named_and_never_stops_the_server(flag: Any) -> No
 def test_a_warning_names_release_and_replacement() -> None:
     [line] = warnings(MAX_NUM_REQS="8")
     assert line == (
-        "MAX_NUM_REQS has no effect: SGLang 0.5.19 no longer has --max-num-reqs "
+        f"MAX_NUM_REQS has no effect: SGLang {TABLE.version} no longer has --max-num-reqs "
         "(dropped in 0.3.2); the nearest is MAX_RUNNING_REQUESTS (--max-running-requests)"
     )
     for name in ("ADDITIONAL_PORTS", "ENABLE_MLA", "EFFICIENT_WEIGHT_LOAD"):

@@ -41,7 +41,7 @@ def test_it_writes_what_the_parser_registers(tmp_path: Path) -> None:
 
 def test_what_a_release_drops_is_kept_as_retired(tmp_path: Path) -> None:
     newer = json.loads(TABLE.read_text())
-    newer["version"] = "9.9.9"
+    pinned, newer["version"] = newer["version"], "9.9.9"
     del newer["flags"]["--dtype"]
     newer["flags"]["--tp-size"]["aliases"] = []
     newer["flags"]["--enable-mla"] = newer["flags"]["--trust-remote-code"] | {"dest": "mla"}
@@ -56,7 +56,7 @@ def test_what_a_release_drops_is_kept_as_retired(tmp_path: Path) -> None:
     assert written["version"] == "9.9.9"
     assert "--something-new" in written["flags"]
     retired = written["retired"]
-    expected = {"kind": "value", "last": "0.5.19", "gone": "9.9.9", "instead": None}
+    expected = {"kind": "value", "last": pinned, "gone": "9.9.9", "instead": None}
     assert retired["--dtype"] == expected | {"nearest": None}
     assert retired["--tensor-parallel-size"]["instead"] == ["--tp-size"]
     assert retired["--max-num-reqs"]["gone"] == "0.3.2", "what was known stays known"
@@ -69,6 +69,13 @@ def test_it_leaves_a_table_of_the_same_release_alone(tmp_path: Path) -> None:
     done = run(output, "--if-different")
     assert (done.returncode, output.read_text()) == (0, TABLE.read_text())
     assert "already" in done.stdout
+
+
+def test_the_table_is_to_the_letter_what_is_written(tmp_path: Path) -> None:
+    output = tmp_path / "flags.json"
+    shutil.copy(TABLE, output)
+    assert run(output).returncode == 0
+    assert output.read_text() == TABLE.read_text()
 
 
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:

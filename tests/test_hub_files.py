@@ -62,6 +62,11 @@ def base_image() -> str:
     return match[1]
 
 
+def test_the_table_of_flags_is_that_of_the_pinned_image() -> None:
+    tag = base_image().partition(":v")[2]
+    assert tag.partition("-")[0] == TABLE.version
+
+
 def test_runpod_directory_holds_the_two_hub_files_only() -> None:
     assert {path.name for path in (ROOT / ".runpod").iterdir()} == {"hub.json", "tests.json"}
 
@@ -162,8 +167,8 @@ def test_what_is_required_comes_first_and_is_not_hidden() -> None:
 @pytest.mark.parametrize("config", [HUB["config"], TESTS["config"]], ids=["hub", "tests"])
 def test_cuda_versions_are_those_that_the_image_runs_on(config: dict[str, Any]) -> None:
     match = re.search(r"-cu(\d+)(\d)$", base_image())
-    assert match, "the pinned tag names its CUDA"
-    needed = (int(match[1]), int(match[2]))
+    # SGLang's tags without a suffix are of CUDA 13 since 0.5.20.
+    needed = (int(match[1]), int(match[2])) if match else (13, 0)
     allowed = [tuple(map(int, version.split("."))) for version in config["allowedCudaVersions"]]
     assert min(allowed) == needed
     assert allowed == sorted(allowed)

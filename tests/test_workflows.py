@@ -16,6 +16,8 @@ BIN = Path(sys.executable).parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 SCRIPTS = [ROOT / ".ci/run", ROOT / ".ci/room", ROOT / "tests/standin/base-image.sh"]
 NAMES = [path.name for path in WORKFLOWS]
+#: An expression that gives a secret's value, and not only whether there is one.
+GIVES_A_SECRET = re.compile(r"secrets\.\w+(?! != '')\b").search
 
 sys.path.insert(0, str(ROOT / "scripts"))
 from release_notes import NoNotesError, release_notes  # noqa: E402
@@ -150,8 +152,10 @@ def test_a_release_is_checked_before_anything_is_pushed() -> None:
     assert "-- --provenance=mode=max --sbom=true" in image
     for job in (release["image"], jobs("dev.yml")["image"]):
         # What is pushed is what was built and checked, and not built a second time.
-        order = ["cargo xtask build-image", "docker login", "docker push"]
-        assert [commands(job).count(command) for command in order] == [1, 1, 1]
+        # Nobody waits two hours to hear that a secret is missing.
+        order = ["_PUSH", "cargo xtask build-image", "docker login", "docker push"]
+        order = order if job is release["image"] else order[1:]
+        assert [commands(job).count(command) for command in order] == [1] * len(order)
         assert sorted(order, key=commands(job).index) == order
         assert "--push" not in commands(job)
 
@@ -164,6 +168,8 @@ def test_a_token_is_seen_by_its_step_alone_and_never_on_a_command_line(name: str
             assert "${{" not in step.get("run", "")
             if "secrets." in str(step):
                 assert job["environment"]
+                if "env" in step and not any(map(GIVES_A_SECRET, step["env"].values())):
+                    continue
                 assert "--password-stdin" in step["run"]
                 assert not re.search(r"docker login.*REGISTRY_TOKEN", step["run"])
 

@@ -1,4 +1,4 @@
-"""Writes xtask/data/sglang.json from per-release readings of SGLang's command line.
+"""Writes sglang.json and sglang.flags beside it from readings of SGLang's command line.
 
 Usage: python3 xtask/data/sglang.py DIR
 
@@ -6,8 +6,8 @@ DIR holds one `sglang-<version>.json` a release, with every flag of `launch_serv
 choices, default, aliases, deprecated, replacement), and `env-var-history.json`, which says for the
 flags that the first workers used in which of many more releases they existed. The result holds
 each distinct definition once, with the releases it applies to, so that all releases fit into a
-fraction of the space. Aliases have a table of their own, so that a name can be looked up without
-reading every definition.
+fraction of the space. The definitions lie in sglang.flags, a flag a line, so that a name can be
+looked up without reading any of them; for the same reason aliases have a table of their own.
 """
 
 import json
@@ -96,11 +96,15 @@ def main() -> None:
 
     text = (
         '{\n"generated_by":"python3 xtask/data/sglang.py DIR",\n'
-        f'"releases":{line(releases)},\n"flags":{{\n{rows(flags)}\n}},\n"aliases":{{\n{rows(aliases)}\n}},\n'
+        f'"releases":{line(releases)},\n"aliases":{{\n{rows(aliases)}\n}},\n'
         f'"history_releases":{line(seen)},\n"history":{{\n{rows(present)}\n}},\n'
         f'"successors":{{\n{rows(SUCCESSORS)}\n}},\n"nearest":{{\n{rows(NEAREST)}\n}}\n}}\n'
     )
-    (Path(__file__).parent / "sglang.json").write_text(text)
+    here = Path(__file__).parent
+    (here / "sglang.json").write_text(text)
+    (here / "sglang.flags").write_text(
+        "".join(f"{name} {line(value)}\n" for name, value in sorted(flags.items()))
+    )
 
 
 main()

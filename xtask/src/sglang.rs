@@ -1,8 +1,8 @@
 //! `SGLang`'s command line, release by release: which flags there are, what they take, and what
 //! happened to those that are gone.
 //!
-//! The tables are compiled in (`xtask/data/sglang.json`, written by `xtask/data/sglang.py`), so
-//! that nothing needs to be installed or downloaded to judge a flag.
+//! The tables are compiled in (`xtask/data/sglang.json` and `sglang.flags`, both written by
+//! `xtask/data/sglang.py`), so that nothing needs to be installed or downloaded to judge a flag.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -11,7 +11,6 @@ use std::sync::{LazyLock, OnceLock};
 
 use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// One flag as one release defines it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -260,9 +259,10 @@ pub fn order(a: &str, b: &str) -> Ordering {
 #[derive(Debug, Default, Deserialize)]
 struct Data {
     releases: Vec<String>,
-    #[serde(borrow)]
+    #[serde(skip)]
     flags: BTreeMap<&'static str, Definitions>,
     /// Alias to the releases that have it, with the flag it stands for.
+    #[serde(borrow)]
     aliases: HashMap<&'static str, Vec<(usize, &'static str)>>,
     history_releases: Vec<String>,
     history: HashMap<String, Vec<usize>>,
@@ -272,12 +272,9 @@ struct Data {
 
 /// What a flag was, each definition with the releases it stands for. Read when it is asked for:
 /// most runs ask for some tens of the hundreds that there are.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug)]
 struct Definitions {
-    #[serde(borrow)]
-    text: &'static RawValue,
-    #[serde(skip)]
+    text: &'static str,
     read: OnceLock<Vec<(Vec<usize>, Flag)>>,
 }
 
@@ -285,7 +282,7 @@ impl Definitions {
     fn all(&self) -> &[(Vec<usize>, Flag)] {
         // A test reads them all: none can fail in the field.
         self.read
-            .get_or_init(|| serde_json::from_str(self.text.get()).unwrap_or_default())
+            .get_or_init(|| serde_json::from_str(self.text).unwrap_or_default())
     }
 
     fn of(&self, release: usize) -> Option<&Flag> {
@@ -297,8 +294,20 @@ impl Definitions {
 static DATA: LazyLock<Data> = LazyLock::new(|| {
     let text = include_str!("../data/sglang.json");
     // Compiled in and read by a test: it cannot fail in the field.
-    serde_json::from_str(text).unwrap_or_default()
+    let mut data: Data = serde_json::from_str(text).unwrap_or_default();
+    data.flags = definitions().collect();
+    data
 });
+
+/// Every flag with what stands behind its name.
+fn definitions() -> impl Iterator<Item = (&'static str, Definitions)> {
+    let lines = include_str!("../data/sglang.flags").lines();
+    let pairs = lines.filter_map(|line| line.split_once(' '));
+    pairs.map(|(name, text)| {
+        let read = OnceLock::new();
+        (name, Definitions { text, read })
+    })
+}
 
 #[cfg(test)]
 mod tests {
@@ -312,9 +321,12 @@ mod tests {
         assert!(text.contains("generated_by"));
         assert!(text.len() < 400_000);
         let mut aliases: HashMap<String, Vec<(usize, &str)>> = HashMap::new();
-        for (name, definitions) in &data.flags {
-            let read: Vec<(Vec<usize>, Flag)> =
-                serde_json::from_str(definitions.text.get()).unwrap();
+        let flags: BTreeMap<&str, Definitions> = definitions().collect();
+        let lines = include_str!("../data/sglang.flags").lines();
+        assert_eq!(flags.len(), lines.count(), "each stands there once");
+        for (name, definitions) in &flags {
+            assert!(name.starts_with("--"), "{name}");
+            let read: Vec<(Vec<usize>, Flag)> = serde_json::from_str(definitions.text).unwrap();
             for (releases, flag) in &read {
                 assert!(!releases.is_empty(), "{name}");
                 for alias in &flag.aliases {

@@ -128,6 +128,9 @@ impl PartialEq<&str> for RepoPath {
 /// double quotes; `/` ends nothing and plain UTF-8 stays as it is.
 impl fmt::Display for RepoPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.plain() {
+            return f.write_str(text);
+        }
         match self.as_str() {
             Some(text) if !text.contains(|c: char| c.is_control() || c == '"' || c == '\\') => {
                 f.write_str(text)
@@ -166,6 +169,20 @@ impl fmt::Debug for RepoPath {
 }
 
 impl RepoPath {
+    /// The path, where it is of the kind that nearly all are of and stands for itself.
+    fn plain(&self) -> Option<&str> {
+        let needs_no_quotes = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\"\\".contains(byte);
+        self.as_str().filter(|_| self.0.iter().all(needs_no_quotes))
+    }
+
+    /// The path as a string of JSON.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        match self.plain() {
+            Some(text) => Ok(["\"", text, "\""].concat()),
+            None => serde_json::to_string(self),
+        }
+    }
+
     /// Reads what `Display` wrote.
     pub fn unquote(text: &str) -> Option<Self> {
         let Some(quoted) = text.strip_prefix('"') else {
@@ -202,7 +219,10 @@ impl<'de> serde::Deserialize<'de> for RepoPath {
 
 impl serde::Serialize for RepoPath {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.plain() {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.collect_str(self),
+        }
     }
 }
 

@@ -92,6 +92,7 @@ impl Worker {
             .env("STANDIN_BUILDX", "0.30.0")
             .env("SOURCE_DATE_EPOCH", "1700000000")
             .env_remove("STANDIN_BUILD")
+            .env_remove("STANDIN_CREATED")
             .env_remove("HF_TOKEN")
             .env_remove("BASE_IMAGE");
         command
@@ -174,6 +175,36 @@ in {}, BuildKit 1, token hf_from_the_file
         "{said}"
     );
     assert!(!said.contains("hf_from_the_file"), "{said}");
+}
+
+#[test]
+fn an_earlier_image_of_the_tag_is_not_taken_for_what_was_built() {
+    let worker = Worker::new();
+    let output = worker
+        .command(&["--", "--output", "type=tar,dest=x"])
+        .env("STANDIN_CREATED", "2001-09-09T01:46:40Z")
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 1);
+    assert!(
+        errors(&output).starts_with(
+            "error: docker built, and worker-sglang:dev is still an earlier image: nothing was \
+             checked\nhelp: leave what sends the image elsewhere"
+        ),
+        "{}",
+        errors(&output)
+    );
+    // One that was made now is looked at: the stand-in has no more to say of it.
+    let output = worker
+        .command(&[])
+        .env("STANDIN_CREATED", "2023-11-14T22:13:20Z")
+        .output()
+        .unwrap();
+    assert!(
+        words(&output).contains("\nbuilt worker-sglang:dev (sha256:1)\n"),
+        "{}",
+        errors(&output)
+    );
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn line_ends_stay_whatever_git_is_told_about_them() {
         ("false", "*.txt text eol=crlf\n*.py text eol=lf\n"),
         ("true", "* text=auto\n"),
         ("false", "* -text\n"),
-        ("false", "*.txt working-tree-encoding=UTF-16LE-BOM\n"),
+        ("false", "crlf.txt working-tree-encoding=UTF-16LE-BOM\n"),
     ] {
         let lab = Lab::new();
         let upstream = lab.upstream("upstream");

@@ -59,6 +59,7 @@ pub fn read(tail: &[u8], program: &str) -> Failure {
         .iter()
         .rev()
         .find(|line| line.starts_with("ERROR: ") || line.contains("failed to "))
+        .or_else(|| after.iter().rev().find(|line| is_usage(line)))
         .or_else(|| after.iter().rev().find(|line| !rule(line)))
         .map_or("docker did not say why", |line| {
             line.trim_start_matches("ERROR: ")
@@ -74,6 +75,20 @@ pub fn read(tail: &[u8], program: &str) -> Failure {
         lines,
         error: error.to_owned(),
     }
+}
+
+/// Whether a client says that it was called wrongly; behind that it only names its help.
+fn is_usage(line: &str) -> bool {
+    [
+        "invalid argument",
+        "unknown flag",
+        "unknown shorthand flag",
+        "flag needs an argument",
+        "invalid reference format",
+        "invalid tag",
+    ]
+    .iter()
+    .any(|words| line.contains(words))
 }
 
 /// What the step that ended with an error printed: `#9 0.512 text`, until `#9 ERROR: …`.
@@ -135,6 +150,11 @@ fn help(lines: &[&str], error: &str, step: &str, program: &str) -> String {
             "the disk that docker uses is full: `{program} system df` says by what, and \
              `{program} builder prune` takes away what earlier builds left"
         );
+    }
+    if step.is_empty() && is_usage(error) {
+        return "docker does not take what it is called with: see to `--tag`, `--base-image` and what \
+                follows `--`; `--print` shows the command"
+            .to_owned();
     }
     if step.contains("metadata for") || lower.contains("failed to resolve source metadata") {
         return "the registry of the base image can't be reached, or doesn't have it: `--base-image \
@@ -254,9 +274,16 @@ mod tests {
 
     #[test]
     fn a_builder_that_says_little_is_no_trouble() {
-        let said = failure("unknown flag: --nonsense\nSee 'docker build --help'.\n");
-        assert_eq!(said.step, None);
-        assert_eq!(said.error, "See 'docker build --help'.");
+        for line in [
+            "unknown flag: --nonsense",
+            "invalid argument \"A b\" for \"-t, --tag\" flag: invalid reference format",
+            "ERROR: invalid tag \"A b\": invalid reference format",
+        ] {
+            let said = failure(&format!("{line}\nSee 'docker build --help'.\n"));
+            assert_eq!(said.step, None);
+            assert_eq!(said.error, line.trim_start_matches("ERROR: "));
+            assert!(said.help.contains("`--tag`"), "{}", said.help);
+        }
         assert_eq!(failure("").error, "docker did not say why");
         assert_eq!(
             failure(" > [1/2] RUN x:\n").step.as_deref(),

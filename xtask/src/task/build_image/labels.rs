@@ -11,6 +11,9 @@ use crate::tree::RepoPath;
 /// The variable with the time that a build that can be repeated says of itself.
 pub const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
+/// The label with the time at which the image says that it was made.
+pub const CREATED: &str = "org.opencontainers.image.created";
+
 /// What is known of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {

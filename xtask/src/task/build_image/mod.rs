@@ -20,7 +20,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use self::plan::{Call, Way};
+use self::plan::{Call, Plan, Way};
 use self::report::Report;
 use self::repository::Repository;
 use crate::cli;
@@ -126,6 +126,11 @@ fn way(repository: &Repository, engine: &Engine) -> Way {
 /// `--print`: the command as it can be typed, and the bake file as docker would see it.
 fn print(repository: &Repository, engine: &Engine, format: cli::Format) -> Result<Outcome> {
     let plan = &repository.plan;
+    // What would hand it on in the open fails the check, and is no reason to show it here.
+    let say = |text: &str| {
+        let token = repository.token.as_ref();
+        output::print_plain(&token.map_or_else(|| text.to_owned(), |token| token.hidden(text)))
+    };
     let way = way(repository, engine);
     let call = plan.call(&engine.program, way);
     let folder = elsewhere(&repository.root);
@@ -145,7 +150,7 @@ fn print(repository: &Repository, engine: &Engine, format: cli::Format) -> Resul
             "shell": shell,
             "bake": resolved,
         });
-        output::print_plain(&format!("{all:#}\n"))?;
+        say(&format!("{all:#}\n"))?;
         return Ok(Outcome::Done);
     }
     let mut text = String::new();
@@ -166,7 +171,7 @@ fn print(repository: &Repository, engine: &Engine, format: cli::Format) -> Resul
         };
         text += &format!("\n# {}{used}\n{resolved:#}\n", bake::FILE);
     }
-    output::print_plain(&text)?;
+    say(&text)?;
     Ok(Outcome::Done)
 }
 
@@ -287,14 +292,32 @@ fn build(
         }
         bail!(Refusal::new(what, failure.help));
     }
-    image_id(engine, tag).ok_or_else(|| {
-        Refusal::new(
-            format!("docker built, and kept no image {tag}: nothing was checked"),
-            "leave what sends the image elsewhere out of what follows `--`; `--push` in front of \
-             that pushes once all checks have passed",
-        )
-        .into()
-    })
+    let what = match image_id(engine, tag) {
+        Some(id) if is_new(engine, &id, &repository.plan) => return Ok(id),
+        Some(_) => format!("docker built, and {tag} is still an earlier image"),
+        None => format!("docker built, and kept no image {tag}"),
+    };
+    bail!(Refusal::new(
+        format!("{what}: nothing was checked"),
+        "leave what sends the image elsewhere out of what follows `--`; `--push` in front of \
+         that pushes once all checks have passed",
+    ))
+}
+
+/// Whether an image is what this plan builds, by the time that it says of itself. What is for docker
+/// itself may say another one.
+fn is_new(engine: &Engine, id: &str, plan: &Plan) -> bool {
+    let name = labels::CREATED;
+    let Some((_, created)) = plan.labels.iter().find(|(label, _)| label == name) else {
+        return true;
+    };
+    let of = |word: &std::ffi::OsString| word.to_string_lossy().contains(name);
+    let format = format!("{{{{index .Config.Labels \"{name}\"}}}}");
+    let args = ["image", "inspect", "--format", &format, "--", id];
+    plan.extra.iter().any(of)
+        || engine
+            .output(&args)
+            .is_ok_and(|said| String::from_utf8_lossy(&said).trim() == created)
 }
 
 /// What docker prints on standard output is not what programs read there.

@@ -61,14 +61,19 @@ impl Repository {
             }
         }
         let around = Directory::open_all(&root, |folder| ignore.excludes_all_of(folder))?;
-        let bake = tree.read_file(bake::FILE)?.map(|bytes| {
-            let source = Source::new(bake::FILE.into(), &bytes);
-            bake::resolve(&source, &environment)
-        });
         let token = token::find(
             environment(token::NAME),
             tree.read_file(token::FILE)?.as_deref(),
         );
+        // Docker finds the token in its environment, wherever it came from.
+        let given = |name: &str| match name {
+            token::NAME => token.as_ref().map(|token| token.value.clone()),
+            name => environment(name),
+        };
+        let bake = tree.read_file(bake::FILE)?.map(|bytes| {
+            let source = Source::new(bake::FILE.into(), &bytes);
+            bake::resolve(&source, &given)
+        });
         let bytes = dockerfile.as_ref().map_or(&[][..], |(_, bytes)| bytes);
         let origin = {
             let copied = copied_paths(bytes).unwrap_or_default();
@@ -141,7 +146,7 @@ impl Repository {
             bake: self.bake.as_ref(),
             plan: &self.plan,
             origin: &self.origin,
-            token: self.token.as_ref().map(|token| token.from),
+            token: self.token.as_ref(),
             model: self.model.as_deref(),
             update_flags: self.update_flags,
         }

@@ -15,6 +15,25 @@ pub struct Token {
     pub from: &'static str,
 }
 
+/// A shorter text is found everywhere, and is no token.
+pub const SHORTEST: usize = 8;
+
+impl Token {
+    /// Whether a text holds its value.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.value.len() >= SHORTEST && text.contains(&self.value)
+    }
+
+    /// The text without it.
+    pub fn hidden(&self, text: &str) -> String {
+        if self.is_in(text) {
+            text.replace(&self.value, "***")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
 /// The token that the build is given. What the environment says is decisive, even where it is
 /// empty: `HF_TOKEN= cargo xtask build-image` builds without one.
 pub fn find(environment: Option<String>, file: Option<&[u8]>) -> Option<Token> {
@@ -38,6 +57,17 @@ mod tests {
     fn said(environment: Option<&str>, file: &str) -> Option<(String, &'static str)> {
         find(environment.map(str::to_owned), Some(file.as_bytes()))
             .map(|token| (token.value, token.from))
+    }
+
+    #[test]
+    fn a_token_is_found_and_hidden_and_what_is_too_short_is_none() {
+        let token = |value: &str| Token {
+            value: value.to_owned(),
+            from: FILE,
+        };
+        assert_eq!(token("hf_12345").hidden("a=hf_12345,b"), "a=***,b");
+        assert!(!token("hf_12345").is_in("hf_1234"));
+        assert_eq!(token("a").hidden("a=a"), "a=a");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::steps::Side;
 use crate::layout::{LOCK, Shape};
@@ -25,12 +25,31 @@ pub struct Lock {
     pub tool: Option<Origin>,
     /// What this tool put below `outdated/`, by path there, for the time when somebody wants to
     /// know whether it is still that. Absent where files moved before this was kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing, deserialize_with = "sides")]
     pub retired: Option<Retired>,
 }
 
 /// Files that retired, by the path that they have since.
 pub type Retired = BTreeMap<RepoPath, Side>;
+
+/// Reads files as `"path": "mode hash"`.
+fn sides<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Retired>, D::Error> {
+    use serde::de::Error;
+
+    let files = BTreeMap::<RepoPath, String>::deserialize(from)?.into_iter();
+    let side = |text: &str| {
+        let (mode, oid) = text.split_once(' ')?;
+        let mode = Mode::from_octal(mode.as_bytes())?;
+        let is_hash = oid.len() >= 40 && oid.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let oid = is_hash.then(|| Oid(oid.to_owned()))?;
+        Some(Side { mode, oid })
+    };
+    let read = files.map(|(path, text)| match side(&text) {
+        Some(side) => Ok((path, side)),
+        None => Err(D::Error::custom(format!("{text:?} is no mode and hash"))),
+    });
+    read.collect::<Result<_, _>>().map(Some)
+}
 
 /// A place that files come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,9 +147,25 @@ impl Lock {
 
     /// The bytes of the file.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).context("writing the lock as JSON")?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        let mut text = serde_json::to_string_pretty(self).context("writing the lock as JSON")?;
+        if let Some(files) = &self.retired
+            && text.ends_with("\n}")
+        {
+            // By hand: there may be ten thousand, of which none needs an escape.
+            text.truncate(text.len() - 2);
+            text.push_str(",\n  \"retired\": {");
+            let mut end = "\n";
+            for (path, Side { mode, oid }) in files {
+                let path = path.to_json().context("writing the lock as JSON")?;
+                for part in [end, "    ", &path, ": \"", mode.octal(), " ", &oid.0, "\""] {
+                    text.push_str(part);
+                }
+                end = ",\n";
+            }
+            text.push_str(if files.is_empty() { "}\n}" } else { "\n  }\n}" });
+        }
+        text.push('\n');
+        Ok(text.into_bytes())
     }
 }
 
@@ -183,9 +218,18 @@ mod tests {
             "outdated/src/a.py".into(),
             Side {
                 mode: Mode::Executable,
-                oid: Oid("dd".into()),
+                oid: Oid("dd".repeat(20)),
             },
         )]));
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+        let odd = RepoPath::new(*b"outdated/\"\n\xff");
+        let side = lock.retired.as_ref().unwrap().values().next().cloned();
+        lock.retired.as_mut().unwrap().insert(odd, side.unwrap());
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+        let text = String::from_utf8(lock.to_bytes().unwrap()).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(format!("{value:#}\n"), text, "pretty to the end");
+        lock.retired = Some(BTreeMap::new());
         assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
     }
 }

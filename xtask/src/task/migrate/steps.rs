@@ -52,23 +52,24 @@ pub fn between(
     local: &[RepoPath],
     occupied: impl Fn(&RepoPath) -> bool,
 ) -> Vec<Step> {
-    // A move holds only if the file really leaves, and arrives as it was.
+    let changes = differences(before, after);
+    let change = |path: &RepoPath| {
+        let at = changes.binary_search_by(|(other, _, _)| (*other).cmp(path));
+        at.ok().map(|at| (changes[at].1, changes[at].2))
+    };
+    // A move holds only if the file really leaves, and arrives as it was where none was.
     let moves: Vec<&(RepoPath, RepoPath)> = moves
         .iter()
-        .filter(|(from, to)| {
-            let Some(old) = before.get(from) else {
-                return false;
-            };
-            let arrives = after.get(to).is_some_and(|new| same(old, new));
-            let leaves = after.get(from).is_none_or(|new| !same(old, new));
-            arrives && leaves && !before.contains_key(to)
+        .filter(|(from, to)| match (change(from), change(to)) {
+            (Some((Some(old), _)), Some((None, Some(new)))) => same(old, new),
+            _ => false,
         })
         .collect();
     let left: BTreeSet<&RepoPath> = moves.iter().map(|(from, _)| from).collect();
     let reached: BTreeSet<&RepoPath> = moves.iter().map(|(_, to)| to).collect();
     let mut steps = group(before, &moves, local, occupied);
     let (mut removes, mut writes) = (Vec::new(), Vec::new());
-    for (path, old, new) in differences(before, after) {
+    for (path, old, new) in changes {
         let old = old.filter(|_| !left.contains(path)).and_then(side);
         let new = new.filter(|_| !reached.contains(path)).and_then(side);
         let path = path.clone();

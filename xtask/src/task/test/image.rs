@@ -76,6 +76,8 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
             "example_image",
             "--test",
             "story",
+            "--test",
+            "documents",
             "--",
             "--ignored",
         ],

@@ -7,7 +7,8 @@ use anyhow::Result;
 
 use super::labels::Origin;
 use super::plan::Plan;
-use super::{Check, Verdict, bake, token};
+use super::token::{self, Token};
+use super::{Check, Verdict, bake, plan};
 use crate::finding::{Finding, Severity};
 use crate::output::{self, counted};
 use crate::surface::dockerfile::{self, Image};
@@ -37,8 +38,7 @@ pub struct Subject<'a> {
     pub bake: Option<&'a Result<bake::Resolved, String>>,
     pub plan: &'a Plan,
     pub origin: &'a Origin,
-    /// Where the token was found.
-    pub token: Option<&'static str>,
+    pub token: Option<&'a Token>,
     /// The model that is to be baked in.
     pub model: Option<&'a str>,
     /// Whether the flag table is to be written anew from the image.
@@ -203,7 +203,7 @@ fn passed(subject: &Subject, file: &Dockerfile) -> Result<Check> {
         })
         .collect();
     let here = subject.plan.given.iter();
-    let docker = super::plan::in_extra(&subject.plan.extra);
+    let docker = plan::in_extra(&subject.plan.extra);
     for (name, _) in here.chain(&docker) {
         if !declared.contains(name) && !is_predefined(name) {
             wrong.push(format!(
@@ -213,6 +213,7 @@ fn passed(subject: &Subject, file: &Dockerfile) -> Result<Check> {
             ));
         }
     }
+    wrong.extend(exposed(subject));
     if !wrong.is_empty() {
         return Ok(Check {
             name: NAME,
@@ -226,6 +227,43 @@ fn passed(subject: &Subject, file: &Dockerfile) -> Result<Check> {
         words += &format!("; no other is passed in {}", files.join(", "));
     }
     Ok(check(NAME, Verdict::Passed, words))
+}
+
+/// Where the token would be handed to docker as anything but a secret.
+fn exposed(subject: &Subject) -> Vec<String> {
+    let Some(token) = subject.token else {
+        return Vec::new();
+    };
+    let (plan, name) = (subject.plan, token::NAME);
+    let mut arguments: Vec<String> = plan
+        .arguments()
+        .into_iter()
+        .filter(|(_, value)| token.is_in(value))
+        .map(|(name, _)| name)
+        .collect();
+    // Without a value docker takes it from the environment.
+    if plan::is_inherited(&plan.extra, name) && !arguments.iter().any(|known| known == name) {
+        arguments.push(name.to_owned());
+    }
+    let mut told: Vec<String> = arguments
+        .iter()
+        .map(|argument| {
+            format!(
+                "`{argument}` would hold the value of {name}, which everybody reads in the image's \
+                 history: the build has it as a secret already, for `RUN \
+                 --mount=type=secret,id={name}`"
+            )
+        })
+        .collect();
+    let target = plan.resolved().map(|target| target.to_string());
+    if told.is_empty() && target.is_some_and(|target| token.is_in(&target)) {
+        told.push(format!(
+            "{} hands the value of {name} to docker in the open: take it out, the build has it as \
+             a secret already",
+            bake::FILE
+        ));
+    }
+    told
 }
 
 /// Whether a file may build the image.
@@ -423,6 +461,15 @@ fn context(subject: &Subject) -> Check {
             ));
         }
     }
+    if let Some((path, ignore)) = &subject.ignore {
+        for (line, text) in ignore.bad() {
+            verdict = Verdict::Failed;
+            words.push(format!(
+                "{path}:{line}: `{text}` is no pattern, and docker builds nothing then: mend it, or \
+                 take it out"
+            ));
+        }
+    }
     if total > LARGE_CONTEXT && verdict != Verdict::Failed {
         verdict = Verdict::Warning;
         words.push(
@@ -482,7 +529,7 @@ fn model(subject: &Subject) -> Option<Check> {
         return Some(check("model", Verdict::Warning, words));
     }
     words += &match subject.token {
-        Some(from) => format!("; {} from {from} as a build secret", token::NAME),
+        Some(token) => format!("; {} from {} as a build secret", token::NAME, token.from),
         None => format!(
             "; without {}: a gated model needs it, in the environment or {}",
             token::NAME,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::task::build_image::bake::resolve;
 use crate::task::build_image::plan::TAG;
+use crate::task::build_image::token::Token;
 use crate::tree::Memory;
 
 const DOCKERFILE: &str = "\
@@ -76,6 +77,19 @@ fn clean() -> Origin {
 
 /// All checks as `verdict name: words / words`.
 fn all(tree: &Memory, plan: &Plan, origin: &Origin, model: Option<&str>) -> Vec<String> {
+    looked_at(tree, plan, origin, (model, None))
+}
+
+fn with_token(tree: &Memory, plan: &Plan, token: Option<&Token>) -> Vec<String> {
+    looked_at(tree, plan, &clean(), (None, token))
+}
+
+fn looked_at(
+    tree: &Memory,
+    plan: &Plan,
+    origin: &Origin,
+    (model, token): (Option<&str>, Option<&Token>),
+) -> Vec<String> {
     let file = |path: &str| tree.read_file(path).unwrap();
     let path = DOCKERFILES.into_iter().find(|path| file(path).is_some());
     let bytes = path.and_then(file).unwrap_or_default();
@@ -95,7 +109,7 @@ fn all(tree: &Memory, plan: &Plan, origin: &Origin, model: Option<&str>) -> Vec<
         bake: bake.as_ref(),
         plan,
         origin,
-        token: None,
+        token,
         model,
         update_flags: plan.tag == "worker:flags",
     };
@@ -227,6 +241,55 @@ fn an_argument_that_is_not_declared_is_found_wherever_it_is_passed() {
     for (part, begin) in parts.iter().zip(begins) {
         assert!(part.starts_with(begin), "{part}");
     }
+}
+
+#[test]
+fn a_token_that_would_be_anything_but_a_secret_stops_the_build() {
+    let token = Token {
+        value: "hf_0123456789".to_owned(),
+        from: "the environment",
+    };
+    let tree = worker().with(
+        "Dockerfile",
+        DOCKERFILE.replace("ARG MODEL_NAME", "ARG HF_TOKEN\nARG MODEL_NAME"),
+    );
+    let wrong = |plan: &Plan| {
+        let mut all = with_token(&tree, plan, Some(&token));
+        all.retain(|line| !line.starts_with("passed "));
+        assert!(!all.join("\n").contains("hf_0123456789"), "{all:?}");
+        all
+    };
+    assert_eq!(wrong(&plan()), [""; 0]);
+    let settings = |text: &str| serde_json::from_str(text).unwrap();
+    let in_bake = |text: &str| Plan {
+        target: Some(("worker".to_owned(), settings(text))),
+        ..plan()
+    };
+    let extra = |words: &[&str]| Plan {
+        extra: words.iter().map(Into::into).collect(),
+        ..plan()
+    };
+    for plan in [
+        in_bake(r#"{"args": {"HF_TOKEN": "hf_0123456789"}}"#),
+        extra(&["--build-arg", "HF_TOKEN=hf_0123456789"]),
+        extra(&["--build-arg", "HF_TOKEN"]),
+        extra(&["--build-arg=HF_TOKEN"]),
+    ] {
+        assert_eq!(
+            wrong(&plan),
+            [
+                "failed build arguments: `HF_TOKEN` would hold the value of HF_TOKEN, which everybody \
+                 reads in the image's history: the build has it as a secret already, for `RUN \
+                 --mount=type=secret,id=HF_TOKEN`"
+            ]
+        );
+    }
+    let label = in_bake(r#"{"labels": {"by": "x/hf_0123456789"}}"#);
+    assert!(
+        wrong(&label)[0].starts_with("failed build arguments: docker-bake.hcl hands the value of"),
+        "{:?}",
+        wrong(&label)
+    );
 }
 
 #[test]
@@ -370,6 +433,15 @@ fn a_context_is_told_when_it_is_large_or_holds_secrets() {
         wrong(&nothing, &plan())
             .iter()
             .all(|line| !line.contains("largest")),
+    );
+    let bad = worker().with(".dockerignore", "*\n!handler.py\n!engine.py\n!lib\n[a\n");
+    assert_eq!(
+        wrong(&bad, &plan()),
+        [
+            "failed build context: 26 B in 3 files; the largest: handler.py 14 B, engine.py 6 B, \
+             lib/ 6 B / .dockerignore:5: `[a` is no pattern, and docker builds nothing then: mend it, \
+             or take it out"
+        ]
     );
 }
 

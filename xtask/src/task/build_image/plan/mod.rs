@@ -128,6 +128,15 @@ pub fn in_extra(extra: &[OsString]) -> Vec<(String, String)> {
     found
 }
 
+/// Whether what is for docker itself passes this argument with the value that the environment has.
+pub fn is_inherited(extra: &[OsString], name: &str) -> bool {
+    let alone = format!("--build-arg={name}");
+    extra.iter().any(|word| *word == *alone)
+        || extra
+            .windows(2)
+            .any(|pair| pair[0] == "--build-arg" && pair[1] == name)
+}
+
 /// Whether what is for docker itself has one of these options.
 fn has(extra: &[OsString], options: &[&str]) -> bool {
     extra.iter().any(|word| {

@@ -112,8 +112,30 @@ pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
     read.with_context(|| format!("reading what docker save wrote of {image}"))
 }
 
-/// The largest file beside the layers: the image's configuration and lists of layers.
-const LARGEST_TEXT: u64 = 1 << 24;
+/// What a tar archive is made of.
+const BLOCK: usize = 512;
+
+/// Whether what begins like this is no layer. Descriptions are JSON, some of them large: an SBOM
+/// names every file of the image. A layer is a tar archive, compressed or not.
+fn is_text(start: &[u8]) -> bool {
+    let is_tar = start.get(257..262) == Some(b"ustar");
+    matches!(start.first(), None | Some(b'{' | b'[')) && !is_tar
+        // Old formats have a `VERSION` beside each layer.
+        || start.len() < BLOCK && unpacker(start).is_none()
+}
+
+/// Whether a text holds the token.
+fn holds(mut text: impl Read, token: &[u8]) -> Result<bool> {
+    let mut search = Search::new(token);
+    let mut buffer = vec![0; 1 << 17];
+    let mut found = false;
+    loop {
+        match text.read(&mut buffer)? {
+            0 => return Ok(found),
+            count => found |= search.feed(&buffer[..count]),
+        }
+    }
+}
 
 fn read_saved(saved: impl Read + Send, look: &Look) -> Result<Layers> {
     let mut archive = Archive::new(saved);
@@ -121,7 +143,6 @@ fn read_saved(saved: impl Read + Send, look: &Look) -> Result<Layers> {
     let mut links = BTreeMap::new();
     let mut order = Vec::new();
     let mut tokens = Vec::new();
-    let search = look.token.map(Finder::new);
     while let Some(header) = archive.next()? {
         match &header.kind {
             Kind::Link { target, .. } => {
@@ -131,23 +152,19 @@ fn read_saved(saved: impl Read + Send, look: &Look) -> Result<Layers> {
             Kind::File => {}
             _ => continue,
         }
-        let mut start = [0; 6];
+        let mut start = [0; BLOCK];
         let count = fill(&mut archive, &mut start)?;
         let start = &start[..count];
         let mut whole = io::Cursor::new(start.to_vec()).chain(&mut archive);
-        // Descriptions are JSON; a layer is a tar archive, compressed or not, and begins with the
-        // name of a path or a magic number.
-        let is_text = matches!(start.first(), None | Some(b'{' | b'['))
-            // Old formats have a `VERSION` beside each layer.
-            || header.size < 512 && unpacker(start).is_none();
-        if is_text && header.size <= LARGEST_TEXT {
-            let mut text = Vec::new();
-            whole.read_to_end(&mut text)?;
-            if search.as_ref().is_some_and(|s| s.find(&text).is_some()) {
-                tokens.push(header.path.clone());
-            }
+        if is_text(start) {
             if header.path == "manifest.json" {
+                let mut text = Vec::new();
+                whole.read_to_end(&mut text)?;
                 order = read_order(&text)?;
+            } else if let Some(token) = look.token
+                && holds(whole, token)?
+            {
+                tokens.push(header.path.clone());
             }
             continue;
         }
@@ -456,6 +473,20 @@ mod tests {
         assert_eq!(two.find("worker"), Some(&Thing::Folder));
         assert!(two.layers[1].emptied.contains("root"));
         assert_eq!(two.find("root/.netrc"), None, "never asked for");
+    }
+
+    /// Docker writes what says how an image was made beside its layers.
+    #[test]
+    fn a_description_may_be_larger_than_a_layer_and_a_layer_may_begin_like_one() {
+        let mut large = vec![b' '; (1 << 24) + 1];
+        large[0] = b'{';
+        large.extend(b"hf_secret}");
+        let mut bytes = entry("blobs/sha256/sbom", b'0', "", &large);
+        let layer = entry("{worker}/a", b'0', "", b"hf_secret");
+        bytes.extend(saved(&[("1/layer.tar", end(layer))]));
+        let found = read_saved(&bytes[..], &look()).unwrap();
+        assert_eq!(found.tokens, ["blobs/sha256/sbom"]);
+        assert_eq!(found.layers[0].tokens, ["{worker}/a"]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use self::containers::Session;
 use self::inspect::{Image, Step};
 use self::layers::Look;
 use self::made::Made;
-use super::{Check, Verdict};
+use super::{Check, Verdict, token};
 use crate::docker::Engine;
 use crate::interrupt;
 use crate::layout::{ACCEPTED, BASELINE};
@@ -38,9 +38,6 @@ use crate::task::compare::accepted::Accepted;
 use crate::task::compare::baseline;
 use crate::task::migrate::rewrite::Ignore;
 use crate::tree::Tree;
-
-/// A shorter text is found everywhere, and is no token.
-const SHORTEST_TOKEN: usize = 8;
 
 /// What the checks need to know.
 pub struct Subject<'a> {
@@ -76,9 +73,7 @@ pub fn image(
         done(&check);
         checks.push(check);
     };
-    let token = subject
-        .token
-        .filter(|token| token.trim().len() >= SHORTEST_TOKEN);
+    let token = subject.token.filter(|token| token.len() >= token::SHORTEST);
     let seen = Seen::read(engine, subject, token)?;
     tell(seen.base_check(subject.base));
     configuration_checks(&seen, subject, token, &mut tell)?;

@@ -310,13 +310,13 @@ struct Gone<'a> {
 
 impl<'a> Gone<'a> {
     fn new(after: &After<'a>) -> Self {
-        let mut files = BTreeMap::new();
+        let mut files = Vec::new();
         let mut folders = BTreeSet::new();
         for (from, to) in after.moved {
             if let (Some(old), Some(new)) = (from.as_str(), to.as_str())
                 && !after.result.contains_key(from)
             {
-                files.insert(old, new);
+                files.push((old, new));
                 let mut folder = old;
                 // A folder that is there already has its own above it.
                 while let Some((above, _)) = folder.rsplit_once('/')
@@ -328,7 +328,7 @@ impl<'a> Gone<'a> {
         }
         folders.retain(|folder| !holds_files(after.result, folder));
         Self {
-            files,
+            files: files.into_iter().collect(),
             folders,
             result: after.result,
         }

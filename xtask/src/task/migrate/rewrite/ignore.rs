@@ -5,7 +5,11 @@ use crate::tree::RepoPath;
 
 /// The lines of a `.dockerignore`, ready to be asked.
 #[derive(Default)]
-pub struct Ignore(Vec<Line>);
+pub struct Ignore {
+    lines: Vec<Line>,
+    /// Lines that Docker would call bad patterns, by their numbers.
+    bad: Vec<(usize, String)>,
+}
 
 struct Line {
     /// From 1.
@@ -20,25 +24,38 @@ impl Ignore {
     /// Reads a `.dockerignore`. A line that Docker would call a bad pattern matches nothing.
     pub fn read(dockerignore: &[u8]) -> Self {
         let text = String::from_utf8_lossy(dockerignore);
-        let lines = text.trim_start_matches('\u{feff}').lines();
-        let read = |(index, line): (usize, &str)| {
+        let mut ignore = Self::default();
+        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             if line.starts_with('#') {
-                return None;
+                continue;
             }
-            let line = line.trim();
+            let (number, line) = (index + 1, line.trim());
             let (pattern, takes_out) = match line.strip_prefix('!') {
                 Some(rest) => (rest.trim(), false),
                 None => (line, true),
             };
-            let text = clean(pattern)?;
-            Some(Line {
-                number: index + 1,
-                takes_out,
-                pattern: Glob::new(&text, true)?,
-                text,
-            })
-        };
-        Self(lines.enumerate().filter_map(read).collect())
+            if pattern.is_empty() && !takes_out {
+                ignore.bad.push((number, line.to_owned()));
+            }
+            let Some(text) = clean(pattern) else {
+                continue;
+            };
+            match Glob::new(&text, true) {
+                Some(pattern) => ignore.lines.push(Line {
+                    number,
+                    takes_out,
+                    text,
+                    pattern,
+                }),
+                None => ignore.bad.push((number, line.to_owned())),
+            }
+        }
+        ignore
+    }
+
+    /// The lines for which Docker refuses the whole file, with their numbers.
+    pub fn bad(&self) -> &[(usize, String)] {
+        &self.bad
     }
 
     /// Whether the build context leaves `path` out.
@@ -51,7 +68,7 @@ impl Ignore {
     pub fn line_against(&self, path: &RepoPath) -> Option<usize> {
         let path = String::from_utf8_lossy(path.as_bytes());
         let mut against = None;
-        for line in &self.0 {
+        for line in &self.lines {
             if line.takes_out == against.is_none() && above(&path).any(|p| line.pattern.matches(p))
             {
                 against = line.takes_out.then_some(line.number);
@@ -65,7 +82,7 @@ impl Ignore {
         let path = String::from_utf8_lossy(folder.as_bytes());
         self.excludes(folder)
             && !self
-                .0
+                .lines
                 .iter()
                 .any(|line| !line.takes_out && may_lie_below(&line.text, &path))
     }
@@ -143,6 +160,16 @@ mod tests {
         assert_eq!(ignore.line_against(&"a".into()), Some(2));
         assert_eq!(ignore.line_against(&"docs/a".into()), None);
         assert_eq!(ignore.line_against(&"docs/a.md".into()), Some(5));
+    }
+
+    /// Each of them was tried with Docker, which builds nothing then.
+    #[test]
+    fn lines_that_docker_refuses_are_kept_apart() {
+        let bad = |text: &str| Ignore::read(text.as_bytes()).bad().to_vec();
+        for line in ["[", "!a[b", "\\", "[a", "a[]b", "[a-]", "[^]", "!"] {
+            assert_eq!(bad(&format!("*\n{line}\n")), [(2, line.to_owned())]);
+        }
+        assert_eq!(bad("*\n!a\n\n  \n# [\n../x\n[a-c]*\n"), []);
     }
 
     #[test]

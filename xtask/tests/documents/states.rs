@@ -1,0 +1,170 @@
+//! Where a story starts: a clone of this repository, as it is in the work tree, and a worker of the
+//! reader's beside it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::repository;
+use crate::support::{Lab, Repo};
+
+/// The reader's clone, in which they stand.
+pub const CLONE: &str = "worker-sglang";
+/// The reader's own worker.
+const WORKER: &str = "my-worker";
+/// Where the clone comes from.
+const ORIGIN: &str = "origin";
+
+/// Makes the state of that name.
+pub fn make(lab: &Lab, state: &str) {
+    let origin = origin(lab);
+    match state {
+        "clone" => clone(lab),
+        "fork" => {
+            clone(lab);
+            fork(lab);
+        }
+        "migrated" => {
+            clone(lab);
+            migrated(lab);
+            newer(&origin);
+        }
+        "modern fork" => {
+            modern_fork(lab, &origin);
+            newer(&origin);
+            clone(lab);
+        }
+        other => panic!("there is no state `{other}`"),
+    }
+}
+
+/// This repository's files as they are now, committed.
+fn origin(lab: &Lab) -> Repo<'_> {
+    let origin = lab.empty(ORIGIN);
+    let from = repository();
+    let listed = Command::new("git")
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .current_dir(&from)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    for path in listed.split('\0').filter(|path| !path.is_empty()) {
+        let (source, target) = (from.join(path), origin.file(path));
+        if source.is_file() {
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::copy(source, target).unwrap();
+        }
+    }
+    origin.commit("feat: a worker, and the tool that keeps it");
+    origin
+}
+
+fn clone(lab: &Lab) {
+    lab.at(ORIGIN)
+        .git(&["clone", "--quiet", ".", &format!("../{CLONE}")]);
+    let target = lab.at(CLONE).file("target");
+    fs::create_dir(&target).unwrap();
+    // Python's environment takes long to make; a run of `cargo xtask test` leaves one.
+    let made = repository().join("target/venv");
+    if made.join("requirements.installed").is_file() {
+        std::os::unix::fs::symlink(made, target.join("venv")).unwrap();
+    }
+}
+
+/// What upstream does while the reader is busy elsewhere.
+fn newer(origin: &Repo) {
+    origin.edit("sdk.py", "LOOK = 0.1", "LOOK = 0.2");
+    origin.commit("perf: look for jobs half as often");
+}
+
+/// The change that the reader made to the worker of the modern layout.
+fn own_change(worker: &Repo) {
+    worker.edit("supervisor.py", "TERM_GRACE = 2.5 ", "TERM_GRACE = 5.0 ");
+    worker.commit("feat: more time for the server to end");
+}
+
+/// A legacy worker with changes of its own since it was forked at v1.2.0.
+fn fork(lab: &Lab) {
+    let worker = lab.legacy(WORKER);
+    worker.git(&["tag", "v1.2.0"]);
+    let last = "    \"LOAD_BALANCE_METHOD\": \"--load-balance-method\",\n";
+    let option = format!("{last}    \"KV_CACHE_DTYPE\": \"--kv-cache-dtype\",\n");
+    worker.edit("src/engine.py", last, &option);
+    worker.commit("feat: KV_CACHE_DTYPE");
+    worker.write("src/prompts.py", PROMPTS);
+    let import = "from engine import Engine\n";
+    let both = format!("{import}from prompts import with_rules\n");
+    worker.edit("src/handler.py", import, &both);
+    worker.edit(
+        "src/handler.py",
+        "job[\"input\"]",
+        "with_rules(job[\"input\"])",
+    );
+    worker.commit("feat: rules that every chat begins with");
+}
+
+const PROMPTS: &str = r#""""The rules that every chat of ours begins with."""
+
+import os
+
+
+def with_rules(job_input):
+    rules = os.getenv("CHAT_RULES")
+    if rules and "messages" in job_input:
+        first = {"role": "system", "content": rules}
+        job_input = job_input | {"messages": [first, *job_input["messages"]]}
+    return job_input
+"#;
+
+/// A legacy worker that was migrated with the clone, and changed since.
+fn migrated(lab: &Lab) {
+    let worker = lab.legacy(WORKER);
+    let run = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["migrate", "--commit", "-C"])
+        .arg(&worker.path)
+        .env("CARGO_MANIFEST_DIR", lab.at(CLONE).file("xtask"))
+        .env("HOME", lab.path("home"))
+        .current_dir(lab.path(CLONE))
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{run:?}");
+    own_change(&worker);
+}
+
+/// A worker made by copying the files of this one, with a change of its own.
+fn modern_fork(lab: &Lab, origin: &Repo) {
+    let worker = lab.empty(WORKER);
+    let copied: Vec<_> = origin
+        .git(&["ls-files"])
+        .lines()
+        .filter(|path| is_the_worker_s(path))
+        .map(str::to_owned)
+        .collect();
+    for path in &copied {
+        worker.write(path, origin.bytes(path));
+    }
+    worker.commit("feat: our worker");
+    own_change(&worker);
+}
+
+fn is_the_worker_s(path: &str) -> bool {
+    let root = [
+        ".dockerignore",
+        "Dockerfile",
+        "README.md",
+        "docker-compose.yml",
+        "requirements.txt",
+        "sglang_flags.json",
+        "test_input.json",
+    ];
+    let ends = Path::new(path).extension();
+    let is_module = !path.contains('/') && ends.is_some_and(|end| end == "py");
+    let folders = [".runpod/", "public/", "scripts/sglang_flags.py"];
+    is_module || root.contains(&path) || folders.iter().any(|folder| path.starts_with(folder))
+}
