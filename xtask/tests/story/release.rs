@@ -32,6 +32,11 @@ const RELEASE: &[(&str, &str, Here)] = &[
     ),
     (
         "image",
+        "The image can be pushed in the end",
+        Here::Not("asks for the registry's secrets"),
+    ),
+    (
+        "image",
         "Make room for the base image",
         Here::Not("removes what a runner of GitHub comes with"),
     ),
