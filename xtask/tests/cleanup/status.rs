@@ -231,6 +231,8 @@ fn a_program_gets_values_or_the_reason_why_there_is_none() {
         let why = found[part]["unknown"].as_str().unwrap();
         assert!(why.contains(".json"), "{part}: {why}");
     }
+    // What can't be compared may not go.
+    assert_eq!(found["next"]["command"], "cargo xtask compare -C .");
 }
 
 #[test]
@@ -238,7 +240,8 @@ fn the_image_is_told_with_its_commit() {
     let lab = Lab::new();
     let worker = ready(&lab);
     let old = worker.git(&["rev-parse", "HEAD~1"]);
-    // Two images of which one is of another repository, as docker tells them.
+    worker.git(&["branch", "beef"]);
+    // Images of which one is of this repository, as docker tells them.
     let image = |id: &str, day: u8, revision: &str| {
         json!({
             "Id": id, "RepoTags": [format!("{id}:dev")],
@@ -248,6 +251,9 @@ fn the_image_is_told_with_its_commit() {
     };
     let answer = json!([
         image("other", 9, "0123456789012345678901234567890123456789"),
+        // As one that is made from an image without a revision inherits it.
+        image("empty", 10, ""),
+        image("branch", 11, "beef"),
         image("mine", 8, &format!("{old}-dirty")),
     ]);
     let answer = lab.write("answer.json", answer.to_string());

@@ -167,7 +167,7 @@ fn image(repo: &Result<Repo>, images: &[docker::Image]) -> Result<Known<Built>> 
         return Ok(Known::None);
     };
     for image in images {
-        if !image.revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !names_commit(&image.revision) {
             continue;
         }
         let range = format!("{}..HEAD", image.revision);
@@ -189,6 +189,11 @@ fn image(repo: &Result<Repo>, images: &[docker::Image]) -> Result<Known<Built>> 
         }
     }
     Ok(Known::None)
+}
+
+/// Whether this is a commit's name and no branch's; many an image inherits an empty label.
+fn names_commit(revision: &str) -> bool {
+    matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A folder, as a person would type it.
