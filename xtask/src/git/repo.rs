@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use super::objects::{entry, head_and_path, parse_ls_tree};
 use super::{Call, Git, Objects, Scratch, Started, records, refuse_option};
 use crate::outcome::Refusal;
+use crate::output::quoted;
 use crate::tree::{Entries, Oid, RepoPath};
 
 /// A repository with a work tree.
@@ -135,6 +136,18 @@ impl Repo {
         let filters = filters(git.call().dir(dir))?;
         git.expect_new_enough()?;
         let answer = answer.finish()?;
+        if answer.message.contains("dubious ownership") {
+            bail!(Refusal::new(
+                format!(
+                    "git does not trust {}: somebody else owns it",
+                    dir.display()
+                ),
+                format!(
+                    "trust it with `git config --global --add safe.directory {}`",
+                    quoted(&dir.canonicalize()?.display().to_string())
+                )
+            ));
+        }
         if answer.stdout.is_empty() {
             bail!(Refusal::new(
                 format!(
