@@ -276,7 +276,8 @@ fn read_accepted(file: &Path) -> Result<Accepted> {
 /// what happens to it later.
 fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
     let reason = args.reason.as_deref().unwrap_or_default().trim();
-    if reason.is_empty() {
+    // As it stands in a command that was printed, to be filled in.
+    if reason.is_empty() || reason == "…" {
         bail!(Unusable("a reason is needed: --reason TEXT".to_owned()));
     }
     let trees = Trees::new(root);
