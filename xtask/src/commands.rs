@@ -30,6 +30,19 @@ impl Commands {
         }
     }
 
+    /// The same, with the root of the work tree for git, which looks for paths from where it runs.
+    pub fn at_root(mut self, repo: Option<&Path>, top: &Path) -> Self {
+        let runs = repo.unwrap_or(Path::new("."));
+        let is_root = match (runs.canonicalize(), top.canonicalize()) {
+            (Ok(runs), Ok(top)) => runs == top,
+            _ => true,
+        };
+        if !is_root {
+            self.git = format!("-C {} ", quoted(&top.display().to_string()));
+        }
+        self
+    }
+
     /// A command of git.
     pub fn git(&self, command: &str) -> String {
         format!("git {}{command}", self.git)
