@@ -98,6 +98,13 @@ Next: shows what nobody has decided on yet
         .done()
         .says("outdated/ can go:\n  cargo xtask cleanup -C . --dry-run\n");
     expect_next(&worker, "cargo xtask cleanup -C . --dry-run");
+    cleanup(&worker, &[]).done();
+    let text = status(&worker, &[]);
+    assert!(
+        text.contains("; a cleanup is staged and not committed\n"),
+        "{text}"
+    );
+    expect_next(&worker, "cargo xtask cleanup -C . --commit");
     cleanup(&worker, &["--commit"]).done();
     let text = status(&worker, &[]);
     assert!(text.contains("  outdated/ not there\n"), "{text}");

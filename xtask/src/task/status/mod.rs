@@ -24,7 +24,7 @@ use crate::task::migrate::journal::{Journal, State, Task};
 use crate::task::migrate::lock::Lock;
 use crate::task::migrate::{standing as upstream, upstream::same_folder};
 use crate::task::{compare, hub_lint};
-use crate::tree::{Directory, Tree};
+use crate::tree::{Directory, RepoPath, Tree};
 
 /// How long docker, and an upstream that is elsewhere, may take.
 const DOCKER: Duration = Duration::from_secs(3);
@@ -124,7 +124,16 @@ fn under_way(repo: &Repo) -> Result<Option<UnderWay>> {
             return Ok(Some(state));
         }
     }
-    Ok(repo.under_way().map(|what| UnderWay::Git(what.to_owned())))
+    if let Some(what) = repo.under_way() {
+        return Ok(Some(UnderWay::Git(what.to_owned())));
+    }
+    // A cleanup keeps no record once all is staged.
+    let status = repo.status()?;
+    let goes = |path: &RepoPath| path.is_within(OUTDATED);
+    let is_staged = status.changed.iter().any(goes)
+        && !status.unstaged.iter().chain(&status.local).any(goes)
+        && repo.index()?.entries.keys().all(|path| !goes(path));
+    Ok(is_staged.then_some(UnderWay::CleanupStaged))
 }
 
 fn upstream_of(

@@ -96,6 +96,7 @@ fn layout(at: &Standing) -> String {
         Some(UnderWay::Conflicts) => "conflicts of a migration wait to be resolved",
         Some(UnderWay::Staged) => "a migration is staged and not committed",
         Some(UnderWay::Cleanup) => "a cleanup was interrupted",
+        Some(UnderWay::CleanupStaged) => "a cleanup is staged and not committed",
         Some(UnderWay::Git(what)) => return format!("{layout}; {RED}{what} is under way{RED:#}"),
     };
     format!("{layout}; {RED}{state}{RED:#}")

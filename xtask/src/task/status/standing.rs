@@ -53,6 +53,8 @@ pub enum UnderWay {
     Staged,
     /// A cleanup was killed.
     Cleanup,
+    /// The removal of `outdated/` is staged.
+    CleanupStaged,
     /// A merge, a rebase, …
     Git(String),
 }
@@ -163,6 +165,10 @@ impl Standing {
                 "keeps the migration that is staged (`migrate --abort` takes it back)",
             ),
             UnderWay::Cleanup => (commands.task("cleanup", ""), "finishes the cleanup"),
+            UnderWay::CleanupStaged => (
+                commands.task("cleanup", "--commit"),
+                "commits the cleanup that is staged, and says how to get outdated/ back",
+            ),
             UnderWay::Git(_) => (
                 commands.git("status"),
                 "git has begun something and not ended it",
@@ -353,6 +359,8 @@ mod tests {
         assert_eq!(under_way(UnderWay::Conflicts), resume);
         assert_eq!(under_way(UnderWay::Staged), "git commit");
         assert_eq!(under_way(UnderWay::Cleanup), "cargo xtask cleanup");
+        let commit = "cargo xtask cleanup --commit";
+        assert_eq!(under_way(UnderWay::CleanupStaged), commit);
         assert_eq!(under_way(UnderWay::Git("a merge".into())), "git status");
     }
 
