@@ -269,7 +269,7 @@ fn read_accepted(file: &Path) -> Result<Accepted> {
         return Ok(Accepted::default());
     }
     let text = fs_err::read_to_string(file)?;
-    Accepted::read(&text).with_context(|| format!("reading {ACCEPTED}"))
+    Accepted::of_repository(&text)
 }
 
 /// Records reasons. Facts that are not open are refused, because a reason for nothing hides
