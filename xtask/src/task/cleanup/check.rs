@@ -153,7 +153,9 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
         add(Kind::NotPlain, path.to_string(), why, commands.git(&settle));
     }
     if let (None, Some(head)) = (found.restore, found.head) {
-        let settle = commands.git(&format!("branch legacy {head}"));
+        // A name that nothing has yet.
+        let short = head.get(..10).unwrap_or(head);
+        let settle = commands.git(&format!("branch legacy-{short} {head}"));
         let why = "HEAD is on no branch, and no branch or tag has this folder".to_owned();
         add(Kind::Unreachable, OUTDATED.to_owned(), why, settle);
     }
@@ -411,7 +413,7 @@ mod tests {
                 "NotPlain outdated/module => git -C ../w rm -- outdated/module",
                 "NotPlain outdated/x => git -C ../w update-index --no-assume-unchanged outdated/x",
                 "NotPlain outdated/y => git -C ../w sparse-checkout add outdated",
-                "Unreachable outdated => git -C ../w branch legacy aa",
+                "Unreachable outdated => git -C ../w branch legacy-aa aa",
                 "Changed outdated:src/it's.py => cargo xtask compare -C ../w --accept \
                  'outdated:src/it'\\''s.py' --reason \"…\"",
                 "Baseline compare.baseline.json => cargo xtask compare -C ../w --write-baseline",
