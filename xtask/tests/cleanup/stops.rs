@@ -1,6 +1,6 @@
 //! What stops a cleanup, each with the command that settles it.
 
-use crate::support::Lab;
+use crate::support::{Lab, Repo};
 use crate::{accept, cleanup, expect_only, obstacles, paste, ready, shell};
 
 const ACCEPT: &str = "cargo xtask compare -C . --accept";
@@ -297,9 +297,107 @@ fn a_record_that_git_does_not_look_at_is_not_written_over() {
     cleanup(&worker, &["--commit"]).done();
 }
 
+/// What settles the file at this path.
+fn settle_of(worker: &Repo<'_>, named: &str) -> String {
+    let found = obstacles(worker);
+    let one = found.iter().find(|one| one.0 == named);
+    one.unwrap_or_else(|| panic!("no {named}: {found:?}"))
+        .1
+        .clone()
+}
+
+#[test]
+fn no_command_that_is_pasted_writes_over_what_is_nowhere_else() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let (file, named) = (
+        "outdated/src/engine.py",
+        "uncommitted outdated/src/engine.py",
+    );
+    // Staged to go, and still there with changes of its own.
+    worker.git(&["rm", "--quiet", "--cached", file]);
+    worker.append(file, "# mine\n");
+    expect_only(&worker, named, &format!("git restore --staged -- {file}"));
+    paste(&worker, &worker.path, [settle_of(&worker, named)]);
+    assert!(worker.read(file).ends_with("# mine\n"));
+    expect_only(&worker, named, &format!("git commit -- {file}"));
+
+    // Staged, and gone from the work tree.
+    worker.git(&["add", file]);
+    worker.remove(file);
+    expect_only(&worker, named, &format!("git restore -- {file}"));
+    paste(&worker, &worker.path, [settle_of(&worker, named)]);
+    assert!(worker.read(file).ends_with("# mine\n"));
+    worker.git(&["reset", "--quiet", "--hard"]);
+
+    // A file in the place of a folder, and a folder in that of a file.
+    for (way, stranger) in [
+        ("outdated/src", "outdated/src"),
+        (file, "outdated/src/engine.py/notes"),
+    ] {
+        worker.git(&["rm", "--quiet", "-r", "--cached", way]);
+        let _ = std::fs::remove_dir_all(worker.file(way));
+        let _ = std::fs::remove_file(worker.file(way));
+        worker.git(&["reset", "--quiet"]);
+        worker.write(stranger, "mine\n");
+        let clean = format!("git clean -dxi -- {stranger}");
+        assert_eq!(settle_of(&worker, named), clean);
+        paste(&worker, &worker.path, [clean.clone()]);
+        assert_eq!(worker.read(stranger), "mine\n");
+        let would = shell(&worker, &worker.path, &clean.replace("-dxi", "-dxn"));
+        assert_eq!(
+            String::from_utf8_lossy(&would.stdout),
+            format!("Would remove {stranger}\n")
+        );
+        // The same, staged.
+        worker.git(&["add", "--all"]);
+        assert_eq!(settle_of(&worker, named), "git commit");
+        worker.git(&["reset", "--quiet"]);
+        paste(&worker, &worker.path, [clean.replace("-dxi", "-dxfq")]);
+        let restore = settle_of(&worker, named);
+        assert_eq!(
+            restore,
+            format!("git restore --staged --worktree -- {file}")
+        );
+        worker.git(&["reset", "--quiet", "--hard"]);
+    }
+    cleanup(&worker, &["--dry-run"]).done();
+}
+
+#[test]
+fn what_was_staged_and_comes_again_is_not_committed_over() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    cleanup(&worker, &[]).done();
+    worker.write("outdated/Dockerfile", "# mine\n");
+    expect_only(
+        &worker,
+        "local outdated/Dockerfile",
+        "git clean -dxi -- outdated/Dockerfile",
+    );
+    cleanup(&worker, &["--commit"]).finds();
+    assert_eq!(worker.read("outdated/Dockerfile"), "# mine\n");
+}
+
+#[test]
+fn a_repository_in_the_folder_is_asked_about_too() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.git(&["init", "--quiet", "outdated/other"]);
+    worker.write("outdated/other/notes", "mine\n");
+    let ask = "git clean -ffdxi -- outdated/other";
+    expect_only(&worker, "local outdated/other", ask);
+    let would = shell(&worker, &worker.path, &ask.replace("-ffdxi", "-ffdxn"));
+    assert_eq!(
+        String::from_utf8_lossy(&would.stdout),
+        "Would remove outdated/other/\n"
+    );
+}
+
 #[test]
 fn commands_can_be_pasted_whatever_a_file_is_called() {
     use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
     let lab = Lab::new();
     let worker = ready(&lab);
     let names: [&[u8]; 8] = [
@@ -354,6 +452,33 @@ fn commands_can_be_pasted_whatever_a_file_is_called() {
     }
     paste(&worker, &worker.path, settles("uncommitted "));
     assert_eq!(worker.status(), "");
+    for name in names {
+        let name = std::ffi::OsStr::from_bytes(name);
+        let path = Path::new("outdated").join(name);
+        let mark = [
+            "update-index".as_ref(),
+            "--assume-unchanged".as_ref(),
+            path.as_os_str(),
+        ];
+        assert!(
+            worker
+                .git_command(&[])
+                .args(mark)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    paste(&worker, &worker.path, settles("not-plain "));
+    assert!(settles("not-plain ").is_empty());
+    worker.write(":colon", "");
+    worker.git(&["add", "./:colon"]);
+    let commit = settles("uncommitted ").remove(0);
+    paste(
+        &worker,
+        &worker.path,
+        [commit.replace("git commit", "git commit -qm more")],
+    );
     // A placeholder is no reason.
     let accepts: Vec<String> = settles("changed ");
     assert_eq!(accepts.len(), names.len());

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::differs::Differs;
 use super::mentions::Mention;
 use super::reach::Restore;
 use super::retired::Changed;
@@ -10,7 +11,7 @@ use crate::commands::Commands;
 use crate::finding::{Finding, Safety, Severity};
 use crate::git::Unseen;
 use crate::layout::OUTDATED;
-use crate::output::{quoted, quoted_path};
+use crate::output::{quoted, quoted_file, quoted_path};
 use crate::task::compare::accepted;
 use crate::task::compare::parting::Parting;
 use crate::task::migrate::dangling::Kind as Reads;
@@ -81,14 +82,14 @@ pub struct Reason {
 
 /// The repository as it was found.
 pub struct Found<'a> {
-    /// Tracked files that differ from HEAD, and whether they are in the work tree.
-    pub uncommitted: Vec<(RepoPath, bool)>,
+    /// Tracked files that differ from HEAD.
+    pub uncommitted: Vec<(RepoPath, Differs)>,
     /// Records that git does not track, so that what they say goes unheard.
     pub unrecorded: Vec<RepoPath>,
     /// Records that git does not look at in the work tree, so that it would not tell of changes.
     pub unseen: Vec<(RepoPath, Unseen)>,
     /// What git does not track below `outdated/`.
-    pub local: Vec<RepoPath>,
+    pub local: Vec<Local>,
     /// What is tracked there and is no file, or is not looked at.
     pub not_plain: Vec<(RepoPath, Mode, Option<Unseen>)>,
     /// Whether the work tree is a sparse checkout.
@@ -119,13 +120,8 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
         let options = format!("--accept {} --reason \"…\"", quoted(id));
         commands.task("compare", &options)
     };
-    for (path, there) in &found.uncommitted {
-        let settle = if *there {
-            commands.git(&format!("commit -- {}", shown(path)))
-        } else {
-            commands.git(&format!("restore --staged --worktree -- {}", shown(path)))
-        };
-        let why = "differs from HEAD".to_owned();
+    for (path, differs) in &found.uncommitted {
+        let (why, settle) = differs.settle(path, commands);
         add(Kind::Uncommitted, path.to_string(), why, settle);
     }
     for path in &found.unrecorded {
@@ -136,16 +132,16 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
     }
     for (path, unseen) in &found.unseen {
         let (why, option) = overlooked(*unseen);
-        let settle = commands.git(&format!("update-index {option} {}", shown(path)));
+        let settle = commands.git(&format!("update-index {option} {}", quoted_file(path)));
         add(Kind::Uncommitted, path.to_string(), why.to_owned(), settle);
     }
-    for path in &found.local {
+    for one in &found.local {
         let Obstacle {
             kind,
             subject,
             why,
             settle,
-        } = local(path, commands);
+        } = local(one, commands);
         add(kind, subject, why, settle);
     }
     for (path, mode, unseen) in &found.not_plain {
@@ -177,7 +173,8 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
         }
         let mut why = file.why.to_owned();
         if found.shallow {
-            why += "; `git fetch --unshallow` brings the rest of it";
+            let fetch = commands.git("fetch --unshallow");
+            why += &format!("; `{fetch}` brings the rest of it");
         }
         add(Kind::Changed, id.clone(), why, accept(&id));
     }
@@ -219,14 +216,33 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
     (all, passed)
 }
 
-/// A file that git does not track.
-pub fn local(path: &RepoPath, commands: &Commands) -> Obstacle {
-    let shown = quoted_path(path);
+/// What git does not track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    pub path: RepoPath,
+    /// Whether it is a repository of its own, which git passes over unless it is told twice.
+    pub is_repository: bool,
+}
+
+/// What is to be done about it.
+pub fn local(one: &Local, commands: &Commands) -> Obstacle {
+    let shown = quoted_path(&one.path);
+    let (why, clean) = if one.is_repository {
+        (
+            "a git repository of its own: move it to where it belongs, or let git ask about it",
+            "clean -ffdxi",
+        )
+    } else {
+        (
+            "move it to where it belongs, or let git ask about it",
+            "clean -dxi",
+        )
+    };
     Obstacle {
         kind: Kind::Local,
-        subject: path.to_string(),
-        why: "move it to where it belongs, or let git ask about it".to_owned(),
-        settle: commands.git(&format!("clean -dxi -- {shown}")),
+        subject: one.path.to_string(),
+        why: why.to_owned(),
+        settle: commands.git(&format!("{clean} -- {shown}")),
     }
 }
 
@@ -278,7 +294,7 @@ fn not_plain(
         ),
         (_, Some(unseen)) => {
             let (why, option) = overlooked(unseen);
-            (why, format!("update-index {option} {shown}"))
+            (why, format!("update-index {option} {}", quoted_file(path)))
         }
         _ => ("is no folder", format!("rm -- {shown}")),
     };
@@ -388,10 +404,18 @@ mod tests {
         ];
         let mut found = found(&parting, &restore);
         found.restore = None;
-        found.uncommitted = vec![("engine.py".into(), true), ("outdated/a".into(), false)];
+        found.uncommitted = vec![
+            ("engine.py".into(), Differs::Changed),
+            ("outdated/a".into(), Differs::Gone),
+        ];
         found.unrecorded = vec!["compare.accepted.json".into()];
         found.unseen = vec![("upstream.lock.json".into(), Unseen::Sparse)];
-        found.local = vec!["outdated/.env".into()];
+        found.local = [("outdated/.env", false), ("outdated/other", true)]
+            .map(|(path, is_repository)| Local {
+                path: path.into(),
+                is_repository,
+            })
+            .into();
         found.not_plain = vec![
             ("outdated/module".into(), Mode::Submodule, None),
             ("outdated/x".into(), Mode::File, Some(Unseen::Assumed)),
@@ -410,6 +434,7 @@ mod tests {
                 "Uncommitted upstream.lock.json => git -C ../w update-index --no-skip-worktree \
                  upstream.lock.json",
                 "Local outdated/.env => git -C ../w clean -dxi -- outdated/.env",
+                "Local outdated/other => git -C ../w clean -ffdxi -- outdated/other",
                 "NotPlain outdated/module => git -C ../w rm -- outdated/module",
                 "NotPlain outdated/x => git -C ../w update-index --no-assume-unchanged outdated/x",
                 "NotPlain outdated/y => git -C ../w sparse-checkout add outdated",

@@ -5,6 +5,7 @@
 //! what was begun.
 
 mod check;
+mod differs;
 mod mentions;
 mod reach;
 mod report;
@@ -14,7 +15,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use self::check::{Found, Obstacle, Reason};
+use self::check::{Found, Local, Obstacle, Reason};
+use self::differs::Differs;
 use self::mentions::Mention;
 use self::reach::Restore;
 use self::report::{Ending, Report};
@@ -74,12 +76,12 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
     }
     let at = situation::look_at_any(repo)?;
     let head = at_head(&at)?;
-    let local = within(at.status.local.iter());
+    let local = local(&at);
     let is_there = |entries: &Entries| entries.keys().any(|path| path.is_within(OUTDATED));
     if !is_there(head.entries()) && !is_there(at.ours.entries()) {
         let obstacles: Vec<_> = local
             .iter()
-            .map(|path| check::local(path, commands))
+            .map(|one| check::local(one, commands))
             .collect();
         if !obstacles.is_empty() {
             let plan = Plan::stopped(obstacles);
@@ -102,7 +104,7 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
     let is_staged = !at.status.changed.is_empty()
         && at.status.unstaged.is_empty()
         && *at.ours.entries() == after;
-    let (obstacles, reasons) = survey.check(&at, &head, local, is_staged, commands);
+    let (obstacles, reasons) = survey.check(&at, &head, local, is_staged, commands)?;
     let plan = Plan {
         restore: survey.restore.clone(),
         files: within(head.entries().keys()),
@@ -213,17 +215,27 @@ impl Survey {
         &self,
         at: &Situation,
         head: &GitTree,
-        local: Vec<RepoPath>,
+        mut local: Vec<Local>,
         is_staged: bool,
         commands: &Commands,
-    ) -> (Vec<Obstacle>, Vec<Reason>) {
+    ) -> Result<(Vec<Obstacle>, Vec<Reason>)> {
         let uncommitted = if is_staged {
             Vec::new()
         } else {
-            let there = |path: &RepoPath| path.below(&at.repo.top).symlink_metadata().is_ok();
-            let paths = at.status.changed.iter();
-            paths.map(|path| (path.clone(), there(path))).collect()
+            let (head, index) = (head.entries(), at.ours.entries());
+            let look = |path: &RepoPath| {
+                let differs = Differs::look(path, &at.repo.top, &at.status, head, index)?;
+                Ok((path.clone(), differs))
+            };
+            at.status.changed.iter().map(look).collect::<Result<_>>()?
         };
+        // What was staged to go and still lies there is not committed, and no more: nobody is to be
+        // led to delete it.
+        let forgotten = |path: &RepoPath| {
+            let mut uncommitted = uncommitted.iter();
+            uncommitted.any(|(one, differs)| one == path && *differs == Differs::Forgotten)
+        };
+        local.retain(|one| !forgotten(&one.path));
         let not_plain = head.entries().iter().filter_map(|(path, entry)| {
             let unseen = at.unseen.get(path).copied();
             let odd = entry.mode == Mode::Submodule || unseen.is_some() || *path == OUTDATED;
@@ -247,7 +259,7 @@ impl Survey {
             lint: &self.lint.findings,
             mentions: &self.mentions,
         };
-        check::check(&found, commands)
+        Ok(check::check(&found, commands))
     }
 
     /// Texts that speak of the folder.
@@ -365,6 +377,16 @@ fn within<'a>(paths: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoPath> {
         .filter(|path| path.is_within(OUTDATED))
         .cloned()
         .collect()
+}
+
+/// What git does not track below the folder.
+fn local(at: &Situation) -> Vec<Local> {
+    let local = |path: RepoPath| Local {
+        is_repository: path.below(&at.repo.top).join(".git").exists(),
+        path,
+    };
+    let paths = within(at.status.local.iter());
+    paths.into_iter().map(local).collect()
 }
 
 /// The files as they are in the end. `store` puts new contents into the object database; a dry
