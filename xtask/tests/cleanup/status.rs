@@ -243,6 +243,27 @@ fn a_program_gets_values_or_the_reason_why_there_is_none() {
 }
 
 #[test]
+fn what_is_broken_is_said_and_hides_nothing_else() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let lock = worker.read("upstream.lock.json");
+    let odd = lock.replacen("\"commit\"", "\"rev\": \"-x\", \"commit\"", 1);
+    assert_ne!(odd, lock);
+    worker.write("upstream.lock.json", odd);
+    let behind = json(&worker)["upstream"]["behind"].clone();
+    let why = behind["unknown"].as_str().unwrap();
+    assert!(why.starts_with("revision \"-x\" begins with `-`"), "{why}");
+    worker.write("upstream.lock.json", lock);
+
+    worker.write(".git/index", "no index");
+    let found = json(&worker);
+    let why = found["repository"]["unknown"].as_str().unwrap();
+    assert!(why.contains("index"), "{why}");
+    assert_eq!(found["compare"]["open"], 0);
+    assert_eq!(found["next"]["command"], "git status");
+}
+
+#[test]
 fn the_image_is_told_with_its_commit() {
     let lab = Lab::new();
     let worker = ready(&lab);

@@ -15,7 +15,7 @@ use self::standing::{Built, Known, Layout, Repository, Standing, UnderWay, Upstr
 use crate::cli;
 use crate::commands::Commands;
 use crate::docker;
-use crate::git::{Git, Repo};
+use crate::git::{Git, Repo, Status};
 use crate::layout::OUTDATED;
 use crate::outcome::Outcome;
 use crate::output::Counts;
@@ -40,12 +40,20 @@ pub fn run(dir: Option<&Path>, args: &cli::Status) -> Result<Outcome> {
         Err(error) => Err(anyhow::anyhow!("{error}")),
     };
     let root = repo.as_ref().map_or(dir, |repo| repo.top.clone());
+    // A git that can't even tell that is of no use: it may not read the index.
+    let repo = repo.and_then(|repo| {
+        let status = repo.status()?;
+        Ok((repo, status))
+    });
     let standing = look(git.as_ref().ok(), &repo, &root, args.online)?;
     report::print(&root, &standing, &commands, args.format)?;
     Ok(Outcome::Done)
 }
 
-fn look(git: Option<&Git>, repo: &Result<Repo>, root: &Path, online: bool) -> Result<Standing> {
+/// A repository, and what git tells of it; or why there is none.
+type Looked = Result<(Repo, Status)>;
+
+fn look(git: Option<&Git>, repo: &Looked, root: &Path, online: bool) -> Result<Standing> {
     std::thread::scope(|scope| {
         // The slowest first; each is a look of its own.
         let images = scope.spawn(|| docker::images(DOCKER));
@@ -58,9 +66,9 @@ fn look(git: Option<&Git>, repo: &Result<Repo>, root: &Path, online: bool) -> Re
             .filter(|path| path.is_within(OUTDATED));
         let standing = Standing {
             layout: Layout::of(tree.entries()),
-            repository: repository(repo)?,
+            repository: repository(repo),
             under_way: match repo {
-                Ok(repo) => under_way(repo)?,
+                Ok((repo, status)) => under_way(repo, status)?,
                 Err(_) => None,
             },
             upstream: upstream_of(git, &tree, root, online)?,
@@ -88,31 +96,28 @@ fn look(git: Option<&Git>, repo: &Result<Repo>, root: &Path, online: bool) -> Re
     })
 }
 
-fn repository(repo: &Result<Repo>) -> Result<Known<Repository>> {
-    let repo = match repo {
-        Ok(repo) => repo,
+fn repository(repo: &Looked) -> Known<Repository> {
+    match repo {
+        Ok((_, status)) => Known::Is(Repository {
+            branch: status.branch.clone(),
+            head: status.head.as_ref().map(|head| head.0.clone()),
+            changed: status.changed.len(),
+        }),
         Err(error) => {
-            // What git says of it in brackets is too much for a line.
+            // The command, and what git says in brackets, are too much for a line.
             let why = error.to_string();
-            let why = why.split(" (").next().unwrap_or_default();
-            return Ok(Known::Unknown(why.to_owned()));
+            let why = why.split_once("` failed: ").map_or(&*why, |(_, why)| why);
+            Known::Unknown(why.split(" (").next().unwrap_or_default().to_owned())
         }
-    };
-    let status = repo.status()?;
-    Ok(Known::Is(Repository {
-        branch: status.branch,
-        head: status.head.map(|head| head.0),
-        changed: status.changed.len(),
-    }))
+    }
 }
 
 /// What is begun and not ended.
-fn under_way(repo: &Repo) -> Result<Option<UnderWay>> {
+fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
     if let Some(record) = Journal::glance(repo)? {
         // A record of what has been committed since is cleared by the next run.
         let is_open = record.state == State::Applying
-            || repo.commit("HEAD")?.as_ref() == Some(&record.head)
-                && !repo.status()?.changed.is_empty();
+            || repo.commit("HEAD")?.as_ref() == Some(&record.head) && !status.changed.is_empty();
         let state = match (record.task, record.state) {
             (Task::Cleanup, _) => UnderWay::Cleanup,
             (_, State::Applying) => UnderWay::Interrupted,
@@ -128,7 +133,6 @@ fn under_way(repo: &Repo) -> Result<Option<UnderWay>> {
         return Ok(Some(UnderWay::Git(what.to_owned())));
     }
     // A cleanup keeps no record once all is staged.
-    let status = repo.status()?;
     let goes = |path: &RepoPath| path.is_within(OUTDATED);
     let is_staged = status.changed.iter().any(goes)
         && !status.unstaged.iter().chain(&status.local).any(goes)
@@ -149,7 +153,9 @@ fn upstream_of(
     };
     let origin = lock.upstream;
     let standing = match git {
-        Some(git) => upstream::standing(git, &origin, root, online.then_some(NETWORK))?,
+        // What the lock says may be no revision at all.
+        Some(git) => upstream::standing(git, &origin, root, online.then_some(NETWORK))
+            .unwrap_or_else(|error| upstream::Standing::Unknown(error.to_string())),
         None => upstream::Standing::Unknown("git is not there to look".to_owned()),
     };
     let (behind, moved_to) = match standing {
@@ -171,8 +177,8 @@ fn upstream_of(
 }
 
 /// The newest image that was made from a commit of this repository's history.
-fn image(repo: &Result<Repo>, images: &[docker::Image]) -> Result<Known<Built>> {
-    let Ok(repo) = repo else {
+fn image(repo: &Looked, images: &[docker::Image]) -> Result<Known<Built>> {
+    let Ok((repo, _)) = repo else {
         return Ok(Known::None);
     };
     for image in images {
