@@ -43,6 +43,8 @@ pub struct Status {
     pub changed: Vec<RepoPath>,
     /// Those of them whose file is not what the index stages.
     pub unstaged: Vec<RepoPath>,
+    /// Those of them that hold a conflict.
+    pub unmerged: Vec<RepoPath>,
     /// Files that git does not track, ignored ones included; a folder stands for all that is in
     /// it.
     pub local: Vec<RepoPath>,
@@ -457,6 +459,9 @@ fn parse_status(output: &[u8]) -> Result<Status> {
                 .splitn(fields + 1, |&b| b == b' ')
                 .nth(fields)
                 .context("git status answered a line without a path")?;
+            if record.first() == Some(&b'u') {
+                status.unmerged.push(RepoPath::new(path));
+            }
             // `XY`: the index against HEAD, the work tree against the index.
             if record.get(3).is_some_and(|&y| y != b'.') {
                 status.unstaged.push(RepoPath::new(path));

@@ -365,6 +365,23 @@ fn no_command_that_is_pasted_writes_over_what_is_nowhere_else() {
 }
 
 #[test]
+fn a_conflict_of_a_stash_is_not_committed() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.append("engine.py", "# one\n");
+    worker.git(&["stash", "--quiet"]);
+    worker.append("engine.py", "# other\n");
+    worker.commit("feat: other");
+    let pop = worker.git_command(&["stash", "pop"]).output().unwrap();
+    assert_eq!(pop.status.code(), Some(1));
+    expect_only(
+        &worker,
+        "uncommitted engine.py",
+        "git mergetool -- engine.py",
+    );
+}
+
+#[test]
 fn what_was_staged_and_comes_again_is_not_committed_over() {
     let lab = Lab::new();
     let worker = ready(&lab);

@@ -15,6 +15,8 @@ use crate::tree::{Entries, Mode, RepoPath};
 pub enum Differs {
     /// It lies there.
     Changed,
+    /// It holds a conflict, of `git stash pop` perhaps.
+    Conflict,
     /// It lies there, and git was told to forget it.
     Forgotten,
     /// It is gone.
@@ -37,6 +39,9 @@ impl Differs {
         head: &Entries,
         index: &Entries,
     ) -> Result<Self> {
+        if status.unmerged.contains(path) {
+            return Ok(Self::Conflict);
+        }
         let is_module = index.get(path).is_some_and(|e| e.mode == Mode::Submodule);
         let lying = path.below(top);
         let is_folder = lying.is_dir() && !lying.is_symlink() && !is_module;
@@ -71,6 +76,10 @@ impl Differs {
         let why = "differs from HEAD";
         let (why, settle) = match self {
             Self::Changed => (why.to_owned(), format!("commit -- {shown}")),
+            Self::Conflict => (
+                format!("{why}: it holds a conflict; resolve it, then `git add` it"),
+                format!("mergetool -- {shown}"),
+            ),
             Self::Forgotten => (
                 format!("{why}: it is staged to go, and still there"),
                 format!("restore --staged -- {shown}"),
