@@ -622,6 +622,14 @@ fn what_is_no_plain_file() {
         )),
         "{found:?}"
     );
+    assert!(!found.iter().any(|one| one.0 == "changed outdated:module"));
+    paste(
+        &worker,
+        &worker.path,
+        ["git rm -q -- outdated/module".into()],
+    );
+    worker.commit("chore: no submodule");
+    cleanup(&worker, &["--dry-run"]).done();
 }
 
 #[test]

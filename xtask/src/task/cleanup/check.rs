@@ -167,6 +167,13 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
         reason.is_some()
     };
     for file in found.changed {
+        // A reason would not let a submodule go, and be stale once it has.
+        let is_module = |(path, mode, _): &(RepoPath, Mode, _)| {
+            *mode == Mode::Submodule && path.strip_prefix(OUTDATED) == Some(file.below.as_bytes())
+        };
+        if found.not_plain.iter().any(is_module) {
+            continue;
+        }
         let id = changed_id(&file.below);
         if answered(&id, &mut passed) {
             continue;
