@@ -71,7 +71,7 @@ fn look(git: Option<&Git>, repo: &Looked, root: &Path, online: bool) -> Result<S
                 Ok((repo, status)) => under_way(repo, status)?,
                 Err(_) => None,
             },
-            upstream: upstream_of(git, &tree, root, online)?,
+            upstream: upstream_of(git, &tree, root, online),
             is_tools_own: same_folder(&own::repository(), root),
             outdated: outdated.count(),
             compare: match compared.join() {
@@ -140,16 +140,11 @@ fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
     Ok(is_staged.then_some(UnderWay::CleanupStaged))
 }
 
-fn upstream_of(
-    git: Option<&Git>,
-    tree: &dyn Tree,
-    root: &Path,
-    online: bool,
-) -> Result<Known<Upstream>> {
+fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path, online: bool) -> Known<Upstream> {
     let lock = match Lock::read(tree) {
         Ok(Some(lock)) => lock,
-        Ok(None) => return Ok(Known::None),
-        Err(error) => return Ok(Known::Unknown(format!("{error:#}"))),
+        Ok(None) => return Known::None,
+        Err(error) => return Known::Unknown(format!("{error:#}")),
     };
     let origin = lock.upstream;
     let standing = match git {
@@ -167,13 +162,13 @@ fn upstream_of(
         }
         upstream::Standing::Unknown(why) => (Known::Unknown(why), None),
     };
-    Ok(Known::Is(Upstream {
+    Known::Is(Upstream {
         address: origin.address,
         rev: origin.rev,
         commit: origin.commit,
         behind,
         moved_to,
-    }))
+    })
 }
 
 /// The newest image that was made from a commit of this repository's history.
