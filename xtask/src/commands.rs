@@ -1,10 +1,12 @@
 //! The commands that a person is told to type: with the repository of this run in them, so that
 //! whoever works on another one with `-C` can type them as they stand.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::outcome::Refusal;
-use crate::output::quoted;
+use crate::output::quoted_file;
+use crate::tree::RepoPath;
 
 const TASK: &str = "cargo xtask ";
 
@@ -19,15 +21,25 @@ pub struct Commands {
 
 impl Commands {
     pub fn new(repo: Option<&Path>) -> Self {
-        let repo = repo.map(|repo| repo.display().to_string());
-        let option = |repo: &String| format!("-C {} ", quoted(repo));
         Self {
             git: repo
-                .as_ref()
-                .filter(|repo| *repo != ".")
+                .filter(|repo| *repo != Path::new("."))
                 .map_or_else(String::new, option),
-            task: repo.as_ref().map_or_else(String::new, option),
+            task: repo.map_or_else(String::new, option),
         }
+    }
+
+    /// The same, with the root of the work tree for git, which looks for paths from where it runs.
+    pub fn at_root(mut self, repo: Option<&Path>, top: &Path) -> Self {
+        let runs = repo.unwrap_or(Path::new("."));
+        let is_root = match (runs.canonicalize(), top.canonicalize()) {
+            (Ok(runs), Ok(top)) => runs == top,
+            _ => true,
+        };
+        if !is_root {
+            self.git = option(top);
+        }
+        self
     }
 
     /// A command of git.
@@ -60,9 +72,26 @@ impl Commands {
     }
 }
 
+/// The option that names a folder, whatever bytes are in its name.
+fn option(folder: &Path) -> String {
+    let folder = RepoPath::new(folder.as_os_str().as_bytes());
+    format!("-C {} ", quoted_file(&folder))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_named_by_its_bytes() {
+        use std::ffi::OsStr;
+        let commands = |name: &[u8]| Commands::new(Some(Path::new(OsStr::from_bytes(name))));
+        assert_eq!(commands(b"a b*").git("status"), "git -C 'a b*' status");
+        assert_eq!(
+            commands(b"w\xff").task("status", ""),
+            r"cargo xtask status -C $'w\377'"
+        );
+    }
 
     #[test]
     fn every_task_gets_the_repository() {

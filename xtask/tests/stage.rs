@@ -75,3 +75,52 @@ fn commands_of_the_workflows_are_understood() {
     }
     assert!(found > 5, "{found} commands");
 }
+
+/// rustup puts a program in the place of each part of the toolchain, whether it is there or not.
+#[test]
+fn a_part_of_the_toolchain_that_is_missing_is_added_where_that_takes_no_root() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let script = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let added = folder.path().join("added");
+    let cargo = script(
+        "cargo",
+        &format!(
+            "[ -e '{}' ] || {{ echo not installed >&2; exit 1; }}",
+            added.display()
+        ),
+    );
+    let run = || {
+        Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(["test", "--stage", "format"])
+            .env("CARGO", &cargo)
+            .env("PATH", folder.path())
+            .output()
+            .unwrap()
+    };
+    script("cargo-fmt", "exit 1");
+    script("rustup", "exit 1");
+    let output = run();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.ends_with("  rustfmt: rustup component add rustfmt\n"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(2));
+    script(
+        "rustup",
+        &format!(
+            "[ \"$*\" = 'component add rustfmt' ] && : > '{}'",
+            added.display()
+        ),
+    );
+    let output = run();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("ok      format "), "{said}");
+    assert_eq!(output.status.code(), Some(0));
+}

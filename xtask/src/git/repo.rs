@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use super::objects::{entry, head_and_path, parse_ls_tree};
 use super::{Call, Git, Objects, Scratch, Started, records, refuse_option};
 use crate::outcome::Refusal;
+use crate::output::quoted;
 use crate::tree::{Entries, Oid, RepoPath};
 
 /// A repository with a work tree.
@@ -137,6 +138,18 @@ impl Repo {
         let filters = filters(git.call().dir(dir))?;
         git.expect_new_enough()?;
         let answer = answer.finish()?;
+        if answer.message.contains("dubious ownership") {
+            bail!(Refusal::new(
+                format!(
+                    "git does not trust {}: somebody else owns it",
+                    dir.display()
+                ),
+                format!(
+                    "trust it with `git config --global --add safe.directory {}`",
+                    quoted(&dir.canonicalize()?.display().to_string())
+                )
+            ));
+        }
         if answer.stdout.is_empty() {
             bail!(Refusal::new(
                 format!(
@@ -446,6 +459,9 @@ fn parse_status(output: &[u8]) -> Result<Status> {
                 .splitn(fields + 1, |&b| b == b' ')
                 .nth(fields)
                 .context("git status answered a line without a path")?;
+            if record.first() == Some(&b'u') {
+                status.unmerged.push(RepoPath::new(path));
+            }
             // `XY`: the index against HEAD, the work tree against the index.
             if record.get(3).is_some_and(|&y| y != b'.') {
                 status.unstaged.push(RepoPath::new(path));

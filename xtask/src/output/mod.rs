@@ -163,6 +163,35 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
+/// A path as a shell reads it, whatever bytes are in it, and as git takes it: by its letters.
+pub fn quoted_path(path: &RepoPath) -> String {
+    let pattern = path.as_bytes().iter().any(|byte| b"*?[\\".contains(byte))
+        || path.as_bytes().starts_with(b":");
+    quoted_after(if pattern { ":(literal)" } else { "" }, path)
+}
+
+/// A path as a shell reads it, for the commands of git that take files and no patterns.
+pub fn quoted_file(path: &RepoPath) -> String {
+    quoted_after("", path)
+}
+
+fn quoted_after(literal: &str, path: &RepoPath) -> String {
+    match path.as_str() {
+        Some(text) if !text.contains(char::is_control) => quoted(&format!("{literal}{text}")),
+        _ => {
+            let mut out = format!("$'{literal}");
+            for &byte in path.as_bytes() {
+                match byte {
+                    b'\'' | b'\\' => out.extend(['\\', char::from(byte)]),
+                    b' '..=b'~' => out.push(char::from(byte)),
+                    _ => out += &format!("\\{byte:03o}"),
+                }
+            }
+            out + "'"
+        }
+    }
+}
+
 /// A size as people and docker say it: `512 B`, `4.1 kB`, `1.2 GB`.
 pub fn bytes(size: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];

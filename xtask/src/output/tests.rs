@@ -5,6 +5,11 @@ use super::*;
 fn an_argument_survives_a_shell() {
     assert_eq!(quoted("../it's here"), r"'../it'\''s here'");
     assert_eq!(quoted(""), "''");
+    let path = |bytes: &[u8]| quoted_path(&RepoPath::new(bytes));
+    assert_eq!(path(b"a/it's"), r"'a/it'\''s'");
+    assert_eq!(path("a/\u{e9}".as_bytes()), "a/\u{e9}");
+    assert_eq!(path(b"a/*"), "':(literal)a/*'");
+    assert_eq!(path(b"it's\n\xff\\"), r"$':(literal)it\'s\012\377\\'");
 }
 
 #[test]

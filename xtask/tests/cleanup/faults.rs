@@ -148,6 +148,19 @@ fn migrate_does_not_go_on_over_an_interrupted_cleanup() {
 }
 
 #[test]
+fn what_was_interrupted_is_committed_where_that_is_asked_for() {
+    let lab = Lab::new();
+    let worker = start(&lab);
+    half_way(&worker);
+    let head = worker.head();
+    let run = cleanup(&worker, &["--commit", "--format", "json"]).done();
+    assert_eq!(run.json()["ending"], "committed");
+    assert_eq!(worker.git(&["rev-parse", "HEAD~1"]), head);
+    assert_eq!(worker.status(), "");
+    worker.expect_settled();
+}
+
+#[test]
 fn a_file_that_was_changed_in_between_is_not_lost() {
     let lab = Lab::new();
     let worker = start(&lab);

@@ -17,6 +17,9 @@ mod removes;
 mod status;
 mod stops;
 
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
 use support::{Lab, Repo, Run};
 
 /// A worker that was migrated, and of which every loss is accepted and committed.
@@ -68,6 +71,31 @@ fn obstacles(worker: &Repo<'_>) -> Vec<(String, String)> {
             (named, text(&one["settle"]))
         })
         .collect()
+}
+
+/// Runs a line as it would be pasted into a shell in some folder.
+fn shell(repo: &Repo<'_>, dir: &Path, line: &str) -> Output {
+    let git = repo.git_command(&[]);
+    let environment = git
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    Command::new("bash")
+        .args(["-c", line])
+        .env_clear()
+        .envs(environment)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Pastes lines that must work.
+#[track_caller]
+fn paste(repo: &Repo<'_>, dir: &Path, lines: impl IntoIterator<Item = String>) {
+    for line in lines {
+        let output = shell(repo, dir, &line);
+        assert!(output.status.success(), "{line}: {output:?}");
+    }
 }
 
 /// The one thing that is in the way.

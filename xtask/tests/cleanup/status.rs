@@ -244,6 +244,29 @@ fn a_program_gets_values_or_the_reason_why_there_is_none() {
         let why = found[part]["unknown"].as_str().unwrap();
         assert!(why.contains(".json"), "{part}: {why}");
     }
+    // What can't be compared may not go.
+    assert_eq!(found["next"]["command"], "cargo xtask compare -C .");
+}
+
+#[test]
+fn what_is_broken_is_said_and_hides_nothing_else() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let lock = worker.read("upstream.lock.json");
+    let odd = lock.replacen("\"commit\"", "\"rev\": \"-x\", \"commit\"", 1);
+    assert_ne!(odd, lock);
+    worker.write("upstream.lock.json", odd);
+    let behind = json(&worker)["upstream"]["behind"].clone();
+    let why = behind["unknown"].as_str().unwrap();
+    assert!(why.starts_with("revision \"-x\" begins with `-`"), "{why}");
+    worker.write("upstream.lock.json", lock);
+
+    worker.write(".git/index", "no index");
+    let found = json(&worker);
+    let why = found["repository"]["unknown"].as_str().unwrap();
+    assert!(why.contains("index"), "{why}");
+    assert_eq!(found["compare"]["open"], 0);
+    assert_eq!(found["next"]["command"], "git status");
 }
 
 #[test]
@@ -251,7 +274,8 @@ fn the_image_is_told_with_its_commit() {
     let lab = Lab::new();
     let worker = ready(&lab);
     let old = worker.git(&["rev-parse", "HEAD~1"]);
-    // Two images of which one is of another repository, as docker tells them.
+    worker.git(&["branch", "beef"]);
+    // Images of which one is of this repository, as docker tells them.
     let image = |id: &str, day: u8, revision: &str| {
         json!({
             "Id": id, "RepoTags": [format!("{id}:dev")],
@@ -261,6 +285,9 @@ fn the_image_is_told_with_its_commit() {
     };
     let answer = json!([
         image("other", 9, "0123456789012345678901234567890123456789"),
+        // As one that is made from an image without a revision inherits it.
+        image("empty", 10, ""),
+        image("branch", 11, "beef"),
         image("mine", 8, &format!("{old}-dirty")),
     ]);
     let answer = lab.write("answer.json", answer.to_string());

@@ -1,7 +1,7 @@
 //! What stops a cleanup, each with the command that settles it.
 
-use crate::support::Lab;
-use crate::{accept, cleanup, expect_only, obstacles, ready};
+use crate::support::{Lab, Repo};
+use crate::{accept, cleanup, expect_only, obstacles, paste, ready, shell};
 
 const ACCEPT: &str = "cargo xtask compare -C . --accept";
 
@@ -35,7 +35,7 @@ fn facts_that_are_open_and_reasons_that_are_stale() {
         first,
         (
             "uncommitted compare.accepted.json".to_owned(),
-            "git add -- compare.accepted.json".to_owned()
+            "git add --force -- compare.accepted.json".to_owned()
         )
     );
     worker.edit(
@@ -175,9 +175,7 @@ fn what_runs_or_builds_must_not_speak_of_the_folder() {
     worker.link("docs/legacy", "../outdated");
     worker.commit("chore: use the old files");
     let lines = worker.read("Dockerfile").lines().count();
-    let settle = |path: &str| {
-        format!("write it without outdated/, or: {ACCEPT} mention:{path} --reason \"…\"")
-    };
+    let settle = |path: &str| format!("{ACCEPT} mention:{path} --reason \"…\"");
     let expected = [
         (
             format!("mention Dockerfile:{lines}:6"),
@@ -233,7 +231,7 @@ fn errors_of_hub_lint_and_no_mere_warnings() {
 fn a_baseline_that_can_not_stand_for_the_files() {
     let lab = Lab::new();
     let worker = ready(&lab);
-    let write = "cargo xtask compare -C . --write-baseline, and commit that";
+    let write = "cargo xtask compare -C . --write-baseline";
     let good = worker.read("compare.baseline.json");
     let line = good
         .lines()
@@ -261,6 +259,299 @@ fn a_baseline_that_can_not_stand_for_the_files() {
     worker.compare(&["--write-baseline"]).done();
     worker.commit("chore: record the old worker");
     cleanup(&worker, &["--commit"]).done();
+}
+
+#[test]
+fn a_record_that_git_does_not_look_at_is_not_written_over() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    for (mark, removes) in [
+        ("--assume-unchanged", false),
+        ("--skip-worktree", false),
+        ("--skip-worktree", true),
+    ] {
+        worker.git(&["update-index", mark, "upstream.lock.json"]);
+        let mine = worker.read("upstream.lock.json") + "\n";
+        if removes {
+            worker.remove("upstream.lock.json");
+        } else {
+            worker.write("upstream.lock.json", &mine);
+        }
+        let look = format!(
+            "git update-index {} upstream.lock.json",
+            mark.replace("--", "--no-")
+        );
+        expect_only(&worker, "uncommitted upstream.lock.json", &look);
+        cleanup(&worker, &["--commit"]).finds();
+        if !removes {
+            assert_eq!(worker.read("upstream.lock.json"), mine);
+        }
+        paste(&worker, &worker.path, [look]);
+        let (named, settle) = obstacles(&worker).remove(0);
+        assert_eq!(named, "uncommitted upstream.lock.json");
+        if removes {
+            paste(&worker, &worker.path, [settle]);
+        }
+        worker.git(&["checkout", "--quiet", "--", "upstream.lock.json"]);
+    }
+    cleanup(&worker, &["--commit"]).done();
+}
+
+/// What settles the file at this path.
+fn settle_of(worker: &Repo<'_>, named: &str) -> String {
+    let found = obstacles(worker);
+    let one = found.iter().find(|one| one.0 == named);
+    one.unwrap_or_else(|| panic!("no {named}: {found:?}"))
+        .1
+        .clone()
+}
+
+#[test]
+fn no_command_that_is_pasted_writes_over_what_is_nowhere_else() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let (file, named) = (
+        "outdated/src/engine.py",
+        "uncommitted outdated/src/engine.py",
+    );
+    // Staged to go, and still there with changes of its own.
+    worker.git(&["rm", "--quiet", "--cached", file]);
+    worker.append(file, "# mine\n");
+    expect_only(&worker, named, &format!("git restore --staged -- {file}"));
+    paste(&worker, &worker.path, [settle_of(&worker, named)]);
+    assert!(worker.read(file).ends_with("# mine\n"));
+    expect_only(&worker, named, &format!("git commit -- {file}"));
+
+    // Staged, and gone from the work tree.
+    worker.git(&["add", file]);
+    worker.remove(file);
+    expect_only(&worker, named, &format!("git restore -- {file}"));
+    paste(&worker, &worker.path, [settle_of(&worker, named)]);
+    assert!(worker.read(file).ends_with("# mine\n"));
+    worker.git(&["reset", "--quiet", "--hard"]);
+
+    // A file in the place of a folder, and a folder in that of a file.
+    for (way, stranger) in [
+        ("outdated/src", "outdated/src"),
+        (file, "outdated/src/engine.py/notes"),
+    ] {
+        worker.git(&["rm", "--quiet", "-r", "--cached", way]);
+        let _ = std::fs::remove_dir_all(worker.file(way));
+        let _ = std::fs::remove_file(worker.file(way));
+        worker.git(&["reset", "--quiet"]);
+        worker.write(stranger, "mine\n");
+        let clean = format!("git clean -dxi -- {stranger}");
+        assert_eq!(settle_of(&worker, named), clean);
+        paste(&worker, &worker.path, [clean.clone()]);
+        assert_eq!(worker.read(stranger), "mine\n");
+        let would = shell(&worker, &worker.path, &clean.replace("-dxi", "-dxn"));
+        assert_eq!(
+            String::from_utf8_lossy(&would.stdout),
+            format!("Would remove {stranger}\n")
+        );
+        // The same, staged.
+        worker.git(&["add", "--all"]);
+        assert_eq!(settle_of(&worker, named), "git commit");
+        worker.git(&["reset", "--quiet"]);
+        paste(&worker, &worker.path, [clean.replace("-dxi", "-dxfq")]);
+        let restore = settle_of(&worker, named);
+        assert_eq!(
+            restore,
+            format!("git restore --staged --worktree -- {file}")
+        );
+        worker.git(&["reset", "--quiet", "--hard"]);
+    }
+    cleanup(&worker, &["--dry-run"]).done();
+}
+
+#[test]
+fn a_conflict_of_a_stash_is_not_committed() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.append("engine.py", "# one\n");
+    worker.git(&["stash", "--quiet"]);
+    worker.append("engine.py", "# other\n");
+    worker.commit("feat: other");
+    let pop = worker.git_command(&["stash", "pop"]).output().unwrap();
+    assert_eq!(pop.status.code(), Some(1));
+    expect_only(
+        &worker,
+        "uncommitted engine.py",
+        "git mergetool -- engine.py",
+    );
+}
+
+#[test]
+fn what_was_staged_and_comes_again_is_not_committed_over() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    cleanup(&worker, &[]).done();
+    worker.write("outdated/Dockerfile", "# mine\n");
+    expect_only(
+        &worker,
+        "local outdated/Dockerfile",
+        "git clean -dxi -- outdated/Dockerfile",
+    );
+    cleanup(&worker, &["--commit"]).finds();
+    assert_eq!(worker.read("outdated/Dockerfile"), "# mine\n");
+}
+
+#[test]
+fn a_repository_in_the_folder_is_asked_about_too() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.git(&["init", "--quiet", "outdated/other"]);
+    worker.write("outdated/other/notes", "mine\n");
+    let ask = "git clean -ffdxi -- outdated/other";
+    expect_only(&worker, "local outdated/other", ask);
+    let would = shell(&worker, &worker.path, &ask.replace("-ffdxi", "-ffdxn"));
+    assert_eq!(
+        String::from_utf8_lossy(&would.stdout),
+        "Would remove outdated/other/\n"
+    );
+}
+
+#[test]
+fn commands_can_be_pasted_whatever_a_file_is_called() {
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let names: [&[u8]; 8] = [
+        b"a b",
+        b"it's",
+        b"new\nline",
+        b"no\xfftext",
+        b"qu\"ote",
+        b"back\\slash",
+        b"*",
+        b"-dash",
+    ];
+    let write = |text: &str| {
+        for name in names {
+            let name = std::ffi::OsStr::from_bytes(name);
+            std::fs::write(worker.file("outdated").join(name), text).unwrap();
+        }
+    };
+    write("one\n");
+    let settles = |kind: &str| -> Vec<String> {
+        let found = obstacles(&worker);
+        let of_kind = found.iter().filter(|one| one.0.starts_with(kind));
+        of_kind.map(|one| one.1.clone()).collect()
+    };
+    // What would be asked about is the file, and no other.
+    let cleans = settles("local ");
+    assert_eq!(cleans.len(), names.len());
+    for clean in &cleans {
+        let output = shell(&worker, &worker.path, &clean.replace("-dxi", "-dxn"));
+        let asked = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(asked.lines().count(), 1, "{clean}: {asked}");
+    }
+    worker.commit("feat: names");
+    write("two\n");
+    let commits = settles("uncommitted ");
+    assert_eq!(commits.len(), names.len());
+    paste(
+        &worker,
+        &worker.path,
+        commits
+            .iter()
+            .map(|one| one.replace("git commit", "git commit -qm more")),
+    );
+    assert_eq!(worker.status(), "");
+    for name in names {
+        std::fs::remove_file(
+            worker
+                .file("outdated")
+                .join(std::ffi::OsStr::from_bytes(name)),
+        )
+        .unwrap();
+    }
+    paste(&worker, &worker.path, settles("uncommitted "));
+    assert_eq!(worker.status(), "");
+    for name in names {
+        let name = std::ffi::OsStr::from_bytes(name);
+        let path = Path::new("outdated").join(name);
+        let mark = [
+            "update-index".as_ref(),
+            "--assume-unchanged".as_ref(),
+            path.as_os_str(),
+        ];
+        assert!(
+            worker
+                .git_command(&[])
+                .args(mark)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    paste(&worker, &worker.path, settles("not-plain "));
+    assert!(settles("not-plain ").is_empty());
+    worker.write(":colon", "");
+    worker.git(&["add", "./:colon"]);
+    let commit = settles("uncommitted ").remove(0);
+    paste(
+        &worker,
+        &worker.path,
+        [commit.replace("git commit", "git commit -qm more")],
+    );
+    // A placeholder is no reason.
+    let accepts: Vec<String> = settles("changed ");
+    assert_eq!(accepts.len(), names.len());
+    let binary = env!("CARGO_BIN_EXE_xtask");
+    for accept in accepts {
+        let accept = accept.replace("cargo xtask", binary);
+        let output = shell(&worker, &worker.path, &accept);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        paste(&worker, &worker.path, [accept.replace('…', "an odd name")]);
+    }
+    worker.commit("docs: say why");
+    cleanup(&worker, &["--commit"]).done();
+}
+
+#[test]
+fn commands_can_be_pasted_in_a_folder_of_the_repository() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.append("engine.py", "# more\n");
+    let docs = worker.file("docs");
+    for (dir, from) in [("docs", &worker.path), (".", &docs)] {
+        let run = worker
+            .task("cleanup", &["-C", dir, "--format", "json"])
+            .dir(from)
+            .run();
+        let settle = run.json()["obstacles"][0]["settle"].clone();
+        let settle = settle.as_str().unwrap();
+        paste(
+            &worker,
+            from,
+            [settle.replace(" commit ", " commit --dry-run ")],
+        );
+    }
+}
+
+#[test]
+fn what_git_is_told_not_to_look_at_is_looked_at_again() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.git(&["update-index", "--skip-worktree", "outdated/Dockerfile"]);
+    worker.remove("outdated/Dockerfile");
+    let look = "git update-index --no-skip-worktree outdated/Dockerfile";
+    expect_only(&worker, "not-plain outdated/Dockerfile", look);
+    paste(&worker, &worker.path, [look.to_owned()]);
+    let restore = "git restore --staged --worktree -- outdated/Dockerfile";
+    expect_only(&worker, "uncommitted outdated/Dockerfile", restore);
+    paste(&worker, &worker.path, [restore.to_owned()]);
+    // A record that something ignores.
+    worker.git(&["rm", "--quiet", "--cached", "compare.accepted.json"]);
+    worker.append(".gitignore", "\n*.accepted.json\n");
+    worker.git(&["commit", "--quiet", "-am", "chore: ignore it"]);
+    let (named, add) = obstacles(&worker).remove(0);
+    assert_eq!(named, "uncommitted compare.accepted.json");
+    paste(&worker, &worker.path, [add]);
+    worker.commit("chore: keep it");
+    cleanup(&worker, &["--dry-run"]).done();
 }
 
 #[test]
@@ -331,6 +622,14 @@ fn what_is_no_plain_file() {
         )),
         "{found:?}"
     );
+    assert!(!found.iter().any(|one| one.0 == "changed outdated:module"));
+    paste(
+        &worker,
+        &worker.path,
+        ["git rm -q -- outdated/module".into()],
+    );
+    worker.commit("chore: no submodule");
+    cleanup(&worker, &["--dry-run"]).done();
 }
 
 #[test]
@@ -395,6 +694,12 @@ fn a_place_without_a_worker() {
     std::fs::create_dir(lab.path("bare")).unwrap();
     let nowhere = lab.at("bare");
     cleanup(&nowhere, &[]).refused_like("is in no git repository");
+    let worker = ready(&lab);
+    let run = worker
+        .task("cleanup", &[])
+        .env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        .run();
+    run.refused_like("git does not trust .: somebody else owns it");
     let empty = lab.empty("empty");
     cleanup(&empty, &[]).refused_like("has no commit yet");
     empty.write("README.md", "# Something else\n");

@@ -207,7 +207,7 @@ hub-lint: mended 2 findings
     terminal
         .types("cargo xtask cleanup --dry-run")
         .finds()
-        .says("\n  compare.accepted.json only what is committed counts\n    git add -- compare.accepted.json\n");
+        .says("\n  compare.accepted.json only what is committed counts\n    git add --force -- compare.accepted.json\n");
     terminal
         .types("git add --all && git commit --quiet -m 'fix: keep what endpoints set'")
         .done();

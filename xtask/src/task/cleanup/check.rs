@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::differs::Differs;
 use super::mentions::Mention;
 use super::reach::Restore;
 use super::retired::Changed;
@@ -10,7 +11,7 @@ use crate::commands::Commands;
 use crate::finding::{Finding, Safety, Severity};
 use crate::git::Unseen;
 use crate::layout::OUTDATED;
-use crate::output::quoted;
+use crate::output::{quoted, quoted_file, quoted_path};
 use crate::task::compare::accepted;
 use crate::task::compare::parting::Parting;
 use crate::task::migrate::dangling::Kind as Reads;
@@ -54,7 +55,9 @@ impl Kind {
             Self::Stale => "Reasons on record that match nothing any more",
             Self::Baseline => "The record of the old worker",
             Self::Lint => "Errors in the Hub's files",
-            Self::Mention => "Runs or builds, and speaks of outdated/",
+            Self::Mention => {
+                "Runs or builds, and speaks of outdated/: write it without, or say why it stays"
+            }
         }
     }
 }
@@ -79,14 +82,18 @@ pub struct Reason {
 
 /// The repository as it was found.
 pub struct Found<'a> {
-    /// Tracked files that differ from HEAD, and whether they are in the work tree.
-    pub uncommitted: Vec<(RepoPath, bool)>,
+    /// Tracked files that differ from HEAD.
+    pub uncommitted: Vec<(RepoPath, Differs)>,
     /// Records that git does not track, so that what they say goes unheard.
     pub unrecorded: Vec<RepoPath>,
+    /// Records that git does not look at in the work tree, so that it would not tell of changes.
+    pub unseen: Vec<(RepoPath, Unseen)>,
     /// What git does not track below `outdated/`.
-    pub local: Vec<RepoPath>,
+    pub local: Vec<Local>,
     /// What is tracked there and is no file, or is not looked at.
     pub not_plain: Vec<(RepoPath, Mode, Option<Unseen>)>,
+    /// Whether the work tree is a sparse checkout.
+    pub sparse: bool,
     /// The commit that must be kept, where it has the folder.
     pub head: Option<&'a str>,
     pub restore: Option<&'a Restore>,
@@ -108,40 +115,43 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
             settle,
         });
     };
-    let shown = |path: &RepoPath| quoted(&path.to_string());
+    let shown = quoted_path;
     let accept = |id: &str| {
         let options = format!("--accept {} --reason \"…\"", quoted(id));
         commands.task("compare", &options)
     };
-    for (path, there) in &found.uncommitted {
-        let settle = if *there {
-            commands.git(&format!("commit -- {}", shown(path)))
-        } else {
-            commands.git(&format!("restore --staged --worktree -- {}", shown(path)))
-        };
-        let why = "differs from HEAD".to_owned();
+    for (path, differs) in &found.uncommitted {
+        let (why, settle) = differs.settle(path, commands);
         add(Kind::Uncommitted, path.to_string(), why, settle);
     }
     for path in &found.unrecorded {
-        let settle = commands.git(&format!("add -- {}", shown(path)));
+        // Something may ignore it.
+        let settle = commands.git(&format!("add --force -- {}", shown(path)));
         let why = "only what is committed counts".to_owned();
         add(Kind::Uncommitted, path.to_string(), why, settle);
     }
-    for path in &found.local {
+    for (path, unseen) in &found.unseen {
+        let (why, option) = overlooked(*unseen);
+        let settle = commands.git(&format!("update-index {option} {}", quoted_file(path)));
+        add(Kind::Uncommitted, path.to_string(), why.to_owned(), settle);
+    }
+    for one in &found.local {
         let Obstacle {
             kind,
             subject,
             why,
             settle,
-        } = local(path, commands);
+        } = local(one, commands);
         add(kind, subject, why, settle);
     }
     for (path, mode, unseen) in &found.not_plain {
-        let (why, settle) = not_plain(path, *mode, *unseen);
+        let (why, settle) = not_plain(path, *mode, *unseen, found.sparse);
         add(Kind::NotPlain, path.to_string(), why, commands.git(&settle));
     }
     if let (None, Some(head)) = (found.restore, found.head) {
-        let settle = commands.git(&format!("branch legacy {head}"));
+        // A name that nothing has yet.
+        let short = head.get(..10).unwrap_or(head);
+        let settle = commands.git(&format!("branch legacy-{short} {head}"));
         let why = "HEAD is on no branch, and no branch or tag has this folder".to_owned();
         add(Kind::Unreachable, OUTDATED.to_owned(), why, settle);
     }
@@ -157,13 +167,21 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
         reason.is_some()
     };
     for file in found.changed {
+        // A reason would not let a submodule go, and be stale once it has.
+        let is_module = |(path, mode, _): &(RepoPath, Mode, _)| {
+            *mode == Mode::Submodule && path.strip_prefix(OUTDATED) == Some(file.below.as_bytes())
+        };
+        if found.not_plain.iter().any(is_module) {
+            continue;
+        }
         let id = changed_id(&file.below);
         if answered(&id, &mut passed) {
             continue;
         }
         let mut why = file.why.to_owned();
         if found.shallow {
-            why += "; `git fetch --unshallow` brings the rest of it";
+            let fetch = commands.git("fetch --unshallow");
+            why += &format!("; `{fetch}` brings the rest of it");
         }
         add(Kind::Changed, id.clone(), why, accept(&id));
     }
@@ -180,8 +198,7 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
             continue;
         }
         let place = format!("{}:{}:{}", mention.path, mention.line, mention.column);
-        let settle = format!("write it without {OUTDATED}/, or: {}", accept(&id));
-        add(Kind::Mention, place, mention.text.clone(), settle);
+        add(Kind::Mention, place, mention.text.clone(), accept(&id));
     }
     for finding in found.lint.iter().filter(|f| f.severity == Severity::Error) {
         let task = match finding.fix.as_ref().map(|fix| fix.safety) {
@@ -206,14 +223,33 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
     (all, passed)
 }
 
-/// A file that git does not track.
-pub fn local(path: &RepoPath, commands: &Commands) -> Obstacle {
-    let shown = quoted(&path.to_string());
+/// What git does not track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    pub path: RepoPath,
+    /// Whether it is a repository of its own, which git passes over unless it is told twice.
+    pub is_repository: bool,
+}
+
+/// What is to be done about it.
+pub fn local(one: &Local, commands: &Commands) -> Obstacle {
+    let shown = quoted_path(&one.path);
+    let (why, clean) = if one.is_repository {
+        (
+            "a git repository of its own: move it to where it belongs, or let git ask about it",
+            "clean -ffdxi",
+        )
+    } else {
+        (
+            "move it to where it belongs, or let git ask about it",
+            "clean -dxi",
+        )
+    };
     Obstacle {
         kind: Kind::Local,
-        subject: path.to_string(),
-        why: "move it to where it belongs, or let git ask about it".to_owned(),
-        settle: commands.git(&format!("clean -dxi -- {shown}")),
+        subject: one.path.to_string(),
+        why: why.to_owned(),
+        settle: commands.git(&format!("{clean} -- {shown}")),
     }
 }
 
@@ -241,33 +277,49 @@ fn facts(
         add(Kind::Open, item.id.clone(), why, accept(&item.id));
     }
     if let Some(why) = &parting.baseline {
-        let settle = format!(
-            "{}, and commit that",
-            commands.task("compare", "--write-baseline")
-        );
+        let settle = commands.task("compare", "--write-baseline");
         let subject = crate::layout::BASELINE.to_owned();
         add(Kind::Baseline, subject, why.clone(), settle);
     }
 }
 
-fn not_plain(path: &RepoPath, mode: Mode, unseen: Option<Unseen>) -> (String, String) {
-    let shown = quoted(&path.to_string());
+fn not_plain(
+    path: &RepoPath,
+    mode: Mode,
+    unseen: Option<Unseen>,
+    sparse: bool,
+) -> (String, String) {
+    let shown = quoted_path(path);
     let (why, settle) = match (mode, unseen) {
         (Mode::Submodule, _) => (
             "is a submodule, with a history of its own",
             format!("rm -- {shown}"),
         ),
-        (_, Some(Unseen::Sparse)) => (
+        (_, Some(Unseen::Sparse)) if sparse => (
             "is not checked out (sparse checkout)",
             format!("sparse-checkout add {OUTDATED}"),
         ),
-        (_, Some(Unseen::Assumed)) => (
-            "is marked assume-unchanged, so git does not tell whether it is committed",
-            format!("update-index --no-assume-unchanged {shown}"),
-        ),
+        (_, Some(unseen)) => {
+            let (why, option) = overlooked(unseen);
+            (why, format!("update-index {option} {}", quoted_file(path)))
+        }
         _ => ("is no folder", format!("rm -- {shown}")),
     };
     (why.to_owned(), settle)
+}
+
+/// Why git does not look at a file, and the option that makes it look.
+fn overlooked(unseen: Unseen) -> (&'static str, &'static str) {
+    match unseen {
+        Unseen::Sparse => (
+            "is marked skip-worktree, so git does not tell whether it is committed",
+            "--no-skip-worktree",
+        ),
+        Unseen::Assumed => (
+            "is marked assume-unchanged, so git does not tell whether it is committed",
+            "--no-assume-unchanged",
+        ),
+    }
 }
 
 /// The id by which a changed file is accepted.
@@ -300,8 +352,10 @@ mod tests {
         Found {
             uncommitted: Vec::new(),
             unrecorded: Vec::new(),
+            unseen: Vec::new(),
             local: Vec::new(),
             not_plain: Vec::new(),
+            sparse: true,
             head: Some("aa"),
             restore: Some(restore),
             changed: &[],
@@ -357,9 +411,18 @@ mod tests {
         ];
         let mut found = found(&parting, &restore);
         found.restore = None;
-        found.uncommitted = vec![("engine.py".into(), true), ("outdated/a".into(), false)];
+        found.uncommitted = vec![
+            ("engine.py".into(), Differs::Changed),
+            ("outdated/a".into(), Differs::Gone),
+        ];
         found.unrecorded = vec!["compare.accepted.json".into()];
-        found.local = vec!["outdated/.env".into()];
+        found.unseen = vec![("upstream.lock.json".into(), Unseen::Sparse)];
+        found.local = [("outdated/.env", false), ("outdated/other", true)]
+            .map(|(path, is_repository)| Local {
+                path: path.into(),
+                is_repository,
+            })
+            .into();
         found.not_plain = vec![
             ("outdated/module".into(), Mode::Submodule, None),
             ("outdated/x".into(), Mode::File, Some(Unseen::Assumed)),
@@ -373,18 +436,21 @@ mod tests {
             [
                 "Uncommitted engine.py => git -C ../w commit -- engine.py",
                 "Uncommitted outdated/a => git -C ../w restore --staged --worktree -- outdated/a",
-                "Uncommitted compare.accepted.json => git -C ../w add -- compare.accepted.json",
+                "Uncommitted compare.accepted.json => git -C ../w add --force -- \
+                 compare.accepted.json",
+                "Uncommitted upstream.lock.json => git -C ../w update-index --no-skip-worktree \
+                 upstream.lock.json",
                 "Local outdated/.env => git -C ../w clean -dxi -- outdated/.env",
+                "Local outdated/other => git -C ../w clean -ffdxi -- outdated/other",
                 "NotPlain outdated/module => git -C ../w rm -- outdated/module",
                 "NotPlain outdated/x => git -C ../w update-index --no-assume-unchanged outdated/x",
                 "NotPlain outdated/y => git -C ../w sparse-checkout add outdated",
-                "Unreachable outdated => git -C ../w branch legacy aa",
+                "Unreachable outdated => git -C ../w branch legacy-aa aa",
                 "Changed outdated:src/it's.py => cargo xtask compare -C ../w --accept \
                  'outdated:src/it'\\''s.py' --reason \"…\"",
-                "Baseline compare.baseline.json => cargo xtask compare -C ../w --write-baseline, \
-                 and commit that",
-                "Mention Dockerfile:3:1 => write it without outdated/, or: cargo xtask compare -C \
-                 ../w --accept mention:Dockerfile --reason \"…\"",
+                "Baseline compare.baseline.json => cargo xtask compare -C ../w --write-baseline",
+                "Mention Dockerfile:3:1 => cargo xtask compare -C ../w --accept \
+                 mention:Dockerfile --reason \"…\"",
             ]
         );
     }

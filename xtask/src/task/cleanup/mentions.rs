@@ -37,7 +37,9 @@ pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
             || [LOCK, BASELINE, ACCEPTED].iter().any(|own| path == own);
         let is_file = entries.get(path).is_some_and(|entry| entry.mode.is_file());
         if is_file && !passed_over {
-            files.push((path.clone(), tree.read(path)?));
+            // What runs or builds need not be UTF-8; what is not can't be the folder's name.
+            let text = String::from_utf8_lossy(&tree.read(path)?).into_owned();
+            files.push((path.clone(), text.into_bytes()));
         }
     }
     let gone: Vec<RepoPath> = entries
@@ -94,6 +96,7 @@ mod tests {
             )
             .with("docs/a.md", "It is in `outdated/src/a.py`.\n")
             .with("xtask/src/layout.rs", "\"outdated/\"")
+            .with("latin.sh", b"# caf\xe9\nD=outdated\ncd outdated/src\n")
             .with("Cargo.toml", "exclude = ['outdated/']")
             .with("upstream.lock.json", "{\"outdated/src/a.py\": 1}")
             .with("compare.accepted.json", "\"outdated/\"")
@@ -112,6 +115,8 @@ mod tests {
                 "Dockerfile:3 Code COPY outdated/src /src",
                 "docs/a.md:1 Prose It is in `outdated/src/a.py`.",
                 "docs/old:1 Code a link to ../outdated/src",
+                "latin.sh:2 Code D=outdated",
+                "latin.sh:3 Code cd outdated/src",
             ]
         );
     }

@@ -5,6 +5,7 @@
 //! what was begun.
 
 mod check;
+mod differs;
 mod mentions;
 mod reach;
 mod report;
@@ -14,7 +15,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use self::check::{Found, Obstacle, Reason};
+use self::check::{Found, Local, Obstacle, Reason};
+use self::differs::Differs;
 use self::mentions::Mention;
 use self::reach::Restore;
 use self::report::{Ending, Report};
@@ -39,37 +41,47 @@ use crate::tree::{Entries, Entry, Mode, Part, RepoPath, Tree};
 /// Runs the task.
 pub fn run(dir: Option<&Path>, args: &cli::Cleanup) -> Result<Outcome> {
     let commands = Commands::new(dir);
-    let dir = dir.map_or_else(own::repository, Path::to_owned);
-    cleanup(&dir, args, &commands).map_err(|error| commands.refusal(error))
+    open(dir)
+        .and_then(|repo| {
+            let commands = commands.clone().at_root(dir, &repo.top);
+            cleanup(&repo, args, &commands)
+        })
+        .map_err(|error| commands.refusal(error))
 }
 
-fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outcome> {
-    let git = Git::find()?;
-    let repo = Repo::open(&git, dir)?;
-    let journal = Journal::hold(&repo)?;
+fn open(dir: Option<&Path>) -> Result<Repo> {
+    let dir = dir.map_or_else(own::repository, Path::to_owned);
+    Repo::open(&Git::find()?, &dir)
+}
+
+fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outcome> {
+    let journal = Journal::hold(repo)?;
     let report = Report::new(args.format, commands);
     if let Some(mut record) = journal.read()? {
         if record.task == Task::Migrate {
-            migrate::settle(&repo, &journal, &record)?;
-        } else if is_current(&repo, &record)? {
+            migrate::settle(repo, &journal, &record)?;
+        } else if is_current(repo, &record)? {
             if args.dry_run {
                 return report.interrupted();
             }
-            finish(&repo, &journal, &mut record)?;
-            return report.finished(&record);
+            finish(repo, &journal, &mut record)?;
+            // What was only to be staged is committed now if that is asked for, as any other time.
+            if !args.commit || record.commit.is_some() {
+                return report.finished(&record);
+            }
         } else if !args.dry_run {
             // All that it took away is committed, and somebody has gone on from there.
             journal.remove()?;
         }
     }
-    let at = situation::look_at_any(&repo)?;
+    let at = situation::look_at_any(repo)?;
     let head = at_head(&at)?;
-    let local = within(at.status.local.iter());
+    let local = local(&at);
     let is_there = |entries: &Entries| entries.keys().any(|path| path.is_within(OUTDATED));
     if !is_there(head.entries()) && !is_there(at.ours.entries()) {
         let obstacles: Vec<_> = local
             .iter()
-            .map(|path| check::local(path, commands))
+            .map(|one| check::local(one, commands))
             .collect();
         if !obstacles.is_empty() {
             let plan = Plan::stopped(obstacles);
@@ -77,7 +89,7 @@ fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outco
             return report.end(&plan, &Ending::Stopped);
         }
         if !args.dry_run {
-            remove_folders(&repo)?;
+            remove_folders(repo)?;
         }
         return report.nothing();
     }
@@ -92,7 +104,7 @@ fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outco
     let is_staged = !at.status.changed.is_empty()
         && at.status.unstaged.is_empty()
         && *at.ours.entries() == after;
-    let (obstacles, reasons) = survey.check(&at, &head, local, is_staged, commands);
+    let (obstacles, reasons) = survey.check(&at, &head, local, is_staged, commands)?;
     let plan = Plan {
         restore: survey.restore.clone(),
         files: within(head.entries().keys()),
@@ -111,9 +123,9 @@ fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outco
     if is_staged && !args.commit {
         return report.end(&plan, &Ending::Staged);
     }
-    situation::expect_unlocked(&repo)?;
+    situation::expect_unlocked(repo)?;
     if args.commit {
-        migrate::expect_identity(&repo)?;
+        migrate::expect_identity(repo)?;
     }
     let after = self::after(&scratch, head.entries(), &writes, true)?;
     let mut record = record(&at, &scratch, head.entries(), &after)?;
@@ -127,7 +139,7 @@ fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outco
     }
     let edit = Work::index_edit(head.entries(), &after, &record)?;
     let work = Work {
-        repo: &repo,
+        repo,
         journal: &journal,
         scratch: &scratch,
         objects: &at.objects,
@@ -145,7 +157,7 @@ fn cleanup(dir: &Path, args: &cli::Cleanup, commands: &Commands) -> Result<Outco
             "run this again once nobody else is at work there"
         ));
     }
-    finish(&repo, &journal, &mut record)?;
+    finish(repo, &journal, &mut record)?;
     match record.commit.and_then(|commit| commit.tip) {
         Some(tip) => report.end(&plan, &Ending::Committed(tip)),
         None => report.end(&plan, &Ending::Staged),
@@ -174,6 +186,8 @@ struct Survey {
     /// Whether anything is committed there.
     has_folder: bool,
     lock: Option<Lock>,
+    /// Whether the work tree is a sparse checkout.
+    is_sparse: bool,
     restore: Option<Restore>,
     changed: Vec<Changed>,
     parting: Parting,
@@ -186,6 +200,7 @@ impl Survey {
         // That of the commit: what is staged already may have none of this any more.
         let lock = Lock::read(head)?;
         Ok(Self {
+            is_sparse: at.repo.setting("core.sparseCheckout")?.as_deref() == Some("true"),
             restore: reach::restore(&at.repo, &at.head)?,
             changed: changed(at, head, lock.as_ref())?,
             has_folder: head.entries().keys().any(|path| path.is_within(OUTDATED)),
@@ -200,29 +215,42 @@ impl Survey {
         &self,
         at: &Situation,
         head: &GitTree,
-        local: Vec<RepoPath>,
+        mut local: Vec<Local>,
         is_staged: bool,
         commands: &Commands,
-    ) -> (Vec<Obstacle>, Vec<Reason>) {
+    ) -> Result<(Vec<Obstacle>, Vec<Reason>)> {
         let uncommitted = if is_staged {
             Vec::new()
         } else {
-            let there = |path: &RepoPath| path.below(&at.repo.top).symlink_metadata().is_ok();
-            let paths = at.status.changed.iter();
-            paths.map(|path| (path.clone(), there(path))).collect()
+            let (head, index) = (head.entries(), at.ours.entries());
+            let look = |path: &RepoPath| {
+                let differs = Differs::look(path, &at.repo.top, &at.status, head, index)?;
+                Ok((path.clone(), differs))
+            };
+            at.status.changed.iter().map(look).collect::<Result<_>>()?
         };
+        // What was staged to go and still lies there is not committed, and no more: nobody is to be
+        // led to delete it.
+        let forgotten = |path: &RepoPath| {
+            let mut uncommitted = uncommitted.iter();
+            uncommitted.any(|(one, differs)| one == path && *differs == Differs::Forgotten)
+        };
+        local.retain(|one| !forgotten(&one.path));
         let not_plain = head.entries().iter().filter_map(|(path, entry)| {
             let unseen = at.unseen.get(path).copied();
             let odd = entry.mode == Mode::Submodule || unseen.is_some() || *path == OUTDATED;
             (path.is_within(OUTDATED) && odd).then(|| (path.clone(), entry.mode, unseen))
         });
-        let records = [ACCEPTED, BASELINE, hub_lint::IGNORED];
+        let records = [ACCEPTED, BASELINE, LOCK, hub_lint::IGNORED];
         let is_record = |path: &&RepoPath| records.iter().any(|record| *path == record);
+        let unseen = at.unseen.iter().filter(|(path, _)| is_record(path));
         let found = Found {
             uncommitted,
             unrecorded: at.status.local.iter().filter(is_record).cloned().collect(),
+            unseen: unseen.map(|(path, why)| (path.clone(), *why)).collect(),
             local,
             not_plain: not_plain.collect(),
+            sparse: self.is_sparse,
             head: self.has_folder.then_some(at.head.0.as_str()),
             restore: self.restore.as_ref(),
             changed: &self.changed,
@@ -231,7 +259,7 @@ impl Survey {
             lint: &self.lint.findings,
             mentions: &self.mentions,
         };
-        check::check(&found, commands)
+        Ok(check::check(&found, commands))
     }
 
     /// Texts that speak of the folder.
@@ -349,6 +377,16 @@ fn within<'a>(paths: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoPath> {
         .filter(|path| path.is_within(OUTDATED))
         .cloned()
         .collect()
+}
+
+/// What git does not track below the folder.
+fn local(at: &Situation) -> Vec<Local> {
+    let local = |path: RepoPath| Local {
+        is_repository: path.below(&at.repo.top).join(".git").exists(),
+        path,
+    };
+    let paths = within(at.status.local.iter());
+    paths.into_iter().map(local).collect()
 }
 
 /// The files as they are in the end. `store` puts new contents into the object database; a dry

@@ -4,6 +4,8 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Item, Verdict};
+use crate::layout::ACCEPTED;
+use crate::outcome::Refusal;
 use crate::tree::{RepoPath, Tree};
 
 /// The file: entries in order, one a line.
@@ -64,6 +66,15 @@ struct File {
 }
 
 impl Accepted {
+    /// Reads the file of the repository, and says what to do where it can't be read.
+    pub fn of_repository(text: &str) -> Result<Self> {
+        Self::read(text).map_err(|error| {
+            let what = format!("{ACCEPTED} can't be read: {error:#}");
+            let help = format!("mend it; `git log -p -- {ACCEPTED}` shows what it was");
+            Refusal::new(what, help).into()
+        })
+    }
+
     /// Reads the file.
     pub fn read(text: &str) -> Result<Self> {
         let file: File = serde_json::from_str(text)
@@ -215,6 +226,14 @@ mod tests {
                 .contains("without a reason")
         );
         assert!(Accepted::read("{\"version\": 2, \"accepted\": []}").is_err());
+        let error = Accepted::of_repository("{").unwrap_err();
+        let refusal = error.downcast_ref::<Refusal>().unwrap();
+        assert!(
+            refusal
+                .what
+                .starts_with("compare.accepted.json can't be read: ")
+        );
+        assert!(refusal.help.contains("git log -p -- compare.accepted.json"));
         assert!(Accepted::read("[]").is_err());
     }
 }

@@ -269,14 +269,15 @@ fn read_accepted(file: &Path) -> Result<Accepted> {
         return Ok(Accepted::default());
     }
     let text = fs_err::read_to_string(file)?;
-    Accepted::read(&text).with_context(|| format!("reading {ACCEPTED}"))
+    Accepted::of_repository(&text)
 }
 
 /// Records reasons. Facts that are not open are refused, because a reason for nothing hides
 /// what happens to it later.
 fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
     let reason = args.reason.as_deref().unwrap_or_default().trim();
-    if reason.is_empty() {
+    // As it stands in a command that was printed, to be filled in.
+    if reason.is_empty() || reason == "…" {
         bail!(Unusable("a reason is needed: --reason TEXT".to_owned()));
     }
     let trees = Trees::new(root);

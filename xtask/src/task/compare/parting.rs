@@ -3,7 +3,7 @@
 //!
 //! Pure: the committed tree goes in, so that nothing which git does not know has a say.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::accepted::{Accepted, Entry};
 use super::baseline;
@@ -35,8 +35,7 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
     };
     let accepted = match tree.read_file(ACCEPTED)? {
         None => Accepted::default(),
-        Some(bytes) => Accepted::read(&String::from_utf8_lossy(&bytes))
-            .with_context(|| format!("reading {ACCEPTED}"))?,
+        Some(bytes) => Accepted::of_repository(&String::from_utf8_lossy(&bytes))?,
     };
     let mut old = Facts::read(&outdated)?;
     if let Ok(record) = &record {

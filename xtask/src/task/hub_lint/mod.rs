@@ -226,8 +226,12 @@ pub fn run(repo: Option<&Path>, args: &HubLint) -> Result<Outcome> {
 }
 
 /// Notes of style alone are no failure.
+pub fn fails(findings: &[Finding]) -> bool {
+    findings.iter().any(|f| f.severity > Severity::Info)
+}
+
 fn outcome(findings: &[Finding]) -> Outcome {
-    if findings.iter().any(|f| f.severity > Severity::Info) {
+    if fails(findings) {
         Outcome::Findings
     } else {
         Outcome::Done

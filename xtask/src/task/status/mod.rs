@@ -16,7 +16,7 @@ use crate::cli;
 use crate::commands::Commands;
 use crate::docker;
 use crate::git::{Git, Repo, Status};
-use crate::layout::{ACCEPTED, BASELINE, LOCK, OUTDATED};
+use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
 use crate::outcome::Outcome;
 use crate::output::Counts;
 use crate::own;
@@ -40,12 +40,20 @@ pub fn run(dir: Option<&Path>, args: &cli::Status) -> Result<Outcome> {
         Err(error) => Err(anyhow::anyhow!("{error}")),
     };
     let root = repo.as_ref().map_or(dir, |repo| repo.top.clone());
+    // A git that can't even tell that is of no use: it may not read the index.
+    let repo = repo.and_then(|repo| {
+        let status = repo.status()?;
+        Ok((repo, status))
+    });
     let standing = look(git.as_ref().ok(), &repo, &root, args.online)?;
     report::print(&root, &standing, &commands, args.format)?;
     Ok(Outcome::Done)
 }
 
-fn look(git: Option<&Git>, repo: &Result<Repo>, root: &Path, online: bool) -> Result<Standing> {
+/// A repository, and what git tells of it; or why there is none.
+type Looked = Result<(Repo, Status)>;
+
+fn look(git: Option<&Git>, repo: &Looked, root: &Path, online: bool) -> Result<Standing> {
     std::thread::scope(|scope| {
         // The slowest first; each is a look of its own.
         let images = scope.spawn(|| docker::images(DOCKER));
@@ -58,12 +66,12 @@ fn look(git: Option<&Git>, repo: &Result<Repo>, root: &Path, online: bool) -> Re
             .filter(|path| path.is_within(OUTDATED));
         let standing = Standing {
             layout: Layout::of(tree.entries()),
-            repository: repository(repo)?,
+            repository: repository(repo),
             under_way: match repo {
-                Ok(repo) => under_way(repo, &tree)?,
+                Ok((repo, status)) => under_way(repo, status)?,
                 Err(_) => None,
             },
-            upstream: upstream_of(git, &tree, root, online)?,
+            upstream: upstream_of(git, &tree, root, online),
             is_tools_own: same_folder(&own::repository(), root),
             outdated: outdated.count(),
             compare: match compared.join() {
@@ -88,32 +96,31 @@ fn look(git: Option<&Git>, repo: &Result<Repo>, root: &Path, online: bool) -> Re
     })
 }
 
-fn repository(repo: &Result<Repo>) -> Result<Known<Repository>> {
-    let repo = match repo {
-        Ok(repo) => repo,
-        Err(error) => {
-            // What git says of it in brackets is too much for a line.
-            let why = error.to_string();
-            let why = why.split(" (").next().unwrap_or_default();
-            return Ok(Known::Unknown(why.to_owned()));
+fn repository(repo: &Looked) -> Known<Repository> {
+    match repo {
+        Ok((_, status)) => {
+            // A record that git doesn't know is a change like any other: what only lies there
+            // counts for no other task.
+            let records = [ACCEPTED, BASELINE, hub_lint::IGNORED];
+            let is_record = |path: &&RepoPath| records.iter().any(|record| **path == *record);
+            let new = status.local.iter().filter(is_record).count();
+            Known::Is(Repository {
+                branch: status.branch.clone(),
+                head: status.head.as_ref().map(|head| head.0.clone()),
+                changed: status.changed.len() + new,
+            })
         }
-    };
-    let status = repo.status()?;
-    // A record that git doesn't know is a change like any other: what only lies there counts for
-    // no other task.
-    let records = [ACCEPTED, BASELINE, hub_lint::IGNORED];
-    let is_record = |path: &&RepoPath| records.iter().any(|record| **path == *record);
-    let new = status.local.iter().filter(is_record).count();
-    Ok(Known::Is(Repository {
-        branch: status.branch,
-        head: status.head.map(|head| head.0),
-        changed: status.changed.len() + new,
-    }))
+        Err(error) => {
+            // The command, and what git says in brackets, are too much for a line.
+            let why = error.to_string();
+            let why = why.split_once("` failed: ").map_or(&*why, |(_, why)| why);
+            Known::Unknown(why.split(" (").next().unwrap_or_default().to_owned())
+        }
+    }
 }
 
 /// What is begun and not ended.
-fn under_way(repo: &Repo, tree: &dyn Tree) -> Result<Option<UnderWay>> {
-    let status = repo.status()?;
+fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
     if let Some(record) = Journal::glance(repo)? {
         // A record of what has been committed since is cleared by the next run.
         let is_open = record.state == State::Applying
@@ -133,35 +140,25 @@ fn under_way(repo: &Repo, tree: &dyn Tree) -> Result<Option<UnderWay>> {
     if let Some(what) = repo.under_way() {
         return Ok(Some(UnderWay::Git(what.to_owned())));
     }
-    Ok(is_cleaned_up(&status, tree).then_some(UnderWay::CleanupStaged))
+    // A cleanup keeps no record once all is staged.
+    let goes = |path: &RepoPath| path.is_within(OUTDATED);
+    let is_staged = status.changed.iter().any(goes)
+        && !status.unstaged.iter().chain(&status.local).any(goes)
+        && repo.index()?.entries.keys().all(|path| !goes(path));
+    Ok(is_staged.then_some(UnderWay::CleanupStaged))
 }
 
-/// Whether what is staged is the end of `outdated/` and nothing besides.
-fn is_cleaned_up(status: &Status, tree: &dyn Tree) -> bool {
-    let is_within = |path: &RepoPath| path.is_within(OUTDATED);
-    status.unstaged.is_empty()
-        && status.changed.iter().any(is_within)
-        && !tree.entries().keys().any(is_within)
-        && status
-            .changed
-            .iter()
-            .all(|path| is_within(path) || *path == *ACCEPTED || *path == *LOCK)
-}
-
-fn upstream_of(
-    git: Option<&Git>,
-    tree: &dyn Tree,
-    root: &Path,
-    online: bool,
-) -> Result<Known<Upstream>> {
+fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path, online: bool) -> Known<Upstream> {
     let lock = match Lock::read(tree) {
         Ok(Some(lock)) => lock,
-        Ok(None) => return Ok(Known::None),
-        Err(error) => return Ok(Known::Unknown(format!("{error:#}"))),
+        Ok(None) => return Known::None,
+        Err(error) => return Known::Unknown(format!("{error:#}")),
     };
     let origin = lock.upstream;
     let standing = match git {
-        Some(git) => upstream::standing(git, &origin, root, online.then_some(NETWORK))?,
+        // What the lock says may be no revision at all.
+        Some(git) => upstream::standing(git, &origin, root, online.then_some(NETWORK))
+            .unwrap_or_else(|error| upstream::Standing::Unknown(error.to_string())),
         None => upstream::Standing::Unknown("git is not there to look".to_owned()),
     };
     let (behind, moved_to) = match standing {
@@ -173,22 +170,22 @@ fn upstream_of(
         }
         upstream::Standing::Unknown(why) => (Known::Unknown(why), None),
     };
-    Ok(Known::Is(Upstream {
+    Known::Is(Upstream {
         address: origin.address,
         rev: origin.rev,
         commit: origin.commit,
         behind,
         moved_to,
-    }))
+    })
 }
 
 /// The newest image that was made from a commit of this repository's history.
-fn image(repo: &Result<Repo>, images: &[docker::Image]) -> Result<Known<Built>> {
-    let Ok(repo) = repo else {
+fn image(repo: &Looked, images: &[docker::Image]) -> Result<Known<Built>> {
+    let Ok((repo, _)) = repo else {
         return Ok(Known::None);
     };
     for image in images {
-        if !image.revision.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !names_commit(&image.revision) {
             continue;
         }
         let range = format!("{}..HEAD", image.revision);
@@ -210,6 +207,11 @@ fn image(repo: &Result<Repo>, images: &[docker::Image]) -> Result<Known<Built>> 
         }
     }
     Ok(Known::None)
+}
+
+/// Whether this is a commit's name and no branch's; many an image inherits an empty label.
+fn names_commit(revision: &str) -> bool {
+    matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A folder, as a person would type it.

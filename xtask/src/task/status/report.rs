@@ -176,8 +176,13 @@ fn linted(at: &Standing) -> String {
 fn image(at: &Standing) -> String {
     match &at.image {
         Known::Is(image) => {
+            let head = match &at.repository {
+                Known::Is(repository) => repository.head.as_deref(),
+                _ => None,
+            };
             let age = match image.behind {
-                0 => "HEAD".to_owned(),
+                0 if head == Some(&*image.commit) => "HEAD".to_owned(),
+                0 => "newer than HEAD".to_owned(),
                 count => format!("{} ago", counted(count, "commit")),
             };
             let dirty = if image.dirty {

@@ -185,8 +185,13 @@ impl Standing {
     /// What leads to a modern worker with a lock.
     fn to_migrate(&self, commands: &Commands) -> Option<(String, &'static str)> {
         let Known::Is(repository) = &self.repository else {
-            return Some(match self.layout {
-                Layout::Unknown => elsewhere(),
+            return Some(match (self.layout, &self.repository) {
+                (Layout::Unknown, _) => elsewhere(),
+                // One is there: without a work tree, or of somebody whom git does not trust.
+                (_, Known::Unknown(why)) if !why.ends_with("is in no git repository") => (
+                    commands.git("status"),
+                    "everything else needs a git that works here",
+                ),
                 _ => (
                     commands.git("init"),
                     "everything else needs the worker in a git repository",
@@ -213,13 +218,20 @@ impl Standing {
 
     /// What a modern worker needs.
     fn to_go_on(&self, commands: &Commands) -> (String, &'static str) {
-        if let Known::Is(counts) = &self.compare
-            && counts.open + counts.stale > 0
-        {
-            return (
-                commands.task("compare", ""),
-                "shows what nobody has decided on yet",
-            );
+        match &self.compare {
+            Known::Is(counts) if counts.open + counts.stale > 0 => {
+                return (
+                    commands.task("compare", ""),
+                    "shows what nobody has decided on yet",
+                );
+            }
+            Known::Unknown(_) => {
+                return (
+                    commands.task("compare", ""),
+                    "says what keeps it from comparing, and what to do",
+                );
+            }
+            _ => {}
         }
         if let Known::Is(counts) = &self.lint
             && counts.errors + counts.warnings > 0
@@ -368,10 +380,8 @@ mod tests {
         assert_eq!(under_way(UnderWay::Resolved), resume);
         assert_eq!(under_way(UnderWay::Staged), "git commit");
         assert_eq!(under_way(UnderWay::Cleanup), "cargo xtask cleanup");
-        assert_eq!(
-            under_way(UnderWay::CleanupStaged),
-            "cargo xtask cleanup --commit"
-        );
+        let commit = "cargo xtask cleanup --commit";
+        assert_eq!(under_way(UnderWay::CleanupStaged), commit);
         assert_eq!(under_way(UnderWay::Git("a merge".into())), "git status");
     }
 
@@ -391,6 +401,11 @@ mod tests {
             at.repository = Known::None;
         });
         assert_eq!(bare, "git init");
+        let untrusted = next(|at| {
+            at.layout = Layout::Legacy;
+            at.repository = Known::Unknown("git does not trust .: somebody else owns it".into());
+        });
+        assert_eq!(untrusted, "git status");
     }
 
     #[test]
@@ -438,6 +453,12 @@ mod tests {
             }
         });
         assert_eq!(changed, "git status");
+        // What can't be compared is not ready to go.
+        let broken = next(|at| {
+            at.outdated = 9;
+            at.compare = Known::Unknown("it is no JSON".into());
+        });
+        assert_eq!(broken, "cargo xtask compare");
         let upstream = |behind: Known<usize>, moved_to: Option<&str>| {
             next(|at| {
                 if let Known::Is(upstream) = &mut at.upstream {

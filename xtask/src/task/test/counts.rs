@@ -1,6 +1,7 @@
 //! How many tests ran, read from what the runners print.
 
 use super::image;
+use crate::output::counted;
 
 /// How many tests a stage ran.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl std::ops::AddAssign for Counts {
 pub fn described(counts: Counts) -> String {
     let mut words = Vec::new();
     if counts.ran() + counts.skipped > 0 {
-        words.push(format!("{} tests", counts.ran()));
+        words.push(counted(counts.ran(), "test"));
     }
     if counts.skipped > 0 {
         words.push(format!("{} skipped", counts.skipped));
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!((counts.passed, counts.skipped, counts.left), (1, 1, 1));
         assert_eq!(
             described(counts),
-            "1 tests, 1 skipped, 1 for the stage image"
+            "1 test, 1 skipped, 1 for the stage image"
         );
         assert_eq!(described(Counts::default()), "");
     }

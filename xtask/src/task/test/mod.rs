@@ -255,6 +255,16 @@ mod tests {
     }
 
     #[test]
+    fn notes_of_style_fail_here_no_more_than_in_hub_lint() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("example/upstream");
+        let report = crate::task::hub_lint::lint_directory(&root).unwrap();
+        assert!(!report.findings.is_empty(), "so notes are no failure");
+        let stages = chosen(&args(&["hub-lint"], false)).unwrap();
+        let outcome = run_stage(stages[0], &root, false).unwrap();
+        assert_eq!(outcome.failed, None);
+    }
+
+    #[test]
     fn ci_is_what_says_so() {
         let in_ci = |value: &str| in_ci(Some(OsStr::new(value)));
         assert!(in_ci("true") && in_ci("1"));

@@ -145,8 +145,7 @@ pub const STAGES: &[Stage] = &[
         docker: false,
         run: Run::Look(|root| {
             let report = hub_lint::lint_directory(root)?;
-            let found = !report.findings.is_empty();
-            Ok(found.then(|| {
+            Ok(hub_lint::fails(&report.findings).then(|| {
                 format!(
                     "{}\nSee `cargo xtask hub-lint`.",
                     hub_lint::summary(&report)
@@ -183,6 +182,26 @@ pub fn cargo(root: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// Whether a part of the toolchain works, which rustup adds where it doesn't: that takes no root.
+/// Looking for the program is not enough, because rustup puts one in place of each part.
+fn component(subcommand: &str, name: &str) -> bool {
+    let works = || {
+        let said = cargo(Path::new("."), &[subcommand, "--version"]).output();
+        said.is_ok_and(|output| output.status.success())
+    };
+    let add = || {
+        let Ok(rustup) = which::which("rustup") else {
+            return false;
+        };
+        anstream::eprintln!("adding {name} with rustup");
+        let added = Command::new(rustup)
+            .args(["component", "add", name])
+            .output();
+        added.is_ok_and(|output| output.status.success())
+    };
+    works() || add() && works()
+}
+
 /// Names everything at once that is missing and that this can't set up by itself.
 pub fn expect_programs(stages: &[&Stage]) -> Result<()> {
     let mut missing = Vec::new();
@@ -194,12 +213,12 @@ pub fn expect_programs(stages: &[&Stage]) -> Result<()> {
         looked_at.push(*need);
         let (there, name, install) = match need {
             Need::Rustfmt => (
-                which::which("cargo-fmt").is_ok(),
+                component("fmt", "rustfmt"),
                 "rustfmt",
                 "rustup component add rustfmt",
             ),
             Need::Clippy => (
-                which::which("cargo-clippy").is_ok(),
+                component("clippy", "clippy"),
                 "clippy",
                 "rustup component add clippy",
             ),

@@ -236,7 +236,7 @@ fn promise(tree: &dyn Tree) -> Result<Option<Promise>> {
     };
     let facts = baseline::read(&record).with_context(|| format!("reading {BASELINE}"))?;
     let accepted = match text(tree, ACCEPTED)? {
-        Some(text) => Accepted::read(&text).with_context(|| format!("reading {ACCEPTED}"))?,
+        Some(text) => Accepted::of_repository(&text)?,
         None => Accepted::default(),
     };
     let is_variable = |name: &str| {

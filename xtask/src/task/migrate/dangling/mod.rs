@@ -148,7 +148,11 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
     let import = ["from ", "import "].contains(&before.trim_start());
     let module = form == Form::Python && (import || quote && dotted);
     let quoted = quote && after.starts_with(['"', '\'']);
-    after.starts_with('/') || module || form != Form::Prose && (quoted || context)
+    // `OLD=outdated`, `ARG OLD=outdated`, `OLD := outdated`, to be put before a path.
+    let takes = before.ends_with('=') || before.trim_end().ends_with(":=");
+    let ends = after.is_empty() || after.starts_with([' ', '\t', ';']);
+    let assigned = matches!(form, Form::Shell | Form::Dockerfile) && takes && ends;
+    after.starts_with('/') || module || form != Form::Prose && (quoted || context || assigned)
 }
 
 /// Whether a line of a file that runs only tells something: a comment, or an entry in a list of
