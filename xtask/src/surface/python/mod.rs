@@ -16,6 +16,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
+use self::syntax::Syntax;
 use super::{EnvRead, Gap, How, Place, Source};
 use crate::tree::RepoPath;
 
@@ -125,10 +126,7 @@ pub fn read(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFact
 
 fn read_here(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFacts {
     let mut gaps = Vec::new();
-    let trees: Vec<_> = sources
-        .iter()
-        .map(|source| syntax::parse(&source.text))
-        .collect();
+    let trees = parsed(sources);
     let mut parsed = Vec::new();
     let mut api = Vec::new();
     for (source, tree) in sources.iter().zip(&trees) {
@@ -158,6 +156,31 @@ fn read_here(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFac
     facts.gaps.extend(gaps);
     facts.finish();
     facts
+}
+
+/// The syntax of each file. Half of them are parsed beside the others, which is what takes longest.
+fn parsed(sources: &[&Source]) -> Vec<Result<Syntax, &'static str>> {
+    let parse = |sources: &[&Source]| -> Vec<_> {
+        let texts = sources.iter().map(|source| &source.text);
+        texts.map(|text| syntax::parse(text)).collect()
+    };
+    let all: usize = sources.iter().map(|source| source.text.len()).sum();
+    let mut bytes = 0;
+    let half = sources.iter().take_while(|source| {
+        bytes += source.text.len();
+        bytes <= all / 2
+    });
+    let (first, second) = sources.split_at(half.count());
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| parse(first));
+        let second = parse(second);
+        let mut trees = beside.join().unwrap_or_else(|_| {
+            let failed = |_: &&Source| Err("the parser failed on these files");
+            first.iter().map(failed).collect()
+        });
+        trees.extend(second);
+        trees
+    })
 }
 
 impl PythonFacts {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::facts::{Fact, Facts, WORDING};
 use crate::surface::Place;
@@ -24,21 +24,34 @@ pub fn write(facts: &Facts, of: &str) -> String {
         .all
         .iter()
         .map(|(id, fact)| {
-            let mut object = Map::new();
-            object.insert("id".to_owned(), json!(id));
+            // Put together here, because a value of JSON made for each line costs more than the
+            // line.
+            let mut line = format!("{{\"id\":{}", quoted(id));
             for (key, value) in &fact.value {
                 if !WORDING.contains(&key.as_str()) {
-                    object.insert(key.clone(), json!(value));
+                    line.extend([",", &quoted(key), ":", &quoted(value)]);
                 }
             }
-            let places: Vec<String> = fact.places.iter().map(ToString::to_string).collect();
-            object.insert("places".to_owned(), json!(places));
-            Value::Object(object).to_string()
+            line.push_str(",\"places\":[");
+            let places = fact.places.iter().map(|place| quoted(&place.to_string()));
+            line.push_str(&places.collect::<Vec<_>>().join(","));
+            line.push_str("]}");
+            line
         })
         .collect();
     out.push_str(&lines.join(",\n"));
     out.push_str("\n]\n}\n");
     out
+}
+
+/// A text as JSON has it.
+fn quoted(text: &str) -> String {
+    let needs_no_escape = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(needs_no_escape) {
+        ["\"", text, "\""].concat()
+    } else {
+        Value::from(text).to_string()
+    }
 }
 
 /// Reads the file.
