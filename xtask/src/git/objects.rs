@@ -4,6 +4,7 @@ use std::cell::{RefCell, RefMut};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -94,17 +95,26 @@ impl Talk {
 /// A tree in git's object database.
 pub struct GitTree {
     objects: Rc<Objects>,
-    entries: Entries,
+    entries: Arc<Entries>,
     name: String,
 }
 
 impl GitTree {
-    pub fn new(objects: Rc<Objects>, entries: Entries, name: impl Into<String>) -> Self {
+    pub fn new(
+        objects: Rc<Objects>,
+        entries: impl Into<Arc<Entries>>,
+        name: impl Into<String>,
+    ) -> Self {
         Self {
             objects,
-            entries,
+            entries: entries.into(),
             name: name.into(),
         }
+    }
+
+    /// The files, to be looked at by another thread too.
+    pub fn shared(&self) -> Arc<Entries> {
+        self.entries.clone()
     }
 }
 

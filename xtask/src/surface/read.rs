@@ -80,7 +80,7 @@ impl Surface {
     pub fn read(tree: &dyn Tree) -> Result<Self> {
         let mut surface = Self::default();
         for (path, entry) in tree.entries() {
-            if !entry.mode.is_file() || !belongs(path) || !wanted(path) {
+            if !entry.mode.is_file() || !wanted(path) || !belongs(path) {
                 continue;
             }
             let known = usize::try_from(entry.size.unwrap_or_default()).unwrap_or(usize::MAX);

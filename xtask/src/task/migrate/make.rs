@@ -166,7 +166,7 @@ type Recording = JoinHandle<Result<(String, usize)>>;
 
 /// Begins to read what the old worker exposes, for the time when its files are gone.
 fn record_facts(at: &Situation) -> Option<Recording> {
-    let entries = at.ours.entries().clone();
+    let entries = at.ours.shared();
     if entries.contains_key(&RepoPath::from(BASELINE)) {
         return None;
     }
