@@ -104,8 +104,9 @@ fn newer(table: &Value, known: &Value) -> Value {
     let at = releases.iter().position(|name| name == RELEASE).unwrap();
     let is_of = |list: &Value| list.as_array().unwrap().contains(&json!(at));
     let mut flags = Map::new();
-    for (name, spans) in known["flags"].as_object().unwrap() {
-        let spans = spans.as_array().unwrap();
+    let lines = fs::read_to_string(repository().join("xtask/data/sglang.flags")).unwrap();
+    for (name, spans) in lines.lines().map(|line| line.split_once(' ').unwrap()) {
+        let spans: Vec<Value> = serde_json::from_str(spans).unwrap();
         let Some(facts) = spans.iter().find(|span| is_of(&span[0])) else {
             continue;
         };
@@ -117,7 +118,7 @@ fn newer(table: &Value, known: &Value) -> Value {
                 flag[key] = value.clone();
             }
         }
-        flags.insert(name.clone(), flag);
+        flags.insert(name.to_owned(), flag);
     }
     // Those of the pinned release stay only where they are aliases still.
     for flag in flags.values_mut() {
