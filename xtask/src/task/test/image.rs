@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::stages::{cargo, command};
 use super::{StageOutcome, text_of};
@@ -63,30 +63,30 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
         "the base image took {:.0} s of that",
         start.elapsed().as_secs_f32()
     ));
-    let mut tests = cargo(
-        root,
-        &[
-            "test",
-            "--package",
-            "xtask",
-            "--locked",
-            "--test",
-            NAME,
-            "--test",
-            "example_image",
-            "--test",
-            "story",
-            "--test",
-            "documents",
-            "--",
-            "--ignored",
-        ],
-    );
-    tests
-        .env("DOCKER", &engine.program)
-        .env("WORKER_SGLANG_BASE", &base)
-        .env("WORKER_SGLANG_LABEL", label);
-    outcome.absorb(&mut tests)?;
+    let run = |targets: &[&str]| {
+        let mut tests = cargo(root, &["test", "--package", "xtask", "--locked"]);
+        tests.args(targets.iter().flat_map(|target| ["--test", target]));
+        tests
+            .args(["--", "--ignored"])
+            .env("DOCKER", &engine.program)
+            .env("WORKER_SGLANG_BASE", &base)
+            .env("WORKER_SGLANG_LABEL", label);
+        let mut outcome = StageOutcome::default();
+        outcome.absorb(&mut tests).map(|()| outcome)
+    };
+    // Each spends much of its time waiting for containers to start and to end.
+    let halves = std::thread::scope(|scope| {
+        let beside = scope.spawn(|| run(&["example_image", "story", "documents"]));
+        let first = run(&[NAME]);
+        let second = beside.join();
+        [
+            first,
+            second.unwrap_or_else(|_| bail!("the tests ended in a panic")),
+        ]
+    });
+    for half in halves {
+        outcome.join(half?);
+    }
     if outcome.counts.ran() == 0 && outcome.failed.is_none() {
         outcome.fail("no test ran");
     }

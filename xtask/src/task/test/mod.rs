@@ -181,6 +181,15 @@ impl StageOutcome {
         }
     }
 
+    /// Adds what another part of the stage came to.
+    fn join(&mut self, part: Self) {
+        self.counts += part.counts;
+        self.notes.extend(part.notes);
+        if let Some(output) = part.failed {
+            self.fail(&output);
+        }
+    }
+
     /// Runs a command whose tests are the stage's.
     fn absorb(&mut self, command: &mut Command) -> Result<()> {
         let output = command
