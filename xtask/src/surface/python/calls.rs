@@ -389,6 +389,8 @@ impl<'t> Interp<'t> {
                 by_table: false,
                 place,
             };
+            // Each read is held against the earlier ones of the same variable.
+            self.charge(self.reads_of.get(&fact.name).map_or(0, Vec::len));
             let known = self.reads_of.entry(fact.name.clone()).or_default();
             if !known.iter().any(|&at| self.facts.env[at] == fact) {
                 known.push(self.facts.env.len());

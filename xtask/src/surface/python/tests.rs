@@ -341,6 +341,14 @@ fn deep_nesting_and_endless_programs_end() {
 }
 
 #[test]
+fn reading_one_variable_over_and_over_comes_to_an_end() {
+    let many = "import os\n".to_owned() + &"os.getenv('A')\n".repeat(5_000);
+    let facts = facts(&many);
+    assert!(facts.env.len() < 5_000, "{}", facts.env.len());
+    assert!(facts.gaps.iter().any(|gap| gap.what.contains("too much")));
+}
+
+#[test]
 fn a_route_that_a_function_picks_is_one_of_those_it_returns() {
     let text = r#"
 import requests
