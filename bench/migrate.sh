@@ -108,6 +108,8 @@ for scene in example elsewhere src; do
         legacy $scene "$scratch/$scene/$contender"
         git init --quiet "$scratch/$scene/$contender"
         commit "$scratch/$scene/$contender" legacy
+        # A clone has a pack, not an object a file.
+        git -C "$scratch/$scene/$contender" repack -adq
     done
     tool_times=() hand_times=()
     for _ in $(seq "$rounds"); do

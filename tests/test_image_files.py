@@ -97,6 +97,8 @@ def test_environment_keeps_what_the_legacy_image_set() -> None:
     assert kept | (BUILD_ARGUMENTS - {"MODEL_PATH"}) <= names
     for name in ("HF_DATASETS_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME"):
         assert f'{name}="${{BASE_PATH}}/huggingface-cache/' in env
+    # Modules that users put at the root are found through it.
+    assert 'PYTHONPATH="/${PYTHONPATH:+:${PYTHONPATH}}"' in env
 
 
 def test_the_download_step_has_the_modules_that_it_imports() -> None:

@@ -2,11 +2,12 @@
 # Makes the image that stands in for SGLang's own where no registry is in reach: Debian (or Ubuntu)
 # with Python, and the stand-in for SGLang installed as a package of the pinned release.
 #
-#   tests/standin/base-image.sh [--tag NAME] [--label KEY=VALUE]...
+#   tests/standin/base-image.sh [--check] [--tag NAME] [--label KEY=VALUE]...
 #
 # It takes a distribution's package index and docker; `DOCKER` names the client. The root file
 # system is made once and kept below target/standin. Without root or debootstrap the image is
-# built on Python's public one instead.
+# built on Python's public one instead. `--check` makes nothing and says what is missing, docker
+# apart.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -18,6 +19,7 @@ readonly cache=target/standin
 readonly public_image=python:3.12-slim-bookworm
 
 tag=worker-sglang-standin:base
+check=""
 changes=()
 
 fail() {
@@ -27,9 +29,10 @@ fail() {
 
 while [ "$#" -gt 0 ]; do
   case "$1" in
+    --check) check=1 && shift ;;
     --tag) tag="${2:?--tag needs a name}" && shift 2 ;;
     --label) changes+=("LABEL ${2:?--label needs KEY=VALUE}") && shift 2 ;;
-    *) fail "unknown argument $1; usage: base-image.sh [--tag NAME] [--label KEY=VALUE]..." 2 ;;
+    *) fail "unknown argument $1; usage: base-image.sh [--check] [--tag NAME] [--label KEY=VALUE]..." 2 ;;
   esac
 done
 
@@ -197,10 +200,16 @@ from_public_image() {
     "$scratch/top" >/dev/null
 }
 
-"$docker" version >/dev/null 2>&1 || fail "no docker engine answers to $docker" 2
-if [ -n "$root_is_missing" ] || ! command -v debootstrap >/dev/null; then
-  reason="${root_is_missing:-debootstrap is not installed (apt-get install debootstrap)}"
+reason="$root_is_missing"
+if [ -z "$reason" ] && ! command -v debootstrap >/dev/null; then
+  reason="debootstrap is not installed (apt-get install debootstrap)"
+fi
+if [ -n "$reason" ]; then
   echo "base-image: $reason; building on $public_image instead" >&2
+fi
+if [ -n "$check" ]; then exit; fi
+"$docker" version >/dev/null 2>&1 || fail "no docker engine answers to $docker" 2
+if [ -n "$reason" ]; then
   from_public_image || fail "neither way to a base image is open: $reason, and $public_image could \
 not be built on" 2
 else

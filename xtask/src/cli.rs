@@ -174,9 +174,20 @@ pub struct Compare {
     #[arg(long, value_name = "TEXT", requires = "accept")]
     pub reason: Option<String>,
 
+    /// Take the reason for FACT off the record; FACT is what it was accepted as,
+    /// with its `*`
+    #[arg(
+        long,
+        value_name = "FACT",
+        conflicts_with_all = [
+            "old", "upstream", "all", "diff", "execute", "accept", "format"
+        ]
+    )]
+    pub withdraw: Vec<String>,
+
     /// Write the old worker's facts to compare.baseline.json, for when its
     /// files are gone
-    #[arg(long, conflicts_with_all = ["execute", "diff", "accept"])]
+    #[arg(long, conflicts_with_all = ["execute", "diff", "accept", "withdraw"])]
     pub write_baseline: bool,
 
     /// Who reads the output
@@ -302,7 +313,8 @@ pub struct Status {
 
 /// Run everything that a contribution must pass
 ///
-/// Sets up what it needs on the way: a fresh clone and this command are enough.
+/// Names at once what the machine lacks, and sets up on the way what takes no
+/// root: a fresh clone and this command are enough.
 #[derive(Debug, Args)]
 pub struct Test {
     /// Run these stages only

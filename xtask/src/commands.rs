@@ -2,7 +2,7 @@
 //! whoever works on another one with `-C` can type them as they stand.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use crate::outcome::Refusal;
 use crate::output::quoted_file;
@@ -29,15 +29,22 @@ impl Commands {
         }
     }
 
-    /// The same, with the root of the work tree for git, which looks for paths from where it runs.
+    /// The same, with the top of the work tree in place of a folder below it: git looks for paths
+    /// from where it runs, and that folder may be gone by the time that a command is typed.
     pub fn at_root(mut self, repo: Option<&Path>, top: &Path) -> Self {
-        let runs = repo.unwrap_or(Path::new("."));
-        let is_root = match (runs.canonicalize(), top.canonicalize()) {
-            (Ok(runs), Ok(top)) => runs == top,
-            _ => true,
+        let here = Path::new(".").canonicalize();
+        let (Ok(here), Ok(root)) = (here, top.canonicalize()) else {
+            return self;
         };
-        if !is_root {
-            self.git = option(top);
+        let is_root = |dir: &Path| dir.canonicalize().is_ok_and(|dir| dir == root);
+        let place = place(repo, &here, &root, is_root);
+        self.git = if place == Path::new(".") {
+            String::new()
+        } else {
+            option(place)
+        };
+        if repo.is_some() {
+            self.task = option(place);
         }
         self
     }
@@ -53,9 +60,20 @@ impl Commands {
         format!("{TASK}{name} {repo}{options}").trim_end().into()
     }
 
-    /// A text with the repository in its commands of this tool.
+    /// A text with the repository in its commands of this tool, and in those of git in backticks.
     pub fn fit(&self, text: &str) -> String {
-        let mut out = text.to_owned();
+        let parts: Vec<String> = text
+            .split('`')
+            .enumerate()
+            .map(|(number, part)| match part.strip_prefix("git ") {
+                // What holds for every repository needs none.
+                Some(command) if number % 2 == 1 && !command.contains("--global") => {
+                    self.git(command)
+                }
+                _ => part.to_owned(),
+            })
+            .collect();
+        let mut out = parts.join("`");
         for task in ["migrate", "compare", "hub-lint", "build-image", "cleanup"] {
             let short = format!("{TASK}{task}");
             out = out.replace(&short, &self.task(task, ""));
@@ -70,6 +88,30 @@ impl Commands {
         }
         error
     }
+}
+
+/// How the top of a work tree is named from `here`, so that it is still right when folders in it
+/// have moved: as it was named, or by its full path.
+fn place<'a>(
+    named: Option<&'a Path>,
+    here: &Path,
+    root: &'a Path,
+    is_root: impl Fn(&Path) -> bool,
+) -> &'a Path {
+    if here == root {
+        return Path::new(".");
+    }
+    // From within, a way up leads elsewhere once the current folder has moved; and so does one
+    // through a folder and back.
+    let leads_back = |named: &Path| {
+        let mut parts = named.components();
+        parts.any(|part| matches!(part, Component::Normal(_)))
+            && parts.any(|part| part == Component::ParentDir)
+    };
+    named
+        .filter(|named| !here.starts_with(root) && !leads_back(named))
+        .and_then(|named| named.ancestors().find(|above| is_root(above)))
+        .unwrap_or(root)
 }
 
 /// The option that names a folder, whatever bytes are in its name.
@@ -91,6 +133,40 @@ mod tests {
             commands(b"w\xff").task("status", ""),
             r"cargo xtask status -C $'w\377'"
         );
+    }
+
+    #[test]
+    fn the_top_is_named_so_that_it_stays_right() {
+        let root = Path::new("/a/w");
+        let of = |named: Option<&'static str>, here: &str| {
+            let is_root = |dir: &Path| {
+                let known = ["w", "../w", "/a/w", ".", "w/src/.."];
+                known.iter().any(|known| dir == Path::new(known))
+            };
+            let place = place(named.map(Path::new), Path::new(here), root, is_root);
+            place.display().to_string()
+        };
+        assert_eq!(of(Some("w"), "/a"), "w");
+        assert_eq!(of(Some("w/src"), "/a"), "w");
+        assert_eq!(of(Some("../w/src/x"), "/a/b"), "../w");
+        assert_eq!(of(Some("/a/w/src"), "/a/b"), "/a/w");
+        assert_eq!(of(Some("w/src/.."), "/a"), "/a/w");
+        assert_eq!(of(Some("link"), "/a"), "/a/w");
+        assert_eq!(of(Some("src"), "/a/w"), ".");
+        assert_eq!(of(None, "/a/w"), ".");
+        assert_eq!(of(Some("."), "/a/w/src"), "/a/w");
+        assert_eq!(of(None, "/a/w/src"), "/a/w");
+    }
+
+    #[test]
+    fn git_gets_the_repository_where_it_is_a_command() {
+        let commands = Commands::new(Some(Path::new("../w")));
+        assert_eq!(
+            commands.fit("`git add FILE` or `git rm FILE`, as git says; `git config --global x`"),
+            "`git -C ../w add FILE` or `git -C ../w rm FILE`, as git says; `git config --global x`"
+        );
+        let here = Commands::new(Some(Path::new(".")));
+        assert_eq!(here.fit("`git stash`"), "`git stash`");
     }
 
     #[test]

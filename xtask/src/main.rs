@@ -14,6 +14,9 @@ mod outcome;
 mod output;
 mod own;
 mod patience;
+#[cfg(test)]
+mod random;
+mod secret;
 mod sglang;
 mod surface;
 mod task;

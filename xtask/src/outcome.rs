@@ -4,6 +4,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use anstyle::{AnsiColor, Style};
+
 /// How a task that ran to its end came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -23,7 +25,7 @@ impl From<Outcome> for ExitCode {
 }
 
 /// Wrong usage, or programs that the machine lacks: the error that ends with exit code 2.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Unusable(pub String);
 
 impl fmt::Display for Unusable {
@@ -75,24 +77,28 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Prints an error for a person, causes last, and gives the exit code it stands for.
+/// An error for a person: what, causes after it, and the way on last.
+pub fn told(error: &anyhow::Error, red: Style, bold: Style) -> String {
+    let mut lines = error.chain().map(ToString::to_string);
+    let first = lines.next().unwrap_or_default();
+    let mut text = format!("{red}error{red:#}{bold}: {first}{bold:#}\n");
+    for cause in lines {
+        text.push_str(&format!("  because: {cause}\n"));
+    }
+    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+        text.push_str(&format!("{bold}help{bold:#}: {}\n", refusal.help));
+    }
+    text
+}
+
+/// Prints an error for a person and gives the exit code it stands for.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     use std::io::Write;
 
-    use anstyle::{AnsiColor, Style};
-    // Where even this can't be written, the exit code is all that is left to say.
-    let mut err = anstream::stderr().lock();
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-    let bold = Style::new().bold();
-    let mut lines = error.chain().map(ToString::to_string);
-    let first = lines.next().unwrap_or_default();
-    let _ = writeln!(err, "{red}error{red:#}{bold}: {first}{bold:#}");
-    for cause in lines {
-        let _ = writeln!(err, "  because: {cause}");
-    }
-    if let Some(refusal) = error.downcast_ref::<Refusal>() {
-        let _ = writeln!(err, "{bold}help{bold:#}: {}", refusal.help);
-    }
+    let text = told(error, red, Style::new().bold());
+    // Where even this can't be written, the exit code is all that is left to say.
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
         ExitCode::from(128 + interrupted.signal)
     } else if error.is::<Unusable>() {

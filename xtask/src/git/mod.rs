@@ -84,7 +84,8 @@ impl Git {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn expect_new_enough(&self) -> Result<()> {
+    /// Fails where it is too old, or does not tell its version.
+    pub fn expect_new_enough(&self) -> Result<()> {
         let Some(version) = self.asked().take() else {
             return Ok(());
         };

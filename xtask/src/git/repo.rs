@@ -1,6 +1,6 @@
 //! A repository with a work tree: what it is, and how it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
@@ -63,7 +63,7 @@ impl Search {
         // 1: none has.
         match self.0.wait()?.code() {
             Some(0 | 1) => Ok(records(&output).map(RepoPath::new).collect()),
-            _ => bail!("git could not search the work tree"),
+            _ => bail!("git could not search the tracked files"),
         }
     }
 }
@@ -102,12 +102,22 @@ pub struct Index {
 }
 
 /// Why git does not look at a file in the work tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unseen {
     /// Not checked out (`skip-worktree`).
     Sparse,
     /// Taken to be unchanged (`assume-unchanged`).
     Assumed,
+}
+
+impl Unseen {
+    /// The option of `git update-index` that makes git look again.
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Sparse => "--no-skip-worktree",
+            Self::Assumed => "--no-assume-unchanged",
+        }
+    }
 }
 
 impl Repo {
@@ -252,18 +262,18 @@ impl Repo {
         })
     }
 
-    /// Starts to look for tracked text files of the work tree that hold one of `needles`, outside
-    /// of some folders. It takes a while in a large repository, so it runs beside other work.
-    pub fn search(&self, needles: &[String], outside: &[&str]) -> Result<Search> {
-        let call = self.call().args([
-            "grep",
-            "-l",
-            "-z",
-            "-I",
-            "-F",
-            "--no-textconv",
-            "--full-name",
-        ]);
+    /// Starts to look for tracked text files that hold one of `needles`, outside of some folders.
+    /// It takes a while in a large repository, so it runs beside other work.
+    ///
+    /// Of a clean work tree the index says the same, and a pack is read many times faster than as
+    /// many files. Not so where the checkout is `sparse`: the index would have git download what
+    /// a partial clone left out.
+    pub fn search(&self, needles: &[String], outside: &[&str], sparse: bool) -> Result<Search> {
+        let call = self
+            .call()
+            .args(["grep", "-l", "-z", "-I", "-F", "--no-textconv"])
+            .args(["--full-name"])
+            .args((!sparse).then_some("--cached"));
         let mut call = needles
             .iter()
             .fold(call, |call, needle| call.args(["-e", needle]))
@@ -286,6 +296,19 @@ impl Repo {
             Some(0 | 1) => Ok(records(&answer.stdout).map(RepoPath::new).collect()),
             _ => bail!("git could not search the index: {}", answer.message),
         }
+    }
+
+    /// Which of some tracked files are not as they are staged.
+    pub fn changed_among(&self, paths: &[RepoPath]) -> Result<Vec<RepoPath>> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Unlike `git diff-files` it looks at the content where only the time is another.
+        let call = self.call().args(["ls-files", "--modified", "-z"]);
+        let output = call.args(["--full-name"]).output()?;
+        let changed: BTreeSet<RepoPath> = records(&output).map(RepoPath::new).collect();
+        let changed = paths.iter().filter(|path| changed.contains(path));
+        Ok(changed.cloned().collect())
     }
 
     /// The tree of a folder in a commit.
@@ -382,6 +405,48 @@ impl Repo {
             .trim_end()
             .to_owned();
         Ok(answer.ok.then_some(value))
+    }
+
+    /// Whether a setting of the user's is on, however that is written.
+    pub fn is_on(&self, key: &str) -> Result<bool> {
+        let call = self.call().args(["config", "--type=bool", "--get", key]);
+        let answer = call.finish()?;
+        match answer.code {
+            Some(0) => Ok(answer.stdout.starts_with(b"true")),
+            // It is not set.
+            Some(1) => Ok(false),
+            _ => bail!(Refusal::new(
+                format!("git can't read the setting {key}: {}", answer.message),
+                format!("mend it: `git config --show-origin {key}` tells where it is")
+            )),
+        }
+    }
+
+    /// Whether only a part of the tracked files is checked out.
+    pub fn is_sparse(&self) -> Result<bool> {
+        // Without patterns the setting means nothing, and most often git need not be asked.
+        Ok(self.git_dir.join("info/sparse-checkout").exists()
+            && self.is_on("core.sparseCheckout")?)
+    }
+
+    /// Those of `paths` that the sparse checkout hides; `None` where git is too old to tell.
+    pub fn hidden(&self, paths: &[RepoPath]) -> Result<Option<Vec<RepoPath>>> {
+        let mut input = Vec::new();
+        for path in paths {
+            input.extend_from_slice(path.as_bytes());
+            input.push(0);
+        }
+        let call = self.call().args(["sparse-checkout", "check-rules", "-z"]);
+        let answer = call.input(input).finish()?;
+        match answer.code {
+            Some(0) => {}
+            // The word is unknown to it.
+            Some(129) => return Ok(None),
+            _ => bail!("git can't tell what is checked out: {}", answer.message),
+        }
+        let shown: BTreeSet<&[u8]> = records(&answer.stdout).collect();
+        let hidden = paths.iter().filter(|path| !shown.contains(path.as_bytes()));
+        Ok(Some(hidden.cloned().collect()))
     }
 
     /// Opens the object database for reading.

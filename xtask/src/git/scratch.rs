@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Call, Git, Repo};
+use super::{Call, Git, Repo, records};
 use crate::tree::{Entry, Mode, Oid, RepoPath};
 
 /// The author of the commits that wrap trees for a merge; nobody ever sees them.
@@ -285,6 +285,23 @@ impl Scratch {
             Some(0 | 1) => parse_merge(&answer.stdout),
             _ => bail!("git could not merge: {}", answer.message),
         }
+    }
+
+    /// The files of one tree that another has under a new name: old and new. The merge goes by
+    /// likeness too.
+    pub fn renames(&self, old: &Oid, new: &Oid) -> Result<Vec<(RepoPath, RepoPath)>> {
+        let output = self
+            .call()
+            .args(["diff-tree", "-r", "-z", "--name-status"])
+            .args(["-M", "-l0", "--diff-filter=R", &old.0, &new.0])
+            .output()?;
+        let mut fields = records(&output);
+        let mut found = Vec::new();
+        // `R100`, the old path, the new path.
+        while let (Some(_), Some(old), Some(new)) = (fields.next(), fields.next(), fields.next()) {
+            found.push((RepoPath::new(old), RepoPath::new(new)));
+        }
+        Ok(found)
     }
 
     fn wrap(&self, tree: &Oid, parent: Option<&Oid>) -> Result<Oid> {

@@ -1,4 +1,4 @@
-//! Findings for programs.
+//! Findings for programs, as JSON.
 
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Findings in every format, as it is printed.
+
 use super::samples::finding;
 use super::*;
 

@@ -1,8 +1,8 @@
 //! docker-compose.yml: services with their image, environment, ports and volumes.
 
 use super::dockerfile::Named;
+use super::yaml::{Node, Yaml};
 use super::{Gap, Place, Source};
-use crate::task::migrate::rewrite::yaml::{Node, Yaml};
 
 /// A service.
 #[derive(Debug, Clone, PartialEq, Eq)]

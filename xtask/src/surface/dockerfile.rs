@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use parse_dockerfile::{Command as DockerCommand, Flag, Instruction, Source as CopySource, Span};
+use parse_dockerfile::{
+    Command as DockerCommand, Flag, Instruction, Source as CopySource, Span, UnescapedString,
+};
 
 use super::shell::{self, Script};
 use super::{Gap, Place, Source};
@@ -292,13 +294,7 @@ impl Reader<'_> {
                 match &run.arguments {
                     DockerCommand::Shell(text) => self.run(text.value, text.span.start),
                     DockerCommand::Exec(words) => {
-                        let line = words
-                            .value
-                            .iter()
-                            .map(|w| &*w.value)
-                            .collect::<Vec<_>>()
-                            .join(" ");
-                        self.run(&line, words.span.start);
+                        self.run(&joined(&words.value), words.span.start);
                     }
                     _ => {}
                 }
@@ -330,15 +326,7 @@ impl Reader<'_> {
 
     fn command(&self, command: &DockerCommand<'_>) -> Text {
         match command {
-            DockerCommand::Exec(words) => {
-                let line = words
-                    .value
-                    .iter()
-                    .map(|w| &*w.value)
-                    .collect::<Vec<_>>()
-                    .join(" ");
-                self.text(&line, &words.span)
-            }
+            DockerCommand::Exec(words) => self.text(&joined(&words.value), &words.span),
             DockerCommand::Shell(text) => self.text(text.value.trim(), &text.span),
             _ => self.text("", &(0..0)),
         }
@@ -505,6 +493,22 @@ pub fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// The words of the JSON form as a line.
+fn joined(words: &[UnescapedString<'_>]) -> String {
+    let words: Vec<&str> = words.iter().map(|word| &*word.value).collect();
+    words.join(" ")
+}
+
+/// Arguments that every build takes.
+pub fn is_predefined(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    upper.starts_with("BUILDKIT_")
+        || upper == "SOURCE_DATE_EPOCH"
+        || ["HTTP", "HTTPS", "FTP", "NO", "ALL"]
+            .iter()
+            .any(|kind| upper == format!("{kind}_PROXY"))
 }
 
 #[cfg(test)]

@@ -9,19 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
+use crate::random::Random;
 use crate::tree::{Memory, Mode};
-
-/// A small generator of numbers, so that every run sees the same ones.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(below.max(1)).unwrap()).unwrap()
-    }
-}
 
 const PYTHON: &str = "import os, json\nfrom .a import *\nX = {'A': '--b', **{}}\nclass C(B):\n    x: int = 1\n    def __init__(self, a=os.getenv('H', 1), *args, **kw):\n        self.a = a\n    @property\n    def p(self): return self.a\ndef f(env, job):\n    for k, v in X.items():\n        if env.get(k) in ('1',): yield v, env[k]\n        else: continue\n    xs = [g(i) for i in range(3) if i]\n    xs += ['--c', f'{xs}{X!r:>{3}}']\n    match job['input']:\n        case {'a': b}: pass\n    return lambda q: q\ntry:\n    f(os.environ, 1)\nexcept E as e:\n    raise\nwith open('sglang_flags.json') as h: json.load(h)\nrunpod.serverless.start({'handler': f})\n";
 const DOCKERFILE: &str = "# syntax=x\nARG A=1\nFROM lmsysorg/sglang:v${A}-cu129 AS b\nENV X=1 Y=\"a b\" Z=$X\nENV OLD form\nRUN --mount=type=secret,id=T pip install -r r.txt \"a[b]>=1\" && apt-get install -y c \\\n # no\n d\nRUN <<E\npip install x\nE\nCOPY --from=b [\"a\", \"b\"]\nHEALTHCHECK CMD x\nVOLUME [\"/a\"]\nCMD [\"python3\", \"h.py\"]\n";
@@ -121,37 +110,37 @@ const TARGETS: &[Target] = &[
     }),
 ];
 
-fn mutated(numbers: &mut Numbers, seed: &str) -> Vec<u8> {
+fn mutated(random: &mut Random, seed: &str) -> Vec<u8> {
     let mut bytes = seed.as_bytes().to_vec();
-    for _ in 0..=numbers.next(6) {
-        let at = numbers.next(bytes.len() + 1);
-        match numbers.next(7) {
+    for _ in 0..=random.below(6) {
+        let at = random.below(bytes.len() + 1);
+        match random.below(7) {
             0 => bytes.truncate(at),
             1 => {
-                let end = (at + numbers.next(40)).min(bytes.len());
+                let end = (at + random.below(40)).min(bytes.len());
                 bytes.drain(at..end);
             }
             2 => {
-                let end = (at + numbers.next(80)).min(bytes.len());
+                let end = (at + random.below(80)).min(bytes.len());
                 let piece = bytes[at..end].to_vec();
-                let to = numbers.next(bytes.len() + 1);
+                let to = random.below(bytes.len() + 1);
                 bytes.splice(to..to, piece);
             }
             3 => {
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte = u8::try_from(numbers.next(256)).unwrap();
+                    *byte = u8::try_from(random.below(256)).unwrap();
                 }
             }
             4 => {
-                let piece = PIECES[numbers.next(PIECES.len())].repeat(1 + numbers.next(200));
+                let piece = PIECES[random.below(PIECES.len())].repeat(1 + random.below(200));
                 bytes.splice(at..at, piece.into_bytes());
             }
             5 => {
-                let steps = (0..numbers.next(600)).map(|depth| " ".repeat(depth) + "if x:\n");
+                let steps = (0..random.below(600)).map(|depth| " ".repeat(depth) + "if x:\n");
                 bytes.splice(at..at, steps.collect::<String>().into_bytes());
             }
             _ => {
-                let piece = PIECES[numbers.next(PIECES.len())];
+                let piece = PIECES[random.below(PIECES.len())];
                 bytes.splice(at..at, piece.bytes());
             }
         }
@@ -159,8 +148,8 @@ fn mutated(numbers: &mut Numbers, seed: &str) -> Vec<u8> {
     bytes
 }
 
-fn round(numbers: &mut Numbers, target: &Target) {
-    let bytes = mutated(numbers, target.1);
+fn round(random: &mut Random, target: &Target) {
+    let bytes = mutated(random, target.1);
     read(target, &bytes);
 }
 
@@ -176,10 +165,10 @@ fn read((name, _, read): &Target, bytes: &[u8]) {
 
 #[test]
 fn any_bytes_can_be_read() {
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for target in TARGETS {
         for _ in 0..60 {
-            round(&mut numbers, target);
+            round(&mut random, target);
         }
     }
 }
@@ -210,7 +199,7 @@ fn fuzz_surface() {
     };
     let only = std::env::var("FUZZ_TARGET").ok();
     let seconds = number("FUZZ_SECONDS").unwrap_or(30);
-    let mut numbers = Numbers(number("FUZZ_SEED").unwrap_or(0x2545_f491_4f6c_dd1d));
+    let mut random = Random(number("FUZZ_SEED").unwrap_or(0x2545_f491_4f6c_dd1d));
     let start = std::time::Instant::now();
     let file = std::env::temp_dir().join("xtask-fuzz-surface");
     let reading = Arc::new(AtomicU64::new(0));
@@ -222,7 +211,7 @@ fn fuzz_surface() {
             .iter()
             .filter(|t| only.as_deref().is_none_or(|o| o == t.0))
         {
-            let bytes = mutated(&mut numbers, target.1);
+            let bytes = mutated(&mut random, target.1);
             // What a run that is killed was reading.
             fs_err::write(&file, &bytes).unwrap();
             reading.store(rounds, Ordering::Relaxed);

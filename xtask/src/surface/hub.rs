@@ -115,23 +115,13 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
             .is_some_and(|node| node.kind == Kind::Bool(true))
     };
     let default = input.and_then(|i| i.get("default"));
-    let options = input
-        .and_then(|i| i.get("options"))
-        .map(Node::items)
-        .unwrap_or_default();
     Some(Declared {
         name,
         title: word("name"),
         description: word("description"),
         kind: word("type"),
         default: default.and_then(scalar).filter(|d| !d.is_empty()),
-        options: options
-            .iter()
-            .filter_map(|option| {
-                let value = option.get("value").unwrap_or(option);
-                Some((scalar(value)?, source.place(value.span.clone())))
-            })
-            .collect(),
+        options: input.map(|i| options(source, i)).unwrap_or_default(),
         required: is_true("required"),
         advanced: is_true("advanced"),
         true_value: input.and_then(|i| i.get("trueValue")).and_then(scalar),
@@ -140,6 +130,17 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
         default_place: default.map(|d| source.place(d.span.clone())),
         place: source.place(key.span.clone()),
     })
+}
+
+/// What an input lets people choose from: objects with a `value`, or the values themselves.
+pub fn options(source: &Source, input: &Node) -> Vec<(String, Place)> {
+    let options = input.get("options").map(Node::items).unwrap_or_default();
+    let values = options
+        .iter()
+        .map(|option| option.get("value").unwrap_or(option));
+    values
+        .filter_map(|value| Some((scalar(value)?, source.place(value.span.clone()))))
+        .collect()
 }
 
 /// A string, number or boolean as text; `None` for anything else, `null` included.

@@ -9,7 +9,9 @@ pub mod compose;
 pub mod dockerfile;
 #[cfg(test)]
 mod fuzz;
+pub mod glob;
 pub mod hub;
+pub mod ignore;
 pub mod json;
 pub mod python;
 mod read;
@@ -21,6 +23,7 @@ pub mod source;
 mod tests;
 pub mod tests_json;
 pub mod worker_config;
+pub mod yaml;
 
 use std::collections::BTreeMap;
 

@@ -1,3 +1,5 @@
+//! Whole workers, and the surface that is read from them.
+
 use super::*;
 use crate::tree::Memory;
 

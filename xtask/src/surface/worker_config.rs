@@ -1,7 +1,7 @@
 //! `worker-config.json`: the form that the old template UI showed, before the Hub.
 
 use super::dockerfile::Text;
-use super::hub::{root, scalar};
+use super::hub::{options, root, scalar};
 use super::json::Node;
 use super::{Declared, Gap, Source};
 
@@ -24,7 +24,6 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Gap> {
         let entry = &member.value;
         let word = |key: &str| entry.get(key).and_then(Node::as_str).map(str::to_owned);
         let value = entry.get("value");
-        let options = entry.get("options").map(Node::items).unwrap_or_default();
         form.env.push(Declared {
             name: word("env_var_name").unwrap_or_else(|| member.key.clone()),
             title: word("title"),
@@ -35,13 +34,7 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Gap> {
                 _ => kind,
             }),
             default: value.and_then(scalar).filter(|v| !v.is_empty()),
-            options: options
-                .iter()
-                .filter_map(|option| {
-                    let value = option.get("value").unwrap_or(option);
-                    Some((scalar(value)?, source.place(value.span.clone())))
-                })
-                .collect(),
+            options: options(source, entry),
             required: entry.get("required").and_then(scalar).as_deref() == Some("true"),
             advanced: false,
             true_value: None,

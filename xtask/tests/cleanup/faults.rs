@@ -2,7 +2,7 @@
 //! finishes.
 
 use crate::support::{Lab, Repo, Run, State};
-use crate::{accept, cleanup, ready};
+use crate::{accept, cleanup, expect_only, ready};
 
 /// A worker with all kinds of steps before it: removals in several folders, and two files to
 /// write.
@@ -20,6 +20,16 @@ struct Scenario<'a> {
     before: State,
     finished: State,
     points: usize,
+    /// How an undisturbed run says that the folder comes back.
+    back: String,
+}
+
+/// What is said of how the folder comes back.
+fn back(run: &Run) -> Option<String> {
+    let text = String::from_utf8_lossy(&run.raw).into_owned();
+    let at = text.find("Comes back with git restore --source=")?;
+    let lines: Vec<&str> = text[at..].lines().take(2).collect();
+    Some(lines.join("\n"))
 }
 
 impl<'a> Scenario<'a> {
@@ -37,6 +47,7 @@ impl<'a> Scenario<'a> {
         Self {
             before: start.state(),
             finished: done.state(),
+            back: back(&run).unwrap(),
             start,
             args,
             points,
@@ -49,6 +60,10 @@ impl<'a> Scenario<'a> {
         assert_eq!(run.code, Some(0), "{when}: {run:?}");
         left.state().expect_same(&self.finished, when);
         left.expect_settled();
+        // Where nothing was left to do the message of the commit says it.
+        if self.args.is_empty() || !run.stdout.starts_with("Nothing to clean up") {
+            assert_eq!(back(&run).as_ref(), Some(&self.back), "{when}: {run:?}");
+        }
     }
 }
 
@@ -57,10 +72,12 @@ fn disturbed(repo: &Repo<'_>, args: &[&str], fault: &str) -> Run {
     run.run()
 }
 
-fn everywhere(args: &[&str], fault: &str) {
+/// A kill comes at every moment. What an error adds to it is how the run ends, which is the same
+/// code at each; so every third moment will do, `every` being 3.
+fn everywhere(args: &[&str], fault: &str, every: usize) {
     let lab = Lab::new();
     let scenario = Scenario::new(start(&lab), args);
-    for at in 1..=scenario.points {
+    for at in (1..=scenario.points).step_by(every) {
         let fault = format!("{fault}:{at}");
         let when = format!("{fault} of {} in {args:?}", scenario.points);
         let left = scenario.start.copied("left");
@@ -97,34 +114,39 @@ fn everywhere(args: &[&str], fault: &str) {
 
 #[test]
 fn killed_anywhere() {
-    everywhere(&[], "kill");
+    everywhere(&[], "kill", 1);
 }
 
 #[test]
 fn killed_anywhere_with_a_commit() {
-    everywhere(&["--commit"], "kill");
+    everywhere(&["--commit"], "kill", 1);
 }
 
 #[test]
 fn a_disk_that_is_full_at_any_moment() {
-    everywhere(&["--commit"], "full");
+    everywhere(&["--commit"], "full", 3);
 }
 
 #[test]
 fn a_folder_that_is_read_only_at_any_moment() {
-    everywhere(&[], "read-only");
+    everywhere(&[], "read-only", 3);
 }
 
 /// Half of the folder is gone, and the journal knows of it.
 fn half_way(worker: &Repo<'_>) {
+    half_way_of(worker, &[]);
+}
+
+fn half_way_of(worker: &Repo<'_>, args: &[&str]) {
     let points = {
         let counted = worker.copied("counted");
-        let run = disturbed(&counted, &[], "count:0");
+        let run = disturbed(&counted, args, "count:0");
+        std::fs::remove_dir_all(&counted.path).unwrap();
         let words = run.stderr.lines().last().unwrap().to_owned();
         let count = words.strip_prefix("fault points: ").unwrap();
         count.parse::<usize>().unwrap()
     };
-    disturbed(worker, &[], &format!("kill:{}", points / 2)).killed();
+    disturbed(worker, args, &format!("kill:{}", points / 2)).killed();
     assert!(worker.has(".git/xtask-migrate/journal.json"));
 }
 
@@ -171,15 +193,97 @@ fn a_file_that_was_changed_in_between_is_not_lost() {
         .find(|path| path.starts_with("outdated/"))
         .unwrap();
     worker.write(left, "mine\n");
-    let run = cleanup(&worker, &[]).refused_like("has changed since the plan was made");
-    assert!(
-        run.stderr.contains("then run `cargo xtask cleanup -C .`"),
-        "{run:?}"
-    );
+    let run = cleanup(&worker, &[]);
+    let named = format!("  because: {left} has changed since the plan was made\n");
+    let run = run.refused_like(&named).refused_like(&format!(
+        "\nhelp: copy your version to another place and restore the file with `git checkout -- \
+         {left}`, then run `cargo xtask cleanup -C .`; or take all back with `cargo xtask migrate \
+         -C . --abort`\n"
+    ));
+    assert_eq!(run.stdout, "");
     assert_eq!(worker.read(left), "mine\n");
-    worker.remove(left);
+    // Each of the ways out, as it is named.
+    let back = worker.copied("back");
+    back.migrate(&["--abort"]).done();
+    assert_eq!(back.read(left), "mine\n");
+    assert_eq!(back.git(&["status", "--short"]), format!(" M {left}"));
+    worker.rename(left, "../mine");
+    worker.git(&["checkout", "--quiet", "--", left]);
     cleanup(&worker, &["--commit"]).done();
     assert!(!worker.has("outdated"));
+}
+
+#[test]
+fn a_program_is_told_how_it_comes_back_from_what_was_interrupted() {
+    let lab = Lab::new();
+    let worker = start(&lab);
+    let kept_by = worker.git(&["rev-list", "-1", "HEAD", "--", "outdated"]);
+    let folder = worker.copied("committed");
+    for (worker, args) in [(&worker, &[] as &[&str]), (&folder, &["--commit"])] {
+        half_way_of(worker, args);
+        let json = cleanup(worker, &["--format", "json"]).done().json();
+        let ending = if args.is_empty() {
+            "staged"
+        } else {
+            "committed"
+        };
+        assert_eq!(json["ending"], ending);
+        let restore = serde_json::json!({"commit": kept_by, "on": "main"});
+        assert_eq!(json["restore"], restore, "{json:#}");
+    }
+}
+
+#[test]
+fn what_was_changed_before_the_last_look_is_not_taken_for_what_may_go() {
+    let lab = Lab::new();
+    let worker = start(&lab);
+    let git = which::which("git").unwrap();
+    let file = "outdated/src/engine.py";
+    let before = worker.read(file);
+    let mut on_record = 0;
+    for at in 1.. {
+        let left = worker.copied(&format!("left-{at}"));
+        // Somebody's editor writes the file once all was found to be committed.
+        let mark = lab.path(&format!("edited-{at}"));
+        let edit = format!(
+            "case \"$*\" in *hash-object*) if [ ! -e '{mark}' ]; then : > '{mark}'; \
+             echo '# mine' >> '{}'; fi;; esac\nexec '{}' \"$@\"",
+            left.file(file).display(),
+            git.display(),
+            mark = mark.display(),
+        );
+        lab.script(&format!("bin-{at}/git"), &edit);
+        let run = left
+            .task("cleanup", &[])
+            .path_first(&lab.path(&format!("bin-{at}")))
+            .env("XTASK_FAULT", format!("kill:{at}"))
+            .run();
+        if run.code.is_some() {
+            run.refused(
+                "the repository has changed while this looked at it",
+                "run this again once nobody else is at work there",
+            );
+            break;
+        }
+        if left.has(".git/xtask-migrate/journal.json") {
+            on_record += 1;
+            let back = left.copied(&format!("back-{at}"));
+            back.migrate(&["--abort"]).done();
+            assert_eq!(back.read(file), format!("{before}# mine\n"));
+            std::fs::remove_dir_all(&back.path).unwrap();
+        }
+        // What was laid out is cleared away, and the file named with what settles it.
+        cleanup(&left, &[])
+            .finds()
+            .says(&format!("  {file} differs"));
+        assert!(!left.has(".git/xtask-migrate"));
+        let settle = format!("git commit -- {file}");
+        expect_only(&left, &format!("uncommitted {file}"), &settle);
+        assert_eq!(left.read(file), format!("{before}# mine\n"), "kill:{at}");
+        assert_eq!(left.git(&["status", "--short"]), format!(" M {file}"));
+        std::fs::remove_dir_all(&left.path).unwrap();
+    }
+    assert!(on_record > 0, "it was never killed before the last look");
 }
 
 #[test]

@@ -391,3 +391,41 @@ fn line_ends_and_filters_of_a_configuration_are_left_alone() {
     let after = worker.git(&["rev-parse", &format!("{tree}:outdated")]);
     assert_eq!(after, before, "what comes back");
 }
+
+#[test]
+fn a_commit_is_signed_where_that_is_asked_for_and_runs_no_hook() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let marker = lab.path("ran");
+    for hook in [
+        "pre-commit",
+        "commit-msg",
+        "post-commit",
+        "reference-transaction",
+    ] {
+        let text = format!("echo {hook} >> {}; exit 1", marker.display());
+        lab.script(&format!("worker/.git/hooks/{hook}"), &text);
+    }
+    let Some(key) = worker.sign_with_a_new_key("yes") else {
+        return;
+    };
+    let away = lab.path("away");
+    std::fs::rename(&key, &away).unwrap();
+    let before = worker.state();
+    cleanup(&worker, &["--commit"])
+        .refused_like("error: the commit could not be made with a signature: ")
+        .refused_like(
+            "help: mend what git says of the key, or do without signatures here by `git config \
+             commit.gpgSign false`, then run this again; `git config --show-origin \
+             commit.gpgSign` tells who asks for them\n",
+        );
+    worker.state().expect_same(&before, "without the key");
+    std::fs::rename(&away, &key).unwrap();
+    cleanup(&worker, &["--commit"]).done();
+    assert!(worker.is_signed("HEAD"));
+    assert!(!marker.exists(), "{:?}", std::fs::read_to_string(&marker));
+    assert_eq!(worker.status(), "");
+    // They are hooks that git would have run.
+    let commit = worker.try_git(&["commit", "--quiet", "--allow-empty", "-m", "x"]);
+    assert!(!commit.status.success() && marker.exists());
+}

@@ -270,6 +270,79 @@ fn what_is_broken_is_said_and_hides_nothing_else() {
 }
 
 #[test]
+fn a_removal_that_was_staged_by_hand_is_told_from_a_cleanup() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker.git(&["rm", "-r", "--quiet", "outdated"]);
+    let text = status(&worker, &[]);
+    let staged = "  layout    modern; the removal of outdated/ is staged, and was not checked by \
+                  cleanup\n";
+    assert!(text.contains(staged), "{text}");
+    assert_eq!(json(&worker)["under_way"], "removal-staged");
+    expect_next(&worker, "cargo xtask cleanup -C . --dry-run");
+}
+
+#[test]
+fn a_journal_that_can_not_be_read_is_one_line_among_the_others() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    worker
+        .task("cleanup", &[])
+        .env("XTASK_FAULT", "kill:20")
+        .run()
+        .killed();
+    let journal = ".git/xtask-migrate/journal.json";
+    let whole = worker.read(journal);
+    assert!(whole.contains("\"state\":\"applying\""), "{whole}");
+    assert!(!worker.has("outdated/Dockerfile"), "half of it is gone");
+    let newer = whole.replace("\"version\":1", "\"version\":2");
+    let path = worker.file(journal).display().to_string();
+    let aside = format!(
+        "mv {} {}",
+        worker.file(".git/xtask-migrate").display(),
+        worker.file(".git/xtask-migrate.aside").display()
+    );
+    for (text, why) in [
+        (newer.as_str(), "it is of version 2; this tool knows 1"),
+        (&whole[..whole.len() / 2], "EOF while parsing"),
+        ("", "EOF while parsing"),
+        ("{\"version\":1}", "missing field"),
+    ] {
+        worker.write(journal, text);
+        let found = json(&worker);
+        let record = &found["under_way"]["unreadable"];
+        assert_eq!(record["path"], path.as_str(), "{found:#}");
+        assert!(record["why"].as_str().unwrap().starts_with(why), "{record}");
+        assert_eq!(found["next"]["command"], aside.as_str());
+        assert_ne!(found["outdated"], 0, "the rest is told as ever");
+        assert_eq!(found["repository"]["branch"], "main");
+        let text = status(&worker, &[]);
+        let line = format!(
+            "  layout    modern; the journal of a migration or cleanup can't be read: \
+             [LAB]/worker/{journal}: {why}"
+        );
+        assert!(text.contains(&line), "{text}");
+        // The tasks that would have to go by it refuse, and say the same.
+        for run in [cleanup(&worker, &[]), worker.migrate(&["--abort"])] {
+            let run = run.refused_like("the journal of a migration or cleanup can't be read: ");
+            let help = format!("else put it aside with `{}`", lab.scrub(&aside));
+            assert!(run.stderr.contains(&help), "{run:?}");
+        }
+    }
+    // What is to be typed leads out, and nothing is lost.
+    crate::paste(&worker, &worker.path, [aside]);
+    assert_eq!(json(&worker)["under_way"], Value::Null);
+    assert!(worker.has(".git/xtask-migrate.aside/old/0"));
+    let (_, restore) = crate::obstacles(&worker).remove(0);
+    assert!(restore.starts_with("git restore "), "{restore}");
+    for (_, settle) in crate::obstacles(&worker) {
+        crate::paste(&worker, &worker.path, [settle]);
+    }
+    cleanup(&worker, &["--commit"]).done();
+    expect_next(&worker, "cargo xtask migrate -C . --check");
+}
+
+#[test]
 fn the_image_is_told_with_its_commit() {
     let lab = Lab::new();
     let worker = ready(&lab);

@@ -44,11 +44,177 @@ fn facts_that_are_open_and_reasons_that_are_stale() {
         "{\"fact\":\"env:NEVER\",\"reason\":\"r\"},\n{\"fact\":\"*\"",
     );
     worker.commit("docs: say why");
-    expect_only(
+    let withdraw = "cargo xtask compare -C . --withdraw env:NEVER";
+    expect_only(&worker, "stale env:NEVER", withdraw);
+    worker
+        .compare(&[])
+        .finds()
+        .says(&format!("help: take it off the record with `{withdraw}`\n"));
+    paste(&worker, &worker.path, [typed(withdraw)]);
+    expect_only_first(
         &worker,
-        "stale env:NEVER",
-        "take its line out of compare.accepted.json, and commit that",
+        "uncommitted compare.accepted.json",
+        "git commit -- compare.accepted.json",
     );
+    worker.commit("docs: take a reason back");
+    cleanup(&worker, &["--dry-run"]).done();
+}
+
+/// A command of this tool as the tests can run it.
+fn typed(command: &str) -> String {
+    command.replace("cargo xtask", env!("CARGO_BIN_EXE_xtask"))
+}
+
+/// The first thing that is in the way.
+#[track_caller]
+fn expect_only_first(worker: &Repo<'_>, named: &str, settle: &str) {
+    let first = obstacles(worker).remove(0);
+    assert_eq!(first, (named.to_owned(), settle.to_owned()));
+}
+
+/// Everything that can be in the way, at once.
+fn with_all_in_the_way(lab: &Lab) -> Repo<'_> {
+    lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    let json = worker.compare(&["--format", "json"]).json();
+    let facts = json["facts"].as_array().unwrap().iter();
+    let open: Vec<&str> = facts
+        .filter(|fact| fact["open"] == true)
+        .map(|fact| fact["id"].as_str().unwrap())
+        .collect();
+    let accept: Vec<&str> = open[1..].iter().flat_map(|id| ["--accept", id]).collect();
+    let accept = [&accept[..], &["--reason", "nobody missed it"]].concat();
+    worker.compare(&accept).done();
+    worker.edit(
+        "compare.accepted.json",
+        "\"accepted\": [\n",
+        "\"accepted\": [\n{\"fact\":\"-never\",\"reason\":\"r\"},\n\
+         {\"fact\":\"env:NEVER*\",\"reason\":\"r\"},\n\
+         {\"fact\":\"mention:engine.py\",\"reason\":\"r\"},\n",
+    );
+    worker.write("compare.baseline.json", "{");
+    worker.append("Dockerfile", "COPY outdated/builder /builder\n");
+    worker.append(".runpod/tests.json", "}");
+    worker.commit("chore: much that is wrong");
+    worker.git(&["checkout", "--quiet", "--detach"]);
+    worker.append("outdated/src/handler.py", "# more\n");
+    worker.commit("fix: mend the old worker");
+    let mark = [
+        "update-index",
+        "--assume-unchanged",
+        "outdated/src/utils.py",
+    ];
+    worker.git(&mark);
+    worker.append("engine.py", "# more\n");
+    worker.write("outdated/.env", "HF_TOKEN=secret");
+    worker
+}
+
+#[test]
+fn whatever_is_in_the_way_comes_with_a_command_that_settles_it() {
+    let lab = Lab::new();
+    let worker = with_all_in_the_way(&lab);
+    let dry = || cleanup(&worker, &["--dry-run", "--format", "json"]).json();
+    let list = |json: &serde_json::Value| {
+        let all = json["obstacles"].as_array().unwrap().clone();
+        let text = |one: &serde_json::Value, key: &str| one[key].as_str().unwrap().to_owned();
+        let all = all.iter();
+        all.map(|one| (text(one, "kind"), text(one, "settle")))
+            .collect::<Vec<_>>()
+    };
+    let mut kinds: Vec<String> = list(&dry()).into_iter().map(|(kind, _)| kind).collect();
+    kinds.dedup();
+    assert_eq!(
+        kinds,
+        [
+            "uncommitted",
+            "local",
+            "not-plain",
+            "unreachable",
+            "baseline",
+            "changed",
+            "open",
+            "stale",
+            "lint",
+            "mention"
+        ]
+    );
+    // What is typed may bring something else to light, but not for ever.
+    for _ in 0..5 {
+        for (kind, settle) in list(&dry()) {
+            let line = typed(&settle)
+                .replace('…', "it is meant")
+                .replace("clean -dxi", "clean -dxfq")
+                .replace("git commit", "git commit --quiet -m 'fix: more'");
+            paste(&worker, &worker.path, [line]);
+            if kind == "lint" {
+                // It says what is wrong, which only a person can mend.
+                assert!(settle.contains("hub-lint -C . --explain HUB"), "{settle}");
+                let text = worker.read(".runpod/tests.json");
+                worker.write(
+                    ".runpod/tests.json",
+                    text.strip_suffix('}').unwrap_or(&text),
+                );
+            }
+        }
+        if worker.status() != "" {
+            worker.commit("chore: settle it");
+        }
+    }
+    assert_eq!(list(&dry()), []);
+    cleanup(&worker, &["--commit"]).done();
+    assert!(!worker.has("outdated"));
+    worker.compare(&[]).done();
+}
+
+#[test]
+fn a_removal_that_was_staged_by_hand() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    let restore = "git restore --staged --worktree -- outdated";
+    worker.git(&["rm", "-r", "--quiet", "outdated"]);
+    expect_only(&worker, "uncommitted outdated", restore);
+    cleanup(&worker, &["--commit"]).finds().says(
+        "outdated its removal is staged already, and nothing was checked for that: bring it back \
+         and this removes it, or keep it so with `git commit`\n    git restore",
+    );
+    // What else there is to be said about it is said as well.
+    worker.append("engine.py", "# mine\n");
+    let found = obstacles(&worker);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[1].0, "uncommitted engine.py");
+    worker.git(&["checkout", "--quiet", "--", "engine.py"]);
+    let kept = worker.copied("kept");
+    paste(&worker, &worker.path, [restore.to_owned()]);
+    assert_eq!(worker.status(), "");
+    // Gone and not staged, or staged and not gone, is one thing as well.
+    worker.remove("outdated");
+    expect_only(&worker, "uncommitted outdated", restore);
+    paste(&worker, &worker.path, [restore.to_owned()]);
+    worker.git(&["rm", "-r", "--quiet", "--cached", "outdated"]);
+    let unstage = "git restore --staged -- outdated";
+    expect_only(&worker, "uncommitted outdated", unstage);
+    paste(&worker, &worker.path, [unstage.to_owned()]);
+    cleanup(&worker, &["--commit"]).done();
+
+    // The other way that is named.
+    kept.git(&["commit", "--quiet", "-m", "chore: remove the old worker"]);
+    cleanup(&kept, &[]).done().says("Nothing to clean up");
+}
+
+#[test]
+fn what_this_has_staged_is_not_in_its_own_way() {
+    let lab = Lab::new();
+    let worker = ready(&lab);
+    cleanup(&worker, &[]).done();
+    worker.append("engine.py", "# mine\n");
+    let commit = "git commit -- engine.py";
+    expect_only(&worker, "uncommitted engine.py", commit);
+    let commit = commit.replace("commit", "commit --quiet -m 'fix: mine'");
+    paste(&worker, &worker.path, [commit]);
+    cleanup(&worker, &["--commit"]).done();
+    assert_eq!(worker.status(), "");
+    assert!(!worker.has("outdated"));
 }
 
 #[test]
@@ -135,7 +301,7 @@ fn files_that_were_changed_are_accepted_by_name() {
     for id in ["outdated:*", "outdated:src/handler.py", "outdated:gone"] {
         worker.compare(&["--accept", id, "--reason", "all of it"]).refused(
             &format!("{id} matches nothing that is open"),
-            "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own name, \
+            "see the ids with `cargo xtask cleanup -C . --dry-run`; each is accepted by its own name, \
              without `*`",
         );
     }

@@ -1,68 +1,30 @@
-//! `docs/architecture.md` names every module, and nothing else.
-//!
-//! A row of a table stands for a module at the top, for one of the folder that the table's head
-//! names (`in FOLDER`), or for a folder whose modules the row's text names. Modules in deeper folders are
-//! their `mod.rs`'s to explain, unless a table names them.
+//! `docs/architecture.md` names every module at the top and every task, and nothing else; every
+//! file says itself what it is for; modules keep to their layers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{repository, text_of};
 
-/// The worker's modules, which lie at the root.
-const WORKER: &str = "the worker";
-/// The tool's, below `xtask/src/`.
-const TOOL: &str = "";
-
-/// What the page names, by folder.
-#[derive(Default)]
-struct Named {
-    /// First cells: these have to exist.
-    rows: BTreeMap<String, BTreeSet<String>>,
-    /// Names in a folder's row, with those of its table.
-    inside: BTreeMap<String, BTreeSet<String>>,
-}
-
-fn named(page: &str) -> Named {
-    let mut named = Named::default();
-    let mut table = TOOL.to_owned();
-    for line in page.lines() {
-        if line.starts_with("## The worker") {
-            WORKER.clone_into(&mut table);
-        }
-        let Some((first, text)) = line
-            .strip_prefix("| ")
-            .and_then(|row| row.split_once(" | "))
-        else {
-            continue;
-        };
-        if let Some(folder) = first.strip_prefix("in ") {
-            words(folder).next().unwrap().clone_into(&mut table);
-            continue;
-        }
-        for word in words(first) {
-            let rows = named.rows.entry(table.clone()).or_default();
-            rows.insert(word.to_owned());
-            let inside = named.inside.entry(table.clone()).or_default();
-            inside.insert(stem(word).to_owned());
-            let inside = named.inside.entry(word.to_owned()).or_default();
-            inside.extend(words(text).map(|word| stem(word).to_owned()));
-        }
-    }
-    named
+/// The first cells of the page's tables: the tool's, then the worker's.
+fn named() -> [BTreeSet<String>; 2] {
+    let page = text_of("docs/architecture.md");
+    let (tool, worker) = page.split_once("## The worker").unwrap();
+    [tool, worker].map(|text| {
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| "));
+        let cells = rows.filter_map(|row| row.split_once(" | "));
+        cells.flat_map(|(first, _)| words(first)).collect()
+    })
 }
 
 /// What stands between back ticks.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
-fn stem(name: &str) -> &str {
-    name.trim_end_matches('/').trim_end_matches(".rs")
-}
-
-/// The modules of a folder below `xtask/src/`, but for those of the tests.
+/// What lies in a folder below `xtask/src/`, folders with a `/` behind their names; without what
+/// only tests use.
 fn modules(folder: &str) -> BTreeSet<String> {
     let path = repository().join("xtask/src").join(folder);
     let parent = ["mod.rs", "main.rs"].map(|name| path.join(name));
@@ -76,73 +38,92 @@ fn modules(folder: &str) -> BTreeSet<String> {
             line.strip_prefix("mod ")
         });
         if let Some(name) = declared.filter(|_| before != "#[cfg(test)]") {
-            found.insert(name.to_owned());
+            let is_folder = path.join(name).is_dir();
+            found.insert(format!(
+                "{folder}{name}{}",
+                if is_folder { "/" } else { ".rs" }
+            ));
         }
         before = line;
     }
+    assert!(!found.is_empty(), "{folder} has no modules");
     found
 }
 
-/// The folders of which every module has to be named: those at the top, the tasks', and all with a
-/// table of their own.
-fn folders(named: &Named) -> BTreeSet<String> {
+/// The tool's sources, by their path below `xtask/src/`.
+fn sources() -> Vec<(String, String)> {
+    fn gather(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                gather(&path, found);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                found.push(path);
+            }
+        }
+    }
     let root = repository().join("xtask/src");
-    let tables = named.rows.keys().filter(|name| *name != WORKER);
-    let mut folders: BTreeSet<String> = tables.cloned().collect();
-    for parent in [TOOL, "task/"] {
-        let below = modules(parent)
-            .into_iter()
-            .map(|name| format!("{parent}{name}/"));
-        folders.extend(below.filter(|folder| root.join(folder).is_dir()));
-    }
-    folders
+    let mut paths = Vec::new();
+    gather(&root, &mut paths);
+    paths.sort();
+    let named = paths.into_iter().map(|path| {
+        let name = path.strip_prefix(&root).unwrap().display().to_string();
+        (name, fs::read_to_string(path).unwrap())
+    });
+    named.collect()
 }
 
 #[test]
-fn every_module_that_is_there_is_named() {
-    let named = named(&text_of("docs/architecture.md"));
-    let mut missing = Vec::new();
-    for folder in folders(&named) {
-        let there = modules(&folder);
-        assert!(!there.is_empty(), "{folder} has no modules");
-        // Tasks are at the top, as `task/NAME/`.
-        let (table, prefix) = match folder.as_str() {
-            "task/" => (TOOL, folder.as_str()),
-            other => (other, ""),
-        };
-        let inside = &named.inside[table];
-        let names = there.iter().map(|name| format!("{prefix}{name}"));
-        missing.extend(
-            names
-                .filter(|name| name != "task" && !inside.contains(name))
-                .map(|name| format!("{folder}: {name}")),
-        );
-    }
-    assert!(missing.is_empty(), "not named: {missing:#?}");
+fn nothing_below_the_tasks_names_one() {
+    let names = |text: &str| text.contains("task::") || text.contains("crate::{task");
+    let (tasks, below): (Vec<_>, Vec<_>) = sources()
+        .into_iter()
+        .filter(|(path, _)| path != "main.rs")
+        .partition(|(path, _)| path.starts_with("task/"));
+    // Tasks do name each other, in the words that are looked for.
+    assert!(tasks.iter().any(|(_, text)| names(text)));
+    let named = below.iter().filter(|(_, text)| names(text));
+    let named: Vec<&String> = named.map(|(path, _)| path).collect();
+    assert!(below.len() > 50 && named.is_empty(), "{named:?}");
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let silent: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| {
+            let first = text.lines().next().unwrap_or_default();
+            // A name alone says nothing.
+            let said = first.strip_prefix("//! ").unwrap_or_default();
+            said.split_whitespace().count() < 2
+        })
+        .map(|(path, _)| path)
+        .collect();
+    assert!(silent.is_empty(), "without a first line: {silent:?}");
+}
+
+#[test]
+fn the_page_names_the_modules_at_the_top_and_the_tasks() {
+    let [tool, worker] = named();
+    let mut there = modules("");
+    assert!(there.remove("task/"));
+    there.extend(modules("task/"));
+    there.insert("main.rs".to_owned());
+    assert_eq!(tool, there);
     let entries = fs::read_dir(repository()).unwrap();
-    for path in entries.map(|entry| entry.unwrap().path()) {
-        if path.extension().is_some_and(|end| end == "py") {
-            let name = path.file_name().unwrap().display().to_string();
-            assert!(named.rows[WORKER].contains(&name), "{name} is not named");
-        }
-    }
+    let names = entries.map(|entry| entry.unwrap().file_name().display().to_string());
+    let mut there: BTreeSet<String> = names
+        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "py"))
+        .collect();
+    there.insert("sglang_flags.json".to_owned());
+    assert_eq!(worker, there);
 }
 
 #[test]
-fn every_module_that_is_named_is_there() {
-    let root = repository();
-    let mut found = 0;
-    for (table, rows) in &named(&text_of("docs/architecture.md")).rows {
-        let folder: PathBuf = match table.as_str() {
-            WORKER => root.clone(),
-            table => root.join("xtask/src").join(table),
-        };
-        for name in rows {
-            found += 1;
-            let path = folder.join(name);
-            assert!(path.exists(), "there is no {}", path.display());
-            assert_eq!(path.is_dir(), name.ends_with('/'), "{name}");
-        }
-    }
-    assert!(found > 60, "{found} modules");
+fn the_page_stays_a_page() {
+    let lines = text_of("docs/architecture.md").lines().count();
+    assert!(
+        lines <= 100,
+        "{lines} lines: what is one module's goes into its file"
+    );
 }

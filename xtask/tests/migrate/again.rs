@@ -162,7 +162,27 @@ fn a_file_that_was_renamed_here_gets_upstreams_changes() {
     worker.commit("refactor: rename the engine");
     upstream.append(".runpod/engine.py", "# upstream's last line\n");
     upstream.commit("feat: more");
-    worker.migrate(&["--commit"]).done();
+    let plan = worker.migrate(&["--dry-run", "--format", "json"]).json();
+    let files = plan["plan"]["files"].as_array().unwrap();
+    let engine: Vec<_> = files
+        .iter()
+        .filter(|file| file["path"].as_str().unwrap().ends_with("engine.py"))
+        .collect();
+    assert_eq!(
+        engine,
+        [&serde_json::json!({
+            "path": "sglang_engine.py",
+            "from": ".runpod/engine.py",
+            "renamed_from": "engine.py",
+            "what": "merged",
+        })]
+    );
+    worker
+        .migrate(&["--commit"])
+        .done()
+        .says("\n  ~ engine.py → sglang_engine.py")
+        .says("merged with the changes made here\n")
+        .says_not("removed here");
     assert!(!worker.has("engine.py"));
     assert!(
         worker
@@ -179,6 +199,56 @@ fn a_file_that_was_renamed_here_gets_upstreams_changes() {
             .ends_with("# a later line\n")
     );
     assert!(!worker.has("engine.py"));
+}
+
+/// Each of several names here is told with the file of upstream's that was merged into it.
+#[test]
+fn files_that_were_renamed_here_are_told_apart() {
+    let lab = Lab::new();
+    let (worker, upstream) = pair(&lab);
+    for (old, new) in [
+        ("engine.py", "lib/a.py"),
+        ("utils.py", "lib/b.py"),
+        ("download_model.py", "lib/c.py"),
+        ("Dockerfile", "docker/worker.Dockerfile"),
+    ] {
+        worker.rename(old, new);
+    }
+    worker.append("lib/b.py", "# mine\n");
+    worker.commit("refactor: rename");
+    upstream.append(".runpod/engine.py", "# upstream's last line\n");
+    upstream.edit(".runpod/utils.py", "import", "import  # theirs\nimport");
+    upstream.append(".runpod/Dockerfile", "# upstream's last line\n");
+    upstream.append(".runpod/handler.py", "# upstream's last line\n");
+    upstream.commit("feat: more");
+    let run = worker.migrate(&[]).done();
+    let merged: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("  ~ "))
+        .map(|line| line["  ~ ".len()..].split(" merged").next().unwrap())
+        .map(|line| line.split("  ").next().unwrap())
+        .collect();
+    assert_eq!(
+        merged,
+        [
+            "Dockerfile → docker/worker.Dockerfile",
+            "engine.py → lib/a.py",
+            "handler.py",
+            "utils.py → lib/b.py",
+        ]
+    );
+    // What upstream did not change stays what it is: gone from its old place.
+    assert!(run.stdout.contains("1 removed here"), "{run:?}");
+    assert!(
+        run.stdout.contains("Rewritten on the way\n  Dockerfile\n"),
+        "{run:?}"
+    );
+    let utils = worker.read("lib/b.py");
+    assert!(
+        utils.ends_with("# mine\n") && utils.contains("# theirs"),
+        "{utils}"
+    );
 }
 
 #[test]

@@ -186,6 +186,15 @@ fn changes_without_a_counterpart_are_conflicts_with_a_reason() {
         waiting,
         "builder/extra.sh\nbuilder/setup.sh\nworker-config.json"
     );
+    // Kept at the root they would be neither in the old layout nor in the modern one.
+    let kept = worker.copied("kept");
+    kept.git(&["add", "builder", "worker-config.json"]);
+    kept.migrate(&["--resume"]).refused(
+        "these have no place in the modern layout, and lie below outdated/ already:\n  \
+         builder/extra.sh\n  builder/setup.sh\n  worker-config.json",
+        "bring what is still needed to the modern files, take each off with `git rm FILE`, then \
+         run this again",
+    );
     worker.git(&[
         "rm",
         "--quiet",
@@ -193,6 +202,16 @@ fn changes_without_a_counterpart_are_conflicts_with_a_reason() {
         "builder/setup.sh",
         "worker-config.json",
     ]);
+    let taken_back = worker.copied("taken-back");
+    taken_back.migrate(&["--abort"]).done();
+    taken_back
+        .everything()
+        .without(|name| name == "(git) index")
+        .expect_same(
+            &before.clone().without(|name| name == "(git) index"),
+            "after --abort",
+        );
+    taken_back.expect_settled();
     worker.migrate(&["--resume"]).done();
     assert!(!worker.has("builder") && !worker.has("worker-config.json"));
     worker.git(&["commit", "--quiet", "-m", "feat: modern"]);

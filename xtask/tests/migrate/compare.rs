@@ -129,12 +129,12 @@ fn the_baseline_that_migrate_wrote_stands_for_the_old_worker() {
     );
     shallow.compare(&["--write-baseline"]).refused(
         "compare.baseline.json is there, and the old worker's files are not",
-        "name the old worker: `cargo xtask compare OLD --write-baseline`",
+        "name the old worker: `cargo xtask compare -C . OLD --write-baseline`",
     );
     shallow.remove("compare.baseline.json");
     shallow.compare(&[]).refused(
         "there is neither outdated/ nor compare.baseline.json to compare with",
-        "name the old worker: `cargo xtask compare OLD`, a directory or a git revision",
+        "name the old worker: `cargo xtask compare -C . OLD`, a directory or a git revision",
     );
 }
 
@@ -151,7 +151,7 @@ fn a_baseline_says_what_it_was_made_of_and_not_where_that_lay() {
     worker.write("compare.baseline.json", "{");
     worker
         .compare(&[])
-        .refused_like("cargo xtask compare OLD --write-baseline");
+        .refused_like("cargo xtask compare -C . OLD --write-baseline");
 }
 
 #[test]
@@ -190,4 +190,65 @@ fn what_only_runs_show_is_accepted_by_running_and_is_not_stale_without() {
     );
     let json = worker.compare(&["--format", "json"]).json();
     assert_eq!(json["stale"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn a_reason_is_taken_off_the_record_by_its_name() {
+    let lab = Lab::new();
+    let worker = migrated(&lab);
+    let accept = |id: &str| {
+        worker
+            .compare(&["--accept", id, "--reason", "it is meant"])
+            .done()
+    };
+    accept("python:*");
+    accept("env:MODEL_NAME");
+    let before = worker.read("compare.accepted.json");
+    let open = of(&worker, &[]);
+    accept("hub:*");
+    let run = worker.compare(&["--withdraw", "hub:*"]).done();
+    assert_eq!(
+        run.stdout,
+        "hub:*: withdrawn; the reason was: it is meant\n"
+    );
+    assert_eq!(worker.read("compare.accepted.json"), before);
+    expect_same(&of(&worker, &[]), &open, "what it answered for is open");
+
+    // None of several goes where one is unknown, and no pattern takes others with it.
+    for (id, help) in [
+        (
+            "hub:*",
+            "`cargo xtask compare -C .` names those that are stale; what is withdrawn \
+                   already is to be committed",
+        ),
+        (
+            "env:MODEL_NAM",
+            "each is withdrawn by its own name: `env:MODEL_NAME`",
+        ),
+        (
+            "python:main",
+            "each is withdrawn by its own name: `python:*`",
+        ),
+        (
+            "*",
+            "each is withdrawn by its own name: `env:MODEL_NAME` or `python:*`",
+        ),
+    ] {
+        worker
+            .compare(&["--withdraw", "env:MODEL_NAME", "--withdraw", id])
+            .refused(
+                &format!("no reason for {id} is on record in compare.accepted.json"),
+                help,
+            );
+        assert_eq!(worker.read("compare.accepted.json"), before, "{id}");
+    }
+    worker
+        .compare(&["--withdraw", "env:MODEL_NAME", "--withdraw", "python:*"])
+        .done();
+    assert_eq!(
+        worker.read("compare.accepted.json"),
+        "{\n\"version\": 1,\n\"accepted\": []\n}\n"
+    );
+    let run = worker.compare(&["--withdraw", "x", "--accept", "y", "--reason", "z"]);
+    assert_eq!(run.code, Some(2), "{run:?}");
 }

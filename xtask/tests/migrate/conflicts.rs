@@ -158,7 +158,6 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     );
     worker.git(&["commit", "--quiet", "-m", "feat: merge"]);
     worker.migrate(&[]).done().says("Up to date");
-    worker.expect_settled();
     // The resolution is ours, so the next change of upstream merges with it.
     let upstream = lab.at("upstream");
     upstream.append(".runpod/engine.py", "# later\n");
@@ -166,6 +165,24 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     worker.migrate(&[]).done();
     let engine = worker.read("engine.py");
     assert!(engine.contains("interval=4") && engine.ends_with("# later\n"));
+}
+
+#[test]
+fn a_finished_merge_keeps_what_the_lock_knows_of_retired_files() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    let retired = |worker: &Repo| {
+        let lock: serde_json::Value =
+            serde_json::from_str(&worker.read("upstream.lock.json")).unwrap();
+        lock["retired"].clone()
+    };
+    let before = retired(&worker);
+    assert!(before["outdated/src/engine.py"].is_string(), "{before}");
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    resolve(&worker);
+    worker.git(&["add", "engine.py"]);
+    worker.migrate(&["--resume"]).done();
+    assert_eq!(retired(&worker), before);
 }
 
 #[test]
@@ -242,6 +259,56 @@ fn conflicts_are_taken_back() {
             worker.has(".git/xtask-kept/engine.py"),
             "the resolution is lost"
         );
+    }
+}
+
+#[test]
+fn our_side_of_a_conflict_comes_back_however_it_was_resolved() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    upstream.write(".runpod/extra.py", "EXTRA = 1\n");
+    upstream.append(".runpod/README.md", "extra\n");
+    upstream.edit(
+        ".runpod/Dockerfile",
+        "COPY .runpod/ ./",
+        "COPY .runpod/ ./\nCOPY .runpod/extra.py ./",
+    );
+    upstream.commit("feat: a module");
+    let worker = lab.migrated("worker");
+    let banner = "public/worker-sglang_banner.png";
+    worker.append("extra.py", "# ours\n");
+    worker.write(banner, b"\0ours");
+    worker.commit("feat: of our own");
+    upstream.git(&["rm", "--quiet", ".runpod/extra.py"]);
+    upstream.edit(".runpod/Dockerfile", "\nCOPY .runpod/extra.py ./", "");
+    upstream.write(format!(".runpod/{banner}"), b"\0theirs");
+    upstream.commit("feat: changes");
+    let aside = |name: &str| name.contains("xtask-kept") || name == "(git) index";
+    let before = worker.everything().without(aside);
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    let waiting = worker.git(&["diff", "--name-only", "--diff-filter=U"]);
+    assert_eq!(waiting, format!("extra.py\n{banner}"));
+    let ways: [&dyn Fn(&Repo); 4] = [
+        &|_| {},
+        &|repo| drop(repo.git(&["rm", "--quiet", "extra.py"])),
+        &|repo| {
+            repo.git(&["checkout", "--quiet", "--theirs", banner]);
+            repo.git(&["add", "--all"]);
+        },
+        &|repo| repo.append("extra.py", "# half resolved\n"),
+    ];
+    for (number, way) in ways.into_iter().enumerate() {
+        let copy = worker.copied(&format!("way-{number}"));
+        way(&copy);
+        copy.migrate(&["--abort"]).done();
+        copy.everything()
+            .without(aside)
+            .expect_same(&before, &format!("way {number}, taken back"));
+        assert_eq!(copy.git(&["status", "--porcelain"]), "");
+        if number == 3 {
+            let kept = copy.read(".git/xtask-kept/extra.py");
+            assert!(kept.ends_with("# half resolved\n"), "{kept}");
+        }
     }
 }
 

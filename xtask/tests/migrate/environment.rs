@@ -153,6 +153,7 @@ fn a_work_tree_on_another_file_system_is_migrated() {
         if run.code == Some(0) {
             break;
         }
+        // Each file that comes passes an odd number of points, so every kind of moment sees both.
         let way = if at % 2 == 0 { "--resume" } else { "--abort" };
         let run = linked.migrate(&[way]);
         if run.stderr.contains("there is no migration") {

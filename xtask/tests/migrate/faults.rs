@@ -69,7 +69,10 @@ impl<'a> Scenario<'a> {
                 state.expect_same(&self.start.state(), &format!("{when}: untouched"));
                 left.migrate(self.args);
             }
-        } else if run.stderr.contains("the migration is complete and staged") {
+        } else if run
+            .stderr
+            .contains("a migration is staged here and not committed yet")
+        {
             // Killed after its last write.
         } else if self.waits_for_a_person() {
             assert_eq!(run.code, Some(1), "{when}: {run:?}");
@@ -114,7 +117,12 @@ impl<'a> Scenario<'a> {
 
     /// Disturbs a run at each of its moments.
     fn everywhere(&self, fault: &str) {
-        each(1..=self.points, |at| {
+        self.at_every(1, fault);
+    }
+
+    /// Disturbs a run at every such moment.
+    fn at_every(&self, step: usize, fault: &str) {
+        each((1..=self.points).step_by(step), |at| {
             let when = format!("{fault}:{at} in {:?}", self.args);
             let (left, run) = self.disturbed(&format!("{fault}-{at}"), &format!("{fault}:{at}"));
             if fault == "kill" {
@@ -318,13 +326,15 @@ fn a_disk_that_is_full_at_any_moment() {
 #[test]
 fn a_disk_that_is_full_at_any_moment_of_writing_conflicts() {
     let lab = Lab::new();
-    Scenario::new(in_conflict(&lab), MARKERS, None).everywhere("full");
+    // Where it can stop is what a kill goes through one by one.
+    Scenario::new(in_conflict(&lab), MARKERS, None).at_every(3, "full");
 }
 
 #[test]
 fn a_folder_that_is_read_only_at_any_moment() {
     let lab = Lab::new();
-    Scenario::new(legacy(&lab), MIGRATE, None).everywhere("read-only");
+    // The same errors at the same places as with a full disk, in other words.
+    Scenario::new(legacy(&lab), MIGRATE, None).at_every(3, "read-only");
 }
 
 #[test]
@@ -420,6 +430,118 @@ fn a_git_that_is_killed_with_its_parent_leaves_no_lock_in_the_way() {
     assert_eq!(worker.read("engine.py"), "# resolved\n");
     copy.migrate(&["--abort"]).done();
     copy.state().expect_same(&before, "after --abort");
+}
+
+/// A git that is killed together with the tool when it is about to move HEAD, its locks on the
+/// branch held: `reference-transaction` runs in just that moment.
+fn killed_while_head_moves(lab: &Lab, worker: &Repo) {
+    lab.script(
+        "hooks/reference-transaction",
+        "if [ \"$1\" = prepared ]; then kill -9 $PPID; fi",
+    );
+    let real = which("git");
+    lab.script(
+        "bin/git",
+        &format!(
+            "case \" $* \" in *' update-ref '*)\n\
+             shift 2; {real} -c core.hooksPath={hooks} \"$@\"; kill -9 $PPID; exit 1;;\n\
+             esac\nexec {real} \"$@\"",
+            real = real.display(),
+            hooks = lab.path("hooks").display(),
+        ),
+    );
+    worker
+        .xtask(COMMIT)
+        .path_first(&lab.path("bin"))
+        .run()
+        .killed();
+}
+
+#[test]
+fn a_git_that_is_killed_while_it_moves_head_leaves_no_lock_in_the_way() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    for detached in [false, true] {
+        let worker = lab.legacy(if detached { "detached" } else { "worker" });
+        if detached {
+            worker.git(&["checkout", "--quiet", "--detach"]);
+        }
+        let before = worker.state();
+        let undisturbed = worker.copied("undisturbed");
+        undisturbed.migrate(COMMIT).done();
+        killed_while_head_moves(&lab, &worker);
+        let lock = if detached {
+            ".git/HEAD.lock"
+        } else {
+            ".git/refs/heads/main.lock"
+        };
+        assert!(worker.has(lock), "git left no lock");
+        let copy = worker.copied("copy");
+        worker
+            .migrate(RESUME)
+            .done()
+            .says("Finished and committed.");
+        worker
+            .state()
+            .expect_same(&undisturbed.state(), "after the lock");
+        for lock in [lock, ".git/HEAD.lock"] {
+            assert!(!worker.has(lock), "{lock} is left");
+        }
+        worker.expect_settled();
+        copy.migrate(&["--abort"]).done();
+        copy.state().expect_same(&before, "after --abort");
+        assert!(!copy.has(lock) && !copy.has(".git/HEAD.lock"));
+        undisturbed.remove("");
+        copy.remove("");
+    }
+}
+
+#[test]
+fn a_git_that_is_killed_just_after_it_has_moved_the_branch_leaves_no_lock_either() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    killed_while_head_moves(&lab, &worker);
+    let tip = worker.read(".git/refs/heads/main.lock");
+    worker.remove(".git/refs/heads/main.lock");
+    // As git does it, by renaming: the branch is as old as its lock was.
+    let head_lock = fs_time(&worker, ".git/HEAD.lock");
+    worker.write(".git/refs/heads/main", tip);
+    assert!(head_lock <= fs_time(&worker, ".git/refs/heads/main"));
+    worker.migrate(RESUME).done();
+    assert!(!worker.has(".git/HEAD.lock"));
+    worker.expect_settled();
+}
+
+fn fs_time(repo: &Repo, path: &str) -> std::time::SystemTime {
+    repo.path.join(path).metadata().unwrap().modified().unwrap()
+}
+
+#[test]
+fn a_lock_on_head_that_another_git_holds_is_refused_and_stays() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    for (lock, content) in [
+        (".git/refs/heads/main.lock", "another git's"),
+        // As it is before git has written the new value.
+        (".git/refs/heads/main.lock", ""),
+        (".git/HEAD.lock", ""),
+    ] {
+        let worker = lab.legacy("worker");
+        killed_while_head_moves(&lab, &worker);
+        worker.remove(".git/refs/heads/main.lock");
+        worker.remove(".git/HEAD.lock");
+        worker.write(lock, content);
+        worker.migrate(RESUME).refused(
+            &format!("[LAB]/worker/{lock} is there: another git is at work, or was killed"),
+            "wait for it to end, or remove the file, then run `cargo xtask migrate -C . --resume`",
+        );
+        assert_eq!(worker.read(lock), content);
+        worker.remove(lock);
+        worker.migrate(RESUME).done();
+        worker.expect_settled();
+        worker.remove("");
+    }
 }
 
 #[test]
@@ -531,6 +653,82 @@ fn what_was_written_after_the_kill_is_not_lost() {
         }
         forget(&left);
     });
+}
+
+#[test]
+fn what_is_written_while_the_plan_is_made_is_not_lost() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let real = which("git");
+    for options in [MIGRATE, COMMIT] {
+        let worker = lab.migrated("worker");
+        let upstream = lab.at("upstream");
+        upstream.append(".runpod/handler.py", "# later\n");
+        upstream.commit("feat: later");
+        let index = worker.bytes(".git/index");
+        // An editor that saves once the tool has looked at the repository.
+        lab.script(
+            "bin/git",
+            &format!(
+                "case \" $* \" in *' hash-object '*) [ -e {edited} ] || \
+                 {{ : > {edited}; echo '# mine' >> {file}; }} ;; esac\nexec {real} \"$@\"",
+                edited = lab.path("edited").display(),
+                file = worker.path.join("handler.py").display(),
+                real = real.display()
+            ),
+        );
+        worker
+            .xtask(options)
+            .path_first(&lab.path("bin"))
+            .run()
+            .refused(
+                "these have changed since the plan was made:\n  handler.py",
+                "commit or stash that, then run this again",
+            );
+        assert!(worker.read("handler.py").ends_with("# mine\n"));
+        assert!(!worker.has(".git/xtask-migrate"));
+        assert_eq!(worker.bytes(".git/index"), index);
+        worker.git(&["commit", "--quiet", "--all", "-m", "mine"]);
+        worker.migrate(&["--conflicts", "markers"]).finds();
+        assert!(worker.read("handler.py").contains("# mine\n"));
+        worker.remove("");
+        std::fs::remove_file(lab.path("edited")).unwrap();
+    }
+}
+
+#[test]
+fn what_is_written_while_a_merge_is_finished_takes_no_way_out_away() {
+    let lab = Lab::new();
+    let worker = in_conflict(&lab);
+    let before = worker.state();
+    worker.migrate(MARKERS).finds();
+    worker.write("engine.py", "# resolved\n");
+    worker.git(&["add", "engine.py"]);
+    let real = which("git");
+    lab.script(
+        "bin/git",
+        &format!(
+            "case \" $* \" in *' hash-object '*) [ -e {edited} ] || \
+             {{ : > {edited}; echo >> {file}; }} ;; esac\nexec {real} \"$@\"",
+            edited = lab.path("edited").display(),
+            file = worker.path.join("upstream.lock.json").display(),
+            real = real.display()
+        ),
+    );
+    worker
+        .xtask(RESUME)
+        .path_first(&lab.path("bin"))
+        .run()
+        .refused(
+            "these have changed since the plan was made:\n  upstream.lock.json",
+            "take that back with `git restore FILE`, then run this again",
+        );
+    worker.git(&["checkout", "--", "upstream.lock.json"]);
+    let copy = worker.copied("copy");
+    worker.migrate(RESUME).done();
+    assert_eq!(worker.read("engine.py"), "# resolved\n");
+    copy.migrate(&["--abort"]).done();
+    copy.state().expect_same(&before, "after --abort");
 }
 
 #[test]

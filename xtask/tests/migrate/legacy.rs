@@ -522,7 +522,7 @@ fn a_committed_migration_is_not_taken_back() {
     assert_eq!(
         run.stderr,
         "error: the migration is committed already, or HEAD has moved since\n\
-         help: take a commit back with `git revert`; or, if nobody has it yet, with \
+         help: take a commit back with `git revert COMMIT`; or, if nobody has it yet, with \
          `git reset --soft [OID]`, and run this again\n"
     );
     worker.state().expect_same(&before, "a refused abort");
@@ -545,13 +545,15 @@ fn a_second_run_over_a_staged_migration_is_refused() {
         "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",
     );
     worker.migrate(&["--resume"]).refused(
-        "the migration is complete and staged",
+        "a migration is staged here and not committed yet",
         "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",
     );
     worker.everything().expect_same(&before, "a refusal");
     worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
+    // Nor is there anything to begin with then.
+    let before = worker.everything();
     worker.migrate(&[]).done().says("Up to date");
-    worker.expect_settled();
+    worker.everything().expect_same(&before, "nothing new");
 }
 
 #[test]
@@ -751,7 +753,79 @@ fn the_commands_to_type_next_name_the_repository_of_this_run() {
         .says("`cargo xtask compare -C '../my worker'` says what became of each");
     on(&[]).refused(
         "a migration is staged here and not committed yet",
-        "commit it with `git commit`, or take it back with `cargo xtask migrate -C '../my \
-         worker' --abort`",
+        "commit it with `git -C '../my worker' commit`, or take it back with `cargo xtask migrate \
+         -C '../my worker' --abort`",
+    );
+}
+
+#[test]
+fn links_that_no_longer_lead_anywhere_are_told() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.link("srclink", "src");
+    worker.link("eng", "src/engine.py");
+    worker.link("readme", "README.md");
+    worker.link("src/up", "../README.md");
+    worker.link("src/current", "engine.py");
+    worker.commit("feat: links");
+    let run = worker.migrate(&["--upstream", "../upstream", "--dry-run", "--format", "json"]);
+    let plan = run.json();
+    let dangling = plan["plan"]["dangling"].as_array().unwrap();
+    let links: Vec<_> = dangling
+        .iter()
+        .filter(|one| one["text"].as_str().unwrap().starts_with("a link to "))
+        .collect();
+    let link = |path: &str, target: &str, what: &str, instead: &str| {
+        serde_json::json!({
+            "path": path,
+            "line": 1,
+            "column": 1,
+            "kind": "code",
+            "text": format!("a link to {target}"),
+            "what": what,
+            "instead": instead,
+        })
+    };
+    let expected = [
+        link(
+            "eng",
+            "src/engine.py",
+            "`src/engine.py` is now `outdated/src/engine.py`",
+            "engine.py",
+        ),
+        link(
+            "outdated/src/up",
+            "../README.md",
+            "was `src/up`, and its target is no longer found from here",
+            "../../README.md",
+        ),
+        link(
+            "srclink",
+            "src",
+            "`src` is now `outdated/src`",
+            "outdated/src",
+        ),
+    ];
+    assert_eq!(links, expected.iter().collect::<Vec<_>>());
+    worker
+        .migrate(&["--upstream", "../upstream"])
+        .done()
+        .says("\nTo mend by hand: these no longer find what they name\n")
+        .says("\n  srclink:1:1 `src` is now `outdated/src`\n    a link to src\n    instead: outdated/src\n");
+    // Done as it says, each leads to a file of the same name again.
+    for one in dangling.iter().filter(|one| links.contains(one)) {
+        let path = one["path"].as_str().unwrap();
+        assert!(!worker.file(path).exists(), "{path}");
+        worker.remove(path);
+        worker.link(path, one["instead"].as_str().unwrap());
+        assert!(worker.file(path).exists(), "{path}");
+    }
+    assert_eq!(worker.read("eng"), worker.read("engine.py"));
+    assert_eq!(worker.read("outdated/src/up"), worker.read("README.md"));
+    assert!(worker.has("srclink/engine.py"));
+    assert_eq!(
+        worker.read("outdated/src/current"),
+        worker.read("outdated/src/engine.py")
     );
 }

@@ -23,4 +23,5 @@ mod legacy;
 mod preserve;
 mod readme;
 mod refusals;
+mod typed;
 mod upstreams;

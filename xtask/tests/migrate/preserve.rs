@@ -8,8 +8,7 @@ use std::path::Path;
 use crate::support::{Lab, Repo};
 
 const MIGRATE: &[&str] = &["--upstream", "../upstream"];
-const WAY: &str = "move files that git does not track out of the way, or check the paths out, \
-                   then run this again";
+const WAY: &str = "move what git does not track out of the way, then run this again";
 
 #[test]
 fn untracked_and_ignored_files_stay_and_are_named() {
@@ -511,5 +510,100 @@ fn repositories_of_every_kind_are_migrated() {
             .done();
         assert_eq!(worker.status(), "", "{kind}");
         worker.migrate(&[]).done().says("Up to date");
+    }
+}
+
+#[test]
+fn a_program_that_does_not_sign_stops_a_commit_before_anything_is_written() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let program = lab.script("sign", "echo 'no card in the reader' >&2; exit 2");
+    lab.write(
+        "home/.gitconfig",
+        lab.at("home").read(".gitconfig")
+            + &format!(
+                "[commit]\n\tgpgSign = true\n[gpg]\n\tprogram = {}\n",
+                program.display()
+            ),
+    );
+    let options = [MIGRATE, &["--commit"]].concat();
+    let before = worker.state();
+    let run = worker
+        .migrate(&options)
+        .refused_like("error: the commit could not be made with a signature: ")
+        .refused_like("no card in the reader")
+        .refused_like(
+            "help: mend what git says of the key, or do without signatures here by `git config \
+             commit.gpgSign false`, then run this again; ",
+        );
+    assert!(run.stdout.starts_with("Upstream "), "{run:?}");
+    worker.state().expect_same(&before, "without a signature");
+    worker.git(&["config", "commit.gpgSign", "false"]);
+    worker.migrate(&options).done();
+    worker.expect_settled();
+}
+
+#[test]
+fn commits_are_signed_where_that_is_asked_for() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let Some(key) = worker.sign_with_a_new_key("On") else {
+        return;
+    };
+    assert!(!worker.is_signed("HEAD"), "made before");
+    let options = [MIGRATE, &["--commit"]].concat();
+    let away = lab.path("away");
+    std::fs::rename(&key, &away).unwrap();
+    let before = worker.state();
+    worker
+        .migrate(&options)
+        .refused_like("the commit could not be made with a signature: ");
+    worker.state().expect_same(&before, "without the key");
+    worker.git(&["config", "commit.gpgSign", "perhaps"]);
+    worker
+        .migrate(&options)
+        .refused_like("git can't read the setting commit.gpgSign: ");
+    worker
+        .state()
+        .expect_same(&before, "nobody knows whether to sign");
+    std::fs::rename(&away, &key).unwrap();
+    // A key without a value is on, and git config would print an empty line.
+    worker.git(&["config", "--unset", "commit.gpgSign"]);
+    let config = worker.read(".git/config");
+    worker.write(".git/config", config + "[commit]\n\tgpgSign\n");
+    worker.migrate(&options).done();
+    assert!(worker.is_signed("HEAD~1") && worker.is_signed("HEAD"));
+
+    let other = lab.legacy("other");
+    other.migrate(&options).done();
+    let raw = other.git(&["cat-file", "commit", "HEAD"]);
+    assert!(!raw.contains("gpgsig"), "{raw}");
+}
+
+#[test]
+fn a_folder_without_files_is_in_nobodys_way() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let undisturbed = lab.legacy("undisturbed");
+    undisturbed.migrate(&["--upstream", "../upstream"]).done();
+    for place in [
+        "builder/setup.sh",
+        "Dockerfile/below",
+        "worker-config.json",
+        "src",
+    ] {
+        let worker = lab.legacy("worker");
+        std::fs::create_dir_all(worker.path.join("outdated").join(place)).unwrap();
+        worker.migrate(&["--upstream", "../upstream"]).done();
+        worker
+            .state()
+            .expect_same(&undisturbed.state(), &format!("outdated/{place}"));
+        worker.migrate(&["--abort"]).done();
+        // But for the folder, of which git knows nothing.
+        worker.expect_settled();
+        assert_eq!(worker.git(&["status", "--porcelain"]), "");
+        worker.remove("");
     }
 }

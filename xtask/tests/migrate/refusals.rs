@@ -240,8 +240,8 @@ fn a_submodule_where_files_move() {
     let before = worker.everything();
     worker.migrate(MIGRATE).refused(
         "these paths can't be written:\n  src/x: is a submodule",
-        "move files that git does not track out of the way, or check the paths out, then run this \
-         again",
+        "take the submodule out with `git rm -- src/x`, or move it with `git mv`, and commit that, \
+         then run this again",
     );
     worker.everything().expect_same(&before, "a refusal");
 }
@@ -287,9 +287,6 @@ fn an_outdated_folder_with_other_content() {
     );
 }
 
-const WAY: &str = "move files that git does not track out of the way, or check the paths out, \
-                   then run this again";
-
 #[test]
 fn a_sparse_checkout_that_hides_a_path() {
     refused(
@@ -302,9 +299,68 @@ fn a_sparse_checkout_that_hides_a_path() {
                 "!/src/utils.py",
             ]);
         },
-        "these paths can't be written:\n  src/utils.py: is not checked out (sparse checkout)",
-        WAY,
+        "these paths can't be written:\n  src/utils.py: is not checked out (skip-worktree)",
+        "check everything out with `git sparse-checkout disable`, then run this again",
     );
+}
+
+#[test]
+fn a_sparse_checkout_that_would_hide_what_is_written() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let hide = |patterns: &[&str]| {
+        worker.git(&[&["sparse-checkout", "set", "--no-cone", "/*"], patterns].concat());
+    };
+    let way = "take these paths into it, or check all out with `git sparse-checkout disable`, then \
+               run this again";
+    hide(&["!/public/", "!/outdated/src/", "!/upstream.lock.json"]);
+    let before = worker.everything();
+    let run = worker
+        .migrate(&["--upstream", "../upstream"])
+        .refused_like("error: the sparse checkout hides what would be written:\n  outdated/src/");
+    assert!(run.stderr.contains("\n  public/"), "{run:?}");
+    assert!(run.stderr.contains("\n  upstream.lock.json\n"), "{run:?}");
+    assert!(!run.stderr.contains("builder"), "{run:?}");
+    assert!(run.stderr.ends_with(&format!("\nhelp: {way}\n")), "{run:?}");
+    worker.everything().expect_same(&before, "a refusal");
+
+    // A git from before `check-rules`.
+    let git = which("git");
+    lab.script(
+        "bin/git",
+        &format!("case \" $* \" in *' check-rules '*) exit 129;; esac\nexec {git} \"$@\""),
+    );
+    let old = |options: &[&str]| {
+        let call = worker.xtask(&[&["--upstream", "../upstream"], options].concat());
+        call.path_first(&lab.path("bin")).run()
+    };
+    hide(&["!/elsewhere/"]);
+    old(&[]).refused_like(
+        "error: this is a sparse checkout, and git before 2.41 can't tell whether it hides what \
+         would be written:\n",
+    );
+    // One that hides nothing of it is none in the way.
+    worker.migrate(&["--upstream", "../upstream"]).done();
+    worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
+    worker.git(&["sparse-checkout", "reapply"]);
+    assert_eq!(worker.status(), "");
+    old(&[]).done().says("Up to date");
+    let upstream = lab.at("upstream");
+    upstream.append(".runpod/engine.py", "# more\n");
+    upstream.commit("feat: more");
+    old(&[]).done();
+    worker.migrate(&["--abort"]).done();
+    worker.git(&["sparse-checkout", "disable"]);
+    assert_eq!(worker.status(), "");
+}
+
+fn which(program: &str) -> String {
+    let found = std::process::Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output()
+        .unwrap();
+    String::from_utf8(found.stdout).unwrap().trim().to_owned()
 }
 
 #[test]
@@ -315,7 +371,8 @@ fn a_path_that_is_assumed_to_be_unchanged() {
             worker.append("Dockerfile", "# hidden from git\n");
         },
         "these paths can't be written:\n  Dockerfile: is marked assume-unchanged",
-        WAY,
+        "have git look again with `git update-index --no-assume-unchanged Dockerfile`, then run \
+         this again",
     );
 }
 
@@ -407,7 +464,7 @@ fn a_git_that_is_too_old() {
 }
 
 #[test]
-fn a_lock_that_is_malformed_or_from_the_future() {
+fn a_lock_that_is_broken_or_from_the_future() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let worker = lab.migrated("worker");
@@ -417,7 +474,7 @@ fn a_lock_that_is_malformed_or_from_the_future() {
     let run = worker.migrate(&[]);
     assert!(
         run.stderr.starts_with(
-            "error: upstream.lock.json is malformed: expected value at line 1 column 1\n"
+            "error: upstream.lock.json can't be read: expected value at line 1 column 1\n"
         ),
         "{run:?}"
     );
@@ -427,7 +484,7 @@ fn a_lock_that_is_malformed_or_from_the_future() {
     );
     worker.commit("chore: a lock of the future");
     worker.migrate(&[]).refused(
-        "upstream.lock.json has version 7",
-        "this tool reads version 1; take a newer one",
+        "upstream.lock.json can't be read: it is of version 7; this tool knows 1",
+        "take a newer version of this tool",
     );
 }

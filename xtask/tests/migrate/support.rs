@@ -135,6 +135,24 @@ impl Lab {
             .stdin(Stdio::null());
     }
 
+    /// Types a command that was printed, in a folder of the scratch folder.
+    pub fn types(&self, dir: &str, line: &str) -> Run {
+        // cargo would build the tool first.
+        let tool = env!("CARGO_BIN_EXE_xtask");
+        self.script("bin/cargo", &format!("shift\nexec '{tool}' \"$@\""));
+        let root = self.root.path().canonicalize().unwrap();
+        let line = line.replace("[LAB]", &root.display().to_string());
+        let mut shell = Command::new("sh");
+        self.environment(&mut shell);
+        let path = std::env::var("PATH").unwrap();
+        shell
+            .current_dir(self.path(dir))
+            .env("PATH", format!("{}:{path}", self.path("bin").display()))
+            .env("GIT_EDITOR", "echo typed >")
+            .args(["-c", &line]);
+        self.ended(shell.output().unwrap())
+    }
+
     /// How a command ended.
     pub fn ended(&self, output: Output) -> Run {
         let text = |bytes: &[u8]| self.scrub(&String::from_utf8_lossy(bytes));
@@ -334,6 +352,37 @@ impl<'a> Repo<'a> {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
         self.head()
+    }
+
+    /// Has commits signed with an ssh key that is made for it; `asked` is how the configuration
+    /// asks for that. Gives the key's file, or `None` where this machine can't make one.
+    pub fn sign_with_a_new_key(&self, asked: &str) -> Option<PathBuf> {
+        let key = self.lab.path("key");
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", "somebody", "-f"])
+            .arg(&key)
+            .stdin(Stdio::null())
+            .status();
+        if !made.is_ok_and(|made| made.success()) {
+            eprintln!("skipped: there is no ssh-keygen on this machine");
+            return None;
+        }
+        let public = fs::read_to_string(self.lab.path("key.pub")).unwrap();
+        let signers = self.lab.write("signers", format!("* {public}"));
+        for (name, value) in [
+            ("gpg.format", "ssh"),
+            ("user.signingKey", key.to_str().unwrap()),
+            ("gpg.ssh.allowedSignersFile", signers.to_str().unwrap()),
+            ("commit.gpgSign", asked),
+        ] {
+            self.git(&["config", name, value]);
+        }
+        Some(key)
+    }
+
+    /// Whether a commit has a signature that holds.
+    pub fn is_signed(&self, commit: &str) -> bool {
+        self.try_git(&["verify-commit", commit]).status.success()
     }
 
     pub fn head(&self) -> String {
@@ -561,7 +610,8 @@ pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
-    raw: Vec<u8>,
+    /// Standard output as it came.
+    pub raw: Vec<u8>,
 }
 
 impl std::fmt::Debug for Run {
@@ -585,6 +635,12 @@ impl Run {
     #[track_caller]
     pub fn done(self) -> Self {
         assert_eq!(self.stderr, "");
+        self.code(0)
+    }
+
+    /// Exit code 0, whatever is on standard error.
+    #[track_caller]
+    pub fn succeeds(self) -> Self {
         self.code(0)
     }
 
@@ -639,6 +695,23 @@ impl Run {
     pub fn says_not(self, words: &str) -> Self {
         assert!(!self.stdout.contains(words), "{words:?}:\n{}", self.stdout);
         self
+    }
+
+    /// The commands that are printed to be typed next, without what each does.
+    pub fn next(&self) -> Vec<String> {
+        let lines = self.stdout.lines();
+        let typed = lines.filter_map(|line| line.strip_prefix("    "));
+        typed
+            .filter(|line| line.starts_with("git ") || line.starts_with("cargo "))
+            .map(|line| line.split("  ").next().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The commands in the help of a refusal.
+    #[track_caller]
+    pub fn help(&self) -> Vec<String> {
+        let help = self.stderr.split_once("\nhelp: ").unwrap().1;
+        help.split('`').skip(1).step_by(2).map(Into::into).collect()
     }
 
     /// Standard output as data.

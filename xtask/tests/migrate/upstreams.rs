@@ -1,5 +1,7 @@
 //! Where the modern files come from.
 
+use std::io::Read;
+
 use crate::support::{Lab, Repo, copy, example};
 
 fn url(repo: &Repo) -> String {
@@ -283,4 +285,248 @@ fn only_what_is_needed_comes_from_elsewhere() {
     // The commit and its folders, then all files at once; one more to find the revision.
     let calls = std::fs::read_to_string(lab.path("home/calls")).unwrap();
     assert!(calls.lines().count() <= 3, "{calls}");
+}
+
+#[test]
+fn a_terminal_shows_gits_own_progress_and_nothing_else_does() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    upstream.git(&["config", "uploadpack.allowFilter", "true"]);
+    let worker = lab.legacy("worker");
+    let address = format!("file://{}", upstream.path.display());
+    let quiet = worker
+        .migrate(&["--upstream", &address, "--dry-run"])
+        .done();
+    assert_eq!(quiet.stderr, "");
+
+    let shown = on_a_terminal(worker.xtask(&["--upstream", &address]).command);
+    assert!(
+        shown.contains("remote: Enumerating objects") && shown.contains("Receiving objects: 100%"),
+        "{shown}"
+    );
+}
+
+/// Runs a command that must succeed, with its messages on a terminal; what that showed.
+fn on_a_terminal(mut command: std::process::Command) -> String {
+    let (mut screen, terminal) = terminal();
+    let mut child = command
+        .stdout(std::process::Stdio::null())
+        .stderr(terminal)
+        .spawn()
+        .unwrap();
+    // It holds the terminal open.
+    drop(command);
+    let mut shown = Vec::new();
+    // A terminal whose last program has ended answers with an error, not with an end.
+    let _ = screen.read_to_end(&mut shown);
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    assert!(child.wait().unwrap().success(), "{shown}");
+    shown
+}
+
+/// A terminal: what it shows, and the end that a program writes to.
+fn terminal() -> (std::fs::File, std::fs::File) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let name = ptsname(&screen, Vec::new()).unwrap();
+    let terminal = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().unwrap())
+        .unwrap();
+    (screen.into(), terminal)
+}
+
+#[test]
+fn what_logs_in_is_used_to_fetch_and_told_to_nobody() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let given = "http://bob:s3cret@host.invalid/x.git";
+    let plain = "http://host.invalid/x.git";
+    // Git itself takes the address for that of the repository beside, if it gets it whole.
+    let config = lab.at("home").read(".gitconfig");
+    let base = url(&upstream);
+    let instead = |address: &str| format!("[url \"{base}\"]\n\tinsteadOf = {address}\n");
+    lab.write("home/.gitconfig", config.clone() + &instead(given));
+    let note = "the user name and password in the upstream's address were used to fetch and are \
+                not recorded; later runs get them from git's credential helper";
+    let first = lab.legacy("worker");
+    first
+        .migrate(&["--upstream", given, "--check"])
+        .finds()
+        .says(&format!("Upstream {plain} at "))
+        .says(&format!("migrate -C . --upstream {plain}\n"))
+        .says(note)
+        .says_not("s3cret");
+    let run = first.migrate(&["--upstream", given, "--dry-run", "--format", "json"]);
+    assert_eq!(run.json()["plan"]["upstream"]["address"], plain);
+    assert!(!run.stdout.contains("s3cret"), "{run:?}");
+    first
+        .migrate(&["--upstream", given, "--commit"])
+        .done()
+        .says_not("s3cret");
+    let log = first.git(&["log", "--format=%B", "-p", "-2"]);
+    assert!(log.contains(&format!("Upstream: {plain} at ")), "{log}");
+    assert!(!log.contains("s3cret") && !log.contains("bob"), "{log}");
+    assert_eq!(lock(&first)["upstream"]["address"], plain);
+    // It is the same address to later runs, however it is given.
+    first
+        .migrate(&["--upstream", given, "--check"])
+        .done()
+        .says("Up to date");
+    lab.write("home/.gitconfig", config.clone() + &instead(plain));
+    first.migrate(&["--check"]).done().says("Up to date");
+
+    lab.write("home/.gitconfig", config + &instead(given));
+    // A lock that has them all the same loses them.
+    first.edit("upstream.lock.json", plain, given);
+    first.commit("chore: as it was once");
+    first.migrate(&["--commit"]).done().says(note);
+    assert_eq!(lock(&first)["upstream"]["address"], plain);
+    let adopted = lab.modern("adopted");
+    copy(&example("upstream").join(".runpod"), &adopted.path);
+    adopted.commit("feat: as upstream has it");
+    adopted
+        .migrate(&["--adopt", "main", "--upstream", given])
+        .done()
+        .says(note)
+        .says_not("s3cret");
+    let raw = adopted.read("upstream.lock.json");
+    assert!(raw.contains(plain) && !raw.contains("s3cret"), "{raw}");
+}
+
+#[test]
+fn what_logs_in_where_the_tool_was_cloned_from_is_not_embedded() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let tool = lab.modern("tool");
+    tool.write("xtask/Cargo.toml", "[package]\n");
+    tool.write("Cargo.toml", "[workspace]\n");
+    tool.commit("feat: the tool");
+    let origin = "https://x-access-token:s3cret@host.invalid/tool.git";
+    tool.git(&["remote", "add", "origin", origin]);
+    let worker = lab.legacy("worker");
+    worker
+        .xtask(&["--upstream", "../upstream", "--embed"])
+        .env("CARGO_MANIFEST_DIR", lab.path("tool/xtask"))
+        .run()
+        .done();
+    assert_eq!(
+        lock(&worker)["tool"]["address"],
+        "https://host.invalid/tool.git"
+    );
+}
+
+#[test]
+fn an_error_says_nothing_of_what_logs_in() {
+    let lab = Lab::new();
+    let worker = lab.legacy("worker");
+    for (address, shown) in [
+        (
+            "http://bob:s3cret@127.0.0.1:1/x.git",
+            "http://127.0.0.1:1/x.git",
+        ),
+        (
+            "ssh://git:s3cret@127.0.0.1:1/x.git",
+            "ssh://git@127.0.0.1:1/x.git",
+        ),
+    ] {
+        let run = worker
+            .migrate(&["--upstream", address])
+            .refused_like(&format!("HEAD could not be fetched from {shown}: "));
+        assert!(!format!("{run:?}").contains("s3cret"), "{run:?}");
+    }
+    worker
+        .migrate(&["--upstream", "ftp://bob:s3cret@host/x"])
+        .unusable(
+            "upstream \"ftp://bob@host/x\": the transport ftp is not one of https, http, ssh, git, \
+             file",
+        );
+}
+
+#[test]
+fn a_revision_that_no_name_can_be_is_refused_before_anything_is_fetched() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    upstream.append(".runpod/engine.py", "# next\n");
+    upstream.commit("feat: next");
+    let worker = lab.legacy("worker");
+    let before = worker.everything();
+    // Whatever is fetched fails in words of git.
+    let nowhere = "file:///nowhere/at/all";
+    for (revision, found) in [
+        ("main:refs/heads/x", "':'"),
+        ("+main", "a leading `+`"),
+        ("^main", "'^'"),
+        ("main~1", "'~'"),
+        ("main x", "' '"),
+        ("refs/heads/*", "'*'"),
+        ("mai?", "'?'"),
+        ("[m]ain", "'['"),
+        ("a\\b", "'\\\\'"),
+        ("a..b", "`..`"),
+        ("main@{1}", "`@{`"),
+    ] {
+        let words = format!(
+            "revision {revision:?} has {found}, which no branch, tag or commit elsewhere has in \
+             its name; name one of those, or a ref such as refs/pull/N/head"
+        );
+        for address in [nowhere, &url(&upstream)] {
+            worker
+                .migrate(&["--upstream", address, "--rev", revision])
+                .unusable(&words);
+        }
+    }
+    let modern = lab.modern("modern");
+    modern
+        .migrate(&["--adopt", "+main", "--upstream", nowhere])
+        .unusable(
+            "revision \"+main\" has a leading `+`, which no branch, tag or commit elsewhere has in \
+             its name; name one of those, or a ref such as refs/pull/N/head",
+        );
+    for revision in ["main:refs/heads/x", "+main"] {
+        worker
+            .migrate(&["--upstream", "../upstream", "--rev", revision])
+            .refused_like(&format!("has no revision {revision}\n"));
+    }
+    worker.everything().expect_same(&before, "refusals");
+    // On this machine git reads whatever it can.
+    worker
+        .migrate(&["--upstream", "../upstream", "--rev", "main~1"])
+        .done();
+    assert!(!worker.read("engine.py").ends_with("# next\n"));
+}
+
+#[test]
+fn an_upstream_that_names_its_objects_in_another_way() {
+    let lab = Lab::new();
+    let upstream = lab.init("upstream", &["--object-format=sha256"]);
+    copy(&example("upstream"), &upstream.path);
+    let commit = upstream.commit("feat: the worker that upstream maintains");
+    assert_eq!(commit.len(), 64);
+    let address = url(&upstream);
+    let worker = lab.legacy("worker");
+    worker.migrate(&["--upstream", &address, "--commit"]).done();
+    assert_eq!(lock(&worker)["upstream"]["commit"], commit);
+    assert_eq!(
+        worker.bytes("engine.py"),
+        upstream.bytes(".runpod/engine.py")
+    );
+    upstream.append(".runpod/engine.py", "# more\n");
+    let more = upstream.commit("feat: more");
+    worker.edit("engine.py", "import", "import  # mine\nimport");
+    worker.commit("feat: mine");
+    worker.migrate(&["--rev", &more, "--commit"]).done();
+    let engine = worker.read("engine.py");
+    assert!(engine.contains("# mine") && engine.ends_with("# more\n"));
+    worker
+        .migrate(&["--rev", "gone"])
+        .refused_like("gone could not be fetched from file://[LAB]/upstream: ");
+    assert_eq!(std::fs::read_dir(lab.path("tmp")).unwrap().count(), 0);
+
+    // On a terminal git's words go past this program.
+    let other = lab.legacy("other");
+    on_a_terminal(other.xtask(&["--upstream", &address]).command);
 }

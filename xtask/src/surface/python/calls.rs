@@ -50,6 +50,12 @@ impl<'t> Arguments<'t> {
     pub fn named(&self, name: &str) -> Option<&Value<'t>> {
         self.named.iter().find(|(n, _)| n == name).map(|(_, v)| v)
     }
+
+    /// What a call that was not followed may give back: any of the variables that went in.
+    fn envs(&self) -> Value<'t> {
+        let envs = self.positional.iter().flat_map(Value::envs);
+        Value::any(envs.map(Value::Env).collect())
+    }
 }
 
 impl<'t> Interp<'t> {
@@ -125,13 +131,7 @@ impl<'t> Interp<'t> {
                 let results = all.iter().map(|one| self.apply(node, one, args)).collect();
                 Value::any(results)
             }
-            _ => Value::any(
-                args.positional
-                    .iter()
-                    .flat_map(super::value::Value::envs)
-                    .map(Value::Env)
-                    .collect(),
-            ),
+            _ => args.envs(),
         }
     }
 
@@ -195,13 +195,7 @@ impl<'t> Interp<'t> {
         }
         self.request(node, Some(callee), name, args);
         self.openai_client(callee);
-        Value::any(
-            args.positional
-                .iter()
-                .flat_map(super::value::Value::envs)
-                .map(Value::Env)
-                .collect(),
-        )
+        args.envs()
     }
 
     fn environ(&mut self, node: Node<'t>, name: &str, args: &Arguments<'t>) -> Value<'t> {
@@ -335,13 +329,7 @@ impl<'t> Interp<'t> {
             return Value::Outside("subprocess".into());
         }
         self.request(node, None, name, args);
-        Value::any(
-            args.positional
-                .iter()
-                .flat_map(super::value::Value::envs)
-                .map(Value::Env)
-                .collect(),
-        )
+        args.envs()
     }
 
     pub fn items_or_empty(&mut self, value: &Value<'t>) -> Vec<Value<'t>> {

@@ -444,22 +444,10 @@ impl<'t> Interp<'t> {
             }
             "|" => match (&left, &right) {
                 (Value::Dict(a), Value::Dict(b)) => {
-                    let both = a
-                        .borrow()
-                        .iter()
-                        .chain(b.borrow().iter())
-                        .cloned()
-                        .collect();
-                    Value::dict(both)
+                    Value::dict([a.borrow().as_slice(), b.borrow().as_slice()].concat())
                 }
                 (Value::List(a), Value::List(b)) => {
-                    let both = a
-                        .borrow()
-                        .iter()
-                        .chain(b.borrow().iter())
-                        .cloned()
-                        .collect();
-                    Value::list(both)
+                    Value::list([a.borrow().as_slice(), b.borrow().as_slice()].concat())
                 }
                 _ => Value::any(vec![left, right]),
             },

@@ -11,6 +11,7 @@ mod json;
 mod methods;
 mod requests;
 mod server;
+mod statements;
 mod syntax;
 mod value;
 

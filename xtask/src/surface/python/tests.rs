@@ -1,3 +1,5 @@
+//! Programs as people write them, and what is read from them.
+
 use super::*;
 
 fn facts(text: &str) -> PythonFacts {

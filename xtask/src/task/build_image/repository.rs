@@ -13,8 +13,9 @@ use super::labels::{self, Origin};
 use super::plan::{self, Plan};
 use super::token::{self, Token};
 use crate::cli;
+use crate::surface::ignore::Ignore;
 use crate::surface::{Source, dockerfile};
-use crate::task::migrate::rewrite::{Ignore, arguments, copied_paths};
+use crate::task::migrate::rewrite::{arguments, copied_paths};
 use crate::tree::{Directory, RepoPath, Tree};
 
 /// A repository, with what is to be built of it.

@@ -1,4 +1,5 @@
-//! Runs the builder: what it prints passes straight through, and its end is kept.
+//! Runs the builder, with a terminal of its own where there is one: what it prints passes straight
+//! through, and its end is kept.
 
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};

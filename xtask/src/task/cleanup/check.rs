@@ -29,14 +29,14 @@ pub enum Kind {
     NotPlain,
     /// No branch or tag keeps the commit.
     Unreachable,
+    /// The baseline can't stand for the files; compare takes no reason before it can be read.
+    Baseline,
     /// A file that is not the one that migrate put there.
     Changed,
     /// A fact that is open.
     Open,
     /// A reason that matches nothing.
     Stale,
-    /// The baseline can't stand for the files.
-    Baseline,
     /// An error that hub-lint finds.
     Lint,
     /// Something that runs or builds speaks of `outdated/`.
@@ -50,10 +50,10 @@ impl Kind {
             Self::Local => "Below outdated/ and not tracked by git: never removed",
             Self::NotPlain => "Can't be removed and brought back as a file",
             Self::Unreachable => "Nothing keeps the commit to restore it from",
+            Self::Baseline => "The record of the old worker",
             Self::Changed => "Not as migrate put it there",
             Self::Open => "Facts of the old worker that nobody has decided on",
             Self::Stale => "Reasons on record that match nothing any more",
-            Self::Baseline => "The record of the old worker",
             Self::Lint => "Errors in the Hub's files",
             Self::Mention => {
                 "Runs or builds, and speaks of outdated/: write it without, or say why it stays"
@@ -69,7 +69,7 @@ pub struct Obstacle {
     /// A path, a place or an id.
     pub subject: String,
     pub why: String,
-    /// The command that settles it, or what to do where there is none.
+    /// The command that settles it; of what only a person can mend, the one that says how.
     pub settle: String,
 }
 
@@ -131,9 +131,9 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
         add(Kind::Uncommitted, path.to_string(), why, settle);
     }
     for (path, unseen) in &found.unseen {
-        let (why, option) = overlooked(*unseen);
-        let settle = commands.git(&format!("update-index {option} {}", quoted_file(path)));
-        add(Kind::Uncommitted, path.to_string(), why.to_owned(), settle);
+        let why = overlooked(*unseen).to_owned();
+        let settle = commands.git(&look_again(path, *unseen));
+        add(Kind::Uncommitted, path.to_string(), why, settle);
     }
     for one in &found.local {
         let Obstacle {
@@ -210,13 +210,13 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
         add(Kind::Lint, subject, finding.message.clone(), task);
     }
     for entry in &found.parting.stale {
-        stale(&entry.fact, &mut add);
+        stale(&entry.fact, commands, &mut add);
     }
     let ids: Vec<&str> = passed.iter().map(|reason| reason.id.as_str()).collect();
     for id in found.parting.accepted.of_cleanup() {
         // The file is there; but nothing is to be forgiven it.
         if !ids.contains(&id) && found.parting.stale.iter().all(|entry| entry.fact != id) {
-            stale(id, &mut add);
+            stale(id, commands, &mut add);
         }
     }
     all.sort_by_key(|one| one.kind);
@@ -253,11 +253,8 @@ pub fn local(one: &Local, commands: &Commands) -> Obstacle {
     }
 }
 
-fn stale(id: &str, add: &mut impl FnMut(Kind, String, String, String)) {
-    let settle = format!(
-        "take its line out of {}, and commit that",
-        crate::layout::ACCEPTED
-    );
+fn stale(id: &str, commands: &Commands, add: &mut impl FnMut(Kind, String, String, String)) {
+    let settle = commands.task("compare", &accepted::withdrawal(id));
     let why = "matches nothing that is open".to_owned();
     add(Kind::Stale, id.to_owned(), why, settle);
 }
@@ -276,10 +273,16 @@ fn facts(
         };
         add(Kind::Open, item.id.clone(), why, accept(&item.id));
     }
-    if let Some(why) = &parting.baseline {
-        let settle = commands.task("compare", "--write-baseline");
+    if let Some(unfit) = &parting.baseline {
+        // What can't be read is not asked for more where the old worker is named.
+        let old = if unfit.is_unreadable {
+            format!("{OUTDATED} ")
+        } else {
+            String::new()
+        };
+        let settle = commands.task("compare", &format!("{old}--write-baseline"));
         let subject = crate::layout::BASELINE.to_owned();
-        add(Kind::Baseline, subject, why.clone(), settle);
+        add(Kind::Baseline, subject, unfit.why.clone(), settle);
     }
 }
 
@@ -299,27 +302,25 @@ fn not_plain(
             "is not checked out (sparse checkout)",
             format!("sparse-checkout add {OUTDATED}"),
         ),
-        (_, Some(unseen)) => {
-            let (why, option) = overlooked(unseen);
-            (why, format!("update-index {option} {}", quoted_file(path)))
-        }
+        (_, Some(unseen)) => (overlooked(unseen), look_again(path, unseen)),
         _ => ("is no folder", format!("rm -- {shown}")),
     };
     (why.to_owned(), settle)
 }
 
-/// Why git does not look at a file, and the option that makes it look.
-fn overlooked(unseen: Unseen) -> (&'static str, &'static str) {
+/// Why git does not look at a file.
+fn overlooked(unseen: Unseen) -> &'static str {
     match unseen {
-        Unseen::Sparse => (
-            "is marked skip-worktree, so git does not tell whether it is committed",
-            "--no-skip-worktree",
-        ),
-        Unseen::Assumed => (
-            "is marked assume-unchanged, so git does not tell whether it is committed",
-            "--no-assume-unchanged",
-        ),
+        Unseen::Sparse => "is marked skip-worktree, so git does not tell whether it is committed",
+        Unseen::Assumed => {
+            "is marked assume-unchanged, so git does not tell whether it is committed"
+        }
     }
+}
+
+/// The command of git that makes it look.
+fn look_again(path: &RepoPath, unseen: Unseen) -> String {
+    format!("update-index {} {}", unseen.option(), quoted_file(path))
 }
 
 /// The id by which a changed file is accepted.
@@ -334,8 +335,14 @@ pub fn mention_id(path: &RepoPath) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::task::compare::accepted::Accepted;
+    use crate::finding::Fix;
+    use crate::output::samples::finding;
+    use crate::task::compare::accepted::{Accepted, Entry};
+    use crate::task::compare::judge::{Item, Verdict};
+    use crate::task::compare::parting::Unfit;
     use crate::tree::Oid;
 
     fn parting(entries: &str) -> Parting {
@@ -383,6 +390,54 @@ mod tests {
         }
     }
 
+    /// The kind that is told after another; whoever adds one is sent here by the compiler.
+    fn following(kind: Kind) -> Option<Kind> {
+        Some(match kind {
+            Kind::Uncommitted => Kind::Local,
+            Kind::Local => Kind::NotPlain,
+            Kind::NotPlain => Kind::Unreachable,
+            Kind::Unreachable => Kind::Baseline,
+            Kind::Baseline => Kind::Changed,
+            Kind::Changed => Kind::Open,
+            Kind::Open => Kind::Stale,
+            Kind::Stale => Kind::Lint,
+            Kind::Lint => Kind::Mention,
+            Kind::Mention => return None,
+        })
+    }
+
+    fn lost(id: &str) -> Item {
+        Item {
+            id: id.to_owned(),
+            verdict: Verdict::Missing,
+            open: true,
+            old: None,
+            new: None,
+            now: None,
+            part_of: None,
+            why: String::new(),
+            help: String::new(),
+            reason: None,
+        }
+    }
+
+    fn reason(fact: &str) -> Entry {
+        Entry {
+            fact: fact.to_owned(),
+            reason: "r".to_owned(),
+            execute: false,
+        }
+    }
+
+    fn error(safety: Option<Safety>) -> Finding {
+        let mut finding = finding().0.remove(0);
+        finding.fix = finding
+            .fix
+            .zip(safety)
+            .map(|(fix, safety)| Fix { safety, ..fix });
+        finding
+    }
+
     fn told(obstacles: &[Obstacle]) -> Vec<String> {
         obstacles
             .iter()
@@ -400,7 +455,10 @@ mod tests {
     #[test]
     fn everything_at_once_each_with_its_command() {
         let (mut parting, restore) = (parting(""), restore());
-        parting.baseline = Some("it lacks env:A".into());
+        parting.baseline = Some(Unfit {
+            why: "it lacks env:A".into(),
+            is_unreadable: false,
+        });
         let changed = [Changed {
             below: "src/it's.py".into(),
             why: "was changed since migrate put it there",
@@ -409,8 +467,12 @@ mod tests {
             mention("Dockerfile", 3, Reads::Code),
             mention("README.md", 1, Reads::Prose),
         ];
+        parting.open = vec![lost("env:A B")];
+        parting.stale = vec![reason("env:C*")];
+        let lint = [Some(Safety::Safe), Some(Safety::Unsafe), None].map(error);
         let mut found = found(&parting, &restore);
         found.restore = None;
+        found.lint = &lint;
         found.uncommitted = vec![
             ("engine.py".into(), Differs::Changed),
             ("outdated/a".into(), Differs::Gone),
@@ -431,8 +493,12 @@ mod tests {
         found.changed = &changed;
         found.mentions = &mentions;
         let commands = Commands::new(Some(std::path::Path::new("../w")));
+        let obstacles = check(&found, &commands).0;
+        let kinds: BTreeSet<Kind> = obstacles.iter().map(|one| one.kind).collect();
+        let all = std::iter::successors(Some(Kind::Uncommitted), |kind| following(*kind));
+        assert!(kinds.into_iter().eq(all), "a kind without an example here");
         assert_eq!(
-            told(&check(&found, &commands).0),
+            told(&obstacles),
             [
                 "Uncommitted engine.py => git -C ../w commit -- engine.py",
                 "Uncommitted outdated/a => git -C ../w restore --staged --worktree -- outdated/a",
@@ -446,12 +512,33 @@ mod tests {
                 "NotPlain outdated/x => git -C ../w update-index --no-assume-unchanged outdated/x",
                 "NotPlain outdated/y => git -C ../w sparse-checkout add outdated",
                 "Unreachable outdated => git -C ../w branch legacy-aa aa",
+                "Baseline compare.baseline.json => cargo xtask compare -C ../w --write-baseline",
                 "Changed outdated:src/it's.py => cargo xtask compare -C ../w --accept \
                  'outdated:src/it'\\''s.py' --reason \"…\"",
-                "Baseline compare.baseline.json => cargo xtask compare -C ../w --write-baseline",
+                "Open env:A B => cargo xtask compare -C ../w --accept 'env:A B' --reason \"…\"",
+                "Stale env:C* => cargo xtask compare -C ../w --withdraw 'env:C*'",
+                "Lint TST001 a-sample: .runpod/hub.json => cargo xtask hub-lint -C ../w --fix",
+                "Lint TST001 a-sample: .runpod/hub.json => cargo xtask hub-lint -C ../w \
+                 --unsafe-fixes",
+                "Lint TST001 a-sample: .runpod/hub.json => cargo xtask hub-lint -C ../w --explain \
+                 TST001",
                 "Mention Dockerfile:3:1 => cargo xtask compare -C ../w --accept \
                  mention:Dockerfile --reason \"…\"",
             ]
+        );
+    }
+
+    #[test]
+    fn a_baseline_that_can_not_be_read_is_made_without_it() {
+        let (mut parting, restore) = (parting(""), restore());
+        parting.baseline = Some(Unfit {
+            why: "can't be read".into(),
+            is_unreadable: true,
+        });
+        let found = found(&parting, &restore);
+        assert_eq!(
+            told(&check(&found, &Commands::default()).0),
+            ["Baseline compare.baseline.json => cargo xtask compare outdated --write-baseline"]
         );
     }
 
@@ -476,7 +563,7 @@ mod tests {
             told(&obstacles),
             [
                 "Changed outdated:b => cargo xtask compare --accept outdated:b --reason \"…\"",
-                "Stale outdated:* => take its line out of compare.accepted.json, and commit that",
+                "Stale outdated:* => cargo xtask compare --withdraw 'outdated:*'",
             ]
         );
         let ids: Vec<&str> = passed.iter().map(|reason| reason.id.as_str()).collect();

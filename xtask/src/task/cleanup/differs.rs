@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::commands::Commands;
 use crate::git::Status;
+use crate::layout::OUTDATED;
 use crate::output::quoted_path;
 use crate::task::migrate::files::holds_no_file;
 use crate::tree::{Entries, Mode, RepoPath};
@@ -28,6 +29,36 @@ pub enum Differs {
     Replaced(RepoPath),
     /// The same, and that is staged.
     ReplacedStaged,
+    /// All of the folder is gone, and that is staged, by somebody who looked at nothing.
+    RemovalStaged,
+}
+
+/// The same with one line for the folder where all of it has gone alike: whoever removed it has
+/// done one thing.
+pub fn joined(
+    found: Vec<(RepoPath, Differs)>,
+    head: &Entries,
+    index: &Entries,
+) -> Vec<(RepoPath, Differs)> {
+    let within = |path: &RepoPath| path.is_within(OUTDATED);
+    let all = head.keys().filter(|path| within(path)).count();
+    let is_all = |how: &Differs| {
+        let alike = |(path, differs): &&(RepoPath, Differs)| within(path) && differs == how;
+        all > 0 && found.iter().filter(alike).count() == all
+    };
+    let how = if is_all(&Differs::Forgotten) {
+        Differs::Forgotten
+    } else if !is_all(&Differs::Gone) {
+        return found;
+    } else if index.keys().any(within) {
+        Differs::Gone
+    } else {
+        Differs::RemovalStaged
+    };
+    let rest = found.into_iter().filter(|(path, _)| !within(path));
+    std::iter::once((OUTDATED.into(), how))
+        .chain(rest)
+        .collect()
 }
 
 impl Differs {
@@ -96,15 +127,70 @@ impl Differs {
                 format!("{why}: {stranger}, which git does not track, lies in its place"),
                 format!("clean -dxi -- {}", quoted_path(stranger)),
             ),
+            Self::RemovalStaged => (
+                format!(
+                    "its removal is staged already, and nothing was checked for that: bring it \
+                     back and this removes it, or keep it so with `{}`",
+                    commands.git("commit")
+                ),
+                format!("restore --staged --worktree -- {shown}"),
+            ),
             Self::ReplacedStaged => (
                 format!("{why}: what lies in its place is staged"),
                 "commit".to_owned(),
             ),
         };
-        (why, commands.git(&settle))
+        (commands.fit(&why), commands.git(&settle))
     }
 }
 
 fn is_below(path: &RepoPath, folder: &RepoPath) -> bool {
     path.ancestors().any(|above| above == *folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{Entry, Oid};
+
+    fn entries(paths: &[&str]) -> Entries {
+        let entry = Entry {
+            mode: Mode::File,
+            size: None,
+            oid: Some(Oid("1".into())),
+        };
+        paths
+            .iter()
+            .map(|&path| (path.into(), entry.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn a_folder_that_went_as_one_is_told_as_one() {
+        let head = entries(&["engine.py", "outdated/a", "outdated/b"]);
+        let told = |how: &[(&str, Differs)], index: &[&str]| {
+            let found = how.iter().cloned();
+            let found = found.map(|(path, how)| (path.into(), how)).collect();
+            joined(found, &head, &entries(index))
+                .into_iter()
+                .map(|(path, how)| format!("{path} {how:?}"))
+                .collect::<Vec<_>>()
+        };
+        let gone = |path| (path, Differs::Gone);
+        let changed = ("engine.py", Differs::Changed);
+        assert_eq!(
+            told(&[changed, gone("outdated/a"), gone("outdated/b")], &[]),
+            ["outdated RemovalStaged", "engine.py Changed"]
+        );
+        let both = [gone("outdated/a"), gone("outdated/b")];
+        assert_eq!(told(&both, &["outdated/b"]), ["outdated Gone"]);
+        assert_eq!(told(&both[..1], &["outdated/b"]), ["outdated/a Gone"]);
+        let forgotten = ["outdated/a", "outdated/b"].map(|path| (path, Differs::Forgotten));
+        assert_eq!(told(&forgotten, &[]), ["outdated Forgotten"]);
+        let mixed = [gone("outdated/a"), ("outdated/b", Differs::Forgotten)];
+        assert_eq!(
+            told(&mixed, &[]),
+            ["outdated/a Gone", "outdated/b Forgotten"]
+        );
+    }
 }

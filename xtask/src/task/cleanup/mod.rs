@@ -1,6 +1,7 @@
 //! `cargo xtask cleanup`: removes `outdated/` when, and only when, nothing is lost by it.
 //!
-//! Everything is decided from the committed tree and told at once. Removing goes through the
+//! Everything is decided from the committed tree and told at once: a file that git does not know
+//! has no say in whether something is missing. Removing goes through the
 //! journal of migrate, so that no moment is a bad one to be killed at: running it again finishes
 //! what was begun.
 
@@ -27,12 +28,13 @@ use crate::git::{Git, GitTree, Repo, Scratch};
 use crate::layout::{ACCEPTED, BASELINE, LOCK, OUTDATED};
 use crate::outcome::{Outcome, Refusal};
 use crate::own;
+use crate::task::compare::accepted::Accepted;
 use crate::task::compare::parting::{self, Parting};
 use crate::task::hub_lint;
 use crate::task::migrate::apply::Work;
 use crate::task::migrate::dangling::Kind as Reads;
 use crate::task::migrate::files::{holds_no_file, remove_empty_below};
-use crate::task::migrate::journal::{Commit, Journal, Record, Task};
+use crate::task::migrate::journal::{Commit, Journal, Record, State, Task};
 use crate::task::migrate::lock::{Lock, Retired};
 use crate::task::migrate::situation::{self, Situation};
 use crate::task::migrate::{self, merge, steps};
@@ -41,12 +43,9 @@ use crate::tree::{Entries, Entry, Mode, Part, RepoPath, Tree};
 /// Runs the task.
 pub fn run(dir: Option<&Path>, args: &cli::Cleanup) -> Result<Outcome> {
     let commands = Commands::new(dir);
-    open(dir)
-        .and_then(|repo| {
-            let commands = commands.clone().at_root(dir, &repo.top);
-            cleanup(&repo, args, &commands)
-        })
-        .map_err(|error| commands.refusal(error))
+    let repo = open(dir).map_err(|error| commands.refusal(error))?;
+    let commands = commands.at_root(dir, &repo.top);
+    cleanup(&repo, args, &commands).map_err(|error| commands.refusal(error))
 }
 
 fn open(dir: Option<&Path>) -> Result<Repo> {
@@ -59,7 +58,14 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
     let report = Report::new(args.format, commands);
     if let Some(mut record) = journal.read()? {
         if record.task == Task::Migrate {
-            migrate::settle(repo, &journal, &record)?;
+            migrate::expect_dealt_with(repo, &record)?;
+        } else if record.state == State::LaidOut {
+            if args.dry_run {
+                return report.interrupted();
+            }
+            // Nothing was touched. What somebody changed before the last look is on record as what
+            // may go: so everything is looked at anew.
+            journal.remove()?;
         } else if is_current(repo, &record)? {
             if args.dry_run {
                 return report.interrupted();
@@ -67,7 +73,8 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
             finish(repo, &journal, &mut record)?;
             // What was only to be staged is committed now if that is asked for, as any other time.
             if !args.commit || record.commit.is_some() {
-                return report.finished(&record);
+                let restore = reach::restore(repo, &record.head)?;
+                return report.finished(&record, restore.as_ref());
             }
         } else if !args.dry_run {
             // All that it took away is committed, and somebody has gone on from there.
@@ -99,12 +106,11 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
         .tempdir()
         .context("making a scratch folder")?;
     let scratch = repo.scratch(scratch_dir.path())?;
-    let writes = survey.writes()?;
+    let writes = writes(survey.lock.as_ref(), &survey.parting.accepted)?;
     let after = after(&scratch, head.entries(), &writes, false)?;
-    let is_staged = !at.status.changed.is_empty()
-        && at.status.unstaged.is_empty()
-        && *at.ours.entries() == after;
-    let (obstacles, reasons) = survey.check(&at, &head, local, is_staged, commands)?;
+    let staged = staged(&at, &after, &writes);
+    let is_staged = !staged.is_empty() && staged.len() == at.status.changed.len();
+    let (obstacles, reasons) = survey.check(&at, &head, local, &staged, commands)?;
     let plan = Plan {
         restore: survey.restore.clone(),
         files: within(head.entries().keys()),
@@ -144,11 +150,12 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
         scratch: &scratch,
         objects: &at.objects,
     };
-    journal.prepare()?;
+    migrate::begin(&journal)?;
     let mut record = work
         .prepare(record, &edit)
         .map_err(|error| stopped(&journal, error))?;
-    // What is to be put aside is on record now; if all of it is still committed, nothing is lost.
+    // What is to be put aside is on record now; if all of it is still committed, nothing is lost,
+    // and only then a later run may take it from the record.
     let now = repo.status()?;
     if now.head != at.status.head || now.changed != at.status.changed {
         journal.remove()?;
@@ -157,6 +164,10 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
             "run this again once nobody else is at work there"
         ));
     }
+    record.state = State::Applying;
+    journal
+        .write(&record)
+        .map_err(|error| stopped(&journal, error))?;
     finish(repo, &journal, &mut record)?;
     match record.commit.and_then(|commit| commit.tip) {
         Some(tip) => report.end(&plan, &Ending::Committed(tip)),
@@ -200,7 +211,7 @@ impl Survey {
         // That of the commit: what is staged already may have none of this any more.
         let lock = Lock::read(head)?;
         Ok(Self {
-            is_sparse: at.repo.setting("core.sparseCheckout")?.as_deref() == Some("true"),
+            is_sparse: at.repo.is_sparse()?,
             restore: reach::restore(&at.repo, &at.head)?,
             changed: changed(at, head, lock.as_ref())?,
             has_folder: head.entries().keys().any(|path| path.is_within(OUTDATED)),
@@ -216,19 +227,19 @@ impl Survey {
         at: &Situation,
         head: &GitTree,
         mut local: Vec<Local>,
-        is_staged: bool,
+        staged: &[RepoPath],
         commands: &Commands,
     ) -> Result<(Vec<Obstacle>, Vec<Reason>)> {
-        let uncommitted = if is_staged {
-            Vec::new()
-        } else {
-            let (head, index) = (head.entries(), at.ours.entries());
-            let look = |path: &RepoPath| {
-                let differs = Differs::look(path, &at.repo.top, &at.status, head, index)?;
-                Ok((path.clone(), differs))
-            };
-            at.status.changed.iter().map(look).collect::<Result<_>>()?
+        let index = at.ours.entries();
+        let look = |path: &RepoPath| {
+            let differs = Differs::look(path, &at.repo.top, &at.status, head.entries(), index)?;
+            Ok((path.clone(), differs))
         };
+        let changed = at.status.changed.iter();
+        let uncommitted: Vec<_> = changed
+            .filter(|path| !staged.contains(path))
+            .map(look)
+            .collect::<Result<_>>()?;
         // What was staged to go and still lies there is not committed, and no more: nobody is to be
         // led to delete it.
         let forgotten = |path: &RepoPath| {
@@ -245,7 +256,7 @@ impl Survey {
         let is_record = |path: &&RepoPath| records.iter().any(|record| *path == record);
         let unseen = at.unseen.iter().filter(|(path, _)| is_record(path));
         let found = Found {
-            uncommitted,
+            uncommitted: differs::joined(uncommitted, head.entries(), index),
             unrecorded: at.status.local.iter().filter(is_record).cloned().collect(),
             unseen: unseen.map(|(path, why)| (path.clone(), *why)).collect(),
             local,
@@ -267,27 +278,51 @@ impl Survey {
         let prose = self.mentions.iter().filter(|one| one.kind == Reads::Prose);
         prose.cloned().collect()
     }
+}
 
-    /// What has nothing to speak of any more once the folder is gone, as it is to be then.
-    fn writes(&self) -> Result<Vec<(RepoPath, Vec<u8>)>> {
-        let mut writes = Vec::new();
-        if self.parting.accepted.of_cleanup().next().is_some() {
-            let accepted = self.parting.accepted.after_cleanup();
-            writes.push((ACCEPTED.into(), accepted.write().into_bytes()));
-        }
-        if let (Some(record), Some(lock)) = (record_of(self.lock.as_ref()), &self.lock) {
-            let kept = retired::without_outdated(record);
-            if kept != *record {
-                let retired = Some(kept);
-                let lock = Lock {
-                    retired,
-                    ..lock.clone()
-                };
-                writes.push((LOCK.into(), lock.to_bytes()?));
-            }
-        }
-        Ok(writes)
+/// What has nothing to speak of any more once the folder is gone, as it is to be then.
+fn writes(lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+    let mut writes = Vec::new();
+    if accepted.of_cleanup().next().is_some() {
+        let accepted = accepted.after_cleanup();
+        writes.push((ACCEPTED.into(), accepted.write().into_bytes()));
     }
+    if let (Some(record), Some(lock)) = (record_of(lock), lock) {
+        let kept = retired::without_outdated(record);
+        if kept != *record {
+            let retired = Some(kept);
+            let lock = Lock {
+                retired,
+                ..lock.clone()
+            };
+            writes.push((LOCK.into(), lock.to_bytes()?));
+        }
+    }
+    Ok(writes)
+}
+
+/// Whether the records of a tree still speak of the folder, which a cleanup would have ended.
+pub fn is_on_record(tree: &dyn Tree) -> Result<bool> {
+    let accepted = Accepted::of_tree(tree)?;
+    Ok(!writes(Lock::read(tree)?.as_ref(), &accepted)?.is_empty())
+}
+
+/// The paths that are staged as this stages them, where that is all that there is to do.
+fn staged(at: &Situation, after: &Entries, writes: &[(RepoPath, Vec<u8>)]) -> Vec<RepoPath> {
+    let concerns = |path: &RepoPath| {
+        path.is_within(OUTDATED) || writes.iter().any(|(written, _)| written == path)
+    };
+    let of = |entries: &Entries| -> Vec<(RepoPath, Entry)> {
+        let entries = entries.iter().filter(|(path, _)| concerns(path));
+        entries
+            .map(|(path, entry)| (path.clone(), entry.clone()))
+            .collect()
+    };
+    if of(at.ours.entries()) != of(after) || at.status.unstaged.iter().any(concerns) {
+        return Vec::new();
+    }
+    let changed = at.status.changed.iter();
+    changed.filter(|path| concerns(path)).cloned().collect()
 }
 
 /// What a run is about to do, or what keeps it from that.
@@ -316,12 +351,6 @@ impl Plan {
         }
     }
 
-    /// The command that brings the folder back.
-    pub fn restore_command(&self) -> Option<String> {
-        let commit = &self.restore.as_ref()?.commit;
-        Some(format!("restore --source={commit} -- {OUTDATED}"))
-    }
-
     /// The message of the commit: what went, for which reasons, and how to get it back.
     fn message(&self) -> String {
         const LISTED: usize = 60;
@@ -332,8 +361,8 @@ impl Plan {
              `cargo xtask compare` has nothing open, and compare.baseline.json keeps what the old\n\
              worker exposed.\n"
         );
-        if let Some(command) = self.restore_command() {
-            text += &format!("\nGet it back with:\n    git {command}\n");
+        if let Some(restore) = &self.restore {
+            text += &format!("\nGet it back with:\n    git {}\n", restore.command());
         }
         if !self.reasons.is_empty() {
             text += "\nAccepted:\n";
@@ -427,6 +456,7 @@ fn record(at: &Situation, scratch: &Scratch, before: &Entries, after: &Entries) 
     };
     let mut record = Record::new(&at.head, &at.head_tree, &after_tree, steps);
     record.task = Task::Cleanup;
+    record.state = State::LaidOut;
     Ok(record)
 }
 

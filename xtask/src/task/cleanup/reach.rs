@@ -15,6 +15,13 @@ pub struct Restore {
     pub on: String,
 }
 
+impl Restore {
+    /// The command of git that brings the folder back.
+    pub fn command(&self) -> String {
+        format!("restore --source={} -- {OUTDATED}", self.commit)
+    }
+}
+
 /// Finds one: the last that changed anything in the folder, because that is on the main branch
 /// most often, whatever becomes of the commits since; else HEAD's.
 pub fn restore(repo: &Repo, head: &Oid) -> Result<Option<Restore>> {

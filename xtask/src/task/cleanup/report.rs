@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::Plan;
 use super::check::Kind;
+use super::reach::Restore;
 use crate::cli::Format;
 use crate::commands::Commands;
 use crate::layout::OUTDATED;
@@ -59,7 +60,17 @@ impl<'a> Report<'a> {
             Ending::Committed(tip) => ("committed", Some(tip)),
         };
         match self.format {
-            Format::Json => Self::json(word, commit, Some(plan))?,
+            Format::Json => {
+                let parts = json!({
+                    "restore": plan.restore,
+                    "files": plan.files,
+                    "writes": plan.writes,
+                    "obstacles": plan.obstacles,
+                    "reasons": plan.reasons,
+                    "mentions": plan.mentions,
+                });
+                Self::json(word, commit, &parts)?;
+            }
             Format::Text => print(&self.ended(plan, ending))?,
         }
         Ok(match ending {
@@ -71,7 +82,7 @@ impl<'a> Report<'a> {
     /// There is no such folder.
     pub fn nothing(&self) -> Result<Outcome> {
         match self.format {
-            Format::Json => Self::json("nothing", None, None)?,
+            Format::Json => Self::json("nothing", None, &Value::Null)?,
             Format::Text => print(&format!(
                 "{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n"
             ))?,
@@ -82,7 +93,7 @@ impl<'a> Report<'a> {
     /// An earlier run was killed, and this one is only to look.
     pub fn interrupted(&self) -> Result<Outcome> {
         match self.format {
-            Format::Json => Self::json("interrupted", None, None)?,
+            Format::Json => Self::json("interrupted", None, &Value::Null)?,
             Format::Text => print(&format!(
                 "{YELLOW}A cleanup was interrupted here.{YELLOW:#} Finish it with:\n\n    {}\n",
                 self.commands.task("cleanup", "")
@@ -92,22 +103,24 @@ impl<'a> Report<'a> {
     }
 
     /// An earlier run was killed, and this one finished it.
-    pub fn finished(&self, record: &Record) -> Result<Outcome> {
+    pub fn finished(&self, record: &Record, restore: Option<&Restore>) -> Result<Outcome> {
         let tip = record
             .commit
             .as_ref()
             .and_then(|commit| commit.tip.as_ref());
+        let back = restore.map(|restore| self.comes_back(restore) + "\n");
+        let back = back.unwrap_or_default();
         match (self.format, tip) {
             (Format::Json, tip) => {
                 let word = if tip.is_some() { "committed" } else { "staged" };
-                Self::json(word, tip, None)?;
+                Self::json(word, tip, &json!({ "restore": restore }))?;
             }
             (Format::Text, Some(tip)) => print(&format!(
-                "{GREEN}Finished{GREEN:#} what was interrupted, and committed as {}.\n",
+                "{back}{GREEN}Finished{GREEN:#} what was interrupted, and committed as {}.\n",
                 short(tip)
             ))?,
             (Format::Text, None) => print(&format!(
-                "{GREEN}Finished{GREEN:#} what was interrupted; it is staged.{}",
+                "{back}{GREEN}Finished{GREEN:#} what was interrupted; it is staged.{}",
                 self.staged(record.steps.iter().filter_map(|step| match step {
                     Step::Write { path, .. } => Some(path),
                     _ => None,
@@ -117,20 +130,11 @@ impl<'a> Report<'a> {
         Ok(Outcome::Done)
     }
 
-    fn json(ending: &str, commit: Option<&Oid>, plan: Option<&Plan>) -> Result<()> {
+    /// Prints how it ended, and what else there is to tell.
+    fn json(ending: &str, commit: Option<&Oid>, parts: &Value) -> Result<()> {
         let mut value = json!({ "version": 1, "ending": ending, "commit": commit });
-        if let (Some(plan), Value::Object(object)) = (plan, &mut value) {
-            let parts = json!({
-                "restore": plan.restore,
-                "files": plan.files,
-                "writes": plan.writes,
-                "obstacles": plan.obstacles,
-                "reasons": plan.reasons,
-                "mentions": plan.mentions,
-            });
-            if let Value::Object(parts) = parts {
-                object.extend(parts);
-            }
+        if let (Value::Object(all), Value::Object(parts)) = (&mut value, parts) {
+            all.extend(parts.clone());
         }
         print(&format!("{}\n", serde_json::to_string_pretty(&value)?))
     }
@@ -141,12 +145,8 @@ impl<'a> Report<'a> {
             let files = counted(plan.files.len(), "file");
             out += &format!("{BOLD}Removes{BOLD:#} {OUTDATED}/, {files}\n");
             out += &folders(&plan.files);
-            if let Some((restore, command)) = plan.restore.as_ref().zip(plan.restore_command()) {
-                out += &format!(
-                    "\n{BOLD}Comes back with{BOLD:#} {}\n  {DIM}a commit that {} keeps{DIM:#}\n",
-                    self.commands.git(&command),
-                    restore.on
-                );
+            if let Some(restore) = &plan.restore {
+                out += &format!("\n{}", self.comes_back(restore));
             }
         }
         let mut kind = None;
@@ -211,6 +211,15 @@ impl<'a> Report<'a> {
                 format!("\n{GREEN}Done.{GREEN:#} Committed as {}.\n", short(tip))
             }
         }
+    }
+
+    /// From where it can be had again.
+    fn comes_back(&self, restore: &Restore) -> String {
+        format!(
+            "{BOLD}Comes back with{BOLD:#} {}\n  {DIM}a commit that {} keeps{DIM:#}\n",
+            self.commands.git(&restore.command()),
+            restore.on
+        )
     }
 
     fn staged<'p>(&self, written: impl Iterator<Item = &'p RepoPath>) -> String {

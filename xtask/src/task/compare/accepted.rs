@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::judge::{Item, Verdict};
 use crate::layout::ACCEPTED;
 use crate::outcome::Refusal;
+use crate::output::quoted;
+use crate::task::hub_lint::near::nearest;
 use crate::tree::{RepoPath, Tree};
 
 /// The file: entries in order, one a line.
@@ -31,9 +33,19 @@ pub struct Entry {
 pub const CHANGED: &str = "outdated:";
 pub const MENTION: &str = "mention:";
 
+/// How many names are told to whoever asks for one that there isn't.
+const NEAR: usize = 5;
+
 /// Whether an id is a question of `cleanup`'s and no fact.
 pub fn is_cleanups(id: &str) -> bool {
     id.starts_with(CHANGED) || id.starts_with(MENTION)
+}
+
+/// The option of `compare` that takes an entry off the record.
+pub fn withdrawal(fact: &str) -> String {
+    // Whoever wrote the file by hand may have begun with anything.
+    let joint = if fact.starts_with('-') { '=' } else { ' ' };
+    format!("--withdraw{joint}{}", quoted(fact))
 }
 
 impl Entry {
@@ -75,6 +87,14 @@ impl Accepted {
         })
     }
 
+    /// Reads that of a repository's tree; one without it has no reasons.
+    pub fn of_tree(tree: &dyn Tree) -> Result<Self> {
+        match tree.read_file(ACCEPTED)? {
+            None => Ok(Self::default()),
+            Some(bytes) => Self::of_repository(&String::from_utf8_lossy(&bytes)),
+        }
+    }
+
     /// Reads the file.
     pub fn read(text: &str) -> Result<Self> {
         let file: File = serde_json::from_str(text)
@@ -102,10 +122,11 @@ impl Accepted {
             .iter()
             .filter_map(|entry| serde_json::to_string(entry).ok())
             .collect();
-        format!(
-            "{{\n\"version\": 1,\n\"accepted\": [\n{}\n]\n}}\n",
-            lines.join(",\n")
-        )
+        let lines = match lines.join(",\n") {
+            none if none.is_empty() => none,
+            some => format!("\n{some}\n"),
+        };
+        format!("{{\n\"version\": 1,\n\"accepted\": [{lines}]\n}}\n")
     }
 
     /// Whether a reason is on record for a fact.
@@ -141,6 +162,30 @@ impl Accepted {
             reason: reason.to_owned(),
             execute: execute && !fact.starts_with("run:"),
         });
+    }
+
+    /// Takes an entry off the record, by the name that it has there; gives its reason.
+    pub fn withdraw(&mut self, fact: &str) -> Option<String> {
+        let reason = self.reason(fact)?.to_owned();
+        self.entries.retain(|entry| entry.fact != fact);
+        Some(reason)
+    }
+
+    /// The entries that may be meant by a name that none of them has: those that one pattern or
+    /// the other takes in, or else the one that is a slip away.
+    pub fn near(&self, fact: &str) -> Vec<&str> {
+        let names = || self.entries.iter().map(|entry| entry.fact.as_str());
+        let fits: Vec<&str> = names()
+            .filter(|name| matches(name, fact) || matches(fact, name))
+            .collect();
+        if fits.is_empty() {
+            nearest(fact, names())
+                .map(|(name, _)| name)
+                .into_iter()
+                .collect()
+        } else {
+            fits.into_iter().take(NEAR).collect()
+        }
     }
 
     /// Turns what a reason is on record for into accepted. Returns the entries that match
@@ -203,6 +248,37 @@ mod tests {
         assert!(matches("hub:*.default", "hub:A.default"));
         assert!(matches("*:A*C", "env:ABC"));
         assert!(!matches("hub:*.default", "hub:A.options"));
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_the_rest_as_it_was() {
+        let mut accepted = Accepted::default();
+        assert_eq!(
+            accepted.write(),
+            "{\n\"version\": 1,\n\"accepted\": []\n}\n"
+        );
+        accepted.add("hub:*", "one", false);
+        accepted.add("env:MAX_NUM_REQS", "two", false);
+        let before = accepted.clone();
+        accepted.add("env:B", "three", true);
+        assert_eq!(accepted.withdraw("env:B").as_deref(), Some("three"));
+        assert_eq!(accepted.write(), before.write());
+        assert_eq!(accepted.withdraw("env:B"), None);
+        // A pattern is a name like any other here: it takes nothing else with it.
+        assert_eq!(accepted.withdraw("*"), None);
+        assert_eq!(accepted, before);
+        assert_eq!(accepted.near("*"), ["hub:*", "env:MAX_NUM_REQS"]);
+        assert_eq!(accepted.near("hub:A.default"), ["hub:*"]);
+        assert_eq!(accepted.near("env:MAX_NUM_REQ"), ["env:MAX_NUM_REQS"]);
+        assert!(accepted.near("apt:curl").is_empty());
+    }
+
+    #[test]
+    fn the_option_that_takes_back_is_what_a_shell_reads() {
+        assert_eq!(withdrawal("env:A"), "--withdraw env:A");
+        assert_eq!(withdrawal("hub:*"), "--withdraw 'hub:*'");
+        assert_eq!(withdrawal("-x"), "--withdraw=-x");
+        assert_eq!(withdrawal(""), "--withdraw ''");
     }
 
     #[test]

@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::facts::{Fact, Facts, WORDING};
+use crate::layout::BASELINE;
+use crate::outcome::Refusal;
 use crate::surface::Place;
 
 const VERSION: u64 = 1;
@@ -54,11 +56,22 @@ fn quoted(text: &str) -> String {
     }
 }
 
+/// Reads the file of the repository, and says what to do where it can't be read.
+pub fn of_repository(text: &str) -> Result<Facts> {
+    read(text).map_err(|error| {
+        let what = format!("{BASELINE} can't be read: {error:#}");
+        let help = "`cargo xtask compare OLD --write-baseline` makes it anew";
+        Refusal::new(what, help).into()
+    })
+}
+
 /// Reads the file.
 pub fn read(text: &str) -> Result<Facts> {
     let root: Value = serde_json::from_str(text).context("it is no JSON")?;
-    if root.get("version").and_then(Value::as_u64) != Some(VERSION) {
-        bail!("it is not of version {VERSION}, which is all that this tool knows");
+    match root.get("version") {
+        Some(version) if version.as_u64() == Some(VERSION) => {}
+        Some(version) => bail!("it is of version {version}; this tool knows {VERSION}"),
+        None => bail!("it names no version"),
     }
     let list = root
         .get("facts")

@@ -13,6 +13,7 @@ pub mod parting;
 mod report;
 mod trees;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -29,14 +30,22 @@ use crate::outcome::{Outcome, Refusal, Unusable};
 use crate::output::{self, quoted};
 use crate::own;
 use crate::task::cleanup;
+use crate::task::hub_lint::near::one_of;
 use crate::tree::Tree;
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
+    run_in(repo, args).map_err(|error| Commands::new(repo).refusal(error))
+}
+
+fn run_in(repo: Option<&Path>, args: &cli::Compare) -> Result<Outcome> {
     let root = own::chosen(repo)?;
     let accepted_file = root.join(ACCEPTED);
     if !args.accept.is_empty() {
         return accept(&root, &accepted_file, args);
+    }
+    if !args.withdraw.is_empty() {
+        return withdraw(&accepted_file, &args.withdraw);
     }
     let trees = Trees::new(&root);
     let (old, old_name, old_tree) = old(&trees, &root, args)?;
@@ -131,6 +140,7 @@ fn compare(
         executed,
         all: args.all,
         command: command(repo, args),
+        commands: Commands::new(repo),
         cleanup: (args.old.is_none() && old_tree.is_some())
             .then(|| Commands::new(repo).task("cleanup", "--dry-run")),
     };
@@ -221,10 +231,7 @@ fn read_baseline(file: &Path) -> Result<Option<Facts>> {
         return Ok(None);
     }
     let text = fs_err::read_to_string(file)?;
-    let facts = baseline::read(&text).with_context(|| {
-        format!("reading {BASELINE}; `cargo xtask compare OLD --write-baseline` makes it anew")
-    })?;
-    Ok(Some(facts))
+    Ok(Some(baseline::of_repository(&text)?))
 }
 
 /// The command that repeats this comparison, for a shell.
@@ -328,6 +335,33 @@ fn accept(root: &Path, file: &PathBuf, args: &cli::Compare) -> Result<Outcome> {
         anstream::println!("{fact}: accepted ({open} open)");
     }
     fs_err::write(file, known.write())?;
+    Ok(Outcome::Done)
+}
+
+/// Takes reasons off the record, all of those that are named or none.
+fn withdraw(file: &Path, facts: &[String]) -> Result<Outcome> {
+    let known = read_accepted(file)?;
+    let mut left = known.clone();
+    let mut said = String::new();
+    for fact in facts.iter().collect::<BTreeSet<_>>() {
+        let Some(reason) = left.withdraw(fact) else {
+            let near = known.near(fact);
+            let help = if near.is_empty() {
+                "`cargo xtask compare` names those that are stale; what is withdrawn already is to \
+                 be committed"
+                    .to_owned()
+            } else {
+                format!("each is withdrawn by its own name: {}", one_of(&near))
+            };
+            bail!(Refusal::new(
+                format!("no reason for {fact} is on record in {ACCEPTED}"),
+                help
+            ));
+        };
+        said += &format!("{fact}: withdrawn; the reason was: {reason}\n");
+    }
+    fs_err::write(file, left.write())?;
+    output::print(&said)?;
     Ok(Outcome::Done)
 }
 

@@ -9,7 +9,7 @@ use super::accepted::{Accepted, Entry};
 use super::baseline;
 use super::facts::{Fact, Facts, WORDING};
 use super::judge::{Item, judge};
-use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
+use crate::layout::{BASELINE, OUTDATED};
 use crate::tree::{Part, Tree};
 
 /// See the module.
@@ -20,8 +20,25 @@ pub struct Parting {
     /// Reasons on record that match nothing any more.
     pub stale: Vec<Entry>,
     /// Why the baseline can't stand for `outdated/`, where it can't.
-    pub baseline: Option<String>,
+    pub baseline: Option<Unfit>,
     pub accepted: Accepted,
+}
+
+/// What is wrong with a baseline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    pub why: String,
+    /// Whether nothing of it can be taken over into the next one.
+    pub is_unreadable: bool,
+}
+
+impl Unfit {
+    fn new(why: String) -> Self {
+        Self {
+            why,
+            is_unreadable: false,
+        }
+    }
 }
 
 /// Looks at a tree that still has `outdated/`.
@@ -29,14 +46,13 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
     let outdated = Part::below(tree, OUTDATED);
     let rest = Part::without(tree, OUTDATED);
     let record = match tree.read_file(BASELINE)? {
-        None => Err("is not committed".to_owned()),
-        Some(bytes) => baseline::read(&String::from_utf8_lossy(&bytes))
-            .map_err(|error| format!("can't be read: {error:#}")),
+        None => Err(Unfit::new("is not committed".to_owned())),
+        Some(bytes) => baseline::read(&String::from_utf8_lossy(&bytes)).map_err(|error| Unfit {
+            why: format!("can't be read: {error:#}"),
+            is_unreadable: true,
+        }),
     };
-    let accepted = match tree.read_file(ACCEPTED)? {
-        None => Accepted::default(),
-        Some(bytes) => Accepted::of_repository(&String::from_utf8_lossy(&bytes))?,
-    };
+    let accepted = Accepted::of_tree(tree)?;
     let mut old = Facts::read(&outdated)?;
     if let Ok(record) = &record {
         old.complete(record.clone(), &outdated);
@@ -51,22 +67,24 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
     };
     let (open, stale) = compare(&old);
     let baseline = match record {
-        Err(why) => Some(why),
-        Ok(record) => lacking(&record, &old, &outdated).or_else(|| {
-            // It may know more than the files tell; that has to be settled as well.
-            let (after, stale_after) = compare(&record);
-            let news: Vec<&str> = after
-                .iter()
-                .map(|item| item.id.as_str())
-                .filter(|id| open.iter().all(|item| item.id != *id))
-                .chain(stale_after.iter().map(|entry| entry.fact.as_str()))
-                .filter(|id| stale.iter().all(|entry| entry.fact != *id))
-                .collect();
-            (!news.is_empty()).then(|| {
-                let ids = some(&news);
-                format!("says otherwise than {OUTDATED}/ of {ids}")
+        Err(unfit) => Some(unfit),
+        Ok(record) => lacking(&record, &old, &outdated)
+            .or_else(|| {
+                // It may know more than the files tell; that has to be settled as well.
+                let (after, stale_after) = compare(&record);
+                let news: Vec<&str> = after
+                    .iter()
+                    .map(|item| item.id.as_str())
+                    .filter(|id| open.iter().all(|item| item.id != *id))
+                    .chain(stale_after.iter().map(|entry| entry.fact.as_str()))
+                    .filter(|id| stale.iter().all(|entry| entry.fact != *id))
+                    .collect();
+                (!news.is_empty()).then(|| {
+                    let ids = some(&news);
+                    format!("says otherwise than {OUTDATED}/ of {ids}")
+                })
             })
-        }),
+            .map(Unfit::new),
     };
     Ok(Parting {
         open,
@@ -124,6 +142,7 @@ fn some(ids: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::ACCEPTED;
     use crate::tree::Memory;
 
     const OLD: &str = "import os\nA = os.environ.get('A', '1')\nB = os.environ.get('B')\n";
@@ -173,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_baseline_has_to_hold_all_that_the_files_say() {
-        let why = |baseline| look(&tree(baseline, &accepted(""))).unwrap().baseline;
+        let unfit = |baseline| look(&tree(baseline, &accepted(""))).unwrap().baseline;
+        let why = |baseline| unfit(baseline).map(|unfit| unfit.why);
         assert_eq!(why(None).unwrap(), "is not committed");
         assert_eq!(
             why(Some(baseline_of(NEW))).unwrap(),
@@ -189,7 +209,9 @@ mod tests {
             why(Some(baseline_of(&more))).unwrap(),
             "says otherwise than outdated/ of env:C"
         );
-        assert!(why(Some("{".to_owned())).unwrap().contains("can't be read"));
+        let broken = unfit(Some("{".to_owned())).unwrap();
+        assert!(broken.is_unreadable && broken.why.contains("can't be read"));
+        assert!(!unfit(None).unwrap().is_unreadable);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::registry::rules;
 use super::shape::{begin, short};
 use super::words;
 use crate::finding::{Finding, Place, Span};
+use crate::secret::is_secret;
 use crate::surface::json::Kind;
 use crate::tree::Tree;
 
@@ -290,7 +291,7 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
                         format!("`{}` is required, and the tests don't set it", variable.key),
                     )
                     .related(hub.place(variable.key_span), "required here")
-                    .help(if super::secrets::is_secret(variable.key) {
+                    .help(if is_secret(variable.key) {
                         "the Hub's test run takes nothing from hub.json, and a secret must not stand \
                          in tests.json: let the tests do without it"
                     } else {
@@ -358,7 +359,7 @@ fn untested(
                     && !input.required
                     && input.kind != Some("boolean")
                     && advanced != Some(&Kind::Bool(true))
-                    && !super::secrets::is_secret(variable.key)
+                    && !is_secret(variable.key)
             })
         })
         .collect();

@@ -1,4 +1,4 @@
-//! What was probably meant.
+//! What was probably meant: the known word that is nearest to an unknown one.
 
 /// How sure a guess is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -49,8 +49,9 @@ pub fn make(
             locked: None,
             repository: &at.repo.top,
         },
-    )?;
-    let found = find(&upstream, scratch, ours)?;
+    )
+    .map_err(named_by_adopt)?;
+    let found = find(&upstream, scratch, ours).map_err(named_by_adopt)?;
     let mut origin = Origin {
         address: upstream.address.clone(),
         rev: followed(revision, upstream.commit.as_deref()),
@@ -102,6 +103,17 @@ pub fn make(
         lock,
         kind: make::Kind::Adopt,
     })
+}
+
+/// A refusal with the option that names the revision here: `--rev` does not go with `--adopt`.
+fn named_by_adopt(mut error: anyhow::Error) -> anyhow::Error {
+    if let Some(refusal) = error.downcast_mut::<Refusal>()
+        // One that speaks of both says which is for what.
+        && !refusal.help.contains("--adopt")
+    {
+        refusal.help = refusal.help.replace("--rev", "--adopt");
+    }
+    error
 }
 
 /// The revision that the next run is to follow: a branch or a ref, but not a commit, which would
@@ -167,11 +179,12 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
             format!(" {}", &commit[..commit.len().min(10)])
         })
     };
-    let mut notes = vec![format!(
+    let mut notes = upstream.notes.clone();
+    notes.push(format!(
         "{same} of {} files are as upstream{} gave them",
         stored.entries.len(),
         short(&commit)
-    )];
+    ));
     if commit != upstream.commit {
         notes.push(format!(
             "that is an older revision than{}, which was named",
@@ -220,6 +233,7 @@ fn files(stored: &Stored, ours: &Entries) -> Vec<Arrival> {
                 .locked
                 .get(path)
                 .map_or_else(|| path.clone(), |file| file.from.clone()),
+            renamed_from: None,
             what: match ours.get(path) {
                 None => What::RemovedHere,
                 Some(ours) if ours.oid == theirs.oid => What::Unchanged,

@@ -1,21 +1,28 @@
 //! Doing and undoing the steps of a plan in the work tree, the index and HEAD, path by path, so
 //! that every moment in between can be taken up again in either direction.
+//!
+//! Files are written here and not by `git read-tree -u`, which overwrites ignored ones: every target
+//! and its parents are looked at first. Moves are renames, so bytes stay what they are whatever
+//! line-end or filter settings say.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
 use super::files::{
-    beside, content, holds_no_file, make_parents, remove_empty_below, remove_empty_parents, rename,
-    same_content, same_file, write_new,
+    beside, content, copy, holds_no_file, make_parents, remove_empty_below, remove_empty_parents,
+    rename, same_content, same_file, write_new,
 };
 use super::journal::{Commit, Journal, Record, State, Task, exists};
 use super::merge;
+use super::situation;
 use super::steps::{Side, Step};
 use crate::fault;
 use crate::git::{IndexEdit, Objects, Repo, Scratch};
 use crate::outcome::Refusal;
+use crate::output::quoted_path;
 use crate::tree::{Entries, Oid, RepoPath};
 
 /// A repository and the journal of what is done to it.
@@ -28,7 +35,7 @@ pub struct Work<'a> {
 
 impl Work<'_> {
     /// Lays out everything the steps need, then writes the record. Until that is on disk nothing
-    /// of the repository has changed.
+    /// of the repository has changed; nor has it as long as the record's state is `LaidOut`.
     pub fn prepare(&self, mut record: Record, index: &IndexEdit) -> Result<Record> {
         fault::point()?;
         for number in record.done..record.steps.len() {
@@ -37,7 +44,24 @@ impl Work<'_> {
             }
         }
         fault::point()?;
-        record.found.extend(self.found(&record)?);
+        if !record.conflicts.is_empty() {
+            // What is not checked out, or a submodule, is nobody's to resolve in a file.
+            let is_file = |path: &RepoPath| {
+                let place = path.below(&self.repo.top);
+                place.is_symlink() || place.is_file()
+            };
+            record.ours = untouched(&record);
+            record.ours.retain(is_file);
+            for (number, path) in record.ours.iter().enumerate() {
+                copy(&path.below(&self.repo.top), &self.journal.our_file(number))?;
+            }
+        }
+        let found = self.found(&record)?;
+        // Whoever only lays out looks at everything once more, and says more about it.
+        if record.state != State::LaidOut {
+            self.expect_unchanged(found.iter().map(|(path, _)| path))?;
+        }
+        record.found.extend(found);
         record
             .new_folders
             .extend(self.new_folders(&record.steps[record.done..]));
@@ -59,7 +83,6 @@ impl Work<'_> {
         {
             self.make_commits(commit, &record.head, &record.after_tree)?;
         }
-        record.state = State::Applying;
         self.journal.write(&record)?;
         Ok(record)
     }
@@ -86,6 +109,45 @@ impl Work<'_> {
         Ok(paths.into_iter().zip(oids).collect())
     }
 
+    /// What will be replaced is what was looked at. Making a plan can take a while, and somebody may
+    /// save a file meanwhile; git is asked only about files that were touched since.
+    fn expect_unchanged<'p>(&self, paths: impl Iterator<Item = &'p RepoPath>) -> Result<()> {
+        // The clock of file systems runs in ticks, and a little behind.
+        let since = self.journal.since - Duration::from_millis(50);
+        let since = since
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or((0, 0), |since| (since.as_secs(), since.subsec_nanos()));
+        let mut touched = Vec::new();
+        for path in paths {
+            let data = fs_err::symlink_metadata(path.below(&self.repo.top))?;
+            let changed = (
+                u64::try_from(data.ctime()).unwrap_or_default(),
+                u32::try_from(data.ctime_nsec()).unwrap_or_default(),
+            );
+            if changed >= since {
+                touched.push(path.clone());
+            }
+        }
+        let changed = self.repo.changed_among(&touched)?;
+        if !changed.is_empty() {
+            // With a record the journal holds what conflicts are taken back with.
+            let help = if self.journal.is_open() {
+                "take that back with `git restore FILE`, then run this again"
+            } else {
+                self.journal.remove()?;
+                "commit or stash that, then run this again"
+            };
+            bail!(Refusal::new(
+                format!(
+                    "these have changed since the plan was made:\n  {}",
+                    situation::list(&changed)
+                ),
+                help
+            ));
+        }
+        Ok(())
+    }
+
     fn new_folders(&self, steps: &[Step]) -> Vec<RepoPath> {
         let mut folders: Vec<RepoPath> = steps
             .iter()
@@ -105,15 +167,15 @@ impl Work<'_> {
 
     fn make_commits(&self, commit: &mut Commit, head: &Oid, after: &Oid) -> Result<()> {
         // `git commit-tree` signs only when it is told to, whatever the configuration says.
-        let sign = self.repo.setting("commit.gpgSign")?;
-        let sign = sign.is_some_and(|value| ["true", "yes", "on", "1"].contains(&value.as_str()));
+        let sign = self.repo.is_on("commit.gpgSign")?;
         let make = |tree: &Oid, parent: &Oid, message: &str| {
             let call = self
                 .repo
                 .call()
                 .args(["commit-tree", &tree.0, "-p", &parent.0])
                 .args(sign.then_some("-S"));
-            call.input(message).line().map(Oid)
+            let made = call.input(message).line().map(Oid);
+            made.map_err(|error| if sign { unsigned(&error).into() } else { error })
         };
         let mut parent = head.clone();
         if let Some(moves) = &commit.moves_tree {
@@ -158,23 +220,6 @@ impl Work<'_> {
         self.journal.write(record)
     }
 
-    fn advance(&self, tip: &Oid, record: &Record, message: &str) -> Result<()> {
-        if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
-            return Ok(());
-        }
-        fault::point()?;
-        let subject = message.lines().next().unwrap_or_default();
-        self.repo
-            .call()
-            .args(["update-ref", "-m"])
-            .arg(format!("xtask {}: {subject}", record.task.name()))
-            .args(["HEAD", &tip.0, &record.head.0])
-            .output()
-            .context("moving HEAD to the new commits")?;
-        fault::point()?;
-        Ok(())
-    }
-
     /// Puts what a step writes into the journal again.
     pub(super) fn lay_out(&self, number: usize, new: &Side) -> Result<()> {
         let place = self.journal.new_file(number);
@@ -207,6 +252,11 @@ impl Work<'_> {
                     }
                     // The way to a later file, made anew before the kill.
                     (true, true) if holds_no_file(&source)? => {}
+                    // Folders without files, which git does not see.
+                    (true, true) if holds_no_file(&target)? => {
+                        remove_empty_below(&target)?;
+                        rename(&source, &target)?;
+                    }
                     (true, true) => bail!(both(from, to)),
                     (false, false) => bail!(gone(from)),
                 }
@@ -247,7 +297,7 @@ impl Work<'_> {
     }
 
     /// Whether what a step writes lies in its place although the journal still has it.
-    fn arrived(&self, number: usize, step: &Step) -> Result<bool> {
+    pub(super) fn arrived(&self, number: usize, step: &Step) -> Result<bool> {
         let Step::Write { path, old, new } = step else {
             return Ok(false);
         };
@@ -271,9 +321,12 @@ impl Work<'_> {
         if !as_found || exists(&aside) {
             bail!(Refusal::new(
                 format!("{path} has changed since the plan was made"),
-                "copy your version to another place and restore the file with `git checkout -- \
-                 FILE`, then run `cargo xtask migrate --resume`; or take all back with `cargo \
-                 xtask migrate --abort`"
+                format!(
+                    "copy your version to another place and restore the file with `git checkout \
+                     -- {}`, then run `cargo xtask migrate --resume`; or take all back with `cargo \
+                     xtask migrate --abort`",
+                    quoted_path(path)
+                )
             ));
         }
         rename(&lying, &aside)
@@ -285,10 +338,16 @@ impl Work<'_> {
         oids.into_iter().next().context("git answered no hash")
     }
 
+    /// Whether the journal lies on another file system than the work tree, so that a rename
+    /// between the two is a copy and a removal.
+    pub(super) fn is_across(&self) -> Result<bool> {
+        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
+        Ok(device(&self.repo.top)? != device(&self.repo.git_dir)?)
+    }
+
     /// Removes what a killed copy across file systems left beside its target.
     pub(super) fn sweep(&self, record: &Record) -> Result<()> {
-        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
-        if device(&self.repo.top)? == device(&self.repo.git_dir)? {
+        if !self.is_across()? {
             return Ok(());
         }
         for step in &record.steps {
@@ -329,14 +388,7 @@ impl Work<'_> {
         match fs_err::hard_link(next, &lock) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                bail!(Refusal::new(
-                    format!(
-                        "{} is there: another git is at work, or was killed",
-                        lock.display()
-                    ),
-                    "wait for it to end, or remove the file, then run `cargo xtask migrate \
-                     --resume`"
-                ));
+                bail!(locked(&lock));
             }
             Err(error) => return Err(error.into()),
         }
@@ -387,10 +439,45 @@ impl Work<'_> {
     }
 }
 
+fn unsigned(error: &anyhow::Error) -> Refusal {
+    Refusal::new(
+        format!("the commit could not be made with a signature: {error:#}"),
+        "mend what git says of the key, or do without signatures here by `git config \
+         commit.gpgSign false`, then run this again; `git config --show-origin commit.gpgSign` \
+         tells who asks for them",
+    )
+}
+
+/// A lock that is none of ours.
+pub(super) fn locked(lock: &Path) -> Refusal {
+    Refusal::new(
+        format!(
+            "{} is there: another git is at work, or was killed",
+            lock.display()
+        ),
+        "wait for it to end, or remove the file, then run `cargo xtask migrate --resume`",
+    )
+}
+
+/// Our sides of conflicts that no step changes: whoever resolves the conflict may.
+fn untouched(record: &Record) -> Vec<RepoPath> {
+    let stepped = |path: &RepoPath| {
+        record.steps.iter().any(|step| match step {
+            Step::Write { path: one, .. } | Step::Remove { path: one, .. } => one == path,
+            Step::Move { from, .. } => from == path,
+            Step::MoveFolder { from, .. } => path.ancestors().any(|above| above == *from),
+        })
+    };
+    let ours = record.stages.iter().filter(|stage| stage.stage == 2);
+    ours.map(|stage| stage.path.clone())
+        .filter(|path| !stepped(path))
+        .collect()
+}
+
 fn both(from: &RepoPath, to: &RepoPath) -> Refusal {
     Refusal::new(
-        format!("{from} is there again besides {to}"),
-        format!("move {from} out of the repository, then run `cargo xtask migrate --resume`"),
+        format!("{from} and {to} are both there: one of them has appeared since the plan was made"),
+        "move that one to another place, then run `cargo xtask migrate --resume`",
     )
 }
 

@@ -2,6 +2,7 @@
 //! the two files and the paths of the result go in, notes for a person come out.
 
 use super::rewrite;
+use crate::surface::ignore::Ignore;
 use crate::tree::{Entries, RepoPath};
 
 /// What a build would read.
@@ -23,7 +24,7 @@ pub fn notes(context: &Context) -> Vec<String> {
     let there = |path: &&&RepoPath| context.result.contains_key(**path);
     let mut notes = Vec::new();
     if let Some(ignore) = context.dockerignore {
-        let ignore = rewrite::Ignore::read(ignore);
+        let ignore = Ignore::read(ignore);
         let hidden: Vec<String> = context
             .given
             .iter()

@@ -70,11 +70,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
             let beside = beside(to);
             let _ = fs_err::remove_file(&beside);
-            if from.is_symlink() {
-                fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, &beside)?;
-            } else {
-                fs_err::copy(from, &beside)?;
-            }
+            copy(from, &beside)?;
             fault::point()?;
             fs_err::rename(&beside, to)?;
             fault::point()?;
@@ -83,6 +79,17 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
         other => other?,
     }
     fault::point()?;
+    Ok(())
+}
+
+/// Copies a file with its permissions, or a link as a link.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    fault::point()?;
+    if from.is_symlink() {
+        fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, to)?;
+    } else {
+        fs_err::copy(from, to)?;
+    }
     Ok(())
 }
 

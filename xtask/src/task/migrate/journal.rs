@@ -5,6 +5,7 @@
 //! xtask-migrate/journal.json   the record
 //! xtask-migrate/new/N          what step N will put in place; gone once it has
 //! xtask-migrate/old/N          what step N took away
+//! xtask-migrate/ours/N         a file in conflict that no step touches, as it was
 //! xtask-migrate/index.new      the index to come
 //! xtask-migrate/index.old      the index from before the migration
 //! xtask-migrate/index.seen     the index when the steps were laid out: the same, or the one in
@@ -20,7 +21,7 @@ use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,7 @@ use super::steps::Step;
 use crate::fault;
 use crate::git::Repo;
 use crate::outcome::Refusal;
+use crate::output::quoted_file;
 use crate::tree::{Oid, RepoPath};
 
 const VERSION: u32 = 1;
@@ -44,6 +46,8 @@ const RECORD: &str = "journal.json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
+    /// All is laid out, and nothing touched yet: a cleanup looks once more before it begins.
+    LaidOut,
     /// Steps are being taken; a journal found in this state was interrupted.
     Applying,
     /// Conflict markers are in the work tree and wait for a person.
@@ -92,7 +96,11 @@ pub struct Record {
     pub new_folders: Vec<RepoPath>,
     pub conflicts: Vec<Conflict>,
     pub stages: Vec<Stage>,
+    /// Files in conflict that stay as they are until a person resolves it.
+    #[serde(default)]
+    pub ours: Vec<RepoPath>,
     /// The lock that is written once the conflicts are resolved.
+    #[serde(default, with = "super::lock::as_text")]
     pub pending_lock: Option<Lock>,
     /// What to commit when all is in place.
     pub commit: Option<Commit>,
@@ -126,6 +134,7 @@ impl Record {
             new_folders: Vec::new(),
             conflicts: Vec::new(),
             stages: Vec::new(),
+            ours: Vec::new(),
             pending_lock: None,
             commit: None,
         }
@@ -137,6 +146,8 @@ impl Record {
 pub struct Journal {
     dir: PathBuf,
     lock: PathBuf,
+    /// When it was taken hold of: nothing of the repository had been looked at by then.
+    pub since: SystemTime,
     /// Held while this lives, and by every git that this process starts: a git that outlives its
     /// killed parent keeps the next run waiting until it is done.
     _held: File,
@@ -153,6 +164,7 @@ impl Journal {
     /// Takes hold of the journal of a work tree.
     pub fn hold(repo: &Repo) -> Result<Self> {
         let lock = repo.git_dir.join("xtask-migrate.lock");
+        let since = SystemTime::now();
         let patience = Instant::now() + Duration::from_secs(20);
         let held = loop {
             let file = File::options()
@@ -185,6 +197,7 @@ impl Journal {
         Ok(Self {
             dir: repo.git_dir.join(FOLDER),
             lock,
+            since,
             _held: held,
         })
     }
@@ -193,25 +206,16 @@ impl Journal {
     /// written its record is removed: nothing else had been touched by then.
     pub fn read(&self) -> Result<Option<Record>> {
         let path = self.dir.join(RECORD);
-        let bytes = match fs_err::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.remove_folder()?;
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        parse(&path, &bytes).map(Some)
+        let record = look(&path).map_err(Refusal::from)?;
+        if record.is_none() {
+            self.remove_folder()?;
+        }
+        Ok(record)
     }
 
     /// What is under way in a work tree, for whoever only looks: nothing is held, made or removed.
-    pub fn glance(repo: &Repo) -> Result<Option<Record>> {
-        let path = repo.git_dir.join(FOLDER).join(RECORD);
-        match fs_err::read(&path) {
-            Ok(bytes) => parse(&path, &bytes).map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    pub fn glance(repo: &Repo) -> Result<Option<Record>, Unreadable> {
+        look(&repo.git_dir.join(FOLDER).join(RECORD))
     }
 
     /// Whether a record is there.
@@ -224,6 +228,7 @@ impl Journal {
         self.remove_folder()?;
         fs_err::create_dir_all(self.dir.join("new"))?;
         fs_err::create_dir_all(self.dir.join("old"))?;
+        fs_err::create_dir_all(self.dir.join("ours"))?;
         Ok(())
     }
 
@@ -278,6 +283,11 @@ impl Journal {
         self.dir.join("old").join(number.to_string())
     }
 
+    /// The copy of file `number` of [`Record::ours`].
+    pub fn our_file(&self, number: usize) -> PathBuf {
+        self.dir.join("ours").join(number.to_string())
+    }
+
     pub fn index_new(&self) -> PathBuf {
         self.dir.join("index.new")
     }
@@ -297,13 +307,71 @@ impl Journal {
     }
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Record> {
-    serde_json::from_slice(bytes).with_context(|| {
-        format!(
-            "{} can't be read; it was written by another version of this tool",
-            path.display()
+/// A record that this can't go by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    pub path: PathBuf,
+    pub why: String,
+}
+
+impl Unreadable {
+    fn new(path: &Path, why: &impl ToString) -> Self {
+        Self {
+            path: path.to_owned(),
+            why: why.to_string(),
+        }
+    }
+
+    /// What is there, for a line.
+    pub fn what(&self) -> String {
+        let (path, why) = (self.path.display(), &self.why);
+        format!("the journal of a migration or cleanup can't be read: {path}: {why}")
+    }
+
+    /// The command that puts the journal aside, with all that it holds.
+    pub fn put_aside(&self) -> String {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let quoted = |path: &Path| quoted_file(&RepoPath::new(path.as_os_str().as_bytes()));
+        let aside = folder.with_extension("aside");
+        format!("mv {} {}", quoted(folder), quoted(&aside))
+    }
+}
+
+impl From<Unreadable> for Refusal {
+    fn from(record: Unreadable) -> Self {
+        Self::new(
+            record.what(),
+            format!(
+                "if another version of this tool wrote it, finish with that one; else put it aside \
+                 with `{}`: what was taken away stays in it, and `git status` tells what is half-done",
+                record.put_aside()
+            ),
         )
-    })
+    }
+}
+
+fn look(path: &Path) -> Result<Option<Record>, Unreadable> {
+    match std::fs::read(path) {
+        Ok(bytes) => parse(path, &bytes).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Unreadable::new(path, &error)),
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Record, Unreadable> {
+    /// What the record of every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let broken = |error| Unreadable::new(path, &error);
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(broken)?;
+    if version != VERSION {
+        let why = format!("it is of version {version}; this tool knows {VERSION}");
+        return Err(Unreadable::new(path, &why));
+    }
+    serde_json::from_slice(bytes).map_err(broken)
 }
 
 /// Whether an open file is the one that lies at a path.

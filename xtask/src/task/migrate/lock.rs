@@ -51,6 +51,28 @@ fn sides<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Retired>, D::Error
     read.collect::<Result<_, _>>().map(Some)
 }
 
+/// A lock inside of other JSON, as the text of its file: what is written by hand there is part of
+/// it.
+pub mod as_text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+    use super::Lock;
+
+    #[allow(clippy::ref_option, reason = "serde asks for it")]
+    pub fn serialize<S: Serializer>(lock: &Option<Lock>, to: S) -> Result<S::Ok, S::Error> {
+        let bytes = lock.as_ref().map(Lock::to_bytes).transpose();
+        let bytes = bytes.map_err(ser::Error::custom)?;
+        let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        text.serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Lock>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let lock = text.map(|text| Lock::parse(text.as_bytes())).transpose();
+        lock.map_err(de::Error::custom)
+    }
+}
+
 /// A place that files come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,17 +154,20 @@ impl Lock {
              `cargo xtask migrate --adopt REV`"
         );
         // serde_json's message ends with the line and the column.
-        let malformed = |error: serde_json::Error| {
-            Refusal::new(format!("{LOCK} is malformed: {error}"), help.clone())
+        let unread = |error: serde_json::Error| {
+            Refusal::new(format!("{LOCK} can't be read: {error}"), help.clone())
         };
-        let version: Version = serde_json::from_slice(bytes).map_err(malformed)?;
+        let version: Version = serde_json::from_slice(bytes).map_err(unread)?;
         if version.version != VERSION {
             bail!(Refusal::new(
-                format!("{LOCK} has version {}", version.version),
-                format!("this tool reads version {VERSION}; take a newer one")
+                format!(
+                    "{LOCK} can't be read: it is of version {}; this tool knows {VERSION}",
+                    version.version
+                ),
+                "take a newer version of this tool"
             ));
         }
-        Ok(serde_json::from_slice(bytes).map_err(malformed)?)
+        Ok(serde_json::from_slice(bytes).map_err(unread)?)
     }
 
     /// The bytes of the file.
@@ -175,10 +200,13 @@ mod tests {
     use crate::tree::Memory;
 
     #[test]
-    fn a_malformed_lock_is_refused_with_its_place() {
+    fn a_broken_lock_is_refused_with_its_place() {
         let tree = Memory::new().with(LOCK, "{\n  \"version\": 1,\n  \"upstream\": 3\n}");
         let error = Lock::read(&tree).unwrap_err().to_string();
-        assert!(error.contains("upstream.lock.json is malformed"), "{error}");
+        assert!(
+            error.contains("upstream.lock.json can't be read"),
+            "{error}"
+        );
         assert!(error.contains("line 3"), "{error}");
     }
 
@@ -186,7 +214,10 @@ mod tests {
     fn a_lock_of_the_future_is_refused_by_its_version() {
         let tree = Memory::new().with(LOCK, r#"{"version": 2, "else": []}"#);
         let error = Lock::read(&tree).unwrap_err().to_string();
-        assert_eq!(error, "upstream.lock.json has version 2");
+        assert_eq!(
+            error,
+            "upstream.lock.json can't be read: it is of version 2; this tool knows 1"
+        );
     }
 
     #[test]

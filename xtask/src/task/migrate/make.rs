@@ -1,5 +1,6 @@
 //! Making the plan: reads the repository and the upstream, and decides.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
@@ -14,13 +15,15 @@ use super::merge::{self, Built, Sides, Stage};
 use super::plan::{self, Move, Plan, Rewrite, Source};
 use super::rewrite;
 use super::situation::Situation;
-use super::steps::{self, Step};
+use super::sparse;
+use super::steps::{self, Obstacle, Step, Way};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
-use crate::git::{Git, GitTree, Scratch, Search};
+use crate::git::{Git, GitTree, Scratch, Search, Unseen};
 use crate::layout::{self, BASELINE, LOCK, OUTDATED, Shape};
 use crate::outcome::Refusal;
+use crate::output::{quoted_file, quoted_path};
 use crate::task::compare;
-use crate::tree::{Entries, Oid, RepoPath, Tree, same};
+use crate::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
 
 /// What the user asks for.
 pub struct Wish<'a> {
@@ -63,7 +66,9 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     }
     let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
     // Both take a while and need nothing of what follows.
-    let mentions = at.repo.search(&dangling::candidates(), &outside)?;
+    let sparse = at.unseen.values().any(|why| *why == Unseen::Sparse);
+    let needles = dangling::candidates();
+    let mentions = at.repo.search(&needles, &outside, sparse)?;
     let recording = first.then(|| record_facts(at)).flatten();
     let mut upstream = upstream::open(
         git,
@@ -83,7 +88,8 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     })?;
     let stored = merge::store(scratch, &bundle)?;
     let tool = tool_side(git, at, scratch, wish)?;
-    let mut notes = bundle.notes.clone();
+    let mut notes = upstream.notes.clone();
+    notes.extend(bundle.notes.iter().cloned());
     if tool.is_some() && !ignores_target(at)? {
         notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
     }
@@ -250,7 +256,7 @@ fn finish(
         built
             .arrivals
             .iter()
-            .any(|arrival| arrival.path == *path && !arrival.what.is_quiet())
+            .any(|arrival| arrival.place() == path && !arrival.what.is_quiet())
     };
     let rewrites = rewrites(bundle, news);
     for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
@@ -309,16 +315,51 @@ pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<O
 pub fn expect_no_obstacles(at: &Situation, steps: &[Step]) -> Result<()> {
     let obstacles = steps::obstacles(steps, at.ours.entries(), &at.unseen, &at.repo.top)?;
     if obstacles.is_empty() {
-        return Ok(());
+        return sparse::expect_shown(at, steps);
     }
+    let whats: Vec<&str> = obstacles.iter().map(|one| one.what.as_str()).collect();
     bail!(Refusal::new(
-        format!(
-            "these paths can't be written:\n  {}",
-            obstacles.join("\n  ")
-        ),
-        "move files that git does not track out of the way, or check the paths out, then run this \
-         again"
+        format!("these paths can't be written:\n  {}", whats.join("\n  ")),
+        way_on(&obstacles, at.repo.is_sparse()?)
     ))
+}
+
+/// What to do about obstacles, for each kind of them.
+fn way_on(obstacles: &[Obstacle], sparse: bool) -> String {
+    let mut kinds: BTreeMap<Way, BTreeSet<&RepoPath>> = BTreeMap::new();
+    for one in obstacles {
+        kinds.entry(one.way).or_default().insert(&one.path);
+    }
+    let ways: Vec<String> = kinds
+        .into_iter()
+        .map(|(way, paths)| {
+            let typed = |quoted: fn(&RepoPath) -> String| {
+                let paths: Vec<String> = paths.iter().map(|path| quoted(path)).collect();
+                paths.join(" ")
+            };
+            match way {
+                Way::LookAgain(Unseen::Sparse) if sparse => {
+                    "check everything out with `git sparse-checkout disable`".to_owned()
+                }
+                Way::LookAgain(unseen) => format!(
+                    "have git look again with `git update-index {} {}`",
+                    unseen.option(),
+                    typed(quoted_file)
+                ),
+                Way::TakeOut => format!(
+                    "take the submodule out with `git rm -- {}`, or move it with `git mv`, and \
+                     commit that",
+                    typed(quoted_path)
+                ),
+                Way::Rename => format!(
+                    "give {} another name with `git mv`, and commit that",
+                    typed(quoted_file)
+                ),
+                Way::MoveAway => "move what git does not track out of the way".to_owned(),
+            }
+        })
+        .collect();
+    format!("{}, then run this again", ways.join("; "))
 }
 
 fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
@@ -409,6 +450,15 @@ fn context_notes(
     }))
 }
 
+/// The repository's symbolic links, and what each names.
+fn links(at: &Situation) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+    let links = at.ours.entries().iter();
+    links
+        .filter(|(_, entry)| entry.mode == Mode::Symlink)
+        .map(|(path, _)| Ok((path.clone(), at.ours.read(path)?)))
+        .collect()
+}
+
 /// What in the repository's own files still points at a path that moved, or passes an argument
 /// that the new Dockerfile does not declare.
 fn dangling(
@@ -436,12 +486,52 @@ fn dangling(
         .context("the upstream has no Dockerfile")?;
     let arguments = rewrite::arguments(&dockerfile.rendered)
         .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help))?;
-    Ok(dangling::dangling(
-        &files,
-        &dangling::After {
-            moved,
-            result: after,
-            arguments: &arguments,
-        },
-    ))
+    let after = dangling::After {
+        moved,
+        result: after,
+        arguments: &arguments,
+    };
+    let mut found = dangling::dangling(&files, &after);
+    if !moved.is_empty() {
+        found.extend(dangling::links(&links(at)?, ours, &after));
+        found.sort();
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_obstacle_has_its_own_way_on() {
+        let on = |all: &[(Way, &str)], sparse| {
+            let obstacle = |&(way, path): &(Way, &str)| Obstacle {
+                what: String::new(),
+                way,
+                path: path.into(),
+            };
+            way_on(&all.iter().map(obstacle).collect::<Vec<_>>(), sparse)
+        };
+        let hidden = Way::LookAgain(Unseen::Sparse);
+        assert_eq!(
+            on(
+                &[
+                    (Way::MoveAway, "a"),
+                    (Way::Rename, "b*"),
+                    (Way::Rename, "b*"),
+                    (hidden, "d"),
+                    (hidden, "c c"),
+                ],
+                false
+            ),
+            "have git look again with `git update-index --no-skip-worktree 'c c' d`; give \
+             'b*' another name with `git mv`, and commit that; move what git does not \
+             track out of the way, then run this again"
+        );
+        assert_eq!(
+            on(&[(hidden, "d")], true),
+            "check everything out with `git sparse-checkout disable`, then run this again"
+        );
+    }
 }

@@ -143,7 +143,11 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
             entries.insert(ours.path.clone(), entry_of(&ours.side));
         }
     }
-    let arrivals = arrivals(&sides, &moved, &entries, &conflicts);
+    let mut arrivals = arrivals(&sides, &moved, &entries, &conflicts);
+    if sides.renames {
+        let renamed = renamed(scratch, &sides, &moved, &entries, &conflicts)?;
+        tell_renamed(&mut arrivals, renamed);
+    }
     let up_to_date = |(mut origin, news): (Origin, bool)| {
         if news {
             record(&mut origin, &entries);
@@ -387,10 +391,61 @@ fn arrivals(
             Arrival {
                 path: path.clone(),
                 from: from(path).map_or_else(|| path.clone(), |file| file.from.clone()),
+                renamed_from: None,
                 what,
             }
         })
         .collect()
+}
+
+/// The files that upstream changed and the merge found under another name here: where the modern
+/// layout has each, and that name.
+fn renamed(
+    scratch: &Scratch,
+    sides: &Sides,
+    ours: &Entries,
+    after: &Entries,
+    conflicts: &[Conflict],
+) -> Result<Vec<(RepoPath, RepoPath)>> {
+    let in_conflict = |path: &RepoPath| conflicts.iter().any(|conflict| conflict.path == *path);
+    let upstreams = |path: &RepoPath| {
+        sides.base.contains_key(path) || sides.theirs.contains_key(path) || in_conflict(path)
+    };
+    // What the merge changed although upstream has no such path.
+    let new: Entries = differences(ours, after)
+        .into_iter()
+        .filter(|(path, _, now)| now.is_some() && !upstreams(path))
+        .filter_map(|(path, mine, _)| Some((path.clone(), mine?.clone())))
+        .collect();
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let old: Entries = sides
+        .base
+        .iter()
+        .filter(|(path, _)| !ours.contains_key(path) && !in_conflict(path))
+        .filter(|(path, base)| sides.theirs.get(path).is_some_and(|now| !same(base, now)))
+        .map(|(path, base)| (path.clone(), base.clone()))
+        .collect();
+    let tree = |entries: &Entries| {
+        let mut edit = IndexEdit::default();
+        for (path, entry) in entries {
+            put(&mut edit, path, entry)?;
+        }
+        scratch.tree(&edit)
+    };
+    scratch.renames(&tree(&old)?, &tree(&new)?)
+}
+
+/// Tells of each renamed file under the name that it has here.
+fn tell_renamed(arrivals: &mut [Arrival], renamed: Vec<(RepoPath, RepoPath)>) {
+    for (old, new) in renamed {
+        if let Some(arrival) = arrivals.iter_mut().find(|arrival| arrival.path == old) {
+            arrival.path = new;
+            arrival.renamed_from = Some(old);
+            arrival.what = What::Merged;
+        }
+    }
 }
 
 #[cfg(test)]

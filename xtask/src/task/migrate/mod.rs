@@ -4,6 +4,7 @@
 //! Tree (ours) + Tree (upstream) → `make` → Plan → `apply`. The plan is a value: the dry run
 //! prints it, the real run applies it.
 
+mod address;
 mod adopt;
 pub mod apply;
 mod carry;
@@ -12,6 +13,7 @@ pub mod dangling;
 mod example;
 pub mod files;
 mod given;
+mod head;
 mod incoming;
 pub mod journal;
 pub mod lock;
@@ -19,9 +21,11 @@ mod make;
 pub mod merge;
 mod next;
 mod plan;
+mod remote;
 mod report;
 pub mod rewrite;
 pub mod situation;
+mod sparse;
 pub mod standing;
 pub mod steps;
 mod undo;
@@ -41,7 +45,7 @@ use self::situation::Situation;
 use self::steps::{Side, Step};
 use crate::cli::{self, Conflicts};
 use crate::git::{Git, IndexEdit, Repo, Scratch};
-use crate::layout::LOCK;
+use crate::layout::{self, LOCK, OUTDATED};
 use crate::outcome::{Outcome, Refusal};
 use crate::own;
 use crate::tree::{Mode, Oid, RepoPath, Tree};
@@ -58,25 +62,26 @@ pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
 /// Migrates the repository that holds `dir`, or that of this tool.
 fn migrate(git: &Git, dir: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
     let next = Next::new(dir, args);
-    let dir = dir.map_or_else(own::repository, Path::to_owned);
+    let folder = dir.map_or_else(own::repository, Path::to_owned);
+    let repo = Repo::open(git, &folder).map_err(|error| next.refusal(error))?;
+    let next = next.at_root(dir, &repo.top);
     let report = Report::new(args.format, &next);
-    migrate_at(git, &dir, args, &report).map_err(|error| next.refusal(error))
+    migrate_in(git, &repo, args, &report).map_err(|error| next.refusal(error))
 }
 
-fn migrate_at(git: &Git, dir: &Path, args: &cli::Migrate, report: &Report) -> Result<Outcome> {
-    let repo = Repo::open(git, dir)?;
-    let journal = Journal::hold(&repo)?;
+fn migrate_in(git: &Git, repo: &Repo, args: &cli::Migrate, report: &Report) -> Result<Outcome> {
+    let journal = Journal::hold(repo)?;
     let record = journal.read()?;
     if args.resume {
-        return resume(&repo, &journal, record, report);
+        return resume(repo, &journal, record, report);
     }
     if args.abort {
-        return abort(&repo, &journal, record, report);
+        return abort(repo, &journal, record, report);
     }
     if let Some(record) = record {
-        settle(&repo, &journal, &record)?;
+        expect_dealt_with(repo, &record)?;
     }
-    let at = situation::look(&repo)?;
+    let at = situation::look(repo)?;
     // Outside of the journal, so that a dry run leaves the repository as it was.
     let scratch_dir = tempfile::Builder::new()
         .prefix("xtask-scratch-")
@@ -112,16 +117,16 @@ fn migrate_at(git: &Git, dir: &Path, args: &cli::Migrate, report: &Report) -> Re
         return report.end(&at, plan, &Ending::DryRun);
     }
     if args.commit {
-        expect_identity(&repo)?;
+        expect_identity(repo)?;
     }
     let work = Work {
-        repo: &repo,
+        repo,
         journal: &journal,
         scratch: &scratch,
         objects: &at.objects,
     };
     let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
-    journal.prepare()?;
+    begin(&journal)?;
     let record = work
         .prepare(record, &edit)
         .and_then(|mut record| work.forward(&mut record).map(|()| record))
@@ -174,8 +179,18 @@ pub fn expect_identity(repo: &Repo) -> Result<()> {
     Ok(())
 }
 
-/// Clears a record that the user has dealt with, and refuses to go on over one that is open.
-pub fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
+/// Makes room in the journal for a new record. One that is there has been dealt with, as far as can
+/// be seen; but what it is of may come back (out of a stash, or by a reset) and be taken back then,
+/// so it stays until another takes its place.
+pub fn begin(journal: &Journal) -> Result<()> {
+    if journal.is_open() {
+        journal.remove()?;
+    }
+    journal.prepare()
+}
+
+/// Refuses to go on over a record that the user has not dealt with yet.
+pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
     if record.task == Task::Cleanup {
         bail!(interrupted_cleanup());
     }
@@ -189,8 +204,8 @@ pub fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
     let status = repo.status()?;
     let moved_on = status.head.as_ref() != Some(&record.head);
     match record.state {
-        State::Staged if moved_on || status.changed.is_empty() => journal.remove(),
-        State::Conflicts if !moved_on && status.changed.is_empty() => journal.remove(),
+        State::Staged if moved_on || status.changed.is_empty() => Ok(()),
+        State::Conflicts if !moved_on && status.changed.is_empty() => Ok(()),
         State::Conflicts if moved_on => bail!(Refusal::new(
             "the conflicts of a migration were committed before it was finished, so the lock \
              does not say yet what was merged",
@@ -210,11 +225,15 @@ pub fn settle(repo: &Repo, journal: &Journal, record: &Record) -> Result<()> {
                  with `cargo xtask migrate --abort`"
             ))
         }
-        State::Staged | State::Applying => bail!(Refusal::new(
-            "a migration is staged here and not committed yet",
-            "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
-        )),
+        State::Staged | State::Applying | State::LaidOut => bail!(staged()),
     }
+}
+
+fn staged() -> Refusal {
+    Refusal::new(
+        "a migration is staged here and not committed yet",
+        "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`",
+    )
 }
 
 fn interrupted_cleanup() -> Refusal {
@@ -256,10 +275,8 @@ fn resume(
         bail!(interrupted_cleanup());
     }
     if record.state == State::Staged {
-        bail!(Refusal::new(
-            "the migration is complete and staged",
-            "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`"
-        ));
+        expect_committed(repo, &record)?;
+        return report.committed_already();
     }
     let scratch = repo.scratch(&journal.scratch())?;
     let objects = repo.objects();
@@ -277,6 +294,7 @@ fn resume(
             record.head = head;
             record.undo_from = record.steps.len();
             record.stages.clear();
+            record.ours.clear();
             record.new_folders.clear();
             journal.forget_index()?;
         }
@@ -288,6 +306,27 @@ fn resume(
     work.forward(&mut record)
         .map_err(|error| stopped(journal, error))?;
     report.resumed(&record)
+}
+
+/// Refuses where HEAD does not have what a migration had staged.
+fn expect_committed(repo: &Repo, record: &Record) -> Result<()> {
+    let head = repo.commit("HEAD")?;
+    let head = head.context("HEAD names no commit any more")?;
+    if head == record.head {
+        bail!(staged());
+    }
+    // The rest may well have been changed before it was committed.
+    let lock = |tree: &Oid| {
+        let entries = repo.entries(tree)?;
+        anyhow::Ok(entries.get(&RepoPath::from(LOCK)).cloned())
+    };
+    if lock(&head)? != lock(&record.after_tree)? {
+        bail!(Refusal::new(
+            "HEAD has moved since a migration was staged here, and does not have it",
+            "switch back to where it is, or start over with `cargo xtask migrate`"
+        ));
+    }
+    Ok(())
 }
 
 /// The commit that HEAD has moved on to since the conflicts were written, if it has.
@@ -325,6 +364,22 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         ));
     }
     let entries = repo.index()?.entries;
+    let retired: Vec<RepoPath> = record
+        .conflicts
+        .iter()
+        .filter(|conflict| layout::is_retired(&conflict.path))
+        .map(|conflict| conflict.path.clone())
+        .filter(|path| entries.contains_key(path))
+        .collect();
+    if !retired.is_empty() {
+        bail!(Refusal::new(
+            format!(
+                "these have no place in the modern layout, and lie below {OUTDATED}/ already:\n  {}",
+                situation::list(&retired)
+            ),
+            "bring what is still needed to the modern files, take each off with `git rm FILE`, then run this again"
+        ));
+    }
     let objects = repo.objects();
     let mut marked = Vec::new();
     for conflict in &record.conflicts {
@@ -348,6 +403,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
             "resolve them, stage the files with `git add FILE`, then run this again"
         ));
     }
+    record.state = State::Applying;
     let mut lock = record
         .pending_lock
         .take()

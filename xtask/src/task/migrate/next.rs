@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::address;
 use crate::cli;
 use crate::commands::Commands;
 use crate::output::quoted;
@@ -17,8 +18,10 @@ pub struct Next {
 impl Next {
     pub fn new(repo: Option<&Path>, args: &cli::Migrate) -> Self {
         let mut wish = String::new();
+        let upstream = args.upstream.as_deref();
+        let upstream = upstream.map(address::without_credentials);
         for (name, value) in [
-            ("upstream", &args.upstream),
+            ("upstream", &upstream),
             ("rev", &args.rev),
             ("carry", &args.carry),
             ("adopt", &args.adopt),
@@ -27,15 +30,26 @@ impl Next {
                 wish += &format!(" --{name} {}", quoted(value));
             }
         }
-        for (name, wished) in [("embed", args.embed), ("commit", args.commit)] {
+        let markers = args.conflicts == cli::Conflicts::Markers;
+        for (option, wished) in [
+            ("embed", args.embed),
+            ("commit", args.commit),
+            ("conflicts markers", markers),
+        ] {
             if wished {
-                wish += &format!(" --{name}");
+                wish += &format!(" --{option}");
             }
         }
         Self {
             commands: Commands::new(repo),
             wish,
         }
+    }
+
+    /// The same, with the top of the repository in place of a folder below it.
+    pub fn at_root(mut self, repo: Option<&Path>, top: &Path) -> Self {
+        self.commands = self.commands.at_root(repo, top);
+        self
     }
 
     /// A command of git.
@@ -59,7 +73,7 @@ impl Next {
         self.migrate(options.trim_start())
     }
 
-    /// A text with the repository in its commands of this tool.
+    /// A text with the repository in its commands.
     pub fn fit(&self, text: &str) -> String {
         self.commands.fit(text)
     }
@@ -110,6 +124,10 @@ mod tests {
         assert_eq!(
             next("migrate --upstream u --rev v --embed --commit").again("--conflicts markers"),
             "cargo xtask migrate --upstream u --rev v --embed --commit --conflicts markers"
+        );
+        assert_eq!(
+            next("migrate --carry v1 --check --conflicts markers").again(""),
+            "cargo xtask migrate --carry v1 --conflicts markers"
         );
         assert_eq!(
             next("migrate --adopt main --check").migrate("--abort"),

@@ -88,7 +88,17 @@ pub struct Arrival {
     pub path: RepoPath,
     /// The path in the upstream's repository.
     pub from: RepoPath,
+    /// Where the modern layout has it, if this repository has renamed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<RepoPath>,
     pub what: What,
+}
+
+impl Arrival {
+    /// Where the modern layout has it.
+    pub fn place(&self) -> &RepoPath {
+        self.renamed_from.as_ref().unwrap_or(&self.path)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -209,21 +219,7 @@ pub fn outdated_taken(problems: &[String]) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::{Entry, Mode};
-
-    fn tree(files: &[(&str, &str)]) -> Entries {
-        files
-            .iter()
-            .map(|&(path, oid)| {
-                let entry = Entry {
-                    mode: Mode::File,
-                    size: None,
-                    oid: Some(Oid(oid.into())),
-                };
-                (path.into(), entry)
-            })
-            .collect()
-    }
+    use crate::tree::files;
 
     fn shown(moves: &[Move]) -> Vec<String> {
         moves
@@ -234,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_legacy_worker_makes_room() {
-        let ours = tree(&[
+        let ours = files(&[
             (".runpod/README.md", "1"),
             (".runpod/hub.json", "2"),
             ("Dockerfile", "3"),
@@ -243,7 +239,7 @@ mod tests {
             ("requirements.txt", "6"),
             ("worker-config.json", "7"),
         ]);
-        let incoming = tree(&[
+        let incoming = files(&[
             (".runpod/hub.json", "20"),
             ("Dockerfile", "30"),
             ("requirements.txt", "6"),
@@ -266,8 +262,8 @@ mod tests {
 
     #[test]
     fn files_and_folders_of_one_name_make_room_for_each_other() {
-        let ours = tree(&[("public", "1"), ("engine.py/x", "2")]);
-        let incoming = tree(&[("public/banner.png", "3"), ("engine.py", "4")]);
+        let ours = files(&[("public", "1"), ("engine.py/x", "2")]);
+        let incoming = files(&[("public/banner.png", "3"), ("engine.py", "4")]);
         assert_eq!(
             shown(&relocate(&ours, &incoming, true).unwrap()),
             [
@@ -279,7 +275,7 @@ mod tests {
 
     #[test]
     fn an_outdated_folder_with_other_content_is_a_problem() {
-        let ours = tree(&[
+        let ours = files(&[
             ("outdated/notes.md", "1"),
             ("outdated/src/a", "2"),
             ("outdated/src/b", "3"),

@@ -129,6 +129,20 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// There was nothing to finish.
+    pub fn committed_already(&self) -> Result<Outcome> {
+        match self.format {
+            Format::Json => {
+                let value = json!({ "version": 1, "ending": "committed" });
+                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+            }
+            Format::Text => print(&format!(
+                "{GREEN}Committed already.{GREEN:#} Nothing is left to do.\n"
+            ))?,
+        }
+        Ok(Outcome::Done)
+    }
+
     pub fn aborted(&self, kept: &[PathBuf]) -> Result<Outcome> {
         match self.format {
             Format::Json => {
@@ -261,7 +275,10 @@ fn files(plan: &Plan) -> String {
         };
         out += &format!(
             "  {style}{sign}{style:#} {:<34} {DIM}{word}{DIM:#}\n",
-            file.path.to_string()
+            match &file.renamed_from {
+                Some(old) => format!("{old} → {}", file.path),
+                None => file.path.to_string(),
+            }
         );
     }
     let mut tools: BTreeMap<&[u8], usize> = BTreeMap::new();
@@ -381,10 +398,10 @@ fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
             &[(next.again("--conflicts markers"), "")],
         ),
         Ending::Markers => commands(
-            &format!(
+            &next.fit(&format!(
                 "{YELLOW}The conflicts are written with markers.{YELLOW:#} Resolve them, stage \
                  each with `git add` or `git rm`, then:"
-            ),
+            )),
             &[
                 (next.migrate("--resume"), "finishes"),
                 (next.migrate("--abort"), "or takes all back"),

@@ -60,8 +60,8 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
     let head_tree = match head_tree {
         Some((commit, tree)) if commit == head => tree,
         _ => bail!(Refusal::new(
-            "HEAD has moved while this was looking at it",
-            "let the other git finish, then run this again"
+            "HEAD has moved while this looked at it",
+            "run this again once nobody else is at work there"
         )),
     };
     let objects = repo.objects();

@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::lock::Origin;
-use super::upstream::{OWN_ADDRESS, Place, call, is_git, locate};
+use super::remote::{call, is_git};
+use super::upstream::{OWN_ADDRESS, Place, locate};
 use crate::git::{Git, refuse_option};
 use crate::layout::{self, Shape};
 use crate::own;

@@ -130,6 +130,29 @@ fn group(
     steps
 }
 
+/// What a step can't be taken for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Obstacle {
+    /// In words, with the path.
+    pub what: String,
+    pub way: Way,
+    /// What is in the way.
+    pub path: RepoPath,
+}
+
+/// How an obstacle is done away with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// Git is told to look at the file again.
+    LookAgain(Unseen),
+    /// A submodule has to go elsewhere.
+    TakeOut,
+    /// A tracked file has to go elsewhere.
+    Rename,
+    /// Git does not track it.
+    MoveAway,
+}
+
 /// What stands in the way of the steps in the work tree at `top`: files that git does not track,
 /// links and files where a folder is needed, paths that are not checked out. A line each.
 pub fn obstacles(
@@ -137,7 +160,7 @@ pub fn obstacles(
     tracked: &Entries,
     unseen: &BTreeMap<RepoPath, Unseen>,
     top: &Path,
-) -> Result<Vec<String>> {
+) -> Result<Vec<Obstacle>> {
     let mut vacated: BTreeSet<&RepoPath> = BTreeSet::new();
     let mut folders: BTreeSet<&RepoPath> = BTreeSet::new();
     let mut targets: Vec<&RepoPath> = Vec::new();
@@ -168,17 +191,22 @@ pub fn obstacles(
             || path.ancestors().any(|above| folders.contains(&above))
     };
     let mut problems = Vec::new();
+    let mut add = |path: &RepoPath, way: Way, what: String| {
+        let path = path.clone();
+        problems.push(Obstacle { what, way, path });
+    };
     for (path, unseen) in unseen.iter().filter(|(path, _)| leaves(path)) {
-        problems.push(match unseen {
-            Unseen::Sparse => format!("{path}: is not checked out (sparse checkout)"),
+        let what = match unseen {
+            Unseen::Sparse => format!("{path}: is not checked out (skip-worktree)"),
             Unseen::Assumed => format!("{path}: is marked assume-unchanged"),
-        });
+        };
+        add(path, Way::LookAgain(*unseen), what);
     }
     let submodules = tracked
         .iter()
         .filter(|(_, entry)| entry.mode == Mode::Submodule);
     for (path, _) in submodules.filter(|(path, _)| leaves(path)) {
-        problems.push(format!("{path}: is a submodule"));
+        add(path, Way::TakeOut, format!("{path}: is a submodule"));
     }
     for target in targets {
         let above: Vec<RepoPath> = target.ancestors().collect();
@@ -190,20 +218,23 @@ pub fn obstacles(
                     .is_ok_and(|metadata| !metadata.is_dir())
         });
         if let Some(above) = blocked {
-            let kind = match tracked.get(above).map(|entry| entry.mode) {
-                Some(Mode::Submodule) => "a submodule",
-                Some(_) => "no folder",
-                None => "no folder, and git does not track it",
+            let (kind, way) = match tracked.get(above).map(|entry| entry.mode) {
+                Some(Mode::Submodule) => ("a submodule", Way::TakeOut),
+                Some(_) => ("no folder", Way::Rename),
+                None => ("no folder, and git does not track it", Way::MoveAway),
             };
-            problems.push(format!("{above}: is {kind}; {target} needs it to be one"));
+            let what = format!("{above}: is {kind}; {target} needs it to be one");
+            add(above, way, what);
             continue;
         }
-        if above.iter().any(|above| {
+        let submodule = above.iter().find(|above| {
             tracked
                 .get(above)
                 .is_some_and(|entry| entry.mode == Mode::Submodule)
-        }) {
-            problems.push(format!("{target}: lies in a submodule"));
+        });
+        if let Some(module) = submodule {
+            let what = format!("{target}: lies in the submodule {module}");
+            add(module, Way::TakeOut, what);
             continue;
         }
         if leaves(target) {
@@ -218,9 +249,8 @@ pub fn obstacles(
             } else {
                 "a file"
             };
-            problems.push(format!(
-                "{target}: {kind} that git does not track is in the way"
-            ));
+            let what = format!("{target}: {kind} that git does not track is in the way");
+            add(target, Way::MoveAway, what);
         }
     }
     problems.sort();
@@ -257,20 +287,7 @@ fn is_vacated(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tree(files: &[(&str, &str)]) -> Entries {
-        files
-            .iter()
-            .map(|&(path, oid)| {
-                let entry = Entry {
-                    mode: Mode::File,
-                    size: None,
-                    oid: Some(Oid(oid.into())),
-                };
-                (path.into(), entry)
-            })
-            .collect()
-    }
+    use crate::tree::files;
 
     fn shown(steps: &[Step]) -> Vec<String> {
         steps
@@ -296,8 +313,8 @@ mod tests {
 
     #[test]
     fn a_folder_moves_at_once_and_a_replaced_file_makes_room() {
-        let before = tree(&[("Dockerfile", "1"), ("src/a", "2"), ("src/b", "3")]);
-        let after = tree(&[
+        let before = files(&[("Dockerfile", "1"), ("src/a", "2"), ("src/b", "3")]);
+        let after = files(&[
             ("Dockerfile", "9"),
             ("outdated/Dockerfile", "1"),
             ("outdated/src/a", "2"),
@@ -317,8 +334,8 @@ mod tests {
 
     #[test]
     fn a_folder_with_local_files_moves_file_by_file() {
-        let before = tree(&[("src/a", "2")]);
-        let after = tree(&[("outdated/src/a", "2")]);
+        let before = files(&[("src/a", "2")]);
+        let after = files(&[("outdated/src/a", "2")]);
         let local = ["src/__pycache__".into()];
         let steps = between(&before, &after, &moved(&["src/a"]), &local, |_| false);
         assert_eq!(shown(&steps), ["src/a => outdated/src/a"]);
@@ -328,14 +345,14 @@ mod tests {
 
     #[test]
     fn equal_trees_need_no_step() {
-        let same = tree(&[("a", "1"), ("b/c", "2")]);
+        let same = files(&[("a", "1"), ("b/c", "2")]);
         assert_eq!(between(&same, &same, &[], &[], |_| false), []);
-        let less = tree(&[("a", "1")]);
+        let less = files(&[("a", "1")]);
         assert_eq!(
             shown(&between(&same, &less, &[], &[], |_| false)),
             ["- b/c"]
         );
-        let other = tree(&[("a", "7"), ("b/c", "2")]);
+        let other = files(&[("a", "7"), ("b/c", "2")]);
         assert_eq!(shown(&between(&same, &other, &[], &[], |_| false)), ["~ a"]);
     }
 }

@@ -1,15 +1,16 @@
 //! Taking back what `apply` has done, step by step and in reverse.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::apply::Work;
 use super::files::{
     holds_no_file, make_parents, remove_empty_below, remove_empty_parents,
-    remove_empty_parents_until, rename, write_new,
+    remove_empty_parents_until, rename, same_content, write_new,
 };
-use super::journal::{Record, exists};
+use super::journal::{Commit, Record, State, exists};
 use super::steps::{Side, Step};
 use crate::git::IndexEdit;
 use crate::outcome::Refusal;
@@ -18,21 +19,31 @@ use crate::tree::{Entries, Entry, RepoPath};
 impl Work<'_> {
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.
     pub fn back(&self, record: &Record) -> Result<Vec<PathBuf>> {
+        if record.state == State::LaidOut {
+            self.journal.remove()?;
+            return Ok(Vec::new());
+        }
         let head = self.repo.commit("HEAD")?;
         if head.as_ref() != Some(&record.head) {
             bail!(Refusal::new(
                 "the migration is committed already, or HEAD has moved since",
                 format!(
-                    "take a commit back with `git revert`; or, if nobody has it yet, with `git \
+                    "take a commit back with `git revert COMMIT`; or, if nobody has it yet, with `git \
                      reset --soft {}`, and run this again",
                     record.head
                 )
             ));
         }
+        if let Some(Commit { tip: Some(tip), .. }) = &record.commit {
+            self.remove_own_head_locks(tip)?;
+        }
         let mut kept = Vec::new();
         let before = self.repo.entries(&record.before_tree)?;
         for number in (record.undo_from..record.steps.len()).rev() {
             self.step_back(number, &record.steps[number], &before, &mut kept)?;
+        }
+        for (number, path) in record.ours.iter().enumerate() {
+            self.ours_back(number, path, &mut kept)?;
         }
         self.sweep(record)?;
         for folder in &record.new_folders {
@@ -85,11 +96,14 @@ impl Work<'_> {
             Step::Remove { path, .. } => self.take_out(number, path, kept),
             Step::Write { path, new, .. } => {
                 let (source, target) = (self.journal.new_file(number), path.below(top));
-                if exists(&source) {
+                if exists(&source) && !(self.is_across()? && self.arrived(number, step)?) {
                     return self.take_out(number, path, kept);
                 }
                 if exists(&target) {
-                    if self.hash(&target)? == new.oid {
+                    if exists(&source) {
+                        // A copy across file systems that was killed before its last step.
+                        fs_err::remove_file(&target)?;
+                    } else if self.hash(&target)? == new.oid {
                         rename(&target, &source)?;
                     } else {
                         kept.push(self.keep(path)?);
@@ -107,6 +121,23 @@ impl Work<'_> {
                 self.take_out(number, path, kept)
             }
         }
+    }
+
+    /// Puts a file back that was in conflict, if whoever resolved it has changed it.
+    fn ours_back(&self, number: usize, path: &RepoPath, kept: &mut Vec<PathBuf>) -> Result<()> {
+        let (copy, place) = (self.journal.our_file(number), path.below(&self.repo.top));
+        if !exists(&copy) {
+            return Ok(());
+        }
+        if exists(&place) {
+            let mode = |path: &Path| path.symlink_metadata().map(|data| data.mode());
+            if same_content(&copy, &place)? && mode(&copy)? == mode(&place)? {
+                return Ok(());
+            }
+            kept.push(self.keep(path)?);
+        }
+        make_parents(&place)?;
+        rename(&copy, &place)
     }
 
     /// Moves a file from `to` to where it was; one that is gone comes from git.

@@ -2,12 +2,13 @@
 //! repository that holds this tool. Whatever it is, it ends as a tree to read.
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
+use super::address;
 use super::lock::Origin;
-use crate::git::{Call, Git, GitTree, Objects, refuse_option};
+use super::remote::{Remote, TRANSPORTS, call, is_git};
+use crate::git::{Git, GitTree, refuse_option};
 use crate::layout::{self, Shape};
 use crate::outcome::{Refusal, Unusable};
 use crate::own;
@@ -16,8 +17,8 @@ use crate::tree::{Directory, Entries, Oid, RepoPath, Tree};
 /// The address, in the lock, of the repository that holds the tool.
 pub const OWN_ADDRESS: &str = "xtask:";
 
-/// Transports that only fetch. `ext::` and others run commands.
-const TRANSPORTS: &[&str] = &["https", "http", "ssh", "git", "file"];
+const LEFT_OUT: &str = "the user name and password in the upstream's address were used to fetch and \
+                        are not recorded; later runs get them from git's credential helper";
 
 /// An upstream, read at one revision.
 pub struct Upstream {
@@ -29,6 +30,8 @@ pub struct Upstream {
     pub commit: Option<String>,
     pub shape: Shape,
     pub tree: Box<dyn Tree>,
+    /// What a reviewer should know.
+    pub notes: Vec<String>,
     source: Source,
 }
 
@@ -37,15 +40,6 @@ enum Source {
     Directory,
     /// A git repository on this machine, or the partial copy of one elsewhere.
     Repository(Remote),
-}
-
-/// A git repository to read revisions from.
-struct Remote {
-    git: Git,
-    dir: PathBuf,
-    /// The name of the remote to fetch from, where `dir` is a partial copy; it goes with it.
-    copy: Option<tempfile::TempDir>,
-    objects: Rc<Objects>,
 }
 
 /// What to open.
@@ -80,9 +74,17 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
         std::env::current_dir().context("finding the current folder")?
     };
     let (recorded, place) = locate(address, &base, request.repository)?;
+    let mut notes = Vec::new();
     let opened = match place {
-        Place::Url(url) => fetch(git, &url, rev)?,
-        Place::Path(path) if is_git(&path) => local(git, &path, rev)?,
+        Place::Url(url) => {
+            if url != recorded {
+                notes.push(LEFT_OUT.to_owned());
+            }
+            read_at(Remote::fetched(git, &url, rev)?, &recorded)?
+        }
+        Place::Path(path) if is_git(&path) => {
+            read_at(Remote::local(git, &path, rev)?, &path.display().to_string())?
+        }
         Place::Path(path) => match rev {
             None => directory(&path)?,
             Some(rev) => bail!(Refusal::new(
@@ -110,6 +112,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
         commit: opened.commit,
         shape,
         tree: opened.tree,
+        notes,
         source: opened.source,
     };
     upstream.fetch_files(&*upstream.tree)?;
@@ -123,7 +126,8 @@ pub(super) enum Place {
 
 /// What an address means, and how the lock records it.
 pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, Place)> {
-    refuse_option("upstream", address)?;
+    let shown = address::without_credentials(address);
+    refuse_option("upstream", &shown)?;
     if address == OWN_ADDRESS {
         let own = own::repository();
         if same_folder(&own, repository) {
@@ -138,11 +142,11 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
     if let Some((scheme, _)) = address.split_once("://") {
         if !TRANSPORTS.contains(&scheme) {
             bail!(Unusable(format!(
-                "upstream {address:?}: the transport {scheme} is not one of {}",
+                "upstream {shown:?}: the transport {scheme} is not one of {}",
                 TRANSPORTS.join(", ")
             )));
         }
-        return Ok((address.to_owned(), Place::Url(address.to_owned())));
+        return Ok((shown, Place::Url(address.to_owned())));
     }
     if address.contains("::") {
         bail!(Unusable(format!(
@@ -183,7 +187,7 @@ pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
         .finish()?;
     let url = String::from_utf8_lossy(&origin.stdout).trim().to_owned();
     if origin.ok && url.contains([':', '@']) {
-        return Ok(url);
+        return Ok(address::without_credentials(&url));
     }
     Ok(relative(&path, repository))
 }
@@ -198,7 +202,10 @@ pub fn own(git: &Git, repository: &Path) -> Result<Own> {
         ));
     }
     let opened = if is_git(&path) {
-        local(git, &path, None)?
+        read_at(
+            Remote::local(git, &path, None)?,
+            &path.display().to_string(),
+        )?
     } else {
         let tree = Directory::open(&path, |folder| {
             !layout::is_tool(folder) || folder.is_within("xtask/target")
@@ -243,11 +250,6 @@ fn relative(path: &Path, repository: &Path) -> String {
     } else {
         relative.display().to_string()
     }
-}
-
-/// Whether a folder is the top of a git repository, bare or not.
-pub(super) fn is_git(path: &Path) -> bool {
-    path.join(".git").exists() || (path.join("HEAD").is_file() && path.join("objects").is_dir())
 }
 
 struct Opened {
@@ -297,153 +299,13 @@ fn directory(path: &Path) -> Result<Opened> {
     })
 }
 
-/// Reads a git repository on this machine, in place.
-fn local(git: &Git, path: &Path, rev: Option<&str>) -> Result<Opened> {
-    let remote = Remote::new(git, path, None);
-    let revision = rev.unwrap_or("HEAD");
-    let commit = remote.resolve(revision)?.ok_or_else(|| {
-        Refusal::new(
-            format!("the upstream {} has no revision {revision}", path.display()),
-            "name a branch, a tag or a commit that it has with --rev",
-        )
-    })?;
-    remote.opened(&commit, &path.display().to_string())
-}
-
-/// Fetches what is needed of a repository elsewhere: one commit and its folders, no file yet.
-fn fetch(git: &Git, url: &str, rev: Option<&str>) -> Result<Opened> {
-    let copy = tempfile::Builder::new()
-        .prefix("xtask-upstream-")
-        .tempdir()
-        .context("making a folder for what is fetched")?;
-    let dir = copy.path().to_owned();
-    git.call()
-        .args(["init", "--quiet", "--bare", "--template=", "."])
-        .dir(&dir)
-        .quiet()
-        .output()?;
-    let remote = Remote::new(git, &dir, Some(copy));
-    for (key, value) in [
-        ("remote.upstream.url", url),
-        ("remote.upstream.promisor", "true"),
-        ("remote.upstream.partialCloneFilter", "blob:none"),
-        ("extensions.partialClone", "upstream"),
-        ("core.repositoryFormatVersion", "1"),
-    ] {
-        remote.call().args(["config", key, value]).output()?;
-    }
-    let wanted = rev.unwrap_or("HEAD");
-    remote.fetch_commit(wanted).map_err(|error| {
-        Refusal::new(
-            format!("{wanted} could not be fetched from {url}: {error:#}"),
-            "check the address and the revision; a commit is named by all of its digits, a pull \
-             request is refs/pull/N/head",
-        )
-    })?;
-    let commit = remote
-        .resolve("FETCH_HEAD")?
-        .context("git fetched no commit")?;
-    remote.opened(&commit, url)
-}
-
-impl Remote {
-    fn new(git: &Git, dir: &Path, copy: Option<tempfile::TempDir>) -> Self {
-        let start = (git.clone(), dir.to_owned());
-        Self {
-            git: git.clone(),
-            dir: dir.to_owned(),
-            copy,
-            objects: Rc::new(Objects::new(move || call(&start.0, &start.1))),
-        }
-    }
-
-    fn call(&self) -> Call {
-        call(&self.git, &self.dir)
-    }
-
-    fn resolve(&self, revision: &str) -> Result<Option<Oid>> {
-        let answer = self
-            .call()
-            .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
-            .arg(format!("{revision}^{{commit}}"))
-            .finish()?;
-        if answer.message.contains("dubious ownership") {
-            bail!(Refusal::new(
-                format!(
-                    "git will not read {}: {}",
-                    self.dir.display(),
-                    answer.message
-                ),
-                "trust it with `git config --global --add safe.directory DIR`"
-            ));
-        }
-        let oid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
-        Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
-    }
-
-    fn fetch_commit(&self, revision: &str) -> Result<()> {
-        let call = self
-            .call()
-            .args(["fetch", "--progress", "--no-tags", "--depth=1"])
-            .args(["--filter=blob:none", "upstream", revision]);
-        let call = if anstream::stderr().is_terminal() {
-            call.show_progress()
-        } else {
-            call
-        };
-        call.output().map(drop)
-    }
-
-    fn opened(self, commit: &Oid, name: &str) -> Result<Opened> {
-        let tree = self.tree(commit, name)?;
-        Ok(Opened {
-            commit: Some(commit.0.clone()),
-            tree: Box::new(tree),
-            source: Source::Repository(self),
-        })
-    }
-
-    fn tree(&self, commit: &Oid, name: &str) -> Result<GitTree> {
-        let output = self
-            .call()
-            .args(["ls-tree", "-r", "-z", "--full-tree", &commit.0])
-            .output()?;
-        let entries = crate::git::parse_ls_tree(&output).map_err(|error| {
-            Refusal::new(
-                format!("the upstream {name} can't be trusted: {error:#}"),
-                "name another upstream or revision",
-            )
-        })?;
-        let short = &commit.0[..commit.0.len().min(10)];
-        let name = format!("{name} at {short}");
-        Ok(GitTree::new(self.objects.clone(), entries, name))
-    }
-
-    /// Fetches the files of a partial copy that will be read, all in one round.
-    fn prefetch(&self, oids: &[&Oid]) -> Result<()> {
-        if self.copy.is_none() || oids.is_empty() {
-            return Ok(());
-        }
-        let list: String = oids.iter().map(|oid| format!("{oid}\n")).collect();
-        self.call()
-            .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
-            .args(["--filter=blob:none", "--stdin", "upstream"])
-            .input(list)
-            .output()
-            .map(drop)
-    }
-}
-
-/// A call of git in a repository that somebody else may have made.
-pub(super) fn call(git: &Git, dir: &Path) -> Call {
-    git.call()
-        .dir(dir)
-        .quiet()
-        .env("GIT_ALLOW_PROTOCOL", TRANSPORTS.join(":"))
-        .config(&[
-            ("protocol.version", "2"),
-            ("credential.interactive", "auto"),
-        ])
+/// A git repository, read at a commit.
+fn read_at((remote, commit): (Remote, Oid), name: &str) -> Result<Opened> {
+    Ok(Opened {
+        tree: Box::new(remote.tree(&commit, name)?),
+        commit: Some(commit.0),
+        source: Source::Repository(remote),
+    })
 }
 
 impl Upstream {
@@ -453,9 +315,7 @@ impl Upstream {
         let Source::Repository(remote) = &self.source else {
             return Ok(None);
         };
-        if remote.resolve(commit)?.is_none()
-            && (remote.copy.is_none() || remote.fetch_commit(commit).is_err())
-        {
+        if !remote.has(commit)? {
             return Ok(None);
         }
         let oid = Oid(commit.to_owned());
@@ -470,49 +330,20 @@ impl Upstream {
         }
     }
 
-    /// The commits before the one that was read, newest first: as many as are worth looking at,
-    /// and fewer of an upstream that has to be fetched.
+    /// The commits before the one that was read, newest first: as many as are worth looking at.
     pub fn history(&self) -> Result<Vec<String>> {
-        const LOCAL: usize = 500;
-        const FETCHED: usize = 50;
-        let (Source::Repository(remote), Some(commit)) = (&self.source, &self.commit) else {
-            return Ok(Vec::new());
-        };
-        if remote.copy.is_some() {
-            remote
-                .call()
-                .args(["fetch", "--quiet", "--no-tags"])
-                .arg(format!("--depth={FETCHED}"))
-                .args(["--filter=blob:none", "upstream", commit])
-                .output()?;
+        match (&self.source, &self.commit) {
+            (Source::Repository(remote), Some(commit)) => remote.history(commit),
+            _ => Ok(Vec::new()),
         }
-        let text = remote
-            .call()
-            .args(["rev-list", &format!("--max-count={LOCAL}"), commit])
-            .text()?;
-        Ok(text.lines().map(ToOwned::to_owned).collect())
     }
 
     /// The sizes of files, in bytes, without reading them.
     pub fn sizes(&self, entries: &mut Entries) -> Result<()> {
-        let Source::Repository(remote) = &self.source else {
-            return Ok(());
-        };
-        let list: String = entries
-            .values()
-            .filter_map(|entry| entry.oid.as_ref())
-            .map(|oid| format!("{oid}\n"))
-            .collect();
-        let text = remote
-            .call()
-            .args(["cat-file", "--batch-check=%(objectsize)"])
-            .input(list)
-            .text()?;
-        let mut sizes = text.lines();
-        for entry in entries.values_mut().filter(|entry| entry.oid.is_some()) {
-            entry.size = sizes.next().and_then(|size| size.parse().ok());
+        match &self.source {
+            Source::Repository(remote) => remote.sizes(entries),
+            Source::Directory => Ok(()),
         }
-        Ok(())
     }
 }
 

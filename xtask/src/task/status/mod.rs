@@ -23,7 +23,7 @@ use crate::own;
 use crate::task::migrate::journal::{Journal, State, Task};
 use crate::task::migrate::lock::Lock;
 use crate::task::migrate::{standing as upstream, upstream::same_folder};
-use crate::task::{compare, hub_lint};
+use crate::task::{cleanup, compare, hub_lint};
 use crate::tree::{Directory, RepoPath, Tree};
 
 /// How long docker, and an upstream that is elsewhere, may take.
@@ -31,15 +31,18 @@ const DOCKER: Duration = Duration::from_secs(3);
 const NETWORK: Duration = Duration::from_secs(10);
 
 /// Runs the task.
-pub fn run(dir: Option<&Path>, args: &cli::Status) -> Result<Outcome> {
-    let commands = Commands::new(dir);
-    let dir = own::chosen(dir)?;
+pub fn run(chosen: Option<&Path>, args: &cli::Status) -> Result<Outcome> {
+    let commands = Commands::new(chosen);
+    let dir = own::chosen(chosen)?;
     let git = Git::find();
     let repo = match &git {
         Ok(git) => Repo::open(git, &dir),
         Err(error) => Err(anyhow::anyhow!("{error}")),
     };
-    let root = repo.as_ref().map_or(dir, |repo| repo.top.clone());
+    let (root, commands) = match &repo {
+        Ok(repo) => (repo.top.clone(), commands.at_root(chosen, &repo.top)),
+        Err(_) => (dir, commands),
+    };
     // A git that can't even tell that is of no use: it may not read the index.
     let repo = repo.and_then(|repo| {
         let status = repo.status()?;
@@ -68,7 +71,7 @@ fn look(git: Option<&Git>, repo: &Looked, root: &Path, online: bool) -> Result<S
             layout: Layout::of(tree.entries()),
             repository: repository(repo),
             under_way: match repo {
-                Ok((repo, status)) => under_way(repo, status)?,
+                Ok((repo, status)) => under_way(repo, status, &tree)?,
                 Err(_) => None,
             },
             upstream: upstream_of(git, &tree, root, online),
@@ -120,14 +123,18 @@ fn repository(repo: &Looked) -> Known<Repository> {
 }
 
 /// What is begun and not ended.
-fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
-    if let Some(record) = Journal::glance(repo)? {
+fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<UnderWay>> {
+    let record = match Journal::glance(repo) {
+        Ok(record) => record,
+        Err(error) => return Ok(Some(UnderWay::Unreadable(error))),
+    };
+    if let Some(record) = record {
         // A record of what has been committed since is cleared by the next run.
-        let is_open = record.state == State::Applying
+        let is_open = matches!(record.state, State::Applying | State::LaidOut)
             || repo.commit("HEAD")?.as_ref() == Some(&record.head) && !status.changed.is_empty();
         let state = match (record.task, record.state) {
             (Task::Cleanup, _) => UnderWay::Cleanup,
-            (_, State::Applying) => UnderWay::Interrupted,
+            (_, State::Applying | State::LaidOut) => UnderWay::Interrupted,
             (_, State::Conflicts) if status.unmerged.is_empty() => UnderWay::Resolved,
             (_, State::Conflicts) => UnderWay::Conflicts,
             (_, State::Staged) => UnderWay::Staged,
@@ -145,7 +152,10 @@ fn under_way(repo: &Repo, status: &Status) -> Result<Option<UnderWay>> {
     let is_staged = status.changed.iter().any(goes)
         && !status.unstaged.iter().chain(&status.local).any(goes)
         && repo.index()?.entries.keys().all(|path| !goes(path));
-    Ok(is_staged.then_some(UnderWay::CleanupStaged))
+    Ok(is_staged.then(|| match cleanup::is_on_record(tree) {
+        Ok(true) => UnderWay::RemovalStaged,
+        _ => UnderWay::CleanupStaged,
+    }))
 }
 
 fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path, online: bool) -> Known<Upstream> {

@@ -98,6 +98,10 @@ fn layout(at: &Standing) -> String {
         Some(UnderWay::Staged) => "a migration is staged and not committed",
         Some(UnderWay::Cleanup) => "a cleanup was interrupted",
         Some(UnderWay::CleanupStaged) => "the removal of outdated/ is staged and not committed",
+        Some(UnderWay::RemovalStaged) => {
+            "the removal of outdated/ is staged, and was not checked by cleanup"
+        }
+        Some(UnderWay::Unreadable(record)) => &record.what(),
         Some(UnderWay::Git(what)) => return format!("{layout}; {RED}{what} is under way{RED:#}"),
     };
     format!("{layout}; {RED}{state}{RED:#}")

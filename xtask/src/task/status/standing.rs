@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::commands::Commands;
 use crate::output::Counts;
 use crate::task::compare;
+use crate::task::migrate::journal::Unreadable;
 use crate::tree::{Entries, RepoPath};
 
 /// The layout of a worker.
@@ -57,6 +58,10 @@ pub enum UnderWay {
     Cleanup,
     /// The removal of `outdated/` is staged.
     CleanupStaged,
+    /// The same by hand: the records still speak of the folder.
+    RemovalStaged,
+    /// Something was, and its journal can't be read.
+    Unreadable(Unreadable),
     /// A merge, a rebase, …
     Git(String),
 }
@@ -147,7 +152,7 @@ impl Standing {
             .unwrap_or_else(|| self.to_go_on(commands));
         Next {
             command,
-            why: why.to_owned(),
+            why: commands.fit(why),
         }
     }
 
@@ -168,12 +173,21 @@ impl Standing {
             ),
             UnderWay::Staged => (
                 commands.git("commit"),
-                "keeps the migration that is staged (`migrate --abort` takes it back)",
+                "keeps the migration that is staged (`cargo xtask migrate --abort` takes it back)",
             ),
             UnderWay::Cleanup => (commands.task("cleanup", ""), "finishes the cleanup"),
             UnderWay::CleanupStaged => (
                 commands.task("cleanup", "--commit"),
                 "commits the removal of outdated/, and says how to get it back",
+            ),
+            UnderWay::RemovalStaged => (
+                commands.task("cleanup", "--dry-run"),
+                "tells whether outdated/ may go, and how to go on",
+            ),
+            UnderWay::Unreadable(record) => (
+                record.put_aside(),
+                "puts the journal aside, where nothing in it is lost; `git status` then tells what \
+                 is half-done",
             ),
             UnderWay::Git(_) => (
                 commands.git("status"),
@@ -382,6 +396,16 @@ mod tests {
         assert_eq!(under_way(UnderWay::Cleanup), "cargo xtask cleanup");
         let commit = "cargo xtask cleanup --commit";
         assert_eq!(under_way(UnderWay::CleanupStaged), commit);
+        let dry = "cargo xtask cleanup --dry-run";
+        assert_eq!(under_way(UnderWay::RemovalStaged), dry);
+        let unreadable = UnderWay::Unreadable(Unreadable {
+            path: "/it's/.git/xtask-migrate/journal.json".into(),
+            why: "EOF".into(),
+        });
+        assert_eq!(
+            under_way(unreadable),
+            r"mv '/it'\''s/.git/xtask-migrate' '/it'\''s/.git/xtask-migrate.aside'"
+        );
         assert_eq!(under_way(UnderWay::Git("a merge".into())), "git status");
     }
 

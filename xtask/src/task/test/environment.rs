@@ -1,13 +1,58 @@
 //! The Python environment in which the worker's tests run.
 
+use std::cell::{Cell, OnceCell};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
+use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
+use super::hold::hold;
 use super::stages::{WORKER_TESTS, command};
 use super::text_of;
-use crate::outcome::Unusable;
+use crate::outcome::Refusal;
+
+/// Where it lies, and what is in there once it is finished: all that was asked for.
+const FOLDER: &str = "target/venv";
+const STAMP: &str = "requirements.installed";
+
+/// The lists of what is in it.
+const LISTS: [&str; 2] = ["requirements.txt", WORKER_TESTS];
+
+/// The environment of one run, which is made when the first stage asks for it, or before.
+#[derive(Default)]
+pub struct Environment {
+    python: OnceCell<Option<PathBuf>>,
+    begun: Cell<Option<JoinHandle<Result<PathBuf>>>>,
+}
+
+impl Environment {
+    /// Makes it beside the stages that have no use for it: compilers leave some of a second
+    /// processor, and pip waits for its index.
+    pub fn begin(&self, root: &Path) {
+        let root = root.to_owned();
+        self.begun
+            .set(Some(std::thread::spawn(move || ready(&root))));
+    }
+
+    /// Its Python. Where it can't be made it is tried once, not by each stage anew.
+    pub fn python(&self, root: &Path) -> Result<PathBuf> {
+        if let Some(known) = self.python.get() {
+            return known.clone().context(
+                "without the tests' Python environment this can't run; the stage before says why \
+                 there is none",
+            );
+        }
+        let made = match self.begun.take().map(JoinHandle::join) {
+            Some(Ok(made)) => made,
+            Some(Err(_)) => Err(anyhow!("making the tests' Python environment failed")),
+            None => ready(root),
+        };
+        self.python.get_or_init(|| made.as_ref().ok().cloned());
+        made
+    }
+}
 
 /// A Python that can make a virtual environment.
 pub fn python() -> Option<PathBuf> {
@@ -26,37 +71,60 @@ pub fn python() -> Option<PathBuf> {
 
 /// The Python of the virtual environment for the worker's tests, made or brought up to date where
 /// the requirements have changed since.
-pub fn environment(root: &Path) -> Result<PathBuf> {
-    let venv = root.join("target/venv");
+fn ready(root: &Path) -> Result<PathBuf> {
+    let venv = root.join(FOLDER);
     let inside = venv.join("bin/python");
-    let lists = ["requirements.txt", WORKER_TESTS];
+    let stamp = venv.join(STAMP);
     let mut wanted = String::new();
-    for list in lists {
+    for list in LISTS {
         wanted.push_str(&fs_err::read_to_string(root.join(list))?);
     }
-    let stamp = venv.join("requirements.installed");
+    let lock = hold(root, "venv", "make the tests' Python environment")?;
     if inside.exists() && fs_err::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(inside);
     }
+    // Goes first and comes last, so that nothing between is taken for finished.
+    match fs_err::remove_file(&stamp) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
     let python = python().context("no Python with venv")?;
+    // The lock is the standard input of all that is started here: where this process is killed and
+    // pip lives on, the next run waits for it.
+    let run = |mut step: Command| -> Result<Output> {
+        let name = step.get_program().to_owned();
+        step.stdin(lock.try_clone().context("sharing the lock")?)
+            .output()
+            .with_context(|| format!("running {}", name.display()))
+    };
     let mut make = command(root, &python, &["-m", "venv", "--clear"]);
     make.arg(&venv);
+    let made = run(make)?;
+    if !made.status.success() {
+        bail!(Refusal::new(
+            format!("{FOLDER} could not be made:\n{}", text_of(&made).trim_end()),
+            format!("see that `{} -m venv {FOLDER}` works", python.display())
+        ));
+    }
     let mut install = command(root, &inside, &["-m", "pip", "install", "--quiet"]);
     install.arg("--disable-pip-version-check");
-    for list in lists {
+    for list in LISTS {
         install.args(["-r", list]);
     }
-    for mut step in [make, install] {
-        let output = step
-            .output()
-            .context("setting up the tests' Python environment")?;
-        if !output.status.success() {
-            bail!(Unusable(format!(
-                "the tests' Python environment could not be set up:\n{}",
-                text_of(&output)
-            )));
-        }
+    let installed = run(install)?;
+    if !installed.status.success() {
+        bail!(Refusal::new(
+            format!(
+                "pip could not install into {FOLDER} what {} list:\n{}",
+                LISTS.join(" and "),
+                text_of(&installed).trim_end()
+            ),
+            "pip takes packages from PyPI, or from the index that PIP_INDEX_URL or pip.conf names; \
+             HTTPS_PROXY names a proxy. Once it reaches one, run this again"
+        ));
     }
-    fs_err::write(stamp, wanted)?;
+    let unfinished = venv.join(format!("{STAMP}.new"));
+    fs_err::write(&unfinished, wanted)?;
+    fs_err::rename(unfinished, stamp)?;
     Ok(inside)
 }

@@ -1,15 +1,16 @@
 //! The stage `image`: the base image that stands in for SGLang's, and the tests that build on it.
 //!
-//! All that is made on the engine carries a label and is removed by a process that outlives this
-//! one, so Ctrl-C leaves nothing either. What was built stays in the build cache, which the engine
+//! All that is made on the engine carries a label (it lies in the base image, and what is made from
+//! that inherits it) and is removed by a process that outlives this one, so Ctrl-C leaves nothing
+//! either. What was built stays in the build cache, which the engine
 //! bounds by itself.
 
-use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use super::hold::hold;
 use super::stages::{cargo, command};
 use super::{StageOutcome, text_of};
 use crate::docker::{Engine, Janitor, sweep};
@@ -30,7 +31,8 @@ pub fn run(root: &Path) -> Result<StageOutcome> {
         Ok(engine) => engine,
         Err(none) => return Ok(StageOutcome::skipped(none.to_string())),
     };
-    let lock = hold(root)?;
+    // Its tidying included.
+    let lock = hold(root, "image-stage", "run the stage image")?;
     // One run of a repository at a time: what carries its label now was left behind.
     let label = label(root);
     sweep(&engine, &label)?;
@@ -97,24 +99,4 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
 fn label(root: &Path) -> String {
     let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{LABEL}={}:{}", host.trim(), root.display())
-}
-
-/// Waits until no other run of this repository is at work, its tidying included.
-fn hold(root: &Path) -> Result<File> {
-    let path = root.join("target/image-stage.lock");
-    if let Some(folder) = path.parent() {
-        fs_err::create_dir_all(folder)?;
-    }
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .with_context(|| format!("opening {}", path.display()))?;
-    if file.try_lock().is_err() {
-        anstream::eprintln!("waiting for another run of the stage {NAME}");
-        file.lock()
-            .with_context(|| format!("waiting at {}", path.display()))?;
-    }
-    Ok(file)
 }

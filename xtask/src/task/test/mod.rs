@@ -2,11 +2,12 @@
 
 mod counts;
 mod environment;
+mod hold;
 mod image;
+mod needs;
 mod stages;
 
 use std::ffi::OsStr;
-use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Instant;
 
@@ -14,10 +15,12 @@ use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 
 use crate::cli;
-use crate::outcome::{Outcome, Unusable};
+use crate::outcome::{Outcome, Unusable, told};
 use crate::own;
 use counts::{Counts, count, described};
-use stages::{Run, STAGES, Stage, expect_programs};
+use environment::Environment;
+use needs::{Foresight, judge, look};
+use stages::{Checkout, Run, STAGES, Stage};
 
 const BOLD: Style = Style::new().bold();
 const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
@@ -38,12 +41,25 @@ pub fn run(args: &cli::Test) -> Result<Outcome> {
             stage.file.unwrap_or_default()
         );
     }
-    expect_programs(&stages)?;
     let ci = in_ci(std::env::var_os("CI").as_deref());
+    let foresight = judge(&stages, &look(&stages, &root), !ci)?;
+    foretell(&foresight);
+    let checkout = Checkout {
+        root: &root,
+        fix: args.fix,
+        environment: Environment::default(),
+    };
+    if stages.iter().any(|stage| stage.needs_python()) {
+        checkout.environment.begin(&root);
+    }
     let mut sum = Sum::default();
     for stage in stages {
         let start = Instant::now();
-        let mut outcome = run_stage(stage, &root, args.fix)?;
+        let skip = foresight.skips.iter().find(|skip| skip.stage == stage.name);
+        let mut outcome = match skip {
+            Some(skip) => StageOutcome::skipped(skip.reason.lines().next().unwrap_or_default()),
+            None => run_stage(stage, &checkout),
+        };
         if ci {
             outcome.refuse_to_skip();
         }
@@ -79,7 +95,7 @@ fn chosen(args: &cli::Test) -> Result<Vec<&'static Stage>> {
     }
     let asked = |stage: &Stage| {
         let named = args.stage.is_empty() || args.stage.iter().any(|name| name == stage.name);
-        named && !(args.fast && stage.docker)
+        named && !(args.fast && stage.needs_docker())
     };
     Ok(STAGES.iter().filter(|stage| asked(stage)).collect())
 }
@@ -87,6 +103,21 @@ fn chosen(args: &cli::Test) -> Result<Vec<&'static Stage>> {
 /// Whether this runs in CI, where nobody sees that a stage was skipped.
 fn in_ci(variable: Option<&OsStr>) -> bool {
     variable.is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
+}
+
+/// Says before the first stage what will be skipped, and what is not as it could be.
+fn foretell(foresight: &Foresight) {
+    let tell = |word: &str, stage: &str, text: &str| {
+        let text = text.replace('\n', &format!("\n{:17}", ""));
+        anstream::println!("{YELLOW}{word:<7}{YELLOW:#} {BOLD}{stage:<8}{BOLD:#} {text}");
+    };
+    for skip in &foresight.skips {
+        let text = format!("will be skipped: {}", skip.reason);
+        tell("skip", skip.stage, &text);
+    }
+    for (stage, note) in &foresight.notes {
+        tell("note", stage, note);
+    }
 }
 
 fn print(stage: &Stage, outcome: &StageOutcome, seconds: f32) {
@@ -211,21 +242,19 @@ impl StageOutcome {
     }
 }
 
-fn run_stage(stage: &Stage, root: &Path, fix: bool) -> Result<StageOutcome> {
+/// Runs a stage. One that can't go on has failed, and is no reason to leave out the others.
+fn run_stage(stage: &Stage, checkout: &Checkout) -> StageOutcome {
     let mut all = StageOutcome::default();
-    match stage.run {
-        Run::Programs(commands) => {
-            for mut command in commands(root, fix)? {
-                all.absorb(&mut command)
-                    .with_context(|| format!("running stage {}", stage.name))?;
-            }
-        }
-        Run::Look(look) => all.failed = look(root)?,
-        Run::Own(work) => {
-            all = work(root).with_context(|| format!("running stage {}", stage.name))?;
-        }
+    let done = match stage.run {
+        Run::Programs(commands) => commands(checkout)
+            .and_then(|mut commands| commands.iter_mut().try_for_each(|run| all.absorb(run))),
+        Run::Look(look) => look(checkout.root).map(|found| all.failed = found),
+        Run::Own(work) => work(checkout.root).map(|outcome| all = outcome),
+    };
+    if let Err(error) = done {
+        all.fail(&told(&error, Style::new(), Style::new()));
     }
-    Ok(all)
+    all
 }
 
 fn text_of(output: &Output) -> String {
@@ -238,6 +267,8 @@ fn text_of(output: &Output) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn args(stage: &[&str], fast: bool) -> cli::Test {
@@ -269,7 +300,12 @@ mod tests {
         let report = crate::task::hub_lint::lint_directory(&root).unwrap();
         assert!(!report.findings.is_empty(), "so notes are no failure");
         let stages = chosen(&args(&["hub-lint"], false)).unwrap();
-        let outcome = run_stage(stages[0], &root, false).unwrap();
+        let checkout = Checkout {
+            root: &root,
+            fix: false,
+            environment: Environment::default(),
+        };
+        let outcome = run_stage(stages[0], &checkout);
         assert_eq!(outcome.failed, None);
     }
 

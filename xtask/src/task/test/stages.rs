@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use super::environment::{environment, python};
+use super::environment::Environment;
+use super::needs::Need;
 use super::{StageOutcome, image};
 use crate::layout;
-use crate::outcome::Unusable;
 use crate::task::{compare, hub_lint};
 
 /// One stage: what it is called, what it needs, and what it runs.
@@ -20,28 +20,37 @@ pub struct Stage {
     /// A file without which there is nothing to test (a repository that carries the tool need
     /// not have the worker's tests).
     pub file: Option<&'static str>,
-    /// Whether it needs docker, which `--fast` leaves out.
-    pub docker: bool,
     pub run: Run,
+}
+
+impl Stage {
+    /// Whether it needs docker, which `--fast` leaves out.
+    pub fn needs_docker(&self) -> bool {
+        self.needs.contains(&Need::Docker)
+    }
+
+    /// Whether it asks for the tests' Python environment.
+    pub fn needs_python(&self) -> bool {
+        self.needs.contains(&Need::Python)
+    }
+}
+
+/// What the stages of one run share.
+pub struct Checkout<'a> {
+    pub root: &'a Path,
+    /// Whether programs may mend what they find.
+    pub fix: bool,
+    pub environment: Environment,
 }
 
 /// What a stage does at the root of the repository.
 pub enum Run {
-    /// Programs to call, one after the other; the flag says that they may mend what they find.
-    Programs(fn(&Path, bool) -> Result<Vec<Command>>),
+    /// Programs to call, one after the other.
+    Programs(fn(&Checkout) -> Result<Vec<Command>>),
     /// A look by one of the other tasks: what it found, where it found something.
     Look(fn(&Path) -> Result<Option<String>>),
     /// Work of its own.
     Own(fn(&Path) -> Result<StageOutcome>),
-}
-
-/// A program that a stage needs and that can't be set up without root.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    Rustfmt,
-    Clippy,
-    Git,
-    Python,
 }
 
 /// What the worker's tests need.
@@ -53,10 +62,9 @@ pub const STAGES: &[Stage] = &[
         about: "Rust is formatted",
         needs: &[Need::Rustfmt],
         file: None,
-        docker: false,
-        run: Run::Programs(|root, fix| {
-            let mut fmt = cargo(root, &["fmt", "--all"]);
-            if !fix {
+        run: Run::Programs(|checkout| {
+            let mut fmt = cargo(checkout.root, &["fmt", "--all"]);
+            if !checkout.fix {
                 fmt.arg("--check");
             }
             Ok(vec![fmt])
@@ -67,10 +75,10 @@ pub const STAGES: &[Stage] = &[
         about: "clippy has nothing to say",
         needs: &[Need::Clippy],
         file: None,
-        docker: false,
-        run: Run::Programs(|root, fix| {
-            let mut clippy = cargo(root, &["clippy", "--quiet", "--workspace", "--all-targets"]);
-            if fix {
+        run: Run::Programs(|checkout| {
+            let words = ["clippy", "--quiet", "--workspace", "--all-targets"];
+            let mut clippy = cargo(checkout.root, &words);
+            if checkout.fix {
                 clippy.args(["--fix", "--allow-dirty", "--allow-staged"]);
             }
             clippy.args(["--locked", "--", "-D", "warnings"]);
@@ -82,23 +90,24 @@ pub const STAGES: &[Stage] = &[
         about: "the tool's tests",
         needs: &[Need::Git],
         file: None,
-        docker: false,
-        run: Run::Programs(|root, _| Ok(vec![cargo(root, &["test", "--workspace", "--locked"])])),
+        run: Run::Programs(|checkout| {
+            let words = ["test", "--workspace", "--locked"];
+            Ok(vec![cargo(checkout.root, &words)])
+        }),
     },
     Stage {
         name: "ruff",
         about: "Python is formatted and linted",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
-        docker: false,
-        run: Run::Programs(|root, fix| {
-            let python = environment(root)?;
+        run: Run::Programs(|checkout| {
+            let python = checkout.environment.python(checkout.root)?;
             let ruff = |args: &[&str]| {
-                let mut ruff = command(root, &python, &["-m", "ruff"]);
+                let mut ruff = command(checkout.root, &python, &["-m", "ruff"]);
                 ruff.args(args);
                 ruff
             };
-            Ok(if fix {
+            Ok(if checkout.fix {
                 vec![
                     ruff(&["check", "--quiet", "--fix", "."]),
                     ruff(&["format", "--quiet", "."]),
@@ -116,11 +125,10 @@ pub const STAGES: &[Stage] = &[
         about: "the worker's tests",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
-        docker: false,
-        run: Run::Programs(|root, _| {
-            let python = environment(root)?;
+        run: Run::Programs(|checkout| {
+            let python = checkout.environment.python(checkout.root)?;
             Ok(vec![command(
-                root,
+                checkout.root,
                 &python,
                 &["-m", "pytest", "--quiet", "tests"],
             )])
@@ -131,7 +139,6 @@ pub const STAGES: &[Stage] = &[
         about: "nothing of the old worker is lost",
         needs: &[],
         file: Some(layout::BASELINE),
-        docker: false,
         run: Run::Look(|root| {
             let (summary, open) = compare::summary(root)?;
             Ok((open > 0).then(|| format!("{summary}\nSee `cargo xtask compare`.")))
@@ -142,7 +149,6 @@ pub const STAGES: &[Stage] = &[
         about: "the Hub's files are sound",
         needs: &[],
         file: Some(".runpod/hub.json"),
-        docker: false,
         run: Run::Look(|root| {
             let report = hub_lint::lint_directory(root)?;
             Ok(hub_lint::fails(&report.findings).then(|| {
@@ -156,9 +162,8 @@ pub const STAGES: &[Stage] = &[
     Stage {
         name: image::NAME,
         about: "the image is built and works",
-        needs: &[],
+        needs: &[Need::Docker, Need::BaseImage],
         file: Some(image::BASE),
-        docker: true,
         run: Run::Own(image::run),
     },
 ];
@@ -180,64 +185,4 @@ pub fn cargo(root: &Path, args: &[&str]) -> Command {
         }
     }
     command
-}
-
-/// Whether a part of the toolchain works, which rustup adds where it doesn't: that takes no root.
-/// Looking for the program is not enough, because rustup puts one in place of each part.
-fn component(subcommand: &str, name: &str) -> bool {
-    let works = || {
-        let said = cargo(Path::new("."), &[subcommand, "--version"]).output();
-        said.is_ok_and(|output| output.status.success())
-    };
-    let add = || {
-        let Ok(rustup) = which::which("rustup") else {
-            return false;
-        };
-        anstream::eprintln!("adding {name} with rustup");
-        let added = Command::new(rustup)
-            .args(["component", "add", name])
-            .output();
-        added.is_ok_and(|output| output.status.success())
-    };
-    works() || add() && works()
-}
-
-/// Names everything at once that is missing and that this can't set up by itself.
-pub fn expect_programs(stages: &[&Stage]) -> Result<()> {
-    let mut missing = Vec::new();
-    let mut looked_at = Vec::new();
-    for need in stages.iter().flat_map(|stage| stage.needs) {
-        if looked_at.contains(need) {
-            continue;
-        }
-        looked_at.push(*need);
-        let (there, name, install) = match need {
-            Need::Rustfmt => (
-                component("fmt", "rustfmt"),
-                "rustfmt",
-                "rustup component add rustfmt",
-            ),
-            Need::Clippy => (
-                component("clippy", "clippy"),
-                "clippy",
-                "rustup component add clippy",
-            ),
-            Need::Git => (which::which("git").is_ok(), "git", "apt-get install git"),
-            Need::Python => (
-                python().is_some(),
-                "Python 3.10 or newer with venv",
-                "apt-get install python3 python3-venv",
-            ),
-        };
-        if !there {
-            missing.push(format!("  {name}: {install}"));
-        }
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    bail!(Unusable(format!(
-        "the tests need what this machine lacks:\n{}",
-        missing.join("\n")
-    )))
 }

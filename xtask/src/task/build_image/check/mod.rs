@@ -11,11 +11,12 @@ use super::token::{self, Token};
 use super::{Check, Verdict, bake, plan};
 use crate::finding::{Finding, Severity};
 use crate::output::{self, counted};
-use crate::surface::dockerfile::{self, Image};
+use crate::surface::dockerfile::{self, Image, is_predefined};
+use crate::surface::ignore::Ignore;
 use crate::surface::{Source, Surface};
 use crate::task::hub_lint;
-use crate::task::migrate::dangling::{is_predefined, undeclared};
-use crate::task::migrate::rewrite::{Copied, Ignore, arguments, copied_paths};
+use crate::task::migrate::dangling::undeclared;
+use crate::task::migrate::rewrite::{Copied, arguments, copied_paths};
 use crate::tree::{Entries, RepoPath, Tree};
 
 /// From this size on a build context is worth a look.

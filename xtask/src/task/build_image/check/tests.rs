@@ -1,3 +1,5 @@
+//! Repositories and command lines, and what is said before a build.
+
 use super::*;
 use crate::task::build_image::bake::resolve;
 use crate::task::build_image::plan::TAG;

@@ -1,3 +1,5 @@
+//! Command lines and bake files, and what docker is called with.
+
 use super::*;
 
 fn args(line: &str) -> cli::BuildImage {

@@ -154,8 +154,16 @@ pub fn environment(
     )])
 }
 
-/// What the record says of the legacy image's variables, less what is different for a reason.
-pub type Promise = BTreeMap<String, String>;
+/// What the record says of the legacy image's variables.
+#[derive(Debug, Default)]
+pub struct Promise {
+    pub variables: BTreeMap<String, String>,
+    /// Those that may be different: a reason is on record.
+    pub accepted: BTreeMap<String, String>,
+}
+
+/// Where users of a worker put modules of their own: the root, where that was on Python's path.
+const MODULES: &str = "PYTHONPATH";
 
 /// Whether what the legacy image set still means the same to what runs in this one.
 pub fn promise(image: &Image, made: &Made, promise: Option<&Promise>) -> Check {
@@ -170,7 +178,7 @@ pub fn promise(image: &Image, made: &Made, promise: Option<&Promise>) -> Check {
     let mut wrong = Vec::new();
     let mut kept = 0;
     let mut elsewhere = Vec::new();
-    for (name, promised) in promise {
+    for (name, promised) in &promise.variables {
         let promised = expand(promised, &image.env);
         match image.env.get(name) {
             Some(is) if *is == promised => kept += 1,
@@ -184,17 +192,14 @@ pub fn promise(image: &Image, made: &Made, promise: Option<&Promise>) -> Check {
             )),
         }
     }
-    let folders: Vec<&str> = image
-        .env
-        .get("PYTHONPATH")
-        .map_or_else(Vec::new, |path| path.split(':').collect());
-    // Accepted or not, what users import from the root is found through it.
-    if !folders.contains(&"/") {
-        wrong.push(format!(
-            "PYTHONPATH is `{}` and does not name `/`, as it did in the legacy image: modules that \
-             users put there are no longer found",
-            folders.join(":")
-        ));
+    let mut notes = Vec::new();
+    // A reason may have been given for another part of it: what users lose is said either way.
+    if let Some(lost) = root_lost(image, promise) {
+        if promise.accepted.contains_key(MODULES) {
+            notes.push(format!("{lost}; a reason is on record"));
+        } else {
+            wrong.push(lost);
+        }
     }
     helped(
         &mut wrong,
@@ -206,13 +211,27 @@ pub fn promise(image: &Image, made: &Made, promise: Option<&Promise>) -> Check {
         wrong,
         format!("{kept} variables as in the legacy image"),
     );
-    if elsewhere.is_empty() {
-        return check;
+    if !elsewhere.is_empty() {
+        notes.push(format!(
+            "no longer set by the Dockerfile, which `cargo xtask compare` judges: {}",
+            elsewhere.join(", ")
+        ));
     }
-    check.and([format!(
-        "no longer set by the Dockerfile, which `cargo xtask compare` judges: {}",
-        elsewhere.join(", ")
-    )])
+    check.and(notes)
+}
+
+/// What is said where modules at the root were found in the legacy image and are no longer.
+fn root_lost(image: &Image, promise: &Promise) -> Option<String> {
+    let mut recorded = [&promise.variables, &promise.accepted].into_iter();
+    let promised = recorded.find_map(|record| record.get(MODULES))?;
+    let names_root = |path: &str| path.split(':').any(|folder| folder == "/");
+    let is = image.env.get(MODULES).map_or("", String::as_str);
+    (names_root(&expand(promised, &image.env)) && !names_root(is)).then(|| {
+        format!(
+            "{MODULES} is `{is}` and does not name `/`, as it did in the legacy image: modules that \
+             users put there are no longer found"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -324,8 +343,40 @@ mod tests {
     }
 
     #[test]
+    fn modules_at_the_root_are_found_as_before_or_a_reason_is_on_record() {
+        let path = || variables("PYTHONPATH=/:/src");
+        let judged = |env: &str, promised: &Promise| {
+            promise(&image(env), &made("PYTHONPATH=/worker"), Some(promised))
+        };
+        let mut recorded = Promise {
+            variables: path(),
+            ..Promise::default()
+        };
+        let lost = judged("PYTHONPATH=/worker", &recorded);
+        assert_eq!(lost.verdict, Verdict::Failed, "{lost:?}");
+        assert!(lost.words[1].contains("does not name `/`"), "{lost:?}");
+        recorded = Promise {
+            accepted: path(),
+            ..Promise::default()
+        };
+        let lost = judged("PYTHONPATH=/worker", &recorded);
+        assert_eq!(lost.verdict, Verdict::Passed, "{lost:?}");
+        let said = "no longer found; a reason is on record";
+        assert!(lost.words[1].ends_with(said), "{lost:?}");
+        let kept = judged("PYTHONPATH=/:/sgl", &recorded);
+        assert_eq!(kept.words, ["0 variables as in the legacy image"]);
+        // Where the legacy image did not name the root, nobody found anything there.
+        recorded.accepted = variables("PYTHONPATH=/src");
+        let never = judged("PYTHONPATH=/worker", &recorded);
+        assert_eq!(never.words, ["0 variables as in the legacy image"]);
+    }
+
+    #[test]
     fn the_legacy_image_s_variables_keep_their_values() {
-        let kept = variables("BASE_PATH=$BASE_PATH HF_HOME=$BASE_PATH/cache OLD=1");
+        let kept = Promise {
+            variables: variables("BASE_PATH=$BASE_PATH HF_HOME=$BASE_PATH/cache OLD=1"),
+            ..Promise::default()
+        };
         let wanted = made("BASE_PATH=/v HF_HOME=/v/cache PYTHONPATH=/");
         let check = |env: &str| promise(&image(env), &wanted, Some(&kept));
         let good = check("BASE_PATH=/v HF_HOME=/v/cache PYTHONPATH=/x:/");
@@ -334,7 +385,6 @@ mod tests {
         let bad = check("BASE_PATH=/v HF_HOME=/cache PYTHONPATH=/worker");
         assert_eq!(bad.verdict, Verdict::Failed);
         assert!(bad.words[0].contains("HF_HOME is `/cache`"), "{bad:?}");
-        assert!(bad.words[1].contains("does not name `/`"), "{bad:?}");
         let none = promise(&image(""), &wanted, None);
         assert_eq!(none.verdict, Verdict::Skipped);
     }

@@ -97,15 +97,16 @@ fn is_installed(path: &str) -> bool {
         || path.starts_with("usr/share/")
 }
 
-/// The files that are copied.
-pub fn copied(sought: &Sought, layers: &Layers) -> Result<Check> {
+/// The files that are copied. With `updates` the table of flags is about to be written from the
+/// image, and judged then.
+pub fn copied(sought: &Sought, layers: &Layers, updates: bool) -> Result<Check> {
     let mut wrong = Vec::new();
     let mut note = None;
     for (place, path) in &sought.made.files {
         let wanted = sought.tree.read(path)?;
         match layers.find(place) {
             Some(Thing::File(Some(bytes))) if *bytes == wanted => {}
-            Some(Thing::File(Some(bytes))) => match other_release(path, bytes, &wanted) {
+            Some(Thing::File(Some(bytes))) => match other_table(path, bytes, &wanted, updates) {
                 Some(words) => note = Some(words),
                 None => wrong.push(format!(
                     "/{place} is not what {path} is here ({} bytes, {} here)",
@@ -142,8 +143,8 @@ pub fn copied(sought: &Sought, layers: &Layers) -> Result<Check> {
     Ok(with_unread(check, layers).and(note))
 }
 
-/// Why a table of flags may differ: it is another release's.
-fn other_release(path: &RepoPath, bytes: &[u8], here: &[u8]) -> Option<String> {
+/// Why a table of flags may differ: it is another release's, or this one is about to be replaced.
+fn other_table(path: &RepoPath, bytes: &[u8], here: &[u8], updates: bool) -> Option<String> {
     if *path != TABLE {
         return None;
     }
@@ -151,6 +152,11 @@ fn other_release(path: &RepoPath, bytes: &[u8], here: &[u8]) -> Option<String> {
         let table: serde_json::Value = serde_json::from_slice(bytes).ok()?;
         Some(table.get("version")?.as_str()?.to_owned())
     };
+    if updates {
+        return Some(format!(
+            "{path} was another one here than in the image, and --update-flags writes it"
+        ));
+    }
     let (image, here) = (version(bytes)?, version(here)?);
     (image != here).then(|| format!("{path} is SGLang {image}'s in the image, and {here}'s here"))
 }
@@ -318,7 +324,7 @@ mod tests {
             ..Layers::default()
         };
         [
-            copied(&sought, &layers).unwrap(),
+            copied(&sought, &layers, false).unwrap(),
             strange(&sought, &layers, base).unwrap(),
         ]
     }
@@ -366,6 +372,35 @@ mod tests {
         );
         let [files, _] = other("{\"version\": \"1.0\", \"flags\": {}}");
         assert_eq!(files.verdict, Verdict::Failed);
+    }
+
+    #[test]
+    fn any_table_may_differ_where_it_is_about_to_be_written() {
+        let (tree, made) = (tree(), made());
+        let sought = Sought::new(&made, &tree, "/worker");
+        let mut other = layer(&[(
+            "worker/sglang_flags.json",
+            "{\"version\": \"1.0\", \"flags\": {}}",
+        )]);
+        let copied = |other: &Layer| {
+            let layers = Layers {
+                layers: vec![good(), other.clone()],
+                ..Layers::default()
+            };
+            copied(&sought, &layers, true).unwrap()
+        };
+        let files = copied(&other);
+        assert_eq!(files.verdict, Verdict::Passed, "{files:?}");
+        assert!(
+            files.words[1].ends_with("--update-flags writes it"),
+            "{files:?}"
+        );
+        // Nothing else may.
+        let changed = Thing::File(Some("changed".into()));
+        other.things.insert("worker/handler.py".into(), changed);
+        let files = copied(&other);
+        assert_eq!(files.verdict, Verdict::Failed);
+        assert!(files.words[0].contains("handler.py"), "{files:?}");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! An image's layers as `docker save` gives them: read as a stream, searched on the way, and
 //! never held. What is kept is what was asked for.
+//!
+//! Files and secrets are looked for here and not in a container: a lower layer keeps what a later
+//! step deletes, and an image whose Python does not start can still be judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read};

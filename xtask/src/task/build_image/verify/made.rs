@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use super::inspect::{Image, Step};
 use crate::surface::dockerfile::{self, Copy, Named, expand};
-use crate::task::migrate::rewrite::{Glob, Ignore, is_pattern};
+use crate::surface::glob::{Glob, is_pattern};
+use crate::surface::ignore::Ignore;
 use crate::tree::{RepoPath, Tree};
 
 /// The image as the Dockerfile has it.

@@ -2,7 +2,8 @@
 //!
 //! Reading, deciding and doing are apart: `inspect`, `layers` and the scripts that run in the
 //! image turn it into values, the modules named after what they check judge those, and
-//! `containers` is the only one that runs anything.
+//! `containers` is the only one that runs anything. In the image run Python scripts (`probe.py`,
+//! `flags.py`): a Python is all that is sure to be there.
 
 mod behaviour;
 mod configuration;
@@ -21,22 +22,22 @@ mod version;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use self::configuration::Promise;
 use self::containers::Session;
 use self::inspect::{Image, Step};
 use self::layers::Look;
 use self::made::Made;
-use super::{Check, Verdict, token};
+use super::{Check, Verdict};
 use crate::docker::Engine;
 use crate::interrupt;
 use crate::layout::{ACCEPTED, BASELINE};
 use crate::outcome::Refusal;
+use crate::surface::ignore::Ignore;
 use crate::surface::{Source, dockerfile};
 use crate::task::compare::accepted::Accepted;
 use crate::task::compare::baseline;
-use crate::task::migrate::rewrite::Ignore;
 use crate::tree::Tree;
 
 /// What the checks need to know.
@@ -73,11 +74,11 @@ pub fn image(
         done(&check);
         checks.push(check);
     };
-    let token = subject.token.filter(|token| token.len() >= token::SHORTEST);
+    let (token, too_short) = secrets::sought(subject.token);
     let seen = Seen::read(engine, subject, token)?;
     tell(seen.base_check(subject.base));
     configuration_checks(&seen, subject, token, &mut tell)?;
-    layer_checks(engine, &seen, subject, token, &mut tell)?;
+    layer_checks(engine, &seen, subject, (token, too_short), &mut tell)?;
     let session = Session::begin(engine)?;
     python_checks(&session, &seen, subject, &mut tell)?;
     flag_checks(&session, &seen, subject, &mut tell)?;
@@ -229,12 +230,12 @@ fn text(tree: &dyn Tree, path: &str) -> Result<Option<String>> {
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// What the record says that the legacy image set, less what is different for a reason.
+/// What the record says that the legacy image set.
 fn promise(tree: &dyn Tree) -> Result<Option<Promise>> {
     let Some(record) = text(tree, BASELINE)? else {
         return Ok(None);
     };
-    let facts = baseline::read(&record).with_context(|| format!("reading {BASELINE}"))?;
+    let facts = baseline::of_repository(&record)?;
     let accepted = match text(tree, ACCEPTED)? {
         Some(text) => Accepted::of_repository(&text)?,
         None => Accepted::default(),
@@ -253,20 +254,23 @@ fn promise(tree: &dyn Tree) -> Result<Option<Promise>> {
             .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
             && !instructions.contains(&name)
     };
-    Ok(Some(
-        facts
-            .area("image")
-            .filter(|(name, _)| is_variable(name) && !accepted.covers(&format!("image:{name}")))
-            .filter_map(|(name, fact)| Some((name.to_owned(), fact.get("value")?.to_owned())))
-            .collect(),
-    ))
+    let values = facts
+        .area("image")
+        .filter(|(name, _)| is_variable(name))
+        .filter_map(|(name, fact)| Some((name.to_owned(), fact.get("value")?.to_owned())));
+    let (accepted, variables) =
+        values.partition(|(name, _)| accepted.covers(&format!("image:{name}")));
+    Ok(Some(Promise {
+        variables,
+        accepted,
+    }))
 }
 
 fn layer_checks(
     engine: &Engine,
     seen: &Seen,
     subject: &Subject,
-    token: Option<&str>,
+    (token, too_short): (Option<&str>, bool),
     tell: &mut dyn FnMut(Check),
 ) -> Result<()> {
     let sought = files::Sought::new(&seen.made, subject.tree, seen.workdir());
@@ -278,7 +282,11 @@ fn layer_checks(
             keep: &|path, size| sought.keep(path, size).max(secrets::keep(path)),
         },
     )?;
-    tell(files::copied(&sought, &layers)?);
+    tell(files::copied(
+        &sought,
+        &layers,
+        subject.update_flags.is_some(),
+    )?);
     tell(files::strange(&sought, &layers, seen.base_layers)?);
     tell(secrets::check(&secrets::Known {
         image: &seen.image,
@@ -290,6 +298,7 @@ fn layer_checks(
             .map(|base| (base, seen.base_history.as_slice())),
         base_layers: seen.base_layers,
         token,
+        too_short,
     }));
     Ok(())
 }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use super::super::token::SHORTEST;
 use super::super::{Check, Verdict};
 use super::files::unread;
 use super::inspect::{Image, Step};
 use super::layers::{Keep, Layers};
-use crate::task::hub_lint::secrets::{is_secret, token};
+use crate::secret::{is_secret, token};
 
 /// Files that hold passwords or tokens, by how their paths end.
 const CREDENTIALS: &[&str] = &[
@@ -73,6 +74,14 @@ fn is_credentials(path: &str) -> bool {
     })
 }
 
+/// The token to look for, of the one that the build was given, and whether that is too short for it.
+pub fn sought(given: Option<&str>) -> (Option<&str>, bool) {
+    match given {
+        Some(short) if short.len() < SHORTEST => (None, true),
+        given => (given, false),
+    }
+}
+
 /// What is known of an image and of what it was made on.
 pub struct Known<'a> {
     pub image: &'a Image,
@@ -82,7 +91,10 @@ pub struct Known<'a> {
     pub base: Option<(&'a Image, &'a [Step])>,
     /// How many of the lowest layers are the base image's.
     pub base_layers: usize,
+    /// The value of `HF_TOKEN` that is looked for.
     pub token: Option<&'a str>,
+    /// Whether one was given that is too short for that.
+    pub too_short: bool,
 }
 
 /// The verdict.
@@ -100,13 +112,18 @@ pub fn check(known: &Known) -> Check {
         );
     }
     let count = known.layers.layers.len();
+    let without = "nothing in configuration, history and file names looks like a secret";
     let in_order = match known.token {
         Some(_) => {
             format!("HF_TOKEN is in none of {count} layers, nor in configuration or history")
         }
-        None => "no HF_TOKEN was given, so there was no value to look for; nothing in \
-                 configuration, history and file names looks like a secret"
-            .to_owned(),
+        None if known.too_short => format!(
+            "the HF_TOKEN that was given is shorter than {SHORTEST} bytes, which is too short to be \
+             looked for; {without}"
+        ),
+        None => {
+            format!("no HF_TOKEN was given, so there was no value to look for; {without}")
+        }
     };
     let mut check = Check::judged("secrets", wrong, in_order);
     let unread = unread(known.layers);
@@ -272,12 +289,14 @@ mod tests {
         lines.iter().map(step).collect()
     }
 
+    /// `token` is what was given to the build.
     fn judge(
         env: &[(&str, &str)],
         lines: &[&str],
         layers: Vec<Layer>,
         token: Option<&str>,
     ) -> Check {
+        let (token, too_short) = sought(token);
         let pairs = |env: &[(&str, &str)]| {
             env.iter()
                 .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
@@ -304,6 +323,7 @@ mod tests {
             base: Some((&base, &base_history)),
             base_layers: 1,
             token,
+            too_short,
         })
     }
 
@@ -324,6 +344,11 @@ mod tests {
         let check = judge(&env, &lines, vec![], None);
         assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
         assert!(check.words[0].contains("no HF_TOKEN was given"));
+        // A text this short is in many a file.
+        let check = judge(&[("A", "short")], &lines, vec![], Some("short"));
+        assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
+        let words = "the HF_TOKEN that was given is shorter than 8 bytes";
+        assert!(check.words[0].starts_with(words), "{check:?}");
     }
 
     #[test]

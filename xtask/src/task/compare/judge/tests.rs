@@ -1,3 +1,5 @@
+//! Old and new facts, and the verdicts on them.
+
 use super::super::tests::{compared, legacy, modern};
 use super::*;
 use crate::tree::Memory;

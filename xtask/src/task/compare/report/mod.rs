@@ -8,6 +8,7 @@ use super::accepted::Entry;
 use super::execute::Summary;
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict};
+use crate::commands::Commands;
 use crate::surface::{Gap, Place};
 
 /// The whole result.
@@ -26,6 +27,8 @@ pub struct Report {
     pub all: bool,
     /// How to call this tool in advice.
     pub command: String,
+    /// The commands of this repository.
+    pub commands: Commands,
     /// The task that comes next, where the old worker's files are still in `outdated/`.
     pub cleanup: Option<String>,
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
+use super::super::accepted::withdrawal;
 use super::super::judge::{Item, Verdict};
 use super::{Parts, Report, places, value};
 
@@ -34,8 +35,10 @@ impl Report {
             let red = style(Verdict::Missing);
             let _ = writeln!(
                 out,
-                "\n{red}stale{red:#} {BOLD}{}{BOLD:#}\n  The reason on record matches nothing that is open any more: {}\n  {BOLD}help{BOLD:#}: take it out of compare.accepted.json",
-                entry.fact, entry.reason
+                "\n{red}stale{red:#} {BOLD}{}{BOLD:#}\n  The reason on record matches nothing that is open any more: {}\n  {BOLD}help{BOLD:#}: take it off the record with `{}`",
+                entry.fact,
+                entry.reason,
+                self.commands.task("compare", &withdrawal(&entry.fact))
             );
         }
         if self.all {

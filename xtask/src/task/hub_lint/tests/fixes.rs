@@ -1,8 +1,8 @@
 //! Fixes: they mend what they say, break nothing, and leave nothing for a second run.
 
 use super::*;
+use crate::random::Random;
 use crate::surface::json;
-use crate::surface::json::tests::Random;
 
 fn look(which: Which, bytes: &[u8]) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -11,8 +11,8 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::random::Random;
 use crate::surface::json;
-use crate::surface::json::tests::Random;
 
 /// Pieces that mean something in the two files.
 const WORDS: &[&str] = &[

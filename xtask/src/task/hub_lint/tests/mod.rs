@@ -1,3 +1,5 @@
+//! The linter as a whole: the rules' examples, whole repositories, fixes, schemas and damage.
+
 use super::*;
 use crate::finding::Safety;
 use crate::tree::Memory;

@@ -5,7 +5,8 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, Body};
 
 use super::{File, Form};
-use crate::task::migrate::rewrite::{Node, Yaml};
+use crate::surface::dockerfile::is_predefined;
+use crate::surface::yaml::{Node, Yaml};
 
 /// `dockerfile` is where the Dockerfile lies: what builds another is passed over.
 pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
@@ -32,16 +33,6 @@ pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
             );
         }
     }
-}
-
-/// Arguments that every build takes.
-pub fn is_predefined(name: &str) -> bool {
-    let upper = name.to_uppercase();
-    upper.starts_with("BUILDKIT_")
-        || upper == "SOURCE_DATE_EPOCH"
-        || ["HTTP", "HTTPS", "FTP", "NO", "ALL"]
-            .iter()
-            .any(|kind| upper == format!("{kind}_PROXY"))
 }
 
 /// Whether a build that names this file builds the worker's Dockerfile, rather than another of the

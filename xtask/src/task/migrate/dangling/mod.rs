@@ -5,6 +5,7 @@
 
 mod arguments;
 mod folders;
+mod links;
 mod modules;
 mod paths;
 
@@ -12,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-pub use arguments::is_predefined;
+pub use links::links;
 
 use super::rewrite::place;
 use crate::layout::{self, OUTDATED};

@@ -1,3 +1,5 @@
+//! Files of all kinds that name what has moved, and files that only seem to.
+
 use super::*;
 use crate::tree::{Entry, Mode};
 

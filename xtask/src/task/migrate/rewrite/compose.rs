@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::{Change, Node, NotUnderstood, PathMap, Rewritten, Text, Yaml};
+use super::{Change, NotUnderstood, PathMap, Rewritten, Text};
+use crate::surface::yaml::{Node, Yaml};
 use crate::tree::RepoPath;
 
 /// The compose file of the upstream's worker folder, with every path that it names where that lies
@@ -375,23 +376,15 @@ mod tests {
     use super::*;
 
     fn map() -> PathMap {
-        let names = [
-            "Dockerfile",
-            "docker-compose.yml",
-            "handler.py",
-            "compose.env",
-        ];
-        let mut moved: Vec<(RepoPath, RepoPath)> = names
-            .iter()
-            .map(|name| {
-                (
-                    RepoPath::from(*name).inside(".runpod"),
-                    RepoPath::from(*name),
-                )
-            })
-            .collect();
-        moved.push((".runpod/hub.json".into(), ".runpod/hub.json".into()));
-        PathMap::new(".runpod", moved, [])
+        PathMap::of_worker(
+            &[
+                "Dockerfile",
+                "docker-compose.yml",
+                "handler.py",
+                "compose.env",
+            ],
+            &[],
+        )
     }
 
     fn rewritten(text: &str) -> String {

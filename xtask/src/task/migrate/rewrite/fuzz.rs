@@ -1,18 +1,10 @@
 //! Whatever comes in, nothing panics, and what comes out takes only files that the result has.
 
 use super::*;
-
-/// A small generator of numbers, so that every run sees the same ones.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(below.max(1)).unwrap()).unwrap()
-    }
-}
+use crate::random::Random;
+use crate::surface::glob::Glob;
+use crate::surface::ignore::Ignore;
+use crate::surface::yaml::Yaml;
 
 const DOCKERFILES: &[&str] = &[
     "# escape=`\r\nFROM a\r\nCOPY .runpod/ ./\r\nRUN x `\r\n  y\r\n",
@@ -71,20 +63,20 @@ const PIECES: &[&str] = &[
     "public/",
 ];
 
-fn mutated(numbers: &mut Numbers, text: &str) -> Vec<u8> {
+fn mutated(random: &mut Random, text: &str) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
-    for _ in 0..=numbers.next(6) {
-        let at = numbers.next(bytes.len() + 1);
-        match numbers.next(4) {
+    for _ in 0..=random.below(6) {
+        let at = random.below(bytes.len() + 1);
+        match random.below(4) {
             0 => {
                 bytes.truncate(at);
             }
             1 if at < bytes.len() => {
                 bytes.remove(at);
             }
-            2 if at < bytes.len() => bytes[at] = u8::try_from(numbers.next(256)).unwrap(),
+            2 if at < bytes.len() => bytes[at] = u8::try_from(random.below(256)).unwrap(),
             _ => {
-                let piece = PIECES[numbers.next(PIECES.len())];
+                let piece = PIECES[random.below(PIECES.len())];
                 bytes.splice(at..at, piece.bytes());
             }
         }
@@ -101,17 +93,7 @@ fn map() -> PathMap {
         "public/b/c.png",
         "x y.py",
     ];
-    let mut moved: Vec<(RepoPath, RepoPath)> = names
-        .iter()
-        .map(|name| {
-            (
-                RepoPath::from(*name).inside(".runpod"),
-                RepoPath::from(*name),
-            )
-        })
-        .collect();
-    moved.push((".runpod/hub.json".into(), ".runpod/hub.json".into()));
-    PathMap::new(".runpod", moved, [".runpod/README.md".into()])
+    PathMap::of_worker(&names, &["README.md"])
 }
 
 fn rounds() -> usize {
@@ -122,10 +104,10 @@ fn rounds() -> usize {
 #[test]
 fn a_dockerfile_is_rewritten_soundly_or_refused() {
     let map = map();
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut understood = 0;
     for round in 0..rounds() {
-        let bytes = mutated(&mut numbers, DOCKERFILES[round % DOCKERFILES.len()]);
+        let bytes = mutated(&mut random, DOCKERFILES[round % DOCKERFILES.len()]);
         let shown = || String::from_utf8_lossy(&bytes).into_owned();
         match dockerfile(&bytes, &map) {
             Ok(result) => {
@@ -152,9 +134,9 @@ fn a_dockerfile_is_rewritten_soundly_or_refused() {
 #[test]
 fn a_compose_file_is_rewritten_or_refused() {
     let map = map();
-    let mut numbers = Numbers(0x1234_5678_9abc_def1);
+    let mut random = Random(0x1234_5678_9abc_def1);
     for round in 0..rounds() {
-        let bytes = mutated(&mut numbers, COMPOSE[round % COMPOSE.len()]);
+        let bytes = mutated(&mut random, COMPOSE[round % COMPOSE.len()]);
         match compose(&bytes, &map) {
             Ok(result) => {
                 let text = String::from_utf8(result.bytes).unwrap();
@@ -172,16 +154,16 @@ fn a_compose_file_is_rewritten_or_refused() {
 
 #[test]
 fn the_rest_never_panics() {
-    let mut numbers = Numbers(42);
+    let mut random = Random(42);
     for round in 0..rounds() {
-        let bytes = mutated(&mut numbers, PIECES[round % PIECES.len()]);
+        let bytes = mutated(&mut random, PIECES[round % PIECES.len()]);
         let text = String::from_utf8_lossy(&bytes);
         let ignore = Ignore::read(&bytes);
         let _ = (
             ignore.excludes(&"a/b.py".into()),
             ignore.excludes_all_of(&"a/b".into()),
         );
-        let _ = glob::Glob::new(&text, true).map(|glob| glob.matches("a/b"));
+        let _ = Glob::new(&text, true).map(|glob| glob.matches("a/b"));
         let _ = arguments(&bytes);
         let _ = Yaml::parse(&text);
     }

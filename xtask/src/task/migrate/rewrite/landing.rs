@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::glob::{Glob, is_pattern};
 use super::{PathMap, listed};
+use crate::surface::glob::{Glob, is_pattern};
 use crate::tree::RepoPath;
 
 /// What takes the place of one source.

@@ -5,12 +5,9 @@ mod compose;
 mod dockerfile;
 #[cfg(test)]
 mod fuzz;
-mod glob;
 mod heredoc;
-mod ignore;
 mod landing;
 mod scope;
-pub mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,9 +17,6 @@ use crate::tree::RepoPath;
 
 pub use compose::compose;
 pub use dockerfile::{Copied, arguments, copied_paths, dockerfile};
-pub use glob::{Glob, is_pattern};
-pub use ignore::Ignore;
-pub use yaml::{Node, Yaml};
 
 /// Which file of the upstream becomes which file of the worker.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +42,21 @@ impl PathMap {
             moved: moved.into_iter().collect(),
             left: left.into_iter().collect(),
         }
+    }
+}
+
+#[cfg(test)]
+impl PathMap {
+    /// For tests: the files `names` of `.runpod` come to the root, `left` stay behind.
+    fn of_worker(names: &[&str], left: &[&str]) -> Self {
+        let inside = |name: &str| RepoPath::from(name).inside(".runpod");
+        let moved = names.iter().map(|name| (inside(name), (*name).into()));
+        let hub = inside("hub.json");
+        Self::new(
+            ".runpod",
+            moved.chain([(hub.clone(), hub)]),
+            left.iter().map(|name| inside(name)),
+        )
     }
 }
 

@@ -1,5 +1,9 @@
 //! A worker that runs: it registers with a stand-in for RunPod's job API, answers the Hub's test
 //! cases, ends when it is told to, and leaves nothing.
+//!
+//! The worker shares the network of the stand-in, where both are on loopback: no network to make
+//! and to remove, no name to resolve, nothing that a firewall could forbid, and it works with a
+//! daemon on another machine.
 
 mod api;
 mod judge;

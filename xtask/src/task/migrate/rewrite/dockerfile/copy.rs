@@ -1,4 +1,4 @@
-//! `COPY` and `ADD`.
+//! `COPY` and `ADD`: what they take from the context, and where that lies after the move.
 
 use std::ops::Range;
 

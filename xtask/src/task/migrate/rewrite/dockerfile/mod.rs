@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use parse_dockerfile::Instruction;
 
-use super::glob::{Glob, is_pattern};
 use super::scope::{Scope, assignments};
 use super::{Change, NotUnderstood, PathMap, Rewritten, Text, heredoc};
+use crate::surface::glob::{Glob, is_pattern};
 use crate::tree::RepoPath;
 
 /// Something that the build takes from its context.

@@ -1,11 +1,11 @@
-//! `RUN --mount=type=bind`.
+//! `RUN --mount=type=bind`: what it takes from the context, and where that lies after the move.
 
 use std::ops::Range;
 
 use parse_dockerfile::RunInstruction;
 
 use super::{Output, climbs, fill_in, refuse_source};
-use crate::task::migrate::rewrite::glob::is_pattern;
+use crate::surface::glob::is_pattern;
 use crate::task::migrate::rewrite::landing::clean;
 use crate::task::migrate::rewrite::scope::Scope;
 use crate::task::migrate::rewrite::{Change, NotUnderstood, PathMap, Text, heredoc, listed};

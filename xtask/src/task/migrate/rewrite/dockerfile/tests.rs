@@ -1,3 +1,5 @@
+//! Dockerfiles before and after the move, and those that are refused.
+
 use super::*;
 
 const UPSTREAM: &[&str] = &[

@@ -1,4 +1,4 @@
-//! `.dockerignore`.
+//! `.dockerignore`: which files of the context a build is not sent.
 
 use super::glob::Glob;
 use crate::tree::RepoPath;

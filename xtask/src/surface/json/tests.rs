@@ -1,4 +1,7 @@
+//! JSON that is read, JSON that is not, and what is said of it; a strict parser agrees.
+
 use super::*;
+use crate::random::Random;
 use std::fmt::Write;
 
 /// What is said of a text, one line a problem: `line:column kind message`, and the related place.
@@ -194,18 +197,8 @@ fn a_hundred_thousand_levels_are_an_error_message() {
     assert!(serde_json::from_str::<serde_json::Value>(&over).is_err());
 }
 
-/// Makes texts that are nearly JSON, the same ones in every run.
-pub(crate) struct Random(pub u64);
-
 impl Random {
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % bound
-    }
-
-    /// Tokens in any order, most of which JSON has.
+    /// A text that is nearly JSON: tokens in any order, most of which JSON has.
     pub(crate) fn text(&mut self) -> Vec<u8> {
         const TOKENS: &[&[u8]] = &[
             b"{",

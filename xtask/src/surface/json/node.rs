@@ -1,0 +1,144 @@
+//! What comes of a text: values with their places, and what a strict parser refuses.
+
+use super::Span;
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    pub span: Span,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    Null,
+    Bool(bool),
+    /// As it is written.
+    Number(String),
+    /// With its escapes resolved.
+    String(String),
+    Array(Vec<Node>),
+    Object(Vec<Member>),
+}
+
+/// A key with its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    pub key: String,
+    /// Where the key stands, quotes included.
+    pub key_span: Span,
+    pub value: Node,
+}
+
+impl Node {
+    /// The value of a key; of several, the last, as every reader takes it.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.member(key).map(|member| &member.value)
+    }
+
+    pub fn member(&self, key: &str) -> Option<&Member> {
+        self.members().iter().rfind(|member| member.key == key)
+    }
+
+    /// An object's members; nothing where it is no object.
+    pub fn members(&self) -> &[Member] {
+        match &self.kind {
+            Kind::Object(members) => members,
+            _ => &[],
+        }
+    }
+
+    /// An array's items; nothing where it is no array.
+    pub fn items(&self) -> &[Self] {
+        match &self.kind {
+            Kind::Array(items) => items,
+            _ => &[],
+        }
+    }
+
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub fn as_f64(&self) -> Option<f64> {
+        match &self.kind {
+            Kind::Number(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// What it is, with its article: "a string", "an array".
+    pub fn what(&self) -> &'static str {
+        match &self.kind {
+            Kind::Null => "null",
+            Kind::Bool(_) => "a boolean",
+            Kind::Number(_) => "a number",
+            Kind::String(_) => "a string",
+            Kind::Array(_) => "an array",
+            Kind::Object(_) => "an object",
+        }
+    }
+}
+
+/// What a text turned out to be.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Parsed {
+    /// The value, where the text could be read to its end.
+    pub root: Option<Node>,
+    /// What a strict parser refuses, in the order of the text.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that a strict parser refuses, or a key that is there twice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Problem {
+    pub kind: ProblemKind,
+    pub span: Span,
+    /// What is wrong, in words.
+    pub message: String,
+    /// Another place that explains it, and how.
+    pub related: Option<(Span, String)>,
+    /// What to write instead, where there is no doubt.
+    pub edits: Vec<(Span, String)>,
+}
+
+/// What kind of problem it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProblemKind {
+    Empty,
+    Encoding,
+    ByteOrderMark,
+    Nul,
+    Comment,
+    TrailingComma,
+    MissingComma,
+    LiteralEscape,
+    Unclosed,
+    Mismatched,
+    /// A string: no end, an unknown escape, a raw control character, the wrong quotes.
+    BadString,
+    /// A number or word that JSON doesn't have: `01`, `NaN`, `True`.
+    BadValue,
+    /// Anything else that stands where something else has to.
+    Unexpected,
+    /// More after the end.
+    Trailing,
+    TooDeep,
+    /// Every reader takes the last one.
+    DuplicateKey,
+}
+
+impl Problem {
+    pub(super) fn new(kind: ProblemKind, span: Span, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            span,
+            message: message.into(),
+            related: None,
+            edits: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What the stages need of the machine, looked at before the first one runs.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::environment::python;
+use super::stages::{Stage, cargo, command};
+use super::{image, text_of};
+use crate::docker::Engine;
+use crate::git::Git;
+use crate::outcome::Unusable;
+
+/// What a stage needs and that can't be set up here without root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    Rustfmt,
+    Clippy,
+    Git,
+    Python,
+    /// A docker engine that can build.
+    Docker,
+    /// What the base image of the stage `image` is made from.
+    BaseImage,
+}
+
+/// What a look at the machine told of a need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It is there.
+    There,
+    /// Something else takes its place.
+    Instead(String),
+    /// It is missing: what is, and how to install it.
+    Missing(String),
+}
+
+/// A stage that this machine can't run, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skip {
+    pub stage: &'static str,
+    pub reason: String,
+}
+
+/// What is to be said before the first stage.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Foresight {
+    pub skips: Vec<Skip>,
+    /// By the name of the stage.
+    pub notes: Vec<(&'static str, String)>,
+}
+
+impl Need {
+    /// Whether a stage that lacks this is skipped, where it may be.
+    fn may_lack(self) -> bool {
+        matches!(self, Self::Docker | Self::BaseImage)
+    }
+
+    fn look(self, root: &Path) -> Found {
+        let or = |there: bool, missing: &str| {
+            if there {
+                Found::There
+            } else {
+                Found::Missing(missing.to_owned())
+            }
+        };
+        match self {
+            Self::Rustfmt => or(
+                component("fmt", "rustfmt"),
+                "rustfmt: rustup component add rustfmt",
+            ),
+            Self::Clippy => or(
+                component("clippy", "clippy"),
+                "clippy: rustup component add clippy",
+            ),
+            Self::Git => match Git::find().and_then(|git| git.expect_new_enough()) {
+                Ok(()) => Found::There,
+                Err(error) => Found::Missing(format!("{error:#}")),
+            },
+            Self::Python => or(
+                python().is_some(),
+                "Python 3.10 or newer with venv: apt-get install python3 python3-venv",
+            ),
+            Self::Docker => match Engine::find() {
+                Ok(_) => Found::There,
+                Err(none) => Found::Missing(none.to_string()),
+            },
+            Self::BaseImage => base_image(root),
+        }
+    }
+}
+
+/// Looks at all that the stages need, each thing once.
+pub fn look(stages: &[&Stage], root: &Path) -> Vec<(Need, Found)> {
+    let mut found: Vec<(Need, Found)> = Vec::new();
+    for need in stages.iter().flat_map(|stage| stage.needs) {
+        if !found.iter().any(|(known, _)| known == need) {
+            found.push((*need, need.look(root)));
+        }
+    }
+    found
+}
+
+/// What comes of it: everything that is missing at once where the stages can't run without it, or
+/// else what to say of those that will be skipped.
+pub fn judge(
+    stages: &[&Stage],
+    found: &[(Need, Found)],
+    may_skip: bool,
+) -> Result<Foresight, Unusable> {
+    let is_missing = |need: Need| {
+        found.iter().find_map(|(known, found)| match found {
+            Found::Missing(what) if *known == need => Some(what.as_str()),
+            _ => None,
+        })
+    };
+    let skips: Vec<Skip> = stages
+        .iter()
+        .filter_map(|stage| {
+            let needs = stage.needs.iter().copied();
+            let lacking: Vec<&str> = needs
+                .filter(|need| need.may_lack())
+                .filter_map(is_missing)
+                .collect();
+            (!lacking.is_empty()).then(|| Skip {
+                stage: stage.name,
+                reason: lacking.join("\n"),
+            })
+        })
+        .collect();
+    let mut missing: Vec<String> = found
+        .iter()
+        .filter(|(need, _)| !need.may_lack())
+        .filter_map(|(need, _)| is_missing(*need))
+        .map(str::to_owned)
+        .collect();
+    let must_run = !skips.is_empty() && !may_skip;
+    if !missing.is_empty() || must_run {
+        missing.extend(skips.iter().map(|skip| {
+            let then = if may_skip {
+                "would be skipped"
+            } else {
+                "can't run, and where CI is set none may be skipped"
+            };
+            format!("the stage {} {then}: {}", skip.stage, skip.reason)
+        }));
+        return Err(Unusable(format!(
+            "the tests need what this machine lacks:\n{}",
+            missing
+                .iter()
+                .map(|what| format!("  {}", what.replace('\n', "\n  ")))
+                .collect::<Vec<_>>()
+                .join("\n")
+        )));
+    }
+    let notes = stages
+        .iter()
+        .flat_map(|stage| {
+            let instead = found.iter().filter_map(|(need, found)| match found {
+                Found::Instead(what) if stage.needs.contains(need) => Some(what.clone()),
+                _ => None,
+            });
+            instead.map(|what| (stage.name, what))
+        })
+        .collect();
+    Ok(Foresight { skips, notes })
+}
+
+/// Whether a part of the toolchain works, which rustup adds where it doesn't: that takes no root.
+/// Looking for the program is not enough, because rustup puts one in place of each part.
+fn component(subcommand: &str, name: &str) -> bool {
+    let works = || {
+        let said = cargo(Path::new("."), &[subcommand, "--version"]).output();
+        said.is_ok_and(|output| output.status.success())
+    };
+    let add = || {
+        let Ok(rustup) = which::which("rustup") else {
+            return false;
+        };
+        anstream::eprintln!("adding {name} with rustup");
+        let added = Command::new(rustup)
+            .args(["component", "add", name])
+            .output();
+        added.is_ok_and(|output| output.status.success())
+    };
+    works() || add() && works()
+}
+
+/// Asks the script that makes the base image.
+fn base_image(root: &Path) -> Found {
+    match command(root, &root.join(image::BASE), &["--check"]).output() {
+        Ok(output) => {
+            let said = text_of(&output).trim_end().to_owned();
+            match (output.status.success(), said.is_empty()) {
+                (true, true) => Found::There,
+                (true, false) => Found::Instead(said),
+                (false, _) => Found::Missing(said),
+            }
+        }
+        Err(error) => Found::Missing(format!("{} can't be run: {error}", image::BASE)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::test::stages::STAGES;
+
+    const NO_DOCKER: &str = "there is no docker on PATH\ninstall docker: …";
+
+    fn stages(names: &[&str]) -> Vec<&'static Stage> {
+        let named = |stage: &&Stage| names.contains(&stage.name);
+        STAGES.iter().filter(named).collect()
+    }
+
+    fn missing(need: Need, what: &str) -> (Need, Found) {
+        (need, Found::Missing(what.to_owned()))
+    }
+
+    #[test]
+    fn what_must_be_there_is_told_with_what_may_be_missing() {
+        let stages = stages(&["format", "ruff", "image"]);
+        let found = [
+            missing(Need::Rustfmt, "rustfmt: add it"),
+            missing(Need::Python, "Python: install it"),
+            missing(Need::Docker, NO_DOCKER),
+            missing(Need::BaseImage, "no bundle of certificates"),
+        ];
+        let told = |may_skip| judge(&stages, &found, may_skip).unwrap_err().0;
+        assert_eq!(
+            told(true),
+            "the tests need what this machine lacks:\n  \
+             rustfmt: add it\n  \
+             Python: install it\n  \
+             the stage image would be skipped: there is no docker on PATH\n  \
+             install docker: …\n  \
+             no bundle of certificates"
+        );
+        assert!(told(false).contains("the stage image can't run, and where CI is set"));
+    }
+
+    #[test]
+    fn a_stage_that_lacks_docker_is_skipped_where_it_may_be() {
+        let stages = stages(&["compare", "image"]);
+        let found = [
+            missing(Need::Docker, NO_DOCKER),
+            (Need::BaseImage, Found::Instead("another".to_owned())),
+        ];
+        let foresight = judge(&stages, &found, true).unwrap();
+        assert_eq!(
+            foresight,
+            Foresight {
+                skips: vec![Skip {
+                    stage: "image",
+                    reason: NO_DOCKER.to_owned()
+                }],
+                notes: vec![("image", "another".to_owned())],
+            }
+        );
+        assert_eq!(
+            judge(&stages, &found, false).unwrap_err().0,
+            "the tests need what this machine lacks:\n  \
+             the stage image can't run, and where CI is set none may be skipped: \
+             there is no docker on PATH\n  install docker: …"
+        );
+    }
+
+    #[test]
+    fn where_nothing_is_missing_nothing_is_said() {
+        let all: Vec<&Stage> = STAGES.iter().collect();
+        let needs = all.iter().flat_map(|stage| stage.needs);
+        let found: Vec<_> = needs.map(|need| (*need, Found::There)).collect();
+        for may_skip in [true, false] {
+            assert_eq!(judge(&all, &found, may_skip), Ok(Foresight::default()));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! A directory in the file system, as a tree.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Entries, Entry, Mode, RepoPath, Tree};
+
+/// Folders of a work tree that hold what was built or installed, and no part of a worker; they can
+/// be very large.
+const BUILT: &[&str] = &[
+    "target",
+    "node_modules",
+    "__pycache__",
+    ".venv",
+    "venv",
+    ".tox",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+];
+
+/// A directory in the file system, without its `.git`.
+#[derive(Debug)]
+pub struct Directory {
+    root: PathBuf,
+    entries: Entries,
+}
+
+impl Directory {
+    /// Lists a work tree, without the folders that hold what was built or installed.
+    pub fn open_work_tree(root: &Path) -> Result<Self> {
+        Self::open(root, |path| {
+            BUILT.iter().any(|name| path.name() == name.as_bytes())
+        })
+    }
+
+    /// Leaves out what lies in a folder.
+    #[must_use]
+    pub fn without(mut self, folder: &str) -> Self {
+        self.entries.retain(|path, _| !path.is_within(folder));
+        self
+    }
+
+    /// Lists `root` without any `.git`. `skip` says which other folders not to enter.
+    pub fn open(root: &Path, skip: impl Fn(&RepoPath) -> bool) -> Result<Self> {
+        let mut all = Self::open_all(root, |path| path.name() == b".git" || skip(path))?;
+        all.entries.remove(&RepoPath::from(".git"));
+        Ok(all)
+    }
+
+    /// Lists `root`. `skip` says which folders not to enter; symbolic links are not followed.
+    /// What is neither file, link nor folder (a FIFO, a socket, a device) is an error, because
+    /// reading one could block or have effects.
+    pub fn open_all(root: &Path, skip: impl Fn(&RepoPath) -> bool) -> Result<Self> {
+        let mut entries = Entries::new();
+        let mut pending: Vec<OsString> = vec![OsString::new()];
+        while let Some(folder) = pending.pop() {
+            for item in fs_err::read_dir(root.join(&folder))? {
+                let item = item?;
+                let mut path = folder.clone().into_vec();
+                if !path.is_empty() {
+                    path.push(b'/');
+                }
+                path.extend_from_slice(item.file_name().as_bytes());
+                let path = RepoPath(path);
+                let metadata = fs_err::symlink_metadata(item.path())?;
+                if metadata.is_dir() {
+                    if !skip(&path) {
+                        pending.push(OsString::from_vec(path.0));
+                    }
+                    continue;
+                }
+                let mode = if metadata.is_symlink() {
+                    Mode::Symlink
+                } else if metadata.is_file() {
+                    use std::os::unix::fs::PermissionsExt;
+                    if metadata.permissions().mode() & 0o100 == 0 {
+                        Mode::File
+                    } else {
+                        Mode::Executable
+                    }
+                } else {
+                    bail!(
+                        "{path} in {} is neither a file, a link nor a folder",
+                        root.display()
+                    );
+                };
+                entries.insert(
+                    path,
+                    Entry {
+                        mode,
+                        size: Some(metadata.len()),
+                        oid: None,
+                    },
+                );
+            }
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            entries,
+        })
+    }
+}
+
+impl Tree for Directory {
+    fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
+        let entry = self
+            .entries
+            .get(path)
+            .with_context(|| format!("no file {path} in {}", self.root.display()))?;
+        let file = path.below(&self.root);
+        match entry.mode {
+            Mode::Symlink => Ok(fs_err::read_link(file)?.into_os_string().into_vec()),
+            _ => Ok(fs_err::read(file)?),
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.root.display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_listed_without_following_links() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        fs_err::create_dir(root.join("sub")).unwrap();
+        fs_err::create_dir(root.join(".git")).unwrap();
+        fs_err::write(root.join(".git/config"), "x").unwrap();
+        fs_err::write(root.join("sub/file"), "hello").unwrap();
+        fs_err::os::unix::fs::symlink("..", root.join("sub/up")).unwrap();
+        let tree = Directory::open(root, |_| false).unwrap();
+        let paths: Vec<String> = tree.entries().keys().map(ToString::to_string).collect();
+        assert_eq!(paths, ["sub/file", "sub/up"]);
+        assert_eq!(tree.read(&"sub/up".into()).unwrap(), b"..");
+    }
+}

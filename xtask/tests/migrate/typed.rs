@@ -1,0 +1,376 @@
+//! The commands that are printed, typed as they stand and where the user stands.
+
+use crate::support::{Lab, Repo, Run};
+
+const MIGRATE: &[&str] = &["--upstream", "../upstream"];
+
+/// Another repository than the worker's, in which the user stands.
+fn elsewhere(lab: &Lab) -> Repo<'_> {
+    let here = lab.empty("here");
+    here.write("README.md", "# Something else\n");
+    here.commit("docs: something else");
+    here
+}
+
+/// `cargo xtask migrate -C ../worker`, from there.
+fn migrate(here: &Repo, args: &[&str]) -> Run {
+    here.xtask_at("../worker", args).run()
+}
+
+#[test]
+fn a_folder_that_moves_is_not_named_afterwards() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let before = worker.state();
+    let run = || {
+        let run = lab
+            .at("")
+            .xtask_at("worker/src", &["--upstream", "upstream"]);
+        let run = run.run().done();
+        assert!(!worker.has("src"));
+        run.next()
+    };
+    let next = run();
+    assert_eq!(
+        next,
+        [
+            "git -C worker status",
+            "git -C worker diff --cached",
+            "git -C worker commit",
+            "cargo xtask migrate -C worker --abort",
+        ]
+    );
+    lab.types("", &next[0])
+        .done()
+        .says("outdated/src/engine.py");
+    lab.types("", &next[3]).done().says("Taken back.");
+    worker.state().expect_same(&before, "taken back");
+    lab.types("", &run()[2]).done();
+    assert_eq!(worker.git(&["log", "-1", "--format=%s"]), "typed");
+    assert_eq!(worker.status(), "");
+}
+
+#[test]
+fn who_stands_in_a_folder_that_moves_moves_along() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let run = worker
+        .xtask_at(".", &["--upstream", "../../upstream"])
+        .dir(worker.file("src"))
+        .run()
+        .done();
+    let next = run.next();
+    assert_eq!(next[2], "git -C [LAB]/worker commit");
+    lab.types("worker/outdated/src", &next[2]).done();
+    assert_eq!(worker.status(), "");
+}
+
+#[test]
+fn the_commands_for_another_repository_name_it() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let (here, worker) = (elsewhere(&lab), lab.legacy("worker"));
+    let (legacy, standing) = (worker.head(), here.everything());
+
+    worker.append("README.md", "not committed\n");
+    let help = migrate(&here, MIGRATE).help();
+    assert_eq!(help, ["git -C ../worker stash"]);
+    lab.types("here", &help[0]).done();
+
+    migrate(&here, MIGRATE).done();
+    let help = migrate(&here, MIGRATE).help();
+    assert_eq!(
+        help,
+        [
+            "git -C ../worker commit",
+            "cargo xtask migrate -C ../worker --abort"
+        ]
+    );
+    lab.types("here", &help[0]).done();
+    assert_eq!(worker.git(&["log", "-1", "--format=%s"]), "typed");
+
+    let help = migrate(&here, &["--abort"]).help();
+    assert_eq!(
+        help,
+        [
+            "git -C ../worker revert COMMIT",
+            "git -C ../worker reset --soft [OID]"
+        ]
+    );
+    lab.types("here", &help[1].replace("[OID]", &legacy)).done();
+    migrate(&here, &["--abort"]).done();
+    assert!(worker.has("src/engine.py"));
+    assert_eq!(worker.status(), "");
+    here.everything()
+        .expect_same(&standing, "where the user stands");
+}
+
+#[test]
+fn conflicts_in_another_repository_are_staged_there() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let (here, worker) = (elsewhere(&lab), lab.migrated("worker"));
+    worker.append("handler.py", "# mine\n");
+    worker.commit("feat: mine");
+    upstream.append(".runpod/handler.py", "# theirs\n");
+    upstream.commit("feat: theirs");
+    migrate(&here, &["--conflicts", "markers"]).finds().says(
+        "Resolve them, stage each with `git -C ../worker add` or `git -C ../worker rm`, then:",
+    );
+    let help = migrate(&here, &["--resume"]).help();
+    assert_eq!(
+        help,
+        ["git -C ../worker add FILE", "git -C ../worker rm FILE"]
+    );
+    worker.write("handler.py", "# both\n");
+    lab.types("here", &help[0].replace("FILE", "handler.py"))
+        .done();
+    let next = migrate(&here, &["--resume"]).done().next();
+    assert_eq!(next[1], "git -C ../worker commit");
+    lab.types("here", &next[1]).done();
+    assert_eq!(worker.status(), "");
+}
+
+#[test]
+fn the_other_tasks_name_the_repository_too() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.write("compare.accepted.json", "{\n");
+    worker.commit("chore: break the reasons");
+    let task = |dir: &str, name: &str| {
+        let task = lab.at("").task(name, &[]);
+        // Instead of the folder that it names itself.
+        let mut again = std::process::Command::new(task.command.get_program());
+        lab.environment(&mut again);
+        again.current_dir(lab.path("")).args(["-C", dir, name]);
+        lab.ended(again.output().unwrap())
+    };
+    assert_eq!(
+        task("worker", "compare").help(),
+        ["cargo xtask compare -C worker OLD"]
+    );
+    migrate(&elsewhere(&lab), MIGRATE).done();
+    assert_eq!(
+        task("worker", "compare").help(),
+        ["git -C worker log -p -- compare.accepted.json"]
+    );
+    assert_eq!(
+        task("worker/docs", "cleanup").help(),
+        [
+            "git -C worker commit",
+            "cargo xtask migrate -C worker --abort"
+        ]
+    );
+    let run = task("worker/docs", "status").done();
+    let run = run.says("(`cargo xtask migrate -C worker --abort` takes it back)");
+    let next = run.next();
+    assert_eq!(next, ["git -C worker commit"]);
+    lab.types("", &next[0]).done();
+    assert_eq!(worker.status(), "");
+}
+
+#[test]
+fn what_is_committed_already_needs_no_finishing() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let legacy = worker.head();
+    worker.migrate(MIGRATE).done();
+    worker.migrate(&["--resume"]).refused(
+        "a migration is staged here and not committed yet",
+        "commit it with `git commit`, or take it back with `cargo xtask migrate -C . --abort`",
+    );
+    worker.git(&["commit", "--quiet", "-m", "feat: modern"]);
+    let before = worker.everything();
+    let run = worker.migrate(&["--resume"]).done();
+    assert_eq!(
+        run.stdout, "Committed already. Nothing is left to do.\n",
+        "{run:?}"
+    );
+    let run = worker.migrate(&["--resume", "--format", "json"]).done();
+    assert_eq!(run.json()["ending"], "committed");
+    worker.everything().expect_same(&before, "nothing to do");
+    // It can still be taken back as `--abort` says.
+    worker.git(&["reset", "--quiet", "--soft", &legacy]);
+    worker.migrate(&["--abort"]).done();
+    assert_eq!(worker.status(), "");
+}
+
+#[test]
+fn a_commit_of_something_else_is_not_the_migration() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.migrate(MIGRATE).done();
+    worker.git(&["stash", "--quiet"]);
+    worker.git(&["commit", "--quiet", "--allow-empty", "-m", "chore: other"]);
+    worker.migrate(&["--resume"]).refused(
+        "HEAD has moved since a migration was staged here, and does not have it",
+        "switch back to where it is, or start over with `cargo xtask migrate -C .`",
+    );
+}
+
+#[test]
+fn a_revision_to_adopt_is_named_with_adopt() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    lab.write("plain/README.md", "no upstream\n");
+    let worker = lab.modern("worker");
+    worker
+        .migrate(&["--adopt", "nope", "--upstream", "../upstream"])
+        .refused(
+            "the upstream [LAB]/worker/../upstream has no revision nope",
+            "name a branch, a tag or a commit that it has with --adopt",
+        );
+    worker
+        .migrate(&["--adopt", ".", "--upstream", "../plain"])
+        .refused(
+            "[LAB]/worker/../plain is no upstream: it has neither .runpod/handler.py nor \
+             handler.py beside .runpod/hub.json",
+            "name one with --upstream DIR|URL, and its revision with --adopt",
+        );
+    worker
+        .migrate(&["--adopt", "main", "--upstream", "../upstream"])
+        .done();
+}
+
+/// A legacy worker, prepared, is migrated once what is printed has been typed.
+#[track_caller]
+fn typed_away(prepare: impl FnOnce(&Repo), typed: &str) -> Vec<String> {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let (here, worker) = (elsewhere(&lab), lab.legacy("worker"));
+    prepare(&worker);
+    let help = migrate(&here, MIGRATE).help();
+    assert_eq!(help[0], typed);
+    lab.types("here", &help[0]).succeeds();
+    if !worker.status().is_empty() {
+        worker.commit("chore: what was typed");
+    }
+    migrate(&here, MIGRATE).done();
+    help
+}
+
+#[test]
+fn what_git_does_not_look_at_is_looked_at_again() {
+    typed_away(
+        |worker| {
+            worker.git(&["update-index", "--assume-unchanged", "Dockerfile"]);
+        },
+        "git -C ../worker update-index --no-assume-unchanged Dockerfile",
+    );
+    typed_away(
+        |worker| {
+            worker.write("src/a b.py", "# a space\n");
+            worker.commit("feat: a space");
+            worker.git(&[
+                "update-index",
+                "--skip-worktree",
+                "src/a b.py",
+                "Dockerfile",
+            ]);
+        },
+        "git -C ../worker update-index --no-skip-worktree Dockerfile 'src/a b.py'",
+    );
+    typed_away(
+        |worker| {
+            let hidden = ["/*", "!/src/utils.py"];
+            worker.git(&[&["sparse-checkout", "set", "--no-cone"], &hidden[..]].concat());
+        },
+        "git -C ../worker sparse-checkout disable",
+    );
+}
+
+#[test]
+fn a_submodule_is_taken_out() {
+    let help = typed_away(
+        |worker| {
+            let part = worker.lab.empty("part");
+            part.write("x", "x");
+            part.commit("feat: x");
+            let add = ["submodule", "--quiet", "add", "../part", "src/x"];
+            worker.git(&[&["-c", "protocol.file.allow=always"], &add[..]].concat());
+            worker.commit("feat: a submodule");
+        },
+        "git -C ../worker rm -- src/x",
+    );
+    assert_eq!(help[1], "git -C ../worker mv");
+}
+
+#[test]
+fn each_kind_of_obstacle_has_its_own_way() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    worker.git(&["update-index", "--assume-unchanged", "Dockerfile"]);
+    worker.write("engine.py", "mine\n");
+    worker.migrate(MIGRATE).refused(
+        "these paths can't be written:\n  Dockerfile: is marked assume-unchanged\n  \
+         engine.py: a file that git does not track is in the way",
+        "have git look again with `git update-index --no-assume-unchanged Dockerfile`; move what \
+         git does not track out of the way, then run this again",
+    );
+}
+
+#[test]
+fn a_check_leads_to_a_run_with_the_same_options() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let (here, worker) = (elsewhere(&lab), lab.migrated("worker"));
+    worker.append("handler.py", "# mine\n");
+    worker.commit("feat: mine");
+    upstream.append(".runpod/handler.py", "# theirs\n");
+    upstream.commit("feat: theirs");
+    let options = ["--upstream", "../upstream", "--rev", "main"];
+    let check = [&options[..], &["--check", "--conflicts", "markers"]].concat();
+    let next = migrate(&here, &check).finds().next();
+    assert_eq!(
+        next,
+        [
+            "cargo xtask migrate -C ../worker --upstream ../upstream --rev main --conflicts \
+             markers"
+        ]
+    );
+    lab.types("here", &next[0])
+        .finds()
+        .says("The conflicts are written with markers.");
+    assert!(worker.read("handler.py").contains("<<<<<<< ours"));
+}
+
+#[test]
+fn a_migration_in_a_stash_can_still_be_taken_back() {
+    for look in ["--dry-run", "--check"] {
+        let lab = Lab::new();
+        lab.upstream("upstream");
+        let worker = lab.legacy("worker");
+        let before = worker.state();
+        worker.migrate(MIGRATE).done();
+        let staged = worker.state();
+        worker.git(&["stash", "--quiet"]);
+        let stashed = worker.everything();
+        worker.migrate(&[MIGRATE, &[look]].concat());
+        worker.everything().expect_same(&stashed, look);
+        worker.git(&["stash", "pop", "--quiet", "--index"]);
+        worker.state().expect_same(&staged, "back from the stash");
+        worker.migrate(&["--abort"]).done().says("Taken back.");
+        worker.state().expect_same(&before, "taken back");
+        worker.expect_settled();
+    }
+}
+
+#[test]
+fn a_new_migration_takes_the_place_of_one_that_was_dropped() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let before = worker.state();
+    worker.migrate(MIGRATE).done();
+    worker.git(&["reset", "--quiet", "--hard"]);
+    worker.migrate(MIGRATE).done();
+    worker.migrate(&["--abort"]).done();
+    worker.state().expect_same(&before, "taken back");
+    worker.expect_settled();
+}
