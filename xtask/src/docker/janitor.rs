@@ -118,35 +118,24 @@ fn inherited(file: impl AsFd) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
     use std::time::Duration;
 
-    /// A recording client whose containers are the lines of a file. Written by another process:
-    /// a program that is open for writing can't be started.
+    /// A recording client whose containers are the lines of a file.
     fn client(scratch: &Path) -> Engine {
-        let program = scratch.join("docker");
         let log = scratch.join("log");
         let containers = scratch.join("containers");
         fs_err::write(&containers, "one\ntwo\n").unwrap();
-        let text = format!(
-            "#!/bin/sh\n\
-             echo \"$@\" >> '{log}'\n\
+        let script = format!(
+            "echo \"$@\" >> '{log}'\n\
              case \"$1 $2\" in\n\
              'container ls') cat '{containers}' ;;\n\
              'container rm') : > '{containers}' ;;\n\
-             esac\n",
+             esac",
             log = log.display(),
             containers = containers.display()
         );
-        let mut sh = Command::new("sh");
-        sh.args(["-c", "printf %s \"$1\" > \"$2\"", "sh", &text]);
-        assert!(sh.arg(&program).status().unwrap().success());
-        fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Engine {
-            program,
-            buildx: false,
-        }
+        Engine::scripted(scratch, &script)
     }
 
     fn removed(scratch: &Path) -> bool {

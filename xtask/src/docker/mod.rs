@@ -67,6 +67,29 @@ fn buildx_release(said: &str) -> Option<(u32, u32)> {
 }
 
 #[cfg(test)]
+impl Engine {
+    /// A client that does what a shell script says. Another process writes it: a program that is
+    /// open for writing can't be started.
+    #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+    pub fn scripted(folder: &std::path::Path, script: &str) -> Self {
+        let program = folder.join("docker");
+        let text = format!("#!/bin/sh\n{script}\n");
+        let mut sh = Command::new("sh");
+        sh.args([
+            "-c",
+            "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"",
+            "sh",
+            &text,
+        ]);
+        assert!(sh.arg(&program).status().unwrap().success());
+        Self {
+            program,
+            buildx: false,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -9,6 +9,9 @@ use crate::page::{Step, Story, What, difference};
 use crate::states;
 use crate::support::Lab;
 
+/// How many lines are shown of a command that ended in another way than the document says.
+const LAST: usize = 40;
+
 pub struct Reader {
     document: String,
     lab: Lab,
@@ -79,7 +82,14 @@ impl Reader {
                     let exits = if number == last { *exits } else { 0 };
                     let command = self.swapped(command);
                     let (code, printed) = self.types(&command, variables);
-                    assert_eq!(code, Some(exits), "{place}: $ {command}\n{printed}");
+                    if code != Some(exits) {
+                        let lines: Vec<&str> = printed.lines().collect();
+                        let last = lines[lines.len().saturating_sub(LAST)..].join("\n");
+                        panic!(
+                            "{place}: $ {command}\nended with {code:?} and not {exits}; the last \
+                             it printed:\n{last}"
+                        );
+                    }
                     let shown = self.lab.scrub(&self.swapped(shown));
                     if let Some(words) = difference(&shown, &self.lab.scrub(&printed)) {
                         panic!("{place}: $ {command}\n{words}\n--- printed\n{printed}");

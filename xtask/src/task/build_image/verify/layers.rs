@@ -110,7 +110,10 @@ pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
     anyhow::ensure!(
         status.success() || read.is_err() && said.trim().is_empty(),
         "docker save {image} failed: {}",
-        said.trim()
+        match said.trim() {
+            "" => status.to_string(),
+            said => said.to_owned(),
+        }
     );
     read.with_context(|| format!("reading what docker save wrote of {image}"))
 }
@@ -310,8 +313,6 @@ fn read_layer(layer: impl Read, look: &Look) -> Result<Layer> {
         };
         found.things.insert(header.path, thing);
     }
-    // What follows the archive's end is padding, and the writer waits until it is read.
-    io::copy(&mut archive.rest(), &mut io::sink())?;
     Ok(found)
 }
 
@@ -433,6 +434,38 @@ mod tests {
         let manifest = serde_json::json!([{"Config": "c", "Layers": names}]).to_string();
         bytes.extend(entry("manifest.json", b'0', "", manifest.as_bytes()));
         end(bytes)
+    }
+
+    #[test]
+    fn docker_is_heard_out_when_the_end_of_its_archive_comes_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let layer = end(entry("worker/a.py", b'0', "", b"text"));
+        let whole = saved(&[("one/layer.tar", layer)]);
+        let archive = folder.path().join("archive");
+        std::fs::write(&archive, &whole[..whole.len() - BLOCK]).unwrap();
+        let script = format!(
+            "cat '{}' && sleep 0.1 && head -c {BLOCK} /dev/zero",
+            archive.display()
+        );
+        let layers = read(&Engine::scripted(folder.path(), &script), "worker", &look()).unwrap();
+        assert_eq!(
+            layers.find("worker/a.py"),
+            Some(&Thing::File(Some(b"text".to_vec())))
+        );
+    }
+
+    #[test]
+    fn a_docker_that_fails_without_a_word_is_told_by_how_it_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("archive");
+        std::fs::write(&archive, saved(&[("one/layer.tar", end(Vec::new()))])).unwrap();
+        let script = format!("cat '{}' && kill -9 $$", archive.display());
+        let error = read(&Engine::scripted(folder.path(), &script), "worker", &look()).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("docker save worker failed: signal: 9"),
+            "{error}"
+        );
     }
 
     #[test]

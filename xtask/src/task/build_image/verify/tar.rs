@@ -45,13 +45,15 @@ impl<R: Read> Archive<R> {
         }
     }
 
-    /// The next entry; `None` at the end.
+    /// The next entry; `None` at the end. By then the padding behind it is read too: whoever
+    /// writes it would otherwise wait for ever, or be killed by the closed pipe.
     pub fn next(&mut self) -> io::Result<Option<Header>> {
         let mut long = Long::default();
         loop {
             self.skip()?;
             let mut block = [0; BLOCK];
             if !self.block(&mut block)? || block.iter().all(|&b| b == 0) {
+                io::copy(&mut self.inner, &mut io::sink())?;
                 return Ok(None);
             }
             let size = number(&block[124..136])?;
@@ -74,11 +76,6 @@ impl<R: Read> Archive<R> {
                 }
             }
         }
-    }
-
-    /// What follows the archive's end.
-    pub fn rest(self) -> impl Read {
-        self.inner
     }
 
     fn text(&mut self, size: u64) -> io::Result<String> {
