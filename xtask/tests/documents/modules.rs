@@ -1,5 +1,5 @@
-//! `docs/architecture.md` names every module at the top and every task, and nothing else; every
-//! file says itself what it is for; modules keep to their layers.
+//! `docs/architecture.md` names every crate of the tool, what all of them share and every task, and
+//! nothing else; every file says itself what it is for; crates keep to their layers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,13 +23,12 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
-/// What lies in a folder below `xtask/src/`, folders with a `/` behind their names; without what
-/// only tests use.
-fn modules(folder: &str) -> BTreeSet<String> {
-    let path = repository().join("xtask/src").join(folder);
-    let parent = ["mod.rs", "main.rs"].map(|name| path.join(name));
-    let parent = parent.iter().find(|path| path.is_file()).unwrap();
-    let text = fs::read_to_string(parent).unwrap();
+/// The modules that a crate or a module of the tool declares, folders with a `/` behind their names;
+/// without what only tests use. `parent` is below `xtask/`, and so are they, without `src/`.
+fn modules(parent: &str) -> BTreeSet<String> {
+    let parent = tool().join(parent);
+    let text = fs::read_to_string(&parent).unwrap();
+    let folder = parent.parent().unwrap();
     let mut found = BTreeSet::new();
     let mut before = "";
     for line in text.lines() {
@@ -38,19 +37,30 @@ fn modules(folder: &str) -> BTreeSet<String> {
             line.strip_prefix("mod ")
         });
         if let Some(name) = declared.filter(|_| before != "#[cfg(test)]") {
-            let is_folder = path.join(name).is_dir();
-            found.insert(format!(
-                "{folder}{name}{}",
-                if is_folder { "/" } else { ".rs" }
-            ));
+            let path = folder.join(name);
+            let end = if path.is_dir() { "/" } else { ".rs" };
+            let path = path.strip_prefix(tool()).unwrap().display().to_string();
+            found.insert(path.replace("src/", "") + end);
         }
         before = line;
     }
-    assert!(!found.is_empty(), "{folder} has no modules");
+    assert!(!found.is_empty(), "{} has no modules", parent.display());
     found
 }
 
-/// The tool's sources, by their path below `xtask/src/`.
+/// The folder of the tool.
+fn tool() -> PathBuf {
+    repository().join("xtask")
+}
+
+/// The names of the tool's crates.
+fn crates() -> BTreeSet<String> {
+    let entries = fs::read_dir(tool().join("crates")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().display().to_string());
+    names.collect()
+}
+
+/// The tool's sources, by their path below `xtask/`.
 fn sources() -> Vec<(String, String)> {
     fn gather(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -62,9 +72,11 @@ fn sources() -> Vec<(String, String)> {
             }
         }
     }
-    let root = repository().join("xtask/src");
+    let root = tool();
     let mut paths = Vec::new();
-    gather(&root, &mut paths);
+    for folder in ["src", "crates"] {
+        gather(&root.join(folder), &mut paths);
+    }
     paths.sort();
     let named = paths.into_iter().map(|path| {
         let name = path.strip_prefix(&root).unwrap().display().to_string();
@@ -73,18 +85,33 @@ fn sources() -> Vec<(String, String)> {
     named.collect()
 }
 
+/// The crates of the tool that a crate is built on.
+fn dependencies(of: &str) -> BTreeSet<String> {
+    let path = tool().join("crates").join(of).join("Cargo.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let (_, below) = text.split_once("[dependencies]\n").unwrap();
+    let lines = below.lines().take_while(|line| !line.starts_with('['));
+    let all: BTreeSet<String> = lines
+        .filter_map(|line| line.strip_suffix(".workspace = true"))
+        .map(str::to_owned)
+        .collect();
+    assert!(!all.is_empty(), "{of} is built on nothing");
+    all.intersection(&crates()).cloned().collect()
+}
+
 #[test]
-fn nothing_below_the_tasks_names_one() {
-    let names = |text: &str| text.contains("task::") || text.contains("crate::{task");
-    let (tasks, below): (Vec<_>, Vec<_>) = sources()
-        .into_iter()
-        .filter(|(path, _)| path != "main.rs")
-        .partition(|(path, _)| path.starts_with("task/"));
-    // Tasks do name each other, in the words that are looked for.
-    assert!(tasks.iter().any(|(_, text)| names(text)));
-    let named = below.iter().filter(|(_, text)| names(text));
-    let named: Vec<&String> = named.map(|(path, _)| path).collect();
-    assert!(below.len() > 50 && named.is_empty(), "{named:?}");
+fn nothing_below_the_tasks_is_built_on_one() {
+    let below = ["base", "references", "surface"].map(str::to_owned);
+    for one in &below {
+        let on = dependencies(one);
+        assert!(on.iter().all(|on| below.contains(on)), "{one}: {on:?}");
+    }
+    for one in crates().iter().filter(|&one| one != "testing") {
+        let on = dependencies(one);
+        assert!(!on.contains("testing"), "{one} is built on `testing`");
+    }
+    // Tasks are built on each other.
+    assert!(dependencies("cleanup").contains("compare"));
 }
 
 #[test]
@@ -103,11 +130,15 @@ fn every_file_says_what_it_is_for() {
 }
 
 #[test]
-fn the_page_names_the_modules_at_the_top_and_the_tasks() {
+fn the_page_names_the_crates_and_the_modules_that_all_share() {
     let [tool, worker] = named();
-    let mut there = modules("");
-    assert!(there.remove("task/"));
-    there.extend(modules("task/"));
+    let mut there: BTreeSet<String> = crates()
+        .into_iter()
+        .filter(|name| name != "base")
+        .map(|name| format!("crates/{name}/"))
+        .collect();
+    there.extend(modules("crates/base/src/lib.rs"));
+    there.extend(modules("src/task/mod.rs"));
     there.insert("main.rs".to_owned());
     assert_eq!(tool, there);
     let entries = fs::read_dir(repository()).unwrap();

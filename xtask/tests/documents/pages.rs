@@ -190,7 +190,9 @@ fn sources() -> Vec<PathBuf> {
     let root = repository();
     let in_root = fs::read_dir(&root).unwrap().map(|one| one.unwrap().path());
     found.extend(in_root.filter(|path| path.extension().is_some_and(|end| end == "py")));
-    walk(&root.join("xtask/src"), &mut found);
+    for folder in ["xtask/src", "xtask/crates"] {
+        walk(&root.join(folder), &mut found);
+    }
     found
 }
 

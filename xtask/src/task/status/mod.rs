@@ -12,19 +12,18 @@ use std::time::Duration;
 use anyhow::Result;
 
 use self::standing::{Built, Known, Layout, Repository, Standing, UnderWay, Upstream};
-use crate::cli;
-use crate::commands::Commands;
-use crate::docker;
-use crate::git::{Git, Repo, Status};
-use crate::layout::{ACCEPTED, BASELINE, OUTDATED};
-use crate::outcome::Outcome;
-use crate::output::Counts;
-use crate::own;
-use crate::task::migrate::journal::{Journal, State, Task};
-use crate::task::migrate::lock::Lock;
-use crate::task::migrate::{standing as upstream, upstream::same_folder};
-use crate::task::{cleanup, compare, hub_lint};
-use crate::tree::{Directory, RepoPath, Tree};
+use base::cli;
+use base::commands::Commands;
+use base::docker;
+use base::git::{Git, Repo, Status};
+use base::layout::{ACCEPTED, BASELINE, OUTDATED};
+use base::lock::Lock;
+use base::outcome::Outcome;
+use base::output::Counts;
+use base::own;
+use base::tree::{Directory, RepoPath, Tree};
+use migrate::journal::{Journal, State, Task};
+use migrate::{standing as upstream, upstream::same_folder};
 
 /// How long docker, and an upstream that is elsewhere, may take.
 const DOCKER: Duration = Duration::from_secs(3);

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::shown;
 use super::standing::{Known, Layout, Standing, UnderWay};
-use crate::cli::Format;
-use crate::commands::Commands;
-use crate::layout::{BASELINE, LOCK, OUTDATED};
-use crate::output::{self, counted};
+use base::cli::Format;
+use base::commands::Commands;
+use base::layout::{BASELINE, LOCK, OUTDATED};
+use base::output::{self, counted};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::commands::Commands;
-use crate::output::Counts;
-use crate::task::compare;
-use crate::task::migrate::journal::Unreadable;
-use crate::tree::{Entries, RepoPath};
+use base::commands::Commands;
+use base::output::Counts;
+use base::tree::{Entries, RepoPath};
+use compare;
+use migrate::journal::Unreadable;
 
 /// The layout of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -324,7 +324,7 @@ fn elsewhere() -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::{Memory, Tree};
+    use base::tree::{Memory, Tree};
 
     fn modern() -> Standing {
         Standing {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use super::hold::hold;
 use super::stages::{cargo, command};
 use super::{StageOutcome, text_of};
-use crate::docker::{Engine, Janitor, sweep};
+use base::docker::{Engine, Janitor, sweep};
 
 /// The stage's name.
 pub const NAME: &str = "image";
@@ -66,7 +66,7 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
         start.elapsed().as_secs_f32()
     ));
     let run = |targets: &[&str]| {
-        let mut tests = cargo(root, &["test", "--package", "xtask", "--locked"]);
+        let mut tests = cargo(root, &["test", "--workspace", "--locked"]);
         tests.args(targets.iter().flat_map(|target| ["--test", target]));
         tests
             .args(["--", "--ignored"])

@@ -14,9 +14,9 @@ use std::time::Instant;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 
-use crate::cli;
-use crate::outcome::{Outcome, Unusable, told};
-use crate::own;
+use base::cli;
+use base::outcome::{Outcome, Unusable, told};
+use base::own;
 use counts::{Counts, count, described};
 use environment::Environment;
 use needs::{Foresight, judge, look};
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn notes_of_style_fail_here_no_more_than_in_hub_lint() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("example/upstream");
-        let report = crate::task::hub_lint::lint_directory(&root).unwrap();
+        let report = hub_lint::lint_directory(&root).unwrap();
         assert!(!report.findings.is_empty(), "so notes are no failure");
         let stages = chosen(&args(&["hub-lint"], false)).unwrap();
         let checkout = Checkout {

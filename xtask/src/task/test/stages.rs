@@ -9,8 +9,7 @@ use anyhow::Result;
 use super::environment::Environment;
 use super::needs::Need;
 use super::{StageOutcome, image};
-use crate::layout;
-use crate::task::{compare, hub_lint};
+use base::layout;
 
 /// One stage: what it is called, what it needs, and what it runs.
 pub struct Stage {

@@ -1,0 +1,84 @@
+//! Finding a docker engine that can build the worker, and talking to it.
+
+mod find;
+mod images;
+mod janitor;
+
+pub use find::NoEngine;
+pub use images::{Image, images};
+pub use janitor::{Janitor, sweep};
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// A client and the daemon that it reaches.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub program: PathBuf,
+    /// Whether the client has buildx, and so bake.
+    pub buildx: bool,
+}
+
+/// What every container, network and volume carries that a task makes for a moment.
+pub const LABEL: &str = "worker-sglang.xtask";
+
+impl Engine {
+    /// The first client of this machine that reaches a daemon and can build with `BuildKit`:
+    /// `$DOCKER` where that is set, else each `docker` on PATH.
+    pub fn find() -> Result<Self, NoEngine> {
+        find::find()
+    }
+
+    /// The release of buildx.
+    pub fn buildx_release(&self) -> Option<(u32, u32)> {
+        let said = self.output(&["buildx", "version"]).ok()?;
+        buildx_release(&String::from_utf8_lossy(&said))
+    }
+
+    /// A command of this client, BuildKit switched on.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(args).env("DOCKER_BUILDKIT", "1");
+        command
+    }
+
+    /// What a command prints.
+    pub fn output(&self, args: &[&str]) -> Result<Vec<u8>> {
+        let output = self
+            .command(args)
+            .output()
+            .with_context(|| format!("running {}", self.program.display()))?;
+        anyhow::ensure!(
+            output.status.success(),
+            "docker {} failed: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(output.stdout)
+    }
+}
+
+/// `github.com/docker/buildx v0.19.3 48d6a39` as numbers; a build of its own may say more or less.
+fn buildx_release(said: &str) -> Option<(u32, u32)> {
+    said.split_whitespace()
+        .find_map(|word| find::release(word.strip_prefix('v').unwrap_or(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_of_buildx_is_read() {
+        let release = |said| buildx_release(said);
+        assert_eq!(
+            release("github.com/docker/buildx v0.19.3 48d6a3927d8b4e6e7f6e0cc5a3d6a9b2"),
+            Some((0, 19))
+        );
+        assert_eq!(release("github.com/docker/buildx 0.10.5 "), Some((0, 10)));
+        assert_eq!(release("github.com/docker/buildx"), None);
+        assert_eq!(release(""), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! What every task stands on: trees of files, git, docker, output, and the contract.
+
+pub mod cli;
+pub mod commands;
+pub mod docker;
+pub mod fault;
+pub mod finding;
+pub mod git;
+pub mod interrupt;
+pub mod layout;
+pub mod lock;
+pub mod outcome;
+pub mod output;
+pub mod own;
+pub mod patience;
+pub mod secret;
+pub mod sglang;
+pub mod tree;

@@ -1,0 +1,265 @@
+//! `upstream.lock.json`: where the modern files came from, what upstream gave and what was
+//! written. It names no commit of the repository itself, so squash and rebase don't break it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::layout::{LOCK, Shape};
+use crate::outcome::Refusal;
+use crate::tree::{Mode, Oid, RepoPath, Side, Tree};
+
+/// The format that this version reads and writes.
+const VERSION: u32 = 1;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    pub version: u32,
+    pub upstream: Origin,
+    /// Where the tool itself came from, when it was embedded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<Origin>,
+    /// What this tool put below `outdated/`, by path there, for the time when somebody wants to
+    /// know whether it is still that. Absent where files moved before this was kept.
+    #[serde(default, skip_serializing, deserialize_with = "sides")]
+    pub retired: Option<Retired>,
+}
+
+/// Files that retired, by the path that they have since.
+pub type Retired = BTreeMap<RepoPath, Side>;
+
+/// Reads files as `"path": "mode hash"`.
+fn sides<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Retired>, D::Error> {
+    use serde::de::Error;
+
+    let files = BTreeMap::<RepoPath, String>::deserialize(from)?.into_iter();
+    let side = |text: &str| {
+        let (mode, oid) = text.split_once(' ')?;
+        let mode = Mode::from_octal(mode.as_bytes())?;
+        let is_hash = oid.len() >= 40 && oid.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let oid = is_hash.then(|| Oid(oid.to_owned()))?;
+        Some(Side { mode, oid })
+    };
+    let read = files.map(|(path, text)| match side(&text) {
+        Some(side) => Ok((path, side)),
+        None => Err(D::Error::custom(format!("{text:?} is no mode and hash"))),
+    });
+    read.collect::<Result<_, _>>().map(Some)
+}
+
+/// A lock inside of other JSON, as the text of its file: what is written by hand there is part of
+/// it.
+pub mod as_text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+    use super::Lock;
+
+    #[allow(clippy::ref_option, reason = "serde asks for it")]
+    pub fn serialize<S: Serializer>(lock: &Option<Lock>, to: S) -> Result<S::Ok, S::Error> {
+        let bytes = lock.as_ref().map(Lock::to_bytes).transpose();
+        let bytes = bytes.map_err(ser::Error::custom)?;
+        let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        text.serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Lock>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let lock = text.map(|text| Lock::parse(text.as_bytes())).transpose();
+        lock.map_err(de::Error::custom)
+    }
+}
+
+/// A place that files come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// A URL, a path relative to the repository, or `xtask:` for the repository that holds the
+    /// tool.
+    pub address: String,
+    /// The revision that was asked for; the next run follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<String>,
+    /// The full commit that was read; absent for a directory without git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    pub shape: Shape,
+    /// By path in this repository.
+    pub files: BTreeMap<RepoPath, LockedFile>,
+}
+
+/// A file as it came and as it was written. Hashes are git's names of the contents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedFile {
+    /// The path in the upstream's repository.
+    pub from: RepoPath,
+    pub mode: Mode,
+    /// What upstream gave.
+    pub given: Oid,
+    /// What it became when its paths were rewritten, where that made a difference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendered: Option<Oid>,
+    /// What was written, where merged local changes made a difference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Oid>,
+    /// Set when this repository has removed the file.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub removed: bool,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+impl LockedFile {
+    /// What upstream's side of a merge was.
+    pub fn rendered(&self) -> &Oid {
+        self.rendered.as_ref().unwrap_or(&self.given)
+    }
+}
+
+impl Lock {
+    pub fn new(upstream: Origin, tool: Option<Origin>) -> Self {
+        Self {
+            version: VERSION,
+            upstream,
+            tool,
+            retired: None,
+        }
+    }
+
+    /// Reads the lock of a tree; `None` where there is none.
+    pub fn read(tree: &dyn Tree) -> Result<Option<Self>> {
+        let Some(bytes) = tree.read_file(LOCK)? else {
+            return Ok(None);
+        };
+        Self::parse(&bytes).map(Some)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let help = format!(
+            "restore it with `git checkout HEAD~1 -- {LOCK}`, or remove it and run \
+             `cargo xtask migrate --adopt REV`"
+        );
+        // serde_json's message ends with the line and the column.
+        let unread = |error: serde_json::Error| {
+            Refusal::new(format!("{LOCK} can't be read: {error}"), help.clone())
+        };
+        let version: Version = serde_json::from_slice(bytes).map_err(unread)?;
+        if version.version != VERSION {
+            bail!(Refusal::new(
+                format!(
+                    "{LOCK} can't be read: it is of version {}; this tool knows {VERSION}",
+                    version.version
+                ),
+                "take a newer version of this tool"
+            ));
+        }
+        Ok(serde_json::from_slice(bytes).map_err(unread)?)
+    }
+
+    /// The bytes of the file.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut text = serde_json::to_string_pretty(self).context("writing the lock as JSON")?;
+        if let Some(files) = &self.retired
+            && text.ends_with("\n}")
+        {
+            // By hand: there may be ten thousand, of which none needs an escape.
+            text.truncate(text.len() - 2);
+            text.push_str(",\n  \"retired\": {");
+            let mut end = "\n";
+            for (path, Side { mode, oid }) in files {
+                let path = path.to_json().context("writing the lock as JSON")?;
+                for part in [end, "    ", &path, ": \"", mode.octal(), " ", &oid.0, "\""] {
+                    text.push_str(part);
+                }
+                end = ",\n";
+            }
+            text.push_str(if files.is_empty() { "}\n}" } else { "\n  }\n}" });
+        }
+        text.push('\n');
+        Ok(text.into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Memory;
+
+    #[test]
+    fn a_broken_lock_is_refused_with_its_place() {
+        let tree = Memory::new().with(LOCK, "{\n  \"version\": 1,\n  \"upstream\": 3\n}");
+        let error = Lock::read(&tree).unwrap_err().to_string();
+        assert!(
+            error.contains("upstream.lock.json can't be read"),
+            "{error}"
+        );
+        assert!(error.contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn a_lock_of_the_future_is_refused_by_its_version() {
+        let tree = Memory::new().with(LOCK, r#"{"version": 2, "else": []}"#);
+        let error = Lock::read(&tree).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "upstream.lock.json can't be read: it is of version 2; this tool knows 1"
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut files = BTreeMap::new();
+        files.insert(
+            "Dockerfile".into(),
+            LockedFile {
+                from: ".runpod/Dockerfile".into(),
+                mode: Mode::File,
+                given: Oid("aa".into()),
+                rendered: Some(Oid("bb".into())),
+                written: None,
+                removed: false,
+            },
+        );
+        let mut lock = Lock::new(
+            Origin {
+                address: "https://example.com/sglang.git".into(),
+                rev: Some("refs/pull/1/head".into()),
+                commit: Some("cc".into()),
+                shape: Shape::Runpod,
+                files,
+            },
+            None,
+        );
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+        lock.retired = Some(BTreeMap::from([(
+            "outdated/src/a.py".into(),
+            Side {
+                mode: Mode::Executable,
+                oid: Oid("dd".repeat(20)),
+            },
+        )]));
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+        let odd = RepoPath::new(*b"outdated/\"\n\xff");
+        let side = lock.retired.as_ref().unwrap().values().next().cloned();
+        lock.retired.as_mut().unwrap().insert(odd, side.unwrap());
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+        let text = String::from_utf8(lock.to_bytes().unwrap()).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(format!("{value:#}\n"), text, "pretty to the end");
+        lock.retired = Some(BTreeMap::new());
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+    }
+}

@@ -1,0 +1,243 @@
+//! The only code that prints findings.
+//!
+//! Every format takes the same two things: the findings, and the [`Sources`] they speak of. Each
+//! returns a string; what prints it decides about colour.
+
+pub mod github;
+pub mod json;
+pub mod markdown;
+pub mod sarif;
+pub mod text;
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
+use std::ops::Range;
+
+use anyhow::{Context, Result};
+
+use crate::finding::{Finding, Severity, Span};
+use crate::tree::RepoPath;
+
+/// Prints to standard output, with colours where that is a terminal. A reader that has seen
+/// enough (`| head`) is no failure; a full disk is.
+pub fn print(text: &str) -> Result<()> {
+    write(anstream::stdout().lock(), text)
+}
+
+/// Prints what has no colour in it.
+pub fn print_plain(text: &str) -> Result<()> {
+    write(std::io::stdout().lock(), text)
+}
+
+fn write(mut out: impl Write, text: &str) -> Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to standard output"),
+    }
+}
+
+/// Whether colours belong on standard output.
+pub fn is_coloured() -> bool {
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
+
+/// The texts of the files that findings speak of.
+#[derive(Debug, Default)]
+pub struct Sources(BTreeMap<RepoPath, Source>);
+
+impl Sources {
+    /// Adds a file, whatever its bytes are.
+    pub fn add(&mut self, path: RepoPath, bytes: &[u8]) {
+        self.0.insert(path, Source::new(bytes));
+    }
+
+    pub fn insert(&mut self, path: RepoPath, source: Source) {
+        self.0.insert(path, source);
+    }
+
+    pub fn get(&self, path: &RepoPath) -> Option<&Source> {
+        self.0.get(path)
+    }
+}
+
+impl IntoIterator for Sources {
+    type Item = (RepoPath, Source);
+    type IntoIter = std::collections::btree_map::IntoIter<RepoPath, Source>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// A file's text with an index of its lines.
+#[derive(Debug)]
+pub struct Source {
+    text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+/// A position for people: both from 1, the column in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl Source {
+    fn new(bytes: &[u8]) -> Self {
+        // A byte that is no UTF-8 becomes one `?`, so that offsets stay right.
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| '?'));
+        }
+        let lines = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        Self { text, lines }
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Brings a span into the text and onto the bounds of characters.
+    fn clamp(&self, span: &Span) -> Range<usize> {
+        let start = self.text.floor_char_boundary(span.start);
+        let end = self.text.ceil_char_boundary(span.end.max(start));
+        start..end
+    }
+
+    /// The number of the line that holds a byte, from 0.
+    fn line_of(&self, offset: usize) -> usize {
+        self.lines.partition_point(|&start| start <= offset) - 1
+    }
+
+    pub fn position(&self, offset: usize) -> Position {
+        let offset = self.text.floor_char_boundary(offset);
+        let line = self.line_of(offset);
+        let before = &self.text[self.lines[line]..offset];
+        // A byte-order mark stands in no column.
+        let before = before.strip_prefix('\u{feff}').unwrap_or(before);
+        Position {
+            line: line + 1,
+            column: before.chars().count() + 1,
+        }
+    }
+
+    /// Where a span begins and ends.
+    pub fn positions(&self, span: &Span) -> (Position, Position) {
+        let span = self.clamp(span);
+        (self.position(span.start), self.position(span.end))
+    }
+}
+
+/// How many findings there are of each severity.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    pub errors: usize,
+    pub warnings: usize,
+    pub infos: usize,
+}
+
+impl Counts {
+    pub fn of(findings: &[Finding]) -> Self {
+        let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
+        Self {
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+            infos: count(Severity::Info),
+        }
+    }
+}
+
+/// An argument as a shell reads it.
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// A path as a shell reads it, whatever bytes are in it, and as git takes it: by its letters.
+pub fn quoted_path(path: &RepoPath) -> String {
+    let pattern = path.as_bytes().iter().any(|byte| b"*?[\\".contains(byte))
+        || path.as_bytes().starts_with(b":");
+    quoted_after(if pattern { ":(literal)" } else { "" }, path)
+}
+
+/// A path as a shell reads it, for the commands of git that take files and no patterns.
+pub fn quoted_file(path: &RepoPath) -> String {
+    quoted_after("", path)
+}
+
+fn quoted_after(literal: &str, path: &RepoPath) -> String {
+    match path.as_str() {
+        Some(text) if !text.contains(char::is_control) => quoted(&format!("{literal}{text}")),
+        _ => {
+            let mut out = format!("$'{literal}");
+            for &byte in path.as_bytes() {
+                match byte {
+                    b'\'' | b'\\' => out.extend(['\\', char::from(byte)]),
+                    b' '..=b'~' => out.push(char::from(byte)),
+                    _ => out += &format!("\\{byte:03o}"),
+                }
+            }
+            out + "'"
+        }
+    }
+}
+
+/// A size as people and docker say it: `512 B`, `4.1 kB`, `1.2 GB`.
+pub fn bytes(size: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if size < 1000 {
+        return format!("{size} B");
+    }
+    // In tenths of a unit, rounded.
+    let mut divisor = 100;
+    for unit in UNITS {
+        let tenths = size.saturating_add(divisor / 2) / divisor;
+        if tenths < 10_000 {
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+        divisor *= 1000;
+    }
+    format!("{size} B")
+}
+
+/// "1 error", "2 errors".
+pub fn counted(count: usize, one: &str) -> String {
+    if count == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{count} {one}s")
+    }
+}
+
+/// "2 errors, 1 warning"; empty where there is nothing.
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts: Vec<String> = [
+            (self.errors, "error"),
+            (self.warnings, "warning"),
+            (self.infos, "note of style"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| match word {
+            "note of style" if count > 1 => format!("{count} notes of style"),
+            _ => counted(count, word),
+        })
+        .collect();
+        f.write_str(&parts.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

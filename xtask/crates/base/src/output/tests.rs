@@ -1,0 +1,170 @@
+//! Findings in every format, as it is printed.
+
+use super::samples::finding;
+use super::*;
+
+#[test]
+fn an_argument_survives_a_shell() {
+    assert_eq!(quoted("../it's here"), r"'../it'\''s here'");
+    assert_eq!(quoted(""), "''");
+    let path = |bytes: &[u8]| quoted_path(&RepoPath::new(bytes));
+    assert_eq!(path(b"a/it's"), r"'a/it'\''s'");
+    assert_eq!(path("a/\u{e9}".as_bytes()), "a/\u{e9}");
+    assert_eq!(path(b"a/*"), "':(literal)a/*'");
+    assert_eq!(path(b"it's\n\xff\\"), r"$':(literal)it\'s\012\377\\'");
+}
+
+#[test]
+fn sizes_are_said_in_units() {
+    let said = [0, 999, 1000, 4096, 999_949, 999_950, 12_340_000, u64::MAX].map(bytes);
+    assert_eq!(
+        said,
+        [
+            "0 B",
+            "999 B",
+            "1.0 kB",
+            "4.1 kB",
+            "999.9 kB",
+            "1.0 MB",
+            "12.3 MB",
+            "18446744073709551615 B"
+        ]
+    );
+}
+
+#[test]
+fn text_is_what_rustc_would_show() {
+    let (findings, sources) = finding();
+    assert_eq!(
+        text::plain(&findings, &sources),
+        "\
+error[TST001 a-sample]: there is no key `typ`, 100%  sure
+ --> .runpod/hub.json:3:3
+  |
+2 |   \"ä\": \"x\",
+  |   --- beside this
+3 |   \"typ\": 100%
+  |   ^^^^^ this one
+  |
+  = help: did you mean `type`?
+  = help: `--fix` will write it
+
+"
+    );
+}
+
+#[test]
+fn a_long_line_is_cut_and_the_position_stays_right() {
+    let (mut findings, _) = finding();
+    let mut sources = Sources::default();
+    let line = format!("[\n{}\"typ\"{}]", "1, ".repeat(5000), ", 2".repeat(5000));
+    sources.add(".runpod/hub.json".into(), line.as_bytes());
+    findings[0].place.span = 15002..15007;
+    findings[0].related.clear();
+    let shown = text::plain(&findings, &sources);
+    assert!(shown.contains("--> .runpod/hub.json:2:15001\n"), "{shown}");
+    assert!(shown.contains("^^^^^ this one"), "{shown}");
+    assert!(shown.len() < 800, "{shown}");
+}
+
+/// Reads a line as the runner of GitHub Actions does.
+fn as_github_reads(line: &str) -> (String, BTreeMap<String, String>, String) {
+    let rest = line.strip_prefix("::").unwrap();
+    let (command, message) = rest.split_once("::").unwrap();
+    let (command, properties) = command.split_once(' ').unwrap_or((command, ""));
+    let data = |text: &str| {
+        text.replace("%0D", "\r")
+            .replace("%0A", "\n")
+            .replace("%25", "%")
+    };
+    let properties = properties
+        .split(',')
+        .map(|property| {
+            let (key, value) = property.split_once('=').unwrap();
+            let value = value.replace("%3A", ":").replace("%2C", ",");
+            (key.to_owned(), data(&value))
+        })
+        .collect();
+    (command.to_owned(), properties, data(message))
+}
+
+#[test]
+fn github_reads_back_what_was_meant() {
+    let (mut findings, mut sources) = finding();
+    findings[0].place.path = "a,b/c:d%.json".into();
+    sources.add("a,b/c:d%.json".into(), samples::TEXT.as_bytes());
+    let out = github::render(&findings, &sources);
+    assert_eq!(out.lines().count(), 1);
+    let (command, properties, message) = as_github_reads(out.trim_end());
+    assert_eq!(command, "error");
+    assert_eq!(properties["file"], "a,b/c:d%.json");
+    assert_eq!(properties["line"], "3");
+    assert_eq!(properties["col"], "3");
+    assert_eq!(properties["endColumn"], "8");
+    assert_eq!(properties["title"], "TST001 a-sample");
+    assert_eq!(
+        message,
+        "there is no key `typ`, 100%\r\nsure\ndid you mean `type`?"
+    );
+}
+
+#[test]
+fn sarif_names_the_rule_the_region_and_the_fix() {
+    let (findings, sources) = finding();
+    let rules = [sarif::Descriptor {
+        code: "TST001",
+        name: "a-sample",
+        severity: Severity::Error,
+        summary: "A sample",
+        page: "Nothing more.".to_owned(),
+    }];
+    let log = sarif::render("hub-lint", &rules, &findings, &sources);
+    assert_eq!(testing::sarif::problems(&log), [""; 0]);
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!(result["ruleIndex"], 0);
+    assert_eq!(
+        result["locations"][0]["physicalLocation"]["region"],
+        serde_json::json!({"startLine": 3, "startColumn": 3, "endLine": 3, "endColumn": 8})
+    );
+    let change = &result["fixes"][0]["artifactChanges"][0];
+    assert_eq!(change["replacements"][0]["insertedContent"]["text"], "type");
+    assert_eq!(change["artifactLocation"]["uri"], ".runpod/hub.json");
+}
+
+#[test]
+fn json_counts_lines_from_one_and_bytes_from_zero() {
+    let (findings, sources) = finding();
+    let value = json::render(&findings, &sources);
+    assert_eq!(value["summary"]["errors"], 1);
+    let place = &value["findings"][0]["related"][0]["place"];
+    assert_eq!(place["path"], ".runpod/hub.json");
+    assert_eq!((&place["line"], &place["column"]), (&2.into(), &3.into()));
+    assert_eq!((&place["start"], &place["end"]), (&4.into(), &8.into()));
+    assert_eq!(place["end_column"], 6);
+}
+
+#[test]
+fn markdown_cells_hold_anything() {
+    assert_eq!(
+        markdown::cell("a|b <i> `x_y|z` _"),
+        "a\\|b \\<i\\> `x_y\\|z` \\_"
+    );
+    assert_eq!(markdown::cell("it`s @me"), "it\\`s \\@me");
+    assert_eq!(markdown::code("a`b"), "`` a`b ``");
+    let (findings, sources) = finding();
+    assert!(
+        markdown::render(&findings, &sources).contains(
+            "| error TST001 | `.runpod/hub.json:3` | there is no key `typ`, 100%  sure |"
+        )
+    );
+}
+
+#[test]
+fn a_summary_counts() {
+    let counts = Counts {
+        errors: 1,
+        warnings: 2,
+        infos: 0,
+    };
+    assert_eq!(counts.to_string(), "1 error, 2 warnings");
+}

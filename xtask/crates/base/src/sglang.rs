@@ -1,0 +1,413 @@
+//! `SGLang`'s command line, release by release: which flags there are, what they take, and what
+//! happened to those that are gone.
+//!
+//! The tables are compiled in (`xtask/data/sglang.json` and `sglang.flags`, both written by
+//! `xtask/data/sglang.py`), so that nothing needs to be installed or downloaded to judge a flag.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{LazyLock, OnceLock};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One flag as one release defines it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Flag {
+    /// How many values it takes: `value`, `list`, `optional_value`, `store_true`, `no_value` or
+    /// `boolean_optional`.
+    pub kind: String,
+    /// The type that `SGLang` converts the value to: `str`, `int`, `float`, …
+    #[serde(rename = "type")]
+    pub value_type: Option<String>,
+    /// What the value must be one of.
+    pub choices: Option<Vec<Value>>,
+    #[serde(default)]
+    pub default: Value,
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    #[serde(default)]
+    pub required: bool,
+    /// `true`, or `SGLang`'s own words on why not to use it any more.
+    #[serde(default)]
+    pub deprecated: Value,
+    /// What `SGLang` says to use instead.
+    pub replacement: Option<String>,
+    /// What a deprecated flag still does, where that is known.
+    pub effect: Option<String>,
+}
+
+impl Flag {
+    /// Whether the flag stands alone: a switch without a value.
+    pub fn is_switch(&self) -> bool {
+        matches!(
+            self.kind.as_str(),
+            "store_true" | "no_value" | "boolean_optional"
+        )
+    }
+
+    /// Whether `SGLang` would take `value`; flags without choices take anything.
+    pub fn accepts(&self, value: &str) -> bool {
+        let written = |choice: &Value| match choice {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let choices = self.choices.as_ref();
+        choices.is_none_or(|choices| choices.iter().any(|choice| written(choice) == value))
+    }
+}
+
+/// How well a table fits the release that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exactness {
+    /// It is that release's own.
+    Exact,
+    /// That release has no table; this is the nearest older one's, or the oldest of all.
+    Nearest { asked: String },
+}
+
+impl Exactness {
+    pub fn is_exact(&self) -> bool {
+        matches!(self, Self::Exact)
+    }
+}
+
+/// The flags of one release.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    release: usize,
+}
+
+impl Table {
+    /// The table for a release such as `0.5.19`, `v0.4.6.post4` or `latest`.
+    pub fn for_version(version: &str) -> (Self, Exactness) {
+        let wanted = version.strip_prefix('v').unwrap_or(version);
+        let releases = &DATA.releases;
+        let last = releases.len().saturating_sub(1);
+        if let Some(release) = releases.iter().position(|known| known == wanted) {
+            return (Self { release }, Exactness::Exact);
+        }
+        let nearest = Exactness::Nearest {
+            asked: wanted.to_owned(),
+        };
+        if !wanted.starts_with(|c: char| c.is_ascii_digit()) {
+            return (Self { release: last }, nearest);
+        }
+        let release = releases
+            .iter()
+            .rposition(|known| order(known, wanted) != Ordering::Greater)
+            .unwrap_or_default();
+        (Self { release }, nearest)
+    }
+
+    /// The newest release that is known.
+    #[allow(dead_code, reason = "for images whose release cannot be read")]
+    pub fn newest() -> Self {
+        Self {
+            release: DATA.releases.len().saturating_sub(1),
+        }
+    }
+
+    /// The release that the table was read from.
+    pub fn release(self) -> &'static str {
+        DATA.releases.get(self.release).map_or("", String::as_str)
+    }
+
+    /// The flag of that whole name or alias. Abbreviations are never matched, although `SGLang`'s
+    /// parser takes them: what they stand for changes from release to release.
+    pub fn flag(self, name: &str) -> Option<(&'static str, &'static Flag)> {
+        let own = |name: &str| {
+            let (name, definitions) = DATA.flags.get_key_value(name)?;
+            Some((*name, definitions.of(self.release)?))
+        };
+        own(name).or_else(|| {
+            let owners = DATA.aliases.get(name)?;
+            let (_, owner) = owners
+                .iter()
+                .find(|(release, _)| *release == self.release)?;
+            own(owner)
+        })
+    }
+
+    /// All flags, by name.
+    #[allow(dead_code, reason = "hub-lint lists them")]
+    pub fn flags(self) -> impl Iterator<Item = (&'static str, &'static Flag)> {
+        let release = self.release;
+        let of_release = move |(name, definitions): (&&'static str, &'static Definitions)| {
+            Some((*name, definitions.of(release)?))
+        };
+        DATA.flags.iter().filter_map(of_release)
+    }
+}
+
+/// What became of a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The oldest and the newest release known to have it; `None` for a name never seen.
+    pub seen: Option<(String, String)>,
+    /// What `SGLang` named in its place: `--flag`, or `--flag value`.
+    pub successor: Option<&'static str>,
+    /// What does nearly the same, where nothing took its place.
+    pub nearest: Option<&'static str>,
+}
+
+impl History {
+    /// The flag that took its place, without a value.
+    pub fn successor_flag(&self) -> Option<&'static str> {
+        self.successor?.split([' ', '=']).next()
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.seen {
+            Some((first, last)) if first == last => write!(f, "known from SGLang {first} only")?,
+            Some((first, last)) => write!(f, "in SGLang {first} to {last}")?,
+            None => f.write_str("in no release of SGLang that is known here")?,
+        }
+        match (self.successor, self.nearest) {
+            (Some(successor), _) => write!(f, "; SGLang names {successor} instead"),
+            (None, Some(nearest)) => {
+                write!(f, "; nothing took its place, {nearest} comes nearest")
+            }
+            (None, None) if self.seen.is_some() => f.write_str("; nothing took its place"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// What `SGLang` named in a flag's place: `--flag`, or `--flag value`.
+pub fn successor(flag: &str) -> Option<&'static str> {
+    let named = DATA.successors.get(flag).and_then(Option::as_deref);
+    named.or_else(|| {
+        let definitions = DATA.flags.get(flag)?.all().iter().rev();
+        let mut replacements = definitions.filter_map(|(_, flag)| flag.replacement.as_deref());
+        replacements.next()
+    })
+}
+
+/// Whether a successor is a flag alone, so that what names it can simply be renamed.
+pub fn is_plain(successor: &str) -> bool {
+    !successor.contains([' ', '=', '{'])
+}
+
+/// What is known of a flag over all releases, by name or alias.
+pub fn history(flag: &str) -> History {
+    // Both lists are in order, so their ends are all that has to be put in order.
+    fn ends(
+        releases: &[String],
+        indices: impl Iterator<Item = usize>,
+    ) -> impl Iterator<Item = &str> {
+        let (first, last) = indices.fold((usize::MAX, 0), |(a, b), i| (a.min(i), b.max(i)));
+        [releases.get(first), releases.get(last)]
+            .into_iter()
+            .take(if first == usize::MAX { 0 } else { 2 })
+            .flatten()
+            .map(String::as_str)
+    }
+    let own = DATA.flags.get(flag).map_or(&[][..], Definitions::all);
+    let owners = DATA.aliases.get(flag).map_or(&[][..], Vec::as_slice);
+    let older = DATA.history.get(flag).map_or(&[][..], Vec::as_slice);
+    let with_table = own.iter().flat_map(|(releases, _)| releases).copied();
+    let with_table = with_table.chain(owners.iter().map(|&(release, _)| release));
+    let mut seen: Vec<&str> = ends(&DATA.releases, with_table)
+        .chain(ends(&DATA.history_releases, older.iter().copied()))
+        .collect();
+    seen.sort_by(|a, b| order(a, b));
+    History {
+        seen: match (seen.first(), seen.last()) {
+            (Some(first), Some(last)) => Some(((*first).to_owned(), (*last).to_owned())),
+            _ => None,
+        },
+        successor: successor(flag),
+        nearest: DATA.nearest.get(flag).map(String::as_str),
+    }
+}
+
+/// Whether any release that is known has, or had, a flag or alias of this name.
+pub fn is_known(flag: &str) -> bool {
+    DATA.flags.contains_key(flag)
+        || DATA.aliases.contains_key(flag)
+        || DATA.history.contains_key(flag)
+        || DATA.successors.contains_key(flag)
+}
+
+/// The releases with a table, oldest first.
+#[allow(dead_code, reason = "hub-lint names them")]
+pub fn releases() -> &'static [String] {
+    &DATA.releases
+}
+
+/// The environment variable that stands for a flag: `--tp-size` is `TP_SIZE`.
+pub fn env_name(flag: &str) -> String {
+    flag.trim_start_matches('-')
+        .replace('-', "_")
+        .to_uppercase()
+}
+
+/// The order of releases: by their numbers, so that 0.5.10 comes after 0.5.2.
+pub fn order(a: &str, b: &str) -> Ordering {
+    let numbers = |text: &str| -> Vec<u64> {
+        text.split(|c: char| !c.is_ascii_digit())
+            .filter_map(|n| n.parse().ok())
+            .collect()
+    };
+    numbers(a).cmp(&numbers(b))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Data {
+    releases: Vec<String>,
+    #[serde(skip)]
+    flags: BTreeMap<&'static str, Definitions>,
+    /// Alias to the releases that have it, with the flag it stands for.
+    #[serde(borrow)]
+    aliases: HashMap<&'static str, Vec<(usize, &'static str)>>,
+    history_releases: Vec<String>,
+    history: HashMap<String, Vec<usize>>,
+    successors: HashMap<String, Option<String>>,
+    nearest: HashMap<String, String>,
+}
+
+/// What a flag was, each definition with the releases it stands for. Read when it is asked for:
+/// most runs ask for some tens of the hundreds that there are.
+#[derive(Debug)]
+struct Definitions {
+    text: &'static str,
+    read: OnceLock<Vec<(Vec<usize>, Flag)>>,
+}
+
+impl Definitions {
+    fn all(&self) -> &[(Vec<usize>, Flag)] {
+        // A test reads them all: none can fail in the field.
+        self.read
+            .get_or_init(|| serde_json::from_str(self.text).unwrap_or_default())
+    }
+
+    fn of(&self, release: usize) -> Option<&Flag> {
+        let (_, flag) = self.all().iter().find(|(r, _)| r.contains(&release))?;
+        Some(flag)
+    }
+}
+
+static DATA: LazyLock<Data> = LazyLock::new(|| {
+    let text = include_str!("../../../data/sglang.json");
+    // Compiled in and read by a test: it cannot fail in the field.
+    let mut data: Data = serde_json::from_str(text).unwrap_or_default();
+    data.flags = definitions().collect();
+    data
+});
+
+/// Every flag with what stands behind its name.
+fn definitions() -> impl Iterator<Item = (&'static str, Definitions)> {
+    let lines = include_str!("../../../data/sglang.flags").lines();
+    let pairs = lines.filter_map(|line| line.split_once(' '));
+    pairs.map(|(name, text)| {
+        let read = OnceLock::new();
+        (name, Definitions { text, read })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiled_in_tables_parse_and_say_how_they_are_made() {
+        let text = include_str!("../../../data/sglang.json");
+        let data: Data = serde_json::from_str(text).unwrap();
+        assert!(data.releases.len() >= 9);
+        assert!(text.contains("generated_by"));
+        assert!(text.len() < 400_000);
+        let mut aliases: HashMap<String, Vec<(usize, &str)>> = HashMap::new();
+        let flags: BTreeMap<&str, Definitions> = definitions().collect();
+        let lines = include_str!("../../../data/sglang.flags").lines();
+        assert_eq!(flags.len(), lines.count(), "each stands there once");
+        for (name, definitions) in &flags {
+            assert!(name.starts_with("--"), "{name}");
+            let read: Vec<(Vec<usize>, Flag)> = serde_json::from_str(definitions.text).unwrap();
+            for (releases, flag) in &read {
+                assert!(!releases.is_empty(), "{name}");
+                for alias in &flag.aliases {
+                    let owners = aliases.entry(alias.clone()).or_default();
+                    owners.extend(releases.iter().map(|&release| (release, *name)));
+                }
+            }
+        }
+        let listed = data.aliases.iter();
+        let listed: HashMap<String, _> =
+            listed.map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+        assert_eq!(listed, aliases);
+    }
+
+    #[test]
+    fn a_flag_is_found_by_name_and_by_alias_of_its_release() {
+        let (table, exactness) = Table::for_version("0.5.19");
+        assert!(exactness.is_exact());
+        assert_eq!(table.flag("--tp-size").unwrap().0, "--tp-size");
+        assert_eq!(table.flag("--tensor-parallel-size").unwrap().0, "--tp-size");
+        assert_eq!(
+            table.flag("--nccl-init-addr").unwrap().0,
+            "--dist-init-addr"
+        );
+        assert!(
+            table.flag("--tensor-parallel").is_none(),
+            "no abbreviations"
+        );
+        let (old, _) = Table::for_version("v0.4.6.post4");
+        assert_eq!(
+            old.flag("--tensor-parallel-size").unwrap().0,
+            "--tensor-parallel-size"
+        );
+        assert!(old.flag("--disable-flashinfer").is_none());
+    }
+
+    #[test]
+    fn a_release_without_a_table_takes_the_nearest_older_one_and_says_so() {
+        let (table, exactness) = Table::for_version("0.5.20");
+        assert_eq!(table.release(), "0.5.19");
+        assert_eq!(
+            exactness,
+            Exactness::Nearest {
+                asked: "0.5.20".into()
+            }
+        );
+        assert_eq!(Table::for_version("0.1").0.release(), "0.3.3");
+        assert_eq!(
+            Table::for_version("latest").0.release(),
+            Table::newest().release()
+        );
+        assert_eq!(Table::for_version("0.5.9").0.release(), "0.5.2");
+    }
+
+    #[test]
+    fn choices_say_what_a_flag_accepts() {
+        let (table, _) = Table::for_version("0.5.19");
+        let (_, flag) = table.flag("--reasoning-parser").unwrap();
+        assert!(flag.accepts("mistral"));
+        assert!(!flag.accepts("llama4"));
+        let (_, level) = table.flag("--log-requests-level").unwrap();
+        assert!(level.accepts("2") && !level.accepts("4"), "numbers too");
+        let (_, path) = table.flag("--model").unwrap();
+        assert!(path.accepts("anything/at-all"));
+        assert!(table.flag("--trust-remote-code").unwrap().1.is_switch());
+    }
+
+    #[test]
+    fn what_is_gone_names_what_took_its_place() {
+        let gone = history("--file-storage-pth");
+        assert_eq!(gone.successor_flag(), Some("--file-storage-path"));
+        assert!(is_plain("--file-storage-path"));
+        let flashinfer = history("--disable-flashinfer");
+        assert_eq!(flashinfer.successor, Some("--attention-backend triton"));
+        assert!(!is_plain("--attention-backend triton"));
+        assert_eq!(
+            history("--max-num-reqs").nearest,
+            Some("--max-running-requests")
+        );
+        let text = history("--enable-mla").to_string();
+        assert!(text.contains("nothing took its place"), "{text}");
+        assert!(history("--never-was").seen.is_none());
+    }
+}

@@ -1,0 +1,285 @@
+//! A read-only tree of files. A directory, a git tree and a map in memory look the same to
+//! whoever reads one, so that everything that reads can be tested from memory.
+
+mod directory;
+mod path;
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Result, bail};
+
+pub use directory::Directory;
+pub use path::RepoPath;
+
+/// What kind of thing lies at a path, as git tells them apart.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+pub enum Mode {
+    #[serde(rename = "100644")]
+    File,
+    #[serde(rename = "100755")]
+    Executable,
+    #[serde(rename = "120000")]
+    Symlink,
+    #[serde(rename = "160000")]
+    Submodule,
+}
+
+impl Mode {
+    /// The mode as git writes it.
+    pub fn octal(self) -> &'static str {
+        match self {
+            Self::File => "100644",
+            Self::Executable => "100755",
+            Self::Symlink => "120000",
+            Self::Submodule => "160000",
+        }
+    }
+
+    /// Git's mode, read.
+    pub fn from_octal(text: &[u8]) -> Option<Self> {
+        match text {
+            // Old repositories hold 100664, which git reads as 100644.
+            b"100644" | b"100664" => Some(Self::File),
+            b"100755" => Some(Self::Executable),
+            b"120000" => Some(Self::Symlink),
+            b"160000" => Some(Self::Submodule),
+            _ => None,
+        }
+    }
+
+    /// Whether the path holds bytes of its own: a regular file.
+    pub fn is_file(self) -> bool {
+        matches!(self, Self::File | Self::Executable)
+    }
+}
+
+/// The name of a git object, in hexadecimal.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct Oid(pub String);
+
+impl fmt::Display for Oid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a tree knows of a path without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub mode: Mode,
+    /// In bytes, where it is known without reading.
+    pub size: Option<u64>,
+    /// The git object, where the tree is git's.
+    pub oid: Option<Oid>,
+}
+
+/// A file at rest: its kind and its content.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Side {
+    pub mode: Mode,
+    pub oid: Oid,
+}
+
+/// Files by path, in order.
+pub type Entries = BTreeMap<RepoPath, Entry>;
+
+/// The paths at which two lists of files differ, with what each has there. Both lists are walked
+/// once, side by side.
+pub fn differences<'a>(
+    before: &'a Entries,
+    after: &'a Entries,
+) -> Vec<(&'a RepoPath, Option<&'a Entry>, Option<&'a Entry>)> {
+    let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
+    let mut found = Vec::new();
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return found,
+        };
+        let one = if order.is_le() { old.next() } else { None };
+        let other = if order.is_ge() { new.next() } else { None };
+        match (one, other) {
+            (Some((path, old)), Some((_, new))) if !same(old, new) => {
+                found.push((path, Some(old), Some(new)));
+            }
+            (Some((path, old)), None) => found.push((path, Some(old), None)),
+            (None, Some((path, new))) => found.push((path, None, Some(new))),
+            _ => {}
+        }
+    }
+}
+
+/// Whether two entries are the same file.
+pub fn same(one: &Entry, other: &Entry) -> bool {
+    one.mode == other.mode && one.oid == other.oid
+}
+
+/// A tree of files to read from.
+pub trait Tree {
+    /// All files, links and submodules; folders are implied.
+    fn entries(&self) -> &Entries;
+
+    /// The bytes of a file, or the target of a link.
+    fn read(&self, path: &RepoPath) -> Result<Vec<u8>>;
+
+    /// What to call this tree in a message.
+    fn describe(&self) -> String;
+
+    /// The bytes of a file that may be missing; links and submodules count as missing.
+    fn read_file(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let path = RepoPath::from(path);
+        match self.entries().get(&path) {
+            Some(entry) if entry.mode.is_file() => self.read(&path).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A tree in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    entries: Entries,
+    contents: BTreeMap<RepoPath, Vec<u8>>,
+}
+
+#[allow(
+    dead_code,
+    reason = "tests of several modules build their trees with it"
+)]
+impl Memory {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a regular file.
+    #[must_use]
+    pub fn with(self, path: &str, content: impl Into<Vec<u8>>) -> Self {
+        self.with_mode(path, Mode::File, content)
+    }
+
+    /// Adds an entry of any kind.
+    #[must_use]
+    pub fn with_mode(mut self, path: &str, mode: Mode, content: impl Into<Vec<u8>>) -> Self {
+        let content = content.into();
+        self.entries.insert(
+            path.into(),
+            Entry {
+                mode,
+                size: Some(content.len() as u64),
+                oid: None,
+            },
+        );
+        self.contents.insert(path.into(), content);
+        self
+    }
+}
+
+impl Tree for Memory {
+    fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
+        match self.contents.get(path) {
+            Some(content) => Ok(content.clone()),
+            None => bail!("no file {path}"),
+        }
+    }
+
+    fn describe(&self) -> String {
+        "a tree in memory".to_owned()
+    }
+}
+
+/// A part of a tree, seen as a tree of its own.
+pub struct Part<'a> {
+    of: &'a dyn Tree,
+    entries: Entries,
+    /// The folder that the paths are seen from; empty for the root.
+    folder: &'static str,
+}
+
+impl<'a> Part<'a> {
+    /// What lies below a folder, by its paths there.
+    pub fn below(of: &'a dyn Tree, folder: &'static str) -> Self {
+        let inside = of.entries().iter().filter_map(|(path, entry)| {
+            let below = path.strip_prefix(folder).filter(|path| !path.is_empty())?;
+            Some((RepoPath::new(below), entry.clone()))
+        });
+        Self {
+            of,
+            entries: inside.collect(),
+            folder,
+        }
+    }
+
+    /// All but what lies in a folder.
+    pub fn without(of: &'a dyn Tree, folder: &str) -> Self {
+        let outside = of
+            .entries()
+            .iter()
+            .filter(|(path, _)| !path.is_within(folder));
+        Self {
+            of,
+            entries: outside
+                .map(|(path, entry)| (path.clone(), entry.clone()))
+                .collect(),
+            folder: "",
+        }
+    }
+}
+
+impl Tree for Part<'_> {
+    fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
+        self.of.read(&path.inside(self.folder))
+    }
+
+    fn describe(&self) -> String {
+        match self.folder {
+            "" => self.of.describe(),
+            folder => format!("{folder} of {}", self.of.describe()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_found_at_both_ends_and_in_between() {
+        let one = Memory::new().with("a", "").with("c", "").with("d", "");
+        let two = Memory::new()
+            .with("b", "")
+            .with("c", "")
+            .with_mode("d", Mode::Executable, "")
+            .with("e", "");
+        let found: Vec<String> = differences(one.entries(), two.entries())
+            .iter()
+            .map(|(path, old, new)| format!("{path} {} {}", old.is_some(), new.is_some()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "a true false",
+                "b false true",
+                "d true true",
+                "e false true"
+            ]
+        );
+        assert_eq!(differences(one.entries(), one.entries()), []);
+    }
+}

@@ -1,0 +1,458 @@
+//! docker-bake.hcl as `docker buildx bake` sees it: variables from the environment or their
+//! defaults, targets with what they inherit. Pure. What is not understood here (a function, a
+//! loop) is told and left out, never guessed.
+
+use std::collections::BTreeMap;
+
+use hcl_edit::Span;
+use hcl_edit::expr::{BinaryOperator, Expression, UnaryOperator};
+use hcl_edit::structure::{Block, Body, Structure};
+use hcl_edit::template::Element;
+use serde_json::{Map, Value};
+
+use surface::{Source, too_deep};
+
+/// The bake file's name, beside the Dockerfile at the root.
+pub const FILE: &str = "docker-bake.hcl";
+
+/// The settings in the order in which bake prints them; others follow.
+const ORDER: [&str; 9] = [
+    "context",
+    "dockerfile",
+    "args",
+    "labels",
+    "tags",
+    "target",
+    "secret",
+    "platforms",
+    "output",
+];
+
+/// So deep may one definition lead to another.
+const DEEPEST: usize = 20;
+
+/// A bake file with its variables filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resolved {
+    /// The targets of each group.
+    pub groups: BTreeMap<String, Vec<String>>,
+    pub targets: BTreeMap<String, Map<String, Value>>,
+    /// What could not be resolved, each with its line.
+    pub unresolved: Vec<String>,
+}
+
+impl Resolved {
+    /// The one target that is built when none is named; `None` where there are several or none.
+    pub fn target(&self) -> Option<(&str, &Map<String, Value>)> {
+        let group = self.groups.get("default").map(Vec::as_slice);
+        let name = match group {
+            Some([one]) => one.as_str(),
+            None if self.targets.contains_key("default") => "default",
+            // Bake asks for a name where no target is the default; with only one it is clear.
+            None if self.targets.len() == 1 => self.targets.keys().next()?,
+            _ => return None,
+        };
+        self.targets.get_key_value(name).map(|(k, v)| (&**k, v))
+    }
+
+    /// What is built when no target is named, as `docker buildx bake --print` shows it.
+    pub fn json(&self) -> Value {
+        let names: Vec<&String> = match (self.groups.get("default"), self.target()) {
+            (Some(names), _) => names.iter().collect(),
+            (None, Some((one, _))) => self.targets.keys().filter(|name| *name == one).collect(),
+            (None, None) => Vec::new(),
+        };
+        let targets: Map<String, Value> = names
+            .iter()
+            .filter_map(|name| Some(((*name).clone(), self.targets.get(*name)?.clone().into())))
+            .collect();
+        serde_json::json!({ "group": { "default": { "targets": names } }, "target": targets })
+    }
+}
+
+/// Resolves a bake file; `environment` is what variables may be set by.
+pub fn resolve(
+    source: &Source,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Resolved, String> {
+    if too_deep(&source.text) {
+        return Err("nested too deeply to be read".to_owned());
+    }
+    let body = hcl_edit::parser::parse_body(&source.text)
+        .map_err(|error| format!("line {}: {}", error.location().line(), error.message()))?;
+    let file = File {
+        source,
+        body: &body,
+        environment,
+    };
+    let mut resolved = Resolved::default();
+    for block in body.iter().filter_map(Structure::as_block) {
+        let Some(name) = block.labels.first().map(|label| label.as_str().to_owned()) else {
+            continue;
+        };
+        match block.ident.as_str() {
+            "group" => {
+                let settings = file.settings(block, &mut resolved.unresolved);
+                let targets = settings.get("targets").and_then(Value::as_array);
+                let names = targets.into_iter().flatten().filter_map(Value::as_str);
+                resolved
+                    .groups
+                    .insert(name, names.map(str::to_owned).collect());
+            }
+            "target" => {
+                let settings = file.target(block, &mut resolved.unresolved, 0);
+                resolved.targets.insert(name, printed(settings));
+            }
+            _ => {}
+        }
+    }
+    resolved.unresolved.sort();
+    resolved.unresolved.dedup();
+    Ok(resolved)
+}
+
+/// A target's settings in bake's order and spelling.
+fn printed(mut settings: Map<String, Value>) -> Map<String, Value> {
+    settings.remove("inherits");
+    // Bake's own defaults.
+    for (key, value) in [("context", "."), ("dockerfile", "Dockerfile")] {
+        settings.entry(key).or_insert_with(|| value.into());
+    }
+    for key in ["args", "labels"] {
+        if let Some(Value::Object(pairs)) = settings.get_mut(key) {
+            pairs.retain(|_, value| !value.is_null());
+            pairs.sort_keys();
+            for value in pairs.values_mut() {
+                if let Ok(text) = word(value.clone()) {
+                    *value = text.into();
+                }
+            }
+        }
+    }
+    for key in ["secret", "ssh"] {
+        if let Some(Value::Array(all)) = settings.get_mut(key) {
+            for one in all {
+                if let Value::String(text) = one {
+                    *one = fields(text);
+                }
+            }
+        }
+    }
+    ordered(settings)
+}
+
+/// Settings in the order in which bake prints them.
+pub fn ordered(settings: Map<String, Value>) -> Map<String, Value> {
+    let place = |key: &str| {
+        let known = ORDER.iter().position(|known| *known == key);
+        known.unwrap_or(ORDER.len())
+    };
+    let mut all: Vec<_> = settings.into_iter().collect();
+    all.sort_by_key(|(key, _)| place(key));
+    all.into_iter().collect()
+}
+
+/// `id=A,env=B` as an object.
+fn fields(text: &str) -> Value {
+    let mut object = Map::new();
+    for field in text.split(',') {
+        let (key, value) = field.split_once('=').unwrap_or((field, ""));
+        object.insert(key.trim().to_owned(), value.into());
+    }
+    Value::Object(object)
+}
+
+struct File<'a> {
+    source: &'a Source,
+    body: &'a Body,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl File<'_> {
+    /// A target with what it inherits: of arguments and labels each, of all else the nearest.
+    fn target(
+        &self,
+        block: &Block,
+        unresolved: &mut Vec<String>,
+        depth: usize,
+    ) -> Map<String, Value> {
+        let own = self.settings(block, unresolved);
+        let mut all = Map::new();
+        let bases = own.get("inherits").and_then(Value::as_array);
+        for base in bases.into_iter().flatten().filter_map(Value::as_str) {
+            let mut blocks = self.body.get_blocks("target");
+            if let Some(base) = blocks.find(|block| block.has_labels(&[base]))
+                && depth < DEEPEST
+            {
+                merge(&mut all, self.target(base, unresolved, depth + 1));
+            }
+        }
+        merge(&mut all, own);
+        all
+    }
+
+    /// The settings of a block that can be resolved.
+    fn settings(&self, block: &Block, unresolved: &mut Vec<String>) -> Map<String, Value> {
+        let mut settings = Map::new();
+        for item in block.body.iter().filter_map(Structure::as_attribute) {
+            let key = item.key.as_str();
+            match self.value(&item.value, 0) {
+                Ok(value) => {
+                    settings.insert(key.to_owned(), value);
+                }
+                Err(what) => unresolved.push(self.told(&item.value, key, &what)),
+            }
+        }
+        settings
+    }
+
+    fn told(&self, expression: &Expression, key: &str, what: &str) -> String {
+        let span = expression.span().unwrap_or_default();
+        format!("line {}: `{key}`: {what}", self.source.place(span).line)
+    }
+
+    fn variable(&self, name: &str, depth: usize) -> Result<Value, String> {
+        let mut blocks = self.body.get_blocks("variable");
+        let Some(block) = blocks.find(|block| block.has_labels(&[name])) else {
+            return Err(format!("there is no variable `{name}`"));
+        };
+        let default = match block.body.get_attribute("default") {
+            Some(attribute) => self.value(&attribute.value, depth)?,
+            None => Value::Null,
+        };
+        let Some(given) = (self.environment)(name) else {
+            return Ok(match default {
+                Value::Null => "".into(),
+                default => default,
+            });
+        };
+        // What the environment says is read as what the default is.
+        match default {
+            Value::Bool(_) => given.parse().map(Value::Bool).ok(),
+            Value::Number(_) => given.parse().map(Value::Number).ok(),
+            Value::Array(_) | Value::Object(_) => None,
+            Value::Null | Value::String(_) => Some(given.clone().into()),
+        }
+        .ok_or_else(|| format!("`{name}` is `{given}` in the environment, unlike its default"))
+    }
+
+    fn value(&self, expression: &Expression, depth: usize) -> Result<Value, String> {
+        if depth > DEEPEST {
+            return Err("variables that lead to themselves".to_owned());
+        }
+        let inside = |expression: &Expression| self.value(expression, depth + 1);
+        Ok(match expression {
+            Expression::Null(_) => Value::Null,
+            Expression::Bool(value) => Value::Bool(*value.value()),
+            Expression::Number(number) => number
+                .value()
+                .to_string()
+                .parse()
+                .map(Value::Number)
+                .map_err(|_| "a number that is none".to_owned())?,
+            Expression::String(text) => Value::String(text.as_str().to_owned()),
+            Expression::Parenthesis(inner) => inside(inner.inner())?,
+            Expression::Variable(name) => self.variable(name.as_str(), depth + 1)?,
+            Expression::StringTemplate(template) => {
+                let mut text = String::new();
+                for element in template {
+                    match element {
+                        Element::Literal(literal) => text.push_str(literal),
+                        Element::Interpolation(part) => text.push_str(&word(inside(&part.expr)?)?),
+                        Element::Directive(_) => return Err("a template directive".to_owned()),
+                    }
+                }
+                Value::String(text)
+            }
+            Expression::Array(items) => {
+                let mut values = Vec::new();
+                for item in items {
+                    values.push(inside(item)?);
+                }
+                Value::Array(values)
+            }
+            Expression::Object(pairs) => {
+                let mut object = Map::new();
+                for (key, value) in pairs {
+                    let key = match (key.as_ident(), key.as_expr()) {
+                        (Some(ident), _) => ident.as_str().to_owned(),
+                        (None, Some(expression)) => word(inside(expression)?)?,
+                        (None, None) => return Err("a key that is no word".to_owned()),
+                    };
+                    object.insert(key, inside(value.expr())?);
+                }
+                Value::Object(object)
+            }
+            Expression::Conditional(choice) => match inside(&choice.cond_expr)? {
+                Value::Bool(true) => inside(&choice.true_expr)?,
+                Value::Bool(false) => inside(&choice.false_expr)?,
+                _ => return Err("a condition that is neither true nor false".to_owned()),
+            },
+            Expression::UnaryOp(op) => match (*op.operator.value(), inside(&op.expr)?) {
+                (UnaryOperator::Not, Value::Bool(value)) => Value::Bool(!value),
+                _ => return Err("an operation that only docker resolves".to_owned()),
+            },
+            Expression::BinaryOp(op) => {
+                let (left, right) = (inside(&op.lhs_expr)?, inside(&op.rhs_expr)?);
+                match (*op.operator.value(), &left, &right) {
+                    (BinaryOperator::Eq, ..) => Value::Bool(left == right),
+                    (BinaryOperator::NotEq, ..) => Value::Bool(left != right),
+                    (BinaryOperator::And, Value::Bool(a), Value::Bool(b)) => Value::Bool(*a && *b),
+                    (BinaryOperator::Or, Value::Bool(a), Value::Bool(b)) => Value::Bool(*a || *b),
+                    _ => return Err("an operation that only docker resolves".to_owned()),
+                }
+            }
+            Expression::FuncCall(call) => {
+                let name = call.name.name.as_str();
+                return Err(format!("the function `{name}`, which only docker resolves"));
+            }
+            Expression::HeredocTemplate(_) | Expression::Traversal(_) | Expression::ForExpr(_) => {
+                return Err("an expression that only docker resolves".to_owned());
+            }
+        })
+    }
+}
+
+/// A value inside a text.
+fn word(value: Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Bool(value) => Ok(value.to_string()),
+        Value::Number(number) => Ok(number.to_string()),
+        _ => Err("a list, an object or nothing inside a text".to_owned()),
+    }
+}
+
+fn merge(into: &mut Map<String, Value>, over: Map<String, Value>) {
+    for (key, value) in over {
+        match (key.as_str(), into.get_mut(&key), value) {
+            ("args" | "labels", Some(Value::Object(below)), Value::Object(above)) => {
+                below.extend(above);
+            }
+            (_, _, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(text: &str, environment: &[(&str, &str)]) -> Resolved {
+        let source = Source::new(FILE.into(), text.as_bytes());
+        let of = |name: &str| {
+            let mut all = environment.iter();
+            all.find(|(key, _)| *key == name)
+                .map(|(_, v)| (*v).to_owned())
+        };
+        resolve(&source, &of).unwrap()
+    }
+
+    /// What `docker buildx bake --print` (v0.30) says of the same file and environment.
+    #[test]
+    fn a_file_is_resolved_as_bake_resolves_it() {
+        let text = r#"
+variable "NAME" { default = "worker" }
+variable "TAG" {}
+variable "FAST" { default = false }
+variable "FULL" { default = "${NAME}:${TAG}" }
+group "default" { targets = ["worker"] }
+target "base" {
+  args = { A = "base", B = "base", GONE = null }
+  platforms = ["linux/amd64"]
+}
+target "worker" {
+  inherits = ["base"]
+  args = { B = NAME, C = FAST ? "fast" : "slow", D = NAME != "" && !FAST ? 1 : 2 }
+  tags = [FULL, "x/${NAME}"]
+  secret = ["id=HF_TOKEN,env=HF_TOKEN"]
+}
+"#;
+        let said = resolved(text, &[("TAG", "v1"), ("FAST", "true")]);
+        assert_eq!(said.unresolved, [""; 0]);
+        assert_eq!(
+            said.json(),
+            serde_json::json!({
+                "group": { "default": { "targets": ["worker"] } },
+                "target": {
+                    "worker": {
+                        "context": ".",
+                        "dockerfile": "Dockerfile",
+                        "args": { "A": "base", "B": "worker", "C": "fast", "D": "2" },
+                        "tags": ["worker:v1", "x/worker"],
+                        "secret": [{ "id": "HF_TOKEN", "env": "HF_TOKEN" }],
+                        "platforms": ["linux/amd64"],
+                    }
+                }
+            })
+        );
+        assert_eq!(said.target().unwrap().0, "worker");
+    }
+
+    #[test]
+    fn what_only_docker_resolves_is_told_and_left_out() {
+        let said = resolved(
+            "variable \"A\" { default = \"${A}\" }\ntarget \"t\" {\n  args = { X = upper(\"x\") }\n  tags = [A]\n  context = \".\"\n  target = NONE\n}\n",
+            &[],
+        );
+        assert_eq!(
+            said.unresolved,
+            [
+                "line 3: `args`: the function `upper`, which only docker resolves",
+                "line 4: `tags`: variables that lead to themselves",
+                "line 6: `target`: there is no variable `NONE`",
+            ]
+        );
+        let (_, target) = said.target().unwrap();
+        assert!(!target.contains_key("args"));
+    }
+
+    #[test]
+    fn a_variable_keeps_the_kind_of_its_default() {
+        let text = "variable \"N\" { default = 3 }\ntarget \"t\" { args = { N = N } }\n";
+        assert_eq!(resolved(text, &[("N", "4")]).targets["t"]["args"]["N"], "4");
+        assert_eq!(
+            resolved(text, &[("N", "four")]).unresolved,
+            ["line 2: `args`: `N` is `four` in the environment, unlike its default"]
+        );
+    }
+
+    #[test]
+    fn one_target_is_built_or_none_is_chosen() {
+        let target = |text: &str| {
+            resolved(text, &[])
+                .target()
+                .map(|(name, _)| name.to_owned())
+        };
+        assert_eq!(target("target \"a\" {}").as_deref(), Some("a"));
+        assert_eq!(target("target \"a\" {}\ntarget \"b\" {}"), None);
+        assert_eq!(
+            target("target \"a\" {}\ntarget \"default\" {}").as_deref(),
+            Some("default")
+        );
+        assert_eq!(
+            target(
+                "group \"default\" { targets = [\"a\", \"b\"] }\ntarget \"a\" {}\ntarget \"b\" {}"
+            ),
+            None
+        );
+        assert_eq!(target(""), None);
+        let broken = Source::new(FILE.into(), b"target \"a\" {\n");
+        assert!(
+            resolve(&broken, &|_| None)
+                .unwrap_err()
+                .starts_with("line ")
+        );
+    }
+
+    #[test]
+    fn targets_that_inherit_from_each_other_end() {
+        let said = resolved(
+            "target \"a\" { inherits = [\"b\"] }\ntarget \"b\" { inherits = [\"a\"] }\n",
+            &[],
+        );
+        assert_eq!(said.targets.len(), 2);
+    }
+}

@@ -1,0 +1,254 @@
+//! The image's labels, as the OCI's annotations name them: what it was made from, and when.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use base::git::{Git, Repo};
+use base::outcome::Unusable;
+use base::tree::RepoPath;
+
+/// The variable with the time that a build that can be repeated says of itself.
+pub const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// The label with the time at which the image says that it was made.
+pub const CREATED: &str = "org.opencontainers.image.created";
+
+/// What is known of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// The commit of HEAD; without a repository or a commit there is none.
+    pub revision: Option<String>,
+    /// What the image is made from and differs from that commit.
+    pub changed: Vec<RepoPath>,
+    /// The nearest tag, and how far from it.
+    pub version: Option<String>,
+    /// Where the repository is published.
+    pub source: Option<String>,
+}
+
+/// Asks git. `matters` says whether a path, of a file or of a folder with
+/// all that is in it, has an influence on the image.
+pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin> {
+    let Ok(repo) = Git::find().and_then(|git| Repo::open(&git, root)) else {
+        return Ok(Origin::default());
+    };
+    let top = std::fs::canonicalize(&repo.top).unwrap_or_else(|_| repo.top.clone());
+    let here = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    if top != here {
+        // A folder inside of another repository: its commit says nothing of the worker.
+        return Ok(Origin::default());
+    }
+    let Some((head, _)) = repo.head_and_tree()?.finish()? else {
+        return Ok(Origin::default());
+    };
+    let status = repo.status()?;
+    let mut changed: Vec<RepoPath> = status
+        .changed
+        .iter()
+        .chain(&status.local)
+        .filter(|path| matters(path))
+        .cloned()
+        .collect();
+    changed.sort();
+    changed.dedup();
+    let describe = repo.call().args(["describe", "--tags", "--always"]);
+    let described = describe.finish()?;
+    let text = String::from_utf8_lossy(&described.stdout).trim().to_owned();
+    Ok(Origin {
+        revision: Some(head.0),
+        changed,
+        version: described.ok.then_some(text),
+        source: repo
+            .setting("remote.origin.url")?
+            .and_then(|url| address(&url)),
+    })
+}
+
+/// The labels, in the order in which they are given to docker.
+pub fn labels(origin: &Origin, created: i64) -> Vec<(String, String)> {
+    let dirty = if origin.changed.is_empty() {
+        ""
+    } else {
+        "-dirty"
+    };
+    let revision = origin
+        .revision
+        .as_ref()
+        .map(|text| format!("{text}{dirty}"));
+    let version = origin.version.as_ref().map(|text| {
+        let number = text.strip_prefix('v');
+        let number = number.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        format!("{}{dirty}", number.unwrap_or(text))
+    });
+    [
+        ("revision", revision),
+        ("version", version),
+        ("source", origin.source.clone()),
+        ("created", Some(timestamp(created))),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((format!("org.opencontainers.image.{name}"), value?)))
+    .collect()
+}
+
+/// When the image says that it was made: `$SOURCE_DATE_EPOCH`, or now, in seconds since 1970.
+pub fn created(epoch: Option<&str>, now: i64) -> Result<i64, Unusable> {
+    let Some(text) = epoch.filter(|text| !text.is_empty()) else {
+        return Ok(now);
+    };
+    // Beyond the year 9999 no timestamp has a form.
+    text.parse()
+        .ok()
+        .filter(|seconds| (0..=253_402_300_799_i64).contains(seconds))
+        .ok_or_else(|| {
+            Unusable(format!(
+                "{EPOCH} is `{text}`, and has to be a number of seconds since 1970: unset it, or \
+                 take the time of the commit, `{EPOCH}=$(git log -1 --format=%ct)`"
+            ))
+        })
+}
+
+/// The same with what this process was given.
+pub fn created_here() -> Result<i64, Unusable> {
+    let epoch = std::env::var_os(EPOCH).map(|text| text.to_string_lossy().into_owned());
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    });
+    created(epoch.as_deref(), now)
+}
+
+/// Seconds since 1970 as RFC 3339 has them, in UTC.
+fn timestamp(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Years that begin in March, so that the leap day is the last of its year.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + i64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+/// A remote's address as a page to open: no name, no password, no ssh. A path on this machine is
+/// nobody else's business.
+fn address(url: &str) -> Option<String> {
+    let (host, path) = match url.split_once("://") {
+        Some(("https" | "http" | "ssh" | "git", rest)) => rest.split_once('/')?,
+        Some(_) => return None,
+        // `git@host:path`, and no `C:\` or `./a:b`.
+        None => url
+            .split_once(':')
+            .filter(|(host, _)| host.len() > 1 && !host.contains('/'))?,
+    };
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    // A port of ssh is none of https.
+    let host = host.split(':').next().unwrap_or(host);
+    let path = path.split(['?', '#']).next().unwrap_or(path);
+    let path = path.trim_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    (!host.is_empty() && !path.is_empty()).then(|| format!("https://{host}/{path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_becomes_a_label() {
+        let origin = Origin {
+            revision: Some("abc".to_owned()),
+            changed: Vec::new(),
+            version: Some("v1.2.3-4-gabc".to_owned()),
+            source: Some("https://x/y".to_owned()),
+        };
+        let said = |origin: &Origin| {
+            let labels = labels(origin, 1_000_000_000);
+            let short = |(name, value): (String, String)| {
+                let name = name
+                    .strip_prefix("org.opencontainers.image.")
+                    .unwrap()
+                    .to_owned();
+                format!("{name}={value}")
+            };
+            labels.into_iter().map(short).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            said(&origin),
+            [
+                "revision=abc",
+                "version=1.2.3-4-gabc",
+                "source=https://x/y",
+                "created=2001-09-09T01:46:40Z"
+            ]
+        );
+        assert_eq!(
+            said(&Origin {
+                changed: vec!["handler.py".into()],
+                version: Some("vanilla".to_owned()),
+                ..origin
+            })[..2],
+            ["revision=abc-dirty", "version=vanilla-dirty"]
+        );
+        assert_eq!(said(&Origin::default()), ["created=2001-09-09T01:46:40Z"]);
+    }
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_735_689_599, "2024-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(timestamp(seconds), text);
+        }
+    }
+
+    #[test]
+    fn the_epoch_is_honoured_or_told_to_be_wrong() {
+        assert_eq!(created(Some("1700000000"), 5).unwrap(), 1_700_000_000);
+        assert_eq!(created(None, 5).unwrap(), 5);
+        assert_eq!(created(Some(""), 5).unwrap(), 5);
+        for wrong in ["yesterday", "-1", "1.5", "253402300800", " 1"] {
+            let error = created(Some(wrong), 5).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{wrong}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_holds_no_secret_and_can_be_opened() {
+        let same = "https://github.com/runpod-workers/worker-sglang";
+        for url in [
+            same,
+            "https://me:token@github.com/runpod-workers/worker-sglang.git",
+            "git@github.com:runpod-workers/worker-sglang.git",
+            "ssh://git@github.com:22/runpod-workers/worker-sglang/",
+            "https://token@github.com/runpod-workers/worker-sglang?key=1",
+        ] {
+            assert_eq!(address(url).as_deref(), Some(same), "{url}");
+        }
+        for local in [
+            "/srv/git/a.git",
+            "../a",
+            "file:///srv/a",
+            "C:\\a",
+            "./a:b",
+            "",
+        ] {
+            assert_eq!(address(local), None, "{local}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `HF_TOKEN`: from the environment, else from `.env`. It reaches the build as a secret only.
+
+use surface::{Source, compose};
+
+/// The variable, and the name of the build's secret.
+pub const NAME: &str = "HF_TOKEN";
+
+/// Where it may stand beside the environment.
+pub const FILE: &str = ".env";
+
+/// A token, and where it was found.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token {
+    pub value: String,
+    pub from: &'static str,
+}
+
+/// A shorter text is found everywhere, and is no token.
+pub const SHORTEST: usize = 8;
+
+impl Token {
+    /// Whether a text holds its value.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.value.len() >= SHORTEST && text.contains(&self.value)
+    }
+
+    /// The text without it.
+    pub fn hidden(&self, text: &str) -> String {
+        if self.is_in(text) {
+            text.replace(&self.value, "***")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// The token that the build is given. What the environment says is decisive, even where it is
+/// empty: `HF_TOKEN= cargo xtask build-image` builds without one.
+pub fn find(environment: Option<String>, file: Option<&[u8]>) -> Option<Token> {
+    let (value, from) = if let Some(value) = environment {
+        (value, "the environment")
+    } else {
+        let source = Source::new(FILE.into(), file?);
+        // The last line of a name is the one that counts.
+        let mut lines = compose::env_file(&source);
+        lines.retain(|line| line.name == NAME);
+        (lines.pop()?.value, FILE)
+    };
+    let value = value.trim().to_owned();
+    (!value.is_empty()).then_some(Token { value, from })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(environment: Option<&str>, file: &str) -> Option<(String, &'static str)> {
+        find(environment.map(str::to_owned), Some(file.as_bytes()))
+            .map(|token| (token.value, token.from))
+    }
+
+    #[test]
+    fn a_token_is_found_and_hidden_and_what_is_too_short_is_none() {
+        let token = |value: &str| Token {
+            value: value.to_owned(),
+            from: FILE,
+        };
+        assert_eq!(token("hf_12345").hidden("a=hf_12345,b"), "a=***,b");
+        assert!(!token("hf_12345").is_in("hf_1234"));
+        assert_eq!(token("a").hidden("a=a"), "a=a");
+    }
+
+    #[test]
+    fn the_environment_wins_and_the_last_line_of_the_file_counts() {
+        let file = "HF_TOKEN=hf_old\nexport HF_TOKEN=\"hf_new\" # mine\nOTHER=x\n";
+        let new = || Some(("hf_new".to_owned(), FILE));
+        assert_eq!(said(None, file), new());
+        assert_eq!(
+            said(Some("hf_mine"), file),
+            Some(("hf_mine".to_owned(), "the environment"))
+        );
+        assert_eq!(said(Some(""), file), None);
+        assert_eq!(said(None, "#HF_TOKEN=x\nHF_TOKEN=\n"), None);
+        assert_eq!(said(None, ""), None);
+        assert!(find(None, None).is_none());
+    }
+}

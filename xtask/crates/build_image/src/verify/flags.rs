@@ -1,0 +1,406 @@
+//! SGLang's own parser against the tables of its flags: the image's, and the repository's, which
+//! can be written anew from it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::super::{Check, Verdict};
+use super::containers::Session;
+use super::files::TABLE;
+use super::text;
+use base::tree::Tree;
+
+const NAME: &str = "flags";
+
+/// What reads SGLang's parser, in every worker of the modern layout.
+const SCRIPT: &str = "scripts/sglang_flags.py";
+
+const READ: &str = include_str!("flags.py");
+
+/// Importing the real SGLang takes a while, more so without a GPU.
+const LIMIT: Duration = Duration::from_mins(5);
+
+/// What of a flag's description the parser itself says. The rest is read from the words of its help,
+/// and a table may know more than those say.
+const SAID: [&str; 9] = [
+    "kind",
+    "type",
+    "choices",
+    "default",
+    "aliases",
+    "dest",
+    "nargs",
+    "required",
+    "deprecated",
+];
+
+/// How many flags of a kind are named.
+const NAMED: usize = 12;
+
+/// What the image says of its flags.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Answer {
+    /// Its own table.
+    pub image: Option<String>,
+    /// The repository's table brought up to what the parser takes.
+    pub made: Option<String>,
+    pub error: Option<String>,
+}
+
+/// The release that a table is of.
+pub fn version(table: &str) -> Option<String> {
+    let table: Value = serde_json::from_str(table).ok()?;
+    Some(table.get("version")?.as_str()?.to_owned())
+}
+
+/// Asks the image; `None` where the repository has no script to ask with.
+pub fn ask(
+    session: &Session,
+    (image, workdir): (&str, &str),
+    tree: &dyn Tree,
+) -> Result<Option<Result<Answer, String>>> {
+    let Some(script) = text(tree, SCRIPT)? else {
+        return Ok(None);
+    };
+    let input = serde_json::json!({
+        "script": script,
+        "table": text(tree, TABLE)?,
+        "image": format!("{}/{TABLE}", workdir.trim_end_matches('/')),
+    });
+    let ended = session.python((image, workdir), READ, &input.to_string(), LIMIT)?;
+    if ended.code != Some(0) {
+        return Ok(Some(Err(ended.why())));
+    }
+    let answer = serde_json::from_str(&ended.output).context("reading the image's flags")?;
+    Ok(Some(Ok(answer)))
+}
+
+/// No script to ask with.
+pub fn unasked() -> Check {
+    Check::skipped(
+        NAME,
+        format!("the repository has no {SCRIPT}, which reads SGLang's parser"),
+    )
+}
+
+/// No answer.
+pub fn unread(why: &str) -> Check {
+    Check::new(
+        NAME,
+        Verdict::Failed,
+        [format!("SGLang's parser can't be read in the image: {why}")],
+    )
+}
+
+/// The verdict, where the repository's table is left as it is.
+pub fn check(answer: &Answer, here: Option<&str>) -> Check {
+    let made = match made(answer) {
+        Ok(made) => made,
+        Err(check) => return check,
+    };
+    let mut wrong = Vec::new();
+    let mut notes = Vec::new();
+    let mut compare =
+        |table: Option<&str>, whose: &str, is_another: &mut dyn FnMut(&str) -> bool| {
+            let Some(table) = table else {
+                wrong.push(format!("{whose} has no {TABLE}, which engine.py reads"));
+                return;
+            };
+            let Some(table) = parse(table) else {
+                wrong.push(format!(
+                    "{whose}'s {TABLE} can't be read: it is no table of flags"
+                ));
+                return;
+            };
+            if table.version != made.version {
+                if !is_another(&table.version) {
+                    wrong.push(format!(
+                        "{whose}'s {TABLE} is SGLang {}'s, and its SGLang is {}",
+                        table.version, made.version
+                    ));
+                }
+                return;
+            }
+            let lines = differences(&table, &made).lines();
+            if !lines.is_empty() {
+                wrong.push(format!(
+                    "{whose}'s {TABLE} is not what its SGLang {} takes:",
+                    made.version
+                ));
+                wrong.extend(lines);
+            }
+        };
+    compare(answer.image.as_deref(), "the image", &mut |_| false);
+    // A base image with another SGLang has another table, which the build writes.
+    compare(here, "the repository", &mut |version| {
+        notes.push(format!(
+            "the repository's {TABLE} is SGLang {version}'s; --update-flags writes {}'s",
+            made.version
+        ));
+        true
+    });
+    if !wrong.is_empty() {
+        wrong.push(format!(
+            "`cargo xtask build-image --update-flags` writes the repository's {TABLE} from the image; \
+             then build again"
+        ));
+    }
+    let count = made.flags.len();
+    Check::judged(
+        NAME,
+        wrong,
+        format!(
+            "{count} flags of SGLang {}, as its own parser has them",
+            made.version
+        ),
+    )
+    .and(notes)
+}
+
+/// Writes the repository's table from the image, and says what changed.
+pub fn update(answer: &Answer, here: Option<&str>, repository: &Path) -> Result<Check> {
+    let made = match made(answer) {
+        Ok(made) => made,
+        Err(check) => return Ok(check),
+    };
+    let text = answer.made.as_deref().unwrap_or_default();
+    let mut words = Vec::new();
+    if here == Some(text) {
+        words.push(format!("{TABLE} is SGLang {}'s already", made.version));
+    } else {
+        write(&repository.join(TABLE), text)?;
+        words.push(format!("{TABLE} is written, for SGLang {}:", made.version));
+        let old = here.and_then(parse).unwrap_or_default();
+        if old.version != made.version && !old.version.is_empty() {
+            words.push(format!("it was SGLang {}'s", old.version));
+        }
+        let lines = differences(&old, &made).lines();
+        if lines.is_empty() {
+            words.push("the flags are the same".to_owned());
+        }
+        words.extend(lines);
+    }
+    let own = answer.image.as_deref().and_then(parse);
+    if own.is_some_and(|own| own.version == made.version && differences(&own, &made).is_empty()) {
+        return Ok(Check::new(NAME, Verdict::Passed, words));
+    }
+    words.push("the image still has another table: build it again".to_owned());
+    Ok(Check::new(NAME, Verdict::Warning, words))
+}
+
+/// What SGLang's parser takes, or why that isn't known.
+fn made(answer: &Answer) -> Result<Table, Check> {
+    let failed = |words: String| Err(Check::new(NAME, Verdict::Failed, [words]));
+    match (&answer.made, &answer.error) {
+        (Some(text), _) => match parse(text) {
+            Some(table) => Ok(table),
+            None => failed(format!("{SCRIPT} wrote no table of flags")),
+        },
+        (None, error) => Err(unread(error.as_deref().unwrap_or("no reason was given"))),
+    }
+}
+
+/// Writes a file in one go: it is the old one or the new one, never a part.
+fn write(path: &Path, text: &str) -> Result<()> {
+    // A link is written through.
+    let path = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)
+        .with_context(|| format!("writing to {}", folder.display()))?;
+    file.write_all(text.as_bytes())?;
+    let permissions = match fs_err::metadata(&path) {
+        Ok(metadata) => metadata.permissions(),
+        Err(_) => std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    };
+    file.as_file().set_permissions(permissions)?;
+    file.persist(&path)
+        .with_context(|| format!("writing {}", path.display()))?;
+    Ok(())
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    version: String,
+    flags: Map<String, Value>,
+}
+
+fn parse(text: &str) -> Option<Table> {
+    let table: Value = serde_json::from_str(text).ok()?;
+    Some(Table {
+        version: table.get("version")?.as_str()?.to_owned(),
+        flags: table.get("flags")?.as_object()?.clone(),
+    })
+}
+
+/// How the flags that a parser takes differ from a table's.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Differences {
+    added: Vec<String>,
+    gone: Vec<String>,
+    /// With what is different, and how.
+    changed: Vec<String>,
+}
+
+fn differences(table: &Table, made: &Table) -> Differences {
+    let mut found = Differences::default();
+    for (name, flag) in &made.flags {
+        match table.flags.get(name) {
+            None => found.added.push(name.clone()),
+            Some(old) => {
+                let different = fields(old, flag);
+                if !different.is_empty() {
+                    found
+                        .changed
+                        .push(format!("{name} ({})", different.join(", ")));
+                }
+            }
+        }
+    }
+    let gone = table
+        .flags
+        .keys()
+        .filter(|name| !made.flags.contains_key(*name));
+    found.gone = gone.cloned().collect();
+    found
+}
+
+/// What is different about a flag.
+fn fields(old: &Value, new: &Value) -> Vec<String> {
+    let short = |value: Option<&Value>| {
+        let text = value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+        match text.chars().count() {
+            0..=40 => text,
+            _ => text.chars().take(40).chain(['…']).collect(),
+        }
+    };
+    let values = SAID
+        .iter()
+        .map(|name| (name, old.get(*name), new.get(*name)));
+    values
+        .filter(|(_, old, new)| old != new)
+        .map(|(name, old, new)| format!("{name}: {} → {}", short(old), short(new)))
+        .collect()
+}
+
+impl Differences {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let kinds = [
+            ("added", &self.added),
+            ("gone", &self.gone),
+            ("changed", &self.changed),
+        ];
+        let some = kinds.iter().filter(|(_, flags)| !flags.is_empty());
+        some.map(|(kind, flags)| {
+            let named: Vec<&str> = flags.iter().take(NAMED).map(String::as_str).collect();
+            let more = match flags.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!("{} {kind}: {}{more}", flags.len(), named.join(", "))
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(version: &str, flags: &str) -> String {
+        format!("{{\"version\": \"{version}\", \"flags\": {{{flags}}}, \"retired\": {{}}}}")
+    }
+
+    fn answer(image: &str, made: &str) -> Answer {
+        Answer {
+            image: Some(image.to_owned()),
+            made: Some(made.to_owned()),
+            error: None,
+        }
+    }
+
+    const OLD: &str =
+        r#""--a": {"kind": "value", "default": 1, "replacement": "--x"}, "--b": {"kind": "value"}"#;
+    const NEW: &str = r#""--a": {"kind": "value", "default": 2}, "--c": {"kind": "value"}"#;
+
+    #[test]
+    fn flags_added_gone_and_changed_are_named() {
+        let (old, new) = (table("1.0", OLD), table("1.0", NEW));
+        let check = check(&answer(&old, &new), Some(&new));
+        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(
+            check.words,
+            [
+                "the image's sglang_flags.json is not what its SGLang 1.0 takes:",
+                "1 added: --c",
+                "1 gone: --b",
+                "1 changed: --a (default: 1 → 2)",
+                "`cargo xtask build-image --update-flags` writes the repository's sglang_flags.json \
+                 from the image; then build again",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_repository_s_table_counts_where_it_is_of_the_same_release() {
+        let (old, new) = (table("1.0", OLD), table("1.0", NEW));
+        let same = check(&answer(&new, &new), Some(&new));
+        assert_eq!(same.verdict, Verdict::Passed, "{same:?}");
+        let behind = check(&answer(&new, &new), Some(&old));
+        assert_eq!(behind.verdict, Verdict::Failed);
+        assert!(
+            behind.words[0].starts_with("the repository's"),
+            "{behind:?}"
+        );
+        let other = check(&answer(&new, &new), Some(&table("0.9", OLD)));
+        assert_eq!(other.verdict, Verdict::Passed);
+        assert!(other.words[1].contains("SGLang 0.9's"), "{other:?}");
+        // The image's own has to be its own SGLang's.
+        let stale = check(&answer(&table("0.9", NEW), &new), Some(&new));
+        assert_eq!(stale.verdict, Verdict::Failed, "{stale:?}");
+    }
+
+    #[test]
+    fn a_parser_that_cannot_be_read_fails_with_the_reason() {
+        let broken = Answer {
+            error: Some("sglang_flags: refused: only 3 flags".into()),
+            ..Answer::default()
+        };
+        let check = check(&broken, None);
+        assert_eq!(check.verdict, Verdict::Failed);
+        assert!(check.words[0].contains("only 3 flags"), "{check:?}");
+    }
+
+    #[test]
+    fn an_update_writes_the_table_and_says_what_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(TABLE);
+        let (old, new) = (table("1.0", OLD), table("1.1", NEW));
+        std::fs::write(&path, &old).unwrap();
+        let check = update(&answer(&new, &new), Some(&old), folder.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), new);
+        assert_eq!(check.verdict, Verdict::Passed);
+        let all = check.words.join("\n");
+        for part in [
+            "is written, for SGLang 1.1",
+            "it was SGLang 1.0's",
+            "1 gone: --b",
+        ] {
+            assert!(all.contains(part), "{part}\n{all}");
+        }
+        let check = update(&answer(&old, &new), Some(&new), folder.path()).unwrap();
+        assert_eq!(check.verdict, Verdict::Warning);
+        assert!(check.words[0].contains("already"), "{check:?}");
+        assert!(check.words[1].contains("build it again"), "{check:?}");
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "no temporary file");
+    }
+}

@@ -1,0 +1,547 @@
+//! An image's layers as `docker save` gives them: read as a stream, searched on the way, and
+//! never held. What is kept is what was asked for.
+//!
+//! Files and secrets are looked for here and not in a container: a lower layer keeps what a later
+//! step deletes, and an image whose Python does not start can still be judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufReader, Read};
+use std::path::{Component, Path};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use memchr::memmem::Finder;
+
+use super::tar::{Archive, Kind};
+use base::docker::Engine;
+use base::interrupt;
+
+/// What to keep of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keep {
+    Nothing,
+    /// That it is there.
+    Path,
+    /// Its bytes too.
+    Bytes,
+}
+
+/// What is done with what comes by.
+pub struct Look<'a> {
+    /// What to search every byte for.
+    pub token: Option<&'a [u8]>,
+    /// What to keep of a path with that size.
+    pub keep: &'a dyn Fn(&str, u64) -> Keep,
+}
+
+/// Something in a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Thing {
+    /// A file, with its bytes where they were asked for.
+    File(Option<Vec<u8>>),
+    Folder,
+    /// A symbolic or a hard link.
+    Link(String),
+    Other,
+}
+
+/// What was kept of a layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layer {
+    pub things: BTreeMap<String, Thing>,
+    /// Paths of lower layers that this one takes away.
+    pub gone: BTreeSet<String>,
+    /// Folders of which this layer takes everything away that lower ones have.
+    pub emptied: BTreeSet<String>,
+    /// The files that hold the token.
+    pub tokens: Vec<String>,
+    /// Why the layer could not be read.
+    pub unread: Option<String>,
+}
+
+/// The layers of an image, the lowest first, and what was found beside them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layers {
+    pub layers: Vec<Layer>,
+    /// The configuration and what else describes the image, where that holds the token.
+    pub tokens: Vec<String>,
+}
+
+impl Layers {
+    /// What a container finds at a path.
+    pub fn find(&self, path: &str) -> Option<&Thing> {
+        for layer in self.layers.iter().rev() {
+            if let Some(thing) = layer.things.get(path) {
+                return Some(thing);
+            }
+            let mut folders = Path::new(path).ancestors().filter_map(Path::to_str);
+            let is_gone = |path: &str| layer.gone.contains(path);
+            if folders.any(|above| is_gone(above) || layer.emptied.contains(above)) {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// Has docker write the image and reads along.
+pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
+    let mut child = engine
+        .command(&["save", image])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("starting docker save")?;
+    let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        anyhow::bail!("docker save has no output");
+    };
+    let says = std::thread::spawn(move || {
+        let mut said = String::new();
+        let _ = stderr.read_to_string(&mut said);
+        said
+    });
+    let read = read_saved(BufReader::with_capacity(1 << 18, stdout), look);
+    if read.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait().context("waiting for docker save")?;
+    let said = says.join().unwrap_or_default();
+    anyhow::ensure!(
+        status.success() || read.is_err() && said.trim().is_empty(),
+        "docker save {image} failed: {}",
+        match said.trim() {
+            "" => status.to_string(),
+            said => said.to_owned(),
+        }
+    );
+    read.with_context(|| format!("reading what docker save wrote of {image}"))
+}
+
+/// What a tar archive is made of.
+const BLOCK: usize = 512;
+
+/// Whether what begins like this is no layer. Descriptions are JSON, some of them large: an SBOM
+/// names every file of the image. A layer is a tar archive, compressed or not.
+fn is_text(start: &[u8]) -> bool {
+    let is_tar = start.get(257..262) == Some(b"ustar");
+    matches!(start.first(), None | Some(b'{' | b'[')) && !is_tar
+        // Old formats have a `VERSION` beside each layer.
+        || start.len() < BLOCK && unpacker(start).is_none()
+}
+
+/// Whether a text holds the token.
+fn holds(mut text: impl Read, token: &[u8]) -> Result<bool> {
+    let mut search = Search::new(token);
+    let mut buffer = vec![0; 1 << 17];
+    let mut found = false;
+    loop {
+        match text.read(&mut buffer)? {
+            0 => return Ok(found),
+            count => found |= search.feed(&buffer[..count]),
+        }
+    }
+}
+
+fn read_saved(saved: impl Read + Send, look: &Look) -> Result<Layers> {
+    let mut archive = Archive::new(saved);
+    let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
+    let mut links = BTreeMap::new();
+    let mut order = Vec::new();
+    let mut tokens = Vec::new();
+    while let Some(header) = archive.next()? {
+        match &header.kind {
+            Kind::Link { target, .. } => {
+                links.insert(header.path.clone(), beside(&header.path, target));
+                continue;
+            }
+            Kind::File => {}
+            _ => continue,
+        }
+        let mut start = [0; BLOCK];
+        let count = fill(&mut archive, &mut start)?;
+        let start = &start[..count];
+        let mut whole = io::Cursor::new(start.to_vec()).chain(&mut archive);
+        if is_text(start) {
+            if header.path == "manifest.json" {
+                let mut text = Vec::new();
+                whole.read_to_end(&mut text)?;
+                order = read_order(&text)?;
+            } else if let Some(token) = look.token
+                && holds(whole, token)?
+            {
+                tokens.push(header.path.clone());
+            }
+            continue;
+        }
+        let layer = match unpacker(start) {
+            None => read_layer(whole, look),
+            Some(program) => unpacked(program, whole, look),
+        };
+        layers.insert(header.path, layer?);
+    }
+    anyhow::ensure!(!order.is_empty(), "it has no list of layers");
+    let mut found = Layers {
+        layers: Vec::new(),
+        tokens,
+    };
+    for name in order {
+        let name = links.get(&name).unwrap_or(&name);
+        let layer = layers.get(name).cloned();
+        found.layers.push(layer.unwrap_or_else(|| Layer {
+            unread: Some("docker save did not write it".to_owned()),
+            ..Layer::default()
+        }));
+    }
+    Ok(found)
+}
+
+fn read_order(manifest: &[u8]) -> Result<Vec<String>> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Manifest {
+        layers: Vec<String>,
+    }
+    let all: Vec<Manifest> = serde_json::from_slice(manifest).context("reading manifest.json")?;
+    let first = all.into_iter().next().context("manifest.json is empty")?;
+    Ok(first.layers)
+}
+
+/// A link's target, seen from the archive's top.
+fn beside(path: &str, target: &str) -> String {
+    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+    let mut parts: Vec<&str> = Vec::new();
+    let joined = folder.join(target);
+    for part in joined.components() {
+        match part {
+            Component::ParentDir => {
+                parts.pop();
+            }
+            Component::Normal(part) => parts.extend(part.to_str()),
+            _ => {}
+        }
+    }
+    parts.join("/")
+}
+
+/// The program that unpacks what begins like this.
+fn unpacker(start: &[u8]) -> Option<&'static str> {
+    match start {
+        [0x1f, 0x8b, ..] => Some("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        _ => None,
+    }
+}
+
+/// Reads a layer through a program that unpacks it. What can't be unpacked is left out in words.
+fn unpacked(program: &str, mut packed: impl Read + Send, look: &Look) -> Result<Layer> {
+    let child = Command::new(program)
+        .arg("-dc")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else {
+        return Ok(Layer {
+            unread: Some(format!(
+                "it is compressed, and there is no {program} to read it with"
+            )),
+            ..Layer::default()
+        });
+    };
+    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        anyhow::bail!("{program} has no input");
+    };
+    let layer = std::thread::scope(|scope| {
+        // A program that ends early says so in its exit code.
+        scope.spawn(move || io::copy(&mut packed, &mut stdin));
+        read_layer(BufReader::with_capacity(1 << 18, stdout), look)
+    });
+    let status = child
+        .wait()
+        .with_context(|| format!("waiting for {program}"))?;
+    match layer {
+        Ok(layer) if status.success() => Ok(layer),
+        _ => Ok(Layer {
+            unread: Some(format!("{program} could not unpack it")),
+            ..Layer::default()
+        }),
+    }
+}
+
+fn read_layer(layer: impl Read, look: &Look) -> Result<Layer> {
+    let mut archive = Archive::new(layer);
+    let mut found = Layer::default();
+    let mut buffer = vec![0; 1 << 17];
+    while let Some(header) = archive.next()? {
+        interrupt::check()?;
+        let keep = (look.keep)(&header.path, header.size);
+        let wants_bytes = keep == Keep::Bytes && header.kind == Kind::File;
+        let mut search = look.token.map(Search::new);
+        let mut bytes = Vec::new();
+        let mut has_token = search.as_mut().is_some_and(|search| {
+            search.feed(header.path.as_bytes()) || {
+                search.clear();
+                matches!(&header.kind, Kind::Link { target, .. } if search.feed(target.as_bytes()))
+            }
+        });
+        if let Some(search) = &mut search {
+            search.clear();
+        }
+        loop {
+            let count = archive.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            let data = &buffer[..count];
+            has_token |= search.as_mut().is_some_and(|search| search.feed(data));
+            if wants_bytes {
+                bytes.extend_from_slice(data);
+            }
+        }
+        if has_token {
+            found.tokens.push(header.path.clone());
+        }
+        if note_removal(&mut found, &header.path) || keep == Keep::Nothing {
+            continue;
+        }
+        let thing = match header.kind {
+            Kind::File => Thing::File(wants_bytes.then_some(bytes)),
+            Kind::Folder => Thing::Folder,
+            Kind::Link { target, .. } => Thing::Link(target),
+            Kind::Other => Thing::Other,
+        };
+        found.things.insert(header.path, thing);
+    }
+    Ok(found)
+}
+
+/// Takes down what a path of a layer takes away from lower ones, if that is what it is for.
+fn note_removal(layer: &mut Layer, path: &str) -> bool {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let Some(name) = name.strip_prefix(".wh.") else {
+        return false;
+    };
+    if name == ".wh..opq" {
+        layer.emptied.insert(folder.to_owned());
+    } else if folder.is_empty() {
+        layer.gone.insert(name.to_owned());
+    } else {
+        layer.gone.insert(format!("{folder}/{name}"));
+    }
+    true
+}
+
+fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+/// Finds a token in pieces of data, wherever they are cut.
+struct Search<'a> {
+    finder: Finder<'a>,
+    length: usize,
+    /// The end of what was seen, one byte shorter than the token.
+    tail: Vec<u8>,
+}
+
+impl<'a> Search<'a> {
+    fn new(token: &'a [u8]) -> Self {
+        Self {
+            finder: Finder::new(token),
+            length: token.len(),
+            tail: Vec::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.tail.clear();
+    }
+
+    /// Whether the token ends in this piece.
+    fn feed(&mut self, data: &[u8]) -> bool {
+        let most = self.length.saturating_sub(1);
+        let head = &data[..data.len().min(most)];
+        self.tail.extend_from_slice(head);
+        if self.finder.find(&self.tail).is_some() || self.finder.find(data).is_some() {
+            return true;
+        }
+        if data.len() >= most {
+            self.tail.clear();
+            self.tail.extend_from_slice(&data[data.len() - most..]);
+        } else {
+            let extra = self.tail.len().saturating_sub(most);
+            self.tail.drain(..extra);
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::super::tar::tests::entry;
+    use super::*;
+
+    const TOKEN: &[u8] = b"hf_secret";
+
+    fn look() -> Look<'static> {
+        Look {
+            token: Some(TOKEN),
+            keep: &|path, size| match path {
+                "worker/a.py" if size < 100 => Keep::Bytes,
+                path if path.starts_with("worker") => Keep::Path,
+                _ => Keep::Nothing,
+            },
+        }
+    }
+
+    fn end(mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes.extend([0; 1024]);
+        bytes
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut child = Command::new("gzip")
+            .arg("-c")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+        child.wait_with_output().unwrap().stdout
+    }
+
+    fn saved(layers: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let names: Vec<_> = layers.iter().map(|(name, _)| *name).collect();
+        let mut bytes = Vec::new();
+        // The last layer comes first: nothing says that they come in order.
+        for (name, layer) in layers.iter().rev() {
+            match std::str::from_utf8(layer) {
+                Ok(target) if target.starts_with("../") => {
+                    bytes.extend(entry(name, b'2', target, b""));
+                }
+                _ => bytes.extend(entry(name, b'0', "", layer)),
+            }
+        }
+        let manifest = serde_json::json!([{"Config": "c", "Layers": names}]).to_string();
+        bytes.extend(entry("manifest.json", b'0', "", manifest.as_bytes()));
+        end(bytes)
+    }
+
+    fn engine(folder: &Path, script: &str) -> Engine {
+        Engine {
+            program: testing::program(folder, "docker", script),
+            buildx: false,
+        }
+    }
+
+    #[test]
+    fn docker_is_heard_out_when_the_end_of_its_archive_comes_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let layer = end(entry("worker/a.py", b'0', "", b"text"));
+        let whole = saved(&[("one/layer.tar", layer)]);
+        let archive = folder.path().join("archive");
+        std::fs::write(&archive, &whole[..whole.len() - BLOCK]).unwrap();
+        let script = format!(
+            "cat '{}' && sleep 0.1 && head -c {BLOCK} /dev/zero",
+            archive.display()
+        );
+        let layers = read(&engine(folder.path(), &script), "worker", &look()).unwrap();
+        assert_eq!(
+            layers.find("worker/a.py"),
+            Some(&Thing::File(Some(b"text".to_vec())))
+        );
+    }
+
+    #[test]
+    fn a_docker_that_fails_without_a_word_is_told_by_how_it_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("archive");
+        std::fs::write(&archive, saved(&[("one/layer.tar", end(Vec::new()))])).unwrap();
+        let script = format!("cat '{}' && kill -9 $$", archive.display());
+        let error = read(&engine(folder.path(), &script), "worker", &look()).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.starts_with("docker save worker failed: signal: 9"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_token_is_found_wherever_the_pieces_are_cut() {
+        let text = b"some hf_secret here";
+        for size in 1..text.len() {
+            let mut search = Search::new(TOKEN);
+            assert!(text.chunks(size).any(|piece| search.feed(piece)), "{size}");
+        }
+        let mut search = Search::new(TOKEN);
+        assert!(!search.feed(b"hf_secre"));
+        assert!(!search.feed(b"hf_secre"));
+        assert!(search.feed(b"t"));
+    }
+
+    #[test]
+    fn layers_are_read_in_their_order_and_a_deleted_token_is_still_found() {
+        let mut first = entry("worker/", b'5', "", b"");
+        first.extend(entry("worker/a.py", b'0', "", b"old"));
+        first.extend(entry("worker/b.py", b'0', "", b"b"));
+        first.extend(entry("root/.netrc", b'0', "", b"password hf_secret\n"));
+        let mut second = entry("worker/a.py", b'0', "", b"new");
+        second.extend(entry("worker/.wh.b.py", b'0', "", b""));
+        second.extend(entry("root/.wh..wh..opq", b'0', "", b""));
+        let bytes = saved(&[
+            ("1/layer.tar", end(first)),
+            ("2/layer.tar", gzip(&end(second))),
+            ("3/layer.tar", b"../1/layer.tar".to_vec()),
+        ]);
+        let found = read_saved(&bytes[..], &look()).unwrap();
+        assert_eq!(found.layers.len(), 3);
+        assert_eq!(found.layers[0].tokens, ["root/.netrc"]);
+        assert_eq!(found.layers[2], found.layers[0], "a link to the same");
+        let two = Layers {
+            layers: found.layers[..2].to_vec(),
+            ..Layers::default()
+        };
+        let file = |text: &str| Some(Thing::File(Some(text.into())));
+        assert_eq!(two.find("worker/a.py").cloned(), file("new"));
+        assert_eq!(two.find("worker/b.py"), None, "deleted");
+        assert_eq!(two.find("worker"), Some(&Thing::Folder));
+        assert!(two.layers[1].emptied.contains("root"));
+        assert_eq!(two.find("root/.netrc"), None, "never asked for");
+    }
+
+    /// Docker writes what says how an image was made beside its layers.
+    #[test]
+    fn a_description_may_be_larger_than_a_layer_and_a_layer_may_begin_like_one() {
+        let mut large = vec![b' '; (1 << 24) + 1];
+        large[0] = b'{';
+        large.extend(b"hf_secret}");
+        let mut bytes = entry("blobs/sha256/sbom", b'0', "", &large);
+        let layer = entry("{worker}/a", b'0', "", b"hf_secret");
+        bytes.extend(saved(&[("1/layer.tar", end(layer))]));
+        let found = read_saved(&bytes[..], &look()).unwrap();
+        assert_eq!(found.tokens, ["blobs/sha256/sbom"]);
+        assert_eq!(found.layers[0].tokens, ["{worker}/a"]);
+    }
+
+    #[test]
+    fn descriptions_are_searched_and_what_cannot_be_unpacked_is_said() {
+        let mut bytes = entry("c", b'0', "", b"{\"Env\": [\"A=hf_secret\"]}");
+        let mut broken = gzip(b"whatever this was");
+        broken.resize(600, 9);
+        bytes.extend(saved(&[("1/layer.tar", broken)]));
+        let found = read_saved(&bytes[..], &look()).unwrap();
+        assert_eq!(found.tokens, ["c"]);
+        let words = found.layers[0].unread.as_deref().unwrap();
+        assert!(words.contains("gzip"), "{words}");
+        assert!(read_saved(&end(Vec::new())[..], &look()).is_err());
+    }
+}

@@ -1,0 +1,409 @@
+//! No secret in the image: not the token that the build was given, nor anything that looks like
+//! one, in its configuration, its history or any layer. What is found is never shown.
+
+use std::collections::BTreeSet;
+
+use super::super::token::SHORTEST;
+use super::super::{Check, Verdict};
+use super::files::unread;
+use super::inspect::{Image, Step};
+use super::layers::{Keep, Layers};
+use base::secret::{is_secret, token};
+
+/// Files that hold passwords or tokens, by how their paths end.
+const CREDENTIALS: &[&str] = &[
+    ".env",
+    ".netrc",
+    ".pypirc",
+    ".git-credentials",
+    ".docker/config.json",
+    ".aws/credentials",
+    ".ssh/id_rsa",
+    ".ssh/id_ed25519",
+    ".kaggle/kaggle.json",
+    ".huggingface/token",
+    "huggingface/token",
+    "huggingface/stored_tokens",
+    "huggingface-cache/hub/token",
+    "run/secrets/HF_TOKEN",
+];
+
+/// Takes a token out of what is shown.
+pub fn hidden(text: &str, secret: Option<&str>) -> String {
+    let text = match secret {
+        Some(secret) if !secret.is_empty() => text.replace(secret, "***"),
+        _ => text.to_owned(),
+    };
+    // Words are kept with what divides them, so that only the token goes.
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        out.push_str(if token(word).is_some() { "***" } else { word });
+        let next = after.find(is_word).unwrap_or(after.len());
+        out.push_str(&after[..next]);
+        rest = &after[next..];
+    }
+    out
+}
+
+/// What may be shown of a variable's value.
+pub fn shown_value(name: &str, value: &str, token: Option<&str>) -> String {
+    if is_secret(name) && !is_reference(value) {
+        "***".to_owned()
+    } else {
+        hidden(value, token)
+    }
+}
+
+/// What to keep of a file that goes by.
+pub fn keep(path: &str) -> Keep {
+    if is_credentials(path) {
+        Keep::Path
+    } else {
+        Keep::Nothing
+    }
+}
+
+fn is_credentials(path: &str) -> bool {
+    CREDENTIALS.iter().any(|end| {
+        path.strip_suffix(end)
+            .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    })
+}
+
+/// The token to look for, of the one that the build was given, and whether that is too short for it.
+pub fn sought(given: Option<&str>) -> (Option<&str>, bool) {
+    match given {
+        Some(short) if short.len() < SHORTEST => (None, true),
+        given => (given, false),
+    }
+}
+
+/// What is known of an image and of what it was made on.
+pub struct Known<'a> {
+    pub image: &'a Image,
+    pub history: &'a [Step],
+    pub layers: &'a Layers,
+    /// The base image, with its history.
+    pub base: Option<(&'a Image, &'a [Step])>,
+    /// How many of the lowest layers are the base image's.
+    pub base_layers: usize,
+    /// The value of `HF_TOKEN` that is looked for.
+    pub token: Option<&'a str>,
+    /// Whether one was given that is too short for that.
+    pub too_short: bool,
+}
+
+/// The verdict.
+pub fn check(known: &Known) -> Check {
+    let mut wrong = Vec::new();
+    configuration(known, &mut wrong);
+    history(known, &mut wrong);
+    layers(known, &mut wrong);
+    if !wrong.is_empty() {
+        wrong.push(
+            "whoever pulls the image can read these: take the value back where it was given out, \
+             and give it to the build as a secret (`RUN --mount=type=secret`), never as ENV, ARG or \
+             file"
+                .to_owned(),
+        );
+    }
+    let count = known.layers.layers.len();
+    let without = "nothing in configuration, history and file names looks like a secret";
+    let in_order = match known.token {
+        Some(_) => {
+            format!("HF_TOKEN is in none of {count} layers, nor in configuration or history")
+        }
+        None if known.too_short => format!(
+            "the HF_TOKEN that was given is shorter than {SHORTEST} bytes, which is too short to be \
+             looked for; {without}"
+        ),
+        None => {
+            format!("no HF_TOKEN was given, so there was no value to look for; {without}")
+        }
+    };
+    let mut check = Check::judged("secrets", wrong, in_order);
+    let unread = unread(known.layers);
+    if !unread.is_empty() && check.verdict == Verdict::Passed {
+        check.verdict = Verdict::Warning;
+    }
+    check.and(unread)
+}
+
+/// Why a value must not be where everybody reads it.
+fn suspicion(name: &str, value: &str, given: Option<&str>) -> Option<String> {
+    if given.is_some_and(|given| value.contains(given)) {
+        Some("the value of HF_TOKEN".to_owned())
+    } else if let Some(kind) = token(value) {
+        Some(format!("what looks like {kind}"))
+    } else if is_secret(name) && !is_reference(value) {
+        Some("a value for what is a secret by its name".to_owned())
+    } else {
+        None
+    }
+}
+
+/// Whether a value only says where the secret comes from: a variable, a command, a file.
+fn is_reference(value: &str) -> bool {
+    let value = value.trim_matches(['"', '\'']);
+    value.is_empty() || value.starts_with(['$', '`', '<', '/'])
+}
+
+fn configuration(known: &Known, wrong: &mut Vec<String>) {
+    let base = known.base.map(|(image, _)| image);
+    for (name, value) in &known.image.env {
+        let is_own = base.is_none_or(|base| base.env.get(name) != Some(value));
+        if let Some(what) = suspicion(name, value, known.token).filter(|_| is_own) {
+            wrong.push(format!("ENV {name} holds {what}"));
+        }
+    }
+    for (name, value) in &known.image.labels {
+        let is_own = base.is_none_or(|base| base.labels.get(name) != Some(value));
+        if let Some(what) = suspicion("", value, known.token).filter(|_| is_own) {
+            wrong.push(format!("LABEL {name} holds {what}"));
+        }
+    }
+    let command = [known.image.entrypoint.join(" "), known.image.cmd.join(" ")].join(" ");
+    if let Some(what) = suspicion("", &command, known.token) {
+        wrong.push(format!("ENTRYPOINT or CMD holds {what}"));
+    }
+}
+
+fn history(known: &Known, wrong: &mut Vec<String>) {
+    let own = match known.base {
+        Some((_, base)) if known.history.starts_with(base) => &known.history[base.len()..],
+        _ => known.history,
+    };
+    // A build argument stands in every later step again.
+    let mut told = BTreeSet::new();
+    for (number, step) in own.iter().enumerate() {
+        let text = &step.created_by;
+        let number = known.history.len() - own.len() + number + 1;
+        let step = format!(
+            "step {number} of the history ({})",
+            shown(text, known.token)
+        );
+        let mut found = BTreeSet::new();
+        for word in text.split_whitespace() {
+            if let Some((name, value)) = word.split_once('=')
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                && let Some(what) = suspicion(name, value, known.token)
+            {
+                if told.insert(name.to_owned()) {
+                    wrong.push(format!("{step} has {what}: {name}"));
+                }
+                found.insert(what);
+            }
+        }
+        if let Some(what) = suspicion("", text, known.token)
+            && !found.contains(&what)
+        {
+            wrong.push(format!("{step} has {what}"));
+        }
+    }
+}
+
+/// The beginning of a step, without the values of its arguments.
+fn shown(text: &str, token: Option<&str>) -> String {
+    const MOST: usize = 60;
+    let words = text
+        .split_whitespace()
+        .map(|word| match word.split_once('=') {
+            Some((name, value)) if is_secret(name) && !is_reference(value) => format!("{name}=***"),
+            _ => hidden(word, token),
+        });
+    let line: String = words.collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= MOST {
+        return line;
+    }
+    line.chars().take(MOST).chain(['…']).collect()
+}
+
+fn layers(known: &Known, wrong: &mut Vec<String>) {
+    const MOST: usize = 10;
+    let mut more = 0;
+    for (number, layer) in known.layers.layers.iter().enumerate() {
+        for path in &layer.tokens {
+            if wrong.len() < MOST {
+                let gone = if is_gone(known.layers, number, path) {
+                    ", which a later step deletes: it is still in the layer"
+                } else {
+                    ""
+                };
+                wrong.push(format!(
+                    "layer {number} has the value of HF_TOKEN in /{}{gone}",
+                    hidden(path, known.token)
+                ));
+            } else {
+                more += 1;
+            }
+        }
+        if number < known.base_layers {
+            continue;
+        }
+        for path in layer.things.keys().filter(|path| is_credentials(path)) {
+            if !layer.tokens.contains(path) {
+                wrong.push(format!(
+                    "layer {number} has /{path}, a file for passwords and tokens"
+                ));
+            }
+        }
+    }
+    if more > 0 {
+        wrong.push(format!("and {more} files more that have it"));
+    }
+    // Whatever the configuration holds was told with its name where that is known.
+    if !known.layers.tokens.is_empty() && wrong.is_empty() {
+        wrong.push(
+            "the image's description, as docker saves it, has the value of HF_TOKEN".to_owned(),
+        );
+    }
+}
+
+/// Whether a layer above takes the path away.
+fn is_gone(layers: &Layers, number: usize, path: &str) -> bool {
+    let above = layers.layers.iter().skip(number + 1);
+    above.rev().any(|layer| {
+        layer.gone.iter().chain(&layer.emptied).any(|gone| {
+            path.strip_prefix(gone.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layers::{Layer, Thing};
+    use super::*;
+
+    const TOKEN: &str = "hf_0123456789abcdefghijABCDEFGHIJklmn";
+
+    fn steps(lines: &[&str]) -> Vec<Step> {
+        let step = |line: &&str| Step {
+            created_by: (*line).to_owned(),
+            size: 0,
+        };
+        lines.iter().map(step).collect()
+    }
+
+    /// `token` is what was given to the build.
+    fn judge(
+        env: &[(&str, &str)],
+        lines: &[&str],
+        layers: Vec<Layer>,
+        token: Option<&str>,
+    ) -> Check {
+        let (token, too_short) = sought(token);
+        let pairs = |env: &[(&str, &str)]| {
+            env.iter()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect()
+        };
+        let image = Image {
+            env: pairs(env),
+            ..Image::default()
+        };
+        let base = Image {
+            env: pairs(&[("INDEX_PASSWORD", "the base's own")]),
+            ..Image::default()
+        };
+        let base_history = steps(&["RUN export A_TOKEN=base"]);
+        let mut history = base_history.clone();
+        history.extend(steps(lines));
+        check(&Known {
+            image: &image,
+            history: &history,
+            layers: &Layers {
+                layers,
+                ..Layers::default()
+            },
+            base: Some((&base, &base_history)),
+            base_layers: 1,
+            token,
+            too_short,
+        })
+    }
+
+    #[test]
+    fn a_clean_image_passes_and_says_whether_there_was_a_value_to_look_for() {
+        let env = [
+            ("INDEX_PASSWORD", "the base's own"),
+            ("A", "1"),
+            ("HF_TOKEN", ""),
+        ];
+        let lines = [
+            "RUN --mount=type=secret,id=HF_TOKEN export HF_TOKEN=$(cat /run/secrets/HF_TOKEN)",
+            "RUN |2 MODEL=x HF_TOKEN= /bin/sh -c true",
+        ];
+        let check = judge(&env, &lines, vec![Layer::default()], Some(TOKEN));
+        assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
+        assert!(check.words[0].contains("none of 1 layers"));
+        let check = judge(&env, &lines, vec![], None);
+        assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
+        assert!(check.words[0].contains("no HF_TOKEN was given"));
+        // A text this short is in many a file.
+        let check = judge(&[("A", "short")], &lines, vec![], Some("short"));
+        assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
+        let words = "the HF_TOKEN that was given is shorter than 8 bytes";
+        assert!(check.words[0].starts_with(words), "{check:?}");
+    }
+
+    #[test]
+    fn the_token_is_found_everywhere_and_never_shown() {
+        let value = format!("x{TOKEN}");
+        let run = format!("RUN curl -H \"Authorization: Bearer {TOKEN}\" https://x");
+        let argument = format!("RUN |1 KEY_OF={TOKEN} /bin/sh -c true");
+        let mut low = Layer {
+            tokens: vec!["root/.netrc".into(), "tmp/x".into()],
+            ..Layer::default()
+        };
+        low.things.insert("root/.netrc".into(), Thing::File(None));
+        let mut top = Layer::default();
+        top.gone.insert("tmp".into());
+        top.things.insert("root/.env".into(), Thing::File(None));
+        let check = judge(
+            &[("ANY", &value)],
+            &[&run, &argument, &argument],
+            vec![low, top],
+            Some(TOKEN),
+        );
+        assert_eq!(check.verdict, Verdict::Failed);
+        let all = check.words.join("\n");
+        for part in [
+            "ENV ANY holds the value of HF_TOKEN",
+            "step 2 of the history (RUN curl",
+            "step 3 of the history (RUN |1 KEY_OF=***",
+            "layer 0 has the value of HF_TOKEN in /root/.netrc\n",
+            "layer 0 has the value of HF_TOKEN in /tmp/x, which a later step deletes",
+            "layer 1 has /root/.env, a file for passwords",
+        ] {
+            assert!(all.contains(part), "{part}\n{all}");
+        }
+        assert!(!all.contains("step 4"), "said once: {all}");
+        assert!(!all.contains(TOKEN), "{all}");
+    }
+
+    #[test]
+    fn without_a_token_names_and_shapes_tell() {
+        let check = judge(
+            &[("API_KEY", "opensesame"), ("OTHER", TOKEN)],
+            &["ARG GITHUB_TOKEN=opensesame", &format!("COPY {TOKEN} /x")],
+            vec![],
+            None,
+        );
+        assert_eq!(check.verdict, Verdict::Failed);
+        let all = check.words.join("\n");
+        for part in [
+            "ENV API_KEY holds a value for what is a secret by its name",
+            "ENV OTHER holds what looks like a Hugging Face token",
+            "(ARG GITHUB_TOKEN=***) has a value for what is a secret by its name: GITHUB_TOKEN",
+            "(COPY *** /x) has what looks like a Hugging Face token",
+        ] {
+            assert!(all.contains(part), "{part}\n{all}");
+        }
+        assert!(!all.contains("opensesame") && !all.contains(TOKEN), "{all}");
+    }
+}

@@ -1,0 +1,196 @@
+//! How a tracked file differs from HEAD, and what settles that without losing anything.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use base::commands::Commands;
+use base::git::Status;
+use base::layout::OUTDATED;
+use base::output::quoted_path;
+use base::tree::{Entries, Mode, RepoPath};
+use migrate::files::holds_no_file;
+
+/// How it differs, as far as that decides what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Differs {
+    /// It lies there.
+    Changed,
+    /// It holds a conflict, of `git stash pop` perhaps.
+    Conflict,
+    /// It lies there, and git was told to forget it.
+    Forgotten,
+    /// It is gone.
+    Gone,
+    /// It is gone from the work tree, and what is staged is in no commit.
+    OnlyStaged,
+    /// Something that git does not track lies where it was, or where a folder on the way was: git
+    /// would write over that to bring the file back.
+    Replaced(RepoPath),
+    /// The same, and that is staged.
+    ReplacedStaged,
+    /// All of the folder is gone, and that is staged, by somebody who looked at nothing.
+    RemovalStaged,
+}
+
+/// The same with one line for the folder where all of it has gone alike: whoever removed it has
+/// done one thing.
+pub fn joined(
+    found: Vec<(RepoPath, Differs)>,
+    head: &Entries,
+    index: &Entries,
+) -> Vec<(RepoPath, Differs)> {
+    let within = |path: &RepoPath| path.is_within(OUTDATED);
+    let all = head.keys().filter(|path| within(path)).count();
+    let is_all = |how: &Differs| {
+        let alike = |(path, differs): &&(RepoPath, Differs)| within(path) && differs == how;
+        all > 0 && found.iter().filter(alike).count() == all
+    };
+    let how = if is_all(&Differs::Forgotten) {
+        Differs::Forgotten
+    } else if !is_all(&Differs::Gone) {
+        return found;
+    } else if index.keys().any(within) {
+        Differs::Gone
+    } else {
+        Differs::RemovalStaged
+    };
+    let rest = found.into_iter().filter(|(path, _)| !within(path));
+    std::iter::once((OUTDATED.into(), how))
+        .chain(rest)
+        .collect()
+}
+
+impl Differs {
+    /// Looks at a file that `status` tells as changed.
+    pub fn look(
+        path: &RepoPath,
+        top: &Path,
+        status: &Status,
+        head: &Entries,
+        index: &Entries,
+    ) -> Result<Self> {
+        if status.unmerged.contains(path) {
+            return Ok(Self::Conflict);
+        }
+        let is_module = index.get(path).is_some_and(|e| e.mode == Mode::Submodule);
+        let lying = path.below(top);
+        let is_folder = lying.is_dir() && !lying.is_symlink() && !is_module;
+        // A folder in its place that holds no file is nobody's.
+        let replaced = if is_folder && !holds_no_file(&lying)? {
+            Some(path.clone())
+        } else {
+            path.ancestors().find(|folder| {
+                let folder = folder.below(top);
+                folder.is_symlink() || folder.is_file()
+            })
+        };
+        if let Some(way) = replaced {
+            let stranger = status
+                .local
+                .iter()
+                .find(|local| **local == way || is_below(local, &way));
+            return Ok(stranger.map_or(Self::ReplacedStaged, |one| Self::Replaced(one.clone())));
+        }
+        let is_there = !is_folder && lying.symlink_metadata().is_ok();
+        Ok(match (is_there, index.get(path)) {
+            (true, None) if head.contains_key(path) => Self::Forgotten,
+            (true, _) => Self::Changed,
+            (false, Some(staged)) if head.get(path) != Some(staged) => Self::OnlyStaged,
+            (false, _) => Self::Gone,
+        })
+    }
+
+    /// Why the file is in the way, and the command that settles it.
+    pub fn settle(&self, path: &RepoPath, commands: &Commands) -> (String, String) {
+        let shown = quoted_path(path);
+        let why = "differs from HEAD";
+        let (why, settle) = match self {
+            Self::Changed => (why.to_owned(), format!("commit -- {shown}")),
+            Self::Conflict => (
+                format!("{why}: it holds a conflict; resolve it, then `git add` it"),
+                format!("mergetool -- {shown}"),
+            ),
+            Self::Forgotten => (
+                format!("{why}: it is staged to go, and still there"),
+                format!("restore --staged -- {shown}"),
+            ),
+            Self::Gone => (
+                why.to_owned(),
+                format!("restore --staged --worktree -- {shown}"),
+            ),
+            Self::OnlyStaged => (
+                format!("{why}: it is staged, and not there"),
+                format!("restore -- {shown}"),
+            ),
+            Self::Replaced(stranger) => (
+                format!("{why}: {stranger}, which git does not track, lies in its place"),
+                format!("clean -dxi -- {}", quoted_path(stranger)),
+            ),
+            Self::RemovalStaged => (
+                format!(
+                    "its removal is staged already, and nothing was checked for that: bring it \
+                     back and this removes it, or keep it so with `{}`",
+                    commands.git("commit")
+                ),
+                format!("restore --staged --worktree -- {shown}"),
+            ),
+            Self::ReplacedStaged => (
+                format!("{why}: what lies in its place is staged"),
+                "commit".to_owned(),
+            ),
+        };
+        (commands.fit(&why), commands.git(&settle))
+    }
+}
+
+fn is_below(path: &RepoPath, folder: &RepoPath) -> bool {
+    path.ancestors().any(|above| above == *folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::tree::{Entry, Oid};
+
+    fn entries(paths: &[&str]) -> Entries {
+        let entry = Entry {
+            mode: Mode::File,
+            size: None,
+            oid: Some(Oid("1".into())),
+        };
+        paths
+            .iter()
+            .map(|&path| (path.into(), entry.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn a_folder_that_went_as_one_is_told_as_one() {
+        let head = entries(&["engine.py", "outdated/a", "outdated/b"]);
+        let told = |how: &[(&str, Differs)], index: &[&str]| {
+            let found = how.iter().cloned();
+            let found = found.map(|(path, how)| (path.into(), how)).collect();
+            joined(found, &head, &entries(index))
+                .into_iter()
+                .map(|(path, how)| format!("{path} {how:?}"))
+                .collect::<Vec<_>>()
+        };
+        let gone = |path| (path, Differs::Gone);
+        let changed = ("engine.py", Differs::Changed);
+        assert_eq!(
+            told(&[changed, gone("outdated/a"), gone("outdated/b")], &[]),
+            ["outdated RemovalStaged", "engine.py Changed"]
+        );
+        let both = [gone("outdated/a"), gone("outdated/b")];
+        assert_eq!(told(&both, &["outdated/b"]), ["outdated Gone"]);
+        assert_eq!(told(&both[..1], &["outdated/b"]), ["outdated/a Gone"]);
+        let forgotten = ["outdated/a", "outdated/b"].map(|path| (path, Differs::Forgotten));
+        assert_eq!(told(&forgotten, &[]), ["outdated Forgotten"]);
+        let mixed = [gone("outdated/a"), ("outdated/b", Differs::Forgotten)];
+        assert_eq!(
+            told(&mixed, &[]),
+            ["outdated/a Gone", "outdated/b Forgotten"]
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! What still speaks of `outdated/`: files that run or build, which stop a cleanup, and texts,
+//! which are told.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use base::git::Repo;
+use base::layout::{self, ACCEPTED, BASELINE, LOCK, OUTDATED};
+use base::tree::{Mode, RepoPath, Tree};
+use references::dangling::{self, Kind};
+
+/// A place that speaks of `outdated/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mention {
+    pub path: RepoPath,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    pub kind: Kind,
+    pub text: String,
+}
+
+/// The files that are worth a look: those with the word in them.
+pub fn candidates(repo: &Repo) -> Result<Vec<RepoPath>> {
+    repo.staged_with(OUTDATED, OUTDATED)
+}
+
+/// All mentions in the files of `tree` that are `candidates`, and links that lead there.
+pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
+    let entries = tree.entries();
+    let mut files = Vec::new();
+    for path in candidates {
+        // The tool itself speaks of the folder all the time, and so do the records.
+        let passed_over = path.is_within(OUTDATED)
+            || layout::is_tool(path)
+            || [LOCK, BASELINE, ACCEPTED].iter().any(|own| path == own);
+        let is_file = entries.get(path).is_some_and(|entry| entry.mode.is_file());
+        if is_file && !passed_over {
+            // What runs or builds need not be UTF-8; what is not can't be the folder's name.
+            let text = String::from_utf8_lossy(&tree.read(path)?).into_owned();
+            files.push((path.clone(), text.into_bytes()));
+        }
+    }
+    let gone: Vec<RepoPath> = entries
+        .keys()
+        .filter(|path| path.is_within(OUTDATED))
+        .cloned()
+        .collect();
+    let mut result = entries.clone();
+    result.retain(|path, _| !path.is_within(OUTDATED));
+    let mut found: Vec<Mention> = dangling::removed(&files, OUTDATED, &gone, &result)
+        .into_iter()
+        .map(|one| Mention {
+            path: one.path,
+            line: one.line,
+            column: one.column,
+            kind: one.kind,
+            text: one.text,
+        })
+        .collect();
+    for (path, _) in result
+        .iter()
+        .filter(|(_, entry)| entry.mode == Mode::Symlink)
+    {
+        let target = tree.read(path)?;
+        if path
+            .leads_to(&target)
+            .is_some_and(|to| to.is_within(OUTDATED))
+        {
+            found.push(Mention {
+                path: path.clone(),
+                line: 1,
+                column: 1,
+                kind: Kind::Code,
+                text: format!("a link to {}", RepoPath::new(target)),
+            });
+        }
+    }
+    found.sort_by(|one, other| (&one.path, one.line).cmp(&(&other.path, other.line)));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::tree::Memory;
+
+    #[test]
+    fn files_that_run_texts_and_links() {
+        let tree = Memory::new()
+            .with("outdated/src/a.py", "'outdated/'")
+            .with(
+                "Dockerfile",
+                "FROM x\n# from outdated/\nCOPY outdated/src /src\n",
+            )
+            .with("docs/a.md", "It is in `outdated/src/a.py`.\n")
+            .with("xtask/crates/base/src/layout.rs", "\"outdated/\"")
+            .with("latin.sh", b"# caf\xe9\nD=outdated\ncd outdated/src\n")
+            .with("Cargo.toml", "exclude = ['outdated/']")
+            .with("upstream.lock.json", "{\"outdated/src/a.py\": 1}")
+            .with("compare.accepted.json", "\"outdated/\"")
+            .with_mode("docs/old", Mode::Symlink, "../outdated/src")
+            .with_mode("docs/new", Mode::Symlink, "../src/outdated");
+        let candidates: Vec<RepoPath> = tree.entries().keys().cloned().collect();
+        let found = find(&tree, &candidates).unwrap();
+        let shown: Vec<String> = found
+            .iter()
+            .map(|one| format!("{}:{} {:?} {}", one.path, one.line, one.kind, one.text))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "Dockerfile:2 Prose # from outdated/",
+                "Dockerfile:3 Code COPY outdated/src /src",
+                "docs/a.md:1 Prose It is in `outdated/src/a.py`.",
+                "docs/old:1 Code a link to ../outdated/src",
+                "latin.sh:2 Code D=outdated",
+                "latin.sh:3 Code cd outdated/src",
+            ]
+        );
+    }
+}

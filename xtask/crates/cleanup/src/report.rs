@@ -1,0 +1,260 @@
+//! What cleanup says: what goes or what keeps it from going, and what to type next.
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::Plan;
+use super::check::Kind;
+use super::reach::Restore;
+use base::cli::Format;
+use base::commands::Commands;
+use base::layout::OUTDATED;
+use base::outcome::Outcome;
+use base::output::{counted, print};
+use base::tree::{Oid, RepoPath};
+use migrate::journal::Record;
+use migrate::steps::Step;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
+
+/// How a run ended.
+pub enum Ending {
+    /// Something is in the way; nothing was changed.
+    Stopped,
+    DryRun,
+    /// Removed, and staged.
+    Staged,
+    Committed(Oid),
+}
+
+/// Prints for one reader.
+pub struct Report<'a> {
+    format: Format,
+    commands: &'a Commands,
+}
+
+impl<'a> Report<'a> {
+    pub fn new(format: Format, commands: &'a Commands) -> Self {
+        Self { format, commands }
+    }
+
+    /// Shows the plan to a person; a program gets it with the end.
+    pub fn plan(&self, plan: &Plan) -> Result<()> {
+        match self.format {
+            Format::Text => print(&self.text(plan)),
+            Format::Json => Ok(()),
+        }
+    }
+
+    /// Says how it ended and what to type next.
+    pub fn end(&self, plan: &Plan, ending: &Ending) -> Result<Outcome> {
+        let (word, commit) = match ending {
+            Ending::Stopped => ("stopped", None),
+            Ending::DryRun => ("dry-run", None),
+            Ending::Staged => ("staged", None),
+            Ending::Committed(tip) => ("committed", Some(tip)),
+        };
+        match self.format {
+            Format::Json => {
+                let parts = json!({
+                    "restore": plan.restore,
+                    "files": plan.files,
+                    "writes": plan.writes,
+                    "obstacles": plan.obstacles,
+                    "reasons": plan.reasons,
+                    "mentions": plan.mentions,
+                });
+                Self::json(word, commit, &parts)?;
+            }
+            Format::Text => print(&self.ended(plan, ending))?,
+        }
+        Ok(match ending {
+            Ending::Stopped => Outcome::Findings,
+            _ => Outcome::Done,
+        })
+    }
+
+    /// There is no such folder.
+    pub fn nothing(&self) -> Result<Outcome> {
+        match self.format {
+            Format::Json => Self::json("nothing", None, &Value::Null)?,
+            Format::Text => print(&format!(
+                "{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n"
+            ))?,
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// An earlier run was killed, and this one is only to look.
+    pub fn interrupted(&self) -> Result<Outcome> {
+        match self.format {
+            Format::Json => Self::json("interrupted", None, &Value::Null)?,
+            Format::Text => print(&format!(
+                "{YELLOW}A cleanup was interrupted here.{YELLOW:#} Finish it with:\n\n    {}\n",
+                self.commands.task("cleanup", "")
+            ))?,
+        }
+        Ok(Outcome::Findings)
+    }
+
+    /// An earlier run was killed, and this one finished it.
+    pub fn finished(&self, record: &Record, restore: Option<&Restore>) -> Result<Outcome> {
+        let tip = record
+            .commit
+            .as_ref()
+            .and_then(|commit| commit.tip.as_ref());
+        let back = restore.map(|restore| self.comes_back(restore) + "\n");
+        let back = back.unwrap_or_default();
+        match (self.format, tip) {
+            (Format::Json, tip) => {
+                let word = if tip.is_some() { "committed" } else { "staged" };
+                Self::json(word, tip, &json!({ "restore": restore }))?;
+            }
+            (Format::Text, Some(tip)) => print(&format!(
+                "{back}{GREEN}Finished{GREEN:#} what was interrupted, and committed as {}.\n",
+                short(tip)
+            ))?,
+            (Format::Text, None) => print(&format!(
+                "{back}{GREEN}Finished{GREEN:#} what was interrupted; it is staged.{}",
+                self.staged(record.steps.iter().filter_map(|step| match step {
+                    Step::Write { path, .. } => Some(path),
+                    _ => None,
+                }))
+            ))?,
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Prints how it ended, and what else there is to tell.
+    fn json(ending: &str, commit: Option<&Oid>, parts: &Value) -> Result<()> {
+        let mut value = json!({ "version": 1, "ending": ending, "commit": commit });
+        if let (Value::Object(all), Value::Object(parts)) = (&mut value, parts) {
+            all.extend(parts.clone());
+        }
+        print(&format!("{}\n", serde_json::to_string_pretty(&value)?))
+    }
+
+    fn text(&self, plan: &Plan) -> String {
+        let mut out = String::new();
+        if plan.obstacles.is_empty() {
+            let files = counted(plan.files.len(), "file");
+            out += &format!("{BOLD}Removes{BOLD:#} {OUTDATED}/, {files}\n");
+            out += &folders(&plan.files);
+            if let Some(restore) = &plan.restore {
+                out += &format!("\n{}", self.comes_back(restore));
+            }
+        }
+        let mut kind = None;
+        for obstacle in &plan.obstacles {
+            if kind.replace(obstacle.kind) != Some(obstacle.kind) {
+                out += &heading(obstacle.kind.title());
+            }
+            // The one who reads a place wants to see its line, the one who reads an id why.
+            let line = match obstacle.kind {
+                Kind::Local | Kind::Unreachable => String::new(),
+                _ => format!(" {DIM}{}{DIM:#}", obstacle.why),
+            };
+            out += &format!(
+                "  {RED}{}{RED:#}{line}\n    {}\n",
+                obstacle.subject, obstacle.settle
+            );
+        }
+        if !plan.reasons.is_empty() {
+            out += &heading("Passes for a reason on record");
+            for reason in &plan.reasons {
+                out += &format!("  {}: {}\n", reason.id, reason.reason);
+            }
+        }
+        if !plan.mentions.is_empty() {
+            out += &heading(&format!(
+                "Texts that speak of {OUTDATED}/, and stop nothing"
+            ));
+            for one in &plan.mentions {
+                out += &format!(
+                    "  {YELLOW}{}:{}:{}{YELLOW:#} {DIM}{}{DIM:#}\n",
+                    one.path, one.line, one.column, one.text
+                );
+            }
+        }
+        out
+    }
+
+    fn ended(&self, plan: &Plan, ending: &Ending) -> String {
+        match ending {
+            Ending::Stopped => {
+                let count = plan.obstacles.len();
+                let (things, are) = if count == 1 {
+                    ("1 thing".to_owned(), "is")
+                } else {
+                    (format!("{count} things"), "are")
+                };
+                format!(
+                    "\n{RED}{OUTDATED}/ stays: {things} {are} in the way, and nothing was \
+                     changed.{RED:#}\nWhat is settled has to be committed too. Then:\n\n    {}\n",
+                    self.commands.task("cleanup", "--dry-run")
+                )
+            }
+            Ending::DryRun => format!(
+                "\nNothing was changed. {OUTDATED}/ can go:\n\n    {}\n",
+                self.commands.task("cleanup", "--commit")
+            ),
+            Ending::Staged => format!(
+                "\n{GREEN}Done.{GREEN:#} The removal is staged, HEAD has not moved.{}",
+                self.staged(plan.writes.iter())
+            ),
+            Ending::Committed(tip) => {
+                format!("\n{GREEN}Done.{GREEN:#} Committed as {}.\n", short(tip))
+            }
+        }
+    }
+
+    /// From where it can be had again.
+    fn comes_back(&self, restore: &Restore) -> String {
+        format!(
+            "{BOLD}Comes back with{BOLD:#} {}\n  {DIM}a commit that {} keeps{DIM:#}\n",
+            self.commands.git(&restore.command()),
+            restore.on
+        )
+    }
+
+    fn staged<'p>(&self, written: impl Iterator<Item = &'p RepoPath>) -> String {
+        let keep = self.commands.task("cleanup", "--commit");
+        let mut back = format!("restore --staged --worktree -- {OUTDATED}");
+        for path in written {
+            back += &format!(" {path}");
+        }
+        let back = self.commands.git(&back);
+        let width = keep.len().max(back.len()) + 4;
+        format!(
+            " Next:\n\n    {keep:<width$}# commits it, and says how to get it back\n    \
+             {back:<width$}# or takes it back\n"
+        )
+    }
+}
+
+fn heading(title: &str) -> String {
+    format!("\n{BOLD}{title}{BOLD:#}\n")
+}
+
+fn short(oid: &Oid) -> &str {
+    &oid.0[..oid.0.len().min(10)]
+}
+
+/// The files, a folder of many in one line.
+fn folders(files: &[RepoPath]) -> String {
+    const LISTED: usize = 30;
+    let mut out: String = files
+        .iter()
+        .take(LISTED)
+        .map(|path| format!("  {path}\n"))
+        .collect();
+    if files.len() > LISTED {
+        out += &format!("  and {} more\n", files.len() - LISTED);
+    }
+    out
+}

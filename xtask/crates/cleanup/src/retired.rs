@@ -1,0 +1,218 @@
+//! Whether what lies below `outdated/` is what migrate put there.
+//!
+//! `upstream.lock.json` keeps the hash of every file that retired. It names no commit, so squash
+//! and rebase leave it true. A repository that was migrated before that was kept, or by hand, is
+//! asked for its history: the file must have lain at its old place as it lies here now, and have
+//! arrived here like that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+
+use base::git::{Repo, records};
+use base::layout::OUTDATED;
+use base::lock::Retired;
+use base::tree::{Entries, Entry, Mode, Oid, RepoPath};
+
+/// A file below `outdated/` that nobody can vouch for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// As seen from `outdated/`.
+    pub below: RepoPath,
+    pub why: &'static str,
+}
+
+/// Which files were where with which content.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Every state of a path, before or after a commit.
+    states: BTreeSet<(RepoPath, Mode, Oid)>,
+    /// The states in which a path came into being.
+    arrivals: BTreeSet<(RepoPath, Mode, Oid)>,
+}
+
+/// Who can vouch for the files.
+pub enum Witness<'a> {
+    Record(&'a Retired),
+    History(&'a History),
+}
+
+/// The files below `outdated/` that are not those that were put there.
+pub fn changed(entries: &Entries, witness: &Witness) -> Vec<Changed> {
+    let mut found = Vec::new();
+    for (path, entry) in entries {
+        let Some(below) = path.strip_prefix(OUTDATED).filter(|path| !path.is_empty()) else {
+            continue;
+        };
+        let below = RepoPath::new(below);
+        let why = match witness {
+            Witness::Record(record) => match record.get(path) {
+                Some(side) if side.mode == entry.mode && entry.oid.as_ref() == Some(&side.oid) => {
+                    continue;
+                }
+                Some(side) if entry.oid.as_ref() == Some(&side.oid) => {
+                    "its mode was changed since migrate put it there"
+                }
+                Some(_) => "was changed since migrate put it there",
+                None => "was not put there by migrate",
+            },
+            Witness::History(history) if history.proves(&below, path, entry) => continue,
+            Witness::History(_) => "the history does not show that it was moved there like this",
+        };
+        found.push(Changed { below, why });
+    }
+    found
+}
+
+impl History {
+    fn proves(&self, before: &RepoPath, now: &RepoPath, entry: &Entry) -> bool {
+        let Some(oid) = &entry.oid else { return false };
+        let state = |path: &RepoPath| (path.clone(), entry.mode, oid.clone());
+        self.states.contains(&state(before)) && self.arrivals.contains(&state(now))
+    }
+
+    /// Reads what happened to the files below `outdated/`, here and where they were before.
+    pub fn read(repo: &Repo, head: &Oid, entries: &Entries) -> Result<Self> {
+        let old = entries
+            .keys()
+            .filter_map(|path| path.strip_prefix(OUTDATED))
+            .filter(|path| !path.is_empty())
+            .map(RepoPath::new);
+        let wanted: BTreeSet<RepoPath> = std::iter::once(OUTDATED.into()).chain(old).collect();
+        let mut asked = format!("{head}\n--\n").into_bytes();
+        // What has a newline in its name can't be asked for line by line, and is not proven then.
+        for path in wanted
+            .iter()
+            .filter(|path| !path.as_bytes().contains(&b'\n'))
+        {
+            asked.extend([b":(top,literal)", path.as_bytes(), b"\n"].concat());
+        }
+        // The paths of a large folder don't fit on a command line.
+        let commits = repo
+            .call()
+            .args(["rev-list", "--stdin", "--full-history"])
+            .input(asked)
+            .text()?;
+        let output = repo
+            .call()
+            .args(["diff-tree", "--stdin", "-r", "-z", "--root", "-m", "--raw"])
+            .args(["--no-renames", "--no-abbrev", "--no-commit-id"])
+            .input(commits)
+            .output()?;
+        Self::parse(&output, |path| {
+            path.is_within(OUTDATED) || wanted.contains(path)
+        })
+    }
+
+    /// Reads `git diff-tree --raw -z`: `:mode mode oid oid status`, then the path.
+    fn parse(output: &[u8], wanted: impl Fn(&RepoPath) -> bool) -> Result<Self> {
+        let mut history = Self::default();
+        let mut fields = records(output);
+        while let Some(field) = fields.next() {
+            let Some(head) = field.strip_prefix(b":") else {
+                continue;
+            };
+            let head = String::from_utf8_lossy(head).into_owned();
+            let words: Vec<&str> = head.split(' ').collect();
+            let path = fields.next().context("git diff-tree answered no path")?;
+            let [old_mode, new_mode, old, new, status] = words[..] else {
+                anyhow::bail!("git diff-tree answered an unknown line: {head}");
+            };
+            let path = RepoPath::new(path);
+            if !wanted(&path) {
+                continue;
+            }
+            for (mode, oid, arrives) in [(old_mode, old, false), (new_mode, new, status == "A")] {
+                if let Some(mode) = Mode::from_octal(mode.as_bytes()) {
+                    let state = (path.clone(), mode, Oid(oid.to_owned()));
+                    if arrives {
+                        history.arrivals.insert(state.clone());
+                    }
+                    history.states.insert(state);
+                }
+            }
+        }
+        Ok(history)
+    }
+}
+
+/// The record of the repository as it is once `outdated/` is gone.
+pub fn without_outdated(retired: &Retired) -> Retired {
+    let kept = retired
+        .iter()
+        .filter(|(path, _)| !path.is_within(OUTDATED))
+        .map(|(path, side)| (path.clone(), side.clone()));
+    kept.collect::<BTreeMap<_, _>>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::tree::Side;
+
+    fn entry(mode: Mode, oid: &str) -> Entry {
+        Entry {
+            mode,
+            size: None,
+            oid: Some(Oid(oid.into())),
+        }
+    }
+
+    fn shown(changed: &[Changed]) -> Vec<String> {
+        changed
+            .iter()
+            .map(|one| format!("{}: {}", one.below, one.why))
+            .collect()
+    }
+
+    #[test]
+    fn a_record_knows_each_file_and_its_mode() {
+        let entries = Entries::from([
+            ("handler.py".into(), entry(Mode::File, "0")),
+            ("outdated/a".into(), entry(Mode::File, "1")),
+            ("outdated/b".into(), entry(Mode::File, "9")),
+            ("outdated/c".into(), entry(Mode::Executable, "3")),
+            ("outdated/d".into(), entry(Mode::File, "4")),
+        ]);
+        let side = |oid: &str| Side {
+            mode: Mode::File,
+            oid: Oid(oid.into()),
+        };
+        let record = Retired::from([
+            ("outdated/a".into(), side("1")),
+            ("outdated/b".into(), side("2")),
+            ("outdated/c".into(), side("3")),
+            ("outdated/gone".into(), side("5")),
+        ]);
+        assert_eq!(
+            shown(&changed(&entries, &Witness::Record(&record))),
+            [
+                "b: was changed since migrate put it there",
+                "c: its mode was changed since migrate put it there",
+                "d: was not put there by migrate",
+            ]
+        );
+        assert!(without_outdated(&record).is_empty());
+    }
+
+    #[test]
+    fn a_history_must_show_the_file_in_both_places() {
+        let log = b":100644 000000 1 0 D\0src/a\0:000000 100644 0 1 A\0outdated/src/a\0\
+            :000000 100644 0 2 A\0outdated/src/b\0\
+            :100644 100644 3 4 M\0outdated/src/c\0:100644 000000 3 0 D\0src/c\0\
+            :000000 100644 0 3 A\0outdated/src/c\0:000000 100644 0 7 A\0elsewhere\0";
+        let history = History::parse(log, |path| path != "elsewhere").unwrap();
+        let entries = Entries::from([
+            ("outdated/src/a".into(), entry(Mode::File, "1")),
+            ("outdated/src/b".into(), entry(Mode::File, "2")),
+            ("outdated/src/c".into(), entry(Mode::File, "4")),
+        ]);
+        let why = "the history does not show that it was moved there like this";
+        assert_eq!(
+            shown(&changed(&entries, &Witness::History(&history))),
+            [format!("src/b: {why}"), format!("src/c: {why}")]
+        );
+        assert!(!history.states.iter().any(|(path, ..)| path == "elsewhere"));
+        assert!(History::parse(b":1 2\0x\0", |_| true).is_err());
+    }
+}

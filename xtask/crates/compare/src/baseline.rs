@@ -1,0 +1,127 @@
+//! `compare.baseline.json`: the old worker's facts, kept for the time when its files are gone.
+//!
+//! One fact a line, in order, so that a change of it reads well in a diff. Wording (titles,
+//! descriptions) is not kept: it is never judged.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::facts::{Fact, Facts, WORDING};
+use base::layout::BASELINE;
+use base::outcome::Refusal;
+use surface::Place;
+
+const VERSION: u64 = 1;
+
+/// The file's text.
+pub fn write(facts: &Facts, of: &str) -> String {
+    let mut out = format!(
+        "{{\n\"version\": {VERSION},\n\"made_by\": \"cargo xtask compare OLD --write-baseline\",\n\"of\": {},\n\"sglang\": {},\n\"facts\": [\n",
+        Value::from(of),
+        facts.sglang.as_deref().map_or(Value::Null, Value::from)
+    );
+    let lines: Vec<String> = facts
+        .all
+        .iter()
+        .map(|(id, fact)| {
+            // Put together here, because a value of JSON made for each line costs more than the
+            // line.
+            let mut line = format!("{{\"id\":{}", quoted(id));
+            for (key, value) in &fact.value {
+                if !WORDING.contains(&key.as_str()) {
+                    line.extend([",", &quoted(key), ":", &quoted(value)]);
+                }
+            }
+            line.push_str(",\"places\":[");
+            let places = fact.places.iter().map(|place| quoted(&place.to_string()));
+            line.push_str(&places.collect::<Vec<_>>().join(","));
+            line.push_str("]}");
+            line
+        })
+        .collect();
+    out.push_str(&lines.join(",\n"));
+    out.push_str("\n]\n}\n");
+    out
+}
+
+/// A text as JSON has it.
+fn quoted(text: &str) -> String {
+    let needs_no_escape = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(needs_no_escape) {
+        ["\"", text, "\""].concat()
+    } else {
+        Value::from(text).to_string()
+    }
+}
+
+/// Reads the file of the repository, and says what to do where it can't be read.
+pub fn of_repository(text: &str) -> Result<Facts> {
+    read(text).map_err(|error| {
+        let what = format!("{BASELINE} can't be read: {error:#}");
+        let help = "`cargo xtask compare OLD --write-baseline` makes it anew";
+        Refusal::new(what, help).into()
+    })
+}
+
+/// Reads the file.
+pub fn read(text: &str) -> Result<Facts> {
+    let root: Value = serde_json::from_str(text).context("it is no JSON")?;
+    match root.get("version") {
+        Some(version) if version.as_u64() == Some(VERSION) => {}
+        Some(version) => bail!("it is of version {version}; this tool knows {VERSION}"),
+        None => bail!("it names no version"),
+    }
+    let list = root
+        .get("facts")
+        .and_then(Value::as_array)
+        .context("it has no list of facts")?;
+    let mut all = BTreeMap::new();
+    for entry in list {
+        let object = entry.as_object().context("a fact is no object")?;
+        let id = object
+            .get("id")
+            .and_then(Value::as_str)
+            .context("a fact has no id")?;
+        let mut fact = Fact::default();
+        for (key, value) in object {
+            match (key.as_str(), value) {
+                ("id", _) => {}
+                ("places", Value::Array(places)) => {
+                    fact.places = places.iter().filter_map(Value::as_str).map(place).collect();
+                }
+                (key, Value::String(text)) => {
+                    fact.value.insert(key.to_owned(), text.clone());
+                }
+                (key, _) => bail!("{key} of {id} is no text"),
+            }
+        }
+        all.insert(id.to_owned(), fact);
+    }
+    Ok(Facts {
+        all,
+        gaps: Vec::new(),
+        sglang: root
+            .get("sglang")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+    })
+}
+
+/// `file:line:column`, read.
+fn place(text: &str) -> Place {
+    let mut parts = text.rsplitn(3, ':');
+    let column = parts.next().and_then(|n| n.parse().ok());
+    let line = parts.next().and_then(|n| n.parse().ok());
+    match (parts.next(), line, column) {
+        (Some(file), Some(line), Some(column)) => Place {
+            file: file.into(),
+            line,
+            column,
+            start: 0,
+            end: 0,
+        },
+        _ => Place::start_of(&text.into()),
+    }
+}

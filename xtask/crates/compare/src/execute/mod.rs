@@ -1,0 +1,171 @@
+//! `--execute`: proof by running. The Python of both workers runs with stand-ins for everything
+//! outside of it, once for each variable, and what it would have started and requested is
+//! compared.
+//!
+//! This runs code of both trees, so it is done only when asked. `driver.py` keeps the doors shut:
+//! no process, no socket, no signal leaves it. It is a fence against accidents and not against
+//! an attacker: whoever doubts a tree must not run it, here or anywhere.
+
+mod plan;
+mod verify;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+pub use plan::{jobs, scenarios};
+pub use verify::{Runs, Summary, verify};
+
+use base::outcome::{Refusal, Unusable};
+use base::tree::Tree;
+
+/// One run of a worker.
+#[derive(Debug, Clone, Serialize)]
+pub struct Scenario {
+    pub name: String,
+    pub env: std::collections::BTreeMap<String, String>,
+    pub jobs: Vec<Job>,
+}
+
+/// A job to hand to the handler.
+#[derive(Debug, Clone, Serialize)]
+pub struct Job {
+    pub name: String,
+    pub input: serde_json::Value,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Played {
+    pub name: String,
+    /// Variables that the worker asked for; `*` for all of them.
+    #[serde(default)]
+    pub reads: Vec<String>,
+    #[serde(default)]
+    pub commands: Vec<Vec<String>>,
+    #[serde(default)]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    #[serde(default)]
+    pub jobs: Vec<PlayedJob>,
+    pub error: Option<String>,
+}
+
+/// What a job led to.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct PlayedJob {
+    pub name: String,
+    /// Method, path and body.
+    pub requests: Vec<(String, String, serde_json::Value)>,
+    pub error: Option<String>,
+}
+
+const DRIVER: &str = include_str!("driver.py");
+
+/// Seconds that one scenario may take.
+const LIMIT: u32 = 20;
+
+/// Runs scenarios with a tree's handler. The tree's files are copied to a scratch folder, so
+/// that nothing the code writes stays.
+pub fn play(tree: &dyn Tree, scenarios: &[Scenario]) -> Result<Vec<Played>> {
+    play_within(tree, scenarios, LIMIT)
+}
+
+fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Vec<Played>> {
+    let python = which::which("python3").map_err(|_| {
+        Unusable(
+            "--execute needs Python: install python3 (Debian: apt-get install python3)".to_owned(),
+        )
+    })?;
+    let scratch = tempfile::Builder::new()
+        .prefix("xtask-execute-")
+        .tempdir()
+        .context("making a scratch folder")?;
+    let worker = scratch.path().join("worker");
+    let home = scratch.path().join("home");
+    fs_err::create_dir_all(&home)?;
+    let handler = lay_out(tree, &worker)?;
+    let driver = scratch.path().join("driver.py");
+    fs_err::write(&driver, DRIVER)?;
+    let mut scenarios = scenarios.to_vec();
+    for scenario in &mut scenarios {
+        let path = std::env::var("PATH").unwrap_or_default();
+        scenario.env.insert("PATH".to_owned(), path);
+        scenario
+            .env
+            .insert("HOME".to_owned(), home.display().to_string());
+    }
+    let plan = serde_json::json!({
+        "folder": handler,
+        "scenarios": scenarios,
+        "limit": limit,
+    });
+    // `-I -S`: no user's settings, and none of the packages that happen to be installed here.
+    let mut child = Command::new(python)
+        .args(["-I", "-S", "-B"])
+        .arg(&driver)
+        .current_dir(&home)
+        .env_clear()
+        .env("LANG", "C.UTF-8")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("starting python3")?;
+    let input = child.stdin.take();
+    let text = plan.to_string();
+    let feeder = std::thread::spawn(move || {
+        input.map_or(Ok(()), |mut input| input.write_all(text.as_bytes()))
+    });
+    let output = child.wait_with_output().context("waiting for python3")?;
+    let _ = feeder.join();
+    let mut played = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let one: Played = serde_json::from_str(line).context("reading what the driver wrote")?;
+        played.push(one);
+    }
+    if played.len() != scenarios.len() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().last().unwrap_or("it said nothing");
+        bail!("the runs of {} ended early: {last}", tree.describe());
+    }
+    Ok(played)
+}
+
+/// Writes a tree's Python and JSON, and gives the folder of its handler.
+fn lay_out(tree: &dyn Tree, to: &Path) -> Result<std::path::PathBuf> {
+    const LARGEST: u64 = 8 * 1024 * 1024;
+    for (path, entry) in tree.entries() {
+        let Some(text) = path.as_str() else {
+            continue;
+        };
+        let extension = Path::new(text).extension();
+        let wanted = extension.is_some_and(|e| e == "py" || e == "json");
+        let inside = !text.split('/').any(|part| part == ".." || part.is_empty());
+        let small = entry.size.is_none_or(|size| size <= LARGEST);
+        if wanted && inside && small && entry.mode.is_file() {
+            let file = path.below(to);
+            if let Some(folder) = file.parent() {
+                fs_err::create_dir_all(folder)?;
+            }
+            fs_err::write(file, tree.read(path)?)?;
+        }
+    }
+    let folder = ["src", ".", ".runpod"]
+        .iter()
+        .map(|folder| to.join(folder))
+        .find(|folder| folder.join("handler.py").is_file());
+    match folder {
+        // Without a dot in it: the driver tells the worker's files by this folder's name.
+        Some(folder) => Ok(folder.canonicalize()?),
+        None => bail!(Refusal::new(
+            format!("{} has no handler.py to run", tree.describe()),
+            "leave --execute out, or name a tree with the worker's Python"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Which runs to make: one for each variable with a value that fits it, and one with jobs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::super::facts::Facts;
+use super::{Job, Scenario};
+use base::sglang::{Flag, Table};
+use base::tree::Tree;
+
+/// The run without any variable but the model's.
+pub const BASE: &str = "(nothing else set)";
+
+const MODEL: [&str; 2] = ["MODEL_NAME", "MODEL_PATH"];
+
+/// The runs to make with both workers: for every variable that either of them reads.
+pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[Job]) -> Vec<Scenario> {
+    let base: BTreeMap<String, String> = MODEL
+        .iter()
+        .map(|name| ((*name).to_owned(), "org/model".to_owned()))
+        .collect();
+    let mut all = vec![Scenario {
+        name: BASE.to_owned(),
+        env: base.clone(),
+        jobs: jobs.to_vec(),
+    }];
+    let names: BTreeSet<&str> = old
+        .area("env")
+        .chain(new.area("env"))
+        .map(|(name, _)| name)
+        .collect();
+    for name in names {
+        let mut env = base.clone();
+        if MODEL.contains(&name) {
+            env.clear();
+        }
+        env.insert(name.to_owned(), value(name, old, new, table));
+        all.push(Scenario {
+            name: name.to_owned(),
+            env,
+            jobs: Vec::new(),
+        });
+    }
+    all
+}
+
+/// A value that the variable's type allows and that is not its default.
+fn value(name: &str, old: &Facts, new: &Facts, table: Table) -> String {
+    match name {
+        "MODEL_NAME" | "MODEL_PATH" | "MODEL" => return "org/other".to_owned(),
+        "HOST" => return "127.0.0.2".to_owned(),
+        "PORT" => return "30123".to_owned(),
+        _ => {}
+    }
+    let id = format!("env:{name}");
+    let facts: Vec<_> = [new.get(&id), old.get(&id)].into_iter().flatten().collect();
+    let flag = facts.iter().find_map(|fact| fact.get("flag"));
+    let switch = facts.iter().any(|fact| fact.get("how") == Some("switch"));
+    if switch {
+        return "true".to_owned();
+    }
+    if let Some((_, flag)) = flag.and_then(|flag| table.flag(flag)) {
+        return of_flag(flag);
+    }
+    let number = facts.iter().any(|fact| {
+        fact.get("default")
+            .is_some_and(|d| d.parse::<f64>().is_ok())
+    });
+    if number { "7" } else { "a-value" }.to_owned()
+}
+
+fn of_flag(flag: &Flag) -> String {
+    if flag.is_switch() {
+        return "true".to_owned();
+    }
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if let Some(choices) = &flag.choices {
+        let other = choices
+            .iter()
+            .find(|choice| **choice != flag.default && !choice.is_null());
+        return other.or(choices.first()).map(text).unwrap_or_default();
+    }
+    match flag.value_type.as_deref() {
+        Some("int" | "human_readable_int") => "7".to_owned(),
+        Some("float") => "0.5".to_owned(),
+        Some("loads") => "{}".to_owned(),
+        Some("json_list_type") => "[]".to_owned(),
+        _ => "a-value".to_owned(),
+    }
+}
+
+/// The jobs to hand to both handlers: some of every shape that workers understand, and those of
+/// both workers' test files.
+pub fn jobs(trees: &[&dyn Tree]) -> Vec<Job> {
+    let messages = json!([{"role": "user", "content": "hello"}]);
+    let known = [
+        (
+            "chat",
+            json!({"openai_route": "/v1/chat/completions", "openai_input": {"model": "m", "messages": messages}}),
+        ),
+        (
+            "chat-stream",
+            json!({"openai_route": "/v1/chat/completions", "openai_input": {"model": "m", "messages": messages, "stream": true}}),
+        ),
+        (
+            "completions",
+            json!({"openai_route": "/v1/completions", "openai_input": {"model": "m", "prompt": "hello"}}),
+        ),
+        (
+            "models",
+            json!({"openai_route": "/v1/models", "openai_input": {}}),
+        ),
+        ("bare-messages", json!({"messages": messages})),
+        (
+            "generate",
+            json!({"text": "hello", "sampling_params": {"max_new_tokens": 4}}),
+        ),
+    ];
+    let mut jobs: Vec<Job> = known
+        .into_iter()
+        .map(|(name, input)| Job {
+            name: name.to_owned(),
+            input,
+        })
+        .collect();
+    for tree in trees {
+        for path in [
+            "test_input.json",
+            ".runpod/test_input.json",
+            "src/test_input.json",
+        ] {
+            let Ok(Some(bytes)) = tree.read_file(path) else {
+                continue;
+            };
+            let Ok(job) = serde_json::from_slice::<Value>(&bytes) else {
+                continue;
+            };
+            let Some(input) = job.get("input") else {
+                continue;
+            };
+            if !jobs.iter().any(|known| known.input == *input) {
+                jobs.push(Job {
+                    name: format!("{path} of {}", tree.describe()),
+                    input: input.clone(),
+                });
+            }
+        }
+    }
+    jobs
+}

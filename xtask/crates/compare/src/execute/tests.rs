@@ -1,0 +1,169 @@
+//! Small workers, run: what the runs show of them.
+
+use serde_json::json;
+
+use super::super::facts::Facts;
+use super::super::judge::{Item, Verdict, judge, table_of};
+use super::super::tests::{legacy, modern};
+use super::*;
+use base::tree::Memory;
+
+fn scenario(name: &str, env: &[(&str, &str)], jobs: Vec<Job>) -> Scenario {
+    Scenario {
+        name: name.to_owned(),
+        env: env
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
+        jobs,
+    }
+}
+
+/// One that ends has ended long before, however busy the machine is.
+fn one(handler: &str, scenario: Scenario) -> Played {
+    one_within(30, handler, scenario)
+}
+
+fn one_within(limit: u32, handler: &str, scenario: Scenario) -> Played {
+    let tree = Memory::new().with("handler.py", handler);
+    play_within(&tree, &[scenario], limit).unwrap().remove(0)
+}
+
+#[test]
+fn running_agrees_with_reading_and_adds_what_only_running_shows() {
+    let (old_tree, new_tree) = (legacy(), modern());
+    let (old, new) = (
+        Facts::read(&old_tree).unwrap(),
+        Facts::read(&new_tree).unwrap(),
+    );
+    let table = table_of(&new);
+    let mut items = judge(&old, &new);
+    let scenarios = scenarios(&old, &new, table, &jobs(&[&old_tree, &new_tree]));
+    let runs = Runs {
+        scenarios: &scenarios,
+        old: &play(&old_tree, &scenarios).unwrap(),
+        new: &play(&new_tree, &scenarios).unwrap(),
+    };
+    let base = &runs.new[0];
+    assert_eq!(base.error, None);
+    assert_eq!(base.settings["concurrency"], 1);
+    let summary = verify(&runs, &old, &new, table, &mut items);
+    let of = |id: &str| items.iter().find(|item| item.id == id);
+    // API_KEY does the same in both; MODEL_NAME and RANDOM_SEED don't, as the reading says.
+    assert!(summary.alike >= 2, "{summary:?}");
+    assert!(summary.as_read >= 3, "{summary:?}");
+    assert_eq!(of("env:API_KEY").unwrap().verdict, Verdict::Kept);
+    // A bare `messages` goes to another route now.
+    let job = of("run:job.bare-messages").unwrap();
+    assert!(
+        job.open && job.why.contains("POST /v1/chat/completions"),
+        "{}",
+        job.why
+    );
+    assert_eq!(of("run:job.chat").unwrap().verdict, Verdict::Kept);
+    // Nothing was misread.
+    let wrong: Vec<&Item> = items
+        .iter()
+        .filter(|item| item.id.starts_with("run:old") || item.id.starts_with("run:new"))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn a_reading_that_a_run_contradicts_is_a_finding() {
+    let engine = |code: &str| {
+        let command = "cmd = ['python3', '-m', 'sglang.launch_server']\n";
+        let start = "subprocess.Popen(cmd)\nrunpod.serverless.start({'handler': print})\n";
+        Memory::new().with(
+            "handler.py",
+            format!("import os, subprocess, runpod\n{command}{code}{start}"),
+        )
+    };
+    let old_tree = engine("if os.getenv('API_KEY'): cmd += ['--api-key', os.getenv('API_KEY')]\n");
+    // To the eye the flag is passed; but the code that would pass it never runs.
+    let new_tree = engine(
+        "if os.getenv('API_KEY') and len(cmd) > 99: cmd += ['--api-key', os.getenv('API_KEY')]\nos.getenv(''.join(map(chr, [72, 73])))\n",
+    );
+    let (old, new) = (
+        Facts::read(&old_tree).unwrap(),
+        Facts::read(&new_tree).unwrap(),
+    );
+    let table = table_of(&new);
+    let mut items = judge(&old, &new);
+    let kept = items.iter().find(|item| item.id == "env:API_KEY").unwrap();
+    assert_eq!(kept.verdict, Verdict::Kept, "so says the reading");
+    let scenarios = scenarios(&old, &new, table, &[]);
+    let runs = Runs {
+        scenarios: &scenarios,
+        old: &play(&old_tree, &scenarios).unwrap(),
+        new: &play(&new_tree, &scenarios).unwrap(),
+    };
+    verify(&runs, &old, &new, table, &mut items);
+    let of = |id: &str| items.iter().find(|item| item.id == id).unwrap();
+    assert_eq!(
+        (of("env:API_KEY").verdict, of("env:API_KEY").open),
+        (Verdict::Changed, true)
+    );
+    assert!(
+        of("env:API_KEY")
+            .why
+            .contains("the old worker passes --api-key a-value")
+    );
+    assert!(of("run:new.API_KEY").open);
+    assert!(of("run:new.reads.HI").why.contains("reads HI"));
+}
+
+#[test]
+fn any_import_works_and_nothing_gets_out() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("made");
+    let handler = format!(
+        r#"
+import os, signal, socket, subprocess, sys, urllib.request
+import torch.nn.functional as F, numpy as np
+from vllm.engine import AsyncEngine
+class Mine(AsyncEngine): pass
+@F.decorator
+def fine(): return 1
+subprocess.run(["touch", "{made}"]); os.system("touch {made}"); subprocess.Popen("touch {made}", shell=True)
+os.kill(os.getppid(), signal.SIGKILL)
+try:
+    socket.create_connection(("127.0.0.1", 9))
+except OSError as error:
+    blocked = str(error)
+urllib.request.urlopen("http://example.invalid/x")
+assert os.environ["HOME"] != "{home}"
+def handler(job):
+    return blocked
+import runpod
+runpod.serverless.start({{"handler": handler, "said": blocked}})
+"#,
+        made = file.display(),
+        home = std::env::var("HOME").unwrap_or_default()
+    );
+    let job = Job {
+        name: "j".to_owned(),
+        input: json!({}),
+    };
+    let played = one(&handler, scenario("s", &[("A", "1")], vec![job]));
+    assert_eq!(played.error, None);
+    assert!(!file.exists(), "no process was started");
+    assert_eq!(played.commands.len(), 3);
+    assert_eq!(played.settings["said"], "there is no network here");
+    assert_eq!(played.reads, ["HOME"]);
+}
+
+#[test]
+fn what_never_ends_or_breaks_is_said() {
+    let endless = one_within(1, "while True:\n    pass\n", scenario("s", &[], Vec::new()));
+    assert_eq!(endless.error.as_deref(), Some("no end within 1 s"));
+    let broken = one("def x(:\n", scenario("s", &[], Vec::new()));
+    assert!(broken.error.unwrap().starts_with("SyntaxError"));
+    let stopped = one(
+        "import sys\nsys.exit('no model')\n",
+        scenario("s", &[], Vec::new()),
+    );
+    assert_eq!(stopped.error.as_deref(), Some("it ended with no model"));
+    let nothing = play(&Memory::new(), &[]).unwrap_err();
+    assert!(nothing.to_string().contains("no handler.py"));
+}

@@ -1,0 +1,565 @@
+//! Facts: what a surface says, one by one, each with an id that is the same for every worker.
+//!
+//! Everything after this speaks of facts only, so that a worker that is long gone and is known
+//! from `compare.baseline.json` compares like one that is there.
+
+use std::collections::BTreeMap;
+
+use base::sglang;
+use base::tree::{RepoPath, Tree};
+use surface::dockerfile::Named;
+use surface::python::FlagValue;
+use surface::shell::Manager;
+use surface::{Declared, Gap, How, Place, Surface};
+
+/// One thing that a worker exposes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fact {
+    /// What is known of it: `default`, `flag`, `value`, … Empty values are left out.
+    pub value: BTreeMap<String, String>,
+    /// Where it was read.
+    pub places: Vec<Place>,
+}
+
+impl Fact {
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.value.get(key).map(String::as_str)
+    }
+}
+
+/// Attributes that are wording: told, but a change of them is no change of the worker.
+pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
+
+/// Of a folder that is one fact: the names of the files in it, a line each.
+pub const FILES: &str = "files";
+
+/// Facts by id, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    pub all: BTreeMap<String, Fact>,
+    pub gaps: Vec<Gap>,
+    /// The release of `SGLang` that the worker runs, where that is known.
+    pub sglang: Option<String>,
+}
+
+impl Facts {
+    /// Reads a tree.
+    pub fn read(tree: &dyn Tree) -> anyhow::Result<Self> {
+        Ok(Self::of(&Surface::read(tree)?, tree))
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Fact> {
+        self.all.get(id)
+    }
+
+    /// Adds what another record knows from files that `tree`, which these facts were read from,
+    /// doesn't hold.
+    pub fn complete(&mut self, record: Self, tree: &dyn Tree) {
+        let holds = |fact: &Fact| {
+            let mut files = fact.places.iter().map(|place| &place.file);
+            files.any(|file| tree.entries().contains_key(file))
+        };
+        for (id, fact) in record.all {
+            if !holds(&fact) {
+                self.all.entry(id).or_insert(fact);
+            }
+        }
+        self.sglang = self.sglang.take().or(record.sglang);
+    }
+
+    /// The facts of an area with the rest of their ids.
+    pub fn area<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Fact)> {
+        self.all
+            .iter()
+            .filter_map(move |(id, fact)| Some((id.strip_prefix(prefix)?.strip_prefix(':')?, fact)))
+    }
+
+    /// The facts of a surface; the tree tells what a copied folder holds.
+    pub fn of(surface: &Surface, tree: &dyn Tree) -> Self {
+        let mut facts = Self {
+            gaps: surface.gaps.clone(),
+            sglang: surface.sglang().map(|(version, _)| version),
+            ..Self::default()
+        };
+        facts.sglang = facts
+            .sglang
+            .or_else(|| surface.flag_table.as_ref()?.version.clone());
+        facts.running(surface);
+        facts.flags(surface);
+        facts.python(surface);
+        facts.image(surface, tree);
+        facts.build(surface);
+        facts.hub(surface);
+        facts
+    }
+
+    /// Adds to a fact: places pile up, the first value of an attribute stays.
+    fn add(&mut self, id: String, place: &Place, value: &[(&str, Option<&str>)]) {
+        const MOST_PLACES: usize = 8;
+        let fact = self.all.entry(id).or_default();
+        if fact.places.len() < MOST_PLACES && !fact.places.contains(place) {
+            fact.places.push(place.clone());
+        }
+        for (key, value) in value {
+            if let Some(value) = value.filter(|v| !v.is_empty()) {
+                let entry = fact.value.entry((*key).to_owned());
+                entry.or_insert_with(|| value.to_owned());
+            }
+        }
+    }
+
+    fn running(&mut self, surface: &Surface) {
+        for read in &surface.env {
+            let flag = read.drives.as_ref().map(|d| d.flag.as_str());
+            let how = read.drives.as_ref().map(|d| match &d.how {
+                How::Value => "value",
+                How::Switch { .. } => "switch",
+            });
+            let words = match read.drives.as_ref().map(|d| &d.how) {
+                Some(How::Switch { words }) => words.join(" "),
+                _ => String::new(),
+            };
+            // The worker's own fixed value for a flag is what holds when the variable is unset.
+            let fixed = surface
+                .python
+                .flags
+                .iter()
+                .find_map(|given| match &given.value {
+                    FlagValue::Fixed(value)
+                        if Some(given.flag.as_str()) == flag && given.from.is_empty() =>
+                    {
+                        Some(value.as_str())
+                    }
+                    _ => None,
+                });
+            self.add(
+                format!("env:{}", read.name),
+                &read.place,
+                &[
+                    ("flag", flag),
+                    ("how", how),
+                    ("on", Some(&words)),
+                    ("by", read.by_table.then_some("table")),
+                    ("default", read.default.as_deref().or(fixed)),
+                ],
+            );
+        }
+        for requested in &surface.python.routes {
+            let id = format!("route:{}", requested.route);
+            self.add(id.clone(), &requested.place, &[]);
+            if let Some(fact) = self.all.get_mut(&id) {
+                let methods = fact.value.entry("method".to_owned()).or_default();
+                let mut known: Vec<&str> = methods.split_whitespace().collect();
+                if !known.contains(&requested.method.as_str()) {
+                    known.push(&requested.method);
+                    known.sort_unstable();
+                    *methods = known.join(" ");
+                }
+            }
+        }
+        for input in &surface.python.inputs {
+            let needed = input.needed.then_some("yes");
+            self.add(
+                format!("input:{}", input.path),
+                &input.place,
+                &[("needed", needed)],
+            );
+        }
+        for setting in &surface.python.serverless {
+            let id = format!("serverless:{}", setting.name);
+            // The name of a function is the worker's own business.
+            let key = if setting.is_constant {
+                "value"
+            } else {
+                "label"
+            };
+            self.add(id, &setting.place, &[(key, Some(&setting.value))]);
+        }
+    }
+
+    fn flags(&mut self, surface: &Surface) {
+        for given in &surface.python.flags {
+            let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
+            let (value, from) = match &given.value {
+                FlagValue::Fixed(value) => (Some(value.as_str()), from.join(" ")),
+                _ => (None, from.join(" ")),
+            };
+            let id = format!("flag:{}", given.flag);
+            self.add(id, &given.place, &[("value", value), ("from", Some(&from))]);
+        }
+        let by_table = surface
+            .env
+            .iter()
+            .filter_map(|read| Some((read, read.drives.as_ref()?)));
+        for (read, drive) in by_table {
+            let id = format!("flag:{}", drive.flag);
+            self.add(id, &read.place, &[("from", Some(&read.name))]);
+        }
+    }
+
+    fn python(&mut self, surface: &Surface) {
+        for item in &surface.python.api {
+            let plain = format!("python:{}", item.name);
+            let taken = self
+                .all
+                .get(&plain)
+                .is_some_and(|fact| fact.get("module") != Some(&item.module));
+            let id = if taken {
+                format!("python:{}.{}", item.module, item.name)
+            } else {
+                plain
+            };
+            self.add(
+                id,
+                &item.place,
+                &[
+                    ("kind", Some(item.kind.word())),
+                    ("signature", Some(&item.signature)),
+                    ("module", Some(&item.module)),
+                ],
+            );
+        }
+    }
+
+    fn image(&mut self, surface: &Surface, tree: &dyn Tree) {
+        let Some(image) = &surface.image else {
+            return;
+        };
+        if let Some(base) = &image.base {
+            self.add(
+                "image:FROM".to_owned(),
+                &base.place,
+                &[("value", Some(&base.text))],
+            );
+            for (id, value) in [
+                ("image:sglang", image.sglang()),
+                ("image:cuda", image.cuda()),
+            ] {
+                if let Some(value) = value {
+                    self.add(id.to_owned(), &base.place, &[("value", Some(&value))]);
+                }
+            }
+        }
+        if !self.all.contains_key("image:sglang")
+            && let Some((version, place)) = surface.sglang()
+        {
+            self.add(
+                "image:sglang".to_owned(),
+                &place,
+                &[("value", Some(&version))],
+            );
+        }
+        for (kind, named) in [("image", &image.env), ("arg", &image.args)] {
+            for Named { name, value, place } in named {
+                let value = braces(value);
+                self.add(format!("{kind}:{name}"), place, &[("value", Some(&value))]);
+            }
+        }
+        let single = [
+            ("WORKDIR", &image.workdir),
+            ("USER", &image.user),
+            ("ENTRYPOINT", &image.entrypoint),
+            ("CMD", &image.cmd),
+            ("HEALTHCHECK", &image.healthcheck),
+        ];
+        for (name, text) in single {
+            if let Some(text) = text {
+                self.add(
+                    format!("image:{name}"),
+                    &text.place,
+                    &[("value", Some(&text.text))],
+                );
+            }
+        }
+        for (name, many) in [("EXPOSE", &image.expose), ("VOLUME", &image.volumes)] {
+            for text in many {
+                self.add(format!("image:{name}.{}", text.text), &text.place, &[]);
+            }
+        }
+        for mount in &image.mounts {
+            let id = match mount.kind.as_str() {
+                "cache" => "mount:cache".to_owned(),
+                kind => format!("mount:{kind}.{}", mount.name),
+            };
+            self.add(id, &mount.place, &[("target", Some(&mount.name))]);
+        }
+        for copy in image.copies.iter().filter(|copy| copy.from.is_none()) {
+            for source in &copy.sources {
+                for (name, files) in held(tree, source) {
+                    let files = (!files.is_empty()).then(|| files.join("\n"));
+                    self.add(
+                        format!("copy:{name}"),
+                        &copy.place,
+                        &[("target", Some(&copy.dest)), (FILES, files.as_deref())],
+                    );
+                }
+            }
+        }
+        for (name, place) in &surface.build_reads {
+            let declared = [format!("arg:{name}"), format!("image:{name}")];
+            if let Some(id) = declared.iter().find(|id| self.all.contains_key(*id)) {
+                self.add(id.clone(), place, &[]);
+            }
+        }
+    }
+
+    fn build(&mut self, surface: &Surface) {
+        for package in &surface.packages {
+            let manager = match package.manager {
+                Manager::Pip => "pip",
+                Manager::Apt => "apt",
+            };
+            let unused = (!package.in_image).then_some("nothing runs it");
+            self.add(
+                format!("{manager}:{}", package.name),
+                &package.place,
+                &[("spec", Some(&package.spec)), ("unused", unused)],
+            );
+        }
+        for service in &surface.compose {
+            let id = format!("compose:{}", service.name);
+            self.add(
+                id.clone(),
+                &service.place,
+                &[
+                    ("image", service.image.as_deref()),
+                    ("command", service.command.as_deref()),
+                    ("ports", Some(&service.ports.join(" "))),
+                    ("volumes", Some(&service.volumes.join(" "))),
+                ],
+            );
+            for Named { name, value, place } in &service.environment {
+                self.add(format!("{id}.{name}"), place, &[("value", Some(value))]);
+            }
+        }
+        let Some(bake) = &surface.bake else {
+            return;
+        };
+        for Named { name, value, place } in &bake.variables {
+            self.add(
+                format!("bake:variable.{name}"),
+                place,
+                &[("default", Some(value))],
+            );
+        }
+        for Named { name, value, place } in &bake.groups {
+            self.add(
+                format!("bake:group.{name}"),
+                place,
+                &[("value", Some(value))],
+            );
+        }
+        for target in &bake.targets {
+            let id = format!("bake:{}", target.name);
+            let settings: Vec<_> = target
+                .settings
+                .iter()
+                .map(|s| (s.name.as_str(), Some(s.value.as_str())))
+                .collect();
+            self.add(id.clone(), &target.place, &settings);
+            for Named { name, value, place } in &target.args {
+                self.add(
+                    format!("{id}.args.{name}"),
+                    place,
+                    &[("value", Some(value))],
+                );
+            }
+        }
+    }
+
+    fn hub(&mut self, surface: &Surface) {
+        let form = surface.form.as_ref().filter(|_| surface.hub.is_none());
+        let declared = surface
+            .hub
+            .iter()
+            .flat_map(|hub| &hub.env)
+            .chain(form.iter().flat_map(|form| &form.env));
+        for declared in declared {
+            self.declared(declared);
+        }
+        if let Some(form) = form {
+            for (title, variables) in &form.categories {
+                let id = format!("hub:category.{}", title.text);
+                self.add(
+                    id,
+                    &title.place,
+                    &[("variables", Some(&variables.join(" ")))],
+                );
+            }
+            if let Some(image) = &form.image {
+                self.add(
+                    "hub:imageName".to_owned(),
+                    &image.place,
+                    &[("value", Some(&image.text))],
+                );
+            }
+            if let Some(cuda) = &form.cuda {
+                self.add(
+                    "hub:cuda".to_owned(),
+                    &cuda.place,
+                    &[("from", Some(&cuda.text))],
+                );
+            }
+        }
+        if let Some(hub) = &surface.hub {
+            self.cuda("hub:cuda", &hub.cuda);
+            for preset in &hub.presets {
+                let values: Vec<String> = preset
+                    .defaults
+                    .iter()
+                    .map(|(name, value, _)| format!("{name}={value}"))
+                    .collect();
+                let id = format!("hub:preset.{}", preset.name);
+                self.add(id, &preset.place, &[("defaults", Some(&values.join(" ")))]);
+            }
+            for (name, text) in &hub.settings {
+                if name.starts_with("config.") {
+                    self.add(
+                        format!("hub:{name}"),
+                        &text.place,
+                        &[("value", Some(&text.text))],
+                    );
+                }
+            }
+        }
+        if let Some(tests) = &surface.tests {
+            self.cuda("tests:cuda", &tests.cuda);
+            for Named { name, value, place } in &tests.env {
+                self.add(format!("tests:{name}"), place, &[("value", Some(value))]);
+            }
+        }
+        for documented in &surface.readme {
+            let default = documented.default.as_deref();
+            self.add(
+                format!("readme:{}", documented.name),
+                &documented.place,
+                &[("default", default)],
+            );
+        }
+    }
+
+    fn cuda(&mut self, id: &str, versions: &[surface::dockerfile::Text]) {
+        let lowest = versions
+            .iter()
+            .min_by(|a, b| sglang::order(&a.text, &b.text));
+        if let Some(lowest) = lowest {
+            let all: Vec<&str> = versions.iter().map(|v| v.text.as_str()).collect();
+            self.add(
+                id.to_owned(),
+                &lowest.place,
+                &[("from", Some(&lowest.text)), ("list", Some(&all.join(" ")))],
+            );
+        }
+    }
+
+    fn declared(&mut self, declared: &Declared) {
+        let id = format!("hub:{}", declared.name);
+        let place = &declared.place;
+        let required = declared.required.then_some("yes");
+        self.add(
+            id.clone(),
+            place,
+            &[
+                ("type", declared.kind.as_deref()),
+                ("required", required),
+                ("fixed", declared.fixed.as_deref()),
+                ("title", declared.title.as_deref()),
+                ("description", declared.description.as_deref()),
+            ],
+        );
+        if let Some(default) = &declared.default {
+            let place = declared.default_place.as_ref().unwrap_or(place);
+            self.add(format!("{id}.default"), place, &[("value", Some(default))]);
+        }
+        if let Some((_, place)) = declared.options.first() {
+            let options: Vec<&str> = declared.options.iter().map(|(v, _)| v.as_str()).collect();
+            self.add(
+                format!("{id}.options"),
+                place,
+                &[("values", Some(&options.join("\n")))],
+            );
+        }
+    }
+}
+
+/// Whether git's name of the content is that of no content.
+fn is_empty_blob(entry: &base::tree::Entry) -> bool {
+    let empty = [
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    ];
+    entry
+        .oid
+        .as_ref()
+        .is_some_and(|oid| empty.contains(&oid.0.as_str()))
+}
+
+/// The files that a COPY takes, by the name that both layouts know them by: `handler.py` for
+/// `src/handler.py`. A folder of many files comes with their names. Empty files hold nothing that
+/// could be lost.
+fn held(tree: &dyn Tree, source: &str) -> Vec<(String, Vec<String>)> {
+    /// A folder with more files than that is one fact: it is data, and nobody reads on.
+    const MANY: usize = 50;
+    let source = source.trim_start_matches("./").trim_end_matches('/');
+    let source = if source == "." { "" } else { source };
+    let files = tree.entries().iter().filter(|(path, entry)| {
+        let inside = source.is_empty() || path.is_within(source);
+        inside && entry.size != Some(0) && !is_empty_blob(entry) && entry.mode.is_file()
+    });
+    let mut folders: BTreeMap<&[u8], Vec<&RepoPath>> = BTreeMap::new();
+    for (path, _) in files {
+        let bytes = path.as_bytes();
+        let folder = &bytes[..bytes.len() - path.name().len()];
+        if !source.is_empty() || folder.is_empty() {
+            folders.entry(folder).or_default().push(path);
+        }
+    }
+    let mut held = Vec::new();
+    for (folder, files) in folders {
+        if files.len() <= MANY {
+            let names = files.iter().map(|path| in_layout(&path.to_string()));
+            held.extend(names.map(|name| (name, Vec::new())));
+            continue;
+        }
+        let names = files.iter().map(|path| RepoPath::new(path.name()));
+        let names = names.map(|name| name.to_string()).collect();
+        held.push((in_layout(&RepoPath::new(folder).to_string()), names));
+    }
+    held
+}
+
+/// A path without the folder that its layout puts it in.
+fn in_layout(path: &str) -> String {
+    let folders = ["src/", "builder/", ".runpod/"];
+    let below = folders.iter().find_map(|folder| path.strip_prefix(folder));
+    match below.unwrap_or(path) {
+        "" => "./".to_owned(),
+        path => path.to_owned(),
+    }
+}
+
+/// `${NAME}` as `$NAME`, so that both spellings are one value.
+fn braces(value: &str) -> String {
+    let mut out = String::new();
+    let mut rest = value;
+    while let Some(at) = rest.find("${") {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 2..];
+        let end = rest.find('}').unwrap_or(rest.len());
+        let inside = &rest[..end];
+        let plain = inside
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if plain {
+            out.push('$');
+            out.push_str(inside);
+        } else {
+            out.push_str("${");
+            out.push_str(inside);
+            out.push('}');
+        }
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}

@@ -1,0 +1,408 @@
+//! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
+
+use super::super::facts::Fact;
+use super::{Item, Judge, Verdict, difference};
+use base::sglang;
+
+impl Judge<'_> {
+    pub fn hub(&mut self) {
+        let in_listing = |fact: &Fact| fact.places.iter().any(|p| p.file.name() == b"hub.json");
+        let listed = self.new.area("hub").any(|(_, fact)| in_listing(fact));
+        for (name, old, new) in self.ids("hub") {
+            let id = format!("hub:{name}");
+            // The facts below a variable are judged with it.
+            let owner = name
+                .strip_suffix(".default")
+                .or(name.strip_suffix(".options"));
+            if let Some(owner) = owner {
+                self.part(name, owner, old, new);
+                continue;
+            }
+            let item = match (name, old, new) {
+                ("cuda", old, new) => self.cuda(&id, old, new),
+                (_, Some(old), None) if name.starts_with("category.") => {
+                    Item::new(&id, Verdict::Retired, Some(old), None)
+                        .why("The Hub's form has no categories.")
+                        .help("Mark what few people need as advanced.")
+                }
+                ("imageName", Some(old), None) => Item::new(&id, Verdict::Retired, Some(old), None)
+                    .why("The Hub builds the image from the repository itself.")
+                    .help("Nothing to set instead."),
+                (_, Some(old), None) => self.variable_undeclared(name, &id, old),
+                (_, Some(old), Some(new)) => Self::variable_declared(&id, old, new),
+                (_, None, new) => Item::new(&id, Verdict::Added, None, new),
+            };
+            self.push(item);
+        }
+        if listed {
+            self.token();
+        }
+        self.tests();
+        self.readme();
+    }
+
+    /// The token for gated models: builds take it as a secret, and the libraries that load
+    /// models read it at run time, so that a form without it can't serve gated models.
+    fn token(&mut self) {
+        const ID: &str = "hub:HF_TOKEN";
+        let secret = |facts: &super::Facts| facts.get("mount:secret.HF_TOKEN").cloned();
+        if self.item(ID).is_some() || self.new.get(ID).is_some() {
+            return;
+        }
+        if let Some(mount) = secret(self.old).or_else(|| secret(self.new)) {
+            self.push(
+                Item::new(ID, Verdict::Missing, Some(&mount), None)
+                    .why("The build takes the token for gated models, and so do the libraries that load them at run time; but nobody can set it in the Hub's form.")
+                    .help("Declare HF_TOKEN in hub.json as a string without a default."),
+            );
+        }
+    }
+
+    fn variable_undeclared(&self, name: &str, id: &str, old: &Fact) -> Item {
+        let env = format!("env:{name}");
+        if let Some(other) = self.renamed.get(name) {
+            let now = format!("hub:{other}");
+            if let Some(new) = self.new.get(&now) {
+                return Item::new(id, Verdict::Renamed, Some(old), Some(new))
+                    .now(now)
+                    .why(format!("It follows {name}, which is {other} now."))
+                    .part_of(env);
+            }
+        }
+        if let Some(variable) = self.item(&env)
+            && variable.new.is_none()
+        {
+            return Item::new(id, variable.verdict, Some(old), None)
+                .why(format!("It follows the variable {name} itself."))
+                .part_of(env);
+        }
+        let flag = self.new.get(&env).and_then(|fact| fact.get("flag"));
+        let offered = self.new.area("env").find(|(other, fact)| {
+            let same = flag.is_some_and(|flag| fact.get("flag") == Some(flag));
+            same && self.new.get(&format!("hub:{other}")).is_some()
+        });
+        if let Some((other, _)) = offered {
+            let now = format!("hub:{other}");
+            let mut item = Item::new(id, Verdict::Renamed, Some(old), self.new.get(&now))
+                .now(now)
+                .why(format!(
+                    "The form offers it as {other}; the worker reads {name} too."
+                ));
+            item.open = false;
+            return item;
+        }
+        let read = self.new.get(&env).is_some();
+        let why = if read {
+            "The new worker reads it, but nobody can set it in the Hub's form any more."
+        } else if self.old.get(&env).is_some() {
+            "Nobody can set it in the Hub's form any more."
+        } else {
+            "The old form offered it, although the old worker's code never read it; the new form doesn't, and the new worker doesn't read it either."
+        };
+        Item::new(id, Verdict::Missing, Some(old), None)
+            .why(why)
+            .help(format!("Declare {name} in hub.json, or record why not."))
+    }
+
+    fn variable_declared(id: &str, old: &Fact, new: &Fact) -> Item {
+        let mut differences = Vec::new();
+        let (was, is) = (old.get("type"), new.get("type"));
+        // A field for a model's name is still a field for text.
+        let same_type = was == is || (was == Some("string") && is == Some("huggingface"));
+        if !same_type {
+            differences.push(difference("type", was, is));
+        }
+        if old.get("required").is_none() && new.get("required").is_some() {
+            differences.push("it is required now".to_owned());
+        }
+        if let (None, Some(fixed)) = (old.get("fixed"), new.get("fixed")) {
+            differences.push(format!("it is fixed to `{fixed}` now"));
+        }
+        if !differences.is_empty() {
+            return Item::new(id, Verdict::Changed, Some(old), Some(new))
+                .why(format!("{}.", differences.join("; ")))
+                .help("If that is meant, record why.");
+        }
+        let reworded = ["title", "description"]
+            .iter()
+            .any(|key| old.get(key).is_some_and(|text| new.get(key) != Some(text)));
+        let note = if reworded { "Worded differently." } else { "" };
+        Item::new(id, Verdict::Kept, Some(old), Some(new)).why(note)
+    }
+
+    /// A variable's default or options.
+    fn part(&mut self, name: &str, owner: &str, old: Option<&Fact>, new: Option<&Fact>) {
+        let id = format!("hub:{name}");
+        let owner_id = format!("hub:{owner}");
+        let kind = if name.ends_with(".default") {
+            "default"
+        } else {
+            "options"
+        };
+        let renamed = self
+            .renamed
+            .get(owner)
+            .map(|other| format!("hub:{other}.{kind}"));
+        let follows = renamed.as_deref().and_then(|id| self.new.get(id));
+        let offered = self.new.get(&owner_id).is_some();
+        if old.is_some() && !offered && follows.is_none() {
+            if let Some(parent) = self.old.get(&owner_id) {
+                let _ = parent;
+                let verdict = self
+                    .item(&owner_id)
+                    .map_or(Verdict::Missing, |item| item.verdict);
+                self.push(
+                    Item::new(&id, verdict, old, None)
+                        .why(format!("It goes with {owner}."))
+                        .part_of(owner_id),
+                );
+            }
+            return;
+        }
+        let new = new.or(follows);
+        let flag = self
+            .new
+            .get(&format!(
+                "env:{}",
+                self.renamed.get(owner).map_or(owner, String::as_str)
+            ))
+            .and_then(|fact| fact.get("flag"))
+            .or_else(|| self.old.get(&format!("env:{owner}"))?.get("flag"));
+        let flag = flag.map_or_else(
+            || format!("--{}", owner.to_lowercase().replace('_', "-")),
+            str::to_owned,
+        );
+        let item = if kind == "default" {
+            self.default(&id, &owner_id, &flag, old, new)
+        } else {
+            self.options(&id, &flag, old, new)
+        };
+        self.push(item);
+    }
+
+    fn default(
+        &self,
+        id: &str,
+        owner: &str,
+        flag: &str,
+        old: Option<&Fact>,
+        new: Option<&Fact>,
+    ) -> Item {
+        let boolean = [self.old, self.new].iter().any(|facts| {
+            facts
+                .get(owner)
+                .is_some_and(|fact| fact.get("type") == Some("boolean"))
+        });
+        let text = |fact: Option<&Fact>| -> String {
+            let value = fact
+                .and_then(|f| f.get("value"))
+                .unwrap_or_default()
+                .to_owned();
+            if boolean && matches!(value.as_str(), "false" | "0" | "no") {
+                String::new()
+            } else if boolean && matches!(value.as_str(), "1" | "yes") {
+                "true".to_owned()
+            } else {
+                value
+            }
+        };
+        let (was, is) = (text(old), text(new));
+        let refused = (!is.is_empty())
+            .then(|| self.table.flag(flag))
+            .flatten()
+            .is_some_and(|(_, known)| !known.accepts(&is) && !known.is_switch());
+        let verdict = match (old, new) {
+            _ if was == is => Verdict::Kept,
+            (None, _) => Verdict::Added,
+            _ => Verdict::Changed,
+        };
+        let item = Item::new(id, verdict, old, new);
+        if refused {
+            return item
+                .open()
+                .why(format!(
+                    "{} takes no {flag} {is}: an endpoint with this default never comes up.",
+                    self.sglang
+                ))
+                .help("Set a default that the flag takes, or none.");
+        }
+        match item.verdict {
+            Verdict::Changed => {
+                item.why(format!(
+                    "{}.",
+                    difference(
+                        "default",
+                        Some(&was).filter(|w| !w.is_empty()).map(String::as_str),
+                        Some(&is).filter(|i| !i.is_empty()).map(String::as_str)
+                    )
+                ))
+                .help("New endpoints start with another value: set the old one, or record why not.")
+            }
+            _ => item,
+        }
+    }
+
+    fn options(&self, id: &str, flag: &str, old: Option<&Fact>, new: Option<&Fact>) -> Item {
+        let list = |fact: Option<&Fact>| -> Vec<String> {
+            let values = fact.and_then(|f| f.get("values")).unwrap_or_default();
+            values
+                .split('\n')
+                .filter(|v| !v.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        let (was, is) = (list(old), list(new));
+        let known = self
+            .table
+            .flag(flag)
+            .map(|(_, known)| known)
+            .filter(|known| !known.is_switch());
+        let accepts = |value: &String| known.is_none_or(|known| known.accepts(value));
+        let wrong: Vec<&str> = is
+            .iter()
+            .filter(|v| !accepts(v))
+            .map(String::as_str)
+            .collect();
+        if !wrong.is_empty() {
+            let verdict = if old.is_some() {
+                Verdict::Changed
+            } else {
+                Verdict::Added
+            };
+            return Item::new(id, verdict, old, new)
+                .open()
+                .why(format!(
+                    "{} takes no {flag} {}: an endpoint with that choice never comes up.",
+                    self.sglang,
+                    wrong.join(", ")
+                ))
+                .help("Take it out of the options.");
+        }
+        let missing: Vec<&String> = was.iter().filter(|v| !is.contains(v)).collect();
+        let (gone, dropped): (Vec<&String>, Vec<&String>) =
+            missing.into_iter().partition(|v| !accepts(v));
+        let names = |all: &[&String]| {
+            all.iter()
+                .map(|v| v.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match (old, new) {
+            (None, _) => Item::new(id, Verdict::Added, None, new),
+            (_, None) => Item::new(id, Verdict::Kept, old, None)
+                .why("Any text can be entered now, these options too."),
+            _ if !dropped.is_empty() => Item::new(id, Verdict::Changed, old, new)
+                .why(format!(
+                    "{} can't be chosen any more, although {} takes it.",
+                    names(&dropped),
+                    self.sglang
+                ))
+                .help("Offer it again, or record why not."),
+            _ if !gone.is_empty() => Item::new(id, Verdict::Retired, old, new)
+                .why(format!("{} takes no {flag} {}.", self.sglang, names(&gone)))
+                .help("Nothing to set instead."),
+            _ => Item::new(id, Verdict::Kept, old, new),
+        }
+    }
+
+    /// The CUDA versions that hosts must have, against the image and against before.
+    fn cuda(&self, id: &str, old: Option<&Fact>, new: Option<&Fact>) -> Item {
+        let image = self
+            .new
+            .get("image:cuda")
+            .and_then(|fact| fact.get("value"));
+        let lowest = new.and_then(|fact| fact.get("from"));
+        let verdict = match (old.and_then(|f| f.get("from")), lowest) {
+            (Some(was), Some(is)) if was == is => Verdict::Kept,
+            (Some(_), Some(_)) => Verdict::Changed,
+            (Some(_), None) => Verdict::Missing,
+            (None, _) => Verdict::Added,
+        };
+        let item = Item::new(id, verdict, old, new);
+        if let (Some(image), Some(lowest)) = (image, lowest)
+            && sglang::order(lowest, image).is_lt()
+        {
+            return item
+                .open()
+                .why(format!("Hosts with CUDA {lowest} are let in, but the image needs {image}: they refuse it before it starts."))
+                .help(format!("List {image} and newer only."));
+        }
+        let (was, is) = (
+            old.and_then(|f| f.get("from")).unwrap_or("none"),
+            lowest.unwrap_or("none"),
+        );
+        match verdict {
+            Verdict::Changed if image.is_some_and(|image| sglang::order(is, image).is_eq()) => item
+                .why(format!(
+                    "The lowest CUDA version was {was}, is {is}, which the base image needs."
+                ))
+                .help("Record it: hosts with older drivers are left out."),
+            Verdict::Changed => item
+                .why(format!("The lowest CUDA version was {was}, is {is}."))
+                .help("If that is meant, record why."),
+            Verdict::Missing => item
+                .why(format!("Nothing says any more that hosts need CUDA {was}."))
+                .help("List what the base image needs as allowedCudaVersions in hub.json."),
+            _ => item,
+        }
+    }
+
+    fn tests(&mut self) {
+        for (name, old, new) in self.ids("tests") {
+            let id = format!("tests:{name}");
+            let item = match (old, new) {
+                _ if name == "cuda" => self.cuda(&id, old, new),
+                (Some(old), None) => Item::new(&id, Verdict::Missing, Some(old), None)
+                    .why("The Hub's tests don't set it any more.")
+                    .help("Set it in tests.json again, or record why not."),
+                (old, Some(new)) => {
+                    let verdict = if old.is_some() {
+                        Verdict::Kept
+                    } else {
+                        Verdict::Added
+                    };
+                    let item = Item::new(&id, verdict, old, Some(new));
+                    let read = self.new.get(&format!("env:{name}")).is_some();
+                    let outside = [
+                        "HF_", "NCCL_", "CUDA_", "TORCH_", "SGLANG_", "RUNPOD_", "VLLM_",
+                    ];
+                    if read || outside.iter().any(|prefix| name.starts_with(prefix)) {
+                        item
+                    } else {
+                        item.open()
+                            .why("The Hub's tests set it, but the new worker doesn't read it: they run without it.")
+                            .help("Set the variable that the worker reads.")
+                    }
+                }
+                (None, None) => continue,
+            };
+            self.push(item);
+        }
+    }
+
+    fn readme(&mut self) {
+        for (name, old, new) in self.ids("readme") {
+            let id = format!("readme:{name}");
+            let item = match (old, new) {
+                (Some(_), Some(_)) => Item::new(&id, Verdict::Kept, old, new),
+                (None, _) => Item::new(&id, Verdict::Added, None, new),
+                (Some(old), None) => {
+                    let env = format!("env:{name}");
+                    let item = Item::new(&id, Verdict::Missing, Some(old), None)
+                        .why("The README's tables don't have it any more.")
+                        .help("Document it, or record why not.");
+                    match self.item(&env) {
+                        Some(variable) if variable.verdict != Verdict::Kept => {
+                            let mut item = item;
+                            item.verdict = variable.verdict;
+                            item.why = format!("It goes with the variable {name}.");
+                            item.part_of(env)
+                        }
+                        _ => item,
+                    }
+                }
+            };
+            self.push(item);
+        }
+    }
+}

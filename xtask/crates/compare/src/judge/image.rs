@@ -1,0 +1,249 @@
+//! The image and its packages.
+
+use std::collections::HashSet;
+
+use super::super::facts::{FILES, Fact, Facts};
+use super::{Item, Judge, Verdict};
+use base::sglang;
+
+/// What `SGLang`'s own images bring because `SGLang` needs it, so that a worker on top of one need
+/// not install it.
+const BROUGHT: [&str; 24] = [
+    "sglang",
+    "flashinfer",
+    "flashinfer-python",
+    "torch",
+    "torchvision",
+    "triton",
+    "transformers",
+    "huggingface-hub",
+    "hf-transfer",
+    "packaging",
+    "pydantic",
+    "typing-extensions",
+    "numpy",
+    "fastapi",
+    "uvicorn",
+    "uvloop",
+    "aiohttp",
+    "requests",
+    "openai",
+    "pillow",
+    "psutil",
+    "orjson",
+    "outlines",
+    "xgrammar",
+];
+
+impl Judge<'_> {
+    /// What the Dockerfile says.
+    pub fn image(&mut self) {
+        for (name, old, new) in self.ids("image") {
+            let id = format!("image:{name}");
+            let item = match (old, new) {
+                (Some(old), Some(new)) => Self::image_both(name, &id, old, new),
+                (Some(old), None) => {
+                    let renamed = self.renamed_fact("image", name);
+                    let item = Item::new(&id, Verdict::Missing, Some(old), None)
+                        .why("The new image doesn't set it.")
+                        .help("Set it again, or record why not.");
+                    renamed.unwrap_or(item)
+                }
+                (None, new) => Item::new(&id, Verdict::Added, None, new),
+            };
+            self.push(item);
+        }
+        for (name, old, new) in self.ids("arg") {
+            let id = format!("arg:{name}");
+            let item = match (old, new) {
+                (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, None),
+                (Some(old), None) => {
+                    let renamed = self.renamed_fact("arg", name);
+                    renamed.unwrap_or_else(|| {
+                        Item::new(&id, Verdict::Missing, Some(old), None)
+                            .why("Builds that give it are told that it does nothing.")
+                            .help("Take it again, or record what to give instead.")
+                    })
+                }
+                (None, new) => Item::new(&id, Verdict::Added, None, new),
+            };
+            self.push(item);
+        }
+        self.simple(
+            "mount",
+            "No step of the new build mounts it.",
+            "Mount it again, or record why not.",
+        );
+        self.copies();
+    }
+
+    /// The files in the image. A folder of many files is one fact, so that on one side a name may
+    /// stand alone that is part of a folder on the other.
+    fn copies(&mut self) {
+        let all = |facts: &Facts| -> HashSet<String> {
+            let copied = facts.area("copy");
+            copied.flat_map(|(name, fact)| files(name, fact)).collect()
+        };
+        let (before, after) = (all(self.old), all(self.new));
+        for (name, old, new) in self.ids("copy") {
+            let id = format!("copy:{name}");
+            let item = match (old, new) {
+                (Some(fact), _) => {
+                    let files = files(name, fact);
+                    let lost: Vec<&str> = files
+                        .iter()
+                        .filter(|file| !after.contains(*file))
+                        .map(String::as_str)
+                        .collect();
+                    if lost.is_empty() {
+                        Item::new(&id, Verdict::Kept, old, new)
+                    } else {
+                        let why = match files.len() {
+                            1 => "The new image doesn't hold this file.".to_owned(),
+                            of => format!(
+                                "The new image doesn't hold {} of these {of} files: {}.",
+                                lost.len(),
+                                few(&lost)
+                            ),
+                        };
+                        Item::new(&id, Verdict::Missing, old, None)
+                            .why(why)
+                            .help("Copy it again, or record why not.")
+                    }
+                }
+                (None, Some(fact)) if files(name, fact).iter().any(|f| !before.contains(f)) => {
+                    Item::new(&id, Verdict::Added, None, new)
+                }
+                (None, _) => continue,
+            };
+            self.push(item);
+        }
+    }
+
+    /// A fact that follows a renamed variable.
+    fn renamed_fact(&self, area: &str, name: &str) -> Option<Item> {
+        let other = self.renamed.get(name)?;
+        let id = format!("{area}:{other}");
+        let new = self.new.get(&id)?;
+        let old = self.old.get(&format!("{area}:{name}"));
+        Some(
+            Item::new(&format!("{area}:{name}"), Verdict::Renamed, old, Some(new))
+                .now(id)
+                .why(format!("It follows {name}, which is {other} now."))
+                .part_of(format!("env:{name}")),
+        )
+    }
+
+    fn image_both(name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
+        let (was, is) = (
+            old.get("value").unwrap_or_default(),
+            new.get("value").unwrap_or_default(),
+        );
+        if was == is || (name == "CMD" && same_start(was, is)) {
+            let note = if was == is {
+                String::new()
+            } else {
+                format!("It was `{was}` in the old layout.")
+            };
+            return Item::new(id, Verdict::Kept, Some(old), Some(new)).why(note);
+        }
+        let falls_back = was
+            .strip_prefix('$')
+            .is_some_and(|name| is.starts_with(&format!("${{{name}:-")));
+        if falls_back {
+            return Item::new(id, Verdict::Kept, Some(old), Some(new))
+                .why("With something to fall back on now.");
+        }
+        let item = Item::new(id, Verdict::Changed, Some(old), Some(new));
+        let from_to = format!("It was `{was}`, is `{is}`.");
+        match name {
+            "cuda" if sglang::order(was, is).is_lt() => item
+                .why(format!(
+                    "{from_to} Hosts whose driver is older than CUDA {is} refuse the image."
+                ))
+                .help("Record it, and say so in the release's notes."),
+            "sglang" => item
+                .why(format!(
+                    "{from_to} Its flags and defaults are another release's."
+                ))
+                .help("Record which release people get now."),
+            _ => item.why(from_to).help("If that is meant, record why."),
+        }
+    }
+
+    /// pip and apt packages.
+    pub fn packages(&mut self) {
+        let on_sglang = self
+            .new
+            .get("image:FROM")
+            .and_then(|fact| fact.get("value"))
+            .is_some_and(|base| base.contains("sglang"));
+        for area in ["pip", "apt"] {
+            for (name, old, new) in self.ids(area) {
+                let id = format!("{area}:{name}");
+                let item = match (old, new) {
+                    (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, Some(&["spec"])),
+                    (Some(old), None) => self.package_gone(area, name, &id, old, on_sglang),
+                    (None, new) => Item::new(&id, Verdict::Added, None, new),
+                };
+                self.push(item);
+            }
+        }
+    }
+
+    fn package_gone(&self, area: &str, name: &str, id: &str, old: &Fact, on_sglang: bool) -> Item {
+        if area == "pip" && on_sglang && BROUGHT.contains(&name) {
+            let brought = format!("{}'s own image brings it", self.sglang);
+            return match name {
+                "sglang" | "flashinfer" => Item::new(id, Verdict::Kept, Some(old), None)
+                    .why(format!("{brought}, at the version that the base image names.")),
+                _ => Item::new(id, Verdict::Changed, Some(old), None)
+                    .why(format!("The worker doesn't install it any more; {brought}, at whatever version that is."))
+                    .help("If nothing of the worker's own needs a version of it, record that."),
+            };
+        }
+        let unused = old.get("unused").is_some();
+        Item::new(id, Verdict::Missing, Some(old), None)
+            .why(if unused {
+                "Nothing installs it now; before, only a script did that the image's build never ran."
+            } else {
+                "Nothing installs it now."
+            })
+            .help("Install it again, or record why it isn't needed.")
+    }
+}
+
+/// Whether two commands start the same program: the path of the script goes with the layout.
+fn same_start(old: &str, new: &str) -> bool {
+    let names = |line: &str| -> Vec<String> {
+        line.split_whitespace()
+            .map(|word| word.rsplit('/').next().unwrap_or(word).to_owned())
+            .filter(|word| word != "-u")
+            .collect()
+    };
+    names(old) == names(new)
+}
+
+/// The files of a copied fact: itself, or those of the folder.
+fn files(name: &str, fact: &Fact) -> Vec<String> {
+    match fact.get(FILES) {
+        None => vec![name.to_owned()],
+        Some(files) => {
+            let folder = name.strip_prefix("./").unwrap_or(name);
+            files
+                .lines()
+                .map(|file| format!("{folder}{file}"))
+                .collect()
+        }
+    }
+}
+
+/// The first few of many names.
+fn few(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        text.push_str(", …");
+    }
+    text
+}

@@ -1,0 +1,228 @@
+//! What compare has to say before `outdated/` goes: whether anything is open, and whether
+//! `compare.baseline.json` can speak for the old worker from then on.
+//!
+//! Pure: the committed tree goes in, so that nothing which git does not know has a say.
+
+use anyhow::Result;
+
+use super::accepted::{Accepted, Entry};
+use super::baseline;
+use super::facts::{Fact, Facts, WORDING};
+use super::judge::{Item, judge};
+use base::layout::{BASELINE, OUTDATED};
+use base::tree::{Part, Tree};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Parting {
+    /// Facts that nobody has decided on.
+    pub open: Vec<Item>,
+    /// Reasons on record that match nothing any more.
+    pub stale: Vec<Entry>,
+    /// Why the baseline can't stand for `outdated/`, where it can't.
+    pub baseline: Option<Unfit>,
+    pub accepted: Accepted,
+}
+
+/// What is wrong with a baseline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    pub why: String,
+    /// Whether nothing of it can be taken over into the next one.
+    pub is_unreadable: bool,
+}
+
+impl Unfit {
+    fn new(why: String) -> Self {
+        Self {
+            why,
+            is_unreadable: false,
+        }
+    }
+}
+
+/// Looks at a tree that still has `outdated/`.
+pub fn look(tree: &dyn Tree) -> Result<Parting> {
+    let outdated = Part::below(tree, OUTDATED);
+    let rest = Part::without(tree, OUTDATED);
+    let record = match tree.read_file(BASELINE)? {
+        None => Err(Unfit::new("is not committed".to_owned())),
+        Some(bytes) => baseline::read(&String::from_utf8_lossy(&bytes)).map_err(|error| Unfit {
+            why: format!("can't be read: {error:#}"),
+            is_unreadable: true,
+        }),
+    };
+    let accepted = Accepted::of_tree(tree)?;
+    let mut old = Facts::read(&outdated)?;
+    if let Ok(record) = &record {
+        old.complete(record.clone(), &outdated);
+    }
+    let new = Facts::read(&rest)?;
+    let compare = |old: &Facts| {
+        let mut items = judge(old, &new);
+        let mut stale = accepted.apply(&mut items);
+        stale.retain(|entry| !entry.needs_run() && !entry.waits_for_cleanup(&outdated, &rest));
+        items.retain(|item| item.open);
+        (items, stale)
+    };
+    let (open, stale) = compare(&old);
+    let baseline = match record {
+        Err(unfit) => Some(unfit),
+        Ok(record) => lacking(&record, &old, &outdated)
+            .or_else(|| {
+                // It may know more than the files tell; that has to be settled as well.
+                let (after, stale_after) = compare(&record);
+                let news: Vec<&str> = after
+                    .iter()
+                    .map(|item| item.id.as_str())
+                    .filter(|id| open.iter().all(|item| item.id != *id))
+                    .chain(stale_after.iter().map(|entry| entry.fact.as_str()))
+                    .filter(|id| stale.iter().all(|entry| entry.fact != *id))
+                    .collect();
+                (!news.is_empty()).then(|| {
+                    let ids = some(&news);
+                    format!("says otherwise than {OUTDATED}/ of {ids}")
+                })
+            })
+            .map(Unfit::new),
+    };
+    Ok(Parting {
+        open,
+        stale,
+        baseline,
+        accepted,
+    })
+}
+
+/// What the record lacks of the old worker's facts. It may have known a fact from more files than
+/// are there: one that lies at the root, or was removed from the folder before.
+fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
+    let from_there = |fact: &Fact| {
+        let mut files = fact.places.iter().map(|place| &place.file);
+        files.all(|file| outdated.entries().contains_key(file))
+    };
+    let is_kept = |id: &str, fact: &Fact| match record.get(id) {
+        Some(kept) => judged(kept).eq(judged(fact)) || !from_there(kept),
+        None => false,
+    };
+    let missing: Vec<&str> = old
+        .all
+        .iter()
+        .filter(|(id, fact)| !is_kept(id, fact))
+        .map(|(id, _)| id.as_str())
+        .collect();
+    (!missing.is_empty()).then(|| {
+        let ids = some(&missing);
+        format!("does not hold what {OUTDATED}/ says of {ids}")
+    })
+}
+
+/// What is judged of a fact.
+fn judged(fact: &Fact) -> impl Iterator<Item = (&String, &String)> {
+    fact.value
+        .iter()
+        .filter(|(key, _)| !WORDING.contains(&key.as_str()))
+}
+
+/// The first few ids.
+fn some(ids: &[&str]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = ids
+        .iter()
+        .take(SHOWN)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if ids.len() > SHOWN {
+        text += &format!(" and {} more", ids.len() - SHOWN);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::layout::ACCEPTED;
+    use base::tree::Memory;
+
+    const OLD: &str = "import os\nA = os.environ.get('A', '1')\nB = os.environ.get('B')\n";
+    const NEW: &str = "import os\nA = os.environ.get('A', '1')\n";
+
+    fn baseline_of(text: &str) -> String {
+        let tree = Memory::new().with("src/handler.py", text);
+        super::super::baseline_of(&tree, "the old one").unwrap().0
+    }
+
+    fn accepted(entries: &str) -> String {
+        format!("{{\"version\": 1, \"accepted\": [{entries}]}}")
+    }
+
+    fn tree(baseline: Option<String>, accepted: &str) -> Memory {
+        let tree = Memory::new()
+            .with("outdated/src/handler.py", OLD)
+            .with("handler.py", NEW)
+            .with(ACCEPTED, accepted);
+        match baseline {
+            Some(text) => tree.with(BASELINE, text),
+            None => tree,
+        }
+    }
+
+    fn open(parting: &Parting) -> Vec<&str> {
+        parting.open.iter().map(|item| item.id.as_str()).collect()
+    }
+
+    #[test]
+    fn what_is_open_and_what_is_stale() {
+        let none = look(&tree(Some(baseline_of(OLD)), &accepted(""))).unwrap();
+        assert_eq!(open(&none), ["env:B"]);
+        assert_eq!(none.baseline, None);
+        let given = accepted(
+            r#"{"fact": "env:B", "reason": "r"}, {"fact": "env:C", "reason": "r"},
+               {"fact": "outdated:src/handler.py", "reason": "r"},
+               {"fact": "outdated:src/gone.py", "reason": "r"},
+               {"fact": "mention:handler.py", "reason": "r"}"#,
+        );
+        let some = look(&tree(Some(baseline_of(OLD)), &given)).unwrap();
+        assert!(some.open.is_empty());
+        let stale: Vec<&str> = some.stale.iter().map(|entry| entry.fact.as_str()).collect();
+        assert_eq!(stale, ["env:C", "outdated:src/gone.py"]);
+        assert_eq!(some.baseline, None);
+    }
+
+    #[test]
+    fn a_baseline_has_to_hold_all_that_the_files_say() {
+        let unfit = |baseline| look(&tree(baseline, &accepted(""))).unwrap().baseline;
+        let why = |baseline| unfit(baseline).map(|unfit| unfit.why);
+        assert_eq!(why(None).unwrap(), "is not committed");
+        assert_eq!(
+            why(Some(baseline_of(NEW))).unwrap(),
+            "does not hold what outdated/ says of env:B"
+        );
+        let other = OLD.replace("'1'", "'2'");
+        assert_eq!(
+            why(Some(baseline_of(&other))).unwrap(),
+            "does not hold what outdated/ says of env:A"
+        );
+        let more = format!("{OLD}C = os.environ.get('C')\n");
+        assert_eq!(
+            why(Some(baseline_of(&more))).unwrap(),
+            "says otherwise than outdated/ of env:C"
+        );
+        let broken = unfit(Some("{".to_owned())).unwrap();
+        assert!(broken.is_unreadable && broken.why.contains("can't be read"));
+        assert!(!unfit(None).unwrap().is_unreadable);
+    }
+
+    #[test]
+    fn what_the_old_worker_kept_elsewhere_is_known_from_the_record() {
+        let legacy = Memory::new().with("src/handler.py", OLD).with(
+            "README.md",
+            "| Variable | Default |\n| --- | --- |\n| `B` | 1 |\n",
+        );
+        let (text, _) = super::super::baseline_of(&legacy, "x").unwrap();
+        let parting = look(&tree(Some(text), &accepted(""))).unwrap();
+        assert_eq!(parting.baseline, None);
+        assert!(open(&parting).contains(&"env:B"));
+    }
+}

@@ -1,0 +1,128 @@
+//! What compare says: for people, for programs, and for a pull request.
+
+mod json;
+mod markdown;
+mod text;
+
+use super::accepted::Entry;
+use super::execute::Summary;
+use super::facts::{Fact, Facts};
+use super::judge::{Item, Verdict};
+use base::commands::Commands;
+use surface::{Gap, Place};
+
+/// The whole result.
+pub struct Report {
+    pub old: String,
+    pub new: String,
+    pub items: Vec<Item>,
+    /// Reasons on record that match nothing any more.
+    pub stale: Vec<Entry>,
+    /// What could not be read, by side.
+    pub gaps: [(&'static str, Vec<Gap>); 2],
+    /// A third worker to show beside them.
+    pub upstream: Option<Facts>,
+    /// What running both workers came to.
+    pub executed: Option<Summary>,
+    pub all: bool,
+    /// How to call this tool in advice.
+    pub command: String,
+    /// The commands of this repository.
+    pub commands: Commands,
+    /// The task that comes next, where the old worker's files are still in `outdated/`.
+    pub cleanup: Option<String>,
+}
+
+impl Report {
+    /// Facts that fail.
+    pub fn open(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(|item| item.open)
+    }
+
+    /// How many things keep this from being clean.
+    pub fn failures(&self) -> usize {
+        self.open().count() + self.stale.len()
+    }
+
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.items
+            .iter()
+            .filter(|item| item.verdict == verdict)
+            .count()
+    }
+
+    /// Areas in order of what matters, with their names for people.
+    fn areas(&self) -> Vec<(&'static str, &'static str)> {
+        let known = [
+            ("env", "environment variables"),
+            ("flag", "server flags"),
+            ("route", "routes"),
+            ("input", "job input"),
+            ("serverless", "serverless settings"),
+            ("python", "Python API"),
+            ("image", "image"),
+            ("arg", "build arguments"),
+            ("mount", "build mounts"),
+            ("copy", "copied files"),
+            ("pip", "pip packages"),
+            ("apt", "apt packages"),
+            ("compose", "compose"),
+            ("bake", "bake"),
+            ("hub", "Hub form"),
+            ("tests", "Hub tests"),
+            ("readme", "README"),
+            ("run", "runs"),
+        ];
+        let present = |area: &str| self.items.iter().any(|item| item.area() == area);
+        known
+            .into_iter()
+            .filter(|(area, _)| present(area))
+            .collect()
+    }
+
+    /// What belongs to each fact, and fails or stands with it.
+    fn parts(&self) -> Parts<'_> {
+        let mut parts = Parts::new();
+        for item in &self.items {
+            if let Some(owner) = &item.part_of {
+                parts.entry(owner).or_default().push(&item.id);
+            }
+        }
+        parts
+    }
+}
+
+/// Ids by the id of the fact that they belong to.
+type Parts<'a> = std::collections::HashMap<&'a str, Vec<&'a str>>;
+
+/// Characters of a value that a line shows.
+const LONGEST_VALUE: usize = 160;
+
+/// A fact's value in one line: `--model-path, default 0.0.0.0`.
+fn value(fact: &Fact) -> String {
+    let mut parts = Vec::new();
+    for (key, value) in &fact.value {
+        let value = value.replace('\n', ", ");
+        match key.as_str() {
+            "title" | "description" | "on" | "module" | "kind" => {}
+            "value" | "flag" | "spec" | "signature" | "values" | "target" => parts.insert(0, value),
+            "how" if value == "value" => {}
+            _ => parts.push(format!("{key} {value}")),
+        }
+    }
+    let line = parts.join(", ");
+    match line.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// The first places of a fact.
+fn places(fact: Option<&Fact>, most: usize) -> String {
+    let all: &[Place] = fact.map_or(&[], |fact| &fact.places);
+    let mut out: Vec<String> = all.iter().take(most).map(ToString::to_string).collect();
+    if all.len() > most {
+        out.push(format!("and {} more", all.len() - most));
+    }
+    out.join(", ")
+}

@@ -1,0 +1,335 @@
+//! Both workers in, a command, the words out.
+
+use super::*;
+use base::tree::Memory;
+
+/// A worker in the legacy layout, small but with something of everything.
+pub fn legacy() -> Memory {
+    Memory::new()
+        .with("src/engine.py", r#"
+import os, subprocess, requests
+class Engine:
+    def __init__(self, host="0.0.0.0", port=30000):
+        self.base_url = f"http://{host}:{port}"
+    def start(self):
+        command = ["python3", "-m", "sglang.launch_server"]
+        options = {
+            "MODEL_NAME": "--model-path",
+            "API_KEY": "--api-key",
+            "FILE_STORAGE_PTH": "--file-storage-pth",
+            "MAX_NUM_REQS": "--max-num-reqs",
+            "RANDOM_SEED": "--random-seed",
+        }
+        for name, flag in options.items():
+            value = os.getenv(name)
+            if value:
+                command.extend([flag, value])
+        for name in ["DISABLE_FLASHINFER", "DISABLE_DISK_CACHE", "TRUST_REMOTE_CODE"]:
+            if os.getenv(name, "").lower() in ("true", "1", "yes"):
+                command.append("--" + name.lower().replace("_", "-"))
+        subprocess.Popen(command)
+    def wait(self):
+        requests.get(f"{self.base_url}/v1/models")
+    def shutdown(self):
+        pass
+"#)
+        .with("src/handler.py", r#"
+import os, requests, runpod
+from engine import Engine
+engine = Engine()
+engine.start()
+engine.wait()
+def concurrency(default=300):
+    return int(os.getenv("MAX_CONCURRENCY", default))
+async def handler(job):
+    job_input = job["input"]
+    if job_input.get("openai_route"):
+        yield requests.post(engine.base_url + job_input["openai_route"], json=job_input.get("openai_input"))
+    else:
+        yield requests.post(f"{engine.base_url}/generate", json=job_input)
+runpod.serverless.start({"handler": handler, "concurrency_modifier": concurrency, "return_aggregate_stream": True})
+"#)
+        .with("Dockerfile", "FROM nvidia/cuda:12.1.0-base-ubuntu22.04\nRUN apt-get install -y curl\nCOPY builder/requirements.txt /requirements.txt\nRUN --mount=type=cache,target=/root/.cache/pip pip install -r /requirements.txt\nARG MODEL_NAME=\"\"\nENV MODEL_NAME=$MODEL_NAME PYTHONPATH=/:/old HF_HOME=/hf\nCOPY src /src\nRUN --mount=type=secret,id=HF_TOKEN true\nCMD [\"python3\", \"/src/handler.py\"]\n")
+        .with("builder/requirements.txt", "runpod~=1.7.0\nhf-transfer\nray\n")
+        .with("builder/setup.sh", "apt-get install -y openssh-server\n")
+        .with("docker-bake.hcl", "target \"old\" {\n  args = { A = \"1\" }\n}\n")
+        .with("worker-config.json", r#"{"versions": {"1": {"imageName": "i:1", "minimumCudaVersion": "12.1", "categories": [{"title": "C", "settings": ["NNODES"]}]}},
+"schema": {
+ "NNODES": {"env_var_name": "NNODES", "type": "number", "value": "", "title": "Nodes"},
+ "MAX_CONCURRENCY": {"env_var_name": "MAX_CONCURRENCY", "type": "number", "value": 300},
+ "FILE_STORAGE_PTH": {"env_var_name": "FILE_STORAGE_PTH", "type": "text", "value": ""},
+ "RANDOM_SEED": {"env_var_name": "RANDOM_SEED", "type": "number", "value": 1},
+ "TRUST_REMOTE_CODE": {"env_var_name": "TRUST_REMOTE_CODE", "type": "toggle", "value": false}}}"#)
+        .with("README.md", "| Variable | Default |\n|---|---|\n| `RANDOM_SEED` | 1 |\n| `MAX_NUM_REQS` | |\n")
+}
+
+/// The same worker after a migration in which things got lost.
+pub fn modern() -> Memory {
+    Memory::new()
+        .with("engine.py", r#"
+import os, subprocess, requests
+class Engine:
+    def __init__(self, host=os.getenv("HOST", "0.0.0.0"), port=int(os.getenv("PORT", 30000))):
+        self.host = host
+        self.port = port
+        self.base_url = f"http://{host}:{port}"
+    def start(self):
+        command = ["python3", "-m", "sglang.launch_server", "--host", self.host, "--port", str(self.port)]
+        options = {
+            "MODEL_PATH": "--model-path",
+            "API_KEY": "--api-key",
+            "FILE_STORAGE_PATH": "--file-storage-path",
+            "ATTENTION_BACKEND": "--attention-backend",
+        }
+        for name, flag in options.items():
+            value = os.getenv(name)
+            if value:
+                command.extend([flag, value])
+        for name in ["DISABLE_OUTLINES_DISK_CACHE", "TRUST_REMOTE_CODE"]:
+            if os.getenv(name, "").lower() in ("true", "1"):
+                command.append("--" + name.lower().replace("_", "-"))
+        subprocess.Popen(command)
+    def wait(self):
+        requests.get(f"{self.base_url}/v1/models")
+"#)
+        .with("handler.py", r#"
+import os, requests, runpod
+from engine import Engine
+engine = Engine()
+engine.start()
+engine.wait()
+def concurrency(default=50):
+    return int(os.getenv("MAX_CONCURRENCY", default))
+async def handler(job):
+    job_input = job["input"]
+    if job_input.get("openai_route"):
+        yield requests.post(engine.base_url + job_input["openai_route"], json=job_input.get("openai_input"))
+    elif "messages" in job_input:
+        yield requests.post(f"{engine.base_url}/v1/chat/completions", json=job_input)
+    else:
+        yield requests.post(f"{engine.base_url}/generate", json=job_input)
+runpod.serverless.start({"handler": handler, "concurrency_modifier": concurrency})
+"#)
+        .with("Dockerfile", "FROM lmsysorg/sglang:v0.5.19-cu129\nCOPY requirements.txt ./\nRUN uv pip install -r requirements.txt\nARG MODEL_PATH=\"\"\nENV MODEL_PATH=$MODEL_PATH HF_HOME=/other\nCOPY handler.py engine.py ./\nCMD [\"python3\", \"handler.py\"]\n")
+        .with("requirements.txt", "runpod>=1.12\n")
+        .with(".runpod/hub.json", r#"{"title": "t", "config": {"allowedCudaVersions": ["12.6", "12.9"], "env": [
+ {"key": "FILE_STORAGE_PATH", "input": {"name": "n", "type": "string"}},
+ {"key": "RANDOM_SEED", "input": {"name": "n", "type": "string", "default": "2"}},
+ {"key": "TRUST_REMOTE_CODE", "input": {"name": "n", "type": "boolean"}},
+ {"key": "REASONING_PARSER", "input": {"name": "n", "type": "string", "options": [{"label": "l", "value": "llama4"}, {"label": "m", "value": "mistral"}]}}]}}"#)
+        .with(".runpod/tests.json", r#"{"tests": [], "config": {"env": [{"key": "MODEL_NAME", "value": "x"}]}}"#)
+        .with("README.md", "| Variable | Default |\n|---|---|\n| `MODEL_PATH` | |\n")
+}
+
+pub(super) fn compared(old: &Memory, new: &Memory) -> Vec<judge::Item> {
+    judge(&Facts::read(old).unwrap(), &Facts::read(new).unwrap())
+}
+
+fn report(items: Vec<judge::Item>) -> Report {
+    Report {
+        old: "old".to_owned(),
+        new: "new".to_owned(),
+        items,
+        stale: Vec::new(),
+        gaps: [("old", Vec::new()), ("new", Vec::new())],
+        upstream: None,
+        executed: None,
+        all: false,
+        command: "cargo xtask compare".to_owned(),
+        commands: base::commands::Commands::default(),
+        cleanup: None,
+    }
+}
+
+fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+#[test]
+fn the_text_shows_a_summary_then_what_is_open_with_places_reasons_and_advice() {
+    let text = plain(&report(compared(&legacy(), &modern())).text());
+    assert!(text.starts_with("old → new\n"), "{text}");
+    assert!(text.contains("environment variables"));
+    let renamed = "renamed env:MODEL_NAME → env:MODEL_PATH\n  old --model-path  src/engine.py:9:14\n  new --model-path  engine.py:11:14\n  Both drive --model-path, but";
+    assert!(text.contains(renamed), "{text}");
+    assert!(text.contains("help: Let the worker read MODEL_NAME too"));
+    assert!(text.contains("with it: arg:MODEL_NAME, image:MODEL_NAME"));
+    assert!(
+        !text.contains("kept env:API_KEY"),
+        "what is kept is shown with --all only"
+    );
+    let mut all = report(compared(&legacy(), &modern()));
+    all.all = true;
+    assert!(plain(&all.text()).contains("kept env:API_KEY"));
+}
+
+#[test]
+fn json_has_the_documented_keys() {
+    let text = report(compared(&legacy(), &modern())).json();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["version"], 1);
+    let facts = json["facts"].as_array().unwrap();
+    let fact = facts.iter().find(|f| f["id"] == "env:MODEL_NAME").unwrap();
+    assert_eq!(fact["verdict"], "renamed");
+    assert_eq!(fact["open"], true);
+    assert_eq!(fact["now"], "env:MODEL_PATH");
+    assert_eq!(fact["old"]["flag"], "--model-path");
+    assert_eq!(fact["places"]["old"][0], "src/engine.py:9:14");
+    for key in ["new", "why", "help", "reason", "part_of"] {
+        assert!(fact.get(key).is_some(), "{key}");
+    }
+    let open = facts.iter().filter(|f| f["open"] == true).count();
+    assert_eq!(json["summary"]["open"], open);
+}
+
+#[test]
+fn markdown_fits_a_comment_and_nothing_in_it_is_markup_of_its_own() {
+    let mut items = compared(&legacy(), &modern());
+    let hostile = items.iter_mut().find(|item| item.open).unwrap();
+    hostile.why = "| <script> *x* @all".to_owned();
+    let text = report(items).markdown();
+    assert!(text.contains("\\| \\<script\\> \\*x\\* \\@all"));
+    assert!(text.contains("<details><summary>"));
+    let added = compared(
+        &Memory::new(),
+        &Memory::new().with("README.md", "| `AB` |\n"),
+    );
+    assert!(!added.is_empty());
+    let many = vec![added; 4000].concat();
+    let long = report(many).markdown();
+    assert!(long.len() < 65_536);
+    assert_eq!(
+        long.matches("<details>").count(),
+        long.matches("</details>").count()
+    );
+}
+
+#[test]
+fn a_third_column_shows_what_upstream_has() {
+    let mut with = report(compared(&legacy(), &modern()));
+    with.upstream = Some(Facts::read(&modern()).unwrap());
+    let text = plain(&with.text());
+    assert!(text.contains("upstream not there"), "{text}");
+    assert!(with.markdown().contains("| old | upstream | now |"));
+    assert!(with.json().contains("\"upstream\""));
+}
+
+#[test]
+fn the_baseline_says_the_same_as_the_tree_it_was_made_from() {
+    let old = Facts::read(&legacy()).unwrap();
+    let text = baseline::write(&old, "the legacy worker");
+    assert!(text.lines().count() > old.all.len(), "one fact a line");
+    assert!(!text.contains("\"title\""), "wording is not kept");
+    let read = baseline::read(&text).unwrap();
+    let new = Facts::read(&modern()).unwrap();
+    let verdicts = |old: &Facts| -> Vec<(String, judge::Verdict, bool)> {
+        judge(old, &new)
+            .into_iter()
+            .map(|i| (i.id, i.verdict, i.open))
+            .collect()
+    };
+    assert_eq!(verdicts(&old), verdicts(&read));
+    assert_eq!(baseline::write(&read, "the legacy worker"), text);
+    let error = baseline::of_repository("{\"version\": 9}").unwrap_err();
+    let refusal = error.downcast_ref::<Refusal>().unwrap();
+    assert_eq!(
+        refusal.what,
+        "compare.baseline.json can't be read: it is of version 9; this tool knows 1"
+    );
+    assert!(refusal.help.contains("--write-baseline"), "{refusal:?}");
+    assert!(baseline::read("no").is_err());
+}
+
+#[test]
+fn reasons_turn_open_facts_into_accepted_ones_and_go_stale() {
+    let mut items = compared(&legacy(), &modern());
+    let mut accepted = Accepted::default();
+    accepted.add("env:MODEL_NAME", "announced in the release notes", false);
+    accepted.add("pip:*", "the base image has them", false);
+    accepted.add("pip:ray", "never imported", false);
+    accepted.add("env:GONE_LONG_AGO", "old", false);
+    let stale = accepted.apply(&mut items);
+    assert_eq!(stale.len(), 1);
+    assert_eq!(stale[0].fact, "env:GONE_LONG_AGO");
+    let of = |id: &str| items.iter().find(|item| item.id == id).unwrap();
+    assert_eq!(of("env:MODEL_NAME").verdict, judge::Verdict::Accepted);
+    assert!(!of("env:MODEL_NAME").open);
+    assert_eq!(of("pip:ray").reason.as_deref(), Some("never imported"));
+    assert_eq!(
+        of("pip:hf-transfer").reason.as_deref(),
+        Some("the base image has them")
+    );
+    let mut clean = report(Vec::new());
+    clean.stale = stale;
+    assert_eq!(clean.failures(), 1, "a stale reason is a finding");
+    assert!(plain(&clean.text()).contains("stale env:GONE_LONG_AGO"));
+}
+
+fn write(root: &Path, tree: &Memory) {
+    for path in tree.entries().keys() {
+        let file = path.below(root);
+        fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+        fs_err::write(file, tree.read(path).unwrap()).unwrap();
+    }
+}
+
+fn args(words: &[&str]) -> cli::Compare {
+    use clap::Parser;
+    let words = ["xtask", "compare"].iter().chain(words);
+    match cli::Cli::try_parse_from(words).unwrap().task {
+        Some(cli::Task::Compare(args)) => args,
+        _ => unreachable!(),
+    }
+}
+
+#[test]
+fn a_whole_session_from_outdated_to_accepted_and_without_the_old_files() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = scratch.path();
+    let compare = |words: &[&str]| run(Some(root), &args(words), &|_| Ok(Vec::new()));
+    write(root, &modern());
+    let nothing = compare(&[]).unwrap_err();
+    assert!(nothing.to_string().contains("neither outdated/ nor"));
+    write(&root.join("outdated"), &legacy());
+    assert_eq!(compare(&[]).unwrap(), Outcome::Findings);
+    assert_eq!(
+        compare(&["outdated", ".", "--format", "json"]).unwrap(),
+        Outcome::Findings
+    );
+    compare(&["--write-baseline"]).unwrap();
+    fs_err::remove_dir_all(root.join("outdated")).unwrap();
+    assert_eq!(
+        compare(&["--format", "markdown"]).unwrap(),
+        Outcome::Findings
+    );
+    let no_code = compare(&["--execute"]).unwrap_err();
+    assert!(no_code.to_string().contains("no Python"));
+    let wrong = compare(&["--accept", "env:NOTHING", "--reason", "x"]).unwrap_err();
+    assert!(wrong.to_string().contains("matches nothing"));
+    assert!(compare(&["--accept", "env:*", "--reason", " "]).is_err());
+    compare(&["--accept", "*", "--reason", "a test"]).unwrap();
+    assert_eq!(compare(&[]).unwrap(), Outcome::Done);
+    // Whoever compares a worker with itself finds nothing.
+    fs_err::remove_file(root.join(ACCEPTED)).unwrap();
+    assert_eq!(
+        compare(&[".", "."]).unwrap(),
+        Outcome::Findings,
+        "options SGLang refuses stay open"
+    );
+}
+
+#[test]
+fn nothing_changes_between_a_worker_and_itself() {
+    let open: Vec<_> = compared(&legacy(), &legacy())
+        .into_iter()
+        .filter(|i| i.old.is_some() && i.new.is_none())
+        .collect();
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn a_baseline_says_how_many_facts_it_keeps() {
+    let (text, count) = baseline_of(&legacy(), "the old one").unwrap();
+    assert!(text.contains("env:MODEL_NAME"));
+    assert_eq!(baseline::read(&text).unwrap().all.len(), count);
+}

@@ -1,0 +1,87 @@
+//! What OLD and NEW name: a directory, a git revision, or the work tree.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use base::git::{Git, GitTree, Repo};
+use base::layout::OUTDATED;
+use base::lock::Lock;
+use base::outcome::{Refusal, Unusable};
+use base::tree::{Directory, Entries, Entry, Tree};
+
+pub struct Trees<'a> {
+    root: &'a Path,
+}
+
+impl<'a> Trees<'a> {
+    pub fn new(root: &'a Path) -> Self {
+        Self { root }
+    }
+
+    /// The tree that a word names; the work tree when there is none.
+    pub fn open(&self, name: Option<&str>) -> Result<Box<dyn Tree>> {
+        let Some(name) = name else {
+            let tree = Directory::open_work_tree(self.root)?.without(OUTDATED);
+            return Ok(Box::new(tree));
+        };
+        if name.is_empty() {
+            bail!(Unusable(
+                "OLD and NEW are directories or revisions; one of them is empty".to_owned()
+            ));
+        }
+        let inside = self.root.join(name);
+        let dir = if inside.is_dir() {
+            inside
+        } else {
+            PathBuf::from(name)
+        };
+        if dir.is_dir() {
+            return Ok(Box::new(Directory::open_work_tree(&dir)?));
+        }
+        let git = Git::find()?;
+        let repo = Repo::open(&git, self.root)
+            .with_context(|| format!("{name} is no directory; looking for a revision"))?;
+        let Some(commit) = repo.commit(name)? else {
+            bail!(Refusal::new(
+                format!("{name} is neither a directory nor a revision of this repository"),
+                "name a directory, a branch, a tag or a commit; in a shallow clone fetch it first"
+            ));
+        };
+        let entries = repo.entries(&commit)?;
+        Ok(Box::new(GitTree::new(repo.objects(), entries, name)))
+    }
+
+    /// The upstream that a migrated worker records, put together from the object database by the
+    /// hashes in its lock; nothing where the lock or one of the objects isn't there.
+    pub fn locked(&self, of: &dyn Tree) -> Result<Option<Box<dyn Tree>>> {
+        let Some(lock) = Lock::read(of)? else {
+            return Ok(None);
+        };
+        let (Ok(git), true) = (Git::find(), self.root.join(".git").exists()) else {
+            return Ok(None);
+        };
+        let objects = Repo::open(&git, self.root)?.objects();
+        let mut entries = Entries::new();
+        for (path, file) in &lock.upstream.files {
+            let oid = file.rendered();
+            if objects.blob(oid)?.is_none() {
+                return Ok(None);
+            }
+            entries.insert(
+                path.clone(),
+                Entry {
+                    mode: file.mode,
+                    size: None,
+                    oid: Some(oid.clone()),
+                },
+            );
+        }
+        Ok(Some(Box::new(GitTree::new(objects, entries, "upstream"))))
+    }
+
+    /// The legacy worker under `outdated/`, with whatever it shared with the modern one.
+    pub fn outdated(&self) -> Result<Box<dyn Tree>> {
+        self.open(Some(OUTDATED))
+    }
+}

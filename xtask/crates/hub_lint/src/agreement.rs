@@ -1,0 +1,435 @@
+//! What the files have to agree on.
+
+use super::document::Document;
+use super::facts;
+use super::gpu;
+use super::model;
+use super::near;
+use super::registry::rules;
+use super::shape::{begin, short};
+use super::words;
+use base::finding::{Finding, Place, Span};
+use base::secret::is_secret;
+use base::tree::Tree;
+use surface::json::Kind;
+
+rules! { Agreement;
+    /// The tests may run on hosts with a CUDA version that users never get, so a green test says
+    /// nothing of them.
+    ///
+    /// Bad:
+    /// ```json config
+    /// "allowedCudaVersions": ["12.8"]
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }], "config": { "allowedCudaVersions": ["12.8", "12.4"] } }
+    /// ```
+    /// Good:
+    /// ```json config
+    /// "allowedCudaVersions": ["12.8"]
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }], "config": { "allowedCudaVersions": ["12.8"] } }
+    /// ```
+    CUDA_LISTS = "HUB301" "cuda-lists-differ" Warning Never
+        "the tests allow a CUDA version that the listing does not"
+        from "the Hub's publishing guide";
+
+    /// The tests run on a GPU that the listing leaves out.
+    ///
+    /// Bad:
+    /// ```json config
+    /// "gpuIds": "NVIDIA L4,NVIDIA L40S"
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA A40" } }
+    /// ```
+    /// Good:
+    /// ```json config
+    /// "gpuIds": "NVIDIA L4,NVIDIA L40S"
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA L4" } }
+    /// ```
+    GPU_LEFT_OUT = "HUB302" "test-gpu-left-out" Warning Never
+        "the tests' GPU is not one of the listing's"
+        from "the Hub's publishing guide";
+
+    /// The Hub's build and test inject none of hub.json's defaults. A variable that is `required`
+    /// and not in tests.json is simply not set while the tests run.
+    ///
+    /// Bad:
+    /// ```json env
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "required": true } }
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
+    /// ```
+    /// Good:
+    /// ```json env
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "required": true } }
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }],
+    ///   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
+    /// ```
+    REQUIRED_UNTESTED = "HUB303" "required-not-in-tests" Warning Never
+        "a required variable is not set for the tests"
+        from "the Hub's build and test, which take no default from hub.json";
+
+    /// A variable of tests.json that is spelt otherwise than in hub.json.
+    ///
+    /// Bad:
+    /// ```json env
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }],
+    ///   "config": { "env": [{ "key": "MODELNAME", "value": "a/b" }] } }
+    /// ```
+    TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Never
+        "a variable of tests.json is spelt otherwise in hub.json"
+        from "published tests.json with a variable of an older release";
+
+    /// The tests run without these variables, which have no default to fall back on. That is fine
+    /// where the worker does without them; then an empty `default` says so. Booleans, secrets and
+    /// what is `advanced` are not meant.
+    ///
+    /// Bad:
+    /// ```json env
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
+    /// ```
+    /// Good:
+    /// ```json env
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }],
+    ///   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
+    /// ```
+    UNTESTED = "HUB305" "no-default-not-in-tests" Info Never
+        "the tests leave out variables that have no default"
+        from "the Hub's build and test, which take no default from hub.json";
+
+    /// The Hub builds the image from the repository's Dockerfile, at the root or in `.runpod/`.
+    ///
+    /// Bad: a repository with `.runpod/hub.json` and no `Dockerfile`.
+    NO_DOCKERFILE = "HUB310" "no-dockerfile" Error Never
+        "the repository has no Dockerfile"
+        from "the Hub's publishing guide";
+
+    /// The listing's page is the repository's README, at the root or in `.runpod/`.
+    ///
+    /// Bad: a repository with `.runpod/hub.json` and no `README.md`.
+    NO_README = "HUB311" "no-readme" Error Never
+        "the repository has no README.md"
+        from "the Hub's publishing guide";
+
+    /// `.runpod/` takes precedence over the root, so the file at the root is not read.
+    ///
+    /// Bad: `hub.json` and `.runpod/hub.json` in one repository.
+    SHADOWED = "HUB312" "shadowed-file" Warning Never
+        "a file at the root that `.runpod/` takes precedence over"
+        from "the Hub's publishing guide";
+
+    /// A worker with a listing and no tests.json is published without ever having been started.
+    ///
+    /// Bad: a repository with `.runpod/hub.json` and no `.runpod/tests.json`.
+    NO_TESTS_FILE = "HUB313" "no-tests-file" Info Never
+        "the repository has no tests.json"
+        from "the Hub's publishing guide";
+
+    /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
+    /// ends at once. Said only of images that copy their files from the repository.
+    ///
+    /// Bad:
+    /// ```dockerfile Dockerfile
+    /// FROM python:3.12
+    /// COPY src /src
+    /// CMD ["python3", "-u", "/src/handler.py"]
+    /// ```
+    /// Good:
+    /// ```dockerfile Dockerfile
+    /// FROM python:3.12
+    /// COPY src /src
+    /// CMD ["python3", "-u", "/src/handler.py"]
+    /// ```
+    /// ```python src/handler.py
+    /// import runpod
+    /// ```
+    NO_HANDLER = "HUB314" "no-handler" Error Never
+        "the Dockerfile starts a file that is not in the repository"
+        from "the Hub's publishing guide";
+
+    /// In the modern layout `.runpod/` holds hub.json and tests.json and nothing else: a Dockerfile
+    /// or README there takes precedence over the one at the root, unseen. Said of repositories that
+    /// `cargo xtask migrate` has moved (they have an `upstream.lock.json`).
+    ///
+    /// Bad:
+    /// ```json upstream.lock.json
+    /// {}
+    /// ```
+    /// ```dockerfile .runpod/Dockerfile
+    /// FROM scratch
+    /// ```
+    STRAY = "HUB315" "stray-file" Warning Never
+        "something else in `.runpod/` of a modern worker"
+        from "the modern layout";
+
+    /// The handler refuses this input, or SGLang does, so that the Hub's test fails. A job is
+    /// `openai_route` with `openai_input`, a bare chat completion with `messages` where the handler
+    /// knows it, or what SGLang's `/generate` takes.
+    ///
+    /// Bad:
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": { "openai_route": "/v1/chat/completions",
+    ///   "openai_input": { "prompt": "Hi" } } }], "config": { "gpuCount": 1 } }
+    /// ```
+    /// ```python handler.py
+    /// import subprocess
+    /// subprocess.Popen(["python3", "-m", "sglang.launch_server", "--model-path", "/model"])
+    /// ```
+    /// ```dockerfile Dockerfile
+    /// FROM lmsysorg/sglang:v0.5.19-cu129
+    /// COPY handler.py /
+    /// CMD ["python3", "/handler.py"]
+    /// ```
+    REFUSED = "HUB316" "test-input-refused" Error Never
+        "a test's input that the handler or SGLang refuses"
+        from "the official worker's handler and a real server's answers";
+}
+
+/// Compares the two files of the Hub.
+pub fn check_files(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
+    cuda(hub, tests, findings);
+    gpus(hub, tests, findings);
+    variables(hub, tests, findings);
+}
+
+fn cuda(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
+    let allowed = model::cuda_versions(&hub.root);
+    if allowed.is_empty() {
+        return;
+    }
+    let extra: Vec<_> = model::cuda_versions(&tests.root)
+        .into_iter()
+        .filter(|(version, _)| !allowed.iter().any(|(own, _)| own == version))
+        .collect();
+    let Some((_, first)) = extra.first() else {
+        return;
+    };
+    let names: Vec<&str> = extra.iter().filter_map(|(_, node)| node.as_str()).collect();
+    let list = hub
+        .root
+        .get("config")
+        .and_then(|c| c.get("allowedCudaVersions"));
+    let mut finding = tests.at(
+        &CUDA_LISTS,
+        &first.span,
+        format!(
+            "the tests allow CUDA {}, which the listing does not",
+            near::all_of(&names)
+        ),
+    );
+    if let Some(list) = list {
+        finding = finding.related(hub.place(&begin(list)), "the listing's versions");
+    }
+    findings.push(finding);
+}
+
+fn gpus(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
+    let ids = hub.root.get("config").and_then(|c| c.get("gpuIds"));
+    let kind = tests.root.get("config").and_then(|c| c.get("gpuTypeId"));
+    let (Some(ids), Some(kind)) = (ids, kind) else {
+        return;
+    };
+    let (Some(text), Some(gpu)) = (ids.as_str(), kind.as_str()) else {
+        return;
+    };
+    if !facts::GPU_IDS.contains(&gpu) {
+        return;
+    }
+    let choices = gpu::choices(hub, ids, text);
+    let left_out = choices.iter().find(|c| c.excluded && c.name == gpu);
+    // Which GPUs a pool holds, RunPod's own pages disagree on: only ids are compared.
+    let only_ids = !choices.is_empty() && choices.iter().all(|c| facts::GPU_IDS.contains(&c.name));
+    let named = choices.iter().any(|c| !c.excluded && c.name == gpu);
+    let (span, words) = match left_out {
+        Some(choice) => (&choice.span, "left out here"),
+        None if only_ids && !named => (&ids.span, "the listing's GPUs"),
+        None => return,
+    };
+    findings.push(
+        tests
+            .at(
+                &GPU_LEFT_OUT,
+                &kind.span,
+                format!(
+                    "the tests run on `{}`, which the listing does not",
+                    short(gpu)
+                ),
+            )
+            .related(hub.place(span), words),
+    );
+}
+
+fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
+    let declared = model::variables(&hub.root);
+    let set = model::test_variables(&tests.root);
+    let empty = tests.root.get("tests").is_none_or(|t| t.items().is_empty());
+    for variable in &declared {
+        let required = variable.input.as_ref().is_some_and(|input| input.required);
+        if required && !empty && !set.iter().any(|own| own.key == variable.key) {
+            findings.push(
+                tests
+                    .at(
+                        &REQUIRED_UNTESTED,
+                        &where_set(tests),
+                        format!("`{}` is required, and the tests don't set it", variable.key),
+                    )
+                    .related(hub.place(variable.key_span), "required here")
+                    .help(if is_secret(variable.key) {
+                        "the Hub's test run takes nothing from hub.json, and a secret must not stand \
+                         in tests.json: let the tests do without it"
+                    } else {
+                        "the Hub's test run takes no default from hub.json: put it into `config.env`"
+                    }),
+            );
+        }
+    }
+    if !empty {
+        untested(tests, hub, &declared, &set, findings);
+    }
+    for own in &set {
+        if declared.iter().any(|variable| variable.key == own.key) {
+            continue;
+        }
+        let others = declared
+            .iter()
+            .map(|variable| variable.key)
+            .filter(|key| !set.iter().any(|other| other.key == *key));
+        // Only the same letters: a name that is merely near may well be another variable.
+        if let Some((right, near::Sure::Same)) = near::nearest(own.key, others)
+            && let Some(variable) = declared.iter().find(|v| v.key == right)
+        {
+            findings.push(
+                tests
+                    .at(
+                        &TEST_SPELLING,
+                        own.key_span,
+                        format!("hub.json spells `{}` as `{right}`", short(own.key)),
+                    )
+                    .related(hub.place(variable.key_span), "declared here"),
+            );
+        }
+    }
+}
+
+/// Where the tests set their variables, or would.
+fn where_set(tests: &Document) -> Span {
+    tests.root.get("config").map_or_else(
+        || words::whole(tests),
+        |config| match config.member("env") {
+            Some(env) => env.key_span.clone(),
+            None => begin(config),
+        },
+    )
+}
+
+fn untested(
+    tests: &Document,
+    hub: &Document,
+    declared: &[model::Variable<'_>],
+    set: &[model::TestVariable<'_>],
+    findings: &mut Vec<Finding>,
+) {
+    let open: Vec<_> = declared
+        .iter()
+        .filter(|variable| {
+            variable.input.as_ref().is_some_and(|input| {
+                let advanced = input.node.get("advanced").map(|n| &n.kind);
+                // An empty default is one, and so is null: the worker is meant to do without.
+                variable.value.is_none()
+                    // One that is spelt otherwise has its own finding.
+                    && !set.iter().any(|own| near::letters(own.key) == near::letters(variable.key))
+                    && input.node.get("default").is_none()
+                    && !input.required
+                    && input.kind != Some("boolean")
+                    && advanced != Some(&Kind::Bool(true))
+                    && !is_secret(variable.key)
+            })
+        })
+        .collect();
+    let Some(first) = open.first() else {
+        return;
+    };
+    let names: Vec<&str> = open.iter().map(|variable| variable.key).take(6).collect();
+    let more = match open.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    findings.push(
+        tests
+            .at(
+                &UNTESTED,
+                &where_set(tests),
+                format!(
+                    "the tests run without {}{more}, which hub.json gives no default",
+                    near::all_of(&names)
+                ),
+            )
+            .related(hub.place(first.key_span), "declared here"),
+    );
+}
+
+/// Looks for the files that the Hub needs beside hub.json.
+pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) {
+    let has = |name: &str| {
+        [name.to_owned(), format!(".runpod/{name}")]
+            .iter()
+            .any(|path| tree.entries().contains_key(&path.as_str().into()))
+    };
+    let place = || Place::new(hub.path.clone(), begin(&hub.root));
+    if !has("Dockerfile") {
+        findings.push(
+            Finding::at(&NO_DOCKERFILE, place(), "the repository has no Dockerfile")
+                .help("the Hub builds the one at the root or in `.runpod/`"),
+        );
+    }
+    if !has("README.md") {
+        findings.push(
+            Finding::at(&NO_README, place(), "the repository has no README.md")
+                .help("the Hub shows the one at the root or in `.runpod/`"),
+        );
+    }
+    if !has("tests.json") {
+        findings.push(Finding::at(
+            &NO_TESTS_FILE,
+            place(),
+            "the repository has no tests.json",
+        ));
+    }
+    // A tests.json at the root is the Hub's where a hub.json is there too.
+    let entries = tree.entries();
+    let names: &[&str] = if entries.contains_key(&"hub.json".into()) {
+        &["hub.json", "tests.json"]
+    } else {
+        &[]
+    };
+    for name in names {
+        let inner = format!(".runpod/{name}");
+        if entries.contains_key(&(*name).into()) && entries.contains_key(&inner.as_str().into()) {
+            findings.push(
+                Finding::at(
+                    &SHADOWED,
+                    Place::new(*name, 0..1),
+                    format!("`{inner}` takes precedence over this file"),
+                )
+                .help("delete the one that is not meant"),
+            );
+        }
+    }
+}

@@ -1,0 +1,485 @@
+//! Variables: what hub.json declares, what the worker reads, what the tests set, and what the
+//! README says of them.
+
+use std::collections::BTreeSet;
+
+use super::document::Document;
+use super::model::{self, Variable};
+use super::near;
+use super::registry::rules;
+use super::shape::short;
+use base::finding::{Finding, Place};
+use base::tree::RepoPath;
+use surface::{self, Surface};
+
+rules! { Agreement;
+    /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of
+    /// libraries (`HF_…`, `NCCL_…`) and of RunPod itself are not meant. Looked for in workers that
+    /// start SGLang.
+    ///
+    /// Bad:
+    /// ```json env
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } },
+    /// { "key": "SHOW_COSTS", "input": { "name": "Costs", "type": "boolean" } }
+    /// ```
+    /// ```python engine.py
+    /// import os
+    /// import subprocess
+    /// command = ["python3", "-m", "sglang.launch_server"]
+    /// if os.getenv("MODEL_NAME"):
+    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
+    /// subprocess.Popen(command)
+    /// ```
+    /// ```dockerfile Dockerfile
+    /// FROM lmsysorg/sglang:v0.5.19-cu129
+    /// COPY engine.py /
+    /// CMD ["python3", "/engine.py"]
+    /// ```
+    NOT_READ = "HUB320" "variable-not-read" Warning Never
+        "a declared variable that nothing reads"
+        from "the move of the official worker to its modern layout";
+
+    /// Users can't set what hub.json does not declare, short of adding the variable by hand. Flags
+    /// that a table of all of SGLang's flags makes settable are not meant.
+    ///
+    /// Bad:
+    /// ```python engine.py
+    /// import os
+    /// import subprocess
+    /// command = ["python3", "-m", "sglang.launch_server"]
+    /// if os.getenv("MODEL_NAME"):
+    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
+    /// subprocess.Popen(command)
+    /// ```
+    /// ```dockerfile Dockerfile
+    /// FROM lmsysorg/sglang:v0.5.19-cu129
+    /// COPY engine.py /
+    /// CMD ["python3", "/engine.py"]
+    /// ```
+    NOT_DECLARED = "HUB321" "variable-not-declared" Info Never
+        "the worker reads variables that hub.json doesn't declare"
+        from "the official worker, whose hub.json lost six variables of worker-config.json";
+
+    /// hub.json and the worker spell a variable in two ways, so that setting it does nothing.
+    ///
+    /// Bad:
+    /// ```json env
+    /// { "key": "MODELNAME", "input": { "name": "Model", "type": "string" } }
+    /// ```
+    /// ```python engine.py
+    /// import os
+    /// import subprocess
+    /// command = ["python3", "-m", "sglang.launch_server"]
+    /// if os.getenv("MODEL_NAME"):
+    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
+    /// subprocess.Popen(command)
+    /// ```
+    /// ```dockerfile Dockerfile
+    /// FROM lmsysorg/sglang:v0.5.19-cu129
+    /// COPY engine.py /
+    /// CMD ["python3", "/engine.py"]
+    /// ```
+    SPELLING = "HUB322" "variable-spelt-differently" Error Unsafely
+        "hub.json spells a variable otherwise than the worker"
+        from "the Hub's publishing guide";
+
+    /// The tests set a variable that the worker neither reads nor declares: most likely it has
+    /// another name by now, and the tests run without it. In the official worker, a stale
+    /// `MODEL_PATH` made the Hub's own test run without a model.
+    ///
+    /// Bad:
+    /// ```json env
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "default": "" } }
+    /// ```
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": { "text": "Hi" } }],
+    ///   "config": { "env": [{ "key": "MODEL_PATH", "value": "a/b" }] } }
+    /// ```
+    /// ```python engine.py
+    /// import os
+    /// import subprocess
+    /// command = ["python3", "-m", "sglang.launch_server"]
+    /// if os.getenv("MODEL_NAME"):
+    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
+    /// subprocess.Popen(command)
+    /// ```
+    /// ```dockerfile Dockerfile
+    /// FROM lmsysorg/sglang:v0.5.19-cu129
+    /// COPY engine.py /
+    /// CMD ["python3", "/engine.py"]
+    /// ```
+    TEST_UNKNOWN = "HUB323" "test-variable-unknown" Warning Never
+        "the tests set a variable that the worker doesn't know"
+        from "the official worker's tests.json after its revert";
+
+    /// hub.json, the worker's code and the README give three answers to what happens if nobody
+    /// sets the variable. The Hub fills in hub.json's; a deployment by hand gets the code's.
+    ///
+    /// Bad:
+    /// ```json env
+    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "default": "a/small" } }
+    /// ```
+    /// ```python engine.py
+    /// import os
+    /// import subprocess
+    /// command = ["python3", "-m", "sglang.launch_server"]
+    /// command += ["--model-path", os.getenv("MODEL_NAME", "a/large")]
+    /// subprocess.Popen(command)
+    /// ```
+    /// ```dockerfile Dockerfile
+    /// FROM lmsysorg/sglang:v0.5.19-cu129
+    /// COPY engine.py /
+    /// CMD ["python3", "/engine.py"]
+    /// ```
+    DEFAULTS = "HUB324" "defaults-differ" Warning Never
+        "hub.json's default is not the code's or the README's"
+        from "the official worker, whose handler and forms disagreed on MAX_CONCURRENCY";
+}
+
+/// Prefixes of variables that libraries in the image read by themselves.
+const LIBRARIES: &[&str] = &[
+    "HF_",
+    "HUGGING",
+    "TRANSFORMERS_",
+    "NCCL_",
+    "CUDA_",
+    "NVIDIA_",
+    "PYTORCH_",
+    "TORCH",
+    "OMP_",
+    "SGLANG_",
+    "SGL_",
+    "VLLM_",
+    "FLASHINFER_",
+    "TRITON_",
+    "RUNPOD_",
+    "PYTHON",
+    "LD_",
+    "XDG_",
+    "UV_",
+    "PIP_",
+    "AWS_",
+    "OPENAI_",
+    "HTTP",
+    "NO_PROXY",
+    "SSL_",
+    "TZ",
+    "TOKENIZERS_",
+    "RAY_",
+    "GLOO_",
+    "MODELSCOPE_",
+    "PATH",
+    "HOME",
+    "USER",
+    "BUCKET_",
+];
+
+/// Whether a variable has readers outside of the worker's own code.
+pub fn is_foreign(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    // `http_proxy` in lower case is read by libraries alone.
+    LIBRARIES.iter().any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
+}
+
+/// A place of the surface as one of a finding.
+pub fn place(place: &surface::Place) -> Place {
+    Place::new(place.file.clone(), place.start..place.end)
+}
+
+/// Whether the worker starts SGLang, so that its variables can be told from those of others.
+pub fn is_sglang(surface: &Surface) -> bool {
+    surface.python.launches
+        && (surface.sglang().is_some()
+            || surface.flag_table.is_some()
+            || surface
+                .packages
+                .iter()
+                .any(|package| package.name == "sglang"))
+}
+
+/// Compares variables over files.
+pub fn check(
+    hub: Option<&Document>,
+    tests: Option<&Document>,
+    surface: &Surface,
+    findings: &mut Vec<Finding>,
+) {
+    let declared = hub
+        .map(|hub| model::variables(&hub.root))
+        .unwrap_or_default();
+    if let Some(hub) = hub {
+        defaults(hub, &declared, surface, findings);
+    }
+    // Without SGLang there is no saying what else reads the environment.
+    if !is_sglang(surface) || surface.env.is_empty() || reads_beyond(surface) {
+        return;
+    }
+    let mut read: BTreeSet<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
+    if let Some(image) = &surface.image {
+        read.extend(image.args.iter().map(|arg| arg.name.as_str()));
+    }
+    read.extend(surface.build_reads.iter().map(|(name, _)| name.as_str()));
+    if let Some(hub) = hub {
+        unread(hub, &declared, &read, surface, findings);
+        undeclared(hub, &declared, &read, surface, findings);
+    }
+    if let Some(tests) = tests {
+        for own in model::test_variables(&tests.root) {
+            let known = read.contains(own.key)
+                || declared.iter().any(|variable| variable.key == own.key)
+                || is_foreign(own.key);
+            if known {
+                continue;
+            }
+            let mut finding = tests.at(
+                &TEST_UNKNOWN,
+                own.key_span,
+                format!("the worker reads no variable `{}`", short(own.key)),
+            );
+            if let Some((right, _)) = near::nearest(own.key, read.iter().copied()) {
+                finding = finding.help(format!("it reads `{right}`"));
+            } else if let Some(right) = same_flag(own.key, surface) {
+                finding = finding.help(format!("for that flag it reads `{right}`"));
+            }
+            findings.push(finding);
+        }
+    }
+}
+
+/// Whether the worker may read variables that are not seen: then absence proves nothing.
+fn reads_beyond(surface: &Surface) -> bool {
+    let unseen = surface
+        .python
+        .gaps
+        .iter()
+        .any(|gap| !gap.what.contains("serverless.start"));
+    // A loop over the whole environment takes whatever has a certain form.
+    let looping = surface.sources.iter().any(|(path, source)| {
+        path.name().ends_with(b".py") && source.text.contains("environ.items()")
+    });
+    unseen || (looping && surface.flag_table.is_none())
+}
+
+/// The variable that drives the flag which a name spells: `MODEL_PATH` means `--model-path`.
+fn same_flag<'a>(name: &str, surface: &'a Surface) -> Option<&'a str> {
+    surface
+        .env
+        .iter()
+        .find(|read| {
+            read.drives
+                .as_ref()
+                .is_some_and(|drive| base::sglang::env_name(&drive.flag) == name)
+        })
+        .map(|read| read.name.as_str())
+}
+
+fn unread(
+    hub: &Document,
+    declared: &[Variable<'_>],
+    read: &BTreeSet<&str>,
+    surface: &Surface,
+    findings: &mut Vec<Finding>,
+) {
+    let mut meant: BTreeSet<&str> = BTreeSet::new();
+    for variable in declared {
+        if read.contains(variable.key) || is_foreign(variable.key) {
+            continue;
+        }
+        let others = read
+            .iter()
+            .copied()
+            .filter(|name| !declared.iter().any(|other| other.key == *name))
+            .filter(|name| !meant.contains(name));
+        let other = near::nearest(variable.key, others).map(|(right, _)| right);
+        let reader = other.and_then(|name| surface.reads(name).next());
+        if let (Some(right), Some(reader)) = (other, reader) {
+            meant.insert(right);
+            findings.push(
+                hub.at(
+                    &SPELLING,
+                    variable.key_span,
+                    format!("the worker reads `{right}`, not `{}`", short(variable.key)),
+                )
+                .related(place(&reader.place), "read here")
+                .fix(
+                    base::finding::Safety::Unsafe,
+                    format!("write `{right}`"),
+                    [(variable.key_span.clone(), super::edit::quote(right))],
+                ),
+            );
+            continue;
+        }
+        findings.push(
+            hub.at(
+                &NOT_READ,
+                variable.key_span,
+                format!("nothing in the worker reads `{}`", short(variable.key)),
+            )
+            .help("users who set it will see no effect"),
+        );
+    }
+}
+
+fn undeclared(
+    hub: &Document,
+    declared: &[Variable<'_>],
+    read: &BTreeSet<&str>,
+    surface: &Surface,
+    findings: &mut Vec<Finding>,
+) {
+    let table = RepoPath::from("sglang_flags.json");
+    let baked = |name: &str| {
+        surface
+            .image
+            .as_ref()
+            .is_some_and(|image| image.env.iter().chain(&image.args).any(|e| e.name == name))
+    };
+    let mut missing: Vec<&surface::EnvRead> = Vec::new();
+    let built: BTreeSet<&RepoPath> = build_scripts(surface);
+    for own in &surface.env {
+        let name = own.name.as_str();
+        let settled = declared.iter().any(|variable| variable.key == name)
+            || is_foreign(name)
+            || baked(name)
+            || own.place.file == table
+            || surface.reads(name).all(|read| built.contains(&read.place.file))
+            || !read.contains(name)
+            // The other spelling has its own finding.
+            || near::nearest(name, declared.iter().map(|v| v.key).filter(|key| !read.contains(key)))
+                .is_some();
+        if !settled && !missing.iter().any(|other| other.name == own.name) {
+            missing.push(own);
+        }
+    }
+    let Some(first) = missing.first() else {
+        return;
+    };
+    let names: Vec<&str> = missing
+        .iter()
+        .map(|own| own.name.as_str())
+        .take(6)
+        .collect();
+    let more = match missing.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let span = hub
+        .root
+        .get("config")
+        .and_then(|config| config.member("env"))
+        .map_or_else(
+            || super::shape::begin(&hub.root),
+            |env| env.key_span.clone(),
+        );
+    findings.push(
+        hub.at(
+            &NOT_DECLARED,
+            &span,
+            format!(
+                "the worker reads {}{more}, not declared here",
+                near::all_of(&names)
+            ),
+        )
+        .related(
+            place(&first.place),
+            format!("`{}` is read here", first.name),
+        ),
+    );
+}
+
+/// The scripts that the image's build runs and the worker doesn't: nobody sets their variables in
+/// an endpoint.
+fn build_scripts(surface: &Surface) -> BTreeSet<&RepoPath> {
+    let Some(image) = &surface.image else {
+        return BTreeSet::new();
+    };
+    let dockerfile = image.base.as_ref().map(|base| &base.place.file);
+    let Some(dockerfile) = dockerfile.and_then(|path| surface.sources.get(path)) else {
+        return BTreeSet::new();
+    };
+    let python = surface.sources.iter().filter_map(|(path, source)| {
+        let stem = path.as_str()?.rsplit('/').next()?.strip_suffix(".py")?;
+        Some((path, stem, source))
+    });
+    python
+        .clone()
+        .filter(|(_, stem, _)| {
+            let name = format!("{stem}.py");
+            // Most are not even named there, which is sooner seen than who imports them.
+            if !dockerfile.text.contains(&format!("python3 {name}")) {
+                return false;
+            }
+            let imports = [format!("import {stem}"), format!("from {stem} ")];
+            let imported = python
+                .clone()
+                .any(|(_, _, other)| imports.iter().any(|words| other.text.contains(words)));
+            let started = image.starts().any(|start| start.text.contains(&name));
+            !started && !imported
+        })
+        .map(|(path, ..)| path)
+        .collect()
+}
+
+/// A default in a form that can be compared; nothing where it says nothing or is computed.
+fn plain(text: &str) -> Option<String> {
+    let text = text.trim().trim_matches(['"', '\'', '`']).trim();
+    let lower = text.to_lowercase();
+    match lower.as_str() {
+        "" | "none" | "null" | "-" | "auto" | "unset" | "n/a" | "not set" | "empty" => None,
+        "true" | "1" | "on" | "yes" => Some("1".to_owned()),
+        "false" | "0" | "off" | "no" => Some("0".to_owned()),
+        // A sentence or an expression is no value.
+        _ if lower.contains([' ', '(', '{', '<', '$']) => None,
+        _ => match lower.parse::<f64>() {
+            Ok(number) => Some(number.to_string()),
+            Err(_) => Some(text.to_owned()),
+        },
+    }
+}
+
+fn defaults(
+    hub: &Document,
+    declared: &[Variable<'_>],
+    surface: &Surface,
+    findings: &mut Vec<Finding>,
+) {
+    for variable in declared {
+        let node = variable.input.as_ref().and_then(|input| input.default);
+        let Some(node) = node else {
+            continue;
+        };
+        let Some(written) = model::text_of(node) else {
+            continue;
+        };
+        let Some(own) = plain(&written) else {
+            continue;
+        };
+        let code = surface
+            .reads(variable.key)
+            .filter_map(|read| Some((read.default.as_ref()?, &read.place, "the code's default")));
+        let readme = surface
+            .readme
+            .iter()
+            .filter(|row| row.name == variable.key)
+            .filter_map(|row| Some((row.default.as_ref()?, &row.place, "the README's default")));
+        for (text, there, what) in code.chain(readme) {
+            if plain(text).is_none_or(|other| other == own) {
+                continue;
+            }
+            findings.push(
+                hub.at(
+                    &DEFAULTS,
+                    &node.span,
+                    format!(
+                        "the default of `{}` is `{}` here, and {what} is `{}`",
+                        variable.key,
+                        super::secrets::shown(variable.key, &written),
+                        super::secrets::shown(variable.key, text)
+                    ),
+                )
+                .related(place(there), what),
+            );
+            break;
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! One of the Hub's files, read.
+
+use base::finding::{Finding, Place, Span};
+use base::tree::RepoPath;
+use surface::json::Node;
+
+use super::registry::Rule;
+
+/// Which of the two files it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Hub,
+    Tests,
+}
+
+impl Which {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hub => "hub.json",
+            Self::Tests => "tests.json",
+        }
+    }
+
+    /// By the file's name, whatever folder it is in.
+    pub fn of(path: &RepoPath) -> Option<Self> {
+        match path.name() {
+            b"hub.json" => Some(Self::Hub),
+            b"tests.json" => Some(Self::Tests),
+            _ => None,
+        }
+    }
+}
+
+/// A file that is JSON.
+#[derive(Debug)]
+pub struct Document {
+    pub path: RepoPath,
+    pub which: Which,
+    pub text: String,
+    pub root: Node,
+    /// Whether some key is there twice.
+    pub duplicates: bool,
+}
+
+impl Document {
+    /// Begins a finding at bytes of this file.
+    pub fn at(&self, rule: &Rule, span: &Span, message: impl Into<String>) -> Finding {
+        Finding::at(rule, self.place(span), message)
+    }
+
+    pub fn place(&self, span: &Span) -> Place {
+        Place::new(self.path.clone(), span.clone())
+    }
+
+    /// What is written at a node.
+    pub fn source(&self, node: &Node) -> &str {
+        &self.text[node.span.clone()]
+    }
+}

@@ -1,0 +1,122 @@
+//! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
+
+use base::finding::Span;
+use surface::json::{Member, Node};
+
+/// A replacement of bytes.
+pub type Replace = (Span, String);
+
+/// Text as a JSON string.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Removes a member with the comma that goes with it.
+pub fn remove(object: &Node, member: &Member) -> Replace {
+    let members = object.members();
+    let index = members
+        .iter()
+        .position(|other| other.key_span == member.key_span)
+        .unwrap_or(0);
+    let end = member.value.span.end;
+    if let Some(next) = members.get(index + 1) {
+        (member.key_span.start..next.key_span.start, String::new())
+    } else if let Some(before) = index.checked_sub(1).and_then(|i| members.get(i)) {
+        (before.value.span.end..end, String::new())
+    } else {
+        (member.key_span.start..end, String::new())
+    }
+}
+
+/// Removes some items of an array, each with its comma. At least one has to stay.
+pub fn remove_items(list: &Node, gone: impl Fn(&Node) -> bool) -> Vec<Replace> {
+    let items = list.items();
+    let mut edits = Vec::new();
+    let mut kept: Option<&Node> = None;
+    for (index, item) in items.iter().enumerate() {
+        if !gone(item) {
+            kept = Some(item);
+            continue;
+        }
+        match items.get(index + 1) {
+            // Up to the next one, be it kept or not.
+            Some(next) if items[index + 1..].iter().any(|later| !gone(later)) => {
+                edits.push((item.span.start..next.span.start, String::new()));
+            }
+            _ => {
+                // Nothing is kept behind it: back to the last one that is.
+                let start = kept.map_or(item.span.start, |kept| kept.span.end);
+                let end = items.last().map_or(item.span.end, |last| last.span.end);
+                edits.push((start..end, String::new()));
+                break;
+            }
+        }
+    }
+    edits
+}
+
+/// Adds a member behind the last one, laid out like it. `value` is JSON.
+pub fn add(text: &str, object: &Node, key: &str, value: &str) -> Replace {
+    let member = format!("{}: {value}", quote(key));
+    if let Some(last) = object.members().last() {
+        // What stands before the last key is what has to stand before the new one.
+        let start = text[..last.key_span.start].trim_end().len();
+        let space = &text[start..last.key_span.start];
+        let end = last.value.span.end;
+        (end..end, format!(",{space}{member}"))
+    } else {
+        let start = object.span.start + 1;
+        (start..start, member)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use surface::json::parse;
+
+    fn with(text: &str, edit: impl Fn(&Node) -> Replace) -> String {
+        let root = parse(text.as_bytes()).root.unwrap();
+        let (span, with) = edit(&root);
+        let mut out = text.to_owned();
+        out.replace_range(span, &with);
+        assert!(parse(out.as_bytes()).problems.is_empty(), "{out}");
+        out
+    }
+
+    #[test]
+    fn the_comma_goes_with_its_member() {
+        let text = "{\n  \"a\": 1,\n  \"b\": 2\n}";
+        let drop = |key: &'static str| move |n: &Node| remove(n, n.member(key).unwrap());
+        assert_eq!(with(text, drop("a")), "{\n  \"b\": 2\n}");
+        assert_eq!(with(text, drop("b")), "{\n  \"a\": 1\n}");
+        assert_eq!(with("{ \"a\": 1 }", drop("a")), "{  }");
+    }
+
+    #[test]
+    fn items_go_with_their_commas() {
+        let without = |text: &str, gone: &[&str]| {
+            let root = parse(text.as_bytes()).root.unwrap();
+            let edits = remove_items(&root, |node| gone.contains(&node.as_str().unwrap()));
+            let mut out = text.to_owned();
+            for (span, with) in edits.into_iter().rev() {
+                out.replace_range(span, &with);
+            }
+            out
+        };
+        let text = r#"[ "a", "b",  "c", "d" ]"#;
+        assert_eq!(without(text, &["a", "b"]), r#"[ "c", "d" ]"#);
+        assert_eq!(without(text, &["c", "d"]), r#"[ "a", "b" ]"#);
+        assert_eq!(without(text, &["b", "d"]), r#"[ "a", "c" ]"#);
+    }
+
+    #[test]
+    fn a_new_member_looks_like_the_last_one() {
+        let text = "{\r\n\t\"a\": 1\r\n}";
+        assert_eq!(
+            with(text, |n| add(text, n, "b", "true")),
+            "{\r\n\t\"a\": 1,\r\n\t\"b\": true\r\n}"
+        );
+        assert_eq!(with("{}", |n| add("{}", n, "b", "1")), "{\"b\": 1}");
+    }
+}

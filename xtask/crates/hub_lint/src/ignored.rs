@@ -1,0 +1,162 @@
+//! `hub-lint.json`: what a repository has decided to live with, each with a reason.
+
+use std::cell::RefCell;
+
+use super::registry::{self, rules};
+use anyhow::Result;
+use base::finding::{Finding, Place, Span};
+use base::tree::Tree;
+use surface::json::{self, Kind, Node};
+
+/// The file's name, at the repository's root.
+pub const FILE: &str = "hub-lint.json";
+
+rules! { Agreement;
+    /// An entry of `hub-lint.json` that matches nothing any more. What it was for is mended; the
+    /// entry would hide the next mistake of its kind.
+    ///
+    /// Bad:
+    /// ```json hub-lint.json
+    /// { "ignore": [{ "rule": "HUB250", "path": ".runpod/tests.json", "reason": "a quick worker" }] }
+    /// ```
+    STALE = "HUB390" "stale-ignore" Warning Never
+        "an entry of hub-lint.json matches nothing"
+        from "this tool";
+
+    /// An entry names the `rule`, the `path` (which may be left out for all files) and the
+    /// `reason`. The reason is for those who come after.
+    ///
+    /// Bad:
+    /// ```json hub-lint.json
+    /// { "ignore": [{ "rule": "HUB250", "path": ".runpod/tests.json" }] }
+    /// ```
+    BAD_ENTRY = "HUB391" "bad-ignore" Error Never
+        "hub-lint.json can't be understood"
+        from "this tool";
+}
+
+/// What is ignored.
+#[derive(Debug, Default)]
+pub struct Ignored {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    rule: String,
+    path: Option<String>,
+    span: Span,
+    used: RefCell<bool>,
+}
+
+/// Reads `hub-lint.json`, where there is one. What is wrong with it becomes findings.
+pub fn read(tree: &dyn Tree, findings: &mut Vec<Finding>) -> Result<(Ignored, Option<Vec<u8>>)> {
+    let Some(bytes) = tree.read_file(FILE)? else {
+        return Ok((Ignored::default(), None));
+    };
+    let mut ignored = Ignored::default();
+    let parsed = json::parse(&bytes);
+    let mut bad = |span: &Span, message: String| {
+        findings.push(
+            Finding::at(&BAD_ENTRY, Place::new(FILE, span.clone()), message).help(
+                "it looks like { \"ignore\": [{ \"rule\": \"HUB250\", \"path\": \".runpod/tests.json\", \"reason\": \"…\" }] }",
+            ),
+        );
+    };
+    for problem in &parsed.problems {
+        bad(&problem.span, problem.message.clone());
+    }
+    let Some(root) = parsed.root.filter(|_| parsed.problems.is_empty()) else {
+        return Ok((ignored, Some(bytes)));
+    };
+    let list = match &root.kind {
+        Kind::Array(_) => Some(&root),
+        _ => root.get("ignore"),
+    };
+    for member in root.members() {
+        if member.key != "ignore" && member.key != "$schema" {
+            bad(
+                &member.key_span,
+                format!("there is no key `{}`", member.key),
+            );
+        }
+    }
+    let Some(list) = list.filter(|list| matches!(list.kind, Kind::Array(_))) else {
+        bad(&(0..1), "there is no list `ignore`".to_owned());
+        return Ok((ignored, Some(bytes)));
+    };
+    for node in list.items() {
+        match entry(node) {
+            Ok(entry) => ignored.entries.push(entry),
+            Err((span, message)) => bad(&span, message),
+        }
+    }
+    Ok((ignored, Some(bytes)))
+}
+
+fn entry(node: &Node) -> Result<Entry, (Span, String)> {
+    let begin = super::shape::begin(node);
+    let Kind::Object(members) = &node.kind else {
+        return Err((begin, format!("an entry is an object, not {}", node.what())));
+    };
+    for member in members {
+        if !["rule", "path", "reason"].contains(&member.key.as_str()) {
+            return Err((
+                member.key_span.clone(),
+                format!("an entry has no key `{}`", member.key),
+            ));
+        }
+    }
+    let text = |key: &str| node.get(key).and_then(Node::as_str).map(str::trim);
+    let Some(rule) = text("rule") else {
+        return Err((begin, "an entry names its `rule`".to_owned()));
+    };
+    if registry::find(rule).is_none() {
+        let span = node.get("rule").map_or(begin, |n| n.span.clone());
+        return Err((span, format!("there is no rule `{rule}`")));
+    }
+    if text("reason").is_none_or(str::is_empty) {
+        return Err((begin, format!("the entry for `{rule}` gives no `reason`")));
+    }
+    Ok(Entry {
+        rule: rule.to_owned(),
+        path: text("path").map(str::to_owned),
+        span: node.span.clone(),
+        used: RefCell::new(false),
+    })
+}
+
+impl Ignored {
+    /// Whether a finding is to be left out.
+    pub fn covers(&self, finding: &Finding) -> bool {
+        let mut covered = false;
+        for entry in &self.entries {
+            let path = entry
+                .path
+                .as_ref()
+                .is_none_or(|path| finding.place.path == *path.as_str());
+            let rule = finding.code.eq_ignore_ascii_case(&entry.rule)
+                || finding.name.eq_ignore_ascii_case(&entry.rule);
+            if path && rule {
+                entry.used.replace(true);
+                covered = true;
+            }
+        }
+        covered
+    }
+
+    /// The entries that covered nothing.
+    pub fn stale(&self) -> impl Iterator<Item = Finding> {
+        self.entries
+            .iter()
+            .filter(|entry| !*entry.used.borrow())
+            .map(|entry| {
+                Finding::at(
+                    &STALE,
+                    Place::new(FILE, entry.span.clone()),
+                    format!("nothing here breaks `{}` any more", entry.rule),
+                )
+                .help("take the entry out")
+            })
+    }
+}

@@ -1,0 +1,152 @@
+//! What was left in from a template.
+
+use super::document::{Document, Which};
+use super::model::{self, Variable};
+use super::registry::rules;
+use super::shape::short;
+use base::finding::Finding;
+use surface::json::Node;
+
+rules! { Meaning;
+    /// A text of the Hub guide's template that nobody replaced. Users of the listing see it.
+    ///
+    /// Bad:
+    /// ```json env
+    /// { "key": "STATIC_VAR", "value": "static_value" }
+    /// ```
+    LEFTOVER = "HUB260" "template-leftover" Warning Never
+        "a text of the template is still there"
+        from "the Hub guide's template; nine places in published listings";
+
+    /// The icon is fetched by browsers: it has to be a picture's own https address. The page of a
+    /// picture on GitHub is no picture.
+    ///
+    /// Bad:
+    /// ```json hub
+    /// {
+    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
+    ///   "category": "language", "iconUrl": "./icon.png",
+    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20 }
+    /// }
+    /// ```
+    /// Good:
+    /// ```json hub
+    /// {
+    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
+    ///   "category": "language", "iconUrl": "https://picture.example.org/icon.png",
+    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20 }
+    /// }
+    /// ```
+    ICON = "HUB261" "icon-not-a-picture" Warning Never
+        "the icon's address can't be shown"
+        from "the Hub's publishing guide";
+}
+
+/// Hosts and paths that stand in templates.
+const ICONS: &[&str] = &[
+    "://example.com",
+    "://www.example.com",
+    "your-icon",
+    "your-image",
+    "your-domain",
+    "yourdomain",
+];
+
+const KEYS: &[&str] = &[
+    "STATIC_VAR",
+    "STRING_VAR",
+    "NUMBER_VAR",
+    "BOOLEAN_VAR",
+    "YOUR_VAR",
+];
+
+const TEXTS: &[&str] = &[
+    "your tool's name",
+    "a brief explanation of what your tool does",
+    "an example description",
+    "user friendly input name",
+    "static_value",
+];
+
+/// Looks at hub.json.
+pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
+    if document.which != Which::Hub {
+        return;
+    }
+    let root = &document.root;
+    icon(document, findings);
+    for key in ["title", "description"] {
+        text(document, root.get(key), findings);
+    }
+    for variable in variables {
+        if KEYS.contains(&variable.key) {
+            findings.push(document.at(
+                &LEFTOVER,
+                variable.key_span,
+                format!("the variable `{}` is the template's example", variable.key),
+            ));
+        } else {
+            text(document, variable.value, findings);
+        }
+        if let Some(input) = &variable.input {
+            text(document, input.node.get("name"), findings);
+        }
+    }
+}
+
+fn text(document: &Document, node: Option<&Node>, findings: &mut Vec<Finding>) {
+    if let Some(node) = node
+        && let Some(text) = node.as_str()
+        && TEXTS
+            .iter()
+            .any(|left| text.trim().trim_end_matches('.').eq_ignore_ascii_case(left))
+    {
+        findings.push(document.at(
+            &LEFTOVER,
+            &node.span,
+            format!("`{}` is the template's example", short(text)),
+        ));
+    }
+}
+
+fn icon(document: &Document, findings: &mut Vec<Finding>) {
+    let Some(node) = document.root.get("iconUrl").and_then(model::said) else {
+        return;
+    };
+    let Some(text) = node.as_str() else {
+        return;
+    };
+    let lower = text.to_lowercase();
+    if ICONS.iter().any(|left| lower.contains(left)) {
+        findings.push(document.at(
+            &LEFTOVER,
+            &node.span,
+            format!(
+                "the icon's address `{}` is the template's example",
+                short(text)
+            ),
+        ));
+    } else if !lower.starts_with("https://") {
+        let message = if lower.starts_with("data:image/") {
+            return;
+        } else if lower.starts_with("http://") {
+            "the icon's address has no https, and browsers don't load it into the Hub's pages"
+        } else {
+            "the icon is no address on the web"
+        };
+        findings.push(document.at(&ICON, &node.span, message));
+    } else if let Some(page) = lower.strip_prefix("https://github.com/")
+        && page.contains("/blob/")
+        && !page.contains("raw=true")
+    {
+        findings.push(
+            document
+                .at(
+                    &ICON,
+                    &node.span,
+                    "this is GitHub's page about the picture, not the picture",
+                )
+                .help("take the address behind the page's button \"Raw\""),
+        );
+    }
+}

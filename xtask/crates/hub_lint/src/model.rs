@@ -1,0 +1,158 @@
+//! The parts of the two files that have the right shape, for the rules that look at what they
+//! mean. What has the wrong shape is not in here: something has been said of it already.
+
+use base::finding::Span;
+use surface::json::{Kind, Member, Node};
+
+/// A variable of hub.json.
+#[derive(Debug)]
+pub struct Variable<'a> {
+    pub key: &'a str,
+    pub key_span: &'a Span,
+    /// A fixed value.
+    pub value: Option<&'a Node>,
+    pub input: Option<Input<'a>>,
+}
+
+/// How users set a variable.
+#[derive(Debug)]
+pub struct Input<'a> {
+    pub node: &'a Node,
+    pub kind: Option<&'a str>,
+    /// The default, where it says something: neither null nor empty.
+    pub default: Option<&'a Node>,
+    pub required: bool,
+    /// The values to choose from.
+    pub options: Vec<&'a Node>,
+    pub min: Option<(f64, &'a Node)>,
+    pub max: Option<(f64, &'a Node)>,
+}
+
+/// A preset of hub.json.
+#[derive(Debug)]
+pub struct Preset<'a> {
+    pub name: &'a str,
+    pub defaults: &'a [Member],
+}
+
+/// A variable of tests.json.
+#[derive(Debug)]
+pub struct TestVariable<'a> {
+    pub key: &'a str,
+    pub key_span: &'a Span,
+    pub value: Option<&'a Node>,
+}
+
+/// A scalar as the environment would hold it.
+pub fn text_of(node: &Node) -> Option<String> {
+    match &node.kind {
+        Kind::String(text) | Kind::Number(text) => Some(text.clone()),
+        Kind::Bool(value) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+/// A value that says something.
+pub fn said(node: &Node) -> Option<&Node> {
+    match &node.kind {
+        Kind::Null => None,
+        Kind::String(text) if text.trim().is_empty() => None,
+        _ => Some(node),
+    }
+}
+
+fn list<'a>(root: &'a Node, key: &str) -> &'a [Node] {
+    root.get("config")
+        .and_then(|config| config.get(key))
+        .map_or(&[], Node::items)
+}
+
+/// The variables of hub.json.
+pub fn variables(root: &Node) -> Vec<Variable<'_>> {
+    list(root, "env")
+        .iter()
+        .filter_map(|node| {
+            let key = node.get("key")?;
+            Some(Variable {
+                key: key.as_str()?,
+                key_span: &key.span,
+                value: node.get("value").and_then(said),
+                input: node
+                    .get("input")
+                    .filter(|input| matches!(input.kind, Kind::Object(_)))
+                    .map(input),
+            })
+        })
+        .collect()
+}
+
+fn input(node: &Node) -> Input<'_> {
+    let number = |key| {
+        node.get(key)
+            .and_then(|value| Some((value.as_f64()?, value)))
+    };
+    Input {
+        node,
+        kind: node.get("type").and_then(Node::as_str),
+        default: node.get("default").and_then(said),
+        required: matches!(
+            node.get("required").map(|n| &n.kind),
+            Some(Kind::Bool(true))
+        ),
+        options: node
+            .get("options")
+            .map_or(&[][..], Node::items)
+            .iter()
+            .filter_map(|option| match option.kind {
+                Kind::Object(_) => option.get("value"),
+                // Bare options have their own rule; their values are plain all the same.
+                Kind::String(_) | Kind::Number(_) => Some(option),
+                _ => None,
+            })
+            .collect(),
+        min: number("min"),
+        max: number("max"),
+    }
+}
+
+/// The presets of hub.json.
+pub fn presets(root: &Node) -> Vec<Preset<'_>> {
+    list(root, "presets")
+        .iter()
+        .filter_map(|node| {
+            Some(Preset {
+                name: node.get("name").and_then(Node::as_str).unwrap_or_default(),
+                defaults: node.get("defaults")?.members(),
+            })
+        })
+        .collect()
+}
+
+/// The variables of tests.json.
+pub fn test_variables(root: &Node) -> Vec<TestVariable<'_>> {
+    list(root, "env")
+        .iter()
+        .filter_map(|node| {
+            let key = node.get("key")?;
+            Some(TestVariable {
+                key: key.as_str()?,
+                key_span: &key.span,
+                value: node.get("value").and_then(said),
+            })
+        })
+        .collect()
+}
+
+/// The CUDA versions that a file allows, each as two numbers and where it stands.
+pub fn cuda_versions(root: &Node) -> Vec<((u32, u32), &Node)> {
+    list(root, "allowedCudaVersions")
+        .iter()
+        .filter_map(|node| Some((version(node.as_str()?)?, node)))
+        .collect()
+}
+
+/// "12.8" as numbers.
+pub fn version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.trim().split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}

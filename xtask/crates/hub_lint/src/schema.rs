@@ -1,0 +1,126 @@
+//! JSON Schema 2020-12 for the two files, from the tables that the rules use.
+
+use serde_json::{Map, Value, json};
+
+use super::facts::{self, Field, Need, Shape, Table};
+
+/// The schema of hub.json.
+pub fn hub() -> Value {
+    root(
+        "hub.schema.json",
+        "RunPod Hub: .runpod/hub.json",
+        &facts::LISTING,
+    )
+}
+
+/// The schema of tests.json.
+pub fn tests() -> Value {
+    root(
+        "tests.schema.json",
+        "RunPod Hub: .runpod/tests.json",
+        &facts::TESTS,
+    )
+}
+
+fn root(id: &str, title: &str, table: &'static Table) -> Value {
+    let mut schema = object(table);
+    let mut head = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": id,
+        "title": title,
+        "$comment": "Generated from xtask/crates/hub_lint/src/facts.rs by `cargo xtask hub-lint --write-generated .`",
+    });
+    if let (Some(head), Some(body)) = (head.as_object_mut(), schema.as_object_mut()) {
+        head.append(body);
+    }
+    head
+}
+
+fn object(table: &'static Table) -> Value {
+    let mut properties = Map::new();
+    for field in table.fields {
+        properties.insert(field.key.to_owned(), property(table, field));
+    }
+    let required: Vec<&str> = table
+        .fields
+        .iter()
+        .filter(|field| field.need == Need::Required)
+        .map(|field| field.key)
+        .collect();
+    let mut schema = json!({ "type": "object", "properties": properties });
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    if std::ptr::eq(table, &raw const facts::VARIABLE) {
+        schema["anyOf"] = json!([{ "required": ["value"] }, { "required": ["input"] }]);
+    }
+    schema
+}
+
+fn property(table: &'static Table, field: &'static Field) -> Value {
+    let mut schema = shape(&field.shape, field.need == Need::Required);
+    schema["description"] = field.about.into();
+    match (table.what, field.key) {
+        ("the listing", "description") => {
+            schema["maxLength"] = facts::DESCRIPTION_LIMIT.into();
+        }
+        (_, "containerDiskInGb" | "gpuCount") => schema["minimum"] = 1.into(),
+        ("`config`", "gpuTypeId") => {
+            schema["enum"] = facts::GPU_IDS
+                .iter()
+                .map(|id| Value::from(*id))
+                .chain([Value::Null])
+                .collect();
+        }
+        ("`config`", "gpuIds") => {
+            let known: Vec<&str> = [facts::GPU_POOLS, facts::GPU_IDS].concat();
+            schema["examples"] = known.into();
+        }
+        _ => {}
+    }
+    schema
+}
+
+fn shape(shape_of: &Shape, required: bool) -> Value {
+    // Null counts as not there.
+    let kind = |name: &str| {
+        if required {
+            json!({ "type": name })
+        } else {
+            json!({ "type": [name, "null"] })
+        }
+    };
+    match shape_of {
+        Shape::Text => kind("string"),
+        Shape::Word(words) => {
+            let words: Vec<Value> = words
+                .iter()
+                .map(|word| Value::from(*word))
+                .chain((!required).then_some(Value::Null))
+                .collect();
+            json!({ "enum": words })
+        }
+        Shape::Flag => kind("boolean"),
+        Shape::Whole => kind("integer"),
+        Shape::Number => kind("number"),
+        Shape::Scalar => json!({ "type": ["string", "number", "boolean", "null"] }),
+        Shape::Object(table) if required => object(table),
+        Shape::Object(table) => {
+            let mut schema = object(table);
+            schema["type"] = json!(["object", "null"]);
+            schema
+        }
+        Shape::List(item) => {
+            let mut schema = kind("array");
+            schema["items"] = shape(item, true);
+            schema
+        }
+        Shape::Values => {
+            let mut schema = kind("object");
+            schema["additionalProperties"] =
+                json!({ "type": ["string", "number", "boolean", "null"] });
+            schema
+        }
+        Shape::Payload => kind("object"),
+    }
+}

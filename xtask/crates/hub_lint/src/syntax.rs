@@ -1,0 +1,273 @@
+//! Whether a file is JSON: what [`surface::json`] sees, as rules.
+
+use super::document::{Document, Which};
+use super::registry::{Rule, rules};
+use base::finding::{Finding, Place, Safety};
+use base::tree::RepoPath;
+use surface::json::{self, ProblemKind};
+
+rules! { Syntax;
+    /// There is no JSON in the file, so that the Hub has no listing to show or no test to run.
+    ///
+    /// Bad:
+    /// ```json hub
+    /// ```
+    EMPTY = "HUB001" "empty-file" Error Never
+        "the file has nothing in it"
+        from "JSON (RFC 8259); a published tests.json of 0 bytes";
+
+    /// JSON is UTF-8. Editors on Windows sometimes save UTF-16 or a Latin code page.
+    ///
+    /// Bad: a file saved as "Unicode", whose first bytes are `FF FE`.
+    NOT_UTF8 = "HUB002" "not-utf8" Error Never
+        "the file is not UTF-8"
+        from "JSON (RFC 8259)";
+
+    /// An invisible mark (`EF BB BF`) at the beginning of the file, which some editors write.
+    /// JSON parsers take it for text that does not belong there.
+    ///
+    /// Bad: a file saved as "UTF-8 with BOM".
+    BYTE_ORDER_MARK = "HUB003" "byte-order-mark" Error Safely
+        "the file begins with a byte-order mark"
+        from "JSON (RFC 8259)";
+
+    /// A byte of value 0, mostly from a file that was written in part or in another encoding.
+    ///
+    /// Bad: a zero byte anywhere in the file.
+    NUL = "HUB004" "nul-byte" Error Never
+        "the file holds a NUL byte"
+        from "JSON (RFC 8259)";
+
+    /// The Hub reads strict JSON, which has no comments.
+    ///
+    /// Bad:
+    /// ```json hub
+    /// {
+    ///   // what it is called
+    ///   "title": "Worker"
+    /// }
+    /// ```
+    COMMENT = "HUB005" "comment" Error Safely
+        "JSON has no comments"
+        from "JSON (RFC 8259); two published listings";
+
+    /// The Hub reads strict JSON, which has no comma behind the last element.
+    ///
+    /// Bad:
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": { "prompt": "Hi", } }], "config": {} }
+    /// ```
+    /// Good:
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": {} }
+    /// ```
+    TRAILING_COMMA = "HUB006" "trailing-comma" Error Safely
+        "a comma behind the last element"
+        from "JSON (RFC 8259); two published tests.json";
+
+    /// Two elements stand side by side without the comma between them.
+    ///
+    /// Bad:
+    /// ```json tests
+    /// { "tests": [{ "name": "one" "input": {} }], "config": {} }
+    /// ```
+    /// Good:
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": {} }], "config": {} }
+    /// ```
+    MISSING_COMMA = "HUB007" "missing-comma" Error Safely
+        "a comma is missing between two elements"
+        from "JSON (RFC 8259)";
+
+    /// A backslash and an `n` are written where a line should end: the file went through a program
+    /// that escaped it once too often.
+    ///
+    /// Bad:
+    /// ```json tests
+    /// {\n  "tests": [],\n  "config": {}\n}
+    /// ```
+    LITERAL_ESCAPE = "HUB008" "literal-escape" Error Safely
+        "`\\n` is written out where a line should end"
+        from "JSON (RFC 8259); two published tests.json";
+
+    /// A bracket is not closed, closed by the other kind, or closed twice. The finding names the
+    /// place where it was opened, which is where the mistake mostly is.
+    ///
+    /// Bad:
+    /// ```json hub
+    /// {
+    ///   "title": "Worker",
+    ///   "config": {
+    ///     "runsOn": "GPU"
+    /// }
+    /// ```
+    BRACKETS = "HUB009" "unbalanced-brackets" Error Never
+        "brackets don't match"
+        from "JSON (RFC 8259); two published listings";
+
+    /// A string without an end, in the wrong quotes, with an unknown escape, or with a raw tab or
+    /// other control character; or a key without quotes.
+    ///
+    /// Bad:
+    /// ```json hub
+    /// { 'title': 'Worker' }
+    /// ```
+    BAD_STRING = "HUB010" "bad-string" Error Safely
+        "text that is no JSON string"
+        from "JSON (RFC 8259)";
+
+    /// A word or number that other languages have and JSON does not: `True`, `None`, `NaN`, `01`.
+    ///
+    /// Bad:
+    /// ```json hub
+    /// { "required": True }
+    /// ```
+    BAD_VALUE = "HUB011" "bad-value" Error Safely
+        "a word or number that JSON doesn't have"
+        from "JSON (RFC 8259)";
+
+    /// Something stands where something else has to.
+    ///
+    /// Bad:
+    /// ```json hub
+    /// { "title" = "Worker" }
+    /// ```
+    UNEXPECTED = "HUB012" "unexpected-text" Error Never
+        "something stands where something else has to"
+        from "JSON (RFC 8259)";
+
+    /// Common parsers refuse JSON that is nested more than 127 levels deep; a listing needs seven.
+    ///
+    /// Bad: `[[[[…` 128 times.
+    TOO_DEEP = "HUB013" "too-deep" Error Never
+        "nested too deep"
+        from "the limit of common JSON parsers";
+
+    /// Parsers take the last of two values for one key, without a word. Whoever edits the first
+    /// one wonders why nothing changes.
+    ///
+    /// Bad:
+    /// ```json config
+    /// "containerDiskInGb": 20,
+    /// "containerDiskInGb": 80
+    /// ```
+    /// Good:
+    /// ```json config
+    /// "containerDiskInGb": 80
+    /// ```
+    DUPLICATE_KEY = "HUB014" "duplicate-key" Warning Unsafely
+        "a key is there twice"
+        from "JSON (RFC 8259)";
+}
+
+fn rule(kind: ProblemKind) -> &'static Rule {
+    match kind {
+        ProblemKind::Empty => &EMPTY,
+        ProblemKind::Encoding => &NOT_UTF8,
+        ProblemKind::ByteOrderMark => &BYTE_ORDER_MARK,
+        ProblemKind::Nul => &NUL,
+        ProblemKind::Comment => &COMMENT,
+        ProblemKind::TrailingComma => &TRAILING_COMMA,
+        ProblemKind::MissingComma => &MISSING_COMMA,
+        ProblemKind::LiteralEscape => &LITERAL_ESCAPE,
+        ProblemKind::Unclosed | ProblemKind::Mismatched => &BRACKETS,
+        ProblemKind::BadString => &BAD_STRING,
+        ProblemKind::BadValue => &BAD_VALUE,
+        ProblemKind::Unexpected | ProblemKind::Trailing => &UNEXPECTED,
+        ProblemKind::TooDeep => &TOO_DEEP,
+        ProblemKind::DuplicateKey => &DUPLICATE_KEY,
+    }
+}
+
+/// Reads a file; there is a document where this layer has nothing against it.
+pub fn read(
+    path: &RepoPath,
+    which: Which,
+    bytes: &[u8],
+    findings: &mut Vec<Finding>,
+) -> Option<Document> {
+    let parsed = json::parse(bytes);
+    let sound = parsed
+        .problems
+        .iter()
+        .all(|problem| problem.kind == ProblemKind::DuplicateKey);
+    let duplicates = !parsed.problems.is_empty();
+    for problem in parsed.problems {
+        // Behind a mistake that the parser only guessed its way past, duplicates may be guesses.
+        if !sound && problem.kind == ProblemKind::DuplicateKey {
+            continue;
+        }
+        let place = Place::new(path.clone(), problem.span);
+        let mut finding = Finding::at(rule(problem.kind), place, problem.message);
+        if problem.kind == ProblemKind::Comment {
+            finding = finding.help("the Hub reads strict JSON; move the words into a README");
+        }
+        if let Some((span, words)) = problem.related {
+            finding = finding.related(Place::new(path.clone(), span), words);
+        }
+        if !problem.edits.is_empty() {
+            finding = finding.fix(Safety::Safe, title(problem.kind), problem.edits);
+        }
+        findings.push(finding);
+    }
+    if !sound {
+        return None;
+    }
+    let text = String::from_utf8(bytes.to_vec()).ok()?;
+    let document = Document {
+        path: path.clone(),
+        which,
+        text,
+        root: parsed.root?,
+        duplicates,
+    };
+    if !duplicates {
+        return Some(document);
+    }
+    for finding in findings
+        .iter_mut()
+        .filter(|f| f.code == DUPLICATE_KEY.code && &f.place.path == path)
+    {
+        remove_first(&document, finding);
+    }
+    Some(document)
+}
+
+/// Adds the fix that takes out the key that is without effect.
+fn remove_first(document: &Document, finding: &mut Finding) {
+    let Some(first) = finding.related.first().map(|r| r.place.span.clone()) else {
+        return;
+    };
+    let mut pending = vec![&document.root];
+    while let Some(node) = pending.pop() {
+        for member in node.members() {
+            if member.key_span == first {
+                let edit = super::edit::remove(node, member);
+                *finding =
+                    finding
+                        .clone()
+                        .fix(Safety::Unsafe, "take out the one without effect", [edit]);
+                return;
+            }
+            if member.value.span.contains(&first.start) {
+                pending.push(&member.value);
+            }
+        }
+        pending.extend(
+            node.items()
+                .iter()
+                .filter(|item| item.span.contains(&first.start)),
+        );
+    }
+}
+
+fn title(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::ByteOrderMark => "take the mark out",
+        ProblemKind::Comment => "take the comment out",
+        ProblemKind::TrailingComma => "take the comma out",
+        ProblemKind::MissingComma => "put a comma there",
+        ProblemKind::LiteralEscape => "end the lines there",
+        _ => "write it as JSON does",
+    }
+}

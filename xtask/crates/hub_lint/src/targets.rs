@@ -1,0 +1,425 @@
+//! What to lint: repositories, single files, or what an editor sends on standard input.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::document::Which;
+use super::{Report, check_file, lint};
+use base::finding::{self, Finding};
+use base::outcome::Unusable;
+use base::output::{Source, Sources};
+use base::tree::{Directory, Entries, Entry, Mode, RepoPath, Tree};
+
+/// One thing to lint.
+pub struct Target {
+    /// What stands before the paths of findings.
+    prefix: String,
+    /// Findings of these files only; all where it is empty.
+    only: Vec<RepoPath>,
+    what: What,
+}
+
+enum What {
+    /// A repository.
+    Folder(PathBuf),
+    /// A file by itself, under another name than the Hub's, and which of the two it is.
+    File(PathBuf, Which),
+    /// Standard input, in the place of a file of a repository where its name says so.
+    Input(Vec<u8>, RepoPath, Option<PathBuf>),
+}
+
+/// Finds out what the command line means.
+pub fn resolve(
+    repo: Option<&Path>,
+    paths: &[PathBuf],
+    stdin_name: Option<&Path>,
+) -> Result<Vec<Target>> {
+    match paths.iter().filter(|path| path.as_os_str() == "-").count() {
+        0 if stdin_name.is_some() => {
+            let words = "--stdin-name says where standard input is from, and `-` is not asked for";
+            return Err(Unusable(words.to_owned()).into());
+        }
+        0 | 1 => {}
+        _ => return Err(Unusable("standard input can be read only once".to_owned()).into()),
+    }
+    if paths.is_empty() {
+        let root = match repo {
+            Some(root) => root.to_owned(),
+            None => base::own::repository(),
+        };
+        return Ok(vec![folder(&root, String::new())?]);
+    }
+    let mut targets: Vec<Target> = Vec::new();
+    let mut missing = Vec::new();
+    // The repositories of single files, so that two files of one are linted once.
+    let mut roots = HashMap::new();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            targets.push(standard_input(stdin_name)?);
+            continue;
+        }
+        let shown = path;
+        let path = repo.map_or_else(|| path.clone(), |repo| repo.join(path));
+        if path.is_dir() {
+            let (root, shown) = if path.file_name().is_some_and(|name| name == ".runpod") {
+                (above(&path), above(shown))
+            } else {
+                (path, shown.clone())
+            };
+            targets.push(folder(&root, prefix(&shown))?);
+        } else if path.is_file() {
+            add_file(&mut targets, &mut roots, &path, shown)?;
+        } else {
+            missing.push(shown.display().to_string());
+        }
+    }
+    if !missing.is_empty() {
+        return Err(Unusable(format!("there is no {}", missing.join(", no "))).into());
+    }
+    Ok(targets)
+}
+
+/// The folder above, `.` where the path is one name.
+fn above(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ if path == Path::new(".runpod") => PathBuf::from("."),
+        _ => path.join(".."),
+    }
+}
+
+fn prefix(shown: &Path) -> String {
+    let text = shown.to_string_lossy();
+    let text = text.trim_end_matches('/');
+    let text = text.strip_prefix("./").unwrap_or(text);
+    if text == "." {
+        String::new()
+    } else {
+        text.to_owned()
+    }
+}
+
+fn folder(root: &Path, prefix: String) -> Result<Target> {
+    if !root.is_dir() {
+        return Err(Unusable(format!("there is no folder {}", root.display())).into());
+    }
+    let any = [
+        ".runpod/hub.json",
+        "hub.json",
+        ".runpod/tests.json",
+        "tests.json",
+    ];
+    if !any.iter().any(|path| root.join(path).is_file()) {
+        return Err(Unusable(format!(
+            "{} has no .runpod/hub.json: there is nothing to lint",
+            root.display()
+        ))
+        .into());
+    }
+    Ok(Target {
+        prefix,
+        only: Vec::new(),
+        what: What::Folder(root.to_owned()),
+    })
+}
+
+/// A file: of its repository where it has the Hub's name, else by itself.
+fn add_file(
+    targets: &mut Vec<Target>,
+    roots: &mut HashMap<OsString, usize>,
+    path: &Path,
+    shown: &Path,
+) -> Result<()> {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let Some(which) = Which::of(&RepoPath::from(name.as_str())) else {
+        let which = if name.starts_with("hub") {
+            Which::Hub
+        } else if name.starts_with("tests") {
+            Which::Tests
+        } else {
+            guess(&fs_err::read(path)?)
+        };
+        targets.push(Target {
+            prefix: prefix(&above(shown)),
+            only: Vec::new(),
+            what: What::File(path.to_owned(), which),
+        });
+        return Ok(());
+    };
+    let mut root = above(path);
+    let mut shown_root = above(shown);
+    let mut inner = which.name().to_owned();
+    if shown.parent().is_some_and(|p| p.as_os_str().is_empty()) {
+        shown_root = PathBuf::from(".");
+    }
+    if path.parent().is_some_and(|p| p.as_os_str().is_empty()) {
+        root = PathBuf::from(".");
+    }
+    if root.file_name().is_some_and(|name| name == ".runpod") {
+        inner = format!(".runpod/{inner}");
+        root = above(&root);
+        shown_root = above(&shown_root);
+    }
+    let prefix = prefix(&shown_root);
+    match roots.entry(root.clone().into_os_string()) {
+        std::collections::hash_map::Entry::Occupied(entry) => {
+            if let Some(target) = targets.get_mut(*entry.get()) {
+                target.only.push(inner.as_str().into());
+            }
+        }
+        std::collections::hash_map::Entry::Vacant(entry) => {
+            entry.insert(targets.len());
+            targets.push(Target {
+                prefix,
+                only: vec![inner.as_str().into()],
+                what: What::Folder(root),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file that may be anybody's is the Hub's.
+pub fn looks_like_tests(bytes: &[u8]) -> bool {
+    let root = surface::json::parse(bytes).root;
+    root.is_some_and(|root| root.get("tests").is_some() && root.get("config").is_some())
+}
+
+fn guess(bytes: &[u8]) -> Which {
+    let root = surface::json::parse(bytes).root;
+    match root {
+        Some(root) if root.get("tests").is_some() || !root.items().is_empty() => Which::Tests,
+        _ => Which::Hub,
+    }
+}
+
+fn standard_input(name: Option<&Path>) -> Result<Target> {
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut bytes)
+        .context("could not read standard input")?;
+    let Some(name) = name else {
+        let path = RepoPath::from(guess(&bytes).name());
+        return Ok(Target {
+            prefix: String::new(),
+            only: Vec::new(),
+            what: What::Input(bytes, path, None),
+        });
+    };
+    let file = RepoPath::new(name.as_os_str().as_encoded_bytes());
+    let which = Which::of(&file).unwrap_or_else(|| guess(&bytes));
+    let mut root = above(name);
+    let mut inner = which.name().to_owned();
+    if root.file_name().is_some_and(|name| name == ".runpod") {
+        root = above(&root);
+        inner = format!(".runpod/{inner}");
+    }
+    if name.parent().is_some_and(|p| p.as_os_str().is_empty()) {
+        root = PathBuf::from(".");
+    }
+    let inner = RepoPath::from(inner.as_str());
+    Ok(Target {
+        prefix: prefix(&root),
+        only: vec![inner.clone()],
+        what: What::Input(bytes, inner, root.is_dir().then_some(root)),
+    })
+}
+
+impl Target {
+    /// Lints it; paths are those of its own tree.
+    pub fn lint(&self) -> Result<Report> {
+        self.lint_with(&BTreeMap::new())
+    }
+
+    /// Lints it as if these files had these bytes.
+    fn lint_with(&self, changed: &BTreeMap<RepoPath, Vec<u8>>) -> Result<Report> {
+        let mut report = match &self.what {
+            What::Folder(root) => {
+                let (tree, whole) = (Directory::open_work_tree(root)?, self.only.is_empty());
+                if changed.is_empty() {
+                    lint(&tree, whole)?
+                } else {
+                    lint(&Overlay::new(tree, changed), whole)?
+                }
+            }
+            What::File(file, which) => {
+                let path = name_of(file);
+                match changed.get(&path) {
+                    Some(bytes) => alone(&path, *which, bytes),
+                    None => alone(&path, *which, &fs_err::read(file)?),
+                }
+            }
+            What::Input(bytes, path, root) => {
+                let bytes = changed.get(path).unwrap_or(bytes);
+                match root {
+                    None => alone(path, Which::of(path).unwrap_or(Which::Hub), bytes),
+                    Some(root) => {
+                        let input = BTreeMap::from([(path.clone(), bytes.clone())]);
+                        lint(
+                            &Overlay::new(Directory::open_work_tree(root)?, &input),
+                            false,
+                        )?
+                    }
+                }
+            }
+        };
+        if !self.only.is_empty() {
+            report
+                .findings
+                .retain(|f| self.only.contains(&f.place.path));
+            report.files = self.only.len();
+        }
+        Ok(report)
+    }
+
+    /// The finding with its paths as the command line has them.
+    pub fn shown(&self, finding: Finding) -> Finding {
+        if self.prefix.is_empty() {
+            finding
+        } else {
+            finding.inside(&self.prefix)
+        }
+    }
+
+    pub fn shown_path(&self, path: &RepoPath) -> RepoPath {
+        if self.prefix.is_empty() {
+            path.clone()
+        } else {
+            path.inside(&self.prefix)
+        }
+    }
+
+    /// The texts under the paths of [`Self::shown`].
+    pub fn sources(&self, sources: Sources) -> BTreeMap<RepoPath, Source> {
+        sources
+            .into_iter()
+            .map(|(path, source)| (self.shown_path(&path), source))
+            .collect()
+    }
+
+    /// Puts new bytes in the place of a file; of standard input, on standard output.
+    pub fn write(&self, path: &RepoPath, new: &[u8]) -> Result<()> {
+        match &self.what {
+            What::Folder(root) => Ok(fs_err::write(path.below(root), new)?),
+            What::File(file, _) => Ok(fs_err::write(file, new)?),
+            What::Input(..) => Ok(std::io::stdout().lock().write_all(new)?),
+        }
+    }
+
+    /// The bytes of standard input, where that is what is linted.
+    pub fn input(&self) -> Option<(&RepoPath, &[u8])> {
+        match &self.what {
+            What::Input(bytes, path, _) => Some((path, bytes)),
+            _ => None,
+        }
+    }
+}
+
+fn name_of(path: &Path) -> RepoPath {
+    RepoPath::new(path.file_name().unwrap_or_default().as_encoded_bytes())
+}
+
+/// One file by itself.
+fn alone(path: &RepoPath, which: Which, bytes: &[u8]) -> Report {
+    let mut report = Report {
+        files: 1,
+        ..Report::default()
+    };
+    check_file(path, which, bytes, &mut report.findings);
+    finding::sort(&mut report.findings);
+    super::shorten(&mut report.findings);
+    report.sources.add(path.clone(), bytes);
+    report
+}
+
+/// A target whose files are changed in memory alone.
+pub struct Rehearsal<'a> {
+    target: &'a Target,
+    changed: BTreeMap<RepoPath, Vec<u8>>,
+}
+
+impl<'a> Rehearsal<'a> {
+    pub fn new(target: &'a Target) -> Self {
+        Self {
+            target,
+            changed: BTreeMap::new(),
+        }
+    }
+
+    pub fn lint(&self) -> Result<Report> {
+        self.target.lint_with(&self.changed)
+    }
+
+    /// The bytes of a file as they are by now.
+    pub fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
+        if let Some(bytes) = self.changed.get(path) {
+            return Ok(bytes.clone());
+        }
+        match &self.target.what {
+            What::Folder(root) => Ok(fs_err::read(path.below(root))?),
+            What::File(file, _) => Ok(fs_err::read(file)?),
+            What::Input(bytes, ..) => Ok(bytes.clone()),
+        }
+    }
+
+    pub fn write(&mut self, path: &RepoPath, new: Vec<u8>) {
+        self.changed.insert(path.clone(), new);
+    }
+
+    /// The files that became others.
+    pub fn changed(&self) -> &BTreeMap<RepoPath, Vec<u8>> {
+        &self.changed
+    }
+}
+
+/// A folder some of whose files are others than on disk.
+struct Overlay {
+    below: Directory,
+    entries: Entries,
+    changed: BTreeMap<RepoPath, Vec<u8>>,
+}
+
+impl Overlay {
+    fn new(below: Directory, changed: &BTreeMap<RepoPath, Vec<u8>>) -> Self {
+        let mut entries = below.entries().clone();
+        for path in changed.keys() {
+            let entry = Entry {
+                mode: Mode::File,
+                size: None,
+                oid: None,
+            };
+            entries.insert(path.clone(), entry);
+        }
+        Self {
+            below,
+            entries,
+            changed: changed.clone(),
+        }
+    }
+}
+
+impl Tree for Overlay {
+    fn entries(&self) -> &Entries {
+        &self.entries
+    }
+
+    fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
+        match self.changed.get(path) {
+            Some(bytes) => Ok(bytes.clone()),
+            None => self.below.read(path),
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.below.describe()
+    }
+}

@@ -1,0 +1,258 @@
+//! The examples on the rules' pages, run: a bad one is found by its rule and by no other, a good
+//! one by none. And the pages, printed.
+
+use super::*;
+
+/// One fenced block of a page: what kind of file, and its text.
+struct Block {
+    kind: String,
+    text: String,
+}
+
+/// The blocks of a page below "Bad:" and below "Good:".
+fn blocks(rule: &Rule) -> (Vec<Block>, Vec<Block>) {
+    let (mut bad, mut good) = (Vec::new(), Vec::new());
+    let mut in_good = false;
+    let mut open: Option<Block> = None;
+    for line in rule.text().lines() {
+        match &mut open {
+            Some(block) if line == "```" => {
+                let block = Block {
+                    kind: std::mem::take(&mut block.kind),
+                    text: std::mem::take(&mut block.text),
+                };
+                open = None;
+                if in_good { &mut good } else { &mut bad }.push(block);
+            }
+            Some(block) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            None if line.starts_with("Bad:") => in_good = false,
+            None if line.starts_with("Good:") => in_good = true,
+            None => {
+                if let Some(kind) = line.strip_prefix("```") {
+                    open = Some(Block {
+                        kind: kind.to_owned(),
+                        text: String::new(),
+                    });
+                }
+            }
+        }
+    }
+    (bad, good)
+}
+
+/// A repository around the blocks of one example.
+fn around(blocks: &[Block]) -> Memory {
+    let mut hub = listing("", "");
+    let mut tests = TESTS.to_owned();
+    let mut others: Vec<(&str, &str)> = Vec::new();
+    for block in blocks {
+        let text = block.text.trim_end();
+        match block
+            .kind
+            .split_once(' ')
+            .map_or(block.kind.as_str(), |(_, kind)| kind)
+        {
+            "hub" => hub = text.to_owned(),
+            "config" => hub = listing(text, ""),
+            "env" => hub = listing("", text),
+            "tests" => tests = text.to_owned(),
+            "test" => {
+                tests = TESTS.replace(r#"{ "name": "one", "input": { "prompt": "Hi" } }"#, text);
+            }
+            file => others.push((file, &block.text)),
+        }
+    }
+    others
+        .into_iter()
+        .fold(repository_of(&hub, &tests), |tree, (path, text)| {
+            tree.with(path, text)
+        })
+}
+
+/// What a page can't hold as text: bytes, absences, lengths.
+fn made_example(code: &str) -> Option<Memory> {
+    let good = || listing("", "");
+    let no = |file: &str| {
+        let mut tree = Memory::new();
+        for (path, text) in [
+            ("Dockerfile", "FROM scratch\n".to_owned()),
+            ("README.md", "# Worker\n".to_owned()),
+            (".runpod/hub.json", good()),
+            (".runpod/tests.json", TESTS.to_owned()),
+        ] {
+            if path != file {
+                tree = tree.with(path, text);
+            }
+        }
+        tree
+    };
+    Some(match code {
+        "HUB002" => no("").with(".runpod/hub.json", b"\xff\xfe{\0}\0".to_vec()),
+        "HUB003" => no("").with(".runpod/hub.json", format!("\u{feff}{}", good())),
+        "HUB004" => no("").with(".runpod/hub.json", good().replace("Worker", "Work\0er")),
+        "HUB013" => no("").with(".runpod/hub.json", "[".repeat(128)),
+        "HUB201" => {
+            let long = "x".repeat(192);
+            no("").with(".runpod/hub.json", good().replace("Does things.", &long))
+        }
+        "HUB241" => {
+            let token = format!("hf_{}", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z");
+            let entry = format!(r#"{{ "key": "MODEL", "value": "{token}" }}"#);
+            no("").with(".runpod/hub.json", listing("", &entry))
+        }
+        "HUB310" => no("Dockerfile"),
+        "HUB311" => no("README.md"),
+        "HUB312" => no("").with("hub.json", good()),
+        "HUB313" => no(".runpod/tests.json"),
+        _ => return None,
+    })
+}
+
+/// The bad example of a rule as a repository.
+pub(super) fn bad_example(rule: &Rule) -> Memory {
+    let (bad, _) = blocks(rule);
+    match made_example(rule.code) {
+        Some(tree) => tree,
+        None if bad.is_empty() => panic!("{} has no bad example", rule.code),
+        None => around(&bad),
+    }
+}
+
+#[test]
+fn every_bad_example_is_found_by_its_rule_and_no_other() {
+    for rule in registry::all() {
+        let report = lint(&bad_example(rule), true).unwrap();
+        let codes: std::collections::BTreeSet<_> =
+            report.findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(
+            codes.into_iter().collect::<Vec<_>>(),
+            [rule.code],
+            "{:#?}",
+            report.findings
+        );
+        for finding in &report.findings {
+            assert_eq!(finding.severity, rule.severity);
+            assert!(report.sources.get(&finding.place.path).is_some());
+            let mends = finding.fix.as_ref().map(|fix| fix.safety);
+            let allowed = match rule.mends {
+                registry::Mends::Never => mends.is_none(),
+                registry::Mends::Safely => mends != Some(Safety::Unsafe),
+                registry::Mends::Unsafely => mends != Some(Safety::Safe),
+                registry::Mends::Either => true,
+            };
+            assert!(allowed, "{finding:#?}");
+        }
+    }
+}
+
+#[test]
+fn every_bad_example_is_told_as_sarif_and_github_have_it() {
+    let rules = pages::descriptors();
+    for rule in registry::all() {
+        let report = lint(&bad_example(rule), true).unwrap();
+        let log = output::sarif::render("hub-lint", &rules, &report.findings, &report.sources);
+        assert_eq!(testing::sarif::problems(&log), [""; 0], "{}", rule.code);
+        let lines = output::github::render(&report.findings, &report.sources);
+        assert_eq!(lines.lines().count(), report.findings.len(), "{lines}");
+        for line in lines.lines() {
+            let title = format!(",title={} {}::", rule.code, rule.name);
+            assert!(line.starts_with("::") && line.contains(&title), "{line}");
+        }
+    }
+}
+
+#[test]
+fn no_good_example_is_found_at_all() {
+    for rule in registry::all() {
+        let (_, good) = blocks(rule);
+        if !good.is_empty() {
+            assert_eq!(said(&around(&good)), [""; 0], "{}", rule.code);
+        }
+    }
+    assert_eq!(said(&repository_of(&listing("", ""), TESTS)), [""; 0]);
+}
+
+#[test]
+fn ids_and_names_are_told_apart_and_in_their_layer() {
+    let all = registry::all();
+    for pair in all.windows(2) {
+        assert!(pair[0].code < pair[1].code, "{}", pair[1].code);
+    }
+    let names: std::collections::BTreeSet<_> = all.iter().map(|rule| rule.name).collect();
+    assert_eq!(names.len(), all.len());
+    for rule in all {
+        let layer = match rule.code.as_bytes()[3] {
+            b'0' => registry::Layer::Syntax,
+            b'1' => registry::Layer::Shape,
+            b'2' => registry::Layer::Meaning,
+            _ => registry::Layer::Agreement,
+        };
+        assert_eq!(rule.layer, layer, "{}", rule.code);
+        assert!(
+            rule.name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b == b'-' || b.is_ascii_digit())
+        );
+        assert_eq!(
+            registry::find(&rule.name.to_uppercase()).unwrap().code,
+            rule.code
+        );
+    }
+}
+
+#[test]
+fn a_page_says_what_why_and_how() {
+    let rule = registry::find("wrapped-input").unwrap();
+    let page = pages::page(rule, 1);
+    assert!(page.starts_with(
+        "# HUB252 wrapped-input\n\n*warning; fix: `--unsafe-fixes`.* An input inside an input.\n\n"
+    ));
+    assert!(page.contains("\nBad:\n```json test\n"));
+    assert!(page.ends_with("four published tests.json."));
+}
+
+/// The words of every rule's bad example. `cargo xtask hub-lint --write-generated .` writes the
+/// pages; these are written by this test where the environment has `UPDATE_WORDS`.
+#[test]
+fn the_words_are_these() {
+    let mut words = String::new();
+    for rule in registry::all() {
+        let report = lint(&bad_example(rule), true).unwrap();
+        let text = output::text::plain(&report.findings, &report.sources);
+        words.push_str(&text.replace('\0', "␀"));
+    }
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/words.txt");
+    if std::env::var_os("UPDATE_WORDS").is_some() {
+        fs_err::write(&file, &words).unwrap();
+    }
+    let expected = fs_err::read_to_string(&file).unwrap();
+    similar_asserts(&expected, &words);
+}
+
+fn similar_asserts(expected: &str, actual: &str) {
+    if expected != actual {
+        let diff = similar::TextDiff::from_lines(expected, actual);
+        panic!("{}", diff.unified_diff().context_radius(6));
+    }
+}
+
+#[test]
+fn the_generated_files_are_those_of_the_rules() {
+    let root = base::own::repository();
+    for (path, content) in pages::generated() {
+        let file = root.join(path);
+        if !file.exists() {
+            // In a repository that took the tool alone.
+            println!("{path} is not here");
+            continue;
+        }
+        let there = fs_err::read_to_string(file).unwrap();
+        assert!(
+            there == content,
+            "{path} is not what the rules say: `cargo xtask hub-lint --write-generated .`"
+        );
+    }
+}

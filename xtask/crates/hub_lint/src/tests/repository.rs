@@ -1,0 +1,381 @@
+//! Whole repositories, and what `hub-lint.json` says of them.
+
+use super::*;
+
+#[test]
+fn the_hubs_own_workers_layout_has_no_error() {
+    // A handler in src/, the README in .runpod/, as RunPod's own vLLM worker has it: files that the
+    // image copies, variables that are read in a loop or by another engine, an input of its own.
+    let env = r#"
+      { "key": "MODEL_NAME", "input": { "name": "Model", "type": "huggingface", "required": true } },
+      { "key": "MAX_MODEL_LEN", "input": { "name": "Length", "type": "number", "default": null } },
+      { "key": "QUANTIZATION", "input": { "name": "Quantization", "type": "string", "default": "",
+        "options": [{ "label": "None", "value": "" }, { "label": "AWQ", "value": "awq" }] } },
+      { "key": "ENFORCE_EAGER", "input": { "name": "Eager", "type": "boolean", "default": false,
+        "trueValue": "1", "falseValue": "0" } },
+      { "key": "VLLM_NIGHTLY", "value": "false" }"#;
+    let config = r#""gpuIds": "ADA_80_PRO,AMPERE_80,-NVIDIA H100 PCIe", "allowedCudaVersions": ["12.9"],
+      "presets": [{ "name": "Small", "defaults": { "MODEL_NAME": "a/b", "MAX_MODEL_LEN": "4096" } }]"#;
+    let tests = r#"{
+      "tests": [{ "name": "chat", "input": { "messages": [{ "role": "user", "content": "Hi" }],
+        "sampling_params": { "max_tokens": 10 } }, "timeout": 300000 }],
+      "config": { "gpuTypeId": "NVIDIA A100 80GB PCIe", "gpuCount": 1, "allowedCudaVersions": ["12.9"],
+        "env": [{ "key": "MODEL_NAME", "value": "a/tiny" }, { "key": "VLLM_ATTENTION", "value": "x" }] } }"#;
+    let tree = Memory::new()
+        .with(
+            "Dockerfile",
+            "FROM nvidia/cuda:12.9.1-base-ubuntu22.04\nENV BASE_PATH=/runpod-volume\n\
+             COPY src /src\nCMD [\"python3\", \"/src/handler.py\"]\n",
+        )
+        .with(
+            "src/handler.py",
+            "import os\nimport runpod\nfrom engine import Engine\nengine = Engine()\n\
+             async def handler(job):\n    async for part in engine.run(job['input']['messages']):\n        \
+             yield part\nrunpod.serverless.start({'handler': handler})\n",
+        )
+        .with(
+            "src/engine.py",
+            "import os\nimport vllm\nclass Engine:\n    def __init__(self):\n        \
+             self.model = os.getenv('MODEL_NAME', 'a/large')\n        \
+             self.own = {name.lower(): value for name, value in os.environ.items()}\n",
+        )
+        .with(".runpod/README.md", "# Worker\n")
+        .with(".runpod/hub.json", listing(config, env))
+        .with(".runpod/tests.json", tests);
+    assert_eq!(said(&tree), [""; 0]);
+}
+
+#[test]
+fn the_files_in_runpod_come_first() {
+    let tree = repository_of(&listing("", ""), TESTS).with("hub.json", "not even JSON");
+    assert_eq!(
+        said(&tree),
+        ["HUB312 `.runpod/hub.json` takes precedence over this file"]
+    );
+}
+
+#[test]
+fn what_is_ignored_with_a_reason_is_left_out() {
+    let hub = listing(r#""gpuIds": "RTX A4000""#, "");
+    let ignore = |entry: &str| {
+        said(
+            &repository_of(&hub, TESTS)
+                .with("hub-lint.json", format!(r#"{{ "ignore": [{entry}] }}"#)),
+        )
+    };
+    let found = "HUB211 RunPod has no GPU with the id `RTX A4000`";
+    assert_eq!(ignore(""), [found]);
+    assert_eq!(
+        ignore(r#"{ "rule": "HUB211", "reason": "a private GPU" }"#),
+        [""; 0]
+    );
+    assert_eq!(
+        ignore(r#"{ "rule": "unknown-gpu", "path": ".runpod/hub.json", "reason": "private" }"#),
+        [""; 0]
+    );
+    assert_eq!(
+        ignore(r#"{ "rule": "HUB211", "path": ".runpod/tests.json", "reason": "private" }"#),
+        [found, "HUB390 nothing here breaks `HUB211` any more"]
+    );
+    assert_eq!(
+        ignore(r#"{ "rule": "HUB211", "reason": " " }"#),
+        [found, "HUB391 the entry for `HUB211` gives no `reason`"]
+    );
+    assert_eq!(
+        ignore(r#"{ "rule": "HUB999", "reason": "x" }"#),
+        [found, "HUB391 there is no rule `HUB999`"]
+    );
+    assert_eq!(
+        ignore(r#"{ "rule": "HUB211", "resaon": "x" }"#),
+        [found, "HUB391 an entry has no key `resaon`"]
+    );
+}
+
+#[test]
+fn rules_are_chosen_by_id_name_or_beginning() {
+    let rule = registry::find("HUB211").unwrap();
+    for pattern in ["HUB211", "hub2", "unknown-gpu", "HUB"] {
+        assert!(registry::means(pattern, rule.code, rule.name), "{pattern}");
+    }
+    for pattern in ["HUB1", "unknown", "HU", ""] {
+        assert!(!registry::means(pattern, rule.code, rule.name), "{pattern}");
+    }
+}
+
+#[test]
+fn findings_come_by_file_and_line() {
+    let hub = listing(r#""gpuIds": "H100", "volume": 1"#, "").replace("\"language\"", "\"text\"");
+    let tests = TESTS.replace("Hi\" }", "Hi\" }, \"timeout\": 30");
+    let report = lint(&repository_of(&hub, &tests), true).unwrap();
+    let places: Vec<_> = report
+        .findings
+        .iter()
+        .map(|f| (f.place.path.to_string(), f.place.span.start))
+        .collect();
+    let mut sorted = places.clone();
+    sorted.sort();
+    assert_eq!(places, sorted);
+    assert_eq!(places.len(), 4);
+    assert_eq!(
+        summary(&report),
+        "hub-lint: 2 errors, 2 warnings in 2 files; 2 to mend with `--unsafe-fixes`; \
+         `--explain RULE` tells why"
+    );
+}
+
+const ENGINE: &str = r#"
+import os
+import subprocess
+command = ["python3", "-m", "sglang.launch_server", "--model-path", "/model"]
+if os.getenv("LOAD_BALANCE_METHOD"):
+    command += ["--load-balance-method", os.getenv("LOAD_BALANCE_METHOD")]
+if os.getenv("MODEL_REVISION"):
+    command += ["--revision", os.getenv("MODEL_REVISION")]
+subprocess.Popen(command)
+"#;
+
+/// A worker that starts SGLang of this image, with these variables and these tests.
+fn worker(image: &str, env: &str, tests: &str) -> Memory {
+    let hub = listing(
+        "",
+        &format!(r#"{{ "key": "MODEL_REVISION", "value": "main" }}, {env}"#),
+    );
+    let dockerfile = format!("FROM {image}\nCOPY engine.py /\nCMD [\"python3\", \"/engine.py\"]\n");
+    repository_of(hub.replace(", ]", "]").as_str(), tests)
+        .with("engine.py", ENGINE)
+        .with("Dockerfile", dockerfile)
+}
+
+const BALANCE: &str = r#"{ "key": "LOAD_BALANCE_METHOD", "input": { "name": "B", "type": "string",
+    "options": [{ "label": "Shortest", "value": "shortest_queue" }] } }"#;
+
+#[test]
+fn options_are_judged_by_the_release_that_the_dockerfile_pins() {
+    let says = |image: &str| said(&worker(image, BALANCE, TESTS));
+    assert_eq!(says("lmsysorg/sglang:v0.4.6.post4-cu124"), [""; 0]);
+    assert_eq!(
+        says("lmsysorg/sglang:v0.5.10"),
+        [
+            "HUB330 `LOAD_BALANCE_METHOD` offers `shortest_queue`, which `--load-balance-method` \
+          of SGLang 0.5.10 does not take"
+        ]
+    );
+    // A release that is not known is judged by the nearest, and that is said.
+    assert_eq!(
+        says("lmsysorg/sglang:v0.5.12"),
+        [
+            "HUB330 `LOAD_BALANCE_METHOD` offers `shortest_queue`, which `--load-balance-method` \
+          of SGLang 0.5.12 (not known here; judged by 0.5.10) does not take"
+        ]
+    );
+}
+
+#[test]
+fn variables_are_compared_only_where_sglang_reads_them() {
+    let image = "lmsysorg/sglang:v0.4.6.post4-cu124";
+    let odd = r#"{ "key": "SHOW_COSTS", "input": { "name": "C", "type": "boolean" } }"#;
+    let balance = r#"{ "key": "LOAD_BALANCE_METHOD", "value": "round_robin" }"#;
+    let env = format!("{balance}, {odd}");
+    assert_eq!(
+        said(&worker(image, &env, TESTS)),
+        ["HUB320 nothing in the worker reads `SHOW_COSTS`"]
+    );
+    let other =
+        worker("python:3.12", &env, TESTS).with("engine.py", ENGINE.replace("sglang", "other"));
+    assert_eq!(said(&other), [""; 0]);
+}
+
+#[test]
+fn inputs_that_are_refused_are_told_and_others_are_not() {
+    let handler = r#"
+import runpod
+def handler(job):
+    job_input = job["input"]
+    route = job_input.get("openai_route")
+    body = job_input.get("openai_input")
+    return [route, body, job_input.get("messages")]
+runpod.serverless.start({"handler": handler})
+"#;
+    let says = |input: &str| {
+        let tests = TESTS.replace(r#"{ "prompt": "Hi" }"#, input);
+        let env = r#"{ "key": "LOAD_BALANCE_METHOD", "value": "round_robin" }"#;
+        let tree = worker("lmsysorg/sglang:v0.4.6.post4-cu124", env, &tests);
+        said(&tree.with("handler.py", handler)).join("\n")
+    };
+    for fine in [
+        r#"{ "text": "Hi" }"#,
+        r#"{ "messages": [] }"#,
+        r#"{ "openai_route": "/v1/models" }"#,
+        r#"{ "openai_route": "/v1/models/a?x=1" }"#,
+        r#"{ "openai_route": "/get_load/" }"#,
+        r#"{ "openai_route": "/v1/chat/completions", "openai_input": { "messages": [] } }"#,
+        r#"{ "openai_route": "/v1/completions", "openai_input": { "prompt": "Hi" } }"#,
+        r#"{ "openai_route": "/v1/anything", "openai_input": {} }"#,
+    ] {
+        assert_eq!(says(fine), "", "{fine}");
+    }
+    for (input, words) in [
+        (
+            r#"{ "prompt": "Hi" }"#,
+            "this goes to `/generate`, which takes `text` or `input_ids`",
+        ),
+        (
+            r#"{ "openai_route": "v1/models" }"#,
+            "the route `v1/models` does not begin with `/`",
+        ),
+        (
+            r#"{ "openai_route": "//127.0.0.1/v1/models" }"#,
+            "the route `//127.0.0.1/v1/models` names another host",
+        ),
+        (
+            r#"{ "openai_route": 1 }"#,
+            "`openai_route` is a number, not a path",
+        ),
+        (
+            r#"{ "openai_route": "/v1/completions" }"#,
+            "`/v1/completions` takes a body, and there is no `openai_input`",
+        ),
+        (
+            r#"{ "openai_route": "/v1/chat/completions", "openai_input": { "prompt": "Hi" } }"#,
+            "`/v1/chat/completions` answers 400 without `messages`",
+        ),
+    ] {
+        assert_eq!(says(input), format!("HUB316 {words}"));
+    }
+}
+
+#[test]
+fn only_the_modern_layout_minds_other_files_in_runpod() {
+    let tree = repository_of(&listing("", ""), TESTS).with(".runpod/notes.txt", "x");
+    assert_eq!(said(&tree), [""; 0]);
+    let words =
+        ".runpod/notes.txt: `.runpod/` of a modern worker holds hub.json and tests.json alone";
+    assert_eq!(
+        said(&tree.with("upstream.lock.json", "{}")),
+        [format!("HUB315 {words}")]
+    );
+}
+
+#[test]
+fn another_tools_tests_json_is_left_alone() {
+    let tree = Memory::new()
+        .with("Dockerfile", "FROM scratch\n")
+        .with("README.md", "# Worker\n")
+        .with(".runpod/hub.json", listing("", ""))
+        .with("tests.json", r#"{ "suites": [1, 2] }"#);
+    assert_eq!(said(&tree), [""; 0]);
+    let own = tree.with(
+        "tests.json",
+        TESTS.replace("Hi\" }", "Hi\" }, \"timeout\": 30"),
+    );
+    assert_eq!(said(&own).len(), 1);
+}
+
+#[test]
+fn a_worker_that_loops_over_its_environment_is_believed() {
+    let env = r#"{ "key": "LOAD_BALANCE_METHOD", "value": "round_robin" },
+        { "key": "ANYTHING", "value": "1" }"#;
+    let tree = worker("lmsysorg/sglang:v0.4.6.post4-cu124", env, TESTS);
+    assert_eq!(
+        said(&tree),
+        ["HUB320 nothing in the worker reads `ANYTHING`"]
+    );
+    let looping = format!("{ENGINE}\nfor name, value in os.environ.items():\n    print(name)\n");
+    assert_eq!(said(&tree.with("engine.py", looping)), [""; 0]);
+}
+
+#[test]
+fn defaults_are_compared_by_what_they_mean() {
+    let env = r#"{ "key": "SEED", "input": { "name": "S", "type": "number", "default": 300 } },
+        { "key": "FAST", "input": { "name": "F", "type": "boolean", "default": true } }"#;
+    let with =
+        |readme: &str| said(&repository_of(&listing("", env), TESTS).with("README.md", readme));
+    let table = "# Worker\n\n| Variable | Default | What |\n| --- | --- | --- |\n";
+    assert_eq!(
+        with(&format!(
+            "{table}| `SEED` | `300.0` | s |\n| `FAST` | 1 | f |\n"
+        )),
+        [""; 0]
+    );
+    assert_eq!(
+        with(&format!(
+            "{table}| `SEED` | 7 | s |\n| `FAST` | none | f |\n"
+        )),
+        ["HUB324 the default of `SEED` is `300` here, and the README's default is `7`"]
+    );
+}
+
+#[test]
+fn what_the_tests_leave_out_is_told_where_it_matters() {
+    let says = |input: &str, env: &str| {
+        let entry = format!(r#"{{ "key": "A", "input": {{ "name": "A", {input} }} }}"#);
+        let tests = TESTS.replace(HOME, env);
+        said(&repository_of(&listing("", &entry), &tests)).join("\n")
+    };
+    let other = r#"{ "key": "HF_HUB_OFFLINE", "value": "1" }"#;
+    let own = r#"{ "key": "A", "value": "a/b" }"#;
+    let left_out = "HUB305 the tests run without `A`, which hub.json gives no default";
+    let required = "HUB303 `A` is required, and the tests don't set it";
+    for env in ["", other] {
+        assert_eq!(says(r#""type": "string""#, env), left_out);
+        // Required is more than not given, and a default is no help to the tests.
+        for also in ["", r#", "default": "a/b""#] {
+            let input = format!(r#""type": "string", "required": true{also}"#);
+            assert_eq!(says(&input, env), required);
+            assert_eq!(says(&input, own), "");
+        }
+        for quiet in [
+            r#""type": "string", "default": """#,
+            r#""type": "number", "default": null"#,
+            r#""type": "string", "advanced": true"#,
+            r#""type": "boolean""#,
+        ] {
+            assert_eq!(says(quiet, env), "", "{quiet}");
+        }
+    }
+    assert_eq!(says(r#""type": "string""#, own), "");
+}
+
+#[test]
+fn nobody_is_told_to_publish_a_secret() {
+    let entry =
+        r#"{ "key": "HF_TOKEN", "input": { "name": "T", "type": "string", "required": true } }"#;
+    let tests = TESTS.replace(HOME, "");
+    let report = lint(&repository_of(&listing("", entry), &tests), true).unwrap();
+    let [finding] = &report.findings[..] else {
+        panic!("{:#?}", report.findings);
+    };
+    assert_eq!(finding.code, "HUB303");
+    assert!(finding.help[0].contains("must not stand in tests.json"));
+}
+
+#[test]
+fn a_model_that_is_no_pool_or_id_is_shown_its_ids() {
+    let help = |name: &str| {
+        let hub = listing(&format!(r#""gpuIds": "ADA_24,{name}""#), "");
+        let report = lint(&repository_of(&hub, TESTS), true).unwrap();
+        report.findings[0].help[0].clone()
+    };
+    let all = "`NVIDIA A100 80GB PCIe` and `NVIDIA A100-SXM4-80GB`";
+    assert_eq!(help("A100_80"), format!("GPUs of this model: {all}"));
+    assert_eq!(help("A100 NVL"), format!("there are {all}"));
+    assert_eq!(help("AMP_16"), "the nearest pool is `AMPERE_16`");
+    assert_eq!(
+        help("RTX_4090"),
+        "the GPU's id is `NVIDIA GeForce RTX 4090`"
+    );
+    assert_eq!(help("GTX 80GB"), "`docs/hub-lint.md` lists the ids");
+}
+
+#[test]
+fn the_worker_knows_the_same_routes_without_a_body() {
+    let relay = base::own::repository().join("relay.py");
+    let Ok(text) = std::fs::read_to_string(relay) else {
+        println!("skipped: no relay.py beside the tool");
+        return;
+    };
+    let list = text.split_once("GET_ROUTES = frozenset(").unwrap().1;
+    let list = list.split_once(')').unwrap().0;
+    let own: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert_eq!(own, agreement_worker::READING);
+}

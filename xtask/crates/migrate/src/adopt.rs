@@ -1,0 +1,244 @@
+//! `migrate --adopt`: a lock for a worker that is modern already and has none. It finds the
+//! upstream revision that the worker's files came from and writes that down; nothing else
+//! changes, and the next migrate is a merge.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+
+use super::incoming;
+use super::make::{self, Made};
+use super::merge::{self, Stored};
+use super::plan::{Arrival, Plan, Source, What};
+use super::situation::Situation;
+use super::steps;
+use super::upstream::{self, Upstream};
+use base::git::{Git, Scratch};
+use base::layout::{LOCK, Shape};
+use base::lock::{Lock, Origin};
+use base::outcome::Refusal;
+use base::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
+
+/// Makes the plan that writes the lock.
+pub fn make(
+    git: &Git,
+    at: &Situation,
+    scratch: &Scratch,
+    address: Option<&str>,
+    revision: &str,
+) -> Result<Made> {
+    if at.lock.is_some() {
+        bail!(Refusal::new(
+            format!("{LOCK} is there already"),
+            "bring in what upstream changed with `cargo xtask migrate`"
+        ));
+    }
+    let ours = at.ours.entries();
+    if Shape::of(ours) != Some(Shape::Root) {
+        bail!(Refusal::new(
+            "this worker does not have the modern layout, so there is nothing to adopt",
+            "move it to the modern layout with `cargo xtask migrate`"
+        ));
+    }
+    let upstream = upstream::open(
+        git,
+        &upstream::Request {
+            address,
+            // A directory without git has no revisions; it is what it is.
+            rev: (revision != ".").then_some(revision),
+            locked: None,
+            repository: &at.repo.top,
+        },
+    )
+    .map_err(named_by_adopt)?;
+    let found = find(&upstream, scratch, ours).map_err(named_by_adopt)?;
+    let mut origin = Origin {
+        address: upstream.address.clone(),
+        rev: followed(revision, upstream.commit.as_deref()),
+        commit: found.commit.clone(),
+        shape: upstream.shape,
+        files: found.stored.locked.clone(),
+    };
+    merge::record(&mut origin, ours);
+    let lock = Lock::new(origin, None);
+    let oid = scratch
+        .blobs([lock.to_bytes()?.as_slice()])?
+        .pop()
+        .context("git stored no lock")?;
+    let mut entries = ours.clone();
+    entries.insert(
+        LOCK.into(),
+        Entry {
+            mode: Mode::File,
+            size: None,
+            oid: Some(oid),
+        },
+    );
+    let after = merge::tree_of(scratch, ours, &entries)?;
+    let steps = steps::between(ours, &entries, &[], &at.status.local, |_| false);
+    make::expect_no_obstacles(at, &steps)?;
+    let plan = Plan {
+        upstream: Source {
+            address: upstream.address.clone(),
+            rev: lock.upstream.rev.clone(),
+            commit: found.commit.clone(),
+            shape: upstream.shape,
+        },
+        head: at.head.clone(),
+        before: at.head_tree.clone(),
+        after,
+        moves: Vec::new(),
+        files: files(&found.stored, ours),
+        rewrites: Vec::new(),
+        conflicts: Vec::new(),
+        dangling: Vec::new(),
+        local: Vec::new(),
+        notes: found.notes,
+        steps,
+    };
+    Ok(Made {
+        plan,
+        stages: Vec::new(),
+        entries,
+        lock,
+        kind: make::Kind::Adopt,
+    })
+}
+
+/// A refusal with the option that names the revision here: `--rev` does not go with `--adopt`.
+fn named_by_adopt(mut error: anyhow::Error) -> anyhow::Error {
+    if let Some(refusal) = error.downcast_mut::<Refusal>()
+        // One that speaks of both says which is for what.
+        && !refusal.help.contains("--adopt")
+    {
+        refusal.help = refusal.help.replace("--rev", "--adopt");
+    }
+    error
+}
+
+/// The revision that the next run is to follow: a branch or a ref, but not a commit, which would
+/// never change.
+fn followed(revision: &str, commit: Option<&str>) -> Option<String> {
+    // Git's own abbreviations have seven digits or more; a branch may well be called `dead`.
+    let is_commit = revision.len() >= 7
+        && commit.is_some_and(|commit| commit.starts_with(&revision.to_lowercase()));
+    let is_default = revision == "HEAD" || revision == ".";
+    (!is_commit && !is_default).then(|| revision.to_owned())
+}
+
+/// The revision that fits best.
+struct Found {
+    commit: Option<String>,
+    stored: Stored,
+    notes: Vec<String>,
+}
+
+/// Looks at the revision that was named and at those before it, and takes the one with the most
+/// files that are the same here; of several the newest.
+fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found> {
+    let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
+        upstream.sizes(entries)
+    })?;
+    let named = merge::store(scratch, &bundle)?;
+    let total = named.entries.len();
+    let mut best = (
+        same_files(&named.entries, ours),
+        upstream.commit.clone(),
+        named,
+    );
+    // Revisions that differ in nothing of the worker's are looked at once.
+    let mut seen: BTreeSet<Vec<(RepoPath, Oid)>> = BTreeSet::new();
+    for commit in upstream.history()? {
+        if best.0 == total {
+            break;
+        }
+        let Some(tree) = upstream.at(&commit)? else {
+            break;
+        };
+        if Shape::of(tree.entries()) != Some(upstream.shape) {
+            continue;
+        }
+        let key = fingerprint(tree.entries(), upstream.shape);
+        if !seen.insert(key) {
+            continue;
+        }
+        upstream.fetch_files(&tree)?;
+        // An older revision may be incomplete, or written in a way that is not understood.
+        let Ok(bundle) = incoming::collect(&tree, upstream.shape, |_| Ok(())) else {
+            continue;
+        };
+        let stored = merge::store(scratch, &bundle)?;
+        let same = same_files(&stored.entries, ours);
+        if same > best.0 {
+            best = (same, Some(commit), stored);
+        }
+    }
+    let (same, commit, stored) = best;
+    let short = |commit: &Option<String>| {
+        commit.as_deref().map_or_else(String::new, |commit| {
+            format!(" {}", &commit[..commit.len().min(10)])
+        })
+    };
+    let mut notes = upstream.notes.clone();
+    notes.push(format!(
+        "{same} of {} files are as upstream{} gave them",
+        stored.entries.len(),
+        short(&commit)
+    ));
+    if commit != upstream.commit {
+        notes.push(format!(
+            "that is an older revision than{}, which was named",
+            short(&upstream.commit)
+        ));
+    }
+    if same == 0 {
+        bail!(Refusal::new(
+            format!(
+                "no file here is as {} gave it in any revision",
+                upstream.address
+            ),
+            "name the upstream that the files came from with --upstream"
+        ));
+    }
+    Ok(Found {
+        commit,
+        stored,
+        notes,
+    })
+}
+
+fn fingerprint(entries: &Entries, shape: Shape) -> Vec<(RepoPath, Oid)> {
+    entries
+        .iter()
+        .filter(|(path, _)| shape.destination(path).is_some())
+        .filter_map(|(path, entry)| Some((path.clone(), entry.oid.clone()?)))
+        .collect()
+}
+
+/// How many of upstream's files are here as it gave them.
+fn same_files(theirs: &Entries, ours: &Entries) -> usize {
+    theirs
+        .iter()
+        .filter(|(path, theirs)| ours.get(path).is_some_and(|ours| ours.oid == theirs.oid))
+        .count()
+}
+
+fn files(stored: &Stored, ours: &Entries) -> Vec<Arrival> {
+    stored
+        .entries
+        .iter()
+        .map(|(path, theirs)| Arrival {
+            path: path.clone(),
+            from: stored
+                .locked
+                .get(path)
+                .map_or_else(|| path.clone(), |file| file.from.clone()),
+            renamed_from: None,
+            what: match ours.get(path) {
+                None => What::RemovedHere,
+                Some(ours) if ours.oid == theirs.oid => What::Unchanged,
+                Some(_) => What::ChangedHere,
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,491 @@
+//! Doing and undoing the steps of a plan in the work tree, the index and HEAD, path by path, so
+//! that every moment in between can be taken up again in either direction.
+//!
+//! Files are written here and not by `git read-tree -u`, which overwrites ignored ones: every target
+//! and its parents are looked at first. Moves are renames, so bytes stay what they are whatever
+//! line-end or filter settings say.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use super::files::{
+    beside, content, copy, holds_no_file, make_parents, remove_empty_below, remove_empty_parents,
+    rename, same_content, same_file, write_new,
+};
+use super::journal::{Commit, Journal, Record, State, Task, exists};
+use super::merge;
+use super::situation;
+use super::steps::Step;
+use base::fault;
+use base::git::{IndexEdit, Objects, Repo, Scratch};
+use base::outcome::Refusal;
+use base::output::quoted_path;
+use base::tree::Side;
+use base::tree::{Entries, Oid, RepoPath};
+
+/// A repository and the journal of what is done to it.
+pub struct Work<'a> {
+    pub repo: &'a Repo,
+    pub journal: &'a Journal,
+    pub scratch: &'a Scratch,
+    pub objects: &'a Objects,
+}
+
+impl Work<'_> {
+    /// Lays out everything the steps need, then writes the record. Until that is on disk nothing
+    /// of the repository has changed; nor has it as long as the record's state is `LaidOut`.
+    pub fn prepare(&self, mut record: Record, index: &IndexEdit) -> Result<Record> {
+        fault::point()?;
+        for number in record.done..record.steps.len() {
+            if let Step::Write { new, .. } = &record.steps[number] {
+                write_new(self.objects, &self.journal.new_file(number), new)?;
+            }
+        }
+        fault::point()?;
+        if !record.conflicts.is_empty() {
+            // What is not checked out, or a submodule, is nobody's to resolve in a file.
+            let is_file = |path: &RepoPath| {
+                let place = path.below(&self.repo.top);
+                place.is_symlink() || place.is_file()
+            };
+            record.ours = untouched(&record);
+            record.ours.retain(is_file);
+            for (number, path) in record.ours.iter().enumerate() {
+                copy(&path.below(&self.repo.top), &self.journal.our_file(number))?;
+            }
+        }
+        let found = self.found(&record)?;
+        // Whoever only lays out looks at everything once more, and says more about it.
+        if record.state != State::LaidOut {
+            self.expect_unchanged(found.iter().map(|(path, _)| path))?;
+        }
+        record.found.extend(found);
+        record
+            .new_folders
+            .extend(self.new_folders(&record.steps[record.done..]));
+        let index_file = self.repo.git_dir.join("index");
+        if !exists(&self.journal.index_old()) {
+            // Whole or not at all: a later run takes what is there for the index from before.
+            let next = self.journal.index_old().with_extension("next");
+            fs_err::copy(&index_file, &next)?;
+            fs_err::rename(&next, self.journal.index_old())?;
+        }
+        fs_err::copy(&index_file, self.journal.index_seen())?;
+        // Never write into the copy before: it may be the live index by a second name.
+        let next = self.journal.index_new().with_extension("next");
+        fs_err::copy(&index_file, &next)?;
+        self.scratch.edit_index(&next, index)?;
+        fs_err::rename(&next, self.journal.index_new())?;
+        if let Some(commit) = &mut record.commit
+            && record.conflicts.is_empty()
+        {
+            self.make_commits(commit, &record.head, &record.after_tree)?;
+        }
+        self.journal.write(&record)?;
+        Ok(record)
+    }
+
+    /// The hashes of the files that will be replaced, as they lie there.
+    fn found(&self, record: &Record) -> Result<Vec<(RepoPath, Oid)>> {
+        let mut paths = Vec::new();
+        for step in &record.steps[record.done..] {
+            match step {
+                Step::Remove { path, .. }
+                | Step::Write {
+                    path, old: Some(_), ..
+                } => {
+                    paths.push(path.clone());
+                }
+                _ => {}
+            }
+        }
+        let contents: Vec<Vec<u8>> = paths
+            .iter()
+            .map(|path| content(&path.below(&self.repo.top)))
+            .collect::<Result<_>>()?;
+        let oids = self.scratch.hashes(contents.iter().map(Vec::as_slice))?;
+        Ok(paths.into_iter().zip(oids).collect())
+    }
+
+    /// What will be replaced is what was looked at. Making a plan can take a while, and somebody may
+    /// save a file meanwhile; git is asked only about files that were touched since.
+    fn expect_unchanged<'p>(&self, paths: impl Iterator<Item = &'p RepoPath>) -> Result<()> {
+        // The clock of file systems runs in ticks, and a little behind.
+        let since = self.journal.since - Duration::from_millis(50);
+        let since = since
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or((0, 0), |since| (since.as_secs(), since.subsec_nanos()));
+        let mut touched = Vec::new();
+        for path in paths {
+            let data = fs_err::symlink_metadata(path.below(&self.repo.top))?;
+            let changed = (
+                u64::try_from(data.ctime()).unwrap_or_default(),
+                u32::try_from(data.ctime_nsec()).unwrap_or_default(),
+            );
+            if changed >= since {
+                touched.push(path.clone());
+            }
+        }
+        let changed = self.repo.changed_among(&touched)?;
+        if !changed.is_empty() {
+            // With a record the journal holds what conflicts are taken back with.
+            let help = if self.journal.is_open() {
+                "take that back with `git restore FILE`, then run this again"
+            } else {
+                self.journal.remove()?;
+                "commit or stash that, then run this again"
+            };
+            bail!(Refusal::new(
+                format!(
+                    "these have changed since the plan was made:\n  {}",
+                    situation::list(&changed)
+                ),
+                help
+            ));
+        }
+        Ok(())
+    }
+
+    fn new_folders(&self, steps: &[Step]) -> Vec<RepoPath> {
+        let mut folders: Vec<RepoPath> = steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::MoveFolder { to, .. } | Step::Move { to, .. } => Some(to),
+                Step::Write { path, .. } => Some(path),
+                Step::Remove { .. } => None,
+            })
+            .flat_map(RepoPath::ancestors)
+            .filter(|folder| !folder.below(&self.repo.top).is_dir())
+            .collect();
+        // The deepest first, as they have to be removed.
+        folders.sort_by(|one, other| other.cmp(one));
+        folders.dedup();
+        folders
+    }
+
+    fn make_commits(&self, commit: &mut Commit, head: &Oid, after: &Oid) -> Result<()> {
+        // `git commit-tree` signs only when it is told to, whatever the configuration says.
+        let sign = self.repo.is_on("commit.gpgSign")?;
+        let make = |tree: &Oid, parent: &Oid, message: &str| {
+            let call = self
+                .repo
+                .call()
+                .args(["commit-tree", &tree.0, "-p", &parent.0])
+                .args(sign.then_some("-S"));
+            let made = call.input(message).line().map(Oid);
+            made.map_err(|error| if sign { unsigned(&error).into() } else { error })
+        };
+        let mut parent = head.clone();
+        if let Some(moves) = &commit.moves_tree {
+            parent = make(moves, &parent, &commit.moves_message)?;
+        }
+        commit.tip = Some(make(after, &parent, &commit.message)?);
+        Ok(())
+    }
+
+    /// Takes all steps that are left, and brings the index and HEAD after them.
+    pub fn forward(&self, record: &mut Record) -> Result<()> {
+        // Steps are taken in order and undone in reverse, so a file that has been written says that
+        // all moves and removals before it are done; its name may be one that they vacated.
+        let written = (record.done..record.steps.len())
+            .rev()
+            .find(|&number| self.is_written(number, &record.steps[number]));
+        for number in written.unwrap_or(record.done)..record.steps.len() {
+            self.step_forward(number, &record.steps[number], record)
+                .with_context(|| format!("step {} of {}", number + 1, record.steps.len()))?;
+        }
+        self.sweep(record)?;
+        self.install_index(&self.journal.index_new(), &self.journal.index_seen())?;
+        if record.conflicts.is_empty() {
+            if let Some(Commit {
+                tip: Some(tip),
+                message,
+                ..
+            }) = &record.commit
+            {
+                self.advance(tip, record, message)?;
+                return self.journal.remove();
+            }
+            if record.task == Task::Cleanup {
+                // All that went is committed: git has it back as soon as somebody asks.
+                return self.journal.remove();
+            }
+            record.state = State::Staged;
+        } else {
+            record.state = State::Conflicts;
+        }
+        record.done = record.steps.len();
+        self.journal.write(record)
+    }
+
+    /// Puts what a step writes into the journal again.
+    pub(super) fn lay_out(&self, number: usize, new: &Side) -> Result<()> {
+        let place = self.journal.new_file(number);
+        let next = place.with_extension("next");
+        if exists(&next) {
+            fs_err::remove_file(&next)?;
+        }
+        write_new(self.objects, &next, new)?;
+        Ok(fs_err::rename(&next, &place)?)
+    }
+
+    fn is_written(&self, number: usize, step: &Step) -> bool {
+        matches!(step, Step::Write { .. }) && !exists(&self.journal.new_file(number))
+    }
+
+    fn step_forward(&self, number: usize, step: &Step, record: &Record) -> Result<()> {
+        let top = &self.repo.top;
+        match step {
+            Step::MoveFolder { from, to } | Step::Move { from, to, .. } => {
+                let (source, target) = (from.below(top), to.below(top));
+                match (exists(&source), exists(&target)) {
+                    (true, false) => {
+                        make_parents(&target)?;
+                        rename(&source, &target)?;
+                    }
+                    (false, true) => {}
+                    // A copy across file systems that was killed before its last step.
+                    (true, true) if same_content(&source, &target)? => {
+                        fs_err::remove_file(&source)?;
+                    }
+                    // The way to a later file, made anew before the kill.
+                    (true, true) if holds_no_file(&source)? => {}
+                    // Folders without files, which git does not see.
+                    (true, true) if holds_no_file(&target)? => {
+                        remove_empty_below(&target)?;
+                        rename(&source, &target)?;
+                    }
+                    (true, true) => bail!(both(from, to)),
+                    (false, false) => bail!(gone(from)),
+                }
+                remove_empty_parents(from, top)
+            }
+            Step::Remove { path, .. } => {
+                self.put_aside(number, path, record)?;
+                remove_empty_parents(path, top)
+            }
+            Step::Write { path, old, new } => {
+                let (source, target) = (self.journal.new_file(number), path.below(top));
+                if !exists(&source) {
+                    if exists(&target) {
+                        return Ok(());
+                    }
+                    self.lay_out(number, new)?;
+                }
+                if self.arrived(number, step)? {
+                    // A copy across file systems that was killed before its last step.
+                    return Ok(fs_err::remove_file(&source)?);
+                }
+                if old.is_some() {
+                    self.put_aside(number, path, record)?;
+                } else if target.is_dir() && !target.is_symlink() {
+                    // What was in it has moved away; folders without files may be left.
+                    remove_empty_below(&target)?;
+                }
+                if exists(&target) {
+                    bail!(Refusal::new(
+                        format!("{path} has appeared since the plan was made"),
+                        "move it to another place, then run `cargo xtask migrate --resume`"
+                    ));
+                }
+                make_parents(&target)?;
+                rename(&source, &target)
+            }
+        }
+    }
+
+    /// Whether what a step writes lies in its place although the journal still has it.
+    pub(super) fn arrived(&self, number: usize, step: &Step) -> Result<bool> {
+        let Step::Write { path, old, new } = step else {
+            return Ok(false);
+        };
+        let target = path.below(&self.repo.top);
+        let room = old.is_none() || exists(&self.journal.old_file(number));
+        let is_file = exists(&target) && (target.is_symlink() || target.is_file());
+        Ok(room && is_file && self.hash(&target)? == new.oid)
+    }
+
+    /// Moves what lies at a path into the journal, once it is known to be what was found there.
+    fn put_aside(&self, number: usize, path: &RepoPath, record: &Record) -> Result<()> {
+        let (lying, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
+        if !exists(&lying) {
+            return Ok(());
+        }
+        let as_found = record.found.get(path) == Some(&self.hash(&lying)?);
+        if as_found && exists(&aside) {
+            // Likewise a copy that was not removed.
+            return Ok(fs_err::remove_file(&lying)?);
+        }
+        if !as_found || exists(&aside) {
+            bail!(Refusal::new(
+                format!("{path} has changed since the plan was made"),
+                format!(
+                    "copy your version to another place and restore the file with `git checkout \
+                     -- {}`, then run `cargo xtask migrate --resume`; or take all back with `cargo \
+                     xtask migrate --abort`",
+                    quoted_path(path)
+                )
+            ));
+        }
+        rename(&lying, &aside)
+    }
+
+    pub(super) fn hash(&self, path: &Path) -> Result<Oid> {
+        let content = content(path)?;
+        let oids = self.scratch.hashes([content.as_slice()])?;
+        oids.into_iter().next().context("git answered no hash")
+    }
+
+    /// Whether the journal lies on another file system than the work tree, so that a rename
+    /// between the two is a copy and a removal.
+    pub(super) fn is_across(&self) -> Result<bool> {
+        let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
+        Ok(device(&self.repo.top)? != device(&self.repo.git_dir)?)
+    }
+
+    /// Removes what a killed copy across file systems left beside its target.
+    pub(super) fn sweep(&self, record: &Record) -> Result<()> {
+        if !self.is_across()? {
+            return Ok(());
+        }
+        for step in &record.steps {
+            if let Step::Write { path, .. } | Step::Remove { path, .. } = step {
+                let left = beside(&path.below(&self.repo.top));
+                if exists(&left) {
+                    fs_err::remove_file(&left)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts `next` in the place of the index, as git does it: through `index.lock`, which is a
+    /// second name of `next`, so that a lock of our own can be told from anybody else's.
+    pub(super) fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
+        let index = self.repo.git_dir.join("index");
+        let lock = self.repo.git_dir.join("index.lock");
+        self.remove_own_lock()?;
+        if same_file(&index, next) {
+            return Ok(());
+        }
+        // Most often nobody has touched the index, and git need not be asked.
+        if fs_err::read(&index)? != fs_err::read(expected)? {
+            if self.same_index(&index, next)? {
+                return Ok(());
+            }
+            if !self.same_index(&index, expected)? {
+                bail!(Refusal::new(
+                    "the index has changed since the plan was made",
+                    "unstage what was staged in between with `git restore --staged FILE`, then \
+                     run `cargo xtask migrate --resume`; or take all back with `cargo xtask \
+                     migrate --abort`"
+                ));
+            }
+        }
+        fault::point()?;
+        match fs_err::hard_link(next, &lock) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                bail!(locked(&lock));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        fault::point()?;
+        fs_err::rename(&lock, &index)?;
+        fault::point()?;
+        Ok(())
+    }
+
+    /// Removes a lock that a killed run of ours left: one that is a second name of an index in
+    /// the journal.
+    pub(super) fn remove_own_lock(&self) -> Result<()> {
+        let lock = self.repo.git_dir.join("index.lock");
+        let new = self.journal.index_new();
+        let ours = [self.journal.index_old(), new.with_extension("back"), new];
+        if ours.iter().any(|ours| same_file(&lock, ours)) {
+            fault::point()?;
+            fs_err::remove_file(&lock)?;
+            fault::point()?;
+        }
+        Ok(())
+    }
+
+    /// Whether two index files stage the same, whatever they know of the work tree.
+    pub(super) fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
+        let list = |index: &Path| {
+            self.repo
+                .call()
+                .env("GIT_INDEX_FILE", index)
+                .args(["ls-files", "--stage", "-z"])
+                .output()
+        };
+        Ok(same_file(one, other)
+            || fs_err::read(one)? == fs_err::read(other)?
+            || list(one)? == list(other)?)
+    }
+
+    /// The index edit that leads from one tree to another, with the sides of conflicts.
+    pub fn index_edit(before: &Entries, after: &Entries, record: &Record) -> Result<IndexEdit> {
+        let mut edit = merge::edit_between(before, after)?;
+        for stage in &record.stages {
+            edit.remove(&stage.path);
+        }
+        for stage in &record.stages {
+            edit.put_stage(&stage.path, stage.side.mode, &stage.side.oid, stage.stage);
+        }
+        Ok(edit)
+    }
+}
+
+fn unsigned(error: &anyhow::Error) -> Refusal {
+    Refusal::new(
+        format!("the commit could not be made with a signature: {error:#}"),
+        "mend what git says of the key, or do without signatures here by `git config \
+         commit.gpgSign false`, then run this again; `git config --show-origin commit.gpgSign` \
+         tells who asks for them",
+    )
+}
+
+/// A lock that is none of ours.
+pub(super) fn locked(lock: &Path) -> Refusal {
+    Refusal::new(
+        format!(
+            "{} is there: another git is at work, or was killed",
+            lock.display()
+        ),
+        "wait for it to end, or remove the file, then run `cargo xtask migrate --resume`",
+    )
+}
+
+/// Our sides of conflicts that no step changes: whoever resolves the conflict may.
+fn untouched(record: &Record) -> Vec<RepoPath> {
+    let stepped = |path: &RepoPath| {
+        record.steps.iter().any(|step| match step {
+            Step::Write { path: one, .. } | Step::Remove { path: one, .. } => one == path,
+            Step::Move { from, .. } => from == path,
+            Step::MoveFolder { from, .. } => path.ancestors().any(|above| above == *from),
+        })
+    };
+    let ours = record.stages.iter().filter(|stage| stage.stage == 2);
+    ours.map(|stage| stage.path.clone())
+        .filter(|path| !stepped(path))
+        .collect()
+}
+
+fn both(from: &RepoPath, to: &RepoPath) -> Refusal {
+    Refusal::new(
+        format!("{from} and {to} are both there: one of them has appeared since the plan was made"),
+        "move that one to another place, then run `cargo xtask migrate --resume`",
+    )
+}
+
+fn gone(from: &RepoPath) -> Refusal {
+    Refusal::new(
+        format!("{from} has disappeared since the plan was made"),
+        "restore it with `git checkout -- FILE`, then run `cargo xtask migrate --resume`; or take \
+         all back with `cargo xtask migrate --abort`",
+    )
+}

@@ -1,0 +1,104 @@
+//! Whether the new Dockerfile finds what it copies, and copies what the worker is made of. Pure:
+//! the two files and the paths of the result go in, notes for a person come out.
+
+use base::tree::{Entries, RepoPath};
+use references::rewrite;
+use surface::ignore::Ignore;
+
+/// What a build would read.
+pub struct Context<'a> {
+    pub dockerfile: &'a [u8],
+    pub dockerignore: Option<&'a [u8]>,
+    /// The repository as the migration leaves it.
+    pub result: &'a Entries,
+    /// The files that came from upstream.
+    pub given: Vec<&'a RepoPath>,
+    /// Modules that a fork brings along and upstream does not have.
+    pub carried: Vec<&'a RepoPath>,
+}
+
+/// What a person should mend before building.
+pub fn notes(context: &Context) -> Vec<String> {
+    let copied = rewrite::copied_paths(context.dockerfile).unwrap_or_default();
+    let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));
+    let there = |path: &&&RepoPath| context.result.contains_key(**path);
+    let mut notes = Vec::new();
+    if let Some(ignore) = context.dockerignore {
+        let ignore = Ignore::read(ignore);
+        let hidden: Vec<String> = context
+            .given
+            .iter()
+            .filter(|path| is_copied(path) && ignore.excludes(path))
+            .map(ToString::to_string)
+            .collect();
+        if !hidden.is_empty() {
+            notes.push(format!(
+                ".dockerignore keeps from the build what the Dockerfile copies: {}",
+                hidden.join(", ")
+            ));
+        }
+    }
+    for path in context.given.iter().filter(|path| !there(path)) {
+        if let Some(copy) = copied.iter().find(|copy| **path == copy.path.as_str()) {
+            notes.push(format!(
+                "Dockerfile: line {}: `{path}` is copied, and is not here: take it out there, or \
+                 write the name that it has now",
+                copy.line
+            ));
+        }
+    }
+    for path in context.carried.iter().filter(there) {
+        if !is_copied(path) {
+            notes.push(format!(
+                "Dockerfile: `{path}` is not copied into the image: add it where the other \
+                 modules are copied"
+            ));
+        }
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::tree::{Memory, Tree};
+
+    #[test]
+    fn what_the_build_does_not_find_or_does_not_take() {
+        let tree = Memory::new()
+            .with("handler.py", "")
+            .with("sgl_engine.py", "")
+            .with("lib/kept.py", "");
+        let path = |path: &str| RepoPath::from(path);
+        let (handler, engine, renamed) =
+            (path("handler.py"), path("engine.py"), path("sgl_engine.py"));
+        let (kept, gone) = (path("lib/kept.py"), path("gone.py"));
+        let of = |dockerfile: &str, ignore: Option<&str>| {
+            notes(&Context {
+                dockerfile: dockerfile.as_bytes(),
+                dockerignore: ignore.map(str::as_bytes),
+                result: tree.entries(),
+                given: vec![&engine, &handler],
+                carried: vec![&gone, &kept, &renamed],
+            })
+        };
+        assert_eq!(
+            of(
+                "FROM x\nCOPY handler.py \\\n  engine.py ./\nCOPY lib/ lib/\n",
+                None
+            ),
+            [
+                "Dockerfile: line 3: `engine.py` is copied, and is not here: take it out there, \
+                 or write the name that it has now",
+                "Dockerfile: `sgl_engine.py` is not copied into the image: add it where the other \
+                 modules are copied",
+            ]
+        );
+        assert_eq!(
+            of("FROM x\nCOPY . .\n", Some("*\n!lib\n")),
+            [
+                ".dockerignore keeps from the build what the Dockerfile copies: engine.py, handler.py"
+            ]
+        );
+    }
+}

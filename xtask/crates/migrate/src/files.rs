@@ -1,0 +1,165 @@
+//! Files and folders in the work tree and the journal: each change is one that a killed process
+//! leaves done or not begun.
+
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use base::fault;
+use base::git::Objects;
+use base::tree::Side;
+use base::tree::{Mode, RepoPath};
+
+pub fn same_file(one: &Path, other: &Path) -> bool {
+    match (one.symlink_metadata(), other.symlink_metadata()) {
+        (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
+        _ => false,
+    }
+}
+
+pub fn same_content(one: &Path, other: &Path) -> Result<bool> {
+    let is_file = |path: &Path| path.is_symlink() || path.is_file();
+    Ok(is_file(one) && is_file(other) && content(one)? == content(other)?)
+}
+
+/// The bytes of a file, or the target of a link.
+pub fn content(path: &Path) -> Result<Vec<u8>> {
+    use std::os::unix::ffi::OsStringExt;
+    if path.is_symlink() {
+        Ok(fs_err::read_link(path)?.into_os_string().into_vec())
+    } else {
+        Ok(fs_err::read(path)?)
+    }
+}
+
+/// Writes a git object as a file of its kind, as it is: no filter, no change of line ends.
+pub fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::ffi::OsStringExt;
+    let content = objects
+        .blob(&side.oid)?
+        .with_context(|| format!("git lacks object {}", side.oid))?;
+    if side.mode == Mode::Symlink {
+        let target = std::ffi::OsString::from_vec(content);
+        return Ok(fs_err::os::unix::fs::symlink(target, path)?);
+    }
+    // What the user's umask leaves of it, as everywhere.
+    let permissions = if side.mode == Mode::Executable {
+        0o777
+    } else {
+        0o666
+    };
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(permissions)
+        .open(path)
+        .with_context(|| format!("writing {}", path.display()))?;
+    file.write_all(&content)
+        .with_context(|| format!("writing {}", path.display()))?;
+    Ok(())
+}
+
+/// Renames, across file systems too (a linked work tree may lie on another one than the git
+/// directory): then by a copy under a name of its own beside the target.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fault::point()?;
+    match fs_err::rename(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+            let beside = beside(to);
+            let _ = fs_err::remove_file(&beside);
+            copy(from, &beside)?;
+            fault::point()?;
+            fs_err::rename(&beside, to)?;
+            fault::point()?;
+            fs_err::remove_file(from)?;
+        }
+        other => other?,
+    }
+    fault::point()?;
+    Ok(())
+}
+
+/// Copies a file with its permissions, or a link as a link.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    fault::point()?;
+    if from.is_symlink() {
+        fs_err::os::unix::fs::symlink(fs_err::read_link(from)?, to)?;
+    } else {
+        fs_err::copy(from, to)?;
+    }
+    Ok(())
+}
+
+/// The name of a copy that is not whole yet.
+pub fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".xtask-new");
+    name.into()
+}
+
+pub fn make_parents(path: &Path) -> Result<()> {
+    if let Some(parent) = path.parent()
+        && !parent.is_dir()
+    {
+        fault::point()?;
+        fs_err::create_dir_all(parent)?;
+        fault::point()?;
+    }
+    Ok(())
+}
+
+pub fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
+    remove_empty_parents_until(path, top, |_| false)
+}
+
+/// Removes the folders above a path that hold nothing any more.
+pub fn remove_empty_parents_until(
+    path: &RepoPath,
+    top: &Path,
+    stays: impl Fn(&RepoPath) -> bool,
+) -> Result<()> {
+    for folder in path.ancestors() {
+        if stays(&folder) {
+            break;
+        }
+        let folder = folder.below(top);
+        let mut items = match fs_err::read_dir(&folder) {
+            Ok(items) => items,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        if items.next().is_some() {
+            break;
+        }
+        fault::point()?;
+        fs_err::remove_dir(&folder)?;
+    }
+    Ok(())
+}
+
+/// Whether a path is a folder with nothing but folders in it.
+pub fn holds_no_file(folder: &Path) -> Result<bool> {
+    if folder.is_symlink() || !folder.is_dir() {
+        return Ok(false);
+    }
+    for item in fs_err::read_dir(folder)? {
+        if !holds_no_file(&item?.path())? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Removes a folder that holds only folders.
+pub fn remove_empty_below(folder: &Path) -> Result<()> {
+    for item in fs_err::read_dir(folder)? {
+        let item = item?;
+        if item.file_type()?.is_dir() {
+            remove_empty_below(&item.path())?;
+        }
+    }
+    Ok(fs_err::remove_dir(folder)?)
+}

@@ -1,0 +1,160 @@
+//! What upstream gives now and what it gave last time: the two outer sides of a merge.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+
+use super::incoming;
+use super::make::Wish;
+use super::merge::{self, Stored};
+use super::situation::Situation;
+use super::upstream::{self, Upstream};
+use base::git::{Git, Scratch};
+use base::layout::{LOCK, Shape};
+use base::lock::{LockedFile, Origin};
+use base::outcome::Refusal;
+use base::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree, same};
+
+/// The upstream as the lock will record it, and whether it gives anything new.
+pub fn origin(at: &Situation, upstream: &Upstream, stored: &Stored) -> (Origin, bool) {
+    let fresh = Origin {
+        address: upstream.address.clone(),
+        rev: upstream.rev.clone(),
+        commit: upstream.commit.clone(),
+        shape: upstream.shape,
+        files: stored.locked.clone(),
+    };
+    let Some(lock) = &at.lock else {
+        return (fresh, true);
+    };
+    let old = &lock.upstream;
+    let same_files = old.files.len() == fresh.files.len()
+        && old.files.iter().zip(&fresh.files).all(|(old, new)| {
+            old.0 == new.0 && old.1.given == new.1.given && old.1.mode == new.1.mode
+        });
+    // A commit that changed no file of the worker's is no news.
+    if same_files && old.address == fresh.address && old.rev == fresh.rev {
+        return (old.clone(), false);
+    }
+    (fresh, true)
+}
+
+fn locked_entries(files: &BTreeMap<RepoPath, LockedFile>) -> Entries {
+    files
+        .iter()
+        .map(|(path, file)| {
+            let entry = Entry {
+                mode: file.mode,
+                size: None,
+                oid: Some(file.rendered().clone()),
+            };
+            (path.clone(), entry)
+        })
+        .collect()
+}
+
+/// What upstream gave last time, as this version would render it: from the object database, or
+/// from the commit that the lock records.
+pub fn base(
+    at: &Situation,
+    scratch: &Scratch,
+    upstream: &Upstream,
+    notes: &mut Vec<String>,
+) -> Result<Entries> {
+    let Some(lock) = &at.lock else {
+        return Ok(Entries::new());
+    };
+    let mut base = Entries::new();
+    let mut missing = Vec::new();
+    for (path, file) in &lock.upstream.files {
+        // Files that are not rewritten are in the history of the repository itself.
+        if file.rendered.is_none() && at.objects.blob(&file.given)?.is_some() {
+            base.insert(path.clone(), entry(file.mode, &file.given));
+        } else {
+            missing.push(path);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(base);
+    }
+    if let Some(commit) = &lock.upstream.commit {
+        if let Some(tree) = upstream.at(commit)? {
+            upstream.fetch_files(&tree)?;
+            let bundle = incoming::collect(&tree, lock.upstream.shape, |_| Ok(()))?;
+            return Ok(merge::store(scratch, &bundle)?.entries);
+        }
+        notes.push(format!(
+            "commit {commit} of the upstream is out of reach; what it gave is taken from this \
+             repository's objects"
+        ));
+    }
+    for path in missing {
+        let file = &lock.upstream.files[path];
+        if at.objects.blob(file.rendered())?.is_none() {
+            bail!(Refusal::new(
+                format!("what upstream gave as {path} last time is not to be had any more"),
+                format!(
+                    "name an upstream that has commit {} with --upstream, or remove {LOCK} and \
+                     run `cargo xtask migrate --adopt REV`",
+                    lock.upstream.commit.as_deref().unwrap_or("(none)")
+                )
+            ));
+        }
+        base.insert(path.clone(), entry(file.mode, file.rendered()));
+    }
+    Ok(base)
+}
+
+fn entry(mode: Mode, oid: &Oid) -> Entry {
+    Entry {
+        mode,
+        size: None,
+        oid: Some(oid.clone()),
+    }
+}
+
+/// The tool's own files, where they are to come along: now, their line in the lock, and what was
+/// given last time.
+pub fn tool_side(
+    git: &Git,
+    at: &Situation,
+    scratch: &Scratch,
+    wish: &Wish,
+) -> Result<Option<(Stored, Origin, Entries)>> {
+    if !wish.embed {
+        return Ok(None);
+    }
+    let own = upstream::own(git, &at.repo.top)?;
+    let bundle = incoming::collect_tool(&*own.tree)?;
+    let stored = merge::store(scratch, &bundle)?;
+    let before = at.lock.as_ref().and_then(|lock| lock.tool.as_ref());
+    if before.is_none() {
+        let taken: Vec<String> = stored
+            .entries
+            .iter()
+            .filter(|(path, entry)| {
+                let there = at.ours.entries().get(path);
+                there.is_some_and(|there| !same(there, entry))
+            })
+            .map(|(path, _)| path.to_string())
+            .collect();
+        if !taken.is_empty() {
+            bail!(Refusal::new(
+                format!(
+                    "the tool can't be embedded: {} is there already",
+                    taken.join(", ")
+                ),
+                "leave --embed out, and run the tool from its own clone with `-C`"
+            ));
+        }
+    }
+    let base = before.map_or_else(Entries::new, |tool| locked_entries(&tool.files));
+    let origin = Origin {
+        address: upstream::lasting_address(git, &at.repo.top)?,
+        rev: None,
+        commit: own.commit,
+        shape: Shape::Root,
+        files: stored.locked.clone(),
+    };
+    Ok(Some((stored, origin, base)))
+}

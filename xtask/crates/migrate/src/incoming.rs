@@ -1,0 +1,279 @@
+//! What comes from an upstream: which of its files, where to, and how they read once their paths
+//! are rewritten.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+
+use super::vet;
+use base::layout::{self, Shape};
+use base::outcome::Refusal;
+use base::tree::{Entries, Entry, Mode, RepoPath, Tree};
+use references::rewrite::{self, Change, NotUnderstood, PathMap, Rewritten};
+
+/// One file that comes along.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The path in the upstream's repository.
+    pub from: RepoPath,
+    pub mode: Mode,
+    /// What upstream gives.
+    pub given: Vec<u8>,
+    /// The same after its paths were rewritten.
+    pub rendered: Vec<u8>,
+    /// What was rewritten.
+    pub changes: Vec<Change>,
+    /// What a reviewer should know although nothing was rewritten for it.
+    pub notes: Vec<String>,
+}
+
+/// Everything that comes, by its path in the modern layout.
+#[derive(Debug, Default)]
+pub struct Bundle {
+    pub files: BTreeMap<RepoPath, Incoming>,
+    /// What a reviewer should know.
+    pub notes: Vec<String>,
+}
+
+/// Chooses, vets, reads and renders the files of an upstream.
+///
+/// `sizes` fills in the sizes that the tree does not know, so that nothing large is read.
+pub fn collect(
+    tree: &dyn Tree,
+    shape: Shape,
+    sizes: impl Fn(&mut Entries) -> Result<()>,
+) -> Result<Bundle> {
+    let name = tree.describe();
+    let missing: Vec<String> = layout::CORE_FILES
+        .iter()
+        .chain(layout::HUB_FILES)
+        .map(|path| shape.source(path))
+        .filter(|source| !tree.entries().contains_key(source))
+        .map(|source| source.to_string())
+        .collect();
+    if !missing.is_empty() {
+        bail!(Refusal::new(
+            format!("{name} lacks {}", missing.join(", ")),
+            "name a complete upstream with --upstream, or another revision with --rev"
+        ));
+    }
+    let dockerfile = shape.source("Dockerfile");
+    let copied = match tree.entries().get(&dockerfile) {
+        Some(entry) if entry.mode.is_file() => rewrite::copied_paths(&tree.read(&dockerfile)?)
+            .map_err(|error| not_understood(&name, &dockerfile, error))?,
+        _ => Vec::new(),
+    };
+    let mut bundle = Bundle::default();
+    if shape == Shape::Root && copied.iter().any(rewrite::Copied::is_everything) {
+        bundle.notes.push(format!(
+            "the Dockerfile of {name} copies its whole repository; of that only the files of the \
+             modern layout come along"
+        ));
+    }
+    let (chosen, left) = choose(tree.entries(), shape, |source| {
+        copied.iter().any(|copied| {
+            !(shape == Shape::Root && copied.is_everything()) && copied.covers(source)
+        })
+    });
+    let sources: BTreeMap<&RepoPath, &RepoPath> =
+        chosen.iter().map(|(to, (from, _))| (to, from)).collect();
+    let mut entries: Entries = chosen
+        .iter()
+        .map(|(to, (_, entry))| (to.clone(), entry.clone()))
+        .collect();
+    sizes(&mut entries)?;
+    let mut problems = vet::vet(&entries, |to| tree.read(sources.get(to)?).ok());
+    // A name made to do harm is told even where the file would stay behind.
+    problems.extend(left.iter().filter_map(vet::name));
+    if !problems.is_empty() {
+        bail!(Refusal::new(
+            format!("{name} is refused:\n  {}", problems.join("\n  ")),
+            "nothing of it was written; name an upstream that you trust"
+        ));
+    }
+    let map = PathMap::new(
+        match shape {
+            Shape::Runpod => layout::RUNPOD,
+            Shape::Root => "",
+        },
+        chosen
+            .iter()
+            .map(|(to, (from, _))| (from.clone(), to.clone())),
+        left,
+    );
+    for (to, (from, entry)) in chosen {
+        let given = tree.read(&from)?;
+        let rewriter = match to.as_str() {
+            Some("Dockerfile") if shape == Shape::Runpod => Some(rewrite::dockerfile as Rewriter),
+            Some("docker-compose.yml") if shape == Shape::Runpod => Some(rewrite::compose as _),
+            _ => None,
+        };
+        let rewritten = match rewriter {
+            None => Rewritten {
+                bytes: given.clone(),
+                changes: Vec::new(),
+                notes: Vec::new(),
+            },
+            Some(rewriter) => {
+                rewriter(&given, &map).map_err(|error| not_understood(&name, &from, error))?
+            }
+        };
+        bundle.files.insert(
+            to,
+            Incoming {
+                from,
+                mode: entry.mode,
+                given,
+                rendered: rewritten.bytes,
+                changes: rewritten.changes,
+                notes: rewritten.notes,
+            },
+        );
+    }
+    Ok(bundle)
+}
+
+type Rewriter = fn(&[u8], &PathMap) -> Result<Rewritten, NotUnderstood>;
+
+type Chosen = BTreeMap<RepoPath, (RepoPath, Entry)>;
+
+/// The files that come, by where they go, and those of the upstream's part that stay behind.
+fn choose(
+    entries: &Entries,
+    shape: Shape,
+    is_copied: impl Fn(&RepoPath) -> bool,
+) -> (Chosen, Vec<RepoPath>) {
+    let mut chosen = Chosen::new();
+    let mut left = Vec::new();
+    for (source, entry) in entries {
+        let Some(to) = shape.destination(source) else {
+            continue;
+        };
+        let comes = layout::is_core(&to)
+            || (is_copied(source) && !layout::is_own(&to) && !layout::is_tool(&to));
+        if comes {
+            chosen.insert(to, (source.clone(), entry.clone()));
+        } else if shape == Shape::Runpod {
+            left.push(source.clone());
+        }
+    }
+    (chosen, left)
+}
+
+fn not_understood(upstream: &str, file: &RepoPath, error: NotUnderstood) -> Refusal {
+    Refusal::new(format!("{file} of {upstream}, {error}"), error.help)
+}
+
+/// The folders outside of the core that a Dockerfile copies from.
+pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
+    let copied = rewrite::copied_paths(dockerfile).map_err(|error| {
+        Refusal::new(format!("Dockerfile of the upstream, {error}"), error.help)
+    })?;
+    Ok(copied
+        .iter()
+        .filter(|copied| !copied.is_everything())
+        .map(|copied| {
+            // Of a pattern, the folders before it.
+            let fixed = copied
+                .path
+                .split(['*', '?', '['])
+                .next()
+                .unwrap_or_default();
+            match fixed.rsplit_once('/') {
+                Some((folder, _)) if fixed.len() < copied.path.len() => folder,
+                _ => fixed,
+            }
+        })
+        .filter(|path| !path.is_empty())
+        .map(RepoPath::from)
+        .collect())
+}
+
+/// The files of the tool, for a repository that is to carry it.
+pub fn collect_tool(tree: &dyn Tree) -> Result<Bundle> {
+    let mut bundle = Bundle::default();
+    for (path, entry) in tree
+        .entries()
+        .iter()
+        .filter(|(path, _)| layout::is_tool(path))
+    {
+        let content = tree.read(path)?;
+        bundle.files.insert(
+            path.clone(),
+            Incoming {
+                from: path.clone(),
+                mode: entry.mode,
+                given: content.clone(),
+                rendered: content,
+                changes: Vec::new(),
+                notes: Vec::new(),
+            },
+        );
+    }
+    if bundle.files.is_empty() {
+        bail!("{} does not hold the tool", tree.describe());
+    }
+    Ok(bundle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::tree::Memory;
+
+    fn upstream(dockerfile: &str) -> Memory {
+        let tree =
+            layout::CORE_FILES
+                .iter()
+                .chain(layout::HUB_FILES)
+                .fold(Memory::new(), |tree, path| {
+                    let source = Shape::Runpod.source(path).to_string();
+                    tree.with(&source, format!("# {path}\n"))
+                });
+        tree.with(".runpod/Dockerfile", dockerfile)
+    }
+
+    fn names(bundle: &Bundle) -> Vec<String> {
+        bundle.files.keys().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_incomplete_upstream_is_refused_with_all_that_is_missing() {
+        let tree = Memory::new()
+            .with(".runpod/handler.py", "")
+            .with(".runpod/hub.json", "");
+        let error = collect(&tree, Shape::Runpod, |_| Ok(()))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "a tree in memory lacks .runpod/engine.py, .runpod/utils.py, \
+             .runpod/download_model.py, .runpod/Dockerfile, .runpod/docker-compose.yml, \
+             .runpod/requirements.txt, .runpod/test_input.json, .runpod/tests.json"
+        );
+    }
+
+    #[test]
+    fn what_the_dockerfile_copies_comes_too_and_readme_does_not() {
+        let tree = upstream("FROM x\nCOPY .runpod/ ./\n")
+            .with(".runpod/README.md", "theirs")
+            .with(".runpod/extra/flags.json", "{}")
+            .with("python/sglang/x.py", "");
+        let bundle = collect(&tree, Shape::Runpod, |_| Ok(())).unwrap();
+        assert!(names(&bundle).contains(&"extra/flags.json".to_owned()));
+        assert!(!names(&bundle).contains(&"README.md".to_owned()));
+        assert!(!names(&bundle).iter().any(|name| name.contains("sglang")));
+    }
+
+    #[test]
+    fn a_dockerfile_that_is_not_understood_is_refused_with_its_line() {
+        let tree = upstream("FROM x\n\nCOPY . /sgl-workspace\n");
+        let error = collect(&tree, Shape::Runpod, |_| Ok(()))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with(".runpod/Dockerfile of a tree in memory, line 3"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,388 @@
+//! The journal of a migration, or of a cleanup, in the git directory: what is to be done, and what lay there
+//! before. It exists before the first file is touched and goes when nothing is left to undo.
+//!
+//! ```text
+//! xtask-migrate/journal.json   the record
+//! xtask-migrate/new/N          what step N will put in place; gone once it has
+//! xtask-migrate/old/N          what step N took away
+//! xtask-migrate/ours/N         a file in conflict that no step touches, as it was
+//! xtask-migrate/index.new      the index to come
+//! xtask-migrate/index.old      the index from before the migration
+//! xtask-migrate/index.seen     the index when the steps were laid out: the same, or the one in
+//!                              which the conflicts were resolved
+//! ```
+//!
+//! Whether a step is done is told by where its files are, so that no step needs a second write
+//! to be on record, and killing the process between any two writes leaves a state that can be
+//! read.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::merge::Stage;
+use super::plan::Conflict;
+use super::steps::Step;
+use base::fault;
+use base::git::Repo;
+use base::lock::Lock;
+use base::outcome::Refusal;
+use base::output::quoted_file;
+use base::tree::{Oid, RepoPath};
+
+const VERSION: u32 = 1;
+
+/// In the git directory.
+const FOLDER: &str = "xtask-migrate";
+const RECORD: &str = "journal.json";
+
+/// How far a migration has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// All is laid out, and nothing touched yet: a cleanup looks once more before it begins.
+    LaidOut,
+    /// Steps are being taken; a journal found in this state was interrupted.
+    Applying,
+    /// Conflict markers are in the work tree and wait for a person.
+    Conflicts,
+    /// All is staged and waits to be committed.
+    Staged,
+}
+
+/// Which task's steps these are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    #[default]
+    Migrate,
+    Cleanup,
+}
+
+impl Task {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Migrate => "migrate",
+            Self::Cleanup => "cleanup",
+        }
+    }
+}
+
+/// What the journal knows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    pub version: u32,
+    #[serde(default)]
+    pub task: Task,
+    pub state: State,
+    /// HEAD before the migration.
+    pub head: Oid,
+    pub before_tree: Oid,
+    pub after_tree: Oid,
+    pub steps: Vec<Step>,
+    /// How many of the steps an earlier run has finished.
+    pub done: usize,
+    /// The first step that can still be undone; those before it have been committed.
+    pub undo_from: usize,
+    /// The hash of what lay in the work tree where it will be replaced, before any filter.
+    pub found: BTreeMap<RepoPath, Oid>,
+    /// Folders that were not there before.
+    pub new_folders: Vec<RepoPath>,
+    pub conflicts: Vec<Conflict>,
+    pub stages: Vec<Stage>,
+    /// Files in conflict that stay as they are until a person resolves it.
+    #[serde(default)]
+    pub ours: Vec<RepoPath>,
+    /// The lock that is written once the conflicts are resolved.
+    #[serde(default, with = "base::lock::as_text")]
+    pub pending_lock: Option<Lock>,
+    /// What to commit when all is in place.
+    pub commit: Option<Commit>,
+}
+
+/// The commits of `--commit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The tree of the first commit, in which files have moved and nothing else; absent where
+    /// nothing moves.
+    pub moves_tree: Option<Oid>,
+    pub moves_message: String,
+    pub message: String,
+    /// The last of the commits, once they are made.
+    pub tip: Option<Oid>,
+}
+
+impl Record {
+    pub fn new(head: &Oid, before_tree: &Oid, after_tree: &Oid, steps: Vec<Step>) -> Self {
+        Self {
+            version: VERSION,
+            task: Task::Migrate,
+            state: State::Applying,
+            head: head.clone(),
+            before_tree: before_tree.clone(),
+            after_tree: after_tree.clone(),
+            steps,
+            done: 0,
+            undo_from: 0,
+            found: BTreeMap::new(),
+            new_folders: Vec::new(),
+            conflicts: Vec::new(),
+            stages: Vec::new(),
+            ours: Vec::new(),
+            pending_lock: None,
+            commit: None,
+        }
+    }
+}
+
+/// The journal's folder, held by one process at a time.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    lock: PathBuf,
+    /// When it was taken hold of: nothing of the repository had been looked at by then.
+    pub since: SystemTime,
+    /// Held while this lives, and by every git that this process starts: a git that outlives its
+    /// killed parent keeps the next run waiting until it is done.
+    _held: File,
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Whoever waits for it sees that the file is gone and makes another.
+        let _ = fs_err::remove_file(&self.lock);
+    }
+}
+
+impl Journal {
+    /// Takes hold of the journal of a work tree.
+    pub fn hold(repo: &Repo) -> Result<Self> {
+        let lock = repo.git_dir.join("xtask-migrate.lock");
+        let since = SystemTime::now();
+        let patience = Instant::now() + Duration::from_secs(20);
+        let held = loop {
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&lock)
+                .with_context(|| format!("opening {}", lock.display()))?;
+            match file.try_lock() {
+                Ok(()) if is_file(&file, &lock) => break file,
+                // The one who held it has removed it in between.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) if Instant::now() < patience => {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(TryLockError::WouldBlock) => bail!(Refusal::new(
+                    format!(
+                        "another migrate or cleanup is at work in {}",
+                        repo.top.display()
+                    ),
+                    "wait for it to end, then run this again"
+                )),
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).context("taking hold of the journal");
+                }
+            }
+        };
+        rustix::io::fcntl_setfd(&held, rustix::io::FdFlags::empty())
+            .context("handing the journal's lock to git")?;
+        Ok(Self {
+            dir: repo.git_dir.join(FOLDER),
+            lock,
+            since,
+            _held: held,
+        })
+    }
+
+    /// The record; `None` where no migration is under way. What a run left behind before it had
+    /// written its record is removed: nothing else had been touched by then.
+    pub fn read(&self) -> Result<Option<Record>> {
+        let path = self.dir.join(RECORD);
+        let record = look(&path).map_err(Refusal::from)?;
+        if record.is_none() {
+            self.remove_folder()?;
+        }
+        Ok(record)
+    }
+
+    /// What is under way in a work tree, for whoever only looks: nothing is held, made or removed.
+    pub fn glance(repo: &Repo) -> Result<Option<Record>, Unreadable> {
+        look(&repo.git_dir.join(FOLDER).join(RECORD))
+    }
+
+    /// Whether a record is there.
+    pub fn is_open(&self) -> bool {
+        exists(&self.dir.join(RECORD))
+    }
+
+    /// Makes the folder for what the steps need.
+    pub fn prepare(&self) -> Result<()> {
+        self.remove_folder()?;
+        fs_err::create_dir_all(self.dir.join("new"))?;
+        fs_err::create_dir_all(self.dir.join("old"))?;
+        fs_err::create_dir_all(self.dir.join("ours"))?;
+        Ok(())
+    }
+
+    /// Puts the record on disk, whole or not at all.
+    pub fn write(&self, record: &Record) -> Result<()> {
+        let bytes = serde_json::to_vec(record).context("writing the journal as JSON")?;
+        let path = self.dir.join(RECORD);
+        let next = self.dir.join("journal.json.next");
+        fault::point()?;
+        let mut file = fs_err::File::create(&next)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fault::point()?;
+        fs_err::rename(&next, &path)?;
+        fault::point()?;
+        Ok(())
+    }
+
+    /// Ends the migration: nothing is left to undo.
+    pub fn remove(&self) -> Result<()> {
+        fault::point()?;
+        match fs_err::remove_file(self.dir.join(RECORD)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        fault::point()?;
+        self.remove_folder()
+    }
+
+    fn remove_folder(&self) -> Result<()> {
+        match fs_err::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets the index from before: what it led to has been committed.
+    pub fn forget_index(&self) -> Result<()> {
+        match fs_err::remove_file(self.index_old()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What step `number` will put in place.
+    pub fn new_file(&self, number: usize) -> PathBuf {
+        self.dir.join("new").join(number.to_string())
+    }
+
+    /// What step `number` took away.
+    pub fn old_file(&self, number: usize) -> PathBuf {
+        self.dir.join("old").join(number.to_string())
+    }
+
+    /// The copy of file `number` of [`Record::ours`].
+    pub fn our_file(&self, number: usize) -> PathBuf {
+        self.dir.join("ours").join(number.to_string())
+    }
+
+    pub fn index_new(&self) -> PathBuf {
+        self.dir.join("index.new")
+    }
+
+    pub fn index_old(&self) -> PathBuf {
+        self.dir.join("index.old")
+    }
+
+    /// The index as it was when the steps were laid out.
+    pub fn index_seen(&self) -> PathBuf {
+        self.dir.join("index.seen")
+    }
+
+    /// A folder for git's temporary files.
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.join("scratch")
+    }
+}
+
+/// A record that this can't go by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    pub path: PathBuf,
+    pub why: String,
+}
+
+impl Unreadable {
+    fn new(path: &Path, why: &impl ToString) -> Self {
+        Self {
+            path: path.to_owned(),
+            why: why.to_string(),
+        }
+    }
+
+    /// What is there, for a line.
+    pub fn what(&self) -> String {
+        let (path, why) = (self.path.display(), &self.why);
+        format!("the journal of a migration or cleanup can't be read: {path}: {why}")
+    }
+
+    /// The command that puts the journal aside, with all that it holds.
+    pub fn put_aside(&self) -> String {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let quoted = |path: &Path| quoted_file(&RepoPath::new(path.as_os_str().as_bytes()));
+        let aside = folder.with_extension("aside");
+        format!("mv {} {}", quoted(folder), quoted(&aside))
+    }
+}
+
+impl From<Unreadable> for Refusal {
+    fn from(record: Unreadable) -> Self {
+        Self::new(
+            record.what(),
+            format!(
+                "if another version of this tool wrote it, finish with that one; else put it aside \
+                 with `{}`: what was taken away stays in it, and `git status` tells what is half-done",
+                record.put_aside()
+            ),
+        )
+    }
+}
+
+fn look(path: &Path) -> Result<Option<Record>, Unreadable> {
+    match std::fs::read(path) {
+        Ok(bytes) => parse(path, &bytes).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Unreadable::new(path, &error)),
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Record, Unreadable> {
+    /// What the record of every version has.
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let broken = |error| Unreadable::new(path, &error);
+    let Versioned { version } = serde_json::from_slice(bytes).map_err(broken)?;
+    if version != VERSION {
+        let why = format!("it is of version {version}; this tool knows {VERSION}");
+        return Err(Unreadable::new(path, &why));
+    }
+    serde_json::from_slice(bytes).map_err(broken)
+}
+
+/// Whether an open file is the one that lies at a path.
+fn is_file(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.metadata()) {
+        (Ok(open), Ok(there)) => open.dev() == there.dev() && open.ino() == there.ino(),
+        _ => false,
+    }
+}
+
+/// Whether anything lies at a path, a dangling link included.
+pub fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}

@@ -1,0 +1,471 @@
+//! `cargo xtask migrate`: from the legacy layout to the modern one, and from one upstream
+//! revision to the next.
+//!
+//! Tree (ours) + Tree (upstream) → `make` → Plan → `apply`. The plan is a value: the dry run
+//! prints it, the real run applies it.
+
+mod address;
+mod adopt;
+pub mod apply;
+mod carry;
+mod context;
+pub mod files;
+mod given;
+mod head;
+mod incoming;
+pub mod journal;
+mod make;
+pub mod merge;
+mod next;
+mod plan;
+mod remote;
+mod report;
+pub mod situation;
+mod sparse;
+pub mod standing;
+pub mod steps;
+mod undo;
+pub mod upstream;
+mod vet;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use self::apply::Work;
+use self::journal::{Commit, Journal, Record, State, Task};
+use self::make::{Made, Wish};
+use self::next::Next;
+use self::report::{Ending, Report};
+use self::situation::Situation;
+use self::steps::Step;
+use base::cli::{self, Conflicts};
+use base::git::{Git, IndexEdit, Repo, Scratch};
+use base::layout::{self, LOCK, OUTDATED};
+use base::outcome::{Outcome, Refusal};
+use base::own;
+use base::tree::Side;
+use base::tree::{Mode, Oid, RepoPath, Tree};
+
+/// Runs the task.
+pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
+    let git = Git::find()?;
+    migrate(&git, repo, args)
+}
+
+/// Migrates the repository that holds `dir`, or that of this tool.
+fn migrate(git: &Git, dir: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
+    let next = Next::new(dir, args);
+    let folder = dir.map_or_else(own::repository, Path::to_owned);
+    let repo = Repo::open(git, &folder).map_err(|error| next.refusal(error))?;
+    let next = next.at_root(dir, &repo.top);
+    let report = Report::new(args.format, &next);
+    migrate_in(git, &repo, args, &report).map_err(|error| next.refusal(error))
+}
+
+fn migrate_in(git: &Git, repo: &Repo, args: &cli::Migrate, report: &Report) -> Result<Outcome> {
+    let journal = Journal::hold(repo)?;
+    let record = journal.read()?;
+    if args.resume {
+        return resume(repo, &journal, record, report);
+    }
+    if args.abort {
+        return abort(repo, &journal, record, report);
+    }
+    if let Some(record) = record {
+        expect_dealt_with(repo, &record)?;
+    }
+    let at = situation::look(repo)?;
+    // Outside of the journal, so that a dry run leaves the repository as it was.
+    let scratch_dir = tempfile::Builder::new()
+        .prefix("xtask-scratch-")
+        .tempdir()
+        .context("making a scratch folder")?;
+    let scratch = repo.scratch(scratch_dir.path())?;
+    let made = match &args.adopt {
+        Some(revision) => adopt::make(git, &at, &scratch, args.upstream.as_deref(), revision)?,
+        None => make::make(
+            git,
+            &at,
+            &scratch,
+            &Wish {
+                upstream: args.upstream.as_deref(),
+                rev: args.rev.as_deref(),
+                carry: args.carry.as_deref(),
+                embed: args.embed,
+            },
+        )?,
+    };
+    let plan = &made.plan;
+    report.plan(plan)?;
+    if plan.is_empty() {
+        return report.end(&at, plan, &Ending::UpToDate);
+    }
+    if args.check {
+        return report.end(&at, plan, &Ending::WouldChange);
+    }
+    if !plan.conflicts.is_empty() && args.conflicts == Conflicts::List {
+        return report.end(&at, plan, &Ending::Conflicts);
+    }
+    if args.dry_run {
+        return report.end(&at, plan, &Ending::DryRun);
+    }
+    if args.commit {
+        expect_identity(repo)?;
+    }
+    let work = Work {
+        repo,
+        journal: &journal,
+        scratch: &scratch,
+        objects: &at.objects,
+    };
+    let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
+    begin(&journal)?;
+    let record = work
+        .prepare(record, &edit)
+        .and_then(|mut record| work.forward(&mut record).map(|()| record))
+        .map_err(|error| stopped(&journal, error))?;
+    let ending = match (&record.state, &record.commit) {
+        (State::Conflicts, _) => Ending::Markers,
+        (_, Some(commit)) => Ending::Committed(commit.tip.clone()),
+        _ => Ending::Staged,
+    };
+    report.end(&at, plan, &ending)
+}
+
+fn record_of(
+    at: &Situation,
+    made: &Made,
+    scratch: &Scratch,
+    commit: bool,
+) -> Result<(Record, IndexEdit)> {
+    let plan = &made.plan;
+    let mut record = Record::new(&plan.head, &plan.before, &plan.after, plan.steps.clone());
+    record.conflicts.clone_from(&plan.conflicts);
+    record.stages.clone_from(&made.stages);
+    if !plan.conflicts.is_empty() {
+        record.pending_lock = Some(made.lock.clone());
+    }
+    if commit {
+        let (moves_message, message) = make::messages(plan, made.kind);
+        record.commit = Some(Commit {
+            moves_tree: make::moves_tree(at, scratch, &plan.moves)?,
+            moves_message,
+            message,
+            tip: None,
+        });
+    }
+    let edit = Work::index_edit(at.ours.entries(), &made.entries, &record)?;
+    Ok((record, edit))
+}
+
+/// A commit needs an author; better to know before anything is written.
+pub fn expect_identity(repo: &Repo) -> Result<()> {
+    for name in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
+        let answer = repo.call().args(["var", name]).finish()?;
+        if !answer.ok {
+            bail!(Refusal::new(
+                "git does not know who commits",
+                "set it with `git config user.name NAME` and `git config user.email ADDRESS`"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Makes room in the journal for a new record. One that is there has been dealt with, as far as can
+/// be seen; but what it is of may come back (out of a stash, or by a reset) and be taken back then,
+/// so it stays until another takes its place.
+pub fn begin(journal: &Journal) -> Result<()> {
+    if journal.is_open() {
+        journal.remove()?;
+    }
+    journal.prepare()
+}
+
+/// Refuses to go on over a record that the user has not dealt with yet.
+pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
+    if record.task == Task::Cleanup {
+        bail!(interrupted_cleanup());
+    }
+    if record.state == State::Applying {
+        bail!(Refusal::new(
+            "a migration was interrupted here",
+            "finish it with `cargo xtask migrate --resume`, or take it back with `cargo xtask \
+             migrate --abort`"
+        ));
+    }
+    let status = repo.status()?;
+    let moved_on = status.head.as_ref() != Some(&record.head);
+    match record.state {
+        State::Staged if moved_on || status.changed.is_empty() => Ok(()),
+        State::Conflicts if !moved_on && status.changed.is_empty() => Ok(()),
+        State::Conflicts if moved_on => bail!(Refusal::new(
+            "the conflicts of a migration were committed before it was finished, so the lock \
+             does not say yet what was merged",
+            "write the lock with `cargo xtask migrate --resume`, then commit that too"
+        )),
+        State::Conflicts => {
+            let paths = record
+                .conflicts
+                .iter()
+                .map(|conflict| conflict.path.clone());
+            bail!(Refusal::new(
+                format!(
+                    "conflicts of a migration wait to be resolved:\n  {}",
+                    situation::list(&paths.collect::<Vec<_>>())
+                ),
+                "resolve and stage them, then `cargo xtask migrate --resume`; or take all back \
+                 with `cargo xtask migrate --abort`"
+            ))
+        }
+        State::Staged | State::Applying | State::LaidOut => bail!(staged()),
+    }
+}
+
+fn staged() -> Refusal {
+    Refusal::new(
+        "a migration is staged here and not committed yet",
+        "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`",
+    )
+}
+
+fn interrupted_cleanup() -> Refusal {
+    Refusal::new(
+        "a cleanup was interrupted here",
+        "finish it with `cargo xtask cleanup`, or take it back with `cargo xtask migrate --abort`",
+    )
+}
+
+/// A failure of the machine (a full disk, a folder that can't be written) with both ways out of
+/// where it leaves the repository.
+pub fn stopped(journal: &Journal, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Refusal>() || !journal.is_open() {
+        return error;
+    }
+    let help = "mend that, then finish with `cargo xtask migrate --resume`, or take it back with \
+                `cargo xtask migrate --abort`";
+    Refusal::new(format!("the migration stopped half-way: {error:#}"), help).into()
+}
+
+fn nothing_under_way(what: &str) -> Refusal {
+    Refusal::new(
+        format!("there is no migration to {what}"),
+        "start one with `cargo xtask migrate`",
+    )
+}
+
+/// Finishes what was interrupted, or what waited for conflicts to be resolved.
+fn resume(
+    repo: &Repo,
+    journal: &Journal,
+    record: Option<Record>,
+    report: &Report,
+) -> Result<Outcome> {
+    let Some(mut record) = record else {
+        bail!(nothing_under_way("resume"));
+    };
+    if record.task == Task::Cleanup {
+        bail!(interrupted_cleanup());
+    }
+    if record.state == State::Staged {
+        expect_committed(repo, &record)?;
+        return report.committed_already();
+    }
+    let scratch = repo.scratch(&journal.scratch())?;
+    let objects = repo.objects();
+    let work = Work {
+        repo,
+        journal,
+        scratch: &scratch,
+        objects: &objects,
+    };
+    if record.state == State::Conflicts {
+        if let Some(head) = committed_since(repo, &record)? {
+            // What was resolved is in the history already; only the lock is left to do, and
+            // only that can still be taken back.
+            record.before_tree = repo.tree_of(&head)?;
+            record.head = head;
+            record.undo_from = record.steps.len();
+            record.stages.clear();
+            record.ours.clear();
+            record.new_folders.clear();
+            journal.forget_index()?;
+        }
+        let (next, edit) = resolved(repo, &work, record)?;
+        record = work
+            .prepare(next, &edit)
+            .map_err(|error| stopped(journal, error))?;
+    }
+    work.forward(&mut record)
+        .map_err(|error| stopped(journal, error))?;
+    report.resumed(&record)
+}
+
+/// Refuses where HEAD does not have what a migration had staged.
+fn expect_committed(repo: &Repo, record: &Record) -> Result<()> {
+    let head = repo.commit("HEAD")?;
+    let head = head.context("HEAD names no commit any more")?;
+    if head == record.head {
+        bail!(staged());
+    }
+    // The rest may well have been changed before it was committed.
+    let lock = |tree: &Oid| {
+        let entries = repo.entries(tree)?;
+        anyhow::Ok(entries.get(&RepoPath::from(LOCK)).cloned())
+    };
+    if lock(&head)? != lock(&record.after_tree)? {
+        bail!(Refusal::new(
+            "HEAD has moved since a migration was staged here, and does not have it",
+            "switch back to where it is, or start over with `cargo xtask migrate`"
+        ));
+    }
+    Ok(())
+}
+
+/// The commit that HEAD has moved on to since the conflicts were written, if it has.
+fn committed_since(repo: &Repo, record: &Record) -> Result<Option<Oid>> {
+    let head = repo
+        .commit("HEAD")?
+        .context("HEAD names no commit any more")?;
+    if head == record.head {
+        return Ok(None);
+    }
+    let descends = repo
+        .call()
+        .args(["merge-base", "--is-ancestor", &record.head.0, &head.0])
+        .finish()?;
+    if !descends.ok {
+        bail!(Refusal::new(
+            "HEAD is on another line of history than the one whose conflicts were resolved",
+            "switch back to it, then run this again; or start over with `cargo xtask migrate` \
+             after `cargo xtask migrate --abort`"
+        ));
+    }
+    Ok(Some(head))
+}
+
+/// The record of a migration whose conflicts have been resolved: what is left is the lock.
+fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, IndexEdit)> {
+    let unmerged = repo.unmerged()?;
+    if !unmerged.is_empty() {
+        bail!(Refusal::new(
+            format!(
+                "these conflicts are not resolved yet:\n  {}",
+                situation::list(&unmerged)
+            ),
+            "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again"
+        ));
+    }
+    let entries = repo.index()?.entries;
+    let retired: Vec<RepoPath> = record
+        .conflicts
+        .iter()
+        .filter(|conflict| layout::is_retired(&conflict.path))
+        .map(|conflict| conflict.path.clone())
+        .filter(|path| entries.contains_key(path))
+        .collect();
+    if !retired.is_empty() {
+        bail!(Refusal::new(
+            format!(
+                "these have no place in the modern layout, and lie below {OUTDATED}/ already:\n  {}",
+                situation::list(&retired)
+            ),
+            "bring what is still needed to the modern files, take each off with `git rm FILE`, then run this again"
+        ));
+    }
+    let objects = repo.objects();
+    let mut marked = Vec::new();
+    for conflict in &record.conflicts {
+        let oid = entries
+            .get(&conflict.path)
+            .and_then(|entry| entry.oid.as_ref());
+        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten()
+            && content
+                .split(|&b| b == b'\n')
+                .any(|line| line.starts_with(b"<<<<<<< ours"))
+        {
+            marked.push(conflict.path.clone());
+        }
+    }
+    if !marked.is_empty() {
+        bail!(Refusal::new(
+            format!(
+                "conflict markers are left in:\n  {}",
+                situation::list(&marked)
+            ),
+            "resolve them, stage the files with `git add FILE`, then run this again"
+        ));
+    }
+    record.state = State::Applying;
+    let mut lock = record
+        .pending_lock
+        .take()
+        .context("the journal has lost the lock of this migration")?;
+    merge::record(&mut lock.upstream, &entries);
+    if let Some(tool) = &mut lock.tool {
+        merge::record(tool, &entries);
+    }
+    let oid = work
+        .scratch
+        .blobs([lock.to_bytes()?.as_slice()])?
+        .pop()
+        .context("git stored no lock")?;
+    let path = RepoPath::from(LOCK);
+    let new = Side {
+        mode: Mode::File,
+        oid: oid.clone(),
+    };
+    let old = entries.get(&path).and_then(|entry| {
+        let oid = entry.oid.clone()?;
+        Some(Side {
+            mode: entry.mode,
+            oid,
+        })
+    });
+    let mut edit = IndexEdit::default();
+    edit.put(&path, Mode::File, &oid);
+    if old.as_ref() != Some(&new) {
+        record.steps.push(Step::Write {
+            path: path.clone(),
+            old,
+            new,
+        });
+    }
+    let mut after = entries.clone();
+    after.insert(
+        path,
+        base::tree::Entry {
+            mode: Mode::File,
+            size: None,
+            oid: Some(oid),
+        },
+    );
+    record.after_tree = merge::tree_of(work.scratch, &entries, &after)?;
+    record.conflicts.clear();
+    Ok((record, edit))
+}
+
+/// Takes back what is not committed.
+fn abort(
+    repo: &Repo,
+    journal: &Journal,
+    record: Option<Record>,
+    report: &Report,
+) -> Result<Outcome> {
+    let Some(record) = record else {
+        bail!(nothing_under_way("abort"));
+    };
+    let scratch = repo.scratch(&journal.scratch())?;
+    let objects = repo.objects();
+    let work = Work {
+        repo,
+        journal,
+        scratch: &scratch,
+        objects: &objects,
+    };
+    let kept: Vec<PathBuf> = work
+        .back(&record)
+        .map_err(|error| stopped(journal, error))?;
+    report.aborted(&kept)
+}

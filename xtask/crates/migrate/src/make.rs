@@ -1,0 +1,536 @@
+//! Making the plan: reads the repository and the upstream, and decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, bail};
+
+use super::carry::carry;
+use super::context;
+use super::given::{base, origin, tool_side};
+use super::incoming::{self, Bundle};
+use super::merge::{self, Built, Sides, Stage};
+use super::plan::{self, Move, Plan, Rewrite, Source};
+use super::situation::Situation;
+use super::sparse;
+use super::steps::{self, Obstacle, Step, Way};
+use super::upstream::{self, OWN_ADDRESS, Upstream};
+use base::git::{Git, GitTree, Scratch, Search, Unseen};
+use base::layout::{self, BASELINE, LOCK, OUTDATED, Shape};
+use base::lock::{Lock, Retired};
+use base::outcome::Refusal;
+use base::output::{quoted_file, quoted_path};
+use base::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
+use references::dangling::{self, Dangling};
+use references::rewrite;
+
+/// What the user asks for.
+pub struct Wish<'a> {
+    pub upstream: Option<&'a str>,
+    pub rev: Option<&'a str>,
+    pub carry: Option<&'a str>,
+    pub embed: bool,
+}
+
+/// The plan, and what it takes to apply it.
+pub struct Made {
+    pub plan: Plan,
+    pub stages: Vec<Stage>,
+    pub entries: Entries,
+    pub lock: Lock,
+    pub kind: Kind,
+}
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// From the legacy layout to the modern one.
+    First,
+    /// From one upstream revision to the next.
+    Again,
+    /// The lock alone.
+    Adopt,
+}
+
+/// Makes the plan for `wish`.
+pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result<Made> {
+    let first = at.lock.is_none();
+    if first {
+        expect_legacy(at)?;
+    } else if wish.carry.is_some() {
+        bail!(Refusal::new(
+            format!("{LOCK} is there, so this worker is modern already"),
+            "leave --carry out; upstream's changes are merged with those made here anyway"
+        ));
+    }
+    let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
+    // Both take a while and need nothing of what follows.
+    let sparse = at.unseen.values().any(|why| *why == Unseen::Sparse);
+    let needles = dangling::candidates();
+    let mentions = at.repo.search(&needles, &outside, sparse)?;
+    let recording = first.then(|| record_facts(at)).flatten();
+    let mut upstream = upstream::open(
+        git,
+        &upstream::Request {
+            address: wish.upstream,
+            rev: wish.rev,
+            locked: at.lock.as_ref().map(|lock| &lock.upstream),
+            repository: &at.repo.top,
+        },
+    )?;
+    if wish.embed && upstream.address == OWN_ADDRESS {
+        // "The repository that holds the tool" will be this one from now on.
+        upstream.address = upstream::lasting_address(git, &at.repo.top)?;
+    }
+    let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
+        upstream.sizes(entries)
+    })?;
+    let stored = merge::store(scratch, &bundle)?;
+    let tool = tool_side(git, at, scratch, wish)?;
+    let mut notes = upstream.notes.clone();
+    notes.extend(bundle.notes.iter().cloned());
+    if tool.is_some() && !ignores_target(at)? {
+        notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
+    }
+
+    let (origin, news) = origin(at, &upstream, &stored);
+    let (mut base, mut theirs) = if news {
+        (base(at, scratch, &upstream, &mut notes)?, stored.entries)
+    } else {
+        // Its part of the lock stays as it is, and it takes no part in the merge.
+        (Entries::new(), Entries::new())
+    };
+    let (tool_origin, tool_news) = match tool {
+        Some((tool_stored, tool, tool_base)) => {
+            theirs.extend(tool_stored.entries);
+            base.extend(tool_base);
+            (Some(tool), true)
+        }
+        None => (at.lock.as_ref().and_then(|lock| lock.tool.clone()), false),
+    };
+
+    let moves = plan::relocate(at.ours.entries(), &theirs, first)
+        .map_err(|problems| plan::outdated_taken(&problems))?;
+    let carry = match wish.carry {
+        Some(revision) => Some(carry(at, scratch, revision, &theirs)?),
+        None => None,
+    };
+    let (carried, orphans) = match carry {
+        Some(carry) => {
+            base.extend(carry.base);
+            (carry.carried, carry.orphans)
+        }
+        None => (Vec::new(), Vec::new()),
+    };
+    let records: Vec<_> = recording
+        .and_then(|recording| recorded(recording, &mut notes))
+        .into_iter()
+        .collect();
+    let built = merge::build(
+        &at.repo,
+        scratch,
+        Sides {
+            records: &records,
+            before: at.ours.entries(),
+            moves: &moves,
+            base: &base,
+            theirs: &theirs,
+            carried: &carried,
+            orphans: &orphans,
+            renames: wish.carry.is_none(),
+            upstream: (origin, news),
+            tool: tool_origin.map(|origin| (origin, tool_news)),
+            retired: match &at.lock {
+                Some(lock) => lock.retired.clone(),
+                None => Some(Retired::new()),
+            },
+        },
+    )?;
+    // What a fork changed of upstream's own files goes where those go.
+    let modules: Vec<RepoPath> = carried
+        .into_iter()
+        .map(|(_, to)| to)
+        .filter(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"))
+        .collect();
+    finish(
+        at, &upstream, &bundle, mentions, moves, built, &modules, notes, first,
+    )
+}
+
+/// Whether what the tool builds would stay out of git.
+fn ignores_target(at: &Situation) -> Result<bool> {
+    let ignore = at.ours.read_file(".gitignore")?.unwrap_or_default();
+    let ignore = String::from_utf8_lossy(&ignore).into_owned();
+    Ok(ignore
+        .lines()
+        .any(|line| line.trim().trim_matches('/') == "target"))
+}
+
+/// What the old worker exposes, as the text of the baseline, and how many facts that is.
+type Recording = JoinHandle<Result<(String, usize)>>;
+
+/// Begins to read what the old worker exposes, for the time when its files are gone.
+fn record_facts(at: &Situation) -> Option<Recording> {
+    let entries = at.ours.shared();
+    if entries.contains_key(&RepoPath::from(BASELINE)) {
+        return None;
+    }
+    let repo = at.repo.clone();
+    let name = format!("the worker at {}", &at.head.0[..at.head.0.len().min(10)]);
+    Some(std::thread::spawn(move || {
+        compare::baseline_of(&GitTree::new(repo.objects(), entries, name.as_str()), &name)
+    }))
+}
+
+/// The baseline. What can't be read of the old worker keeps nobody from migrating.
+fn recorded(recording: Recording, notes: &mut Vec<String>) -> Option<(RepoPath, Vec<u8>)> {
+    let why = match recording.join() {
+        Ok(Ok((text, count))) => {
+            notes.push(format!(
+                "{BASELINE} keeps {count} facts of the old worker; `cargo xtask compare` says what \
+                 became of each"
+            ));
+            return Some((BASELINE.into(), text.into_bytes()));
+        }
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => "reading the old worker failed".to_owned(),
+    };
+    notes.push(format!("{BASELINE} is not written: {why}"));
+    None
+}
+
+fn expect_legacy(at: &Situation) -> Result<()> {
+    let entries = at.ours.entries();
+    if entries.keys().any(layout::is_retired) {
+        return Ok(());
+    }
+    if Shape::of(entries) == Some(Shape::Root) {
+        bail!(Refusal::new(
+            format!("this worker has the modern layout, but no {LOCK}"),
+            "name the upstream that its files came from: `cargo xtask migrate --adopt REV \
+             --upstream DIR|URL`"
+        ));
+    }
+    bail!(Refusal::new(
+        format!(
+            "{} is no worker of the legacy layout: it has none of {}",
+            at.repo.top.display(),
+            layout::RETIRED.join(", ")
+        ),
+        if entries.keys().any(|path| path.is_within(OUTDATED)) {
+            "move what lies in outdated/ back to where it was and commit that, then run this again"
+        } else {
+            "name the worker's repository with `-C DIR`"
+        }
+    ))
+}
+
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the parts of one value, put together once"
+)]
+fn finish(
+    at: &Situation,
+    upstream: &Upstream,
+    bundle: &Bundle,
+    mentions: Search,
+    moves: Vec<Move>,
+    built: Built,
+    modules: &[RepoPath],
+    mut notes: Vec<String>,
+    first: bool,
+) -> Result<Made> {
+    let before = at.ours.entries();
+    let moved: Vec<(RepoPath, RepoPath)> = moves
+        .iter()
+        .map(|planned| (planned.from.clone(), planned.to.clone()))
+        .collect();
+    let top = &at.repo.top;
+    let steps = steps::between(before, &built.entries, &moved, &at.status.local, |path| {
+        super::journal::exists(&path.below(top))
+    });
+    expect_no_obstacles(at, &steps)?;
+    // What stays as it is needs no second reading.
+    let news = |path: &RepoPath| {
+        built
+            .arrivals
+            .iter()
+            .any(|arrival| arrival.place() == path && !arrival.what.is_quiet())
+    };
+    let rewrites = rewrites(bundle, news);
+    for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
+        notes.extend(incoming.notes.iter().map(|note| format!("{path}: {note}")));
+    }
+    notes.extend(context_notes(at, bundle, modules, &built.entries)?);
+    let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
+        dangling(at, bundle, &mentions.files()?, &moved, &built.entries)?
+    } else {
+        Vec::new()
+    };
+    let plan = Plan {
+        upstream: Source {
+            address: upstream.address.clone(),
+            rev: upstream.rev.clone(),
+            commit: upstream.commit.clone(),
+            shape: upstream.shape,
+        },
+        head: at.head.clone(),
+        before: at.head_tree.clone(),
+        after: built.after.clone(),
+        local: local_in_retired(at, &moves),
+        moves,
+        files: built.arrivals,
+        rewrites,
+        conflicts: built.conflicts,
+        dangling,
+        notes,
+        steps,
+    };
+    Ok(Made {
+        plan,
+        stages: built.stages,
+        entries: built.entries,
+        lock: built.lock,
+        kind: if first { Kind::First } else { Kind::Again },
+    })
+}
+
+/// The tree in which files have moved and nothing else, where any move.
+pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<Option<Oid>> {
+    if moves.is_empty() {
+        return Ok(None);
+    }
+    let before = at.ours.entries();
+    let mut entries = before.clone();
+    for planned in moves {
+        if let Some(entry) = entries.remove(&planned.from) {
+            entries.insert(planned.to.clone(), entry);
+        }
+    }
+    merge::tree_of(scratch, before, &entries).map(Some)
+}
+
+/// Refuses steps that something in the work tree stands in the way of.
+pub fn expect_no_obstacles(at: &Situation, steps: &[Step]) -> Result<()> {
+    let obstacles = steps::obstacles(steps, at.ours.entries(), &at.unseen, &at.repo.top)?;
+    if obstacles.is_empty() {
+        return sparse::expect_shown(at, steps);
+    }
+    let whats: Vec<&str> = obstacles.iter().map(|one| one.what.as_str()).collect();
+    bail!(Refusal::new(
+        format!("these paths can't be written:\n  {}", whats.join("\n  ")),
+        way_on(&obstacles, at.repo.is_sparse()?)
+    ))
+}
+
+/// What to do about obstacles, for each kind of them.
+fn way_on(obstacles: &[Obstacle], sparse: bool) -> String {
+    let mut kinds: BTreeMap<Way, BTreeSet<&RepoPath>> = BTreeMap::new();
+    for one in obstacles {
+        kinds.entry(one.way).or_default().insert(&one.path);
+    }
+    let ways: Vec<String> = kinds
+        .into_iter()
+        .map(|(way, paths)| {
+            let typed = |quoted: fn(&RepoPath) -> String| {
+                let paths: Vec<String> = paths.iter().map(|path| quoted(path)).collect();
+                paths.join(" ")
+            };
+            match way {
+                Way::LookAgain(Unseen::Sparse) if sparse => {
+                    "check everything out with `git sparse-checkout disable`".to_owned()
+                }
+                Way::LookAgain(unseen) => format!(
+                    "have git look again with `git update-index {} {}`",
+                    unseen.option(),
+                    typed(quoted_file)
+                ),
+                Way::TakeOut => format!(
+                    "take the submodule out with `git rm -- {}`, or move it with `git mv`, and \
+                     commit that",
+                    typed(quoted_path)
+                ),
+                Way::Rename => format!(
+                    "give {} another name with `git mv`, and commit that",
+                    typed(quoted_file)
+                ),
+                Way::MoveAway => "move what git does not track out of the way".to_owned(),
+            }
+        })
+        .collect();
+    format!("{}, then run this again", ways.join("; "))
+}
+
+fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
+    bundle
+        .files
+        .iter()
+        .filter(|(path, incoming)| incoming.given != incoming.rendered && news(path))
+        .map(|(path, incoming)| Rewrite {
+            path: path.clone(),
+            changes: incoming.changes.clone(),
+            diff: diff(
+                &incoming.from.to_string(),
+                &path.to_string(),
+                &incoming.given,
+                &incoming.rendered,
+            ),
+        })
+        .collect()
+}
+
+/// A unified diff of two texts.
+fn diff(old_name: &str, new_name: &str, old: &[u8], new: &[u8]) -> String {
+    let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
+    similar::TextDiff::from_lines(&*old, &*new)
+        .unified_diff()
+        .context_radius(2)
+        .header(&format!("upstream/{old_name}"), new_name)
+        .to_string()
+}
+
+/// Files that git does not track in folders that retire: they stay, and the user should know.
+fn local_in_retired(at: &Situation, moves: &[Move]) -> Vec<RepoPath> {
+    at.status
+        .local
+        .iter()
+        .filter(|local| {
+            let folder = local.parent();
+            layout::is_retired(local)
+                || layout::is_stray_in_runpod(local)
+                || folder.is_none() && local.name().starts_with(b".env")
+                || moves
+                    .iter()
+                    .any(|planned| planned.from.parent() == folder && folder.is_some())
+        })
+        .cloned()
+        .collect()
+}
+
+/// The commit messages of a migration.
+pub fn messages(plan: &Plan, kind: Kind) -> (String, String) {
+    let upstream = match &plan.upstream.commit {
+        Some(commit) => format!("{} at {commit}", plan.upstream.address),
+        None => plan.upstream.address.clone(),
+    };
+    let moves = format!(
+        "refactor: move the legacy worker to {OUTDATED}/\n\nMoves only, so that history follows \
+         each file.\n"
+    );
+    let subject = match kind {
+        Kind::First => "feat: bring in the modern worker",
+        Kind::Again => "feat: bring in upstream's changes",
+        Kind::Adopt => "chore: record the upstream that this worker came from",
+    };
+    let content = format!("{subject}\n\nUpstream: {upstream}\n");
+    (moves, content)
+}
+
+/// What a person should mend before building the new image.
+fn context_notes(
+    at: &Situation,
+    bundle: &Bundle,
+    carried: &[RepoPath],
+    after: &Entries,
+) -> Result<Vec<String>> {
+    let content = |path: &str| match after.get(&path.into()).and_then(|file| file.oid.as_ref()) {
+        Some(oid) => at.objects.blob(oid),
+        None => Ok(None),
+    };
+    let Some(dockerfile) = content("Dockerfile")? else {
+        return Ok(Vec::new());
+    };
+    Ok(context::notes(&context::Context {
+        dockerfile: &dockerfile,
+        dockerignore: content(".dockerignore")?.as_deref(),
+        result: after,
+        given: bundle.files.keys().collect(),
+        carried: carried.iter().collect(),
+    }))
+}
+
+/// The repository's symbolic links, and what each names.
+fn links(at: &Situation) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+    let links = at.ours.entries().iter();
+    links
+        .filter(|(_, entry)| entry.mode == Mode::Symlink)
+        .map(|(path, _)| Ok((path.clone(), at.ours.read(path)?)))
+        .collect()
+}
+
+/// What in the repository's own files still points at a path that moved, or passes an argument
+/// that the new Dockerfile does not declare.
+fn dangling(
+    at: &Situation,
+    bundle: &Bundle,
+    mentions: &[RepoPath],
+    moved: &[(RepoPath, RepoPath)],
+    after: &Entries,
+) -> Result<Vec<Dangling>> {
+    let ours = at.ours.entries();
+    let mut files = Vec::new();
+    for path in mentions {
+        // What comes from upstream or lies below `outdated/` is not the repository's to mend.
+        let stays = match (ours.get(path), after.get(path)) {
+            (Some(before), Some(after)) => same(before, after) && before.mode.is_file(),
+            _ => false,
+        };
+        if stays && !bundle.files.contains_key(path) {
+            files.push((path.clone(), at.ours.read(path)?));
+        }
+    }
+    let dockerfile = bundle
+        .files
+        .get(&RepoPath::from("Dockerfile"))
+        .context("the upstream has no Dockerfile")?;
+    let arguments = rewrite::arguments(&dockerfile.rendered)
+        .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help))?;
+    let after = dangling::After {
+        moved,
+        result: after,
+        arguments: &arguments,
+    };
+    let mut found = dangling::dangling(&files, &after);
+    if !moved.is_empty() {
+        found.extend(dangling::links(&links(at)?, ours, &after));
+        found.sort();
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_obstacle_has_its_own_way_on() {
+        let on = |all: &[(Way, &str)], sparse| {
+            let obstacle = |&(way, path): &(Way, &str)| Obstacle {
+                what: String::new(),
+                way,
+                path: path.into(),
+            };
+            way_on(&all.iter().map(obstacle).collect::<Vec<_>>(), sparse)
+        };
+        let hidden = Way::LookAgain(Unseen::Sparse);
+        assert_eq!(
+            on(
+                &[
+                    (Way::MoveAway, "a"),
+                    (Way::Rename, "b*"),
+                    (Way::Rename, "b*"),
+                    (hidden, "d"),
+                    (hidden, "c c"),
+                ],
+                false
+            ),
+            "have git look again with `git update-index --no-skip-worktree 'c c' d`; give \
+             'b*' another name with `git mv`, and commit that; move what git does not \
+             track out of the way, then run this again"
+        );
+        assert_eq!(
+            on(&[(hidden, "d")], true),
+            "check everything out with `git sparse-checkout disable`, then run this again"
+        );
+    }
+}

@@ -1,0 +1,469 @@
+//! Merging what upstream gives into what the repository has, as git trees. Nothing here touches
+//! the work tree, the index or a ref.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::incoming::{Bundle, Incoming};
+use super::plan::{Arrival, Conflict, Move, What};
+use base::git::{IndexEdit, Repo, Scratch};
+use base::layout::{LOCK, OUTDATED};
+use base::lock::{Lock, LockedFile, Origin, Retired};
+use base::tree::Side;
+use base::tree::{Entries, Entry, Mode, Oid, RepoPath, differences, same};
+
+/// One side of a conflict, for the index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    pub path: RepoPath,
+    /// 1 base, 2 ours, 3 upstream.
+    pub stage: u8,
+    pub side: Side,
+}
+
+/// A merged result as a git tree.
+#[derive(Debug)]
+pub struct Built {
+    pub after: Oid,
+    pub entries: Entries,
+    pub arrivals: Vec<Arrival>,
+    pub conflicts: Vec<Conflict>,
+    pub stages: Vec<Stage>,
+    /// The lock as it stands in `after`; with conflicts, as it would stand.
+    pub lock: Lock,
+}
+
+/// Upstream's files as git objects: the tree side of a merge, and their line in the lock.
+#[derive(Debug, Default)]
+pub struct Stored {
+    pub entries: Entries,
+    pub locked: BTreeMap<RepoPath, LockedFile>,
+}
+
+/// Stores what came in the object database, raw and rendered.
+pub fn store(scratch: &Scratch, bundle: &Bundle) -> Result<Stored> {
+    let contents = bundle.files.values().flat_map(|incoming| {
+        let rendered = (incoming.rendered != incoming.given).then_some(&incoming.rendered[..]);
+        std::iter::once(&incoming.given[..]).chain(rendered)
+    });
+    let mut oids = scratch.blobs(contents)?.into_iter();
+    let mut stored = Stored::default();
+    for (path, incoming) in &bundle.files {
+        let mut next = || {
+            oids.next()
+                .context("git stored fewer files than it was given")
+        };
+        let given = next()?;
+        let rendered = if incoming.rendered == incoming.given {
+            None
+        } else {
+            Some(next()?)
+        };
+        let entry = Entry {
+            mode: incoming.mode,
+            size: None,
+            oid: Some(rendered.clone().unwrap_or_else(|| given.clone())),
+        };
+        stored.entries.insert(path.clone(), entry);
+        stored
+            .locked
+            .insert(path.clone(), locked(incoming, given, rendered));
+    }
+    Ok(stored)
+}
+
+fn locked(incoming: &Incoming, given: Oid, rendered: Option<Oid>) -> LockedFile {
+    LockedFile {
+        from: incoming.from.clone(),
+        mode: incoming.mode,
+        given,
+        rendered,
+        written: None,
+        removed: false,
+    }
+}
+
+/// What a migration is built from. All trees are by path in the modern layout.
+pub struct Sides<'a> {
+    /// The repository as committed, before anything moves.
+    pub before: &'a Entries,
+    pub moves: &'a [Move],
+    /// What upstream gave last time, or the legacy files that a fork started from.
+    pub base: &'a Entries,
+    /// What upstream gives now.
+    pub theirs: &'a Entries,
+    /// Where a fork's changes to legacy files belong: pairs of old and new path.
+    pub carried: &'a [(RepoPath, RepoPath)],
+    /// Conflicts that are known before the merge: changed, and without a counterpart.
+    pub orphans: &'a [(Conflict, Vec<Stage>)],
+    /// Whether renames are looked for (they are known beforehand when a fork is carried).
+    pub renames: bool,
+    /// What is written besides, such as the old worker's facts.
+    pub records: &'a [(RepoPath, Vec<u8>)],
+    /// The lines of the lock, and whether they are to be brought up to date.
+    pub upstream: (Origin, bool),
+    pub tool: Option<(Origin, bool)>,
+    /// What is known to have retired earlier; `None` where that was not kept.
+    pub retired: Option<Retired>,
+}
+
+/// Merges the sides into one tree.
+pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
+    let mut moved = sides.before.clone();
+    let mut parked = Entries::new();
+    for planned in sides.moves {
+        if let Some(entry) = moved.remove(&planned.from) {
+            parked.insert(planned.to.clone(), entry);
+        }
+    }
+    for path in sides.before.keys().filter(|path| path.is_within(OUTDATED)) {
+        if let Some(entry) = moved.remove(path) {
+            parked.insert(path.clone(), entry);
+        }
+    }
+    moved.remove(&RepoPath::from(LOCK));
+    // A carried file takes part in the merge under its new name, besides being kept as it was.
+    for (from, to) in sides.carried {
+        if let Some(entry) = sides.before.get(from) {
+            moved.insert(to.clone(), entry.clone());
+        }
+    }
+    let (mut entries, mut conflicts, mut stages) =
+        if sides.base.is_empty() && sides.carried.is_empty() {
+            merge_added(&moved, sides.theirs)?
+        } else {
+            merge_changed(repo, scratch, &sides, &moved)?
+        };
+    for (conflict, sides) in sides.orphans {
+        conflicts.push(conflict.clone());
+        stages.extend(sides.iter().cloned());
+        if let Some(ours) = sides.iter().find(|stage| stage.stage == 2) {
+            entries.insert(ours.path.clone(), entry_of(&ours.side));
+        }
+    }
+    let mut arrivals = arrivals(&sides, &moved, &entries, &conflicts);
+    if sides.renames {
+        let renamed = renamed(scratch, &sides, &moved, &entries, &conflicts)?;
+        tell_renamed(&mut arrivals, renamed);
+    }
+    let up_to_date = |(mut origin, news): (Origin, bool)| {
+        if news {
+            record(&mut origin, &entries);
+        }
+        origin
+    };
+    let mut lock = Lock::new(up_to_date(sides.upstream), sides.tool.map(up_to_date));
+    lock.retired = sides.retired.map(|mut retired| {
+        retired.extend(sides.moves.iter().filter_map(|planned| {
+            let side = side_of(parked.get(&planned.to)?)?;
+            Some((planned.to.clone(), side))
+        }));
+        retired
+    });
+    entries.append(&mut parked);
+    let mut written = sides.records.to_vec();
+    if conflicts.is_empty() {
+        written.push((LOCK.into(), lock.to_bytes()?));
+    } else if let Some(lock) = sides.before.get(&RepoPath::from(LOCK)) {
+        entries.insert(LOCK.into(), lock.clone());
+    }
+    let oids = scratch.blobs(written.iter().map(|(_, content)| content.as_slice()))?;
+    for ((path, _), oid) in written.into_iter().zip(oids) {
+        entries.insert(path, file_entry(oid));
+    }
+    let after = tree_of(scratch, sides.before, &entries)?;
+    Ok(Built {
+        after,
+        entries,
+        arrivals,
+        conflicts,
+        stages,
+        lock,
+    })
+}
+
+type Merge = (Entries, Vec<Conflict>, Vec<Stage>);
+
+/// Without a base: upstream's files are all new, and nothing lies where they go.
+fn merge_added(ours: &Entries, theirs: &Entries) -> Result<Merge> {
+    let mut entries = ours.clone();
+    for (path, entry) in theirs {
+        if let Some(there) = entries.insert(path.clone(), entry.clone())
+            && !same(&there, entry)
+        {
+            bail!("{path} was to make room for upstream's file and did not");
+        }
+    }
+    Ok((entries, Vec::new(), Vec::new()))
+}
+
+/// A three-way merge by git.
+fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Result<Merge> {
+    let build = |entries: &Entries| {
+        let mut edit = IndexEdit::default();
+        for (path, entry) in entries {
+            put(&mut edit, path, entry)?;
+        }
+        scratch.tree(&edit)
+    };
+    let ours = tree_of(scratch, sides.before, ours)?;
+    let merged = scratch.merge(
+        &build(sides.base)?,
+        &ours,
+        &build(sides.theirs)?,
+        sides.renames,
+    )?;
+    let entries = repo.entries(&merged.tree)?;
+    let stages: Vec<Stage> = merged
+        .stages
+        .into_iter()
+        .filter_map(|(path, stage, entry)| {
+            let side = side_of(&entry)?;
+            Some(Stage { path, stage, side })
+        })
+        .collect();
+    let mut conflicts: BTreeMap<RepoPath, String> = BTreeMap::new();
+    for stage in &stages {
+        conflicts.entry(stage.path.clone()).or_insert_with(|| {
+            reason(
+                stages
+                    .iter()
+                    .filter(|other| other.path == stage.path)
+                    .map(|other| other.stage),
+            )
+            .to_owned()
+        });
+    }
+    // What has no sides in the index (a renamed folder, a file against a folder) is told by git's
+    // words alone.
+    for (paths, kind, message) in merged.messages {
+        if kind.starts_with("CONFLICT")
+            && !paths.iter().any(|path| conflicts.contains_key(path))
+            && let Some(path) = paths.first()
+        {
+            conflicts.insert(path.clone(), message);
+        }
+    }
+    let conflicts = conflicts
+        .into_iter()
+        .map(|(path, reason)| Conflict { path, reason })
+        .collect();
+    Ok((entries, conflicts, stages))
+}
+
+/// Why a path is a conflict, by which sides have it.
+fn reason(stages: impl Iterator<Item = u8>) -> &'static str {
+    let mut present = [false; 4];
+    for stage in stages {
+        if let Some(present) = present.get_mut(usize::from(stage)) {
+            *present = true;
+        }
+    }
+    match present {
+        [_, true, true, true] => "changed here and upstream in the same place",
+        [_, false, true, true] => "added here and upstream with different content",
+        [_, true, true, false] => "changed here, removed or moved upstream",
+        [_, true, false, true] => "changed upstream, removed or moved here",
+        _ => "renamed here and upstream in different ways",
+    }
+}
+
+fn entry_of(side: &Side) -> Entry {
+    Entry {
+        mode: side.mode,
+        size: None,
+        oid: Some(side.oid.clone()),
+    }
+}
+
+fn side_of(entry: &Entry) -> Option<Side> {
+    Some(Side {
+        mode: entry.mode,
+        oid: entry.oid.clone()?,
+    })
+}
+
+fn file_entry(oid: Oid) -> Entry {
+    Entry {
+        mode: Mode::File,
+        size: None,
+        oid: Some(oid),
+    }
+}
+
+fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &Entry) -> Result<()> {
+    let oid = entry
+        .oid
+        .as_ref()
+        .with_context(|| format!("{path} is in no object database"))?;
+    edit.put(path, entry.mode, oid);
+    Ok(())
+}
+
+/// The tree of `after`, made from what the index stages, which is `before`.
+pub fn tree_of(scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Oid> {
+    scratch.tree_from_index(&edit_between(before, after)?)
+}
+
+/// What differs between two lists of files, removals first.
+pub fn edit_between(before: &Entries, after: &Entries) -> Result<IndexEdit> {
+    let mut edit = IndexEdit::default();
+    let differences = differences(before, after);
+    for (path, _, _) in differences.iter().filter(|(_, _, new)| new.is_none()) {
+        edit.remove(path);
+    }
+    for (path, _, new) in &differences {
+        if let Some(new) = new {
+            put(&mut edit, path, new)?;
+        }
+    }
+    Ok(edit)
+}
+
+/// Notes for each locked file what was made of it.
+pub fn record(origin: &mut Origin, entries: &Entries) {
+    for (path, file) in &mut origin.files {
+        let written = entries.get(path).and_then(|entry| entry.oid.clone());
+        file.removed = written.is_none();
+        file.written = written.filter(|written| written != file.rendered());
+    }
+}
+
+fn arrivals(
+    sides: &Sides,
+    ours: &Entries,
+    after: &Entries,
+    conflicts: &[Conflict],
+) -> Vec<Arrival> {
+    let from = |path: &RepoPath| {
+        let tool = sides
+            .tool
+            .iter()
+            .filter_map(|(tool, _)| tool.files.get(path));
+        sides
+            .upstream
+            .0
+            .files
+            .get(path)
+            .into_iter()
+            .chain(tool)
+            .next()
+    };
+    let carried = sides.carried.iter().map(|(_, to)| to);
+    let paths: BTreeSet<&RepoPath> = sides
+        .base
+        .keys()
+        .chain(sides.theirs.keys())
+        .chain(carried)
+        .collect();
+    paths
+        .into_iter()
+        .map(|path| {
+            let equal = |one: Option<&Entry>, other: Option<&Entry>| match (one, other) {
+                (Some(one), Some(other)) => same(one, other),
+                (None, None) => true,
+                _ => false,
+            };
+            let (base, mine, theirs, now) = (
+                sides.base.get(path),
+                ours.get(path),
+                sides.theirs.get(path),
+                after.get(path),
+            );
+            let replaced = sides.moves.iter().any(|planned| planned.from == *path);
+            let what = if conflicts.iter().any(|conflict| conflict.path == *path) {
+                What::Conflict
+            } else if mine.is_none() && base.is_none() && replaced {
+                What::Replaces
+            } else {
+                match (mine, theirs, now) {
+                    (None, Some(_), Some(_)) => What::Added,
+                    (None, _, None) => What::RemovedHere,
+                    (Some(_), _, None) => What::Removed,
+                    _ if equal(now, mine) && equal(mine, theirs) => What::Unchanged,
+                    _ if equal(now, mine) => What::ChangedHere,
+                    _ if equal(now, theirs) => What::Updated,
+                    _ => What::Merged,
+                }
+            };
+            Arrival {
+                path: path.clone(),
+                from: from(path).map_or_else(|| path.clone(), |file| file.from.clone()),
+                renamed_from: None,
+                what,
+            }
+        })
+        .collect()
+}
+
+/// The files that upstream changed and the merge found under another name here: where the modern
+/// layout has each, and that name.
+fn renamed(
+    scratch: &Scratch,
+    sides: &Sides,
+    ours: &Entries,
+    after: &Entries,
+    conflicts: &[Conflict],
+) -> Result<Vec<(RepoPath, RepoPath)>> {
+    let in_conflict = |path: &RepoPath| conflicts.iter().any(|conflict| conflict.path == *path);
+    let upstreams = |path: &RepoPath| {
+        sides.base.contains_key(path) || sides.theirs.contains_key(path) || in_conflict(path)
+    };
+    // What the merge changed although upstream has no such path.
+    let new: Entries = differences(ours, after)
+        .into_iter()
+        .filter(|(path, _, now)| now.is_some() && !upstreams(path))
+        .filter_map(|(path, mine, _)| Some((path.clone(), mine?.clone())))
+        .collect();
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let old: Entries = sides
+        .base
+        .iter()
+        .filter(|(path, _)| !ours.contains_key(path) && !in_conflict(path))
+        .filter(|(path, base)| sides.theirs.get(path).is_some_and(|now| !same(base, now)))
+        .map(|(path, base)| (path.clone(), base.clone()))
+        .collect();
+    let tree = |entries: &Entries| {
+        let mut edit = IndexEdit::default();
+        for (path, entry) in entries {
+            put(&mut edit, path, entry)?;
+        }
+        scratch.tree(&edit)
+    };
+    scratch.renames(&tree(&old)?, &tree(&new)?)
+}
+
+/// Tells of each renamed file under the name that it has here.
+fn tell_renamed(arrivals: &mut [Arrival], renamed: Vec<(RepoPath, RepoPath)>) {
+    for (old, new) in renamed {
+        if let Some(arrival) = arrivals.iter_mut().find(|arrival| arrival.path == old) {
+            arrival.path = new;
+            arrival.renamed_from = Some(old);
+            arrival.what = What::Merged;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_has_the_reason_of_its_sides() {
+        let of = |stages: &[u8]| reason(stages.iter().copied());
+        assert_eq!(
+            of(&[1, 2, 3]),
+            "changed here and upstream in the same place"
+        );
+        assert_eq!(
+            of(&[2, 3]),
+            "added here and upstream with different content"
+        );
+        assert_eq!(of(&[1, 2]), "changed here, removed or moved upstream");
+        assert_eq!(of(&[1, 3]), "changed upstream, removed or moved here");
+    }
+}

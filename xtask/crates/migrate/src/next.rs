@@ -1,0 +1,137 @@
+//! The commands that a person is told to type next, for the repository and the upstream of this
+//! run.
+
+use std::path::Path;
+
+use super::address;
+use base::cli;
+use base::commands::Commands;
+use base::output::quoted;
+
+/// What the commands have to name.
+pub struct Next {
+    commands: Commands,
+    /// What else was asked for.
+    wish: String,
+}
+
+impl Next {
+    pub fn new(repo: Option<&Path>, args: &cli::Migrate) -> Self {
+        let mut wish = String::new();
+        let upstream = args.upstream.as_deref();
+        let upstream = upstream.map(address::without_credentials);
+        for (name, value) in [
+            ("upstream", &upstream),
+            ("rev", &args.rev),
+            ("carry", &args.carry),
+            ("adopt", &args.adopt),
+        ] {
+            if let Some(value) = value {
+                wish += &format!(" --{name} {}", quoted(value));
+            }
+        }
+        let markers = args.conflicts == cli::Conflicts::Markers;
+        for (option, wished) in [
+            ("embed", args.embed),
+            ("commit", args.commit),
+            ("conflicts markers", markers),
+        ] {
+            if wished {
+                wish += &format!(" --{option}");
+            }
+        }
+        Self {
+            commands: Commands::new(repo),
+            wish,
+        }
+    }
+
+    /// The same, with the top of the repository in place of a folder below it.
+    pub fn at_root(mut self, repo: Option<&Path>, top: &Path) -> Self {
+        self.commands = self.commands.at_root(repo, top);
+        self
+    }
+
+    /// A command of git.
+    pub fn git(&self, command: &str) -> String {
+        self.commands.git(command)
+    }
+
+    /// This task with other options.
+    pub fn migrate(&self, options: &str) -> String {
+        self.commands.task("migrate", options)
+    }
+
+    /// The task that comes after this one.
+    pub fn compare(&self) -> String {
+        self.commands.task("compare", "")
+    }
+
+    /// This task with what was asked for in this run, and more.
+    pub fn again(&self, options: &str) -> String {
+        let options = format!("{} {options}", self.wish);
+        self.migrate(options.trim_start())
+    }
+
+    /// A text with the repository in its commands.
+    pub fn fit(&self, text: &str) -> String {
+        self.commands.fit(text)
+    }
+
+    /// A refusal whose way on can be typed as it stands.
+    pub fn refusal(&self, error: anyhow::Error) -> anyhow::Error {
+        self.commands.refusal(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn next(line: &str) -> Next {
+        let words = format!("xtask {line}");
+        let cli = cli::Cli::parse_from(words.split(' '));
+        let Some(cli::Task::Migrate(args)) = cli.task else {
+            panic!("{line}")
+        };
+        Next::new(cli.repo.as_deref(), &args)
+    }
+
+    #[test]
+    fn the_repository_of_this_run_is_named() {
+        let next = next("-C ../my~worker migrate");
+        assert_eq!(next.git("status"), "git -C '../my~worker' status");
+        assert_eq!(next.again(""), "cargo xtask migrate -C '../my~worker'");
+        assert_eq!(
+            next.fit("type `cargo xtask migrate --abort` or `cargo xtask compare`"),
+            "type `cargo xtask migrate -C '../my~worker' --abort` or `cargo xtask compare -C \
+             '../my~worker'`"
+        );
+    }
+
+    #[test]
+    fn nothing_is_named_that_goes_without_saying() {
+        let none = next("migrate --check");
+        assert_eq!(none.git("status"), "git status");
+        assert_eq!(none.again(""), "cargo xtask migrate");
+        assert_eq!(none.fit("`cargo xtask migrate`"), "`cargo xtask migrate`");
+        assert_eq!(next("-C . migrate").git("status"), "git status");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_asked_for_again() {
+        assert_eq!(
+            next("migrate --upstream u --rev v --embed --commit").again("--conflicts markers"),
+            "cargo xtask migrate --upstream u --rev v --embed --commit --conflicts markers"
+        );
+        assert_eq!(
+            next("migrate --carry v1 --check --conflicts markers").again(""),
+            "cargo xtask migrate --carry v1 --conflicts markers"
+        );
+        assert_eq!(
+            next("migrate --adopt main --check").migrate("--abort"),
+            "cargo xtask migrate --abort"
+        );
+    }
+}

@@ -1,0 +1,293 @@
+//! The plan of a migration: one value that the dry run prints and the real run applies.
+//!
+//! It says all that will happen and holds the git tree that it comes to; nothing in it refers to
+//! what the work tree looks like later.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::steps::Step;
+use base::layout::{self, OUTDATED, Shape};
+use base::outcome::Refusal;
+use base::tree::{Entries, Oid, RepoPath, same};
+use references::dangling::Dangling;
+use references::rewrite::Change;
+
+/// All that a migration does. Its JSON form is documented in docs/migrate.md.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    pub upstream: Source,
+    /// The commit that the plan starts from.
+    pub head: Oid,
+    /// Its tree.
+    pub before: Oid,
+    /// The tree that the plan comes to; the same as `before` where there is nothing to do.
+    pub after: Oid,
+    pub moves: Vec<Move>,
+    pub files: Vec<Arrival>,
+    pub rewrites: Vec<Rewrite>,
+    pub conflicts: Vec<Conflict>,
+    /// What still points at a path that moved.
+    pub dangling: Vec<Dangling>,
+    /// Files that git does not track, in folders that retire; they stay where they are.
+    pub local: Vec<RepoPath>,
+    pub notes: Vec<String>,
+    /// What is done in the work tree, in this order.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Whether the repository is what the plan comes to already.
+    pub fn is_empty(&self) -> bool {
+        self.before == self.after && self.conflicts.is_empty()
+    }
+}
+
+/// Where the files come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    pub address: String,
+    pub rev: Option<String>,
+    pub commit: Option<String>,
+    pub shape: Shape,
+}
+
+/// A file whose paths were rewritten on the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rewrite {
+    pub path: RepoPath,
+    /// What was changed, by line of the upstream's file.
+    pub changes: Vec<Change>,
+    /// A unified diff from what upstream gives to what is written.
+    pub diff: String,
+}
+
+/// A file of the repository that changes its place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Move {
+    pub from: RepoPath,
+    pub to: RepoPath,
+    pub why: MoveReason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MoveReason {
+    /// The modern layout has no such path.
+    Retired,
+    /// `.runpod/` holds the two Hub files and nothing else.
+    NotAHubFile,
+    /// Upstream has a file of this name.
+    Replaced,
+}
+
+/// What becomes of a file that upstream gives, or gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Arrival {
+    pub path: RepoPath,
+    /// The path in the upstream's repository.
+    pub from: RepoPath,
+    /// Where the modern layout has it, if this repository has renamed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<RepoPath>,
+    pub what: What,
+}
+
+impl Arrival {
+    /// Where the modern layout has it.
+    pub fn place(&self) -> &RepoPath {
+        self.renamed_from.as_ref().unwrap_or(&self.path)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// Was not here before.
+    Added,
+    /// Takes the place of a file that moved below `outdated/`.
+    Replaces,
+    /// Upstream changed it, and it was as upstream gave it.
+    Updated,
+    /// Changes of both sides are in it.
+    Merged,
+    /// Both sides changed the same place; see the conflicts.
+    Conflict,
+    /// Upstream removed it.
+    Removed,
+    /// Changed here only.
+    ChangedHere,
+    /// Removed here, and not changed upstream since.
+    RemovedHere,
+    /// As it was.
+    Unchanged,
+}
+
+impl What {
+    /// Whether the file is in the end as it was.
+    pub fn is_quiet(self) -> bool {
+        matches!(
+            self,
+            Self::ChangedHere | Self::RemovedHere | Self::Unchanged
+        )
+    }
+}
+
+/// A place that a person must decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    pub path: RepoPath,
+    pub reason: String,
+}
+
+/// Decides what moves when a legacy worker becomes a modern one.
+///
+/// `ours` is the repository as committed, `incoming` what will lie at which path.
+pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<Move>, Vec<String>> {
+    let mut moves = Vec::new();
+    let mut problems = Vec::new();
+    // Folders that upstream's files need; the repository may have many files, upstream has few.
+    let needed: BTreeSet<RepoPath> = incoming.keys().flat_map(RepoPath::ancestors).collect();
+    // Most files of a large repository lie where nothing happens.
+    let mut concerned: BTreeSet<&[u8]> = incoming.keys().map(RepoPath::top).collect();
+    concerned.extend(layout::RETIRED.iter().map(|path| path.as_bytes()));
+    concerned.insert(layout::RUNPOD.as_bytes());
+    concerned.remove(OUTDATED.as_bytes());
+    for (path, entry) in ours {
+        let why = if !concerned.contains(path.top()) {
+            continue;
+        } else if first && layout::is_retired(path) {
+            MoveReason::Retired
+        } else if layout::is_stray_in_runpod(path) {
+            MoveReason::NotAHubFile
+        } else if first
+            && (incoming.get(path).is_some_and(|new| !same(new, entry))
+                || path.ancestors().any(|above| incoming.contains_key(&above))
+                || needed.contains(path))
+        {
+            MoveReason::Replaced
+        } else {
+            continue;
+        };
+        let to = layout::outdated(path);
+        match ours.get(&to) {
+            Some(there) if !same(there, entry) => problems.push(format!(
+                "{to}: is there already, with other content than {path}"
+            )),
+            _ => moves.push(Move {
+                from: path.clone(),
+                to,
+                why,
+            }),
+        }
+    }
+    if first {
+        let planned: BTreeSet<&RepoPath> = moves.iter().map(|planned| &planned.to).collect();
+        for path in ours.keys() {
+            if path.is_within(OUTDATED) && !planned.contains(path) {
+                let taken = problems
+                    .iter()
+                    .any(|problem| problem.starts_with(&format!("{path}:")));
+                if !taken {
+                    problems.push(format!("{path}: is there already"));
+                }
+            }
+        }
+    }
+    if problems.is_empty() {
+        Ok(moves)
+    } else {
+        Err(problems)
+    }
+}
+
+/// The refusal for paths below `outdated/` that are taken.
+pub fn outdated_taken(problems: &[String]) -> Refusal {
+    Refusal::new(
+        format!(
+            "{OUTDATED}/ can't take the retired files:\n  {}",
+            problems.join("\n  ")
+        ),
+        format!(
+            "move what lies in {OUTDATED}/ back to where it was, or to another place, and commit \
+             that; then run this again"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testing::files;
+
+    fn shown(moves: &[Move]) -> Vec<String> {
+        moves
+            .iter()
+            .map(|one| format!("{} => {} ({:?})", one.from, one.to, one.why))
+            .collect()
+    }
+
+    #[test]
+    fn a_legacy_worker_makes_room() {
+        let ours = files(&[
+            (".runpod/README.md", "1"),
+            (".runpod/hub.json", "2"),
+            ("Dockerfile", "3"),
+            ("README.md", "4"),
+            ("builder/setup.sh", "5"),
+            ("requirements.txt", "6"),
+            ("worker-config.json", "7"),
+        ]);
+        let incoming = files(&[
+            (".runpod/hub.json", "20"),
+            ("Dockerfile", "30"),
+            ("requirements.txt", "6"),
+        ]);
+        assert_eq!(
+            shown(&relocate(&ours, &incoming, true).unwrap()),
+            [
+                ".runpod/README.md => outdated/.runpod/README.md (NotAHubFile)",
+                ".runpod/hub.json => outdated/.runpod/hub.json (Replaced)",
+                "Dockerfile => outdated/Dockerfile (Replaced)",
+                "builder/setup.sh => outdated/builder/setup.sh (Retired)",
+                "worker-config.json => outdated/worker-config.json (Retired)",
+            ]
+        );
+        assert_eq!(
+            shown(&relocate(&ours, &incoming, false).unwrap()),
+            [".runpod/README.md => outdated/.runpod/README.md (NotAHubFile)"]
+        );
+    }
+
+    #[test]
+    fn files_and_folders_of_one_name_make_room_for_each_other() {
+        let ours = files(&[("public", "1"), ("engine.py/x", "2")]);
+        let incoming = files(&[("public/banner.png", "3"), ("engine.py", "4")]);
+        assert_eq!(
+            shown(&relocate(&ours, &incoming, true).unwrap()),
+            [
+                "engine.py/x => outdated/engine.py/x (Replaced)",
+                "public => outdated/public (Replaced)",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_outdated_folder_with_other_content_is_a_problem() {
+        let ours = files(&[
+            ("outdated/notes.md", "1"),
+            ("outdated/src/a", "2"),
+            ("outdated/src/b", "3"),
+            ("src/a", "2"),
+            ("src/b", "9"),
+        ]);
+        assert_eq!(
+            relocate(&ours, &Entries::new(), true).unwrap_err(),
+            [
+                "outdated/src/b: is there already, with other content than src/b",
+                "outdated/notes.md: is there already",
+            ]
+        );
+    }
+}

@@ -1,0 +1,454 @@
+//! What migrate says: the plan, and how it ended. For people on standard output, or the plan as
+//! data.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Result;
+use serde_json::json;
+
+use super::journal::Record;
+use super::next::Next;
+use super::plan::{MoveReason, Plan, What};
+use super::situation::Situation;
+use base::cli::Format;
+use base::layout::{self, OUTDATED};
+use base::outcome::Outcome;
+use base::output::print;
+use base::tree::{Oid, RepoPath};
+use references::dangling::Kind;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ending {
+    UpToDate,
+    DryRun,
+    /// `--check` found something.
+    WouldChange,
+    /// Conflicts, listed; nothing written.
+    Conflicts,
+    /// Conflicts, written with markers.
+    Markers,
+    Staged,
+    Committed(Option<Oid>),
+}
+
+impl Ending {
+    /// The word for it in the JSON output.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::UpToDate => "up-to-date",
+            Self::DryRun => "dry-run",
+            Self::WouldChange => "would-change",
+            Self::Conflicts => "conflicts",
+            Self::Markers => "markers",
+            Self::Staged => "staged",
+            Self::Committed(_) => "committed",
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::WouldChange | Self::Conflicts | Self::Markers => Outcome::Findings,
+            _ => Outcome::Done,
+        }
+    }
+}
+
+/// Prints for one reader.
+pub struct Report<'a> {
+    format: Format,
+    next: &'a Next,
+}
+
+impl<'a> Report<'a> {
+    pub fn new(format: Format, next: &'a Next) -> Self {
+        Self { format, next }
+    }
+
+    /// Shows the plan to a person; a program gets it with the end.
+    pub fn plan(&self, plan: &Plan) -> Result<()> {
+        if self.format == Format::Text && !plan.is_empty() {
+            print(&text(plan, self.next))?;
+        }
+        Ok(())
+    }
+
+    /// Says how it ended and what to type next.
+    pub fn end(&self, at: &Situation, plan: &Plan, ending: &Ending) -> Result<Outcome> {
+        match self.format {
+            Format::Json => {
+                let value = json!({ "version": 1, "ending": ending.word(), "plan": plan });
+                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+            }
+            Format::Text => print(&ended(at, plan, ending, self.next))?,
+        }
+        Ok(ending.outcome())
+    }
+
+    pub fn resumed(&self, record: &Record) -> Result<Outcome> {
+        let committed = record.commit.is_some();
+        let conflicts = !record.conflicts.is_empty();
+        match self.format {
+            Format::Json => {
+                let ending = match (conflicts, committed) {
+                    (true, _) => "markers",
+                    (false, true) => "committed",
+                    (false, false) => "staged",
+                };
+                let value = json!({ "version": 1, "ending": ending });
+                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+            }
+            Format::Text if conflicts => {
+                print(&format!(
+                    "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage \
+                     them, then:\n\n    {}\n",
+                    self.next.migrate("--resume")
+                ))?;
+            }
+            Format::Text if committed => {
+                print(&format!("{GREEN}Finished and committed.{GREEN:#}\n"))?;
+            }
+            Format::Text => print(&format!(
+                "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    {}\n    {}\n",
+                self.next.git("diff --cached"),
+                self.next.git("commit")
+            ))?,
+        }
+        if conflicts {
+            Ok(Outcome::Findings)
+        } else {
+            Ok(Outcome::Done)
+        }
+    }
+
+    /// There was nothing to finish.
+    pub fn committed_already(&self) -> Result<Outcome> {
+        match self.format {
+            Format::Json => {
+                let value = json!({ "version": 1, "ending": "committed" });
+                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+            }
+            Format::Text => print(&format!(
+                "{GREEN}Committed already.{GREEN:#} Nothing is left to do.\n"
+            ))?,
+        }
+        Ok(Outcome::Done)
+    }
+
+    pub fn aborted(&self, kept: &[PathBuf]) -> Result<Outcome> {
+        match self.format {
+            Format::Json => {
+                let kept: Vec<String> =
+                    kept.iter().map(|path| path.display().to_string()).collect();
+                let value = json!({ "version": 1, "ending": "aborted", "kept": kept });
+                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+            }
+            Format::Text => {
+                print(&format!(
+                    "{GREEN}Taken back.{GREEN:#} The repository is as it was.\n"
+                ))?;
+                if !kept.is_empty() {
+                    print("\nFiles that were changed since are kept:\n")?;
+                    for path in kept {
+                        print(&format!("  {}\n", path.display()))?;
+                    }
+                }
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+fn heading(title: &str) -> String {
+    format!("\n{BOLD}{title}{BOLD:#}\n")
+}
+
+/// The plan for a person.
+fn text(plan: &Plan, next: &Next) -> String {
+    let mut out = String::new();
+    let source = &plan.upstream;
+    let commit = source.commit.as_deref().map_or(String::new(), |commit| {
+        format!(" at {}", &commit[..commit.len().min(10)])
+    });
+    let rev = source
+        .rev
+        .as_deref()
+        .map_or(String::new(), |rev| format!(" ({rev})"));
+    out += &format!("{BOLD}Upstream{BOLD:#} {}{commit}{rev}\n", source.address);
+    out += &moves(plan);
+    out += &files(plan);
+    out += &adopted(plan);
+    if !plan.rewrites.is_empty() {
+        out += &heading("Rewritten on the way");
+        for rewrite in &plan.rewrites {
+            out += &format!("  {}\n", rewrite.path);
+            for change in &rewrite.changes {
+                out += &format!("    {DIM}line {}:{DIM:#} {}\n", change.line, change.what);
+            }
+            out += &colored(&rewrite.diff);
+        }
+    }
+    if !plan.conflicts.is_empty() {
+        out += &heading("Conflicts");
+        for conflict in &plan.conflicts {
+            out += &format!("  {RED}{}{RED:#}: {}\n", conflict.path, conflict.reason);
+        }
+    }
+    out += &dangling(plan);
+    if !plan.local.is_empty() {
+        out += &heading("Stays where it is, because git does not track it");
+        for path in &plan.local {
+            out += &format!("  {path}\n");
+        }
+    }
+    if !plan.notes.is_empty() {
+        out += &heading("Notes");
+        for note in &plan.notes {
+            out += &format!("  {}\n", next.fit(note));
+        }
+    }
+    out
+}
+
+/// Moves, whole folders in one line.
+fn moves(plan: &Plan) -> String {
+    if plan.moves.is_empty() {
+        return String::new();
+    }
+    let mut out = heading("Moves");
+    let mut folders: BTreeMap<String, (usize, MoveReason)> = BTreeMap::new();
+    for one in &plan.moves {
+        let top = one.from.top();
+        let whole = one.why == MoveReason::Retired && top.len() < one.from.as_bytes().len();
+        let name = if whole {
+            format!("{}/", RepoPath::new(top))
+        } else {
+            one.from.to_string()
+        };
+        folders.entry(name).or_insert((0, one.why)).0 += 1;
+    }
+    for (name, (count, why)) in folders {
+        let why = match why {
+            MoveReason::Retired if count == 1 => "1 file".to_owned(),
+            MoveReason::Retired => format!("{count} files"),
+            MoveReason::NotAHubFile => "no Hub file".to_owned(),
+            MoveReason::Replaced => "replaced by upstream's".to_owned(),
+        };
+        out += &format!(
+            "  {name:<26} → {:<34} {DIM}{why}{DIM:#}\n",
+            format!("{OUTDATED}/{name}")
+        );
+    }
+    out
+}
+
+fn files(plan: &Plan) -> String {
+    let mut out = String::new();
+    let news: Vec<_> = plan
+        .files
+        .iter()
+        .filter(|file| !file.what.is_quiet())
+        .collect();
+    if !news.is_empty() {
+        out += &heading("Comes from upstream");
+    }
+    let (tool, news): (Vec<_>, Vec<_>) = news
+        .into_iter()
+        .partition(|file| layout::is_tool(&file.path));
+    for file in news {
+        let (sign, style, word) = match file.what {
+            What::Added => ("+", GREEN, "new"),
+            What::Replaces => ("+", GREEN, "replaces the old one"),
+            What::Updated => ("~", YELLOW, "updated"),
+            What::Merged => ("~", YELLOW, "merged with the changes made here"),
+            What::Conflict => ("!", RED, "conflict"),
+            What::Removed => ("-", RED, "removed upstream"),
+            What::ChangedHere | What::RemovedHere | What::Unchanged => continue,
+        };
+        out += &format!(
+            "  {style}{sign}{style:#} {:<34} {DIM}{word}{DIM:#}\n",
+            match &file.renamed_from {
+                Some(old) => format!("{old} → {}", file.path),
+                None => file.path.to_string(),
+            }
+        );
+    }
+    let mut tools: BTreeMap<&[u8], usize> = BTreeMap::new();
+    for file in &tool {
+        *tools
+            .entry(file.path.parts().next().unwrap_or_default())
+            .or_default() += 1;
+    }
+    for (top, count) in tools {
+        let files = if count == 1 { "file" } else { "files" };
+        out += &format!(
+            "  {GREEN}+{GREEN:#} {:<34} {DIM}the tool, {count} {files}{DIM:#}\n",
+            RepoPath::new(top).to_string()
+        );
+    }
+    let count = |what| plan.files.iter().filter(|file| file.what == what).count();
+    let mut rest = Vec::new();
+    for (what, words) in [
+        (What::Unchanged, "as they were"),
+        (What::ChangedHere, "changed here only"),
+        (What::RemovedHere, "removed here"),
+    ] {
+        if count(what) > 0 {
+            rest.push(format!("{} {words}", count(what)));
+        }
+    }
+    if !rest.is_empty() && !out.is_empty() {
+        out += &format!("  {DIM}and {}{DIM:#}\n", rest.join(", "));
+    }
+    out
+}
+
+/// What an adopted worker has of its upstream: there is nothing new, so every file is shown.
+fn adopted(plan: &Plan) -> String {
+    let news = plan.files.iter().any(|file| !file.what.is_quiet());
+    if news || !plan.moves.is_empty() || plan.files.is_empty() {
+        return String::new();
+    }
+    let mut out = heading("Came from upstream");
+    for file in &plan.files {
+        let word = match file.what {
+            What::RemovedHere => "removed here",
+            What::ChangedHere => "changed here since",
+            _ => "as upstream gave it",
+        };
+        out += &format!("    {:<34} {DIM}{word}{DIM:#}\n", file.path.to_string());
+    }
+    out
+}
+
+/// What is left to mend by hand.
+fn dangling(plan: &Plan) -> String {
+    let mut out = String::new();
+    for (kind, title) in [
+        (
+            Kind::Code,
+            "To mend by hand: these no longer find what they name",
+        ),
+        (Kind::Prose, "Texts that speak of the old places"),
+    ] {
+        let found: Vec<_> = plan.dangling.iter().filter(|it| it.kind == kind).collect();
+        if found.is_empty() {
+            continue;
+        }
+        out += &heading(title);
+        for one in found {
+            out += &format!(
+                "  {YELLOW}{}:{}:{}{YELLOW:#} {}\n",
+                one.path, one.line, one.column, one.what
+            );
+            if kind == Kind::Code {
+                out += &format!("    {DIM}{}{DIM:#}\n", one.text);
+            }
+            out += &format!("    instead: {}\n", one.instead);
+        }
+    }
+    out
+}
+
+/// A unified diff, indented and coloured.
+fn colored(diff: &str) -> String {
+    diff.lines()
+        .map(|line| {
+            let style = match line.as_bytes().first() {
+                Some(b'+') => GREEN,
+                Some(b'-') => RED,
+                Some(b'@') => DIM,
+                _ => Style::new(),
+            };
+            format!("    {style}{line}{style:#}\n")
+        })
+        .collect()
+}
+
+/// How it ended, and the next commands.
+fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
+    let here = at.repo.top.display();
+    match ending {
+        Ending::UpToDate => {
+            format!("{GREEN}Up to date:{GREEN:#} {here} has all that upstream gives.\n")
+        }
+        Ending::DryRun => {
+            "\nNothing was changed. Run it again without --dry-run to do this.\n".to_owned()
+        }
+        Ending::WouldChange => commands(
+            "This worker is not in line with its upstream. Bring it in line with:",
+            &[(next.again(""), "")],
+        ),
+        Ending::Conflicts => commands(
+            &format!(
+                "{RED}{} in conflict; nothing was written.{RED:#} To resolve them in the files:",
+                match plan.conflicts.len() {
+                    1 => "1 file is".to_owned(),
+                    count => format!("{count} files are"),
+                }
+            ),
+            &[(next.again("--conflicts markers"), "")],
+        ),
+        Ending::Markers => commands(
+            &next.fit(&format!(
+                "{YELLOW}The conflicts are written with markers.{YELLOW:#} Resolve them, stage \
+                 each with `git add` or `git rm`, then:"
+            )),
+            &[
+                (next.migrate("--resume"), "finishes"),
+                (next.migrate("--abort"), "or takes all back"),
+            ],
+        ),
+        Ending::Staged => commands(
+            &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
+            &[
+                (next.git("status"), "what has moved and what is new"),
+                (next.git("diff --cached"), "the content"),
+                (next.git("commit"), "keeps it"),
+                (next.migrate("--abort"), "or takes it back"),
+            ],
+        ),
+        Ending::Committed(tip) => {
+            let mut then = vec![(next.git("log --stat -2"), "what has moved and what is new")];
+            if plan.moves.is_empty() {
+                then[0].1 = "";
+            } else {
+                then.push((
+                    next.compare(),
+                    "what became of all that the old worker exposed",
+                ));
+            }
+            commands(
+                &format!(
+                    "{GREEN}Done.{GREEN:#} Committed{}. Look at it with:",
+                    tip.as_ref().map_or(String::new(), |tip| {
+                        format!(" as {}", &tip.0[..tip.0.len().min(10)])
+                    })
+                ),
+                &then,
+            )
+        }
+    }
+}
+
+/// Commands to type, a line each, with what each does.
+fn commands(title: &str, commands: &[(String, &str)]) -> String {
+    let width = commands.iter().map(|(command, _)| command.len()).max();
+    let width = width.unwrap_or_default() + 4;
+    let mut out = format!("\n{title}\n\n");
+    for (command, what) in commands {
+        out += &match *what {
+            "" => format!("    {command}\n"),
+            what => format!("    {command:<width$}# {what}\n"),
+        };
+    }
+    out
+}

@@ -1,0 +1,127 @@
+//! The repository as it stands before a migration, and what a migration can't start from.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use anyhow::{Result, bail};
+
+use base::git::{GitTree, Index, Objects, Repo, Status, Unseen};
+use base::lock::Lock;
+use base::outcome::Refusal;
+use base::tree::{Oid, RepoPath};
+
+/// A repository as it stands, with nothing in the way of a migration.
+pub struct Situation {
+    pub repo: Repo,
+    pub objects: Rc<Objects>,
+    pub status: Status,
+    pub unseen: BTreeMap<RepoPath, Unseen>,
+    pub head: Oid,
+    pub head_tree: Oid,
+    pub ours: GitTree,
+    pub lock: Option<Lock>,
+}
+
+/// Looks at the repository and refuses what a migration can't start from.
+pub fn look(repo: &Repo) -> Result<Situation> {
+    let at = look_at_any(repo)?;
+    expect_clean(&at)?;
+    expect_unlocked(repo)?;
+    Ok(at)
+}
+
+/// Looks at the repository, whatever is changed in it.
+pub fn look_at_any(repo: &Repo) -> Result<Situation> {
+    if let Some(operation) = repo.under_way() {
+        bail!(Refusal::new(
+            format!("{operation} is under way in {}", repo.top.display()),
+            "finish it or abort it, then run this again"
+        ));
+    }
+    // Reading the index takes as long as the status, and needs nothing of it.
+    let beside = repo.clone();
+    let beside = std::thread::spawn(move || {
+        let head = beside.head_and_tree()?;
+        let index = beside.index()?;
+        Ok((head.finish()?, index))
+    });
+    let status = repo.status()?;
+    let Some(head) = status.head.clone() else {
+        bail!(Refusal::new(
+            format!("{} has no commit yet", repo.top.display()),
+            "commit the worker's files first"
+        ));
+    };
+    let read: Result<(Option<(Oid, Oid)>, Index)> = match beside.join() {
+        Ok(read) => read,
+        Err(_) => bail!("reading the index failed"),
+    };
+    let (head_tree, Index { entries, unseen }) = read?;
+    let head_tree = match head_tree {
+        Some((commit, tree)) if commit == head => tree,
+        _ => bail!(Refusal::new(
+            "HEAD has moved while this looked at it",
+            "run this again once nobody else is at work there"
+        )),
+    };
+    let objects = repo.objects();
+    // Whatever comes next reads some, and git takes a moment to start.
+    objects.begin()?;
+    let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
+    let lock = Lock::read(&ours)?;
+    Ok(Situation {
+        head_tree,
+        repo: repo.clone(),
+        objects,
+        status,
+        unseen,
+        head,
+        ours,
+        lock,
+    })
+}
+
+/// Refuses changes that are not committed.
+fn expect_clean(at: &Situation) -> Result<()> {
+    let Situation { repo, status, .. } = at;
+    if !status.changed.is_empty() {
+        let filters = if repo.has_filters() {
+            "; files behind a filter such as LFS can look changed right after a clone, until \
+             `git update-index --refresh --force-write-index` has looked at them"
+        } else {
+            ""
+        };
+        bail!(Refusal::new(
+            format!(
+                "the work tree or the index has changes that are not committed:\n  {}",
+                list(&status.changed)
+            ),
+            format!("commit them, or put them away with `git stash`{filters}")
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses to work beside another git.
+pub fn expect_unlocked(repo: &Repo) -> Result<()> {
+    if repo.git_dir.join("index.lock").exists() {
+        bail!(Refusal::new(
+            format!(
+                "{} is there: another git is at work, or was killed",
+                repo.git_dir.join("index.lock").display()
+            ),
+            "wait for it to end, or remove the file"
+        ));
+    }
+    Ok(())
+}
+
+/// The first few of many, a line each.
+pub fn list(paths: &[RepoPath]) -> String {
+    const SHOWN: usize = 10;
+    let mut lines: Vec<String> = paths.iter().take(SHOWN).map(ToString::to_string).collect();
+    if paths.len() > SHOWN {
+        lines.push(format!("… and {} more", paths.len() - SHOWN));
+    }
+    lines.join("\n  ")
+}

@@ -1,0 +1,57 @@
+//! A sparse checkout hides paths. What is hidden already is no file to move; what would be written
+//! and then hidden is told here, because git would take it away at its next look.
+
+use anyhow::{Result, bail};
+
+use super::situation::{Situation, list};
+use super::steps::Step;
+use base::layout::{self, LOCK};
+use base::outcome::Refusal;
+use base::tree::{RepoPath, Tree};
+
+/// Refuses steps that write where a sparse checkout has no files.
+pub fn expect_shown(at: &Situation, steps: &[Step]) -> Result<()> {
+    if steps.is_empty() || !at.repo.is_sparse()? {
+        return Ok(());
+    }
+    let written = written(at, steps);
+    let (hidden, what) = match at.repo.hidden(&written)? {
+        Some(hidden) => (hidden, "the sparse checkout hides what would be written"),
+        // What is checked out already is not hidden.
+        None => (
+            written
+                .into_iter()
+                .filter(|path| !at.ours.entries().contains_key(path))
+                .collect(),
+            "this is a sparse checkout, and git before 2.41 can't tell whether it hides what would \
+             be written",
+        ),
+    };
+    if hidden.is_empty() {
+        return Ok(());
+    }
+    bail!(Refusal::new(
+        format!("{what}:\n  {}", list(&hidden)),
+        "take these paths into it, or check all out with `git sparse-checkout disable`, then run \
+         this again"
+    ))
+}
+
+/// Every path that the steps put a file at, and the lock's, which may come later.
+fn written(at: &Situation, steps: &[Step]) -> Vec<RepoPath> {
+    let mut paths = vec![RepoPath::from(LOCK)];
+    for step in steps {
+        match step {
+            Step::MoveFolder { from, .. } => {
+                let tracked = at.ours.entries().keys();
+                let moved = tracked.filter(|path| path.ancestors().any(|above| above == *from));
+                paths.extend(moved.map(layout::outdated));
+            }
+            Step::Move { to: path, .. } | Step::Write { path, .. } => paths.push(path.clone()),
+            Step::Remove { .. } => {}
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    paths
+}

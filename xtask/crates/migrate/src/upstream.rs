@@ -1,0 +1,401 @@
+//! Where the modern files come from: a directory, a git repository on this machine, a URL, or the
+//! repository that holds this tool. Whatever it is, it ends as a tree to read.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::address;
+use super::remote::{Remote, TRANSPORTS, call, is_git};
+use base::git::{Git, GitTree, refuse_option};
+use base::layout::{self, Shape};
+use base::lock::Origin;
+use base::outcome::{Refusal, Unusable};
+use base::own;
+use base::tree::{Directory, Entries, Oid, RepoPath, Tree};
+
+/// The address, in the lock, of the repository that holds the tool.
+pub const OWN_ADDRESS: &str = "xtask:";
+
+const LEFT_OUT: &str = "the user name and password in the upstream's address were used to fetch and \
+                        are not recorded; later runs get them from git's credential helper";
+
+/// An upstream, read at one revision.
+pub struct Upstream {
+    /// As the lock records it.
+    pub address: String,
+    /// The revision that was asked for.
+    pub rev: Option<String>,
+    /// The full commit, where the upstream is a git repository.
+    pub commit: Option<String>,
+    pub shape: Shape,
+    pub tree: Box<dyn Tree>,
+    /// What a reviewer should know.
+    pub notes: Vec<String>,
+    source: Source,
+}
+
+/// Where an upstream lies.
+enum Source {
+    Directory,
+    /// A git repository on this machine, or the partial copy of one elsewhere.
+    Repository(Remote),
+}
+
+/// What to open.
+pub struct Request<'a> {
+    /// As given with `--upstream`.
+    pub address: Option<&'a str>,
+    pub rev: Option<&'a str>,
+    /// What the lock records.
+    pub locked: Option<&'a Origin>,
+    /// The repository that is migrated.
+    pub repository: &'a Path,
+}
+
+/// Finds and reads the upstream: `--upstream`, else what the lock records, else the repository
+/// that holds this tool.
+pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
+    let locked = request.locked.filter(|_| request.address.is_none());
+    let rev = request
+        .rev
+        .or_else(|| locked.and_then(|origin| origin.rev.as_deref()));
+    if let Some(rev) = rev {
+        refuse_option("revision", rev)?;
+    }
+    let address = match (request.address, locked) {
+        (Some(address), _) => address,
+        (None, Some(origin)) => &origin.address,
+        (None, None) => OWN_ADDRESS,
+    };
+    let base = if locked.is_some() {
+        request.repository.to_owned()
+    } else {
+        std::env::current_dir().context("finding the current folder")?
+    };
+    let (recorded, place) = locate(address, &base, request.repository)?;
+    let mut notes = Vec::new();
+    let opened = match place {
+        Place::Url(url) => {
+            if url != recorded {
+                notes.push(LEFT_OUT.to_owned());
+            }
+            read_at(Remote::fetched(git, &url, rev)?, &recorded)?
+        }
+        Place::Path(path) if is_git(&path) => {
+            read_at(Remote::local(git, &path, rev)?, &path.display().to_string())?
+        }
+        Place::Path(path) => match rev {
+            None => directory(&path)?,
+            Some(rev) => bail!(Refusal::new(
+                format!(
+                    "{} is a directory without git, so it has no revision {rev}",
+                    path.display()
+                ),
+                "name a git repository, or take it as it is: without --rev, or with `--adopt .`"
+            )),
+        },
+    };
+    let shape = Shape::of(opened.tree.entries()).ok_or_else(|| {
+        Refusal::new(
+            format!(
+                "{} is no upstream: it has neither .runpod/handler.py nor handler.py beside \
+                 .runpod/hub.json",
+                opened.tree.describe()
+            ),
+            "name one with --upstream DIR|URL, and its revision with --rev",
+        )
+    })?;
+    let upstream = Upstream {
+        address: recorded,
+        rev: rev.map(ToOwned::to_owned),
+        commit: opened.commit,
+        shape,
+        tree: opened.tree,
+        notes,
+        source: opened.source,
+    };
+    upstream.fetch_files(&*upstream.tree)?;
+    Ok(upstream)
+}
+
+pub(super) enum Place {
+    Path(PathBuf),
+    Url(String),
+}
+
+/// What an address means, and how the lock records it.
+pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, Place)> {
+    let shown = address::without_credentials(address);
+    refuse_option("upstream", &shown)?;
+    if address == OWN_ADDRESS {
+        let own = own::repository();
+        if same_folder(&own, repository) {
+            bail!(Refusal::new(
+                "this repository holds the tool itself, so it can't be its own upstream",
+                "name one with --upstream DIR|URL"
+            ));
+        }
+        return Ok((OWN_ADDRESS.to_owned(), Place::Path(own)));
+    }
+    let path = base.join(address);
+    if let Some((scheme, _)) = address.split_once("://") {
+        if !TRANSPORTS.contains(&scheme) {
+            bail!(Unusable(format!(
+                "upstream {shown:?}: the transport {scheme} is not one of {}",
+                TRANSPORTS.join(", ")
+            )));
+        }
+        return Ok((shown, Place::Url(address.to_owned())));
+    }
+    if address.contains("::") {
+        bail!(Unusable(format!(
+            "upstream {address:?} names a transport helper, which could run any command; use one \
+             of {}",
+            TRANSPORTS.join(", ")
+        )));
+    }
+    if path.is_dir() {
+        let recorded = relative(&path, repository);
+        return Ok((recorded, Place::Path(path)));
+    }
+    // `host:path` and `user@host:path`, as git reads them: no slash before the first colon.
+    if address
+        .split_once(':')
+        .is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'))
+    {
+        return Ok((address.to_owned(), Place::Url(address.to_owned())));
+    }
+    bail!(Refusal::new(
+        format!("upstream {} is no directory", path.display()),
+        "name a directory, a git repository or a URL with --upstream"
+    ))
+}
+
+/// The repository that holds this tool, as an upstream of the tool itself.
+pub struct Own {
+    pub commit: Option<String>,
+    pub tree: Box<dyn Tree>,
+}
+
+/// An address of the repository that holds this tool which still means it in a repository that
+/// carries a copy: where it was cloned from, else its folder.
+pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
+    let path = own::repository();
+    let origin = call(git, &path)
+        .args(["config", "--get", "remote.origin.url"])
+        .finish()?;
+    let url = String::from_utf8_lossy(&origin.stdout).trim().to_owned();
+    if origin.ok && url.contains([':', '@']) {
+        return Ok(address::without_credentials(&url));
+    }
+    Ok(relative(&path, repository))
+}
+
+/// Opens the repository that holds this tool.
+pub fn own(git: &Git, repository: &Path) -> Result<Own> {
+    let path = own::repository();
+    if same_folder(&path, repository) {
+        bail!(Refusal::new(
+            "this repository holds the tool already",
+            "leave --embed out"
+        ));
+    }
+    let opened = if is_git(&path) {
+        read_at(
+            Remote::local(git, &path, None)?,
+            &path.display().to_string(),
+        )?
+    } else {
+        let tree = Directory::open(&path, |folder| {
+            !layout::is_tool(folder) || folder.is_within("xtask/target")
+        })?;
+        Opened {
+            commit: None,
+            tree: Box::new(tree),
+            source: Source::Directory,
+        }
+    };
+    Ok(Own {
+        commit: opened.commit,
+        tree: opened.tree,
+    })
+}
+
+pub fn same_folder(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// A path as seen from the repository, so that the lock says nothing of the machine.
+fn relative(path: &Path, repository: &Path) -> String {
+    let (Ok(path), Ok(repository)) = (path.canonicalize(), repository.canonicalize()) else {
+        return path.display().to_string();
+    };
+    let shared = path
+        .components()
+        .zip(repository.components())
+        .take_while(|(one, other)| one == other)
+        .count();
+    let up = repository.components().skip(shared).map(|_| "..".as_ref());
+    let down = path
+        .components()
+        .skip(shared)
+        .map(std::path::Component::as_os_str);
+    let relative: PathBuf = up.chain(down).collect();
+    if relative.as_os_str().is_empty() {
+        ".".to_owned()
+    } else {
+        relative.display().to_string()
+    }
+}
+
+struct Opened {
+    commit: Option<String>,
+    tree: Box<dyn Tree>,
+    source: Source,
+}
+
+/// Reads a directory without git, and of it only what a worker consists of.
+fn directory(path: &Path) -> Result<Opened> {
+    let wanted = |folder: &RepoPath| {
+        layout::CORE_OPTIONAL
+            .iter()
+            .chain([&layout::RUNPOD])
+            .any(|wanted| folder.is_within(wanted))
+    };
+    let open = |extra: &[RepoPath]| {
+        Directory::open(path, |folder| {
+            !wanted(folder)
+                && !extra.iter().any(|extra| {
+                    folder == extra
+                        || extra.ancestors().any(|above| above == *folder)
+                        || folder.ancestors().any(|above| above == *extra)
+                })
+        })
+        .map_err(|error| {
+            anyhow::Error::from(Refusal::new(
+                format!("the upstream can't be read: {error:#}"),
+                "remove it there, or name another upstream",
+            ))
+        })
+    };
+    let mut tree = open(&[])?;
+    // A Dockerfile may copy further folders.
+    if Shape::of(tree.entries()) == Some(Shape::Root)
+        && let Some(dockerfile) = tree.read_file("Dockerfile")?
+    {
+        let folders = super::incoming::copied_folders(&dockerfile)?;
+        if !folders.is_empty() {
+            tree = open(&folders)?;
+        }
+    }
+    Ok(Opened {
+        commit: None,
+        tree: Box::new(tree),
+        source: Source::Directory,
+    })
+}
+
+/// A git repository, read at a commit.
+fn read_at((remote, commit): (Remote, Oid), name: &str) -> Result<Opened> {
+    Ok(Opened {
+        tree: Box::new(remote.tree(&commit, name)?),
+        commit: Some(commit.0),
+        source: Source::Repository(remote),
+    })
+}
+
+impl Upstream {
+    /// The tree of another commit of the same upstream; `None` where it is out of reach. Its
+    /// files are fetched by [`Upstream::fetch_files`].
+    pub fn at(&self, commit: &str) -> Result<Option<GitTree>> {
+        let Source::Repository(remote) = &self.source else {
+            return Ok(None);
+        };
+        if !remote.has(commit)? {
+            return Ok(None);
+        }
+        let oid = Oid(commit.to_owned());
+        remote.tree(&oid, &self.address).map(Some)
+    }
+
+    /// Brings the files of a tree that a migration reads, all in one round.
+    pub fn fetch_files(&self, tree: &dyn Tree) -> Result<()> {
+        match &self.source {
+            Source::Directory => Ok(()),
+            Source::Repository(remote) => remote.prefetch(&wanted(tree.entries(), self.shape)),
+        }
+    }
+
+    /// The commits before the one that was read, newest first: as many as are worth looking at.
+    pub fn history(&self) -> Result<Vec<String>> {
+        match (&self.source, &self.commit) {
+            (Source::Repository(remote), Some(commit)) => remote.history(commit),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The sizes of files, in bytes, without reading them.
+    pub fn sizes(&self, entries: &mut Entries) -> Result<()> {
+        match &self.source {
+            Source::Repository(remote) => remote.sizes(entries),
+            Source::Directory => Ok(()),
+        }
+    }
+}
+
+/// The files that a migration reads, as far as they are known before the Dockerfile is.
+fn wanted(entries: &Entries, shape: Shape) -> Vec<&Oid> {
+    entries
+        .iter()
+        .filter(|(path, _)| match shape {
+            Shape::Runpod => path.is_within(layout::RUNPOD),
+            Shape::Root => {
+                layout::is_core(path)
+                    || path.parent().is_none() && !layout::is_own(path) && !layout::is_tool(path)
+            }
+        })
+        .filter_map(|(_, entry)| entry.oid.as_ref())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transports_that_run_commands_are_refused() {
+        let here = Path::new("/");
+        for address in [
+            "ext::sh -c true",
+            "fd::17",
+            "persistent-https://x/y",
+            "-oProxyCommand=x",
+            "--upload-pack=x",
+        ] {
+            let refused = locate(address, here, here)
+                .err()
+                .map(|error| error.to_string());
+            assert!(refused.is_some(), "{address} was taken");
+        }
+        for address in ["https://example.com/a.git", "git@example.com:a/b.git"] {
+            assert!(matches!(
+                locate(address, here, here),
+                Ok((_, Place::Url(_)))
+            ));
+        }
+    }
+
+    #[test]
+    fn the_lock_speaks_of_places_as_seen_from_the_repository() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (mine, theirs) = (scratch.path().join("mine"), scratch.path().join("a/theirs"));
+        fs_err::create_dir_all(&mine).unwrap();
+        fs_err::create_dir_all(&theirs).unwrap();
+        assert_eq!(relative(&theirs, &mine), "../a/theirs");
+        assert_eq!(relative(&mine, &mine), ".");
+    }
+}

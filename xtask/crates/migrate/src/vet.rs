@@ -1,0 +1,240 @@
+//! What an upstream may not do: every file that would come is looked at by name, kind and size
+//! before anything of it is read or written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::layout;
+use base::tree::{Entries, Mode, RepoPath};
+
+/// No worker has files of this size; the largest known, a banner, has 2 MB.
+pub const MAX_FILE: u64 = 20 * 1024 * 1024;
+
+/// The most files that may come; the real upstream has 15.
+pub const MAX_FILES: usize = 1000;
+
+/// Everything that is wrong with the files that would come, a line each.
+///
+/// `incoming` is keyed by the place in the modern layout; `link` gives the target of a symbolic
+/// link.
+pub fn vet(incoming: &Entries, link: impl Fn(&RepoPath) -> Option<Vec<u8>>) -> Vec<String> {
+    let mut problems = Vec::new();
+    if incoming.len() > MAX_FILES {
+        problems.push(format!(
+            "{} files would come; more than {MAX_FILES} is no worker",
+            incoming.len()
+        ));
+        return problems;
+    }
+    for (path, entry) in incoming {
+        if let Some(problem) = name(path) {
+            problems.push(problem);
+            continue;
+        }
+        if let Some(size) = entry.size.filter(|&size| size > MAX_FILE) {
+            problems.push(format!(
+                "{path}: {} MB is more than the {} MB a file may have",
+                size / 1024 / 1024,
+                MAX_FILE / 1024 / 1024
+            ));
+        }
+        match entry.mode {
+            Mode::Submodule => problems.push(format!("{path}: is a submodule")),
+            Mode::Symlink => {
+                if let Some(problem) = link(path).and_then(|target| link_problem(path, &target)) {
+                    problems.push(format!("{path}: {problem}"));
+                }
+            }
+            Mode::File | Mode::Executable => {}
+        }
+    }
+    problems.extend(collisions(incoming));
+    problems
+}
+
+/// What is wrong with a path as such, as a line.
+pub fn name(path: &RepoPath) -> Option<String> {
+    name_problem(path).map(|problem| format!("{path}: {problem}"))
+}
+
+/// What is wrong with a path as such.
+fn name_problem(path: &RepoPath) -> Option<&'static str> {
+    let Some(text) = path.as_str() else {
+        return Some("the name is not UTF-8");
+    };
+    if text.starts_with('/') {
+        return Some("the path is absolute");
+    }
+    if text.chars().any(char::is_control) {
+        return Some("the name holds control characters");
+    }
+    if text.contains('\\') || text.contains(':') {
+        return Some("the name holds a character that Windows reads as part of a path");
+    }
+    for part in text.split('/') {
+        match part {
+            "" => return Some("the path has an empty part"),
+            "." | ".." => return Some("the path leaves its folder"),
+            _ if is_dot_git(part) => return Some("some systems read this name as .git"),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a file system could take a name for `.git`: in any case, with the dots and spaces
+/// that NTFS drops, in its 8.3 spelling, or with characters that HFS+ ignores.
+fn is_dot_git(part: &str) -> bool {
+    let visible: String = part
+        .chars()
+        .filter(|c| {
+            !matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{206a}'..='\u{206f}' | '\u{feff}')
+        })
+        .collect::<String>()
+        .to_lowercase();
+    let name = visible.trim_end_matches(['.', ' ']);
+    name == ".git" || name == "git~1"
+}
+
+/// What is wrong with a symbolic link at `path` to `target`.
+fn link_problem(path: &RepoPath, target: &[u8]) -> Option<String> {
+    let shown = RepoPath::new(target);
+    if layout::is_core(path) && !path.is_within("public") {
+        return Some(format!("a core file may not be a link (to {shown})"));
+    }
+    let Some(resolved) = path.leads_to(target) else {
+        return Some(format!("the link to {shown} leaves the worker"));
+    };
+    if layout::is_core(&resolved) && !resolved.is_within("public") {
+        return Some(format!("the link is a second name of {resolved}"));
+    }
+    if !layout::is_core(&resolved) && resolved.is_within(".git") {
+        return Some(format!("the link leads to {resolved}"));
+    }
+    None
+}
+
+/// Names that a file system without case would take for one another, and files that stand where
+/// others need a folder.
+fn collisions(incoming: &Entries) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut spellings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in incoming.keys() {
+        for path in std::iter::once(path.clone()).chain(path.ancestors()) {
+            let text = String::from_utf8_lossy(path.as_bytes()).into_owned();
+            spellings
+                .entry(text.to_lowercase())
+                .or_default()
+                .insert(text);
+        }
+        if let Some(above) = path.ancestors().find(|above| incoming.contains_key(above)) {
+            problems.push(format!(
+                "{above}: is a file, and {path} needs it to be a folder"
+            ));
+        }
+    }
+    for names in spellings.values().filter(|names| names.len() > 1) {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        problems.push(format!("{}: differ only in case", names.join(", ")));
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base::tree::Entry;
+
+    fn entries(paths: &[(&str, Mode, u64)]) -> Entries {
+        paths
+            .iter()
+            .map(|&(path, mode, size)| {
+                let entry = Entry {
+                    mode,
+                    size: Some(size),
+                    oid: None,
+                };
+                (path.into(), entry)
+            })
+            .collect()
+    }
+
+    fn problems(path: &str) -> Vec<String> {
+        vet(&entries(&[(path, Mode::File, 1)]), |_| None)
+    }
+
+    #[test]
+    fn hostile_names_are_refused() {
+        for path in [
+            "../x",
+            "a/../x",
+            "/etc/passwd",
+            ".git/hooks/x",
+            ".GIT/config",
+            "a/.Git",
+            "git~1/config",
+            ".git. /x",
+            ".g\u{200c}it/x",
+            "a//b",
+            "a\\b",
+            "c:x",
+            "a\nb",
+        ] {
+            assert_eq!(problems(path).len(), 1, "{path:?}: {:?}", problems(path));
+        }
+        for path in ["engine.py", ".gitignore", "public/a b.png", "gitx", "ü.py"] {
+            assert_eq!(problems(path), [""; 0], "{path}");
+        }
+    }
+
+    #[test]
+    fn links_may_not_leave_or_alias() {
+        let link = |path: &str, target: &'static str| {
+            vet(&entries(&[(path, Mode::Symlink, 1)]), |_| {
+                Some(target.as_bytes().to_vec())
+            })
+        };
+        assert_eq!(
+            link("public/x", "/etc/passwd"),
+            ["public/x: the link to /etc/passwd leaves the worker"]
+        );
+        assert_eq!(link("public/x", "../../up").len(), 1);
+        assert_eq!(
+            link("public/x", "../engine.py"),
+            ["public/x: the link is a second name of engine.py"]
+        );
+        assert_eq!(link("engine.py", "other.py").len(), 1);
+        assert_eq!(link("public/x", "../.git/config").len(), 1);
+        assert_eq!(link("public/x", "banner.png"), [""; 0]);
+    }
+
+    #[test]
+    fn size_number_and_case_have_limits() {
+        let big = entries(&[("public/x", Mode::File, 2 << 30)]);
+        assert_eq!(
+            vet(&big, |_| None),
+            ["public/x: 2048 MB is more than the 20 MB a file may have"]
+        );
+        let case = entries(&[("public/A", Mode::File, 1), ("public/a", Mode::File, 1)]);
+        assert_eq!(
+            vet(&case, |_| None),
+            ["public/A, public/a: differ only in case"]
+        );
+        let folder = entries(&[("public", Mode::File, 1), ("public/a", Mode::File, 1)]);
+        assert_eq!(
+            vet(&folder, |_| None),
+            ["public: is a file, and public/a needs it to be a folder"]
+        );
+        let many: Entries = (0..=MAX_FILES)
+            .map(|n| {
+                let entry = Entry {
+                    mode: Mode::File,
+                    size: None,
+                    oid: None,
+                };
+                (RepoPath::from(format!("public/{n}").as_str()), entry)
+            })
+            .collect();
+        assert_eq!(vet(&many, |_| None).len(), 1);
+    }
+}

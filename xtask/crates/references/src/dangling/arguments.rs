@@ -1,0 +1,220 @@
+//! Build arguments that the new Dockerfile does not declare.
+
+use hcl_edit::Span;
+use hcl_edit::expr::Expression;
+use hcl_edit::structure::{Block, Body};
+
+use super::{File, Form};
+use surface::dockerfile::is_predefined;
+use surface::yaml::{Node, Yaml};
+
+/// `dockerfile` is where the Dockerfile lies: what builds another is passed over.
+pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
+    let mut passed = on_command_lines(file, dockerfile);
+    match file.form {
+        Form::Yaml => passed.extend(in_yaml(file.text, dockerfile)),
+        Form::Hcl => passed.extend(in_bake(file.text, dockerfile)),
+        _ => {}
+    }
+    let instead = if declared.is_empty() {
+        "leave it out: the Dockerfile declares no argument".to_owned()
+    } else {
+        format!(
+            "leave it out, or pass one that is declared: {}",
+            declared.join(", ")
+        )
+    };
+    for (offset, name) in passed {
+        if !declared.contains(&name) && !is_predefined(&name) {
+            file.hit(
+                offset,
+                format!("the Dockerfile declares no argument `{name}`"),
+                instead.clone(),
+            );
+        }
+    }
+}
+
+/// Whether a build that names this file builds the worker's Dockerfile, rather than another of the
+/// repository. One that names none builds the one at the root.
+fn is_the_dockerfile(named: Option<&str>, dockerfile: &str) -> bool {
+    let path = named.unwrap_or("Dockerfile").trim_matches(['"', '\'']);
+    path.trim_start_matches("./") == dockerfile
+}
+
+fn is_root(path: &str) -> bool {
+    matches!(path, "." | "./" | "")
+        || path.contains("github.workspace")
+        || path.contains("defaultContext")
+}
+
+/// The name before `=`, if there is one.
+fn name(text: &str) -> Option<&str> {
+    let end = text
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
+    let is_name = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    is_name.then(|| &text[..end])
+}
+
+/// `docker build --build-arg NAME=value`, wherever it is written.
+fn on_command_lines(file: &File<'_>, dockerfile: &str) -> Vec<(usize, String)> {
+    const OPTION: &str = "--build-arg";
+    let mut found = Vec::new();
+    for (at, _) in file.text.match_indices(OPTION) {
+        let rest = &file.text[at + OPTION.len()..];
+        let value = rest.trim_start_matches(|c: char| " \t=\"',".contains(c));
+        let gap = rest.len() - value.len();
+        if gap == 0 || !builds_the_dockerfile(&command(file.text, at), dockerfile) {
+            continue;
+        }
+        if let Some(name) = name(value) {
+            found.push((at + OPTION.len() + gap, name.to_owned()));
+        }
+    }
+    found
+}
+
+/// The command around an offset, with the lines that it goes on over.
+fn command(text: &str, at: usize) -> String {
+    let mut start = text[..at].rfind('\n').map_or(0, |before| before + 1);
+    while start > 0 && text[..start - 1].trim_end_matches('\r').ends_with('\\') {
+        start = text[..start - 1].rfind('\n').map_or(0, |before| before + 1);
+    }
+    let mut command = String::new();
+    for line in text[start..].lines() {
+        let goes_on = line.strip_suffix('\\');
+        command.push_str(goes_on.unwrap_or(line));
+        if goes_on.is_none() {
+            break;
+        }
+    }
+    command
+}
+
+fn builds_the_dockerfile(command: &str, dockerfile: &str) -> bool {
+    let mut words = command.split_whitespace();
+    while let Some(word) = words.next() {
+        let file = match word {
+            "-f" | "--file" => words.next(),
+            _ => word
+                .strip_prefix("--file=")
+                .or_else(|| word.strip_prefix("-f=")),
+        };
+        if let Some(file) = file {
+            return is_the_dockerfile(Some(file), dockerfile);
+        }
+    }
+    is_the_dockerfile(None, dockerfile)
+}
+
+/// `build-args:` of a workflow step, `build: args:` of a compose file.
+fn in_yaml(text: &str, dockerfile: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let Ok(yaml) = Yaml::parse(text) else {
+        return found;
+    };
+    for node in yaml.nodes() {
+        let Node::Mapping(pairs) = node else { continue };
+        let text_of = |key: &str| {
+            let mut pairs = pairs.iter();
+            let (_, value) = pairs.find(|(name, _)| yaml.text(*name) == Some(key))?;
+            yaml.text(*value)
+        };
+        let named = text_of("file").or_else(|| text_of("dockerfile"));
+        let is_ours =
+            is_the_dockerfile(named, dockerfile) && text_of("context").is_none_or(is_root);
+        if !is_ours {
+            continue;
+        }
+        for &(key, value) in pairs {
+            match yaml.text(key) {
+                Some("build-args") => passed(&yaml, text, value, &mut found),
+                Some("args") if text_of("context").is_some() || text_of("dockerfile").is_some() => {
+                    passed(&yaml, text, value, &mut found);
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn passed(yaml: &Yaml, text: &str, value: usize, found: &mut Vec<(usize, String)>) {
+    match yaml.node(value) {
+        Node::Scalar { span, .. } => {
+            let mut offset = span.start;
+            for line in text[span.clone()].split_inclusive('\n') {
+                let code =
+                    line.trim_start_matches(|c: char| c.is_whitespace() || "\"'".contains(c));
+                if code.contains('=')
+                    && let Some(name) = name(code)
+                {
+                    found.push((offset + line.len() - code.len(), name.to_owned()));
+                }
+                offset += line.len();
+            }
+        }
+        Node::Sequence(members) => {
+            for &member in members {
+                passed(yaml, text, member, found);
+            }
+        }
+        Node::Mapping(pairs) => {
+            for &(key, _) in pairs {
+                if let Node::Scalar { value, span, .. } = yaml.node(key) {
+                    found.push((span.start, value.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// `args = { … }` of a bake file's targets.
+fn in_bake(text: &str, ours: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let Ok(body) = hcl_edit::parser::parse_body(text) else {
+        return found;
+    };
+    for target in body.get_blocks("target") {
+        let dockerfile = setting(&body, target, "dockerfile", 0);
+        let context = setting(&body, target, "context", 0);
+        if !is_the_dockerfile(dockerfile.as_deref(), ours)
+            || context.is_some_and(|path| !is_root(&path))
+        {
+            continue;
+        }
+        let Some(args) = target.body.get_attribute("args") else {
+            continue;
+        };
+        let Some(args) = args.value.as_object() else {
+            continue;
+        };
+        for (key, _) in args {
+            let name = match key.as_ident() {
+                Some(ident) => Some(ident.as_str()),
+                None => key.as_expr().and_then(Expression::as_str),
+            };
+            if let (Some(name), Some(span)) = (name, key.span()) {
+                found.push((span.start, name.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+/// A target's own text setting, or that of one which it inherits from.
+fn setting(body: &Body, target: &Block, key: &str, depth: usize) -> Option<String> {
+    if let Some(attribute) = target.body.get_attribute(key) {
+        return Some(attribute.value.as_str().unwrap_or_default().to_owned());
+    }
+    let bases = target.body.get_attribute("inherits")?.value.as_array()?;
+    bases
+        .iter()
+        .filter_map(Expression::as_str)
+        .find_map(|base| {
+            let mut blocks = body.get_blocks("target");
+            let base = blocks.find(|block| block.has_labels(&[base]))?;
+            (depth < 10).then(|| setting(body, base, key, depth + 1))?
+        })
+}

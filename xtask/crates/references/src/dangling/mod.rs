@@ -1,0 +1,418 @@
+//! What still points at something that the migration moved.
+//!
+//! Pure: the repository's own files go in, a list comes out. Only whole paths count, and only such
+//! as are gone: `mysrc/a.py`, an address, or a path that the result still has is no finding.
+
+mod arguments;
+mod folders;
+mod links;
+mod modules;
+mod paths;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+pub use links::links;
+
+use crate::rewrite::place;
+use base::layout::{self, OUTDATED};
+use base::tree::{Entries, RepoPath};
+
+/// The repository as the migration leaves it.
+pub struct After<'a> {
+    /// What moved, from where to where.
+    pub moved: &'a [(RepoPath, RepoPath)],
+    /// Every path of the result.
+    pub result: &'a Entries,
+    /// The build arguments that the new Dockerfile declares.
+    pub arguments: &'a [String],
+}
+
+/// A place that the migration leaves behind pointing at nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Dangling {
+    pub path: RepoPath,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    pub kind: Kind,
+    /// The line, without the space around it; a long one is cut.
+    pub text: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to write instead: the bare text where one replaces the other, else what to do.
+    pub instead: String,
+}
+
+/// Whether something runs the line or somebody reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Code,
+    Prose,
+}
+
+/// Fixed strings of which every file with a finding holds at least one: the names of what retires
+/// and of what leaves `.runpod/`, and how build arguments are passed. A file that upstream's
+/// replaces is still found under its name.
+pub fn candidates() -> Vec<String> {
+    layout::RETIRED
+        .iter()
+        .chain(&[layout::RUNPOD, "build-arg", "args"])
+        .map(|&needle| needle.to_owned())
+        .collect()
+}
+
+/// Everything in `files` that dangles after the migration, in the order of paths and lines. What
+/// lies in `outdated/` and what records the past (a change log) is passed over.
+pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Dangling> {
+    let gone = Gone::new(after);
+    let mut found = Vec::new();
+    for (path, bytes) in files {
+        let Some(mut file) = File::open(path, bytes) else {
+            continue;
+        };
+        paths::find(&mut file, &gone);
+        folders::find(&mut file, &gone);
+        modules::find(&mut file, &gone);
+        arguments::find(&mut file, "Dockerfile", after.arguments);
+        found.extend(file.into_findings());
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Everything in `files` that names something below `folder`, which is to be removed with all that
+/// `paths` says is in it. Less is let pass here than after a migration: whoever writes the folder
+/// and a slash means it, even where no file of that name is known.
+pub fn removed(
+    files: &[(RepoPath, Vec<u8>)],
+    folder: &str,
+    paths: &[RepoPath],
+    result: &Entries,
+) -> Vec<Dangling> {
+    let nowhere: Vec<(RepoPath, RepoPath)> = paths
+        .iter()
+        .map(|path| (path.clone(), path.clone()))
+        .collect();
+    let gone = Gone::new(&After {
+        moved: &nowhere,
+        result,
+        arguments: &[],
+    });
+    let mut found = Vec::new();
+    for (path, bytes) in files {
+        let Some(mut file) = File::open(path, bytes) else {
+            continue;
+        };
+        for (start, line) in file.lines().collect::<Vec<_>>() {
+            for (at, _) in line.match_indices(folder) {
+                if is_meant(file.form, &line[..at], &line[at + folder.len()..]) {
+                    file.hit(start + at, String::new(), String::new());
+                }
+            }
+        }
+        paths::find(&mut file, &gone);
+        folders::find(&mut file, &gone);
+        modules::find(&mut file, &gone);
+        for mut one in file.into_findings() {
+            if is_aside(path, &one.text) {
+                one.kind = Kind::Prose;
+            }
+            one.what = format!("speaks of `{folder}/`, which is to go");
+            one.instead = String::new();
+            found.push(one);
+        }
+    }
+    found.sort();
+    // One line is one thing to do.
+    found.dedup_by(|one, other| one.path == other.path && one.line == other.line);
+    found
+}
+
+/// Whether a folder's name between these parts of a line means the folder.
+fn is_meant(form: Form, before: &str, after: &str) -> bool {
+    let word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    if before.ends_with(word) {
+        return false;
+    }
+    // The last word of a command is the folder that docker builds.
+    let context = before.contains("docker") && before.ends_with(' ') && after.trim().is_empty();
+    // `from outdated.src import engine`, `patch("outdated.src.utils")`.
+    let quote = before.ends_with(['"', '\'']);
+    let dotted = after
+        .strip_prefix('.')
+        .is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+    let import = ["from ", "import "].contains(&before.trim_start());
+    let module = form == Form::Python && (import || quote && dotted);
+    let quoted = quote && after.starts_with(['"', '\'']);
+    // `OLD=outdated`, `ARG OLD=outdated`, `OLD := outdated`, to be put before a path.
+    let takes = before.ends_with('=') || before.trim_end().ends_with(":=");
+    let ends = after.is_empty() || after.starts_with([' ', '\t', ';']);
+    let assigned = matches!(form, Form::Shell | Form::Dockerfile) && takes && ends;
+    after.starts_with('/') || module || form != Form::Prose && (quoted || context || assigned)
+}
+
+/// Whether a line of a file that runs only tells something: a comment, or an entry in a list of
+/// what is to be passed over, which loses its meaning and breaks nothing.
+fn is_aside(path: &RepoPath, line: &str) -> bool {
+    let is_comment = line.starts_with('#') && !line.starts_with("#!")
+        || ["//", "<!--"].iter().any(|mark| line.starts_with(mark));
+    is_comment || Form::of(path) == Form::Paths
+}
+
+/// A file under examination.
+struct File<'a> {
+    path: &'a RepoPath,
+    text: &'a str,
+    form: Form,
+    /// By offset: what is wrong, and what to write instead.
+    hits: BTreeMap<usize, (String, String)>,
+}
+
+/// Every place in `files` that hands the Dockerfile at `dockerfile` an argument that it does not
+/// declare.
+pub fn undeclared(
+    files: &[(RepoPath, Vec<u8>)],
+    dockerfile: &str,
+    declared: &[String],
+) -> Vec<Dangling> {
+    let mut found = Vec::new();
+    for (path, bytes) in files {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            let mut file = File::new(path, text);
+            arguments::find(&mut file, dockerfile, declared);
+            found.extend(file.into_findings());
+        }
+    }
+    found
+}
+
+impl<'a> File<'a> {
+    /// Text that is no record of the past and lies outside of `outdated/`.
+    fn open(path: &'a RepoPath, bytes: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let passed_over = path.is_within(OUTDATED) || text.contains('\0') || is_record(path);
+        (!passed_over).then(|| Self::new(path, text))
+    }
+
+    fn new(path: &'a RepoPath, text: &'a str) -> Self {
+        Self {
+            path,
+            text,
+            form: Form::of(path),
+            hits: BTreeMap::new(),
+        }
+    }
+
+    /// The first finding at a place stands.
+    fn hit(&mut self, offset: usize, what: String, instead: String) {
+        self.hits.entry(offset).or_insert((what, instead));
+    }
+
+    /// Each line with its offset.
+    fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + use<'a> {
+        let mut offset = 0;
+        self.text.split_inclusive('\n').map(move |line| {
+            let start = offset;
+            offset += line.len();
+            (start, line.trim_end_matches(['\n', '\r']))
+        })
+    }
+
+    fn into_findings(self) -> Vec<Dangling> {
+        let kind = match self.form {
+            Form::Prose => Kind::Prose,
+            _ => Kind::Code,
+        };
+        let mut found = Vec::new();
+        for (offset, (what, instead)) in self.hits {
+            let (line, column) = place(self.text, offset);
+            let start = self.text[..offset].rfind('\n').map_or(0, |at| at + 1);
+            let whole = self.text[start..].lines().next().unwrap_or_default().trim();
+            let mut text: String = whole.chars().take(160).collect();
+            if text.len() < whole.len() {
+                text.push('…');
+            }
+            found.push(Dangling {
+                path: self.path.clone(),
+                line,
+                column,
+                kind,
+                text,
+                what,
+                instead,
+            });
+        }
+        found
+    }
+}
+
+/// What a file is written in, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Prose,
+    Python,
+    Yaml,
+    /// `pyproject.toml`, `setup.cfg`, `tox.ini`.
+    Settings,
+    Hcl,
+    Dockerfile,
+    Shell,
+    /// Lists of paths from the root: `.gitignore`, CODEOWNERS.
+    Paths,
+    Other,
+}
+
+impl Form {
+    fn of(path: &RepoPath) -> Self {
+        let name = String::from_utf8_lossy(path.name()).to_lowercase();
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        match name.as_str() {
+            "codeowners" | ".gitignore" | ".dockerignore" | ".gitattributes" => Self::Paths,
+            "makefile" | "justfile" | "procfile" => Self::Shell,
+            "license" | "readme" | "contributing" => Self::Prose,
+            _ if name.starts_with("dockerfile") || extension == "dockerfile" => Self::Dockerfile,
+            _ => match extension {
+                "md" | "mdx" | "rst" | "adoc" | "txt" => Self::Prose,
+                "py" | "pyi" | "ipynb" => Self::Python,
+                "yml" | "yaml" => Self::Yaml,
+                "toml" | "cfg" | "ini" => Self::Settings,
+                "hcl" => Self::Hcl,
+                "sh" | "bash" | "zsh" | "mk" | "ps1" | "bat" => Self::Shell,
+                _ => Self::Other,
+            },
+        }
+    }
+}
+
+/// Change logs say what was true once.
+fn is_record(path: &RepoPath) -> bool {
+    let name = String::from_utf8_lossy(path.name()).to_lowercase();
+    ["changelog", "changes.", "history."]
+        .iter()
+        .any(|start| name.starts_with(start))
+}
+
+/// Whether anything lies below a folder.
+fn holds_files(entries: &Entries, folder: &str) -> bool {
+    let first = RepoPath::new(format!("{folder}/"));
+    let next = entries.range(first..).next();
+    next.is_some_and(|(path, _)| path.is_within(folder))
+}
+
+/// What the migration took away.
+struct Gone<'a> {
+    /// Files that are no longer where they were, and where they went.
+    files: BTreeMap<&'a str, &'a str>,
+    /// Folders of which nothing is left.
+    folders: BTreeSet<&'a str>,
+    result: &'a Entries,
+}
+
+impl<'a> Gone<'a> {
+    fn new(after: &After<'a>) -> Self {
+        let mut files = Vec::new();
+        let mut folders = BTreeSet::new();
+        for (from, to) in after.moved {
+            if let (Some(old), Some(new)) = (from.as_str(), to.as_str())
+                && !after.result.contains_key(from)
+            {
+                files.push((old, new));
+                let mut folder = old;
+                // A folder that is there already has its own above it.
+                while let Some((above, _)) = folder.rsplit_once('/')
+                    && folders.insert(above)
+                {
+                    folder = above;
+                }
+            }
+        }
+        folders.retain(|folder| !holds_files(after.result, folder));
+        Self {
+            files: files.into_iter().collect(),
+            folders,
+            result: after.result,
+        }
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.result.contains_key(&RepoPath::from(path)) || holds_files(self.result, path)
+    }
+
+    /// What the result has in place of a file that is gone: its modern counterpart, or else where
+    /// it went.
+    fn instead(&self, file: &str) -> String {
+        match counterpart(file) {
+            Some(modern) if self.result.contains_key(&RepoPath::from(modern)) => modern.to_owned(),
+            _ => self.files.get(file).copied().unwrap_or(file).to_owned(),
+        }
+    }
+
+    /// The folder among those that are gone that holds `path`, or is it; the topmost one.
+    fn folder<'p>(&self, path: &'p str) -> Option<(&'p str, &'p str)> {
+        let ends = path
+            .match_indices('/')
+            .map(|(at, _)| at)
+            .chain([path.len()]);
+        for end in ends {
+            if self.folders.contains(&path[..end]) {
+                return Some((&path[..end], path[end..].trim_start_matches('/')));
+            }
+        }
+        None
+    }
+
+    /// What took the place of what is gone: `None` if nothing by that path went away. `below` is
+    /// what to write for a path that names no single file.
+    fn lookup(&self, path: &str) -> Option<(String, String)> {
+        let path = path.trim_end_matches('/');
+        if path.is_empty() || self.exists(path) {
+            return None;
+        }
+        if let Some(to) = self.files.get(path) {
+            return Some((format!("`{path}` is now `{to}`"), self.instead(path)));
+        }
+        let (folder, below) = self.folder(path)?;
+        let to = self.folder_now(folder);
+        let what = format!("`{folder}/` is now `{to}/`");
+        let instead = match (MODERN_ROOTS.contains(&folder), below) {
+            (true, "") => ".".to_owned(),
+            (true, "*" | "**" | "**/*") if folder == "src" => "*.py".to_owned(),
+            (true, below) => below.to_owned(),
+            (false, "") => to,
+            (false, below) => format!("{to}/{below}"),
+        };
+        Some((what, instead))
+    }
+
+    /// Where a folder's files went.
+    fn folder_now(&self, folder: &str) -> String {
+        self.files
+            .iter()
+            .find_map(|(from, to)| {
+                let below = from.strip_prefix(folder)?;
+                (below.starts_with('/')).then(|| to.strip_suffix(below))?
+            })
+            .map_or_else(|| format!("outdated/{folder}"), ToOwned::to_owned)
+    }
+}
+
+/// Folders of the old layout whose modern counterparts lie at the root.
+const MODERN_ROOTS: &[&str] = &["src", "builder"];
+
+/// The file of the modern layout that does what `file` did.
+fn counterpart(file: &str) -> Option<&str> {
+    if file == "worker-config.json" {
+        return Some(".runpod/hub.json");
+    }
+    ["src/", "builder/", ".runpod/"]
+        .iter()
+        .find_map(|folder| file.strip_prefix(folder))
+}
+
+#[cfg(test)]
+mod tests;

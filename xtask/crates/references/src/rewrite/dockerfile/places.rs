@@ -1,0 +1,167 @@
+//! The image holds the same files at the same places, whatever way the Dockerfile copies them:
+//! a small model of `COPY` is run on the upstream before and on the worker after.
+
+use std::collections::BTreeMap;
+
+use parse_dockerfile::Source;
+
+use super::*;
+use crate::rewrite::landing::clean;
+
+const FILES: &[(&str, &str)] = &[
+    (".runpod/Dockerfile", "Dockerfile"),
+    (".runpod/engine.py", "engine.py"),
+    (".runpod/handler.py", "handler.py"),
+    (".runpod/a name.txt", "a name.txt"),
+    (".runpod/hub.json", ".runpod/hub.json"),
+    (".runpod/tests.json", ".runpod/tests.json"),
+    (".runpod/public/a.png", "public/a.png"),
+    (".runpod/public/b/c.png", "public/b/c.png"),
+    (".runpod/torn/d.py", "torn/d.py"),
+    (".runpod/renamed/old.py", "named/new.py"),
+];
+const LEFT: &[&str] = &[".runpod/README.md", ".runpod/torn/e.md"];
+
+/// Files of a context: path, and what marks the content.
+type Context = BTreeMap<String, String>;
+
+/// Where each content lies in the image.
+fn build(dockerfile: &[u8], context: &Context) -> BTreeMap<String, String> {
+    let text = std::str::from_utf8(dockerfile).unwrap();
+    let mut image = BTreeMap::new();
+    for instruction in &parse_dockerfile::parse(text).unwrap().instructions {
+        let Some(copy) = copy::Copy::of(instruction, false) else {
+            continue;
+        };
+        let written = copy.dest.value.as_ref();
+        let mut dest = String::from(if written.starts_with('/') {
+            ""
+        } else {
+            "/work"
+        });
+        for part in written.split('/').filter(|part| !["", "."].contains(part)) {
+            dest = format!("{dest}/{part}");
+        }
+        for source in copy.src {
+            let Source::Path(source) = source else {
+                continue;
+            };
+            let source = clean(&source.value).unwrap();
+            let glob = Glob::new(&source, false).unwrap();
+            let depth = source.split('/').count();
+            let mut found = false;
+            for (path, content) in context {
+                let parts: Vec<&str> = path.split('/').collect();
+                if parts.len() < depth || !glob.matches(&parts[..depth].join("/")) {
+                    continue;
+                }
+                found = true;
+                let below = parts[depth..].join("/");
+                let is_folder = written.ends_with('/')
+                    || written == "."
+                    || copy.src.len() > 1
+                    || image
+                        .keys()
+                        .any(|at: &String| at.starts_with(&format!("{dest}/")));
+                let place = match (below.as_str(), is_folder) {
+                    ("", true) => format!("{dest}/{}", parts[depth - 1]),
+                    ("", false) => dest.clone(),
+                    (below, _) => format!("{dest}/{below}"),
+                };
+                image.insert(place, content.clone());
+            }
+            assert!(found, "nothing at {source} for\n{text}");
+        }
+    }
+    image
+}
+
+#[test]
+fn the_image_stays_the_same() {
+    let map = PathMap::new(
+        ".runpod",
+        FILES.iter().map(|&(from, to)| (from.into(), to.into())),
+        LEFT.iter().map(|&path| path.into()),
+    );
+    let contents = |(from, _): &(&str, &str)| (*from).to_owned();
+    let mut before: Context = FILES.iter().map(|f| (contents(f), contents(f))).collect();
+    before.extend(
+        LEFT.iter()
+            .map(|left| ((*left).to_owned(), "left".to_owned())),
+    );
+    // The worker has files of its own, which no image had before.
+    let mut after: Context = FILES
+        .iter()
+        .map(|f| (f.1.to_owned(), contents(f)))
+        .collect();
+    for own in [
+        "setup.py",
+        "README.md",
+        "docs/a.md",
+        "torn/own.py",
+        "src.py",
+    ] {
+        after.insert(own.to_owned(), "own".to_owned());
+    }
+
+    let sources = [
+        ".runpod/",
+        ".runpod",
+        "./.runpod",
+        ".runpod/*",
+        ".runpod/*.py",
+        ".runpod/*.json",
+        ".runpod/[p-t]*",
+        ".runpod/*/*",
+        ".runpod/public",
+        ".runpod/public/",
+        ".runpod/public/b",
+        ".runpod/torn",
+        ".runpod/renamed",
+        ".runpod/renamed/old.py",
+        ".runpod/handler.py",
+        ".runpod/hub.json",
+        ".runpod/handler.py .runpod/public/a.png",
+        ".runpod/handler.py .runpod/torn/ .runpod/*.json",
+        ".runpod/public .runpod/",
+    ];
+    let dests = ["./", ".", "/", "/app/", "x/y/", "/app", "./z"];
+    let mut written = 0;
+    for source in sources {
+        for dest in dests {
+            for keyword in ["COPY", "copy --chown=1:1", "ADD"] {
+                for is_json in [false, true] {
+                    // Several files in one that is no folder: no build does that.
+                    if source.contains(['*', ' ']) && !dest.ends_with(['/', '.']) {
+                        continue;
+                    }
+                    let words = format!("{source} {dest}");
+                    let words = if is_json {
+                        format!("[\"{}\"]", words.replace(' ', "\", \""))
+                    } else {
+                        words
+                    };
+                    let text =
+                        format!("FROM a\nCOPY .runpod/engine.py /app/\n{keyword} {words}\nRUN x\n");
+                    match dockerfile(text.as_bytes(), &map) {
+                        Ok(result) => {
+                            written += 1;
+                            let shown = String::from_utf8_lossy(&result.bytes);
+                            let mut expected = build(text.as_bytes(), &before);
+                            expected.retain(|_, content| content != "left");
+                            let got = build(&result.bytes, &after);
+                            assert_eq!(got, expected, "\n{text}\n{shown}");
+                            assert!(shown.ends_with("\nRUN x\n"), "{shown}");
+                        }
+                        Err(fault) => {
+                            let with_add = keyword == "ADD" && source.contains([' ', '*']);
+                            let may_be_both = fault.what.contains("may be a file or a folder");
+                            assert!(with_add || may_be_both, "{fault}\n{text}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(written > 600, "{written}");
+}

@@ -1,0 +1,218 @@
+//! What an upstream's files must say differently once they lie at a worker's root. Pure: bytes
+//! go in, bytes come out, and what is not understood is refused with its place instead of guessed.
+
+mod compose;
+mod dockerfile;
+#[cfg(test)]
+mod fuzz;
+mod heredoc;
+mod landing;
+mod scope;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+
+use base::tree::RepoPath;
+
+pub use compose::compose;
+pub use dockerfile::{Copied, arguments, copied_paths, dockerfile};
+
+/// Which file of the upstream becomes which file of the worker.
+#[derive(Debug, Clone, Default)]
+pub struct PathMap {
+    /// The upstream folder that holds the worker: `.runpod`, or nothing for its root. Of what
+    /// lies outside of this folder the map knows only the files that come along.
+    root: String,
+    moved: BTreeMap<RepoPath, RepoPath>,
+    left: BTreeSet<RepoPath>,
+}
+
+impl PathMap {
+    /// `root` is the upstream folder that holds the worker (`.runpod`, or `""`); `moved` pairs
+    /// each path of the upstream's build context with its path in the result; `left` are the
+    /// files below `root` that do not come along.
+    pub fn new(
+        root: &str,
+        moved: impl IntoIterator<Item = (RepoPath, RepoPath)>,
+        left: impl IntoIterator<Item = RepoPath>,
+    ) -> Self {
+        Self {
+            root: root.trim_matches('/').to_owned(),
+            moved: moved.into_iter().collect(),
+            left: left.into_iter().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl PathMap {
+    /// For tests: the files `names` of `.runpod` come to the root, `left` stay behind.
+    fn of_worker(names: &[&str], left: &[&str]) -> Self {
+        let inside = |name: &str| RepoPath::from(name).inside(".runpod");
+        let moved = names.iter().map(|name| (inside(name), (*name).into()));
+        let hub = inside("hub.json");
+        Self::new(
+            ".runpod",
+            moved.chain([(hub.clone(), hub)]),
+            left.iter().map(|name| inside(name)),
+        )
+    }
+}
+
+/// A file after rewriting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewritten {
+    pub bytes: Vec<u8>,
+    /// What was changed, in the order of the lines; empty when the file is as it was.
+    pub changes: Vec<Change>,
+    /// What a reviewer should know although nothing was changed for it.
+    pub notes: Vec<String>,
+}
+
+/// One change, with the line of the file before the change.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    pub line: usize,
+    pub what: String,
+}
+
+/// A file that cannot be rewritten without guessing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotUnderstood {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is there, without a full stop.
+    pub what: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+impl fmt::Display for NotUnderstood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "line {}, column {}: {}",
+            self.line, self.column, self.what
+        )
+    }
+}
+
+impl std::error::Error for NotUnderstood {}
+
+/// The text of a file, without a byte order mark, and where its lines begin.
+struct Text<'a> {
+    mark: &'a str,
+    body: &'a str,
+}
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+impl<'a> Text<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, NotUnderstood> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(match text.strip_prefix(BYTE_ORDER_MARK) {
+                Some(body) => Self {
+                    mark: BYTE_ORDER_MARK,
+                    body,
+                },
+                None => Self {
+                    mark: "",
+                    body: text,
+                },
+            }),
+            Err(error) => {
+                let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+                let (line, column) = place(&good, good.len());
+                Err(NotUnderstood {
+                    line,
+                    column,
+                    what: "a byte that is not UTF-8".to_owned(),
+                    help: "save the file as UTF-8 in the upstream".to_owned(),
+                })
+            }
+        }
+    }
+
+    /// Line and column, both from 1.
+    fn place(&self, offset: usize) -> (usize, usize) {
+        place(self.body, offset)
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.place(offset).0
+    }
+
+    fn refuse(
+        &self,
+        offset: usize,
+        what: impl Into<String>,
+        help: impl Into<String>,
+    ) -> NotUnderstood {
+        let (line, column) = self.place(offset);
+        NotUnderstood {
+            line,
+            column,
+            what: what.into(),
+            help: help.into(),
+        }
+    }
+
+    /// The line ending in use at `offset`: that of the line which holds it, else of the one before.
+    fn newline(&self, offset: usize) -> &'static str {
+        let rest = self.body.get(offset..).unwrap_or_default();
+        let end = match rest.find('\n') {
+            Some(at) => Some(offset + at),
+            None => self.body.rfind('\n'),
+        };
+        match end {
+            Some(at) if self.body[..at].ends_with('\r') => "\r\n",
+            _ => "\n",
+        }
+    }
+
+    /// The body after the edits, or the place where two of them meet.
+    fn edited(&self, mut edits: Vec<(Range<usize>, String)>) -> Result<Vec<u8>, NotUnderstood> {
+        edits.sort_by_key(|(range, _)| (range.start, range.end));
+        edits.dedup();
+        let mut out = self.mark.to_owned();
+        let mut done = 0;
+        for (range, text) in edits {
+            let Some(between) = self.body.get(done..range.start) else {
+                return Err(self.refuse(
+                    range.start,
+                    "a place that is used with two meanings",
+                    "write the value out at each place that uses it",
+                ));
+            };
+            out.push_str(between);
+            out.push_str(&text);
+            done = range.end;
+        }
+        out.push_str(self.body.get(done..).unwrap_or_default());
+        Ok(out.into_bytes())
+    }
+}
+
+/// Line and column of a byte offset, both from 1, the column in characters.
+pub fn place(text: &str, offset: usize) -> (usize, usize) {
+    let offset = offset.min(text.len());
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+    (
+        before.bytes().filter(|&b| b == b'\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    )
+}
+
+/// The paths as a sentence says them: `a`, `b` and `c`.
+fn listed<'a>(paths: impl IntoIterator<Item = &'a RepoPath>) -> String {
+    let mut names: Vec<String> = paths.into_iter().map(|path| format!("`{path}`")).collect();
+    match names.pop() {
+        Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
+        Some(only) => only,
+        None => String::new(),
+    }
+}

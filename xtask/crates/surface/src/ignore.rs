@@ -1,0 +1,192 @@
+//! `.dockerignore`: which files of the context a build is not sent.
+
+use super::glob::Glob;
+use base::tree::RepoPath;
+
+/// The lines of a `.dockerignore`, ready to be asked.
+#[derive(Default)]
+pub struct Ignore {
+    lines: Vec<Line>,
+    /// Lines that Docker would call bad patterns, by their numbers.
+    bad: Vec<(usize, String)>,
+}
+
+struct Line {
+    /// From 1.
+    number: usize,
+    takes_out: bool,
+    /// The pattern, cleaned, for what is asked of it besides matching.
+    text: String,
+    pattern: Glob,
+}
+
+impl Ignore {
+    /// Reads a `.dockerignore`. A line that Docker would call a bad pattern matches nothing.
+    pub fn read(dockerignore: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(dockerignore);
+        let mut ignore = Self::default();
+        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            if line.starts_with('#') {
+                continue;
+            }
+            let (number, line) = (index + 1, line.trim());
+            let (pattern, takes_out) = match line.strip_prefix('!') {
+                Some(rest) => (rest.trim(), false),
+                None => (line, true),
+            };
+            if pattern.is_empty() && !takes_out {
+                ignore.bad.push((number, line.to_owned()));
+            }
+            let Some(text) = clean(pattern) else {
+                continue;
+            };
+            match Glob::new(&text, true) {
+                Some(pattern) => ignore.lines.push(Line {
+                    number,
+                    takes_out,
+                    text,
+                    pattern,
+                }),
+                None => ignore.bad.push((number, line.to_owned())),
+            }
+        }
+        ignore
+    }
+
+    /// The lines for which Docker refuses the whole file, with their numbers.
+    pub fn bad(&self) -> &[(usize, String)] {
+        &self.bad
+    }
+
+    /// Whether the build context leaves `path` out.
+    pub fn excludes(&self, path: &RepoPath) -> bool {
+        self.line_against(path).is_some()
+    }
+
+    /// The line that leaves `path` out. The last line that matches the path or a folder above it
+    /// decides, as Docker has it.
+    pub fn line_against(&self, path: &RepoPath) -> Option<usize> {
+        let path = String::from_utf8_lossy(path.as_bytes());
+        let mut against = None;
+        for line in &self.lines {
+            if line.takes_out == against.is_none() && above(&path).any(|p| line.pattern.matches(p))
+            {
+                against = line.takes_out.then_some(line.number);
+            }
+        }
+        against
+    }
+
+    /// Whether all that lies below `folder` is left out, so that there is no need to look.
+    pub fn excludes_all_of(&self, folder: &RepoPath) -> bool {
+        let path = String::from_utf8_lossy(folder.as_bytes());
+        self.excludes(folder)
+            && !self
+                .lines
+                .iter()
+                .any(|line| !line.takes_out && may_lie_below(&line.text, &path))
+    }
+}
+
+/// Whether a pattern could match something below a folder.
+fn may_lie_below(pattern: &str, folder: &str) -> bool {
+    let mut parts = pattern.split('/');
+    for name in folder.split('/') {
+        match parts.next() {
+            // It names a folder above: that this one is left out all the same is a later line's.
+            None => return false,
+            Some(part) if part.contains("**") => return true,
+            Some(part) if !Glob::new(part, true).is_some_and(|glob| glob.matches(name)) => {
+                return false;
+            }
+            Some(_) => {}
+        }
+    }
+    parts.next().is_some()
+}
+
+/// The pattern without `.`, `..`, doubled and outer slashes; `None` when it names nothing inside
+/// the context.
+fn clean(pattern: &str) -> Option<String> {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in pattern.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+/// The path and each folder above it.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| path.rfind('/').map(|end| &path[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn out(dockerignore: &str, path: &str) -> bool {
+        Ignore::read(dockerignore.as_bytes()).excludes(&path.into())
+    }
+
+    #[test]
+    fn the_last_line_that_matches_decides() {
+        let ignore = "# all\n*\n!handler.py\n!public/\npublic/*.psd\n";
+        assert!(out(ignore, "engine.py"));
+        assert!(!out(ignore, "handler.py"));
+        assert!(!out(ignore, "public/banner.png"));
+        assert!(out(ignore, "public/banner.psd"));
+    }
+
+    #[test]
+    fn a_folder_takes_what_is_below_it_and_patterns_begin_at_the_root() {
+        assert!(out(".runpod\n", ".runpod/hub.json"));
+        assert!(out("/docs/\r\n", "docs/a/b.md"));
+        assert!(!out("*.md\n", "docs/a.md"));
+        assert!(out("**/*.md\n", "docs/a.md"));
+        assert!(out("**/*.md\n", "a.md"));
+        assert!(!out("mysrc\n", "src/a.py"));
+        assert!(!out("", "a"));
+        assert!(out("./a/../b\n", "b"));
+    }
+    #[test]
+    fn the_line_that_decides_is_told() {
+        let ignore = Ignore::read(b"# all\n*\n!docs\n\ndocs/*.md\n[bad\n");
+        assert_eq!(ignore.line_against(&"a".into()), Some(2));
+        assert_eq!(ignore.line_against(&"docs/a".into()), None);
+        assert_eq!(ignore.line_against(&"docs/a.md".into()), Some(5));
+    }
+
+    /// Each of them was tried with Docker, which builds nothing then.
+    #[test]
+    fn lines_that_docker_refuses_are_kept_apart() {
+        let bad = |text: &str| Ignore::read(text.as_bytes()).bad().to_vec();
+        for line in ["[", "!a[b", "\\", "[a", "a[]b", "[a-]", "[^]", "!"] {
+            assert_eq!(bad(&format!("*\n{line}\n")), [(2, line.to_owned())]);
+        }
+        assert_eq!(bad("*\n!a\n\n  \n# [\n../x\n[a-c]*\n"), []);
+    }
+
+    #[test]
+    fn a_folder_is_passed_over_only_where_nothing_below_it_can_come_back() {
+        let all_of = |ignore: &str, folder: &str| {
+            Ignore::read(ignore.as_bytes()).excludes_all_of(&folder.into())
+        };
+        assert!(all_of("target\n", "target"));
+        assert!(all_of("*\n!handler.py\n!scripts/a.py\n", "target"));
+        assert!(!all_of("*\n!scripts/a.py\n", "scripts"));
+        assert!(!all_of("*\n!scripts/sub/a.py\n", "scripts/sub"));
+        assert!(all_of("*\n!scripts/sub/a.py\n", "scripts/other"));
+        assert!(!all_of("*\n!**/a.py\n", "target"));
+        assert!(!all_of("*\n!t*/a.py\n", "target"));
+        assert!(all_of("*\n!s*/a.py\n", "target"));
+        assert!(!all_of("*\n!target\n", "target"));
+        assert!(all_of("*\n!target\ntarget/debug\n", "target/debug"));
+        assert!(!all_of("", "target"));
+    }
+}

@@ -1,0 +1,188 @@
+//! What a worker exposes, read from its files without running anything.
+//!
+//! Each module below goes from a file's text to facts with places; none does I/O. [`Surface::read`]
+//! picks the files from a tree, gives each to its module and keeps the results side by side, so
+//! that compare and hub-lint ask one value instead of reading files again.
+
+pub mod bake;
+pub mod compose;
+pub mod dockerfile;
+#[cfg(test)]
+mod fuzz;
+pub mod glob;
+pub mod hub;
+pub mod ignore;
+pub mod json;
+pub mod python;
+mod read;
+pub mod readme;
+pub mod requirements;
+pub mod shell;
+pub mod source;
+#[cfg(test)]
+mod tests;
+pub mod tests_json;
+pub mod worker_config;
+pub mod yaml;
+
+use std::collections::BTreeMap;
+
+pub use source::{Gap, Place, Source};
+
+use base::tree::RepoPath;
+
+/// How an environment variable reaches `SGLang`'s command line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Drive {
+    /// The flag as the worker writes it: `--model-path`.
+    pub flag: String,
+    pub how: How,
+}
+
+/// What of the variable is passed on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    /// Its value follows the flag.
+    Value,
+    /// The flag stands alone when the variable holds one of these words.
+    Switch { words: Vec<String> },
+}
+
+/// An environment variable that the running worker reads.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EnvRead {
+    pub name: String,
+    /// What is used when it is unset, as source text or value.
+    pub default: Option<String>,
+    /// The flag it drives, if it drives one.
+    pub drives: Option<Drive>,
+    /// Whether it is read because `sglang_flags.json` lists its flag: what it defaults to is
+    /// then decided in code that was not followed.
+    pub by_table: bool,
+    pub place: Place,
+}
+
+/// An environment variable that a Hub file or the old template form declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    pub name: String,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    /// `string`, `number`, `boolean` or `huggingface`; the old form's words are translated.
+    pub kind: Option<String>,
+    /// Empty text is no default.
+    pub default: Option<String>,
+    /// The values, with their places.
+    pub options: Vec<(String, Place)>,
+    pub required: bool,
+    pub advanced: bool,
+    /// What a boolean that is on sets the variable to.
+    pub true_value: Option<String>,
+    /// A fixed value, which no person can change.
+    pub fixed: Option<String>,
+    /// Whether a person can set it.
+    pub settable: bool,
+    pub place: Place,
+    /// Where the default stands.
+    pub default_place: Option<Place>,
+}
+
+/// A package that the worker installs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    pub manager: shell::Manager,
+    pub name: String,
+    /// Version specifier, empty for any.
+    pub spec: String,
+    /// Whether the image's build gets to it; a script that nothing runs does not.
+    pub in_image: bool,
+    pub place: Place,
+}
+
+/// The flags that `sglang_flags.json` lists, with their aliases.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FlagTable {
+    pub version: Option<String>,
+    pub flags: Vec<TableFlag>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableFlag {
+    pub flag: String,
+    pub aliases: Vec<String>,
+    pub is_switch: bool,
+    pub place: Place,
+}
+
+/// What a worker exposes.
+#[derive(Debug, Default)]
+pub struct Surface {
+    /// Read at run time: by Python, by scripts, by what the image starts, and through
+    /// `sglang_flags.json` where the Python loads it.
+    pub env: Vec<EnvRead>,
+    pub python: python::PythonFacts,
+    /// From the Dockerfile.
+    pub image: Option<dockerfile::Image>,
+    /// `$NAME` in RUN lines.
+    pub build_reads: Vec<(String, Place)>,
+    pub packages: Vec<Package>,
+    pub compose: Vec<compose::Service>,
+    pub bake: Option<bake::Bake>,
+    /// From `.runpod/hub.json`.
+    pub hub: Option<hub::Hub>,
+    /// From `.runpod/tests.json`.
+    pub tests: Option<tests_json::Tests>,
+    /// From `worker-config.json`.
+    pub form: Option<worker_config::WorkerConfig>,
+    pub readme: Vec<readme::Documented>,
+    /// From `sglang_flags.json`.
+    pub flag_table: Option<FlagTable>,
+    /// Whatever could not be read statically.
+    pub gaps: Vec<Gap>,
+    /// The files that were read.
+    pub sources: BTreeMap<RepoPath, Source>,
+}
+
+impl Surface {
+    /// Every place that reads the variable of that name.
+    #[allow(dead_code, reason = "hub-lint asks for single variables")]
+    pub fn reads<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a EnvRead> {
+        self.env.iter().filter(move |read| read.name == name)
+    }
+
+    /// The release of `SGLang` that the worker runs, and where that is said: the base image's tag,
+    /// or a pinned pip package.
+    pub fn sglang(&self) -> Option<(String, Place)> {
+        let base = self
+            .image
+            .as_ref()
+            .and_then(|image| Some((image.sglang()?, image.base.as_ref()?.place.clone())));
+        base.or_else(|| {
+            self.packages.iter().find_map(|package| {
+                let (_, version) = package.spec.split_once("==")?;
+                (package.name == "sglang").then(|| (version.to_owned(), package.place.clone()))
+            })
+        })
+    }
+}
+
+/// Whether brackets nest deeper than any file made by a person: parsers that recurse must not
+/// see such a text.
+pub fn too_deep(text: &str) -> bool {
+    const DEEPEST: usize = 60;
+    let mut depth = 0usize;
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' | b'(' => {
+                depth += 1;
+                if depth > DEEPEST {
+                    return true;
+                }
+            }
+            b']' | b'}' | b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}

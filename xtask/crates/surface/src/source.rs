@@ -1,0 +1,163 @@
+//! The text of a file with its lines, and places in it.
+
+use std::ops::Range;
+
+use base::tree::RepoPath;
+
+/// Files beyond this size are not read: no worker has such a source file, and reading one would
+/// only cost time and memory.
+pub const LARGEST: usize = 4 * 1024 * 1024;
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+pub struct Place {
+    pub file: RepoPath,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// In bytes of the file.
+    #[serde(skip)]
+    pub start: usize,
+    /// In bytes of the file, exclusive.
+    #[serde(skip)]
+    pub end: usize,
+}
+
+impl Place {
+    /// The start of a file, for what is said of the file as a whole.
+    pub fn start_of(file: &RepoPath) -> Self {
+        Self {
+            file: file.clone(),
+            line: 1,
+            column: 1,
+            start: 0,
+            end: 0,
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// Something that could not be read statically. It is said, so that silence means "read".
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Gap {
+    pub what: String,
+    pub place: Place,
+}
+
+/// A file's text.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub path: RepoPath,
+    pub text: String,
+    /// Where each line starts in `text`.
+    lines: Vec<usize>,
+    /// Bytes in front of `text`: a byte order mark.
+    skipped: usize,
+    /// Whether the bytes were not UTF-8 and were read as Latin-1, in which each is a character.
+    latin1: bool,
+}
+
+impl Source {
+    /// Reads bytes as text: UTF-8, with or without a byte order mark, else Latin-1, which is the
+    /// only other encoding that old Python files and scripts are found in.
+    pub fn new(path: RepoPath, bytes: &[u8]) -> Self {
+        let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let (text, latin1) = match std::str::from_utf8(body) {
+            Ok(text) => (text.to_owned(), false),
+            Err(_) => (body.iter().map(|&b| char::from(b)).collect(), true),
+        };
+        let lines = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        Self {
+            path,
+            text,
+            lines,
+            skipped: bytes.len() - body.len(),
+            latin1,
+        }
+    }
+
+    /// What makes this file only partly readable, if anything.
+    pub fn trouble(&self) -> Option<Gap> {
+        self.latin1.then(|| Gap {
+            what: "the file is not UTF-8; it was read as Latin-1".to_owned(),
+            place: Place::start_of(&self.path),
+        })
+    }
+
+    /// The place of a range of `text`.
+    pub fn place(&self, range: Range<usize>) -> Place {
+        let start = self.floor(range.start);
+        let end = self.floor(range.end.max(start));
+        let line = self.lines.partition_point(|&at| at <= start).max(1);
+        let line_start = self.lines.get(line - 1).copied().unwrap_or_default();
+        let in_file = |at: usize| {
+            if self.latin1 {
+                self.text[..at].chars().count() + self.skipped
+            } else {
+                at + self.skipped
+            }
+        };
+        Place {
+            file: self.path.clone(),
+            line,
+            column: self.text[line_start..start].chars().count() + 1,
+            start: in_file(start),
+            end: in_file(end),
+        }
+    }
+
+    /// The lines of the text with where each starts, line ends not included.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.lines.iter().enumerate().map(|(index, &start)| {
+            let end = self.lines.get(index + 1).map_or(self.text.len(), |n| n - 1);
+            let line = &self.text[start..end];
+            (start, line.strip_suffix('\r').unwrap_or(line))
+        })
+    }
+
+    /// The nearest character boundary at or before `at`.
+    fn floor(&self, at: usize) -> usize {
+        let mut at = at.min(self.text.len());
+        while !self.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let source = Source::new("a.py".into(), "é = 1\r\nb\r\n".as_bytes());
+        let place = source.place(3..4);
+        assert_eq!((place.line, place.column, place.start), (1, 3, 3));
+        let place = source.place(8..9);
+        assert_eq!((place.line, place.column), (2, 1));
+        assert_eq!(
+            source.lines().map(|l| l.1).collect::<Vec<_>>(),
+            ["é = 1", "b", ""]
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_latin_1_keep_places_in_bytes() {
+        let marked = Source::new("a".into(), b"\xef\xbb\xbfx\ny");
+        assert_eq!(marked.place(2..3).start, 5);
+        let latin = Source::new("a".into(), b"\xe9\xe9\nx");
+        assert!(latin.trouble().is_some());
+        let place = latin.place(5..6);
+        assert_eq!((place.line, place.column, place.start), (2, 1, 3));
+        assert_eq!(latin.place(999..9999).line, 2);
+    }
+}

@@ -1,0 +1,198 @@
+//! `migrate --example`: the main job on a worker that comes with this tool.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+
+use base::cli;
+use base::git::Git;
+use base::outcome::{Outcome, Unusable};
+use base::output;
+use base::own;
+use base::tree::{Directory, Mode, Tree};
+
+/// The image of the migrated worker.
+const IMAGE: &str = "worker-sglang-example:dev";
+
+/// What a build stumbles over of all that the plan leaves to a person: lines of these files that
+/// pass arguments which the new Dockerfile does not declare.
+const LEFT_OUT: [(&str, &str); 3] = [
+    (
+        ".github/workflows/docker_buildandpush.yml",
+        "WORKER_CUDA_VERSION=",
+    ),
+    ("docker-bake.hcl", "MODEL_NAME "),
+    ("docker-bake.hcl", "WORKER_CUDA_VERSION "),
+];
+
+/// Makes a git repository of the bundled legacy worker and migrates that.
+pub fn run(args: &cli::Migrate) -> Result<Outcome> {
+    let git = &Git::find()?;
+    let root = own::repository();
+    let bundled = root.join("xtask/example");
+    let scratch = from_here(&root.join("target/example"))?;
+    if scratch.exists() {
+        fs_err::remove_dir_all(&scratch)?;
+    }
+    let worker = scratch.join("my-worker");
+    let theirs = scratch.join("upstream");
+    copy(&bundled.join("legacy"), &worker)?;
+    copy(&bundled.join("upstream"), &theirs)?;
+    commit(git, &worker, "feat: a worker of the legacy layout")?;
+    commit(git, &theirs, "feat: the worker that upstream maintains")?;
+    if args.format == cli::Format::Text {
+        output::print(&format!(
+            "The example is a worker of the legacy layout, as a git repository of its own:\n  \
+             {}\n\n",
+            worker.display()
+        ))?;
+    }
+    let args = cli::Migrate {
+        example: false,
+        upstream: Some(theirs.display().to_string()),
+        ..args.clone()
+    };
+    let outcome = migrate::run(Some(&worker), &args)?;
+    let migrated = outcome == Outcome::Done && !args.dry_run && !args.check;
+    if migrated && args.format == cli::Format::Text {
+        next(&worker)?;
+    }
+    match &args.with_image {
+        Some(base) if migrated => image(&worker, Some(base).filter(|base| !base.is_empty())),
+        _ => Ok(outcome),
+    }
+}
+
+/// Builds the migrated worker's image and checks it: on the base image that its Dockerfile names,
+/// or on another.
+fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
+    let bold = anstyle::Style::new().bold();
+    output::print(&format!("\n{bold}What is mended by hand{bold:#}\n\n"))?;
+    for (path, begin) in LEFT_OUT {
+        output::print(&format!(
+            "  {path}: without {}\n",
+            leave_out(&worker.join(path), begin)?
+        ))?;
+    }
+    output::print("\n")?;
+    // The image is held to what the legacy one promised.
+    accept(
+        worker,
+        "image:PYTHONPATH",
+        "there is no src/ any more; the modules lie in the working directory",
+    )?;
+    let mut words = vec!["build-image", "--tag", IMAGE];
+    words.extend(base.iter().flat_map(|base| ["--base-image", base]));
+    output::print(&format!(
+        "\n{bold}Its image{bold:#}\n\n    cargo xtask {} -C {}\n\n",
+        words.join(" "),
+        worker.display()
+    ))?;
+    // As it is typed, so that what the command line fills in is filled in here too.
+    let typed = cli::Cli::try_parse_from(std::iter::once("cargo xtask").chain(words));
+    match typed.map(|cli| cli.task) {
+        Ok(Some(cli::Task::BuildImage(args))) => build_image::run(Some(worker), &args),
+        Ok(_) => bail!("`build-image` is another task"),
+        Err(error) => Err(Unusable(error.to_string()).into()),
+    }
+}
+
+/// What the other tasks say of the result.
+fn next(worker: &Path) -> Result<()> {
+    let bold = anstyle::Style::new().bold();
+    // What is gone for a reason is said once, and is no loss from then on.
+    output::print(&format!("\n{bold}What is gone for a reason{bold:#}\n\n"))?;
+    accept(
+        worker,
+        "apt:python3.10*",
+        "the base image brings its own Python",
+    )?;
+    let here = worker.display();
+    let (summary, open) = compare::summary(worker)?;
+    let lint = hub_lint::lint_directory(worker)?;
+    output::print(&format!(
+        "\n{bold}What became of what the old worker exposed{bold:#}\n\n{summary}\n\
+         {open} are open. Each, with what to do: cargo xtask compare -C {here}\n\
+         \n{bold}What the Hub would stumble over{bold:#}\n\n{}\n\
+         Each, with its place: cargo xtask hub-lint -C {here}\n",
+        hub_lint::summary(&lint)
+    ))
+}
+
+/// Puts a reason on record, as it is typed.
+fn accept(worker: &Path, fact: &str, reason: &str) -> Result<()> {
+    output::print(&format!(
+        "    cargo xtask compare -C {} --accept '{fact}' --reason '{reason}'\n\n",
+        worker.display()
+    ))?;
+    compare::run(
+        Some(worker),
+        &cli::Compare {
+            accept: vec![fact.to_owned()],
+            reason: Some(reason.to_owned()),
+            ..cli::Compare::default()
+        },
+        &cleanup::questions,
+    )?;
+    Ok(())
+}
+
+/// Takes the line out of a file that begins like this, and gives it back.
+fn leave_out(path: &Path, begin: &str) -> Result<String> {
+    let text = fs_err::read_to_string(path)?;
+    let (gone, kept): (Vec<&str>, Vec<&str>) = text
+        .split_inclusive('\n')
+        .partition(|line| line.trim_start().starts_with(begin));
+    let [line] = gone[..] else {
+        bail!(
+            "{}: {} lines begin with {begin}",
+            path.display(),
+            gone.len()
+        );
+    };
+    fs_err::write(path, kept.concat())?;
+    Ok(line.trim().to_owned())
+}
+
+/// A folder as it is typed from here, where it lies below.
+fn from_here(folder: &Path) -> Result<PathBuf> {
+    let here = std::env::current_dir().context("finding the current folder")?;
+    Ok(folder.strip_prefix(&here).unwrap_or(folder).to_owned())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let tree = Directory::open(from, |_| false)?;
+    for (path, entry) in tree.entries() {
+        let target = path.below(to);
+        if let Some(parent) = target.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        fs_err::write(&target, tree.read(path)?)?;
+        if entry.mode == Mode::Executable {
+            use std::os::unix::fs::PermissionsExt;
+            fs_err::set_permissions(&target, std::fs::Permissions::from_mode(0o755))?;
+        }
+    }
+    Ok(())
+}
+
+fn commit(git: &Git, dir: &Path, message: &str) -> Result<()> {
+    let call = || git.call().dir(dir).quiet();
+    call()
+        .args(["init", "--quiet", "--template=", "--initial-branch=main"])
+        .output()?;
+    for (key, value) in [
+        ("user.name", "Example"),
+        ("user.email", "example@localhost"),
+        ("commit.gpgSign", "false"),
+    ] {
+        call().args(["config", key, value]).output()?;
+    }
+    call().args(["add", "--all", "--force"]).output()?;
+    call()
+        .args(["commit", "--quiet", "-m", message])
+        .output()
+        .context("making the example's repository")?;
+    Ok(())
+}
