@@ -2,7 +2,7 @@
 //!
 //! This file parses, runs the task and turns its outcome into an exit code; nothing else.
 
-mod task;
+use xtask::task;
 
 use std::process::ExitCode;
 

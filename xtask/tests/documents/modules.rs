@@ -89,13 +89,12 @@ fn sources() -> Vec<(String, String)> {
 fn dependencies(of: &str) -> BTreeSet<String> {
     let path = tool().join("crates").join(of).join("Cargo.toml");
     let text = fs::read_to_string(path).unwrap();
-    let (_, below) = text.split_once("[dependencies]\n").unwrap();
-    let lines = below.lines().take_while(|line| !line.starts_with('['));
+    let lines = text.lines().skip_while(|line| *line != "[dependencies]");
+    let lines = lines.skip(1).take_while(|line| !line.starts_with('['));
     let all: BTreeSet<String> = lines
         .filter_map(|line| line.strip_suffix(".workspace = true"))
         .map(str::to_owned)
         .collect();
-    assert!(!all.is_empty(), "{of} is built on nothing");
     all.intersection(&crates()).cloned().collect()
 }
 
