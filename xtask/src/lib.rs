@@ -1,3 +1,5 @@
-//! What is done with a command line: the task, and the tasks that need all others.
+//! The tasks that need all others. Each of those is a crate.
 
-pub mod task;
+pub mod example;
+pub mod status;
+pub mod test;

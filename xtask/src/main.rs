@@ -2,12 +2,11 @@
 //!
 //! This file parses, runs the task and turns its outcome into an exit code; nothing else.
 
-use xtask::task;
-
 use std::process::ExitCode;
 
 use base::{cli, fault, outcome};
 use clap::{CommandFactory, Parser};
+use xtask::{example, status, test};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -17,15 +16,15 @@ fn main() -> ExitCode {
             .map(|()| outcome::Outcome::Done)
             .map_err(anyhow::Error::from),
         Some(cli::Task::HubLint(args)) => hub_lint::run(cli.repo.as_deref(), &args),
-        Some(cli::Task::Migrate(args)) if args.example => task::example::run(&args),
+        Some(cli::Task::Migrate(args)) if args.example => example::run(&args),
         Some(cli::Task::Migrate(args)) => migrate::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Compare(args)) => {
             compare::run(cli.repo.as_deref(), &args, &cleanup::questions)
         }
         Some(cli::Task::BuildImage(args)) => build_image::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Cleanup(args)) => cleanup::run(cli.repo.as_deref(), &args),
-        Some(cli::Task::Status(args)) => task::status::run(cli.repo.as_deref(), &args),
-        Some(cli::Task::Test(args)) => task::test::run(&args),
+        Some(cli::Task::Status(args)) => status::run(cli.repo.as_deref(), &args),
+        Some(cli::Task::Test(args)) => test::run(&args),
     };
     let code = match result {
         Ok(outcome) => outcome.into(),

@@ -11,10 +11,14 @@ pub fn repository() -> PathBuf {
     // cargo tells where the package lies now; the place at build time may be another.
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    // In the tests of one of its crates that package lies further down.
+    holder(&package).to_owned()
+}
+
+/// The folder that holds the tool: above `xtask`, which is the package or, for the tests of one of
+/// its crates, lies above that.
+fn holder(package: &Path) -> &Path {
     let tool = package.ancestors().find(|path| path.ends_with("xtask"));
-    let repository = tool.unwrap_or(&package).parent();
-    repository.unwrap_or(&package).to_owned()
+    tool.and_then(Path::parent).unwrap_or(package)
 }
 
 /// The repository to work on: the one that is named, or the one that holds this tool.
@@ -27,4 +31,21 @@ pub fn chosen(repo: Option<&Path>) -> Result<PathBuf> {
         ));
     }
     Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repository_is_above_the_tool() {
+        for (package, repository) in [
+            ("/a/worker/xtask", "/a/worker"),
+            ("/a/xtask/xtask", "/a/xtask"),
+            ("/a/xtask/xtask/crates/base", "/a/xtask"),
+            ("/a/renamed", "/a/renamed"),
+        ] {
+            assert_eq!(holder(Path::new(package)), Path::new(repository));
+        }
+    }
 }

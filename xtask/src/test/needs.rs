@@ -203,7 +203,7 @@ fn base_image(root: &Path) -> Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::test::stages::STAGES;
+    use crate::test::stages::STAGES;
 
     const NO_DOCKER: &str = "there is no docker on PATH\ninstall docker: …";
 
