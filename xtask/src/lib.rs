@@ -1,4 +1,4 @@
-//! The tasks that need all others. Each of those is a crate.
+//! The tasks that are made of other tasks; each of those is a crate.
 
 pub mod example;
 pub mod status;

@@ -8,7 +8,6 @@ use serde::Serialize;
 use base::commands::Commands;
 use base::output::Counts;
 use base::tree::{Entries, RepoPath};
-use compare;
 use migrate::journal::Unreadable;
 
 /// The layout of a worker.

@@ -23,7 +23,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
-/// The modules that a crate or a module of the tool declares, folders with a `/` behind their names;
+/// The modules that a crate of the tool declares, folders with a `/` behind their names;
 /// without what only tests use. `parent` is below `xtask/`, and so are they, without `src/`.
 fn modules(parent: &str) -> BTreeSet<String> {
     let parent = tool().join(parent);

@@ -399,3 +399,13 @@ pub enum LintFormat {
     /// For a step's summary or a pull request
     Markdown,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

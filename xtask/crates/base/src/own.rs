@@ -14,11 +14,11 @@ pub fn repository() -> PathBuf {
     holder(&package).to_owned()
 }
 
-/// The folder that holds the tool: above `xtask`, which is the package or, for the tests of one of
-/// its crates, lies above that.
+/// The folder that holds the tool: above `xtask`, which is the package or lies above it, in the tests
+/// of one of its crates and where cargo doesn't start the tool.
 fn holder(package: &Path) -> &Path {
     let tool = package.ancestors().find(|path| path.ends_with("xtask"));
-    tool.and_then(Path::parent).unwrap_or(package)
+    tool.unwrap_or(package).parent().unwrap_or(package)
 }
 
 /// The repository to work on: the one that is named, or the one that holds this tool.
@@ -43,7 +43,7 @@ mod tests {
             ("/a/worker/xtask", "/a/worker"),
             ("/a/xtask/xtask", "/a/xtask"),
             ("/a/xtask/xtask/crates/base", "/a/xtask"),
-            ("/a/renamed", "/a/renamed"),
+            ("/a/renamed", "/a"),
         ] {
             assert_eq!(holder(Path::new(package)), Path::new(repository));
         }

@@ -36,7 +36,7 @@ use migrate::apply::Work;
 use migrate::files::{holds_no_file, remove_empty_below};
 use migrate::journal::{Commit, Journal, Record, State, Task};
 use migrate::situation::{self, Situation};
-use migrate::{self, merge, steps};
+use migrate::{merge, steps};
 use references::dangling::Kind as Reads;
 
 /// Runs the task.

@@ -7,7 +7,7 @@ pub mod accepted;
 pub mod baseline;
 mod diff;
 mod execute;
-pub mod facts;
+mod facts;
 pub mod judge;
 pub mod parting;
 mod report;
@@ -373,4 +373,4 @@ fn withdraw(file: &Path, facts: &[String]) -> Result<Outcome> {
 }
 
 #[cfg(test)]
-pub mod tests;
+mod tests;

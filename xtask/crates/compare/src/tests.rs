@@ -4,7 +4,7 @@ use super::*;
 use base::tree::Memory;
 
 /// A worker in the legacy layout, small but with something of everything.
-pub fn legacy() -> Memory {
+pub(super) fn legacy() -> Memory {
     Memory::new()
         .with("src/engine.py", r#"
 import os, subprocess, requests
@@ -64,7 +64,7 @@ runpod.serverless.start({"handler": handler, "concurrency_modifier": concurrency
 }
 
 /// The same worker after a migration in which things got lost.
-pub fn modern() -> Memory {
+pub(super) fn modern() -> Memory {
     Memory::new()
         .with("engine.py", r#"
 import os, subprocess, requests

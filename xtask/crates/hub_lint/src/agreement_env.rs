@@ -10,7 +10,7 @@ use super::registry::rules;
 use super::shape::short;
 use base::finding::{Finding, Place};
 use base::tree::RepoPath;
-use surface::{self, Surface};
+use surface::Surface;
 
 rules! { Agreement;
     /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of

@@ -103,7 +103,7 @@ macro_rules! rules {
                     code: $code,
                     name: $name,
                     layer: $crate::registry::Layer::$layer,
-                    severity: $crate::finding::Severity::$severity,
+                    severity: base::finding::Severity::$severity,
                     mends: $crate::registry::Mends::$mends,
                     summary: $summary,
                     source: $source,

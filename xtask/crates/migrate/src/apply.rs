@@ -23,8 +23,7 @@ use base::fault;
 use base::git::{IndexEdit, Objects, Repo, Scratch};
 use base::outcome::Refusal;
 use base::output::quoted_path;
-use base::tree::Side;
-use base::tree::{Entries, Oid, RepoPath};
+use base::tree::{Entries, Oid, RepoPath, Side};
 
 /// A repository and the journal of what is done to it.
 pub struct Work<'a> {

@@ -8,8 +8,7 @@ use super::situation::Situation;
 use base::git::Scratch;
 use base::layout;
 use base::outcome::Refusal;
-use base::tree::Side;
-use base::tree::{Entries, Entry, RepoPath, Tree, same};
+use base::tree::{Entries, Entry, RepoPath, Side, Tree, same};
 
 /// The changes of a fork of the legacy layout, as sides of a merge.
 pub struct Carry {

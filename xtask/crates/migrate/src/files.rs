@@ -8,8 +8,7 @@ use anyhow::{Context, Result};
 
 use base::fault;
 use base::git::Objects;
-use base::tree::Side;
-use base::tree::{Mode, RepoPath};
+use base::tree::{Mode, RepoPath, Side};
 
 pub fn same_file(one: &Path, other: &Path) -> bool {
     match (one.symlink_metadata(), other.symlink_metadata()) {

@@ -44,8 +44,7 @@ use base::git::{Git, IndexEdit, Repo, Scratch};
 use base::layout::{self, LOCK, OUTDATED};
 use base::outcome::{Outcome, Refusal};
 use base::own;
-use base::tree::Side;
-use base::tree::{Mode, Oid, RepoPath, Tree};
+use base::tree::{Mode, Oid, RepoPath, Side, Tree};
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {

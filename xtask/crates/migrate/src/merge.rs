@@ -11,8 +11,7 @@ use super::plan::{Arrival, Conflict, Move, What};
 use base::git::{IndexEdit, Repo, Scratch};
 use base::layout::{LOCK, OUTDATED};
 use base::lock::{Lock, LockedFile, Origin, Retired};
-use base::tree::Side;
-use base::tree::{Entries, Entry, Mode, Oid, RepoPath, differences, same};
+use base::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, same};
 
 /// One side of a conflict, for the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,8 +14,7 @@ use super::journal::{Commit, Record, State, exists};
 use super::steps::Step;
 use base::git::IndexEdit;
 use base::outcome::Refusal;
-use base::tree::Side;
-use base::tree::{Entries, Entry, RepoPath};
+use base::tree::{Entries, Entry, RepoPath, Side};
 
 impl Work<'_> {
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.

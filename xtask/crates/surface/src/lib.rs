@@ -4,25 +4,25 @@
 //! picks the files from a tree, gives each to its module and keeps the results side by side, so
 //! that compare and hub-lint ask one value instead of reading files again.
 
-pub mod bake;
+mod bake;
 pub mod compose;
 pub mod dockerfile;
 #[cfg(test)]
 mod fuzz;
 pub mod glob;
-pub mod hub;
+mod hub;
 pub mod ignore;
 pub mod json;
 pub mod python;
 mod read;
-pub mod readme;
+mod readme;
 pub mod requirements;
 pub mod shell;
 pub mod source;
 #[cfg(test)]
 mod tests;
 pub mod tests_json;
-pub mod worker_config;
+mod worker_config;
 pub mod yaml;
 
 use std::collections::BTreeMap;

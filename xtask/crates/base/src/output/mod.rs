@@ -98,6 +98,7 @@ impl Source {
         Self { text, lines }
     }
 
+    /// As it is shown; spans fit it.
     pub fn text(&self) -> &str {
         &self.text
     }

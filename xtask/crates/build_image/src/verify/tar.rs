@@ -226,7 +226,7 @@ fn broken(what: &str) -> io::Error {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// An entry as tar writes it.
