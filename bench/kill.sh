@@ -75,7 +75,7 @@ for ((number = 1; number <= kills; number++)); do
     # A copy would not be held by a git that goes on, so the one in place is finished first.
     [ $how = group ] && cp -a "$scratch/killed" "$scratch/copy"
     if migrate killed --resume; then between=$((between + 1))
-    elif grep -q 'no migration to resume' "$scratch/output"; then
+    elif grep -q 'no migration to' "$scratch/output"; then
         if state "$scratch/killed" | cmp -s - "$scratch/$target"; then finished=$((finished + 1))
         else
             state "$scratch/killed" | cmp -s - "$scratch/before" || fail 'neither before nor after' killed
@@ -83,7 +83,7 @@ for ((number = 1; number <= kills; number++)); do
             migrate killed --upstream "$scratch/upstream" "${options[@]}" ||
                 fail 'untouched, and a new run does not work' killed
         fi
-    elif grep -q 'complete and staged' "$scratch/output"; then finished=$((finished + 1))
+    elif grep -q 'staged here and not committed yet' "$scratch/output"; then finished=$((finished + 1))
     else
         cat "$scratch/output" >&2
         fail '--resume does not work' killed
@@ -93,7 +93,7 @@ for ((number = 1; number <= kills; number++)); do
     # What is finished and staged can be taken back as well.
     if [ $how = group ]; then aborted=copy; else aborted=killed; fi
     if [ $how != commit ]; then
-        migrate $aborted --abort || grep -q 'no migration to abort' "$scratch/output" || {
+        migrate $aborted --abort || grep -q 'no migration to' "$scratch/output" || {
             cat "$scratch/output" >&2
             fail '--abort does not work' $aborted
         }

@@ -162,6 +162,23 @@ fn troubleshooting_quotes_what_is_printed() {
     assert!(found > 30, "{found} lines");
 }
 
+#[test]
+fn the_benches_look_for_what_is_printed() {
+    let sources: Vec<String> = sources().iter().map(|path| printed_by(path)).collect();
+    let script = text_of("bench/kill.sh");
+    let wanted: Vec<&str> = script
+        .split("grep -q '")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('\''))
+        .map(|(words, _)| words)
+        .collect();
+    assert_eq!(wanted.len(), 3, "{wanted:?}");
+    for words in wanted {
+        let is_printed = sources.iter().any(|source| source.contains(words));
+        assert!(is_printed, "nothing prints {words:?}");
+    }
+}
+
 /// Whether a line of a source has all parts of what is quoted, in that order.
 fn may_print(source: &str, quoted: &str) -> bool {
     let mut rest = source;
