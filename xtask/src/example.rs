@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
-use base::cli;
-use base::git::Git;
-use base::outcome::{Outcome, Unusable};
-use base::output;
-use base::own;
-use base::tree::{Directory, Mode, Tree};
+use xtask_core::cli;
+use xtask_core::git::Git;
+use xtask_core::outcome::{Outcome, Unusable};
+use xtask_core::output;
+use xtask_core::own;
+use xtask_core::tree::{Directory, Mode, Tree};
 
 /// The image of the migrated worker.
 const IMAGE: &str = "worker-sglang-example:dev";

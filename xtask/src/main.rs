@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use base::{cli, fault, outcome};
+use xtask_core::{cli, fault, outcome};
 use clap::{CommandFactory, Parser};
 use xtask::{example, status, test};
 

@@ -12,16 +12,16 @@ use std::time::Duration;
 use anyhow::Result;
 
 use self::standing::{Built, Known, Layout, Repository, Standing, UnderWay, Upstream};
-use base::cli;
-use base::commands::Commands;
-use base::docker;
-use base::git::{Git, Repo, Status};
-use base::layout::{ACCEPTED, BASELINE, OUTDATED};
-use base::lock::Lock;
-use base::outcome::Outcome;
-use base::output::Counts;
-use base::own;
-use base::tree::{Directory, RepoPath, Tree};
+use xtask_core::cli;
+use xtask_core::commands::Commands;
+use xtask_core::docker;
+use xtask_core::git::{Git, Repo, Status};
+use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
+use xtask_core::lock::Lock;
+use xtask_core::outcome::Outcome;
+use xtask_core::output::Counts;
+use xtask_core::own;
+use xtask_core::tree::{Directory, RepoPath, Tree};
 use migrate::journal::{Journal, State, Task};
 use migrate::{standing as upstream, upstream::same_folder};
 

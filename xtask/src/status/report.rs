@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::shown;
 use super::standing::{Known, Layout, Standing, UnderWay};
-use base::cli::Format;
-use base::commands::Commands;
-use base::layout::{BASELINE, LOCK, OUTDATED};
-use base::output::{self, counted};
+use xtask_core::cli::Format;
+use xtask_core::commands::Commands;
+use xtask_core::layout::{BASELINE, LOCK, OUTDATED};
+use xtask_core::output::{self, counted};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();

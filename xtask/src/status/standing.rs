@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use base::commands::Commands;
-use base::output::Counts;
-use base::tree::{Entries, RepoPath};
+use xtask_core::commands::Commands;
+use xtask_core::output::Counts;
+use xtask_core::tree::{Entries, RepoPath};
 use migrate::journal::Unreadable;
 
 /// The layout of a worker.
@@ -323,7 +323,7 @@ fn elsewhere() -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::{Memory, Tree};
+    use xtask_core::tree::{Memory, Tree};
 
     fn modern() -> Standing {
         Standing {

@@ -1,7 +1,7 @@
 //! How many tests ran, read from what the runners print.
 
 use super::image;
-use base::output::counted;
+use xtask_core::output::counted;
 
 /// How many tests a stage ran.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::hold::hold;
 use super::stages::{WORKER_TESTS, command};
 use super::text_of;
-use base::outcome::Refusal;
+use xtask_core::outcome::Refusal;
 
 /// Where it lies, and what is in there once it is finished: all that was asked for.
 const FOLDER: &str = "target/venv";

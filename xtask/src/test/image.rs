@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use super::hold::hold;
 use super::stages::{cargo, command};
 use super::{StageOutcome, text_of};
-use base::docker::{Engine, Janitor, sweep};
+use xtask_core::docker::{Engine, Janitor, sweep};
 
 /// The stage's name.
 pub const NAME: &str = "image";

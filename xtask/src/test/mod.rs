@@ -14,9 +14,9 @@ use std::time::Instant;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 
-use base::cli;
-use base::outcome::{Outcome, Unusable, told};
-use base::own;
+use xtask_core::cli;
+use xtask_core::outcome::{Outcome, Unusable, told};
+use xtask_core::own;
 use counts::{Counts, count, described};
 use environment::Environment;
 use needs::{Foresight, judge, look};

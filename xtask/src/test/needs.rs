@@ -6,9 +6,9 @@ use std::process::Command;
 use super::environment::python;
 use super::stages::{Stage, cargo, command};
 use super::{image, text_of};
-use base::docker::Engine;
-use base::git::Git;
-use base::outcome::Unusable;
+use xtask_core::docker::Engine;
+use xtask_core::git::Git;
+use xtask_core::outcome::Unusable;
 
 /// What a stage needs and that can't be set up here without root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::environment::Environment;
 use super::needs::Need;
 use super::{StageOutcome, image};
-use base::layout;
+use xtask_core::layout;
 
 /// One stage: what it is called, what it needs, and what it runs.
 pub struct Stage {

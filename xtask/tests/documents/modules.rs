@@ -136,7 +136,7 @@ fn the_page_names_the_crates_and_the_modules_that_all_share() {
         .filter(|name| name != "base")
         .map(|name| format!("crates/{name}/"))
         .collect();
-    there.extend(modules("crates/base/src/lib.rs"));
+    there.extend(modules("crates/core/src/lib.rs"));
     there.extend(modules("src/lib.rs"));
     there.insert("main.rs".to_owned());
     assert_eq!(tool, there);

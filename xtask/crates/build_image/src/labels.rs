@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use base::git::{Git, Repo};
-use base::outcome::Unusable;
-use base::tree::RepoPath;
+use xtask_core::git::{Git, Repo};
+use xtask_core::outcome::Unusable;
+use xtask_core::tree::RepoPath;
 
 /// The variable with the time that a build that can be repeated says of itself.
 pub const EPOCH: &str = "SOURCE_DATE_EPOCH";

@@ -23,11 +23,11 @@ use serde_json::json;
 use self::plan::{Call, Plan, Way};
 use self::report::Report;
 use self::repository::Repository;
-use base::cli;
-use base::docker::{Engine, NoEngine};
-use base::outcome::{Outcome, Refusal, Unusable};
-use base::output;
-use base::{interrupt, own};
+use xtask_core::cli;
+use xtask_core::docker::{Engine, NoEngine};
+use xtask_core::outcome::{Outcome, Refusal, Unusable};
+use xtask_core::output;
+use xtask_core::{interrupt, own};
 
 /// How a check came out.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::failure::Failure;
 use super::{Check, Verdict};
-use base::cli::Format;
-use base::output::{self, counted};
+use xtask_core::cli::Format;
+use xtask_core::output::{self, counted};
 
 const BOLD: Style = Style::new().bold();
 

@@ -12,11 +12,11 @@ use super::check::{DOCKERFILES, Dockerfile, Subject};
 use super::labels::{self, Origin};
 use super::plan::{self, Plan};
 use super::token::{self, Token};
-use base::cli;
-use base::tree::{Directory, RepoPath, Tree};
+use xtask_core::cli;
+use xtask_core::tree::{Directory, RepoPath, Tree};
 use references::rewrite::{arguments, copied_paths};
-use surface::ignore::Ignore;
-use surface::{Source, dockerfile};
+use worker_files::ignore::Ignore;
+use worker_files::{Source, dockerfile};
 
 /// A repository, with what is to be built of it.
 pub struct Repository {

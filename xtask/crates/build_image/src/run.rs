@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::termios;
 
-use base::interrupt;
+use xtask_core::interrupt;
 
 /// So much of the end is kept: a step that failed, with what it printed.
 const TAIL: usize = 64 * 1024;

@@ -1,6 +1,6 @@
 //! `HF_TOKEN`: from the environment, else from `.env`. It reaches the build as a secret only.
 
-use surface::{Source, compose};
+use worker_files::{Source, compose};
 
 /// The variable, and the name of the build's secret.
 pub const NAME: &str = "HF_TOKEN";

@@ -7,12 +7,12 @@ use super::differs::Differs;
 use super::mentions::Mention;
 use super::reach::Restore;
 use super::retired::Changed;
-use base::commands::Commands;
-use base::finding::{Finding, Safety, Severity};
-use base::git::Unseen;
-use base::layout::OUTDATED;
-use base::output::{quoted, quoted_file, quoted_path};
-use base::tree::{Mode, RepoPath};
+use xtask_core::commands::Commands;
+use xtask_core::finding::{Finding, Safety, Severity};
+use xtask_core::git::Unseen;
+use xtask_core::layout::OUTDATED;
+use xtask_core::output::{quoted, quoted_file, quoted_path};
+use xtask_core::tree::{Mode, RepoPath};
 use compare::accepted;
 use compare::parting::Parting;
 use references::dangling::Kind as Reads;
@@ -281,7 +281,7 @@ fn facts(
             String::new()
         };
         let settle = commands.task("compare", &format!("{old}--write-baseline"));
-        let subject = base::layout::BASELINE.to_owned();
+        let subject = xtask_core::layout::BASELINE.to_owned();
         add(Kind::Baseline, subject, unfit.why.clone(), settle);
     }
 }
@@ -338,8 +338,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use base::finding::{self, Place, Severity};
-    use base::tree::Oid;
+    use xtask_core::finding::{self, Place, Severity};
+    use xtask_core::tree::Oid;
     use compare::accepted::{Accepted, Entry};
     use compare::judge::{Item, Verdict};
     use compare::parting::Unfit;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use base::commands::Commands;
-use base::git::Status;
-use base::layout::OUTDATED;
-use base::output::quoted_path;
-use base::tree::{Entries, Mode, RepoPath};
+use xtask_core::commands::Commands;
+use xtask_core::git::Status;
+use xtask_core::layout::OUTDATED;
+use xtask_core::output::quoted_path;
+use xtask_core::tree::{Entries, Mode, RepoPath};
 use migrate::files::holds_no_file;
 
 /// How it differs, as far as that decides what to do.
@@ -151,7 +151,7 @@ fn is_below(path: &RepoPath, folder: &RepoPath) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::{Entry, Oid};
+    use xtask_core::tree::{Entry, Oid};
 
     fn entries(paths: &[&str]) -> Entries {
         let entry = Entry {

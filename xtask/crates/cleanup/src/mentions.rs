@@ -4,9 +4,9 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use base::git::Repo;
-use base::layout::{self, ACCEPTED, BASELINE, LOCK, OUTDATED};
-use base::tree::{Mode, RepoPath, Tree};
+use xtask_core::git::Repo;
+use xtask_core::layout::{self, ACCEPTED, BASELINE, LOCK, OUTDATED};
+use xtask_core::tree::{Mode, RepoPath, Tree};
 use references::dangling::{self, Kind};
 
 /// A place that speaks of `outdated/`.
@@ -84,7 +84,7 @@ pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::Memory;
+    use xtask_core::tree::Memory;
 
     #[test]
     fn files_that_run_texts_and_links() {
@@ -95,7 +95,7 @@ mod tests {
                 "FROM x\n# from outdated/\nCOPY outdated/src /src\n",
             )
             .with("docs/a.md", "It is in `outdated/src/a.py`.\n")
-            .with("xtask/crates/base/src/layout.rs", "\"outdated/\"")
+            .with("xtask/crates/core/src/layout.rs", "\"outdated/\"")
             .with("latin.sh", b"# caf\xe9\nD=outdated\ncd outdated/src\n")
             .with("Cargo.toml", "exclude = ['outdated/']")
             .with("upstream.lock.json", "{\"outdated/src/a.py\": 1}")

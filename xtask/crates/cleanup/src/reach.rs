@@ -3,9 +3,9 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use base::git::Repo;
-use base::layout::OUTDATED;
-use base::tree::Oid;
+use xtask_core::git::Repo;
+use xtask_core::layout::OUTDATED;
+use xtask_core::tree::Oid;
 
 /// A commit that has `outdated/` as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

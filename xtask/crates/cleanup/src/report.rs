@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::Plan;
 use super::check::Kind;
 use super::reach::Restore;
-use base::cli::Format;
-use base::commands::Commands;
-use base::layout::OUTDATED;
-use base::outcome::Outcome;
-use base::output::{counted, print};
-use base::tree::{Oid, RepoPath};
+use xtask_core::cli::Format;
+use xtask_core::commands::Commands;
+use xtask_core::layout::OUTDATED;
+use xtask_core::outcome::Outcome;
+use xtask_core::output::{counted, print};
+use xtask_core::tree::{Oid, RepoPath};
 use migrate::journal::Record;
 use migrate::steps::Step;
 

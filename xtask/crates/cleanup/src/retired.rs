@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 
-use base::git::{Repo, records};
-use base::layout::OUTDATED;
-use base::lock::Retired;
-use base::tree::{Entries, Entry, Mode, Oid, RepoPath};
+use xtask_core::git::{Repo, records};
+use xtask_core::layout::OUTDATED;
+use xtask_core::lock::Retired;
+use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath};
 
 /// A file below `outdated/` that nobody can vouch for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +148,7 @@ pub fn without_outdated(retired: &Retired) -> Retired {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::Side;
+    use xtask_core::tree::Side;
 
     fn entry(mode: Mode, oid: &str) -> Entry {
         Entry {

@@ -4,10 +4,10 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Item, Verdict};
-use base::layout::ACCEPTED;
-use base::outcome::Refusal;
-use base::output::quoted;
-use base::tree::{RepoPath, Tree};
+use xtask_core::layout::ACCEPTED;
+use xtask_core::outcome::Refusal;
+use xtask_core::output::quoted;
+use xtask_core::tree::{RepoPath, Tree};
 use hub_lint::near::nearest;
 
 /// The file: entries in order, one a line.

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::facts::{Fact, Facts, WORDING};
-use base::layout::BASELINE;
-use base::outcome::Refusal;
-use surface::Place;
+use xtask_core::layout::BASELINE;
+use xtask_core::outcome::Refusal;
+use worker_files::Place;
 
 const VERSION: u64 = 1;
 

@@ -6,8 +6,8 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use similar::{ChangeTag, TextDiff};
 
-use base::tree::Tree;
-use surface::source::LARGEST;
+use xtask_core::tree::Tree;
+use worker_files::source::LARGEST;
 
 /// File pairs, legacy name first. Each side is looked for under every name given.
 const PAIRS: [(&[&str], &[&str]); 8] = [
@@ -157,7 +157,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::Memory;
+    use xtask_core::tree::Memory;
 
     #[test]
     fn pairs_are_found_across_layouts_and_words_that_changed_stand_out() {

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use base::sglang;
-use base::tree::{RepoPath, Tree};
-use surface::dockerfile::Named;
-use surface::python::FlagValue;
-use surface::shell::Manager;
-use surface::{Declared, Gap, How, Place, Surface};
+use xtask_core::sglang;
+use xtask_core::tree::{RepoPath, Tree};
+use worker_files::dockerfile::Named;
+use worker_files::python::FlagValue;
+use worker_files::shell::Manager;
+use worker_files::{Declared, Gap, How, Place, Surface};
 
 /// One thing that a worker exposes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -438,7 +438,7 @@ impl Facts {
         }
     }
 
-    fn cuda(&mut self, id: &str, versions: &[surface::dockerfile::Text]) {
+    fn cuda(&mut self, id: &str, versions: &[worker_files::dockerfile::Text]) {
         let lowest = versions
             .iter()
             .min_by(|a, b| sglang::order(&a.text, &b.text));
@@ -483,7 +483,7 @@ impl Facts {
 }
 
 /// Whether git's name of the content is that of no content.
-fn is_empty_blob(entry: &base::tree::Entry) -> bool {
+fn is_empty_blob(entry: &xtask_core::tree::Entry) -> bool {
     let empty = [
         "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
         "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",

@@ -23,13 +23,13 @@ use self::facts::Facts;
 use self::judge::judge;
 use self::report::Report;
 use self::trees::Trees;
-use base::cli;
-use base::commands::Commands;
-use base::layout::{ACCEPTED, BASELINE, OUTDATED};
-use base::outcome::{Outcome, Refusal, Unusable};
-use base::output::{self, quoted};
-use base::own;
-use base::tree::Tree;
+use xtask_core::cli;
+use xtask_core::commands::Commands;
+use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
+use xtask_core::outcome::{Outcome, Refusal, Unusable};
+use xtask_core::output::{self, quoted};
+use xtask_core::own;
+use xtask_core::tree::Tree;
 use hub_lint::near::one_of;
 
 /// What `cleanup` asks reasons for in the repository at a path, by id.

@@ -9,8 +9,8 @@ use super::accepted::{Accepted, Entry};
 use super::baseline;
 use super::facts::{Fact, Facts, WORDING};
 use super::judge::{Item, judge};
-use base::layout::{BASELINE, OUTDATED};
-use base::tree::{Part, Tree};
+use xtask_core::layout::{BASELINE, OUTDATED};
+use xtask_core::tree::{Part, Tree};
 
 /// See the module.
 #[derive(Debug)]
@@ -142,8 +142,8 @@ fn some(ids: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::layout::ACCEPTED;
-    use base::tree::Memory;
+    use xtask_core::layout::ACCEPTED;
+    use xtask_core::tree::Memory;
 
     const OLD: &str = "import os\nA = os.environ.get('A', '1')\nB = os.environ.get('B')\n";
     const NEW: &str = "import os\nA = os.environ.get('A', '1')\n";

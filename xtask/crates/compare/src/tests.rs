@@ -1,7 +1,7 @@
 //! Both workers in, a command, the words out.
 
 use super::*;
-use base::tree::Memory;
+use xtask_core::tree::Memory;
 
 /// A worker in the legacy layout, small but with something of everything.
 pub(super) fn legacy() -> Memory {
@@ -136,7 +136,7 @@ fn report(items: Vec<judge::Item>) -> Report {
         executed: None,
         all: false,
         command: "cargo xtask compare".to_owned(),
-        commands: base::commands::Commands::default(),
+        commands: xtask_core::commands::Commands::default(),
         cleanup: None,
     }
 }

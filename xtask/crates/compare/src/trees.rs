@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use base::git::{Git, GitTree, Repo};
-use base::layout::OUTDATED;
-use base::lock::Lock;
-use base::outcome::{Refusal, Unusable};
-use base::tree::{Directory, Entries, Entry, Tree};
+use xtask_core::git::{Git, GitTree, Repo};
+use xtask_core::layout::OUTDATED;
+use xtask_core::lock::Lock;
+use xtask_core::outcome::{Refusal, Unusable};
+use xtask_core::tree::{Directory, Entries, Entry, Tree};
 
 pub struct Trees<'a> {
     root: &'a Path,

@@ -8,9 +8,9 @@ use super::model::{self, Variable};
 use super::near;
 use super::registry::rules;
 use super::shape::short;
-use base::finding::{Finding, Place};
-use base::tree::RepoPath;
-use surface::Surface;
+use xtask_core::finding::{Finding, Place};
+use xtask_core::tree::RepoPath;
+use worker_files::Surface;
 
 rules! { Agreement;
     /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of
@@ -182,7 +182,7 @@ pub fn is_foreign(name: &str) -> bool {
 }
 
 /// A place of the surface as one of a finding.
-pub fn place(place: &surface::Place) -> Place {
+pub fn place(place: &worker_files::Place) -> Place {
     Place::new(place.file.clone(), place.start..place.end)
 }
 
@@ -268,7 +268,7 @@ fn same_flag<'a>(name: &str, surface: &'a Surface) -> Option<&'a str> {
         .find(|read| {
             read.drives
                 .as_ref()
-                .is_some_and(|drive| base::sglang::env_name(&drive.flag) == name)
+                .is_some_and(|drive| xtask_core::sglang::env_name(&drive.flag) == name)
         })
         .map(|read| read.name.as_str())
 }
@@ -302,7 +302,7 @@ fn unread(
                 )
                 .related(place(&reader.place), "read here")
                 .fix(
-                    base::finding::Safety::Unsafe,
+                    xtask_core::finding::Safety::Unsafe,
                     format!("write `{right}`"),
                     [(variable.key_span.clone(), super::edit::quote(right))],
                 ),
@@ -334,7 +334,7 @@ fn undeclared(
             .as_ref()
             .is_some_and(|image| image.env.iter().chain(&image.args).any(|e| e.name == name))
     };
-    let mut missing: Vec<&surface::EnvRead> = Vec::new();
+    let mut missing: Vec<&worker_files::EnvRead> = Vec::new();
     let built: BTreeSet<&RepoPath> = build_scripts(surface);
     for own in &surface.env {
         let name = own.name.as_str();

@@ -7,10 +7,10 @@ use super::model;
 use super::near;
 use super::registry::{Rule, rules};
 use super::shape::short;
-use base::finding::{Finding, Safety};
-use base::sglang::{self, Exactness, Flag, Table};
-use surface::Surface;
-use surface::json::Node;
+use xtask_core::finding::{Finding, Safety};
+use xtask_core::sglang::{self, Exactness, Flag, Table};
+use worker_files::Surface;
+use worker_files::json::Node;
 
 rules! { Agreement;
     /// SGLang ends at start with "invalid choice" when this option is chosen. The list is that of

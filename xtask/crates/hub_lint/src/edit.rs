@@ -1,7 +1,7 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
-use base::finding::Span;
-use surface::json::{Member, Node};
+use xtask_core::finding::Span;
+use worker_files::json::{Member, Node};
 
 /// A replacement of bytes.
 pub type Replace = (Span, String);
@@ -73,7 +73,7 @@ pub fn add(text: &str, object: &Node, key: &str, value: &str) -> Replace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use surface::json::parse;
+    use worker_files::json::parse;
 
     fn with(text: &str, edit: impl Fn(&Node) -> Replace) -> String {
         let root = parse(text.as_bytes()).root.unwrap();

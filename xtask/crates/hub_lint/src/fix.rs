@@ -7,12 +7,12 @@ use anyhow::Result;
 
 use super::targets::{Rehearsal, Target};
 use super::{Report, outcome, print, wanted};
-use base::cli::{HubLint, LintFormat};
-use base::finding::{self, Edit, Fix, Safety, Span};
-use base::outcome::Outcome;
-use base::output;
-use base::tree::RepoPath;
-use surface::json;
+use xtask_core::cli::{HubLint, LintFormat};
+use xtask_core::finding::{self, Edit, Fix, Safety, Span};
+use xtask_core::outcome::Outcome;
+use xtask_core::output;
+use xtask_core::tree::RepoPath;
+use worker_files::json;
 
 /// More passes than fixes that one fix can make possible.
 const PASSES: usize = 20;

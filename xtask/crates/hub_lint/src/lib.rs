@@ -37,11 +37,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use base::cli::{HubLint, LintFormat};
-use base::finding::{self, Finding, Severity};
-use base::outcome::{Outcome, Unusable};
-use base::output::{self, Counts, Sources};
-use base::tree::{Directory, RepoPath, Tree};
+use xtask_core::cli::{HubLint, LintFormat};
+use xtask_core::finding::{self, Finding, Severity};
+use xtask_core::outcome::{Outcome, Unusable};
+use xtask_core::output::{self, Counts, Sources};
+use xtask_core::tree::{Directory, RepoPath, Tree};
 use document::{Document, Which};
 pub use ignored::FILE as IGNORED;
 

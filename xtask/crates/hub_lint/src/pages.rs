@@ -8,8 +8,8 @@ use anyhow::Result;
 use super::facts;
 use super::registry::{self, Layer, Rule};
 use super::schema;
-use base::outcome::Outcome;
-use base::output::sarif::Descriptor;
+use xtask_core::outcome::Outcome;
+use xtask_core::output::sarif::Descriptor;
 
 /// What comes before the rules in docs/hub-lint.md.
 const INTRODUCTION: &str = include_str!("introduction.md");

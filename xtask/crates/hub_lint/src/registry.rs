@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use base::finding::{Kind, Severity};
+use xtask_core::finding::{Kind, Severity};
 
 /// What a rule looks at. A file that fails in one layer is not looked at in the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,7 +103,7 @@ macro_rules! rules {
                     code: $code,
                     name: $name,
                     layer: $crate::registry::Layer::$layer,
-                    severity: base::finding::Severity::$severity,
+                    severity: xtask_core::finding::Severity::$severity,
                     mends: $crate::registry::Mends::$mends,
                     summary: $summary,
                     source: $source,

@@ -6,8 +6,8 @@ use super::facts::{self, Field, Need, Shape, Table};
 use super::near::{self, Sure};
 use super::registry::{Rule, rules};
 use super::{shape_env, shape_tests};
-use base::finding::{Finding, Safety};
-use surface::json::{Kind, Member, Node};
+use xtask_core::finding::{Finding, Safety};
+use worker_files::json::{Kind, Member, Node};
 
 rules! { Shape;
     /// The file is JSON, but of some other kind: another platform's description, a schema, a list
@@ -497,7 +497,7 @@ fn converted(document: &Document, node: &Node, shape: Shape) -> Option<String> {
     match (shape, &node.kind) {
         (Shape::Whole | Shape::Number, Kind::String(text)) => {
             let text = text.trim();
-            let parsed = surface::json::parse(text.as_bytes());
+            let parsed = worker_files::json::parse(text.as_bytes());
             let number = parsed.root.filter(|_| parsed.problems.is_empty())?;
             (matches!(number.kind, Kind::Number(_)) && fits(&number, shape))
                 .then(|| text.to_owned())

@@ -1,10 +1,10 @@
-//! Whether a file is JSON: what [`surface::json`] sees, as rules.
+//! Whether a file is JSON: what [`worker_files::json`] sees, as rules.
 
 use super::document::{Document, Which};
 use super::registry::{Rule, rules};
-use base::finding::{Finding, Place, Safety};
-use base::tree::RepoPath;
-use surface::json::{self, ProblemKind};
+use xtask_core::finding::{Finding, Place, Safety};
+use xtask_core::tree::RepoPath;
+use worker_files::json::{self, ProblemKind};
 
 rules! { Syntax;
     /// There is no JSON in the file, so that the Hub has no listing to show or no test to run.

@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 
 use super::document::Which;
 use super::{Report, check_file, lint};
-use base::finding::{self, Finding};
-use base::outcome::Unusable;
-use base::output::{Source, Sources};
-use base::tree::{Directory, Entries, Entry, Mode, RepoPath, Tree};
+use xtask_core::finding::{self, Finding};
+use xtask_core::outcome::Unusable;
+use xtask_core::output::{Source, Sources};
+use xtask_core::tree::{Directory, Entries, Entry, Mode, RepoPath, Tree};
 
 /// One thing to lint.
 pub struct Target {
@@ -49,7 +49,7 @@ pub fn resolve(
     if paths.is_empty() {
         let root = match repo {
             Some(root) => root.to_owned(),
-            None => base::own::repository(),
+            None => xtask_core::own::repository(),
         };
         return Ok(vec![folder(&root, String::new())?]);
     }
@@ -189,12 +189,12 @@ fn add_file(
 
 /// Whether a file that may be anybody's is the Hub's.
 pub fn looks_like_tests(bytes: &[u8]) -> bool {
-    let root = surface::json::parse(bytes).root;
+    let root = worker_files::json::parse(bytes).root;
     root.is_some_and(|root| root.get("tests").is_some() && root.get("config").is_some())
 }
 
 fn guess(bytes: &[u8]) -> Which {
-    let root = surface::json::parse(bytes).root;
+    let root = worker_files::json::parse(bytes).root;
     match root {
         Some(root) if root.get("tests").is_some() || !root.items().is_empty() => Which::Tests,
         _ => Which::Hub,

@@ -6,8 +6,8 @@ use super::model::{self, Input, Variable};
 use super::near;
 use super::registry::rules;
 use super::shape::short;
-use base::finding::{Finding, Safety};
-use surface::json::{Kind, Node};
+use xtask_core::finding::{Finding, Safety};
+use worker_files::json::{Kind, Node};
 
 rules! { Meaning;
     /// The default is in quotes (or not) where its type wants the other. It mostly works, and the
@@ -276,7 +276,7 @@ fn quoted(document: &Document, node: &Node, key: &str, kind: &str, with: &str) -
 fn is_number(text: &str) -> bool {
     !text.is_empty()
         && text.parse::<f64>().is_ok_and(f64::is_finite)
-        && surface::json::parse(text.as_bytes()).problems.is_empty()
+        && worker_files::json::parse(text.as_bytes()).problems.is_empty()
 }
 
 /// Whether a text is one that a boolean can hold.
@@ -439,7 +439,7 @@ fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<F
 
 fn undeclared(
     document: &Document,
-    member: &surface::json::Member,
+    member: &worker_files::json::Member,
     meant: Option<&str>,
     preset: &str,
 ) -> Finding {

@@ -13,11 +13,11 @@ use super::plan::{Arrival, Plan, Source, What};
 use super::situation::Situation;
 use super::steps;
 use super::upstream::{self, Upstream};
-use base::git::{Git, Scratch};
-use base::layout::{LOCK, Shape};
-use base::lock::{Lock, Origin};
-use base::outcome::Refusal;
-use base::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
+use xtask_core::git::{Git, Scratch};
+use xtask_core::layout::{LOCK, Shape};
+use xtask_core::lock::{Lock, Origin};
+use xtask_core::outcome::Refusal;
+use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
 
 /// Makes the plan that writes the lock.
 pub fn make(

@@ -19,11 +19,11 @@ use super::journal::{Commit, Journal, Record, State, Task, exists};
 use super::merge;
 use super::situation;
 use super::steps::Step;
-use base::fault;
-use base::git::{IndexEdit, Objects, Repo, Scratch};
-use base::outcome::Refusal;
-use base::output::quoted_path;
-use base::tree::{Entries, Oid, RepoPath, Side};
+use xtask_core::fault;
+use xtask_core::git::{IndexEdit, Objects, Repo, Scratch};
+use xtask_core::outcome::Refusal;
+use xtask_core::output::quoted_path;
+use xtask_core::tree::{Entries, Oid, RepoPath, Side};
 
 /// A repository and the journal of what is done to it.
 pub struct Work<'a> {

@@ -5,10 +5,10 @@ use anyhow::{Result, bail};
 use super::merge::Stage;
 use super::plan::Conflict;
 use super::situation::Situation;
-use base::git::Scratch;
-use base::layout;
-use base::outcome::Refusal;
-use base::tree::{Entries, Entry, RepoPath, Side, Tree, same};
+use xtask_core::git::Scratch;
+use xtask_core::layout;
+use xtask_core::outcome::Refusal;
+use xtask_core::tree::{Entries, Entry, RepoPath, Side, Tree, same};
 
 /// The changes of a fork of the legacy layout, as sides of a merge.
 pub struct Carry {

@@ -1,9 +1,9 @@
 //! Whether the new Dockerfile finds what it copies, and copies what the worker is made of. Pure:
 //! the two files and the paths of the result go in, notes for a person come out.
 
-use base::tree::{Entries, RepoPath};
+use xtask_core::tree::{Entries, RepoPath};
 use references::rewrite;
-use surface::ignore::Ignore;
+use worker_files::ignore::Ignore;
 
 /// What a build would read.
 pub struct Context<'a> {
@@ -61,7 +61,7 @@ pub fn notes(context: &Context) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::{Memory, Tree};
+    use xtask_core::tree::{Memory, Tree};
 
     #[test]
     fn what_the_build_does_not_find_or_does_not_take() {

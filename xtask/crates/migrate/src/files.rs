@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use base::fault;
-use base::git::Objects;
-use base::tree::{Mode, RepoPath, Side};
+use xtask_core::fault;
+use xtask_core::git::Objects;
+use xtask_core::tree::{Mode, RepoPath, Side};
 
 pub fn same_file(one: &Path, other: &Path) -> bool {
     match (one.symlink_metadata(), other.symlink_metadata()) {

@@ -9,11 +9,11 @@ use super::make::Wish;
 use super::merge::{self, Stored};
 use super::situation::Situation;
 use super::upstream::{self, Upstream};
-use base::git::{Git, Scratch};
-use base::layout::{LOCK, Shape};
-use base::lock::{LockedFile, Origin};
-use base::outcome::Refusal;
-use base::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree, same};
+use xtask_core::git::{Git, Scratch};
+use xtask_core::layout::{LOCK, Shape};
+use xtask_core::lock::{LockedFile, Origin};
+use xtask_core::outcome::Refusal;
+use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree, same};
 
 /// The upstream as the lock will record it, and whether it gives anything new.
 pub fn origin(at: &Situation, upstream: &Upstream, stored: &Stored) -> (Origin, bool) {

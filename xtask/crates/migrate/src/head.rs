@@ -15,8 +15,8 @@ use anyhow::{Context, Result, bail};
 
 use super::apply::{Work, locked};
 use super::journal::{Record, exists};
-use base::fault;
-use base::tree::Oid;
+use xtask_core::fault;
+use xtask_core::tree::Oid;
 
 impl Work<'_> {
     /// Moves HEAD, and the branch that it stands for, to `tip`.

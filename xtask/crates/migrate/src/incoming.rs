@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::vet;
-use base::layout::{self, Shape};
-use base::outcome::Refusal;
-use base::tree::{Entries, Entry, Mode, RepoPath, Tree};
+use xtask_core::layout::{self, Shape};
+use xtask_core::outcome::Refusal;
+use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Tree};
 use references::rewrite::{self, Change, NotUnderstood, PathMap, Rewritten};
 
 /// One file that comes along.
@@ -219,7 +219,7 @@ pub fn collect_tool(tree: &dyn Tree) -> Result<Bundle> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::Memory;
+    use xtask_core::tree::Memory;
 
     fn upstream(dockerfile: &str) -> Memory {
         let tree =

@@ -29,12 +29,12 @@ use serde::{Deserialize, Serialize};
 use super::merge::Stage;
 use super::plan::Conflict;
 use super::steps::Step;
-use base::fault;
-use base::git::Repo;
-use base::lock::Lock;
-use base::outcome::Refusal;
-use base::output::quoted_file;
-use base::tree::{Oid, RepoPath};
+use xtask_core::fault;
+use xtask_core::git::Repo;
+use xtask_core::lock::Lock;
+use xtask_core::outcome::Refusal;
+use xtask_core::output::quoted_file;
+use xtask_core::tree::{Oid, RepoPath};
 
 const VERSION: u32 = 1;
 
@@ -100,7 +100,7 @@ pub struct Record {
     #[serde(default)]
     pub ours: Vec<RepoPath>,
     /// The lock that is written once the conflicts are resolved.
-    #[serde(default, with = "base::lock::as_text")]
+    #[serde(default, with = "xtask_core::lock::as_text")]
     pub pending_lock: Option<Lock>,
     /// What to commit when all is in place.
     pub commit: Option<Commit>,

@@ -39,12 +39,12 @@ use self::next::Next;
 use self::report::{Ending, Report};
 use self::situation::Situation;
 use self::steps::Step;
-use base::cli::{self, Conflicts};
-use base::git::{Git, IndexEdit, Repo, Scratch};
-use base::layout::{self, LOCK, OUTDATED};
-use base::outcome::{Outcome, Refusal};
-use base::own;
-use base::tree::{Mode, Oid, RepoPath, Side, Tree};
+use xtask_core::cli::{self, Conflicts};
+use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
+use xtask_core::layout::{self, LOCK, OUTDATED};
+use xtask_core::outcome::{Outcome, Refusal};
+use xtask_core::own;
+use xtask_core::tree::{Mode, Oid, RepoPath, Side, Tree};
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
@@ -434,7 +434,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
     let mut after = entries.clone();
     after.insert(
         path,
-        base::tree::Entry {
+        xtask_core::tree::Entry {
             mode: Mode::File,
             size: None,
             oid: Some(oid),

@@ -15,12 +15,12 @@ use super::situation::Situation;
 use super::sparse;
 use super::steps::{self, Obstacle, Step, Way};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
-use base::git::{Git, GitTree, Scratch, Search, Unseen};
-use base::layout::{self, BASELINE, LOCK, OUTDATED, Shape};
-use base::lock::{Lock, Retired};
-use base::outcome::Refusal;
-use base::output::{quoted_file, quoted_path};
-use base::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
+use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
+use xtask_core::layout::{self, BASELINE, LOCK, OUTDATED, Shape};
+use xtask_core::lock::{Lock, Retired};
+use xtask_core::outcome::Refusal;
+use xtask_core::output::{quoted_file, quoted_path};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
 use references::dangling::{self, Dangling};
 use references::rewrite;
 

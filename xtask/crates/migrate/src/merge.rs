@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::incoming::{Bundle, Incoming};
 use super::plan::{Arrival, Conflict, Move, What};
-use base::git::{IndexEdit, Repo, Scratch};
-use base::layout::{LOCK, OUTDATED};
-use base::lock::{Lock, LockedFile, Origin, Retired};
-use base::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, same};
+use xtask_core::git::{IndexEdit, Repo, Scratch};
+use xtask_core::layout::{LOCK, OUTDATED};
+use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
+use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, same};
 
 /// One side of a conflict, for the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

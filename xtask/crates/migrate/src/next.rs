@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use super::address;
-use base::cli;
-use base::commands::Commands;
-use base::output::quoted;
+use xtask_core::cli;
+use xtask_core::commands::Commands;
+use xtask_core::output::quoted;
 
 /// What the commands have to name.
 pub struct Next {

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::steps::Step;
-use base::layout::{self, OUTDATED, Shape};
-use base::outcome::Refusal;
-use base::tree::{Entries, Oid, RepoPath, same};
+use xtask_core::layout::{self, OUTDATED, Shape};
+use xtask_core::outcome::Refusal;
+use xtask_core::tree::{Entries, Oid, RepoPath, same};
 use references::dangling::Dangling;
 use references::rewrite::Change;
 

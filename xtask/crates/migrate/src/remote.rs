@@ -7,9 +7,9 @@ use std::rc::Rc;
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::address;
-use base::git::{Call, Git, GitTree, Objects};
-use base::outcome::{Refusal, Unusable};
-use base::tree::{Entries, Oid};
+use xtask_core::git::{Call, Git, GitTree, Objects};
+use xtask_core::outcome::{Refusal, Unusable};
+use xtask_core::tree::{Entries, Oid};
 
 /// Transports that only fetch. `ext::` and others run commands.
 pub const TRANSPORTS: &[&str] = &["https", "http", "ssh", "git", "file"];
@@ -174,7 +174,7 @@ impl Remote {
             .call()
             .args(["ls-tree", "-r", "-z", "--full-tree", &commit.0])
             .output()?;
-        let entries = base::git::parse_ls_tree(&output).map_err(|error| {
+        let entries = xtask_core::git::parse_ls_tree(&output).map_err(|error| {
             Refusal::new(
                 format!("the upstream {name} can't be trusted: {error:#}"),
                 "name another upstream or revision",

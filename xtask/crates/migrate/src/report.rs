@@ -12,11 +12,11 @@ use super::journal::Record;
 use super::next::Next;
 use super::plan::{MoveReason, Plan, What};
 use super::situation::Situation;
-use base::cli::Format;
-use base::layout::{self, OUTDATED};
-use base::outcome::Outcome;
-use base::output::print;
-use base::tree::{Oid, RepoPath};
+use xtask_core::cli::Format;
+use xtask_core::layout::{self, OUTDATED};
+use xtask_core::outcome::Outcome;
+use xtask_core::output::print;
+use xtask_core::tree::{Oid, RepoPath};
 use references::dangling::Kind;
 
 const BOLD: Style = Style::new().bold();

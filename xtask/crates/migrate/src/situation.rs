@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 
-use base::git::{GitTree, Index, Objects, Repo, Status, Unseen};
-use base::lock::Lock;
-use base::outcome::Refusal;
-use base::tree::{Oid, RepoPath};
+use xtask_core::git::{GitTree, Index, Objects, Repo, Status, Unseen};
+use xtask_core::lock::Lock;
+use xtask_core::outcome::Refusal;
+use xtask_core::tree::{Oid, RepoPath};
 
 /// A repository as it stands, with nothing in the way of a migration.
 pub struct Situation {

@@ -5,9 +5,9 @@ use anyhow::{Result, bail};
 
 use super::situation::{Situation, list};
 use super::steps::Step;
-use base::layout::{self, LOCK};
-use base::outcome::Refusal;
-use base::tree::{RepoPath, Tree};
+use xtask_core::layout::{self, LOCK};
+use xtask_core::outcome::Refusal;
+use xtask_core::tree::{RepoPath, Tree};
 
 /// Refuses steps that write where a sparse checkout has no files.
 pub fn expect_shown(at: &Situation, steps: &[Step]) -> Result<()> {

@@ -8,12 +8,12 @@ use anyhow::Result;
 
 use super::remote::{call, is_git};
 use super::upstream::{OWN_ADDRESS, Place, locate};
-use base::git::{Git, refuse_option};
-use base::layout::{self, Shape};
-use base::lock::Origin;
-use base::own;
-use base::patience;
-use base::tree::Oid;
+use xtask_core::git::{Git, refuse_option};
+use xtask_core::layout::{self, Shape};
+use xtask_core::lock::Origin;
+use xtask_core::own;
+use xtask_core::patience;
+use xtask_core::tree::Oid;
 
 /// What is known.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use base::git::Unseen;
-use base::tree::{Entries, Entry, Mode, RepoPath, Side, differences, same};
+use xtask_core::git::Unseen;
+use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Side, differences, same};
 
 /// One step in the work tree. Moves keep the bytes that lie there, whatever git would make of
 /// them.
@@ -102,10 +102,10 @@ fn group(
     let mut steps = Vec::new();
     for (top, pairs) in by_folder {
         let folder = RepoPath::new(top);
-        let to = base::layout::outdated(&folder);
+        let to = xtask_core::layout::outdated(&folder);
         let whole = pairs
             .iter()
-            .all(|(from, target)| *from != folder && base::layout::outdated(from) == *target)
+            .all(|(from, target)| *from != folder && xtask_core::layout::outdated(from) == *target)
             && tracked.get(top) == Some(&pairs.len())
             && !local
                 .iter()
@@ -300,7 +300,7 @@ mod tests {
     fn moved(paths: &[&str]) -> Vec<(RepoPath, RepoPath)> {
         paths
             .iter()
-            .map(|&path| (path.into(), base::layout::outdated(&path.into())))
+            .map(|&path| (path.into(), xtask_core::layout::outdated(&path.into())))
             .collect()
     }
 

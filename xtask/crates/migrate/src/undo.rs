@@ -12,9 +12,9 @@ use super::files::{
 };
 use super::journal::{Commit, Record, State, exists};
 use super::steps::Step;
-use base::git::IndexEdit;
-use base::outcome::Refusal;
-use base::tree::{Entries, Entry, RepoPath, Side};
+use xtask_core::git::IndexEdit;
+use xtask_core::outcome::Refusal;
+use xtask_core::tree::{Entries, Entry, RepoPath, Side};
 
 impl Work<'_> {
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.

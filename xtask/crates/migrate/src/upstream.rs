@@ -7,12 +7,12 @@ use anyhow::{Context, Result, bail};
 
 use super::address;
 use super::remote::{Remote, TRANSPORTS, call, is_git};
-use base::git::{Git, GitTree, refuse_option};
-use base::layout::{self, Shape};
-use base::lock::Origin;
-use base::outcome::{Refusal, Unusable};
-use base::own;
-use base::tree::{Directory, Entries, Oid, RepoPath, Tree};
+use xtask_core::git::{Git, GitTree, refuse_option};
+use xtask_core::layout::{self, Shape};
+use xtask_core::lock::Origin;
+use xtask_core::outcome::{Refusal, Unusable};
+use xtask_core::own;
+use xtask_core::tree::{Directory, Entries, Oid, RepoPath, Tree};
 
 /// The address, in the lock, of the repository that holds the tool.
 pub const OWN_ADDRESS: &str = "xtask:";

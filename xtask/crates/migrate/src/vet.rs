@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::layout;
-use base::tree::{Entries, Mode, RepoPath};
+use xtask_core::layout;
+use xtask_core::tree::{Entries, Mode, RepoPath};
 
 /// No worker has files of this size; the largest known, a banner, has 2 MB.
 pub const MAX_FILE: u64 = 20 * 1024 * 1024;
@@ -143,7 +143,7 @@ fn collisions(incoming: &Entries) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::Entry;
+    use xtask_core::tree::Entry;
 
     fn entries(paths: &[(&str, Mode, u64)]) -> Entries {
         paths

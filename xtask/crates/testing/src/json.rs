@@ -1,6 +1,6 @@
 //! A second opinion on JSON.
 
-use surface::json::{Kind, Node, ProblemKind, parse};
+use worker_files::json::{Kind, Node, ProblemKind, parse};
 
 /// `serde_json` is the second opinion: it takes exactly what has no problem here, and reads the
 /// same from it.

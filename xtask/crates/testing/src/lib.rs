@@ -13,7 +13,7 @@ pub mod sarif;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use base::tree::{Entries, Entry, Mode, Oid};
+use xtask_core::tree::{Entries, Entry, Mode, Oid};
 
 pub use json::agrees_with_serde;
 pub use random::Random;

@@ -4,7 +4,7 @@ use super::*;
 use crate::bake::resolve;
 use crate::plan::TAG;
 use crate::token::Token;
-use base::tree::Memory;
+use xtask_core::tree::Memory;
 
 const DOCKERFILE: &str = "\
 ARG BASE_IMAGE=lmsysorg/sglang:v0.5.19-cu129

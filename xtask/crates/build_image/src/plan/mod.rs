@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{bake, labels, token};
-use base::cli;
-use base::docker::Engine;
-use base::output::quoted;
+use xtask_core::cli;
+use xtask_core::docker::Engine;
+use xtask_core::output::quoted;
 
 /// The tag where none is given.
 pub const TAG: &str = "worker-sglang:dev";

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::Check;
 use super::inspect::Image;
 use super::made::Made;
-use surface::dockerfile::expand;
+use worker_files::dockerfile::expand;
 
 /// What RunPod runs.
 const PLATFORM: &str = "linux/amd64";

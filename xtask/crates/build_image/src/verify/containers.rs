@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
-use base::docker::{Engine, LABEL};
-use base::interrupt;
+use xtask_core::docker::{Engine, LABEL};
+use xtask_core::interrupt;
 
 /// How often what runs is looked at.
 pub const LOOK: Duration = Duration::from_millis(20);

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::super::{Check, Verdict};
 use super::layers::{Keep, Layers, Thing};
 use super::made::Made;
-use base::tree::{RepoPath, Tree};
+use xtask_core::tree::{RepoPath, Tree};
 
 /// Shorter files may be the same by chance: empty ones, a line or two.
 const TELLING: u64 = 64;
@@ -271,7 +271,7 @@ pub fn unread(layers: &Layers) -> Vec<String> {
 mod tests {
     use super::super::layers::Layer;
     use super::*;
-    use base::tree::Memory;
+    use xtask_core::tree::Memory;
 
     const LONG: &str = "a text that is long enough not to be the same as another one by chance";
 

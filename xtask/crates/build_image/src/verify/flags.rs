@@ -13,7 +13,7 @@ use super::super::{Check, Verdict};
 use super::containers::Session;
 use super::files::TABLE;
 use super::text;
-use base::tree::Tree;
+use xtask_core::tree::Tree;
 
 const NAME: &str = "flags";
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use base::docker::Engine;
+use xtask_core::docker::Engine;
 
 /// An image as `docker image inspect` describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

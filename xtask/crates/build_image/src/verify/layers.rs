@@ -13,8 +13,8 @@ use anyhow::{Context, Result};
 use memchr::memmem::Finder;
 
 use super::tar::{Archive, Kind};
-use base::docker::Engine;
-use base::interrupt;
+use xtask_core::docker::Engine;
+use xtask_core::interrupt;
 
 /// What to keep of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

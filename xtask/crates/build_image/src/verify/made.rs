@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::inspect::{Image, Step};
-use base::tree::{RepoPath, Tree};
-use surface::dockerfile::{self, Copy, Named, expand};
-use surface::glob::{Glob, is_pattern};
-use surface::ignore::Ignore;
+use xtask_core::tree::{RepoPath, Tree};
+use worker_files::dockerfile::{self, Copy, Named, expand};
+use worker_files::glob::{Glob, is_pattern};
+use worker_files::ignore::Ignore;
 
 /// The image as the Dockerfile has it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -207,8 +207,8 @@ fn copied(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::Memory;
-    use surface::Source;
+    use xtask_core::tree::Memory;
+    use worker_files::Source;
 
     fn made(dockerfile: &str, tree: &Memory, history: &[&str], base: Option<&Image>) -> Made {
         let source = Source::new("Dockerfile".into(), dockerfile.as_bytes());

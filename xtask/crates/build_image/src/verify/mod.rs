@@ -30,15 +30,15 @@ use self::inspect::{Image, Step};
 use self::layers::Look;
 use self::made::Made;
 use super::{Check, Verdict};
-use base::docker::Engine;
-use base::interrupt;
-use base::layout::{ACCEPTED, BASELINE};
-use base::outcome::Refusal;
-use base::tree::Tree;
+use xtask_core::docker::Engine;
+use xtask_core::interrupt;
+use xtask_core::layout::{ACCEPTED, BASELINE};
+use xtask_core::outcome::Refusal;
+use xtask_core::tree::Tree;
 use compare::accepted::Accepted;
 use compare::baseline;
-use surface::ignore::Ignore;
-use surface::{Source, dockerfile};
+use worker_files::ignore::Ignore;
+use worker_files::{Source, dockerfile};
 
 /// What the checks need to know.
 pub struct Subject<'a> {

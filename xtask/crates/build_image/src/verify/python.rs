@@ -12,9 +12,9 @@ use super::containers::Session;
 use super::made::Made;
 use super::text;
 use super::version::satisfies;
-use base::tree::Tree;
-use surface::Source;
-use surface::requirements::{self, Requirement};
+use xtask_core::tree::Tree;
+use worker_files::Source;
+use worker_files::requirements::{self, Requirement};
 
 const PROBE: &str = include_str!("probe.py");
 
@@ -243,7 +243,7 @@ pub fn versions(answer: &Answer, asked: &Asked) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::Memory;
+    use xtask_core::tree::Memory;
 
     fn asked() -> Asked {
         let tree = Memory::new()

@@ -8,7 +8,7 @@ use super::super::{Check, Verdict};
 use super::files::unread;
 use super::inspect::{Image, Step};
 use super::layers::{Keep, Layers};
-use base::secret::{is_secret, token};
+use xtask_core::secret::{is_secret, token};
 
 /// Files that hold passwords or tokens, by how their paths end.
 const CREDENTIALS: &[&str] = &[

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 pub use plan::{jobs, scenarios};
 pub use verify::{Runs, Summary, verify};
 
-use base::outcome::{Refusal, Unusable};
-use base::tree::Tree;
+use xtask_core::outcome::{Refusal, Unusable};
+use xtask_core::tree::Tree;
 
 /// One run of a worker.
 #[derive(Debug, Clone, Serialize)]

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::super::facts::Facts;
 use super::{Job, Scenario};
-use base::sglang::{Flag, Table};
-use base::tree::Tree;
+use xtask_core::sglang::{Flag, Table};
+use xtask_core::tree::Tree;
 
 /// The run without any variable but the model's.
 pub const BASE: &str = "(nothing else set)";

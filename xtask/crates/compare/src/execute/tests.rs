@@ -6,7 +6,7 @@ use super::super::facts::Facts;
 use super::super::judge::{Item, Verdict, judge, table_of};
 use super::super::tests::{legacy, modern};
 use super::*;
-use base::tree::Memory;
+use xtask_core::tree::Memory;
 
 fn scenario(name: &str, env: &[(&str, &str)], jobs: Vec<Job>) -> Scenario {
     Scenario {

@@ -7,7 +7,7 @@ use super::super::facts::{Fact, Facts};
 use super::super::judge::{Item, Verdict};
 use super::plan::BASE;
 use super::{Played, Scenario};
-use base::sglang::{self, Table};
+use xtask_core::sglang::{self, Table};
 
 /// What the runs came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]

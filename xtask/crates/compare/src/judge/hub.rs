@@ -2,7 +2,7 @@
 
 use super::super::facts::Fact;
 use super::{Item, Judge, Verdict, difference};
-use base::sglang;
+use xtask_core::sglang;
 
 impl Judge<'_> {
     pub fn hub(&mut self) {

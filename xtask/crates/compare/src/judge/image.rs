@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::super::facts::{FILES, Fact, Facts};
 use super::{Item, Judge, Verdict};
-use base::sglang;
+use xtask_core::sglang;
 
 /// What `SGLang`'s own images bring because `SGLang` needs it, so that a worker on top of one need
 /// not install it.

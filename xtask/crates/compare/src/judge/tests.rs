@@ -2,7 +2,7 @@
 
 use super::super::tests::{compared, legacy, modern};
 use super::*;
-use base::tree::Memory;
+use xtask_core::tree::Memory;
 
 fn of<'a>(items: &'a [Item], id: &str) -> &'a Item {
     items

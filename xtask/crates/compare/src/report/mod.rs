@@ -8,8 +8,8 @@ use super::accepted::Entry;
 use super::execute::Summary;
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict};
-use base::commands::Commands;
-use surface::{Gap, Place};
+use xtask_core::commands::Commands;
+use worker_files::{Gap, Place};
 
 /// The whole result.
 pub struct Report {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Where the corpus is: beside the repository, or where `HUB_CORPUS` says.
 pub(super) fn corpus() -> Option<PathBuf> {
-    let root = base::own::repository();
+    let root = xtask_core::own::repository();
     let named = std::env::var_os("HUB_CORPUS").map(PathBuf::from);
     let places = [
         Some(root.join("../shared/data")),
@@ -32,7 +32,7 @@ fn findings(folder: &Path) -> BTreeMap<String, Vec<(String, Finding)>> {
         if !entry.path().is_dir() {
             continue;
         }
-        let tree = base::tree::Directory::open(&entry.path(), |_| false).unwrap();
+        let tree = xtask_core::tree::Directory::open(&entry.path(), |_| false).unwrap();
         let report = lint(&tree, false).unwrap();
         let found = report
             .findings

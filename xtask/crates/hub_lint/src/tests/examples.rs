@@ -241,7 +241,7 @@ fn similar_asserts(expected: &str, actual: &str) {
 
 #[test]
 fn the_generated_files_are_those_of_the_rules() {
-    let root = base::own::repository();
+    let root = xtask_core::own::repository();
     for (path, content) in pages::generated() {
         let file = root.join(path);
         if !file.exists() {

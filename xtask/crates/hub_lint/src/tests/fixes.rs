@@ -1,7 +1,7 @@
 //! Fixes: they mend what they say, break nothing, and leave nothing for a second run.
 
 use super::*;
-use surface::json;
+use worker_files::json;
 use testing::Random;
 
 fn look(which: Which, bytes: &[u8]) -> Vec<Finding> {
@@ -116,7 +116,7 @@ fn two_keys_are_not_mended_into_one() {
 
 #[test]
 fn edits_that_touch_wait_for_the_next_pass() {
-    use base::finding::{Edit, Place};
+    use xtask_core::finding::{Edit, Place};
     let edit = |start: usize, end: usize, with: &str| Edit {
         place: Place::new("f", start..end),
         with: with.to_owned(),

@@ -1,8 +1,8 @@
 //! The linter as a whole: the rules' examples, whole repositories, fixes, schemas and damage.
 
 use super::*;
-use base::finding::Safety;
-use base::tree::Memory;
+use xtask_core::finding::Safety;
+use xtask_core::tree::Memory;
 use registry::Rule;
 
 mod corpus;
@@ -59,7 +59,7 @@ const HOME: &str = r#"{ "key": "HF_HOME", "value": "/models" }"#;
 /// A repository with these two files and what the Hub needs besides. Tests that have [`HOME`] set
 /// what the listing asks its users for, too.
 fn repository_of(hub: &str, tests: &str) -> Memory {
-    let root = surface::json::parse(hub.as_bytes()).root;
+    let root = worker_files::json::parse(hub.as_bytes()).root;
     let asked: std::collections::BTreeSet<&str> = root
         .iter()
         .flat_map(model::variables)

@@ -5,8 +5,8 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, Body};
 
 use super::{File, Form};
-use surface::dockerfile::is_predefined;
-use surface::yaml::{Node, Yaml};
+use worker_files::dockerfile::is_predefined;
+use worker_files::yaml::{Node, Yaml};
 
 /// `dockerfile` is where the Dockerfile lies: what builds another is passed over.
 pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::{After, Dangling, Kind, counterpart};
-use base::layout::OUTDATED;
-use base::tree::{Entries, Mode, RepoPath, same};
+use xtask_core::layout::OUTDATED;
+use xtask_core::tree::{Entries, Mode, RepoPath, same};
 
 /// Every link in `links` (its path before the migration, and what it names) that leads nowhere or
 /// elsewhere afterwards, in the order of paths. What led nowhere before is passed over.
@@ -145,7 +145,7 @@ fn relative(link: &RepoPath, to: &RepoPath) -> RepoPath {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::{Memory, Tree};
+    use xtask_core::tree::{Memory, Tree};
     use testing::files;
 
     /// What is said of one link at `path` in a worker with some files of both kinds.
@@ -169,9 +169,9 @@ mod tests {
         let mut moved = Vec::new();
         let mut result = files(&[("engine.py", "1")]);
         for (old, entry) in before {
-            let leaves = base::layout::is_retired(old) || base::layout::is_stray_in_runpod(old);
+            let leaves = xtask_core::layout::is_retired(old) || xtask_core::layout::is_stray_in_runpod(old);
             let new = if leaves || *old == "Dockerfile" {
-                let new = base::layout::outdated(old);
+                let new = xtask_core::layout::outdated(old);
                 moved.push((old.clone(), new.clone()));
                 new
             } else {

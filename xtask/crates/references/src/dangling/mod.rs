@@ -16,8 +16,8 @@ use serde::Serialize;
 pub use links::links;
 
 use crate::rewrite::place;
-use base::layout::{self, OUTDATED};
-use base::tree::{Entries, RepoPath};
+use xtask_core::layout::{self, OUTDATED};
+use xtask_core::tree::{Entries, RepoPath};
 
 /// The repository as the migration leaves it.
 pub struct After<'a> {

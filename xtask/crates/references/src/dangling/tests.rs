@@ -1,7 +1,7 @@
 //! Files of all kinds that name what has moved, and files that only seem to.
 
 use super::*;
-use base::tree::{Entry, Mode};
+use xtask_core::tree::{Entry, Mode};
 
 fn moved() -> Vec<(RepoPath, RepoPath)> {
     [

@@ -1,9 +1,9 @@
 //! Whatever comes in, nothing panics, and what comes out takes only files that the result has.
 
 use super::*;
-use surface::glob::Glob;
-use surface::ignore::Ignore;
-use surface::yaml::Yaml;
+use worker_files::glob::Glob;
+use worker_files::ignore::Ignore;
+use worker_files::yaml::Yaml;
 use testing::Random;
 
 const DOCKERFILES: &[&str] = &[

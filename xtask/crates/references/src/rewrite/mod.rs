@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
-use base::tree::RepoPath;
+use xtask_core::tree::RepoPath;
 
 pub use compose::compose;
 pub use dockerfile::{Copied, arguments, copied_paths, dockerfile};

@@ -21,8 +21,8 @@ use super::super::{Check, Verdict};
 use super::containers::{Container, Session, State};
 use super::inspect::Image;
 use super::secrets::hidden;
-use base::tree::Tree;
-use surface::{Source, tests_json};
+use xtask_core::tree::Tree;
+use worker_files::{Source, tests_json};
 
 /// The label of images whose SGLang is the stand-in of tests/standin.
 const STANDIN: &str = "worker-sglang.standin";
@@ -145,7 +145,7 @@ fn server(session: &Session, image: &Image, name: &str) -> Result<Result<Server,
     let with_gpu = session.create(name, &options, &["-c", ""]);
     Ok(match with_gpu.and_then(|container| container.start()) {
         Ok(()) => Ok(Server::Real),
-        Err(error) if error.is::<base::outcome::Interrupted>() => return Err(error),
+        Err(error) if error.is::<xtask_core::outcome::Interrupted>() => return Err(error),
         Err(_) => Err(
             "the image has SGLang itself, and docker has no GPU here to run it on: run this on a \
              host with NVIDIA's container toolkit"
@@ -289,7 +289,7 @@ impl Watch<'_> {
         let mut looked = Instant::now();
         let mut ended = None;
         loop {
-            base::interrupt::check()?;
+            xtask_core::interrupt::check()?;
             // What a worker has sent before its end still comes in.
             let patience = super::containers::LOOK * 5;
             if let Some(event) = api.event(patience)? {
@@ -468,7 +468,7 @@ fn leftovers(state: &State, left: &[String]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base::tree::Memory;
+    use xtask_core::tree::Memory;
 
     #[test]
     fn the_hub_s_environment_and_cases_are_read() {

@@ -8,7 +8,7 @@ use super::{Output, climbs, fill_in, refuse_source};
 use crate::rewrite::landing::clean;
 use crate::rewrite::scope::Scope;
 use crate::rewrite::{Change, NotUnderstood, PathMap, Text, heredoc, listed};
-use surface::glob::is_pattern;
+use worker_files::glob::is_pattern;
 
 /// A bind mount from the build context.
 pub struct Mount {

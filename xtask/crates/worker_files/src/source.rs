@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use base::tree::RepoPath;
+use xtask_core::tree::RepoPath;
 
 /// Files beyond this size are not read: no worker has such a source file, and reading one would
 /// only cost time and memory.

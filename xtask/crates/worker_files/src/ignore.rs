@@ -1,7 +1,7 @@
 //! `.dockerignore`: which files of the context a build is not sent.
 
 use super::glob::Glob;
-use base::tree::RepoPath;
+use xtask_core::tree::RepoPath;
 
 /// The lines of a `.dockerignore`, ready to be asked.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! Whole workers, and the surface that is read from them.
 
 use super::*;
-use base::tree::Memory;
+use xtask_core::tree::Memory;
 
 #[test]
 fn variables_come_from_scripts_and_commands_too() {

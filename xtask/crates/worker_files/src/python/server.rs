@@ -83,7 +83,7 @@ impl<'t> Interp<'t> {
         let guards = self.guarding();
         let envs = value.map(Value::envs).unwrap_or_default();
         let driven = !envs.is_empty() || !guards.is_empty();
-        if !launch && !base::sglang::is_known(&name) && !driven {
+        if !launch && !xtask_core::sglang::is_known(&name) && !driven {
             return;
         }
         let place = self.place_of_value(flag, node);

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 
 pub use source::{Gap, Place, Source};
 
-use base::tree::RepoPath;
+use xtask_core::tree::RepoPath;
 
 /// How an environment variable reaches `SGLang`'s command line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

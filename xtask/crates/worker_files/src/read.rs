@@ -10,8 +10,8 @@ use super::{
     Drive, EnvRead, FlagTable, Gap, How, Package, Place, Source, Surface, TableFlag, bake, compose,
     dockerfile, hub, json, python, readme, requirements, shell, source, tests_json, worker_config,
 };
-use base::sglang;
-use base::tree::{RepoPath, Tree};
+use xtask_core::sglang;
+use xtask_core::tree::{RepoPath, Tree};
 
 /// Folders that are no part of what a worker exposes: its tests, its tools, its history.
 const OUTSIDE: [&str; 14] = [

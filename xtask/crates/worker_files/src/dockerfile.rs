@@ -114,7 +114,7 @@ impl Image {
         }
         // From 0.5.20 on a tag without a suffix means CUDA 13.
         let sglang = self.sglang()?;
-        (name.contains("sglang") && base::sglang::order(&sglang, "0.5.20").is_ge())
+        (name.contains("sglang") && xtask_core::sglang::order(&sglang, "0.5.20").is_ge())
             .then(|| "13.0".to_owned())
     }
 

@@ -42,7 +42,7 @@ mod tests {
         for (package, repository) in [
             ("/a/worker/xtask", "/a/worker"),
             ("/a/xtask/xtask", "/a/xtask"),
-            ("/a/xtask/xtask/crates/base", "/a/xtask"),
+            ("/a/xtask/xtask/crates/core", "/a/xtask"),
             ("/a/renamed", "/a"),
         ] {
             assert_eq!(holder(Path::new(package)), Path::new(repository));

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use self::syntax::Syntax;
 use super::{EnvRead, Gap, How, Place, Source};
-use base::tree::RepoPath;
+use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
 
