@@ -11,7 +11,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 # C as that profile has it, and not as .cargo/config.toml has it for a short cold build.
-HOST_CFLAGS=-O3 cargo build --quiet --release --package xtask --manifest-path "$root/Cargo.toml"
+cargo build --quiet --release --package xtask --manifest-path "$root/Cargo.toml"
 xtask=${CARGO_TARGET_DIR:-$root/target}/release/xtask
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

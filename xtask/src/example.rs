@@ -7,9 +7,9 @@ use clap::Parser;
 
 use xtask_core::cli;
 use xtask_core::git::Git;
-use xtask_core::outcome::{Outcome, Unusable};
+use xtask_core::outcome::{Outcome, UsageError};
 use xtask_core::output;
-use xtask_core::own;
+use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, Mode, Tree};
 
 /// The image of the migrated worker.
@@ -29,7 +29,7 @@ const LEFT_OUT: [(&str, &str); 3] = [
 /// Makes a git repository of the bundled legacy worker and migrates that.
 pub fn run(args: &cli::Migrate) -> Result<Outcome> {
     let git = &Git::find()?;
-    let root = own::repository();
+    let root = tool_repo::repository();
     let bundled = root.join("xtask/example");
     let scratch = from_here(&root.join("target/example"))?;
     if scratch.exists() {
@@ -94,7 +94,7 @@ fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
     match typed.map(|cli| cli.task) {
         Ok(Some(cli::Task::BuildImage(args))) => build_image::run(Some(worker), &args),
         Ok(_) => bail!("`build-image` is another task"),
-        Err(error) => Err(Unusable(error.to_string()).into()),
+        Err(error) => Err(UsageError(error.to_string()).into()),
     }
 }
 

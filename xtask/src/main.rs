@@ -4,9 +4,9 @@
 
 use std::process::ExitCode;
 
-use xtask_core::{cli, fault, outcome};
 use clap::{CommandFactory, Parser};
 use xtask::{example, status, test};
+use xtask_core::{cli, fault, outcome};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

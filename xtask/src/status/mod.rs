@@ -12,6 +12,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use self::standing::{Built, Known, Layout, Repository, Standing, UnderWay, Upstream};
+use migrate::journal::{Journal, State, Task};
+use migrate::{upstream::same_folder, upstream_status as upstream};
 use xtask_core::cli;
 use xtask_core::commands::Commands;
 use xtask_core::docker;
@@ -20,10 +22,8 @@ use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
 use xtask_core::output::Counts;
-use xtask_core::own;
+use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, RepoPath, Tree};
-use migrate::journal::{Journal, State, Task};
-use migrate::{standing as upstream, upstream::same_folder};
 
 /// How long docker, and an upstream that is elsewhere, may take.
 const DOCKER: Duration = Duration::from_secs(3);
@@ -32,7 +32,7 @@ const NETWORK: Duration = Duration::from_secs(10);
 /// Runs the task.
 pub fn run(chosen: Option<&Path>, args: &cli::Status) -> Result<Outcome> {
     let commands = Commands::new(chosen);
-    let dir = own::chosen(chosen)?;
+    let dir = tool_repo::chosen(chosen)?;
     let git = Git::find();
     let repo = match &git {
         Ok(git) => Repo::open(git, &dir),
@@ -74,7 +74,7 @@ fn look(git: Option<&Git>, repo: &Looked, root: &Path, online: bool) -> Result<S
                 Err(_) => None,
             },
             upstream: upstream_of(git, &tree, root, online),
-            is_tools_own: same_folder(&own::repository(), root),
+            is_tools_own: same_folder(&tool_repo::repository(), root),
             outdated: outdated.count(),
             compare: match compared.join() {
                 Ok(Ok(Some(counts))) => Known::Is(counts),

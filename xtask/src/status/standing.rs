@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use migrate::journal::Unreadable;
 use xtask_core::commands::Commands;
 use xtask_core::output::Counts;
 use xtask_core::tree::{Entries, RepoPath};
-use migrate::journal::Unreadable;
 
 /// The layout of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -8,10 +8,10 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::hold::hold;
+use super::file_lock::hold;
 use super::stages::{WORKER_TESTS, command};
 use super::text_of;
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 
 /// Where it lies, and what is in there once it is finished: all that was asked for.
 const FOLDER: &str = "target/venv";
@@ -101,7 +101,7 @@ fn ready(root: &Path) -> Result<PathBuf> {
     make.arg(&venv);
     let made = run(make)?;
     if !made.status.success() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{FOLDER} could not be made:\n{}", text_of(&made).trim_end()),
             format!("see that `{} -m venv {FOLDER}` works", python.display())
         ));
@@ -113,7 +113,7 @@ fn ready(root: &Path) -> Result<PathBuf> {
     }
     let installed = run(install)?;
     if !installed.status.success() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!(
                 "pip could not install into {FOLDER} what {} list:\n{}",
                 LISTS.join(" and "),

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::hold::hold;
+use super::file_lock::hold;
 use super::stages::{cargo, command};
 use super::{StageOutcome, text_of};
 use xtask_core::docker::{Engine, Janitor, sweep};

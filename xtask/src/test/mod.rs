@@ -2,7 +2,7 @@
 
 mod counts;
 mod environment;
-mod hold;
+mod file_lock;
 mod image;
 mod needs;
 mod stages;
@@ -14,13 +14,13 @@ use std::time::Instant;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 
-use xtask_core::cli;
-use xtask_core::outcome::{Outcome, Unusable, told};
-use xtask_core::own;
 use counts::{Counts, count, described};
 use environment::Environment;
 use needs::{Foresight, judge, look};
 use stages::{Checkout, Run, STAGES, Stage};
+use xtask_core::cli;
+use xtask_core::outcome::{Outcome, UsageError, told};
+use xtask_core::tool_repo;
 
 const BOLD: Style = Style::new().bold();
 const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
@@ -29,7 +29,7 @@ const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor:
 
 /// Runs the stages and ends with a line that counts the tests.
 pub fn run(args: &cli::Test) -> Result<Outcome> {
-    let root = own::repository();
+    let root = tool_repo::repository();
     let stages = chosen(args)?;
     let (stages, nothing): (Vec<&Stage>, Vec<&Stage>) = stages
         .into_iter()
@@ -88,7 +88,7 @@ fn chosen(args: &cli::Test) -> Result<Vec<&'static Stage>> {
         .find(|name| !STAGES.iter().any(|stage| stage.name == *name))
     {
         let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
-        bail!(Unusable(format!(
+        bail!(UsageError(format!(
             "there is no stage {unknown:?}; the stages are {}",
             names.join(", ")
         )));

@@ -8,7 +8,7 @@ use super::stages::{Stage, cargo, command};
 use super::{image, text_of};
 use xtask_core::docker::Engine;
 use xtask_core::git::Git;
-use xtask_core::outcome::Unusable;
+use xtask_core::outcome::UsageError;
 
 /// What a stage needs and that can't be set up here without root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ pub fn judge(
     stages: &[&Stage],
     found: &[(Need, Found)],
     may_skip: bool,
-) -> Result<Foresight, Unusable> {
+) -> Result<Foresight, UsageError> {
     let is_missing = |need: Need| {
         found.iter().find_map(|(known, found)| match found {
             Found::Missing(what) if *known == need => Some(what.as_str()),
@@ -143,7 +143,7 @@ pub fn judge(
             };
             format!("the stage {} {then}: {}", skip.stage, skip.reason)
         }));
-        return Err(Unusable(format!(
+        return Err(UsageError(format!(
             "the tests need what this machine lacks:\n{}",
             missing
                 .iter()

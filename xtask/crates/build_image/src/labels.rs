@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use xtask_core::git::{Git, Repo};
-use xtask_core::outcome::Unusable;
+use xtask_core::outcome::UsageError;
 use xtask_core::tree::RepoPath;
 
 /// The variable with the time that a build that can be repeated says of itself.
@@ -93,7 +93,7 @@ pub fn labels(origin: &Origin, created: i64) -> Vec<(String, String)> {
 }
 
 /// When the image says that it was made: `$SOURCE_DATE_EPOCH`, or now, in seconds since 1970.
-pub fn created(epoch: Option<&str>, now: i64) -> Result<i64, Unusable> {
+pub fn created(epoch: Option<&str>, now: i64) -> Result<i64, UsageError> {
     let Some(text) = epoch.filter(|text| !text.is_empty()) else {
         return Ok(now);
     };
@@ -102,7 +102,7 @@ pub fn created(epoch: Option<&str>, now: i64) -> Result<i64, Unusable> {
         .ok()
         .filter(|seconds| (0..=253_402_300_799_i64).contains(seconds))
         .ok_or_else(|| {
-            Unusable(format!(
+            UsageError(format!(
                 "{EPOCH} is `{text}`, and has to be a number of seconds since 1970: unset it, or \
                  take the time of the commit, `{EPOCH}=$(git log -1 --format=%ct)`"
             ))
@@ -110,7 +110,7 @@ pub fn created(epoch: Option<&str>, now: i64) -> Result<i64, Unusable> {
 }
 
 /// The same with what this process was given.
-pub fn created_here() -> Result<i64, Unusable> {
+pub fn created_here() -> Result<i64, UsageError> {
     let epoch = std::env::var_os(EPOCH).map(|text| text.to_string_lossy().into_owned());
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now = since.map_or(0, |since| {

@@ -25,9 +25,9 @@ use self::report::Report;
 use self::repository::Repository;
 use xtask_core::cli;
 use xtask_core::docker::{Engine, NoEngine};
-use xtask_core::outcome::{Outcome, Refusal, Unusable};
+use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
-use xtask_core::{interrupt, own};
+use xtask_core::{interrupt, tool_repo};
 
 /// How a check came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,14 +52,14 @@ pub struct Check {
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &cli::BuildImage) -> Result<Outcome> {
-    let root = own::chosen(repo)?;
+    let root = tool_repo::chosen(repo)?;
     let repository = Repository::read(root, args)?;
     let engine = Engine::find();
     if let Some(image) = &args.verify {
         return verify_only(&repository, engine, image, args);
     }
     if args.print {
-        return print(&repository, &engine.map_err(Unusable::from)?, args.format);
+        return print(&repository, &engine.map_err(UsageError::from)?, args.format);
     }
     let mut report = Report::new(args.format);
     let mut before = check::repository(&repository.subject())?;
@@ -75,7 +75,7 @@ pub fn run(repo: Option<&Path>, args: &cli::BuildImage) -> Result<Outcome> {
         report.end()?;
         return Ok(outcome(&before));
     }
-    let engine = engine.map_err(Unusable::from)?;
+    let engine = engine.map_err(UsageError::from)?;
     interrupt::listen()?;
     let ended = build_and_verify(&repository, &engine, args, &mut report);
     report.end()?;
@@ -189,7 +189,7 @@ fn verify_only(
     image: &str,
     args: &cli::BuildImage,
 ) -> Result<Outcome> {
-    let engine = engine.map_err(Unusable::from)?;
+    let engine = engine.map_err(UsageError::from)?;
     interrupt::listen()?;
     let mut report = Report::new(args.format);
     report.set("image", image);
@@ -290,14 +290,14 @@ fn build(
         for line in failure.lines.iter().chain([&failure.error]) {
             what += &format!("\n  {line}");
         }
-        bail!(Refusal::new(what, failure.help));
+        bail!(UserError::new(what, failure.help));
     }
     let what = match image_id(engine, tag) {
         Some(id) if is_new(engine, &id, &repository.plan) => return Ok(id),
         Some(_) => format!("docker built, and {tag} is still an earlier image"),
         None => format!("docker built, and kept no image {tag}"),
     };
-    bail!(Refusal::new(
+    bail!(UserError::new(
         format!("{what}: nothing was checked"),
         "leave what sends the image elsewhere out of what follows `--`; `--push` in front of \
          that pushes once all checks have passed",
@@ -346,7 +346,7 @@ fn push(engine: &Engine, tag: &str, report: &Report) -> Result<()> {
     }
     let said = String::from_utf8_lossy(&ended.tail);
     let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
-    bail!(Refusal::new(
+    bail!(UserError::new(
         format!(
             "{tag} was not pushed: {}",
             last.unwrap_or("docker did not say why")

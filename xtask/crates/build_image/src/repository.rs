@@ -12,11 +12,11 @@ use super::check::{DOCKERFILES, Dockerfile, Subject};
 use super::labels::{self, Origin};
 use super::plan::{self, Plan};
 use super::token::{self, Token};
-use xtask_core::cli;
-use xtask_core::tree::{Directory, RepoPath, Tree};
 use references::rewrite::{arguments, copied_paths};
 use worker_files::ignore::Ignore;
 use worker_files::{Source, dockerfile};
+use xtask_core::cli;
+use xtask_core::tree::{Directory, RepoPath, Tree};
 
 /// A repository, with what is to be built of it.
 pub struct Repository {

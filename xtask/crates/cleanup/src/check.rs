@@ -5,17 +5,17 @@ use serde::Serialize;
 
 use super::differs::Differs;
 use super::mentions::Mention;
-use super::reach::Restore;
+use super::restore_point::Restore;
 use super::retired::Changed;
+use compare::accepted;
+use compare::cleanup_gate::Parting;
+use references::dangling::Kind as Reads;
 use xtask_core::commands::Commands;
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::git::Unseen;
 use xtask_core::layout::OUTDATED;
 use xtask_core::output::{quoted, quoted_file, quoted_path};
 use xtask_core::tree::{Mode, RepoPath};
-use compare::accepted;
-use compare::parting::Parting;
-use references::dangling::Kind as Reads;
 
 /// What kind of thing it is, in the order in which they are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -338,11 +338,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use compare::accepted::{Accepted, Entry};
+    use compare::cleanup_gate::Unfit;
+    use compare::judge::{Item, Verdict};
     use xtask_core::finding::{self, Place, Severity};
     use xtask_core::tree::Oid;
-    use compare::accepted::{Accepted, Entry};
-    use compare::judge::{Item, Verdict};
-    use compare::parting::Unfit;
 
     fn parting(entries: &str) -> Parting {
         let text = format!("{{\"version\": 1, \"accepted\": [{entries}]}}");

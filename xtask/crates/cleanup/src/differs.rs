@@ -4,12 +4,12 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use migrate::files::holds_no_file;
 use xtask_core::commands::Commands;
 use xtask_core::git::Status;
 use xtask_core::layout::OUTDATED;
 use xtask_core::output::quoted_path;
 use xtask_core::tree::{Entries, Mode, RepoPath};
-use migrate::files::holds_no_file;
 
 /// How it differs, as far as that decides what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,8 +8,8 @@
 mod check;
 mod differs;
 mod mentions;
-mod reach;
 mod report;
+mod restore_point;
 mod retired;
 
 use std::path::Path;
@@ -19,25 +19,25 @@ use anyhow::{Context, Result, bail};
 use self::check::{Found, Local, Obstacle, Reason};
 use self::differs::Differs;
 use self::mentions::Mention;
-use self::reach::Restore;
 use self::report::{Ending, Report};
+use self::restore_point::Restore;
 use self::retired::{Changed, History, Witness};
+use compare::accepted::Accepted;
+use compare::cleanup_gate::{self, Parting};
+use migrate::apply::Work;
+use migrate::files::{holds_no_file, remove_empty_below};
+use migrate::journal::{Commit, Journal, Record, State, Task};
+use migrate::preflight::{self, Situation};
+use migrate::{merge, steps};
+use references::dangling::Kind as Reads;
 use xtask_core::cli;
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
 use xtask_core::layout::{ACCEPTED, BASELINE, LOCK, OUTDATED};
 use xtask_core::lock::{Lock, Retired};
-use xtask_core::outcome::{Outcome, Refusal};
-use xtask_core::own;
+use xtask_core::outcome::{Outcome, UserError};
+use xtask_core::tool_repo;
 use xtask_core::tree::{Entries, Entry, Mode, Part, RepoPath, Tree};
-use compare::accepted::Accepted;
-use compare::parting::{self, Parting};
-use migrate::apply::Work;
-use migrate::files::{holds_no_file, remove_empty_below};
-use migrate::journal::{Commit, Journal, Record, State, Task};
-use migrate::situation::{self, Situation};
-use migrate::{merge, steps};
-use references::dangling::Kind as Reads;
 
 /// Runs the task.
 pub fn run(dir: Option<&Path>, args: &cli::Cleanup) -> Result<Outcome> {
@@ -48,7 +48,7 @@ pub fn run(dir: Option<&Path>, args: &cli::Cleanup) -> Result<Outcome> {
 }
 
 fn open(dir: Option<&Path>) -> Result<Repo> {
-    let dir = dir.map_or_else(own::repository, Path::to_owned);
+    let dir = dir.map_or_else(tool_repo::repository, Path::to_owned);
     Repo::open(&Git::find()?, &dir)
 }
 
@@ -72,7 +72,7 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
             finish(repo, &journal, &mut record)?;
             // What was only to be staged is committed now if that is asked for, as any other time.
             if !args.commit || record.commit.is_some() {
-                let restore = reach::restore(repo, &record.head)?;
+                let restore = restore_point::restore(repo, &record.head)?;
                 return report.finished(&record, restore.as_ref());
             }
         } else if !args.dry_run {
@@ -80,7 +80,7 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
             journal.remove()?;
         }
     }
-    let at = situation::look_at_any(repo)?;
+    let at = preflight::look_at_any(repo)?;
     let head = at_head(&at)?;
     let local = local(&at);
     let is_there = |entries: &Entries| entries.keys().any(|path| path.is_within(OUTDATED));
@@ -128,7 +128,7 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
     if is_staged && !args.commit {
         return report.end(&plan, &Ending::Staged);
     }
-    situation::expect_unlocked(repo)?;
+    preflight::expect_unlocked(repo)?;
     if args.commit {
         migrate::expect_identity(repo)?;
     }
@@ -158,7 +158,7 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
     let now = repo.status()?;
     if now.head != at.status.head || now.changed != at.status.changed {
         journal.remove()?;
-        bail!(Refusal::new(
+        bail!(UserError::new(
             "the repository has changed while this looked at it",
             "run this again once nobody else is at work there"
         ));
@@ -177,7 +177,7 @@ fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outc
 /// The ids of what asks for a reason here, for `compare --accept`.
 pub fn questions(root: &Path) -> Result<Vec<String>> {
     let git = Git::find()?;
-    let at = situation::look_at_any(&Repo::open(&git, root)?)?;
+    let at = preflight::look_at_any(&Repo::open(&git, root)?)?;
     let head = at_head(&at)?;
     let changed = changed(&at, &head, Lock::read(&head)?.as_ref())?;
     let mentions = mentions::find(&head, &mentions::candidates(&at.repo)?)?;
@@ -211,11 +211,11 @@ impl Survey {
         let lock = Lock::read(head)?;
         Ok(Self {
             is_sparse: at.repo.is_sparse()?,
-            restore: reach::restore(&at.repo, &at.head)?,
+            restore: restore_point::restore(&at.repo, &at.head)?,
             changed: changed(at, head, lock.as_ref())?,
             has_folder: head.entries().keys().any(|path| path.is_within(OUTDATED)),
             lock,
-            parting: parting::look(head)?,
+            parting: cleanup_gate::look(head)?,
             lint: hub_lint::lint(&Part::without(head, OUTDATED), true)?,
             mentions: mentions::find(head, &mentions::candidates(&at.repo)?)?,
         })
@@ -483,7 +483,7 @@ fn finish(repo: &Repo, journal: &Journal, record: &mut Record) -> Result<()> {
 /// A failure in what is shared with migrate, which speaks of migrate.
 fn stopped(journal: &Journal, error: anyhow::Error) -> anyhow::Error {
     let mut error = migrate::stopped(journal, error);
-    if let Some(refusal) = error.downcast_mut::<Refusal>() {
+    if let Some(refusal) = error.downcast_mut::<UserError>() {
         refusal.what = refusal
             .what
             .replace("the migration stopped", "the cleanup stopped");

@@ -4,10 +4,10 @@
 use anyhow::Result;
 use serde::Serialize;
 
+use references::dangling::{self, Kind};
 use xtask_core::git::Repo;
 use xtask_core::layout::{self, ACCEPTED, BASELINE, LOCK, OUTDATED};
 use xtask_core::tree::{Mode, RepoPath, Tree};
-use references::dangling::{self, Kind};
 
 /// A place that speaks of `outdated/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

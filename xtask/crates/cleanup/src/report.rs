@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use super::Plan;
 use super::check::Kind;
-use super::reach::Restore;
+use super::restore_point::Restore;
+use migrate::journal::Record;
+use migrate::steps::Step;
 use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
 use xtask_core::layout::OUTDATED;
 use xtask_core::outcome::Outcome;
 use xtask_core::output::{counted, print};
 use xtask_core::tree::{Oid, RepoPath};
-use migrate::journal::Record;
-use migrate::steps::Step;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();

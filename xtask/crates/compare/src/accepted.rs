@@ -4,11 +4,11 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Item, Verdict};
+use hub_lint::near::nearest;
 use xtask_core::layout::ACCEPTED;
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 use xtask_core::output::quoted;
 use xtask_core::tree::{RepoPath, Tree};
-use hub_lint::near::nearest;
 
 /// The file: entries in order, one a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Accepted {
         Self::read(text).map_err(|error| {
             let what = format!("{ACCEPTED} can't be read: {error:#}");
             let help = format!("mend it; `git log -p -- {ACCEPTED}` shows what it was");
-            Refusal::new(what, help).into()
+            UserError::new(what, help).into()
         })
     }
 
@@ -303,7 +303,7 @@ mod tests {
         );
         assert!(Accepted::read("{\"version\": 2, \"accepted\": []}").is_err());
         let error = Accepted::of_repository("{").unwrap_err();
-        let refusal = error.downcast_ref::<Refusal>().unwrap();
+        let refusal = error.downcast_ref::<UserError>().unwrap();
         assert!(
             refusal
                 .what

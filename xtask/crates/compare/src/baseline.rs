@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::facts::{Fact, Facts, WORDING};
-use xtask_core::layout::BASELINE;
-use xtask_core::outcome::Refusal;
 use worker_files::Place;
+use xtask_core::layout::BASELINE;
+use xtask_core::outcome::UserError;
 
 const VERSION: u64 = 1;
 
@@ -61,7 +61,7 @@ pub fn of_repository(text: &str) -> Result<Facts> {
     read(text).map_err(|error| {
         let what = format!("{BASELINE} can't be read: {error:#}");
         let help = "`cargo xtask compare OLD --write-baseline` makes it anew";
-        Refusal::new(what, help).into()
+        UserError::new(what, help).into()
     })
 }
 

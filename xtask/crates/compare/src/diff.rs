@@ -6,8 +6,8 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use similar::{ChangeTag, TextDiff};
 
-use xtask_core::tree::Tree;
 use worker_files::source::LARGEST;
+use xtask_core::tree::Tree;
 
 /// File pairs, legacy name first. Each side is looked for under every name given.
 const PAIRS: [(&[&str], &[&str]); 8] = [

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use xtask_core::sglang;
-use xtask_core::tree::{RepoPath, Tree};
 use worker_files::dockerfile::Named;
 use worker_files::python::FlagValue;
 use worker_files::shell::Manager;
 use worker_files::{Declared, Gap, How, Place, Surface};
+use xtask_core::sglang;
+use xtask_core::tree::{RepoPath, Tree};
 
 /// One thing that a worker exposes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -5,11 +5,11 @@
 
 pub mod accepted;
 pub mod baseline;
+pub mod cleanup_gate;
 mod diff;
 mod execute;
 mod facts;
 pub mod judge;
-pub mod parting;
 mod report;
 mod trees;
 
@@ -23,14 +23,14 @@ use self::facts::Facts;
 use self::judge::judge;
 use self::report::Report;
 use self::trees::Trees;
+use hub_lint::near::one_of;
 use xtask_core::cli;
 use xtask_core::commands::Commands;
 use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
-use xtask_core::outcome::{Outcome, Refusal, Unusable};
+use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output::{self, quoted};
-use xtask_core::own;
+use xtask_core::tool_repo;
 use xtask_core::tree::Tree;
-use hub_lint::near::one_of;
 
 /// What `cleanup` asks reasons for in the repository at a path, by id.
 pub type Questions<'a> = &'a dyn Fn(&Path) -> Result<Vec<String>>;
@@ -41,7 +41,7 @@ pub fn run(repo: Option<&Path>, args: &cli::Compare, questions: Questions) -> Re
 }
 
 fn run_in(repo: Option<&Path>, args: &cli::Compare, questions: Questions) -> Result<Outcome> {
-    let root = own::chosen(repo)?;
+    let root = tool_repo::chosen(repo)?;
     let accepted_file = root.join(ACCEPTED);
     if !args.accept.is_empty() {
         return accept(&root, &accepted_file, args, questions);
@@ -53,7 +53,7 @@ fn run_in(repo: Option<&Path>, args: &cli::Compare, questions: Questions) -> Res
     let (old, old_name, old_tree) = old(&trees, &root, args)?;
     if args.write_baseline {
         if args.old.is_none() && old_tree.is_none() {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!("{BASELINE} is there, and the old worker's files are not"),
                 "name the old worker: `cargo xtask compare OLD --write-baseline`"
             ));
@@ -201,7 +201,7 @@ fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<Old> {
         let tree = trees.open(Some(name))?;
         let facts = Facts::read(tree.as_ref())?;
         if facts.all.is_empty() && facts.gaps.is_empty() {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!("{} holds nothing that a worker exposes", tree.describe()),
                 "name the folder or the revision with the old worker's handler and Dockerfile"
             ));
@@ -211,7 +211,7 @@ fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<Old> {
     let baseline = read_baseline(&root.join(BASELINE))?;
     if !root.join(OUTDATED).is_dir() {
         let Some(facts) = baseline else {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!("there is neither {OUTDATED}/ nor {BASELINE} to compare with"),
                 "name the old worker: `cargo xtask compare OLD`, a directory or a git revision"
             ));
@@ -256,7 +256,7 @@ fn executed(
     items: &mut Vec<judge::Item>,
 ) -> Result<execute::Summary> {
     let [Some(old_tree), Some(new_tree)] = trees else {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{BASELINE} holds facts, and no Python that could be run"),
             "name the old worker: `cargo xtask compare OLD --execute`"
         ));
@@ -292,7 +292,7 @@ fn accept(
     let reason = args.reason.as_deref().unwrap_or_default().trim();
     // As it stands in a command that was printed, to be filled in.
     if reason.is_empty() || reason == "…" {
-        bail!(Unusable("a reason is needed: --reason TEXT".to_owned()));
+        bail!(UsageError("a reason is needed: --reason TEXT".to_owned()));
     }
     let trees = Trees::new(root);
     let (old, _, old_tree) = old(&trees, root, args)?;
@@ -333,7 +333,7 @@ fn accept(
                     "see the ids with `{see}`; what only runs can show is accepted with --execute"
                 )
             };
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!("{fact} matches nothing that is open"),
                 help
             ));
@@ -360,7 +360,7 @@ fn withdraw(file: &Path, facts: &[String]) -> Result<Outcome> {
             } else {
                 format!("each is withdrawn by its own name: {}", one_of(&near))
             };
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!("no reason for {fact} is on record in {ACCEPTED}"),
                 help
             ));

@@ -231,7 +231,7 @@ fn the_baseline_says_the_same_as_the_tree_it_was_made_from() {
     assert_eq!(verdicts(&old), verdicts(&read));
     assert_eq!(baseline::write(&read, "the legacy worker"), text);
     let error = baseline::of_repository("{\"version\": 9}").unwrap_err();
-    let refusal = error.downcast_ref::<Refusal>().unwrap();
+    let refusal = error.downcast_ref::<UserError>().unwrap();
     assert_eq!(
         refusal.what,
         "compare.baseline.json can't be read: it is of version 9; this tool knows 1"

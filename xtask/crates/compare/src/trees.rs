@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use xtask_core::git::{Git, GitTree, Repo};
 use xtask_core::layout::OUTDATED;
 use xtask_core::lock::Lock;
-use xtask_core::outcome::{Refusal, Unusable};
+use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tree::{Directory, Entries, Entry, Tree};
 
 pub struct Trees<'a> {
@@ -26,7 +26,7 @@ impl<'a> Trees<'a> {
             return Ok(Box::new(tree));
         };
         if name.is_empty() {
-            bail!(Unusable(
+            bail!(UsageError(
                 "OLD and NEW are directories or revisions; one of them is empty".to_owned()
             ));
         }
@@ -43,7 +43,7 @@ impl<'a> Trees<'a> {
         let repo = Repo::open(&git, self.root)
             .with_context(|| format!("{name} is no directory; looking for a revision"))?;
         let Some(commit) = repo.commit(name)? else {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!("{name} is neither a directory nor a revision of this repository"),
                 "name a directory, a branch, a tag or a commit; in a shallow clone fetch it first"
             ));

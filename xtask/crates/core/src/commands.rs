@@ -4,7 +4,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use crate::outcome::Refusal;
+use crate::outcome::UserError;
 use crate::output::quoted_file;
 use crate::tree::RepoPath;
 
@@ -83,7 +83,7 @@ impl Commands {
 
     /// A refusal whose way on can be typed as it stands.
     pub fn refusal(&self, mut error: anyhow::Error) -> anyhow::Error {
-        if let Some(refusal) = error.downcast_mut::<Refusal>() {
+        if let Some(refusal) = error.downcast_mut::<UserError>() {
             refusal.help = self.fit(&refusal.help);
         }
         error

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::layout::{LOCK, Shape};
-use crate::outcome::Refusal;
+use crate::outcome::UserError;
 use crate::tree::{Mode, Oid, RepoPath, Side, Tree};
 
 /// The format that this version reads and writes.
@@ -154,11 +154,11 @@ impl Lock {
         );
         // serde_json's message ends with the line and the column.
         let unread = |error: serde_json::Error| {
-            Refusal::new(format!("{LOCK} can't be read: {error}"), help.clone())
+            UserError::new(format!("{LOCK} can't be read: {error}"), help.clone())
         };
         let version: Version = serde_json::from_slice(bytes).map_err(unread)?;
         if version.version != VERSION {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!(
                     "{LOCK} can't be read: it is of version {}; this tool knows {VERSION}",
                     version.version

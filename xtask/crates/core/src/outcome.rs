@@ -26,15 +26,15 @@ impl From<Outcome> for ExitCode {
 
 /// Wrong usage, or programs that the machine lacks: the error that ends with exit code 2.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unusable(pub String);
+pub struct UsageError(pub String);
 
-impl fmt::Display for Unusable {
+impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Unusable {}
+impl std::error::Error for UsageError {}
 
 /// A signal asked the task to end, and it has put away what it had begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,14 +53,14 @@ impl std::error::Error for Interrupted {}
 
 /// A refusal: what was found, and what to do about it. Ends with exit code 1.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct UserError {
     /// What is in the way; the first line stands alone, details may follow on further lines.
     pub what: String,
     /// The way on, as a sentence or a command.
     pub help: String,
 }
 
-impl Refusal {
+impl UserError {
     pub fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -69,13 +69,13 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for UserError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for UserError {}
 
 /// An error for a person: what, causes after it, and the way on last.
 pub fn told(error: &anyhow::Error, red: Style, bold: Style) -> String {
@@ -85,7 +85,7 @@ pub fn told(error: &anyhow::Error, red: Style, bold: Style) -> String {
     for cause in lines {
         text.push_str(&format!("  because: {cause}\n"));
     }
-    if let Some(refusal) = error.downcast_ref::<Refusal>() {
+    if let Some(refusal) = error.downcast_ref::<UserError>() {
         text.push_str(&format!("{bold}help{bold:#}: {}\n", refusal.help));
     }
     text
@@ -101,7 +101,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
         ExitCode::from(128 + interrupted.signal)
-    } else if error.is::<Unusable>() {
+    } else if error.is::<UsageError>() {
         ExitCode::from(2)
     } else {
         ExitCode::from(1)

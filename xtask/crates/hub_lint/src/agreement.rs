@@ -8,10 +8,10 @@ use super::near;
 use super::registry::rules;
 use super::shape::{begin, short};
 use super::words;
+use worker_files::json::Kind;
 use xtask_core::finding::{Finding, Place, Span};
 use xtask_core::secret::is_secret;
 use xtask_core::tree::Tree;
-use worker_files::json::Kind;
 
 rules! { Agreement;
     /// The tests may run on hosts with a CUDA version that users never get, so a green test says

@@ -8,9 +8,9 @@ use super::model::{self, Variable};
 use super::near;
 use super::registry::rules;
 use super::shape::short;
+use worker_files::Surface;
 use xtask_core::finding::{Finding, Place};
 use xtask_core::tree::RepoPath;
-use worker_files::Surface;
 
 rules! { Agreement;
     /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of

@@ -7,10 +7,10 @@ use super::model;
 use super::near;
 use super::registry::{Rule, rules};
 use super::shape::short;
-use xtask_core::finding::{Finding, Safety};
-use xtask_core::sglang::{self, Exactness, Flag, Table};
 use worker_files::Surface;
 use worker_files::json::Node;
+use xtask_core::finding::{Finding, Safety};
+use xtask_core::sglang::{self, Exactness, Flag, Table};
 
 rules! { Agreement;
     /// SGLang ends at start with "invalid choice" when this option is chosen. The list is that of

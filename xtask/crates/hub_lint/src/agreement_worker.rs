@@ -6,10 +6,10 @@ use super::agreement_env::{is_sglang, place};
 use super::document::{Document, Which};
 use super::shape::{begin, short};
 use anyhow::Result;
-use xtask_core::finding::{Finding, Place};
-use xtask_core::tree::{Memory, RepoPath, Tree};
 use worker_files::Surface;
 use worker_files::json::{Kind, Node};
+use xtask_core::finding::{Finding, Place};
+use xtask_core::tree::{Memory, RepoPath, Tree};
 
 /// Whether there is anything to compare the two files with.
 pub fn has_code(tree: &dyn Tree) -> bool {
@@ -169,7 +169,8 @@ fn refused(tests: &Document, input: &Node, surface: &Surface) -> Option<Finding>
     let Kind::Object(members) = &input.kind else {
         return None;
     };
-    let say = |span: &xtask_core::finding::Span, message: String| Some(tests.at(&REFUSED, span, message));
+    let say =
+        |span: &xtask_core::finding::Span, message: String| Some(tests.at(&REFUSED, span, message));
     if let Some(route) = input.member("openai_route") {
         let Some(text) = route.value.as_str() else {
             let what = route.value.what();

@@ -1,8 +1,8 @@
 //! One of the Hub's files, read.
 
+use worker_files::json::Node;
 use xtask_core::finding::{Finding, Place, Span};
 use xtask_core::tree::RepoPath;
-use worker_files::json::Node;
 
 use super::registry::Rule;
 

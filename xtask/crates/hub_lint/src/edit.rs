@@ -1,7 +1,7 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
-use xtask_core::finding::Span;
 use worker_files::json::{Member, Node};
+use xtask_core::finding::Span;
 
 /// A replacement of bytes.
 pub type Replace = (Span, String);

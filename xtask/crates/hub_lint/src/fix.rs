@@ -7,17 +7,17 @@ use anyhow::Result;
 
 use super::targets::{Rehearsal, Target};
 use super::{Report, outcome, print, wanted};
+use worker_files::json;
 use xtask_core::cli::{HubLint, LintFormat};
 use xtask_core::finding::{self, Edit, Fix, Safety, Span};
 use xtask_core::outcome::Outcome;
 use xtask_core::output;
 use xtask_core::tree::RepoPath;
-use worker_files::json;
 
 /// More passes than fixes that one fix can make possible.
 const PASSES: usize = 20;
 
-/// Mends, or with a dry run shows what would be mended, and tells what is left.
+/// Fixability, or with a dry run shows what would be mended, and tells what is left.
 pub fn run(targets: &[Target], args: &HubLint) -> Result<Outcome> {
     let mut left = Report::default();
     let mut mended = 0;

@@ -7,8 +7,8 @@ use super::model;
 use super::near;
 use super::registry::rules;
 use super::shape::short;
-use xtask_core::finding::{Finding, Safety, Span};
 use worker_files::json::Node;
+use xtask_core::finding::{Finding, Safety, Span};
 
 rules! { Meaning;
     /// A pool groups GPUs by architecture and memory. There are eleven; this is none of them, so

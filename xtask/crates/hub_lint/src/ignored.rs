@@ -4,9 +4,9 @@ use std::cell::RefCell;
 
 use super::registry::{self, rules};
 use anyhow::Result;
+use worker_files::json::{self, Kind, Node};
 use xtask_core::finding::{Finding, Place, Span};
 use xtask_core::tree::Tree;
-use worker_files::json::{self, Kind, Node};
 
 /// The file's name, at the repository's root.
 pub const FILE: &str = "hub-lint.json";

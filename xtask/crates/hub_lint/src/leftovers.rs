@@ -4,8 +4,8 @@ use super::document::{Document, Which};
 use super::model::{self, Variable};
 use super::registry::rules;
 use super::shape::short;
-use xtask_core::finding::Finding;
 use worker_files::json::Node;
+use xtask_core::finding::Finding;
 
 rules! { Meaning;
     /// A text of the Hub guide's template that nobody replaced. Users of the listing see it.

@@ -37,13 +37,13 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use xtask_core::cli::{HubLint, LintFormat};
-use xtask_core::finding::{self, Finding, Severity};
-use xtask_core::outcome::{Outcome, Unusable};
-use xtask_core::output::{self, Counts, Sources};
-use xtask_core::tree::{Directory, RepoPath, Tree};
 use document::{Document, Which};
 pub use ignored::FILE as IGNORED;
+use xtask_core::cli::{HubLint, LintFormat};
+use xtask_core::finding::{self, Finding, Severity};
+use xtask_core::outcome::{Outcome, UsageError};
+use xtask_core::output::{self, Counts, Sources};
+use xtask_core::tree::{Directory, RepoPath, Tree};
 
 pub use agreement_sglang::cuda_is_older;
 
@@ -313,14 +313,14 @@ fn explain(rule: &str) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn unknown_rule(text: &str) -> Unusable {
+fn unknown_rule(text: &str) -> UsageError {
     let all = registry::all();
     let names = all.iter().flat_map(|rule| [rule.code, rule.name]);
     let guess = match near::nearest(text, names) {
         Some((name, _)) => format!(" Did you mean `{name}`?"),
         None => String::new(),
     };
-    Unusable(format!(
+    UsageError(format!(
         "there is no rule `{text}`.{guess} docs/hub-lint.md lists them"
     ))
 }

@@ -1,8 +1,8 @@
 //! The parts of the two files that have the right shape, for the rules that look at what they
 //! mean. What has the wrong shape is not in here: something has been said of it already.
 
-use xtask_core::finding::Span;
 use worker_files::json::{Kind, Member, Node};
+use xtask_core::finding::Span;
 
 /// A variable of hub.json.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ impl Layer {
 
 /// Whether a rule's findings can be mended by the tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mends {
+pub enum Fixability {
     Never,
     /// With `--fix`, always or where there is no doubt.
     Safely,
@@ -41,7 +41,7 @@ pub enum Mends {
     Either,
 }
 
-impl Mends {
+impl Fixability {
     pub fn words(self) -> &'static str {
         match self {
             Self::Never => "none",
@@ -59,7 +59,7 @@ pub struct Rule {
     pub name: &'static str,
     pub layer: Layer,
     pub severity: Severity,
-    pub mends: Mends,
+    pub mends: Fixability,
     /// One line: what is wrong where the rule finds something.
     pub summary: &'static str,
     /// Where the knowledge comes from.
@@ -104,7 +104,7 @@ macro_rules! rules {
                     name: $name,
                     layer: $crate::registry::Layer::$layer,
                     severity: xtask_core::finding::Severity::$severity,
-                    mends: $crate::registry::Mends::$mends,
+                    mends: $crate::registry::Fixability::$mends,
                     summary: $summary,
                     source: $source,
                     page: concat!($($doc, "\n"),+),

@@ -5,9 +5,9 @@ use super::edit;
 use super::model::{self, Variable};
 use super::registry::rules;
 use super::shape::short;
+use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::secret::{is_secret, token};
-use worker_files::json::{Kind, Node};
 
 rules! { Meaning;
     /// A listing is public. A secret's default or fixed value is in the repository and in every

@@ -6,8 +6,8 @@ use super::facts::{self, Field, Need, Shape, Table};
 use super::near::{self, Sure};
 use super::registry::{Rule, rules};
 use super::{shape_env, shape_tests};
-use xtask_core::finding::{Finding, Safety};
 use worker_files::json::{Kind, Member, Node};
+use xtask_core::finding::{Finding, Safety};
 
 rules! { Shape;
     /// The file is JSON, but of some other kind: another platform's description, a schema, a list

@@ -4,8 +4,8 @@ use super::document::Document;
 use super::edit;
 use super::registry::rules;
 use super::shape::{begin, short};
-use xtask_core::finding::{Finding, Safety};
 use worker_files::json::{Kind, Node};
+use xtask_core::finding::{Finding, Safety};
 
 rules! { Shape;
     /// An entry is either a fixed `value` or an `input` that users fill in. This one is neither,

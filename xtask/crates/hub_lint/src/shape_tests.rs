@@ -4,8 +4,8 @@ use super::document::Document;
 use super::facts;
 use super::registry::rules;
 use super::shape::{begin, object};
-use xtask_core::finding::{Finding, Safety};
 use worker_files::json::{Kind, Node};
+use xtask_core::finding::{Finding, Safety};
 
 rules! { Shape;
     /// The Hub looks for an object with `tests` and `config`. In a bare list of tests it finds

@@ -2,9 +2,9 @@
 
 use super::document::{Document, Which};
 use super::registry::{Rule, rules};
+use worker_files::json::{self, ProblemKind};
 use xtask_core::finding::{Finding, Place, Safety};
 use xtask_core::tree::RepoPath;
-use worker_files::json::{self, ProblemKind};
 
 rules! { Syntax;
     /// There is no JSON in the file, so that the Hub has no listing to show or no test to run.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::document::Which;
 use super::{Report, check_file, lint};
 use xtask_core::finding::{self, Finding};
-use xtask_core::outcome::Unusable;
+use xtask_core::outcome::UsageError;
 use xtask_core::output::{Source, Sources};
 use xtask_core::tree::{Directory, Entries, Entry, Mode, RepoPath, Tree};
 
@@ -41,15 +41,15 @@ pub fn resolve(
     match paths.iter().filter(|path| path.as_os_str() == "-").count() {
         0 if stdin_name.is_some() => {
             let words = "--stdin-name says where standard input is from, and `-` is not asked for";
-            return Err(Unusable(words.to_owned()).into());
+            return Err(UsageError(words.to_owned()).into());
         }
         0 | 1 => {}
-        _ => return Err(Unusable("standard input can be read only once".to_owned()).into()),
+        _ => return Err(UsageError("standard input can be read only once".to_owned()).into()),
     }
     if paths.is_empty() {
         let root = match repo {
             Some(root) => root.to_owned(),
-            None => xtask_core::own::repository(),
+            None => xtask_core::tool_repo::repository(),
         };
         return Ok(vec![folder(&root, String::new())?]);
     }
@@ -78,7 +78,7 @@ pub fn resolve(
         }
     }
     if !missing.is_empty() {
-        return Err(Unusable(format!("there is no {}", missing.join(", no "))).into());
+        return Err(UsageError(format!("there is no {}", missing.join(", no "))).into());
     }
     Ok(targets)
 }
@@ -105,7 +105,7 @@ fn prefix(shown: &Path) -> String {
 
 fn folder(root: &Path, prefix: String) -> Result<Target> {
     if !root.is_dir() {
-        return Err(Unusable(format!("there is no folder {}", root.display())).into());
+        return Err(UsageError(format!("there is no folder {}", root.display())).into());
     }
     let any = [
         ".runpod/hub.json",
@@ -114,7 +114,7 @@ fn folder(root: &Path, prefix: String) -> Result<Target> {
         "tests.json",
     ];
     if !any.iter().any(|path| root.join(path).is_file()) {
-        return Err(Unusable(format!(
+        return Err(UsageError(format!(
             "{} has no .runpod/hub.json: there is nothing to lint",
             root.display()
         ))

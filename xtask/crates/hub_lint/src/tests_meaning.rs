@@ -5,8 +5,8 @@ use super::facts;
 use super::near;
 use super::registry::rules;
 use super::shape::short;
-use xtask_core::finding::{Finding, Safety};
 use worker_files::json::{Kind, Node};
+use xtask_core::finding::{Finding, Safety};
 
 rules! { Meaning;
     /// `timeout` counts milliseconds. So few of them pass before any worker has started.

@@ -6,8 +6,8 @@ use super::model::{self, Input, Variable};
 use super::near;
 use super::registry::rules;
 use super::shape::short;
-use xtask_core::finding::{Finding, Safety};
 use worker_files::json::{Kind, Node};
+use xtask_core::finding::{Finding, Safety};
 
 rules! { Meaning;
     /// The default is in quotes (or not) where its type wants the other. It mostly works, and the
@@ -276,7 +276,9 @@ fn quoted(document: &Document, node: &Node, key: &str, kind: &str, with: &str) -
 fn is_number(text: &str) -> bool {
     !text.is_empty()
         && text.parse::<f64>().is_ok_and(f64::is_finite)
-        && worker_files::json::parse(text.as_bytes()).problems.is_empty()
+        && worker_files::json::parse(text.as_bytes())
+            .problems
+            .is_empty()
 }
 
 /// Whether a text is one that a boolean can hold.

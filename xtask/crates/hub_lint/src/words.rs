@@ -7,8 +7,8 @@ use super::model::{self, Variable};
 use super::near::{self, Sure};
 use super::registry::{Rule, rules};
 use super::shape::{begin, short};
-use xtask_core::finding::{Finding, Safety};
 use worker_files::json::Node;
+use xtask_core::finding::{Finding, Safety};
 
 rules! { Meaning;
     /// The Hub stores 191 characters and rejects a longer description. The long form belongs in

@@ -7,16 +7,16 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 
 use super::incoming;
-use super::make::{self, Made};
 use super::merge::{self, Stored};
 use super::plan::{Arrival, Plan, Source, What};
-use super::situation::Situation;
+use super::planner::{self, Made};
+use super::preflight::Situation;
 use super::steps;
 use super::upstream::{self, Upstream};
 use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{LOCK, Shape};
 use xtask_core::lock::{Lock, Origin};
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
 
 /// Makes the plan that writes the lock.
@@ -28,14 +28,14 @@ pub fn make(
     revision: &str,
 ) -> Result<Made> {
     if at.lock.is_some() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{LOCK} is there already"),
             "bring in what upstream changed with `cargo xtask migrate`"
         ));
     }
     let ours = at.ours.entries();
     if Shape::of(ours) != Some(Shape::Root) {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             "this worker does not have the modern layout, so there is nothing to adopt",
             "move it to the modern layout with `cargo xtask migrate`"
         ));
@@ -76,7 +76,7 @@ pub fn make(
     );
     let after = merge::tree_of(scratch, ours, &entries)?;
     let steps = steps::between(ours, &entries, &[], &at.status.local, |_| false);
-    make::expect_no_obstacles(at, &steps)?;
+    planner::expect_no_obstacles(at, &steps)?;
     let plan = Plan {
         upstream: Source {
             address: upstream.address.clone(),
@@ -101,13 +101,13 @@ pub fn make(
         stages: Vec::new(),
         entries,
         lock,
-        kind: make::Kind::Adopt,
+        kind: planner::Kind::Adopt,
     })
 }
 
 /// A refusal with the option that names the revision here: `--rev` does not go with `--adopt`.
 fn named_by_adopt(mut error: anyhow::Error) -> anyhow::Error {
-    if let Some(refusal) = error.downcast_mut::<Refusal>()
+    if let Some(refusal) = error.downcast_mut::<UserError>()
         // One that speaks of both says which is for what.
         && !refusal.help.contains("--adopt")
     {
@@ -192,7 +192,7 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         ));
     }
     if same == 0 {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!(
                 "no file here is as {} gave it in any revision",
                 upstream.address

@@ -17,11 +17,11 @@ use super::files::{
 };
 use super::journal::{Commit, Journal, Record, State, Task, exists};
 use super::merge;
-use super::situation;
+use super::preflight;
 use super::steps::Step;
 use xtask_core::fault;
 use xtask_core::git::{IndexEdit, Objects, Repo, Scratch};
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_path;
 use xtask_core::tree::{Entries, Oid, RepoPath, Side};
 
@@ -137,10 +137,10 @@ impl Work<'_> {
                 self.journal.remove()?;
                 "commit or stash that, then run this again"
             };
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!(
                     "these have changed since the plan was made:\n  {}",
-                    situation::list(&changed)
+                    preflight::list(&changed)
                 ),
                 help
             ));
@@ -285,7 +285,7 @@ impl Work<'_> {
                     remove_empty_below(&target)?;
                 }
                 if exists(&target) {
-                    bail!(Refusal::new(
+                    bail!(UserError::new(
                         format!("{path} has appeared since the plan was made"),
                         "move it to another place, then run `cargo xtask migrate --resume`"
                     ));
@@ -319,7 +319,7 @@ impl Work<'_> {
             return Ok(fs_err::remove_file(&lying)?);
         }
         if !as_found || exists(&aside) {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!("{path} has changed since the plan was made"),
                 format!(
                     "copy your version to another place and restore the file with `git checkout \
@@ -376,7 +376,7 @@ impl Work<'_> {
                 return Ok(());
             }
             if !self.same_index(&index, expected)? {
-                bail!(Refusal::new(
+                bail!(UserError::new(
                     "the index has changed since the plan was made",
                     "unstage what was staged in between with `git restore --staged FILE`, then \
                      run `cargo xtask migrate --resume`; or take all back with `cargo xtask \
@@ -439,8 +439,8 @@ impl Work<'_> {
     }
 }
 
-fn unsigned(error: &anyhow::Error) -> Refusal {
-    Refusal::new(
+fn unsigned(error: &anyhow::Error) -> UserError {
+    UserError::new(
         format!("the commit could not be made with a signature: {error:#}"),
         "mend what git says of the key, or do without signatures here by `git config \
          commit.gpgSign false`, then run this again; `git config --show-origin commit.gpgSign` \
@@ -449,8 +449,8 @@ fn unsigned(error: &anyhow::Error) -> Refusal {
 }
 
 /// A lock that is none of ours.
-pub(super) fn locked(lock: &Path) -> Refusal {
-    Refusal::new(
+pub(super) fn locked(lock: &Path) -> UserError {
+    UserError::new(
         format!(
             "{} is there: another git is at work, or was killed",
             lock.display()
@@ -474,15 +474,15 @@ fn untouched(record: &Record) -> Vec<RepoPath> {
         .collect()
 }
 
-fn both(from: &RepoPath, to: &RepoPath) -> Refusal {
-    Refusal::new(
+fn both(from: &RepoPath, to: &RepoPath) -> UserError {
+    UserError::new(
         format!("{from} and {to} are both there: one of them has appeared since the plan was made"),
         "move that one to another place, then run `cargo xtask migrate --resume`",
     )
 }
 
-fn gone(from: &RepoPath) -> Refusal {
-    Refusal::new(
+fn gone(from: &RepoPath) -> UserError {
+    UserError::new(
         format!("{from} has disappeared since the plan was made"),
         "restore it with `git checkout -- FILE`, then run `cargo xtask migrate --resume`; or take \
          all back with `cargo xtask migrate --abort`",

@@ -4,10 +4,10 @@ use anyhow::{Result, bail};
 
 use super::merge::Stage;
 use super::plan::Conflict;
-use super::situation::Situation;
+use super::preflight::Situation;
 use xtask_core::git::Scratch;
 use xtask_core::layout;
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Entry, RepoPath, Side, Tree, same};
 
 /// The changes of a fork of the legacy layout, as sides of a merge.
@@ -20,7 +20,7 @@ pub struct Carry {
 
 pub fn carry(at: &Situation, scratch: &Scratch, revision: &str, theirs: &Entries) -> Result<Carry> {
     let commit = at.repo.commit(revision)?.ok_or_else(|| {
-        Refusal::new(
+        UserError::new(
             format!("there is no revision {revision} here"),
             "name the commit of the legacy worker that this fork started from, and fetch it first \
              if it is not here",
@@ -28,7 +28,7 @@ pub fn carry(at: &Situation, scratch: &Scratch, revision: &str, theirs: &Entries
     })?;
     let started = at.repo.entries(&commit)?;
     if !started.keys().any(layout::is_retired) {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{revision} has none of {}", layout::RETIRED.join(", ")),
             "name the commit of the legacy worker that this fork started from"
         ));

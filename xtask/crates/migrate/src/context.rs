@@ -1,9 +1,9 @@
 //! Whether the new Dockerfile finds what it copies, and copies what the worker is made of. Pure:
 //! the two files and the paths of the result go in, notes for a person come out.
 
-use xtask_core::tree::{Entries, RepoPath};
 use references::rewrite;
 use worker_files::ignore::Ignore;
+use xtask_core::tree::{Entries, RepoPath};
 
 /// What a build would read.
 pub struct Context<'a> {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-use super::vet;
-use xtask_core::layout::{self, Shape};
-use xtask_core::outcome::Refusal;
-use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Tree};
+use super::validate_upstream;
 use references::rewrite::{self, Change, NotUnderstood, PathMap, Rewritten};
+use xtask_core::layout::{self, Shape};
+use xtask_core::outcome::UserError;
+use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Tree};
 
 /// One file that comes along.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ pub fn collect(
         .map(|source| source.to_string())
         .collect();
     if !missing.is_empty() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{name} lacks {}", missing.join(", ")),
             "name a complete upstream with --upstream, or another revision with --rev"
         ));
@@ -82,11 +82,11 @@ pub fn collect(
         .map(|(to, (_, entry))| (to.clone(), entry.clone()))
         .collect();
     sizes(&mut entries)?;
-    let mut problems = vet::vet(&entries, |to| tree.read(sources.get(to)?).ok());
+    let mut problems = validate_upstream::vet(&entries, |to| tree.read(sources.get(to)?).ok());
     // A name made to do harm is told even where the file would stay behind.
-    problems.extend(left.iter().filter_map(vet::name));
+    problems.extend(left.iter().filter_map(validate_upstream::name));
     if !problems.is_empty() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{name} is refused:\n  {}", problems.join("\n  ")),
             "nothing of it was written; name an upstream that you trust"
         ));
@@ -160,14 +160,14 @@ fn choose(
     (chosen, left)
 }
 
-fn not_understood(upstream: &str, file: &RepoPath, error: NotUnderstood) -> Refusal {
-    Refusal::new(format!("{file} of {upstream}, {error}"), error.help)
+fn not_understood(upstream: &str, file: &RepoPath, error: NotUnderstood) -> UserError {
+    UserError::new(format!("{file} of {upstream}, {error}"), error.help)
 }
 
 /// The folders outside of the core that a Dockerfile copies from.
 pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
     let copied = rewrite::copied_paths(dockerfile).map_err(|error| {
-        Refusal::new(format!("Dockerfile of the upstream, {error}"), error.help)
+        UserError::new(format!("Dockerfile of the upstream, {error}"), error.help)
     })?;
     Ok(copied
         .iter()

@@ -32,7 +32,7 @@ use super::steps::Step;
 use xtask_core::fault;
 use xtask_core::git::Repo;
 use xtask_core::lock::Lock;
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_file;
 use xtask_core::tree::{Oid, RepoPath};
 
@@ -180,7 +180,7 @@ impl Journal {
                 Err(TryLockError::WouldBlock) if Instant::now() < patience => {
                     std::thread::sleep(Duration::from_millis(50));
                 }
-                Err(TryLockError::WouldBlock) => bail!(Refusal::new(
+                Err(TryLockError::WouldBlock) => bail!(UserError::new(
                     format!(
                         "another migrate or cleanup is at work in {}",
                         repo.top.display()
@@ -206,7 +206,7 @@ impl Journal {
     /// written its record is removed: nothing else had been touched by then.
     pub fn read(&self) -> Result<Option<Record>> {
         let path = self.dir.join(RECORD);
-        let record = look(&path).map_err(Refusal::from)?;
+        let record = look(&path).map_err(UserError::from)?;
         if record.is_none() {
             self.remove_folder()?;
         }
@@ -338,7 +338,7 @@ impl Unreadable {
     }
 }
 
-impl From<Unreadable> for Refusal {
+impl From<Unreadable> for UserError {
     fn from(record: Unreadable) -> Self {
         Self::new(
             record.what(),

@@ -10,23 +10,23 @@ pub mod apply;
 mod carry;
 mod context;
 pub mod files;
-mod given;
 mod head;
 mod incoming;
 pub mod journal;
-mod make;
 pub mod merge;
-mod next;
+mod merge_inputs;
 mod plan;
+mod planner;
+pub mod preflight;
 mod remote;
 mod report;
-pub mod situation;
 mod sparse;
-pub mod standing;
 pub mod steps;
+mod suggested_commands;
 mod undo;
 pub mod upstream;
-mod vet;
+pub mod upstream_status;
+mod validate_upstream;
 
 use std::path::{Path, PathBuf};
 
@@ -34,16 +34,16 @@ use anyhow::{Context, Result, bail};
 
 use self::apply::Work;
 use self::journal::{Commit, Journal, Record, State, Task};
-use self::make::{Made, Wish};
-use self::next::Next;
+use self::planner::{Made, Wish};
+use self::preflight::Situation;
 use self::report::{Ending, Report};
-use self::situation::Situation;
 use self::steps::Step;
+use self::suggested_commands::Next;
 use xtask_core::cli::{self, Conflicts};
 use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
-use xtask_core::outcome::{Outcome, Refusal};
-use xtask_core::own;
+use xtask_core::outcome::{Outcome, UserError};
+use xtask_core::tool_repo;
 use xtask_core::tree::{Mode, Oid, RepoPath, Side, Tree};
 
 /// Runs the task.
@@ -55,7 +55,7 @@ pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
 /// Migrates the repository that holds `dir`, or that of this tool.
 fn migrate(git: &Git, dir: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
     let next = Next::new(dir, args);
-    let folder = dir.map_or_else(own::repository, Path::to_owned);
+    let folder = dir.map_or_else(tool_repo::repository, Path::to_owned);
     let repo = Repo::open(git, &folder).map_err(|error| next.refusal(error))?;
     let next = next.at_root(dir, &repo.top);
     let report = Report::new(args.format, &next);
@@ -74,7 +74,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &cli::Migrate, report: &Report) -> R
     if let Some(record) = record {
         expect_dealt_with(repo, &record)?;
     }
-    let at = situation::look(repo)?;
+    let at = preflight::look(repo)?;
     // Outside of the journal, so that a dry run leaves the repository as it was.
     let scratch_dir = tempfile::Builder::new()
         .prefix("xtask-scratch-")
@@ -83,7 +83,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &cli::Migrate, report: &Report) -> R
     let scratch = repo.scratch(scratch_dir.path())?;
     let made = match &args.adopt {
         Some(revision) => adopt::make(git, &at, &scratch, args.upstream.as_deref(), revision)?,
-        None => make::make(
+        None => planner::make(
             git,
             &at,
             &scratch,
@@ -146,9 +146,9 @@ fn record_of(
         record.pending_lock = Some(made.lock.clone());
     }
     if commit {
-        let (moves_message, message) = make::messages(plan, made.kind);
+        let (moves_message, message) = planner::messages(plan, made.kind);
         record.commit = Some(Commit {
-            moves_tree: make::moves_tree(at, scratch, &plan.moves)?,
+            moves_tree: planner::moves_tree(at, scratch, &plan.moves)?,
             moves_message,
             message,
             tip: None,
@@ -163,7 +163,7 @@ pub fn expect_identity(repo: &Repo) -> Result<()> {
     for name in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
         let answer = repo.call().args(["var", name]).finish()?;
         if !answer.ok {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 "git does not know who commits",
                 "set it with `git config user.name NAME` and `git config user.email ADDRESS`"
             ));
@@ -188,7 +188,7 @@ pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
         bail!(interrupted_cleanup());
     }
     if record.state == State::Applying {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             "a migration was interrupted here",
             "finish it with `cargo xtask migrate --resume`, or take it back with `cargo xtask \
              migrate --abort`"
@@ -199,7 +199,7 @@ pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
     match record.state {
         State::Staged if moved_on || status.changed.is_empty() => Ok(()),
         State::Conflicts if !moved_on && status.changed.is_empty() => Ok(()),
-        State::Conflicts if moved_on => bail!(Refusal::new(
+        State::Conflicts if moved_on => bail!(UserError::new(
             "the conflicts of a migration were committed before it was finished, so the lock \
              does not say yet what was merged",
             "write the lock with `cargo xtask migrate --resume`, then commit that too"
@@ -209,10 +209,10 @@ pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
                 .conflicts
                 .iter()
                 .map(|conflict| conflict.path.clone());
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!(
                     "conflicts of a migration wait to be resolved:\n  {}",
-                    situation::list(&paths.collect::<Vec<_>>())
+                    preflight::list(&paths.collect::<Vec<_>>())
                 ),
                 "resolve and stage them, then `cargo xtask migrate --resume`; or take all back \
                  with `cargo xtask migrate --abort`"
@@ -222,15 +222,15 @@ pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
     }
 }
 
-fn staged() -> Refusal {
-    Refusal::new(
+fn staged() -> UserError {
+    UserError::new(
         "a migration is staged here and not committed yet",
         "commit it with `git commit`, or take it back with `cargo xtask migrate --abort`",
     )
 }
 
-fn interrupted_cleanup() -> Refusal {
-    Refusal::new(
+fn interrupted_cleanup() -> UserError {
+    UserError::new(
         "a cleanup was interrupted here",
         "finish it with `cargo xtask cleanup`, or take it back with `cargo xtask migrate --abort`",
     )
@@ -239,16 +239,16 @@ fn interrupted_cleanup() -> Refusal {
 /// A failure of the machine (a full disk, a folder that can't be written) with both ways out of
 /// where it leaves the repository.
 pub fn stopped(journal: &Journal, error: anyhow::Error) -> anyhow::Error {
-    if error.is::<Refusal>() || !journal.is_open() {
+    if error.is::<UserError>() || !journal.is_open() {
         return error;
     }
     let help = "mend that, then finish with `cargo xtask migrate --resume`, or take it back with \
                 `cargo xtask migrate --abort`";
-    Refusal::new(format!("the migration stopped half-way: {error:#}"), help).into()
+    UserError::new(format!("the migration stopped half-way: {error:#}"), help).into()
 }
 
-fn nothing_under_way(what: &str) -> Refusal {
-    Refusal::new(
+fn nothing_under_way(what: &str) -> UserError {
+    UserError::new(
         format!("there is no migration to {what}"),
         "start one with `cargo xtask migrate`",
     )
@@ -314,7 +314,7 @@ fn expect_committed(repo: &Repo, record: &Record) -> Result<()> {
         anyhow::Ok(entries.get(&RepoPath::from(LOCK)).cloned())
     };
     if lock(&head)? != lock(&record.after_tree)? {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             "HEAD has moved since a migration was staged here, and does not have it",
             "switch back to where it is, or start over with `cargo xtask migrate`"
         ));
@@ -335,7 +335,7 @@ fn committed_since(repo: &Repo, record: &Record) -> Result<Option<Oid>> {
         .args(["merge-base", "--is-ancestor", &record.head.0, &head.0])
         .finish()?;
     if !descends.ok {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             "HEAD is on another line of history than the one whose conflicts were resolved",
             "switch back to it, then run this again; or start over with `cargo xtask migrate` \
              after `cargo xtask migrate --abort`"
@@ -348,10 +348,10 @@ fn committed_since(repo: &Repo, record: &Record) -> Result<Option<Oid>> {
 fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, IndexEdit)> {
     let unmerged = repo.unmerged()?;
     if !unmerged.is_empty() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!(
                 "these conflicts are not resolved yet:\n  {}",
-                situation::list(&unmerged)
+                preflight::list(&unmerged)
             ),
             "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again"
         ));
@@ -365,10 +365,10 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         .filter(|path| entries.contains_key(path))
         .collect();
     if !retired.is_empty() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!(
                 "these have no place in the modern layout, and lie below {OUTDATED}/ already:\n  {}",
-                situation::list(&retired)
+                preflight::list(&retired)
             ),
             "bring what is still needed to the modern files, take each off with `git rm FILE`, then run this again"
         ));
@@ -388,10 +388,10 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         }
     }
     if !marked.is_empty() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!(
                 "conflict markers are left in:\n  {}",
-                situation::list(&marked)
+                preflight::list(&marked)
             ),
             "resolve them, stage the files with `git add FILE`, then run this again"
         ));

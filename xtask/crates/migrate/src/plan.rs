@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::steps::Step;
-use xtask_core::layout::{self, OUTDATED, Shape};
-use xtask_core::outcome::Refusal;
-use xtask_core::tree::{Entries, Oid, RepoPath, same};
 use references::dangling::Dangling;
 use references::rewrite::Change;
+use xtask_core::layout::{self, OUTDATED, Shape};
+use xtask_core::outcome::UserError;
+use xtask_core::tree::{Entries, Oid, RepoPath, same};
 
 /// All that a migration does. Its JSON form is documented in docs/migrate.md.
 #[derive(Debug, Clone, Serialize)]
@@ -203,8 +203,8 @@ pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<M
 }
 
 /// The refusal for paths below `outdated/` that are taken.
-pub fn outdated_taken(problems: &[String]) -> Refusal {
-    Refusal::new(
+pub fn outdated_taken(problems: &[String]) -> UserError {
+    UserError::new(
         format!(
             "{OUTDATED}/ can't take the retired files:\n  {}",
             problems.join("\n  ")

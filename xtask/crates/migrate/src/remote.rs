@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use super::address;
 use xtask_core::git::{Call, Git, GitTree, Objects};
-use xtask_core::outcome::{Refusal, Unusable};
+use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tree::{Entries, Oid};
 
 /// Transports that only fetch. `ext::` and others run commands.
@@ -34,7 +34,7 @@ impl Remote {
         let remote = Self::new(git, path, None);
         let revision = rev.unwrap_or("HEAD");
         let commit = remote.resolve(revision)?.ok_or_else(|| {
-            Refusal::new(
+            UserError::new(
                 format!("the upstream {} has no revision {revision}", path.display()),
                 "name a branch, a tag or a commit that it has with --rev",
             )
@@ -58,7 +58,7 @@ impl Remote {
         }
         fetched.map_err(|error| {
             let why = address::redacted(&format!("{error:#}"), url);
-            Refusal::new(
+            UserError::new(
                 format!(
                     "{wanted} could not be fetched from {}: {why}",
                     address::without_credentials(url)
@@ -141,7 +141,7 @@ impl Remote {
             .arg(format!("{revision}^{{commit}}"))
             .finish()?;
         if answer.message.contains("dubious ownership") {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!(
                     "git will not read {}: {}",
                     self.dir.display(),
@@ -175,7 +175,7 @@ impl Remote {
             .args(["ls-tree", "-r", "-z", "--full-tree", &commit.0])
             .output()?;
         let entries = xtask_core::git::parse_ls_tree(&output).map_err(|error| {
-            Refusal::new(
+            UserError::new(
                 format!("the upstream {name} can't be trusted: {error:#}"),
                 "name another upstream or revision",
             )
@@ -262,7 +262,7 @@ fn expect_name(revision: &str) -> Result<()> {
     };
     match found {
         None => Ok(()),
-        Some(found) => bail!(Unusable(format!(
+        Some(found) => bail!(UsageError(format!(
             "revision {revision:?} has {found}, which no branch, tag or commit elsewhere has in its \
              name; name one of those, or a ref such as refs/pull/N/head"
         ))),

@@ -9,15 +9,15 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::journal::Record;
-use super::next::Next;
 use super::plan::{MoveReason, Plan, What};
-use super::situation::Situation;
+use super::preflight::Situation;
+use super::suggested_commands::Next;
+use references::dangling::Kind;
 use xtask_core::cli::Format;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::print;
 use xtask_core::tree::{Oid, RepoPath};
-use references::dangling::Kind;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();

@@ -3,10 +3,10 @@
 
 use anyhow::{Result, bail};
 
-use super::situation::{Situation, list};
+use super::preflight::{Situation, list};
 use super::steps::Step;
 use xtask_core::layout::{self, LOCK};
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// Refuses steps that write where a sparse checkout has no files.
@@ -30,7 +30,7 @@ pub fn expect_shown(at: &Situation, steps: &[Step]) -> Result<()> {
     if hidden.is_empty() {
         return Ok(());
     }
-    bail!(Refusal::new(
+    bail!(UserError::new(
         format!("{what}:\n  {}", list(&hidden)),
         "take these paths into it, or check all out with `git sparse-checkout disable`, then run \
          this again"

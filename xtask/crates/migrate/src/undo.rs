@@ -13,7 +13,7 @@ use super::files::{
 use super::journal::{Commit, Record, State, exists};
 use super::steps::Step;
 use xtask_core::git::IndexEdit;
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Entry, RepoPath, Side};
 
 impl Work<'_> {
@@ -25,7 +25,7 @@ impl Work<'_> {
         }
         let head = self.repo.commit("HEAD")?;
         if head.as_ref() != Some(&record.head) {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 "the migration is committed already, or HEAD has moved since",
                 format!(
                     "take a commit back with `git revert COMMIT`; or, if nobody has it yet, with `git \

@@ -10,8 +10,8 @@ use super::remote::{Remote, TRANSPORTS, call, is_git};
 use xtask_core::git::{Git, GitTree, refuse_option};
 use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
-use xtask_core::outcome::{Refusal, Unusable};
-use xtask_core::own;
+use xtask_core::outcome::{UsageError, UserError};
+use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, Entries, Oid, RepoPath, Tree};
 
 /// The address, in the lock, of the repository that holds the tool.
@@ -87,7 +87,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
         }
         Place::Path(path) => match rev {
             None => directory(&path)?,
-            Some(rev) => bail!(Refusal::new(
+            Some(rev) => bail!(UserError::new(
                 format!(
                     "{} is a directory without git, so it has no revision {rev}",
                     path.display()
@@ -97,7 +97,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
         },
     };
     let shape = Shape::of(opened.tree.entries()).ok_or_else(|| {
-        Refusal::new(
+        UserError::new(
             format!(
                 "{} is no upstream: it has neither .runpod/handler.py nor handler.py beside \
                  .runpod/hub.json",
@@ -129,9 +129,9 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
     let shown = address::without_credentials(address);
     refuse_option("upstream", &shown)?;
     if address == OWN_ADDRESS {
-        let own = own::repository();
+        let own = tool_repo::repository();
         if same_folder(&own, repository) {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 "this repository holds the tool itself, so it can't be its own upstream",
                 "name one with --upstream DIR|URL"
             ));
@@ -141,7 +141,7 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
     let path = base.join(address);
     if let Some((scheme, _)) = address.split_once("://") {
         if !TRANSPORTS.contains(&scheme) {
-            bail!(Unusable(format!(
+            bail!(UsageError(format!(
                 "upstream {shown:?}: the transport {scheme} is not one of {}",
                 TRANSPORTS.join(", ")
             )));
@@ -149,7 +149,7 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
         return Ok((shown, Place::Url(address.to_owned())));
     }
     if address.contains("::") {
-        bail!(Unusable(format!(
+        bail!(UsageError(format!(
             "upstream {address:?} names a transport helper, which could run any command; use one \
              of {}",
             TRANSPORTS.join(", ")
@@ -166,7 +166,7 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
     {
         return Ok((address.to_owned(), Place::Url(address.to_owned())));
     }
-    bail!(Refusal::new(
+    bail!(UserError::new(
         format!("upstream {} is no directory", path.display()),
         "name a directory, a git repository or a URL with --upstream"
     ))
@@ -181,7 +181,7 @@ pub struct Own {
 /// An address of the repository that holds this tool which still means it in a repository that
 /// carries a copy: where it was cloned from, else its folder.
 pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
-    let path = own::repository();
+    let path = tool_repo::repository();
     let origin = call(git, &path)
         .args(["config", "--get", "remote.origin.url"])
         .finish()?;
@@ -194,9 +194,9 @@ pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
 
 /// Opens the repository that holds this tool.
 pub fn own(git: &Git, repository: &Path) -> Result<Own> {
-    let path = own::repository();
+    let path = tool_repo::repository();
     if same_folder(&path, repository) {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             "this repository holds the tool already",
             "leave --embed out"
         ));
@@ -276,7 +276,7 @@ fn directory(path: &Path) -> Result<Opened> {
                 })
         })
         .map_err(|error| {
-            anyhow::Error::from(Refusal::new(
+            anyhow::Error::from(UserError::new(
                 format!("the upstream can't be read: {error:#}"),
                 "remove it there, or name another upstream",
             ))

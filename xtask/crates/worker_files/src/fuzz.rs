@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use xtask_core::tree::{Memory, Mode};
 use testing::Random;
+use xtask_core::tree::{Memory, Mode};
 
 const PYTHON: &str = "import os, json\nfrom .a import *\nX = {'A': '--b', **{}}\nclass C(B):\n    x: int = 1\n    def __init__(self, a=os.getenv('H', 1), *args, **kw):\n        self.a = a\n    @property\n    def p(self): return self.a\ndef f(env, job):\n    for k, v in X.items():\n        if env.get(k) in ('1',): yield v, env[k]\n        else: continue\n    xs = [g(i) for i in range(3) if i]\n    xs += ['--c', f'{xs}{X!r:>{3}}']\n    match job['input']:\n        case {'a': b}: pass\n    return lambda q: q\ntry:\n    f(os.environ, 1)\nexcept E as e:\n    raise\nwith open('sglang_flags.json') as h: json.load(h)\nrunpod.serverless.start({'handler': f})\n";
 const DOCKERFILE: &str = "# syntax=x\nARG A=1\nFROM lmsysorg/sglang:v${A}-cu129 AS b\nENV X=1 Y=\"a b\" Z=$X\nENV OLD form\nRUN --mount=type=secret,id=T pip install -r r.txt \"a[b]>=1\" && apt-get install -y c \\\n # no\n d\nRUN <<E\npip install x\nE\nCOPY --from=b [\"a\", \"b\"]\nHEALTHCHECK CMD x\nVOLUME [\"/a\"]\nCMD [\"python3\", \"h.py\"]\n";

@@ -9,14 +9,14 @@ use super::labels::Origin;
 use super::plan::Plan;
 use super::token::{self, Token};
 use super::{Check, Verdict, bake, plan};
-use xtask_core::finding::{Finding, Severity};
-use xtask_core::output::{self, counted};
-use xtask_core::tree::{Entries, RepoPath, Tree};
 use references::dangling::undeclared;
 use references::rewrite::{Copied, arguments, copied_paths};
 use worker_files::dockerfile::{self, Image, is_predefined};
 use worker_files::ignore::Ignore;
 use worker_files::{Source, Surface};
+use xtask_core::finding::{Finding, Severity};
+use xtask_core::output::{self, counted};
+use xtask_core::tree::{Entries, RepoPath, Tree};
 
 /// From this size on a build context is worth a look.
 const LARGE_CONTEXT: u64 = 100_000_000;

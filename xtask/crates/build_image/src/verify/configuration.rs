@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::super::Check;
+use super::expected_image::Made;
 use super::inspect::Image;
-use super::made::Made;
 use worker_files::dockerfile::expand;
 
 /// What RunPod runs.

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::super::{Check, Verdict};
+use super::expected_image::Made;
 use super::layers::{Keep, Layers, Thing};
-use super::made::Made;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// Shorter files may be the same by chance: empty ones, a line or two.

@@ -8,11 +8,11 @@
 mod behaviour;
 mod configuration;
 mod containers;
+mod expected_image;
 mod files;
 mod flags;
 mod inspect;
 mod layers;
-mod made;
 mod python;
 mod secrets;
 mod size;
@@ -26,19 +26,19 @@ use anyhow::{Result, bail};
 
 use self::configuration::Promise;
 use self::containers::Session;
+use self::expected_image::Made;
 use self::inspect::{Image, Step};
 use self::layers::Look;
-use self::made::Made;
 use super::{Check, Verdict};
-use xtask_core::docker::Engine;
-use xtask_core::interrupt;
-use xtask_core::layout::{ACCEPTED, BASELINE};
-use xtask_core::outcome::Refusal;
-use xtask_core::tree::Tree;
 use compare::accepted::Accepted;
 use compare::baseline;
 use worker_files::ignore::Ignore;
 use worker_files::{Source, dockerfile};
+use xtask_core::docker::Engine;
+use xtask_core::interrupt;
+use xtask_core::layout::{ACCEPTED, BASELINE};
+use xtask_core::outcome::UserError;
+use xtask_core::tree::Tree;
 
 /// What the checks need to know.
 pub struct Subject<'a> {
@@ -113,7 +113,7 @@ struct Seen {
 impl Seen {
     fn read(engine: &Engine, subject: &Subject, token: Option<&str>) -> Result<Self> {
         let Some(image) = inspect::image(engine, subject.image)? else {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!(
                     "docker has no image {}",
                     secrets::hidden(subject.image, token)
@@ -178,7 +178,7 @@ impl Seen {
 
 fn made(subject: &Subject, history: &[Step], base: Option<&Image>) -> Result<Made> {
     let Some((path, bytes)) = subject.dockerfile else {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{} has no Dockerfile", subject.tree.describe()),
             "name the repository that the image was built from with --repo"
         ));
@@ -192,7 +192,7 @@ fn made(subject: &Subject, history: &[Step], base: Option<&Image>) -> Result<Mad
             history,
             base,
         )),
-        Err(gap) => bail!(Refusal::new(
+        Err(gap) => bail!(UserError::new(
             format!("{}: {}", gap.place, gap.what),
             "mend the Dockerfile; `cargo xtask build-image --check` looks at it without building"
         )),

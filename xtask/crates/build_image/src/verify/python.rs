@@ -9,12 +9,12 @@ use serde::Deserialize;
 
 use super::super::{Check, Verdict};
 use super::containers::Session;
-use super::made::Made;
+use super::expected_image::Made;
 use super::text;
 use super::version::satisfies;
-use xtask_core::tree::Tree;
 use worker_files::Source;
 use worker_files::requirements::{self, Requirement};
+use xtask_core::tree::Tree;
 
 const PROBE: &str = include_str!("probe.py");
 

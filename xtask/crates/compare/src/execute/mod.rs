@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use plan::{jobs, scenarios};
 pub use verify::{Runs, Summary, verify};
 
-use xtask_core::outcome::{Refusal, Unusable};
+use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tree::Tree;
 
 /// One run of a worker.
@@ -75,7 +75,7 @@ pub fn play(tree: &dyn Tree, scenarios: &[Scenario]) -> Result<Vec<Played>> {
 
 fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Vec<Played>> {
     let python = which::which("python3").map_err(|_| {
-        Unusable(
+        UsageError(
             "--execute needs Python: install python3 (Debian: apt-get install python3)".to_owned(),
         )
     })?;
@@ -160,7 +160,7 @@ fn lay_out(tree: &dyn Tree, to: &Path) -> Result<std::path::PathBuf> {
     match folder {
         // Without a dot in it: the driver tells the worker's files by this folder's name.
         Some(folder) => Ok(folder.canonicalize()?),
-        None => bail!(Refusal::new(
+        None => bail!(UserError::new(
             format!("{} has no handler.py to run", tree.describe()),
             "leave --execute out, or name a tree with the worker's Python"
         )),

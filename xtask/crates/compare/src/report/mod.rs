@@ -8,8 +8,8 @@ use super::accepted::Entry;
 use super::execute::Summary;
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict};
-use xtask_core::commands::Commands;
 use worker_files::{Gap, Place};
+use xtask_core::commands::Commands;
 
 /// The whole result.
 pub struct Report {

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::Engine;
-use crate::outcome::Unusable;
+use crate::outcome::UsageError;
 use crate::patience;
 
 /// The variable that names the client to take.
@@ -90,7 +90,7 @@ impl fmt::Display for NoEngine {
 
 impl std::error::Error for NoEngine {}
 
-impl From<NoEngine> for Unusable {
+impl From<NoEngine> for UsageError {
     fn from(none: NoEngine) -> Self {
         Self(none.to_string())
     }

@@ -18,7 +18,7 @@ pub use objects::{GitTree, Objects, parse_ls_tree};
 pub use repo::{Index, Repo, Search, Status, Unseen};
 pub use scratch::{IndexEdit, Scratch};
 
-use crate::outcome::Unusable;
+use crate::outcome::UsageError;
 
 /// The oldest git with `merge-tree --write-tree`.
 const OLDEST: (u32, u32) = (2, 38);
@@ -65,7 +65,7 @@ impl Git {
     /// Finds git on PATH. Opening a repository sees that it is new enough.
     pub fn find() -> Result<Self> {
         let program = which::which("git").map_err(|_| {
-            Unusable(
+            UsageError(
                 "git is not on PATH; install it (Debian and Ubuntu: apt-get install git, \
                  macOS: xcode-select --install)"
                     .to_owned(),
@@ -93,7 +93,7 @@ impl Git {
         let version = String::from_utf8_lossy(&answer.stdout);
         match parse_version(&version) {
             Some(found) if found >= OLDEST => Ok(()),
-            _ => bail!(Unusable(format!(
+            _ => bail!(UsageError(format!(
                 "{} is too old: {}.{} or newer is needed for `git merge-tree --write-tree`",
                 version.trim(),
                 OLDEST.0,
@@ -339,12 +339,12 @@ pub fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// from outside.
 pub fn refuse_option(what: &str, value: &str) -> Result<()> {
     if value.starts_with('-') {
-        bail!(Unusable(format!(
+        bail!(UsageError(format!(
             "{what} {value:?} begins with `-`; git would read it as an option"
         )));
     }
     if value.is_empty() || value.contains(|c: char| c.is_control()) {
-        bail!(Unusable(format!(
+        bail!(UsageError(format!(
             "{what} {value:?} is empty or holds control characters"
         )));
     }

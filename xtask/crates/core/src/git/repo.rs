@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use super::objects::{entry, head_and_path, parse_ls_tree};
 use super::{Call, Git, Objects, Scratch, Started, records, refuse_option};
-use crate::outcome::Refusal;
+use crate::outcome::UserError;
 use crate::output::quoted;
 use crate::tree::{Entries, Oid, RepoPath};
 
@@ -124,7 +124,7 @@ impl Repo {
     /// Opens the repository whose work tree holds `dir`.
     pub fn open(git: &Git, dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!("{} is no folder", dir.display()),
                 "name the worker's repository with `-C DIR`"
             ));
@@ -149,7 +149,7 @@ impl Repo {
         git.expect_new_enough()?;
         let answer = answer.finish()?;
         if answer.message.contains("dubious ownership") {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!(
                     "git does not trust {}: somebody else owns it",
                     dir.display()
@@ -161,7 +161,7 @@ impl Repo {
             ));
         }
         if answer.stdout.is_empty() {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!(
                     "{} is in no git repository ({})",
                     dir.display(),
@@ -175,7 +175,7 @@ impl Repo {
             bail!("git rev-parse answered too few lines in {}", dir.display());
         };
         if *bare == b"true" || *inside != b"true" {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!("{} has no work tree (a bare repository)", dir.display()),
                 "clone it, and run this in the clone"
             ));
@@ -415,7 +415,7 @@ impl Repo {
             Some(0) => Ok(answer.stdout.starts_with(b"true")),
             // It is not set.
             Some(1) => Ok(false),
-            _ => bail!(Refusal::new(
+            _ => bail!(UserError::new(
                 format!("git can't read the setting {key}: {}", answer.message),
                 format!("mend it: `git config --show-origin {key}` tells where it is")
             )),

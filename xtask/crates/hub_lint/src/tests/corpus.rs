@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Where the corpus is: beside the repository, or where `HUB_CORPUS` says.
 pub(super) fn corpus() -> Option<PathBuf> {
-    let root = xtask_core::own::repository();
+    let root = xtask_core::tool_repo::repository();
     let named = std::env::var_os("HUB_CORPUS").map(PathBuf::from);
     let places = [
         Some(root.join("../shared/data")),

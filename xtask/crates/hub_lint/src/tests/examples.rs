@@ -138,10 +138,10 @@ fn every_bad_example_is_found_by_its_rule_and_no_other() {
             assert!(report.sources.get(&finding.place.path).is_some());
             let mends = finding.fix.as_ref().map(|fix| fix.safety);
             let allowed = match rule.mends {
-                registry::Mends::Never => mends.is_none(),
-                registry::Mends::Safely => mends != Some(Safety::Unsafe),
-                registry::Mends::Unsafely => mends != Some(Safety::Safe),
-                registry::Mends::Either => true,
+                registry::Fixability::Never => mends.is_none(),
+                registry::Fixability::Safely => mends != Some(Safety::Unsafe),
+                registry::Fixability::Unsafely => mends != Some(Safety::Safe),
+                registry::Fixability::Either => true,
             };
             assert!(allowed, "{finding:#?}");
         }
@@ -241,7 +241,7 @@ fn similar_asserts(expected: &str, actual: &str) {
 
 #[test]
 fn the_generated_files_are_those_of_the_rules() {
-    let root = xtask_core::own::repository();
+    let root = xtask_core::tool_repo::repository();
     for (path, content) in pages::generated() {
         let file = root.join(path);
         if !file.exists() {

@@ -1,8 +1,8 @@
 //! Fixes: they mend what they say, break nothing, and leave nothing for a second run.
 
 use super::*;
-use worker_files::json;
 use testing::Random;
+use worker_files::json;
 
 fn look(which: Which, bytes: &[u8]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -11,7 +11,7 @@ fn look(which: Which, bytes: &[u8]) -> Vec<Finding> {
     findings
 }
 
-/// Mends a text until nothing is left to mend, which is after a few rounds.
+/// Fixability a text until nothing is left to mend, which is after a few rounds.
 pub(super) fn mends_for_good(which: Which, bytes: &[u8], safety: Safety) -> Vec<u8> {
     let mut text = bytes.to_vec();
     for _ in 0..20 {
@@ -35,7 +35,7 @@ pub(super) fn mends_for_good(which: Which, bytes: &[u8], safety: Safety) -> Vec<
 #[test]
 fn each_rule_that_mends_mends_its_bad_example() {
     for rule in registry::all() {
-        if rule.mends == registry::Mends::Never {
+        if rule.mends == registry::Fixability::Never {
             continue;
         }
         let tree = examples::bad_example(rule);

@@ -1,9 +1,9 @@
 //! The linter as a whole: the rules' examples, whole repositories, fixes, schemas and damage.
 
 use super::*;
+use registry::Rule;
 use xtask_core::finding::Safety;
 use xtask_core::tree::Memory;
-use registry::Rule;
 
 mod corpus;
 mod examples;

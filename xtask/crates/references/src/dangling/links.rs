@@ -145,8 +145,8 @@ fn relative(link: &RepoPath, to: &RepoPath) -> RepoPath {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask_core::tree::{Memory, Tree};
     use testing::files;
+    use xtask_core::tree::{Memory, Tree};
 
     /// What is said of one link at `path` in a worker with some files of both kinds.
     fn check(path: &str, target: &str) -> Option<String> {
@@ -169,7 +169,8 @@ mod tests {
         let mut moved = Vec::new();
         let mut result = files(&[("engine.py", "1")]);
         for (old, entry) in before {
-            let leaves = xtask_core::layout::is_retired(old) || xtask_core::layout::is_stray_in_runpod(old);
+            let leaves =
+                xtask_core::layout::is_retired(old) || xtask_core::layout::is_stray_in_runpod(old);
             let new = if leaves || *old == "Dockerfile" {
                 let new = xtask_core::layout::outdated(old);
                 moved.push((old.clone(), new.clone()));

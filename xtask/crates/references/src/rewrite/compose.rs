@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::{Change, NotUnderstood, PathMap, Rewritten, Text};
-use xtask_core::tree::RepoPath;
 use worker_files::yaml::{Node, Yaml};
+use xtask_core::tree::RepoPath;
 
 /// The compose file of the upstream's worker folder, with every path that it names where that lies
 /// in the result. Files that move are followed; folders on the host that are no part of the

@@ -1,10 +1,10 @@
 //! Whatever comes in, nothing panics, and what comes out takes only files that the result has.
 
 use super::*;
+use testing::Random;
 use worker_files::glob::Glob;
 use worker_files::ignore::Ignore;
 use worker_files::yaml::Yaml;
-use testing::Random;
 
 const DOCKERFILES: &[&str] = &[
     "# escape=`\r\nFROM a\r\nCOPY .runpod/ ./\r\nRUN x `\r\n  y\r\n",

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{PathMap, listed};
-use xtask_core::tree::RepoPath;
 use worker_files::glob::{Glob, is_pattern};
+use xtask_core::tree::RepoPath;
 
 /// What takes the place of one source.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -21,8 +21,8 @@ use super::super::{Check, Verdict};
 use super::containers::{Container, Session, State};
 use super::inspect::Image;
 use super::secrets::hidden;
-use xtask_core::tree::Tree;
 use worker_files::{Source, tests_json};
+use xtask_core::tree::Tree;
 
 /// The label of images whose SGLang is the stand-in of tests/standin.
 const STANDIN: &str = "worker-sglang.standin";

@@ -12,8 +12,8 @@ use parse_dockerfile::Instruction;
 
 use super::scope::{Scope, assignments};
 use super::{Change, NotUnderstood, PathMap, Rewritten, Text, heredoc};
-use xtask_core::tree::RepoPath;
 use worker_files::glob::{Glob, is_pattern};
+use xtask_core::tree::RepoPath;
 
 /// Something that the build takes from its context.
 #[derive(Debug, Clone, PartialEq, Eq)]

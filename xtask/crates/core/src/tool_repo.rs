@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::outcome::Refusal;
+use crate::outcome::UserError;
 
 /// Its folder.
 pub fn repository() -> PathBuf {
@@ -25,7 +25,7 @@ fn holder(package: &Path) -> &Path {
 pub fn chosen(repo: Option<&Path>) -> Result<PathBuf> {
     let dir = repo.map_or_else(repository, Path::to_owned);
     if !dir.is_dir() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{} is no folder", dir.display()),
             "name the worker's repository with `-C DIR`"
         ));

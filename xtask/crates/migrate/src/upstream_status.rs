@@ -11,8 +11,8 @@ use super::upstream::{OWN_ADDRESS, Place, locate};
 use xtask_core::git::{Git, refuse_option};
 use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
-use xtask_core::own;
 use xtask_core::patience;
+use xtask_core::tool_repo;
 use xtask_core::tree::Oid;
 
 /// What is known.
@@ -46,7 +46,7 @@ pub fn standing(
     }
     refuse_option("commit", commit)?;
     let place = if origin.address == OWN_ADDRESS {
-        Place::Path(own::repository())
+        Place::Path(tool_repo::repository())
     } else {
         match locate(&origin.address, repository, repository) {
             Ok((_, place)) => place,

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::incoming;
-use super::make::Wish;
 use super::merge::{self, Stored};
-use super::situation::Situation;
+use super::planner::Wish;
+use super::preflight::Situation;
 use super::upstream::{self, Upstream};
 use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{LOCK, Shape};
 use xtask_core::lock::{LockedFile, Origin};
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree, same};
 
 /// The upstream as the lock will record it, and whether it gives anything new.
@@ -91,7 +91,7 @@ pub fn base(
     for path in missing {
         let file = &lock.upstream.files[path];
         if at.objects.blob(file.rendered())?.is_none() {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!("what upstream gave as {path} last time is not to be had any more"),
                 format!(
                     "name an upstream that has commit {} with --upstream, or remove {LOCK} and \
@@ -139,7 +139,7 @@ pub fn tool_side(
             .map(|(path, _)| path.to_string())
             .collect();
         if !taken.is_empty() {
-            bail!(Refusal::new(
+            bail!(UserError::new(
                 format!(
                     "the tool can't be embedded: {} is there already",
                     taken.join(", ")

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::inspect::{Image, Step};
-use xtask_core::tree::{RepoPath, Tree};
 use worker_files::dockerfile::{self, Copy, Named, expand};
 use worker_files::glob::{Glob, is_pattern};
 use worker_files::ignore::Ignore;
+use xtask_core::tree::{RepoPath, Tree};
 
 /// The image as the Dockerfile has it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -207,8 +207,8 @@ fn copied(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask_core::tree::Memory;
     use worker_files::Source;
+    use xtask_core::tree::Memory;
 
     fn made(dockerfile: &str, tree: &Memory, history: &[&str], base: Option<&Image>) -> Made {
         let source = Source::new("Dockerfile".into(), dockerfile.as_bytes());

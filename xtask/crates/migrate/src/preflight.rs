@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use xtask_core::git::{GitTree, Index, Objects, Repo, Status, Unseen};
 use xtask_core::lock::Lock;
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 use xtask_core::tree::{Oid, RepoPath};
 
 /// A repository as it stands, with nothing in the way of a migration.
@@ -33,7 +33,7 @@ pub fn look(repo: &Repo) -> Result<Situation> {
 /// Looks at the repository, whatever is changed in it.
 pub fn look_at_any(repo: &Repo) -> Result<Situation> {
     if let Some(operation) = repo.under_way() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{operation} is under way in {}", repo.top.display()),
             "finish it or abort it, then run this again"
         ));
@@ -47,7 +47,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
     });
     let status = repo.status()?;
     let Some(head) = status.head.clone() else {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{} has no commit yet", repo.top.display()),
             "commit the worker's files first"
         ));
@@ -59,7 +59,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
     let (head_tree, Index { entries, unseen }) = read?;
     let head_tree = match head_tree {
         Some((commit, tree)) if commit == head => tree,
-        _ => bail!(Refusal::new(
+        _ => bail!(UserError::new(
             "HEAD has moved while this looked at it",
             "run this again once nobody else is at work there"
         )),
@@ -91,7 +91,7 @@ fn expect_clean(at: &Situation) -> Result<()> {
         } else {
             ""
         };
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!(
                 "the work tree or the index has changes that are not committed:\n  {}",
                 list(&status.changed)
@@ -105,7 +105,7 @@ fn expect_clean(at: &Situation) -> Result<()> {
 /// Refuses to work beside another git.
 pub fn expect_unlocked(repo: &Repo) -> Result<()> {
     if repo.git_dir.join("index.lock").exists() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!(
                 "{} is there: another git is at work, or was killed",
                 repo.git_dir.join("index.lock").display()

@@ -7,22 +7,22 @@ use anyhow::{Context, Result, bail};
 
 use super::carry::carry;
 use super::context;
-use super::given::{base, origin, tool_side};
 use super::incoming::{self, Bundle};
 use super::merge::{self, Built, Sides, Stage};
+use super::merge_inputs::{base, origin, tool_side};
 use super::plan::{self, Move, Plan, Rewrite, Source};
-use super::situation::Situation;
+use super::preflight::Situation;
 use super::sparse;
 use super::steps::{self, Obstacle, Step, Way};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
+use references::dangling::{self, Dangling};
+use references::rewrite;
 use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
 use xtask_core::layout::{self, BASELINE, LOCK, OUTDATED, Shape};
 use xtask_core::lock::{Lock, Retired};
-use xtask_core::outcome::Refusal;
+use xtask_core::outcome::UserError;
 use xtask_core::output::{quoted_file, quoted_path};
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
-use references::dangling::{self, Dangling};
-use references::rewrite;
 
 /// What the user asks for.
 pub struct Wish<'a> {
@@ -58,7 +58,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     if first {
         expect_legacy(at)?;
     } else if wish.carry.is_some() {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("{LOCK} is there, so this worker is modern already"),
             "leave --carry out; upstream's changes are merged with those made here anyway"
         ));
@@ -205,13 +205,13 @@ fn expect_legacy(at: &Situation) -> Result<()> {
         return Ok(());
     }
     if Shape::of(entries) == Some(Shape::Root) {
-        bail!(Refusal::new(
+        bail!(UserError::new(
             format!("this worker has the modern layout, but no {LOCK}"),
             "name the upstream that its files came from: `cargo xtask migrate --adopt REV \
              --upstream DIR|URL`"
         ));
     }
-    bail!(Refusal::new(
+    bail!(UserError::new(
         format!(
             "{} is no worker of the legacy layout: it has none of {}",
             at.repo.top.display(),
@@ -317,7 +317,7 @@ pub fn expect_no_obstacles(at: &Situation, steps: &[Step]) -> Result<()> {
         return sparse::expect_shown(at, steps);
     }
     let whats: Vec<&str> = obstacles.iter().map(|one| one.what.as_str()).collect();
-    bail!(Refusal::new(
+    bail!(UserError::new(
         format!("these paths can't be written:\n  {}", whats.join("\n  ")),
         way_on(&obstacles, at.repo.is_sparse()?)
     ))
@@ -484,7 +484,7 @@ fn dangling(
         .get(&RepoPath::from("Dockerfile"))
         .context("the upstream has no Dockerfile")?;
     let arguments = rewrite::arguments(&dockerfile.rendered)
-        .map_err(|error| Refusal::new(format!("Dockerfile, {error}"), error.help))?;
+        .map_err(|error| UserError::new(format!("Dockerfile, {error}"), error.help))?;
     let after = dangling::After {
         moved,
         result: after,
