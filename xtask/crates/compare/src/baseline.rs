@@ -101,7 +101,7 @@ pub fn read(text: &str) -> Result<Facts> {
     }
     Ok(Facts {
         all,
-        gaps: Vec::new(),
+        unread: Vec::new(),
         sglang: root
             .get("sglang")
             .and_then(Value::as_str)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use worker_files::dockerfile::Named;
 use worker_files::python::FlagValue;
 use worker_files::shell::Manager;
-use worker_files::{Declared, Gap, How, Place, Surface};
+use worker_files::{Declared, How, Place, Unread, WorkerInterface};
 use xtask_core::sglang;
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -37,7 +37,7 @@ pub const FILES: &str = "files";
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
     pub all: BTreeMap<String, Fact>,
-    pub gaps: Vec<Gap>,
+    pub unread: Vec<Unread>,
     /// The release of `SGLang` that the worker runs, where that is known.
     pub sglang: Option<String>,
 }
@@ -45,7 +45,7 @@ pub struct Facts {
 impl Facts {
     /// Reads a tree.
     pub fn read(tree: &dyn Tree) -> anyhow::Result<Self> {
-        Ok(Self::of(&Surface::read(tree)?, tree))
+        Ok(Self::of(&WorkerInterface::read(tree)?, tree))
     }
 
     pub fn get(&self, id: &str) -> Option<&Fact> {
@@ -75,9 +75,9 @@ impl Facts {
     }
 
     /// The facts of a surface; the tree tells what a copied folder holds.
-    pub fn of(surface: &Surface, tree: &dyn Tree) -> Self {
+    pub fn of(surface: &WorkerInterface, tree: &dyn Tree) -> Self {
         let mut facts = Self {
-            gaps: surface.gaps.clone(),
+            unread: surface.unread.clone(),
             sglang: surface.sglang().map(|(version, _)| version),
             ..Self::default()
         };
@@ -108,7 +108,7 @@ impl Facts {
         }
     }
 
-    fn running(&mut self, surface: &Surface) {
+    fn running(&mut self, surface: &WorkerInterface) {
         for read in &surface.env {
             let flag = read.drives.as_ref().map(|d| d.flag.as_str());
             let how = read.drives.as_ref().map(|d| match &d.how {
@@ -177,7 +177,7 @@ impl Facts {
         }
     }
 
-    fn flags(&mut self, surface: &Surface) {
+    fn flags(&mut self, surface: &WorkerInterface) {
         for given in &surface.python.flags {
             let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {
@@ -197,7 +197,7 @@ impl Facts {
         }
     }
 
-    fn python(&mut self, surface: &Surface) {
+    fn python(&mut self, surface: &WorkerInterface) {
         for item in &surface.python.api {
             let plain = format!("python:{}", item.name);
             let taken = self
@@ -221,7 +221,7 @@ impl Facts {
         }
     }
 
-    fn image(&mut self, surface: &Surface, tree: &dyn Tree) {
+    fn image(&mut self, surface: &WorkerInterface, tree: &dyn Tree) {
         let Some(image) = &surface.image else {
             return;
         };
@@ -303,7 +303,7 @@ impl Facts {
         }
     }
 
-    fn build(&mut self, surface: &Surface) {
+    fn build(&mut self, surface: &WorkerInterface) {
         for package in &surface.packages {
             let manager = match package.manager {
                 Manager::Pip => "pip",
@@ -367,7 +367,7 @@ impl Facts {
         }
     }
 
-    fn hub(&mut self, surface: &Surface) {
+    fn hub(&mut self, surface: &WorkerInterface) {
         let form = surface.form.as_ref().filter(|_| surface.hub.is_none());
         let declared = surface
             .hub

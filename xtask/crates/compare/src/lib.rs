@@ -1,6 +1,6 @@
 //! `cargo xtask compare`: what became of everything that the old worker exposed.
 //!
-//! Tree → Surface → Facts → judge → report. Nothing of either worker is run, except with
+//! Tree → WorkerInterface → Facts → judge → report. Nothing of either worker is run, except with
 //! `--execute`.
 
 pub mod accepted;
@@ -137,7 +137,7 @@ fn compare(
         new: new_tree.describe(),
         items,
         stale,
-        gaps: [("old", old.gaps), ("new", new.gaps)],
+        unread: [("old", old.unread), ("new", new.unread)],
         upstream,
         executed,
         all: args.all,
@@ -200,7 +200,7 @@ fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<Old> {
     if let Some(name) = &args.old {
         let tree = trees.open(Some(name))?;
         let facts = Facts::read(tree.as_ref())?;
-        if facts.all.is_empty() && facts.gaps.is_empty() {
+        if facts.all.is_empty() && facts.unread.is_empty() {
             bail!(UserError::new(
                 format!("{} holds nothing that a worker exposes", tree.describe()),
                 "name the folder or the revision with the old worker's handler and Dockerfile"

@@ -131,7 +131,7 @@ fn report(items: Vec<judge::Item>) -> Report {
         new: "new".to_owned(),
         items,
         stale: Vec::new(),
-        gaps: [("old", Vec::new()), ("new", Vec::new())],
+        unread: [("old", Vec::new()), ("new", Vec::new())],
         upstream: None,
         executed: None,
         all: false,

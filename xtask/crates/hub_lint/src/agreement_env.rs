@@ -8,7 +8,7 @@ use super::model::{self, Variable};
 use super::near;
 use super::registry::rules;
 use super::shape::short;
-use worker_files::Surface;
+use worker_files::WorkerInterface;
 use xtask_core::finding::{Finding, Place};
 use xtask_core::tree::RepoPath;
 
@@ -187,7 +187,7 @@ pub fn place(place: &worker_files::Place) -> Place {
 }
 
 /// Whether the worker starts SGLang, so that its variables can be told from those of others.
-pub fn is_sglang(surface: &Surface) -> bool {
+pub fn is_sglang(surface: &WorkerInterface) -> bool {
     surface.python.launches
         && (surface.sglang().is_some()
             || surface.flag_table.is_some()
@@ -201,7 +201,7 @@ pub fn is_sglang(surface: &Surface) -> bool {
 pub fn check(
     hub: Option<&Document>,
     tests: Option<&Document>,
-    surface: &Surface,
+    surface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     let declared = hub
@@ -247,10 +247,10 @@ pub fn check(
 }
 
 /// Whether the worker may read variables that are not seen: then absence proves nothing.
-fn reads_beyond(surface: &Surface) -> bool {
+fn reads_beyond(surface: &WorkerInterface) -> bool {
     let unseen = surface
         .python
-        .gaps
+        .unread
         .iter()
         .any(|gap| !gap.what.contains("serverless.start"));
     // A loop over the whole environment takes whatever has a certain form.
@@ -261,7 +261,7 @@ fn reads_beyond(surface: &Surface) -> bool {
 }
 
 /// The variable that drives the flag which a name spells: `MODEL_PATH` means `--model-path`.
-fn same_flag<'a>(name: &str, surface: &'a Surface) -> Option<&'a str> {
+fn same_flag<'a>(name: &str, surface: &'a WorkerInterface) -> Option<&'a str> {
     surface
         .env
         .iter()
@@ -277,7 +277,7 @@ fn unread(
     hub: &Document,
     declared: &[Variable<'_>],
     read: &BTreeSet<&str>,
-    surface: &Surface,
+    surface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     let mut meant: BTreeSet<&str> = BTreeSet::new();
@@ -324,7 +324,7 @@ fn undeclared(
     hub: &Document,
     declared: &[Variable<'_>],
     read: &BTreeSet<&str>,
-    surface: &Surface,
+    surface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     let table = RepoPath::from("sglang_flags.json");
@@ -389,7 +389,7 @@ fn undeclared(
 
 /// The scripts that the image's build runs and the worker doesn't: nobody sets their variables in
 /// an endpoint.
-fn build_scripts(surface: &Surface) -> BTreeSet<&RepoPath> {
+fn build_scripts(surface: &WorkerInterface) -> BTreeSet<&RepoPath> {
     let Some(image) = &surface.image else {
         return BTreeSet::new();
     };
@@ -440,7 +440,7 @@ fn plain(text: &str) -> Option<String> {
 fn defaults(
     hub: &Document,
     declared: &[Variable<'_>],
-    surface: &Surface,
+    surface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     for variable in declared {

@@ -7,7 +7,7 @@ use super::model;
 use super::near;
 use super::registry::{Rule, rules};
 use super::shape::short;
-use worker_files::Surface;
+use worker_files::WorkerInterface;
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::sglang::{self, Exactness, Flag, Table};
@@ -114,7 +114,7 @@ rules! { Agreement;
 pub fn check(
     hub: Option<&Document>,
     tests: Option<&Document>,
-    surface: &Surface,
+    surface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     for document in [hub, tests].into_iter().flatten() {
@@ -223,7 +223,7 @@ impl Release {
         }
     }
 
-    fn driven(&self, name: &str, surface: &Surface) -> Option<Driven> {
+    fn driven(&self, name: &str, surface: &WorkerInterface) -> Option<Driven> {
         let drive = surface.reads(name).find_map(|read| read.drives.as_ref())?;
         Some(match self.table.flag(&drive.flag) {
             Some((name, flag)) => Driven::Flag(name, flag),
@@ -233,7 +233,12 @@ impl Release {
         })
     }
 
-    fn gone(&self, hub: &Document, variable: &model::Variable<'_>, surface: &Surface) -> Finding {
+    fn gone(
+        &self,
+        hub: &Document,
+        variable: &model::Variable<'_>,
+        surface: &WorkerInterface,
+    ) -> Finding {
         let read = surface
             .reads(variable.key)
             .find(|read| read.drives.is_some());
@@ -321,7 +326,7 @@ pub fn cuda_is_older(allowed: &str, needed: &str) -> bool {
     }
 }
 
-fn cuda(document: &Document, surface: &Surface, findings: &mut Vec<Finding>) {
+fn cuda(document: &Document, surface: &WorkerInterface, findings: &mut Vec<Finding>) {
     let Some(image) = &surface.image else {
         return;
     };

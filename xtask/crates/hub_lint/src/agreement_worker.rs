@@ -6,7 +6,7 @@ use super::agreement_env::{is_sglang, place};
 use super::document::{Document, Which};
 use super::shape::{begin, short};
 use anyhow::Result;
-use worker_files::Surface;
+use worker_files::WorkerInterface;
 use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Place};
 use xtask_core::tree::{Memory, RepoPath, Tree};
@@ -21,7 +21,7 @@ pub fn has_code(tree: &dyn Tree) -> bool {
 
 /// What the worker exposes. Of one that has nothing to do with `sglang`, only the Dockerfile and the
 /// README are asked, so its code is not read.
-pub fn surface(tree: &dyn Tree) -> Result<Surface> {
+pub fn surface(tree: &dyn Tree) -> Result<WorkerInterface> {
     let mut around = Memory::new();
     for (path, entry) in tree.entries() {
         let name = path.name();
@@ -32,13 +32,13 @@ pub fn surface(tree: &dyn Tree) -> Result<Surface> {
         }
         // The README of any language model's worker may speak of SGLang.
         if name != b"README.md" && String::from_utf8_lossy(&tree.read(path)?).contains("sglang") {
-            return Surface::read(tree);
+            return WorkerInterface::read(tree);
         }
         if image && let Some(text) = path.as_str() {
             around = around.with(text, tree.read(path)?);
         }
     }
-    Surface::read(&around)
+    WorkerInterface::read(&around)
 }
 
 /// Files beyond this many bytes hold no worker's code.
@@ -49,7 +49,7 @@ pub fn check(
     tree: &dyn Tree,
     hub: Option<&Document>,
     tests: Option<&Document>,
-    surface: &Surface,
+    surface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     if hub.is_some() {
@@ -69,7 +69,7 @@ pub fn check(
 
 /// The Python file that the image starts has to be in the repository, unless the image may have
 /// it from elsewhere.
-fn handler(tree: &dyn Tree, surface: &Surface, findings: &mut Vec<Finding>) {
+fn handler(tree: &dyn Tree, surface: &WorkerInterface, findings: &mut Vec<Finding>) {
     let Some(image) = &surface.image else {
         return;
     };
@@ -165,7 +165,7 @@ pub(super) const READING: &[&str] = &[
 /// One of these is what `/generate` makes something of.
 const GENERATE: &[&str] = &["text", "input_ids", "input_embeds"];
 
-fn refused(tests: &Document, input: &Node, surface: &Surface) -> Option<Finding> {
+fn refused(tests: &Document, input: &Node, surface: &WorkerInterface) -> Option<Finding> {
     let Kind::Object(members) = &input.kind else {
         return None;
     };

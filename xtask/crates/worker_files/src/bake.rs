@@ -5,7 +5,7 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Body, Structure};
 
 use super::dockerfile::Named;
-use super::{Gap, Place, Source, too_deep};
+use super::{Place, Source, Unread, too_deep};
 
 /// A bake file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,11 +27,8 @@ pub struct Target {
 }
 
 /// Reads a bake file.
-pub fn read(source: &Source) -> Result<Bake, Gap> {
-    let gap = |what: String, at: usize| Gap {
-        what,
-        place: source.place(at..at),
-    };
+pub fn read(source: &Source) -> Result<Bake, Unread> {
+    let gap = |what: String, at: usize| Unread::new(what, source.place(at..at));
     if too_deep(&source.text) {
         return Err(gap("nested too deeply to be read".to_owned(), 0));
     }

@@ -2,7 +2,7 @@
 
 use super::dockerfile::Named;
 use super::yaml::{Node, Yaml};
-use super::{Gap, Place, Source};
+use super::{Place, Source, Unread};
 
 /// A service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +19,12 @@ pub struct Service {
 }
 
 /// Reads a compose file.
-pub fn read(source: &Source) -> Result<Vec<Service>, Gap> {
-    let yaml = Yaml::parse(&source.text).map_err(|fault| Gap {
-        what: format!("not YAML: {}", fault.what),
-        place: source.place(fault.offset..fault.offset),
+pub fn read(source: &Source) -> Result<Vec<Service>, Unread> {
+    let yaml = Yaml::parse(&source.text).map_err(|fault| {
+        Unread::new(
+            format!("not YAML: {}", fault.what),
+            source.place(fault.offset..fault.offset),
+        )
     })?;
     let file = File {
         source,

@@ -8,7 +8,7 @@ use parse_dockerfile::{
 };
 
 use super::shell::{self, Script};
-use super::{Gap, Place, Source};
+use super::{Place, Source, Unread};
 
 /// A name with a value: ENV, ARG, LABEL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,12 +140,12 @@ fn split_image(image: &str) -> (&str, Option<&str>) {
 }
 
 /// Reads a Dockerfile, with every argument at its default.
-pub fn read(source: &Source) -> Result<Image, Gap> {
+pub fn read(source: &Source) -> Result<Image, Unread> {
     read_with(source, BTreeMap::new())
 }
 
 /// Reads a Dockerfile as a build with these arguments would.
-pub fn read_with(source: &Source, given: BTreeMap<String, String>) -> Result<Image, Gap> {
+pub fn read_with(source: &Source, given: BTreeMap<String, String>) -> Result<Image, Unread> {
     let parsed = parse_dockerfile::parse(&source.text).map_err(|error| {
         let text = error.to_string();
         let line = text.split_once("line ").and_then(|(_, rest)| {
@@ -155,10 +155,10 @@ pub fn read_with(source: &Source, given: BTreeMap<String, String>) -> Result<Ima
         let start = line
             .and_then(|n| source.lines().nth(n.saturating_sub(1)))
             .map_or(0, |(start, _)| start);
-        Gap {
-            what: format!("the Dockerfile cannot be read: {text}"),
-            place: source.place(start..start),
-        }
+        Unread::new(
+            format!("the Dockerfile cannot be read: {text}"),
+            source.place(start..start),
+        )
     })?;
     let mut reader = Reader {
         source,

@@ -251,15 +251,15 @@ fn a_tree_of_odd_files_is_read_and_says_what_it_could_not() {
         .with(".runpod/hub.json", "{")
         .with("docker-compose.yml", "a: [")
         .with("docker-bake.hcl", "a =");
-    let surface = Surface::read(&tree).unwrap();
+    let surface = WorkerInterface::read(&tree).unwrap();
     let names: Vec<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
     assert!(
         names.contains(&"LATIN") && names.contains(&"TABS"),
         "{names:?}"
     );
     assert!(!names.contains(&"NOT_THE_WORKERS"));
-    let gaps: Vec<String> = surface
-        .gaps
+    let unread: Vec<String> = surface
+        .unread
         .iter()
         .map(|gap| format!("{}: {}", gap.place, gap.what))
         .collect();
@@ -272,9 +272,9 @@ fn a_tree_of_odd_files_is_read_and_says_what_it_could_not() {
         ("docker-compose.yml", "not YAML"),
         ("docker-bake.hcl", "not HCL"),
     ] {
-        let said = gaps
+        let said = unread
             .iter()
             .any(|gap| gap.starts_with(file) && gap.contains(what));
-        assert!(said, "{file}: {gaps:#?}");
+        assert!(said, "{file}: {unread:#?}");
     }
 }

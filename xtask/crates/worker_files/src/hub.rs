@@ -2,7 +2,7 @@
 
 use super::dockerfile::Text;
 use super::json::{self, Kind, Node};
-use super::{Declared, Gap, Place, Source};
+use super::{Declared, Place, Source, Unread};
 
 /// A preset: a name with values for some of the variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,23 +31,20 @@ impl Hub {
 }
 
 /// The root of a JSON file, or what is wrong with it.
-pub fn root(source: &Source) -> Result<Node, Gap> {
+pub fn root(source: &Source) -> Result<Node, Unread> {
     let parsed = json::parse(source.text.as_bytes());
     parsed.root.ok_or_else(|| {
         let (what, at) = parsed.problems.first().map_or_else(
             || ("it is empty".to_owned(), 0),
             |problem| (problem.message.clone(), problem.span.start),
         );
-        Gap {
-            what: format!("not JSON: {what}"),
-            place: source.place(at..at),
-        }
+        Unread::new(format!("not JSON: {what}"), source.place(at..at))
     })
 }
 
 /// Reads a listing. What has another shape than the Hub's is left out: judging it is the
 /// linter's work.
-pub fn read(source: &Source) -> Result<Hub, Gap> {
+pub fn read(source: &Source) -> Result<Hub, Unread> {
     let root = root(source)?;
     let mut hub = Hub::default();
     let config = root.get("config");

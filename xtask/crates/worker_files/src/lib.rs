@@ -1,6 +1,6 @@
 //! What a worker exposes, read from its files without running anything.
 //!
-//! Each module below goes from a file's text to facts with places; none does I/O. [`Surface::read`]
+//! Each module below goes from a file's text to facts with places; none does I/O. [`WorkerInterface::read`]
 //! picks the files from a tree, gives each to its module and keeps the results side by side, so
 //! that compare and hub-lint ask one value instead of reading files again.
 
@@ -27,7 +27,7 @@ pub mod yaml;
 
 use std::collections::BTreeMap;
 
-pub use source::{Gap, Place, Source};
+pub use source::{Hides, Place, Reading, Source, Unread};
 
 use xtask_core::tree::RepoPath;
 
@@ -117,7 +117,7 @@ pub struct TableFlag {
 
 /// What a worker exposes.
 #[derive(Debug, Default)]
-pub struct Surface {
+pub struct WorkerInterface {
     /// Read at run time: by Python, by scripts, by what the image starts, and through
     /// `sglang_flags.json` where the Python loads it.
     pub env: Vec<EnvRead>,
@@ -139,12 +139,12 @@ pub struct Surface {
     /// From `sglang_flags.json`.
     pub flag_table: Option<FlagTable>,
     /// Whatever could not be read statically.
-    pub gaps: Vec<Gap>,
+    pub unread: Vec<Unread>,
     /// The files that were read.
     pub sources: BTreeMap<RepoPath, Source>,
 }
 
-impl Surface {
+impl WorkerInterface {
     /// Every place that reads the variable of that name.
     #[allow(dead_code, reason = "hub-lint asks for single variables")]
     pub fn reads<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a EnvRead> {

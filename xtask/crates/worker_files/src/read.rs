@@ -7,8 +7,9 @@ use anyhow::Result;
 use super::dockerfile::{Image, Run};
 use super::shell::Manager;
 use super::{
-    Drive, EnvRead, FlagTable, Gap, How, Package, Place, Source, Surface, TableFlag, bake, compose,
-    dockerfile, hub, json, python, readme, requirements, shell, source, tests_json, worker_config,
+    Drive, EnvRead, FlagTable, How, Package, Place, Source, TableFlag, Unread, WorkerInterface,
+    bake, compose, dockerfile, hub, json, python, readme, requirements, shell, source, tests_json,
+    worker_config,
 };
 use xtask_core::sglang;
 use xtask_core::tree::{RepoPath, Tree};
@@ -75,7 +76,7 @@ fn wanted(path: &RepoPath) -> bool {
         )
 }
 
-impl Surface {
+impl WorkerInterface {
     /// Reads everything a worker exposes from a tree.
     pub fn read(tree: &dyn Tree) -> Result<Self> {
         let mut surface = Self::default();
@@ -91,14 +92,14 @@ impl Surface {
             };
             let size = known.max(bytes.len());
             if size > source::LARGEST {
-                surface.gaps.push(Gap {
-                    what: format!("not read: {size} bytes are more than any source file has"),
-                    place: Place::start_of(path),
-                });
+                surface.unread.push(Unread::new(
+                    format!("not read: {size} bytes are more than any source file has"),
+                    Place::start_of(path),
+                ));
                 continue;
             }
             let source = Source::new(path.clone(), &bytes);
-            surface.gaps.extend(source.trouble());
+            surface.unread.extend(source.trouble());
             surface.sources.insert(path.clone(), source);
         }
         let sources = std::mem::take(&mut surface.sources);
@@ -109,8 +110,8 @@ impl Surface {
         surface.read_env_files(tree, &sources)?;
         surface.env.sort();
         surface.env.dedup();
-        surface.gaps.sort();
-        surface.gaps.dedup();
+        surface.unread.sort();
+        surface.unread.dedup();
         surface.sources = sources;
         Ok(surface)
     }
@@ -118,11 +119,12 @@ impl Surface {
     fn read_files(&mut self, sources: &BTreeMap<RepoPath, Source>) {
         let file = |name: &str| sources.get(&RepoPath::from(name));
         let first = |names: &[&str]| names.iter().find_map(|name| file(name));
-        let mut gaps = Vec::new();
+        let mut unread = Vec::new();
         // `.runpod/` takes precedence over the root.
         self.image = first(&[".runpod/Dockerfile", "Dockerfile"])
-            .and_then(|source| kept(dockerfile::read(source), &mut gaps));
-        self.bake = file("docker-bake.hcl").and_then(|source| kept(bake::read(source), &mut gaps));
+            .and_then(|source| kept(dockerfile::read(source), &mut unread));
+        self.bake =
+            file("docker-bake.hcl").and_then(|source| kept(bake::read(source), &mut unread));
         let compose_files = [
             "docker-compose.yml",
             "docker-compose.yaml",
@@ -131,18 +133,18 @@ impl Surface {
             ".runpod/docker-compose.yml",
         ];
         self.compose = first(&compose_files)
-            .and_then(|source| kept(compose::read(source), &mut gaps))
+            .and_then(|source| kept(compose::read(source), &mut unread))
             .unwrap_or_default();
         self.hub = first(&[".runpod/hub.json", "hub.json"])
-            .and_then(|source| kept(hub::read(source), &mut gaps));
-        self.tests =
-            file(".runpod/tests.json").and_then(|source| kept(tests_json::read(source), &mut gaps));
+            .and_then(|source| kept(hub::read(source), &mut unread));
+        self.tests = file(".runpod/tests.json")
+            .and_then(|source| kept(tests_json::read(source), &mut unread));
         self.form = file("worker-config.json")
-            .and_then(|source| kept(worker_config::read(source), &mut gaps));
+            .and_then(|source| kept(worker_config::read(source), &mut unread));
         self.readme = first(&["README.md", ".runpod/README.md"])
             .map(readme::read)
             .unwrap_or_default();
-        self.gaps.extend(gaps);
+        self.unread.extend(unread);
     }
 
     fn read_python(&mut self, sources: &BTreeMap<RepoPath, Source>) {
@@ -163,7 +165,7 @@ impl Surface {
             .collect();
         self.python = python::read(&python, &data);
         self.env.extend(self.python.env.iter().cloned());
-        self.gaps.extend(self.python.gaps.iter().cloned());
+        self.unread.extend(self.python.unread.iter().cloned());
         for source in ending(".sh") {
             let script = shell::parse(&source.text);
             self.shell_facts(source, &script, 0);
@@ -258,8 +260,8 @@ impl Surface {
         };
         for (path, source) in sources {
             if path.name().ends_with(b".txt") {
-                let (found, gaps) = requirements::read(source);
-                self.gaps.extend(gaps);
+                let (found, unread) = requirements::read(source);
+                self.unread.extend(unread);
                 let in_image = runs_it(source);
                 self.packages.extend(found.into_iter().map(|r| Package {
                     manager: Manager::Pip,
@@ -321,10 +323,10 @@ impl Surface {
                 };
                 let place = source.place(run.base + word.range.start..run.base + word.range.end);
                 if word.text.contains('$') {
-                    self.gaps.push(Gap {
-                        what: format!("{}: the name of this package is computed", word.text),
+                    self.unread.push(Unread::new(
+                        format!("{}: the name of this package is computed", word.text),
                         place,
-                    });
+                    ));
                 } else if let Some((name, spec)) = package {
                     self.packages.push(Package {
                         manager,
@@ -349,7 +351,7 @@ impl Surface {
         };
         let parsed = json::parse(source.text.as_bytes());
         let Some(root) = parsed.root else {
-            self.gaps.extend(hub::root(source).err());
+            self.unread.extend(hub::root(source).err());
             return;
         };
         let mut table = FlagTable {
@@ -431,7 +433,7 @@ impl Surface {
             for (name, flag, place) in self.python.tables.clone() {
                 self.table_read(&name, &flag, How::Value, &place);
             }
-            for gap in self.gaps.iter_mut().filter(|gap| computed_name(gap)) {
+            for gap in self.unread.iter_mut().filter(|gap| computed_name(gap)) {
                 "the name of this environment variable is computed; every flag in \
                  sglang_flags.json counts as read"
                     .clone_into(&mut gap.what);
@@ -490,10 +492,10 @@ impl Surface {
 
 /// Whether a gap is about a variable's name: an engine that goes by the flag table computes them
 /// all, and the table tells them.
-fn computed_name(gap: &Gap) -> bool {
+fn computed_name(gap: &Unread) -> bool {
     gap.what.contains("environment variable is computed")
 }
 
-fn kept<T>(result: Result<T, Gap>, gaps: &mut Vec<Gap>) -> Option<T> {
-    result.map_err(|gap| gaps.push(gap)).ok()
+fn kept<T>(result: Result<T, Unread>, unread: &mut Vec<Unread>) -> Option<T> {
+    result.map_err(|gap| unread.push(gap)).ok()
 }

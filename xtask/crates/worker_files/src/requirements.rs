@@ -1,7 +1,7 @@
 //! Python requirements: names and version specifiers, as pip reads them.
 
 use super::shell::Word;
-use super::{Gap, Place, Source};
+use super::{Place, Source, Unread};
 
 /// A requirement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,9 +15,9 @@ pub struct Requirement {
 
 /// Reads a requirements file. What is no plain requirement (another file, a URL without a name)
 /// is reported as a gap.
-pub fn read(source: &Source) -> (Vec<Requirement>, Vec<Gap>) {
+pub fn read(source: &Source) -> (Vec<Requirement>, Vec<Unread>) {
     let mut found = Vec::new();
-    let mut gaps = Vec::new();
+    let mut unread = Vec::new();
     let mut continued = false;
     for (start, line) in source.lines() {
         let skip = std::mem::replace(&mut continued, line.trim_end().ends_with('\\'));
@@ -30,22 +30,22 @@ pub fn read(source: &Source) -> (Vec<Requirement>, Vec<Gap>) {
         let place = source.place(start + indent..start + indent + text.len());
         if let Some(option) = text.strip_prefix('-') {
             if option.starts_with(['r', 'e']) || option.starts_with("-requirement") {
-                gaps.push(Gap {
-                    what: format!("{text}: read from where it points, if that file is here"),
+                unread.push(Unread::new(
+                    format!("{text}: read from where it points, if that file is here"),
                     place,
-                });
+                ));
             }
             continue;
         }
         match split(text) {
             Some((name, spec)) => found.push(Requirement { name, spec, place }),
-            None => gaps.push(Gap {
-                what: format!("{text}: the name of this requirement is not written here"),
+            None => unread.push(Unread::new(
+                format!("{text}: the name of this requirement is not written here"),
                 place,
-            }),
+            )),
         }
     }
-    (found, gaps)
+    (found, unread)
 }
 
 /// A word of a `pip install` as a requirement; `None` for files, archives and variables.
@@ -99,7 +99,7 @@ mod tests {
     fn names_and_specifiers_of_a_requirements_file() {
         let text = "ray\nrunpod~=1.7.0\r\nTyping_Extensions == 4.7.1 # why\n# no\n\nsglang[all]>=0.4 ; python_version > '3'\n-r more.txt\n-i https://x\nhttps://x/y.whl\npkg @ git+https://x\nlast \\\n  --hash=sha256:1\n";
         let source = Source::new("requirements.txt".into(), text.as_bytes());
-        let (found, gaps) = read(&source);
+        let (found, unread) = read(&source);
         let found: Vec<_> = found
             .iter()
             .map(|r| format!("{}{}", r.name, r.spec))
@@ -115,6 +115,6 @@ mod tests {
                 "last"
             ]
         );
-        assert_eq!(gaps.len(), 2);
+        assert_eq!(unread.len(), 2);
     }
 }

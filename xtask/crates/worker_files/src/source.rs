@@ -1,5 +1,6 @@
 //! The text of a file with its lines, and places in it.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use xtask_core::tree::RepoPath;
@@ -43,11 +44,84 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// Something that could not be read statically. It is said, so that silence means "read".
+/// What a construct that was not read may hide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hides {
+    /// Environment variables and their defaults.
+    Variables,
+    /// Flags of `SGLang`'s command line.
+    Flags,
+    /// Keys of a job's input, and routes.
+    JobInput,
+    /// Packages and other steps of the image's build.
+    Packages,
+    /// Settings of the image: `ENV`, `ENTRYPOINT`, files that are copied.
+    Image,
+    /// Settings of the Hub, compose or bake.
+    Settings,
+}
+
+/// A construct that was not understood. It is a value, so that silence means "read".
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Gap {
+pub struct Unread {
+    /// Why it was not understood, as a sentence for people.
     pub what: String,
     pub place: Place,
+    /// The source text, cut short.
+    pub text: String,
+    pub may_hide: BTreeSet<Hides>,
+}
+
+impl Unread {
+    /// Something that may hide anything; [`Source::unread`] knows the text, [`Self::hiding`] says
+    /// less.
+    pub fn new(what: impl Into<String>, place: Place) -> Self {
+        use Hides::{Flags, Image, JobInput, Packages, Settings, Variables};
+        Self {
+            what: what.into(),
+            place,
+            text: String::new(),
+            may_hide: [Variables, Flags, JobInput, Packages, Image, Settings].into(),
+        }
+    }
+
+    /// Only these may be hidden.
+    #[must_use]
+    pub fn hiding(mut self, may_hide: &[Hides]) -> Self {
+        self.may_hide = may_hide.iter().copied().collect();
+        self
+    }
+}
+
+/// What a reader found, and what it did not understand: neither is to be had without the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Reading<Facts> {
+    facts: Facts,
+    unread: Vec<Unread>,
+}
+
+impl<Facts> Reading<Facts> {
+    pub fn new(facts: Facts, unread: Vec<Unread>) -> Self {
+        Self { facts, unread }
+    }
+
+    /// Both parts; the caller decides what each unread construct means.
+    pub fn split(self) -> (Facts, Vec<Unread>) {
+        (self.facts, self.unread)
+    }
+
+    /// The facts; what was not understood joins what the caller keeps.
+    pub fn collect_unread(self, into: &mut Vec<Unread>) -> Facts {
+        into.extend(self.unread);
+        self.facts
+    }
+
+    /// Other facts made of these.
+    pub fn map<Other>(self, make: impl FnOnce(Facts) -> Other) -> Reading<Other> {
+        Reading::new(make(self.facts), self.unread)
+    }
 }
 
 /// A file's text.
@@ -85,10 +159,12 @@ impl Source {
     }
 
     /// What makes this file only partly readable, if anything.
-    pub fn trouble(&self) -> Option<Gap> {
-        self.latin1.then(|| Gap {
-            what: "the file is not UTF-8; it was read as Latin-1".to_owned(),
-            place: Place::start_of(&self.path),
+    pub fn trouble(&self) -> Option<Unread> {
+        self.latin1.then(|| {
+            Unread::new(
+                "the file is not UTF-8; it was read as Latin-1".to_owned(),
+                Place::start_of(&self.path),
+            )
         })
     }
 
@@ -111,6 +187,23 @@ impl Source {
             column: self.text[line_start..start].chars().count() + 1,
             start: in_file(start),
             end: in_file(end),
+        }
+    }
+
+    /// A construct of this file that was not understood.
+    pub fn unread(
+        &self,
+        range: Range<usize>,
+        what: impl Into<String>,
+        may_hide: &[Hides],
+    ) -> Unread {
+        const LONGEST: usize = 120;
+        let start = self.floor(range.start);
+        let end = self.floor(range.end.max(start));
+        let text: String = self.text[start..end].chars().take(LONGEST).collect();
+        Unread {
+            text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+            ..Unread::new(what, self.place(range)).hiding(may_hide)
         }
     }
 

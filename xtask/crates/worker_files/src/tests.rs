@@ -10,7 +10,7 @@ fn variables_come_from_scripts_and_commands_too() {
         .with("Dockerfile", "FROM x\nARG A=1\nENV B=2\nRUN echo $A ${B} $C\nCMD python3 handler.py --x $MODE\n")
         .with("docker-compose.yml", "services:\n  w:\n    environment: {D: 4}\n    env_file: [more.env]\n")
         .with("more.env", "E=5\n");
-    let surface = Surface::read(&tree).unwrap();
+    let surface = WorkerInterface::read(&tree).unwrap();
     let names: Vec<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
     assert_eq!(names, ["HOST", "MODE", "PORT"]);
     let host = surface.reads("HOST").next().unwrap();
@@ -51,7 +51,7 @@ fn a_table_of_flags_is_read_with_its_aliases_and_what_took_the_place_of_old_ones
     let tree = Memory::new()
         .with("engine.py", engine)
         .with("sglang_flags.json", flags);
-    let surface = Surface::read(&tree).unwrap();
+    let surface = WorkerInterface::read(&tree).unwrap();
     let drives: Vec<String> = surface
         .env
         .iter()
@@ -70,17 +70,17 @@ fn a_table_of_flags_is_read_with_its_aliases_and_what_took_the_place_of_old_ones
     assert!(surface.env.iter().all(|read| read.by_table));
     assert!(
         surface
-            .gaps
+            .unread
             .iter()
             .any(|gap| gap.what.contains("counts as read")),
         "{:?}",
-        surface.gaps
+        surface.unread
     );
     // A table that no code loads says nothing of the worker.
     let unused = Memory::new()
         .with("engine.py", "pass\n")
         .with("sglang_flags.json", flags);
-    assert!(Surface::read(&unused).unwrap().env.is_empty());
+    assert!(WorkerInterface::read(&unused).unwrap().env.is_empty());
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn packages_tell_whether_the_image_gets_them() {
         .with("Dockerfile", "FROM x\nCOPY builder/requirements.txt /r/requirements.txt\nRUN pip install -r /r/requirements.txt \\\n && apt-get install -y curl=7.1\nRUN pip install $NAME\n")
         .with("builder/requirements.txt", "ray\n")
         .with("builder/setup.sh", "apt-get install -y openssh-server\n");
-    let surface = Surface::read(&tree).unwrap();
+    let surface = WorkerInterface::read(&tree).unwrap();
     let packages: Vec<String> = surface
         .packages
         .iter()
@@ -101,7 +101,7 @@ fn packages_tell_whether_the_image_gets_them() {
     );
     assert!(
         surface
-            .gaps
+            .unread
             .iter()
             .any(|gap| gap.what.contains("package is computed"))
     );
@@ -110,7 +110,7 @@ fn packages_tell_whether_the_image_gets_them() {
 #[test]
 fn the_pinned_release_is_in_the_base_image_or_the_requirements() {
     let of = |tree: Memory| {
-        Surface::read(&tree)
+        WorkerInterface::read(&tree)
             .unwrap()
             .sglang()
             .map(|(version, _)| version)

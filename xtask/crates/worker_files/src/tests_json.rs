@@ -3,7 +3,7 @@
 use super::dockerfile::{Named, Text};
 use super::hub::{root, scalar, texts};
 use super::json::Node;
-use super::{Gap, Place, Source};
+use super::{Place, Source, Unread};
 
 /// The Hub's tests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,7 +27,7 @@ pub struct Test {
 }
 
 /// Reads the Hub's tests.
-pub fn read(source: &Source) -> Result<Tests, Gap> {
+pub fn read(source: &Source) -> Result<Tests, Unread> {
     let root = root(source)?;
     let config = root.get("config");
     let gpu_type = config.and_then(|c| c.get("gpuTypeId"));

@@ -3,7 +3,7 @@
 use super::dockerfile::Text;
 use super::hub::{options, root, scalar};
 use super::json::Node;
-use super::{Declared, Gap, Source};
+use super::{Declared, Source, Unread};
 
 /// The old form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,7 +17,7 @@ pub struct WorkerConfig {
 
 /// Reads the old form. Its types are told in the Hub's words, so that both compare: `text` and
 /// `select` are strings, `toggle` is a boolean.
-pub fn read(source: &Source) -> Result<WorkerConfig, Gap> {
+pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
     let root = root(source)?;
     let mut form = WorkerConfig::default();
     for member in root.get("schema").map(Node::members).unwrap_or_default() {

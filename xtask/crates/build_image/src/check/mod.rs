@@ -13,7 +13,7 @@ use references::dangling::undeclared;
 use references::rewrite::{Copied, arguments, copied_paths};
 use worker_files::dockerfile::{self, Image, is_predefined};
 use worker_files::ignore::Ignore;
-use worker_files::{Source, Surface};
+use worker_files::{Source, WorkerInterface};
 use xtask_core::finding::{Finding, Severity};
 use xtask_core::output::{self, counted};
 use xtask_core::tree::{Entries, RepoPath, Tree};
@@ -286,7 +286,7 @@ fn base(subject: &Subject, image: &Image) -> Result<Check> {
         return Ok(check(NAME, Verdict::Skipped, "the Dockerfile names none"));
     };
     let text = &base.text;
-    let surface = Surface::read(subject.tree)?;
+    let surface = WorkerInterface::read(subject.tree)?;
     let own = surface.image.as_ref().and_then(|own| own.base.as_ref());
     let is_own = own.is_some_and(|own| own.text == *text);
     let mut words = Vec::new();

@@ -40,12 +40,12 @@ impl Report {
                 fact
             })
             .collect();
-        let gaps: Vec<Value> = self
-            .gaps
+        let unread: Vec<Value> = self
+            .unread
             .iter()
-            .flat_map(|(side, gaps)| {
-                gaps.iter().map(move |gap| {
-                    json!({"side": side, "what": gap.what, "place": gap.place.to_string()})
+            .flat_map(|(side, unread)| {
+                unread.iter().map(move |gap| {
+                    json!({"side": side, "place": gap.place.to_string(), "text": gap.text, "what": gap.what, "may_hide": gap.may_hide})
                 })
             })
             .collect();
@@ -56,7 +56,7 @@ impl Report {
             "summary": summary,
             "facts": facts,
             "executed": self.executed,
-            "gaps": gaps,
+            "unread": unread,
             "stale": self.stale,
         });
         let mut text = serde_json::to_string_pretty(&root).unwrap_or_default();

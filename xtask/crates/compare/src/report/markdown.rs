@@ -57,11 +57,11 @@ impl Report {
                 runs.scenarios, runs.alike, runs.as_read, runs.findings
             );
         }
-        let gaps: Vec<String> = self
-            .gaps
+        let unread: Vec<String> = self
+            .unread
             .iter()
-            .flat_map(|(side, gaps)| {
-                gaps.iter().map(move |gap| {
+            .flat_map(|(side, unread)| {
+                unread.iter().map(move |gap| {
                     format!(
                         "- {side} {}: {}",
                         code(&gap.place.to_string()),
@@ -70,12 +70,12 @@ impl Report {
                 })
             })
             .collect();
-        if !gaps.is_empty() {
+        if !unread.is_empty() {
             let _ = writeln!(
                 out,
                 "\n<details><summary>{} not read statically</summary>\n\n{}\n\n</details>",
-                gaps.len(),
-                gaps.join("\n")
+                unread.len(),
+                unread.join("\n")
             );
         }
         shortened(out)

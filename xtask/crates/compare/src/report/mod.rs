@@ -8,7 +8,7 @@ use super::accepted::Entry;
 use super::execute::Summary;
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict};
-use worker_files::{Gap, Place};
+use worker_files::{Place, Unread};
 use xtask_core::commands::Commands;
 
 /// The whole result.
@@ -19,7 +19,7 @@ pub struct Report {
     /// Reasons on record that match nothing any more.
     pub stale: Vec<Entry>,
     /// What could not be read, by side.
-    pub gaps: [(&'static str, Vec<Gap>); 2],
+    pub unread: [(&'static str, Vec<Unread>); 2],
     /// A third worker to show beside them.
     pub upstream: Option<Facts>,
     /// What running both workers came to.

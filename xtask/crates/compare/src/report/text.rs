@@ -149,13 +149,13 @@ impl Report {
     }
 
     fn unread(&self, out: &mut String) {
-        let count: usize = self.gaps.iter().map(|(_, gaps)| gaps.len()).sum();
+        let count: usize = self.unread.iter().map(|(_, unread)| unread.len()).sum();
         if count == 0 {
             return;
         }
         let _ = writeln!(out, "\n{BOLD}not read statically{BOLD:#}");
-        for (side, gaps) in &self.gaps {
-            for gap in gaps {
+        for (side, unread) in &self.unread {
+            for gap in unread {
                 let _ = writeln!(out, "  {DIM}{side}{DIM:#} {}: {}", gap.place, gap.what);
             }
         }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use super::syntax::{Node, children, field};
 use super::value::{EnvRef, Function, Origin, Scope, Value};
 use super::{FlagGiven, PythonFacts};
-use crate::{Gap, Place, Source};
+use crate::{Place, Source, Unread};
 
 /// Steps before the reader gives up on a program.
 const BUDGET: usize = 600_000;
@@ -65,7 +65,7 @@ pub struct Interp<'t> {
     /// The variables that decide whether the current statement runs.
     pub guards: Vec<Vec<Rc<EnvRef>>>,
     /// Reads of a name that was not known here, until one that is turns up.
-    unread: BTreeMap<(usize, usize), Gap>,
+    unread: BTreeMap<(usize, usize), Unread>,
     read_at: HashSet<(usize, usize)>,
     pub called: HashSet<(usize, usize)>,
     /// Where in `facts` the reads of a variable and the uses of a flag stand.
@@ -127,7 +127,7 @@ impl<'t> Interp<'t> {
         }
         for (key, gap) in std::mem::take(&mut self.unread) {
             if !self.read_at.contains(&key) {
-                self.facts.gaps.push(gap);
+                self.facts.unread.push(gap);
             }
         }
         self.facts
@@ -213,22 +213,16 @@ impl<'t> Interp<'t> {
     }
 
     pub fn gap(&mut self, what: &str, node: Node<'t>) {
-        let gap = Gap {
-            what: what.to_owned(),
-            place: self.place(node),
-        };
-        if !self.facts.gaps.contains(&gap) {
-            self.facts.gaps.push(gap);
+        let gap = Unread::new(what.to_owned(), self.place(node));
+        if !self.facts.unread.contains(&gap) {
+            self.facts.unread.push(gap);
         }
     }
 
     /// Notes a read whose name is not known on this way through the program. Another way may
     /// know it: the gap stays only when none does.
     pub fn name_unknown(&mut self, what: &str, node: Node<'t>) {
-        let gap = Gap {
-            what: what.to_owned(),
-            place: self.place(node),
-        };
+        let gap = Unread::new(what.to_owned(), self.place(node));
         self.unread.insert((self.at(), node.start_byte()), gap);
     }
 

@@ -18,7 +18,7 @@ mod value;
 use std::collections::BTreeMap;
 
 use self::syntax::Syntax;
-use super::{EnvRead, Gap, How, Place, Source};
+use super::{EnvRead, How, Place, Source, Unread};
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
@@ -35,7 +35,7 @@ pub struct PythonFacts {
     pub serverless: Vec<Setting>,
     pub starts: Vec<Start>,
     pub api: Vec<ApiItem>,
-    pub gaps: Vec<Gap>,
+    pub unread: Vec<Unread>,
     /// Dicts from a variable's name to a flag: name, flag, and the name's place.
     pub tables: Vec<(String, String, Place)>,
     /// Whether a command line for `SGLang`'s server was seen.
@@ -114,11 +114,13 @@ pub fn read(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFact
             .and_then(|thread| thread.join().ok())
     })
     .unwrap_or_else(|| PythonFacts {
-        gaps: sources
+        unread: sources
             .iter()
-            .map(|source| Gap {
-                what: "the Python files could not be read".to_owned(),
-                place: Place::start_of(&source.path),
+            .map(|source| {
+                Unread::new(
+                    "the Python files could not be read".to_owned(),
+                    Place::start_of(&source.path),
+                )
             })
             .collect(),
         ..PythonFacts::default()
@@ -126,7 +128,7 @@ pub fn read(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFact
 }
 
 fn read_here(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFacts {
-    let mut gaps = Vec::new();
+    let mut unread = Vec::new();
     let trees = parsed(sources);
     let mut parsed = Vec::new();
     let mut api = Vec::new();
@@ -134,27 +136,27 @@ fn read_here(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFac
         let tree = match tree {
             Ok(tree) => tree,
             Err(why) => {
-                gaps.push(Gap {
-                    what: (*why).to_owned(),
-                    place: Place::start_of(&source.path),
-                });
+                unread.push(Unread::new(
+                    (*why).to_owned(),
+                    Place::start_of(&source.path),
+                ));
                 continue;
             }
         };
         let root = tree.root();
         if let Some(error) = &tree.error {
-            gaps.push(Gap {
-                what: "no Python from here on, or not read as such; facts after it may be missing"
+            unread.push(Unread::new(
+                "no Python from here on, or not read as such; facts after it may be missing"
                     .to_owned(),
-                place: source.place(error.clone()),
-            });
+                source.place(error.clone()),
+            ));
         }
         api.extend(api::items(source, root));
         parsed.push((*source, root));
     }
     let mut facts = interp::Interp::new(parsed, data.clone()).run();
     facts.api = api;
-    facts.gaps.extend(gaps);
+    facts.unread.extend(unread);
     facts.finish();
     facts
 }
@@ -211,8 +213,8 @@ impl PythonFacts {
         }
         self.env.sort();
         self.env.dedup();
-        self.gaps.sort();
-        self.gaps.dedup();
+        self.unread.sort();
+        self.unread.dedup();
     }
 }
 

@@ -79,16 +79,16 @@ class Settings:
         "A", "B_ONE", "B_TWO", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L",
     ];
     assert_eq!(names(text), expected);
-    assert!(facts(text).gaps.is_empty(), "{:?}", facts(text).gaps);
+    assert!(facts(text).unread.is_empty(), "{:?}", facts(text).unread);
 }
 
 #[test]
 fn a_name_that_is_computed_is_reported_with_its_place() {
     let text = "import os\nimport sys\nprint(os.getenv(sys.argv[1]))\n";
-    let gaps = facts(text).gaps;
-    assert_eq!(gaps.len(), 1);
-    assert!(gaps[0].what.contains("computed"), "{gaps:?}");
-    assert_eq!((gaps[0].place.line, gaps[0].place.column), (3, 7));
+    let unread = facts(text).unread;
+    assert_eq!(unread.len(), 1);
+    assert!(unread[0].what.contains("computed"), "{unread:?}");
+    assert_eq!((unread[0].place.line, unread[0].place.column), (3, 7));
 }
 
 #[test]
@@ -277,7 +277,12 @@ fn broken_files_tell_what_they_hold_and_where_they_break() {
         "import os\r\nA = os.getenv(\"A\")\r\ndef broken(:\r\n\tpass\r\nB = os.getenv('B')\r\n";
     let facts = facts(text);
     assert!(facts.env.iter().any(|read| read.name == "A"));
-    assert!(facts.gaps.iter().any(|gap| gap.what.contains("no Python")));
+    assert!(
+        facts
+            .unread
+            .iter()
+            .any(|gap| gap.what.contains("no Python"))
+    );
 }
 
 #[test]
@@ -287,7 +292,7 @@ fn what_is_formatted_with_percent_is_known_or_reported() {
     for unknown in ["'X_%d' % number()", "'X_%04d' % 7", "'X_%s' % ()", "'X_%'"] {
         let facts = facts(&format!("import os\nos.getenv({unknown} % 1)\n"));
         assert_eq!(facts.env.len(), 0, "{unknown}: {:?}", facts.env);
-        assert!(!facts.gaps.is_empty(), "{unknown}");
+        assert!(!facts.unread.is_empty(), "{unknown}");
     }
 }
 
@@ -305,8 +310,8 @@ fn more_levels_than_the_parser_has_room_for_are_a_gap() {
     let tabs = nested(&|depth| "\t".repeat(depth));
     for text in [spaces, continued, nul, tabs] {
         let facts = facts(&text);
-        let said = facts.gaps.iter().any(|gap| gap.what.contains("indented"));
-        assert!(said, "{:?}", facts.gaps);
+        let said = facts.unread.iter().any(|gap| gap.what.contains("indented"));
+        assert!(said, "{:?}", facts.unread);
     }
     let some: String = (0..60).map(|d| " ".repeat(d) + "if 1:\n").collect();
     assert_eq!(
@@ -335,10 +340,10 @@ fn deep_nesting_and_endless_programs_end() {
     let _ = facts(recursive);
     let loops = "xs = [1,2,3,4,5,6,7,8,9,10]\n".to_owned()
         + &"for a in xs:\n for b in xs:\n  for c in xs:\n   for d in xs:\n    for e in xs:\n     for f in xs:\n      for g in xs:\n       x = a + b\n".repeat(2);
-    let gaps = facts(&loops).gaps;
+    let unread = facts(&loops).unread;
     assert!(
-        gaps.iter().any(|gap| gap.what.contains("too much")),
-        "{gaps:?}"
+        unread.iter().any(|gap| gap.what.contains("too much")),
+        "{unread:?}"
     );
 }
 
@@ -347,7 +352,7 @@ fn reading_one_variable_over_and_over_comes_to_an_end() {
     let many = "import os\n".to_owned() + &"os.getenv('A')\n".repeat(5_000);
     let facts = facts(&many);
     assert!(facts.env.len() < 5_000, "{}", facts.env.len());
-    assert!(facts.gaps.iter().any(|gap| gap.what.contains("too much")));
+    assert!(facts.unread.iter().any(|gap| gap.what.contains("too much")));
 }
 
 #[test]
