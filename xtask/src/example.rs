@@ -178,7 +178,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 fn commit(git: &Git, dir: &Path, message: &str) -> Result<()> {
-    let call = || git.call().dir(dir).quiet();
+    let call = || git.call().dir(dir);
     call()
         .args(["init", "--quiet", "--template=", "--initial-branch=main"])
         .output()?;

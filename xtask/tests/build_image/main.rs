@@ -388,7 +388,7 @@ fn a_variable_of_the_bake_file_is_read_from_the_environment() {
 }
 
 #[test]
-fn a_build_that_fails_ends_with_the_step_and_the_way_on() {
+fn a_build_that_fails_ends_with_the_last_lines_and_the_way_on() {
     let worker = Worker::new();
     let run = |args: &[&str]| {
         let mut command = worker.command(args);
@@ -401,20 +401,22 @@ fn a_build_that_fails_ends_with_the_step_and_the_way_on() {
     assert!(said.starts_with("#9 [5/9] RUN uv pip install"), "{said}");
     let ours = said.split_once("error: ").unwrap().1;
     assert!(
-        ours.starts_with(
-            "the build failed at [5/9] RUN uv pip install -r requirements.txt\n  Resolving\n  No \
-             space left on device (os error 28)\n  executor failed running [/bin/sh -c uv pip \
-             install]: exit code: 2\nhelp: the disk that docker uses is full: `"
-        ),
+        ours.starts_with("the build failed; the last that docker said:\n"),
         "{ours}"
     );
+    assert!(
+        ours.contains("No space left on device (os error 28)"),
+        "{ours}"
+    );
+    assert!(ours.contains("help: fix what docker names"), "{ours}");
     let json: serde_json::Value =
         serde_json::from_slice(&run(&["--format", "json"]).stdout).unwrap();
-    assert_eq!(
-        json["failure"]["step"],
-        "[5/9] RUN uv pip install -r requirements.txt"
+    let lines = json["failure"]["lines"].as_array().unwrap();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.as_str().unwrap().contains("No space left"))
     );
-    assert_eq!(json["failure"]["lines"][0], "Resolving");
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin
         // A folder inside of another repository: its commit says nothing of the worker.
         return Ok(Origin::default());
     }
-    let Some((head, _)) = repo.head_and_tree()?.finish()? else {
+    let Some((head, _)) = repo.head_and_tree()? else {
         return Ok(Origin::default());
     };
     let status = repo.status()?;

@@ -5,7 +5,6 @@
 
 mod bake;
 mod check;
-mod failure;
 mod labels;
 mod plan;
 mod report;
@@ -271,7 +270,7 @@ fn build(
     report: &mut Report,
 ) -> Result<String> {
     let tag = &repository.plan.tag;
-    let mut command = engine.command(&[]);
+    let mut command = engine.command(&[])?;
     command.args(call.arguments()).current_dir(&repository.root);
     match &repository.token {
         Some(token) => command.env(token::NAME, &token.value),
@@ -281,16 +280,12 @@ fn build(
     let ended = run::through(command)?;
     interrupt::check()?;
     if !ended.status.success() {
-        let failure = failure::read(&ended.tail, &engine.program.to_string_lossy());
-        report.failure(&failure);
-        let mut what = match &failure.step {
-            Some(step) => format!("the build failed at {step}"),
-            None => "the build failed".to_owned(),
-        };
-        for line in failure.lines.iter().chain([&failure.error]) {
-            what += &format!("\n  {line}");
-        }
-        bail!(UserError::new(what, failure.help));
+        report.set("failure", json!({ "lines": ended.last }));
+        bail!(UserError::new(
+            told("the build failed", &ended.last),
+            "fix what docker names, and build again: the steps before it are kept; `--check` looks at \
+             the Dockerfile without building, `--base-image IMAGE` builds on another base image",
+        ));
     }
     let what = match image_id(engine, tag) {
         Some(id) if is_new(engine, &id, &repository.plan) => return Ok(id),
@@ -337,21 +332,25 @@ fn image_id(engine: &Engine, tag: &str) -> Option<String> {
 
 fn push(engine: &Engine, tag: &str, report: &Report) -> Result<()> {
     report.say(&format!("\npushing {tag}"))?;
-    let mut command = engine.command(&["push", "--", tag]);
+    let mut command = engine.command(&["push", "--", tag])?;
     to_the_right_place(&mut command, report);
     let ended = run::through(command)?;
     interrupt::check()?;
     if ended.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&ended.tail);
-    let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
     bail!(UserError::new(
-        format!(
-            "{tag} was not pushed: {}",
-            last.unwrap_or("docker did not say why")
-        ),
+        told(&format!("{tag} was not pushed"), &ended.last),
         "log in with `docker login`, and name the registry in `--tag`, as in \
          `--tag registry.example/worker-sglang:dev`"
     ))
+}
+
+/// What failed, with the last lines that docker printed.
+fn told(what: &str, lines: &[String]) -> String {
+    let lines = lines.iter().map(|line| format!("\n  {line}"));
+    format!(
+        "{what}; the last that docker said:{}",
+        lines.collect::<String>()
+    )
 }

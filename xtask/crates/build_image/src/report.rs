@@ -4,7 +4,6 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::failure::Failure;
 use super::{Check, Verdict};
 use xtask_core::cli::Format;
 use xtask_core::output::{self, counted};
@@ -56,19 +55,6 @@ impl Report {
             }));
         }
         Ok(())
-    }
-
-    /// Why the build failed; people read that at the end, as the error.
-    pub fn failure(&mut self, failure: &Failure) {
-        self.set(
-            "failure",
-            json!({
-                "step": failure.step,
-                "lines": failure.lines,
-                "error": failure.error,
-                "help": failure.help,
-            }),
-        );
     }
 
     /// Ends it: programs get everything now.

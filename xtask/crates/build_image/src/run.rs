@@ -1,122 +1,102 @@
-//! Runs the builder, with a terminal of its own where there is one: what it prints passes straight
-//! through, and its end is kept.
+//! Runs the builder: what it prints passes straight through, and its last lines are kept.
 
-use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::{Read, Write};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::termios;
 
 use xtask_core::interrupt;
 
-/// So much of the end is kept: a step that failed, with what it printed.
-const TAIL: usize = 64 * 1024;
+/// How many bytes of the end are kept.
+const KEPT: usize = 16 * 1024;
 
-/// How long what is still on its way is waited for, once the builder has ended.
+/// How many lines of them are repeated when a build fails.
+const LINES: usize = 20;
+
+/// How long the rest of the output is waited for once the builder has ended: a process that it
+/// left behind may hold the pipe open.
 const REST: Duration = Duration::from_secs(2);
 
 /// A builder that has ended.
 pub struct Ended {
     pub status: ExitStatus,
-    /// The last that it printed on standard error, where builders print.
-    pub tail: Vec<u8>,
+    /// The last lines that it printed on standard error, where builders print.
+    pub last: Vec<String>,
 }
 
-/// Runs a program to its end. On a terminal it is given one of its own, so that it draws its
-/// progress as it would without us; elsewhere a pipe, in which it prints line by line.
+/// Runs a program to its end.
 pub fn through(mut command: Command) -> Result<Ended> {
-    let terminal = std::io::stderr()
-        .is_terminal()
-        .then(|| Terminal::open().ok())
-        .flatten();
-    let (reader, writer): (Box<dyn Read + Send>, Stdio) = if let Some((terminal, end)) = terminal {
-        (Box::new(terminal), end.into())
-    } else {
-        let (reader, writer) = std::io::pipe().context("a pipe for docker's output")?;
-        (Box::new(reader), writer.into())
-    };
     let mut child = command
         .stdin(Stdio::null())
-        .stderr(writer)
+        .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("running {}", command.get_program().display()))?;
-    // The command holds the writing end, and as long as anybody does nothing ends.
-    drop(command);
-    let tail = Arc::new(Mutex::new(Vec::new()));
-    let (sender, ended) = mpsc::channel::<()>();
-    let copy = Arc::clone(&tail);
-    std::thread::spawn(move || {
-        pass_on(reader, &copy);
-        drop(sender);
-    });
+    let (sender, tail) = mpsc::channel();
+    if let Some(stderr) = child.stderr.take() {
+        std::thread::spawn(move || sender.send(pass_on(stderr)));
+    }
     let status = interrupt::wait(&mut child)?;
-    // What it started may outlive it and hold the pipe open: no reason to wait for that.
-    let _ = ended.recv_timeout(REST);
-    let tail = tail.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(Ended { status, tail })
+    let tail = tail.recv_timeout(REST).unwrap_or_default();
+    Ok(Ended {
+        status,
+        last: last_lines(&tail),
+    })
 }
 
 /// Copies to standard error as it comes, and keeps the end.
-fn pass_on(mut from: impl Read, copy: &Mutex<Vec<u8>>) {
+fn pass_on(mut from: impl Read) -> Vec<u8> {
     let mut chunk = [0; 8192];
-    loop {
-        match from.read(&mut chunk) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            // A terminal whose other end is closed answers with an error and not with an end.
-            Ok(0) | Err(_) => return,
-            Ok(length) => {
-                let mut err = std::io::stderr().lock();
-                // A terminal that is gone is no reason to end a build.
-                let _ = err.write_all(&chunk[..length]).and_then(|()| err.flush());
-                let mut tail = copy.lock().unwrap_or_else(PoisonError::into_inner);
-                tail.extend_from_slice(&chunk[..length]);
-                if tail.len() > 2 * TAIL {
-                    let surplus = tail.len() - TAIL;
-                    tail.drain(..surplus);
-                }
-            }
-        }
+    let mut tail = Vec::new();
+    while let Ok(length @ 1..) = from.read(&mut chunk) {
+        let mut err = std::io::stderr().lock();
+        // A closed terminal is no reason to end a build.
+        let _ = err.write_all(&chunk[..length]).and_then(|()| err.flush());
+        tail.extend_from_slice(&chunk[..length]);
+        tail.drain(..tail.len().saturating_sub(KEPT));
     }
+    tail
 }
 
-/// A terminal of the builder's own, as wide as ours.
-struct Terminal(File);
-
-impl Terminal {
-    /// Our end and the builder's.
-    fn open() -> Result<(Self, OwnedFd)> {
-        use rustix::fs::{Mode, OFlags};
-        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-        grantpt(&ours)?;
-        unlockpt(&ours)?;
-        let name = ptsname(&ours, Vec::new())?;
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let theirs = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
-        // Our own terminal turns line ends into what it needs; once is enough.
-        let mut settings = termios::tcgetattr(&theirs)?;
-        settings.output_modes.remove(termios::OutputModes::OPOST);
-        termios::tcsetattr(&theirs, termios::OptionalActions::Now, &settings)?;
-        let terminal = Self(File::from(ours));
-        terminal.fit();
-        Ok((terminal, theirs))
-    }
-
-    /// Takes on the size that our terminal has now.
-    fn fit(&self) {
-        if let Ok(size) = termios::tcgetwinsize(std::io::stderr()) {
-            let _ = termios::tcsetwinsize(&self.0, size);
-        }
-    }
+/// The last lines without colours and empty lines. A line that was written over counts as it
+/// stands at the end.
+fn last_lines(tail: &[u8]) -> Vec<String> {
+    let plain = anstream::adapter::strip_bytes(tail).into_vec();
+    let text = String::from_utf8_lossy(&plain);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.trim_end().rsplit('\r').next())
+        .filter(|line| !line.is_empty())
+        .collect();
+    let from = lines.len().saturating_sub(LINES);
+    lines[from..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
 }
 
-impl Read for Terminal {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.fit();
-        self.0.read(buffer)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_kept_as_they_stand_at_the_end() {
+        assert_eq!(
+            last_lines(b"one\n\n10 %\r50 %\rdone\n\x1b[31mERROR: no\x1b[0m\r\n"),
+            ["one", "done", "ERROR: no"]
+        );
+        let many: String = (0..40).map(|n| format!("line {n}\n")).collect();
+        let kept = last_lines(many.as_bytes());
+        assert_eq!((kept.len(), kept[0].as_str()), (LINES, "line 20"));
+        assert!(last_lines(b"").is_empty());
+    }
+
+    #[test]
+    fn a_process_left_behind_does_not_hold_the_end_up() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo failed >&2; sleep 20 & exit 3"]);
+        let ended = through(command).unwrap();
+        assert_eq!(ended.status.code(), Some(3));
     }
 }

@@ -11,7 +11,7 @@ pub mod layout;
 pub mod lock;
 pub mod outcome;
 pub mod output;
-pub mod patience;
+pub mod process;
 pub mod secret;
 pub mod sglang;
 pub mod tool_repo;

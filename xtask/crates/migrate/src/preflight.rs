@@ -38,13 +38,6 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
             "finish it or abort it, then run this again"
         ));
     }
-    // Reading the index takes as long as the status, and needs nothing of it.
-    let beside = repo.clone();
-    let beside = std::thread::spawn(move || {
-        let head = beside.head_and_tree()?;
-        let index = beside.index()?;
-        Ok((head.finish()?, index))
-    });
     let status = repo.status()?;
     let Some(head) = status.head.clone() else {
         bail!(UserError::new(
@@ -52,11 +45,8 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
             "commit the worker's files first"
         ));
     };
-    let read: Result<(Option<(Oid, Oid)>, Index)> = match beside.join() {
-        Ok(read) => read,
-        Err(_) => bail!("reading the index failed"),
-    };
-    let (head_tree, Index { entries, unseen }) = read?;
+    let head_tree = repo.head_and_tree()?;
+    let Index { entries, unseen } = repo.index()?;
     let head_tree = match head_tree {
         Some((commit, tree)) if commit == head => tree,
         _ => bail!(UserError::new(

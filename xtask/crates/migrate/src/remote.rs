@@ -84,7 +84,6 @@ impl Remote {
             .args(["init", "--quiet", "--bare", "--template="])
             .args([&format!("--object-format={object_format}"), "."])
             .dir(&dir)
-            .quiet()
             .output()?;
         let remote = Self::new(git, &dir, Some(copy));
         for (key, value) in [
@@ -273,7 +272,6 @@ fn expect_name(revision: &str) -> Result<()> {
 pub fn call(git: &Git, dir: &Path) -> Call {
     git.call()
         .dir(dir)
-        .quiet()
         .env("GIT_ALLOW_PROTOCOL", TRANSPORTS.join(":"))
         .config(&[
             ("protocol.version", "2"),

@@ -11,7 +11,7 @@ use super::upstream::{OWN_ADDRESS, Place, locate};
 use xtask_core::git::{Git, refuse_option};
 use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
-use xtask_core::patience;
+use xtask_core::process;
 use xtask_core::tool_repo;
 use xtask_core::tree::Oid;
 
@@ -112,10 +112,9 @@ fn ask(
     patience: Duration,
 ) -> Result<Result<Oid, String>> {
     let revision = revision.unwrap_or("HEAD");
-    let mut call = call(git, Path::new("."))
+    let call = call(git, Path::new("."))
         .env("GIT_TERMINAL_PROMPT", "0")
-        .args(["ls-remote", "--", url, revision])
-        .piped();
+        .args(["ls-remote", "--", url, revision]);
     let mut child = call.spawn()?;
     let reader = child.stdout.take().map(|mut stdout| {
         std::thread::spawn(move || {
@@ -123,7 +122,7 @@ fn ask(
             std::io::Read::read_to_string(&mut stdout, &mut text).map(|_| text)
         })
     });
-    let Some(status) = patience::wait(&mut child, patience)? else {
+    let Some(status) = process::wait(&mut child, patience)? else {
         return Ok(Err(format!(
             "it did not answer in {} s",
             patience.as_secs()

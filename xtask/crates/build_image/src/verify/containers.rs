@@ -87,17 +87,8 @@ impl<'a> Session<'a> {
             engine: self.engine,
             name: name.clone(),
         };
-        let output = self
-            .engine
-            .command(&words)
-            .stdin(Stdio::null())
-            .output()
-            .context("starting docker create")?;
-        anyhow::ensure!(
-            output.status.success(),
-            "docker create failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        let done = self.engine.finish(&words)?;
+        anyhow::ensure!(done.ok, "docker create failed: {}", done.message);
         interrupt::check()?;
         Ok(container)
     }
@@ -124,9 +115,8 @@ impl<'a> Session<'a> {
             ],
             &["-c", script],
         )?;
-        let start = self
-            .engine
-            .command(&["start", "--attach", "--interactive", &container.name]);
+        let start = ["start", "--attach", "--interactive", &container.name];
+        let start = self.engine.command(&start)?;
         ended(start, input.as_bytes(), limit)
     }
 
@@ -172,12 +162,7 @@ fn is_running(process: i32) -> bool {
 
 fn remove(engine: &Engine, name: &str) {
     // It may be gone already, and there is nothing more to be done about one that will not go.
-    let _ = engine
-        .command(&["rm", "--force", "--volumes", name])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let _ = engine.finish(&["rm", "--force", "--volumes", name]);
 }
 
 /// A container that goes with this value.
@@ -213,7 +198,7 @@ impl Container<'_> {
     /// Asks it to end, and kills it when it has not after so many seconds.
     pub fn stop(&self, seconds: u32) -> Result<()> {
         let seconds = seconds.to_string();
-        let stop = self.engine.command(&["stop", "-t", &seconds, &self.name]);
+        let stop = self.engine.command(&["stop", "-t", &seconds, &self.name])?;
         let ended = ended(stop, b"", Duration::from_mins(2))?;
         anyhow::ensure!(
             ended.code == Some(0),
@@ -226,15 +211,12 @@ impl Container<'_> {
     /// The last lines of its output.
     pub fn tail(&self, lines: usize) -> Vec<String> {
         let lines = lines.to_string();
-        let output = self
-            .engine
-            .command(&["logs", "--timestamps", "--tail", &lines, &self.name])
-            .stdin(Stdio::null())
-            .output();
-        let Ok(output) = output else {
+        let logs = ["logs", "--timestamps", "--tail", &lines, &self.name];
+        let Ok(done) = self.engine.finish(&logs) else {
             return Vec::new();
         };
-        let text = [output.stdout, output.stderr].map(|s| String::from_utf8_lossy(&s).into_owned());
+        let stdout = String::from_utf8_lossy(&done.stdout).into_owned();
+        let text = [stdout, done.stderr];
         let mut all: Vec<&str> = text.iter().flat_map(|text| text.lines()).collect();
         // The two streams come apart; the times put them together.
         all.sort_by_key(|line| line.split(' ').next());

@@ -80,17 +80,13 @@ struct RawRoot {
 
 /// Asks for an image; `None` when the daemon has none of that name.
 pub fn image(engine: &Engine, name: &str) -> Result<Option<Image>> {
-    let output = engine
-        .command(&["image", "inspect", "--", name])
-        .output()
-        .with_context(|| format!("running {}", engine.program.display()))?;
-    if output.status.success() {
-        return read_image(&output.stdout)
+    let done = engine.finish(&["image", "inspect", "--", name])?;
+    if done.ok {
+        return read_image(&done.stdout)
             .with_context(|| format!("reading what docker says about {name}"))
             .map(Some);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.trim();
+    let said = done.message;
     anyhow::ensure!(
         said.to_lowercase().contains("no such"),
         "docker image inspect {name} failed: {said}"

@@ -5,14 +5,14 @@
 //! step deletes, and an image whose Python does not start can still be judged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::{Component, Path};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use memchr::memmem::Finder;
+use tar::{Archive, Entry, EntryType};
 
-use super::tar::{Archive, Kind};
 use xtask_core::docker::Engine;
 use xtask_core::interrupt;
 
@@ -87,7 +87,7 @@ impl Layers {
 /// Has docker write the image and reads along.
 pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
     let mut child = engine
-        .command(&["save", image])
+        .command(&["save", image])?
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -143,34 +143,35 @@ fn holds(mut text: impl Read, token: &[u8]) -> Result<bool> {
     }
 }
 
-fn read_saved(saved: impl Read + Send, look: &Look) -> Result<Layers> {
+fn read_saved(saved: impl Read, look: &Look) -> Result<Layers> {
     let mut archive = Archive::new(saved);
     let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
     let mut links = BTreeMap::new();
     let mut order = Vec::new();
     let mut tokens = Vec::new();
-    while let Some(header) = archive.next()? {
-        match &header.kind {
-            Kind::Link { target, .. } => {
-                links.insert(header.path.clone(), beside(&header.path, target));
-                continue;
-            }
-            Kind::File => {}
-            _ => continue,
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = path_of(&entry);
+        if let Some(target) = target_of(&entry) {
+            links.insert(path.clone(), beside(&path, &target));
+            continue;
+        }
+        if !is_file(&entry) {
+            continue;
         }
         let mut start = [0; BLOCK];
-        let count = fill(&mut archive, &mut start)?;
+        let count = fill(&mut entry, &mut start)?;
         let start = &start[..count];
-        let mut whole = io::Cursor::new(start.to_vec()).chain(&mut archive);
+        let mut whole = io::Cursor::new(start.to_vec()).chain(&mut entry);
         if is_text(start) {
-            if header.path == "manifest.json" {
+            if path == "manifest.json" {
                 let mut text = Vec::new();
                 whole.read_to_end(&mut text)?;
                 order = read_order(&text)?;
             } else if let Some(token) = look.token
                 && holds(whole, token)?
             {
-                tokens.push(header.path.clone());
+                tokens.push(path.clone());
             }
             continue;
         }
@@ -178,8 +179,10 @@ fn read_saved(saved: impl Read + Send, look: &Look) -> Result<Layers> {
             None => read_layer(whole, look),
             Some(program) => unpacked(program, whole, look),
         };
-        layers.insert(header.path, layer?);
+        layers.insert(path, layer?);
     }
+    // Docker is killed by a closed pipe where its padding is not read.
+    io::copy(&mut archive.into_inner(), &mut io::sink())?;
     anyhow::ensure!(!order.is_empty(), "it has no list of layers");
     let mut found = Layers {
         layers: Vec::new(),
@@ -234,62 +237,83 @@ fn unpacker(start: &[u8]) -> Option<&'static str> {
 }
 
 /// Reads a layer through a program that unpacks it. What can't be unpacked is left out in words.
-fn unpacked(program: &str, mut packed: impl Read + Send, look: &Look) -> Result<Layer> {
+fn unpacked(program: &str, mut packed: impl Read, look: &Look) -> Result<Layer> {
+    let unread = |why: String| Layer {
+        unread: Some(why),
+        ..Layer::default()
+    };
+    let mut file = tempfile::tempfile().context("making a temporary file")?;
+    io::copy(&mut packed, &mut file).context("reading a compressed layer")?;
+    file.rewind()?;
     let child = Command::new(program)
         .arg("-dc")
-        .stdin(Stdio::piped())
+        .stdin(file)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
     let Ok(mut child) = child else {
-        return Ok(Layer {
-            unread: Some(format!(
-                "it is compressed, and there is no {program} to read it with"
-            )),
-            ..Layer::default()
-        });
+        return Ok(unread(format!(
+            "it is compressed, and there is no {program} to read it with"
+        )));
     };
-    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-        anyhow::bail!("{program} has no input");
+    let Some(stdout) = child.stdout.take() else {
+        anyhow::bail!("{program} has no output");
     };
-    let layer = std::thread::scope(|scope| {
-        // A program that ends early says so in its exit code.
-        scope.spawn(move || io::copy(&mut packed, &mut stdin));
-        read_layer(BufReader::with_capacity(1 << 18, stdout), look)
-    });
+    let layer = read_layer(BufReader::with_capacity(1 << 18, stdout), look);
     let status = child
         .wait()
         .with_context(|| format!("waiting for {program}"))?;
     match layer {
         Ok(layer) if status.success() => Ok(layer),
-        _ => Ok(Layer {
-            unread: Some(format!("{program} could not unpack it")),
-            ..Layer::default()
-        }),
+        _ => Ok(unread(format!("{program} could not unpack it"))),
     }
+}
+
+/// An entry's path without a leading `./` or `/` and without a slash at the end.
+fn path_of(entry: &Entry<impl Read>) -> String {
+    let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    let path = path.strip_prefix("./").unwrap_or(&path);
+    path.trim_matches('/').to_owned()
+}
+
+/// Where a symbolic or hard link leads.
+fn target_of(entry: &Entry<impl Read>) -> Option<String> {
+    let kind = entry.header().entry_type();
+    let target = (kind.is_symlink() || kind.is_hard_link()).then(|| entry.link_name_bytes());
+    target?.map(|target| String::from_utf8_lossy(&target).into_owned())
+}
+
+fn is_file(entry: &Entry<impl Read>) -> bool {
+    let kind = entry.header().entry_type();
+    kind.is_file() || kind.is_contiguous()
 }
 
 fn read_layer(layer: impl Read, look: &Look) -> Result<Layer> {
     let mut archive = Archive::new(layer);
     let mut found = Layer::default();
     let mut buffer = vec![0; 1 << 17];
-    while let Some(header) = archive.next()? {
+    for entry in archive.entries()? {
         interrupt::check()?;
-        let keep = (look.keep)(&header.path, header.size);
-        let wants_bytes = keep == Keep::Bytes && header.kind == Kind::File;
+        let mut entry = entry?;
+        let path = path_of(&entry);
+        let target = target_of(&entry);
+        let keep = (look.keep)(&path, entry.size());
+        let wants_bytes = keep == Keep::Bytes && is_file(&entry);
         let mut search = look.token.map(Search::new);
         let mut bytes = Vec::new();
         let mut has_token = search.as_mut().is_some_and(|search| {
-            search.feed(header.path.as_bytes()) || {
+            search.feed(path.as_bytes()) || {
                 search.clear();
-                matches!(&header.kind, Kind::Link { target, .. } if search.feed(target.as_bytes()))
+                target
+                    .as_ref()
+                    .is_some_and(|target| search.feed(target.as_bytes()))
             }
         });
         if let Some(search) = &mut search {
             search.clear();
         }
         loop {
-            let count = archive.read(&mut buffer)?;
+            let count = entry.read(&mut buffer)?;
             if count == 0 {
                 break;
             }
@@ -300,18 +324,18 @@ fn read_layer(layer: impl Read, look: &Look) -> Result<Layer> {
             }
         }
         if has_token {
-            found.tokens.push(header.path.clone());
+            found.tokens.push(path.clone());
         }
-        if note_removal(&mut found, &header.path) || keep == Keep::Nothing {
+        if note_removal(&mut found, &path) || keep == Keep::Nothing {
             continue;
         }
-        let thing = match header.kind {
-            Kind::File => Thing::File(wants_bytes.then_some(bytes)),
-            Kind::Folder => Thing::Folder,
-            Kind::Link { target, .. } => Thing::Link(target),
-            Kind::Other => Thing::Other,
+        let thing = match (target, entry.header().entry_type()) {
+            (Some(target), _) => Thing::Link(target),
+            (None, EntryType::Directory) => Thing::Folder,
+            (None, _) if is_file(&entry) => Thing::File(wants_bytes.then_some(bytes)),
+            (None, _) => Thing::Other,
         };
-        found.things.insert(header.path, thing);
+        found.things.insert(path, thing);
     }
     Ok(found)
 }
@@ -387,8 +411,23 @@ impl<'a> Search<'a> {
 mod tests {
     use std::io::Write as _;
 
-    use super::super::tar::tests::entry;
     use super::*;
+
+    /// An entry as tar writes it.
+    fn entry(path: &str, kind: u8, link: &str, data: &[u8]) -> Vec<u8> {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(path).unwrap();
+        header.set_entry_type(EntryType::new(kind));
+        if !link.is_empty() {
+            header.set_link_name(link).unwrap();
+        }
+        header.set_size(data.len() as u64);
+        header.set_cksum();
+        let mut out = header.as_bytes().to_vec();
+        out.extend_from_slice(data);
+        out.resize(out.len().next_multiple_of(BLOCK), 0);
+        out
+    }
 
     const TOKEN: &[u8] = b"hf_secret";
 

@@ -16,7 +16,6 @@ mod layers;
 mod python;
 mod secrets;
 mod size;
-mod tar;
 mod verdict;
 mod version;
 

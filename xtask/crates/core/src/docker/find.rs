@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::outcome::UsageError;
-use crate::patience;
+use crate::process;
 
 /// The variable that names the client to take.
 pub(super) const VARIABLE: &str = "DOCKER";
@@ -251,7 +251,7 @@ pub(super) fn said(
         .stdout(stdout.try_clone()?)
         .stderr(stderr.try_clone()?)
         .spawn()?;
-    let Some(status) = patience::wait(&mut child, patience)? else {
+    let Some(status) = process::wait(&mut child, patience)? else {
         return Ok(None);
     };
     let text = |file: &mut std::fs::File| -> std::io::Result<String> {

@@ -11,7 +11,10 @@ pub use janitor::{Janitor, sweep};
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use xshell::cmd;
+
+use crate::process::{self, Finished};
 
 /// A client and the daemon that it reaches.
 #[derive(Debug, Clone)]
@@ -37,26 +40,29 @@ impl Engine {
         buildx_release(&String::from_utf8_lossy(&said))
     }
 
-    /// A command of this client, BuildKit switched on.
-    pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(args).env("DOCKER_BUILDKIT", "1");
-        command
+    /// A command of this client for a child that lives on, BuildKit switched on.
+    pub fn command(&self, args: &[&str]) -> Result<Command> {
+        let (shell, program) = (process::shell(None)?, &self.program);
+        let cmd = cmd!(shell, "{program} {args...}").env("DOCKER_BUILDKIT", "1");
+        Ok(process::command(cmd))
     }
 
-    /// What a command prints.
+    /// What a one-shot command prints.
     pub fn output(&self, args: &[&str]) -> Result<Vec<u8>> {
-        let output = self
-            .command(args)
-            .output()
-            .with_context(|| format!("running {}", self.program.display()))?;
+        let done = self.finish(args)?;
         anyhow::ensure!(
-            output.status.success(),
+            done.ok,
             "docker {} failed: {}",
             args.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
+            done.message
         );
-        Ok(output.stdout)
+        Ok(done.stdout)
+    }
+
+    /// Runs a one-shot command to its end, whatever its exit code.
+    pub fn finish(&self, args: &[&str]) -> Result<Finished> {
+        let (shell, program) = (process::shell(None)?, &self.program);
+        process::finish(cmd!(shell, "{program} {args...}").env("DOCKER_BUILDKIT", "1"))
     }
 }
 

@@ -6,19 +6,19 @@ mod repo;
 mod scratch;
 
 use std::ffi::{CStr, OsStr, OsString};
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, bail};
+use xshell::{Cmd, Shell, cmd};
 
 pub use objects::{GitTree, Objects, parse_ls_tree};
 pub use repo::{Index, Repo, Search, Status, Unseen};
 pub use scratch::{IndexEdit, Scratch};
 
 use crate::outcome::UsageError;
+use crate::process;
+pub use crate::process::Finished;
 
 /// The oldest git with `merge-tree --write-tree`.
 const OLDEST: (u32, u32) = (2, 38);
@@ -56,9 +56,6 @@ const LOCAL_VARIABLES: &[&str] = &[
 #[derive(Debug, Clone)]
 pub struct Git {
     program: PathBuf,
-    /// The question for its version, until the answer is needed: what comes next can begin
-    /// meanwhile.
-    asked: Arc<Mutex<Option<Started>>>,
 }
 
 impl Git {
@@ -71,26 +68,12 @@ impl Git {
                     .to_owned(),
             )
         })?;
-        let git = Self {
-            program,
-            asked: Arc::default(),
-        };
-        let version = git.call().args(["version"]).quiet().start()?;
-        *git.asked() = Some(version);
-        Ok(git)
-    }
-
-    fn asked(&self) -> MutexGuard<'_, Option<Started>> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Self { program })
     }
 
     /// Fails where it is too old, or does not tell its version.
     pub fn expect_new_enough(&self) -> Result<()> {
-        let Some(version) = self.asked().take() else {
-            return Ok(());
-        };
-        let answer = version.finish()?;
-        let version = String::from_utf8_lossy(&answer.stdout);
+        let version = self.call().args(["version"]).text()?;
         match parse_version(&version) {
             Some(found) if found >= OLDEST => Ok(()),
             _ => bail!(UsageError(format!(
@@ -104,25 +87,23 @@ impl Git {
 
     /// A call of git that belongs to no repository yet.
     pub fn call(&self) -> Call {
-        let mut command = Command::new(&self.program);
-        for name in LOCAL_VARIABLES {
-            command.env_remove(name);
-        }
-        command
-            // Messages are read by this program; prompts and refreshed indexes are not wanted.
-            .env("LC_ALL", "C")
+        let call = Call {
+            program: self.program.clone(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            input: Vec::new(),
+            progress: false,
+        };
+        // Messages are read by this program; prompts and refreshed indexes are not wanted.
+        call.env("LC_ALL", "C")
             .env("GIT_OPTIONAL_LOCKS", "0")
-            .stdin(Stdio::null());
-        Call {
-            command,
-            input: None,
-        }
-        .config(&[
-            ("core.hooksPath", "/dev/null"),
-            ("core.fsmonitor", "false"),
-            ("gc.auto", "0"),
-            ("maintenance.auto", "false"),
-        ])
+            .config(&[
+                ("core.hooksPath", "/dev/null"),
+                ("core.fsmonitor", "false"),
+                ("gc.auto", "0"),
+                ("maintenance.auto", "false"),
+            ])
     }
 }
 
@@ -135,14 +116,20 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 
 /// One call of git.
 #[derive(Debug)]
+#[must_use]
 pub struct Call {
-    command: Command,
-    input: Option<Vec<u8>>,
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
+    input: Vec<u8>,
+    progress: bool,
 }
 
 impl Call {
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
-        self.command.args(args);
+        let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
+        self.arguments.extend(args);
         self
     }
 
@@ -150,32 +137,32 @@ impl Call {
         self.args([arg])
     }
 
-    pub fn config(mut self, settings: &[(&str, &str)]) -> Self {
-        for (key, value) in settings {
-            self.command.arg("-c").arg(format!("{key}={value}"));
-        }
-        self
+    pub fn config(self, settings: &[(&str, &str)]) -> Self {
+        settings.iter().fold(self, |call, (key, value)| {
+            call.arg("-c").arg(format!("{key}={value}"))
+        })
     }
 
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.command.env(name, value);
+        let pair = (name.into(), value.as_ref().to_owned());
+        self.environment.push(pair);
         self
     }
 
     pub fn dir(mut self, dir: &Path) -> Self {
-        self.command.current_dir(dir);
+        self.directory = Some(dir.to_owned());
         self
     }
 
     /// Bytes for git's standard input.
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.input = Some(bytes.into());
+        self.input = bytes.into();
         self
     }
 
     /// Shows git's own progress and messages to the user.
     pub fn show_progress(mut self) -> Self {
-        self.command.stderr(Stdio::inherit());
+        self.progress = true;
         self
     }
 
@@ -206,113 +193,48 @@ impl Call {
 
     /// Runs to the end, whatever the exit code.
     pub fn finish(self) -> Result<Finished> {
-        self.start()?.finish()
-    }
-
-    /// Begins, and leaves its end for later.
-    pub fn start(mut self) -> Result<Started> {
-        let shown = self.shown();
-        self.command.stdout(Stdio::piped());
-        if self.input.is_some() {
-            self.command.stdin(Stdio::piped());
+        let shell = process::shell(self.directory.as_deref())?;
+        let cmd = self.cmd(&shell);
+        if self.progress {
+            return process::finish_with_progress(cmd);
         }
-        let mut child = self.spawn()?;
-        let writer = match (child.stdin.take(), self.input.take()) {
-            (Some(mut stdin), Some(input)) => Some(std::thread::spawn(move || {
-                // git ends early when it refuses its input; its own message says why.
-                let _ = stdin.write_all(&input);
-            })),
-            _ => None,
-        };
-        Ok(Started {
-            shown,
-            child,
-            writer,
-        })
+        process::finish(cmd.stdin(&self.input))
     }
 
-    /// Starts git and leaves it to the caller; standard error is piped unless it is shown.
-    pub fn spawn(&mut self) -> Result<Child> {
-        let shown = self.shown();
-        self.command
-            .spawn()
-            .with_context(|| format!("starting `{shown}`"))
-    }
-
-    /// Standard input, output and error all piped, for a conversation with git.
-    pub fn piped(mut self) -> Self {
-        self.command
+    /// Starts git for a conversation: standard input and output are piped, messages are dropped.
+    pub fn spawn(self) -> Result<Child> {
+        let shell = process::shell(self.directory.as_deref())?;
+        process::command(self.cmd(&shell))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        self
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting `{}`", self.shown()))
     }
 
-    /// Keeps git's messages for the error text instead of printing them.
-    pub fn quiet(mut self) -> Self {
-        self.command.stderr(Stdio::piped());
-        self
+    fn cmd<'a>(&self, shell: &'a Shell) -> Cmd<'a> {
+        let (program, arguments) = (&self.program, &self.arguments);
+        let cmd = cmd!(shell, "{program} {arguments...}");
+        let cmd = LOCAL_VARIABLES
+            .iter()
+            .fold(cmd, |cmd, name| cmd.env_remove(name));
+        self.environment
+            .iter()
+            .fold(cmd, |cmd, (name, value)| cmd.env(name, value))
     }
 
     /// The call as a person would type it, without the settings that every call gets.
     fn shown(&self) -> String {
         let mut words: Vec<OsString> = vec!["git".into()];
-        let mut args = self.command.get_args();
+        let mut args = self.arguments.iter();
         while let Some(arg) = args.next() {
             if arg == "-c" {
                 args.next();
             } else if !arg.to_string_lossy().starts_with("--git-dir=") {
-                words.push(arg.to_owned());
+                words.push(arg.clone());
             }
         }
         words.join(OsStr::new(" ")).to_string_lossy().into_owned()
-    }
-}
-
-/// A call that runs beside other work.
-#[derive(Debug)]
-pub struct Started {
-    shown: String,
-    child: Child,
-    writer: Option<JoinHandle<()>>,
-}
-
-impl Started {
-    /// Runs to the end, whatever the exit code.
-    pub fn finish(self) -> Result<Finished> {
-        let output = self
-            .child
-            .wait_with_output()
-            .with_context(|| format!("running `{}`", self.shown))?;
-        if let Some(writer) = self.writer {
-            let _ = writer.join();
-        }
-        Ok(Finished {
-            ok: output.status.success(),
-            code: output.status.code(),
-            stdout: output.stdout,
-            message: message(&output.stderr, output.status),
-        })
-    }
-}
-
-/// A call that has ended.
-#[derive(Debug)]
-pub struct Finished {
-    pub ok: bool,
-    pub code: Option<i32>,
-    pub stdout: Vec<u8>,
-    /// What git said on standard error, or else how it ended.
-    pub message: String,
-}
-
-fn message(stderr: &[u8], status: std::process::ExitStatus) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    let text = text.trim();
-    if text.is_empty() {
-        status.to_string()
-    } else {
-        text.to_owned()
     }
 }
 

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result, bail};
 
 use super::objects::{entry, head_and_path, parse_ls_tree};
-use super::{Call, Git, Objects, Scratch, Started, records, refuse_option};
+use super::{Call, Git, Objects, Scratch, records, refuse_option};
 use crate::outcome::UserError;
 use crate::output::quoted;
 use crate::tree::{Entries, Oid, RepoPath};
@@ -76,22 +76,6 @@ impl Drop for Search {
     }
 }
 
-/// The commit that HEAD names and its tree, asked for.
-pub struct HeadAndTree(Started);
-
-impl HeadAndTree {
-    /// The answer; `None` on an unborn branch.
-    pub fn finish(self) -> Result<Option<(Oid, Oid)>> {
-        let answer = self.0.finish()?;
-        let text = String::from_utf8_lossy(&answer.stdout).into_owned();
-        let mut lines = text.lines().map(|line| Oid(line.to_owned()));
-        Ok(match (answer.ok, lines.next(), lines.next()) {
-            (true, Some(head), Some(tree)) => Some((head, tree)),
-            _ => None,
-        })
-    }
-}
-
 /// The index.
 #[derive(Debug, Default)]
 pub struct Index {
@@ -143,11 +127,8 @@ impl Repo {
                 // Last, because it ends the call where there is no work tree.
                 "--show-toplevel",
             ])
-            .quiet()
-            .start()?;
-        let filters = filters(git.call().dir(dir))?;
+            .finish()?;
         git.expect_new_enough()?;
-        let answer = answer.finish()?;
         if answer.message.contains("dubious ownership") {
             bail!(UserError::new(
                 format!(
@@ -189,13 +170,13 @@ impl Repo {
             git_dir: PathBuf::from(OsString::from_vec(git_dir.to_vec())),
             common_dir: PathBuf::from(OsString::from_vec(common_dir.to_vec())),
             object_format: String::from_utf8_lossy(format).into_owned(),
-            no_filters: filters_off(&filters.finish()?.stdout),
+            no_filters: filters_off(&filters(git.call().dir(dir))?),
         })
     }
 
     /// A call of git in this repository.
     pub fn call(&self) -> Call {
-        let call = self.git.call().dir(&self.top).quiet();
+        let call = self.git.call().dir(&self.top);
         // By environment, because the name of a filter may hold any character.
         let already = std::env::var("GIT_CONFIG_COUNT")
             .ok()
@@ -274,12 +255,11 @@ impl Repo {
             .args(["grep", "-l", "-z", "-I", "-F", "--no-textconv"])
             .args(["--full-name"])
             .args((!sparse).then_some("--cached"));
-        let mut call = needles
+        let call = needles
             .iter()
             .fold(call, |call, needle| call.args(["-e", needle]))
             .args(["--", "."])
-            .args(outside.iter().map(|path| format!(":(exclude,top){path}")))
-            .piped();
+            .args(outside.iter().map(|path| format!(":(exclude,top){path}")));
         Ok(Search(call.spawn()?))
     }
 
@@ -384,12 +364,16 @@ impl Repo {
         Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
     }
 
-    /// Asks for the commit that HEAD names and its tree.
-    pub fn head_and_tree(&self) -> Result<HeadAndTree> {
-        self.call()
-            .args(["rev-parse", "--quiet", "HEAD^{commit}", "HEAD^{tree}"])
-            .start()
-            .map(HeadAndTree)
+    /// The commit that HEAD names and its tree; `None` on an unborn branch.
+    pub fn head_and_tree(&self) -> Result<Option<(Oid, Oid)>> {
+        let call = self.call().args(["rev-parse", "--quiet"]);
+        let answer = call.args(["HEAD^{commit}", "HEAD^{tree}"]).finish()?;
+        let text = String::from_utf8_lossy(&answer.stdout);
+        let mut lines = text.lines().map(|line| Oid(line.to_owned()));
+        Ok(match (answer.ok, lines.next(), lines.next()) {
+            (true, Some(head), Some(tree)) => Some((head, tree)),
+            _ => None,
+        })
     }
 
     /// The tree of a commit.
@@ -476,12 +460,13 @@ impl Repo {
     }
 }
 
-/// Asks for the filters that the configuration names.
-fn filters(call: Call) -> Result<Started> {
-    call.args(["config", "-z", "--name-only", "--get-regexp"])
+/// The filters that the configuration names, separated by NUL.
+fn filters(call: Call) -> Result<Vec<u8>> {
+    let call = call.args(["config", "-z", "--name-only", "--get-regexp"]);
+    let answer = call
         .arg(r"^filter\..*\.(clean|smudge|process|required)$")
-        .quiet()
-        .start()
+        .finish()?;
+    Ok(answer.stdout)
 }
 
 /// The settings by which none of them runs.

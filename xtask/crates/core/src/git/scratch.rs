@@ -152,7 +152,6 @@ impl Scratch {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_OBJECT_DIRECTORY", &self.objects)
             .dir(&self.dir)
-            .quiet()
             .arg("--git-dir=.")
     }
 

@@ -49,7 +49,7 @@ impl<'s> Api<'s> {
         )?;
         let mut child = session
             .engine
-            .command(&["start", "--attach", "--interactive", &container.name])
+            .command(&["start", "--attach", "--interactive", &container.name])?
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

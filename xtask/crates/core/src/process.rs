@@ -1,0 +1,139 @@
+//! Programs that are run: one place for the working directory, logging and errors.
+
+use std::path::Path;
+use std::process::{Child, ExitStatus, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use xshell::{Cmd, Shell};
+
+static VERBOSE: AtomicBool = AtomicBool::new(false);
+
+/// With `-v` every command is printed before it runs.
+pub fn set_verbose(on: bool) {
+    VERBOSE.store(on, Ordering::Relaxed);
+}
+
+/// A shell in the current directory, or in `dir`.
+pub fn shell(dir: Option<&Path>) -> Result<Shell> {
+    let shell = Shell::new().context("finding the current directory")?;
+    if let Some(dir) = dir {
+        shell.change_dir(dir);
+    }
+    Ok(shell)
+}
+
+/// A program that ran to its end.
+#[derive(Debug)]
+pub struct Finished {
+    pub ok: bool,
+    /// `None` where a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+    /// What it said on standard error, or else how it ended.
+    pub message: String,
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = stderr.trim();
+        Self {
+            ok: output.status.success(),
+            code: output.status.code(),
+            stdout: output.stdout,
+            message: if said.is_empty() {
+                output.status.to_string()
+            } else {
+                said.to_owned()
+            },
+            stderr,
+        }
+    }
+}
+
+/// Runs a program to its end, whatever its exit code. Its input is empty unless the command has one.
+pub fn finish(cmd: Cmd<'_>) -> Result<Finished> {
+    log(&cmd);
+    let cmd = cmd.quiet().ignore_status();
+    let shown = cmd.to_string();
+    let output = cmd.output().with_context(|| format!("running `{shown}`"))?;
+    Ok(output.into())
+}
+
+/// Like [`finish`], with standard error shown to the user as it comes.
+pub fn finish_with_progress(cmd: Cmd<'_>) -> Result<Finished> {
+    let output = command(cmd)
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("running a program")?;
+    Ok(output.into())
+}
+
+/// A command for a child that lives on beside this process.
+pub fn command(cmd: Cmd<'_>) -> std::process::Command {
+    log(&cmd);
+    cmd.into()
+}
+
+fn log(cmd: &Cmd<'_>) {
+    if VERBOSE.load(Ordering::Relaxed) {
+        anstream::eprintln!("$ {cmd}");
+    }
+}
+
+/// Waits for a child; `None` where it took longer than `limit` and was killed.
+pub fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xshell::cmd;
+
+    #[test]
+    fn a_program_is_told_by_its_words_or_by_its_end() {
+        let shell = shell(None).unwrap();
+        let done = finish(cmd!(shell, "sh -c 'cat; echo no >&2; exit 3'").stdin("in")).unwrap();
+        assert_eq!((done.ok, done.code), (false, Some(3)));
+        assert_eq!(
+            (done.stdout.as_slice(), done.message.as_str()),
+            (&b"in"[..], "no")
+        );
+        let killed = finish(cmd!(shell, "sh -c 'kill -9 $$'")).unwrap();
+        assert!(
+            killed.message.starts_with("signal: 9"),
+            "{}",
+            killed.message
+        );
+        assert!(finish(cmd!(shell, "no-such-program-anywhere")).is_err());
+    }
+
+    #[test]
+    fn a_program_that_takes_too_long_is_killed() {
+        let shell = shell(None).unwrap();
+        let mut child = command(cmd!(shell, "sleep 60")).spawn().unwrap();
+        assert_eq!(wait(&mut child, Duration::from_millis(20)).unwrap(), None);
+        let mut child = command(cmd!(shell, "true")).spawn().unwrap();
+        assert!(
+            wait(&mut child, Duration::from_secs(60))
+                .unwrap()
+                .unwrap()
+                .success()
+        );
+    }
+}
