@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(wait(&mut child, Duration::from_millis(20)).unwrap(), None);
         let mut child = command(cmd!(shell, "true")).spawn().unwrap();
         assert!(
-            wait(&mut child, Duration::from_secs(60))
+            wait(&mut child, Duration::from_mins(1))
                 .unwrap()
                 .unwrap()
                 .success()

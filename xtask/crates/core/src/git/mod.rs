@@ -215,9 +215,7 @@ impl Call {
     fn cmd<'a>(&self, shell: &'a Shell) -> Cmd<'a> {
         let (program, arguments) = (&self.program, &self.arguments);
         let cmd = cmd!(shell, "{program} {arguments...}");
-        let cmd = LOCAL_VARIABLES
-            .iter()
-            .fold(cmd, |cmd, name| cmd.env_remove(name));
+        let cmd = LOCAL_VARIABLES.iter().fold(cmd, xshell::Cmd::env_remove);
         self.environment
             .iter()
             .fold(cmd, |cmd, (name, value)| cmd.env(name, value))
