@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
-use xtask_core::cli;
+use crate::cli::{Cli, Task};
+use xtask_core::cli::Format;
 use xtask_core::git::Git;
 use xtask_core::outcome::{Outcome, UsageError};
 use xtask_core::output;
@@ -27,7 +28,7 @@ const LEFT_OUT: [(&str, &str); 3] = [
 ];
 
 /// Makes a git repository of the bundled legacy worker and migrates that.
-pub fn run(args: &cli::Migrate) -> Result<Outcome> {
+pub fn run(args: &migrate::args::Args) -> Result<Outcome> {
     let git = &Git::find()?;
     let root = tool_repo::repository();
     let bundled = root.join("xtask/example");
@@ -41,21 +42,21 @@ pub fn run(args: &cli::Migrate) -> Result<Outcome> {
     copy(&bundled.join("upstream"), &theirs)?;
     commit(git, &worker, "feat: a worker of the legacy layout")?;
     commit(git, &theirs, "feat: the worker that upstream maintains")?;
-    if args.format == cli::Format::Text {
+    if args.format == Format::Text {
         output::print(&format!(
             "The example is a worker of the legacy layout, as a git repository of its own:\n  \
              {}\n\n",
             worker.display()
         ))?;
     }
-    let args = cli::Migrate {
+    let args = migrate::args::Args {
         example: false,
         upstream: Some(theirs.display().to_string()),
         ..args.clone()
     };
     let outcome = migrate::run(Some(&worker), &args)?;
     let migrated = outcome == Outcome::Done && !args.dry_run && !args.check;
-    if migrated && args.format == cli::Format::Text {
+    if migrated && args.format == Format::Text {
         next(&worker)?;
     }
     match &args.with_image {
@@ -90,9 +91,9 @@ fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
         worker.display()
     ))?;
     // As it is typed, so that what the command line fills in is filled in here too.
-    let typed = cli::Cli::try_parse_from(std::iter::once("cargo xtask").chain(words));
+    let typed = Cli::try_parse_from(std::iter::once("cargo xtask").chain(words));
     match typed.map(|cli| cli.task) {
-        Ok(Some(cli::Task::BuildImage(args))) => build_image::run(Some(worker), &args),
+        Ok(Some(Task::BuildImage(args))) => build_image::run(Some(worker), &args),
         Ok(_) => bail!("`build-image` is another task"),
         Err(error) => Err(UsageError(error.to_string()).into()),
     }
@@ -128,10 +129,10 @@ fn accept(worker: &Path, fact: &str, reason: &str) -> Result<()> {
     ))?;
     compare::run(
         Some(worker),
-        &cli::Compare {
+        &compare::args::Args {
             accept: vec![fact.to_owned()],
             reason: Some(reason.to_owned()),
-            ..cli::Compare::default()
+            ..compare::args::Args::default()
         },
         &cleanup::questions,
     )?;

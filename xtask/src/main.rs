@@ -5,8 +5,8 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use xtask::{example, status, test};
-use xtask_core::{cli, fault, outcome};
+use xtask::{cli, example, status, test};
+use xtask_core::{fault, outcome};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

@@ -3,6 +3,7 @@
 //! It only looks: nothing is locked, written or fetched, and what can't be found out quickly is
 //! said to be unknown.
 
+pub mod args;
 mod report;
 mod standing;
 
@@ -11,10 +12,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use self::args::Args;
 use self::standing::{Built, Known, Layout, Repository, Standing, UnderWay, Upstream};
 use migrate::journal::{Journal, State, Task};
 use migrate::{upstream::same_folder, upstream_status as upstream};
-use xtask_core::cli;
 use xtask_core::commands::Commands;
 use xtask_core::docker;
 use xtask_core::git::{Git, Repo, Status};
@@ -30,7 +31,7 @@ const DOCKER: Duration = Duration::from_secs(3);
 const NETWORK: Duration = Duration::from_secs(10);
 
 /// Runs the task.
-pub fn run(chosen: Option<&Path>, args: &cli::Status) -> Result<Outcome> {
+pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
     let commands = Commands::new(chosen);
     let dir = tool_repo::chosen(chosen)?;
     let git = Git::find();

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that a contribution must pass, stage by stage.
 
+pub mod args;
 mod counts;
 mod environment;
 mod file_lock;
@@ -14,11 +15,11 @@ use std::time::Instant;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 
+use self::args::Args;
 use counts::{Counts, count, described};
 use environment::Environment;
 use needs::{Foresight, judge, look};
 use stages::{Checkout, Run, STAGES, Stage};
-use xtask_core::cli;
 use xtask_core::outcome::{Outcome, UsageError, told};
 use xtask_core::tool_repo;
 
@@ -28,7 +29,7 @@ const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Re
 const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
 /// Runs the stages and ends with a line that counts the tests.
-pub fn run(args: &cli::Test) -> Result<Outcome> {
+pub fn run(args: &Args) -> Result<Outcome> {
     let root = tool_repo::repository();
     let stages = chosen(args)?;
     let (stages, nothing): (Vec<&Stage>, Vec<&Stage>) = stages
@@ -81,7 +82,7 @@ pub fn run(args: &cli::Test) -> Result<Outcome> {
 }
 
 /// The stages that were asked for.
-fn chosen(args: &cli::Test) -> Result<Vec<&'static Stage>> {
+fn chosen(args: &Args) -> Result<Vec<&'static Stage>> {
     if let Some(unknown) = args
         .stage
         .iter()
@@ -271,8 +272,8 @@ mod tests {
 
     use super::*;
 
-    fn args(stage: &[&str], fast: bool) -> cli::Test {
-        cli::Test {
+    fn args(stage: &[&str], fast: bool) -> Args {
+        Args {
             stage: stage.iter().map(ToString::to_string).collect(),
             fast,
             fix: false,

@@ -3,6 +3,7 @@
 //! The repository is read ([`repository`]) and looked at ([`check`]), docker is called as [`plan`]
 //! decided, and what came of it is looked at in turn ([`verify`]).
 
+pub mod args;
 mod bake;
 mod check;
 mod labels;
@@ -22,7 +23,8 @@ use serde_json::json;
 use self::plan::{Call, Plan, Way};
 use self::report::Report;
 use self::repository::Repository;
-use xtask_core::cli;
+use crate::args::Args;
+use xtask_core::cli::Format;
 use xtask_core::docker::{Engine, NoEngine};
 use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
@@ -50,7 +52,7 @@ pub struct Check {
 }
 
 /// Runs the task.
-pub fn run(repo: Option<&Path>, args: &cli::BuildImage) -> Result<Outcome> {
+pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let root = tool_repo::chosen(repo)?;
     let repository = Repository::read(root, args)?;
     let engine = Engine::find();
@@ -123,7 +125,7 @@ fn way(repository: &Repository, engine: &Engine) -> Way {
 }
 
 /// `--print`: the command as it can be typed, and the bake file as docker would see it.
-fn print(repository: &Repository, engine: &Engine, format: cli::Format) -> Result<Outcome> {
+fn print(repository: &Repository, engine: &Engine, format: Format) -> Result<Outcome> {
     let plan = &repository.plan;
     // What would hand it on in the open fails the check, and is no reason to show it here.
     let say = |text: &str| {
@@ -138,7 +140,7 @@ fn print(repository: &Repository, engine: &Engine, format: cli::Format) -> Resul
         let bake = repository.bake.as_ref()?;
         bake.as_ref().ok().map(bake::Resolved::json)
     });
-    if matches!(format, cli::Format::Json) {
+    if matches!(format, Format::Json) {
         let arguments: Vec<_> = call.arguments().map(|a| a.to_string_lossy()).collect();
         let all = json!({
             "program": engine.program.to_string_lossy(),
@@ -186,7 +188,7 @@ fn verify_only(
     repository: &Repository,
     engine: Result<Engine, NoEngine>,
     image: &str,
-    args: &cli::BuildImage,
+    args: &Args,
 ) -> Result<Outcome> {
     let engine = engine.map_err(UsageError::from)?;
     interrupt::listen()?;
@@ -206,7 +208,7 @@ fn verify_only(
 fn verified(
     repository: &Repository,
     engine: &Engine,
-    args: &cli::BuildImage,
+    args: &Args,
     (image, before): (&str, Option<&str>),
     report: &mut Report,
 ) -> Result<Vec<Check>> {
@@ -235,7 +237,7 @@ fn verified(
 fn build_and_verify(
     repository: &Repository,
     engine: &Engine,
-    args: &cli::BuildImage,
+    args: &Args,
     report: &mut Report,
 ) -> Result<Outcome> {
     let plan = &repository.plan;

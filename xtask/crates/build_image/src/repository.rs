@@ -12,10 +12,10 @@ use super::check::{DOCKERFILES, Dockerfile, Subject};
 use super::labels::{self, Origin};
 use super::plan::{self, Plan};
 use super::token::{self, Token};
+use crate::args::Args;
 use references::rewrite::{arguments, copied_paths};
 use worker_files::ignore::Ignore;
 use worker_files::{Source, dockerfile};
-use xtask_core::cli;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
 /// A repository, with what is to be built of it.
@@ -41,7 +41,7 @@ impl Repository {
         Some((path, bytes))
     }
 
-    pub fn read(root: PathBuf, args: &cli::BuildImage) -> Result<Self> {
+    pub fn read(root: PathBuf, args: &Args) -> Result<Self> {
         let tree = Directory::open_work_tree(&root)?;
         let mut dockerfile = None;
         for path in DOCKERFILES {

@@ -5,6 +5,7 @@
 //! journal of migrate, so that no moment is a bad one to be killed at: running it again finishes
 //! what was begun.
 
+pub mod args;
 mod check;
 mod differs;
 mod mentions;
@@ -22,6 +23,7 @@ use self::mentions::Mention;
 use self::report::{Ending, Report};
 use self::restore_point::Restore;
 use self::retired::{Changed, History, Witness};
+use crate::args::Args;
 use compare::accepted::Accepted;
 use compare::cleanup_gate::{self, Parting};
 use migrate::apply::Work;
@@ -30,7 +32,6 @@ use migrate::journal::{Commit, Journal, Record, State, Task};
 use migrate::preflight::{self, Situation};
 use migrate::{merge, steps};
 use references::dangling::Kind as Reads;
-use xtask_core::cli;
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
 use xtask_core::layout::{ACCEPTED, BASELINE, LOCK, OUTDATED};
@@ -40,7 +41,7 @@ use xtask_core::tool_repo;
 use xtask_core::tree::{Entries, Entry, Mode, Part, RepoPath, Tree};
 
 /// Runs the task.
-pub fn run(dir: Option<&Path>, args: &cli::Cleanup) -> Result<Outcome> {
+pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
     let commands = Commands::new(dir);
     let repo = open(dir).map_err(|error| commands.refusal(error))?;
     let commands = commands.at_root(dir, &repo.top);
@@ -52,7 +53,7 @@ fn open(dir: Option<&Path>) -> Result<Repo> {
     Repo::open(&Git::find()?, &dir)
 }
 
-fn cleanup(repo: &Repo, args: &cli::Cleanup, commands: &Commands) -> Result<Outcome> {
+fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let journal = Journal::hold(repo)?;
     let report = Report::new(args.format, commands);
     if let Some(mut record) = journal.read()? {

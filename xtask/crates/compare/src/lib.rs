@@ -4,6 +4,7 @@
 //! `--execute`.
 
 pub mod accepted;
+pub mod args;
 pub mod baseline;
 pub mod cleanup_gate;
 mod diff;
@@ -23,8 +24,8 @@ use self::facts::Facts;
 use self::judge::judge;
 use self::report::Report;
 use self::trees::Trees;
+use crate::args::{Args, ReportFormat};
 use hub_lint::near::one_of;
-use xtask_core::cli;
 use xtask_core::commands::Commands;
 use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
 use xtask_core::outcome::{Outcome, UsageError, UserError};
@@ -36,11 +37,11 @@ use xtask_core::tree::Tree;
 pub type Questions<'a> = &'a dyn Fn(&Path) -> Result<Vec<String>>;
 
 /// Runs the task. Reasons may also answer what `cleanup` asks, which is looked up when one does.
-pub fn run(repo: Option<&Path>, args: &cli::Compare, questions: Questions) -> Result<Outcome> {
+pub fn run(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outcome> {
     run_in(repo, args, questions).map_err(|error| Commands::new(repo).refusal(error))
 }
 
-fn run_in(repo: Option<&Path>, args: &cli::Compare, questions: Questions) -> Result<Outcome> {
+fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outcome> {
     let root = tool_repo::chosen(repo)?;
     let accepted_file = root.join(ACCEPTED);
     if !args.accept.is_empty() {
@@ -67,9 +68,9 @@ fn run_in(repo: Option<&Path>, args: &cli::Compare, questions: Questions) -> Res
     let compared = compare(repo, &root, args, (old, old_name, old_tree))?;
     let report = &compared.report;
     let text = match args.format {
-        cli::ReportFormat::Text => report.text(),
-        cli::ReportFormat::Json => report.json(),
-        cli::ReportFormat::Markdown => report.markdown(),
+        ReportFormat::Text => report.text(),
+        ReportFormat::Json => report.json(),
+        ReportFormat::Markdown => report.markdown(),
     };
     if args.diff {
         output::print(&diff::diff(
@@ -97,7 +98,7 @@ struct Compared {
 fn compare(
     repo: Option<&Path>,
     root: &Path,
-    args: &cli::Compare,
+    args: &Args,
     (old, old_name, old_tree): Old,
 ) -> Result<Compared> {
     let trees = Trees::new(root);
@@ -163,7 +164,7 @@ pub fn baseline_of(tree: &dyn Tree, name: &str) -> Result<(String, usize)> {
 /// The summary of a comparison of the work tree at `root` with its past, and how many things keep
 /// it from being clean, for whoever shows the task's result among others.
 pub fn summary(root: &Path) -> Result<(String, usize)> {
-    let args = cli::Compare::default();
+    let args = Args::default();
     let old = old(&Trees::new(root), root, &args)?;
     let report = compare(Some(root), root, &args, old)?.report;
     Ok((report.summary_text(), report.failures()))
@@ -182,7 +183,7 @@ pub fn counts(root: &Path) -> Result<Option<Counts>> {
     if !root.join(OUTDATED).is_dir() && !root.join(BASELINE).is_file() {
         return Ok(None);
     }
-    let args = cli::Compare::default();
+    let args = Args::default();
     let old = old(&Trees::new(root), root, &args)?;
     let report = compare(Some(root), root, &args, old)?.report;
     Ok(Some(Counts {
@@ -196,7 +197,7 @@ pub fn counts(root: &Path) -> Result<Option<Counts>> {
 type Old = (Facts, String, Option<Box<dyn Tree>>);
 
 /// Finds the old worker.
-fn old(trees: &Trees, root: &Path, args: &cli::Compare) -> Result<Old> {
+fn old(trees: &Trees, root: &Path, args: &Args) -> Result<Old> {
     if let Some(name) = &args.old {
         let tree = trees.open(Some(name))?;
         let facts = Facts::read(tree.as_ref())?;
@@ -237,7 +238,7 @@ fn read_baseline(file: &Path) -> Result<Option<Facts>> {
 }
 
 /// The command that repeats this comparison, for a shell.
-fn command(repo: Option<&Path>, args: &cli::Compare) -> String {
+fn command(repo: Option<&Path>, args: &Args) -> String {
     let mut words = vec!["cargo xtask compare".to_owned()];
     if let Some(repo) = repo {
         words.extend(["-C".to_owned(), quoted(&repo.display().to_string())]);
@@ -283,12 +284,7 @@ fn read_accepted(file: &Path) -> Result<Accepted> {
 
 /// Records reasons. Facts that are not open are refused, because a reason for nothing hides
 /// what happens to it later.
-fn accept(
-    root: &Path,
-    file: &PathBuf,
-    args: &cli::Compare,
-    questions: Questions,
-) -> Result<Outcome> {
+fn accept(root: &Path, file: &PathBuf, args: &Args, questions: Questions) -> Result<Outcome> {
     let reason = args.reason.as_deref().unwrap_or_default().trim();
     // As it stands in a command that was printed, to be filled in.
     if reason.is_empty() || reason == "…" {

@@ -273,13 +273,11 @@ fn write(root: &Path, tree: &Memory) {
     }
 }
 
-fn args(words: &[&str]) -> cli::Compare {
-    use clap::Parser;
-    let words = ["xtask", "compare"].iter().chain(words);
-    match cli::Cli::try_parse_from(words).unwrap().task {
-        Some(cli::Task::Compare(args)) => args,
-        _ => unreachable!(),
-    }
+fn args(words: &[&str]) -> Args {
+    use clap::{Args as _, FromArgMatches as _};
+    let command = Args::augment_args(clap::Command::new("compare"));
+    let matches = command.try_get_matches_from(["compare"].iter().chain(words));
+    Args::from_arg_matches(&matches.unwrap()).unwrap()
 }
 
 #[test]

@@ -7,8 +7,8 @@ use anyhow::Result;
 
 use super::targets::{Rehearsal, Target};
 use super::{Report, outcome, print, wanted};
+use crate::args::{Args, LintFormat};
 use worker_files::json;
-use xtask_core::cli::{HubLint, LintFormat};
 use xtask_core::finding::{self, Edit, Fix, Safety, Span};
 use xtask_core::outcome::Outcome;
 use xtask_core::output;
@@ -18,7 +18,7 @@ use xtask_core::tree::RepoPath;
 const PASSES: usize = 20;
 
 /// Fixability, or with a dry run shows what would be mended, and tells what is left.
-pub fn run(targets: &[Target], args: &HubLint) -> Result<Outcome> {
+pub fn run(targets: &[Target], args: &Args) -> Result<Outcome> {
     let mut left = Report::default();
     let mut mended = 0;
     let mut changes = 0;
@@ -81,7 +81,7 @@ pub fn run(targets: &[Target], args: &HubLint) -> Result<Outcome> {
 }
 
 /// Passes until nothing is left to mend; how many findings were.
-pub fn mend(rehearsal: &mut Rehearsal<'_>, args: &HubLint) -> Result<usize> {
+pub fn mend(rehearsal: &mut Rehearsal<'_>, args: &Args) -> Result<usize> {
     let allowed = if args.unsafe_fixes {
         Safety::Unsafe
     } else {

@@ -7,6 +7,7 @@ mod agreement;
 mod agreement_env;
 mod agreement_sglang;
 mod agreement_worker;
+pub mod args;
 mod document;
 mod edit;
 mod facts;
@@ -37,9 +38,9 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::args::{Args, LintFormat};
 use document::{Document, Which};
 pub use ignored::FILE as IGNORED;
-use xtask_core::cli::{HubLint, LintFormat};
 use xtask_core::finding::{self, Finding, Severity};
 use xtask_core::outcome::{Outcome, UsageError};
 use xtask_core::output::{self, Counts, Sources};
@@ -188,7 +189,7 @@ pub fn lint_directory(root: &Path) -> Result<Report> {
 }
 
 /// The task.
-pub fn run(repo: Option<&Path>, args: &HubLint) -> Result<Outcome> {
+pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     if let Some(folder) = &args.write_generated {
         return pages::write(folder);
     }
@@ -239,7 +240,7 @@ fn outcome(findings: &[Finding]) -> Outcome {
 }
 
 /// Whether the command line asks for this finding.
-fn wanted(finding: &Finding, args: &HubLint) -> bool {
+fn wanted(finding: &Finding, args: &Args) -> bool {
     let means = |patterns: &[String]| {
         patterns
             .iter()
@@ -250,7 +251,7 @@ fn wanted(finding: &Finding, args: &HubLint) -> bool {
         && finding.severity >= args.min_severity
 }
 
-fn print(report: &Report, args: &HubLint) -> Result<()> {
+fn print(report: &Report, args: &Args) -> Result<()> {
     let (findings, sources) = (&report.findings, &report.sources);
     let text = match args.format {
         LintFormat::Text => {

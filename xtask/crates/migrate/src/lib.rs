@@ -7,6 +7,7 @@
 mod address;
 mod adopt;
 pub mod apply;
+pub mod args;
 mod carry;
 mod context;
 pub mod files;
@@ -39,7 +40,7 @@ use self::preflight::Situation;
 use self::report::{Ending, Report};
 use self::steps::Step;
 use self::suggested_commands::Next;
-use xtask_core::cli::{self, Conflicts};
+use crate::args::{Args, Conflicts};
 use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
 use xtask_core::outcome::{Outcome, UserError};
@@ -47,13 +48,13 @@ use xtask_core::tool_repo;
 use xtask_core::tree::{Mode, Oid, RepoPath, Side, Tree};
 
 /// Runs the task.
-pub fn run(repo: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
+pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let git = Git::find()?;
     migrate(&git, repo, args)
 }
 
 /// Migrates the repository that holds `dir`, or that of this tool.
-fn migrate(git: &Git, dir: Option<&Path>, args: &cli::Migrate) -> Result<Outcome> {
+fn migrate(git: &Git, dir: Option<&Path>, args: &Args) -> Result<Outcome> {
     let next = Next::new(dir, args);
     let folder = dir.map_or_else(tool_repo::repository, Path::to_owned);
     let repo = Repo::open(git, &folder).map_err(|error| next.refusal(error))?;
@@ -62,7 +63,7 @@ fn migrate(git: &Git, dir: Option<&Path>, args: &cli::Migrate) -> Result<Outcome
     migrate_in(git, &repo, args, &report).map_err(|error| next.refusal(error))
 }
 
-fn migrate_in(git: &Git, repo: &Repo, args: &cli::Migrate, report: &Report) -> Result<Outcome> {
+fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Outcome> {
     let journal = Journal::hold(repo)?;
     let record = journal.read()?;
     if args.resume {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::address;
-use xtask_core::cli;
+use crate::args::{Args, Conflicts};
 use xtask_core::commands::Commands;
 use xtask_core::output::quoted;
 
@@ -16,7 +16,7 @@ pub struct Next {
 }
 
 impl Next {
-    pub fn new(repo: Option<&Path>, args: &cli::Migrate) -> Self {
+    pub fn new(repo: Option<&Path>, args: &Args) -> Self {
         let mut wish = String::new();
         let upstream = args.upstream.as_deref();
         let upstream = upstream.map(address::without_credentials);
@@ -30,7 +30,7 @@ impl Next {
                 wish += &format!(" --{name} {}", quoted(value));
             }
         }
-        let markers = args.conflicts == cli::Conflicts::Markers;
+        let markers = args.conflicts == Conflicts::Markers;
         for (option, wished) in [
             ("embed", args.embed),
             ("commit", args.commit),
@@ -89,13 +89,18 @@ mod tests {
     use super::*;
     use clap::Parser;
 
+    #[derive(Parser)]
+    struct Line {
+        #[arg(short = 'C')]
+        repo: Option<std::path::PathBuf>,
+        #[command(flatten)]
+        args: Args,
+    }
+
     fn next(line: &str) -> Next {
         let words = format!("xtask {line}");
-        let cli = cli::Cli::parse_from(words.split(' '));
-        let Some(cli::Task::Migrate(args)) = cli.task else {
-            panic!("{line}")
-        };
-        Next::new(cli.repo.as_deref(), &args)
+        let line = Line::parse_from(words.split(' ').filter(|word| *word != "migrate"));
+        Next::new(line.repo.as_deref(), &line.args)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{bake, labels, token};
-use xtask_core::cli;
+use crate::args::Args;
 use xtask_core::docker::Engine;
 use xtask_core::output::quoted;
 
@@ -68,11 +68,7 @@ pub struct Plan {
 
 /// The build arguments that the command line stands for. `declared` are those of the Dockerfile,
 /// `base_path` is what `BASE_PATH` would be.
-pub fn given(
-    args: &cli::BuildImage,
-    declared: &[String],
-    base_path: Option<&str>,
-) -> Vec<(String, String)> {
+pub fn given(args: &Args, declared: &[String], base_path: Option<&str>) -> Vec<(String, String)> {
     let is_declared = |name: &str| declared.iter().any(|declared| declared == name);
     // SGLang's own Dockerfile calls it MODEL_PATH alone.
     let model = if is_declared("MODEL_PATH") && !is_declared("MODEL_NAME") {

@@ -2,14 +2,12 @@
 
 use super::*;
 
-fn args(line: &str) -> cli::BuildImage {
-    use clap::Parser;
-    let words = format!("xtask build-image {line}");
-    let cli = cli::Cli::parse_from(words.split_whitespace());
-    match cli.task {
-        Some(cli::Task::BuildImage(args)) => args,
-        _ => panic!("{line}"),
-    }
+fn args(line: &str) -> Args {
+    use clap::{Args as _, FromArgMatches as _};
+    let command = Args::augment_args(clap::Command::new("build-image"));
+    let words = format!("build-image {line}");
+    let matches = command.try_get_matches_from(words.split_whitespace());
+    Args::from_arg_matches(&matches.unwrap()).unwrap()
 }
 
 const DECLARED: [&str; 6] = [

@@ -1,0 +1,83 @@
+//! The options of `compare`; the doc comments are the help.
+
+use clap::ValueEnum;
+
+/// Show what became of everything that the old worker exposed
+///
+/// Every environment variable, flag, route, package, image setting and Hub
+/// field of the old worker gets a verdict: kept, renamed, changed, missing,
+/// retired or accepted. What is missing, renamed or changed fails until it is
+/// mended or a reason for it is on record.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// The old worker: a directory or a git revision [default: outdated/, or
+    /// else compare.baseline.json]
+    pub old: Option<String>,
+
+    /// The new worker: a directory or a git revision [default: the work tree]
+    #[arg(requires = "old")]
+    pub new: Option<String>,
+
+    /// A third worker to show beside them: a directory or a git revision
+    /// [default: what upstream.lock.json records]
+    #[arg(long, value_name = "TREE")]
+    pub upstream: Option<String>,
+
+    /// Show every fact, those that are kept or added too
+    #[arg(long)]
+    pub all: bool,
+
+    /// Show what changed in the files that the layouts have in common
+    #[arg(long, conflicts_with = "format")]
+    pub diff: bool,
+
+    /// Also run the Python of both workers, in a sandbox of stand-ins, and
+    /// compare what they would start and request. This runs code of both trees
+    #[arg(long)]
+    pub execute: bool,
+
+    /// Record why the loss of FACT is meant; `*` stands for anything
+    #[arg(
+        long,
+        value_name = "FACT",
+        requires = "reason",
+        conflicts_with = "diff"
+    )]
+    pub accept: Vec<String>,
+
+    /// The reason, for those who will ask
+    #[arg(long, value_name = "TEXT", requires = "accept")]
+    pub reason: Option<String>,
+
+    /// Take the reason for FACT off the record; FACT is what it was accepted as,
+    /// with its `*`
+    #[arg(
+        long,
+        value_name = "FACT",
+        conflicts_with_all = [
+            "old", "upstream", "all", "diff", "execute", "accept", "format"
+        ]
+    )]
+    pub withdraw: Vec<String>,
+
+    /// Write the old worker's facts to compare.baseline.json, for when its
+    /// files are gone
+    #[arg(long, conflicts_with_all = ["execute", "diff", "accept", "withdraw"])]
+    pub write_baseline: bool,
+
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: ReportFormat,
+}
+
+/// Who reads a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ReportFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// For a pull request
+    Markdown,
+}

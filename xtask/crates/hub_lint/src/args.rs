@@ -1,0 +1,75 @@
+//! The options of `hub-lint`; the doc comments are the help.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+/// Lint the RunPod Hub's files: .runpod/hub.json and .runpod/tests.json
+///
+/// Also looks at what they have to agree on with each other and with the rest
+/// of the repository. Works on any worker repository. What a repository has
+/// decided to live with stands in its hub-lint.json. Ends with 1 where there is
+/// an error or a warning.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Repositories or single files; `-` reads standard input [default: the
+    /// repository]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Mend what can be mended without a look
+    #[arg(long)]
+    pub fix: bool,
+
+    /// Mend what can be mended, guesses included: look at the result
+    #[arg(long)]
+    pub unsafe_fixes: bool,
+
+    /// With --fix or --unsafe-fixes: show the changes and make none
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print the page of a rule, by its id or name
+    #[arg(long, value_name = "RULE")]
+    pub explain: Option<String>,
+
+    /// Look for these rules only: ids, names, or the beginning of an id (HUB2)
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub select: Vec<String>,
+
+    /// Leave these rules out
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+
+    /// Leave out what is less bad
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value = "info")]
+    pub min_severity: xtask_core::finding::Severity,
+
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: LintFormat,
+
+    /// With `-`: the path that standard input would be saved at
+    #[arg(long, value_name = "PATH")]
+    pub stdin_name: Option<PathBuf>,
+
+    /// Write docs/hub-lint.md and schemas/ of a repository anew
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub write_generated: Option<PathBuf>,
+}
+
+/// Who reads what hub-lint found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LintFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations in GitHub Actions
+    Github,
+    /// For a step's summary or a pull request
+    Markdown,
+}

@@ -1,0 +1,87 @@
+//! The options of `migrate`; the doc comments are the help.
+
+use clap::ValueEnum;
+use xtask_core::cli::Format;
+
+/// Move a worker to the modern layout, or bring in what upstream changed since
+///
+/// The result is staged and HEAD does not move: look at it with `git status`
+/// and `git diff --cached`, then commit it, or take it back with `--abort`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Where the modern files come from: a directory, a git repository or a
+    /// URL [default: what upstream.lock.json records, else this tool's own
+    /// repository]
+    #[arg(long, value_name = "DIR|URL")]
+    pub upstream: Option<String>,
+
+    /// Branch, tag, full commit or ref of the upstream
+    #[arg(long, value_name = "REF")]
+    pub rev: Option<String>,
+
+    /// For a fork with changes of its own: merge what changed since BASE, the
+    /// revision of the legacy worker that it started from
+    #[arg(long, value_name = "BASE")]
+    pub carry: Option<String>,
+
+    /// For a worker that is modern already but has no upstream.lock.json: find
+    /// out which upstream revision its files came from (REV or one before it;
+    /// `.` for a directory without git) and write the lock, nothing else
+    #[arg(long, value_name = "REV", conflicts_with_all = ["carry", "embed", "rev"])]
+    pub adopt: Option<String>,
+
+    /// Also add this tool to the repository: xtask/, Cargo.toml, Cargo.lock
+    /// and .cargo/
+    #[arg(long)]
+    pub embed: bool,
+
+    /// Print the plan and leave the repository as it is
+    #[arg(long, conflicts_with_all = ["commit", "check"])]
+    pub dry_run: bool,
+
+    /// Change nothing; exit with 1 if there is something to bring in
+    #[arg(long, conflicts_with = "commit")]
+    pub check: bool,
+
+    /// Commit the result: the moves first, then the new content
+    #[arg(long)]
+    pub commit: bool,
+
+    /// What to do with conflicts: list them and write nothing, or write the
+    /// files with conflict markers as `git merge` does
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    pub conflicts: Conflicts,
+
+    /// Finish a migration that was interrupted, or whose conflicts are
+    /// resolved and staged
+    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "adopt", "embed", "dry_run", "check", "commit", "example", "with_image"])]
+    pub resume: bool,
+
+    /// Take back a migration that was interrupted or is not committed yet
+    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "adopt", "embed", "dry_run", "check", "commit", "example"])]
+    pub abort: bool,
+
+    /// Build the bundled legacy worker in a scratch folder and migrate that:
+    /// needs no network, docker or GPU
+    #[arg(long, conflicts_with_all = ["repo", "upstream", "rev", "carry", "adopt"])]
+    pub example: bool,
+
+    /// With --example: build the image of the migrated worker too, and check
+    /// it. BASE takes the place of the base image that its Dockerfile names
+    #[arg(long, value_name = "BASE", num_args = 0..=1, default_missing_value = "", requires = "example", conflicts_with_all = ["dry_run", "check", "format"])]
+    pub with_image: Option<String>,
+
+    /// Who reads the output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+}
+
+/// How conflicts are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Conflicts {
+    /// List them and write nothing
+    #[default]
+    List,
+    /// Write conflict markers and git's index stages
+    Markers,
+}
