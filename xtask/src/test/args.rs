@@ -6,7 +6,8 @@
 /// root: a fresh clone and this command are enough.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run these stages only
+    /// Run these stages only: format, clippy, rust, ruff, worker, compare,
+    /// hub-lint, image
     #[arg(long, value_name = "NAME")]
     pub stage: Vec<String>,
 
@@ -14,7 +15,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "stage")]
     pub fast: bool,
 
-    /// Let the formatters and linters mend what they can
+    /// Let the formatters and linters fix what they can
     #[arg(long)]
     pub fix: bool,
 }

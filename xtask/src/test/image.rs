@@ -2,8 +2,7 @@
 //!
 //! All that is made on the engine carries a label (it lies in the base image, and what is made from
 //! that inherits it) and is removed by a process that outlives this one, so Ctrl-C leaves nothing
-//! either. What was built stays in the build cache, which the engine
-//! bounds by itself.
+//! either. What it added to the build cache goes at the end of a run that was not interrupted.
 
 use std::path::Path;
 use std::time::Instant;
@@ -14,6 +13,7 @@ use super::file_lock::hold;
 use super::stages::{cargo, command};
 use super::{StageOutcome, text_of};
 use xtask_core::docker::{Engine, Janitor, sweep};
+use xtask_core::progress::Progress;
 
 /// The stage's name.
 pub const NAME: &str = "image";
@@ -26,7 +26,7 @@ const LACKING: i32 = 2;
 const LABEL: &str = "worker-sglang.test";
 
 /// Builds base and worker and runs the tests of the tool that need docker.
-pub fn run(root: &Path) -> Result<StageOutcome> {
+pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
     let engine = match Engine::find() {
         Ok(engine) => engine,
         Err(none) => return Ok(StageOutcome::skipped(none.to_string())),
@@ -37,19 +37,28 @@ pub fn run(root: &Path) -> Result<StageOutcome> {
     let label = label(root);
     sweep(&engine, &label)?;
     let janitor = Janitor::start(&engine, &label, Some(&lock))?;
-    let outcome = build_and_test(root, &engine, &label);
+    let cached = engine.build_cache()?;
+    let outcome = build_and_test(root, &engine, &label, progress);
     let tidied = janitor.finish();
+    progress.detail("removing what was built");
+    let pruned = engine.prune_build_cache(&cached);
     let mut outcome = outcome?;
-    if let Err(error) = tidied {
+    for error in [tidied, pruned].into_iter().filter_map(Result::err) {
         outcome.fail(&format!("{error:#}\n"));
     }
     Ok(outcome)
 }
 
-fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutcome> {
+fn build_and_test(
+    root: &Path,
+    engine: &Engine,
+    label: &str,
+    progress: &Progress,
+) -> Result<StageOutcome> {
     let mut outcome = StageOutcome::default();
     let start = Instant::now();
     let base = format!("worker-sglang-standin:stage-{}", std::process::id());
+    progress.detail("making the base image");
     let made = command(root, &root.join(BASE), &["--tag", &base, "--label", label])
         .env("DOCKER", &engine.program)
         .output()
@@ -74,7 +83,7 @@ fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutc
             .env("WORKER_SGLANG_BASE", &base)
             .env("WORKER_SGLANG_LABEL", label);
         let mut outcome = StageOutcome::default();
-        outcome.absorb(&mut tests).map(|()| outcome)
+        outcome.absorb(&mut tests, progress).map(|()| outcome)
     };
     // Each spends much of its time waiting for containers to start and to end.
     let halves = std::thread::scope(|scope| {

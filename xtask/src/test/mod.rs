@@ -6,14 +6,17 @@ mod environment;
 mod file_lock;
 mod image;
 mod needs;
+mod output;
 mod stages;
 
 use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use self::args::Args;
 use counts::{Counts, count, described};
@@ -21,6 +24,8 @@ use environment::Environment;
 use needs::{Foresight, judge, look};
 use stages::{Checkout, Run, STAGES, Stage};
 use xtask_core::outcome::{Outcome, UsageError, told};
+use xtask_core::output::counted;
+use xtask_core::progress::Progress;
 use xtask_core::tool_repo;
 
 const BOLD: Style = Style::new().bold();
@@ -29,8 +34,16 @@ const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Re
 const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
 /// Runs the stages and ends with a line that counts the tests.
-pub fn run(args: &Args) -> Result<Outcome> {
+pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let root = tool_repo::repository();
+    if let Some(repo) = repo.filter(|repo| !is_same(repo, &root)) {
+        bail!(UsageError(format!(
+            "`test` runs the tests of the repository that holds this tool, {}; run it in {} itself \
+             if that one holds the tool too",
+            root.display(),
+            repo.display()
+        )));
+    }
     let stages = chosen(args)?;
     let (stages, nothing): (Vec<&Stage>, Vec<&Stage>) = stages
         .into_iter()
@@ -56,6 +69,7 @@ pub fn run(args: &Args) -> Result<Outcome> {
     let mut sum = Sum::default();
     for stage in stages {
         let start = Instant::now();
+        announce(stage);
         let skip = foresight.skips.iter().find(|skip| skip.stage == stage.name);
         let mut outcome = match skip {
             Some(skip) => StageOutcome::skipped(skip.reason.lines().next().unwrap_or_default()),
@@ -67,18 +81,31 @@ pub fn run(args: &Args) -> Result<Outcome> {
         print(stage, &outcome, start.elapsed().as_secs_f32());
         sum.add(stage.name, &outcome);
     }
-    anstream::println!("\n{}", sum.closing());
+    anstream::println!("\n{}\n{}", sum.stages(), sum.closing());
     if sum.failed.is_empty() {
         return Ok(Outcome::Done);
     }
-    anstream::println!(
-        "\n{RED}Failed:{RED:#} {}. Once more, alone:\n",
-        sum.failed.join(", ")
-    );
+    anstream::println!("\n{RED}Failed:{RED:#}\n");
+    for line in &sum.failed_tests {
+        anstream::println!("    {line}");
+    }
+    anstream::println!("\nEach stage alone:\n");
     for name in sum.failed {
         anstream::println!("    cargo xtask test --stage {name}");
     }
     Ok(Outcome::Findings)
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    real(one).is_some() && real(one) == real(other)
+}
+
+/// In a log, the stage that begins; a terminal has a line of its own for that.
+fn announce(stage: &Stage) {
+    if !std::io::stderr().is_terminal() {
+        anstream::println!("run     {BOLD}{:<8}{BOLD:#} {}", stage.name, stage.about);
+    }
 }
 
 /// The stages that were asked for.
@@ -148,6 +175,9 @@ struct Sum {
     counts: Counts,
     failed: Vec<&'static str>,
     skipped: Vec<&'static str>,
+    passed: usize,
+    /// The failed tests, each with the command that runs it alone.
+    failed_tests: Vec<String>,
     /// Whether the stage ran that others leave tests to.
     image: bool,
 }
@@ -155,27 +185,46 @@ struct Sum {
 impl Sum {
     fn add(&mut self, name: &'static str, outcome: &StageOutcome) {
         self.counts += outcome.counts;
+        // A stage without tests of its own is one check.
+        let is_check = outcome.counts == Counts::default() && outcome.skipped.is_none();
+        if is_check && outcome.failed.is_some() {
+            self.counts.failed += 1;
+        } else if is_check {
+            self.counts.passed += 1;
+        }
+        self.failed_tests
+            .extend(outcome.failed_tests.iter().cloned());
         if outcome.failed.is_some() {
             self.failed.push(name);
+        } else if outcome.skipped.is_none() {
+            self.passed += 1;
         } else if outcome.skipped.is_some() {
             self.skipped.push(name);
         }
         self.image |= name == image::NAME && outcome.counts.ran() > 0;
     }
 
+    /// How many stages ran, and which did not.
+    fn stages(&self) -> String {
+        let all = self.passed + self.failed.len() + self.skipped.len();
+        let mut line = format!("{} of {} passed", self.passed, counted(all, "stage"));
+        for (what, names) in [("failed", &self.failed), ("skipped", &self.skipped)] {
+            if !names.is_empty() {
+                line.push_str(&format!("; {what}: {}", names.join(", ")));
+            }
+        }
+        line
+    }
+
     /// The closing line. A test that was left to a stage which did not run is skipped.
     fn closing(&self) -> String {
         let left = if self.image { 0 } else { self.counts.left };
-        let mut line = format!(
+        format!(
             "{} passed, {} failed, {} skipped",
             self.counts.passed,
             self.counts.failed,
             self.counts.skipped + left
-        );
-        if !self.skipped.is_empty() {
-            line.push_str(&format!("; not run: {}", self.skipped.join(", ")));
-        }
-        line
+        )
     }
 }
 
@@ -185,6 +234,8 @@ struct StageOutcome {
     counts: Counts,
     /// The output, where the stage failed.
     failed: Option<String>,
+    /// The tests that failed, each with the command that runs it alone.
+    failed_tests: Vec<String>,
     /// Why it did not run, where this machine lacks what it takes.
     skipped: Option<String>,
     /// Why tests were skipped, in their words.
@@ -217,17 +268,15 @@ impl StageOutcome {
     fn join(&mut self, part: Self) {
         self.counts += part.counts;
         self.notes.extend(part.notes);
+        self.failed_tests.extend(part.failed_tests);
         if let Some(output) = part.failed {
             self.fail(&output);
         }
     }
 
     /// Runs a command whose tests are the stage's.
-    fn absorb(&mut self, command: &mut Command) -> Result<()> {
-        let output = command
-            .output()
-            .with_context(|| format!("running {}", command.get_program().display()))?;
-        let text = text_of(&output);
+    fn absorb(&mut self, command: &mut Command, progress: &Progress) -> Result<()> {
+        let (status, text) = output::followed(command, &mut |line| progress.detail(line))?;
         self.counts += count(&text);
         self.notes.extend(
             text.lines()
@@ -236,8 +285,9 @@ impl StageOutcome {
                 })
                 .map(|line| line.trim().to_owned()),
         );
-        if !output.status.success() {
-            self.fail(&text);
+        if !status.success() {
+            self.failed_tests.extend(output::failed_tests(&text));
+            self.fail(&output::without_passing(&text));
         }
         Ok(())
     }
@@ -246,11 +296,14 @@ impl StageOutcome {
 /// Runs a stage. One that can't go on has failed, and is no reason to leave out the others.
 fn run_stage(stage: &Stage, checkout: &Checkout) -> StageOutcome {
     let mut all = StageOutcome::default();
+    let progress = Progress::begin(stage.name);
     let done = match stage.run {
-        Run::Programs(commands) => commands(checkout)
-            .and_then(|mut commands| commands.iter_mut().try_for_each(|run| all.absorb(run))),
+        Run::Programs(commands) => commands(checkout).and_then(|mut commands| {
+            let mut commands = commands.iter_mut();
+            commands.try_for_each(|run| all.absorb(run, &progress))
+        }),
         Run::Look(look) => look(checkout.root).map(|found| all.failed = found),
-        Run::Own(work) => work(checkout.root).map(|outcome| all = outcome),
+        Run::Own(work) => work(checkout.root, &progress).map(|outcome| all = outcome),
     };
     if let Err(error) = done {
         all.fail(&told(&error, Style::new(), Style::new()));
@@ -268,8 +321,6 @@ fn text_of(output: &Output) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn args(stage: &[&str], fast: bool) -> Args {
@@ -311,6 +362,21 @@ mod tests {
     }
 
     #[test]
+    fn the_help_names_every_stage() {
+        let command = <Args as clap::Args>::augment_args(clap::Command::new("test"));
+        let stage = command.get_arguments().find(|arg| arg.get_id() == "stage");
+        let help = stage.unwrap().get_help().unwrap().to_string();
+        let named: Vec<&str> = help.split([':', ',', ' ', '\n']).collect();
+        for stage in STAGES {
+            assert!(
+                named.contains(&stage.name),
+                "{} is not in {help}",
+                stage.name
+            );
+        }
+    }
+
+    #[test]
     fn ci_is_what_says_so() {
         let in_ci = |value: &str| in_ci(Some(OsStr::new(value)));
         assert!(in_ci("true") && in_ci("1"));
@@ -344,13 +410,23 @@ mod tests {
         sum.add("rust", &with(8, 2));
         assert_eq!(sum.closing(), "8 passed, 0 failed, 2 skipped");
         sum.add("image", &StageOutcome::skipped("no engine"));
-        assert_eq!(
-            sum.closing(),
-            "8 passed, 0 failed, 2 skipped; not run: image"
-        );
+        assert_eq!(sum.closing(), "8 passed, 0 failed, 2 skipped");
+        assert_eq!(sum.stages(), "1 of 2 stages passed; skipped: image");
         let mut sum = Sum::default();
         sum.add("rust", &with(8, 2));
         sum.add("image", &with(2, 0));
         assert_eq!(sum.closing(), "10 passed, 0 failed, 0 skipped");
+    }
+
+    #[test]
+    fn a_stage_without_tests_counts_as_one_check() {
+        let mut sum = Sum::default();
+        sum.add("format", &StageOutcome::default());
+        assert_eq!(sum.closing(), "1 passed, 0 failed, 0 skipped");
+        let mut broken = StageOutcome::default();
+        broken.fail("no");
+        sum.add("ruff", &broken);
+        assert_eq!(sum.closing(), "1 passed, 1 failed, 0 skipped");
+        assert_eq!(sum.stages(), "1 of 2 stages passed; failed: ruff");
     }
 }

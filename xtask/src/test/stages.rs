@@ -10,6 +10,7 @@ use super::environment::Environment;
 use super::needs::Need;
 use super::{StageOutcome, image};
 use xtask_core::layout;
+use xtask_core::progress::Progress;
 
 /// One stage: what it is called, what it needs, and what it runs.
 pub struct Stage {
@@ -37,7 +38,7 @@ impl Stage {
 /// What the stages of one run share.
 pub struct Checkout<'a> {
     pub root: &'a Path,
-    /// Whether programs may mend what they find.
+    /// Whether programs may fix what they find.
     pub fix: bool,
     pub environment: Environment,
 }
@@ -49,7 +50,7 @@ pub enum Run {
     /// A look by one of the other tasks: what it found, where it found something.
     Look(fn(&Path) -> Result<Option<String>>),
     /// Work of its own.
-    Own(fn(&Path) -> Result<StageOutcome>),
+    Own(fn(&Path, &Progress) -> Result<StageOutcome>),
 }
 
 /// What the worker's tests need.
@@ -90,7 +91,7 @@ pub const STAGES: &[Stage] = &[
         needs: &[Need::Git],
         file: None,
         run: Run::Programs(|checkout| {
-            let words = ["test", "--workspace", "--locked"];
+            let words = ["test", "--workspace", "--locked", "--no-fail-fast"];
             Ok(vec![cargo(checkout.root, &words)])
         }),
     },

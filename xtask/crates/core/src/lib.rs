@@ -12,6 +12,7 @@ pub mod lock;
 pub mod outcome;
 pub mod output;
 pub mod process;
+pub mod progress;
 pub mod secret;
 pub mod sglang;
 pub mod tool_repo;

@@ -8,6 +8,7 @@ pub use find::NoEngine;
 pub use images::{Image, images};
 pub use janitor::{Janitor, sweep};
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -57,6 +58,34 @@ impl Engine {
             done.message
         );
         Ok(done.stdout)
+    }
+
+    /// The ids of what the build cache holds.
+    pub fn build_cache(&self) -> Result<BTreeSet<String>> {
+        let format = "{{range .BuildCache}}{{.ID}}\n{{end}}";
+        let said = self.output(&["system", "df", "--verbose", "--format", format])?;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        Ok(said.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Removes what the build cache holds beyond `kept`.
+    pub fn prune_build_cache(&self, kept: &BTreeSet<String>) -> Result<()> {
+        // A record goes once nothing is built on it, so each round frees the next ones.
+        const ROUNDS: usize = 40;
+        let mut before = usize::MAX;
+        for _ in 0..ROUNDS {
+            let all = self.build_cache()?;
+            let added: Vec<&String> = all.difference(kept).collect();
+            if added.is_empty() || added.len() >= before {
+                break;
+            }
+            before = added.len();
+            for id in added {
+                let filter = format!("id={id}");
+                self.output(&["builder", "prune", "--all", "--force", "--filter", &filter])?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs a one-shot command to its end, whatever its exit code.

@@ -1,0 +1,118 @@
+//! One line that says what a long piece of work is doing. Only a terminal sees it.
+
+use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Nothing is shown of work that ends sooner, so that quick commands do not flicker.
+const DELAY: Duration = Duration::from_millis(400);
+
+const REDRAW: Duration = Duration::from_millis(500);
+
+/// A line on standard error that goes when this value does. Without a terminal it shows nothing.
+#[derive(Debug)]
+pub struct Progress {
+    drawing: Option<(Sender<String>, JoinHandle<()>)>,
+}
+
+impl Progress {
+    /// Begins with what is being done: `fetching the upstream`.
+    pub fn begin(what: impl Into<String>) -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self { drawing: None };
+        }
+        let what = what.into();
+        let (sender, receiver) = mpsc::channel::<String>();
+        let drawing = std::thread::spawn(move || {
+            let start = Instant::now();
+            let mut detail = String::new();
+            let mut wait = DELAY;
+            let mut shown = false;
+            loop {
+                match receiver.recv_timeout(wait) {
+                    Ok(text) => {
+                        detail = text;
+                        if !shown {
+                            wait = DELAY.saturating_sub(start.elapsed());
+                            continue;
+                        }
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                wait = REDRAW;
+                shown = true;
+                draw(&line(&what, start.elapsed(), &detail, width()));
+            }
+            if shown {
+                draw("");
+            }
+        });
+        Self {
+            drawing: Some((sender, drawing)),
+        }
+    }
+
+    /// Says more: how far it is, or the last line of a program.
+    pub fn detail(&self, text: impl Into<String>) {
+        if let Some((sender, _)) = &self.drawing {
+            // A thread that could not draw is no reason to stop the work.
+            let _ = sender.send(text.into());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((sender, drawing)) = self.drawing.take() {
+            drop(sender);
+            let _ = drawing.join();
+        }
+    }
+}
+
+fn draw(line: &str) {
+    let mut err = std::io::stderr().lock();
+    // A closed terminal is no reason to stop the work.
+    let _ = write!(err, "\r{line}\x1b[K").and_then(|()| err.flush());
+}
+
+fn width() -> usize {
+    const USUAL: usize = 80;
+    rustix::termios::tcgetwinsize(std::io::stderr())
+        .ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|&columns| columns > 0)
+        .unwrap_or(USUAL)
+}
+
+/// The line, one column narrower than the terminal: the last one would wrap.
+fn line(what: &str, elapsed: Duration, detail: &str, width: usize) -> String {
+    let mut text = format!("{what} ({} s)", elapsed.as_secs());
+    if !detail.is_empty() {
+        text += "  ";
+        text.extend(detail.chars().filter(|c| !c.is_control()));
+    }
+    text.chars().take(width.saturating_sub(1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_fits_and_holds_no_control_characters() {
+        let long = "a\x1b[31mb".repeat(40);
+        let line = line("rust", Duration::from_secs(7), &long, 40);
+        assert!(line.starts_with("rust (7 s)  a[31mb"), "{line}");
+        assert_eq!(line.chars().count(), 39);
+    }
+
+    #[test]
+    fn it_ends_with_its_value() {
+        let progress = Progress::begin("nothing");
+        progress.detail("1 of 2");
+        drop(progress);
+    }
+}

@@ -1,0 +1,130 @@
+//! What the test runners print: followed while it comes, and cut down to what failed.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context, Result};
+
+/// Runs a command and gives both its streams as one text; `seen` gets each line as it comes.
+pub fn followed(command: &mut Command, seen: &mut dyn FnMut(&str)) -> Result<(ExitStatus, String)> {
+    let program = command.get_program().display().to_string();
+    let (reader, writer) = std::io::pipe().context("making a pipe")?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone().context("making a pipe")?)
+        .stderr(writer)
+        .spawn()
+        .with_context(|| format!("running {program}"))?;
+    // The command holds the pipe's other end until it is given something else.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut text = String::new();
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    while reader
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|read| read > 0)
+    {
+        let words = String::from_utf8_lossy(&line);
+        seen(words.trim_end());
+        text.push_str(&words);
+        line.clear();
+    }
+    let status = child
+        .wait()
+        .with_context(|| format!("waiting for {program}"))?;
+    Ok((status, text))
+}
+
+/// The tests that cargo and pytest call failed, each with the command that runs it alone.
+pub fn failed_tests(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = text
+        .lines()
+        .filter_map(|line| {
+            if let Some(name) = line.strip_prefix("test ") {
+                let name = name.strip_suffix(" ... FAILED")?;
+                let name = name.split(" - ").next().unwrap_or(name);
+                return Some(format!("cargo test --workspace {name}"));
+            }
+            let rest = ["FAILED ", "ERROR "].iter();
+            let test = rest.filter_map(|word| line.strip_prefix(word)).next()?;
+            let test = test.split(" - ").next().unwrap_or(test);
+            let is_test = test.contains(".py");
+            is_test.then(|| format!("target/venv/bin/python -m pytest '{test}'"))
+        })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The output of a runner without the tests that passed.
+pub fn without_passing(text: &str) -> String {
+    let passing = |line: &str| {
+        let line = line.trim();
+        line.is_empty()
+            || line.starts_with("test ")
+                && (line.ends_with(" ... ok") || line.contains(" ... ignored"))
+            || line.starts_with("test result: ok.")
+            || line.starts_with("running ") && line.ends_with([' ', 's', 't'])
+            || [
+                "Running ",
+                "Doc-tests ",
+                "Compiling ",
+                "Finished ",
+                "Fresh ",
+            ]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    let kept = text.lines().filter(|line| !passing(line));
+    kept.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARGO: &str = "   Compiling xtask v0.1.0\n     Running unittests src/lib.rs (target/debug/deps/a-1)\n\n\
+                         running 2 tests\ntest a::works ... ok\ntest a::breaks ... FAILED\n\nfailures:\n\n\
+                         ---- a::breaks stdout ----\nleft: 1\n\ntest result: FAILED. 1 passed; 1 failed; \
+                         0 ignored\ntest result: ok. 3 passed; 0 failed; 0 ignored\n";
+
+    #[test]
+    fn failed_tests_are_named_with_the_command_for_each() {
+        assert_eq!(failed_tests(CARGO), ["cargo test --workspace a::breaks"]);
+        let pytest = "FAILED tests/test_a.py::test_b[x y] - assert 1 == 2\nERROR tests/test_c.py - no\n\
+                      ERROR: not found\n";
+        assert_eq!(
+            failed_tests(pytest),
+            [
+                "target/venv/bin/python -m pytest 'tests/test_a.py::test_b[x y]'",
+                "target/venv/bin/python -m pytest 'tests/test_c.py'"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_passed_is_not_printed() {
+        let text = without_passing(CARGO);
+        assert!(
+            text.starts_with("test a::breaks ... FAILED\nfailures:\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("left: 1\n") && !text.contains("works"),
+            "{text}"
+        );
+        assert!(!text.contains("3 passed"), "{text}");
+    }
+
+    #[test]
+    fn both_streams_come_as_one_text_line_by_line() {
+        let mut seen = Vec::new();
+        let mut sh = Command::new("sh");
+        sh.args(["-c", "echo one; echo two >&2; printf three; exit 3"]);
+        let (status, text) = followed(&mut sh, &mut |line| seen.push(line.to_owned())).unwrap();
+        assert_eq!(status.code(), Some(3));
+        assert_eq!(text, "one\ntwo\nthree");
+        assert_eq!(seen, ["one", "two", "three"]);
+    }
+}
