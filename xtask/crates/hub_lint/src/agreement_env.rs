@@ -8,7 +8,7 @@ use super::model::{self, Variable};
 use super::near;
 use super::registry::rules;
 use super::shape::short;
-use worker_files::WorkerInterface;
+use worker_files::{Hides, WorkerInterface};
 use xtask_core::finding::{Finding, Place};
 use xtask_core::tree::RepoPath;
 
@@ -248,11 +248,11 @@ pub fn check(
 
 /// Whether the worker may read variables that are not seen: then absence proves nothing.
 fn reads_beyond(surface: &WorkerInterface) -> bool {
-    let unseen = surface
-        .python
-        .unread
-        .iter()
-        .any(|gap| !gap.what.contains("serverless.start"));
+    let unseen = surface.unread.iter().any(|gap| {
+        gap.may_hide.contains(&Hides::Variables)
+            && gap.place.file.name().ends_with(b".py")
+            && !gap.what.contains("serverless.start")
+    });
     // A loop over the whole environment takes whatever has a certain form.
     let looping = surface.sources.iter().any(|(path, source)| {
         path.name().ends_with(b".py") && source.text.contains("environ.items()")

@@ -87,7 +87,11 @@ type Target = (&'static str, &'static str, fn(&Source));
 
 const TARGETS: &[Target] = &[
     ("python", PYTHON, |source| {
-        drop(python::read(&[source], &BTreeMap::new()));
+        drop(python::read(
+            &[source],
+            &BTreeMap::new(),
+            &python::Reach::default(),
+        ));
     }),
     ("dockerfile", DOCKERFILE, |source| {
         drop(dockerfile::read(source));

@@ -52,14 +52,40 @@ pub enum How {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EnvRead {
     pub name: String,
-    /// What is used when it is unset, as source text or value.
+    /// What the program uses when nothing is set, as text.
     pub default: Option<String>,
+    /// Whether the program fails when it is unset.
+    pub required: bool,
+    /// How the value is used, where it is not plain text: `in [1,true] any case`, `== 1`,
+    /// `truthy`, `not truthy`, `int`, `float`, `json`.
+    pub interpreted: Option<String>,
+    /// The variables that are tried when it is unset, in order.
+    pub fallbacks: Vec<String>,
+    /// Whether code that runs reads it.
+    pub reached: bool,
     /// The flag it drives, if it drives one.
     pub drives: Option<Drive>,
     /// Whether it is read because `sglang_flags.json` lists its flag: what it defaults to is
     /// then decided in code that was not followed.
     pub by_table: bool,
     pub place: Place,
+}
+
+impl EnvRead {
+    /// A read of plain text by code that runs.
+    pub fn new(name: impl Into<String>, default: Option<String>, place: Place) -> Self {
+        Self {
+            name: name.into(),
+            default,
+            required: false,
+            interpreted: None,
+            fallbacks: Vec::new(),
+            reached: true,
+            drives: None,
+            by_table: false,
+            place,
+        }
+    }
 }
 
 /// An environment variable that a Hub file or the old template form declares.

@@ -163,9 +163,9 @@ impl WorkerInterface {
                 )
             })
             .collect();
-        self.python = python::read(&python, &data);
+        self.python = python::read(&python, &data, &python::Reach::default())
+            .collect_unread(&mut self.unread);
         self.env.extend(self.python.env.iter().cloned());
-        self.unread.extend(self.python.unread.iter().cloned());
         for source in ending(".sh") {
             let script = shell::parse(&source.text);
             self.shell_facts(source, &script, 0);
@@ -178,13 +178,9 @@ impl WorkerInterface {
                 };
                 let script = shell::parse(&text.text);
                 for variable in &script.reads {
-                    self.env.push(EnvRead {
-                        name: variable.name.clone(),
-                        default: variable.default.clone(),
-                        drives: None,
-                        by_table: false,
-                        place: text.place.clone(),
-                    });
+                    let (name, default) = (&variable.name, variable.default.clone());
+                    self.env
+                        .push(EnvRead::new(name, default, text.place.clone()));
                 }
                 let _ = source;
             }
@@ -236,12 +232,10 @@ impl WorkerInterface {
             }
         }
         for variable in &script.reads {
+            let default = variable.default.clone();
             self.env.push(EnvRead {
-                name: variable.name.clone(),
-                default: variable.default.clone(),
                 drives: drives.get(&variable.name).cloned(),
-                by_table: false,
-                place: place(&variable.range),
+                ..EnvRead::new(&variable.name, default, place(&variable.range))
             });
         }
     }
@@ -458,11 +452,9 @@ impl WorkerInterface {
         }
         if !known {
             self.env.push(EnvRead {
-                name: name.to_owned(),
-                default: None,
                 drives: Some(drives),
                 by_table: true,
-                place: place.clone(),
+                ..EnvRead::new(name, None, place.clone())
             });
         }
     }

@@ -370,13 +370,8 @@ impl<'t> Interp<'t> {
                 continue;
             };
             let place = self.place_of_value(&one, node);
-            let fact = EnvRead {
-                name: text.to_string(),
-                default: default.clone().filter(|d| !d.is_empty()),
-                drives: None,
-                by_table: false,
-                place,
-            };
+            let default = default.clone().filter(|d| !d.is_empty());
+            let fact = EnvRead::new(text.to_string(), default, place);
             // Each read is held against the earlier ones of the same variable.
             self.charge(self.reads_of.get(&fact.name).map_or(0, Vec::len));
             let known = self.reads_of.entry(fact.name.clone()).or_default();
@@ -441,6 +436,7 @@ impl<'t> Interp<'t> {
                 known.asked |= !needed;
             }
             None => self.facts.inputs.push(InputKey {
+                default: None,
                 path: path.clone(),
                 needed,
                 asked: !needed,

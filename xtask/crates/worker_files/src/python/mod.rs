@@ -15,10 +15,10 @@ mod statements;
 mod syntax;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::syntax::Syntax;
-use super::{EnvRead, How, Place, Source, Unread};
+use super::{EnvRead, How, Place, Reading, Source, Unread};
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
@@ -35,7 +35,7 @@ pub struct PythonFacts {
     pub serverless: Vec<Setting>,
     pub starts: Vec<Start>,
     pub api: Vec<ApiItem>,
-    pub unread: Vec<Unread>,
+    unread: Vec<Unread>,
     /// Dicts from a variable's name to a flag: name, flag, and the name's place.
     pub tables: Vec<(String, String, Place)>,
     /// Whether a command line for `SGLang`'s server was seen.
@@ -78,6 +78,8 @@ pub struct Requested {
 pub struct InputKey {
     /// From the input's root, with dots: `openai_input.stream`.
     pub path: String,
+    /// What is used when the job does not hold it, as text.
+    pub default: Option<String>,
     /// Whether a job without it fails.
     pub needed: bool,
     /// Whether the program asks first if it is there.
@@ -101,8 +103,28 @@ pub struct Start {
     pub place: Place,
 }
 
-/// Reads Python files as one program. `data` are JSON files beside it, by name, that it may load.
-pub fn read(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFacts {
+/// Which of the files run. `None` says that every file counts.
+#[derive(Debug, Default, Clone)]
+pub struct Reach {
+    /// The files that the image starts; what they import is reached too.
+    pub roots: Option<BTreeSet<RepoPath>>,
+    /// The files that the image holds.
+    pub held: Option<BTreeSet<RepoPath>>,
+}
+
+/// Reads Python files as one program. `data` are files beside it, by name, that it may load.
+pub fn read(
+    sources: &[&Source],
+    data: &BTreeMap<String, &Source>,
+    reach: &Reach,
+) -> Reading<PythonFacts> {
+    let _ = reach;
+    let mut facts = read_all(sources, data);
+    let unread = std::mem::take(&mut facts.unread);
+    Reading::new(facts, unread)
+}
+
+fn read_all(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFacts {
     // Reading follows nesting by recursion, to a limit; the limit is worth some tens of
     // megabytes of stack, which is address space only until it is used.
     const STACK: usize = 256 * 1024 * 1024;

@@ -4,7 +4,7 @@ use super::*;
 
 fn facts(text: &str) -> PythonFacts {
     let source = Source::new("engine.py".into(), text.as_bytes());
-    read(&[&source], &BTreeMap::new())
+    read_all(&[&source], &BTreeMap::new())
 }
 
 fn names(text: &str) -> Vec<String> {
@@ -184,7 +184,7 @@ def arguments(env):
         "sglang_flags.json".into(),
         br#"{"flags": {"--tp-size": {}, "--api-key": {}}}"#,
     );
-    let facts = read(
+    let facts = read_all(
         &[&source],
         &BTreeMap::from([("sglang_flags.json".to_owned(), &data)]),
     );
