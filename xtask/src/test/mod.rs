@@ -85,11 +85,13 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     if sum.failed.is_empty() {
         return Ok(Outcome::Done);
     }
-    anstream::println!("\n{RED}Failed:{RED:#}\n");
-    for line in &sum.failed_tests {
-        anstream::println!("    {line}");
+    if !sum.failed_tests.is_empty() {
+        anstream::println!("\n{RED}Failed tests{RED:#}, each alone:\n");
+        for line in &sum.failed_tests {
+            anstream::println!("    {line}");
+        }
     }
-    anstream::println!("\nEach stage alone:\n");
+    anstream::println!("\n{RED}Failed stages{RED:#}, each alone:\n");
     for name in sum.failed {
         anstream::println!("    cargo xtask test --stage {name}");
     }
