@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from settings import SETTINGS
+from sglang_worker.settings import SETTINGS
 
 SECRET_FILE = "/run/secrets/HF_TOKEN"  # noqa: S105
 

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from arguments import Arguments, Assignment, resolve
-from flags import PREFIX, FlagTable, value_problem
-from settings import Settings, read_settings
-from supervisor import Supervisor
+from sglang_worker.arguments import Arguments, Assignment, resolve
+from sglang_worker.flags import PREFIX, FlagTable, value_problem
+from sglang_worker.settings import Settings, read_settings
+from sglang_worker.supervisor import Supervisor
 from utils import (
     ConfigError,
     Redactor,
@@ -29,7 +29,7 @@ from utils import (
     setup_logging,
 )
 
-HERE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parent / "sglang_worker"
 DEFAULT_HOST = "0.0.0.0"
 DEFAULT_PORT = "30000"
 
@@ -71,7 +71,7 @@ class ServerConfig:
         """The command line of the server, without what must not be seen."""
         return [
             self.settings.sglang_python or sys.executable or "python3",
-            str(HERE / "launch.py"),
+            str(PACKAGE / "launch.py"),
             "-m",
             "sglang.launch_server",
             *self.arguments.public(),
@@ -264,7 +264,7 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
     problems: list[str] = []
     settings = read_settings(env, problems)
     try:
-        table = FlagTable.load(settings.sglang_flags or HERE / "sglang_flags.json")
+        table = FlagTable.load(settings.sglang_flags or PACKAGE / "sglang_flags.json")
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError([f"the table of SGLang's flags cannot be read: {error!r}"]) from error
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from engine import ServerConfig, start
-from supervisor import Supervisor
+from sglang_worker.supervisor import Supervisor
 from utils import Redactor
 
 
@@ -29,8 +29,8 @@ def runs_one_job(arguments: list[str], environment: Mapping[str, str]) -> bool:
 def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> None:
     """Registers with RunPod and relays jobs until the worker ends."""
     # Late, because importing these takes a second or two that SGLang can use.
-    import sdk
-    from relay import Relay
+    from sglang_worker import sdk
+    from sglang_worker.relay import Relay
 
     runpod = sdk.load()
     relay = Relay(config, supervisor, redactor)
