@@ -9,7 +9,8 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from engine import ServerConfig, start
+from engine import start
+from sglang_worker.config import ServerConfig
 from sglang_worker.supervisor import Supervisor
 from utils import Redactor
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import aiohttp
 from yarl import URL
 
-from engine import ServerConfig
+from sglang_worker.config import ServerConfig
 from sglang_worker.supervisor import EngineError, Supervisor
 from utils import Redactor, log
 

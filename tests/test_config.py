@@ -10,8 +10,8 @@ import pytest
 from conftest import ROOT
 from sglang.srt.server_args import prepare_server_args
 
-from engine import GRPC_FLAGS, ServerConfig, load_config
 from sglang_worker.arguments import resolve
+from sglang_worker.config import GRPC_FLAGS, ServerConfig, load_config
 from sglang_worker.flags import EXTRA_NAMES, GENERAL_NAMES, PREFIX, Flag, FlagTable, env_name
 from sglang_worker.settings import SETTINGS, Settings
 from utils import ConfigError

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from engine import load_config
+from sglang_worker.config import load_config
 from sglang_worker.relay import (
     InputError,
     Relay,
