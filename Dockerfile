@@ -43,18 +43,18 @@ ENV MODEL_NAME="${MODEL_NAME:-${MODEL_PATH}}" \
     HF_HUB_ENABLE_HF_TRANSFER=1 \
     HF_XET_HIGH_PERFORMANCE=1
 
-COPY download_model.py settings.py ./
+COPY download_model.py ./
+COPY sglang_worker/__init__.py sglang_worker/settings.py ./sglang_worker/
 # The token is mounted for this step only and reaches no layer; the script reads it there.
 RUN --mount=type=secret,id=HF_TOKEN,required=false \
     if [ -n "${MODEL_NAME}" ]; then python3 download_model.py; fi
 
+COPY handler.py engine.py utils.py test_input.json ./
+COPY sglang_worker ./sglang_worker
+
 # The flags of the SGLang that is in this image: the pinned one's are in the repository,
 # another one's are asked of it.
-COPY sglang_flags.json ./
 COPY scripts/sglang_flags.py ./scripts/
-RUN python3 scripts/sglang_flags.py --output sglang_flags.json --if-different
-
-COPY arguments.py engine.py flags.py handler.py launch.py relay.py sdk.py \
-    supervisor.py utils.py test_input.json ./
+RUN python3 scripts/sglang_flags.py --output sglang_worker/sglang_flags.json --if-different
 
 CMD ["python3", "handler.py"]

@@ -9,8 +9,9 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from engine import ServerConfig, start
-from supervisor import Supervisor
+from engine import start
+from sglang_worker.config import ServerConfig
+from sglang_worker.supervisor import Supervisor
 from utils import Redactor
 
 
@@ -29,8 +30,8 @@ def runs_one_job(arguments: list[str], environment: Mapping[str, str]) -> bool:
 def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> None:
     """Registers with RunPod and relays jobs until the worker ends."""
     # Late, because importing these takes a second or two that SGLang can use.
-    import sdk
-    from relay import Relay
+    from sglang_worker import sdk
+    from sglang_worker.relay import Relay
 
     runpod = sdk.load()
     relay = Relay(config, supervisor, redactor)

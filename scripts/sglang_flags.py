@@ -2,7 +2,7 @@
 
 Run it with the Python that has SGLang, in an image or in a virtual environment:
 
-    python3 scripts/sglang_flags.py --output sglang_flags.json
+    python3 scripts/sglang_flags.py --output sglang_worker/sglang_flags.json
 
 With `--if-different` it does nothing when the table is already that release's. Flags that the
 existing table has and the release has not are kept under "retired", with the last release that took

@@ -10,13 +10,13 @@ import pytest
 from conftest import ROOT
 from sglang.srt.server_args import prepare_server_args
 
-from arguments import resolve
-from engine import GRPC_FLAGS, ServerConfig, load_config
-from flags import EXTRA_NAMES, GENERAL_NAMES, PREFIX, Flag, FlagTable, env_name
-from settings import SETTINGS, Settings
+from sglang_worker.arguments import resolve
+from sglang_worker.config import GRPC_FLAGS, ServerConfig, load_config
+from sglang_worker.flags import EXTRA_NAMES, GENERAL_NAMES, PREFIX, Flag, FlagTable, env_name
+from sglang_worker.settings import SETTINGS, Settings
 from utils import ConfigError
 
-TABLE = FlagTable.load(ROOT / "sglang_flags.json")
+TABLE = FlagTable.load(ROOT / "sglang_worker/sglang_flags.json")
 NOTHING = {"LOCAL_MODEL_ARGS": "/nonexistent"}
 MODEL = NOTHING | {"MODEL_NAME": "org/model"}
 

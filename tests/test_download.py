@@ -17,7 +17,7 @@ import pytest
 from conftest import ROOT
 
 from download_model import choose_files, read_token
-from engine import load_config
+from sglang_worker.config import load_config
 
 COMMIT = "c" * 40
 SHARED = ["config.json", "tokenizer.json", "tokenizer_config.json", "README.md", "photo.png"]

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, STANDIN
 
 SCRIPT = ROOT / "scripts" / "sglang_flags.py"
-TABLE = ROOT / "sglang_flags.json"
+TABLE = ROOT / "sglang_worker" / "sglang_flags.json"
 
 
 def run(output: Path, *arguments: str, path: Path = STANDIN, **env: str) -> Any:

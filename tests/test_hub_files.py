@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from arguments import resolve
-from flags import GENERAL_NAMES, FlagTable
-from settings import SETTINGS
+from sglang_worker.arguments import resolve
+from sglang_worker.flags import GENERAL_NAMES, FlagTable
+from sglang_worker.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 HUB = json.loads((ROOT / ".runpod/hub.json").read_text("utf-8"))
 TESTS = json.loads((ROOT / ".runpod/tests.json").read_text("utf-8"))
-TABLE = FlagTable.load(ROOT / "sglang_flags.json")
+TABLE_FILE = ROOT / "sglang_worker/sglang_flags.json"
+TABLE = FlagTable.load(TABLE_FILE)
 FLAG_DEFAULTS = {
     name: flag.get("default")
-    for name, flag in json.loads((ROOT / "sglang_flags.json").read_text("utf-8"))["flags"].items()
+    for name, flag in json.loads(TABLE_FILE.read_text("utf-8"))["flags"].items()
 }
 README = (ROOT / "README.md").read_text("utf-8")
 

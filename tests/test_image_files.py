@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from arguments import resolve
-from flags import FlagTable
-from settings import SETTINGS
+from sglang_worker.arguments import resolve
+from sglang_worker.flags import FlagTable
+from sglang_worker.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLE = FlagTable.load(ROOT / "sglang_flags.json")
+TABLE = FlagTable.load(ROOT / "sglang_worker/sglang_flags.json")
 BUILD_ARGUMENTS = {
     "MODEL_NAME", "MODEL_PATH", "TOKENIZER_NAME", "BASE_PATH", "QUANTIZATION", "MODEL_REVISION",
     "TOKENIZER_REVISION",
@@ -67,8 +67,10 @@ def test_all_files_name_the_pinned_base_image() -> None:
 
 def test_exactly_the_files_that_the_worker_needs_are_copied() -> None:
     modules = {path.name for path in ROOT.glob("*.py")}
-    others = {"requirements.txt", "sglang_flags.json", "test_input.json", "scripts/sglang_flags.py"}
-    assert sorted(copied()) == sorted(modules | others)
+    others = {"requirements.txt", "sglang_worker", "test_input.json", "scripts/sglang_flags.py"}
+    of_the_package = {name for name in copied() if name.startswith("sglang_worker/")}
+    assert sorted(set(copied()) - of_the_package) == sorted(modules | others)
+    assert all((ROOT / name).is_file() for name in of_the_package)
 
 
 def test_build_context_is_what_is_copied() -> None:
@@ -76,7 +78,11 @@ def test_build_context_is_what_is_copied() -> None:
         line for line in read(".dockerignore").splitlines() if line and not line.startswith("#")
     ]
     assert lines[0] == "*"
-    assert sorted(lines[1:]) == sorted(f"!{name}" for name in copied())
+    of_the_package = {"!sglang_worker/*.py", "!sglang_worker/sglang_flags.json"}
+    whole = {f"!{name}" for name in copied() if not name.startswith("sglang_worker")}
+    assert sorted(lines[1:]) == sorted(whole | of_the_package)
+    there = {path.name for path in (ROOT / "sglang_worker").iterdir()} - {"__pycache__"}
+    assert all(name.endswith(".py") or name == "sglang_flags.json" for name in there)
 
 
 def test_build_arguments_are_those_that_the_legacy_image_had() -> None:
@@ -102,19 +108,21 @@ def test_environment_keeps_what_the_legacy_image_set() -> None:
 
 
 def test_the_download_step_has_the_modules_that_it_imports() -> None:
-    modules = {path.stem for path in ROOT.glob("*.py")}
-    wanted, found = {"download_model"}, set()
+    wanted, found = {"download_model.py"}, set()
     while wanted - found:
         name = (wanted - found).pop()
         found.add(name)
-        imports = re.findall(r"^\s*(?:from|import) (\w+)", read(f"{name}.py"), re.MULTILINE)
-        wanted |= modules & set(imports)
+        imports = re.findall(r"^\s*(?:from|import) ([\w.]+)", read(name), re.MULTILINE)
+        files = {module.replace(".", "/") + ".py" for module in imports}
+        wanted |= {file for file in files if (ROOT / file).is_file()}
+        if name.startswith("sglang_worker/"):
+            wanted.add("sglang_worker/__init__.py")
     before = []
     for word, rest in instructions():
         if word == "RUN" and "download_model.py" in rest:
             break
         before += rest.split()[:-1] if word == "COPY" else []
-    assert {f"{name}.py" for name in wanted} <= set(before)
+    assert wanted <= set(before)
 
 
 def test_the_token_is_a_secret_mount_only() -> None:
@@ -137,9 +145,10 @@ def test_uv_and_the_sdk_come_from_the_package_index() -> None:
 def test_the_image_asks_its_own_sglang_for_its_flags() -> None:
     steps = [f"{word} {rest}" for word, rest in instructions()]
     asked = steps.index(
-        "RUN python3 scripts/sglang_flags.py --output sglang_flags.json --if-different"
+        "RUN python3 scripts/sglang_flags.py "
+        "--output sglang_worker/sglang_flags.json --if-different"
     )
-    assert steps.index("COPY sglang_flags.json ./") < asked
+    assert steps.index("COPY sglang_worker ./sglang_worker") < asked
 
 
 def test_signals_reach_python() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from engine import load_config
-from relay import (
+from sglang_worker.config import load_config
+from sglang_worker.relay import (
     InputError,
     Relay,
     Request,
@@ -20,7 +20,7 @@ from relay import (
     read_input,
     refusal_in,
 )
-from supervisor import EngineError, Supervisor
+from sglang_worker.supervisor import EngineError, Supervisor
 from utils import Redactor
 
 CONFIG = load_config({"MODEL_NAME": "m", "LOCAL_MODEL_ARGS": "/nonexistent"})

@@ -10,7 +10,9 @@ from typing import Any
 
 from conftest import ROOT
 
-from sdk import LOOK, Polls, PromptAsyncio
+from sglang_worker.sdk import LOOK, Polls, PromptAsyncio
+
+LOAD = "from sglang_worker import sdk; sdk.load(); "
 
 
 def python(code: str) -> str:
@@ -22,18 +24,19 @@ def python(code: str) -> str:
 
 
 def test_the_sdk_is_loaded_without_what_a_worker_never_uses() -> None:
-    code = "import sdk, sys; sdk.load(); print([n for n in ('paramiko', 'cpuinfo', 'cryptography')"
-    assert python(code + " if n in sys.modules])") == "[]"
+    code = "print([n for n in ('paramiko', 'cpuinfo', 'cryptography') if n in sys.modules])"
+    assert python("import sys; " + LOAD + code) == "[]"
 
 
 def test_what_was_left_out_can_still_be_imported() -> None:
-    code = "import sdk; sdk.load(); import cpuinfo, paramiko; print(paramiko.SSHClient.__name__)"
-    assert python(code) == "SSHClient"
+    code = "import cpuinfo, paramiko; print(paramiko.SSHClient.__name__)"
+    assert python(LOAD + code) == "SSHClient"
 
 
 def test_an_sdk_that_needs_what_was_left_out_gets_it() -> None:
     code = (
-        "import sys, types, importlib.abc, importlib.util, sdk\n"
+        "import sys, types, importlib.abc, importlib.util\n"
+        "from sglang_worker import sdk\n"
         "class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):\n"
         "    def find_spec(self, name, path, target=None):\n"
         "        if name == 'runpod': return importlib.util.spec_from_loader(name, self)\n"
@@ -48,8 +51,8 @@ def test_an_sdk_that_needs_what_was_left_out_gets_it() -> None:
 
 
 def test_the_sdks_default_level_is_not_debug() -> None:
-    code = "import sdk, os; sdk.load(); from runpod.serverless.modules.rp_logger import "
-    assert python(code + "RunPodLogger; print(RunPodLogger().level)") == "INFO"
+    code = "from runpod.serverless.modules.rp_logger import RunPodLogger; "
+    assert python(LOAD + code + "print(RunPodLogger().level)") == "INFO"
 
 
 def test_a_poll_can_be_ended() -> None:

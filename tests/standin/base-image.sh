@@ -59,7 +59,7 @@ fi
 # --- What goes on top of the root file system ------------------------------------------------
 
 # The release that sglang_flags.json was read from.
-version="$(sed -n 's/^  "version": "\([^"]*\)",$/\1/p' sglang_flags.json)"
+version="$(sed -n 's/^  "version": "\([^"]*\)",$/\1/p' sglang_worker/sglang_flags.json)"
 [ -n "$version" ] || fail "sglang_flags.json names no version"
 
 # Writes the stand-in as an installed package into a folder of Python packages.
@@ -68,7 +68,7 @@ install_standin() {
   mkdir -p "$1" "$about"
   cp -R tests/standin/sglang "$target"
   find "$target" -name __pycache__ -prune -exec rm -rf {} +
-  cp sglang_flags.json "$target/"
+  cp sglang_worker/sglang_flags.json "$target/"
   printf 'Metadata-Version: 2.1\nName: sglang\nVersion: %s\nSummary: A stand-in for SGLang\n' \
     "$version" >"$about/METADATA"
   echo base-image >"$about/INSTALLER"

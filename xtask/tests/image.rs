@@ -212,7 +212,7 @@ fn secrets_and_files_that_do_not_belong_there_are_found_in_every_layer() {
     ];
     let lines = format!(
         "COPY files/ /\n\
-         RUN rm -r /srv/deep tests relay.py; : {TOKEN}\n\
+         RUN rm -r /srv/deep tests sglang_worker/relay.py; : {TOKEN}\n\
          ENV ANY_NAME=x{TOKEN} GITHUB_TOKEN=opensesame\n\
          LABEL by={TOKEN}\n"
     );
@@ -241,7 +241,7 @@ fn secrets_and_files_that_do_not_belong_there_are_found_in_every_layer() {
     found.failed(
         "files",
         &[
-            "/worker/relay.py is not in the image, and the Dockerfile copies relay.py there",
+            "/worker/sglang_worker/relay.py is not in the image, and the Dockerfile copies sglang_worker/relay.py there",
             "/worker/utils.py is not what utils.py is here",
         ],
     );
@@ -253,7 +253,10 @@ fn secrets_and_files_that_do_not_belong_there_are_found_in_every_layer() {
             "/srv/page is the repository's README.md",
         ],
     );
-    found.failed("modules", &["relay can't be imported: ModuleNotFoundError"]);
+    found.failed(
+        "modules",
+        &["sglang_worker.relay can't be imported: ModuleNotFoundError"],
+    );
     found.failed(
         "start",
         &["ended with exit code 1 before it asked for a job", "utils"],
@@ -325,8 +328,8 @@ fn packages_and_flags_that_do_not_fit_fail_and_the_table_can_be_written_anew() {
     found.failed(
         "flags",
         &[
-            "the image's sglang_flags.json is not what its SGLang 0.5.19 takes",
-            "the repository's sglang_flags.json is not what",
+            "the image's sglang_worker/sglang_flags.json is not what its SGLang 0.5.19 takes",
+            "the repository's sglang_worker/sglang_flags.json is not what",
             "1 added: --brand-new",
             "1 gone: --dtype",
             "1 changed: --port (default: 30000 → 31000)",
@@ -340,7 +343,7 @@ fn packages_and_flags_that_do_not_fit_fail_and_the_table_can_be_written_anew() {
     );
 
     let copy = copy_of_the_repository();
-    let table = copy.path().join("sglang_flags.json");
+    let table = copy.path().join("sglang_worker/sglang_flags.json");
     let before = std::fs::read_to_string(&table).unwrap();
     let found = image.verify_in(copy.path(), &["--update-flags"]);
     let words = found.words("flags", "warning");

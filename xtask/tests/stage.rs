@@ -229,7 +229,10 @@ fn what_only_lets_a_stage_be_skipped_is_told_first_and_the_others_run() {
 fn what_the_base_image_lacks_is_known_before_it_is_made() {
     let lab = Lab::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for file in ["tests/standin/base-image.sh", "sglang_flags.json"] {
+    for file in [
+        "tests/standin/base-image.sh",
+        "sglang_worker/sglang_flags.json",
+    ] {
         fs::copy(root.join(file), lab.path("repo").join(file)).unwrap();
     }
     lab.write("certificates", "");

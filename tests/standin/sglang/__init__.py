@@ -20,7 +20,7 @@ _HERE = Path(__file__).resolve().parent
 def load_flags() -> dict[str, Any]:
     """The table of flags that this stand-in accepts."""
     places = [_HERE / "sglang_flags.json"]
-    places += [parent / "sglang_flags.json" for parent in _HERE.parents]
+    places += [parent / "sglang_worker/sglang_flags.json" for parent in _HERE.parents]
     if named := os.environ.get("STANDIN_FLAGS"):
         places.insert(0, Path(named))
     for place in places:

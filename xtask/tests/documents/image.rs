@@ -64,7 +64,7 @@ fn make_base(tag: &str) {
     let read = |path: &str| -> Value {
         serde_json::from_str(&fs::read_to_string(repository().join(path)).unwrap()).unwrap()
     };
-    let table = read("sglang_flags.json");
+    let table = read("sglang_worker/sglang_flags.json");
     let old = table["version"].as_str().unwrap();
     let newer = newer(&table, &read("xtask/data/sglang.json"));
     let folder = tempfile::tempdir().unwrap();

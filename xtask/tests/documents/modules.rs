@@ -140,12 +140,15 @@ fn the_page_names_the_crates_and_the_modules_that_all_share() {
     there.extend(modules("src/lib.rs"));
     there.insert("main.rs".to_owned());
     assert_eq!(tool, there);
-    let entries = fs::read_dir(repository()).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().display().to_string());
-    let mut there: BTreeSet<String> = names
-        .filter(|name| Path::new(name).extension().is_some_and(|end| end == "py"))
-        .collect();
-    there.insert("sglang_flags.json".to_owned());
+    let mut there = BTreeSet::from(["sglang_worker/sglang_flags.json".to_owned()]);
+    for folder in ["", "sglang_worker/"] {
+        for entry in fs::read_dir(repository().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().display().to_string();
+            if name != "__init__.py" && name.ends_with(".py") {
+                there.insert(format!("{folder}{name}"));
+            }
+        }
+    }
     assert_eq!(worker, there);
 }
 

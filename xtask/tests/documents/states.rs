@@ -79,13 +79,17 @@ fn clone(lab: &Lab) {
 
 /// What upstream does while the reader is busy elsewhere.
 fn newer(origin: &Repo) {
-    origin.edit("sdk.py", "LOOK = 0.1", "LOOK = 0.2");
+    origin.edit("sglang_worker/sdk.py", "LOOK = 0.1", "LOOK = 0.2");
     origin.commit("perf: look for jobs half as often");
 }
 
 /// The change that the reader made to the worker of the modern layout.
 fn own_change(worker: &Repo) {
-    worker.edit("supervisor.py", "TERM_GRACE = 2.5 ", "TERM_GRACE = 5.0 ");
+    worker.edit(
+        "sglang_worker/supervisor.py",
+        "TERM_GRACE = 2.5 ",
+        "TERM_GRACE = 5.0 ",
+    );
     worker.commit("feat: more time for the server to end");
 }
 
@@ -160,11 +164,15 @@ fn is_the_worker_s(path: &str) -> bool {
         "README.md",
         "docker-compose.yml",
         "requirements.txt",
-        "sglang_flags.json",
         "test_input.json",
     ];
     let ends = Path::new(path).extension();
     let is_module = !path.contains('/') && ends.is_some_and(|end| end == "py");
-    let folders = [".runpod/", "public/", "scripts/sglang_flags.py"];
+    let folders = [
+        ".runpod/",
+        "public/",
+        "scripts/sglang_flags.py",
+        "sglang_worker/",
+    ];
     is_module || root.contains(&path) || folders.iter().any(|folder| path.starts_with(folder))
 }

@@ -20,7 +20,7 @@ const LARGEST: u64 = 1 << 22;
 const NEVER: &[&str] = &[".git", ".env", ".github", "target", "outdated"];
 
 /// The table of flags, which is written anew for an image with another SGLang.
-pub const TABLE: &str = "sglang_flags.json";
+pub const TABLE: &str = "sglang_worker/sglang_flags.json";
 
 /// What to look for in the layers.
 pub struct Sought<'a> {
@@ -278,7 +278,7 @@ mod tests {
     fn tree() -> Memory {
         Memory::new()
             .with("handler.py", "handle")
-            .with("sglang_flags.json", "{\"version\": \"1.0\"}")
+            .with("sglang_worker/sglang_flags.json", "{\"version\": \"1.0\"}")
             .with("scripts/flags.py", "flags")
             .with("scripts/other.py", "other")
             .with("tests/test_a.py", "test")
@@ -286,7 +286,11 @@ mod tests {
     }
 
     fn made() -> Made {
-        let pairs = ["handler.py", "sglang_flags.json", "scripts/flags.py"];
+        let pairs = [
+            "handler.py",
+            "sglang_worker/sglang_flags.json",
+            "scripts/flags.py",
+        ];
         Made {
             files: pairs
                 .iter()
@@ -309,7 +313,10 @@ mod tests {
     fn good() -> Layer {
         layer(&[
             ("worker/handler.py", "handle"),
-            ("worker/sglang_flags.json", "{\"version\": \"1.0\"}"),
+            (
+                "worker/sglang_worker/sglang_flags.json",
+                "{\"version\": \"1.0\"}",
+            ),
             ("worker/scripts/flags.py", "flags"),
             ("worker/__pycache__/settings.cpython-311.pyc", "x"),
             ("usr/lib/python3/dist-packages/x/LICENSE", LONG),
@@ -342,15 +349,17 @@ mod tests {
         let mut top = layer(&[("worker/handler.py", "changed")]);
         top.gone.insert("worker/scripts".into());
         top.things.remove("worker/scripts");
-        top.things
-            .insert("worker/sglang_flags.json".into(), Thing::Link("/x".into()));
+        top.things.insert(
+            "worker/sglang_worker/sglang_flags.json".into(),
+            Thing::Link("/x".into()),
+        );
         let [files, _] = check(vec![good(), top], 0);
         assert_eq!(files.verdict, Verdict::Failed);
         let all = files.words.join("\n");
         for part in [
             "/worker/handler.py is not what handler.py is here (7 bytes, 6 here)",
             "/worker/scripts/flags.py is not in the image",
-            "/worker/sglang_flags.json is a link to /x",
+            "/worker/sglang_worker/sglang_flags.json is a link to /x",
         ] {
             assert!(all.contains(part), "{part}\n{all}");
         }
@@ -360,7 +369,10 @@ mod tests {
     fn only_the_table_of_another_release_may_differ() {
         let other = |text| {
             check(
-                vec![good(), layer(&[("worker/sglang_flags.json", text)])],
+                vec![
+                    good(),
+                    layer(&[("worker/sglang_worker/sglang_flags.json", text)]),
+                ],
                 0,
             )
         };
@@ -379,7 +391,7 @@ mod tests {
         let (tree, made) = (tree(), made());
         let sought = Sought::new(&made, &tree, "/worker");
         let mut other = layer(&[(
-            "worker/sglang_flags.json",
+            "worker/sglang_worker/sglang_flags.json",
             "{\"version\": \"1.0\", \"flags\": {}}",
         )]);
         let copied = |other: &Layer| {

@@ -339,11 +339,11 @@ mod tests {
         assert_eq!(
             check.words,
             [
-                "the image's sglang_flags.json is not what its SGLang 1.0 takes:",
+                "the image's sglang_worker/sglang_flags.json is not what its SGLang 1.0 takes:",
                 "1 added: --c",
                 "1 gone: --b",
                 "1 changed: --a (default: 1 → 2)",
-                "`cargo xtask build-image --update-flags` writes the repository's sglang_flags.json \
+                "`cargo xtask build-image --update-flags` writes the repository's sglang_worker/sglang_flags.json \
                  from the image; then build again",
             ]
         );
@@ -383,6 +383,7 @@ mod tests {
     fn an_update_writes_the_table_and_says_what_changed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(TABLE);
+        fs_err::create_dir(path.parent().unwrap()).unwrap();
         let (old, new) = (table("1.0", OLD), table("1.1", NEW));
         std::fs::write(&path, &old).unwrap();
         let check = update(&answer(&new, &new), Some(&old), folder.path()).unwrap();

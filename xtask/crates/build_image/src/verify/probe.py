@@ -70,7 +70,7 @@ def sglang_version() -> str | None:
 def table_version() -> str | None:
     """The release that the table of flags is of."""
     try:
-        with open("sglang_flags.json", encoding="utf-8") as file:
+        with open("sglang_worker/sglang_flags.json", encoding="utf-8") as file:
             return str(json.load(file)["version"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,7 +1,7 @@
 //! The image's Python: its version, whether the worker's modules import, whether its packages
 //! fit each other, and the versions that count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::super::{Check, Verdict};
 use super::containers::Session;
 use super::expected_image::Made;
+use super::files::TABLE;
 use super::text;
 use super::version::satisfies;
 use worker_files::Source;
@@ -66,24 +67,32 @@ impl Asked {
             python: python.unwrap_or_else(|| PYTHON.to_owned()),
             modules: modules(made, workdir),
             requirements: requirements.unwrap_or_default(),
-            sglang: text(tree, "sglang_flags.json")?.and_then(|text| super::flags::version(&text)),
+            sglang: text(tree, TABLE)?.and_then(|text| super::flags::version(&text)),
         })
     }
 }
 
-/// The modules that are copied into WORKDIR.
+/// The modules that are copied into WORKDIR, those of packages included.
 fn modules(made: &Made, workdir: &str) -> Vec<String> {
     let workdir = workdir.trim_matches('/');
-    let names = made.files.keys().filter_map(|place| {
+    let below = |place: &str| -> Option<String> {
         let below = match workdir {
             "" => place,
             workdir => place.strip_prefix(workdir)?.strip_prefix('/')?,
         };
-        below
-            .strip_suffix(".py")
-            .filter(|name| !name.contains(['/', '-', '.']))
-    });
-    names.map(str::to_owned).collect()
+        below.strip_suffix(".py").map(str::to_owned)
+    };
+    let names: BTreeSet<String> = made.files.keys().filter_map(|place| below(place)).collect();
+    let is_module = |name: &&String| {
+        let package = name.rsplit_once('/').map(|(folder, _)| folder);
+        !name.contains(['-', '.'])
+            && package.is_none_or(|folder| names.contains(&format!("{folder}/__init__")))
+    };
+    let dotted = |name: &String| {
+        let module = name.strip_suffix("/__init__").unwrap_or(name);
+        module.replace('/', ".")
+    };
+    names.iter().filter(is_module).map(dotted).collect()
 }
 
 /// Asks an image, in its folder with the worker; the error is a sentence about why it can't be asked.
@@ -252,10 +261,12 @@ mod tests {
                 "[project]\nrequires-python = \">=3.10\"\n",
             )
             .with("requirements.txt", "runpod>=1.12,<2\naiohttp\n")
-            .with("sglang_flags.json", "{\"version\": \"0.5.19\"}");
+            .with(TABLE, "{\"version\": \"0.5.19\"}");
         let made = Made {
             files: [
                 "worker/handler.py",
+                "worker/lib/__init__.py",
+                "worker/lib/a.py",
                 "worker/scripts/x.py",
                 "worker/a-b.py",
                 "other.py",
@@ -279,7 +290,7 @@ mod tests {
     fn the_repository_says_what_to_ask_for() {
         let asked = asked();
         assert_eq!(asked.python, ">=3.10");
-        assert_eq!(asked.modules, ["handler"]);
+        assert_eq!(asked.modules, ["handler", "lib", "lib.a"]);
         assert_eq!(asked.requirements.len(), 2);
         assert_eq!(asked.sglang.as_deref(), Some("0.5.19"));
         let none = Asked::new(&Memory::new(), &Made::default(), "/").unwrap();

@@ -17,7 +17,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flags import (
+from sglang_worker.flags import (
     GENERAL_NAMES,
     NEGATIVE_NUMBER,
     PREFIX,

@@ -23,12 +23,9 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from types import FrameType
-from typing import TYPE_CHECKING
 
+from sglang_worker.config import ServerConfig
 from utils import Redactor, log
-
-if TYPE_CHECKING:
-    from engine import ServerConfig
 
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_PDEATHSIG = 1

@@ -15,8 +15,8 @@ from urllib.parse import unquote
 import aiohttp
 from yarl import URL
 
-from engine import ServerConfig
-from supervisor import EngineError, Supervisor
+from sglang_worker.config import ServerConfig
+from sglang_worker.supervisor import EngineError, Supervisor
 from utils import Redactor, log
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})

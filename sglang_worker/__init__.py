@@ -1,0 +1,1 @@
+"""The worker: everything between RunPod and SGLang; handler.py and engine.py start it."""
