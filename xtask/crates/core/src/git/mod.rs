@@ -1,6 +1,7 @@
 //! git, called as a program and through its plumbing only: nothing here runs a hook, a filter, a
 //! merge driver or a file system monitor, and no revision, path or address can become an option.
 
+pub mod foreign;
 mod objects;
 mod repo;
 mod scratch;
@@ -122,6 +123,8 @@ impl Git {
             ("core.fsmonitor", "false"),
             ("gc.auto", "0"),
             ("maintenance.auto", "false"),
+            // A bare repository among a worker's files is somebody else's; ours are named.
+            ("safe.bareRepository", "explicit"),
         ])
     }
 }
@@ -159,6 +162,11 @@ impl Call {
 
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
         self
     }
 
