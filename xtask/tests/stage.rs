@@ -233,7 +233,9 @@ fn what_the_base_image_lacks_is_known_before_it_is_made() {
         "tests/standin/base-image.sh",
         "sglang_worker/sglang_flags.json",
     ] {
-        fs::copy(root.join(file), lab.path("repo").join(file)).unwrap();
+        let copy = lab.path("repo").join(file);
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(root.join(file), copy).unwrap();
     }
     lab.write("certificates", "");
     // Root without debootstrap.

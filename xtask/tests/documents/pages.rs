@@ -205,8 +205,10 @@ fn a_quote_has_every_part_in_order() {
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let root = repository();
-    let in_root = fs::read_dir(&root).unwrap().map(|one| one.unwrap().path());
-    found.extend(in_root.filter(|path| path.extension().is_some_and(|end| end == "py")));
+    for folder in [root.clone(), root.join("sglang_worker")] {
+        let files = fs::read_dir(folder).unwrap().map(|one| one.unwrap().path());
+        found.extend(files.filter(|path| path.extension().is_some_and(|end| end == "py")));
+    }
     for folder in ["xtask/src", "xtask/crates"] {
         walk(&root.join(folder), &mut found);
     }

@@ -116,6 +116,7 @@ fn a_ref_is_followed_and_a_commit_is_not() {
 fn a_directory_without_git_is_adopted_as_it_is() {
     let lab = Lab::new();
     copy(&example("upstream"), &lab.path("plain"));
+    lab.trust(&[lab.path("plain")]);
     let worker = lab.modern("worker");
     worker
         .migrate(&["--adopt", ".", "--upstream", "../plain", "--commit"])

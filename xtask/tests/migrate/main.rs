@@ -18,6 +18,7 @@ mod compare;
 mod conflicts;
 mod environment;
 mod faults;
+mod foreign;
 mod hostile;
 mod legacy;
 mod preserve;

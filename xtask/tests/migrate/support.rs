@@ -24,13 +24,29 @@ impl Lab {
         };
         fs::create_dir(lab.path("home")).unwrap();
         fs::create_dir(lab.path("tmp")).unwrap();
-        fs::write(
-            lab.path("home/.gitconfig"),
-            "[user]\n\tname = Maintainer\n\temail = maintainer@localhost\n\
-             [init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n",
-        )
-        .unwrap();
+        lab.trust(&[lab.path("upstream")]);
         lab
+    }
+
+    /// The user's configuration, with the upstreams on this machine that a lock alone may name.
+    pub fn trust(&self, upstreams: &[PathBuf]) {
+        let mut config = "[user]\n\tname = Maintainer\n\temail = maintainer@localhost\n\
+                          [init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n\
+                          [xtask]\n"
+            .to_owned();
+        for upstream in upstreams {
+            let _ = writeln!(config, "\ttrustedUpstream = {}", upstream.display());
+        }
+        fs::write(self.path("home/.gitconfig"), config).unwrap();
+    }
+
+    /// The command by which a user trusts an upstream.
+    pub fn trusting(&self, upstream: &str) -> String {
+        let path = self.path("home").join(upstream).canonicalize().unwrap();
+        format!(
+            "git config --global --add xtask.trustedUpstream {}",
+            path.display()
+        )
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -274,6 +290,12 @@ impl<'a> Repo<'a> {
 
     /// git with bytes on its standard input.
     pub fn git_input(&self, args: &[&str], input: &[u8]) -> String {
+        let output = self.git_input_quietly(args, input);
+        String::from_utf8(output).unwrap().trim().to_owned()
+    }
+
+    /// The same, whose answer is bytes.
+    pub fn git_input_quietly(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
         use std::io::Write;
         let mut child = self
             .git_command(args)
@@ -284,7 +306,7 @@ impl<'a> Repo<'a> {
         child.stdin.take().unwrap().write_all(input).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "git {args:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        output.stdout
     }
 
     pub fn file(&self, path: impl AsRef<OsStr>) -> PathBuf {
@@ -433,7 +455,8 @@ impl<'a> Repo<'a> {
         self.task_at(dir, "migrate", args)
     }
 
-    fn task_at(&self, dir: impl AsRef<OsStr>, name: &str, args: &[&str]) -> Xtask<'a> {
+    /// The same as any task.
+    pub fn task_at(&self, dir: impl AsRef<OsStr>, name: &str, args: &[&str]) -> Xtask<'a> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         self.lab.environment(&mut command);
         command

@@ -223,7 +223,8 @@ fn a_revision_to_adopt_is_named_with_adopt() {
         .migrate(&["--adopt", "nope", "--upstream", "../upstream"])
         .refused(
             "the upstream [LAB]/worker/../upstream has no revision nope",
-            "name a branch, a tag or a commit that it has with --adopt",
+            "name a branch, a tag or a commit that it has with --adopt; a partial clone may lack \
+             the commit",
         );
     worker
         .migrate(&["--adopt", ".", "--upstream", "../plain"])

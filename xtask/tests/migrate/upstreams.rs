@@ -15,6 +15,7 @@ fn lock(worker: &Repo) -> serde_json::Value {
 #[test]
 fn a_directory_without_git() {
     let lab = Lab::new();
+    lab.trust(&[lab.path("plain"), lab.path("flat")]);
     for (name, nested) in [("plain", true), ("flat", false)] {
         let upstream = if nested {
             copy(&example("upstream"), &lab.path(name));
@@ -120,7 +121,8 @@ fn a_revision_that_is_not_there() {
         .migrate(&["--upstream", "../upstream", "--rev", "gone"])
         .refused(
             "the upstream [LAB]/worker/../upstream has no revision gone",
-            "name a branch, a tag or a commit that it has with --rev",
+            "name a branch, a tag or a commit that it has with --rev; a partial clone may lack the \
+             commit",
         );
     let run = worker.migrate(&["--upstream", &url(&upstream), "--rev", "gone"]);
     assert_eq!(run.code, Some(1));

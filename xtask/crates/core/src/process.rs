@@ -1,7 +1,8 @@
 //! Programs that are run: one place for the working directory, logging and errors.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Child, ExitStatus, Output};
+use std::process::{Child, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,7 @@ impl From<Output> for Finished {
     }
 }
 
-/// Runs a program to its end, whatever its exit code. Its input is empty unless the command has one.
+/// Runs a program without input to its end, whatever its exit code.
 pub fn finish(cmd: Cmd<'_>) -> Result<Finished> {
     log(&cmd);
     let cmd = cmd.quiet().ignore_status();
@@ -63,10 +64,29 @@ pub fn finish(cmd: Cmd<'_>) -> Result<Finished> {
     Ok(output.into())
 }
 
+/// Like [`finish`], with bytes for standard input. A program that ends without reading them all
+/// says why by its exit code.
+pub fn finish_with_input(cmd: Cmd<'_>, input: &[u8]) -> Result<Finished> {
+    let shown = cmd.to_string();
+    let mut child = command(cmd)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting `{shown}`"))?;
+    let stdin = child.stdin.take();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
+        child.wait_with_output()
+    });
+    let output = output.with_context(|| format!("running `{shown}`"))?;
+    Ok(output.into())
+}
+
 /// Like [`finish`], with standard error shown to the user as it comes.
 pub fn finish_with_progress(cmd: Cmd<'_>) -> Result<Finished> {
     let output = command(cmd)
-        .stderr(std::process::Stdio::inherit())
+        .stderr(Stdio::inherit())
         .output()
         .context("running a program")?;
     Ok(output.into())
@@ -108,7 +128,13 @@ mod tests {
     #[test]
     fn a_program_is_told_by_its_words_or_by_its_end() {
         let shell = shell(None).unwrap();
-        let done = finish(cmd!(shell, "sh -c 'cat; echo no >&2; exit 3'").stdin("in")).unwrap();
+        let cat = cmd!(shell, "sh -c 'cat; echo no >&2; exit 3'");
+        let done = finish_with_input(cat, b"in").unwrap();
+        let deaf = cmd!(shell, "sh -c 'exit 4'");
+        assert_eq!(
+            finish_with_input(deaf, &[0; 1 << 20]).unwrap().code,
+            Some(4)
+        );
         assert_eq!((done.ok, done.code), (false, Some(3)));
         assert_eq!(
             (done.stdout.as_slice(), done.message.as_str()),

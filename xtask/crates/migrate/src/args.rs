@@ -11,7 +11,8 @@ use xtask_core::cli::Format;
 pub struct Args {
     /// Where the modern files come from: a directory, a git repository or a
     /// URL [default: what upstream.lock.json records, else this tool's own
-    /// repository]
+    /// repository]. What the lock records on this machine is read only where
+    /// `git config --global xtask.trustedUpstream` names it too
     #[arg(long, value_name = "DIR|URL")]
     pub upstream: Option<String>,
 

@@ -24,6 +24,7 @@ mod report;
 mod sparse;
 pub mod steps;
 mod suggested_commands;
+mod trust;
 mod undo;
 pub mod upstream;
 pub mod upstream_status;

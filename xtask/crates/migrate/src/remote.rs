@@ -1,42 +1,51 @@
-//! A git repository that an upstream is read from: one on this machine, in place, or the partial
-//! copy of one elsewhere.
+//! A git repository that an upstream is read from, through a git directory that is made here: it
+//! borrows the objects of one on this machine, or is the partial copy of one elsewhere.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::address;
-use xtask_core::git::{Call, Git, GitTree, Objects};
+use xtask_core::git::{Call, Git, GitTree, Objects, foreign};
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tree::{Entries, Oid};
 
-/// Transports that only fetch. `ext::` and others run commands.
-pub const TRANSPORTS: &[&str] = &["https", "http", "ssh", "git", "file"];
+/// Where the objects come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// A repository on this machine has them, or they are missing.
+    Here,
+    /// What is not there yet can be fetched.
+    Elsewhere,
+}
 
 /// A git repository to read revisions from.
 pub struct Remote {
     git: Git,
-    dir: PathBuf,
-    /// Where `dir` is a partial copy: what takes it away in the end.
-    copy: Option<tempfile::TempDir>,
+    /// The git directory; trees that are read from it keep it as long as they last.
+    dir: Rc<tempfile::TempDir>,
+    from: From,
     objects: Rc<Objects>,
 }
 
-/// Whether a folder is the top of a git repository, bare or not.
-pub fn is_git(path: &Path) -> bool {
-    path.join(".git").exists() || (path.join("HEAD").is_file() && path.join("objects").is_dir())
-}
-
 impl Remote {
-    /// Reads a git repository on this machine, in place.
+    /// Opens a git repository on this machine.
+    pub fn open(git: &Git, path: &Path) -> Result<Self> {
+        let dir = scratch_dir()?;
+        foreign::borrow(git, path, dir.path())?;
+        Ok(Self::new(git, dir, From::Here))
+    }
+
+    /// Reads a revision of a git repository on this machine.
     pub fn local(git: &Git, path: &Path, rev: Option<&str>) -> Result<(Self, Oid)> {
-        let remote = Self::new(git, path, None);
+        let remote = Self::open(git, path)?;
         let revision = rev.unwrap_or("HEAD");
         let commit = remote.resolve(revision)?.ok_or_else(|| {
             UserError::new(
                 format!("the upstream {} has no revision {revision}", path.display()),
-                "name a branch, a tag or a commit that it has with --rev",
+                "name a branch, a tag or a commit that it has with --rev; a partial clone may lack \
+                 the commit",
             )
         })?;
         Ok((remote, commit))
@@ -75,23 +84,15 @@ impl Remote {
 
     /// A partial copy that has nothing yet.
     fn empty(git: &Git, url: &str, object_format: &str) -> Result<Self> {
-        let copy = tempfile::Builder::new()
-            .prefix("xtask-upstream-")
-            .tempdir()
-            .context("making a folder for what is fetched")?;
-        let dir = copy.path().to_owned();
-        git.call()
-            .args(["init", "--quiet", "--bare", "--template="])
-            .args([&format!("--object-format={object_format}"), "."])
-            .dir(&dir)
-            .output()?;
-        let remote = Self::new(git, &dir, Some(copy));
+        let dir = scratch_dir()?;
+        foreign::make_git_dir(dir.path(), object_format)?;
+        let remote = Self::new(git, dir, From::Elsewhere);
         for (key, value) in [
             ("remote.upstream.url", url),
             ("remote.upstream.promisor", "true"),
             ("remote.upstream.partialCloneFilter", "blob:none"),
-            ("extensions.partialClone", "upstream"),
             ("core.repositoryFormatVersion", "1"),
+            ("extensions.partialClone", "upstream"),
         ] {
             let set = remote.call().args(["config", key, value]).output();
             set.map_err(|error| anyhow!(address::redacted(&format!("{error:#}"), url)))?;
@@ -118,18 +119,25 @@ impl Remote {
         Ok(refs.ok && digits.count() == 64)
     }
 
-    fn new(git: &Git, dir: &Path, copy: Option<tempfile::TempDir>) -> Self {
-        let start = (git.clone(), dir.to_owned());
+    fn new(git: &Git, dir: tempfile::TempDir, from: From) -> Self {
+        let dir = Rc::new(dir);
+        let start = (git.clone(), Rc::clone(&dir));
         Self {
             git: git.clone(),
-            dir: dir.to_owned(),
-            copy,
-            objects: Rc::new(Objects::new(move || call(&start.0, &start.1))),
+            dir,
+            from,
+            objects: Rc::new(Objects::new(move || call(&start.0, start.1.path(), from))),
         }
     }
 
-    fn call(&self) -> Call {
-        call(&self.git, &self.dir)
+    /// A call of git that reads what is here.
+    pub fn call(&self) -> Call {
+        call(&self.git, self.dir.path(), self.from)
+    }
+
+    /// A fetch. What it starts where the objects are does not fetch in turn.
+    fn fetch(&self) -> Call {
+        foreign::call(&self.git, self.dir.path()).arg("fetch")
     }
 
     /// The commit that a revision names here.
@@ -139,16 +147,6 @@ impl Remote {
             .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
             .arg(format!("{revision}^{{commit}}"))
             .finish()?;
-        if answer.message.contains("dubious ownership") {
-            bail!(UserError::new(
-                format!(
-                    "git will not read {}: {}",
-                    self.dir.display(),
-                    answer.message
-                ),
-                "trust it with `git config --global --add safe.directory DIR`"
-            ));
-        }
         let oid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
         Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
     }
@@ -156,8 +154,8 @@ impl Remote {
     fn fetch_commit(&self, revision: &str) -> Result<()> {
         expect_name(revision)?;
         let call = self
-            .call()
-            .args(["fetch", "--progress", "--no-tags", "--depth=1"])
+            .fetch()
+            .args(["--progress", "--no-tags", "--depth=1"])
             .args(["--filter=blob:none", "upstream", revision]);
         let call = if anstream::stderr().is_terminal() {
             call.show_progress()
@@ -169,11 +167,14 @@ impl Remote {
 
     /// The files of a commit.
     pub fn tree(&self, commit: &Oid, name: &str) -> Result<GitTree> {
-        let output = self
+        let listed = self
             .call()
             .args(["ls-tree", "-r", "-z", "--full-tree", &commit.0])
-            .output()?;
-        let entries = xtask_core::git::parse_ls_tree(&output).map_err(|error| {
+            .finish()?;
+        if !listed.ok {
+            bail!(incomplete(&listed.message));
+        }
+        let entries = xtask_core::git::parse_ls_tree(&listed.stdout).map_err(|error| {
             UserError::new(
                 format!("the upstream {name} can't be trusted: {error:#}"),
                 "name another upstream or revision",
@@ -184,14 +185,29 @@ impl Remote {
         Ok(GitTree::new(self.objects.clone(), entries, name))
     }
 
-    /// Fetches the files of a partial copy that will be read, all in one round.
+    /// Fetches the files that will be read, all in one round; those of a repository on this
+    /// machine are there or are never to be had.
     pub fn prefetch(&self, oids: &[&Oid]) -> Result<()> {
-        if self.copy.is_none() || oids.is_empty() {
+        let list: String = oids.iter().map(|oid| format!("{oid}\n")).collect();
+        if oids.is_empty() {
             return Ok(());
         }
-        let list: String = oids.iter().map(|oid| format!("{oid}\n")).collect();
-        self.call()
-            .args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"])
+        if self.from == From::Here {
+            let call = self
+                .call()
+                .args(["cat-file", "--batch-check=%(objectname)"]);
+            return match call
+                .input(list)
+                .text()?
+                .lines()
+                .find(|line| line.contains(' '))
+            {
+                Some(missing) => bail!(incomplete(missing)),
+                None => Ok(()),
+            };
+        }
+        self.fetch()
+            .args(["--quiet", "--no-tags", "--no-write-fetch-head"])
             .args(["--filter=blob:none", "--stdin", "upstream"])
             .input(list)
             .output()
@@ -201,7 +217,7 @@ impl Remote {
     /// Whether it has a commit, or can fetch it.
     pub fn has(&self, commit: &str) -> Result<bool> {
         Ok(self.resolve(commit)?.is_some()
-            || (self.copy.is_some() && self.fetch_commit(commit).is_ok()))
+            || (self.from == From::Elsewhere && self.fetch_commit(commit).is_ok()))
     }
 
     /// The commits before one, newest first: as many as are worth looking at, and fewer where they
@@ -209,9 +225,9 @@ impl Remote {
     pub fn history(&self, commit: &str) -> Result<Vec<String>> {
         const LOCAL: usize = 500;
         const FETCHED: usize = 50;
-        if self.copy.is_some() {
-            self.call()
-                .args(["fetch", "--quiet", "--no-tags"])
+        if self.from == From::Elsewhere {
+            self.fetch()
+                .args(["--quiet", "--no-tags"])
                 .arg(format!("--depth={FETCHED}"))
                 .args(["--filter=blob:none", "upstream", commit])
                 .output()?;
@@ -268,13 +284,27 @@ fn expect_name(revision: &str) -> Result<()> {
     }
 }
 
-/// A call of git in a repository that somebody else may have made.
-pub fn call(git: &Git, dir: &Path) -> Call {
-    git.call()
-        .dir(dir)
-        .env("GIT_ALLOW_PROTOCOL", TRANSPORTS.join(":"))
-        .config(&[
-            ("protocol.version", "2"),
-            ("credential.interactive", "auto"),
-        ])
+fn call(git: &Git, dir: &Path, from: From) -> Call {
+    let call = foreign::call(git, dir);
+    match from {
+        From::Here => call,
+        // The only promisor is the one that was written here.
+        From::Elsewhere => call.env("GIT_NO_LAZY_FETCH", "0"),
+    }
+}
+
+/// A folder for what comes from an upstream.
+pub fn scratch_dir() -> Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix("xtask-upstream-")
+        .tempdir()
+        .context("making a folder for what comes from upstream")
+}
+
+/// A repository on this machine that lacks objects.
+fn incomplete(what: &str) -> UserError {
+    UserError::new(
+        format!("the upstream is a partial clone, which lacks what a migration reads ({what})"),
+        "name a whole clone, or the URL that it was cloned from, with --upstream",
+    )
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::address;
-use super::remote::{Remote, TRANSPORTS, call, is_git};
+use super::remote::Remote;
+use super::trust;
+use xtask_core::git::foreign::{TRANSPORTS, is_git};
 use xtask_core::git::{Git, GitTree, refuse_option};
 use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
@@ -74,6 +76,9 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
         std::env::current_dir().context("finding the current folder")?
     };
     let (recorded, place) = locate(address, &base, request.repository)?;
+    if locked.is_some() {
+        trust::expect(git, address, &place, request.repository)?;
+    }
     let mut notes = Vec::new();
     let opened = match place {
         Place::Url(url) => {
@@ -182,7 +187,9 @@ pub struct Own {
 /// carries a copy: where it was cloned from, else its folder.
 pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
     let path = tool_repo::repository();
-    let origin = call(git, &path)
+    let origin = git
+        .call()
+        .dir(&path)
         .args(["config", "--get", "remote.origin.url"])
         .finish()?;
     let url = String::from_utf8_lossy(&origin.stdout).trim().to_owned();

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::remote::{call, is_git};
+use super::remote::{Remote, scratch_dir};
+use super::trust;
 use super::upstream::{OWN_ADDRESS, Place, locate};
-use xtask_core::git::{Git, refuse_option};
+use xtask_core::git::{Git, foreign, refuse_option};
 use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
 use xtask_core::process;
@@ -53,8 +54,11 @@ pub fn standing(
             Err(error) => return Ok(unknown(&error.to_string())),
         }
     };
+    if let Err(error) = trust::expect(git, &origin.address, &place, repository) {
+        return Ok(unknown(&trust::in_short(&error)));
+    }
     match (place, online) {
-        (Place::Path(path), _) if is_git(&path) => local(git, &path, origin, commit),
+        (Place::Path(path), _) if foreign::is_git(&path) => local(git, &path, origin, commit),
         (Place::Path(_), _) => Ok(unknown("it has no git any more")),
         (Place::Url(_), None) => Ok(unknown("it is elsewhere, and was not asked")),
         (Place::Url(url), Some(patience)) => {
@@ -90,7 +94,12 @@ fn local(git: &Git, path: &Path, origin: &Origin, commit: &str) -> Result<Standi
             .iter()
             .map(|folder| format!(":(top,literal){folder}")),
     );
-    let answer = call(git, path)
+    let remote = match Remote::open(git, path) {
+        Ok(remote) => remote,
+        Err(error) => return Ok(unknown(&error.to_string())),
+    };
+    let answer = remote
+        .call()
         .args(["rev-list", "--count", "--end-of-options"])
         .arg(format!("{commit}..{revision}"))
         .arg("--")
@@ -112,7 +121,9 @@ fn ask(
     patience: Duration,
 ) -> Result<Result<Oid, String>> {
     let revision = revision.unwrap_or("HEAD");
-    let call = call(git, Path::new("."))
+    let nowhere = scratch_dir()?;
+    foreign::make_git_dir(nowhere.path(), "sha1")?;
+    let call = foreign::call(git, nowhere.path())
         .env("GIT_TERMINAL_PROMPT", "0")
         .args(["ls-remote", "--", url, revision]);
     let mut child = call.spawn()?;

@@ -1,6 +1,7 @@
 //! git, called as a program and through its plumbing only: nothing here runs a hook, a filter, a
 //! merge driver or a file system monitor, and no revision, path or address can become an option.
 
+pub mod foreign;
 mod objects;
 mod repo;
 mod scratch;
@@ -103,6 +104,8 @@ impl Git {
                 ("core.fsmonitor", "false"),
                 ("gc.auto", "0"),
                 ("maintenance.auto", "false"),
+                // A bare repository among a worker's files is somebody else's; ours are named.
+                ("safe.bareRepository", "explicit"),
             ])
     }
 }
@@ -198,7 +201,10 @@ impl Call {
         if self.progress {
             return process::finish_with_progress(cmd);
         }
-        process::finish(cmd.stdin(&self.input))
+        if self.input.is_empty() {
+            return process::finish(cmd);
+        }
+        process::finish_with_input(cmd, &self.input)
     }
 
     /// Starts git for a conversation: standard input and output are piped, messages are dropped.

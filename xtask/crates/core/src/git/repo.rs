@@ -141,6 +141,15 @@ impl Repo {
                 )
             ));
         }
+        let no_work_tree = || {
+            UserError::new(
+                format!("{} has no work tree (a bare repository)", dir.display()),
+                "clone it, and run this in the clone",
+            )
+        };
+        if answer.message.contains("safe.bareRepository") {
+            bail!(no_work_tree());
+        }
         if answer.stdout.is_empty() {
             bail!(UserError::new(
                 format!(
@@ -156,17 +165,20 @@ impl Repo {
             bail!("git rev-parse answered too few lines in {}", dir.display());
         };
         if *bare == b"true" || *inside != b"true" {
-            bail!(UserError::new(
-                format!("{} has no work tree (a bare repository)", dir.display()),
-                "clone it, and run this in the clone"
-            ));
+            bail!(no_work_tree());
         }
-        // A folder's name may hold a newline; the answer ends with one.
-        let mut top = top.join(&b'\n');
-        top.pop();
+        let &[top, b""] = top else {
+            bail!(UserError::new(
+                format!(
+                    "the path of {} holds a newline",
+                    dir.canonicalize()?.display()
+                ),
+                "rename that directory"
+            ));
+        };
         Ok(Self {
             git: git.clone(),
-            top: PathBuf::from(OsString::from_vec(top)),
+            top: PathBuf::from(OsString::from_vec(top.to_vec())),
             git_dir: PathBuf::from(OsString::from_vec(git_dir.to_vec())),
             common_dir: PathBuf::from(OsString::from_vec(common_dir.to_vec())),
             object_format: String::from_utf8_lossy(format).into_owned(),

@@ -120,20 +120,7 @@ impl Scratch {
         if dir.exists() {
             fs_err::remove_dir_all(dir)?;
         }
-        // What `git init --bare` makes, less its templates and a process.
-        fs_err::create_dir_all(dir.join("refs/heads"))?;
-        fs_err::create_dir_all(dir.join("objects"))?;
-        fs_err::write(dir.join("HEAD"), "ref: refs/heads/none\n")?;
-        let format = if of.object_format == "sha1" {
-            "[core]\n\trepositoryformatversion = 0\n\tbare = true\n".to_owned()
-        } else {
-            format!(
-                "[core]\n\trepositoryformatversion = 1\n\tbare = true\n\
-                 [extensions]\n\tobjectformat = {}\n",
-                of.object_format
-            )
-        };
-        fs_err::write(dir.join("config"), format)?;
+        make_git_dir(dir, &of.object_format)?;
         Ok(Self {
             git: git.clone(),
             dir: dir.to_owned(),
@@ -314,6 +301,23 @@ impl Scratch {
         };
         Ok(Oid(call.line()?))
     }
+}
+
+/// What `git init --bare` makes, less its templates and a process. `object_format` is `sha1` or
+/// `sha256`.
+pub fn make_git_dir(dir: &Path, object_format: &str) -> Result<()> {
+    fs_err::create_dir_all(dir.join("refs/heads"))?;
+    fs_err::create_dir_all(dir.join("objects"))?;
+    fs_err::write(dir.join("HEAD"), "ref: refs/heads/none\n")?;
+    let config = if object_format == "sha1" {
+        "[core]\n\trepositoryformatversion = 0\n\tbare = true\n".to_owned()
+    } else {
+        format!(
+            "[core]\n\trepositoryformatversion = 1\n\tbare = true\n\
+             [extensions]\n\tobjectformat = {object_format}\n"
+        )
+    };
+    Ok(fs_err::write(dir.join("config"), config)?)
 }
 
 /// Reads `git merge-tree --write-tree -z --messages`: the tree, the conflicted entries, an empty

@@ -1,0 +1,143 @@
+//! A repository that somebody else wrote: its refs and its objects, read without its
+//! configuration, which could have git run any command.
+//!
+//! The refs come from `git ls-remote`, the objects are alternates of a git directory that is made
+//! here. So a partial clone is not completed on the way: what it lacks is missing.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+pub use super::scratch::make_git_dir;
+use super::{Call, Git};
+use crate::outcome::UserError;
+
+/// Transports that only fetch. `ext::` and others run commands.
+pub const TRANSPORTS: &[&str] = &["https", "http", "ssh", "git", "file"];
+
+/// Whether a directory is the top of a git repository, bare or not.
+pub fn is_git(path: &Path) -> bool {
+    path.join(".git").exists() || (path.join("HEAD").is_file() && path.join("objects").is_dir())
+}
+
+/// Makes `dir` a git directory with the refs and objects of the repository at `path`, and with a
+/// configuration of our own.
+pub fn borrow(git: &Git, path: &Path, dir: &Path) -> Result<()> {
+    let path = fs_err::canonicalize(path)?;
+    let common = common_dir(&path)?;
+    // The format of the objects is not known before the refs are.
+    make_git_dir(dir, "sha1")?;
+    let listed = call(git, dir)
+        .args(["ls-remote", "--quiet", "--"])
+        .arg(&path)
+        .finish()?;
+    if listed.message.contains("dubious ownership") {
+        bail!(UserError::new(
+            format!("git will not read {}: {}", path.display(), listed.message),
+            "trust it with `git config --global --add safe.directory DIR`"
+        ));
+    }
+    if !listed.ok {
+        bail!(UserError::new(
+            format!("git can't read {}: {}", path.display(), listed.message),
+            "name another upstream with --upstream"
+        ));
+    }
+    let refs = String::from_utf8_lossy(&listed.stdout);
+    let refs: Vec<(&str, &str)> = refs
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .collect();
+    if refs.first().is_some_and(|(oid, _)| oid.len() == 64) {
+        make_git_dir(dir, "sha256")?;
+    }
+    // A replacement would pass for another object, and a peeled tag is no ref.
+    let packed: String = refs
+        .iter()
+        .filter(|(_, name)| {
+            name.starts_with("refs/")
+                && !name.starts_with("refs/replace/")
+                && !name.ends_with("^{}")
+        })
+        .map(|(oid, name)| format!("{oid} {name}\n"))
+        .collect();
+    fs_err::write(dir.join("packed-refs"), packed)?;
+    if let Some((oid, _)) = refs.iter().find(|(_, name)| *name == "HEAD") {
+        fs_err::write(dir.join("HEAD"), format!("{oid}\n"))?;
+    }
+    fs_err::create_dir_all(dir.join("objects/info"))?;
+    fs_err::write(
+        dir.join("objects/info/alternates"),
+        quoted(common.join("objects").as_os_str().as_bytes()),
+    )?;
+    // Where the history of a shallow clone ends.
+    let shallow = common.join("shallow");
+    if shallow.is_file() {
+        fs_err::copy(shallow, dir.join("shallow"))?;
+    }
+    Ok(())
+}
+
+/// A call of git in a git directory that was made here for what others wrote.
+pub fn call(git: &Git, dir: &Path) -> Call {
+    git.call()
+        .dir(dir)
+        .env("GIT_ALLOW_PROTOCOL", TRANSPORTS.join(":"))
+        // `git upload-pack`, which `ls-remote` starts, does read the other's configuration.
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
+        .config(&[
+            ("protocol.version", "2"),
+            ("credential.interactive", "auto"),
+        ])
+        .arg("--git-dir=.")
+}
+
+/// The git directory with the objects, found as gitrepository-layout(5) describes: git itself
+/// would read the configuration on the way.
+fn common_dir(path: &Path) -> Result<PathBuf> {
+    let usual = path.join(".git");
+    let git_dir = if usual.is_file() {
+        let text = fs_err::read(&usual)?;
+        let named = text.strip_prefix(b"gitdir: ").with_context(|| {
+            format!(
+                "{} does not say where its git directory is",
+                usual.display()
+            )
+        })?;
+        path.join(line(named))
+    } else if usual.is_dir() {
+        usual
+    } else {
+        path.to_owned()
+    };
+    let common = git_dir.join("commondir");
+    let common = if common.is_file() {
+        git_dir.join(line(&fs_err::read(common)?))
+    } else {
+        git_dir
+    };
+    Ok(fs_err::canonicalize(common)?)
+}
+
+/// A path that a file consists of.
+fn line(text: &[u8]) -> PathBuf {
+    let end = text.iter().rposition(|byte| !b"\r\n".contains(byte));
+    let text = &text[..end.map_or(0, |end| end + 1)];
+    PathBuf::from(OsString::from_vec(text.to_vec()))
+}
+
+/// A path as git reads it in a list: in quotes, since it may hold a newline or begin with `#`.
+fn quoted(path: &[u8]) -> Vec<u8> {
+    let mut out = vec![b'"'];
+    for &byte in path {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.extend(b"\"\n");
+    out
+}

@@ -1,0 +1,86 @@
+//! Whether an upstream on this machine may be read because a lock names it. A lock comes with a
+//! clone, so its author could point it at anything here; the user's own word is needed.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::upstream::{OWN_ADDRESS, Place};
+use xtask_core::git::{Git, records};
+use xtask_core::layout::LOCK;
+use xtask_core::outcome::UserError;
+use xtask_core::output::quoted;
+
+/// The setting of the user's that names upstreams on this machine, one each.
+const SETTING: &str = "xtask.trustedUpstream";
+
+/// Refuses an address of a lock that leads to this machine, unless the user's configuration names
+/// it. One inside of the worker came with the worker: its author can't vouch for it.
+pub fn expect(git: &Git, address: &str, place: &Place, repository: &Path) -> Result<()> {
+    let path = match place {
+        _ if address == OWN_ADDRESS => return Ok(()),
+        Place::Path(path) => path.clone(),
+        Place::Url(url) => match local_path(url) {
+            Some(path) => path,
+            None => return Ok(()),
+        },
+    };
+    let path = path.canonicalize().unwrap_or(path);
+    let by_hand = format!("name it with --upstream {}", quoted(address));
+    if repository
+        .canonicalize()
+        .is_ok_and(|top| path.starts_with(top))
+    {
+        bail!(UserError::new(
+            format!("{LOCK} names {address} as upstream, which came with this repository"),
+            by_hand
+        ));
+    }
+    if trusted(git)?.contains(&path) {
+        return Ok(());
+    }
+    bail!(UserError::new(
+        format!("{LOCK} names {address} as upstream, a directory on this machine"),
+        format!(
+            "{by_hand}, or trust it from now on with `git config --global --add {SETTING} {}`",
+            quoted(&path.display().to_string())
+        )
+    ))
+}
+
+/// The directories that the user trusts; a repository's own configuration is not asked.
+fn trusted(git: &Git) -> Result<Vec<PathBuf>> {
+    let answer = git
+        .call()
+        .dir(Path::new("/"))
+        .args([
+            "config",
+            "--global",
+            "--type=path",
+            "-z",
+            "--get-all",
+            SETTING,
+        ])
+        .finish()?;
+    Ok(records(&answer.stdout)
+        .map(|path| PathBuf::from(OsStr::from_bytes(path)))
+        .map(|path| path.canonicalize().unwrap_or(path))
+        .collect())
+}
+
+/// The path of a `file` address: what follows a host, which git ignores.
+fn local_path(url: &str) -> Option<PathBuf> {
+    let (scheme, rest) = url.split_once("://")?;
+    let at = rest.find('/')?;
+    (scheme == "file").then(|| PathBuf::from(&rest[at..]))
+}
+
+/// The refusal in one line, for a task that only looks.
+pub fn in_short(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<UserError>() {
+        Some(refusal) => format!("{error}; {}", refusal.help),
+        None => error.to_string(),
+    }
+}
