@@ -16,7 +16,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+FEWEST_FLAGS = 100
+NEEDED = ("--model-path", "--host", "--port", "--api-key")
 VALUE_KINDS = {"+": "list", "*": "list", "?": "optional_value"}
+#: How a help text says that its flag, a string by its type, takes JSON.
+TAKES_JSON = re.compile(
+    r"(?i)\b(?:(?:inline|per-GPU) JSON|in JSON format"
+    r"|JSON (?:string|content|object|config for|with schema))\b"
+)
+
+
+class ImplausibleError(Exception):
+    """What came out cannot be SGLang's command line."""
 
 
 # From a parser
@@ -81,7 +92,11 @@ def entry_of(action: argparse.Action) -> tuple[str, dict[str, Any]]:
         entry["required"] = True
     if hidden:
         entry["hidden"] = True
-    if takes_value and re.search(r"\bJSON\b(?! file)", help_text) and not hidden:
+    if (
+        takes_value
+        and type_name == "str"
+        and (action.default == "{}" or TAKES_JSON.search(help_text))
+    ):
         entry["json"] = True
     replacement = getattr(action, "new_flag", None)
     named = re.search(r"[Uu]se\s+'?(--[\w-]+(?:\{[\w,]+\})?(?:=\w+)?)", help_text)
@@ -106,6 +121,39 @@ def read_flags(parser: argparse.ArgumentParser) -> dict[str, dict[str, Any]]:
         if any(option.startswith("--") for option in action.option_strings)
         and not isinstance(action, argparse._HelpAction)
     )
+
+
+# What a table may be, and what it keeps of the one before
+
+
+def retire(
+    old: dict[str, Any], version: str, flags: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """What was retired before or is missing now, less what the release has (again)."""
+    live = {spelling for name, flag in flags.items() for spelling in [name, *flag["aliases"]]}
+    retired = dict(old.get("retired", {}))
+    for name, flag in old.get("flags", {}).items():
+        kind = flag["kind"] if flag["kind"] in ("value", "list", "optional_value") else "boolean"
+        nearest = (flag.get("replacement") or "").partition("=")[0]
+        entry = {"kind": kind, "last": old["version"], "gone": version, "instead": None}
+        entry["nearest"] = nearest if nearest in live else None
+        for spelling in [name, *flag["aliases"]]:
+            # An alias's flag may live on under its other name.
+            heir = next((s for s in [name, *flag["aliases"]] if s in live), None)
+            instead = [heir] if heir and not spelling.startswith("--no-") else None
+            retired[spelling] = entry | {"instead": instead}
+    return {name: entry for name, entry in sorted(retired.items()) if name not in live}
+
+
+def check(version: str, flags: dict[str, dict[str, Any]]) -> None:
+    """Refuses what cannot be right."""
+    if not re.match(r"\d+\.\d+", version):
+        raise ImplausibleError(f"{version!r} is no version of SGLang")
+    if len(flags) < FEWEST_FLAGS:
+        raise ImplausibleError(f"only {len(flags)} flags; SGLang has several hundred")
+    known = {spelling for name, flag in flags.items() for spelling in [name, *flag["aliases"]]}
+    if missing := [name for name in NEEDED if name not in known]:
+        raise ImplausibleError(f"{', '.join(missing)} missing: this is not SGLang's command line")
 
 
 # From the source
