@@ -3,7 +3,7 @@
 Reads MODEL_NAME (or MODEL_PATH), MODEL_REVISION, TOKENIZER_NAME, TOKENIZER_REVISION, QUANTIZATION
 and BASE_PATH, and the token from the build secret HF_TOKEN. Fetches one format of weights and every
 file beside them that serving may need, and writes what it did to `/local_model_args.json`, where
-`sglang_worker/config.py` finds it. Ends with a readable line and exit code 1 when nothing usable came.
+the worker finds it. Ends with a readable line and exit code 1 when nothing usable came.
 """
 
 from __future__ import annotations
@@ -11,17 +11,25 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sglang_worker.settings import SETTINGS
+from utils import Redactor, secrets_in
 
 SECRET_FILE = "/run/secrets/HF_TOKEN"  # noqa: S105
 
 #: The formats of weights in the order in which they are preferred.
 WEIGHT_FORMATS = ((".safetensors",), (".bin",), (".pt", ".pth"))
+EVERY_FORMAT = tuple(suffix for group in WEIGHT_FORMATS for suffix in group)
+
+#: `model.safetensors.index.json` names the files that hold the weights, and their format.
+_INDEX = re.compile(r"(?i).*(\.safetensors|\.bin|\.pth?)\.index(?:\.\w+)?\.json")
+#: How a large file begins in a clone that was made without Git LFS.
+_LFS_POINTER = b"version https://git-lfs"
 
 #: What serving never needs: other formats of the weights, what a training left, and the showcase.
 OTHER_WEIGHTS = (".ckpt", ".gguf", ".h5", ".mlmodel", ".msgpack", ".npz", ".onnx", ".ot", ".tflite")
@@ -54,60 +62,118 @@ def _is_useless(name: str) -> bool:
     )
 
 
+def _weights_of_folder(names: list[str]) -> list[str]:
+    """Of one folder's weights those in the preferred format, with their index; adapters beside a
+    model are chosen for themselves."""
+    chosen: list[str] = []
+    for adapters in (False, True):
+        kind = [n for n in names if PurePosixPath(n).name.startswith("adapter_model") is adapters]
+        for group in WEIGHT_FORMATS:
+            found = [name for name in kind if _format(name) in group]
+            # Some repositories hold their weights twice, once for another engine.
+            once = [n for n in found if not PurePosixPath(n).name.startswith("consolidated")]
+            if any(not _INDEX.fullmatch(name) for name in once or found):
+                chosen += once or found
+                break
+    return chosen
+
+
+def _format(name: str) -> str:
+    """The suffix of a file of weights, or of the weights that an index names; else empty."""
+    index = _INDEX.fullmatch(name)
+    suffix = index[1].lower() if index else _suffix(name)
+    return suffix if suffix in EVERY_FORMAT else ""
+
+
 def choose_files(names: Iterable[str], *, weights: bool) -> list[str]:
     """Which of a repository's files to fetch: everything that is not useless, and of the weights
-    only the preferred format that is there. Without `weights`, none of those."""
+    in each folder only the preferred format that is there. Without `weights`, none of those."""
     useful = [name for name in names if not _is_useless(name)]
-    every_format = [suffix for group in WEIGHT_FORMATS for suffix in group]
-    chosen = [name for name in useful if _suffix(name) not in every_format]
-    if not weights:
-        return chosen
-    for group in WEIGHT_FORMATS:
-        found = [name for name in useful if _suffix(name) in group]
-        # Some repositories hold their weights twice, once for another engine.
-        found = [n for n in found if not PurePosixPath(n).name.startswith("consolidated")] or found
-        if found:
-            return chosen + found
+    chosen = [name for name in useful if not _format(name)]
+    folders: dict[str, list[str]] = {}
+    for name in useful:
+        if weights and _format(name):
+            folders.setdefault(str(PurePosixPath(name).parent), []).append(name)
+    for folder in folders.values():
+        chosen += _weights_of_folder(folder)
     return chosen
 
 
 def check_names(names: Iterable[str], source: str, *, weights: bool) -> None:
     """Whether these files are a model, or without `weights` a tokenizer."""
-    bases = [PurePosixPath(name).name.lower() for name in names]
+    names = list(names)
+    at_root = {name.lower() for name in names if "/" not in name}
     if not weights:
-        if not any(base.startswith(TOKENIZER_FILES) for base in bases):
+        if not any(name.startswith(TOKENIZER_FILES) for name in at_root):
             raise DownloadError(f"{source} has no tokenizer files")
         return
-    every_format = tuple(suffix for group in WEIGHT_FORMATS for suffix in group)
-    if not any(base.endswith(every_format) for base in bases):
+    weighty = [name for name in names if _suffix(name) in EVERY_FORMAT]
+    if not weighty:
         raise DownloadError(
             f"{source} has no weights that can be used: neither .safetensors nor .bin nor .pt files"
         )
-    if not {"config.json", "params.json", "model_index.json"} & set(bases):
+    if not {"config.json", "params.json", "model_index.json"} & at_root:
         raise DownloadError(f"{source} has no config.json: it is no model that SGLang can load")
+    # Only a pipeline, which says so by its model_index.json, keeps its weights in folders.
+    if "model_index.json" not in at_root and all("/" in name for name in weighty):
+        raise DownloadError(
+            f"{source} has no weights beside its config.json, only in folders: {weighty[0]}, …"
+        )
 
 
-def check_shards(folder: Path, source: str) -> None:
-    """Whether every file is there that an index of the fetched format names."""
-    for index in folder.glob("*.index.json"):
-        shards = set(json.loads(index.read_text("utf-8")).get("weight_map", {}).values())
-        present = {shard for shard in shards if (folder / shard).is_file()}
-        if present and present != shards:
-            missing = ", ".join(sorted(shards - present)[:5])
-            raise DownloadError(f"{source} is incomplete: {index.name} names {missing}")
+def _shards(index: Path, source: str) -> set[str]:
+    try:
+        data = json.loads(index.read_text("utf-8"))
+        return {str(shard) for shard in data["weight_map"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DownloadError(f"{source}: {index.name} is no index of weights ({reason})") from error
+
+
+def check_files(folder: Path, names: Iterable[str], source: str) -> None:
+    """Whether what was promised is on the disk: every chosen file, weights that hold something,
+    and every file that an index names."""
+    names = list(names)
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        raise DownloadError(f"{source} is incomplete: {', '.join(missing[:5])} did not arrive")
+    for name in names:
+        file = folder / name
+        if _suffix(name) not in EVERY_FORMAT:
+            continue
+        with file.open("rb") as content:
+            start = content.read(len(_LFS_POINTER))
+        if not start:
+            raise DownloadError(f"{source} is incomplete: {name} is empty")
+        if start == _LFS_POINTER:
+            raise DownloadError(f"{source}: {name} is only a pointer; fetch it with `git lfs pull`")
+    for name in filter(_INDEX.fullmatch, names):
+        index = folder / name
+        shards = _shards(index, source)
+        missing = sorted(shard for shard in shards if not (index.parent / shard).is_file())
+        # An index that an older upload left behind names nothing that is here.
+        if missing and len(missing) < len(shards):
+            raise DownloadError(f"{source} is incomplete: {name} names {', '.join(missing[:5])}")
 
 
 def read_token(environment: Mapping[str, str], secret_file: str) -> str | None:
     """The token: the build secret if there is one, else HF_TOKEN."""
     file = Path(secret_file)
-    token = file.read_text("utf-8").strip() if file.is_file() else ""
-    return token or environment.get("HF_TOKEN", "").strip() or None
+    token = file.read_text("utf-8", "replace").strip() if file.is_file() else ""
+    token = token or environment.get("HF_TOKEN", "").strip()
+    if not re.fullmatch(r"[!-~]*", token):
+        raise DownloadError(
+            "HF_TOKEN is no token: there is a space, a line break or a letter in it that none has"
+        )
+    return token or None
 
 
 def fetch(source: str, revision: str | None, token: str | None, *, weights: bool) -> Path:
     """Brings a repository's useful files onto this disk and returns their folder."""
     if (folder := Path(source)).is_dir():
-        check_names([str(path) for path in folder.rglob("*")], source, weights=weights)
+        present = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+        chosen = choose_files(present, weights=weights)
+        check_names(chosen, source, weights=weights)
+        check_files(folder, chosen, source)
         return folder
     import huggingface_hub
     from huggingface_hub.errors import (
@@ -125,11 +191,12 @@ def fetch(source: str, revision: str | None, token: str | None, *, weights: bool
         check_names(chosen, source, weights=weights)
         print(f"{source}{at}: fetching {len(chosen)} of {len(names)} files", flush=True)
         patterns = [glob.escape(name) for name in chosen]
-        return Path(
+        folder = Path(
             huggingface_hub.snapshot_download(
                 source, revision=revision, token=token, allow_patterns=patterns
             )
         )
+        check_files(folder, chosen, source)
     except DownloadError:
         raise
     except GatedRepoError as error:
@@ -146,6 +213,7 @@ def fetch(source: str, revision: str | None, token: str | None, *, weights: bool
     except Exception as error:  # the library passes on whatever its HTTP client raises
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise DownloadError(f"{source}{at} could not be fetched: {reason}") from error
+    return folder
 
 
 def bake(environment: Mapping[str, str], secret_file: str = SECRET_FILE) -> dict[str, Any]:
@@ -160,7 +228,6 @@ def bake(environment: Mapping[str, str], secret_file: str = SECRET_FILE) -> dict
     token = read_token(environment, secret_file)
     revision = given("MODEL_REVISION")
     folder = fetch(model, revision, token, weights=True)
-    check_shards(folder, model)
     baked = {
         "MODEL_NAME": model,
         "MODEL_PATH": str(folder),
@@ -184,11 +251,14 @@ def main() -> None:
         base = os.environ.get("BASE_PATH", "").strip() or defaults["BASE_PATH"]
         os.environ["HF_HOME"] = f"{base}/huggingface-cache"
     target = os.environ.get("LOCAL_MODEL_ARGS", "").strip() or defaults["LOCAL_MODEL_ARGS"]
+    redactor = Redactor(secrets_in(os.environ))
     try:
+        if token := read_token(os.environ, SECRET_FILE):
+            redactor = Redactor([token, *secrets_in(os.environ)])
         baked = bake(os.environ)
         Path(target).write_text(json.dumps(baked, indent=2) + "\n", "utf-8")
     except (DownloadError, OSError) as error:
-        sys.exit(f"download_model: {error}")
+        sys.exit(f"download_model: {redactor.line(str(error))}")
     print(f"{baked['MODEL_NAME']} is in the image at {baked['MODEL_PATH']}")
 
 

@@ -18,19 +18,41 @@ MASK = "********"
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 
-#: A name that ends like this holds a secret: `api_key`, `admin-api-key`, `ssl_keyfile_password`.
-SECRET_NAME = re.compile(r"(?i)(?:^|[-_])(?:api[-_]key|password|secret|(?:hf|hub)[-_]token)$")
+#: A name that holds a secret: `api_key`, `AWS_SECRET_ACCESS_KEY`, `keyfile_password`, `HF_TOKEN`.
+SECRET_NAME = re.compile(
+    r"(?i)(?:^|[-_])(?:api[-_]?key$|token$|secret|access[-_]key)|passw(?:or)?d|passphrase"
+)
+
+#: Tokens that a model is made of, and that a setting counts: `eos_token`, `per_token`.
+_MODEL_TOKEN = re.compile(
+    r"(?i)^(?:token|(?:.*[-_])?(?:bos|eos|pad|unk|sep|cls|mask|image|video|audio|think|start|end|"
+    r"stop|begin|special|first|next|last|new|max|min|per|to|by|a)[-_]token)$"
+)
 
 # `api_key='...'` as Python prints it, `"api_key": "..."` as JSON does, `--api-key ...` as a
 # command line does. The name is kept, the value is masked, however short it is.
-_NAMED_SECRET = re.compile(
-    r"""(?ix)
-    ( [\w-]* (?: api[-_]key | keyfile[-_]password | hf[-_]token ) ["']?
-      (?: \s*[=:]\s* | \s+(?=["']) ) )
-    ( "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' )
+_NAMED_VALUE = re.compile(
+    r"""(?x)
+    (?<![\w-]) ( [A-Za-z_] [\w-]* ) ( ["']? (?: \s* [=:] \s* | \s+ (?=["']) ) )
+    ( "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | [^\s"',;)\]}]+ )
     """
 )
-_NAMED_OPTION = re.compile(r"(?i)(--(?:admin-)?api-key|--ssl-keyfile-password)([= ]+)(\S+)")
+_OPTION = re.compile(r"""(?<![\w-])(--[A-Za-z][\w-]*)([= ]+)("[^"]*"|'[^']*'|(?!--)[^\s"']+)""")
+_NO_VALUES = frozenset({"None", "null", "True", "False", "true", "false"})
+
+# What is a secret by its shape: libraries put a whole request into their messages.
+_SHAPED_SECRET = re.compile(
+    r"""(?ix)
+    ( \b (?: bearer | basic ) [ ]+ ) [\w.~+/=-]{6,}
+    | \b () hf_ [A-Za-z0-9]{16,}
+    | ( :// [^/\s:@"']* : ) [^/\s@"']+ (?=@)
+    | ( [?&] [\w-]* (?: token | signature | credential | key ) = ) [^&\s"'<>]+
+    """
+)
+
+#: What a reader may meet in any answer: words, or digits alone. Cutting them out hides nothing.
+_ORDINARY = re.compile(r"(?:[^\W\d_]+(?:[ _-][^\W\d_]+)*|\d+)")
+_ORDINARY_UP_TO = 15
 
 
 class ConfigError(Exception):
@@ -53,7 +75,8 @@ def parse_bool(text: str) -> bool | None:
 
 def is_secret_name(name: str) -> bool:
     """Whether a flag, an environment variable or a JSON key of this name holds a secret."""
-    return bool(SECRET_NAME.search(name.lstrip("-")))
+    name = name.lstrip("-")
+    return bool(SECRET_NAME.search(name)) and not _MODEL_TOKEN.match(name)
 
 
 def secrets_in(environment: Mapping[str, str]) -> list[str]:
@@ -65,50 +88,75 @@ def secrets_in(environment: Mapping[str, str]) -> list[str]:
     ]
 
 
+def _forms_of(secret: str) -> set[str]:
+    """A secret as Python, JSON and a URL write it."""
+    return {
+        secret,
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        urllib.parse.quote(secret, safe=""),
+    }
+
+
+def _without(forms: Iterable[str], text: str) -> str:
+    for form in forms:
+        if form in text:
+            text = text.replace(form, MASK)
+    return text
+
+
+def _mask_named(match: re.Match[str]) -> str:
+    """What stands behind a name, masked when the name is a secret's."""
+    name, between, value = match.groups()
+    if value in _NO_VALUES or not is_secret_name(name):
+        return match[0]
+    quote = value[0] if value[0] in "\"'" else ""
+    return f"{name}{between}{quote}{MASK}{quote}"
+
+
 class Redactor:
     """Takes secrets out of text.
 
     A value is masked wherever it appears when it has at least `SHORTEST` characters: masking
-    every "1" because someone's key is "1" would destroy the text without hiding anything. In a
-    log line a value of any length is masked behind its name (`api_key='1'`).
+    every "1" because someone's key is "1" would destroy the text without hiding anything. A value
+    that is an ordinary word stays in answers for the same reason. In a log line a value of any
+    length is masked behind its name (`api_key='1'`), and so is what has a secret's shape.
     """
 
     SHORTEST = 6
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms: set[str] = set()
-        for secret in secrets:
-            if len(secret) >= self.SHORTEST:
-                forms.update(
-                    {
-                        secret,
-                        repr(secret)[1:-1],
-                        json.dumps(secret)[1:-1],
-                        json.dumps(secret, ensure_ascii=False)[1:-1],
-                        urllib.parse.quote(secret, safe=""),
-                    }
-                )
-        self._forms = sorted(forms, key=len, reverse=True)
+        self._in_logs: list[str] = []
+        self._in_answers: list[str] = []
+        for secret in sorted(set(secrets), key=len, reverse=True):
+            if len(secret) < self.SHORTEST:
+                continue
+            forms = _forms_of(secret)
+            self._in_logs += forms
+            if len(secret) > _ORDINARY_UP_TO or not _ORDINARY.fullmatch(secret):
+                self._in_answers += forms
+        for forms in (self._in_logs, self._in_answers):
+            forms.sort(key=len, reverse=True)
 
     @property
     def longest(self) -> int:
         """The length of the longest text that is looked for: what a cut must not split."""
-        return max((len(form) for form in self._forms), default=0)
+        return max((len(form) for form in self._in_logs), default=0)
 
     def text(self, text: str) -> str:
-        """`text` without any secret's value."""
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, MASK)
-        return text
+        """A part of an answer without any secret's value."""
+        return _without(self._in_answers, text)
 
     def line(self, line: str) -> str:
-        """A line of a log: secrets' values, and whatever stands behind a secret's name."""
-        line = self.text(line)
+        """A line of a log: secrets' values, what has their shape, and what stands behind a
+        secret's name."""
+        line = _without(self._in_logs, line)
         lowered = line.lower()
-        if "key" in lowered or "password" in lowered or "token" in lowered:
-            line = _NAMED_SECRET.sub(lambda m: m[1] + m[2][0] + MASK + m[2][0], line)
-            line = _NAMED_OPTION.sub(lambda m: m[1] + m[2] + MASK, line)
+        if any(word in lowered for word in ("key", "pass", "token", "secret")):
+            line = _OPTION.sub(_mask_named, _NAMED_VALUE.sub(_mask_named, line))
+        if any(word in lowered for word in ("bearer ", "basic ", "hf_", "://", "=")):
+            line = _SHAPED_SECRET.sub(lambda m: next(filter(None, m.groups()), "") + MASK, line)
         return line
 
     def value(self, value: Any, *, by_name: bool = False) -> Any:

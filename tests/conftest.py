@@ -63,17 +63,31 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def processes_with(text: str) -> list[int]:
-    """The living processes that have `text` in their environment."""
+def _of(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
+
+
+def processes_of(mark: str, folder: Path) -> list[int]:
+    """The living processes that have `mark` in their environment, and SGLang's own children.
+
+    Those write their names over their environment, so what tells them is the folder that they were
+    started in and the session of the server that started them, as long as that one is there.
+    """
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
+    for pid in [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]:
+        mine = mark.encode() in _of(pid, "environ")
+        if not mine and _of(pid, "cmdline").startswith(b"sglang::"):
             try:
-                environment = (entry / "environ").read_bytes()
+                mine = Path(f"/proc/{pid}/cwd").samefile(folder)
+                leader = _of(os.getsid(pid), "environ")
+                mine = mine and (mark.encode() in leader or b"TEST_MARK" not in leader)
             except OSError:
                 continue
-            if text.encode() in environment and alive(int(entry.name)):
-                found.append(int(entry.name))
+        if mine and alive(pid):
+            found.append(pid)
     return found
 
 
@@ -87,6 +101,7 @@ class Worker:
         arguments: list[str] | None = None,
         prefix: list[str] | None = None,
     ) -> None:
+        self.folder = folder
         self.port = free_port()
         self.inside = bool(prefix)
         self.mark = f"TEST_MARK=mark-{self.port}-{time.monotonic_ns()}"
@@ -130,7 +145,7 @@ class Worker:
 
     def processes(self) -> list[int]:
         """The worker and everything that it started, wherever that has gone."""
-        return processes_with(self.mark)
+        return processes_of(self.mark, self.folder)
 
     def server_pid(self) -> int:
         """The process that runs SGLang."""

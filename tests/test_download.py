@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 from conftest import ROOT
 
-from download_model import choose_files, read_token
+from download_model import DownloadError, check_files, choose_files, read_token
 from sglang_worker.config import load_config
 
 COMMIT = "c" * 40
@@ -52,6 +52,29 @@ REPOSITORIES: dict[str, dict[str, bytes]] = {
         "model-1-of-2.safetensors": b"one",
         "model.safetensors.index.json": json.dumps(INDEX).encode(),
     },
+    # The root's format is not decided by what stands in a folder, nor by an adapter.
+    "org/folders": dict.fromkeys(SHARED, b"{}")
+    | {
+        "pytorch_model.bin": b"w",
+        "pytorch_model.bin.index.json": b'{"weight_map": {"old": "pytorch_model-1.bin"}}',
+        "adapter_model.safetensors": b"a",
+        "2_Dense/model.safetensors": b"d",
+        "2_Dense/pytorch_model.bin": b"other",
+    },
+    "org/pipeline": {
+        "model_index.json": b"{}",
+        "unet/config.json": b"{}",
+        "unet/model.safetensors": b"u",
+        "vae/model.bin": b"v",
+    },
+    "org/only-folder": dict.fromkeys(SHARED, b"{}") | {"fp16/model.safetensors": b"w"},
+    "org/no-index": dict.fromkeys(SHARED, b"{}")
+    | {"model-1-of-2.safetensors": b"one", "model.safetensors.index.json": b"[oops"},
+    "org/list-index": dict.fromkeys(SHARED, b"{}")
+    | {"model-1-of-2.safetensors": b"one", "model.safetensors.index.json": b"[]"},
+    "org/empty": dict.fromkeys(SHARED, b"{}") | {"model.safetensors": b""},
+    "org/pointer": dict.fromkeys(SHARED, b"{}")
+    | {"model.safetensors": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"},
     "org/private": dict.fromkeys(SHARED, b"{}") | {"model.safetensors": b"w"},
 }
 TOKEN = "hf_a-token-for-tests"
@@ -74,6 +97,9 @@ class Hub(BaseHTTPRequestHandler):
         authorised = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         if name == "org/forbidden":
             return self.reply(403, b"{}", {})
+        if name == "org/talkative":
+            heard = self.headers.get("Authorization", "")
+            return self.reply(403, b"{}", {"X-Error-Message": f"refused: {heard}"})
         if files is None:
             return self.reply(404, b"{}", {"X-Error-Code": "RepoNotFound"})
         if name == "org/private" and not authorised:
@@ -190,6 +216,20 @@ def test_other_formats(bake: Any, tmp_path: Path, model: str, weights: str) -> N
     assert found == {weights, "config.json", "tokenizer.json", "tokenizer_config.json"}
 
 
+def test_each_folder_has_its_own_format(bake: Any, tmp_path: Path) -> None:
+    done = bake(MODEL_NAME="org/folders")
+    assert done.returncode == 0, done.stderr
+    found = files_in(written(tmp_path)["MODEL_PATH"])
+    assert {"pytorch_model.bin", "adapter_model.safetensors", "2_Dense/model.safetensors"} <= found
+    assert "org/folders/2_Dense/pytorch_model.bin" not in Hub.fetched
+
+
+def test_a_pipeline_keeps_its_weights_in_folders(bake: Any) -> None:
+    done = bake(MODEL_NAME="org/pipeline")
+    assert done.returncode == 0, done.stderr
+    assert "org/pipeline/vae/model.bin" in Hub.fetched
+
+
 def test_a_tokenizer_of_its_own(bake: Any, tmp_path: Path) -> None:
     done = bake(MODEL_NAME="org/pt", TOKENIZER_NAME="org/tokenizer", TOKENIZER_REVISION="v1")
     assert done.returncode == 0, done.stderr
@@ -241,6 +281,12 @@ def test_the_build_secret_comes_first(tmp_path: Path) -> None:
         ({"MODEL_NAME": "org/none"}, "no weights that can be used"),
         ({"MODEL_NAME": "org/no-config"}, "has no config.json"),
         ({"MODEL_NAME": "org/broken"}, "is incomplete: model.safetensors.index.json names"),
+        ({"MODEL_NAME": "org/only-folder"}, "only in folders: fp16/model.safetensors"),
+        ({"MODEL_NAME": "org/no-index"}, "model.safetensors.index.json is no index of weights ("),
+        ({"MODEL_NAME": "org/list-index"}, "is no index of weights (TypeError"),
+        ({"MODEL_NAME": "org/empty"}, "is incomplete: model.safetensors is empty"),
+        ({"MODEL_NAME": "org/pointer"}, "is only a pointer; fetch it with `git lfs pull`"),
+        ({"MODEL_NAME": "org/pt", "HF_TOKEN": "two words"}, "HF_TOKEN is no token"),
         ({"MODEL_NAME": "org/unknown"}, "is not on the model hub, or it is private"),
         ({"MODEL_NAME": "org/private"}, "org/private is gated: accept its terms"),
         ({"MODEL_NAME": "org/safe", "MODEL_REVISION": "v9"}, "has no revision v9"),
@@ -259,6 +305,32 @@ def test_a_build_that_fails_says_why(
     assert not (tmp_path / "args.json").exists()
 
 
+@pytest.mark.parametrize("token", [TOKEN, "hf_unheard-of\u00e9"])
+def test_the_token_is_not_in_a_librarys_message(bake: Any, token: str) -> None:
+    done = bake(MODEL_NAME="org/talkative", HF_TOKEN=token)
+    assert done.returncode == 1
+    assert token not in done.stderr + done.stdout
+    if token == TOKEN:
+        assert "org/talkative could not be fetched" in done.stderr
+        assert "********" in done.stderr
+
+
+def test_what_did_not_arrive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(DownloadError, match=r"is incomplete: sub/b.safetensors did not arrive"):
+        check_files(tmp_path, ["config.json", "sub/b.safetensors"], "org/model")
+
+
+def test_a_directory_is_checked_too(bake: Any, tmp_path: Path) -> None:
+    model = tmp_path / "mine"
+    (model / "sub").mkdir(parents=True)
+    for name in ("config.json", "sub/model.safetensors"):
+        (model / name).write_text("{}")
+    done = bake(MODEL_NAME=str(model))
+    assert done.returncode == 1
+    assert "only in folders" in done.stderr
+
+
 def test_choices_of_files() -> None:
     names = [
         "a.safetensors",
@@ -271,3 +343,7 @@ def test_choices_of_files() -> None:
     assert choose_files(names, weights=True) == ["x.py", "a.safetensors", "sub/b.safetensors"]
     assert choose_files(names, weights=False) == ["x.py"]
     assert choose_files(["consolidated.safetensors"], weights=True) == ["consolidated.safetensors"]
+    names = ["pytorch_model.bin", "2_Dense/model.safetensors", "2_Dense/model.bin"]
+    assert choose_files(names, weights=True) == names[:2]
+    names = ["model.bin", "model.bin.index.json", "model.safetensors.index.json"]
+    assert choose_files(names, weights=True) == names[:2], "an index goes with its weights"

@@ -168,8 +168,15 @@ def test_a_short_value_is_masked_behind_its_name_only() -> None:
 
 def test_what_is_no_secret_stays() -> None:
     redactor = Redactor(["long-secret"])
-    line = "tokenizer_path='x' key='y' max_total_tokens=5 token 1"
-    assert redactor.line(line) == line
+    for line in (
+        "tokenizer_path='x' key='y' max_total_tokens=5 token 1",
+        "eos_token='</s>' pad_token: '<pad>' #token: 5, token usage: 0.10",
+        "ServerArgs(api_key=None, admin_api_key=None)",
+        "HF_TOKEN is not set; the password is wrong",
+        "launch --api-key --port 1",
+        "http://127.0.0.1:30000/v1/models?limit=1",
+    ):
+        assert redactor.line(line) == line
     assert redactor.value({"api_key": None, "n": 1, "list": [1.5]}, by_name=True) == {
         "api_key": None,
         "n": 1,
@@ -177,14 +184,66 @@ def test_what_is_no_secret_stays() -> None:
     }
 
 
+@pytest.mark.parametrize("secret", ["sglang", "password", "test-key", "my key", "123456789"])
+def test_an_ordinary_word_stays_in_answers(secret: str) -> None:
+    redactor = Redactor([secret])
+    answer = f"It says {secret}."
+    assert redactor.text(answer) == answer
+    assert redactor.value({"text": answer}) == {"text": answer}
+    assert redactor.line(f"started with api_key='{secret}'") == f"started with api_key='{MASK}'"
+    assert secret not in redactor.line(answer), "a log loses nothing by it"
+
+
+@pytest.mark.parametrize("secret", ["pass-1", "correct horse battery staple", "s3cret", "sk-0123"])
+def test_no_ordinary_word_stays_in_no_answer(secret: str) -> None:
+    assert Redactor([secret]).text(f"It says {secret}.") == f"It says {MASK}."
+
+
 @pytest.mark.parametrize(
-    "name", ["API_KEY", "--api-key", "ssl_keyfile_password", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
+    ("line", "kept"),
+    [
+        ("AWS_SECRET_ACCESS_KEY=%s, region=x", "AWS_SECRET_ACCESS_KEY=********, region=x"),
+        ("{'AWS_ACCESS_KEY_ID': '%s', 'n': 1}", "{'AWS_ACCESS_KEY_ID': '********', 'n': 1}"),
+        ('{"db_password": "%s"}', '{"db_password": "********"}'),
+        ("GITHUB_TOKEN: %s", "GITHUB_TOKEN: ********"),
+        ("start --wandb-token %s --port 1", "start --wandb-token ******** --port 1"),
+        ("Illegal header value b'Bearer %s'", "Illegal header value b'Bearer ********'"),
+        ("{'authorization': 'Basic %s'}", "{'authorization': 'Basic ********'}"),
+        ("GET https://user:%s@host/path", "GET https://user:********@host/path"),
+        ("GET https://h/p?X-Amz-Signature=%s&n=1", "GET https://h/p?X-Amz-Signature=********&n=1"),
+    ],
+)
+def test_a_librarys_message_loses_a_secret_that_nobody_named(line: str, kept: str) -> None:
+    assert Redactor().line(line % "zXy98-unheard-of") == kept
+
+
+def test_a_token_of_the_hub_is_known_by_its_shape() -> None:
+    assert Redactor().line("got hf_" + "aB1" * 9 + ", no") == f"got {MASK}, no"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["token='" + "\\" * 200_000, "key" + ":" * 200_000, "x=1 " * 50_000 + "key", "hf_" * 70_000],
+)
+def test_a_long_line_is_read_once(line: str) -> None:
+    assert len(Redactor().line(line)) > 100_000
+
+
+@pytest.mark.parametrize(
+    "name",
+    """API_KEY --api-key ssl_keyfile_password HF_TOKEN HUGGING_FACE_HUB_TOKEN GITHUB_TOKEN
+    AWS_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID S3_SECRET client_secret PASSWORD_OF_DB MY_PASSWORD
+    RUNPOD_AI_API_KEY""".split(),  # noqa: SIM905
 )
 def test_names_of_secrets(name: str) -> None:
     assert is_secret_name(name)
 
 
-@pytest.mark.parametrize("name", ["TOKENIZER_PATH", "max_tokens", "KEY_VALUE", "SSL_KEYFILE"])
+@pytest.mark.parametrize(
+    "name",
+    """TOKENIZER_PATH max_tokens KEY_VALUE SSL_KEYFILE token eos_token
+    --bucket-time-to-first-token --kt-max-deferred-experts-per-token""".split(),  # noqa: SIM905
+)
 def test_names_of_no_secrets(name: str) -> None:
     assert not is_secret_name(name)
 

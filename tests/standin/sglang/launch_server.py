@@ -6,6 +6,7 @@ STANDIN_LOAD_SECONDS    seconds before it listens
 STANDIN_GATE            a file: it does not listen before that exists
 STANDIN_WARMUP_SECONDS  seconds in which /health then answers 503
 STANDIN_TOKEN_MS        milliseconds between two tokens
+STANDIN_FAIL_AT_START   the words of the exception with which its scheduler then fails
 STANDIN_EXIT_AT_START   the code with which it ends instead of listening
 STANDIN_IGNORE_SIGTERM  1: only SIGKILL ends it
 STANDIN_STRAY           1: starts a child in a session of its own that ignores SIGTERM;
@@ -26,6 +27,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import sglang
+from sglang.children import Children
 from sglang.srt.server_args import prepare_server_args
 
 TOKENS = ["Hello", " wörld", " 漢字", " 🙂", " and", " so", " on"]
@@ -49,8 +51,9 @@ class FaultError(Exception):
 class Server:
     """The routes and what they know."""
 
-    def __init__(self, args: Any) -> None:
+    def __init__(self, args: Any, children: Children) -> None:
         self.args = args
+        self.children = children
         self.ready = False
         self.pause = float(os.environ.get("STANDIN_TOKEN_MS", "1")) / 1000
         self.aborted: list[str] = []
@@ -97,7 +100,14 @@ class Server:
                 reply.send(data)
         reply.end()
 
+    async def only_for_generation(self) -> None:
+        """The real scheduler does not survive a chat with a model for embeddings."""
+        if self.args.is_embedding:
+            self.children.fail("AttributeError: 'EmbeddingResult' object has no attribute 'logits'")
+            await asyncio.sleep(3600)
+
     async def chat(self, reply: Reply, body: dict[str, Any]) -> None:
+        await self.only_for_generation()
         if not isinstance(body.get("messages"), list):
             raise FaultError(400, f"messages: Field required, input: {body}")
         identity = {"id": "chat-1", "created": 1, "model": body.get("model") or self.model}
@@ -119,6 +129,7 @@ class Server:
         reply.json(200, answer)
 
     async def completions(self, reply: Reply, body: dict[str, Any]) -> None:
+        await self.only_for_generation()
         if "prompt" not in body:
             raise FaultError(400, "prompt: Field required")
         base = {"id": "text-1", "created": 1, "model": self.model, "object": "text_completion"}
@@ -133,6 +144,10 @@ class Server:
         reply.json(200, base | {"choices": [choice]})
 
     async def generate(self, reply: Reply, body: dict[str, Any]) -> None:
+        await self.only_for_generation()
+        if body.get("text") in ("", [""]):
+            self.children.fail("IndexError: list index out of range")
+            await asyncio.sleep(3600)
         if "text" not in body and "input_ids" not in body:
             message = "text or input_ids must be given"
             if not body.get("stream"):
@@ -213,6 +228,12 @@ class Server:
         elif path == "/__go":
             self.go.set()
             reply.json(200, "gone")
+        elif path == "/__fail":
+            self.children.fail(body["words"])
+            reply.json(200, "failing")
+        elif path == "/__kill_scheduler":
+            self.children.kill()
+            reply.json(200, "killed")
         elif path == "/__die":
             print("fatal: no more memory on the device", flush=True)
             os.kill(os.getpid(), signal.SIGKILL) if body.get("signal") else os._exit(body["code"])
@@ -378,6 +399,9 @@ class Connection(asyncio.Protocol):
 async def listen(server: Server) -> None:
     """Loads, listens, warms up, and then serves for good."""
     await asyncio.sleep(float(os.environ.get("STANDIN_LOAD_SECONDS", "0")))
+    if words := os.environ.get("STANDIN_FAIL_AT_START"):
+        server.children.fail(words)
+        await asyncio.sleep(3600)
     while (gate := os.environ.get("STANDIN_GATE")) and not os.path.exists(gate):
         await asyncio.sleep(0.02)
     loop = asyncio.get_running_loop()
@@ -389,7 +413,7 @@ async def listen(server: Server) -> None:
         lambda: Connection(server), args.host, args.port, backlog=512, ssl=context
     )
     await asyncio.sleep(float(os.environ.get("STANDIN_WARMUP_SECONDS", "0")))
-    server.ready = True
+    server.ready = server.children.serving = True
     print(f"The server is fired up and ready to roll! {time.time()}", flush=True)
     await listener.serve_forever()
 
@@ -410,7 +434,7 @@ def main() -> None:
         subprocess.run([sys.executable, "-c", program], start_new_session=True, check=True)
     if os.environ.get("STANDIN_IGNORE_SIGTERM") == "1":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    asyncio.run(listen(Server(args)))
+    asyncio.run(listen(Server(args, Children())))
 
 
 if __name__ == "__main__":

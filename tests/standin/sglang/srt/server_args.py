@@ -93,7 +93,9 @@ class ServerArgs:
         for name, flag in load_flags()["flags"].items():
             kind = flag["kind"]
             options: dict[str, Any] = {"dest": flag["dest"], "default": flag["default"]}
-            options["help"] = flag.get("deprecation") or "A flag."
+            options["help"] = flag.get("deprecation") or (
+                "A JSON string." if flag.get("json") else "A flag."
+            )
             if flag.get("hidden"):
                 options["help"] = argparse.SUPPRESS
             spellings = [name, *flag["aliases"]]
