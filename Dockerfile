@@ -43,13 +43,13 @@ ENV MODEL_NAME="${MODEL_NAME:-${MODEL_PATH}}" \
     HF_HUB_ENABLE_HF_TRANSFER=1 \
     HF_XET_HIGH_PERFORMANCE=1
 
-COPY download_model.py ./
+COPY download_model.py utils.py ./
 COPY sglang_worker/__init__.py sglang_worker/settings.py ./sglang_worker/
 # The token is mounted for this step only and reaches no layer; the script reads it there.
 RUN --mount=type=secret,id=HF_TOKEN,required=false \
     if [ -n "${MODEL_NAME}" ]; then python3 download_model.py; fi
 
-COPY handler.py engine.py utils.py test_input.json ./
+COPY handler.py engine.py test_input.json ./
 COPY sglang_worker ./sglang_worker
 
 # The flags of the SGLang that is in this image: the pinned one's are in the repository,

@@ -31,15 +31,34 @@ def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> N
     """Registers with RunPod and relays jobs until the worker ends."""
     # Late, because importing these takes a second or two that SGLang can use.
     from sglang_worker import sdk
-    from sglang_worker.relay import Relay
+    from sglang_worker.relay import Relay, shortened
 
-    runpod = sdk.load()
     relay = Relay(config, supervisor, redactor)
-    supervisor.jobs_in_progress = sdk.jobs_in_progress()
+    failures: dict[str, dict[str, Any]] = {}
+
+    def finish(result: dict[str, Any], job_id: str) -> dict[str, Any]:
+        """What is posted as a job's result: the SDK leaves of a failure nothing but its text."""
+        failure = failures.pop(job_id, {})
+        if "error" in result and failure:
+            about = {name: value for name, value in failure.items() if name != "error"}
+            return result | {"output": about}
+        if isinstance(result.get("output"), list):
+            return result | {"output": shortened(result["output"])}
+        return result
+
+    runpod = sdk.load(finish)
+    jobs = supervisor.jobs_in_progress = sdk.jobs_in_progress()
+    sdk.polls.room = lambda: (
+        config.settings.max_concurrency
+        if supervisor.ready.done()
+        else config.settings.loading_concurrency - jobs()
+    )
 
     async def handler(job: dict[str, Any]) -> AsyncIterator[Any]:
         supervisor.retake_signals()  # the SDK's local server has its own handlers
         async for output in relay.answer(job.get("input")):
+            if isinstance(output, dict) and output.get("error"):
+                failures[job["id"]] = output
             yield output
 
     async def run_one(job: dict[str, Any]) -> Any:

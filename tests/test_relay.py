@@ -9,15 +9,12 @@ import aiohttp
 import pytest
 
 from sglang_worker.config import load_config
+from sglang_worker.jobs import InputError, Request, check_route, read_input
 from sglang_worker.relay import (
-    InputError,
     Relay,
-    Request,
-    check_route,
     error_event,
     error_message,
     last_event_end,
-    read_input,
     refusal_in,
 )
 from sglang_worker.supervisor import EngineError, Supervisor
