@@ -9,10 +9,10 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from engine import start
+from engine import serve_http, start
 from sglang_worker.config import ServerConfig
 from sglang_worker.supervisor import Supervisor
-from utils import Redactor
+from utils import Redactor, log
 
 
 def runs_one_job(arguments: list[str], environment: Mapping[str, str]) -> bool:
@@ -24,6 +24,17 @@ def runs_one_job(arguments: list[str], environment: Mapping[str, str]) -> bool:
         any(argument.startswith("--test_input") for argument in arguments)
         or "RUNPOD_WEBHOOK_GET_JOB" not in environment
         or environment.get("RUNPOD_REALTIME_PORT", "0") != "0"
+    )
+
+
+def is_pod(arguments: list[str], environment: Mapping[str, str]) -> bool:
+    """Whether this is a Pod, or a worker to which a load balancer sends HTTP: no jobs come here."""
+    asked = any(a.startswith(("--test_input", "--rp_serve_api")) for a in arguments)
+    return (
+        bool(environment.get("RUNPOD_POD_ID"))
+        and "RUNPOD_WEBHOOK_GET_JOB" not in environment
+        and environment.get("RUNPOD_REALTIME_PORT", "0") == "0"
+        and not asked
     )
 
 
@@ -47,7 +58,9 @@ def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> N
         return result
 
     runpod = sdk.load(finish)
-    jobs = supervisor.jobs_in_progress = sdk.jobs_in_progress()
+    jobs = sdk.jobs_in_progress()
+    if "--rp_serve_api" not in sys.argv:  # whose jobs stay on record until somebody asks for them
+        supervisor.jobs_in_progress = jobs
     sdk.polls.room = lambda: (
         config.settings.max_concurrency
         if supervisor.ready.done()
@@ -93,10 +106,17 @@ def main() -> None:
     """Runs the worker until it is told to stop or SGLang ends."""
     # SGLang's health check generates a token and looks for it a second later. Without that it
     # says at once whether the warm-up is over, which is all that is asked here.
-    os.environ.setdefault("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "0")
+    pod = is_pod(sys.argv, os.environ)
+    if not pod:
+        os.environ.setdefault("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "0")
     supervisor = Supervisor()
     supervisor.catch_signals()
     config, redactor = start(supervisor)
+    rank = config.arguments.text("--node-rank") or "0"
+    if pod or rank != "0":
+        why = "no jobs come to a Pod" if pod else f"jobs go to node 0, and this is node {rank}"
+        log.info("%s: SGLang answers on port %d", why, config.port)
+        serve_http(config, supervisor)
     try:
         serve(config, redactor, supervisor)
     finally:

@@ -38,6 +38,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("STREAM_WINDOW_MS", "100", "milliseconds", int, 0, 10_000),
     Setting("STREAM_ALL_EVENTS", "false", "switch", bool),
     Setting("SHUTDOWN_TIMEOUT", "30", "seconds", int, 1, 3_600),
+    Setting("PORT_HEALTH", "0", "port", int, 0, 65_535),
+    Setting("HEALTH_CHECK_PATH", "/ping", "path"),
     Setting("WORKER_LOG_LEVEL", "info", "level", choices=("debug", "info", "warning", "error")),
     Setting("BASE_PATH", "/runpod-volume", "directory"),
     Setting("MODEL_CACHE", "/runpod-volume/huggingface-cache/hub", "directory"),
@@ -59,6 +61,8 @@ class Settings:
     stream_window_ms: int
     stream_all_events: bool
     shutdown_timeout: int
+    port_health: int
+    health_check_path: str
     worker_log_level: str
     base_path: str
     model_cache: str

@@ -36,7 +36,8 @@ def test_sigterm_during_the_long_poll(start_worker: Start, own_runpod: RunPod) -
 
 def test_sigterm_with_jobs_under_way(start_worker: Start, own_runpod: RunPod) -> None:
     worker = start_worker(
-        own_runpod.environment() | {"STANDIN_IGNORE_SIGTERM": "1", "STANDIN_TOKEN_MS": "20"}
+        own_runpod.environment()
+        | {"STANDIN_IGNORE_SIGTERM": "1", "STANDIN_TOKEN_MS": "20", "SHUTDOWN_TIMEOUT": "8"}
     )
     worker.wait_for_log("SGLang is ready")
     hung = own_runpod.submit(HANG)
