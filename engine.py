@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from sglang_worker import ping
 from sglang_worker.config import ServerConfig, load_config
 from sglang_worker.supervisor import Supervisor
 from utils import ConfigError, Redactor, log, secrets_in, setup_logging
@@ -32,12 +33,23 @@ def start(supervisor: Supervisor) -> tuple[ServerConfig, Redactor]:
     return config, redactor
 
 
+def serve_http(config: ServerConfig, supervisor: Supervisor) -> None:
+    """Leaves the requests to SGLang, and tells a load balancer when they can begin."""
+    try:
+        ping.serve(config, supervisor)
+    except OSError as error:
+        log.error("PORT_HEALTH=%d: %s", config.settings.port_health, error)
+        supervisor.close()
+        sys.exit(1)
+    supervisor.wait()
+
+
 def main() -> None:
     """Runs SGLang under supervision until one of the two is told to stop."""
     supervisor = Supervisor()
     supervisor.catch_signals()
-    start(supervisor)
-    supervisor.wait()
+    config, _ = start(supervisor)
+    serve_http(config, supervisor)
 
 
 if __name__ == "__main__":

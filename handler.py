@@ -9,10 +9,10 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from engine import start
+from engine import serve_http, start
 from sglang_worker.config import ServerConfig
 from sglang_worker.supervisor import Supervisor
-from utils import Redactor
+from utils import Redactor, log
 
 
 def runs_one_job(arguments: list[str], environment: Mapping[str, str]) -> bool:
@@ -27,19 +27,51 @@ def runs_one_job(arguments: list[str], environment: Mapping[str, str]) -> bool:
     )
 
 
+def is_pod(arguments: list[str], environment: Mapping[str, str]) -> bool:
+    """Whether this is a Pod, or a worker to which a load balancer sends HTTP: no jobs come here."""
+    asked = any(a.startswith(("--test_input", "--rp_serve_api")) for a in arguments)
+    return (
+        bool(environment.get("RUNPOD_POD_ID"))
+        and "RUNPOD_WEBHOOK_GET_JOB" not in environment
+        and environment.get("RUNPOD_REALTIME_PORT", "0") == "0"
+        and not asked
+    )
+
+
 def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> None:
     """Registers with RunPod and relays jobs until the worker ends."""
     # Late, because importing these takes a second or two that SGLang can use.
     from sglang_worker import sdk
-    from sglang_worker.relay import Relay
+    from sglang_worker.relay import Relay, shortened
 
-    runpod = sdk.load()
     relay = Relay(config, supervisor, redactor)
-    supervisor.jobs_in_progress = sdk.jobs_in_progress()
+    failures: dict[str, dict[str, Any]] = {}
+
+    def finish(result: dict[str, Any], job_id: str) -> dict[str, Any]:
+        """What is posted as a job's result: the SDK leaves of a failure nothing but its text."""
+        failure = failures.pop(job_id, {})
+        if "error" in result and failure:
+            about = {name: value for name, value in failure.items() if name != "error"}
+            return result | {"output": about}
+        if isinstance(result.get("output"), list):
+            return result | {"output": shortened(result["output"])}
+        return result
+
+    runpod = sdk.load(finish)
+    jobs = sdk.jobs_in_progress()
+    if "--rp_serve_api" not in sys.argv:  # whose jobs stay on record until somebody asks for them
+        supervisor.jobs_in_progress = jobs
+    sdk.polls.room = lambda: (
+        config.settings.max_concurrency
+        if supervisor.ready.done()
+        else config.settings.loading_concurrency - jobs()
+    )
 
     async def handler(job: dict[str, Any]) -> AsyncIterator[Any]:
         supervisor.retake_signals()  # the SDK's local server has its own handlers
         async for output in relay.answer(job.get("input")):
+            if isinstance(output, dict) and output.get("error"):
+                failures[job["id"]] = output
             yield output
 
     async def run_one(job: dict[str, Any]) -> Any:
@@ -74,10 +106,17 @@ def main() -> None:
     """Runs the worker until it is told to stop or SGLang ends."""
     # SGLang's health check generates a token and looks for it a second later. Without that it
     # says at once whether the warm-up is over, which is all that is asked here.
-    os.environ.setdefault("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "0")
+    pod = is_pod(sys.argv, os.environ)
+    if not pod:
+        os.environ.setdefault("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "0")
     supervisor = Supervisor()
     supervisor.catch_signals()
     config, redactor = start(supervisor)
+    rank = config.arguments.text("--node-rank") or "0"
+    if pod or rank != "0":
+        why = "no jobs come to a Pod" if pod else f"jobs go to node 0, and this is node {rank}"
+        log.info("%s: SGLang answers on port %d", why, config.port)
+        serve_http(config, supervisor)
     try:
         serve(config, redactor, supervisor)
     finally:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sglang_worker import cache
 from sglang_worker.arguments import Arguments, Assignment, resolve
 from sglang_worker.flags import PREFIX, FlagTable, value_problem
 from sglang_worker.settings import Settings, read_settings
@@ -244,6 +245,26 @@ def _fill_in(
     arguments.settings = added | arguments.settings
 
 
+def _use_cache(
+    table: FlagTable,
+    arguments: Arguments,
+    in_file: Mapping[str, str],
+    settings: Settings,
+    env: Mapping[str, str],
+) -> cache.CachedModel:
+    """Has SGLang read the model from this disk where a copy of it is there and up to date."""
+    asked = arguments.settings.get("--model-path")
+    if asked is None or not os.path.isdir(settings.model_cache):
+        return cache.CachedModel()
+    name = str(asked.value)
+    revision = arguments.text("--revision") or in_file.get("--revision")
+    found = cache.find(settings.model_cache, name, revision, env)
+    if found.path:
+        arguments.settings["--model-path"] = replace(asked, value=found.path)
+        _fill_in(table, arguments, {"--served-model-name": name}, in_file)
+    return found
+
+
 def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
     """Reads the whole configuration; ConfigError lists everything that is wrong with it."""
     original = dict(os.environ if environment is None else environment)
@@ -290,6 +311,8 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
     if problems:
         raise ConfigError(problems)
 
+    served_model = effective("--served-model-name") or model or "default"
+    cached = _use_cache(table, arguments, in_file, settings, original)
     secrets = secrets_in(original)
     secrets += [value for name, value in in_file.items() if is_secret_name(name)]
     secrets += [str(item.value) for item in arguments.settings.values() if item.flag.secret]
@@ -300,9 +323,11 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
         host=host,
         port=port,
         scheme="https" if effective("--ssl-certfile") else "http",
-        served_model=effective("--served-model-name") or model or "default",
+        served_model=served_model,
         api_key=effective("--api-key"),
         secrets=tuple(sorted({secret for secret in secrets if secret})),
-        environment=_server_environment(original, settings, table, arguments, baked.on_disk),
-        notes=baked.notes,
+        environment=_server_environment(
+            original, settings, table, arguments, baked.on_disk or bool(cached.path)
+        ),
+        notes=baked.notes + ((cached.note,) if cached.note else ()),
     )

@@ -6,152 +6,102 @@ import asyncio
 import base64
 import contextlib
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import aiohttp
 from yarl import URL
 
 from sglang_worker.config import ServerConfig
+from sglang_worker.jobs import InputError, Request, read_input
 from sglang_worker.supervisor import EngineError, Supervisor
 from utils import Redactor, log
-
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
-
-#: Routes that SGLang answers to GET only, so that a body which a client adds does no harm.
-GET_ROUTES = frozenset(
-    {
-        "/v1/models",
-        "/models",
-        "/health",
-        "/health_generate",
-        "/ping",
-        "/model_info",
-        "/get_model_info",
-        "/server_info",
-        "/get_server_info",
-        "/get_load",
-        "/v1/loads",
-        "/metrics",
-        "/weight_version",
-        "/get_weight_version",
-    }
-)
 
 #: Shorter than uvicorn's five seconds, so that no request meets a connection that is just closing.
 KEEP_ALIVE = 3.0
 
+EVENT_STREAM = "text/event-stream"
+LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
+
 LONGEST_MESSAGE = 8000  #: characters of a server's error message that a job passes on
 
 
-class InputError(Exception):
-    """The job's input is nothing that can be sent to SGLang; the text says why."""
+#: The end of an event of SGLang's native API, where that says which of several answers it is of.
+INDEX = re.compile(r'"index": ?(\d+)\}\s*$')
+
+#: The switches with which events of the native API hold what is new, and nothing from before.
+INCREMENTAL_FLAGS = ("--incremental-streaming-output", "--stream-output")
 
 
 class RequestError(Exception):
     """SGLang did not give a usable answer; the text is what the job fails with."""
 
-    def __init__(self, message: str, status: int = 500) -> None:
+    def __init__(self, message: str, status: int = 500, answer: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.about = about_error(answer, status)
 
 
-@dataclass(frozen=True)
-class Request:
-    """One HTTP request to SGLang."""
-
-    method: str
-    route: str
-    body: Any = None
-
-    @property
-    def has_body(self) -> bool:
-        return self.body is not None
-
-
-def check_route(route: Any) -> str:
-    """A route that stays on this server; InputError for everything else.
-
-    The origin is fixed when the request is built, so a route cannot reach another host in any
-    case; what looks as if it were meant to is refused all the same.
-    """
-    if not isinstance(route, str):
-        raise InputError(f"the route must be a text, not {_kind(route)}")
-    route = route.strip()
-    path = route.partition("?")[0]
-    plain = unquote(path)
-    if (
-        not route.startswith("/")
-        or plain.startswith("//")
-        or "\\" in plain
-        or "#" in route
-        or any(ord(char) <= 32 or ord(char) == 127 for char in route + plain)
-        or any(part in (".", "..") for part in plain.split("/"))
-        or not route.isascii()
-    ):
-        raise InputError(
-            f"{route[:200]!r} is no route on this server: give a path such as /v1/chat/completions"
-        )
-    return route
+def about_error(answer: str, status: int) -> dict[str, Any]:
+    """What OpenAI's error object has beside its message: from SGLang's own, if it sent one."""
+    kind = "invalid_request_error" if 400 <= status < 500 else "server_error"
+    about: dict[str, Any] = {"type": kind, "param": None, "code": status}
+    try:
+        data = json.loads(answer)
+    except ValueError:
+        return about
+    if isinstance(data, Mapping) and isinstance(data.get("error"), Mapping):
+        data = data["error"]
+    if isinstance(data, Mapping):
+        about |= {key: data[key] for key in about if isinstance(data.get(key), (str, int))}
+    return about
 
 
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
-    return "null" if value is None else names.get(type(value), "a number")
+def sendable(value: Any) -> Any:
+    """`value` as JSON in UTF-8 can hold it: without half characters, NaN and infinities."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return _repaired(value)
+    return value
 
 
-def _is_get_route(route: str) -> bool:
-    path = route.partition("?")[0].rstrip("/")
-    return path in GET_ROUTES or path.startswith("/v1/models/")
+def _repaired(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_repaired(key): _repaired(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_repaired(item) for item in value]
+    return value
 
 
-def read_input(job_input: Any, served_model: str) -> Request:
-    """What a job asks for. Four shapes are understood, in this order:
-
-    - `{"openai_route": "/v1/...", "openai_input": {...}}`, as RunPod's own gateway sends it
-    - `{"route": "/...", "method": "...", "body": ...}`, with `path` as another name for `route`
-    - `{"messages": [...]}` and `{"prompt": ...}`, as the body of a chat or a text completion
-    - anything else is the body of `/generate`
-    """
-    if not isinstance(job_input, Mapping):
-        raise InputError(f"the job's input must be an object, not {_kind(job_input)}")
-    if not job_input:
-        raise InputError(
-            "the job's input is empty: give messages, prompt, text, openai_route or route"
-        )
-    if "openai_route" in job_input:
-        route = check_route(job_input["openai_route"])
-        return _request(route, None, job_input.get("openai_input"))
-    if "route" in job_input or "path" in job_input:
-        if "route" in job_input and "path" in job_input:
-            raise InputError("route and path are two names for one thing: give one of them")
-        route = check_route(job_input.get("route", job_input.get("path")))
-        unknown = sorted(set(job_input) - {"route", "path", "method", "body"})
-        if unknown:
-            raise InputError(
-                f"{', '.join(map(str, unknown))}: beside a route only method and body are known; "
-                "what is meant for SGLang goes into body"
-            )
-        return _request(route, job_input.get("method"), job_input.get("body"))
-    if "messages" in job_input:
-        return Request("POST", "/v1/chat/completions", {"model": served_model, **job_input})
-    if "prompt" in job_input:
-        return Request("POST", "/v1/completions", {"model": served_model, **job_input})
-    return Request("POST", "/generate", dict(job_input))
+def newest(events: str) -> str:
+    """Of a stream whose every event repeats the one before: the last one of each answer, and
+    whatever is no such event, unchanged and in order."""
+    kept: list[str] = []
+    seen: set[str] = set()
+    for event in reversed(re.split(r"(?<=\n\n)", events)):
+        if event.startswith("data: {") and not event.startswith('data: {"error"'):
+            index = INDEX.search(event, max(0, len(event) - 40))
+            answer = index[1] if index else ""
+            if answer in seen:
+                continue
+            seen.add(answer)
+        kept.append(event)
+    return "".join(reversed(kept))
 
 
-def _request(route: str, method: Any, body: Any) -> Request:
-    empty = body is None or body == {} or body == ""
-    if method is None:
-        if empty or _is_get_route(route):
-            return Request("GET", route)
-        return Request("POST", route, body)
-    if not isinstance(method, str) or method.strip().upper() not in METHODS:
-        raise InputError(f"method must be one of {', '.join(sorted(METHODS))}")
-    return Request(method.strip().upper(), route, body)
+def shortened(outputs: list[Any]) -> list[Any]:
+    """The outputs of a job without what only repeats: a native stream's last events are its whole
+    answer."""
+    if outputs and all(isinstance(output, _Repeating) for output in outputs):
+        return [newest("".join(outputs))]
+    return outputs
 
 
 def error_message(text: str) -> str:
@@ -196,10 +146,15 @@ def last_event_end(data: bytes | bytearray) -> int:
     )
 
 
-def error_event(message: str, status: int) -> str:
+def error_event(message: str, about: Mapping[str, Any], kind: str = EVENT_STREAM) -> str:
     """An error in the middle of a stream, in the shape in which SGLang itself sends one."""
-    error = {"message": message, "type": "server_error", "code": status}
-    return f"data: {json.dumps({'error': error}, ensure_ascii=False)}\n\n"
+    error = json.dumps({"error": {"message": message} | dict(about)}, ensure_ascii=False)
+    return f"data: {error}\n\n" if kind == EVENT_STREAM else f"{error}\n"
+
+
+def last_line_end(data: bytes | bytearray) -> int:
+    """The index behind the last complete line in `data`; 0 when there is none."""
+    return data.rfind(b"\n") + 1
 
 
 class Relay:
@@ -249,22 +204,31 @@ class Relay:
             request = read_input(job_input, self._config.served_model)
             await self._wait_until_ready()
         except (InputError, EngineError) as error:
-            yield {"error": self._redactor.text(str(error))}
+            status = 400 if isinstance(error, InputError) else 503
+            yield self._failure(str(error), about_error("", status))
             return
-        streaming = False
+        stream = ""
         try:
             async for output in self._exchange(request):
-                streaming = isinstance(output, _Events)
-                yield str(output) if streaming else output
+                stream = output.kind if isinstance(output, _Events) else ""
+                yield output if stream else sendable(output)
         except RequestError as error:
-            message = self._redactor.text(str(error))
+            failure = self._failure(str(error), error.about)
             log.warning("a request to %s failed with %d", request.route, error.status)
-            if streaming:
-                yield error_event(message, error.status)
-            yield {"error": message}
+            if stream:
+                about = {name: failure[name] for name in error.about}
+                yield error_event(failure["error"], about, stream)
+            yield failure
         except Exception as error:  # the SDK would send the caller a traceback
             log.exception("a request to %s failed in the worker", request.route)
-            yield {"error": f"the worker failed: {type(error).__name__}; its log says more"}
+            words = f"the worker failed: {type(error).__name__}; its log says more"
+            yield self._failure(words, about_error("", 500))
+
+    def _failure(self, message: str, about: Mapping[str, Any]) -> dict[str, Any]:
+        """What a job fails with: a text, since the SDK would send an object as Python prints it,
+        and the rest of OpenAI's error object."""
+        failure: dict[str, Any] = sendable(self._redactor.value({"error": message, **about}))
+        return failure
 
     async def _wait_until_ready(self) -> None:
         supervisor = self._supervisor
@@ -293,13 +257,19 @@ class Relay:
             if response.status >= 300:
                 text = await response.text(errors="replace")
                 raise _refused(request, response.status, text)
-            if response.content_type == "text/event-stream":
+            if response.content_type in (EVENT_STREAM, *LINES):
                 begun = False
+                repeating = self._repeats(request)
                 async for text in self._events(response):
                     if not begun and (refusal := refusal_in(text)):
                         raise _refused(request, *refusal)
                     begun = True
-                    yield _Events(self._redactor.text(text))
+                    text = self._redactor.text(text)
+                    yield (
+                        _Repeating(newest(text))
+                        if repeating
+                        else _Events.of(response.content_type, text)
+                    )
             else:
                 yield await self._whole(response, request)
         except asyncio.TimeoutError as error:
@@ -329,8 +299,8 @@ class Relay:
                 data = json.loads(raw)
                 data = self._redactor.value(data, by_name=request.method == "GET")
                 if isinstance(data, dict) and data.get("error"):
-                    # The SDK would send an object as Python prints it.
-                    data["error"] = _as_text(data["error"])
+                    about = about_error(raw.decode("utf-8", "replace"), response.status)
+                    return data | about | {"error": _as_text(data["error"])}
                 return data
         try:
             return self._redactor.text(raw.decode(response.charset or "utf-8"))
@@ -340,9 +310,20 @@ class Relay:
                 "base64": base64.b64encode(raw).decode(),
             }
 
+    def _repeats(self, request: Request) -> bool:
+        """Whether each event of the answer holds all that the one before held."""
+        given = self._config.arguments.settings
+        return (
+            request.route.partition("?")[0] == "/generate"
+            and not self._config.settings.stream_all_events
+            and not any(flag in given and given[flag].value for flag in INCREMENTAL_FLAGS)
+            and "--config" not in given  # which may set that too
+        )
+
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[str]:
         """The events of a stream, unchanged, gathered for the window; the first goes at once."""
         content = response.content
+        end = last_event_end if response.content_type == EVENT_STREAM else last_line_end
         loop = asyncio.get_running_loop()
         window = self._config.settings.stream_window
         held = bytearray()
@@ -357,7 +338,7 @@ class Relay:
             if not data:
                 break
             held += data
-            if cut := last_event_end(held):
+            if cut := end(held):
                 text = held[:cut].decode("utf-8", "replace")
                 del held[:cut]
                 not_before = loop.time() + window
@@ -369,10 +350,28 @@ class Relay:
 class _Events(str):
     """Text that is part of a stream, as against an answer that is a text."""
 
+    kind = EVENT_STREAM
+
+    @classmethod
+    def of(cls, kind: str, text: str) -> _Events:
+        """Text of a stream of this content type."""
+        events = cls(text)
+        events.kind = kind
+        return events
+
+
+class _Repeating(_Events):
+    """Events each of which repeats the one before."""
+
 
 def _refused(request: Request, status: int, answer: str) -> RequestError:
     words = f"SGLang answered {status} to {request.method} {request.route}: {error_message(answer)}"
-    return RequestError(words, status)
+    if status == 405 and request.no_body:
+        words = (
+            f"the body is missing: SGLang answered 405 to {request.route} without one; give it in "
+            "openai_input beside openai_route, or in body beside route"
+        )
+    return RequestError(words, status, answer)
 
 
 def _as_text(error: Any) -> str:

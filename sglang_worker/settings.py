@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from utils import parse_bool
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -30,11 +32,17 @@ class Setting:
 SETTINGS: tuple[Setting, ...] = (
     Setting("EXTRA_ARGS", "", "command line"),
     Setting("MAX_CONCURRENCY", "300", "jobs", int, 1, 10_000),
+    Setting("LOADING_CONCURRENCY", "1", "jobs", int, 1, 10_000),
     Setting("READY_TIMEOUT", "2400", "seconds", int, 1, 86_400),
     Setting("REQUEST_TIMEOUT", "3600", "seconds", int, 0, 604_800),
     Setting("STREAM_WINDOW_MS", "100", "milliseconds", int, 0, 10_000),
+    Setting("STREAM_ALL_EVENTS", "false", "switch", bool),
+    Setting("SHUTDOWN_TIMEOUT", "30", "seconds", int, 1, 3_600),
+    Setting("PORT_HEALTH", "0", "port", int, 0, 65_535),
+    Setting("HEALTH_CHECK_PATH", "/ping", "path"),
     Setting("WORKER_LOG_LEVEL", "info", "level", choices=("debug", "info", "warning", "error")),
     Setting("BASE_PATH", "/runpod-volume", "directory"),
+    Setting("MODEL_CACHE", "/runpod-volume/huggingface-cache/hub", "directory"),
     Setting("LOCAL_MODEL_ARGS", "/local_model_args.json", "file"),
     Setting("SGLANG_PYTHON", "", "program"),
     Setting("SGLANG_FLAGS", "", "file"),
@@ -47,11 +55,17 @@ class Settings:
 
     extra_args: str
     max_concurrency: int
+    loading_concurrency: int
     ready_timeout: int
     request_timeout: int
     stream_window_ms: int
+    stream_all_events: bool
+    shutdown_timeout: int
+    port_health: int
+    health_check_path: str
     worker_log_level: str
     base_path: str
+    model_cache: str
     local_model_args: str
     sglang_python: str
     sglang_flags: str
@@ -78,11 +92,17 @@ def _number(setting: Setting, text: str, problems: list[str]) -> int:
 
 def read_settings(env: Mapping[str, str], problems: list[str]) -> Settings:
     """Reads every setting; unset and empty mean the default. What is wrong goes to `problems`."""
-    values: dict[str, str | int] = {}
+    values: dict[str, str | int | bool] = {}
     for setting in SETTINGS:
         text = env.get(setting.name, "").strip() or setting.default
         if setting.kind is int:
             values[setting.attribute] = _number(setting, text, problems)
+            continue
+        if setting.kind is bool:
+            switch = parse_bool(text)
+            if switch is None:
+                problems.append(f"{setting.name}={text!r}: give true or false")
+            values[setting.attribute] = bool(switch)
             continue
         if setting.choices:
             text = text.lower()

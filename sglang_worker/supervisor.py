@@ -32,10 +32,11 @@ PR_SET_PDEATHSIG = 1
 
 PROBE_INTERVAL = 0.1  #: seconds between two looks at whether the server is ready
 PROBE_TIMEOUT = 10.0  #: seconds that one look may take
-DRAIN_AFTER_SIGNAL = 4.0  #: seconds that jobs may still take after SIGTERM
 DRAIN_AFTER_DEATH = 1.5  #: seconds in which jobs must report the server's death
 DRAIN_AT_LEAST = 0.4  #: the SDK looks for new jobs in its queue every 0.1 s
 TERM_GRACE = 2.5  #: seconds between SIGTERM and SIGKILL for the server
+REPORT_GRACE = 1.0  #: seconds in which jobs that were cut report it
+IDLE_LOOK = 0.25  #: seconds between two looks at whether the server is still at work
 TAIL_LINES = 20  #: lines of the server's log that are kept for the reason of its end
 LONGEST_LINE = 1 << 20  #: bytes after which a line of the log is passed on in pieces
 
@@ -68,6 +69,26 @@ def descendants(root: int) -> list[int]:
         queue += children
         found += [pid for pid in children if table[pid][2] != "Z"]
     return found
+
+
+def _ask(config: ServerConfig, route: str) -> tuple[int, bytes]:
+    """Status and body of the server's answer to a GET; 0 when there is none."""
+    connection: http.client.HTTPConnection
+    address = (config.reachable_host, config.port)
+    if config.scheme == "https":
+        context = ssl._create_unverified_context()  # noqa: S323
+        connection = http.client.HTTPSConnection(*address, timeout=PROBE_TIMEOUT, context=context)
+    else:
+        connection = http.client.HTTPConnection(*address, timeout=PROBE_TIMEOUT)
+    key = {"Authorization": f"Bearer {config.api_key}"} if config.api_key else {}
+    try:
+        connection.request("GET", route, headers=key)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
 
 
 def _prctl(option: int, value: int) -> None:
@@ -235,25 +256,18 @@ class Supervisor:
 
     @staticmethod
     def _healthy(config: ServerConfig) -> bool:
-        connection: http.client.HTTPConnection
-        if config.scheme == "https":
-            connection = http.client.HTTPSConnection(
-                config.reachable_host,
-                config.port,
-                timeout=PROBE_TIMEOUT,
-                context=ssl._create_unverified_context(),  # noqa: S323
-            )
-        else:
-            connection = http.client.HTTPConnection(
-                config.reachable_host, config.port, timeout=PROBE_TIMEOUT
-            )
+        return _ask(config, "/health")[0] == 200
+
+    def _running_requests(self) -> int | None:
+        """How many requests the server is at; None where it does not say."""
+        assert self._config is not None
+        status, answer = _ask(self._config, "/v1/loads?include=core")
         try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+            loads = json.loads(answer)["loads"] if status == 200 else None
+            names = ("num_running_reqs", "num_waiting_reqs")
+            return sum(int(load.get(name, 0)) for load in loads for name in names)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
 
     # The watch
 
@@ -353,11 +367,7 @@ class Supervisor:
         with contextlib.suppress(InvalidStateError):
             self.ready.set_exception(EngineError(reason))
         if signalled:
-            # Requests that are under way may finish; new ones are refused through `ended`.
-            self._set_ended(reason)
-            self._drain(DRAIN_AFTER_SIGNAL, at_least=0.0)
-            self._end_server(TERM_GRACE)
-            self._drain(1.0, at_least=0.0)
+            self._end_in_time(reason)
         else:
             self._set_ended(reason)
             self._kill_group(signal.SIGKILL)
@@ -367,6 +377,33 @@ class Supervisor:
             with contextlib.suppress(Exception):
                 stream.flush()
         os._exit(code)
+
+    def _end_in_time(self, reason: str) -> None:
+        """Lets what is under way finish, and ends the server, all within SHUTDOWN_TIMEOUT."""
+        limit = self._config.settings.shutdown_timeout if self._config else 0
+        hard = time.monotonic() + limit
+        soft = hard - min(TERM_GRACE + REPORT_GRACE, limit / 2)
+        was_ready = self.ready.done() and not self.ready.exception()
+        if was_ready:
+            self._drain(soft - time.monotonic(), at_least=0.0)
+        self._set_ended(reason)
+        if was_ready:
+            self._let_server_finish(soft)
+        self._end_server(min(TERM_GRACE, max(0.1, hard - REPORT_GRACE - time.monotonic())))
+        self._drain(REPORT_GRACE, at_least=0.0)
+
+    def _let_server_finish(self, until: float) -> None:
+        """SIGTERM for the launcher alone, which then finishes the requests that are under way: the
+        group would take its scheduler away from it. It looks for the end of them only every few
+        seconds, so it is asked instead, and what it has not yet sent gets a moment more."""
+        if not self._process or time.monotonic() >= until:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+        idle = 0
+        while idle < 2 and time.monotonic() < until and self._process.poll() is None:
+            idle = idle + 1 if self._running_requests() == 0 else 0
+            time.sleep(IDLE_LOOK)
 
     def _set_ended(self, reason: str) -> None:
         if not self.ended.done():

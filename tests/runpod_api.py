@@ -25,6 +25,15 @@ def patience() -> float:
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
+def strict(raw: bytes) -> Any:
+    """JSON in UTF-8, as a strict reader takes it: no half characters, no NaN."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON")
+
+    return json.loads(raw.decode("utf-8"), parse_constant=refuse)
+
+
 @dataclass
 class Job:
     """A job as RunPod sees it."""
@@ -33,6 +42,7 @@ class Job:
     input: Any
     submitted: float = field(default_factory=time.monotonic)
     taken: float | None = None
+    taken_by: str = ""
     items: list[Any] = field(default_factory=list)
     item_times: list[float] = field(default_factory=list)
     result: dict[str, Any] | None = None
@@ -70,6 +80,15 @@ class RunPod:
 
     def __init__(self, poll_seconds: float = POLL_SECONDS) -> None:
         self.poll_seconds = poll_seconds
+        #: How many jobs each poll asked for.
+        self.asked: list[int] = []
+        #: How many posts to a stream are taken in a second; None for any number.
+        self.stream_rate: int | None = None
+        self.limited = 0
+        self._stream_posts: list[float] = []
+        #: How many bytes a result may have, and what a larger one is answered.
+        self.largest_result: int = 1 << 26
+        self.refusal = 413
         self.jobs: dict[str, Job] = {}
         self.pings = 0
         self.polls: list[float] = []
@@ -193,15 +212,17 @@ class RunPod:
 
     async def _take(self, request: web.Request) -> web.Response:
         self.polls.append(time.monotonic())
+        size = int(request.query.get("batch_size", "1"))
+        self.asked.append(size)
         self._poll = request
         if not await self._wait(lambda: self._queue, self.poll_seconds):
             return web.Response(status=204)
         if request.transport is None:  # nobody is there any more to take a job
             return web.Response(status=204)
-        size = int(request.query.get("batch_size", "1"))
         jobs, self._queue[:size] = self._queue[:size], []
         for job in jobs:
             job.taken = time.monotonic()
+            job.taken_by = request.match_info["pod"]
         found = [{"id": job.id, "input": job.input} for job in jobs]
         return web.json_response(found if "batch" in request.path else found[0])
 
@@ -217,16 +238,25 @@ class RunPod:
 
     async def _stream(self, request: web.Request) -> web.Response:
         raw = await request.read()
+        now = time.monotonic()
+        self._stream_posts = [then for then in self._stream_posts if now - then < 1]
+        if self.stream_rate is not None and len(self._stream_posts) >= self.stream_rate:
+            self.limited += 1
+            return web.Response(status=429)
+        self._stream_posts.append(now)
         self.posted_bytes += len(raw)
         job = self.jobs[request.match_info["id"]]
-        job.items.append(json.loads(raw)["output"])
+        job.items.append(strict(raw)["output"])
         job.item_times.append(time.monotonic())
         self._notify()
         return web.Response()
 
     async def _done(self, request: web.Request) -> web.Response:
         job = self.jobs[request.match_info["id"]]
-        job.result = json.loads(await request.read())
+        raw = await request.read()
+        if len(raw) > self.largest_result:
+            return web.Response(status=self.refusal)
+        job.result = strict(raw)
         job.finished.set()
         self._notify()
         return web.Response()

@@ -139,7 +139,7 @@ def test_uv_and_the_sdk_come_from_the_package_index() -> None:
     install = next(step for step in steps if "uv pip install" in step)
     assert "--break-system-packages" in install and install.endswith("-r requirements.txt")
     assert "pip install --no-cache-dir uv" in steps[steps.index(install) - 1]
-    assert re.search(r"^runpod>=1\.12,<2$", read("requirements.txt"), re.MULTILINE)
+    assert re.search(r"^runpod>=1\.12,<1\.13$", read("requirements.txt"), re.MULTILINE)
 
 
 def test_the_image_asks_its_own_sglang_for_its_flags() -> None:

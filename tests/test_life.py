@@ -66,9 +66,10 @@ def test_a_job_stopped_while_it_waits_for_the_model(
     gate = tmp_path / "gate"
     worker = start_worker(own_runpod.environment() | {"STANDIN_GATE": str(gate)})
     first, second = own_runpod.submit(CHAT), own_runpod.submit(CHAT)
-    worker.wait_for_log("Jobs in progress: 2")
+    worker.wait_for_log("Jobs in progress: 1")
     own_runpod.stop(first)
     worker.wait_for_log("Job stopped.")
+    wait_for(lambda: second.taken, what="the place that became free is used")
     gate.touch()
     assert second.output, "the other one is not touched"
     assert not first.finished.is_set()
@@ -91,7 +92,9 @@ def test_a_server_that_exits_at_start(start_worker: Start, own_runpod: RunPod) -
 def test_a_server_that_exits_while_jobs_wait_for_it(
     start_worker: Start, own_runpod: RunPod
 ) -> None:
-    worker = start_worker(own_runpod.environment() | {"STANDIN_LOAD_SECONDS": "60"})
+    worker = start_worker(
+        own_runpod.environment() | {"STANDIN_LOAD_SECONDS": "60", "LOADING_CONCURRENCY": "3"}
+    )
     jobs = [own_runpod.submit(CHAT) for _ in range(3)]
     wait_for(lambda: all(job.taken for job in jobs), what="the jobs are taken")
     os.kill(worker.server_pid(), signal.SIGKILL)

@@ -50,7 +50,7 @@ def test_curl_gets_a_chat(start_worker: Start) -> None:
 
 
 def test_the_local_server_ends_in_time_with_a_job_under_way(start_worker: Start) -> None:
-    worker, url = start_local(start_worker)
+    worker, url = start_local(start_worker, {"SHUTDOWN_TIMEOUT": "6"})
     wait_for(lambda: curl(f"{url}/runsync", CHAT), what="the local server")
     hang = json.dumps({"input": {"route": "/__hang", "method": "POST"}})
     headers = ["-H", "Content-Type: application/json", "-d", hang]

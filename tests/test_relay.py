@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
 import pytest
 
 from sglang_worker.config import load_config
+from sglang_worker.jobs import InputError, Request, check_route, read_input
 from sglang_worker.relay import (
-    InputError,
     Relay,
-    Request,
-    check_route,
+    about_error,
     error_event,
     error_message,
     last_event_end,
-    read_input,
+    newest,
     refusal_in,
+    sendable,
+    shortened,
 )
 from sglang_worker.supervisor import EngineError, Supervisor
 from utils import Redactor
@@ -99,17 +101,162 @@ def test_the_input_is_not_changed() -> None:
             {"openai_route": "/v1/models/x", "openai_input": {"a": 1}},
             Request("GET", "/v1/models/x"),
         ),
-        ({"openai_route": "/v1/models/", "openai_input": {"a": 1}}, Request("GET", "/v1/models/")),
+        ({"openai_route": "/v1/models/", "openai_input": {"a": 1}}, Request("GET", "/v1/models")),
         ({"openai_route": "/x", "openai_input": ""}, Request("GET", "/x")),
         ({"openai_route": "/x", "openai_input": []}, Request("POST", "/x", [])),
+        (
+            {"openai_route": "/chat/completions?a=/", "openai_input": {"b": 1}},
+            Request("POST", "/v1/chat/completions?a=/", {"b": 1}),
+        ),
+        ({"openai_route": "/models"}, Request("GET", "/v1/models")),
+        (
+            {"openai_route": "/v1/chat/completions", "openai_input": "Hi"},
+            Request(
+                "POST",
+                "/v1/chat/completions",
+                {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
+            ),
+        ),
+        (
+            {"openai_route": "/v1/chat/completions", "openai_input": '{"messages": []}'},
+            Request("POST", "/v1/chat/completions", {"messages": []}),
+        ),
+        (
+            {"openai_route": "/v1/chat/completions", "openai_input": [{"role": "user"}]},
+            Request("POST", "/v1/chat/completions", {"model": "m", "messages": [{"role": "user"}]}),
+        ),
+        (
+            {"openai_route": "/v1/embeddings", "openai_input": ["a"]},
+            Request("POST", "/v1/embeddings", {"model": "m", "input": ["a"]}),
+        ),
+        (
+            {"openai_route": "/v1/completions", "openai_input": "a"},
+            Request("POST", "/v1/completions", {"model": "m", "prompt": "a"}),
+        ),
+        (
+            {"messages": [], "sampling_params": {"max_new_tokens": 9, "top_k": 1}},
+            Request(
+                "POST",
+                "/v1/chat/completions",
+                {"model": "m", "messages": [], "max_tokens": 9, "top_k": 1},
+            ),
+        ),
+        (
+            {"prompt": "a", "max_new_tokens": 9, "sampling_params": None},
+            Request("POST", "/v1/completions", {"model": "m", "prompt": "a", "max_tokens": 9}),
+        ),
+        (
+            {"prompt": "a", "max_tokens": 9, "sampling_params": {"max_new_tokens": 9}},
+            Request("POST", "/v1/completions", {"model": "m", "prompt": "a", "max_tokens": 9}),
+        ),
+        (
+            {"input": ["a", "b"]},
+            Request("POST", "/v1/embeddings", {"model": "m", "input": ["a", "b"]}),
+        ),
+        (
+            {"input": "a", "model": "x", "dimensions": 2},
+            Request("POST", "/v1/embeddings", {"model": "x", "input": "a", "dimensions": 2}),
+        ),
+        (
+            {"query": "q", "docs": ["a"], "return_docs": True},
+            Request(
+                "POST", "/v1/rerank", {"query": "q", "documents": ["a"], "return_documents": True}
+            ),
+        ),
+        (
+            {"query": "q", "documents": ["a"]},
+            Request("POST", "/v1/rerank", {"query": "q", "documents": ["a"]}),
+        ),
+        ({"input": {"text": "a"}}, Request("POST", "/generate", {"text": "a"})),
+        ({"id": "x", "webhook": "y", "input": {"path": "/x"}}, Request("GET", "/x")),
         ({"path": "/x", "method": "delete"}, Request("DELETE", "/x")),
         ({"path": "/x", "method": "POST", "body": {}}, Request("POST", "/x", {})),
         ({"path": "/x", "body": "text"}, Request("POST", "/x", "text")),
+        ({"path": "/x/?a=1", "body": 1}, Request("POST", "/x?a=1", 1)),
+        ({"path": "/"}, Request("GET", "/")),
         ({"input_ids": [1]}, Request("POST", "/generate", {"input_ids": [1]})),
     ],
 )
 def test_requests(job_input: Any, request_: Request) -> None:
     assert read_input(job_input, "m") == request_
+
+
+@pytest.mark.parametrize(
+    ("job_input", "words"),
+    [
+        ({"messages": [], "sampling_params": [1]}, "sampling_params must be an object, not a list"),
+        (
+            {"messages": [], "max_tokens": 5, "sampling_params": {"max_new_tokens": 9}},
+            "max_tokens is given twice",
+        ),
+        ({"prompt": "a", "max_tokens": 5, "max_new_tokens": 9}, "max_tokens is given twice"),
+        ({"query": "q", "docs": ["a"], "documents": ["b"]}, "documents is given twice"),
+        ({"input": {"text": "a"}, "stream": True}, "stream: nothing of a request may stand beside"),
+        ({"input": {"input": {"input": {}}}}, "SGLang"),
+        ({"input": [{"role": "user", "content": "a"}]}, "input holds messages"),
+        ({"openai_route": "/v1/rerank", "openai_input": ["a"]}, "must be an object for /v1/rerank"),
+        ({"openai_route": "/v1/completions", "openai_input": 5}, "must be an object for"),
+        ({"openai_route": "/v1/completions", "openai_input": "{a"}, "no valid JSON"),
+        ({"openai_route": "/v1/completions", "openai_input": "{" * 99_999}, "no valid JSON"),
+        ({"openai_route": "/v1/completions", "prompt": "a"}, "prompt: beside openai_route"),
+    ],
+)
+def test_a_shape_that_is_refused_in_words(job_input: Any, words: str) -> None:
+    if words == "SGLang":  # nothing of it is understood, so that SGLang judges it
+        assert read_input(job_input, "m").route == "/generate"
+        return
+    with pytest.raises(InputError, match=words):
+        read_input(job_input, "m")
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ("a\ud800b", "a�b"),
+        ("🙂", "🙂"),
+        ({"\udfff": [float("nan"), float("-inf"), 1.5]}, {"�": [None, None, 1.5]}),
+        ("\ud83d\ude42", "🙂"),
+        ([True, None, 2], [True, None, 2]),
+    ],
+)
+def test_every_output_can_be_sent(value: Any, sent: Any) -> None:
+    assert sendable(value) == sent
+
+
+def test_of_a_repeating_stream_the_newest_event_of_each_answer_is_kept() -> None:
+    def event(text: str, index: int | None = None, space: str = "") -> str:
+        tail = "" if index is None else f',"index":{space}{index}'
+        return f'data: {{"text":"{text}"{tail}}}\n\n'
+
+    one = event("a") + event("ab") + event("abc")
+    assert newest(one + "data: [DONE]\n\n") == event("abc") + "data: [DONE]\n\n"
+    two = event("a", 0) + event("x", 1) + event("ab", 0, " ") + event("xy", 1) + event("abc", 0)
+    assert newest(two) == event("xy", 1) + event("abc", 0)
+    error = 'data: {"error": {"message": "m"}}\n\n'
+    assert newest(one + error + ": a comment\n\n") == event("abc") + error + ": a comment\n\n"
+    said = event('say \\"index\\": 7}')
+    assert newest(said + event("b", 0)) == said + event("b", 0)
+    assert newest("") == ""
+
+
+def test_only_what_repeats_is_shortened() -> None:
+    assert shortened(["data: {}\n\n", "data: {}\n\n"]) == ["data: {}\n\n", "data: {}\n\n"]
+    assert shortened([]) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "about"),
+    [
+        ('{"error": {"message": "m", "type": "t", "param": "p", "code": "c"}}', ("t", "p", "c")),
+        ('{"object": "error", "type": "BadRequest", "code": 400}', ("BadRequest", None, 400)),
+        ('{"detail": "d"}', ("invalid_request_error", None, 404)),
+        ('{"error": "e", "type": [1]}', ("invalid_request_error", None, 404)),
+        ("plain", ("invalid_request_error", None, 404)),
+        ("[1]", ("invalid_request_error", None, 404)),
+    ],
+)
+def test_what_is_known_about_an_error(answer: str, about: tuple[Any, ...]) -> None:
+    assert tuple(about_error(answer, 404).values()) == about
 
 
 @pytest.mark.parametrize(
@@ -155,7 +302,11 @@ def test_a_stream_that_begins_with_an_error(events: str, refusal: Any) -> None:
 
 
 def test_an_error_event_is_one_event() -> None:
-    assert error_event("a\nb", 502).count("\n\n") == 1
+    about = {"type": "server_error", "param": None, "code": 502}
+    assert error_event("a\nb", about).count("\n\n") == 1
+    line = error_event("a\nb", about, "application/x-ndjson")
+    assert json.loads(line)["error"] == {"message": "a\nb"} | about
+    assert line.index("\n") == len(line) - 1
 
 
 # Streams, piece by piece
@@ -253,7 +404,8 @@ def test_a_job_after_the_end_is_refused_with_the_reason() -> None:
         relay = Relay(CONFIG, supervisor, Redactor())
         return [output async for output in relay.answer({"text": "x"})]
 
-    assert asyncio.run(run()) == [{"error": "it ended"}]
+    about = {"type": "server_error", "param": None, "code": 503}
+    assert asyncio.run(run()) == [{"error": "it ended"} | about]
 
 
 def test_a_job_waits_for_a_server_that_never_comes() -> None:
@@ -264,7 +416,7 @@ def test_a_job_waits_for_a_server_that_never_comes() -> None:
         loop.call_later(0.01, supervisor.ready.set_exception, EngineError("no server"))
         return [output async for output in relay.answer({"text": "x"})]
 
-    assert asyncio.run(run()) == [{"error": "no server"}]
+    assert [output["error"] for output in asyncio.run(run())] == ["no server"]
 
 
 def test_a_server_that_cannot_be_reached() -> None:
@@ -295,8 +447,9 @@ def test_a_mistake_of_the_worker_is_no_traceback_for_the_caller(
         await relay._session.close()
         return outputs
 
-    expected = {"error": "the worker failed: ZeroDivisionError; its log says more"}
-    assert asyncio.run(run()) == [expected]
+    [failure] = asyncio.run(run())
+    assert failure["error"] == "the worker failed: ZeroDivisionError; its log says more"
+    assert failure["type"] == "server_error"
 
 
 def test_one_session_serves_every_job() -> None:

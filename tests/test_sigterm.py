@@ -36,7 +36,8 @@ def test_sigterm_during_the_long_poll(start_worker: Start, own_runpod: RunPod) -
 
 def test_sigterm_with_jobs_under_way(start_worker: Start, own_runpod: RunPod) -> None:
     worker = start_worker(
-        own_runpod.environment() | {"STANDIN_IGNORE_SIGTERM": "1", "STANDIN_TOKEN_MS": "20"}
+        own_runpod.environment()
+        | {"STANDIN_IGNORE_SIGTERM": "1", "STANDIN_TOKEN_MS": "20", "SHUTDOWN_TIMEOUT": "8"}
     )
     worker.wait_for_log("SGLang is ready")
     hung = own_runpod.submit(HANG)
@@ -49,6 +50,18 @@ def test_sigterm_with_jobs_under_way(start_worker: Start, own_runpod: RunPod) ->
     assert not late.taken, "it takes no more jobs"
     assert short.output, "what can finish in time does"
     assert hung.error == "the worker was stopped (SIGTERM)"
+
+
+def test_sigterm_lets_long_jobs_finish(start_worker: Start, own_runpod: RunPod) -> None:
+    worker = start_worker(own_runpod.environment() | {"STANDIN_TOKEN_MS": "20"})
+    worker.wait_for_log("SGLang is ready")
+    stream = own_runpod.submit({"messages": MESSAGES, "stream": True, "max_tokens": 400})
+    wait_for(lambda: stream.items, what="the stream is under way")
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0
+    assert stream.text.endswith("data: [DONE]\n\n")
+    assert stream.output, "its result was posted"
+    assert worker.processes() == []
 
 
 def test_sigterm_as_soon_as_python_runs(start_worker: Start, own_runpod: RunPod) -> None:

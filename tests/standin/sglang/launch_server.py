@@ -8,6 +8,7 @@ STANDIN_WARMUP_SECONDS  seconds in which /health then answers 503
 STANDIN_TOKEN_MS        milliseconds between two tokens
 STANDIN_FAIL_AT_START   the words of the exception with which its scheduler then fails
 STANDIN_EXIT_AT_START   the code with which it ends instead of listening
+STANDIN_END_LOOK        seconds between two looks, after SIGTERM, at whether it is still at work
 STANDIN_IGNORE_SIGTERM  1: only SIGKILL ends it
 STANDIN_STRAY           1: starts a child in a session of its own that ignores SIGTERM;
                         brief: starts a child whose own child is orphaned and ends at once
@@ -58,9 +59,26 @@ class Server:
         self.pause = float(os.environ.get("STANDIN_TOKEN_MS", "1")) / 1000
         self.aborted: list[str] = []
         self.hanging = 0
+        self.running = 0
+        self.ending = False
         self.go = asyncio.Event()
         self.seen: list[dict[str, Any]] = []
         self.model = args.served_model_name or args.model_path
+
+    def end(self) -> None:
+        """SIGTERM: finishes what is under way and looks only now and then whether it has. A second
+        one, as the scheduler gets when the whole group is signalled, ends it at once."""
+        if self.ending:
+            os._exit(1)
+        self.ending = True
+        self.leaving = asyncio.ensure_future(self.leave())
+
+    async def leave(self) -> None:
+        while True:
+            await asyncio.sleep(float(os.environ.get("STANDIN_END_LOOK", "0.2")))
+            if not self.running:
+                print("Gracefully exiting...", flush=True)
+                os._exit(0)
 
     # Answers
 
@@ -157,8 +175,13 @@ class Server:
             return
         meta = {"id": "gen-1", "finish_reason": None}
         if body.get("stream"):
-            texts = ["".join(token(i) for i in range(n + 1)) for n in range(self.count(body))]
-            events = [f"data: {dumps({'text': t, 'meta_info': meta})}\n\n" for t in texts]
+            incremental = self.args.incremental_streaming_output
+            firsts = [n if incremental else 0 for n in range(self.count(body))]
+            texts = ["".join(token(i) for i in range(f, n + 1)) for n, f in enumerate(firsts)]
+            answers = [{"text": text, "meta_info": meta} for text in texts]
+            if isinstance(body.get("text"), list):
+                answers = [a | {"index": i} for a in answers for i in range(len(body["text"]))]
+            events = [f"data: {dumps(answer)}\n\n" for answer in answers]
             await self.sse(reply, body, [*events, DONE])
             return
         text = await self.work(body)
@@ -246,6 +269,16 @@ class Server:
             reply.whole(200, "audio/wav", b"RIFF\xff\xfe\x00")
         elif path == "/__redirect":
             reply.whole(307, "text/plain", b"", location="http://127.0.0.1:9/elsewhere")
+        elif path == "/__raw":
+            reply.whole(200, body["type"], body["raw"].encode())
+        elif path == "/__lines":
+            await reply.begin(200, "application/x-ndjson")
+            for number in range(3):
+                reply.send(dumps({"line": number}).encode() + b"\n")
+                await asyncio.sleep(0.05)
+            if body.get("drop"):
+                reply.abort()
+            reply.end()
         elif path == "/__echo":
             reply.json(200, body)
         elif path.startswith("/__status/"):
@@ -261,7 +294,7 @@ class Server:
         if path in OPEN_ROUTES:
             if self.ready and os.environ.get("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION") != "0":
                 await asyncio.sleep(1)  # it generates a token, and looks for it a second later
-            reply.whole(200 if self.ready else 503, "text/plain", b"")
+            reply.whole(200 if self.ready and not self.ending else 503, "text/plain", b"")
             return
         if self.args.api_key and headers.get("authorization") != f"Bearer {self.args.api_key}":
             reply.json(401, {"error": "Unauthorized"})
@@ -270,7 +303,11 @@ class Server:
             body = json.loads(raw) if raw else {}
             if not path.startswith("/__"):
                 self.seen.append({"method": method, "target": target, "body": body})
-            await self.route(reply, method, path, body)
+            self.running += 1
+            try:
+                await self.route(reply, method, path, body)
+            finally:
+                self.running -= 1
         except ValueError:
             reply.json(400, {"object": "error", "message": "invalid JSON", "code": 400})
         except FaultError as fault:
@@ -290,6 +327,12 @@ class Server:
         card = {"id": self.model, "object": "model", "created": 1, "owned_by": "sglang"}
         gets: dict[str, Any] = {
             "/v1/models": {"object": "list", "data": [card]},
+            # Without the question itself.
+            "/v1/loads": {
+                "loads": [
+                    {"dp_rank": 0, "num_running_reqs": self.running - 1, "num_waiting_reqs": 0}
+                ]
+            },
             "/model_info": {"model_path": self.args.model_path, "is_generation": True},
             "/server_info": vars(self.args) | {"internal_states": [vars(self.args)]},
             "/get_server_info": vars(self.args) | {"version": sglang.__version__},
@@ -398,6 +441,8 @@ class Connection(asyncio.Protocol):
 
 async def listen(server: Server) -> None:
     """Loads, listens, warms up, and then serves for good."""
+    if os.environ.get("STANDIN_IGNORE_SIGTERM") != "1":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.end)
     await asyncio.sleep(float(os.environ.get("STANDIN_LOAD_SECONDS", "0")))
     if words := os.environ.get("STANDIN_FAIL_AT_START"):
         server.children.fail(words)

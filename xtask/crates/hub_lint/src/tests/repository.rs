@@ -369,9 +369,9 @@ fn a_model_that_is_no_pool_or_id_is_shown_its_ids() {
 
 #[test]
 fn the_worker_knows_the_same_routes_without_a_body() {
-    let relay = xtask_core::tool_repo::repository().join("sglang_worker/relay.py");
+    let relay = xtask_core::tool_repo::repository().join("sglang_worker/jobs.py");
     let Ok(text) = std::fs::read_to_string(relay) else {
-        println!("skipped: no relay.py beside the tool");
+        println!("skipped: no jobs.py beside the tool");
         return;
     };
     let list = text.split_once("GET_ROUTES = frozenset(").unwrap().1;

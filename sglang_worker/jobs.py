@@ -1,0 +1,232 @@
+"""What a job asks for: from its input to a request to SGLang."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+#: Routes that SGLang answers to GET only, so that a body which a client adds does no harm.
+GET_ROUTES = frozenset(
+    {
+        "/v1/models",
+        "/models",
+        "/health",
+        "/health_generate",
+        "/ping",
+        "/model_info",
+        "/get_model_info",
+        "/server_info",
+        "/get_server_info",
+        "/get_load",
+        "/v1/loads",
+        "/metrics",
+        "/weight_version",
+        "/get_weight_version",
+    }
+)
+
+#: What clients of OpenAI's API ask for below their base URL, should that lack the `/v1`.
+OPENAI_ROUTES = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
+
+#: Where a body that is a text or a list belongs.
+ONLY_FIELD = {
+    "/v1/chat/completions": "messages",
+    "/v1/completions": "prompt",
+    "/v1/embeddings": "input",
+    "/v1/responses": "input",
+}
+
+#: What SGLang's native API calls otherwise than its OpenAI API.
+NATIVE_NAMES = {"max_new_tokens": "max_tokens", "min_new_tokens": "min_tokens"}
+NATIVE_NAMES |= {"sampling_seed": "seed"}
+
+#: What stands beside `input` in a request to RunPod, and so also where a job is wrapped twice.
+JOB_KEYS = frozenset({"id", "input", "policy", "s3Config", "webhook"})
+
+
+class InputError(Exception):
+    """The job's input is nothing that can be sent to SGLang; the text says why."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request to SGLang."""
+
+    method: str
+    route: str
+    body: Any = None
+    #: Nobody gave a method or a body, so that it is a GET.
+    no_body: bool = field(default=False, compare=False)
+
+    @property
+    def has_body(self) -> bool:
+        return self.body is not None
+
+
+def check_route(route: Any) -> str:
+    """A route that stays on this server; InputError for everything else.
+
+    The origin is fixed when the request is built, so a route cannot reach another host in any
+    case; what looks as if it were meant to is refused all the same.
+    """
+    if not isinstance(route, str):
+        raise InputError(f"the route must be a text, not {_kind(route)}")
+    route = route.strip()
+    path = route.partition("?")[0]
+    plain = unquote(path)
+    if (
+        not route.startswith("/")
+        or plain.startswith("//")
+        or "\\" in plain
+        or "#" in route
+        or any(ord(char) <= 32 or ord(char) == 127 for char in route + plain)
+        or any(part in (".", "..") for part in plain.split("/"))
+        or not route.isascii()
+    ):
+        raise InputError(
+            f"{route[:200]!r} is no route on this server: give a path such as /v1/chat/completions"
+        )
+    # SGLang would answer a slash at the end with a redirect.
+    path, mark, query = route.partition("?")
+    return (path.rstrip("/") or "/") + mark + query
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def _is_get_route(route: str) -> bool:
+    path = route.partition("?")[0].rstrip("/")
+    return path in GET_ROUTES or path.startswith("/v1/models/")
+
+
+def read_input(job_input: Any, served_model: str, *, wrapped: bool = False) -> Request:
+    """What a job asks for. These shapes are understood, in this order:
+
+    - `{"openai_route": "/v1/...", "openai_input": {...}}`, as RunPod's own gateway sends it
+    - `{"route": "/...", "method": "...", "body": ...}`, with `path` as another name for `route`
+    - `{"messages": [...]}` and `{"prompt": ...}`, as the body of a chat or a text completion, with
+      `sampling_params` beside them
+    - `{"query": ..., "docs": [...]}` for rerank, `{"input": [...]}` for embeddings
+    - `{"input": {...}}`: any of these, wrapped twice
+    - anything else is the body of `/generate`
+    """
+    if not isinstance(job_input, Mapping):
+        raise InputError(f"the job's input must be an object, not {_kind(job_input)}")
+    if not job_input:
+        raise InputError(
+            "the job's input is empty: give messages, prompt, text, openai_route or route"
+        )
+    if "openai_route" in job_input:
+        return _openai_request(job_input, served_model)
+    if "route" in job_input or "path" in job_input:
+        return _plain_request(job_input)
+    if "messages" in job_input:
+        body = _with_sampling_params(job_input)
+        return Request("POST", "/v1/chat/completions", {"model": served_model, **body})
+    if "prompt" in job_input:
+        body = _with_sampling_params(job_input)
+        return Request("POST", "/v1/completions", {"model": served_model, **body})
+    if "query" in job_input and ("docs" in job_input or "documents" in job_input):
+        names = {"docs": "documents", "return_docs": "return_documents"}
+        return Request("POST", "/v1/rerank", _renamed(job_input, names))
+    inner = job_input.get("input")
+    if isinstance(inner, Mapping) and not wrapped:
+        if strange := sorted(map(str, set(job_input) - JOB_KEYS)):
+            raise InputError(
+                f"{', '.join(strange)}: nothing of a request may stand beside input when that "
+                "holds the whole request"
+            )
+        return read_input(inner, served_model, wrapped=True)
+    if isinstance(inner, (str, list)):
+        if isinstance(inner, list) and any(isinstance(i, Mapping) and "role" in i for i in inner):
+            raise InputError(
+                "input holds messages: give them as messages, or give openai_route "
+                "/v1/responses and the whole body as openai_input"
+            )
+        return Request("POST", "/v1/embeddings", {"model": served_model, **job_input})
+    return Request("POST", "/generate", dict(job_input))
+
+
+def _openai_request(job_input: Mapping[str, Any], served_model: str) -> Request:
+    route = check_route(job_input["openai_route"])
+    path = route.partition("?")[0]
+    if any(path == known or path.startswith(known + "/") for known in OPENAI_ROUTES):
+        route = "/v1" + route
+    body = job_input.get("openai_input")
+    strange = sorted(map(str, set(job_input) - {"openai_route", "openai_input"}))
+    if body is None and strange and not _is_get_route(route):
+        raise InputError(
+            f"{', '.join(strange)}: beside openai_route the body is expected in openai_input"
+        )
+    if isinstance(body, str) and body.lstrip().startswith("{"):
+        try:
+            body = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"openai_input is a text that is no valid JSON: {error}") from error
+    if body and not isinstance(body, Mapping) and not _is_get_route(route):
+        body = {"model": served_model} | _around(route, body)
+    return _request(route, None, body)
+
+
+def _around(route: str, content: Any) -> dict[str, Any]:
+    """The body for a route of which only the main thing was given."""
+    field = ONLY_FIELD.get(route.partition("?")[0])
+    if field is None or not isinstance(content, (str, list)):
+        raise InputError(f"openai_input must be an object for {route}, not {_kind(content)}")
+    if field == "messages" and isinstance(content, str):
+        content = [{"role": "user", "content": content}]
+    return {field: content}
+
+
+def _plain_request(job_input: Mapping[str, Any]) -> Request:
+    if "route" in job_input and "path" in job_input:
+        raise InputError("route and path are two names for one thing: give one of them")
+    route = check_route(job_input.get("route", job_input.get("path")))
+    unknown = sorted(map(str, set(job_input) - {"route", "path", "method", "body"}))
+    if unknown:
+        raise InputError(
+            f"{', '.join(unknown)}: beside a route only method and body are known; "
+            "what is meant for SGLang goes into body"
+        )
+    return _request(route, job_input.get("method"), job_input.get("body"))
+
+
+def _with_sampling_params(job_input: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with the native API's parameters as the OpenAI API takes them."""
+    body = _renamed({k: v for k, v in job_input.items() if k != "sampling_params"}, NATIVE_NAMES)
+    params = job_input.get("sampling_params")
+    if params is None:
+        return body
+    if not isinstance(params, Mapping):
+        raise InputError(f"sampling_params must be an object, not {_kind(params)}")
+    for name, value in _renamed(params, NATIVE_NAMES).items():
+        if body.setdefault(name, value) != value:
+            raise InputError(f"{name} is given twice, in sampling_params and beside it")
+    return body
+
+
+def _renamed(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, value in given.items():
+        known = names.get(name, name)
+        if result.setdefault(known, value) != value:
+            raise InputError(f"{known} is given twice, also by another name")
+    return result
+
+
+def _request(route: str, method: Any, body: Any) -> Request:
+    empty = body is None or body == {} or body == ""
+    if method is None:
+        if empty or _is_get_route(route):
+            return Request("GET", route, no_body=True)
+        return Request("POST", route, body)
+    if not isinstance(method, str) or method.strip().upper() not in METHODS:
+        raise InputError(f"method must be one of {', '.join(sorted(METHODS))}")
+    return Request(method.strip().upper(), route, body)
