@@ -32,13 +32,13 @@ pub fn surface(tree: &dyn Tree) -> Result<WorkerInterface> {
         }
         // The README of any language model's worker may speak of SGLang.
         if name != b"README.md" && String::from_utf8_lossy(&tree.read(path)?).contains("sglang") {
-            return WorkerInterface::read(tree);
+            return Ok(WorkerInterface::read(tree)?.split().0);
         }
         if image && let Some(text) = path.as_str() {
             around = around.with(text, tree.read(path)?);
         }
     }
-    WorkerInterface::read(&around)
+    Ok(WorkerInterface::read(&around)?.split().0)
 }
 
 /// Files beyond this many bytes hold no worker's code.
