@@ -45,7 +45,7 @@ pub fn read_with(source: &Source, given: BTreeMap<String, String>) -> Reading<Im
     reader.started();
     let mut image = std::mem::take(&mut reader.image);
     let mut workdirs: BTreeMap<usize, Option<Text>> = BTreeMap::new();
-    for stage in stages.parts(&image, &chain) {
+    for stage in stages.parts(&chain) {
         reader.values.clone_from(&global);
         reader.image.workdir = stages
             .below(stage)
@@ -63,7 +63,8 @@ pub fn read_with(source: &Source, given: BTreeMap<String, String>) -> Reading<Im
 struct Stages {
     starts: Vec<usize>,
     end: usize,
-    names: Vec<Option<String>>,
+    /// The stages of each name, in order.
+    names: BTreeMap<String, Vec<usize>>,
     bases: Vec<String>,
     copied: Vec<Vec<String>>,
 }
@@ -73,7 +74,7 @@ impl Stages {
         let mut stages = Self {
             starts: Vec::new(),
             end: all.len(),
-            names: Vec::new(),
+            names: BTreeMap::new(),
             bases: Vec::new(),
             copied: Vec::new(),
         };
@@ -90,7 +91,10 @@ impl Stages {
                     stages.bases.push(base.unwrap_or_default());
                     stages.copied.push(Vec::new());
                     let name = found.next().map(|word| word.text.to_lowercase());
-                    stages.names.push(name.filter(|_| named));
+                    if let Some(name) = name.filter(|_| named) {
+                        let stage = stages.starts.len() - 1;
+                        stages.names.entry(name).or_default().push(stage);
+                    }
                 }
                 "COPY" | "RUN" => {
                     let Some(copied) = stages.copied.last_mut() else {
@@ -117,21 +121,23 @@ impl Stages {
         &all[self.starts[stage]..end]
     }
 
-    /// The stage that another one names.
+    /// The stage of that name before another one.
+    fn called(&self, name: &str, before: usize) -> Option<usize> {
+        let stages = self.names.get(name)?;
+        let count = stages.partition_point(|&stage| stage < before);
+        count.checked_sub(1).map(|at| stages[at])
+    }
+
+    /// The stage that another one copies from.
     fn named(&self, name: &str, before: usize) -> Option<usize> {
         let lower = name.to_lowercase();
-        let by_name = (0..before)
-            .rev()
-            .find(|&i| self.names[i].as_ref() == Some(&lower));
-        by_name.or_else(|| lower.parse().ok().filter(|&number: &usize| number < before))
+        self.called(&lower, before)
+            .or_else(|| lower.parse().ok().filter(|&number: &usize| number < before))
     }
 
     /// The stage that this one is built on.
     fn below(&self, stage: usize) -> Option<usize> {
-        let base = &self.bases[stage];
-        (0..stage)
-            .rev()
-            .find(|&i| self.names[i].as_ref() == Some(base))
+        self.called(&self.bases[stage], stage)
     }
 
     /// The last stage behind those that it is built on.
@@ -147,16 +153,17 @@ impl Stages {
     }
 
     /// The other stages that the image's files come from, in order.
-    fn parts(&self, _: &Image, chain: &[usize]) -> BTreeSet<usize> {
+    fn parts(&self, chain: &[usize]) -> BTreeSet<usize> {
+        let in_chain: BTreeSet<usize> = chain.iter().copied().collect();
         let mut parts = BTreeSet::new();
         let mut open = chain.to_vec();
         while let Some(stage) = open.pop() {
             let copied = self.copied[stage]
                 .iter()
                 .filter_map(|name| self.named(name, stage));
-            let below = self.below(stage).filter(|_| !chain.contains(&stage));
+            let below = self.below(stage).filter(|_| !in_chain.contains(&stage));
             for next in copied.chain(below) {
-                if !chain.contains(&next) && parts.insert(next) {
+                if !in_chain.contains(&next) && parts.insert(next) {
                     open.push(next);
                 }
             }

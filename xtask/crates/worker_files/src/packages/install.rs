@@ -118,25 +118,22 @@ pub fn installed(command: &Command) -> Option<Install> {
         "uv" => {
             let (what, from) = verb(1, &["--directory", "--project", "--cache-dir", "--color"]);
             match what {
-                "pip" => {
-                    let (what, from) = verb(from, &PIP_VALUES);
-                    let mut install = pip(command, from);
-                    match what {
-                        "install" => {}
-                        // What it syncs with are files.
-                        "sync" => {
-                            for (wanted, _) in &mut install.wanted {
-                                if let Wanted::Package { name, .. } = wanted {
-                                    *wanted = Wanted::Requirements(name.clone());
-                                } else if let Wanted::Project(path) = wanted {
-                                    *wanted = Wanted::Requirements(path.clone());
-                                }
-                            }
-                        }
-                        _ => return None,
+                "pip" => match verb(from, &PIP_VALUES) {
+                    ("install", from) => Some(pip(command, from)),
+                    // What it syncs with are files.
+                    ("sync", from) => {
+                        let mut install = pip(command, from);
+                        let files = command.run().iter().skip(from);
+                        let files = files.filter(|word| !word.text.starts_with('-'));
+                        install.wanted = files
+                            .map(|word| {
+                                (Wanted::Requirements(word.text.clone()), word.range.clone())
+                            })
+                            .collect();
+                        Some(install)
                     }
-                    Some(install)
-                }
+                    _ => None,
+                },
                 "sync" => Some(whole_project(command)),
                 "add" => Some(pip(command, from)),
                 _ => None,

@@ -16,8 +16,8 @@ pub struct Given {
 }
 
 /// Programs that only show or look for the words behind them.
-const SPEAKS: [&str; 8] = [
-    "echo", "printf", "grep", "egrep", "pgrep", "pkill", "logger", "cat",
+const SPEAKS: [&str; 9] = [
+    "echo", "set", "printf", "grep", "egrep", "pgrep", "pkill", "logger", "cat",
 ];
 
 impl Command {
@@ -92,7 +92,7 @@ impl Command {
                 add(Some(value));
                 continue;
             }
-            match rest.next_if(|next| !next.text.starts_with("--")) {
+            match rest.next_if(|next| !next.text.starts_with("--") && next.text != "$@") {
                 None => add(None),
                 Some(first) => {
                     add(Some(&first.text));

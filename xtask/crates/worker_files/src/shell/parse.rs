@@ -11,6 +11,9 @@ const DEEPEST: usize = 40;
 /// `bash -c` inside `bash -c`.
 const MOST_SHELLS: usize = 6;
 
+/// So many times a script's own length may be filled in for its variables.
+const FILLED: usize = 16;
+
 /// Variables that the shell itself sets.
 const OWN: [&str; 18] = [
     "BASH_SOURCE",
@@ -91,6 +94,12 @@ struct Parser<'a> {
     cases: Vec<bool>,
     /// `for NAME in`, until its words are over.
     loops: Option<String>,
+    /// Where in the script's reads each variable is.
+    seen: BTreeMap<String, Vec<usize>>,
+    /// Whether a backtick ends what is read.
+    ticks: bool,
+    /// How many bytes were filled in for variables.
+    filled: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -111,15 +120,20 @@ impl<'a> Parser<'a> {
             braces: 0,
             cases: Vec::new(),
             loops: None,
+            seen: BTreeMap::new(),
+            ticks: false,
+            filled: 0,
         }
     }
 
     fn finish(mut self) -> Script {
-        if self.values.exhausted {
+        if self.values.exhausted && self.script.unread.is_empty() {
             let what = "a variable's value grows beyond all measure; variables were not filled in";
             self.script.unread.push((0..0, what));
         }
-        self.script.calls();
+        let empty = |command: &Command| command.words.is_empty() && command.writes.is_empty();
+        self.script.commands.retain(|command| !empty(command));
+        self.script.calls(FILLED * (self.bytes.len() + 1024));
         self.script
     }
 
@@ -162,6 +176,7 @@ impl<'a> Parser<'a> {
         let outer = std::mem::take(&mut self.command);
         let cases = std::mem::take(&mut self.cases);
         let loops = self.loops.take();
+        let ticks = std::mem::replace(&mut self.ticks, until == Some(b'`'));
         while let Some(byte) = self.peek() {
             if self.cases.last() == Some(&true) {
                 self.pattern();
@@ -178,6 +193,7 @@ impl<'a> Parser<'a> {
         self.command = outer;
         self.cases = cases;
         self.loops = loops;
+        self.ticks = ticks;
         self.depth -= 1;
     }
 
@@ -217,7 +233,7 @@ impl<'a> Parser<'a> {
             }
             b'&' | b'|' => self.operator(byte),
             b'(' => self.group(),
-            b')' | b'`' => {
+            b')' => {
                 self.end_command();
                 self.at += 1;
             }
@@ -431,7 +447,7 @@ impl<'a> Parser<'a> {
                 let stop = self.bytes[at..].iter().position(|&b| b == b'\n');
                 let stop = stop.map_or(self.bytes.len(), |n| at + n);
                 let line = self.slice(at..stop);
-                let line = line.strip_suffix('\r').unwrap_or(line);
+                let line = line.trim_end_matches(['\r', '\0']);
                 let line = if strips {
                     line.trim_start_matches('\t')
                 } else {
@@ -478,8 +494,8 @@ impl<'a> Parser<'a> {
             }
             return;
         }
-        if let Some(index) = command.filter(|&i| self.script.commands[i].words.is_empty()) {
-            self.script.commands.remove(index);
+        if let Some(reader) = reader {
+            *reader = Command::default();
         }
         if let Some(first) = body.lines().next().filter(|line| line.starts_with("#!"))
             && !first.contains("sh")
@@ -506,7 +522,8 @@ impl<'a> Parser<'a> {
                 ..Script::default()
             };
         }
-        let mut parser = Parser::new(text, self.values.clone(), self.shells + 1);
+        let values = self.values.used_in(text);
+        let mut parser = Parser::new(text, values, self.shells + 1);
         parser.depth = self.depth;
         parser.commands(None);
         let exhausted = std::mem::take(&mut parser.values.exhausted);
@@ -524,11 +541,8 @@ impl<'a> Parser<'a> {
             }
             self.script.commands.push(command);
         }
-        for mut read in inner.reads {
-            read.range = place(read.range);
-            if !self.values.is_set(&read.name) && !self.script.reads.contains(&read) {
-                self.script.reads.push(read);
-            }
+        for read in inner.reads {
+            self.read(&read.name, read.default, place(read.range));
         }
         let sets = inner.sets.into_iter();
         self.script
@@ -644,11 +658,13 @@ impl<'a> Parser<'a> {
         let name = &rest[..end];
         let mut after = &rest[end..];
         let mut element = false;
-        if after.starts_with('[')
-            && let Some(close) = after[..after.len().min(200)].find("]=")
-        {
-            after = &after[close + 1..];
-            element = true;
+        if after.starts_with('[') {
+            // A subscript is short.
+            let close = after.as_bytes().iter().take(200).position(|&b| b == b']');
+            if let Some(rest) = close.and_then(|close| after.get(close + 1..)) {
+                after = rest;
+                element = true;
+            }
         }
         let appends = after.starts_with("+=");
         if !is_name(name) || !(appends || after.starts_with('=')) {
@@ -690,18 +706,14 @@ impl<'a> Parser<'a> {
             && !self.values.is_set(name)
         {
             // `[ -z "$NAME" ] && NAME=default`: it is the environment's all the same.
-            let reads = self
-                .script
-                .reads
-                .iter_mut()
-                .filter(|read| read.name == name);
-            for read in reads.filter(|read| read.default.is_none()) {
-                read.default = Some(text.clone());
+            for index in self.seen.remove(name).unwrap_or_default() {
+                self.script.reads[index].default.get_or_insert(text.clone());
             }
+            self.seen.insert(name.to_owned(), Vec::new());
         } else if self.conditions > 0 && !text.contains(&format!("${name}")) {
             let from_outside = !self.values.is_set(name);
             let before = from_outside.then(|| format!("${name}"));
-            let known = self.script.reads.iter().any(|read| read.name == name);
+            let known = self.seen.contains_key(name);
             self.values.maybe(name, text, before.filter(|_| known));
         } else {
             self.values.put(name, Value::One(text));
@@ -759,6 +771,7 @@ impl<'a> Parser<'a> {
                     self.double(&mut parts);
                     quoted = true;
                 }
+                b'`' if self.ticks => break,
                 b'`' => {
                     let from = self.at;
                     self.at += 1;
@@ -1011,6 +1024,13 @@ impl<'a> Parser<'a> {
 
     /// Names in an arithmetic expression are variables.
     fn arithmetic(&mut self, close: u8) {
+        if self.down() {
+            self.expression(close);
+        }
+        self.depth -= 1;
+    }
+
+    fn expression(&mut self, close: u8) {
         let mut open = 0usize;
         while let Some(byte) = self.peek() {
             match byte {
@@ -1044,6 +1064,8 @@ impl<'a> Parser<'a> {
 
     fn read(&mut self, name: &str, default: Option<String>, range: Range<usize>) {
         if is_name(name) && !self.values.is_set(name) && !OWN.contains(&name) {
+            let index = self.script.reads.len();
+            self.seen.entry(name.to_owned()).or_default().push(index);
             self.script.reads.push(Variable {
                 name: name.to_owned(),
                 default,
@@ -1052,8 +1074,17 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Fills in what is known.
-    fn expanded(&self, parts: &[Part], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
+    /// Fills in what is known, within measure.
+    fn expanded(&mut self, parts: &[Part], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
+        let words = self.filled_in(parts, range, has_quotes);
+        self.filled += words.iter().map(|word| word.text.len()).sum::<usize>();
+        if self.filled > FILLED * (self.bytes.len() + 1024) {
+            self.values.exhausted = true;
+        }
+        words
+    }
+
+    fn filled_in(&self, parts: &[Part], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
         let word = |text: String| Word {
             text,
             range: range.clone(),
@@ -1315,37 +1346,48 @@ impl Part {
 
 impl Script {
     /// Gives the commands of a function the words of each call in place of `"$@"`.
-    fn calls(&mut self) {
-        const MOST: usize = 64;
-        let takes = |command: &Command| {
+    fn calls(&mut self, mut budget: usize) {
+        const MOST_CALLS: usize = 64;
+        if self
+            .commands
+            .iter()
+            .all(|command| command.function.is_none())
+        {
+            return;
+        }
+        let mut calls: BTreeMap<String, Vec<Vec<Word>>> = BTreeMap::new();
+        for command in &self.commands {
+            let known = calls.entry(command.word(0).to_owned()).or_default();
+            if known.len() < MOST_CALLS && !command.run().is_empty() {
+                known.push(command.run()[1..].to_vec());
+            }
+        }
+        let mut made = Vec::new();
+        for command in &mut self.commands {
             let all = command.words.iter().position(|word| word.text == "$@");
-            command.function.clone().zip(all)
-        };
-        let mut index = 0;
-        while index < self.commands.len() && self.commands.len() < 10_000 {
-            let Some((function, at)) = takes(&self.commands[index]) else {
-                index += 1;
+            let called = command.function.as_ref().and_then(|name| calls.get(name));
+            let (Some(at), Some(called)) = (all, called) else {
                 continue;
             };
-            let calls: Vec<Vec<Word>> = self
-                .commands
-                .iter()
-                .filter(|call| call.word(0) == function)
-                .take(MOST)
-                .map(|call| call.run()[1..].to_vec())
-                .collect();
-            let generic = self.commands[index].clone();
-            for (number, words) in calls.into_iter().enumerate() {
-                let mut made = generic.clone();
-                made.words.splice(at..=at, words);
-                made.function = None;
+            let generic = command.clone();
+            for (number, words) in called.iter().enumerate() {
+                let mut one = generic.clone();
+                one.words.splice(at..=at, words.iter().cloned());
+                let size: usize = one.words.iter().map(|word| word.text.len()).sum();
+                let Some(left) = budget.checked_sub(size) else {
+                    let what = "this script's functions are called with too much";
+                    self.unread.push((0..0, what));
+                    self.commands.extend(made);
+                    return;
+                };
+                budget = left;
                 if number == 0 {
-                    self.commands[index] = made;
+                    *command = one;
                 } else {
-                    self.commands.push(made);
+                    made.push(one);
                 }
             }
-            index += 1;
         }
+        self.commands.extend(made);
     }
 }

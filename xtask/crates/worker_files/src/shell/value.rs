@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Word;
+use super::{Word, variables};
 
 /// No variable's value is longer than this: text that doubles with each line is cut off here.
-const LONGEST: usize = 16 * 1024;
+const LONGEST: usize = 4 * 1024;
 /// No loop or condition gives more values than this.
 const MOST: usize = 256;
 
@@ -34,6 +34,23 @@ impl Values {
             known: given.iter().map(one).collect(),
             ..Self::default()
         }
+    }
+
+    /// What another shell sees that runs this text.
+    pub fn used_in(&self, text: &str) -> Self {
+        let mut used = Self {
+            exhausted: self.exhausted,
+            ..Self::default()
+        };
+        for (name, _) in variables(text) {
+            if let Some(value) = self.known.get(&name) {
+                used.known.insert(name.clone(), value.clone());
+            }
+            if self.set.contains(&name) {
+                used.set.insert(name);
+            }
+        }
+        used
     }
 
     pub fn get(&self, name: &str) -> Option<&Value> {
