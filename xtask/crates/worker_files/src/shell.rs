@@ -44,6 +44,8 @@ pub struct Variable {
     pub name: String,
     /// Behind `:-`, `-`, `:=` or `=`, or what the script sets it to where it is empty.
     pub default: Option<String>,
+    /// Whether the script ends where it is unset: `${NAME:?why}`.
+    pub required: bool,
     pub range: Range<usize>,
 }
 

@@ -252,8 +252,15 @@ impl Reader<'_> {
                 )
             })
             .collect();
-        let mut facts = python::read(&program, &data);
-        self.unread.append(&mut facts.unread.clone());
+        // Where nothing that starts is known, everything that the image holds may run.
+        let reach = python::Reach {
+            roots: (!self.roots.is_empty()).then(|| {
+                let mentioned = self.mentions.iter().filter(|path| self.holds(path));
+                self.roots.iter().chain(mentioned).cloned().collect()
+            }),
+            held: self.held.clone(),
+        };
+        let mut facts = python::read(&program, &data, &reach).collect_unread(&mut self.unread);
         self.surface.env.append(&mut facts.env.clone());
         let mut flags = std::mem::take(&mut self.surface.python.flags);
         facts.launches |= self.surface.python.launches;

@@ -249,12 +249,12 @@ impl Reader<'_> {
                     .push((variable.name.clone(), place));
                 continue;
             }
+            let default = variable.default.clone();
             self.surface.env.push(EnvRead {
-                name: variable.name.clone(),
-                default: variable.default.clone(),
+                required: variable.required,
+                reached: job.when == When::Start,
                 drives: drives.get(&variable.name).cloned(),
-                by_table: false,
-                place,
+                ..EnvRead::new(&variable.name, default, place)
             });
         }
     }

@@ -134,11 +134,9 @@ impl Reader<'_> {
         }
         if !known {
             self.surface.env.push(EnvRead {
-                name: name.to_owned(),
-                default: None,
                 drives: Some(drives),
                 by_table: true,
-                place: place.clone(),
+                ..EnvRead::new(name, None, place.clone())
             });
         }
     }

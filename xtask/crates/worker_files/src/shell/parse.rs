@@ -947,6 +947,12 @@ impl<'a> Parser<'a> {
             return;
         }
         self.read(&name, default, start..end);
+        if rest.starts_with(":?") || rest.starts_with('?') {
+            let read = self.script.reads.last_mut();
+            if let Some(read) = read.filter(|read| read.range == (start..end)) {
+                read.required = true;
+            }
+        }
         let plain = rest.is_empty()
             || matches!(rest, "[@]" | "[*]")
             || rest.starts_with([':', '-']) && !rest.starts_with(":+");
@@ -1069,6 +1075,7 @@ impl<'a> Parser<'a> {
             self.script.reads.push(Variable {
                 name: name.to_owned(),
                 default,
+                required: false,
                 range,
             });
         }
