@@ -35,8 +35,8 @@ pub fn has_no_effect(command: &Command) -> bool {
         | "uname" | "env" | "printenv" | "id" | "whoami" | "nvidia-smi" | "grep" | "egrep"
         | "head" | "tail" | "sort" | "cut" | "tr" | "wc" | "basename" | "dirname" | "realpath"
         | "readlink" | "hash" | "break" | "continue" | "shift" | "read" | "declare" | "jq"
-        | "source" | "." | "command" | "sync" | "fi" | "done" | "file" | "stat" | "time" => true,
-        "awk" => true,
+        | "awk" | "ccache" | "sha256sum" | "md5sum" | "kill" | "source" | "." | "command"
+        | "sync" | "fi" | "done" | "file" | "stat" | "time" => true,
         "sed" => !command
             .run()
             .iter()
@@ -58,7 +58,6 @@ pub fn has_no_effect(command: &Command) -> bool {
                     .any(|verb| is_purge(&[verb]))
         }
         "npm" | "yarn" | "pnpm" => is_purge(&["cache"]),
-        "ccache" => true,
         _ => {
             let module = command.run().iter().position(|word| word.text == "-m");
             program.starts_with("python")

@@ -74,8 +74,7 @@ fn a_table_of_flags_is_read_with_its_aliases_and_what_took_the_place_of_old_ones
     assert!(surface.env.iter().all(|read| read.by_table));
     assert!(
         unread.iter().any(|gap| gap.what.contains("counts as read")),
-        "{:?}",
-        unread
+        "{unread:?}"
     );
     // A table that no code loads says nothing of the worker.
     let unused = Memory::new()

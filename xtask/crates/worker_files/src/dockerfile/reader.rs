@@ -265,7 +265,7 @@ impl Reader<'_> {
                 self.image.volumes.extend(volumes);
             }
             "ENTRYPOINT" => {
-                self.starts.entrypoint = Some(self.start(instruction, 0));
+                self.starts.entrypoint = Some(Self::start(instruction, 0));
                 self.image.entrypoint = Some(self.command(instruction));
                 if !self.starts.own_cmd {
                     self.image.cmd = None;
@@ -273,7 +273,7 @@ impl Reader<'_> {
                 }
             }
             "CMD" => {
-                self.starts.cmd = Some(self.start(instruction, 0));
+                self.starts.cmd = Some(Self::start(instruction, 0));
                 self.starts.own_cmd = true;
                 self.image.cmd = Some(self.command(instruction));
             }
@@ -284,7 +284,7 @@ impl Reader<'_> {
                 let is_command = rest
                     .get(..3)
                     .is_some_and(|word| word.eq_ignore_ascii_case("CMD"));
-                self.starts.healthcheck = is_command.then(|| self.start(instruction, at + 3));
+                self.starts.healthcheck = is_command.then(|| Self::start(instruction, at + 3));
             }
             "COPY" | "ADD" if !is_bare => self.copy(instruction),
             "RUN" if !is_bare => self.run(instruction),
@@ -418,7 +418,7 @@ impl Reader<'_> {
         }
     }
 
-    fn start(&self, instruction: &Instruction, at: usize) -> Start {
+    fn start(instruction: &Instruction, at: usize) -> Start {
         match instruction.json(at) {
             Some(words) => Start::Words(words, 0..instruction.line_end),
             None => Start::Line(instruction.text[at..].to_owned(), at),

@@ -121,7 +121,7 @@ struct Splitter<'a> {
     next: usize,
 }
 
-impl<'a> Splitter<'a> {
+impl Splitter<'_> {
     fn instruction(&mut self) -> Option<Instruction> {
         let is_empty = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
         while is_empty(self.lines.get(self.next)?.1) {

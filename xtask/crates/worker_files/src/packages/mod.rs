@@ -183,10 +183,10 @@ fn url_name(text: &str) -> Option<(String, String)> {
 /// The package of a wheel or a source archive, by its file's name.
 fn archive_name(path: &str) -> Option<(String, String)> {
     let file = path.rsplit('/').next()?;
-    let stem = [".whl", ".tar.gz", ".zip", ".tar.bz2"]
-        .iter()
-        .find_map(|end| file.strip_suffix(end))?;
-    let name = if file.ends_with(".whl") {
+    let wheel = file.strip_suffix(".whl");
+    let mut ends = [".tar.gz", ".zip", ".tar.bz2"].iter();
+    let stem = wheel.or_else(|| ends.find_map(|end| file.strip_suffix(end)))?;
+    let name = if wheel.is_some() {
         stem.split('-').next()?
     } else {
         let version = stem
@@ -226,16 +226,12 @@ fn listed(
     packages: &mut Vec<Requirement>,
     unread: &mut Vec<Unread>,
 ) {
-    match requirement(text) {
-        Some((name, spec)) => packages.push(Requirement {
-            name,
-            spec,
-            place: source.place(range),
-        }),
-        None => {
-            let what = format!("{text}: no requirement that can be read");
-            unread.push(source.unread(range, what, &[Hides::Packages]));
-        }
+    if let Some((name, spec)) = requirement(text) {
+        let place = source.place(range);
+        packages.push(Requirement { name, spec, place });
+    } else {
+        let what = format!("{text}: no requirement that can be read");
+        unread.push(source.unread(range, what, &[Hides::Packages]));
     }
 }
 

@@ -176,6 +176,9 @@ impl Reader<'_> {
             }
             let started = self.started_by(command, job.workdir.as_deref())?;
             let runs_shell = started.iter().any(|(_, kind)| *kind == Kind::Shell);
+            if !runs_shell && !steps::has_no_effect(command) {
+                left.push(full_line(command, &started));
+            }
             for (path, kind) in started {
                 match kind {
                     Kind::Shell => starts.push(path),
@@ -184,9 +187,6 @@ impl Reader<'_> {
                     }
                     Kind::Python => {}
                 }
-            }
-            if !runs_shell && !steps::has_no_effect(command) {
-                left.push(full_line(command));
             }
         }
         if matches!(job.when, When::Build | When::Part) && !left.is_empty() {
@@ -273,7 +273,7 @@ impl Reader<'_> {
         for (index, word) in words.iter().enumerate() {
             let text = word.text.as_str();
             let module = index > 0 && words[index - 1].text == "-m" && python;
-            let script = text.ends_with(".py") || text.ends_with(".sh");
+            let script = [".py", ".sh"].iter().any(|end| text.ends_with(end));
             if index > 0 && !runs && !(script && !steps::has_no_effect(command) && !moves(program))
             {
                 continue;
@@ -577,7 +577,7 @@ impl Reader<'_> {
                 let name = String::from_utf8_lossy(source.path.name()).to_lowercase();
                 name.contains("requirements")
                     && !self.listed.contains(&source.path)
-                    && !name.ends_with(".py")
+                    && !source.path.name().ends_with(b".py")
             })
             .cloned()
             .collect();
@@ -639,9 +639,23 @@ fn of(requirement: packages::Requirement, like: &Package) -> Package {
     }
 }
 
-/// The command with the files that it writes.
-fn full_line(command: &Command) -> String {
-    let mut line = command.line();
+/// The command with the files that it writes. The repository's own files go by their names: where
+/// they are in the image is the layout's business.
+fn full_line(command: &Command, started: &[(RepoPath, Kind)]) -> String {
+    let is_own = |name: &str| {
+        started
+            .iter()
+            .any(|(path, _)| path.name() == name.as_bytes())
+    };
+    let words = command.run().iter().map(|word| {
+        let name = word.text.rsplit('/').next().unwrap_or_default();
+        if is_own(name) {
+            name
+        } else {
+            word.text.as_str()
+        }
+    });
+    let mut line = words.collect::<Vec<_>>().join(" ");
     for file in &command.writes {
         line.push_str(" > ");
         line.push_str(file);

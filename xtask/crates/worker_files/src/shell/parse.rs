@@ -1215,7 +1215,7 @@ impl<'a> Parser<'a> {
         let texts = || words.iter().map(|word| word.text.as_str());
         match command.program() {
             "[" | "[[" | "test" => {
-                let empty = texts().any(|text| text == "-z") || texts().any(|text| text.is_empty());
+                let empty = texts().any(|text| text == "-z") || texts().any(str::is_empty);
                 let negated = texts().any(|text| text == "!" || text == "!=");
                 let asks = empty || words.len() <= 3 || texts().any(|text| text == "-n");
                 let mut names = words.iter().flat_map(|word| super::variables(&word.text));
