@@ -160,7 +160,7 @@ impl Repository {
             .as_ref()
             .and_then(|(path, bytes)| {
                 let source = Source::new(path.as_str().into(), bytes);
-                dockerfile::read_with(&source, given).ok()?.base
+                dockerfile::read_with(&source, given).split().0.base
             })
             .map_or_else(String::new, |base| base.text)
     }
@@ -183,7 +183,7 @@ fn is_for(target: &Map<String, Value>, dockerfile: &str) -> bool {
 /// An argument's default, as the Dockerfile has it.
 fn default_of(path: &str, bytes: &[u8], name: &str) -> Option<String> {
     let source = Source::new(path.into(), bytes);
-    let image = dockerfile::read(&source).ok()?;
+    let (image, _) = dockerfile::read(&source).split();
     let arg = image.args.iter().find(|arg| arg.name == name)?;
     Some(arg.value.clone())
 }

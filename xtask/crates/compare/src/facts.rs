@@ -3,11 +3,11 @@
 //! Everything after this speaks of facts only, so that a worker that is long gone and is known
 //! from `compare.baseline.json` compares like one that is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use worker_files::dockerfile::Named;
+use worker_files::packages::Manager;
 use worker_files::python::FlagValue;
-use worker_files::shell::Manager;
 use worker_files::{Declared, How, Place, Unread, WorkerInterface};
 use xtask_core::sglang;
 use xtask_core::tree::{RepoPath, Tree};
@@ -45,7 +45,11 @@ pub struct Facts {
 impl Facts {
     /// Reads a tree.
     pub fn read(tree: &dyn Tree) -> anyhow::Result<Self> {
-        Ok(Self::of(&WorkerInterface::read(tree)?, tree))
+        let (surface, unread) = WorkerInterface::read(tree)?.split();
+        Ok(Self {
+            unread,
+            ..Self::of(&surface, tree)
+        })
     }
 
     pub fn get(&self, id: &str) -> Option<&Fact> {
@@ -77,7 +81,6 @@ impl Facts {
     /// The facts of a surface; the tree tells what a copied folder holds.
     pub fn of(surface: &WorkerInterface, tree: &dyn Tree) -> Self {
         let mut facts = Self {
-            unread: surface.unread.clone(),
             sglang: surface.sglang().map(|(version, _)| version),
             ..Self::default()
         };
@@ -261,6 +264,8 @@ impl Facts {
             ("ENTRYPOINT", &image.entrypoint),
             ("CMD", &image.cmd),
             ("HEALTHCHECK", &image.healthcheck),
+            ("STOPSIGNAL", &image.stopsignal),
+            ("SHELL", &image.shell),
         ];
         for (name, text) in single {
             if let Some(text) = text {
@@ -270,6 +275,13 @@ impl Facts {
                     &[("value", Some(&text.text))],
                 );
             }
+        }
+        for Named { name, value, place } in &image.labels {
+            self.add(
+                format!("image:LABEL.{name}"),
+                place,
+                &[("value", Some(value))],
+            );
         }
         for (name, many) in [("EXPOSE", &image.expose), ("VOLUME", &image.volumes)] {
             for text in many {
@@ -304,16 +316,42 @@ impl Facts {
     }
 
     fn build(&mut self, surface: &WorkerInterface) {
+        // What one place installs is installed, whatever other places there are.
+        let installed: BTreeSet<(Manager, &str)> = surface
+            .packages
+            .iter()
+            .filter(|package| package.in_image)
+            .map(|package| (package.manager, package.name.as_str()))
+            .collect();
         for package in &surface.packages {
-            let manager = match package.manager {
-                Manager::Pip => "pip",
-                Manager::Apt => "apt",
-            };
-            let unused = (!package.in_image).then_some("nothing runs it");
+            let is_installed = installed.contains(&(package.manager, &*package.name));
+            if is_installed && !package.in_image {
+                continue;
+            }
+            let unused = (!is_installed).then_some("nothing runs it");
             self.add(
-                format!("{manager}:{}", package.name),
+                format!("{}:{}", package.manager.word(), package.name),
                 &package.place,
-                &[("spec", Some(&package.spec)), ("unused", unused)],
+                &[
+                    ("spec", Some(&package.spec)),
+                    ("index", package.index.as_deref()),
+                    ("unused", unused),
+                ],
+            );
+        }
+        for step in surface
+            .image
+            .iter()
+            .flat_map(|image| &image.steps)
+            .chain(&surface.steps)
+        {
+            let name: String = step.commands[0].chars().take(80).collect();
+            let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+            let commands = step.commands.join("\n");
+            self.add(
+                format!("step:{name}"),
+                &step.place,
+                &[("commands", Some(&commands))],
             );
         }
         for service in &surface.compose {

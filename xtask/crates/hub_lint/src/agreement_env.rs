@@ -8,7 +8,7 @@ use super::model::{self, Variable};
 use super::near;
 use super::registry::rules;
 use super::shape::short;
-use worker_files::{Hides, WorkerInterface};
+use worker_files::{Hides, Unread, WorkerInterface};
 use xtask_core::finding::{Finding, Place};
 use xtask_core::tree::RepoPath;
 
@@ -201,7 +201,7 @@ pub fn is_sglang(surface: &WorkerInterface) -> bool {
 pub fn check(
     hub: Option<&Document>,
     tests: Option<&Document>,
-    surface: &WorkerInterface,
+    (surface, unseen): (&WorkerInterface, &[Unread]),
     findings: &mut Vec<Finding>,
 ) {
     let declared = hub
@@ -211,7 +211,7 @@ pub fn check(
         defaults(hub, &declared, surface, findings);
     }
     // Without SGLang there is no saying what else reads the environment.
-    if !is_sglang(surface) || surface.env.is_empty() || reads_beyond(surface) {
+    if !is_sglang(surface) || surface.env.is_empty() || reads_beyond(surface, unseen) {
         return;
     }
     let mut read: BTreeSet<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
@@ -247,10 +247,11 @@ pub fn check(
 }
 
 /// Whether the worker may read variables that are not seen: then absence proves nothing.
-fn reads_beyond(surface: &WorkerInterface) -> bool {
-    let unseen = surface.unread.iter().any(|gap| {
+fn reads_beyond(surface: &WorkerInterface, unseen: &[Unread]) -> bool {
+    let unseen = unseen.iter().any(|gap| {
+        let name = gap.place.file.name();
         gap.may_hide.contains(&Hides::Variables)
-            && gap.place.file.name().ends_with(b".py")
+            && (name.ends_with(b".py") || name.ends_with(b".sh"))
             && !gap.what.contains("serverless.start")
     });
     // A loop over the whole environment takes whatever has a certain form.

@@ -6,8 +6,8 @@ use super::agreement_env::{is_sglang, place};
 use super::document::{Document, Which};
 use super::shape::{begin, short};
 use anyhow::Result;
-use worker_files::WorkerInterface;
 use worker_files::json::{Kind, Node};
+use worker_files::{Reading, WorkerInterface};
 use xtask_core::finding::{Finding, Place};
 use xtask_core::tree::{Memory, RepoPath, Tree};
 
@@ -21,7 +21,7 @@ pub fn has_code(tree: &dyn Tree) -> bool {
 
 /// What the worker exposes. Of one that has nothing to do with `sglang`, only the Dockerfile and the
 /// README are asked, so its code is not read.
-pub fn surface(tree: &dyn Tree) -> Result<WorkerInterface> {
+pub fn surface(tree: &dyn Tree) -> Result<Reading<WorkerInterface>> {
     let mut around = Memory::new();
     for (path, entry) in tree.entries() {
         let name = path.name();

@@ -89,9 +89,9 @@ pub fn lint(tree: &dyn Tree, whole: bool) -> Result<Report> {
         agreement::check_tree(tree, hub, findings);
     }
     if !documents.is_empty() && agreement_worker::has_code(tree) {
-        let surface = agreement_worker::surface(tree)?;
+        let (surface, unread) = agreement_worker::surface(tree)?.split();
         let (hub, tests) = (of(Which::Hub), of(Which::Tests));
-        agreement_env::check(hub, tests, &surface, findings);
+        agreement_env::check(hub, tests, (&surface, &unread), findings);
         agreement_sglang::check(hub, tests, &surface, findings);
         agreement_worker::check(tree, hub, tests, &surface, findings);
     }

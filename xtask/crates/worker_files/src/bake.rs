@@ -5,7 +5,7 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Body, Structure};
 
 use super::dockerfile::Named;
-use super::{Place, Source, Unread, too_deep};
+use super::{Hides, Place, Reading, Source, Unread, too_deep};
 
 /// A bake file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,9 +26,27 @@ pub struct Target {
     pub place: Place,
 }
 
+impl Target {
+    /// A setting as written, by its name.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        let mut settings = self.settings.iter().filter(|setting| setting.name == name);
+        settings.next().map(|setting| setting.value.as_str())
+    }
+}
+
 /// Reads a bake file.
-pub fn read(source: &Source) -> Result<Bake, Unread> {
-    let gap = |what: String, at: usize| Unread::new(what, source.place(at..at));
+pub fn read(source: &Source) -> Reading<Bake> {
+    let mut unread = Vec::new();
+    let bake = body(source, &mut unread).unwrap_or_else(|why| {
+        unread.push(why);
+        Bake::default()
+    });
+    Reading::new(bake, unread)
+}
+
+fn body(source: &Source, unread: &mut Vec<Unread>) -> Result<Bake, Unread> {
+    const HIDES: [Hides; 2] = [Hides::Settings, Hides::Image];
+    let gap = |what: String, at: usize| source.unread(at..at, what, &HIDES);
     if too_deep(&source.text) {
         return Err(gap("nested too deeply to be read".to_owned(), 0));
     }
@@ -44,6 +62,15 @@ pub fn read(source: &Source) -> Result<Bake, Unread> {
         )
     })?;
     let mut bake = Bake::default();
+    for attribute in body.iter().filter_map(Structure::as_attribute) {
+        // A constant that other expressions name.
+        let span = attribute.value.span().unwrap_or_default();
+        bake.variables.push(Named {
+            name: attribute.key.as_str().to_owned(),
+            value: plain(source.text.get(span).unwrap_or_default()),
+            place: source.place(attribute.key.span().unwrap_or_default()),
+        });
+    }
     for block in body.iter().filter_map(Structure::as_block) {
         let name = block
             .labels
@@ -102,9 +129,16 @@ pub fn read(source: &Source) -> Result<Bake, Unread> {
                         }),
                     }
                 }
+                if let Some(matrix) = attribute(&block.body, "matrix") {
+                    let what = "a matrix makes many targets of this one";
+                    unread.push(source.unread(matrix.span().unwrap_or_default(), what, &HIDES));
+                }
                 bake.targets.push(target);
             }
-            _ => {}
+            kind => {
+                let what = format!("a block `{kind}`, which is not read");
+                unread.push(source.unread(block.span().unwrap_or_default(), what, &HIDES));
+            }
         }
     }
     Ok(bake)
@@ -133,7 +167,8 @@ mod tests {
             "docker-bake.hcl".into(),
             b"variable \"A\" {\n  default = \"x\"\n}\ngroup \"default\" { targets = [\"t\"] }\ntarget \"t\" {\n  tags = [\"${A}\"]\n  args = {\n    B = \"1\"\n    \"C\" = \"${A}\"\n  }\n}\n",
         );
-        let bake = read(&source).unwrap();
+        let (bake, unread) = read(&source).split();
+        assert!(unread.is_empty());
         assert_eq!(bake.variables[0].value, "x");
         let args: Vec<_> = bake.targets[0]
             .args
@@ -147,8 +182,21 @@ mod tests {
 
     #[test]
     fn broken_and_hostile_files_are_gaps() {
-        let gap = read(&Source::new("b.hcl".into(), b"variable \"A\" {\n  x = \n")).unwrap_err();
-        assert!(gap.what.contains("not HCL"));
+        let unread = |text: &str| {
+            read(&Source::new("b.hcl".into(), text.as_bytes()))
+                .split()
+                .1
+        };
+        assert!(
+            unread("variable \"A\" {\n  x = \n")[0]
+                .what
+                .contains("not HCL")
+        );
+        let matrix = unread("function \"f\" {}\ntarget \"t\" {\n  matrix = { a = [1] }\n}\n");
+        assert_eq!(
+            matrix.iter().map(|u| u.place.line).collect::<Vec<_>>(),
+            [1, 3]
+        );
         for text in [
             "a = [".repeat(10_000),
             "a {".repeat(10_000),

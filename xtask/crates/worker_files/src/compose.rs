@@ -1,99 +1,224 @@
 //! docker-compose.yml: services with their image, environment, ports and volumes.
 
-use super::dockerfile::Named;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::dockerfile::{Named, expand};
 use super::yaml::{Node, Yaml};
-use super::{Place, Source, Unread};
+use super::{Hides, Place, Reading, Source, Unread};
 
 /// A service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     pub name: String,
     pub image: Option<String>,
+    pub build: Option<Build>,
     pub environment: Vec<Named>,
     /// Files with more of the environment.
     pub env_files: Vec<String>,
     pub ports: Vec<String>,
     pub volumes: Vec<String>,
     pub command: Option<String>,
+    pub entrypoint: Option<String>,
     pub place: Place,
 }
 
+/// What a service's image is built from, with variables at their defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    pub context: String,
+    /// From the context.
+    pub dockerfile: String,
+    pub args: Vec<Named>,
+}
+
+const HIDES: [Hides; 2] = [Hides::Settings, Hides::Variables];
+
 /// Reads a compose file.
-pub fn read(source: &Source) -> Result<Vec<Service>, Unread> {
-    let yaml = Yaml::parse(&source.text).map_err(|fault| {
-        Unread::new(
-            format!("not YAML: {}", fault.what),
-            source.place(fault.offset..fault.offset),
-        )
-    })?;
-    let file = File {
+pub fn read(source: &Source) -> Reading<Vec<Service>> {
+    let yaml = match Yaml::parse(&source.text) {
+        Ok(yaml) => yaml,
+        Err(fault) => {
+            let at = fault.offset..fault.offset;
+            let what = format!("not YAML: {}", fault.what);
+            return Reading::new(Vec::new(), vec![source.unread(at, what, &HIDES)]);
+        }
+    };
+    let mut file = File {
         source,
         yaml: &yaml,
+        unread: Vec::new(),
+        budget: 100_000,
     };
-    let services = yaml.root().and_then(|root| yaml.get(root, "services"));
     let mut found = Vec::new();
-    for (key, service) in services.map(|id| file.members(id)).unwrap_or_default() {
-        let one = |name: &str| yaml.get(service, name).map(|id| file.line(id, 0));
-        let list = |name: &str| -> Vec<String> {
-            let Some(id) = yaml.get(service, name) else {
-                return Vec::new();
-            };
-            match yaml.node(id) {
-                Node::Sequence(items) => items.iter().map(|&id| file.line(id, 0)).collect(),
-                _ => vec![file.line(id, 0)],
+    for (key, value) in yaml.root().map(|root| file.pairs(root)).unwrap_or_default() {
+        match file.line(key, 0).as_str() {
+            "services" => {
+                for (name, service) in file.pairs(value) {
+                    found.push(file.service(name, service));
+                }
             }
-        };
-        let mut environment = Vec::new();
-        if let Some(id) = yaml.get(service, "environment") {
-            for (key, value) in file.members(id) {
-                environment.push(Named {
-                    name: file.line(key, 0),
-                    value: file.line(value, 0),
-                    place: file.place(key),
-                });
-            }
-            for &item in yaml.members(id) {
-                let text = file.line(item, 0);
-                let (name, value) = text.split_once('=').unwrap_or((&text, ""));
-                environment.push(Named {
-                    name: name.to_owned(),
-                    value: value.to_owned(),
-                    place: file.place(item),
-                });
-            }
+            "include" => file.not_read(key, "what other files include is not read"),
+            _ => {}
         }
-        found.push(Service {
-            name: file.line(key, 0),
-            image: one("image"),
-            env_files: list("env_file"),
-            ports: list("ports"),
-            volumes: list("volumes"),
-            command: one("command"),
-            environment,
-            place: file.place(key),
-        });
     }
-    Ok(found)
+    Reading::new(found, file.unread)
 }
 
 struct File<'a> {
     source: &'a Source,
     yaml: &'a Yaml,
+    unread: Vec<Unread>,
+    /// Aliases may make a file as large as one likes: so many members are looked at.
+    budget: usize,
 }
 
 impl File<'_> {
-    /// A mapping's own keys and values.
-    fn members(&self, id: usize) -> Vec<(usize, usize)> {
-        match self.yaml.node(id) {
-            Node::Mapping(pairs) => pairs.clone(),
-            _ => Vec::new(),
+    fn service(&mut self, name: usize, service: usize) -> Service {
+        let members = self.pairs(service);
+        let keys: BTreeMap<String, (usize, usize)> = members
+            .into_iter()
+            .map(|(key, value)| (self.line(key, 0), (key, value)))
+            .collect();
+        if let Some((key, _)) = keys.get("extends") {
+            self.not_read(*key, "the service that this one extends is not read");
+        }
+        let get = |name: &str| keys.get(name).map(|(_, value)| *value);
+        let lines = |name: &str| get(name).map(|id| self.lines(id)).unwrap_or_default();
+        let (ports, volumes) = (lines("ports"), lines("volumes"));
+        let env_files = get("env_file")
+            .map(|id| self.env_files(id))
+            .unwrap_or_default();
+        let one = |name: &str| get(name).map(|id| self.line(id, 0));
+        let (image, command, entrypoint) = (one("image"), one("command"), one("entrypoint"));
+        Service {
+            name: self.line(name, 0),
+            image,
+            build: get("build").map(|id| self.build(id)),
+            environment: get("environment")
+                .map(|id| self.named(id))
+                .unwrap_or_default(),
+            env_files,
+            ports,
+            volumes,
+            command,
+            entrypoint,
+            place: self.place(name),
         }
     }
 
-    fn place(&self, id: usize) -> Place {
+    fn build(&mut self, id: usize) -> Build {
+        let at_default = |text: &str| expand(text, &BTreeMap::new());
+        let mut build = Build {
+            context: ".".to_owned(),
+            dockerfile: "Dockerfile".to_owned(),
+            args: Vec::new(),
+        };
+        if let Some(context) = self.yaml.text(id) {
+            build.context = at_default(context);
+        }
+        for (key, value) in self.pairs(id) {
+            match self.line(key, 0).as_str() {
+                "context" => build.context = at_default(&self.line(value, 0)),
+                "dockerfile" => build.dockerfile = at_default(&self.line(value, 0)),
+                "args" => build.args = self.named(value),
+                "dockerfile_inline" => self.not_read(key, "a Dockerfile inside of this file"),
+                _ => {}
+            }
+        }
+        build
+    }
+
+    /// Names with values, as a mapping or as a list of `NAME=value`.
+    fn named(&mut self, id: usize) -> Vec<Named> {
+        let mut found = Vec::new();
+        for (key, value) in self.pairs(id) {
+            found.push(Named {
+                name: self.line(key, 0),
+                value: self.line(value, 0),
+                place: self.place(key),
+            });
+        }
+        for &item in self.yaml.members(id) {
+            let text = self.line(item, 0);
+            let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+            found.push(Named {
+                name: name.to_owned(),
+                value: value.to_owned(),
+                place: self.place(item),
+            });
+        }
+        found
+    }
+
+    fn lines(&self, id: usize) -> Vec<String> {
         match self.yaml.node(id) {
-            Node::Scalar { span, .. } => self.source.place(span.clone()),
-            _ => Place::start_of(&self.source.path),
+            Node::Sequence(items) => items.iter().map(|&id| self.line(id, 0)).collect(),
+            _ => vec![self.line(id, 0)],
+        }
+    }
+
+    /// `env_file`: a path, or a list of paths or of mappings with one.
+    fn env_files(&self, id: usize) -> Vec<String> {
+        let path = |id: usize| {
+            let id = self.yaml.get(id, "path").unwrap_or(id);
+            expand(&self.line(id, 0), &BTreeMap::new())
+        };
+        match self.yaml.node(id) {
+            Node::Sequence(items) => items.iter().map(|&id| path(id)).collect(),
+            _ => vec![path(id)],
+        }
+    }
+
+    /// A mapping's keys and values; its own win over those that `<<` merges in.
+    fn pairs(&mut self, id: usize) -> Vec<(usize, usize)> {
+        let Node::Mapping(own) = self.yaml.node(id) else {
+            return Vec::new();
+        };
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        let mut found = Vec::new();
+        let mut bases = Vec::new();
+        let mut open = vec![own.clone()];
+        while let Some(pairs) = open.pop() {
+            for (key, value) in pairs {
+                if self.budget == 0 {
+                    self.not_read(key, "this file unfolds to more than can be read");
+                    return found;
+                }
+                self.budget -= 1;
+                if self.yaml.text(key) == Some("<<") {
+                    bases.push(value);
+                    bases.extend(self.yaml.members(value));
+                    continue;
+                }
+                let name = self.line(key, 0);
+                if names.insert(name) {
+                    found.push((key, value));
+                }
+            }
+            for base in bases.drain(..) {
+                if let Node::Mapping(pairs) = self.yaml.node(base) {
+                    open.push(pairs.clone());
+                }
+            }
+        }
+        found
+    }
+
+    fn place(&self, id: usize) -> Place {
+        self.source.place(self.span(id))
+    }
+
+    fn span(&self, id: usize) -> std::ops::Range<usize> {
+        match self.yaml.node(id) {
+            Node::Scalar { span, .. } => span.clone(),
+            _ => 0..0,
+        }
+    }
+
+    fn not_read(&mut self, id: usize, what: &str) {
+        let unread = self.source.unread(self.span(id), what, &HIDES);
+        if !self.unread.contains(&unread) {
+            self.unread.push(unread);
         }
     }
 
@@ -187,7 +312,8 @@ mod tests {
             "docker-compose.yml".into(),
             b"services:\n  a:\n    image: x:1\n    environment:\n      - HOST=0.0.0.0\n      - EMPTY\n    env_file: .env\n    ports: [\"8000:8000\"]\n  b:\n    environment:\n      HOST: 1\n      FLAG: true\n",
         );
-        let services = read(&source).unwrap();
+        let (services, unread) = read(&source).split();
+        assert!(unread.is_empty());
         let env: Vec<_> = services
             .iter()
             .flat_map(|s| &s.environment)
@@ -206,8 +332,30 @@ mod tests {
         for text in ["a: [", "services: &a [*a]", "\u{0}", &"[".repeat(5_000)] {
             let _ = read(&Source::new("c.yml".into(), text.as_bytes()));
         }
-        let gap = read(&Source::new("c.yml".into(), b"a: b\nc: [1\n")).unwrap_err();
-        assert!(gap.what.contains("not YAML"));
+        let (_, unread) = read(&Source::new("c.yml".into(), b"a: b\nc: [1\n")).split();
+        assert!(unread[0].what.contains("not YAML"));
+    }
+
+    #[test]
+    fn anchors_builds_and_what_is_elsewhere() {
+        let text = "x-e: &e {A: 1, B: 2}\ninclude: [more.yml]\nservices:\n  w:\n    extends: {file: o.yml}\n    build:\n      context: ${CONTEXT:-sub}\n      dockerfile: Dockerfile.gpu\n      args: [X=1]\n    environment:\n      <<: *e\n      B: ${B:-3}\n    env_file:\n      - path: a.env\n        required: false\n      - b.env\n";
+        let (services, unread) = read(&Source::new("compose.yml".into(), text.as_bytes())).split();
+        let env = services[0]
+            .environment
+            .iter()
+            .map(|e| format!("{}={}", e.name, e.value));
+        assert_eq!(env.collect::<Vec<_>>(), ["B=${B:-3}", "A=1"]);
+        let build = services[0].build.as_ref().unwrap();
+        assert_eq!(
+            (&*build.context, &*build.dockerfile),
+            ("sub", "Dockerfile.gpu")
+        );
+        assert_eq!(build.args[0].name, "X");
+        assert_eq!(services[0].env_files, ["a.env", "b.env"]);
+        assert_eq!(
+            unread.iter().map(|u| u.place.line).collect::<Vec<_>>(),
+            [2, 5]
+        );
     }
 
     #[test]

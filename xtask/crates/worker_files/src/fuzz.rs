@@ -14,11 +14,12 @@ use xtask_core::tree::{Memory, Mode};
 
 const PYTHON: &str = "import os, json\nfrom .a import *\nX = {'A': '--b', **{}}\nclass C(B):\n    x: int = 1\n    def __init__(self, a=os.getenv('H', 1), *args, **kw):\n        self.a = a\n    @property\n    def p(self): return self.a\ndef f(env, job):\n    for k, v in X.items():\n        if env.get(k) in ('1',): yield v, env[k]\n        else: continue\n    xs = [g(i) for i in range(3) if i]\n    xs += ['--c', f'{xs}{X!r:>{3}}']\n    match job['input']:\n        case {'a': b}: pass\n    return lambda q: q\ntry:\n    f(os.environ, 1)\nexcept E as e:\n    raise\nwith open('sglang_flags.json') as h: json.load(h)\nrunpod.serverless.start({'handler': f})\n";
 const DOCKERFILE: &str = "# syntax=x\nARG A=1\nFROM lmsysorg/sglang:v${A}-cu129 AS b\nENV X=1 Y=\"a b\" Z=$X\nENV OLD form\nRUN --mount=type=secret,id=T pip install -r r.txt \"a[b]>=1\" && apt-get install -y c \\\n # no\n d\nRUN <<E\npip install x\nE\nCOPY --from=b [\"a\", \"b\"]\nHEALTHCHECK CMD x\nVOLUME [\"/a\"]\nCMD [\"python3\", \"h.py\"]\n";
-const SHELL: &str = "#!/bin/sh\nA=1; export B=\"${A:-$C}\"\nfor i in $D; do echo $(cat $i | x) `y`; done\npython3 -m sglang.launch_server --port \"$PORT\" --host=$H\n";
+const SHELL: &str = "#!/bin/bash\nf() { x \"$@\"; }\nB=(a \"$C\")\nB+=(d)\nf \"${B[@]}\" <<E\n$F\nE\ncase $A in a|b) c;; esac\n[ -z \"$A\" ] && A=b\nbash -c \"pip install $X\" | xargs -a f g\nset -- a; exec \"$@\"\nA=1; export B=\"${A:-$C}\"\nfor i in $D; do echo $(cat $i | x) `y`; done\npython3 -m sglang.launch_server --port \"$PORT\" --host=$H\n";
 const COMPOSE: &str = "services:\n  a: &a\n    image: x\n    environment: [A=1, B]\n    env_file: .env\n  b:\n    <<: *a\n    environment: {A: 1, B: null}\n";
 const BAKE: &str = "variable \"A\" { default = \"x${B}\" }\ntarget \"t\" {\n  inherits = [\"u\"]\n  args = { A = \"1\", \"B\" = A }\n}\n";
 const HUB: &str = "{\"config\": {\"env\": [{\"key\": \"A\", \"input\": {\"name\": \"a\", \"options\": [{\"label\": \"x\", \"value\": 1}]}}], \"presets\": [{\"name\": \"p\", \"defaults\": {\"A\": 1}}], \"allowedCudaVersions\": [\"12.4\"]}, \"tests\": [{\"input\": {}}], \"schema\": {\"A\": {\"type\": \"text\"}}, \"versions\": {\"1\": {\"categories\": [{\"title\": \"t\", \"settings\": [\"A\"]}]}}}";
 const README: &str = "| A | Default |\n|---|---|\n| `AB_C` | `1` \\| 2 |\n";
+const PROJECT: &str = "[project]\ndependencies = [\"foo\", 'b']\n[options]\ninstall_requires =\n  x\n[[package]]\nname = \"foo\"\nversion = '''1'''\nsetup(install_requires=['a', # b\n *c])\n";
 const REQUIREMENTS: &str =
     "a==1 ; python_version > '3' # x\n-r b.txt\ngit+https://x\nc @ y \\\n --hash=z\n";
 
@@ -110,7 +111,22 @@ const TARGETS: &[Target] = &[
     }),
     ("readme", README, |source| drop(readme::read(source))),
     ("requirements", REQUIREMENTS, |source| {
-        drop(requirements::read(source));
+        drop(packages::requirements(source));
+        drop(packages::environment(source));
+    }),
+    ("projects", PROJECT, |source| {
+        for name in ["pyproject.toml", "setup.py", "setup.cfg", "uv.lock"] {
+            let source = Source::new(name.into(), source.text.as_bytes());
+            drop(packages::project(&[&source]));
+        }
+    }),
+    ("worker", DOCKERFILE, |source| {
+        let tree = Memory::new()
+            .with("Dockerfile", source.text.clone())
+            .with("r.txt", "a\n")
+            .with("h.py", "import os\n")
+            .with("start.sh", source.text.clone());
+        drop(WorkerInterface::read(&tree));
     }),
 ];
 
@@ -255,15 +271,14 @@ fn a_tree_of_odd_files_is_read_and_says_what_it_could_not() {
         .with(".runpod/hub.json", "{")
         .with("docker-compose.yml", "a: [")
         .with("docker-bake.hcl", "a =");
-    let surface = WorkerInterface::read(&tree).unwrap();
+    let (surface, gaps) = WorkerInterface::read(&tree).unwrap().split();
     let names: Vec<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
     assert!(
         names.contains(&"LATIN") && names.contains(&"TABS"),
         "{names:?}"
     );
     assert!(!names.contains(&"NOT_THE_WORKERS"));
-    let unread: Vec<String> = surface
-        .unread
+    let unread: Vec<String> = gaps
         .iter()
         .map(|gap| format!("{}: {}", gap.place, gap.what))
         .collect();
@@ -271,7 +286,7 @@ fn a_tree_of_odd_files_is_read_and_says_what_it_could_not() {
         ("big.py", "bytes are more than"),
         ("latin.py", "Latin-1"),
         ("deep.py", "no Python"),
-        ("Dockerfile", "cannot be read"),
+        ("Dockerfile", "FROM lacks"),
         (".runpod/hub.json", "not JSON"),
         ("docker-compose.yml", "not YAML"),
         ("docker-bake.hcl", "not HCL"),

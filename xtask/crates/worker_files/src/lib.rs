@@ -4,8 +4,9 @@
 //! picks the files from a tree, gives each to its module and keeps the results side by side, so
 //! that compare and hub-lint ask one value instead of reading files again.
 
-mod bake;
+pub mod bake;
 pub mod compose;
+pub mod copied;
 pub mod dockerfile;
 #[cfg(test)]
 mod fuzz;
@@ -13,12 +14,13 @@ pub mod glob;
 mod hub;
 pub mod ignore;
 pub mod json;
+pub mod packages;
 pub mod python;
 mod read;
 mod readme;
-pub mod requirements;
 pub mod shell;
 pub mod source;
+mod steps;
 #[cfg(test)]
 mod tests;
 pub mod tests_json;
@@ -116,10 +118,12 @@ pub struct Declared {
 /// A package that the worker installs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
-    pub manager: shell::Manager,
+    pub manager: packages::Manager,
     pub name: String,
-    /// Version specifier, empty for any.
+    /// Version specifier, empty for any; `@URL` where it comes from there.
     pub spec: String,
+    /// Options that decide where it comes from: another index, constraints.
+    pub index: Option<String>,
     /// Whether the image's build gets to it; a script that nothing runs does not.
     pub in_image: bool,
     pub place: Place,
@@ -150,6 +154,10 @@ pub struct WorkerInterface {
     pub python: python::PythonFacts,
     /// From the Dockerfile.
     pub image: Option<dockerfile::Image>,
+    /// Which file that is.
+    pub dockerfile: Option<RepoPath>,
+    /// What the build does beside setting, copying and installing: an entry a RUN line.
+    pub steps: Vec<dockerfile::Step>,
     /// `$NAME` in RUN lines.
     pub build_reads: Vec<(String, Place)>,
     pub packages: Vec<Package>,
@@ -164,8 +172,6 @@ pub struct WorkerInterface {
     pub readme: Vec<readme::Documented>,
     /// From `sglang_flags.json`.
     pub flag_table: Option<FlagTable>,
-    /// Whatever could not be read statically.
-    pub unread: Vec<Unread>,
     /// The files that were read.
     pub sources: BTreeMap<RepoPath, Source>,
 }

@@ -3,6 +3,10 @@
 use super::*;
 use xtask_core::tree::Memory;
 
+fn surface(tree: &Memory) -> (WorkerInterface, Vec<Unread>) {
+    WorkerInterface::read(tree).unwrap().split()
+}
+
 #[test]
 fn variables_come_from_scripts_and_commands_too() {
     let tree = Memory::new()
@@ -10,7 +14,7 @@ fn variables_come_from_scripts_and_commands_too() {
         .with("Dockerfile", "FROM x\nARG A=1\nENV B=2\nRUN echo $A ${B} $C\nCMD python3 handler.py --x $MODE\n")
         .with("docker-compose.yml", "services:\n  w:\n    environment: {D: 4}\n    env_file: [more.env]\n")
         .with("more.env", "E=5\n");
-    let surface = WorkerInterface::read(&tree).unwrap();
+    let (surface, _) = surface(&tree);
     let names: Vec<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
     assert_eq!(names, ["HOST", "MODE", "PORT"]);
     let host = surface.reads("HOST").next().unwrap();
@@ -51,7 +55,7 @@ fn a_table_of_flags_is_read_with_its_aliases_and_what_took_the_place_of_old_ones
     let tree = Memory::new()
         .with("engine.py", engine)
         .with("sglang_flags.json", flags);
-    let surface = WorkerInterface::read(&tree).unwrap();
+    let (surface, unread) = surface(&tree);
     let drives: Vec<String> = surface
         .env
         .iter()
@@ -69,18 +73,14 @@ fn a_table_of_flags_is_read_with_its_aliases_and_what_took_the_place_of_old_ones
     );
     assert!(surface.env.iter().all(|read| read.by_table));
     assert!(
-        surface
-            .unread
-            .iter()
-            .any(|gap| gap.what.contains("counts as read")),
-        "{:?}",
-        surface.unread
+        unread.iter().any(|gap| gap.what.contains("counts as read")),
+        "{unread:?}"
     );
     // A table that no code loads says nothing of the worker.
     let unused = Memory::new()
         .with("engine.py", "pass\n")
         .with("sglang_flags.json", flags);
-    assert!(WorkerInterface::read(&unused).unwrap().env.is_empty());
+    assert!(super::tests::surface(&unused).0.env.is_empty());
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn packages_tell_whether_the_image_gets_them() {
         .with("Dockerfile", "FROM x\nCOPY builder/requirements.txt /r/requirements.txt\nRUN pip install -r /r/requirements.txt \\\n && apt-get install -y curl=7.1\nRUN pip install $NAME\n")
         .with("builder/requirements.txt", "ray\n")
         .with("builder/setup.sh", "apt-get install -y openssh-server\n");
-    let surface = WorkerInterface::read(&tree).unwrap();
+    let (surface, unread) = surface(&tree);
     let packages: Vec<String> = surface
         .packages
         .iter()
@@ -97,11 +97,10 @@ fn packages_tell_whether_the_image_gets_them() {
         .collect();
     assert_eq!(
         packages,
-        ["ray true 1", "openssh-server false 1", "curl=7.1 true 4"]
+        ["ray true 1", "curl=7.1 true 4", "openssh-server false 1"]
     );
     assert!(
-        surface
-            .unread
+        unread
             .iter()
             .any(|gap| gap.what.contains("package is computed"))
     );
@@ -109,15 +108,257 @@ fn packages_tell_whether_the_image_gets_them() {
 
 #[test]
 fn the_pinned_release_is_in_the_base_image_or_the_requirements() {
-    let of = |tree: Memory| {
-        WorkerInterface::read(&tree)
-            .unwrap()
-            .sglang()
-            .map(|(version, _)| version)
-    };
+    let of = |tree: Memory| surface(&tree).0.sglang().map(|(version, _)| version);
     let image = Memory::new().with("Dockerfile", "FROM lmsysorg/sglang:v0.5.2-cu126\n");
     assert_eq!(of(image).as_deref(), Some("0.5.2"));
     let pinned = Memory::new().with("requirements.txt", "sglang[all]==0.4.1.post7\n");
     assert_eq!(of(pinned).as_deref(), Some("0.4.1.post7"));
     assert_eq!(of(Memory::new()), None);
+}
+
+fn names(tree: &Memory) -> Vec<String> {
+    let (surface, _) = surface(tree);
+    surface.env.into_iter().map(|read| read.name).collect()
+}
+
+#[test]
+fn the_dockerfile_in_runpod_comes_first_and_the_others_are_said_to_be_not_read() {
+    let of = |files: &[&str]| {
+        let tree = files.iter().fold(Memory::new(), |tree, file| {
+            tree.with(
+                file,
+                format!("FROM {}\n", file.replace(['/', '.'], "-").to_lowercase()),
+            )
+        });
+        let tree = tree
+            .with(
+                "docker-compose.yml",
+                "services:\n  w:\n    build: {context: sub, dockerfile: D.gpu}\n",
+            )
+            .with(
+                ".github/workflows/x.yml",
+                "run: docker build -f ./ci/Dockerfile .\n",
+            );
+        let (surface, unread) = surface(&tree);
+        let others: Vec<String> = unread
+            .iter()
+            .map(|gap| gap.place.file.to_string())
+            .collect();
+        (
+            surface
+                .dockerfile
+                .map(|path| path.to_string())
+                .unwrap_or_default(),
+            others.join(" "),
+        )
+    };
+    let all = [
+        "Dockerfile",
+        ".runpod/Dockerfile",
+        "sub/D.gpu",
+        "ci/Dockerfile",
+        "docker/Dockerfile",
+        "Dockerfile.gpu",
+    ];
+    assert_eq!(of(&all).0, ".runpod/Dockerfile");
+    assert_eq!(
+        of(&all).1,
+        "Dockerfile Dockerfile.gpu ci/Dockerfile docker/Dockerfile sub/D.gpu"
+    );
+    assert_eq!(
+        of(&["Dockerfile", "tests/Dockerfile"]),
+        ("Dockerfile".into(), String::new())
+    );
+    assert_eq!(of(&all[2..]).0, "sub/D.gpu");
+    assert_eq!(of(&all[3..]).0, "ci/Dockerfile");
+    assert_eq!(of(&all[4..]).0, "docker/Dockerfile");
+    assert_eq!(of(&all[5..]).0, "Dockerfile.gpu");
+}
+
+#[test]
+fn scripts_are_followed_from_what_the_image_starts() {
+    let tree = Memory::new()
+        .with("Dockerfile", "FROM x\nWORKDIR /app\nCOPY . .\nRUN bash setup.sh && python3 get.py\nENTRYPOINT [\"/app/entry\"]\nCMD [\"serve\"]\n")
+        .with("entry", "#!/bin/bash\nsource ./lib.sh\nexec supervisord -c /app/supervisord.conf \"$A\"\n")
+        .with("lib.sh", "export X=${B:-1}\npip install foo==2\n")
+        .with("setup.sh", "apt-get install -y curl\nwget https://x/$C\n")
+        .with("unused.sh", "echo $D; pip install bar\n")
+        .with("get.py", "pass\n")
+        .with("supervisord.conf", "[program:a]\ncommand=python3 -m sglang.launch_server --port %(ENV_E)s\nenvironment=F=\"%(ENV_G)s\"\n");
+    let (surface, unread) = surface(&tree);
+    assert!(unread.is_empty(), "{unread:?}");
+    let env: Vec<_> = surface.env.iter().map(|read| read.name.as_str()).collect();
+    assert_eq!(env, ["A", "B", "D", "E", "G"]);
+    assert_eq!(surface.build_reads[0].0, "C");
+    assert_eq!(surface.python.flags[0].from[0].0, "E");
+    let packages: Vec<_> = surface
+        .packages
+        .iter()
+        .map(|p| format!("{} {}", p.name, p.in_image))
+        .collect();
+    assert_eq!(packages, ["curl true", "foo true", "bar false"]);
+    let steps: Vec<_> = surface
+        .steps
+        .iter()
+        .map(|s| s.commands.join("; "))
+        .collect();
+    assert_eq!(steps, ["python3 get.py", "wget https://x/$C"]);
+}
+
+#[test]
+fn a_run_line_is_one_step_with_what_was_not_understood() {
+    let tree = Memory::new().with(
+        "Dockerfile",
+        "FROM x\nRUN apt-get update && ldconfig /c && pip install a && wget https://m -O /m && rm -rf /tmp/x\nRUN mkdir /x\nRUN echo a > /etc/b\n",
+    );
+    let steps: Vec<_> = surface(&tree)
+        .0
+        .steps
+        .into_iter()
+        .map(|s| (s.commands.join("; "), s.place.line))
+        .collect();
+    assert_eq!(
+        steps,
+        [
+            ("ldconfig /c; wget https://m -O /m".into(), 2),
+            ("echo a > /etc/b".into(), 4)
+        ]
+    );
+}
+
+#[test]
+fn folders_count_where_the_image_takes_them_or_code_imports_them() {
+    let tree = |dockerfile: &str, code: &str| {
+        let tree = Memory::new()
+            .with("handler.py", format!("import os\nos.getenv('H')\n{code}"))
+            .with("build/a.py", "import os\nos.getenv('BUILD')\n")
+            .with("tests/t.py", "import os\nos.getenv('TEST')\n");
+        if dockerfile.is_empty() {
+            tree
+        } else {
+            tree.with("Dockerfile", format!("FROM x\n{dockerfile}"))
+        }
+    };
+    assert_eq!(names(&tree("COPY . .\n", "")), ["H"]);
+    assert_eq!(
+        names(&tree("COPY build /b\nCOPY handler.py /\n", "")),
+        ["BUILD", "H"]
+    );
+    assert_eq!(
+        names(&tree("COPY . .\n", "from build import a\n")),
+        ["BUILD", "H"]
+    );
+    assert_eq!(names(&tree("", "")), ["BUILD", "H"]);
+}
+
+#[test]
+fn packages_are_found_in_every_file_that_an_install_names() {
+    let of = |dockerfile: &str| {
+        let tree = Memory::new()
+            .with(
+                "Dockerfile",
+                format!("FROM x\nWORKDIR /app\nCOPY . .\n{dockerfile}"),
+            )
+            .with("deps/base.in", "-r more.txt\nfoo\n")
+            .with("deps/more.txt", "bar\n")
+            .with("list.txt", "curl git=1 # no\n")
+            .with("pyproject.toml", "[project]\ndependencies = [\"proj\"]\n")
+            .with("conda.yml", "dependencies: [numpy=1, {pip: [deep]}]\n");
+        let packages = surface(&tree).0.packages.into_iter();
+        let packages = packages.filter(|package| package.in_image);
+        packages
+            .map(|p| format!("{}:{}", p.manager.word(), p.name))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        of("RUN pip install -r /app/deps/base.in\n"),
+        "pip:foo pip:bar"
+    );
+    assert_eq!(
+        of("RUN cd deps && pip install -r base.in\n"),
+        "pip:foo pip:bar"
+    );
+    assert_eq!(
+        of("RUN xargs -a list.txt apt-get install -y\n"),
+        "apt:curl apt:git"
+    );
+    assert_eq!(of("RUN pip install .\n"), "pip:proj pip:.");
+    assert_eq!(
+        of("RUN conda env create -f conda.yml\n"),
+        "conda:numpy pip:deep"
+    );
+    assert_eq!(
+        of("RUN pip install -r /elsewhere/x.txt\n"),
+        "pip:-r /elsewhere/x.txt"
+    );
+    assert_eq!(
+        of("RUN --mount=type=bind,source=deps,target=/d pip install -r /d/more.txt\n"),
+        "pip:bar"
+    );
+    assert_eq!(of("FROM x\nRUN pip install a\n"), "pip:a");
+}
+
+#[test]
+fn a_flag_table_counts_where_code_opens_it_and_the_image_holds_it() {
+    let flags = r#"{"version": "0.5.19", "flags": {"--dtype": {"kind": "value"}}}"#;
+    let read = |dockerfile: &str, code: &str| {
+        let tree = Memory::new()
+            .with("handler.py", code)
+            .with("sglang_flags.json", flags)
+            .with("Dockerfile", format!("FROM x\n{dockerfile}"));
+        !names(&tree).is_empty()
+    };
+    let opens = "import json\nt = json.load(open('sglang_flags.json'))\n";
+    assert!(read("COPY . .\n", opens));
+    assert!(!read("COPY handler.py /\n", opens));
+    assert!(!read(
+        "COPY . .\n",
+        "# see \"sglang_flags.json\"\nx = 1 # 'sglang_flags.json'\n"
+    ));
+}
+
+#[test]
+fn reading_does_not_grow_beyond_the_text() {
+    let mut random = testing::Random(0x1234_5678_9abc_def1);
+    let words = [
+        "A=$A$B",
+        "A+=($A)",
+        "B=\"$A $B\"",
+        "echo $A ${B[@]}",
+        "for x in $A; do",
+        "done",
+        "f() {",
+        "}",
+        "f $A",
+        "bash -c \"$A\"",
+        "if a; then",
+        "fi",
+        "<<E",
+        "E",
+        "$(",
+        ")",
+        "`",
+        "case $A in",
+        "esac",
+        "\"$@\"",
+    ];
+    for _ in 0..300 {
+        let text: String = (0..200)
+            .map(|_| format!("{}\n", words[random.below(words.len())]))
+            .collect();
+        let script = shell::parse(&text);
+        let size: usize = script
+            .commands
+            .iter()
+            .flat_map(|c| &c.words)
+            .map(|w| w.text.len())
+            .sum();
+        assert!(
+            size <= 400 * (text.len() + 1024),
+            "{size} of {}",
+            text.len()
+        );
+        assert!(script.reads.len() <= 40 * text.len());
+    }
 }

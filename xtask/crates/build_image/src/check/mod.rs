@@ -58,14 +58,14 @@ pub fn repository(subject: &Subject) -> Result<Vec<Check>> {
     if let Some(file) = subject.dockerfile {
         let source = Source::new(file.path.into(), file.bytes);
         let given: BTreeMap<String, String> = subject.plan.arguments().into_iter().collect();
-        match dockerfile::read_with(&source, given) {
-            Ok(image) => {
-                checks.push(parsed(&file, &image));
-                checks.push(copies(subject, &file));
-                checks.push(passed(subject, &file)?);
-                checks.push(base(subject, &image)?);
-            }
-            Err(gap) => checks.push(failed("Dockerfile", format!("{}: {}", gap.place, gap.what))),
+        let (image, unread) = dockerfile::read_with(&source, given).split();
+        if let Some(gap) = unread.first() {
+            checks.push(failed("Dockerfile", format!("{}: {}", gap.place, gap.what)));
+        } else {
+            checks.push(parsed(&file, &image));
+            checks.push(copies(subject, &file));
+            checks.push(passed(subject, &file)?);
+            checks.push(base(subject, &image)?);
         }
     } else {
         checks.push(failed(
@@ -286,7 +286,7 @@ fn base(subject: &Subject, image: &Image) -> Result<Check> {
         return Ok(check(NAME, Verdict::Skipped, "the Dockerfile names none"));
     };
     let text = &base.text;
-    let surface = WorkerInterface::read(subject.tree)?;
+    let (surface, _) = WorkerInterface::read(subject.tree)?.split();
     let own = surface.image.as_ref().and_then(|own| own.base.as_ref());
     let is_own = own.is_some_and(|own| own.text == *text);
     let mut words = Vec::new();

@@ -166,7 +166,7 @@ fn without_a_dockerfile_or_with_a_broken_one_the_rest_is_still_looked_at() {
     let said = wrong(&broken, &plan());
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(
-        said[0].starts_with("failed Dockerfile: Dockerfile:2:1: the Dockerfile cannot be read"),
+        said[0].starts_with("failed Dockerfile: Dockerfile:2:1: `NONSENSE` is no"),
         "{said:?}"
     );
     let empty = worker().with("Dockerfile", "# nothing\n");

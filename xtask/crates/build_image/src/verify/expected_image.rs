@@ -212,7 +212,7 @@ mod tests {
 
     fn made(dockerfile: &str, tree: &Memory, history: &[&str], base: Option<&Image>) -> Made {
         let source = Source::new("Dockerfile".into(), dockerfile.as_bytes());
-        let image = dockerfile::read(&source).unwrap();
+        let (image, _) = dockerfile::read(&source).split();
         let history: Vec<_> = history
             .iter()
             .map(|text| Step {

@@ -183,15 +183,16 @@ fn made(subject: &Subject, history: &[Step], base: Option<&Image>) -> Result<Mad
         ));
     };
     let source = Source::new(path.into(), bytes);
-    match dockerfile::read(&source) {
-        Ok(image) => Ok(Made::new(
+    let (image, unread) = dockerfile::read(&source).split();
+    match unread.first() {
+        None => Ok(Made::new(
             subject.tree,
             subject.ignore,
             &image,
             history,
             base,
         )),
-        Err(gap) => bail!(UserError::new(
+        Some(gap) => bail!(UserError::new(
             format!("{}: {}", gap.place, gap.what),
             "mend the Dockerfile; `cargo xtask build-image --check` looks at it without building"
         )),

@@ -14,7 +14,7 @@ use super::files::TABLE;
 use super::text;
 use super::version::satisfies;
 use worker_files::Source;
-use worker_files::requirements::{self, Requirement};
+use worker_files::packages::{self, Requirement};
 use xtask_core::tree::Tree;
 
 const PROBE: &str = include_str!("probe.py");
@@ -61,7 +61,7 @@ impl Asked {
         });
         let requirements = text(tree, "requirements.txt")?.map(|text| {
             let source = Source::new("requirements.txt".into(), text.as_bytes());
-            requirements::read(&source).0
+            packages::requirements(&source).split().0.packages
         });
         Ok(Self {
             python: python.unwrap_or_else(|| PYTHON.to_owned()),

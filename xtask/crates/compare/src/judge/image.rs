@@ -171,19 +171,28 @@ impl Judge<'_> {
         }
     }
 
-    /// pip and apt packages.
+    /// Packages of every kind, and the other steps of the build.
     pub fn packages(&mut self) {
+        self.simple(
+            "step",
+            "No step of the new build does it.",
+            "Do it again, or record why it isn't needed.",
+        );
         let on_sglang = self
             .new
             .get("image:FROM")
             .and_then(|fact| fact.get("value"))
             .is_some_and(|base| base.contains("sglang"));
-        for area in ["pip", "apt"] {
+        for area in ["pip", "apt", "conda", "apk"] {
             for (name, old, new) in self.ids(area) {
                 let id = format!("{area}:{name}");
                 let item = match (old, new) {
-                    (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, Some(&["spec"])),
-                    (Some(old), None) => self.package_gone(area, name, &id, old, on_sglang),
+                    (Some(old), Some(new))
+                        if new.get("unused").is_none() || old.get("unused").is_some() =>
+                    {
+                        Self::kept_or_changed(&id, old, new, Some(&["spec", "index"]))
+                    }
+                    (Some(old), _) => self.package_gone(area, name, &id, old, on_sglang),
                     (None, new) => Item::new(&id, Verdict::Added, None, new),
                 };
                 self.push(item);

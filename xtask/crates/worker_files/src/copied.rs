@@ -1,0 +1,234 @@
+//! Which files of the repository the image holds, and where.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::dockerfile::{Copy, Image};
+use super::glob::{Glob, is_pattern};
+use super::ignore::Ignore;
+use xtask_core::tree::{RepoPath, Tree};
+
+/// The files that a Dockerfile copies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// By their path in the image, without the first slash.
+    pub files: BTreeMap<String, RepoPath>,
+    /// The folders that are copied by name, so that what is in them counts whatever they are
+    /// called.
+    pub folders: BTreeSet<String>,
+    /// Whether a source is computed, so that any file may be in the image.
+    pub any: bool,
+}
+
+impl Copied {
+    /// The files of the image's own stages and of those that it copies from.
+    pub fn new(tree: &dyn Tree, ignore: &Ignore, image: &Image, beside: &str) -> Self {
+        let mut copied = Self::default();
+        for part in image.parts.iter().chain([image]) {
+            for copy in part.copies.iter().filter(|copy| copy.from.is_none()) {
+                for source in &copy.paths {
+                    copied.copy(tree, ignore, copy, source, beside);
+                }
+            }
+            // A mount shows a file at a place while the image is built.
+            for mount in &part.mounts {
+                if let Some(source) = &mount.source {
+                    let target = mount.name.trim_matches('/').to_owned();
+                    copied.take(tree, ignore, &plain(source), &target, &[]);
+                }
+            }
+        }
+        copied
+    }
+
+    /// The repository's files that the image holds.
+    pub fn held(&self) -> BTreeSet<RepoPath> {
+        self.files.values().cloned().collect()
+    }
+
+    fn copy(&mut self, tree: &dyn Tree, ignore: &Ignore, copy: &Copy, source: &str, beside: &str) {
+        if source.contains('$') {
+            self.any = true;
+            return;
+        }
+        let is_folder =
+            copy.target.is_empty() || copy.target.ends_with('/') || copy.sources.len() > 1;
+        let folder = copy.target.trim_end_matches('/');
+        let source = plain(source);
+        let excludes: Vec<Glob> = copy
+            .excludes
+            .iter()
+            .filter_map(|e| Glob::new(e, true))
+            .collect();
+        let taken = if is_pattern(&source) {
+            self.pattern(tree, ignore, &source, folder)
+        } else {
+            let mut target = folder.to_owned();
+            let names_file = tree.entries().get(&RepoPath::from(source.as_str()));
+            if names_file.is_some_and(|entry| entry.mode.is_file()) && is_folder {
+                target = under(folder, source.rsplit('/').next().unwrap_or(&source));
+            }
+            if copy.parents {
+                target = under(folder, &source);
+            }
+            self.take(tree, ignore, &source, &target, &excludes)
+        };
+        // The context may be the Dockerfile's own folder.
+        if !taken && !beside.is_empty() && !source.is_empty() {
+            let inner = format!("{beside}/{source}");
+            let names_file = tree.entries().contains_key(&RepoPath::from(inner.as_str()));
+            let name = source.rsplit('/').next().unwrap_or(&source);
+            let target = if names_file && is_folder {
+                under(folder, name)
+            } else {
+                folder.to_owned()
+            };
+            self.take(tree, ignore, &inner, &target, &excludes);
+        }
+    }
+
+    /// Takes a file, or what is below a folder.
+    fn take(
+        &mut self,
+        tree: &dyn Tree,
+        ignore: &Ignore,
+        source: &str,
+        target: &str,
+        excludes: &[Glob],
+    ) -> bool {
+        let mut taken = false;
+        if !source.is_empty() {
+            self.folders.insert(source.to_owned());
+        }
+        for (path, entry) in tree.entries().range(RepoPath::from(source)..) {
+            let Some(text) = path.as_str() else { continue };
+            let Some(rest) = text.strip_prefix(source) else {
+                break;
+            };
+            let below = if source.is_empty() {
+                Some(rest)
+            } else {
+                rest.strip_prefix('/')
+            };
+            let place = match below {
+                _ if rest.is_empty() => target.to_owned(),
+                Some(below) => under(target, below),
+                None => continue,
+            };
+            let left_out =
+                below.is_some_and(|below| excludes.iter().any(|glob| glob.matches(below)));
+            if entry.mode.is_file() && !left_out && !ignore.excludes(path) {
+                self.files.insert(place, path.clone());
+                taken = true;
+            }
+        }
+        taken
+    }
+
+    fn pattern(&mut self, tree: &dyn Tree, ignore: &Ignore, source: &str, folder: &str) -> bool {
+        let depth = source.split('/').count();
+        let Some(glob) = Glob::new(source, false) else {
+            return true;
+        };
+        let mut heads = BTreeSet::new();
+        for path in tree.entries().keys() {
+            let Some(text) = path.as_str() else { continue };
+            let head: Vec<&str> = text.splitn(depth + 1, '/').take(depth).collect();
+            let head = head.join("/");
+            if head.split('/').count() == depth && !heads.contains(&head) && glob.matches(&head) {
+                heads.insert(head);
+            }
+        }
+        let mut taken = false;
+        for head in heads {
+            let is_file = tree.entries().contains_key(&RepoPath::from(head.as_str()));
+            let name = head.rsplit('/').next().unwrap_or(&head);
+            let target = if is_file {
+                under(folder, name)
+            } else {
+                folder.to_owned()
+            };
+            taken |= self.take(tree, ignore, &head, &target, &[]);
+        }
+        taken
+    }
+}
+
+fn under(folder: &str, below: &str) -> String {
+    if folder.is_empty() {
+        below.to_owned()
+    } else {
+        format!("{folder}/{below}")
+    }
+}
+
+/// A source without dots and outer slashes.
+fn plain(source: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in source.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Source, dockerfile};
+    use xtask_core::tree::Memory;
+
+    fn files(text: &str) -> String {
+        let tree = Memory::new()
+            .with("handler.py", "")
+            .with("engine.py", "")
+            .with("lib/deep/x.py", "")
+            .with("lib/y.py", "")
+            .with("lib.py", "")
+            .with("docker/start.sh", "")
+            .with(".dockerignore", "lib/y.py\n");
+        let source = Source::new(
+            "docker/Dockerfile".into(),
+            format!("FROM base\n{text}").as_bytes(),
+        );
+        let (image, unread) = dockerfile::read(&source).split();
+        assert!(unread.is_empty(), "{unread:?}");
+        let copied = Copied::new(&tree, &Ignore::read(b"lib/y.py\n"), &image, "docker");
+        let text = |(at, path): (&String, &RepoPath)| format!("{at}<{path}");
+        let any = if copied.any { "any " } else { "" };
+        any.to_owned() + &copied.files.iter().map(text).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn files_are_where_copy_puts_them() {
+        assert_eq!(files("COPY handler.py x\n"), "x<handler.py");
+        assert_eq!(
+            files("WORKDIR /w\nWORKDIR in\nCOPY *.py lib /\n"),
+            "deep/x.py<lib/deep/x.py engine.py<engine.py handler.py<handler.py lib.py<lib.py"
+        );
+        assert_eq!(
+            files("ENV AT=/here\nCOPY lib ${AT}/lib\n"),
+            "here/lib/deep/x.py<lib/deep/x.py"
+        );
+        assert_eq!(files("COPY start.sh /\n"), "start.sh<docker/start.sh");
+        assert_eq!(
+            files("COPY --parents lib/deep /a/\n"),
+            "a/lib/deep/x.py<lib/deep/x.py"
+        );
+        assert_eq!(
+            files("RUN --mount=type=bind,source=engine.py,target=/e.py true\n"),
+            "e.py<engine.py"
+        );
+        assert_eq!(files("COPY $FROM_OUTSIDE /\n"), "any ");
+    }
+
+    #[test]
+    fn what_an_earlier_stage_copies_counts_where_files_come_from_it() {
+        let text = "COPY engine.py /\nFROM base AS b\nCOPY handler.py /b/\nFROM base\nCOPY --from=b /b /b\n";
+        assert_eq!(files(text), "b/handler.py<handler.py");
+    }
+}

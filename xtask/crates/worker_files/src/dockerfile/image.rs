@@ -1,0 +1,92 @@
+//! The image that a Dockerfile builds.
+
+use super::{Copy, Mount, Named, Run, Step, Text};
+
+/// The image that a Dockerfile builds: its last stage with those it builds on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    /// The base image with its arguments' defaults filled in.
+    pub base: Option<Text>,
+    pub env: Vec<Named>,
+    pub args: Vec<Named>,
+    pub labels: Vec<Named>,
+    pub workdir: Option<Text>,
+    pub user: Option<Text>,
+    pub expose: Vec<Text>,
+    pub entrypoint: Option<Text>,
+    pub cmd: Option<Text>,
+    pub volumes: Vec<Text>,
+    pub healthcheck: Option<Text>,
+    pub stopsignal: Option<Text>,
+    pub shell: Option<Text>,
+    pub copies: Vec<Copy>,
+    pub mounts: Vec<Mount>,
+    pub runs: Vec<Run>,
+    /// Files from the web, from other images and from other stages.
+    pub steps: Vec<Step>,
+    /// What the container runs: ENTRYPOINT with CMD, and HEALTHCHECK's command.
+    pub started: Vec<Run>,
+    /// Other stages that files are copied from, each without those it builds on.
+    pub parts: Vec<Image>,
+}
+impl Image {
+    /// `SGLang`'s release, from the base image's tag: `0.4.6.post4`.
+    pub fn sglang(&self) -> Option<String> {
+        let (name, tag) = split_image(&self.base.as_ref()?.text);
+        if !name.contains("sglang") {
+            return None;
+        }
+        let tag = tag?;
+        let version = tag.strip_prefix('v').unwrap_or(tag);
+        let version = version.split('-').next()?;
+        version
+            .starts_with(|c: char| c.is_ascii_digit())
+            .then(|| version.to_owned())
+    }
+
+    /// The CUDA version in the image, from the base image's tag: `12.4`.
+    pub fn cuda(&self) -> Option<String> {
+        let (name, tag) = split_image(&self.base.as_ref()?.text);
+        let tag = tag?;
+        if let Some(at) = tag.find("cu1") {
+            let digits: String = tag[at + 2..]
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect();
+            if digits.len() >= 3 {
+                return Some(format!("{}.{}", &digits[..2], &digits[2..]));
+            }
+        }
+        if let Some(at) = tag.find("cuda") {
+            let version = tag[at + 4..].trim_start_matches(['-', ':']);
+            if let Some(version) = major_minor(version) {
+                return Some(version);
+            }
+        }
+        if name.ends_with("nvidia/cuda") {
+            return major_minor(tag);
+        }
+        // From 0.5.20 on a tag without a suffix means CUDA 13.
+        let sglang = self.sglang()?;
+        (name.contains("sglang") && xtask_core::sglang::order(&sglang, "0.5.20").is_ge())
+            .then(|| "13.0".to_owned())
+    }
+
+    /// The files that the image starts, as written in ENTRYPOINT and CMD.
+    pub fn starts(&self) -> impl Iterator<Item = &Text> {
+        self.entrypoint.iter().chain(self.cmd.iter())
+    }
+}
+fn major_minor(text: &str) -> Option<String> {
+    let mut parts = text.split(|c: char| !c.is_ascii_digit());
+    let (major, minor) = (parts.next()?, parts.next()?);
+    (!major.is_empty() && !minor.is_empty()).then(|| format!("{major}.{minor}"))
+}
+/// Name and tag of an image, its digest left out.
+fn split_image(image: &str) -> (&str, Option<&str>) {
+    let image = image.split('@').next().unwrap_or(image);
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (image, None),
+    }
+}

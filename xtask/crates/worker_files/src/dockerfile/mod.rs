@@ -1,0 +1,94 @@
+//! The Dockerfile: what the image is made from, what it sets, holds and starts.
+
+mod expand;
+mod image;
+mod reader;
+mod split;
+
+use super::shell::Script;
+use super::{Hides, Place, Reading, Source, Unread};
+
+pub use expand::expand;
+pub use image::Image;
+pub use reader::{read, read_with};
+pub use split::{Document, Instruction, Split, Word, clean, split, words};
+
+/// A name with a value: ENV, ARG, LABEL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub name: String,
+    /// As written, quotes removed.
+    pub value: String,
+    pub place: Place,
+}
+
+/// A value with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    pub text: String,
+    pub place: Place,
+}
+
+/// COPY or ADD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    pub sources: Vec<String>,
+    pub dest: String,
+    /// Another stage or image that it copies from.
+    pub from: Option<String>,
+    /// The folder that `dest` starts from, as WORKDIR named it before this line.
+    pub workdir: Option<String>,
+    /// The sources with variables filled in.
+    pub paths: Vec<String>,
+    /// Where they go in the image, from its root; a slash at the end stays.
+    pub target: String,
+    /// Whether the folders of a source's path are kept.
+    pub parents: bool,
+    /// Patterns of what is left out.
+    pub excludes: Vec<String>,
+    pub place: Place,
+}
+
+/// `RUN --mount=type=…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// `cache` or `secret`, or another of `BuildKit`'s.
+    pub kind: String,
+    /// The secret's id, or where it is mounted.
+    pub name: String,
+    /// What a bind mount takes, where that is not another stage's.
+    pub source: Option<String>,
+    pub place: Place,
+}
+
+/// A RUN line, or a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    pub script: Script,
+    /// Where the script begins in the file.
+    pub base: usize,
+    /// WORKDIR at that line.
+    pub workdir: Option<String>,
+    pub place: Place,
+}
+
+/// Something that the build does beside setting, copying and installing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The commands, each as one line.
+    pub commands: Vec<String>,
+    pub place: Place,
+}
+
+/// Arguments that every build takes.
+pub fn is_predefined(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    upper.starts_with("BUILDKIT_")
+        || upper == "SOURCE_DATE_EPOCH"
+        || ["HTTP", "HTTPS", "FTP", "NO", "ALL"]
+            .iter()
+            .any(|kind| upper == format!("{kind}_PROXY"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! Packages: what install commands, requirements files and project files ask for.
+
+mod install;
+mod project;
+mod toml;
+
+use std::ops::Range;
+
+use super::{Hides, Place, Reading, Source, Unread};
+
+pub use install::{Install, Wanted, installed};
+pub use project::{environment, project};
+
+/// Who installs a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Manager {
+    Pip,
+    Apt,
+    Conda,
+    Apk,
+}
+
+impl Manager {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pip => "pip",
+            Self::Apt => "apt",
+            Self::Conda => "conda",
+            Self::Apk => "apk",
+        }
+    }
+}
+
+/// A requirement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// Normal form: lower case, with dashes.
+    pub name: String,
+    /// `~=1.7.0`, with extras in front: `[all]>=0.4`. Empty for any version.
+    pub spec: String,
+    pub place: Place,
+}
+
+/// What a requirements file holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Requirements {
+    pub packages: Vec<Requirement>,
+    /// Other files and folders that it names: `-r more.txt`, `-e .`
+    pub includes: Vec<(Include, String, Place)>,
+    /// Options that decide where packages come from.
+    pub index: Option<String>,
+}
+
+/// What an included path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Include {
+    Requirements,
+    Project,
+}
+
+/// Reads a requirements file.
+pub fn requirements(source: &Source) -> Reading<Requirements> {
+    let mut found = Requirements::default();
+    let mut unread = Vec::new();
+    for (range, text) in logical_lines(source) {
+        let place = source.place(range.clone());
+        if text.starts_with('-') {
+            option(&mut found, &text, place);
+        } else if let Some((name, spec)) = requirement(&text) {
+            found.packages.push(Requirement { name, spec, place });
+        } else if is_path(&text) {
+            found.includes.push((Include::Project, text, place));
+        } else {
+            let what = format!("{text}: the name of this requirement is not written here");
+            unread.push(source.unread(range, what, &[Hides::Packages]));
+        }
+    }
+    Reading::new(found, unread)
+}
+
+/// An option line of a requirements file.
+fn option(found: &mut Requirements, text: &str, place: Place) {
+    let end = text.find([' ', '=']).unwrap_or(text.len());
+    let (name, value) = text.split_at(end);
+    let value = value.trim_start_matches([' ', '=']).to_owned();
+    let glued = |short: &str| {
+        text.strip_prefix(short)
+            .filter(|rest| !rest.starts_with('-'))
+    };
+    match name {
+        "-r" | "--requirement" => found.includes.push((Include::Requirements, value, place)),
+        "-e" | "--editable" => match url_name(&value) {
+            Some((name, spec)) => found.packages.push(Requirement { name, spec, place }),
+            None => found.includes.push((Include::Project, value, place)),
+        },
+        _ if !name.starts_with("--") && glued("-r").is_some_and(|rest| !rest.is_empty()) => {
+            let file = text[2..].trim().to_owned();
+            found.includes.push((Include::Requirements, file, place));
+        }
+        "-i" | "--index-url" | "--extra-index-url" | "-f" | "--find-links" | "-c"
+        | "--constraint" | "--pre" => {
+            let options = found.index.get_or_insert_default();
+            if !options.is_empty() {
+                options.push(' ');
+            }
+            options.push_str(text);
+        }
+        _ => {}
+    }
+}
+
+/// Lines without comments, joined where they are continued, with their places.
+fn logical_lines(source: &Source) -> Vec<(Range<usize>, String)> {
+    let mut lines: Vec<(Range<usize>, String)> = Vec::new();
+    let mut continued = false;
+    for (start, line) in source.lines() {
+        let comment = line.find(" #").or_else(|| line.find("\t#"));
+        let body = if line.trim_start().starts_with('#') {
+            ""
+        } else {
+            &line[..comment.unwrap_or(line.len())]
+        };
+        let continues = body.trim_end().ends_with('\\');
+        let text = body.trim().trim_end_matches('\\').trim_end();
+        let indent = body.len() - body.trim_start().len();
+        let range = start + indent..start + indent + text.len();
+        match lines.last_mut().filter(|_| continued) {
+            Some((whole, before)) if !text.is_empty() => {
+                before.push(' ');
+                before.push_str(text);
+                whole.end = range.end;
+            }
+            _ if text.is_empty() => {}
+            _ => lines.push((range, text.to_owned())),
+        }
+        continued = continues;
+    }
+    lines
+}
+
+/// Name and specifier of a requirement as it is written: `name[extras] ~= 1.0 ; marker`,
+/// `name @ url`, a URL or an archive whose name tells the package's.
+pub fn requirement(text: &str) -> Option<(String, String)> {
+    let text = text.split(" --").next().unwrap_or(text).trim();
+    if let Some(found) = url_name(text).or_else(|| archive_name(text)) {
+        return Some(found);
+    }
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
+        .unwrap_or(text.len());
+    let (name, spec) = text.split_at(end);
+    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !begins || spec.starts_with([':', '/', '+', '\\']) || name.contains("..") {
+        return None;
+    }
+    let spec: String = spec.chars().filter(|c| !c.is_whitespace()).collect();
+    Some((normal(name), spec))
+}
+
+/// The package that a URL names: by `#egg=`, by its repository, or by its archive.
+fn url_name(text: &str) -> Option<(String, String)> {
+    let (_, rest) = text.split_once("://")?;
+    let scheme = &text[..text.len() - rest.len() - 3];
+    if scheme.contains(|c: char| !(c.is_ascii_alphanumeric() || c == '+')) {
+        return None;
+    }
+    let spec = format!("@{text}");
+    if let Some((_, egg)) = text.split_once("egg=") {
+        let end = egg.find(['&', '[']).unwrap_or(egg.len());
+        return Some((normal(&egg[..end]), spec));
+    }
+    let path = rest.split(['#', '?']).next().unwrap_or(rest);
+    if let Some((name, _)) = archive_name(path) {
+        return Some((name, spec));
+    }
+    let (_, path) = path.trim_end_matches('/').split_once('/')?;
+    let last = path.rsplit('/').next()?;
+    let name = last.split('@').next()?.trim_end_matches(".git");
+    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (begins && !name.contains('$')).then(|| (normal(name), spec))
+}
+
+/// The package of a wheel or a source archive, by its file's name.
+fn archive_name(path: &str) -> Option<(String, String)> {
+    let file = path.rsplit('/').next()?;
+    let wheel = file.strip_suffix(".whl");
+    let mut ends = [".tar.gz", ".zip", ".tar.bz2"].iter();
+    let stem = wheel.or_else(|| ends.find_map(|end| file.strip_suffix(end)))?;
+    let name = if wheel.is_some() {
+        stem.split('-').next()?
+    } else {
+        let version = stem
+            .rmatch_indices('-')
+            .find(|(at, _)| stem[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
+        version.map_or(stem, |(at, _)| &stem[..at])
+    };
+    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (begins && !name.contains('$')).then(|| (normal(name), format!("@{path}")))
+}
+
+/// Whether a word names a folder or a file, and no package.
+fn is_path(text: &str) -> bool {
+    text.starts_with(['.', '/', '~']) || text.contains('/') && !text.contains("://")
+}
+
+/// The normal form of a package's name.
+pub fn normal(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        if matches!(c, '-' | '_' | '.') {
+            if !out.ends_with('-') {
+                out.push('-');
+            }
+        } else {
+            out.push(c.to_ascii_lowercase());
+        }
+    }
+    out
+}
+
+/// A requirement that is a string of a project's file.
+fn listed(
+    source: &Source,
+    text: &str,
+    range: Range<usize>,
+    packages: &mut Vec<Requirement>,
+    unread: &mut Vec<Unread>,
+) {
+    if let Some((name, spec)) = requirement(text) {
+        let place = source.place(range);
+        packages.push(Requirement { name, spec, place });
+    } else {
+        let what = format!("{text}: no requirement that can be read");
+        unread.push(source.unread(range, what, &[Hides::Packages]));
+    }
+}
+
+#[cfg(test)]
+mod tests;

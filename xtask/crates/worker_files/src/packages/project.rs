@@ -1,0 +1,196 @@
+//! Project files: pyproject.toml with its lock, setup.py, setup.cfg and conda's environment.yml.
+
+use std::collections::BTreeMap;
+
+use super::super::yaml::{Node, Yaml};
+use super::super::{Hides, Reading, Source, Unread};
+use super::install::versioned;
+use super::toml::{self, Entry};
+use super::{Manager, Requirement, listed, normal};
+
+/// What a project asks for, from whichever of its files are given.
+pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
+    let mut packages = Vec::new();
+    let mut unread = Vec::new();
+    for source in files {
+        match source.path.name() {
+            b"pyproject.toml" => pyproject(source, &mut packages, &mut unread),
+            b"setup.py" => setup_py(source, &mut packages, &mut unread),
+            b"setup.cfg" => setup_cfg(source, &mut packages, &mut unread),
+            _ => {}
+        }
+    }
+    for source in files
+        .iter()
+        .filter(|source| source.path.name().ends_with(b".lock"))
+    {
+        locked(source, &mut packages);
+    }
+    Reading::new(packages, unread)
+}
+
+fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
+    let (entries, broken) = toml::entries(&source.text);
+    for range in broken {
+        unread.push(source.unread(range, "this line is no TOML", &[Hides::Packages]));
+    }
+    for entry in &entries {
+        let Entry {
+            table,
+            key,
+            value,
+            range,
+            ..
+        } = entry;
+        let in_list = entry.listed
+            && (table == "project" && key == "dependencies"
+                || table == "project.optional-dependencies"
+                || table == "dependency-groups"
+                || table == "tool.uv" && key == "dev-dependencies");
+        let poetry = table == "tool.poetry.dependencies"
+            || table.starts_with("tool.poetry.group.") && table.ends_with(".dependencies");
+        if in_list {
+            listed(source, value, range.clone(), packages, unread);
+        } else if poetry && key != "python" && !entry.listed {
+            packages.push(Requirement {
+                name: normal(key),
+                spec: if value == "*" {
+                    String::new()
+                } else {
+                    value.clone()
+                },
+                place: source.place(range.clone()),
+            });
+        } else if table == "project" && key == "dynamic" && value == "dependencies" {
+            let what = "the project's dependencies are computed";
+            unread.push(source.unread(range.clone(), what, &[Hides::Packages]));
+        }
+    }
+}
+
+/// A lock file gives the project's own dependencies their versions. Without a project file all of
+/// its packages count.
+fn locked(source: &Source, packages: &mut Vec<Requirement>) {
+    let (entries, _) = toml::entries(&source.text);
+    let mut names: BTreeMap<usize, &Entry> = BTreeMap::new();
+    let mut versions: BTreeMap<usize, &str> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.table == "package") {
+        match entry.key.as_str() {
+            "name" => {
+                names.insert(entry.number, entry);
+            }
+            "version" => {
+                versions.insert(entry.number, &entry.value);
+            }
+            _ => {}
+        }
+    }
+    let alone = packages.is_empty();
+    for (number, entry) in names {
+        let name = normal(&entry.value);
+        let spec = versions.get(&number).map(|version| format!("=={version}"));
+        if alone {
+            packages.push(Requirement {
+                name,
+                spec: spec.unwrap_or_default(),
+                place: source.place(entry.range.clone()),
+            });
+        } else if let Some(package) = packages.iter_mut().find(|p| p.name == name)
+            && let Some(spec) = spec
+        {
+            package.spec = spec;
+        }
+    }
+}
+
+/// The strings of `install_requires=[…]`.
+fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
+    let text = &source.text;
+    for (at, name) in text.match_indices("install_requires") {
+        let rest = &text[at + name.len()..];
+        let value = rest.trim_start().strip_prefix('=').map(str::trim_start);
+        let Some(list) = value.and_then(|value| value.strip_prefix('[')) else {
+            if value.is_some() {
+                let end = text[at..].find('\n').map_or(text.len(), |n| at + n);
+                let what = "the packages that this project needs are computed";
+                unread.push(source.unread(at..end, what, &[Hides::Packages]));
+            }
+            continue;
+        };
+        let from = text.len() - list.len();
+        let mut at = from;
+        while let Some(c) = text[at..].chars().next() {
+            match c {
+                ']' => break,
+                '#' => at = text[at..].find('\n').map_or(text.len(), |n| at + n),
+                '"' | '\'' => {
+                    let end = text[at + 1..].find(c).map_or(text.len(), |n| at + 1 + n);
+                    listed(source, &text[at + 1..end], at..end, packages, unread);
+                    at = (end + 1).min(text.len());
+                }
+                ',' => at += 1,
+                c if c.is_whitespace() => at += c.len_utf8(),
+                _ => {
+                    let end = text[at..].find(['\n', ']']).map_or(text.len(), |n| at + n);
+                    let what = "this item of install_requires is computed";
+                    unread.push(source.unread(at..end, what, &[Hides::Packages]));
+                    at = end;
+                }
+            }
+        }
+    }
+}
+
+/// `install_requires =` with a line a package.
+fn setup_cfg(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
+    let mut inside = false;
+    for (start, line) in source.lines() {
+        let indented = line.starts_with([' ', '\t']);
+        let mut text = line;
+        if !indented {
+            let key = line.split_once('=').map(|(key, value)| (key.trim(), value));
+            inside = key.is_some_and(|(key, _)| key == "install_requires");
+            text = key.map_or("", |(_, value)| value);
+        }
+        let text = text.split('#').next().unwrap_or_default().trim();
+        if inside && !text.is_empty() {
+            listed(source, text, start..start + line.len(), packages, unread);
+        }
+    }
+}
+
+/// conda's environment file: its own packages, and pip's.
+pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
+    let mut unread = Vec::new();
+    let yaml = match Yaml::parse(&source.text) {
+        Ok(yaml) => yaml,
+        Err(fault) => {
+            let at = fault.offset..fault.offset;
+            unread.push(source.unread(at, format!("not YAML: {}", fault.what), &[Hides::Packages]));
+            return Reading::new(Vec::new(), unread);
+        }
+    };
+    let mut found = Vec::new();
+    let list = yaml.root().and_then(|root| yaml.get(root, "dependencies"));
+    for &item in list.map(|id| yaml.members(id)).unwrap_or_default() {
+        if let Node::Scalar { value, span, .. } = yaml.node(item) {
+            if let Some((name, spec)) = versioned(value) {
+                let place = source.place(span.clone());
+                found.push((Manager::Conda, Requirement { name, spec, place }));
+            }
+            continue;
+        }
+        for &line in yaml
+            .get(item, "pip")
+            .map(|id| yaml.members(id))
+            .unwrap_or_default()
+        {
+            if let Node::Scalar { value, span, .. } = yaml.node(line) {
+                let mut packages = Vec::new();
+                listed(source, value, span.clone(), &mut packages, &mut unread);
+                found.extend(packages.into_iter().map(|package| (Manager::Pip, package)));
+            }
+        }
+    }
+    Reading::new(found, unread)
+}

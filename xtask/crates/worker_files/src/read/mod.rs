@@ -1,0 +1,271 @@
+//! From a tree to a worker's interface: which files count, and which of their facts belong
+//! together.
+
+mod files;
+mod programs;
+mod run;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use super::copied::Copied;
+use super::dockerfile::{self, Step};
+use super::ignore::Ignore;
+use super::packages::Manager;
+use super::{
+    Drive, EnvRead, Hides, How, Package, Place, Reading, Source, Unread, WorkerInterface, bake,
+    compose, hub, packages, python, readme, shell, source, tests_json, worker_config,
+};
+use xtask_core::tree::{RepoPath, Tree};
+
+const COMPOSE: [&str; 5] = [
+    "docker-compose.yml",
+    "docker-compose.yaml",
+    "compose.yml",
+    "compose.yaml",
+    ".runpod/docker-compose.yml",
+];
+
+impl WorkerInterface {
+    /// Reads everything a worker exposes from a tree.
+    pub fn read(tree: &dyn Tree) -> Result<Reading<Self>> {
+        let mut reader = Reader {
+            tree,
+            surface: Self::default(),
+            unread: Vec::new(),
+            copied: None,
+            roots: BTreeSet::new(),
+            jobs: Vec::new(),
+            names: BTreeMap::new(),
+            held: None,
+            inline: Vec::new(),
+            listed: BTreeSet::new(),
+            mentions: BTreeSet::new(),
+        };
+        reader.declared()?;
+        reader.image()?;
+        reader.load()?;
+        reader.programs();
+        reader.scripts()?;
+        reader.python();
+        reader.packages()?;
+        reader.table();
+        let Reader {
+            mut surface,
+            mut unread,
+            ..
+        } = reader;
+        surface.env.sort();
+        surface.env.dedup();
+        unread.sort();
+        unread.dedup();
+        Ok(Reading::new(surface, unread))
+    }
+}
+
+struct Reader<'t> {
+    tree: &'t dyn Tree,
+    surface: WorkerInterface,
+    unread: Vec<Unread>,
+    /// The files that the image holds; without a Dockerfile, any.
+    copied: Option<Copied>,
+    /// Python files that something starts.
+    roots: BTreeSet<RepoPath>,
+    /// Scripts that are yet to be read.
+    jobs: Vec<run::Job>,
+    /// The files of the tree by their names.
+    names: BTreeMap<Vec<u8>, Vec<RepoPath>>,
+    /// What the image holds, where that is known.
+    held: Option<BTreeSet<RepoPath>>,
+    /// Python programs inside scripts.
+    inline: Vec<Source>,
+    /// Files whose packages were taken.
+    listed: BTreeSet<RepoPath>,
+    /// Files that the Python names in quotes.
+    mentions: BTreeSet<RepoPath>,
+}
+
+impl Reader<'_> {
+    /// A file of the tree, unless it is missing or too large.
+    fn open(&mut self, path: &RepoPath) -> Result<bool> {
+        if self.surface.sources.contains_key(path) {
+            return Ok(true);
+        }
+        let Some(entry) = self
+            .tree
+            .entries()
+            .get(path)
+            .filter(|entry| entry.mode.is_file())
+        else {
+            return Ok(false);
+        };
+        let known = usize::try_from(entry.size.unwrap_or_default()).unwrap_or(usize::MAX);
+        let bytes = if known > source::LARGEST {
+            Vec::new()
+        } else {
+            self.tree.read(path)?
+        };
+        let size = known.max(bytes.len());
+        if size > source::LARGEST {
+            self.unread.push(Unread::new(
+                format!("not read: {size} bytes are more than any source file has"),
+                Place::start_of(path),
+            ));
+            return Ok(false);
+        }
+        let source = Source::new(path.clone(), &bytes);
+        self.unread.extend(source.trouble());
+        self.surface.sources.insert(path.clone(), source);
+        Ok(true)
+    }
+
+    fn first(&mut self, names: &[&str]) -> Result<Option<Source>> {
+        for name in names {
+            let path = RepoPath::from(*name);
+            if self.open(&path)? {
+                return Ok(self.surface.sources.get(&path).cloned());
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the files declare that each have a form of their own.
+    fn declared(&mut self) -> Result<()> {
+        if let Some(source) = self.first(&["docker-bake.hcl"])? {
+            self.surface.bake = Some(bake::read(&source).collect_unread(&mut self.unread));
+        }
+        if let Some(source) = self.first(&COMPOSE)? {
+            self.surface.compose = compose::read(&source).collect_unread(&mut self.unread);
+            self.environment_files(&source.path)?;
+        }
+        // `.runpod/` takes precedence over the root.
+        if let Some(source) = self.first(&[".runpod/hub.json", "hub.json"])? {
+            self.surface.hub = self.kept(hub::read(&source));
+        }
+        if let Some(source) = self.first(&[".runpod/tests.json"])? {
+            self.surface.tests = self.kept(tests_json::read(&source));
+        }
+        if let Some(source) = self.first(&["worker-config.json"])? {
+            self.surface.form = self.kept(worker_config::read(&source));
+        }
+        if let Some(source) = self.first(&["README.md", ".runpod/README.md"])? {
+            self.surface.readme = readme::read(&source);
+        }
+        Ok(())
+    }
+
+    fn kept<T>(&mut self, result: Result<T, Unread>) -> Option<T> {
+        result.map_err(|unread| self.unread.push(unread)).ok()
+    }
+
+    /// The variables of compose's `env_file`s.
+    fn environment_files(&mut self, compose: &RepoPath) -> Result<()> {
+        let folder = compose
+            .parent()
+            .and_then(|p| p.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        let mut services = std::mem::take(&mut self.surface.compose);
+        for service in &mut services {
+            for name in &service.env_files {
+                let name = name.trim_start_matches("./");
+                let beside = format!("{folder}/{name}");
+                for path in [beside.trim_start_matches('/'), name] {
+                    let bytes = self.tree.read_file(path)?;
+                    let Some(bytes) = bytes.filter(|bytes| bytes.len() <= source::LARGEST) else {
+                        continue;
+                    };
+                    let source = Source::new(path.into(), &bytes);
+                    let set: BTreeSet<String> =
+                        service.environment.iter().map(|n| n.name.clone()).collect();
+                    // What `environment` sets wins.
+                    let more = compose::env_file(&source).into_iter();
+                    service
+                        .environment
+                        .extend(more.filter(|named| !set.contains(&named.name)));
+                    break;
+                }
+            }
+        }
+        self.surface.compose = services;
+        Ok(())
+    }
+
+    /// The Dockerfile, and what the image holds.
+    fn image(&mut self) -> Result<()> {
+        let found = files::dockerfiles(self.tree, &self.surface)?;
+        let Some((first, others)) = found.split_first() else {
+            return Ok(());
+        };
+        if !self.open(first)? {
+            return Ok(());
+        }
+        for other in others {
+            let what = format!("not read: the image is built from {first}");
+            let place = Place::start_of(other);
+            self.unread
+                .push(Unread::new(what, place).hiding(&[Hides::Image, Hides::Packages]));
+        }
+        let source = self.surface.sources[first].clone();
+        let image = dockerfile::read(&source).collect_unread(&mut self.unread);
+        let own = format!("{first}.dockerignore");
+        let ignore = match self.tree.read_file(&own)? {
+            Some(bytes) => Some(bytes),
+            None => self.tree.read_file(".dockerignore")?,
+        };
+        let ignore = Ignore::read(&ignore.unwrap_or_default());
+        let folder = first
+            .parent()
+            .and_then(|p| p.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        let copied = Copied::new(self.tree, &ignore, &image, &folder);
+        self.held = (!copied.any).then(|| copied.held());
+        self.copied = Some(copied);
+        self.surface.image = Some(image);
+        self.surface.dockerfile = Some(first.clone());
+        Ok(())
+    }
+
+    /// Whether the image holds a file; without a Dockerfile it may hold any.
+    fn holds(&self, path: &RepoPath) -> bool {
+        self.held.as_ref().is_none_or(|held| held.contains(path))
+    }
+
+    fn python(&mut self) {
+        let sources = std::mem::take(&mut self.surface.sources);
+        let is_python = |source: &&Source| {
+            source.path.name().ends_with(b".py") || files::shebang(&source.text).contains("python")
+        };
+        let program: Vec<&Source> = sources
+            .values()
+            .filter(is_python)
+            .chain(&self.inline)
+            .collect();
+        let data = sources
+            .values()
+            .filter(|source| source.path.name().ends_with(b".json"))
+            .map(|source| {
+                (
+                    String::from_utf8_lossy(source.path.name()).into_owned(),
+                    source,
+                )
+            })
+            .collect();
+        // Where nothing that starts is known, everything that the image holds may run.
+        let reach = python::Reach {
+            roots: (!self.roots.is_empty()).then(|| {
+                let mentioned = self.mentions.iter().filter(|path| self.holds(path));
+                self.roots.iter().chain(mentioned).cloned().collect()
+            }),
+            held: self.held.clone(),
+        };
+        let mut facts = python::read(&program, &data, &reach).collect_unread(&mut self.unread);
+        self.surface.env.append(&mut facts.env.clone());
+        let mut flags = std::mem::take(&mut self.surface.python.flags);
+        facts.launches |= self.surface.python.launches;
+        facts.flags.append(&mut flags);
+        self.surface.python = facts;
+        self.surface.sources = sources;
+    }
+}

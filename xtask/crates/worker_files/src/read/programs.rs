@@ -1,0 +1,104 @@
+//! Programs that supervisor's configuration starts, and files that the Python names.
+
+use super::run::{Job, When};
+use super::{Reader, RepoPath, Source, shell};
+
+impl Reader<'_> {
+    /// Finds them.
+    pub fn programs(&mut self) {
+        self.names();
+        let files: Vec<RepoPath> = self
+            .surface
+            .sources
+            .keys()
+            .filter(|path| path.name().ends_with(b".conf") || path.name().ends_with(b".ini"))
+            .cloned()
+            .collect();
+        for path in files {
+            let when = if self.holds(&path) {
+                When::Start
+            } else {
+                When::Never
+            };
+            let source = self.surface.sources[&path].clone();
+            self.supervisor(&source, when);
+        }
+        self.mentioned();
+    }
+
+    /// Scripts and programs that a Python file names in quotes: it may start them.
+    fn mentioned(&mut self) {
+        for source in self.surface.sources.values() {
+            if !source.path.name().ends_with(b".py") {
+                continue;
+            }
+            for end in [".sh\"", ".sh'", ".py\"", ".py'"] {
+                for (at, _) in source.text.match_indices(end) {
+                    let before = &source.text[..at];
+                    let from = before
+                        .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
+                        .map_or(0, |n| {
+                            n + before[n..].chars().next().map_or(1, char::len_utf8)
+                        });
+                    let name = &source.text[from..at + end.len() - 1];
+                    let files = self.names.get(name.as_bytes()).into_iter().flatten();
+                    self.mentions.extend(files.cloned());
+                }
+            }
+        }
+    }
+
+    /// The files of the tree by their names.
+    fn names(&mut self) {
+        for (path, entry) in self.tree.entries() {
+            if entry.mode.is_file() {
+                self.names
+                    .entry(path.name().to_vec())
+                    .or_default()
+                    .push(path.clone());
+            }
+        }
+    }
+
+    /// `command=` of each program; `%(ENV_NAME)s` is the variable NAME.
+    fn supervisor(&mut self, source: &Source, when: When) {
+        for (start, line) in source.lines() {
+            let Some((key, value)) = line.split_once('=') else {
+                continue;
+            };
+            if !matches!(key.trim(), "command" | "environment" | "directory" | "user") {
+                continue;
+            }
+            let range = start..start + line.len();
+            let mut text = value.replace("%%", "%");
+            while let Some(at) = text.find("%(ENV_") {
+                let Some(length) = text[at..].find(")s") else {
+                    break;
+                };
+                let name = format!("${{{}}}", &text[at + 6..at + length]);
+                text.replace_range(at..at + length + 2, &name);
+            }
+            let mut script = shell::parse(&text);
+            for command in &mut script.commands {
+                for word in &mut command.words {
+                    word.range = range.clone();
+                }
+            }
+            for read in &mut script.reads {
+                read.range = range.clone();
+            }
+            if key.trim() != "command" {
+                script.commands.clear();
+            }
+            script.unread.clear();
+            self.jobs.push(Job {
+                file: source.path.clone(),
+                script,
+                base: 0,
+                workdir: None,
+                when,
+                place: source.place(range),
+            });
+        }
+    }
+}

@@ -1,0 +1,679 @@
+//! What the image's build and the running container run: scripts with their variables, the flags
+//! that they give to `SGLang`, the packages that they install, and the files that they start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use anyhow::Result;
+
+use super::{
+    Drive, EnvRead, Hides, How, Manager, Package, Place, Reader, RepoPath, Source, Step, files,
+    packages, python, shell,
+};
+use crate::packages::{Include, Install, Wanted};
+use crate::shell::{Command, Script};
+use crate::steps;
+
+/// When a script runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// In the container.
+    Start,
+    /// While the image is built.
+    Build,
+    /// While a stage is built that the image only copies files from.
+    Part,
+    /// Nothing runs it.
+    Never,
+}
+
+/// A script that is to be read.
+pub struct Job {
+    pub file: RepoPath,
+    pub script: Script,
+    /// Where the script begins in the file.
+    pub base: usize,
+    pub workdir: Option<String>,
+    pub when: When,
+    pub place: Place,
+}
+
+/// Programs whose arguments are files that they run.
+const RUNNERS: [&str; 18] = [
+    "sh",
+    "bash",
+    "dash",
+    "ash",
+    "zsh",
+    "ksh",
+    "source",
+    ".",
+    "torchrun",
+    "accelerate",
+    "deepspeed",
+    "uvicorn",
+    "gunicorn",
+    "hypercorn",
+    "granian",
+    "fastapi",
+    "supervisord",
+    "streamlit",
+];
+
+impl Reader<'_> {
+    /// Follows what runs from the Dockerfile and compose into the files that they start.
+    pub fn scripts(&mut self) -> Result<()> {
+        let mut jobs = self.first_jobs();
+        let mut done: BTreeSet<(RepoPath, When)> = BTreeSet::new();
+        while let Some(job) = jobs.pop() {
+            for path in self.job(&job)? {
+                if !done.insert((path.clone(), job.when)) || !self.open(&path)? {
+                    continue;
+                }
+                let source = &self.surface.sources[&path];
+                let opened = Job {
+                    script: shell::parse(&source.text),
+                    base: 0,
+                    workdir: job.workdir.clone(),
+                    when: job.when,
+                    place: Place::start_of(&path),
+                    file: path,
+                };
+                self.hand_over(&opened);
+                jobs.push(opened);
+            }
+        }
+        self.other_scripts(&done)
+    }
+
+    fn first_jobs(&mut self) -> Vec<Job> {
+        let mut jobs = std::mem::take(&mut self.jobs);
+        let (Some(image), Some(file)) = (&self.surface.image, &self.surface.dockerfile) else {
+            return jobs;
+        };
+        let runs = image.runs.iter().map(|run| (run, When::Build));
+        let started = image.started.iter().map(|run| (run, When::Start));
+        let parts = image.parts.iter().flat_map(|part| &part.runs);
+        let parts = parts.map(|run| (run, When::Part));
+        // The last job is read first.
+        for (run, when) in started.rev().chain(runs.rev()).chain(parts.rev()) {
+            jobs.push(Job {
+                file: file.clone(),
+                script: run.script.clone(),
+                base: run.base,
+                workdir: run.workdir.clone(),
+                when,
+                place: run.place.clone(),
+            });
+        }
+        jobs
+    }
+
+    /// Scripts that nothing starts. Without a Dockerfile, or where the base image decides what
+    /// runs, any of them may be.
+    fn other_scripts(&mut self, done: &BTreeSet<(RepoPath, When)>) -> Result<()> {
+        let unknown = self
+            .surface
+            .image
+            .as_ref()
+            .is_none_or(|image| image.started.is_empty());
+        let scripts: Vec<(RepoPath, Script)> = self
+            .surface
+            .sources
+            .iter()
+            .filter(|(path, _)| path.name().ends_with(b".sh") || path.name().ends_with(b".bash"))
+            .filter(|(path, _)| !done.iter().any(|(known, _)| known == *path))
+            .map(|(path, source)| (path.clone(), shell::parse(&source.text)))
+            .collect();
+        for (path, script) in scripts {
+            let starts = self.holds(&path) && (unknown || self.mentions.contains(&path));
+            let job = Job {
+                script,
+                base: 0,
+                workdir: None,
+                when: if starts { When::Start } else { When::Never },
+                place: Place::start_of(&path),
+                file: path,
+            };
+            if starts {
+                self.hand_over(&job);
+            }
+            self.job(&job)?;
+        }
+        Ok(())
+    }
+
+    /// Reports what a script that runs doesn't tell, and takes Python out of it.
+    fn hand_over(&mut self, job: &Job) {
+        let source = &self.surface.sources[&job.file];
+        for (range, what) in &job.script.unread {
+            let hides = [Hides::Variables, Hides::Flags, Hides::Packages];
+            self.unread
+                .push(source.unread(range.clone(), *what, &hides));
+        }
+        for command in &job.script.commands {
+            if let Some((_, range)) = &command.input
+                && command.program().starts_with("python")
+            {
+                self.inline.push(only(source, range));
+            }
+        }
+    }
+
+    /// Takes the facts of a script, and returns the scripts that it starts.
+    fn job(&mut self, job: &Job) -> Result<Vec<RepoPath>> {
+        let Some(source) = self.surface.sources.get(&job.file).cloned() else {
+            return Ok(Vec::new());
+        };
+        let drives = self.flags(job, &source);
+        self.reads(job, &source, &drives);
+        let mut starts = Vec::new();
+        let mut left = Vec::new();
+        for command in &job.script.commands {
+            if let Some(install) = packages::installed(command) {
+                self.install(job, &source, install)?;
+                continue;
+            }
+            let started = self.started_by(command, job.workdir.as_deref())?;
+            let runs_shell = started.iter().any(|(_, kind)| *kind == Kind::Shell);
+            if !runs_shell && !steps::has_no_effect(command) {
+                left.push(full_line(command, &started));
+            }
+            for (path, kind) in started {
+                match kind {
+                    Kind::Shell => starts.push(path),
+                    Kind::Python if job.when != When::Never => {
+                        self.roots.insert(path);
+                    }
+                    Kind::Python => {}
+                }
+            }
+        }
+        if matches!(job.when, When::Build | When::Part) && !left.is_empty() {
+            let place = job.place.clone();
+            self.surface.steps.push(Step {
+                commands: left,
+                place,
+            });
+        }
+        if job.when == When::Never {
+            starts.clear();
+        }
+        Ok(starts)
+    }
+
+    fn flags(&mut self, job: &Job, source: &Source) -> BTreeMap<String, Drive> {
+        let mut drives: BTreeMap<String, Drive> = BTreeMap::new();
+        if matches!(job.when, When::Build | When::Part) {
+            return drives;
+        }
+        for command in &job.script.commands {
+            let Some(given) = command.sglang() else {
+                continue;
+            };
+            self.surface.python.launches |= job.when == When::Start;
+            for given in given {
+                for name in &given.from {
+                    let drive = Drive {
+                        flag: given.flag.clone(),
+                        how: How::Value,
+                    };
+                    drives.entry(name.clone()).or_insert(drive);
+                }
+                self.surface.python.flags.push(python::FlagGiven {
+                    value: match given.value {
+                        None => python::FlagValue::Alone,
+                        Some(_) if !given.from.is_empty() => python::FlagValue::Env,
+                        Some(value) if value.contains('$') => python::FlagValue::Computed,
+                        Some(value) => python::FlagValue::Fixed(value),
+                    },
+                    flag: given.flag,
+                    from: given
+                        .from
+                        .into_iter()
+                        .map(|name| (name, How::Value))
+                        .collect(),
+                    place: source.place(offset(&given.range, job.base)),
+                });
+            }
+        }
+        drives
+    }
+
+    fn reads(&mut self, job: &Job, source: &Source, drives: &BTreeMap<String, Drive>) {
+        for variable in &job.script.reads {
+            let place = source.place(offset(&variable.range, job.base));
+            if matches!(job.when, When::Build | When::Part) {
+                self.surface
+                    .build_reads
+                    .push((variable.name.clone(), place));
+                continue;
+            }
+            let default = variable.default.clone();
+            self.surface.env.push(EnvRead {
+                required: variable.required,
+                reached: job.when == When::Start,
+                drives: drives.get(&variable.name).cloned(),
+                ..EnvRead::new(&variable.name, default, place)
+            });
+        }
+    }
+
+    /// The files that a command starts.
+    fn started_by(
+        &mut self,
+        command: &Command,
+        workdir: Option<&str>,
+    ) -> Result<Vec<(RepoPath, Kind)>> {
+        let program = command.program();
+        let python = program.starts_with("python");
+        let runs = python || RUNNERS.contains(&program);
+        let mut found = Vec::new();
+        let words = command.run();
+        for (index, word) in words.iter().enumerate() {
+            let text = word.text.as_str();
+            let module = index > 0 && words[index - 1].text == "-m" && python;
+            let script = [".py", ".sh"].iter().any(|end| text.ends_with(end));
+            if index > 0 && !runs && !(script && !steps::has_no_effect(command) && !moves(program))
+            {
+                continue;
+            }
+            let paths = match text.split_once(':') {
+                _ if module => self.module(text, workdir),
+                Some((module, name)) if runs && !module.contains('/') && !name.starts_with('/') => {
+                    self.module(module, workdir)
+                }
+                _ => self.resolve(text, workdir),
+            };
+            for path in paths {
+                if !self.open(&path)? {
+                    continue;
+                }
+                let shell = matches!(
+                    program,
+                    "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh" | "source" | "."
+                );
+                let first = files::shebang(&self.surface.sources[&path].text);
+                let name = path.name();
+                if name.ends_with(b".py") || first.contains("python") {
+                    found.push((path, Kind::Python));
+                } else if name.ends_with(b".sh") || shell || first.contains("sh") {
+                    found.push((path, Kind::Shell));
+                }
+            }
+            if python && !text.starts_with('-') && index > 0 {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The repository's files that a word of a command names.
+    fn resolve(&self, word: &str, workdir: Option<&str>) -> Vec<RepoPath> {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        if name.is_empty() || name.contains(['$', ' ', '*', '\n']) || word.contains("://") {
+            return Vec::new();
+        }
+        let is_file = |path: &RepoPath| {
+            self.tree
+                .entries()
+                .get(path)
+                .is_some_and(|e| e.mode.is_file())
+        };
+        if !word.contains('$') {
+            if let Some(path) = self.in_image(word, workdir) {
+                return vec![path];
+            }
+            let path = RepoPath::from(files::clean(word).as_str());
+            if self.copied.is_none() && is_file(&path) {
+                return vec![path];
+            }
+        }
+        if !name.contains('.') && !word.contains('/') {
+            return Vec::new();
+        }
+        let paths = self.names.get(name.as_bytes()).into_iter().flatten();
+        paths.filter(|path| self.holds(path)).cloned().collect()
+    }
+
+    /// The file at a path of the image.
+    fn in_image(&self, path: &str, workdir: Option<&str>) -> Option<RepoPath> {
+        let copied = self.copied.as_ref()?;
+        let full = match path.strip_prefix('/') {
+            Some(path) => files::clean(path),
+            None => files::clean(&format!("{}/{path}", workdir.unwrap_or_default())),
+        };
+        copied.files.get(&full).cloned()
+    }
+
+    /// The files of a module: `a.b` is `a/b.py` or `a/b/__main__.py`.
+    fn module(&self, module: &str, workdir: Option<&str>) -> Vec<RepoPath> {
+        let path = module.replace('.', "/");
+        let names = [
+            format!("{path}.py"),
+            format!("{path}/__main__.py"),
+            format!("{path}/__init__.py"),
+        ];
+        names
+            .iter()
+            .flat_map(|name| {
+                let direct = self.in_image(name, workdir);
+                let last = name.rsplit('/').next().unwrap_or(name);
+                let same = self.names.get(last.as_bytes()).into_iter().flatten();
+                let same = same.filter(|path| {
+                    let text = path.to_string();
+                    self.holds(path) && (text == *name || text.ends_with(&format!("/{name}")))
+                });
+                match direct {
+                    Some(path) => vec![path],
+                    None => same.cloned().collect(),
+                }
+            })
+            .collect()
+    }
+
+    fn install(&mut self, job: &Job, source: &Source, install: Install) -> Result<()> {
+        let manager = install.manager;
+        if job.when == When::Part && matches!(manager, Manager::Apt | Manager::Apk) {
+            return Ok(());
+        }
+        let in_image = job.when != When::Never;
+        for (wanted, range) in install.wanted {
+            let at = offset(&range, job.base);
+            let mut package = Package {
+                manager,
+                name: String::new(),
+                spec: String::new(),
+                index: install.index.clone(),
+                in_image,
+                place: source.place(at.clone()),
+            };
+            let workdir = job.workdir.as_deref();
+            let known = match wanted {
+                Wanted::Package { name, spec } => {
+                    (package.name, package.spec) = (name, spec);
+                    false
+                }
+                Wanted::Computed(text) => {
+                    let what = format!("{text}: the name of this package is computed");
+                    self.unread
+                        .push(source.unread(at, what, &[Hides::Packages]));
+                    true
+                }
+                Wanted::Requirements(path) => {
+                    package.name = format!("-r {path}");
+                    self.requirements(&path, workdir, &package)?
+                }
+                Wanted::List(path) => {
+                    package.name = format!("the names in {path}");
+                    self.list(&path, workdir, &package)?
+                }
+                Wanted::Environment(path) => {
+                    package.name = format!("-f {path}");
+                    self.environment(&path, workdir, &package)?
+                }
+                Wanted::Project(path) => {
+                    self.project(&path, workdir, &package)?;
+                    package.name = path;
+                    false
+                }
+            };
+            if !known {
+                self.surface.packages.push(package);
+            }
+        }
+        Ok(())
+    }
+
+    /// The file that a path of an install command means.
+    fn listed(&mut self, path: &str, workdir: Option<&str>) -> Result<Option<Source>> {
+        let found = self.resolve(path, workdir).into_iter().next();
+        let found = found.or_else(|| {
+            let plain = RepoPath::from(files::clean(path).as_str());
+            self.tree.entries().contains_key(&plain).then_some(plain)
+        });
+        let Some(path) = found else { return Ok(None) };
+        if !self.open(&path)? {
+            return Ok(None);
+        }
+        self.listed.insert(path.clone());
+        Ok(self.surface.sources.get(&path).cloned())
+    }
+
+    fn requirements(&mut self, path: &str, workdir: Option<&str>, like: &Package) -> Result<bool> {
+        let Some(source) = self.listed(path, workdir)? else {
+            return Ok(false);
+        };
+        self.requirements_of(&source, like, &mut BTreeSet::new())?;
+        Ok(true)
+    }
+
+    fn requirements_of(
+        &mut self,
+        source: &Source,
+        like: &Package,
+        seen: &mut BTreeSet<RepoPath>,
+    ) -> Result<()> {
+        if !seen.insert(source.path.clone()) {
+            return Ok(());
+        }
+        self.listed.insert(source.path.clone());
+        if source.path.name().ends_with(b".toml") || source.path.name().ends_with(b".lock") {
+            let found = packages::project(&[source]).collect_unread(&mut self.unread);
+            self.surface
+                .packages
+                .extend(found.into_iter().map(|r| of(r, like)));
+            return Ok(());
+        }
+        let found = packages::requirements(source).collect_unread(&mut self.unread);
+        let index = [like.index.clone(), found.index]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>();
+        let like = Package {
+            index: (!index.is_empty()).then(|| index.join(" ")),
+            ..like.clone()
+        };
+        self.surface
+            .packages
+            .extend(found.packages.into_iter().map(|r| of(r, &like)));
+        let folder = source
+            .path
+            .parent()
+            .map(|parent| parent.to_string())
+            .unwrap_or_default();
+        for (include, name, place) in found.includes {
+            let path = RepoPath::from(files::clean(&format!("{folder}/{name}")).as_str());
+            match include {
+                Include::Requirements if self.open(&path)? => {
+                    let other = self.surface.sources[&path].clone();
+                    self.requirements_of(&other, &like, seen)?;
+                }
+                Include::Requirements => self.surface.packages.push(Package {
+                    name: format!("-r {name}"),
+                    place,
+                    ..like.clone()
+                }),
+                Include::Project => {
+                    self.project(&name, Some(&folder), &like)?;
+                    self.surface.packages.push(Package {
+                        name,
+                        place,
+                        ..like.clone()
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, path: &str, workdir: Option<&str>, like: &Package) -> Result<bool> {
+        let Some(source) = self.listed(path, workdir)? else {
+            return Ok(false);
+        };
+        for (start, line) in source.lines() {
+            let line = line.split('#').next().unwrap_or_default();
+            for word in line.split_whitespace() {
+                let at = start + (word.as_ptr() as usize - line.as_ptr() as usize);
+                let (name, spec) = word.split_once('=').unwrap_or((word, ""));
+                self.surface.packages.push(Package {
+                    name: name.to_owned(),
+                    spec: spec.to_owned(),
+                    place: source.place(at..at + word.len()),
+                    ..like.clone()
+                });
+            }
+        }
+        Ok(true)
+    }
+
+    fn environment(&mut self, path: &str, workdir: Option<&str>, like: &Package) -> Result<bool> {
+        let Some(source) = self.listed(path, workdir)? else {
+            return Ok(false);
+        };
+        let found = packages::environment(&source).collect_unread(&mut self.unread);
+        for (manager, requirement) in found {
+            let package = of(requirement, like);
+            self.surface.packages.push(Package { manager, ..package });
+        }
+        Ok(true)
+    }
+
+    /// The packages that a project in a folder needs.
+    fn project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
+        let names = [
+            "pyproject.toml",
+            "setup.py",
+            "setup.cfg",
+            "uv.lock",
+            "poetry.lock",
+        ];
+        let mut found = Vec::new();
+        for name in names {
+            let path = format!("{}/{name}", folder.trim_end_matches('/'));
+            let relative = files::clean(&path);
+            let held = self.in_image(&path, workdir);
+            let path = held.unwrap_or_else(|| RepoPath::from(relative.as_str()));
+            if self.open(&path)? {
+                self.listed.insert(path.clone());
+                found.extend(self.surface.sources.get(&path).cloned());
+            }
+        }
+        let sources: Vec<&Source> = found.iter().collect();
+        let needed = packages::project(&sources).collect_unread(&mut self.unread);
+        self.surface
+            .packages
+            .extend(needed.into_iter().map(|r| of(r, like)));
+        Ok(())
+    }
+
+    /// Requirements files that no command names.
+    pub fn packages(&mut self) -> Result<()> {
+        let files: Vec<Source> = self
+            .surface
+            .sources
+            .values()
+            .filter(|source| {
+                let name = String::from_utf8_lossy(source.path.name()).to_lowercase();
+                name.contains("requirements")
+                    && !self.listed.contains(&source.path)
+                    && !source.path.name().ends_with(b".py")
+            })
+            .cloned()
+            .collect();
+        for source in files {
+            let like = Package {
+                manager: Manager::Pip,
+                name: String::new(),
+                spec: String::new(),
+                index: None,
+                in_image: self.copied.is_none(),
+                place: Place::start_of(&source.path),
+            };
+            self.requirements_of(&source, &like, &mut BTreeSet::new())?;
+        }
+        Ok(())
+    }
+}
+
+/// What a started file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Python,
+    Shell,
+}
+
+/// Programs that take files from here to there, or change them, and run none.
+fn moves(program: &str) -> bool {
+    matches!(
+        program,
+        "chmod"
+            | "chown"
+            | "cp"
+            | "mv"
+            | "ln"
+            | "touch"
+            | "install"
+            | "dos2unix"
+            | "tee"
+            | "tar"
+            | "unzip"
+            | "zip"
+            | "wget"
+            | "curl"
+            | "git"
+            | "sed"
+            | "patch"
+            | "rsync"
+            | "diff"
+    )
+}
+
+fn of(requirement: packages::Requirement, like: &Package) -> Package {
+    Package {
+        manager: Manager::Pip,
+        name: requirement.name,
+        spec: requirement.spec,
+        place: requirement.place,
+        ..like.clone()
+    }
+}
+
+/// The command with the files that it writes. The repository's own files go by their names: where
+/// they are in the image is the layout's business.
+fn full_line(command: &Command, started: &[(RepoPath, Kind)]) -> String {
+    let is_own = |name: &str| {
+        started
+            .iter()
+            .any(|(path, _)| path.name() == name.as_bytes())
+    };
+    let words = command.run().iter().map(|word| {
+        let name = word.text.rsplit('/').next().unwrap_or_default();
+        if is_own(name) {
+            name
+        } else {
+            word.text.as_str()
+        }
+    });
+    let mut line = words.collect::<Vec<_>>().join(" ");
+    for file in &command.writes {
+        line.push_str(" > ");
+        line.push_str(file);
+    }
+    line
+}
+
+fn offset(range: &Range<usize>, by: usize) -> Range<usize> {
+    range.start + by..range.end + by
+}
+
+/// A file of which only this part is left; the rest is blank, so that places stay true.
+fn only(source: &Source, range: &Range<usize>) -> Source {
+    let before = source.text.get(..range.start).unwrap_or_default();
+    let blank = before
+        .bytes()
+        .map(|byte| if byte == b'\n' { '\n' } else { ' ' });
+    let mut text: String = blank.collect();
+    text.push_str(source.text.get(range.clone()).unwrap_or_default());
+    Source::new(source.path.clone(), text.as_bytes())
+}

@@ -1,0 +1,161 @@
+//! A command's program behind the words that only lead to it, and what it gives to `SGLang`.
+
+use std::ops::Range;
+
+use super::{Command, Word, variables};
+
+/// A flag of a command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    pub flag: String,
+    /// What follows it: nothing for a switch.
+    pub value: Option<String>,
+    /// The variables that the value uses.
+    pub from: Vec<String>,
+    pub range: Range<usize>,
+}
+
+/// Programs that only show or look for the words behind them.
+const SPEAKS: [&str; 9] = [
+    "echo", "set", "printf", "grep", "egrep", "pgrep", "pkill", "logger", "cat",
+];
+
+impl Command {
+    pub(super) fn new(words: Vec<Word>) -> Self {
+        let start = start(&words);
+        Self {
+            words,
+            start,
+            ..Self::default()
+        }
+    }
+
+    /// The program and its arguments.
+    pub fn run(&self) -> &[Word] {
+        self.words.get(self.start..).unwrap_or_default()
+    }
+
+    pub(super) fn skip_to(&mut self, start: usize) {
+        self.start = start;
+    }
+
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The program that runs, without its folder.
+    pub fn program(&self) -> &str {
+        let first = self.run().first().map_or("", |word| word.text.as_str());
+        first.rsplit('/').next().unwrap_or(first)
+    }
+
+    /// The command's words as one line.
+    pub fn line(&self) -> String {
+        let words: Vec<&str> = self.run().iter().map(|word| word.text.as_str()).collect();
+        words.join(" ")
+    }
+
+    /// The text of an argument, the program being number 0.
+    pub fn word(&self, index: usize) -> &str {
+        self.run().get(index).map_or("", |word| word.text.as_str())
+    }
+
+    /// The flags that the command gives to `SGLang`'s server, if it starts that.
+    pub fn sglang(&self) -> Option<Vec<Given>> {
+        let words = self.run();
+        let text = |index: usize| self.word(index);
+        let module = (0..words.len()).find(|&i| {
+            text(i) == "-m" && matches!(text(i + 1), "sglang.launch_server" | "sglang")
+                || text(i).ends_with("sglang/launch_server.py")
+        });
+        let from = match module {
+            Some(at) if !SPEAKS.contains(&self.program()) => at + 1,
+            _ if self.program() == "sglang" && text(1) == "serve" => 2,
+            _ => return None,
+        };
+        let mut given = Vec::new();
+        let mut rest = words[from.min(words.len())..].iter().peekable();
+        while let Some(word) = rest.next() {
+            if !word.text.starts_with("--") {
+                continue;
+            }
+            let mut add = |value: Option<&str>| {
+                let names = value.map(variables).unwrap_or_default();
+                given.push(Given {
+                    flag: word.text.split('=').next().unwrap_or_default().to_owned(),
+                    value: value.map(str::to_owned),
+                    from: names.into_iter().map(|(name, _)| name).collect(),
+                    range: word.range.clone(),
+                });
+            };
+            if let Some((_, value)) = word.text.split_once('=') {
+                add(Some(value));
+                continue;
+            }
+            match rest.next_if(|next| !next.text.starts_with("--") && next.text != "$@") {
+                None => add(None),
+                Some(first) => {
+                    add(Some(&first.text));
+                    while let Some(other) = rest.next_if(|next| next.choice) {
+                        add(Some(&other.text));
+                    }
+                }
+            }
+        }
+        Some(given)
+    }
+}
+
+/// Where the program stands behind what only leads to it.
+pub(super) fn start(words: &[Word]) -> usize {
+    let mut at = 0;
+    let text = |at: usize| words.get(at).map_or("", |word| word.text.as_str());
+    loop {
+        let name = text(at).rsplit('/').next().unwrap_or_default();
+        // Options of the leading word that take a value of their own.
+        let valued: &[&str] = match name {
+            "sudo" => &["-u", "-g", "-h", "-p", "-C", "-D", "-r", "-t"],
+            "env" => &["-u", "--unset", "-C", "--chdir"],
+            "exec" => &["-a"],
+            "nice" => &["-n"],
+            "ionice" => &["-c", "-n"],
+            "timeout" => &["-s", "-k", "--signal", "--kill-after"],
+            "stdbuf" => &["-o", "-e", "-i"],
+            "numactl" => &["-N", "-m", "-C"],
+            "catchsegv" | "nohup" | "time" | "tini" | "dumb-init" | "command" | "builtin"
+            | "setsid" | "unbuffer" | "gosu" | "su-exec" | "catatonit" => &[],
+            // `conda run -n NAME PROGRAM`, `uv run PROGRAM`, `poetry run PROGRAM`
+            "conda" | "mamba" | "micromamba" | "uv" | "poetry" | "pipenv" | "pdm"
+                if text(at + 1) == "run" =>
+            {
+                at += 1;
+                &["-n", "--name", "-p", "--prefix", "--with", "--python"]
+            }
+            _ => return at.min(words.len()),
+        };
+        // `command -v NAME` only asks where a program is.
+        if name == "command" && text(at + 1).starts_with(['-']) {
+            return at;
+        }
+        at += 1;
+        while at < words.len() {
+            let word = text(at);
+            if valued.contains(&word) {
+                at += 2;
+            } else if word.starts_with('-') && word.len() > 1
+                || name == "env" && word.contains('=')
+                || name == "sudo" && word.contains('=') && !word.starts_with('/')
+            {
+                at += 1;
+            } else {
+                break;
+            }
+        }
+        if matches!(name, "timeout" | "gosu" | "su-exec") {
+            at += 1;
+        }
+        if at >= words.len() {
+            return words.len().saturating_sub(1);
+        }
+    }
+}

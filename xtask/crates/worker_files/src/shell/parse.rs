@@ -1,0 +1,1400 @@
+//! From a script's text to its commands, in one pass.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::value::{Value, Values};
+use super::{Command, Script, Variable, Word, command, is_name};
+
+/// Substitutions and groups deeper than this are no script made by a person.
+const DEEPEST: usize = 40;
+/// `bash -c` inside `bash -c`.
+const MOST_SHELLS: usize = 6;
+
+/// So many times a script's own length may be filled in for its variables.
+const FILLED: usize = 16;
+
+/// Variables that the shell itself sets.
+const OWN: [&str; 18] = [
+    "BASH_SOURCE",
+    "BASH_VERSION",
+    "BASHPID",
+    "RANDOM",
+    "SECONDS",
+    "LINENO",
+    "IFS",
+    "OPTARG",
+    "OPTIND",
+    "PPID",
+    "REPLY",
+    "FUNCNAME",
+    "PIPESTATUS",
+    "PWD",
+    "OLDPWD",
+    "UID",
+    "EUID",
+    "_",
+];
+
+/// Reads a script.
+pub fn parse(text: &str) -> Script {
+    parse_with(text, &BTreeMap::new())
+}
+
+/// Reads a script whose environment has these values.
+pub fn parse_with(text: &str, given: &BTreeMap<String, String>) -> Script {
+    let mut parser = Parser::new(text, Values::new(given), 0);
+    parser.commands(None);
+    parser.finish()
+}
+
+/// Reads a command that is given as words, and for which no shell fills in variables.
+pub fn exec(words: &[String], range: &Range<usize>) -> Script {
+    let mut parser = Parser::new("", Values::default(), 0);
+    let word = |text: &String| Word {
+        text: text.clone(),
+        range: range.clone(),
+        choice: false,
+    };
+    parser.command = Command::new(words.iter().map(word).collect());
+    parser.end_command();
+    parser.finish()
+}
+
+/// A part of a word.
+enum Part {
+    Text(String),
+    /// A variable by its name, or something computed without one, and as it is written.
+    Variable {
+        name: String,
+        written: String,
+        quoted: bool,
+    },
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+    /// How many shells are around this one.
+    shells: usize,
+    script: Script,
+    command: Command,
+    /// Words in front of the command that set variables for it.
+    values: Values,
+    /// Conditions and loops that are open.
+    conditions: usize,
+    /// The variable that the condition before asks for, and whether it holds where that is empty.
+    guard: Option<(String, bool)>,
+    /// Here-documents whose text begins behind the line: delimiter, tabs taken out, expanded.
+    documents: Vec<(String, bool, bool, Option<usize>)>,
+    functions: Vec<(String, usize)>,
+    braces: usize,
+    cases: Vec<bool>,
+    /// `for NAME in`, until its words are over.
+    loops: Option<String>,
+    /// Where in the script's reads each variable is.
+    seen: BTreeMap<String, Vec<usize>>,
+    /// Whether a backtick ends what is read.
+    ticks: bool,
+    /// How many bytes were filled in for variables.
+    filled: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str, values: Values, shells: usize) -> Self {
+        Self {
+            text,
+            bytes: text.as_bytes(),
+            at: 0,
+            depth: 0,
+            shells,
+            script: Script::default(),
+            command: Command::default(),
+            values,
+            conditions: 0,
+            guard: None,
+            documents: Vec::new(),
+            functions: Vec::new(),
+            braces: 0,
+            cases: Vec::new(),
+            loops: None,
+            seen: BTreeMap::new(),
+            ticks: false,
+            filled: 0,
+        }
+    }
+
+    fn finish(mut self) -> Script {
+        if self.values.exhausted && self.script.unread.is_empty() {
+            let what = "a variable's value grows beyond all measure; variables were not filled in";
+            self.script.unread.push((0..0, what));
+        }
+        let empty = |command: &Command| command.words.is_empty() && command.writes.is_empty();
+        self.script.commands.retain(|command| !empty(command));
+        self.script.calls(FILLED * (self.bytes.len() + 1024));
+        self.script
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn next_is(&self, ahead: usize, byte: u8) -> bool {
+        self.bytes.get(self.at + ahead) == Some(&byte)
+    }
+
+    fn slice(&self, range: Range<usize>) -> &'a str {
+        self.text.get(range).unwrap_or_default()
+    }
+
+    fn unread(&mut self, range: Range<usize>, what: &'static str) {
+        self.script.unread.push((range, what));
+    }
+
+    /// Goes one level down; false where that is too deep, and then nothing more is read.
+    fn down(&mut self) -> bool {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            let rest = self.at..self.bytes.len();
+            if self.at < self.bytes.len() {
+                self.unread(rest, "nested too deeply to be read");
+            }
+            self.at = self.bytes.len();
+            return false;
+        }
+        true
+    }
+
+    /// Reads commands up to `until`, or to the end.
+    fn commands(&mut self, until: Option<u8>) {
+        if !self.down() {
+            self.depth -= 1;
+            return;
+        }
+        let outer = std::mem::take(&mut self.command);
+        let cases = std::mem::take(&mut self.cases);
+        let loops = self.loops.take();
+        let ticks = std::mem::replace(&mut self.ticks, until == Some(b'`'));
+        while let Some(byte) = self.peek() {
+            if self.cases.last() == Some(&true) {
+                self.pattern();
+                continue;
+            }
+            if until == Some(byte) {
+                self.at += 1;
+                break;
+            }
+            self.token(byte);
+        }
+        self.end_command();
+        self.documents();
+        self.command = outer;
+        self.cases = cases;
+        self.loops = loops;
+        self.ticks = ticks;
+        self.depth -= 1;
+    }
+
+    fn token(&mut self, byte: u8) {
+        let in_test = self.command.words.first().is_some_and(|w| w.text == "[[");
+        match byte {
+            b'\\' if self.continues() => {}
+            b' ' | b'\t' | b'\r' | 0 => self.at += 1,
+            b'#' => self.skip_line(),
+            b'\n' => {
+                self.end_command();
+                self.at += 1;
+                if self.conditions == 0 {
+                    self.guard = None;
+                }
+                self.documents();
+            }
+            b'(' if self.next_is(1, b'(') && self.command.words.is_empty() => {
+                self.at += 2;
+                self.arithmetic(b')');
+                self.at += 1;
+            }
+            b'&' | b'|' | b'(' | b')' | b'<' | b'>' if in_test => self.at += 1,
+            b'&' if self.next_is(1, b'>') => {
+                self.at += 1;
+                self.redirect();
+            }
+            b';' => {
+                self.end_command();
+                self.at += 1;
+                if matches!(self.peek(), Some(b';' | b'&')) {
+                    self.at += 1;
+                    if let Some(pattern) = self.cases.last_mut() {
+                        *pattern = true;
+                    }
+                }
+            }
+            b'&' | b'|' => self.operator(byte),
+            b'(' => self.group(),
+            b')' => {
+                self.end_command();
+                self.at += 1;
+            }
+            b'<' | b'>' => self.redirect(),
+            _ => self.word(),
+        }
+    }
+
+    fn operator(&mut self, byte: u8) {
+        self.end_command();
+        self.at += 1;
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            if let Some((_, empty)) = self.guard.as_mut().filter(|_| byte == b'|') {
+                *empty = !*empty;
+            }
+        } else if byte == b'|' {
+            if self.peek() == Some(b'&') {
+                self.at += 1;
+            }
+            self.command.piped = true;
+        }
+    }
+
+    fn continues(&mut self) -> bool {
+        let ends = match self.bytes.get(self.at + 1) {
+            Some(b'\n') => 2,
+            Some(b'\r') if self.next_is(2, b'\n') => 3,
+            _ => return false,
+        };
+        self.at += ends;
+        true
+    }
+
+    fn skip_line(&mut self) {
+        while self.peek().is_some_and(|b| b != b'\n') {
+            self.at += 1;
+        }
+    }
+
+    /// `name()`, or commands in round brackets.
+    fn group(&mut self) {
+        let mut ahead = self.at + 1;
+        while matches!(self.bytes.get(ahead), Some(b' ' | b'\t')) {
+            ahead += 1;
+        }
+        if self.bytes.get(ahead) == Some(&b')') && self.command.words.len() == 1 {
+            let name = std::mem::take(&mut self.command).words.remove(0).text;
+            self.functions.push((name, self.braces));
+            self.at = ahead + 1;
+            return;
+        }
+        self.end_command();
+        self.at += 1;
+        self.commands(Some(b')'));
+    }
+
+    /// The pattern of a `case`, up to its bracket.
+    fn pattern(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n' | 0)) || {
+            self.peek() == Some(b'\\') && self.continues()
+        } {
+            if self
+                .peek()
+                .is_some_and(|b| b.is_ascii_whitespace() || b == 0)
+            {
+                self.at += 1;
+            }
+        }
+        if self.peek() == Some(b'#') {
+            self.skip_line();
+            return;
+        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if rest.starts_with(b"esac") {
+            self.at += 4;
+            self.cases.pop();
+            self.conditions = self.conditions.saturating_sub(1);
+            return;
+        }
+        if self.peek() == Some(b'(') {
+            self.at += 1;
+        }
+        while let Some(byte) = self.peek() {
+            match byte {
+                b')' => {
+                    self.at += 1;
+                    break;
+                }
+                b'\\' => self.at += 2,
+                b'\'' => self.quoted(&mut String::new()),
+                b'"' => self.double(&mut Vec::new()),
+                _ => self.at += 1,
+            }
+        }
+        if let Some(pattern) = self.cases.last_mut() {
+            *pattern = false;
+        }
+    }
+
+    /// `> file`, `2>&1`, `< file`, `<<END`, `<<< word`, `<(commands)`.
+    fn redirect(&mut self) {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'<' | b'>' | b'|')) && self.at < start + 3 {
+            self.at += 1;
+        }
+        let operator = self.slice(start..self.at);
+        match operator {
+            "<" | ">" if self.peek() == Some(b'(') => {
+                self.at += 1;
+                self.commands(Some(b')'));
+                return;
+            }
+            "<<" => {
+                let strips = self.peek() == Some(b'-');
+                self.at += usize::from(strips);
+                self.blanks();
+                let from = self.at;
+                let word = self.plain_word();
+                let written = self.slice(from..self.at);
+                let expands = !written.contains(['"', '\'', '\\']);
+                if !word.is_empty() {
+                    self.documents.push((word, strips, expands, None));
+                }
+                return;
+            }
+            _ => {}
+        }
+        if self.peek() == Some(b'&') {
+            self.at += 1;
+        }
+        self.blanks();
+        let from = self.at;
+        if matches!(self.peek(), Some(b'<' | b'>')) {
+            // `< <(commands)`
+            return;
+        }
+        let words = self.pieces();
+        let text: String = words.iter().map(|word| word.text.as_str()).collect();
+        if operator == "<<<" {
+            self.command.input = Some((text, from..self.at));
+        } else if operator.starts_with('>') && !text.starts_with("/dev/") {
+            let is_handle = text.chars().all(|c| c.is_ascii_digit() || c == '-');
+            if !is_handle {
+                self.command.writes.push(text);
+            }
+        } else if operator == "<" {
+            self.command.list.get_or_insert(text);
+        }
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | 0)) || {
+            self.peek() == Some(b'\\') && self.continues()
+        } {
+            if matches!(self.peek(), Some(b' ' | b'\t' | 0)) {
+                self.at += 1;
+            }
+        }
+    }
+
+    /// A word in which nothing is filled in: a here-document's delimiter.
+    fn plain_word(&mut self) -> String {
+        let mut text = String::new();
+        while let Some(byte) = self.peek() {
+            match byte {
+                b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')' => {
+                    break;
+                }
+                b'\'' => self.quoted(&mut text),
+                b'"' => {
+                    self.at += 1;
+                    let from = self.at;
+                    while self.peek().is_some_and(|b| b != b'"' && b != b'\n') {
+                        self.at += 1;
+                    }
+                    text += self.slice(from..self.at);
+                    self.at += 1;
+                }
+                b'\\' | 0 => self.at += 1,
+                _ => self.character(&mut text),
+            }
+        }
+        self.at = self.at.min(self.bytes.len());
+        text
+    }
+
+    fn character(&mut self, text: &mut String) {
+        match self
+            .text
+            .get(self.at..)
+            .and_then(|rest| rest.chars().next())
+        {
+            Some(c) => {
+                text.push(c);
+                self.at += c.len_utf8();
+            }
+            None => self.at += 1,
+        }
+    }
+
+    /// The here-documents that the line just read announced.
+    fn documents(&mut self) {
+        for (delimiter, strips, expands, command) in std::mem::take(&mut self.documents) {
+            let start = self.at;
+            let mut end = self.bytes.len();
+            let mut next = end;
+            let mut closed = false;
+            let mut at = start;
+            while at < self.bytes.len() {
+                let stop = self.bytes[at..].iter().position(|&b| b == b'\n');
+                let stop = stop.map_or(self.bytes.len(), |n| at + n);
+                let line = self.slice(at..stop);
+                let line = line.trim_end_matches(['\r', '\0']);
+                let line = if strips {
+                    line.trim_start_matches('\t')
+                } else {
+                    line
+                };
+                if line == delimiter {
+                    (end, next, closed) = (at, (stop + 1).min(self.bytes.len()), true);
+                    break;
+                }
+                at = stop + 1;
+            }
+            if !closed {
+                self.unread(start..end, "this here-document never ends");
+            }
+            if expands {
+                self.at = start;
+                self.document_variables(end);
+            }
+            self.at = next;
+            let body = self.slice(start..end).to_owned();
+            self.document(body, start..end, command);
+        }
+    }
+
+    fn document_variables(&mut self, end: usize) {
+        while self.at < end {
+            match self.bytes[self.at] {
+                b'\\' => self.at += 2,
+                b'$' => self.dollar(&mut Vec::new(), true),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    /// Gives a here-document to its command. One that has none, or a shell, runs the text.
+    fn document(&mut self, body: String, range: Range<usize>, command: Option<usize>) {
+        let reader = command.and_then(|index| self.script.commands.get_mut(index));
+        let is_shell = reader.as_ref().is_none_or(|command| {
+            command.words.is_empty() || is_shell(command.program()) && command.run().len() == 1
+        });
+        if !is_shell {
+            if let Some(reader) = reader {
+                reader.input = Some((body, range));
+            }
+            return;
+        }
+        if let Some(reader) = reader {
+            *reader = Command::default();
+        }
+        if let Some(first) = body.lines().next().filter(|line| line.starts_with("#!"))
+            && !first.contains("sh")
+        {
+            let words = first[2..].split_whitespace().map(|text| Word {
+                text: text.to_owned(),
+                range: range.clone(),
+                choice: false,
+            });
+            let mut command = Command::new(words.collect());
+            command.input = Some((body, range));
+            self.script.commands.push(command);
+            return;
+        }
+        let inner = self.inner(&body);
+        self.merge(inner, |at| range.start + at.start..range.start + at.end);
+    }
+
+    /// Reads a text that another shell runs.
+    fn inner(&mut self, text: &str) -> Script {
+        if self.shells >= MOST_SHELLS {
+            return Script {
+                unread: vec![(0..text.len(), "nested too deeply to be read")],
+                ..Script::default()
+            };
+        }
+        let values = self.values.used_in(text);
+        let mut parser = Parser::new(text, values, self.shells + 1);
+        parser.depth = self.depth;
+        parser.commands(None);
+        let exhausted = std::mem::take(&mut parser.values.exhausted);
+        self.values.exhausted |= exhausted;
+        parser.finish()
+    }
+
+    fn merge(&mut self, inner: Script, place: impl Fn(Range<usize>) -> Range<usize>) {
+        for mut command in inner.commands {
+            for word in &mut command.words {
+                word.range = place(word.range.clone());
+            }
+            if let Some((_, range)) = &mut command.input {
+                *range = place(range.clone());
+            }
+            self.script.commands.push(command);
+        }
+        for read in inner.reads {
+            self.read(&read.name, read.default, place(read.range));
+        }
+        let sets = inner.sets.into_iter();
+        self.script
+            .sets
+            .extend(sets.map(|(name, at)| (name, place(at))));
+        let unread = inner.unread.into_iter();
+        self.script
+            .unread
+            .extend(unread.map(|(at, what)| (place(at), what)));
+    }
+
+    /// Reads a word and gives it to the command.
+    fn word(&mut self) {
+        let start = self.at;
+        let first = self.command.words.is_empty();
+        let declares = matches!(
+            self.command.words.first().map(|word| word.text.as_str()),
+            Some("export" | "local" | "declare" | "typeset" | "readonly")
+        );
+        if (first || declares) && self.assignment() {
+            return;
+        }
+        let words = self.pieces();
+        if self.at == start {
+            // Nothing that a word could begin with.
+            self.at += 1;
+            return;
+        }
+        // The number in front of `>` and `<`.
+        let digits = self
+            .slice(start..self.at)
+            .bytes()
+            .all(|b| b.is_ascii_digit());
+        if digits && matches!(self.peek(), Some(b'<' | b'>')) {
+            return;
+        }
+        let written = self.slice(start..self.at);
+        if first && self.keyword(written) {
+            return;
+        }
+        if let Some(opener) = self.command.words.first().map(|word| word.text.clone()) {
+            if opener == "for" || opener == "select" {
+                if self.loops.is_none() {
+                    self.values.forget(written);
+                    self.loops = Some(written.to_owned());
+                } else if self.command.words.len() == 1 && written == "in" {
+                    return;
+                }
+            }
+            if opener == "case" && written == "in" {
+                self.command = Command::default();
+                self.cases.push(true);
+                self.conditions += 1;
+                return;
+            }
+            if opener == "function" {
+                self.functions.push((written.to_owned(), self.braces));
+                self.command = Command::default();
+                return;
+            }
+            if declares && is_name(written) && opener != "export" {
+                self.values.forget(written);
+            }
+        }
+        if self.loops.as_deref() == Some(written) && self.command.words.len() == 1 {
+            return;
+        }
+        self.command.words.extend(words);
+    }
+
+    /// Words of the grammar; true where the command itself is yet to come.
+    fn keyword(&mut self, word: &str) -> bool {
+        match word {
+            "if" | "while" | "until" => self.conditions += 1,
+            "fi" | "done" => {
+                self.conditions = self.conditions.saturating_sub(1);
+                self.guard = None;
+            }
+            "elif" => self.guard = None,
+            "else" => {
+                if let Some((_, empty)) = &mut self.guard {
+                    *empty = !*empty;
+                }
+            }
+            "{" => self.braces += 1,
+            "}" => {
+                self.braces = self.braces.saturating_sub(1);
+                if self
+                    .functions
+                    .last()
+                    .is_some_and(|(_, at)| *at >= self.braces)
+                {
+                    self.functions.pop();
+                }
+            }
+            "esac" => {
+                self.cases.pop();
+                self.conditions = self.conditions.saturating_sub(1);
+            }
+            "then" | "do" | "!" => {}
+            _ => return false,
+        }
+        true
+    }
+
+    /// `NAME=word`, `NAME+=word`, `NAME=(words)`, `NAME[0]=word`.
+    fn assignment(&mut self) -> bool {
+        let start = self.at;
+        let rest = self.slice(start..self.bytes.len());
+        let end = rest
+            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .unwrap_or(rest.len());
+        let name = &rest[..end];
+        let mut after = &rest[end..];
+        let mut element = false;
+        if after.starts_with('[') {
+            // A subscript is short.
+            let close = after.as_bytes().iter().take(200).position(|&b| b == b']');
+            if let Some(rest) = close.and_then(|close| after.get(close + 1..)) {
+                after = rest;
+                element = true;
+            }
+        }
+        let appends = after.starts_with("+=");
+        if !is_name(name) || !(appends || after.starts_with('=')) {
+            return false;
+        }
+        let name = name.to_owned();
+        self.at = self.bytes.len() - after.len() + 1 + usize::from(appends);
+        if self.peek() == Some(b'(') {
+            self.at += 1;
+            let words = self.array();
+            if appends {
+                self.values.extend(&name, words);
+            } else {
+                self.values.put(&name, Value::Array(words));
+            }
+        } else {
+            let words = self.pieces();
+            let texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+            self.assign(&name, texts.join(" "), appends, element);
+        }
+        self.script.sets.push((name, start..self.at));
+        true
+    }
+
+    fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
+        if element {
+            let word = Word {
+                text,
+                range: self.at..self.at,
+                choice: false,
+            };
+            self.values.extend(name, vec![word]);
+        } else if appends {
+            self.values.append(name, &text);
+        } else if self
+            .guard
+            .as_ref()
+            .is_some_and(|(asked, empty)| asked == name && *empty)
+            && !self.values.is_set(name)
+        {
+            // `[ -z "$NAME" ] && NAME=default`: it is the environment's all the same.
+            for index in self.seen.remove(name).unwrap_or_default() {
+                self.script.reads[index].default.get_or_insert(text.clone());
+            }
+            self.seen.insert(name.to_owned(), Vec::new());
+        } else if self.conditions > 0 && !text.contains(&format!("${name}")) {
+            let from_outside = !self.values.is_set(name);
+            let before = from_outside.then(|| format!("${name}"));
+            let known = self.seen.contains_key(name);
+            self.values.maybe(name, text, before.filter(|_| known));
+        } else {
+            self.values.put(name, Value::One(text));
+        }
+    }
+
+    /// The words of an array, up to its bracket.
+    fn array(&mut self) -> Vec<Word> {
+        let mut words = Vec::new();
+        while let Some(byte) = self.peek() {
+            match byte {
+                b')' => {
+                    self.at += 1;
+                    break;
+                }
+                b' ' | b'\t' | b'\r' | b'\n' | 0 => self.at += 1,
+                b'#' => self.skip_line(),
+                b'\\' if self.continues() => {}
+                _ => {
+                    let before = self.at;
+                    words.extend(self.pieces());
+                    self.at = self.at.max(before + 1);
+                }
+            }
+        }
+        words
+    }
+
+    /// Reads one word; known variables may make it many or none.
+    fn pieces(&mut self) -> Vec<Word> {
+        let start = self.at;
+        let mut parts = Vec::new();
+        let mut quoted = false;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>' => {
+                    break;
+                }
+                0 => self.at += 1,
+                b'\\' => {
+                    if !self.continues() {
+                        self.at += 1;
+                        let mut text = String::new();
+                        self.character(&mut text);
+                        parts.push(Part::Text(text));
+                    }
+                }
+                b'\'' => {
+                    let mut text = String::new();
+                    self.quoted(&mut text);
+                    parts.push(Part::Text(text));
+                    quoted = true;
+                }
+                b'"' => {
+                    self.double(&mut parts);
+                    quoted = true;
+                }
+                b'`' if self.ticks => break,
+                b'`' => {
+                    let from = self.at;
+                    self.at += 1;
+                    self.commands(Some(b'`'));
+                    self.at = self.at.min(self.bytes.len());
+                    parts.push(computed(self.slice(from..self.at)));
+                }
+                b'$' => self.dollar(&mut parts, false),
+                _ => {
+                    let mut text = String::new();
+                    self.character(&mut text);
+                    if let Some(Part::Text(before)) = parts.last_mut() {
+                        before.push_str(&text);
+                    } else {
+                        parts.push(Part::Text(text));
+                    }
+                }
+            }
+        }
+        self.at = self.at.min(self.bytes.len());
+        self.expanded(&parts, start..self.at, quoted)
+    }
+
+    /// Text in single quotes.
+    fn quoted(&mut self, text: &mut String) {
+        let from = self.at + 1;
+        let end = self
+            .bytes
+            .get(from..)
+            .and_then(|rest| rest.iter().position(|&b| b == b'\''));
+        let end = if let Some(n) = end {
+            from + n
+        } else {
+            self.unread(self.at..self.bytes.len(), "this quote never ends");
+            self.bytes.len()
+        };
+        text.push_str(&self.slice(from..end).replace('\0', ""));
+        self.at = (end + 1).min(self.bytes.len());
+    }
+
+    /// Text in double quotes.
+    fn double(&mut self, parts: &mut Vec<Part>) {
+        let start = self.at;
+        self.at += 1;
+        let mut text = String::new();
+        loop {
+            match self.peek() {
+                None => {
+                    self.unread(start..self.bytes.len(), "this quote never ends");
+                    break;
+                }
+                Some(b'"') => {
+                    self.at += 1;
+                    break;
+                }
+                Some(0) => self.at += 1,
+                Some(b'\\') if self.continues() => {}
+                Some(b'\\') => {
+                    self.at += 1;
+                    let escapes = matches!(self.peek(), Some(b'"' | b'\\' | b'$' | b'`'));
+                    if !escapes {
+                        text.push('\\');
+                    }
+                    self.character(&mut text);
+                }
+                Some(b'`') => {
+                    let from = self.at;
+                    self.at += 1;
+                    self.commands(Some(b'`'));
+                    parts.push(Part::Text(std::mem::take(&mut text)));
+                    parts.push(computed(self.slice(from..self.at)));
+                }
+                Some(b'$') => {
+                    parts.push(Part::Text(std::mem::take(&mut text)));
+                    self.dollar(parts, true);
+                }
+                Some(_) => self.character(&mut text),
+            }
+        }
+        parts.push(Part::Text(text));
+    }
+
+    /// What begins with a dollar sign.
+    fn dollar(&mut self, parts: &mut Vec<Part>, quoted: bool) {
+        let start = self.at;
+        self.at += 1;
+        match self.peek() {
+            Some(b'(') if self.next_is(1, b'(') => {
+                self.at += 2;
+                self.arithmetic(b')');
+                self.at = (self.at + 1).min(self.bytes.len());
+                parts.push(computed(self.slice(start..self.at)));
+            }
+            Some(b'(') => {
+                self.at += 1;
+                self.commands(Some(b')'));
+                parts.push(computed(self.slice(start..self.at)));
+            }
+            Some(b'{') => self.braced(parts, quoted),
+            Some(b'\'') if !quoted => {
+                let mut text = String::new();
+                self.quoted(&mut text);
+                parts.push(Part::Text(text));
+            }
+            Some(b'"') if !quoted => self.double(parts),
+            Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
+                while self
+                    .peek()
+                    .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+                {
+                    self.at += 1;
+                }
+                let name = self.slice(start + 1..self.at).to_owned();
+                self.read(&name, None, start..self.at);
+                let written = self.slice(start..self.at).to_owned();
+                parts.push(Part::Variable {
+                    name,
+                    written,
+                    quoted,
+                });
+            }
+            Some(byte @ (b'@' | b'*' | b'#' | b'?' | b'!' | b'$' | b'-' | b'0'..=b'9')) => {
+                self.at += 1;
+                let name = char::from(if byte == b'*' { b'@' } else { byte }).to_string();
+                let written = self.slice(start..self.at).to_owned();
+                parts.push(Part::Variable {
+                    name,
+                    written,
+                    quoted,
+                });
+            }
+            _ => parts.push(Part::Text("$".to_owned())),
+        }
+    }
+
+    /// `${NAME}` with what may follow the name.
+    fn braced(&mut self, parts: &mut Vec<Part>, quoted: bool) {
+        let start = self.at - 1;
+        self.at += 1;
+        let indirect = self.peek() == Some(b'!');
+        if matches!(self.peek(), Some(b'!' | b'#')) {
+            self.at += 1;
+        }
+        let from = self.at;
+        if matches!(self.peek(), Some(b'@' | b'*')) {
+            self.at += 1;
+        }
+        while self
+            .peek()
+            .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+        {
+            self.at += 1;
+        }
+        let name = self.slice(from..self.at).to_owned();
+        let operator = self.at;
+        let operands = if self.down() {
+            self.operand()
+        } else {
+            Vec::new()
+        };
+        self.depth -= 1;
+        let end = self.at.min(self.bytes.len());
+        let written = self.slice(start..end).to_owned();
+        let rest = self.slice(operator..end.saturating_sub(1).max(operator));
+        let default = [":-", ":=", "-", "="]
+            .iter()
+            .any(|mark| rest.starts_with(mark))
+            .then(|| operands.concat())
+            .filter(|text| !text.is_empty());
+        if indirect {
+            self.indirect(&name, start..end);
+            parts.push(computed(&written));
+            return;
+        }
+        self.read(&name, default, start..end);
+        if rest.starts_with(":?") || rest.starts_with('?') {
+            let read = self.script.reads.last_mut();
+            if let Some(read) = read.filter(|read| read.range == (start..end)) {
+                read.required = true;
+            }
+        }
+        let plain = rest.is_empty()
+            || matches!(rest, "[@]" | "[*]")
+            || rest.starts_with([':', '-']) && !rest.starts_with(":+");
+        if plain {
+            parts.push(Part::Variable {
+                name,
+                written,
+                quoted: quoted && !rest.starts_with('['),
+            });
+        } else {
+            parts.push(computed(&written));
+        }
+    }
+
+    /// What follows the name in `${NAME…}`, up to the bracket: the text behind the operator.
+    fn operand(&mut self) -> Vec<String> {
+        while matches!(self.peek(), Some(b':' | b'-' | b'=' | b'+' | b'?')) {
+            self.at += 1;
+        }
+        let mut texts = Vec::new();
+        loop {
+            match self.peek() {
+                None => return texts,
+                Some(b'}') => {
+                    self.at += 1;
+                    return texts;
+                }
+                Some(0) => self.at += 1,
+                Some(b'\\') => {
+                    self.at += 1;
+                    let mut text = String::new();
+                    self.character(&mut text);
+                    texts.push(text);
+                }
+                Some(b'\'') => {
+                    let mut text = String::new();
+                    self.quoted(&mut text);
+                    texts.push(text);
+                }
+                Some(b'"') => {
+                    let mut parts = Vec::new();
+                    self.double(&mut parts);
+                    texts.extend(parts.into_iter().map(Part::written));
+                }
+                Some(b'$') => {
+                    let mut parts = Vec::new();
+                    self.dollar(&mut parts, true);
+                    texts.extend(parts.into_iter().map(Part::written));
+                }
+                Some(_) => {
+                    let mut text = String::new();
+                    self.character(&mut text);
+                    texts.push(text);
+                }
+            }
+        }
+    }
+
+    /// `${!NAME}`: the variable whose name a variable holds.
+    fn indirect(&mut self, name: &str, range: Range<usize>) {
+        let names: Vec<String> = match self.values.get(name) {
+            Some(Value::One(text)) => vec![text.clone()],
+            Some(Value::Each(texts)) => texts.clone(),
+            Some(Value::Array(words)) => words.iter().map(|word| word.text.clone()).collect(),
+            None => Vec::new(),
+        };
+        if names.is_empty() || !names.iter().all(|name| is_name(name)) {
+            self.unread(range, "the name of this variable is computed");
+            return;
+        }
+        for name in names {
+            self.read(&name, None, range.clone());
+        }
+    }
+
+    /// Names in an arithmetic expression are variables.
+    fn arithmetic(&mut self, close: u8) {
+        if self.down() {
+            self.expression(close);
+        }
+        self.depth -= 1;
+    }
+
+    fn expression(&mut self, close: u8) {
+        let mut open = 0usize;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'(' => open += 1,
+                b'$' => {
+                    self.dollar(&mut Vec::new(), true);
+                    continue;
+                }
+                byte if byte == close && open == 0 => {
+                    self.at += 1;
+                    return;
+                }
+                b')' => open = open.saturating_sub(1),
+                byte if byte.is_ascii_alphabetic() || byte == b'_' => {
+                    let from = self.at;
+                    while self
+                        .peek()
+                        .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+                    {
+                        self.at += 1;
+                    }
+                    let name = self.slice(from..self.at).to_owned();
+                    self.read(&name, None, from..self.at);
+                    continue;
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
+    }
+
+    fn read(&mut self, name: &str, default: Option<String>, range: Range<usize>) {
+        if is_name(name) && !self.values.is_set(name) && !OWN.contains(&name) {
+            let index = self.script.reads.len();
+            self.seen.entry(name.to_owned()).or_default().push(index);
+            self.script.reads.push(Variable {
+                name: name.to_owned(),
+                default,
+                required: false,
+                range,
+            });
+        }
+    }
+
+    /// Fills in what is known, within measure.
+    fn expanded(&mut self, parts: &[Part], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
+        let words = self.filled_in(parts, range, has_quotes);
+        self.filled += words.iter().map(|word| word.text.len()).sum::<usize>();
+        if self.filled > FILLED * (self.bytes.len() + 1024) {
+            self.values.exhausted = true;
+        }
+        words
+    }
+
+    fn filled_in(&self, parts: &[Part], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
+        let word = |text: String| Word {
+            text,
+            range: range.clone(),
+            choice: false,
+        };
+        if let [Part::Variable { name, quoted, .. }]
+        | [
+            Part::Text(_),
+            Part::Variable { name, quoted, .. },
+            Part::Text(_),
+        ] = parts
+            && parts
+                .iter()
+                .all(|part| !matches!(part, Part::Text(text) if !text.is_empty()))
+            && !self.values.exhausted
+        {
+            let split = |texts: &[String]| -> Vec<Word> {
+                let words = texts.iter().flat_map(|text| {
+                    if *quoted {
+                        vec![text.as_str()]
+                    } else {
+                        text.split_whitespace().collect()
+                    }
+                });
+                words.map(|text| word(text.to_owned())).collect()
+            };
+            match self.values.get(name) {
+                Some(Value::Array(words)) => return words.clone(),
+                Some(Value::One(text)) => return split(std::slice::from_ref(text)),
+                Some(Value::Each(texts)) => {
+                    let mut words = split(texts);
+                    for later in words.iter_mut().skip(1) {
+                        later.choice = true;
+                    }
+                    return words;
+                }
+                None => {}
+            }
+        }
+        const MOST: usize = 64;
+        let mut texts = vec![String::new()];
+        for part in parts {
+            let choices: Vec<String> = match part {
+                Part::Text(text) => vec![text.clone()],
+                Part::Variable { name, written, .. } => match self.values.get(name) {
+                    Some(Value::One(text)) if !self.values.exhausted => vec![text.clone()],
+                    Some(Value::Each(all)) if texts.len() * all.len() <= MOST => all.clone(),
+                    Some(Value::Array(words)) => {
+                        let words: Vec<_> = words.iter().map(|word| word.text.as_str()).collect();
+                        vec![words.join(" ")]
+                    }
+                    _ => vec![written.clone()],
+                },
+            };
+            if let [one] = choices.as_slice() {
+                for text in &mut texts {
+                    text.push_str(one);
+                }
+            } else {
+                let joined = texts
+                    .iter()
+                    .flat_map(|text| choices.iter().map(move |choice| format!("{text}{choice}")));
+                texts = joined.collect();
+            }
+        }
+        let is_nothing = texts.iter().all(String::is_empty) && !has_quotes;
+        let words = texts.into_iter().filter(|_| !is_nothing).enumerate();
+        words
+            .map(|(index, text)| Word {
+                choice: index > 0,
+                ..word(text)
+            })
+            .collect()
+    }
+
+    fn end_command(&mut self) {
+        let mut command = std::mem::take(&mut self.command);
+        if let Some(name) = self.loops.take() {
+            let words = command
+                .words
+                .iter()
+                .skip(1)
+                .map(|word| word.text.clone())
+                .collect();
+            let words: Vec<String> = words;
+            if words.is_empty() {
+                self.values.forget(&name);
+            } else {
+                self.values.put(&name, Value::Each(words));
+            }
+            self.conditions += 1;
+            return;
+        }
+        let index = self.script.commands.len();
+        for document in &mut self.documents {
+            document.3.get_or_insert(index);
+        }
+        if command.words.is_empty() && command.writes.is_empty() && self.documents.is_empty() {
+            return;
+        }
+        command.skip_to(command::start(&command.words));
+        command.function = self.functions.last().map(|(name, _)| name.clone());
+        self.builtin(&command);
+        self.xargs(&mut command);
+        let nested = nested(&command);
+        let range = command.words.first().zip(command.words.last());
+        let range = range.map_or(0..0, |(a, b)| a.range.start..b.range.end.max(a.range.start));
+        match nested {
+            Some(text) if !(command.program() == "eval" && text.contains('$')) => {
+                let inner = self.inner(&text);
+                self.merge(inner, |_| range.clone());
+            }
+            Some(_) => self.unread(range, "this command is computed"),
+            None => self.script.commands.push(command),
+        }
+    }
+
+    /// What a command does to variables.
+    fn builtin(&mut self, command: &Command) {
+        let words = command.run();
+        let texts = || words.iter().map(|word| word.text.as_str());
+        match command.program() {
+            "[" | "[[" | "test" => {
+                let empty = texts().any(|text| text == "-z") || texts().any(str::is_empty);
+                let negated = texts().any(|text| text == "!" || text == "!=");
+                let asks = empty || words.len() <= 3 || texts().any(|text| text == "-n");
+                let mut names = words.iter().flat_map(|word| super::variables(&word.text));
+                self.guard = names
+                    .next()
+                    .filter(|_| asks)
+                    .map(|(name, _)| (name, empty != negated));
+            }
+            "set" if command.word(1) == "--" => {
+                self.values.put("@", Value::Array(words[2..].to_vec()));
+            }
+            "read" | "mapfile" | "readarray" | "getopts" | "unset" => {
+                for text in texts().skip(1).filter(|text| is_name(text)) {
+                    self.values.forget(text);
+                }
+            }
+            "printf" if command.word(1) == "-v" => self.values.forget(command.word(2)),
+            "printenv" => {
+                for word in words.iter().skip(1) {
+                    self.read(&word.text, None, word.range.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `xargs PROGRAM`: the program with the words of a file or of the command before.
+    fn xargs(&mut self, command: &mut Command) {
+        let before = command
+            .piped
+            .then(|| self.script.commands.last().cloned())
+            .flatten();
+        let (list, said) = before.as_ref().map_or((None, Vec::new()), printed);
+        if command.program() != "xargs" {
+            // What only filters passes the list on.
+            if command.list.is_none() && printed(command).0.is_none() {
+                command.list = list;
+            }
+            return;
+        }
+        let mut at = command.start() + 1;
+        while let Some(word) = command
+            .words
+            .get(at)
+            .filter(|word| word.text.starts_with('-'))
+        {
+            let takes = [
+                "-a",
+                "--arg-file",
+                "-n",
+                "-P",
+                "-L",
+                "-I",
+                "-d",
+                "-s",
+                "--max-args",
+            ];
+            let text = word.text.clone();
+            if let Some(file) = text.strip_prefix("--arg-file=") {
+                command.list = Some(file.to_owned());
+            }
+            if takes.contains(&text.as_str()) {
+                at += 1;
+                if matches!(text.as_str(), "-a" | "--arg-file") {
+                    command.list = command.words.get(at).map(|word| word.text.clone());
+                }
+            }
+            at += 1;
+        }
+        command.list = command.list.take().or(list);
+        command.words.extend(said);
+        let behind = command::start(command.words.get(at..).unwrap_or_default());
+        command.skip_to((at + behind).min(command.words.len()));
+    }
+}
+
+/// The file that a command prints, or the words.
+fn printed(command: &Command) -> (Option<String>, Vec<Word>) {
+    match command.program() {
+        "cat" | "grep" | "egrep" | "sed" | "awk" | "tr" | "cut" | "sort" | "head" | "tail" => {
+            let last = command
+                .run()
+                .last()
+                .filter(|word| command.run().len() > 1 && !word.text.starts_with('-'));
+            let file =
+                last.filter(|_| matches!(command.program(), "cat") || command.run().len() > 2);
+            let file = file
+                .map(|word| word.text.clone())
+                .filter(|text| !text.contains('$'));
+            (command.list.clone().or(file), Vec::new())
+        }
+        "echo" | "printf" => (None, command.run()[1..].to_vec()),
+        _ => (None, Vec::new()),
+    }
+}
+
+/// The text that a command hands to another shell.
+fn nested(command: &Command) -> Option<String> {
+    let words = command.run();
+    let program = command.program();
+    if program == "eval" {
+        let texts: Vec<&str> = words[1..].iter().map(|word| word.text.as_str()).collect();
+        return Some(texts.join(" "));
+    }
+    if !is_shell(program) && program != "su" {
+        return None;
+    }
+    let option = words.iter().skip(1).position(|word| {
+        let letters = word.text.strip_prefix('-').unwrap_or_default();
+        letters.ends_with('c') && letters.bytes().all(|b| b.is_ascii_lowercase())
+    })?;
+    Some(words.get(option + 2)?.text.clone())
+}
+
+fn is_shell(program: &str) -> bool {
+    matches!(program, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh")
+}
+
+/// Something that only running shows.
+fn computed(written: &str) -> Part {
+    Part::Variable {
+        name: String::new(),
+        written: written.to_owned(),
+        quoted: true,
+    }
+}
+
+impl Part {
+    fn written(self) -> String {
+        match self {
+            Self::Text(text) | Self::Variable { written: text, .. } => text,
+        }
+    }
+}
+
+impl Script {
+    /// Gives the commands of a function the words of each call in place of `"$@"`.
+    fn calls(&mut self, mut budget: usize) {
+        const MOST_CALLS: usize = 64;
+        if self
+            .commands
+            .iter()
+            .all(|command| command.function.is_none())
+        {
+            return;
+        }
+        let mut calls: BTreeMap<String, Vec<Vec<Word>>> = BTreeMap::new();
+        for command in &self.commands {
+            let known = calls.entry(command.word(0).to_owned()).or_default();
+            if known.len() < MOST_CALLS && !command.run().is_empty() {
+                known.push(command.run()[1..].to_vec());
+            }
+        }
+        let mut made = Vec::new();
+        for command in &mut self.commands {
+            let all = command.words.iter().position(|word| word.text == "$@");
+            let called = command.function.as_ref().and_then(|name| calls.get(name));
+            let (Some(at), Some(called)) = (all, called) else {
+                continue;
+            };
+            let generic = command.clone();
+            for (number, words) in called.iter().enumerate() {
+                let mut one = generic.clone();
+                one.words.splice(at..=at, words.iter().cloned());
+                let size: usize = one.words.iter().map(|word| word.text.len()).sum();
+                let Some(left) = budget.checked_sub(size) else {
+                    let what = "this script's functions are called with too much";
+                    self.unread.push((0..0, what));
+                    self.commands.extend(made);
+                    return;
+                };
+                budget = left;
+                if number == 0 {
+                    *command = one;
+                } else {
+                    made.push(one);
+                }
+            }
+        }
+        self.commands.extend(made);
+    }
+}
