@@ -194,6 +194,11 @@ fn links_that_lead_out_or_alias() {
             "public/x: the link leads to .git/hooks/post-commit",
         ),
         (
+            b"public/x",
+            b"../.GIT/config",
+            "public/x: the link leads to .GIT/config",
+        ),
+        (
             b"engine.py",
             b"handler.py",
             "engine.py: a core file may not be a link (to handler.py)",
@@ -229,6 +234,80 @@ fn names_that_some_systems_take_for_one_another() {
         |upstream| crafted(upstream, &[("100644", b"Engine.py", b"1")]),
         "differ only in case",
     );
+}
+
+#[test]
+fn configuration_and_records_stay_behind_and_are_told() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let harm = [
+        ".Cargo/config.toml",
+        ".devcontainer/devcontainer.json",
+        ".env",
+        ".envrc",
+        ".pre-commit-config.yaml",
+        ".vscode/tasks.json",
+        ".xtask/accepted.json",
+        "Compare.accepted.json",
+        "builder/setup.sh",
+        "conftest.py",
+        "hub-lint.json",
+        "rust-toolchain.toml",
+        "\u{17f}rc/handler.py",
+    ];
+    for path in harm {
+        upstream.write(format!(".runpod/{path}"), "harm");
+    }
+    let silence = r#"{"ignore": [{"rule": "HUB*", "reason": "harm"}]}"#;
+    upstream.write(".runpod/hub-lint.json", silence);
+    upstream.edit(".runpod/hub.json", "\"language\"", "\"nonsense\"");
+    upstream.write(".runpod/helper.py", "import json\n");
+    upstream.write(".runpod/.dockerignore", "*.md\n");
+    upstream.commit("feat: harm");
+    let modern = lab.modern("flat");
+    for path in harm {
+        modern.write(path, "harm");
+    }
+    modern.write("helper.py", "import json\n");
+    modern.write(".dockerignore", "*.md\n");
+    let copied = harm.map(|path| path.split('/').next().unwrap()).join(" ");
+    modern.edit("Dockerfile", "COPY *.py", &format!("COPY {copied} *.py"));
+    modern.commit("feat: harm");
+    for (name, folder) in [("upstream", ".runpod/"), ("flat", "")] {
+        let worker = lab.legacy(&format!("worker-{name}"));
+        let run = worker
+            .migrate(&["--upstream", &format!("../{name}")])
+            .done();
+        for path in harm {
+            assert!(!worker.has(path), "{path} came from {name}");
+            let told = format!("{folder}{path} of the upstream is left out: ");
+            assert!(run.stdout.contains(&told), "no {told:?} in {run:?}");
+        }
+        assert_eq!(worker.read("helper.py"), "import json\n");
+        assert_eq!(worker.read(".dockerignore"), "*.md\n");
+        if name == "upstream" {
+            let lint = worker.task("hub-lint", &[]).run();
+            assert!(lint.stdout.contains("\"nonsense\""), "{lint:?}");
+            assert_eq!(lint.code, Some(1), "{lint:?}");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_this_worker_has_in_another_spelling() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    upstream.write(".runpod/LB.py", "theirs");
+    upstream.commit("feat: theirs");
+    let worker = lab.legacy("worker");
+    worker.write("lb.py", "mine");
+    worker.commit("feat: mine");
+    let before = worker.everything();
+    worker.migrate(&["--upstream", "../upstream"]).refused(
+        "the upstream is refused:\n  LB.py: some systems take it for lb.py, which is here",
+        "give your file another name with `git mv`, and commit that; or name another upstream",
+    );
+    worker.everything().expect_same(&before, "a refusal");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! SGLang repository. Modern: the upstream's files at the root, `.runpod/` with the two Hub files
 //! and nothing else, what retired below `outdated/`.
 
+use crate::fold;
 use crate::tree::{Entries, RepoPath};
 
 /// Where everything goes that the modern layout has no place for.
@@ -62,6 +63,60 @@ pub const LOCK: &str = "upstream.lock.json";
 pub const BASELINE: &str = "compare.baseline.json";
 /// What is gone for a reason.
 pub const ACCEPTED: &str = "compare.accepted.json";
+
+/// What `hub-lint` is told to ignore here.
+pub const LINT: &str = "hub-lint.json";
+/// Where the tool keeps its records.
+pub const RECORDS: &str = ".xtask";
+
+/// Names that programs on a maintainer's machine, or services that watch a repository, read by
+/// themselves wherever they find them: what an upstream says there would run or rule here.
+const LIVE: &[&str] = &[
+    "agents.md",
+    "appveyor.yml",
+    "azure-pipelines.yml",
+    "bitbucket-pipelines.yml",
+    "build.rs",
+    "claude.md",
+    "clippy.toml",
+    "cloudbuild.json",
+    "cloudbuild.yaml",
+    "codecov.yml",
+    "compose.override.yaml",
+    "compose.override.yml",
+    "compose.yaml",
+    "compose.yml",
+    "conftest.py",
+    "docker-bake.json",
+    "docker-bake.override.hcl",
+    "docker-bake.override.json",
+    "docker-compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.yaml",
+    "dockerfile.dockerignore",
+    "gemini.md",
+    "gnumakefile",
+    "jenkinsfile",
+    "justfile",
+    "makefile",
+    "mypy.ini",
+    "noxfile.py",
+    "package.json",
+    "pyproject.toml",
+    "pytest.ini",
+    "ruff.toml",
+    "rust-toolchain",
+    "rust-toolchain.toml",
+    "rustfmt.toml",
+    "setup.cfg",
+    "setup.py",
+    "sitecustomize.py",
+    "taskfile.yaml",
+    "taskfile.yml",
+    "tox.ini",
+    "usercustomize.py",
+    "vagrantfile",
+];
 
 /// How an upstream arranges its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -143,6 +198,35 @@ pub fn is_tool(path: &RepoPath) -> bool {
     TOOL.iter().any(|tool| path.is_within(tool))
 }
 
+/// Why an upstream's file may not come to `path`, its place in the modern layout, although the
+/// upstream's Dockerfile copies it; `None` where it may. Names are compared as the least exact file
+/// system would read them.
+pub fn kept_out(path: &RepoPath) -> Option<&'static str> {
+    if is_hub_file(path) || CORE_FILES.iter().any(|core| path == core) || *path == ".dockerignore" {
+        return None;
+    }
+    let folded = fold::folded(&String::from_utf8_lossy(path.as_bytes()));
+    let within = |names: &[&str]| {
+        let is_within = |name: &&str| RepoPath::from(&*folded).is_within(&fold::folded(name));
+        names.iter().any(is_within)
+    };
+    if within(RETIRED) || within(&[OUTDATED]) {
+        Some("nothing comes to a place of the old layout")
+    } else if within(&[LINT, RECORDS, LOCK, BASELINE, ACCEPTED]) {
+        Some("it is a record of this tool's")
+    } else if within(TOOL) {
+        Some("it is a file of this tool's")
+    } else if within(OWN) || folded.starts_with("license") && !folded.contains('/') {
+        Some("it is the repository's own")
+    } else if folded.split('/').any(|part| part.starts_with('.')) {
+        Some("its name begins with a dot")
+    } else if folded.split('/').any(|part| LIVE.contains(&part)) {
+        Some("programs on a maintainer's machine read it by its name")
+    } else {
+        None
+    }
+}
+
 /// Where a path goes that has no place in the modern layout.
 pub fn outdated(path: &RepoPath) -> RepoPath {
     path.inside(OUTDATED)
@@ -210,6 +294,53 @@ mod tests {
         assert_eq!(to("builder/setup.sh"), None);
         assert_eq!(to("worker-config.json"), None);
         assert_eq!(to("Dockerfile"), None);
+    }
+
+    #[test]
+    fn what_rules_or_runs_here_is_kept_out_in_every_spelling() {
+        for (path, why) in [
+            (".vscode/tasks.json", "dot"),
+            (".devcontainer/devcontainer.json", "dot"),
+            (".envrc", "dot"),
+            ("lib/.env", "dot"),
+            (".pre-commit-config.yaml", "dot"),
+            ("public/.htaccess", "dot"),
+            (".dockerignore/x", "dot"),
+            (".Cargo/config.toml", "file of this tool"),
+            ("Xtask/src/main.rs", "file of this tool"),
+            ("cargo.TOML", "file of this tool"),
+            ("hub-lint.json", "record"),
+            ("Hub-Lint.json", "record"),
+            ("hub\u{2060}-lint.json", "record"),
+            ("compare.accepted.json. ", "record"),
+            ("Compare.accepted.json", "record"),
+            (".xtask/accepted.json", "record"),
+            (".Xtask/accepted.json", "record"),
+            ("upstream.loc\u{212a}.json", "record"),
+            ("Outdated/x", "old layout"),
+            ("\u{17f}rc/handler.py", "old layout"),
+            ("worker-config.json", "old layout"),
+            ("readme.md", "own"),
+            ("Docs/x.md", "own"),
+            ("Licence-is-not-it.md", ""),
+            ("license.txt", "own"),
+            ("conftest.py", "by its name"),
+            ("tests/ConfTest.py", "by its name"),
+            ("rust-toolchain.toml", "by its name"),
+            ("compose.yaml", "by its name"),
+            ("helper.py", ""),
+            ("extra/flags.json", ""),
+            ("public/banner.png", ""),
+            (".dockerignore", ""),
+            (".runpod/hub.json", ""),
+            ("engine.py", ""),
+        ] {
+            let found = kept_out(&path.into()).unwrap_or_default();
+            assert!(
+                found.contains(why) && found.is_empty() == why.is_empty(),
+                "{path}: {found}"
+            );
+        }
     }
 
     #[test]

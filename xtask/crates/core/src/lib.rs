@@ -5,6 +5,7 @@ pub mod commands;
 pub mod docker;
 pub mod fault;
 pub mod finding;
+pub mod fold;
 pub mod git;
 pub mod interrupt;
 pub mod layout;

@@ -70,11 +70,16 @@ pub fn collect(
              modern layout come along"
         ));
     }
-    let (chosen, left) = choose(tree.entries(), shape, |source| {
+    let Chosen {
+        comes: chosen,
+        left,
+        told,
+    } = choose(tree.entries(), shape, |source| {
         copied.iter().any(|copied| {
             !(shape == Shape::Root && copied.is_everything()) && copied.covers(source)
         })
     });
+    bundle.notes.extend(told);
     let sources: BTreeMap<&RepoPath, &RepoPath> =
         chosen.iter().map(|(to, (from, _))| (to, from)).collect();
     let mut entries: Entries = chosen
@@ -135,29 +140,39 @@ pub fn collect(
 
 type Rewriter = fn(&[u8], &PathMap) -> Result<Rewritten, NotUnderstood>;
 
-type Chosen = BTreeMap<RepoPath, (RepoPath, Entry)>;
+/// What becomes of an upstream's files.
+#[derive(Default)]
+struct Chosen {
+    /// Those that come, by where they go.
+    comes: BTreeMap<RepoPath, (RepoPath, Entry)>,
+    /// Those of the upstream's part that stay behind.
+    left: Vec<RepoPath>,
+    /// Which of these a reviewer would expect to come, and why they don't.
+    told: Vec<String>,
+}
 
-/// The files that come, by where they go, and those of the upstream's part that stay behind.
-fn choose(
-    entries: &Entries,
-    shape: Shape,
-    is_copied: impl Fn(&RepoPath) -> bool,
-) -> (Chosen, Vec<RepoPath>) {
-    let mut chosen = Chosen::new();
-    let mut left = Vec::new();
+fn choose(entries: &Entries, shape: Shape, is_copied: impl Fn(&RepoPath) -> bool) -> Chosen {
+    let mut chosen = Chosen::default();
     for (source, entry) in entries {
         let Some(to) = shape.destination(source) else {
             continue;
         };
-        let comes = layout::is_core(&to)
-            || (is_copied(source) && !layout::is_own(&to) && !layout::is_tool(&to));
-        if comes {
-            chosen.insert(to, (source.clone(), entry.clone()));
-        } else if shape == Shape::Runpod {
-            left.push(source.clone());
+        if layout::is_core(&to) || is_copied(source) {
+            let Some(why) = layout::kept_out(&to) else {
+                chosen.comes.insert(to, (source.clone(), entry.clone()));
+                continue;
+            };
+            // Every upstream has a README of its own, which nobody expects here.
+            if !matches!(to.as_str(), Some("README.md" | "LICENSE" | ".gitignore")) {
+                let told = format!("{source} of the upstream is left out: {why}");
+                chosen.told.push(told);
+            }
+        }
+        if shape == Shape::Runpod {
+            chosen.left.push(source.clone());
         }
     }
-    (chosen, left)
+    chosen
 }
 
 fn not_understood(upstream: &str, file: &RepoPath, error: NotUnderstood) -> UserError {
@@ -263,6 +278,47 @@ mod tests {
         assert!(names(&bundle).contains(&"extra/flags.json".to_owned()));
         assert!(!names(&bundle).contains(&"README.md".to_owned()));
         assert!(!names(&bundle).iter().any(|name| name.contains("sglang")));
+    }
+
+    #[test]
+    fn what_would_rule_or_run_here_is_left_out_and_told() {
+        let harm = [
+            ".env",
+            ".vscode/tasks.json",
+            "Compare.accepted.json",
+            "conftest.py",
+            "public/.htaccess",
+            "rust-toolchain.toml",
+            "src/handler.py",
+        ];
+        let everything = "FROM x\nCOPY .runpod/ ./\n";
+        let tree = upstream(everything).with(".runpod/helper.py", "");
+        let tree = harm.iter().fold(tree, |tree, path| {
+            tree.with(&format!(".runpod/{path}"), "harm")
+        });
+        let bundle = collect(&tree, Shape::Runpod, |_| Ok(())).unwrap();
+        let names = names(&bundle);
+        assert!(names.contains(&"helper.py".to_owned()), "{names:?}");
+        for path in harm {
+            assert!(!names.contains(&path.to_owned()), "{path} came");
+            let told = format!(".runpod/{path} of the upstream is left out: ");
+            let told = bundle.notes.iter().any(|note| note.starts_with(&told));
+            assert!(told, "{path}: {:?}", bundle.notes);
+        }
+        assert_eq!(bundle.notes.len(), harm.len());
+    }
+
+    #[test]
+    fn a_file_that_is_copied_by_name_and_may_not_come_is_refused_with_its_line() {
+        let tree = upstream("FROM x\nCOPY .runpod/.env ./\n").with(".runpod/.env", "");
+        let error = collect(&tree, Shape::Runpod, |_| Ok(()))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with(".runpod/Dockerfile of a tree in memory, line 2")
+                && error.contains("`.runpod/.env` is copied, which does not come along"),
+            "{error}"
+        );
     }
 
     #[test]

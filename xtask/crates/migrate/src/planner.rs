@@ -15,6 +15,7 @@ use super::preflight::Situation;
 use super::sparse;
 use super::steps::{self, Obstacle, Step, Way};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
+use super::validate_upstream;
 use references::dangling::{self, Dangling};
 use references::rewrite;
 use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
@@ -111,6 +112,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
 
     let moves = plan::relocate(at.ours.entries(), &theirs, first)
         .map_err(|problems| plan::outdated_taken(&problems))?;
+    expect_no_twins(at, &moves, &base, &theirs)?;
     let carry = match wish.carry {
         Some(revision) => Some(carry(at, scratch, revision, &theirs)?),
         None => None,
@@ -197,6 +199,22 @@ fn recorded(recording: Recording, notes: &mut Vec<String>) -> Option<(RepoPath, 
     };
     notes.push(format!("{BASELINE} is not written: {why}"));
     None
+}
+
+/// Refuses what comes to a name that a file system could take for that of a file here.
+fn expect_no_twins(at: &Situation, moves: &[Move], base: &Entries, theirs: &Entries) -> Result<()> {
+    let ours = at.ours.entries();
+    let moved: BTreeSet<&RepoPath> = moves.iter().map(|planned| &planned.from).collect();
+    let stays = |path: &&RepoPath| !moved.contains(path) && !base.contains_key(path);
+    let new = theirs.keys().filter(|path| !ours.contains_key(path));
+    let problems = validate_upstream::twins(new, ours.keys().filter(stays));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    bail!(UserError::new(
+        format!("the upstream is refused:\n  {}", problems.join("\n  ")),
+        "give your file another name with `git mv`, and commit that; or name another upstream"
+    ))
 }
 
 fn expect_legacy(at: &Situation) -> Result<()> {

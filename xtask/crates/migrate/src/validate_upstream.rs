@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use xtask_core::fold::{folded, is_dot_git, is_invisible};
 use xtask_core::layout;
 use xtask_core::tree::{Entries, Mode, RepoPath};
 
@@ -11,6 +12,11 @@ pub const MAX_FILE: u64 = 20 * 1024 * 1024;
 
 /// The most files that may come; the real upstream has 15.
 pub const MAX_FILES: usize = 1000;
+
+/// The longest name and path, in bytes: a name has 255 on every common file system, and a path of
+/// 4,096 must hold the worker's folder too.
+const MAX_NAME: usize = 255;
+const MAX_PATH: usize = 2048;
 
 /// Everything that is wrong with the files that would come, a line each.
 ///
@@ -67,6 +73,14 @@ fn name_problem(path: &RepoPath) -> Option<&'static str> {
     if text.chars().any(char::is_control) {
         return Some("the name holds control characters");
     }
+    for part in text.split('/') {
+        if part.len() > MAX_NAME {
+            return Some("no file system takes a name of that length");
+        }
+    }
+    if text.len() > MAX_PATH {
+        return Some("no file system takes a path of that length");
+    }
     if text.contains('\\') || text.contains(':') {
         return Some("the name holds a character that Windows reads as part of a path");
     }
@@ -78,22 +92,8 @@ fn name_problem(path: &RepoPath) -> Option<&'static str> {
             _ => {}
         }
     }
-    None
-}
-
-/// Whether a file system could take a name for `.git`: in any case, with the dots and spaces
-/// that NTFS drops, in its 8.3 spelling, or with characters that HFS+ ignores.
-fn is_dot_git(part: &str) -> bool {
-    let visible: String = part
-        .chars()
-        .filter(|c| {
-            !matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-                | '\u{206a}'..='\u{206f}' | '\u{feff}')
-        })
-        .collect::<String>()
-        .to_lowercase();
-    let name = visible.trim_end_matches(['.', ' ']);
-    name == ".git" || name == "git~1"
+    text.contains(is_invisible)
+        .then_some("the name holds characters that nobody sees")
 }
 
 /// What is wrong with a symbolic link at `path` to `target`.
@@ -102,19 +102,62 @@ fn link_problem(path: &RepoPath, target: &[u8]) -> Option<String> {
     if layout::is_core(path) && !path.is_within("public") {
         return Some(format!("a core file may not be a link (to {shown})"));
     }
+    // `..` after the name of another link would lead up from wherever that leads.
+    let parts = || target.split(|&byte| byte == b'/');
+    let named = parts().position(|part| !matches!(part, b"" | b"." | b".."));
+    let up = parts()
+        .collect::<Vec<_>>()
+        .iter()
+        .rposition(|part| *part == b"..");
+    if named.is_some_and(|named| up > Some(named)) {
+        return Some(format!(
+            "the link to {shown} goes up again after it went down"
+        ));
+    }
     let Some(resolved) = path.leads_to(target) else {
         return Some(format!("the link to {shown} leaves the worker"));
     };
     if layout::is_core(&resolved) && !resolved.is_within("public") {
         return Some(format!("the link is a second name of {resolved}"));
     }
-    if !layout::is_core(&resolved) && resolved.is_within(".git") {
+    let leads_to_git = resolved
+        .parts()
+        .any(|part| is_dot_git(&String::from_utf8_lossy(part)));
+    if leads_to_git || layout::kept_out(&resolved).is_some() {
         return Some(format!("the link leads to {resolved}"));
     }
     None
 }
 
-/// Names that a file system without case would take for one another, and files that stand where
+/// Files that come to a name which a file system could take for that of another file here.
+pub fn twins<'a>(
+    incoming: impl Iterator<Item = &'a RepoPath>,
+    here: impl Iterator<Item = &'a RepoPath>,
+) -> Vec<String> {
+    let spelled = |path: &RepoPath| String::from_utf8_lossy(path.as_bytes()).into_owned();
+    let mut here_as: BTreeMap<String, String> = BTreeMap::new();
+    for path in here {
+        for path in std::iter::once(path.clone()).chain(path.ancestors()) {
+            let text = spelled(&path);
+            here_as.entry(folded(&text)).or_insert(text);
+        }
+    }
+    let incoming = incoming.flat_map(|path| std::iter::once(path.clone()).chain(path.ancestors()));
+    let found: BTreeSet<String> = incoming
+        .filter_map(|path| {
+            let text = spelled(&path);
+            let other = here_as
+                .get(&folded(&text))
+                .filter(|other| **other != text)?;
+            Some(format!(
+                "{path}: some systems take it for {other}, which is here"
+            ))
+        })
+        .collect();
+    found.into_iter().collect()
+}
+
+/// Names that a file system could take for one another, and files that stand where
 /// others need a folder.
 fn collisions(incoming: &Entries) -> Vec<String> {
     let mut problems = Vec::new();
@@ -122,10 +165,7 @@ fn collisions(incoming: &Entries) -> Vec<String> {
     for path in incoming.keys() {
         for path in std::iter::once(path.clone()).chain(path.ancestors()) {
             let text = String::from_utf8_lossy(path.as_bytes()).into_owned();
-            spellings
-                .entry(text.to_lowercase())
-                .or_default()
-                .insert(text);
+            spellings.entry(folded(&text)).or_default().insert(text);
         }
         if let Some(above) = path.ancestors().find(|above| incoming.contains_key(above)) {
             problems.push(format!(
@@ -135,7 +175,12 @@ fn collisions(incoming: &Entries) -> Vec<String> {
     }
     for names in spellings.values().filter(|names| names.len() > 1) {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        problems.push(format!("{}: differ only in case", names.join(", ")));
+        let how = if names.iter().any(|name| !name.is_ascii()) {
+            "are one name to some systems"
+        } else {
+            "differ only in case"
+        };
+        problems.push(format!("{}: {how}", names.join(", ")));
     }
     problems
 }
@@ -179,6 +224,10 @@ mod tests {
             "a\\b",
             "c:x",
             "a\nb",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            &"a".repeat(256),
+            &"a/".repeat(1200),
         ] {
             assert_eq!(problems(path).len(), 1, "{path:?}: {:?}", problems(path));
         }
@@ -205,7 +254,39 @@ mod tests {
         );
         assert_eq!(link("engine.py", "other.py").len(), 1);
         assert_eq!(link("public/x", "../.git/config").len(), 1);
+        for (target, problem) in [
+            ("../.GIT/config", "the link leads to .GIT/config"),
+            ("../Git~1/hooks/x", "the link leads to Git~1/hooks/x"),
+            ("../.env", "the link leads to .env"),
+            ("../Docs/x.md", "the link leads to Docs/x.md"),
+            // Where `d` is a link to `.`, each `..` after it goes one further up.
+            (
+                "d/d/../../../x",
+                "the link to d/d/../../../x goes up again after it went down",
+            ),
+            (
+                ".././d/../x",
+                "the link to .././d/../x goes up again after it went down",
+            ),
+        ] {
+            assert_eq!(link("public/x", target), [format!("public/x: {problem}")]);
+        }
+        assert_eq!(link("public/a/x", ".././../helper.py"), [""; 0]);
         assert_eq!(link("public/x", "banner.png"), [""; 0]);
+    }
+
+    #[test]
+    fn twins_of_files_that_are_here_are_found_with_their_folders() {
+        let here = ["lb.py", "Lib/x.py", "stra\u{df}e.py", "same.py"].map(RepoPath::from);
+        let comes = ["LB.py", "lib/y.py", "STRASSE.py", "same.py", "new.py"].map(RepoPath::from);
+        assert_eq!(
+            twins(comes.iter(), here.iter()),
+            [
+                "LB.py: some systems take it for lb.py, which is here",
+                "STRASSE.py: some systems take it for stra\u{df}e.py, which is here",
+                "lib: some systems take it for Lib, which is here",
+            ]
+        );
     }
 
     #[test]
@@ -219,6 +300,14 @@ mod tests {
         assert_eq!(
             vet(&case, |_| None),
             ["public/A, public/a: differ only in case"]
+        );
+        let composed = entries(&[
+            ("public/\u{e9}", Mode::File, 1),
+            ("public/E\u{301}", Mode::File, 1),
+        ]);
+        assert_eq!(
+            vet(&composed, |_| None),
+            ["public/E\u{301}, public/\u{e9}: are one name to some systems"]
         );
         let folder = entries(&[("public", Mode::File, 1), ("public/a", Mode::File, 1)]);
         assert_eq!(
