@@ -21,6 +21,7 @@ mod faults;
 mod foreign;
 mod hostile;
 mod legacy;
+mod login;
 mod preserve;
 mod readme;
 mod refusals;

@@ -4,7 +4,7 @@
 //! Tree (ours) + Tree (upstream) → `make` → Plan → `apply`. The plan is a value: the dry run
 //! prints it, the real run applies it.
 
-mod address;
+pub mod address;
 mod adopt;
 pub mod apply;
 pub mod args;
