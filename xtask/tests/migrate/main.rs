@@ -16,6 +16,7 @@ mod again;
 mod carry;
 mod compare;
 mod conflicts;
+mod ends;
 mod environment;
 mod faults;
 mod foreign;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::address::Login;
 use xtask_core::git::{Call, Git, GitTree, Objects, foreign};
 use xtask_core::outcome::{UsageError, UserError};
+use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::{Entries, Oid};
 
 /// Where the objects come from.
@@ -24,7 +25,7 @@ enum From {
 pub struct Remote {
     git: Git,
     /// The git directory; trees that are read from it keep it as long as they last.
-    dir: Rc<tempfile::TempDir>,
+    dir: Rc<ScratchFolder>,
     from: From,
     /// What logs in where it comes from.
     settings: Vec<(String, String)>,
@@ -120,7 +121,7 @@ impl Remote {
         Ok(refs.ok && digits.count() == 64)
     }
 
-    fn new(git: &Git, dir: tempfile::TempDir, from: From, settings: &[(String, String)]) -> Self {
+    fn new(git: &Git, dir: ScratchFolder, from: From, settings: &[(String, String)]) -> Self {
         let dir = Rc::new(dir);
         let start = (git.clone(), Rc::clone(&dir), settings.to_vec());
         Self {
@@ -301,11 +302,8 @@ fn call(git: &Git, dir: &Path, from: From) -> Call {
 }
 
 /// A folder for what comes from an upstream.
-pub fn scratch_dir() -> Result<tempfile::TempDir> {
-    tempfile::Builder::new()
-        .prefix("xtask-upstream-")
-        .tempdir()
-        .context("making a folder for what comes from upstream")
+pub fn scratch_dir() -> Result<ScratchFolder> {
+    ScratchFolder::new("upstream")
 }
 
 /// A repository on this machine that lacks objects.
