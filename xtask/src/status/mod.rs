@@ -15,7 +15,7 @@ use anyhow::Result;
 use self::args::Args;
 use self::standing::{Built, Known, Layout, Repository, Standing, UnderWay, Upstream};
 use migrate::journal::{Journal, State, Task};
-use migrate::{upstream::same_folder, upstream_status as upstream};
+use migrate::{address, upstream::same_folder, upstream_status as upstream};
 use xtask_core::commands::Commands;
 use xtask_core::docker;
 use xtask_core::git::{Git, Repo, Status};
@@ -181,7 +181,7 @@ fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path, online: bool) ->
         upstream::Standing::Unknown(why) => (Known::Unknown(why), None),
     };
     Known::Is(Upstream {
-        address: origin.address,
+        address: address::without_credentials(&origin.address),
         rev: origin.rev,
         commit: origin.commit,
         behind,

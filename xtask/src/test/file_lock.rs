@@ -26,7 +26,7 @@ pub fn hold(root: &Path, name: &str, work: &str) -> Result<File> {
             return Err(error).with_context(|| format!("locking {}", path.display()));
         }
     }
-    anstream::eprintln!("waiting for another run here to {work}");
+    xtask_core::output::tell(&format!("waiting for another run here to {work}\n"));
     file.lock()
         .with_context(|| format!("waiting at {}", path.display()))?;
     Ok(file)

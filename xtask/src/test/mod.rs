@@ -49,7 +49,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         .into_iter()
         .partition(|stage| stage.file.is_none_or(|file| root.join(file).exists()));
     for stage in nothing {
-        anstream::println!(
+        xtask_core::say!(
             "none    {BOLD}{:<8}{BOLD:#} there is no {}",
             stage.name,
             stage.file.unwrap_or_default()
@@ -81,19 +81,19 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         print(stage, &outcome, start.elapsed().as_secs_f32());
         sum.add(stage.name, &outcome);
     }
-    anstream::println!("\n{}\n{}", sum.stages(), sum.closing());
+    xtask_core::say!("\n{}\n{}", sum.stages(), sum.closing());
     if sum.failed.is_empty() {
         return Ok(Outcome::Done);
     }
     if !sum.failed_tests.is_empty() {
-        anstream::println!("\n{RED}Failed tests{RED:#}, each alone:\n");
+        xtask_core::say!("\n{RED}Failed tests{RED:#}, each alone:\n");
         for line in &sum.failed_tests {
-            anstream::println!("    {line}");
+            xtask_core::say!("    {line}");
         }
     }
-    anstream::println!("\n{RED}Failed stages{RED:#}, each alone:\n");
+    xtask_core::say!("\n{RED}Failed stages{RED:#}, each alone:\n");
     for name in sum.failed {
-        anstream::println!("    cargo xtask test --stage {name}");
+        xtask_core::say!("    cargo xtask test --stage {name}");
     }
     Ok(Outcome::Findings)
 }
@@ -106,7 +106,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 /// In a log, the stage that begins; a terminal has a line of its own for that.
 fn announce(stage: &Stage) {
     if !std::io::stderr().is_terminal() {
-        anstream::println!("run     {BOLD}{:<8}{BOLD:#} {}", stage.name, stage.about);
+        xtask_core::say!("run     {BOLD}{:<8}{BOLD:#} {}", stage.name, stage.about);
     }
 }
 
@@ -139,7 +139,7 @@ fn in_ci(variable: Option<&OsStr>) -> bool {
 fn foretell(foresight: &Foresight) {
     let tell = |word: &str, stage: &str, text: &str| {
         let text = text.replace('\n', &format!("\n{:17}", ""));
-        anstream::println!("{YELLOW}{word:<7}{YELLOW:#} {BOLD}{stage:<8}{BOLD:#} {text}");
+        xtask_core::say!("{YELLOW}{word:<7}{YELLOW:#} {BOLD}{stage:<8}{BOLD:#} {text}");
     };
     for skip in &foresight.skips {
         let text = format!("will be skipped: {}", skip.reason);
@@ -162,12 +162,12 @@ fn print(stage: &Stage, outcome: &StageOutcome, seconds: f32) {
         stage.about,
         described(outcome.counts)
     );
-    anstream::println!("{}", line.trim_end());
+    xtask_core::say!("{}", line.trim_end());
     if let Some(output) = outcome.failed.as_ref().or(outcome.skipped.as_ref()) {
-        anstream::println!("{output}");
+        xtask_core::say!("{output}");
     }
     for note in &outcome.notes {
-        anstream::println!("        {note}");
+        xtask_core::say!("        {note}");
     }
 }
 

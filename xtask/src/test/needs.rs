@@ -176,7 +176,7 @@ fn component(subcommand: &str, name: &str) -> bool {
         let Ok(rustup) = which::which("rustup") else {
             return false;
         };
-        anstream::eprintln!("adding {name} with rustup");
+        xtask_core::output::tell(&format!("adding {name} with rustup\n"));
         let added = Command::new(rustup)
             .args(["component", "add", name])
             .output();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::support::{Lab, Repo, Run};
 
@@ -141,6 +142,54 @@ fn names_that_leave_the_worker_or_are_git_to_somebody() {
             |upstream| crafted(upstream, &[("100644", path, b"harm")]),
             line,
         );
+    }
+}
+
+#[test]
+fn nothing_that_others_wrote_acts_on_a_terminal() {
+    let acts = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t')) || "\u{202e}\u{2066}\u{2069}".contains(c)
+    };
+    let harmless = |run: &Run| {
+        let raw = String::from_utf8(run.raw.clone()).unwrap();
+        for text in [&raw, &run.stderr] {
+            assert!(!text.contains(acts), "{text:?}");
+        }
+    };
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    upstream.write(".runpod/fdp.\u{202e}yp", "");
+    upstream.commit("feat: harm");
+    let worker = lab.legacy("worker");
+    let odd = std::ffi::OsStr::from_bytes(b"run\xff\xc2\x9b2J.sh");
+    worker.write(odd, "python3 src/handler.py\n");
+    worker.write(
+        ".runpod/hub.json",
+        "{\"title\": \"\u{1b}]0;x\u{7}\u{202e}\u{9b}2J\", }",
+    );
+    worker.write(
+        ".runpod/tests.json",
+        b"{\"tests\": [\"\xff\xc2\x9b2J\x1b[8m\"]}",
+    );
+    worker.commit("feat: odd");
+    let run = worker.migrate(&["--upstream", "../upstream"]);
+    harmless(&run);
+    run.refused_like("the name holds characters that nobody sees");
+    lab.at("upstream")
+        .git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    for options in [
+        &["--dry-run"] as &[&str],
+        &["--dry-run", "--format", "json"],
+    ] {
+        let run = worker.migrate(&[&["--upstream", "../upstream"], options].concat());
+        harmless(&run);
+        assert!(run.stdout.contains("2J.sh"), "{run:?}");
+    }
+    for format in ["text", "github", "json", "markdown", "sarif"] {
+        let run = worker.task("hub-lint", &["--format", format]).run();
+        harmless(&run);
+        assert_eq!(run.code, Some(1), "{run:?}");
+        assert!(run.stdout.contains("hub.json"), "{run:?}");
     }
 }
 

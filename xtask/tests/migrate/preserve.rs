@@ -349,6 +349,20 @@ fn pointers_of_large_files_stay_pointers() {
     ] {
         worker.git(&["config", key, &value]);
     }
+    // Nor one that the environment names, in either of git's ways.
+    let named = format!(
+        "'filter.lfs.clean'='{}' 'filter.x.smudge'='x'",
+        filter.display()
+    );
+    worker
+        .xtask(MIGRATE)
+        .env("GIT_CONFIG_PARAMETERS", named)
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "filter.lfs.process")
+        .env("GIT_CONFIG_VALUE_0", &filter)
+        .run()
+        .done();
+    worker.migrate(&["--abort"]).done();
     worker.migrate(MIGRATE).done();
     assert_eq!(worker.read("outdated/src/model.bin"), pointer);
     assert_eq!(worker.read("public/large.bin"), pointer);

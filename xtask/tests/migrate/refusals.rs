@@ -413,7 +413,7 @@ fn an_upstream_without_the_required_files() {
         "name one with --upstream DIR|URL, and its revision with --rev",
     );
     worker.migrate(&["--upstream", "../nowhere"]).refused(
-        "upstream [LAB]/worker/../nowhere is no directory",
+        "upstream [LAB]/worker/../nowhere is not a directory",
         "name a directory, a git repository or a URL with --upstream",
     );
     worker.everything().expect_same(&before, "a refusal");

@@ -347,11 +347,11 @@ fn what_logs_in_is_used_to_fetch_and_told_to_nobody() {
     let upstream = lab.upstream("upstream");
     let given = "http://bob:s3cret@host.invalid/x.git";
     let plain = "http://host.invalid/x.git";
-    // Git itself takes the address for that of the repository beside, if it gets it whole.
+    // Git itself takes the address, as it gets it, for that of the repository beside.
     let config = lab.at("home").read(".gitconfig");
     let base = url(&upstream);
     let instead = |address: &str| format!("[url \"{base}\"]\n\tinsteadOf = {address}\n");
-    lab.write("home/.gitconfig", config.clone() + &instead(given));
+    lab.write("home/.gitconfig", config + &instead(plain));
     let note = "the user name and password in the upstream's address were used to fetch and are \
                 not recorded; later runs get them from git's credential helper";
     let first = lab.legacy("worker");
@@ -378,10 +378,8 @@ fn what_logs_in_is_used_to_fetch_and_told_to_nobody() {
         .migrate(&["--upstream", given, "--check"])
         .done()
         .says("Up to date");
-    lab.write("home/.gitconfig", config.clone() + &instead(plain));
     first.migrate(&["--check"]).done().says("Up to date");
 
-    lab.write("home/.gitconfig", config + &instead(given));
     // A lock that has them all the same loses them.
     first.edit("upstream.lock.json", plain, given);
     first.commit("chore: as it was once");
@@ -439,6 +437,23 @@ fn an_error_says_nothing_of_what_logs_in() {
             .migrate(&["--upstream", address])
             .refused_like(&format!("HEAD could not be fetched from {shown}: "));
         assert!(!format!("{run:?}").contains("s3cret"), "{run:?}");
+    }
+    for (address, words) in [
+        (
+            "https://host/x.git?private_token=s3cret",
+            "upstream \"https://host/x.git\" has a query or a fragment, which no repository's \
+             address has; leave it out",
+        ),
+        (
+            "https:/bob:s3cret@host/x.git",
+            "upstream \"https:/host/x.git\" has a user and password, but no `https://` before them",
+        ),
+        (
+            "bob:s3cret@host:x.git",
+            "upstream \"bob@host:x.git\" has a user and password, but no `https://` before them",
+        ),
+    ] {
+        worker.migrate(&["--upstream", address]).unusable(words);
     }
     worker
         .migrate(&["--upstream", "ftp://bob:s3cret@host/x"])

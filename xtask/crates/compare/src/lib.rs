@@ -62,7 +62,10 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
         // The file is committed, so it doesn't say where this repository lies.
         let name = args.old.as_deref().unwrap_or(OUTDATED);
         fs_err::write(root.join(BASELINE), baseline::write(&old, name))?;
-        anstream::println!("{BASELINE}: {} facts of {old_name}", old.all.len());
+        output::print(&format!(
+            "{BASELINE}: {} facts of {old_name}\n",
+            old.all.len()
+        ))?;
         return Ok(Outcome::Done);
     }
     let compared = compare(repo, &root, args, (old, old_name, old_tree))?;
@@ -263,7 +266,7 @@ fn executed(
         ));
     };
     let trees = [old_tree, new_tree];
-    anstream::eprintln!("running the Python of both workers with stand-ins for everything else");
+    output::tell("running the Python of both workers with stand-ins for everything else\n");
     let table = judge::table_of(new);
     let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees));
     let runs = execute::Runs {
@@ -335,7 +338,7 @@ fn accept(root: &Path, file: &PathBuf, args: &Args, questions: Questions) -> Res
             ));
         }
         known.add(fact, reason, as_read == 0);
-        anstream::println!("{fact}: accepted ({open} open)");
+        output::print(&format!("{fact}: accepted ({open} open)\n"))?;
     }
     fs_err::write(file, known.write())?;
     Ok(Outcome::Done)

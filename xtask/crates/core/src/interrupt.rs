@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::outcome::Interrupted;
 
 /// The signals that ask a task to end: a closed terminal, Ctrl-C, `kill`.
-const ASKING: [Signal; 3] = [Signal::HUP, Signal::INT, Signal::TERM];
+pub const ASKING: [Signal; 3] = [Signal::HUP, Signal::INT, Signal::TERM];
 
 /// How long a program may take to end by itself, since Ctrl-C reaches it as it reaches us, and how
 /// long to end once it has been told.
@@ -39,6 +39,11 @@ pub fn listen() -> Result<()> {
             .context("listening for Ctrl-C")?;
     }
     Ok(())
+}
+
+/// Whether the task asks for signals itself.
+pub fn is_listening() -> bool {
+    CAME.get().is_some()
 }
 
 /// Whether a signal has come, as the error with which the task ends.

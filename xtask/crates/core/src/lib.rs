@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod output;
 pub mod process;
 pub mod progress;
+pub mod scratch_folder;
 pub mod secret;
 pub mod sglang;
 pub mod tool_repo;

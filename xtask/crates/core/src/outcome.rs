@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
+use crate::output;
+
 /// How a task that ran to its end came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -93,12 +95,8 @@ pub fn told(error: &anyhow::Error, red: Style, bold: Style) -> String {
 
 /// Prints an error for a person and gives the exit code it stands for.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    use std::io::Write;
-
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-    let text = told(error, red, Style::new().bold());
-    // Where even this can't be written, the exit code is all that is left to say.
-    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    output::tell(&told(error, red, Style::new().bold()));
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
         ExitCode::from(128 + interrupted.signal)
     } else if error.is::<UsageError>() {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use xshell::{Cmd, Shell};
 
+use crate::output;
+
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
 /// With `-v` every command is printed before it runs.
@@ -100,7 +102,7 @@ pub fn command(cmd: Cmd<'_>) -> std::process::Command {
 
 fn log(cmd: &Cmd<'_>) {
     if VERBOSE.load(Ordering::Relaxed) {
-        anstream::eprintln!("$ {cmd}");
+        output::tell(&format!("$ {cmd}\n"));
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::output::terminal::{self, acts};
+
 /// Nothing is shown of work that ends sooner, so that quick commands do not flicker.
 const DELAY: Duration = Duration::from_millis(400);
 
@@ -89,10 +91,11 @@ fn width() -> usize {
 
 /// The line, one column narrower than the terminal: the last one would wrap.
 fn line(what: &str, elapsed: Duration, detail: &str, width: usize) -> String {
+    let what = terminal::harmless(what, false);
     let mut text = format!("{what} ({} s)", elapsed.as_secs());
     if !detail.is_empty() {
         text += "  ";
-        text.extend(detail.chars().filter(|c| !c.is_control()));
+        text.extend(detail.chars().filter(|&c| !acts(c)));
     }
     text.chars().take(width.saturating_sub(1)).collect()
 }

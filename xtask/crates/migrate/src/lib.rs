@@ -4,7 +4,7 @@
 //! Tree (ours) + Tree (upstream) → `make` → Plan → `apply`. The plan is a value: the dry run
 //! prints it, the real run applies it.
 
-mod address;
+pub mod address;
 mod adopt;
 pub mod apply;
 pub mod args;
@@ -45,6 +45,7 @@ use crate::args::{Args, Conflicts};
 use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
 use xtask_core::outcome::{Outcome, UserError};
+use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Mode, Oid, RepoPath, Side, Tree};
 
@@ -78,11 +79,8 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
     }
     let at = preflight::look(repo)?;
     // Outside of the journal, so that a dry run leaves the repository as it was.
-    let scratch_dir = tempfile::Builder::new()
-        .prefix("xtask-scratch-")
-        .tempdir()
-        .context("making a scratch folder")?;
-    let scratch = repo.scratch(scratch_dir.path())?;
+    let scratch_dir = ScratchFolder::new("scratch")?;
+    let scratch = repo.scratch(&scratch_dir.path().join("git"))?;
     let made = match &args.adopt {
         Some(revision) => adopt::make(git, &at, &scratch, args.upstream.as_deref(), revision)?,
         None => planner::make(

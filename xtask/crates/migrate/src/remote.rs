@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
-use super::address;
+use super::address::Login;
 use xtask_core::git::{Call, Git, GitTree, Objects, foreign};
 use xtask_core::outcome::{UsageError, UserError};
+use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::{Entries, Oid};
 
 /// Where the objects come from.
@@ -24,8 +25,10 @@ enum From {
 pub struct Remote {
     git: Git,
     /// The git directory; trees that are read from it keep it as long as they last.
-    dir: Rc<tempfile::TempDir>,
+    dir: Rc<ScratchFolder>,
     from: From,
+    /// What logs in where it comes from.
+    settings: Vec<(String, String)>,
     objects: Rc<Objects>,
 }
 
@@ -34,7 +37,7 @@ impl Remote {
     pub fn open(git: &Git, path: &Path) -> Result<Self> {
         let dir = scratch_dir()?;
         foreign::borrow(git, path, dir.path())?;
-        Ok(Self::new(git, dir, From::Here))
+        Ok(Self::new(git, dir, From::Here, &[]))
     }
 
     /// Reads a revision of a git repository on this machine.
@@ -56,21 +59,21 @@ impl Remote {
         let wanted = rev.unwrap_or("HEAD");
         expect_name(wanted)?;
         let is_sha256 = wanted.len() == 64 && wanted.bytes().all(|b| b.is_ascii_hexdigit());
-        let mut remote = Self::empty(git, url, if is_sha256 { "sha256" } else { "sha1" })?;
+        let login = Login::of(url);
+        let mut remote = Self::empty(git, &login, if is_sha256 { "sha256" } else { "sha1" })?;
         let mut fetched = remote.fetch_commit(wanted);
         if let Err(error) = &fetched
             && !is_sha256
             && remote.is_sha256(error)?
         {
-            remote = Self::empty(git, url, "sha256")?;
+            remote = Self::empty(git, &login, "sha256")?;
             fetched = remote.fetch_commit(wanted);
         }
         fetched.map_err(|error| {
-            let why = address::redacted(&format!("{error:#}"), url);
             UserError::new(
                 format!(
-                    "{wanted} could not be fetched from {}: {why}",
-                    address::without_credentials(url)
+                    "{wanted} could not be fetched from {}: {error:#}",
+                    login.url
                 ),
                 "check the address and the revision; a commit is named by all of its digits, a \
                  pull request is refs/pull/N/head",
@@ -83,19 +86,18 @@ impl Remote {
     }
 
     /// A partial copy that has nothing yet.
-    fn empty(git: &Git, url: &str, object_format: &str) -> Result<Self> {
+    fn empty(git: &Git, login: &Login, object_format: &str) -> Result<Self> {
         let dir = scratch_dir()?;
         foreign::make_git_dir(dir.path(), object_format)?;
-        let remote = Self::new(git, dir, From::Elsewhere);
+        let remote = Self::new(git, dir, From::Elsewhere, &login.settings);
         for (key, value) in [
-            ("remote.upstream.url", url),
+            ("remote.upstream.url", &*login.url),
             ("remote.upstream.promisor", "true"),
             ("remote.upstream.partialCloneFilter", "blob:none"),
             ("core.repositoryFormatVersion", "1"),
             ("extensions.partialClone", "upstream"),
         ] {
-            let set = remote.call().args(["config", key, value]).output();
-            set.map_err(|error| anyhow!(address::redacted(&format!("{error:#}"), url)))?;
+            remote.call().args(["config", key, value]).output()?;
         }
         Ok(remote)
     }
@@ -119,25 +121,30 @@ impl Remote {
         Ok(refs.ok && digits.count() == 64)
     }
 
-    fn new(git: &Git, dir: tempfile::TempDir, from: From) -> Self {
+    fn new(git: &Git, dir: ScratchFolder, from: From, settings: &[(String, String)]) -> Self {
         let dir = Rc::new(dir);
-        let start = (git.clone(), Rc::clone(&dir));
+        let start = (git.clone(), Rc::clone(&dir), settings.to_vec());
         Self {
             git: git.clone(),
             dir,
             from,
-            objects: Rc::new(Objects::new(move || call(&start.0, start.1.path(), from))),
+            settings: settings.to_vec(),
+            objects: Rc::new(Objects::new(move || {
+                call(&start.0, start.1.path(), from).config_by_environment(&start.2)
+            })),
         }
     }
 
     /// A call of git that reads what is here.
     pub fn call(&self) -> Call {
-        call(&self.git, self.dir.path(), self.from)
+        call(&self.git, self.dir.path(), self.from).config_by_environment(&self.settings)
     }
 
     /// A fetch. What it starts where the objects are does not fetch in turn.
     fn fetch(&self) -> Call {
-        foreign::call(&self.git, self.dir.path()).arg("fetch")
+        foreign::call(&self.git, self.dir.path())
+            .config_by_environment(&self.settings)
+            .arg("fetch")
     }
 
     /// The commit that a revision names here.
@@ -288,17 +295,15 @@ fn call(git: &Git, dir: &Path, from: From) -> Call {
     let call = foreign::call(git, dir);
     match from {
         From::Here => call,
-        // The only promisor is the one that was written here.
-        From::Elsewhere => call.env("GIT_NO_LAZY_FETCH", "0"),
+        // The only promisor is the one that was written here. Unset and not 0, which would reach
+        // `git upload-pack` and allow it the same.
+        From::Elsewhere => call.unset("GIT_NO_LAZY_FETCH"),
     }
 }
 
 /// A folder for what comes from an upstream.
-pub fn scratch_dir() -> Result<tempfile::TempDir> {
-    tempfile::Builder::new()
-        .prefix("xtask-upstream-")
-        .tempdir()
-        .context("making a folder for what comes from upstream")
+pub fn scratch_dir() -> Result<ScratchFolder> {
+    ScratchFolder::new("upstream")
 }
 
 /// A repository on this machine that lacks objects.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use super::address::without_credentials;
 use super::upstream::{OWN_ADDRESS, Place};
 use xtask_core::git::{Git, records};
 use xtask_core::layout::LOCK;
@@ -28,6 +29,7 @@ pub fn expect(git: &Git, address: &str, place: &Place, repository: &Path) -> Res
         },
     };
     let path = path.canonicalize().unwrap_or(path);
+    let address = &without_credentials(address);
     let by_hand = format!("name it with --upstream {}", quoted(address));
     if repository
         .canonicalize()

@@ -124,6 +124,7 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
     Ok(upstream)
 }
 
+#[derive(Debug)]
 pub(super) enum Place {
     Path(PathBuf),
     Url(String),
@@ -133,6 +134,9 @@ pub(super) enum Place {
 pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, Place)> {
     let shown = address::without_credentials(address);
     refuse_option("upstream", &shown)?;
+    if !base.join(address).is_dir() {
+        address::expect_plain(address)?;
+    }
     if address == OWN_ADDRESS {
         let own = tool_repo::repository();
         if same_folder(&own, repository) {
@@ -155,7 +159,7 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
     }
     if address.contains("::") {
         bail!(UsageError(format!(
-            "upstream {address:?} names a transport helper, which could run any command; use one \
+            "upstream {shown:?} names a transport helper, which could run any command; use one \
              of {}",
             TRANSPORTS.join(", ")
         )));
@@ -169,10 +173,13 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
         .split_once(':')
         .is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'))
     {
-        return Ok((address.to_owned(), Place::Url(address.to_owned())));
+        return Ok((shown, Place::Url(address.to_owned())));
     }
     bail!(UserError::new(
-        format!("upstream {} is no directory", path.display()),
+        format!(
+            "upstream {} is not a directory",
+            base.join(&shown).display()
+        ),
         "name a directory, a git repository or a URL with --upstream"
     ))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::address::Login;
 use super::remote::{Remote, scratch_dir};
 use super::trust;
 use super::upstream::{OWN_ADDRESS, Place, locate};
@@ -123,9 +124,11 @@ fn ask(
     let revision = revision.unwrap_or("HEAD");
     let nowhere = scratch_dir()?;
     foreign::make_git_dir(nowhere.path(), "sha1")?;
+    let login = Login::of(url);
     let call = foreign::call(git, nowhere.path())
+        .config_by_environment(&login.settings)
         .env("GIT_TERMINAL_PROMPT", "0")
-        .args(["ls-remote", "--", url, revision]);
+        .args(["ls-remote", "--", &login.url, revision]);
     let mut child = call.spawn()?;
     let reader = child.stdout.take().map(|mut stdout| {
         std::thread::spawn(move || {

@@ -20,6 +20,7 @@ pub use plan::{jobs, scenarios};
 pub use verify::{Runs, Summary, verify};
 
 use xtask_core::outcome::{UsageError, UserError};
+use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::Tree;
 
 /// One run of a worker.
@@ -79,10 +80,7 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Ve
             "--execute needs Python: install python3 (Debian: apt-get install python3)".to_owned(),
         )
     })?;
-    let scratch = tempfile::Builder::new()
-        .prefix("xtask-execute-")
-        .tempdir()
-        .context("making a scratch folder")?;
+    let scratch = ScratchFolder::new("execute")?;
     let worker = scratch.path().join("worker");
     let home = scratch.path().join("home");
     fs_err::create_dir_all(&home)?;

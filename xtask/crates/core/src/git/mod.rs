@@ -146,9 +146,31 @@ impl Call {
         })
     }
 
+    /// Settings that do not stand in the list of processes, and whose names may hold any
+    /// character. They win over what the environment says already.
+    pub fn config_by_environment(self, settings: &[(String, String)]) -> Self {
+        const VARIABLE: &str = "GIT_CONFIG_PARAMETERS";
+        if settings.is_empty() {
+            return self;
+        }
+        // Of the two ways to do this, git reads the one with numbers first.
+        let mut all = std::env::var_os(VARIABLE).unwrap_or_default();
+        for (key, value) in settings {
+            let space = if all.is_empty() { "" } else { " " };
+            all.push(format!("{space}{}={}", sq_quoted(key), sq_quoted(value)));
+        }
+        self.env(VARIABLE, all)
+    }
+
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         let pair = (name.into(), value.as_ref().to_owned());
         self.environment.push(pair);
+        self
+    }
+
+    /// Takes back what was set for this call.
+    pub fn unset(mut self, name: &str) -> Self {
+        self.environment.retain(|(set, _)| set != name);
         self
     }
 
@@ -240,6 +262,11 @@ impl Call {
         }
         words.join(OsStr::new(" ")).to_string_lossy().into_owned()
     }
+}
+
+/// A text in quotes as git reads them.
+fn sq_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''").replace('!', "'\\!'"))
 }
 
 /// Splits output made with `-z`.

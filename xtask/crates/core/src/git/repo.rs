@@ -189,21 +189,7 @@ impl Repo {
     /// A call of git in this repository.
     pub fn call(&self) -> Call {
         let call = self.git.call().dir(&self.top);
-        // By environment, because the name of a filter may hold any character.
-        let already = std::env::var("GIT_CONFIG_COUNT")
-            .ok()
-            .and_then(|count| count.parse::<usize>().ok())
-            .unwrap_or(0);
-        let total = (already + self.no_filters.len()).to_string();
-        let call = call.env("GIT_CONFIG_COUNT", total);
-        self.no_filters
-            .iter()
-            .enumerate()
-            .fold(call, |call, (index, (key, value))| {
-                let index = already + index;
-                call.env(&format!("GIT_CONFIG_KEY_{index}"), key)
-                    .env(&format!("GIT_CONFIG_VALUE_{index}"), value)
-            })
+        call.config_by_environment(&self.no_filters)
     }
 
     /// The names of the filters that are configured, for messages.

@@ -1,4 +1,4 @@
-//! The only code that prints findings.
+//! The only code that prints, but for programs that show their own progress.
 //!
 //! Every format takes the same two things: the findings, and the [`Sources`] they speak of. Each
 //! returns a string; what prints it decides about colour.
@@ -7,6 +7,7 @@ pub mod github;
 pub mod json;
 pub mod markdown;
 pub mod sarif;
+pub mod terminal;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -21,12 +22,26 @@ use crate::tree::RepoPath;
 /// Prints to standard output, with colours where that is a terminal. A reader that has seen
 /// enough (`| head`) is no failure; a full disk is.
 pub fn print(text: &str) -> Result<()> {
-    write(anstream::stdout().lock(), text)
+    write(anstream::stdout().lock(), &terminal::harmless(text, true))
+}
+
+/// Prints a line; a reader that is gone is no failure of what it reports.
+#[macro_export]
+macro_rules! say {
+    ($($words:tt)*) => {
+        let _ = $crate::output::print(&format!("{}\n", format_args!($($words)*)));
+    };
 }
 
 /// Prints what has no colour in it.
 pub fn print_plain(text: &str) -> Result<()> {
-    write(std::io::stdout().lock(), text)
+    write(std::io::stdout().lock(), &terminal::harmless(text, false))
+}
+
+/// Prints to standard error. Where even this can't be written, the exit code is all that is left
+/// to say.
+pub fn tell(text: &str) {
+    let _ = write(anstream::stderr().lock(), &terminal::harmless(text, true));
 }
 
 fn write(mut out: impl Write, text: &str) -> Result<()> {
@@ -177,7 +192,7 @@ pub fn quoted_file(path: &RepoPath) -> String {
 
 fn quoted_after(literal: &str, path: &RepoPath) -> String {
     match path.as_str() {
-        Some(text) if !text.contains(char::is_control) => quoted(&format!("{literal}{text}")),
+        Some(text) if !text.contains(terminal::acts) => quoted(&format!("{literal}{text}")),
         _ => {
             let mut out = format!("$'{literal}");
             for &byte in path.as_bytes() {

@@ -5,6 +5,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::output::terminal::acts;
+
 /// A path inside a tree: relative, `/` between its parts, any bytes but NUL (git's rule, so that
 /// names that are not UTF-8 survive).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,7 +129,7 @@ impl fmt::Display for RepoPath {
             return f.write_str(text);
         }
         match self.as_str() {
-            Some(text) if !text.contains(|c: char| c.is_control() || c == '"' || c == '\\') => {
+            Some(text) if !text.contains(|c: char| acts(c) || c == '"' || c == '\\') => {
                 f.write_str(text)
             }
             _ => {
@@ -138,7 +140,7 @@ impl fmt::Display for RepoPath {
                             '"' | '\\' => write!(f, "\\{c}")?,
                             '\n' => f.write_str("\\n")?,
                             '\t' => f.write_str("\\t")?,
-                            c if c.is_control() => {
+                            c if acts(c) => {
                                 let mut buffer = [0; 4];
                                 for byte in c.encode_utf8(&mut buffer).bytes() {
                                     write!(f, "\\{byte:03o}")?;

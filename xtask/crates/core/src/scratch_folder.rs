@@ -1,0 +1,171 @@
+//! Temporary folders: gone at the end, at Ctrl-C and at `kill`; what `kill -9` leaves behind goes
+//! with the next run.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::interrupt;
+
+/// What the names of all of them begin with.
+const PREFIX: &str = "xtask-";
+
+/// The file by which a folder is known to be in use: whoever made it holds its lock.
+const IN_USE: &str = "in-use";
+
+/// How old a folder without that file is once nobody is about to make it.
+const ABANDONED: Duration = Duration::from_secs(60 * 60);
+
+/// Those that are there, for the moment at which a signal comes.
+static THERE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// A temporary folder.
+#[derive(Debug)]
+pub struct ScratchFolder {
+    dir: TempDir,
+    _in_use: File,
+}
+
+impl ScratchFolder {
+    /// Makes one, and removes those that killed runs have left. `what` is part of its name.
+    pub fn new(what: &str) -> Result<Self> {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            sweep(&std::env::temp_dir());
+            // Without it Ctrl-C leaves what the next run sweeps.
+            let _ = watch();
+        });
+        let dir = tempfile::Builder::new()
+            .prefix(&format!("{PREFIX}{what}-"))
+            .tempdir()
+            .context("making a temporary folder")?;
+        there().push(dir.path().to_owned());
+        let in_use = fs_err::File::create(dir.path().join(IN_USE))?.into_file();
+        in_use.lock().context("locking a temporary folder")?;
+        Ok(Self {
+            dir,
+            _in_use: in_use,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for ScratchFolder {
+    fn drop(&mut self) {
+        there().retain(|path| path != self.dir.path());
+    }
+}
+
+fn there() -> MutexGuard<'static, Vec<PathBuf>> {
+    THERE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what is there when a signal comes that ends this process, and lets it end.
+fn watch() -> Result<()> {
+    for signal in interrupt::ASKING {
+        let signal = signal.as_raw();
+        let (mut woken, wakes) = UnixStream::pair()?;
+        signal_hook::low_level::pipe::register(signal, wakes)?;
+        std::thread::spawn(move || {
+            while woken.read_exact(&mut [0]).is_ok() {
+                // A task that listens for itself puts everything away in its own time.
+                if !interrupt::is_listening() {
+                    let folders = there();
+                    folders.iter().for_each(|folder| remove(folder));
+                    let _ = signal_hook::low_level::emulate_default_handler(signal);
+                }
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Removes a folder into which a program may be writing still.
+fn remove(folder: &Path) {
+    for _ in 0..50 {
+        let _ = fs_err::remove_dir_all(folder);
+        if !folder.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Removes the folders of runs that were killed: nobody holds their lock.
+fn sweep(folder: &Path) {
+    let Ok(items) = fs_err::read_dir(folder) else {
+        return;
+    };
+    for item in items.flatten() {
+        let path = item.path();
+        let named = item.file_name().to_string_lossy().starts_with(PREFIX);
+        if named && is_abandoned(&path) {
+            remove(&path);
+        }
+    }
+}
+
+fn is_abandoned(folder: &Path) -> bool {
+    // Others may put anything in a folder for all: a link, or a folder of their own.
+    let Ok(metadata) = fs_err::symlink_metadata(folder) else {
+        return false;
+    };
+    let ours = metadata.uid() == rustix::process::getuid().as_raw();
+    if !metadata.is_dir() || !ours {
+        return false;
+    }
+    let lock = folder.join(IN_USE);
+    if fs_err::symlink_metadata(&lock).is_ok_and(|lock| lock.is_file()) {
+        return fs_err::File::open(lock).is_ok_and(|lock| lock.file().try_lock().is_ok());
+    }
+    let age = metadata
+        .modified()
+        .ok()
+        .and_then(|at| SystemTime::now().duration_since(at).ok());
+    age.is_some_and(|age| age > ABANDONED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_killed_runs_left_is_swept_and_nothing_else() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = |name: &str, lock: bool| {
+            let path = temporary.path().join(name);
+            fs_err::create_dir(&path).unwrap();
+            fs_err::write(path.join("config"), "").unwrap();
+            if lock {
+                fs_err::write(path.join(IN_USE), "").unwrap();
+            }
+            path
+        };
+        let killed = folder("xtask-upstream-killed", true);
+        let runs = folder("xtask-scratch-runs", true);
+        let held = File::open(runs.join(IN_USE)).unwrap();
+        held.lock().unwrap();
+        let begun = folder("xtask-scratch-begun", false);
+        let old = folder("xtask-scratch-old", false);
+        let then = SystemTime::now() - 2 * ABANDONED;
+        File::open(&old).unwrap().set_modified(then).unwrap();
+        let other = folder("other", true);
+        fs_err::os::unix::fs::symlink(&other, temporary.path().join("xtask-link")).unwrap();
+        sweep(temporary.path());
+        for (path, stays) in [(killed, false), (old, false), (runs, true), (begun, true)] {
+            assert_eq!(path.exists(), stays, "{}", path.display());
+        }
+        assert!(other.join("config").exists());
+        assert!(temporary.path().join("xtask-link").is_symlink());
+    }
+}

@@ -1,0 +1,96 @@
+//! A run that is ended half-way leaves no temporary folder.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{Lab, Repo};
+
+/// A migration that waits for a server that never answers, with its folders made.
+struct Waiting(Child);
+
+impl Waiting {
+    fn start(lab: &Lab, worker: &Repo) -> Self {
+        let before = folders(lab);
+        let ssh = lab.script("ssh", "exec sleep 60");
+        let mut command = worker.xtask(&["--upstream", "ssh://host/x"]).command;
+        let child = command
+            .env("GIT_SSH_COMMAND", ssh)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let waiting = Self(child);
+        let is_new = |name: &String| name.starts_with("xtask-upstream-") && !before.contains(name);
+        until(|| folders(lab).iter().any(is_new));
+        waiting
+    }
+
+    fn end(&mut self, signal: &str) {
+        let line = format!("kill -{signal} {}", self.0.id());
+        let sent = std::process::Command::new("sh")
+            .args(["-c", &line])
+            .status();
+        assert!(sent.unwrap().success());
+        assert!(!self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn folders(lab: &Lab) -> Vec<String> {
+    let items = std::fs::read_dir(lab.path("tmp")).unwrap();
+    items
+        .map(|item| item.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[track_caller]
+fn until(holds: impl Fn() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < patience, "it does not come about");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_signal_leaves_no_folder() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let lab = Lab::new();
+        let worker = lab.legacy("worker");
+        let before = worker.everything();
+        Waiting::start(&lab, &worker).end(signal);
+        assert_eq!(folders(&lab), [""; 0], "{signal}");
+        let after = worker
+            .everything()
+            .without(|key| key.ends_with("xtask-migrate.lock"));
+        after.expect_same(&before, signal);
+    }
+}
+
+#[test]
+fn what_cannot_clean_up_is_cleaned_up_after() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    Waiting::start(&lab, &worker).end("KILL");
+    assert!(!folders(&lab).is_empty());
+    let mut other = Waiting::start(&lab, &lab.legacy("other"));
+    let there = folders(&lab);
+    assert_eq!(there.len(), 2, "{there:?}");
+    worker
+        .migrate(&["--upstream", "../upstream", "--check"])
+        .finds();
+    // Those of a run that is still at work stay.
+    assert_eq!(folders(&lab), there);
+    other.end("KILL");
+    worker
+        .migrate(&["--upstream", "../upstream", "--check"])
+        .finds();
+    assert_eq!(folders(&lab), [""; 0]);
+}
