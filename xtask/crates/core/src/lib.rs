@@ -17,5 +17,6 @@ pub mod progress;
 pub mod scratch_folder;
 pub mod secret;
 pub mod sglang;
+pub mod suggest;
 pub mod tool_repo;
 pub mod tree;

@@ -48,18 +48,14 @@ impl Image {
     pub fn cuda(&self) -> Option<String> {
         let (name, tag) = split_image(&self.base.as_ref()?.text);
         let tag = tag?;
-        if let Some(at) = tag.find("cu1") {
-            let digits: String = tag[at + 2..]
-                .chars()
-                .take_while(char::is_ascii_digit)
-                .collect();
-            if digits.len() >= 3 {
-                return Some(format!("{}.{}", &digits[..2], &digits[2..]));
-            }
+        if let Some(at) = tag.find("cu1")
+            && let Some(version) = undotted(&tag[at + 2..])
+        {
+            return Some(version);
         }
         if let Some(at) = tag.find("cuda") {
             let version = tag[at + 4..].trim_start_matches(['-', ':']);
-            if let Some(version) = major_minor(version) {
+            if let Some(version) = undotted(version).or_else(|| major_minor(version)) {
                 return Some(version);
             }
         }
@@ -89,4 +85,10 @@ fn split_image(image: &str) -> (&str, Option<&str>) {
         Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
         _ => (image, None),
     }
+}
+
+/// A version without its dots: `126` is 12.6, and `1281` is 12.8.1, of which the patch is left out.
+fn undotted(text: &str) -> Option<String> {
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    (digits.len() >= 3).then(|| format!("{}.{}", &digits[..2], &digits[2..3]))
 }

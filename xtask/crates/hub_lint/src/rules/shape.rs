@@ -1,13 +1,13 @@
-//! Whether keys and types are those of the Hub, by the tables in [`super::facts`].
+//! Whether keys and types are those of the Hub, by the tables in [`crate::facts`].
 
-use super::document::{Document, Which};
-use super::edit;
-use super::facts::{self, Field, Need, Shape, Table};
-use super::near::{self, Sure};
-use super::registry::{Rule, rules};
 use super::{shape_env, shape_tests};
+use crate::document::{Document, Which, begin, short};
+use crate::edit;
+use crate::facts::{self, Field, Need, Shape, Table};
+use crate::rule::{Rule, rules};
 use worker_files::json::{Kind, Member, Node};
-use xtask_core::finding::{Finding, Safety};
+use xtask_core::finding::{Finding, Safety, Severity};
+use xtask_core::suggest::{self, Sure};
 
 rules! { Shape;
     /// The file is JSON, but of some other kind: another platform's description, a schema, a list
@@ -32,12 +32,8 @@ rules! { Shape;
     /// }
     /// ```
     /// Good:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
-    ///   "category": "language",
-    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20 }
-    /// }
+    /// ```json listing
+    /// "category": "language"
     /// ```
     MISSING_KEY = "HUB101" "missing-key" Error Never
         "a key that the Hub needs is not there"
@@ -59,7 +55,7 @@ rules! { Shape;
         from "the Hub's publishing guide";
 
     /// A key that is not quite one of the Hub's. The Hub ignores what it does not know, so that
-    /// the setting is simply not made.
+    /// the setting is simply not made. For the icon it is a warning.
     ///
     /// Bad:
     /// ```json config
@@ -73,7 +69,8 @@ rules! { Shape;
         "a key that is spelt differently"
         from "the Hub's publishing guide; published listings with `runOn`, `gpuTypeIds`";
 
-    /// A key of the Hub's at a level where the Hub does not look for it.
+    /// A key of the Hub's at a level where the Hub does not look for it. For `endpointType` it is an
+    /// error: the endpoint gets a queue instead of a load balancer.
     ///
     /// Bad:
     /// ```json env
@@ -117,17 +114,16 @@ pub fn check(document: &Document, findings: &mut Vec<Finding>) -> bool {
         }
         Which::Tests => {
             if !shape_tests::check_root(document, findings) {
+                // The tests of a bare list can be looked at all the same.
+                for item in root.items() {
+                    object(document, item, &facts::TEST, findings);
+                }
                 return false;
             }
             object(document, root, &facts::TESTS, findings);
         }
     }
     true
-}
-
-/// The first byte of a value: enough to point at.
-pub fn begin(node: &Node) -> std::ops::Range<usize> {
-    node.span.start..node.span.start + 1
 }
 
 fn foreign_message(root: &Node) -> String {
@@ -146,7 +142,7 @@ fn foreign_message(root: &Node) -> String {
         .collect();
     format!(
         "this is no listing of the Hub: it has {} and no `config`",
-        near::all_of(&keys)
+        suggest::all_of(&keys)
     )
 }
 
@@ -170,7 +166,8 @@ fn is_foreign(root: &Node) -> bool {
     if members.is_empty() || root.get("config").is_some_and(|c| !c.members().is_empty()) {
         return members.is_empty();
     }
-    let own = facts::LISTING.fields.iter().filter(|f| has(f.key)).count();
+    let documented = |field: &&Field| field.need != Need::Seen && has(field.key);
+    let own = facts::LISTING.fields.iter().filter(documented).count();
     let nested = TELLING.iter().filter(|key| has(key)).count();
     own < 4 && nested < 2
 }
@@ -277,7 +274,7 @@ fn unknown(
         .find(|field| field.aliases.contains(&key))
         .map(|field| (field, Sure::Near));
     let guess = alias.or_else(|| {
-        let (name, sure) = near::nearest(key, candidates.map(|field| field.key))?;
+        let (name, sure) = suggest::nearest(key, candidates.map(|field| field.key))?;
         Some((table.field(name)?, sure))
     });
     let home = elsewhere(document.which, table, key);
@@ -292,6 +289,10 @@ fn unknown(
                 format!("{} has no key `{key}`", named(table, node)),
             )
             .help(format!("did you mean `{}`? {}", field.key, field.about));
+        // A listing without a picture of its own still works.
+        if field.key == "iconUrl" {
+            finding.severity = Severity::Warning;
+        }
         if fits(&member.value, field.shape) {
             let safety = match sure {
                 Sure::Same => Safety::Safe,
@@ -334,11 +335,11 @@ fn ignored_keys(document: &Document, table: &Table, strangers: &[&Member]) -> Fi
             &span,
             format!(
                 "the Hub ignores the {word} {} in {}",
-                near::all_of(&names),
+                suggest::all_of(&names),
                 table.what
             ),
         )
-        .help(format!("it knows {}", near::all_of(&known)))
+        .help(format!("it knows {}", suggest::all_of(&known)))
 }
 
 /// Where a key would belong in the same file.
@@ -376,6 +377,10 @@ fn misplaced(
         &member.key_span,
         format!("the Hub looks for `{key}` in {}, not here", home.what),
     );
+    // A queue instead of a load balancer is another endpoint altogether.
+    if key == "endpointType" {
+        finding.severity = Severity::Error;
+    }
     if std::ptr::eq(home, &raw const facts::INPUT) {
         if let Some(input) = node.get("input").filter(|input| input.get(key).is_none()) {
             let value = document.source(&member.value);
@@ -544,13 +549,4 @@ fn converted(document: &Document, node: &Node, shape: Shape) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// A text from a file, short enough for a message.
-pub fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(60).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }

@@ -1,17 +1,16 @@
 //! What the files have to agree on.
 
-use super::document::Document;
-use super::facts;
-use super::gpu;
-use super::model;
-use super::near;
-use super::registry::rules;
-use super::shape::{begin, short};
-use super::words;
+use crate::document::{Document, begin, short};
+use crate::facts;
+use crate::model;
+use crate::rule::rules;
+use crate::rules::gpu;
+use anyhow::Result;
 use worker_files::json::Kind;
 use xtask_core::finding::{Finding, Place, Span};
 use xtask_core::secret::is_secret;
-use xtask_core::tree::Tree;
+use xtask_core::suggest;
+use xtask_core::tree::{RepoPath, Tree};
 
 rules! { Agreement;
     /// The tests may run on hosts with a CUDA version that users never get, so a green test says
@@ -128,7 +127,8 @@ rules! { Agreement;
         "the repository has no README.md"
         from "the Hub's publishing guide";
 
-    /// `.runpod/` takes precedence over the root, so the file at the root is not read.
+    /// `.runpod/` takes precedence over the root, so the file at the root is not read: hub.json,
+    /// tests.json, or a Dockerfile that is not the same.
     ///
     /// Bad: `hub.json` and `.runpod/hub.json` in one repository.
     SHADOWED = "HUB312" "shadowed-file" Warning Never
@@ -138,68 +138,17 @@ rules! { Agreement;
     /// A worker with a listing and no tests.json is published without ever having been started.
     ///
     /// Bad: a repository with `.runpod/hub.json` and no `.runpod/tests.json`.
-    NO_TESTS_FILE = "HUB313" "no-tests-file" Info Never
+    NO_TESTS_FILE = "HUB313" "no-tests-file" Warning Never
         "the repository has no tests.json"
         from "the Hub's publishing guide";
 
-    /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
-    /// ends at once. Said only of images that copy their files from the repository.
+    /// The tests are there under another name, so the Hub finds none: a release is published without
+    /// ever having been started. If they fail, it is better to know why.
     ///
-    /// Bad:
-    /// ```dockerfile Dockerfile
-    /// FROM python:3.12
-    /// COPY src /src
-    /// CMD ["python3", "-u", "/src/handler.py"]
-    /// ```
-    /// Good:
-    /// ```dockerfile Dockerfile
-    /// FROM python:3.12
-    /// COPY src /src
-    /// CMD ["python3", "-u", "/src/handler.py"]
-    /// ```
-    /// ```python src/handler.py
-    /// import runpod
-    /// ```
-    NO_HANDLER = "HUB314" "no-handler" Error Never
-        "the Dockerfile starts a file that is not in the repository"
-        from "the Hub's publishing guide";
-
-    /// In the modern layout `.runpod/` holds hub.json and tests.json and nothing else: a Dockerfile
-    /// or README there takes precedence over the one at the root, unseen. Said of repositories that
-    /// `cargo xtask migrate` has moved (they have an `upstream.lock.json`).
-    ///
-    /// Bad:
-    /// ```json upstream.lock.json
-    /// {}
-    /// ```
-    /// ```dockerfile .runpod/Dockerfile
-    /// FROM scratch
-    /// ```
-    STRAY = "HUB315" "stray-file" Warning Never
-        "something else in `.runpod/` of a modern worker"
-        from "the modern layout";
-
-    /// The handler refuses this input, or SGLang does, so that the Hub's test fails. A job is
-    /// `openai_route` with `openai_input`, a bare chat completion with `messages` where the handler
-    /// knows it, or what SGLang's `/generate` takes.
-    ///
-    /// Bad:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "openai_route": "/v1/chat/completions",
-    ///   "openai_input": { "prompt": "Hi" } } }], "config": { "gpuCount": 1 } }
-    /// ```
-    /// ```python handler.py
-    /// import subprocess
-    /// subprocess.Popen(["python3", "-m", "sglang.launch_server", "--model-path", "/model"])
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY handler.py /
-    /// CMD ["python3", "/handler.py"]
-    /// ```
-    REFUSED = "HUB316" "test-input-refused" Error Never
-        "a test's input that the handler or SGLang refuses"
-        from "the official worker's handler and a real server's answers";
+    /// Bad: a repository with `.runpod/tests_.json` and no `.runpod/tests.json`.
+    RENAMED_TESTS = "HUB318" "tests-renamed" Warning Never
+        "tests.json is switched off by another name"
+        from "13 of 112 published listings";
 }
 
 /// Compares the two files of the Hub.
@@ -231,7 +180,7 @@ fn cuda(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
         &first.span,
         format!(
             "the tests allow CUDA {}, which the listing does not",
-            near::all_of(&names)
+            suggest::all_of(&names)
         ),
     );
     if let Some(list) = list {
@@ -312,7 +261,7 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
             .map(|variable| variable.key)
             .filter(|key| !set.iter().any(|other| other.key == *key));
         // Only the same letters: a name that is merely near may well be another variable.
-        if let Some((right, near::Sure::Same)) = near::nearest(own.key, others)
+        if let Some((right, suggest::Sure::Same)) = suggest::nearest(own.key, others)
             && let Some(variable) = declared.iter().find(|v| v.key == right)
         {
             findings.push(
@@ -331,7 +280,7 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
 /// Where the tests set their variables, or would.
 fn where_set(tests: &Document) -> Span {
     tests.root.get("config").map_or_else(
-        || words::whole(tests),
+        || begin(&tests.root),
         |config| match config.member("env") {
             Some(env) => env.key_span.clone(),
             None => begin(config),
@@ -354,7 +303,7 @@ fn untested(
                 // An empty default is one, and so is null: the worker is meant to do without.
                 variable.value.is_none()
                     // One that is spelt otherwise has its own finding.
-                    && !set.iter().any(|own| near::letters(own.key) == near::letters(variable.key))
+                    && !set.iter().any(|own| suggest::letters(own.key) == suggest::letters(variable.key))
                     && input.node.get("default").is_none()
                     && !input.required
                     && input.kind != Some("boolean")
@@ -378,7 +327,7 @@ fn untested(
                 &where_set(tests),
                 format!(
                     "the tests run without {}{more}, which hub.json gives no default",
-                    near::all_of(&names)
+                    suggest::all_of(&names)
                 ),
             )
             .related(hub.place(first.key_span), "declared here"),
@@ -386,7 +335,7 @@ fn untested(
 }
 
 /// Looks for the files that the Hub needs beside hub.json.
-pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) {
+pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) -> Result<()> {
     let has = |name: &str| {
         [name.to_owned(), format!(".runpod/{name}")]
             .iter()
@@ -406,11 +355,32 @@ pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) 
         );
     }
     if !has("tests.json") {
-        findings.push(Finding::at(
-            &NO_TESTS_FILE,
-            place(),
-            "the repository has no tests.json",
-        ));
+        let mut renamed = tree.entries().keys().filter(|path| is_renamed_tests(path));
+        findings.push(match renamed.next() {
+            Some(path) => Finding::at(
+                &RENAMED_TESTS,
+                Place::new(path.clone(), 0..1),
+                format!("the Hub does not read `{path}`: its tests are switched off"),
+            )
+            .help("name it `tests.json`, beside hub.json"),
+            None => Finding::at(&NO_TESTS_FILE, place(), "the repository has no tests.json"),
+        });
+    }
+    let (root, inner) = (
+        tree.read_file("Dockerfile")?,
+        tree.read_file(".runpod/Dockerfile")?,
+    );
+    if let (Some(root), Some(inner)) = (root, inner)
+        && root != inner
+    {
+        findings.push(
+            Finding::at(
+                &SHADOWED,
+                Place::new("Dockerfile", 0..1),
+                "`.runpod/Dockerfile` takes precedence over this one, and they differ",
+            )
+            .help("keep the one that the Hub should build"),
+        );
     }
     // A tests.json at the root is the Hub's where a hub.json is there too.
     let entries = tree.entries();
@@ -432,4 +402,20 @@ pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) 
             );
         }
     }
+    Ok(())
+}
+
+/// `tests_.json`, `tests.disabled.json`, `tests.json.bak` where the Hub would look for tests.json.
+fn is_renamed_tests(path: &RepoPath) -> bool {
+    let Some(text) = path.as_str() else {
+        return false;
+    };
+    let name = text.strip_prefix(".runpod/").unwrap_or(text);
+    let letters = suggest::letters(name);
+    let inside = name != text;
+    !name.contains('/')
+        && name.contains(".json")
+        && (letters.starts_with("tests") || (inside && letters.starts_with("test")))
+        && letters != "testinputjson"
+        && (inside || letters.len() > "testsjson".len() || name.starts_with('_'))
 }

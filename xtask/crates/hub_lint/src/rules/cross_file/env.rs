@@ -3,37 +3,28 @@
 
 use std::collections::BTreeSet;
 
-use super::document::Document;
-use super::model::{self, Variable};
-use super::near;
-use super::registry::rules;
-use super::shape::short;
-use worker_files::{Hides, Unread, WorkerInterface};
-use xtask_core::finding::{Finding, Place};
+use super::{Worker, is_foreign, is_sglang, place};
+use crate::document::{Document, short};
+use crate::model::{self, Variable};
+use crate::rule::rules;
+use worker_files::{Hides, WorkerInterface};
+use xtask_core::finding::Finding;
+use xtask_core::suggest;
 use xtask_core::tree::RepoPath;
 
 rules! { Agreement;
     /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of
-    /// libraries (`HF_…`, `NCCL_…`) and of RunPod itself are not meant. Looked for in workers that
-    /// start SGLang.
+    /// libraries (`HF_…`, `NCCL_…`) and of RunPod itself are not meant. In a worker for SGLang its code
+    /// is read; in any other, the name has to stand nowhere but in hub.json, tests.json and prose, on
+    /// a base image without a worker of its own, and nothing may compute names of variables.
     ///
     /// Bad:
     /// ```json env
     /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } },
     /// { "key": "SHOW_COSTS", "input": { "name": "Costs", "type": "boolean" } }
     /// ```
-    /// ```python engine.py
-    /// import os
-    /// import subprocess
-    /// command = ["python3", "-m", "sglang.launch_server"]
-    /// if os.getenv("MODEL_NAME"):
-    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
-    /// subprocess.Popen(command)
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY engine.py /
-    /// CMD ["python3", "/engine.py"]
+    /// ```sglang v0.5.19-cu129
+    /// --model-path $MODEL_NAME
     /// ```
     NOT_READ = "HUB320" "variable-not-read" Warning Never
         "a declared variable that nothing reads"
@@ -43,18 +34,8 @@ rules! { Agreement;
     /// that a table of all of SGLang's flags makes settable are not meant.
     ///
     /// Bad:
-    /// ```python engine.py
-    /// import os
-    /// import subprocess
-    /// command = ["python3", "-m", "sglang.launch_server"]
-    /// if os.getenv("MODEL_NAME"):
-    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
-    /// subprocess.Popen(command)
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY engine.py /
-    /// CMD ["python3", "/engine.py"]
+    /// ```sglang v0.5.19-cu129
+    /// --model-path $MODEL_NAME
     /// ```
     NOT_DECLARED = "HUB321" "variable-not-declared" Info Never
         "the worker reads variables that hub.json doesn't declare"
@@ -66,18 +47,8 @@ rules! { Agreement;
     /// ```json env
     /// { "key": "MODELNAME", "input": { "name": "Model", "type": "string" } }
     /// ```
-    /// ```python engine.py
-    /// import os
-    /// import subprocess
-    /// command = ["python3", "-m", "sglang.launch_server"]
-    /// if os.getenv("MODEL_NAME"):
-    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
-    /// subprocess.Popen(command)
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY engine.py /
-    /// CMD ["python3", "/engine.py"]
+    /// ```sglang v0.5.19-cu129
+    /// --model-path $MODEL_NAME
     /// ```
     SPELLING = "HUB322" "variable-spelt-differently" Error Unsafely
         "hub.json spells a variable otherwise than the worker"
@@ -95,18 +66,8 @@ rules! { Agreement;
     /// { "tests": [{ "name": "one", "input": { "text": "Hi" } }],
     ///   "config": { "env": [{ "key": "MODEL_PATH", "value": "a/b" }] } }
     /// ```
-    /// ```python engine.py
-    /// import os
-    /// import subprocess
-    /// command = ["python3", "-m", "sglang.launch_server"]
-    /// if os.getenv("MODEL_NAME"):
-    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
-    /// subprocess.Popen(command)
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY engine.py /
-    /// CMD ["python3", "/engine.py"]
+    /// ```sglang v0.5.19-cu129
+    /// --model-path $MODEL_NAME
     /// ```
     TEST_UNKNOWN = "HUB323" "test-variable-unknown" Warning Never
         "the tests set a variable that the worker doesn't know"
@@ -119,91 +80,22 @@ rules! { Agreement;
     /// ```json env
     /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "default": "a/small" } }
     /// ```
-    /// ```python engine.py
-    /// import os
-    /// import subprocess
-    /// command = ["python3", "-m", "sglang.launch_server"]
-    /// command += ["--model-path", os.getenv("MODEL_NAME", "a/large")]
-    /// subprocess.Popen(command)
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY engine.py /
-    /// CMD ["python3", "/engine.py"]
+    /// ```sglang v0.5.19-cu129
+    /// --model-path ${MODEL_NAME:-a/large}
     /// ```
     DEFAULTS = "HUB324" "defaults-differ" Warning Never
         "hub.json's default is not the code's or the README's"
         from "the official worker, whose handler and forms disagreed on MAX_CONCURRENCY";
 }
 
-/// Prefixes of variables that libraries in the image read by themselves.
-const LIBRARIES: &[&str] = &[
-    "HF_",
-    "HUGGING",
-    "TRANSFORMERS_",
-    "NCCL_",
-    "CUDA_",
-    "NVIDIA_",
-    "PYTORCH_",
-    "TORCH",
-    "OMP_",
-    "SGLANG_",
-    "SGL_",
-    "VLLM_",
-    "FLASHINFER_",
-    "TRITON_",
-    "RUNPOD_",
-    "PYTHON",
-    "LD_",
-    "XDG_",
-    "UV_",
-    "PIP_",
-    "AWS_",
-    "OPENAI_",
-    "HTTP",
-    "NO_PROXY",
-    "SSL_",
-    "TZ",
-    "TOKENIZERS_",
-    "RAY_",
-    "GLOO_",
-    "MODELSCOPE_",
-    "PATH",
-    "HOME",
-    "USER",
-    "BUCKET_",
-];
-
-/// Whether a variable has readers outside of the worker's own code.
-pub fn is_foreign(name: &str) -> bool {
-    let upper = name.to_uppercase();
-    // `http_proxy` in lower case is read by libraries alone.
-    LIBRARIES.iter().any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
-}
-
-/// A place of the surface as one of a finding.
-pub fn place(place: &worker_files::Place) -> Place {
-    Place::new(place.file.clone(), place.start..place.end)
-}
-
-/// Whether the worker starts SGLang, so that its variables can be told from those of others.
-pub fn is_sglang(surface: &WorkerInterface) -> bool {
-    surface.python.launches
-        && (surface.sglang().is_some()
-            || surface.flag_table.is_some()
-            || surface
-                .packages
-                .iter()
-                .any(|package| package.name == "sglang"))
-}
-
 /// Compares variables over files.
 pub fn check(
     hub: Option<&Document>,
     tests: Option<&Document>,
-    (surface, unseen): (&WorkerInterface, &[Unread]),
+    worker: &Worker<'_>,
     findings: &mut Vec<Finding>,
 ) {
+    let surface = &worker.facts;
     let declared = hub
         .map(|hub| model::variables(&hub.root))
         .unwrap_or_default();
@@ -211,7 +103,7 @@ pub fn check(
         defaults(hub, &declared, surface, findings);
     }
     // Without SGLang there is no saying what else reads the environment.
-    if !is_sglang(surface) || surface.env.is_empty() || reads_beyond(surface, unseen) {
+    if !is_sglang(surface) || surface.env.is_empty() || reads_beyond(worker) {
         return;
     }
     let mut read: BTreeSet<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
@@ -236,7 +128,7 @@ pub fn check(
                 own.key_span,
                 format!("the worker reads no variable `{}`", short(own.key)),
             );
-            if let Some((right, _)) = near::nearest(own.key, read.iter().copied()) {
+            if let Some((right, _)) = suggest::nearest(own.key, read.iter().copied()) {
                 finding = finding.help(format!("it reads `{right}`"));
             } else if let Some(right) = same_flag(own.key, surface) {
                 finding = finding.help(format!("for that flag it reads `{right}`"));
@@ -247,13 +139,9 @@ pub fn check(
 }
 
 /// Whether the worker may read variables that are not seen: then absence proves nothing.
-fn reads_beyond(surface: &WorkerInterface, unseen: &[Unread]) -> bool {
-    let unseen = unseen.iter().any(|gap| {
-        let name = gap.place.file.name();
-        gap.may_hide.contains(&Hides::Variables)
-            && (name.ends_with(b".py") || name.ends_with(b".sh"))
-            && !gap.what.contains("serverless.start")
-    });
+fn reads_beyond(worker: &Worker<'_>) -> bool {
+    let surface = &worker.facts;
+    let unseen = worker.may_hide(Hides::Variables);
     // A loop over the whole environment takes whatever has a certain form.
     let looping = surface.sources.iter().any(|(path, source)| {
         path.name().ends_with(b".py") && source.text.contains("environ.items()")
@@ -291,7 +179,7 @@ fn unread(
             .copied()
             .filter(|name| !declared.iter().any(|other| other.key == *name))
             .filter(|name| !meant.contains(name));
-        let other = near::nearest(variable.key, others).map(|(right, _)| right);
+        let other = suggest::nearest(variable.key, others).map(|(right, _)| right);
         let reader = other.and_then(|name| surface.reads(name).next());
         if let (Some(right), Some(reader)) = (other, reader) {
             meant.insert(right);
@@ -305,7 +193,7 @@ fn unread(
                 .fix(
                     xtask_core::finding::Safety::Unsafe,
                     format!("write `{right}`"),
-                    [(variable.key_span.clone(), super::edit::quote(right))],
+                    [(variable.key_span.clone(), crate::edit::quote(right))],
                 ),
             );
             continue;
@@ -345,7 +233,7 @@ fn undeclared(
             || surface.reads(name).all(|read| built.contains(&read.place.file))
             || !read.contains(name)
             // The other spelling has its own finding.
-            || near::nearest(name, declared.iter().map(|v| v.key).filter(|key| !read.contains(key)))
+            || suggest::nearest(name, declared.iter().map(|v| v.key).filter(|key| !read.contains(key)))
                 .is_some();
         if !settled && !missing.iter().any(|other| other.name == own.name) {
             missing.push(own);
@@ -368,7 +256,7 @@ fn undeclared(
         .get("config")
         .and_then(|config| config.member("env"))
         .map_or_else(
-            || super::shape::begin(&hub.root),
+            || crate::document::begin(&hub.root),
             |env| env.key_span.clone(),
         );
     findings.push(
@@ -377,7 +265,7 @@ fn undeclared(
             &span,
             format!(
                 "the worker reads {}{more}, not declared here",
-                near::all_of(&names)
+                suggest::all_of(&names)
             ),
         )
         .related(
@@ -473,8 +361,8 @@ fn defaults(
                     format!(
                         "the default of `{}` is `{}` here, and {what} is `{}`",
                         variable.key,
-                        super::secrets::shown(variable.key, &written),
-                        super::secrets::shown(variable.key, text)
+                        crate::rules::secrets::shown(variable.key, &written),
+                        crate::rules::secrets::shown(variable.key, text)
                     ),
                 )
                 .related(place(there), what),

@@ -1,0 +1,217 @@
+//! What the files have to agree on. This file alone reads the worker; the others ask what it read.
+
+pub mod code;
+pub mod env;
+pub mod files;
+pub mod image;
+pub mod sglang;
+pub mod worker;
+
+use anyhow::Result;
+
+use crate::document::Document;
+use worker_files::{Hides, Reading, Unread, WorkerInterface};
+use xtask_core::finding::{Finding, Place};
+use xtask_core::tree::{Memory, Tree};
+
+/// Compares the two files with each other and with the rest of the repository; `whole` says that
+/// what is missing can be told.
+pub fn check(
+    tree: &dyn Tree,
+    hub: Option<&Document>,
+    tests: Option<&Document>,
+    whole: bool,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    if let (Some(hub), Some(tests)) = (hub, tests) {
+        files::check_files(hub, tests, findings);
+    }
+    if let Some(hub) = hub
+        && whole
+    {
+        files::check_tree(tree, hub, findings)?;
+    }
+    if (hub.is_some() || tests.is_some()) && has_code(tree) {
+        let (facts, unread) = surface(tree)?.split();
+        let worker = Worker {
+            tree,
+            facts,
+            unread,
+        };
+        env::check(hub, tests, &worker, findings);
+        image::check(hub, tests, &worker.facts, findings);
+        sglang::check(hub, tests, &worker.facts, findings);
+        worker::check(&worker, hub, tests, findings);
+        if whole {
+            code::check(&worker, hub, tests, findings)?;
+        }
+    }
+    Ok(())
+}
+
+/// The worker beside the two files.
+pub struct Worker<'a> {
+    pub tree: &'a dyn Tree,
+    pub facts: WorkerInterface,
+    /// What of it was not understood.
+    pub unread: Vec<Unread>,
+}
+
+impl Worker<'_> {
+    /// Whether something that was not read may hide such facts: then their absence proves nothing.
+    pub fn may_hide(&self, what: Hides) -> bool {
+        // What is registered with RunPod is no matter of these.
+        self.unread
+            .iter()
+            .any(|gap| gap.may_hide.contains(&what) && !gap.what.contains("serverless.start"))
+    }
+
+    /// The base image's name without registry and tag.
+    fn base(&self) -> Option<&str> {
+        let base = self.facts.image.as_ref()?.base.as_ref()?;
+        let name = base.text.split([':', '@']).next()?;
+        let registries = ["docker.io/", "library/", "nvcr.io/", "ghcr.io/"];
+        let strip = |name, start| str::strip_prefix(name, start).unwrap_or(name);
+        Some(registries.into_iter().fold(name, strip))
+    }
+
+    /// Whether the base image brings no program of a worker's.
+    pub fn has_plain_base(&self) -> bool {
+        self.base().is_some_and(|name| PLAIN_BASES.contains(&name))
+    }
+
+    /// Whether the image may hold a worker's code that is not in the repository: its base brings
+    /// some, or its build fetches some.
+    pub fn brings_code(&self) -> bool {
+        let image = self.facts.image.as_ref();
+        let base = image.and_then(|image| image.base.as_ref());
+        let source = base.and_then(|base| self.facts.sources.get(&base.place.file));
+        let fetches = source.is_none_or(|source| {
+            ["git clone", "git+", "wget ", "curl ", "--from=", "ADD http"]
+                .iter()
+                .any(|word| source.text.contains(word))
+        });
+        !self.has_plain_base() || fetches
+    }
+}
+
+/// Whether there is anything to compare the two files with.
+pub fn has_code(tree: &dyn Tree) -> bool {
+    tree.entries().keys().any(|path| {
+        let name = path.name();
+        name == b"Dockerfile" || name == b"README.md" || name.ends_with(b".py")
+    })
+}
+
+/// What the worker exposes. Of one that has nothing to do with `sglang`, only the Dockerfile and the
+/// README are asked, so its code is not read.
+pub fn surface(tree: &dyn Tree) -> Result<Reading<WorkerInterface>> {
+    let mut around = Memory::new();
+    for (path, entry) in tree.entries() {
+        let name = path.name();
+        let code = name.ends_with(b".py") || name.ends_with(b".sh") || name.ends_with(b".txt");
+        let image = matches!(name, b"Dockerfile" | b"README.md" | b"sglang_flags.json");
+        if !entry.mode.is_file() || !(code || image) || entry.size.is_some_and(|n| n > LARGEST) {
+            continue;
+        }
+        // The README of any language model's worker may speak of SGLang.
+        if name != b"README.md" && String::from_utf8_lossy(&tree.read(path)?).contains("sglang") {
+            return WorkerInterface::read(tree);
+        }
+        if image && let Some(text) = path.as_str() {
+            around = around.with(text, tree.read(path)?);
+        }
+    }
+    WorkerInterface::read(&around)
+}
+
+/// Files beyond this many bytes hold no worker's code.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// Prefixes of variables that libraries in the image read by themselves.
+const LIBRARIES: &[&str] = &[
+    "HF_",
+    "HUGGING",
+    "TRANSFORMERS_",
+    "NCCL_",
+    "CUDA_",
+    "NVIDIA_",
+    "PYTORCH_",
+    "TORCH",
+    "OMP_",
+    "SGLANG_",
+    "SGL_",
+    "VLLM_",
+    "FLASHINFER_",
+    "TRITON_",
+    "RUNPOD_",
+    "PYTHON",
+    "LD_",
+    "XDG_",
+    "UV_",
+    "PIP_",
+    "AWS_",
+    "OPENAI_",
+    "HTTP",
+    "NO_PROXY",
+    "SSL_",
+    "TZ",
+    "TOKENIZERS_",
+    "RAY_",
+    "GLOO_",
+    "MODELSCOPE_",
+    "PATH",
+    "HOME",
+    "USER",
+    "BUCKET_",
+    "INFINITY_",
+    "OLLAMA_",
+    "LLAMA_ARG_",
+    "GRADIO_",
+    "UVICORN_",
+    "NODE_",
+    "ONNX",
+    "MKL_",
+    "XFORMERS_",
+    "COMFY_",
+    "PORT",
+    "HEALTH_CHECK_PATH",
+];
+
+/// Whether a variable has readers outside of the worker's own code.
+pub fn is_foreign(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    // `http_proxy` in lower case is read by libraries alone.
+    LIBRARIES.iter().any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
+}
+
+/// A place of the surface as one of a finding.
+pub fn place(place: &worker_files::Place) -> Place {
+    Place::new(place.file.clone(), place.start..place.end)
+}
+
+/// Whether the worker starts SGLang, so that its variables can be told from those of others.
+pub fn is_sglang(surface: &WorkerInterface) -> bool {
+    surface.python.launches
+        && (surface.sglang().is_some()
+            || surface.flag_table.is_some()
+            || surface
+                .packages
+                .iter()
+                .any(|package| package.name == "sglang"))
+}
+
+/// Base images with a system, a language or libraries, and no program of a worker's.
+const PLAIN_BASES: &[&str] = &[
+    "alpine",
+    "debian",
+    "python",
+    "ubuntu",
+    "nvidia/cuda",
+    "runpod/base",
+    "runpod/pytorch",
+    "pytorch/pytorch",
+    "condaforge/miniforge3",
+    "continuumio/miniconda3",
+    "astral-sh/uv",
+];
