@@ -362,3 +362,66 @@ fn reading_does_not_grow_beyond_the_text() {
         assert!(script.reads.len() <= 40 * text.len());
     }
 }
+
+#[test]
+fn what_dockerignore_leaves_out_is_not_in_the_image() {
+    let tree = |ignore: &str| {
+        Memory::new()
+            .with(
+                "Dockerfile",
+                "FROM x\nCOPY . /app\nWORKDIR /app\nCMD [\"bash\", \"start.sh\"]\n",
+            )
+            .with(
+                "start.sh",
+                "exec python3 -m sglang.launch_server --port $A\n",
+            )
+            .with(".dockerignore", ignore)
+    };
+    let read = |ignore: &str| {
+        let (surface, _) = surface(&tree(ignore));
+        (surface.env[0].reached, surface.python.launches)
+    };
+    assert_eq!(read("docs\n"), (true, true));
+    assert_eq!(read("*.sh\n"), (false, false));
+}
+
+#[test]
+fn a_script_that_only_python_names_is_started() {
+    let tree = |code: &str| {
+        Memory::new()
+            .with(
+                "Dockerfile",
+                "FROM x\nCOPY . .\nCMD [\"python3\", \"handler.py\"]\n",
+            )
+            .with("handler.py", code)
+            .with("server.sh", "#!/bin/sh\nx $A\n")
+    };
+    let reached = |code: &str| {
+        surface(&tree(code))
+            .0
+            .env
+            .iter()
+            .any(|read| read.reached && read.name == "A")
+    };
+    assert!(reached(
+        "import subprocess\nsubprocess.Popen(['bash', './server.sh'])\n"
+    ));
+    assert!(!reached("# bash server.sh\n"));
+}
+
+#[test]
+fn one_instruction_or_script_that_is_not_understood_hides_only_itself() {
+    let tree = Memory::new()
+        .with("Dockerfile", "FROM x\nENV A=1\nWHAT is this\nRUN pip install b && eval \"$C\"\nRUN pip install d\nCOPY s.sh ./\nENTRYPOINT []\nCMD [\"./s.sh\"]\n")
+        .with("s.sh", "eval \"$E\"\npip install f\n");
+    let (surface, unread) = surface(&tree);
+    let places: Vec<_> = unread.iter().map(|gap| gap.place.to_string()).collect();
+    assert_eq!(places, ["Dockerfile:3:1", "Dockerfile:4:22", "s.sh:1:1"]);
+    let packages: Vec<_> = surface
+        .packages
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
+    assert_eq!(packages, ["b", "d", "f"]);
+    assert_eq!(surface.image.unwrap().env[0].name, "A");
+}
