@@ -362,3 +362,151 @@ fn reading_does_not_grow_beyond_the_text() {
         assert!(script.reads.len() <= 40 * text.len());
     }
 }
+
+#[test]
+fn what_dockerignore_leaves_out_is_not_in_the_image() {
+    let tree = |ignore: &str| {
+        Memory::new()
+            .with(
+                "Dockerfile",
+                "FROM x\nCOPY . /app\nWORKDIR /app\nCMD [\"bash\", \"start.sh\"]\n",
+            )
+            .with(
+                "start.sh",
+                "exec python3 -m sglang.launch_server --port $A\n",
+            )
+            .with(".dockerignore", ignore)
+    };
+    let read = |ignore: &str| {
+        let (surface, _) = surface(&tree(ignore));
+        (surface.env[0].reached, surface.python.launches)
+    };
+    assert_eq!(read("docs\n"), (true, true));
+    assert_eq!(read("*.sh\n"), (false, false));
+}
+
+#[test]
+fn a_script_that_only_python_names_is_started() {
+    let tree = |code: &str| {
+        Memory::new()
+            .with(
+                "Dockerfile",
+                "FROM x\nCOPY . .\nCMD [\"python3\", \"handler.py\"]\n",
+            )
+            .with("handler.py", code)
+            .with("server.sh", "#!/bin/sh\nx $A\n")
+    };
+    let reached = |code: &str| {
+        surface(&tree(code))
+            .0
+            .env
+            .iter()
+            .any(|read| read.reached && read.name == "A")
+    };
+    assert!(reached(
+        "import subprocess\nsubprocess.Popen(['bash', './server.sh'])\n"
+    ));
+    assert!(!reached("# bash server.sh\n"));
+}
+
+#[test]
+fn one_instruction_or_script_that_is_not_understood_hides_only_itself() {
+    let tree = Memory::new()
+        .with("Dockerfile", "FROM x\nENV A=1\nWHAT is this\nRUN pip install b && eval \"$C\"\nRUN pip install d\nCOPY s.sh ./\nENTRYPOINT []\nCMD [\"./s.sh\"]\n")
+        .with("s.sh", "eval \"$E\"\npip install f\n");
+    let (surface, unread) = surface(&tree);
+    let places: Vec<_> = unread.iter().map(|gap| gap.place.to_string()).collect();
+    assert_eq!(places, ["Dockerfile:3:1", "Dockerfile:4:22", "s.sh:1:1"]);
+    let packages: Vec<_> = surface
+        .packages
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
+    assert_eq!(packages, ["b", "d", "f"]);
+    assert_eq!(surface.image.unwrap().env[0].name, "A");
+}
+
+/// An occurrence as it stands in a Dockerfile, and where it shows.
+const OCCURRENCES: [(&str, fn(&WorkerInterface) -> bool); 12] = [
+    ("ENV OCC=1", |w| {
+        w.image
+            .iter()
+            .any(|i| i.env.iter().any(|e| e.name == "OCC"))
+    }),
+    ("ENV OTHER=2 \\\n  # why\n  OCC2=1", |w| {
+        w.image
+            .iter()
+            .any(|i| i.env.iter().any(|e| e.name == "OCC2"))
+    }),
+    ("RUN pip --no-cache-dir install occ3", |w| {
+        w.packages.iter().any(|p| p.name == "occ3")
+    }),
+    (
+        "RUN apt-get update && \\\n\n  apt-get -y install occ4",
+        |w| w.packages.iter().any(|p| p.name == "occ4"),
+    ),
+    (
+        "RUN <<EOF\nset -e\npython -m pip -q install occ5\nEOF",
+        |w| w.packages.iter().any(|p| p.name == "occ5"),
+    ),
+    ("RUN bash -c 'wget occ6'", |w| {
+        w.steps.iter().any(|s| s.commands == ["wget occ6"])
+    }),
+    ("EXPOSE 4242/udp", |w| {
+        w.image
+            .iter()
+            .any(|i| i.expose.iter().any(|p| p.text == "4242/udp"))
+    }),
+    ("COPY [\"occ 8\", \"/x\"]", |w| {
+        w.image
+            .iter()
+            .any(|i| i.copies.iter().any(|c| c.sources == ["occ 8"]))
+    }),
+    ("RUN echo \"${OCC9:-1}\"", |w| {
+        w.build_reads.iter().any(|(name, _)| name == "OCC9")
+    }),
+    ("HEALTHCHECK CMD curl $OCC10", |w| {
+        w.env.iter().any(|e| e.name == "OCC10")
+    }),
+    ("LABEL occ11=\"a b\"", |w| {
+        w.image
+            .iter()
+            .any(|i| i.labels.iter().any(|l| l.name == "occ11"))
+    }),
+    ("RUN --mount=type=secret,id=occ12 true", |w| {
+        w.image
+            .iter()
+            .any(|i| i.mounts.iter().any(|m| m.name == "occ12"))
+    }),
+];
+
+#[test]
+fn every_occurrence_is_a_fact_in_any_order_and_company() {
+    let mut random = testing::Random(0x0bad_cafe_1234_5678);
+    for round in 0..60 {
+        let mut left: Vec<usize> = (0..OCCURRENCES.len()).collect();
+        let mut chosen = Vec::new();
+        for _ in 0..1 + random.below(OCCURRENCES.len()) {
+            chosen.push(left.swap_remove(random.below(left.len())));
+        }
+        let mut text = "# a comment\nFROM base\n".to_owned();
+        for &index in &chosen {
+            text += OCCURRENCES[index].0;
+            text += ["\n", "\n\n", "\n# FROM nothing\n"][random.below(3)];
+        }
+        text = match round % 3 {
+            0 => text.replace('\n', "\r\n"),
+            1 => format!("\u{feff}{text}"),
+            _ => text,
+        };
+        let (surface, unread) = surface(&Memory::new().with("Dockerfile", text.clone()));
+        assert!(unread.is_empty(), "{unread:?}\n{text}");
+        for (index, (written, is_there)) in OCCURRENCES.iter().enumerate() {
+            assert_eq!(
+                is_there(&surface),
+                chosen.contains(&index),
+                "{written} in\n{text}"
+            );
+        }
+    }
+}

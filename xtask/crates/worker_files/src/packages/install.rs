@@ -101,6 +101,9 @@ pub fn installed(command: &Command) -> Option<Install> {
             .is_some_and(|v| v.chars().all(|c| c.is_ascii_digit() || c == '.'))
     };
     if program.starts_with("python") || program.starts_with("pypy") {
+        if text(1) == "setup.py" && matches!(text(2), "install" | "develop") {
+            return Some(whole_project(command));
+        }
         let module = (1..words.len())
             .take_while(|&i| text(i).starts_with('-'))
             .find(|&i| text(i) == "-m")?;
@@ -139,9 +142,16 @@ pub fn installed(command: &Command) -> Option<Install> {
                 _ => None,
             }
         }
-        "poetry" | "pdm" | "hatch" | "rye" => {
+        "poetry" | "pdm" | "hatch" | "rye" | "pipenv" => {
             let (what, from) = verb(1, &["-C", "--directory", "-P", "--project"]);
             match what {
+                "install"
+                    if program == "pipenv"
+                        && !text(from).is_empty()
+                        && !text(from).starts_with('-') =>
+                {
+                    Some(pip(command, from))
+                }
                 "install" | "sync" => Some(whole_project(command)),
                 "add" => Some(pip(command, from)),
                 _ => None,

@@ -1,4 +1,4 @@
-//! Project files: pyproject.toml with its lock, setup.py, setup.cfg and conda's environment.yml.
+//! Project files: pyproject.toml with its lock, Pipfile, setup.py, setup.cfg and conda's environment.yml.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub fn project(files: &[&Source]) -> Reading<Vec<Requirement>> {
     let mut unread = Vec::new();
     for source in files {
         match source.path.name() {
-            b"pyproject.toml" => pyproject(source, &mut packages, &mut unread),
+            b"pyproject.toml" | b"Pipfile" => pyproject(source, &mut packages, &mut unread),
             b"setup.py" => setup_py(source, &mut packages, &mut unread),
             b"setup.cfg" => setup_cfg(source, &mut packages, &mut unread),
             _ => {}
@@ -48,6 +48,7 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
                 || table == "dependency-groups"
                 || table == "tool.uv" && key == "dev-dependencies");
         let poetry = table == "tool.poetry.dependencies"
+            || source.path.name() == b"Pipfile" && table == "packages"
             || table.starts_with("tool.poetry.group.") && table.ends_with(".dependencies");
         if in_list {
             listed(source, value, range.clone(), packages, unread);

@@ -43,6 +43,9 @@ fn installs_are_found_by_meaning() {
         ("uv pip sync requirements.lock", "pip:-r requirements.lock"),
         ("uv sync --frozen", "pip:project ."),
         ("poetry install --no-root", "pip:project ."),
+        ("pipenv install --system --deploy", "pip:project ."),
+        ("pipenv install a", "pip:a"),
+        ("python3 setup.py install", "pip:project ."),
         ("poetry add a@^1", "pip:a@^1"),
         (
             "pip install -r a.txt -rb.txt --requirement=c.txt",
@@ -166,6 +169,9 @@ fn project_files_are_read() {
         .1,
         1
     );
+    let pipfile =
+        "[[source]]\nurl = \"https://x\"\n[packages]\nfoo = \"*\"\n[dev-packages]\nno = \"*\"\n";
+    assert_eq!(of(&[("Pipfile", pipfile)]), ("foo".into(), 0));
     let setup = "setup(name='w', install_requires=['foo==1', # x\n  \"bar\", *more])\n";
     assert_eq!(of(&[("setup.py", setup)]), ("foo==1 bar".into(), 1));
     assert_eq!(of(&[("setup.py", "setup(install_requires=read())")]).1, 1);

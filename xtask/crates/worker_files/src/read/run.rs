@@ -543,6 +543,7 @@ impl Reader<'_> {
     fn project(&mut self, folder: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
         let names = [
             "pyproject.toml",
+            "Pipfile",
             "setup.py",
             "setup.cfg",
             "uv.lock",
