@@ -14,8 +14,8 @@ use anyhow::Result;
 
 use self::args::Args;
 use self::standing::{Built, Known, Layout, Repository, Standing, UnderWay, Upstream};
-use migrate::journal::{Journal, State, Task};
 use migrate::{address, upstream::same_folder, upstream_status as upstream};
+use transaction::journal::{Journal, State};
 use xtask_core::commands::Commands;
 use xtask_core::docker;
 use xtask_core::git::{Git, Repo, Status};
@@ -130,11 +130,11 @@ fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<Und
     };
     if let Some(record) = record {
         // A record of what has been committed since is cleared by the next run.
-        let is_open = matches!(record.state, State::Applying | State::LaidOut)
+        let is_open = matches!(record.state, State::Applying)
             || repo.commit("HEAD")?.as_ref() == Some(&record.head) && !status.changed.is_empty();
-        let state = match (record.task, record.state) {
-            (Task::Cleanup, _) => UnderWay::Cleanup,
-            (_, State::Applying | State::LaidOut) => UnderWay::Interrupted,
+        let state = match (record.task.as_str(), record.state) {
+            (cleanup::TASK, _) => UnderWay::Cleanup,
+            (_, State::Applying) => UnderWay::Interrupted,
             (_, State::Conflicts) if status.unmerged.is_empty() => UnderWay::Resolved,
             (_, State::Conflicts) => UnderWay::Conflicts,
             (_, State::Staged) => UnderWay::Staged,
@@ -144,7 +144,7 @@ fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<Und
             return Ok(Some(state));
         }
     }
-    if let Some(what) = repo.under_way() {
+    if let Some(what) = repo.under_way()? {
         return Ok(Some(UnderWay::Git(what.to_owned())));
     }
     // A cleanup keeps no record once all is staged.

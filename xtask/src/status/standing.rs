@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use migrate::journal::Unreadable;
+use transaction::journal::Unreadable;
 use xtask_core::commands::Commands;
 use xtask_core::output::Counts;
 use xtask_core::tree::{Entries, RepoPath};

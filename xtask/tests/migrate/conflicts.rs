@@ -385,3 +385,39 @@ fn a_program_is_told_whether_a_resumed_run_waits_for_a_person() {
     let run = worker.migrate(resume).done();
     assert_eq!(run.json()["ending"], "committed");
 }
+
+#[test]
+fn what_was_begun_without_a_commit_is_finished_with_one() {
+    let lab = Lab::new();
+    let worker = pair(&lab);
+    let head = worker.head();
+    worker.migrate(&["--conflicts", "markers"]).finds();
+    resolve(&worker);
+    worker.git(&["add", "engine.py"]);
+    let staged = worker.copied("staged");
+    let run = worker.migrate(&["--resume", "--commit"]).done();
+    run.says("Finished and committed.");
+    assert_eq!(worker.status(), "");
+    assert_eq!(worker.git(&["rev-parse", "HEAD~1"]), head);
+    worker.expect_settled();
+    staged.migrate(&["--resume"]).done();
+    staged.migrate(&["--resume", "--commit"]).done();
+    assert_eq!(staged.status(), "");
+    let tree = |repo: &Repo| repo.git(&["rev-parse", "HEAD^{tree}"]);
+    assert_eq!(tree(&staged), tree(&worker));
+    staged.expect_settled();
+}
+
+#[test]
+fn an_interrupted_migration_is_finished_with_a_commit() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let run = worker.xtask(&["--upstream", "../upstream"]);
+    run.env("XTASK_FAULT", "kill:70").run().killed();
+    worker.migrate(&["--resume", "--commit"]).done();
+    assert_eq!(worker.status(), "");
+    // The moves come first, as with `--commit` from the start.
+    assert_eq!(worker.git(&["rev-list", "--count", "HEAD"]), "3");
+    worker.expect_settled();
+}

@@ -732,6 +732,115 @@ fn what_is_written_while_a_merge_is_finished_takes_no_way_out_away() {
 }
 
 #[test]
+fn what_is_staged_while_the_plan_is_made_is_not_lost() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    upstream.append(".runpod/handler.py", "# later\n");
+    upstream.commit("feat: later");
+    let real = which("git");
+    lab.script(
+        "bin/git",
+        &format!(
+            "case \" $* \" in *' hash-object '*) [ -e {edited} ] || {{ : > {edited}; \
+             echo '# mine' >> {file}; {real} -C {top} add handler.py; }} ;; esac\n\
+             exec {real} \"$@\"",
+            edited = lab.path("edited").display(),
+            file = worker.path.join("handler.py").display(),
+            top = worker.path.display(),
+            real = real.display()
+        ),
+    );
+    let run = worker.xtask(COMMIT).path_first(&lab.path("bin"));
+    run.run().refused(
+        "the index has changed since the plan was made",
+        "commit or stash that, then run this again",
+    );
+    assert!(worker.read("handler.py").ends_with("# mine\n"));
+    assert!(!worker.has(".git/xtask-migrate"));
+}
+
+#[test]
+fn what_an_open_editor_saves_into_a_replaced_file_is_kept() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let worker = lab.migrated("worker");
+    upstream.append(".runpod/handler.py", "# later\n");
+    upstream.commit("feat: later");
+    let real = which("git");
+    // A program that has the old file open, and writes when it is in the journal already.
+    lab.script(
+        "bin/git",
+        &format!(
+            "case \" $* \" in *' update-ref '*) for file in {old}/*; do \
+             grep -q 'def handler' \"$file\" && echo '# mine' >> \"$file\"; done ;; esac\n\
+             exec {real} \"$@\"",
+            old = worker.file(".git/xtask-migrate/old").display(),
+            real = real.display()
+        ),
+    );
+    let run = worker.xtask(COMMIT).path_first(&lab.path("bin")).run();
+    assert_eq!(run.code, Some(1), "{run:?}");
+    let words = "the migration is done, but these were saved while they were replaced:";
+    assert!(run.stderr.contains(words), "{run:?}");
+    assert!(
+        worker
+            .read(".git/xtask-kept/handler.py")
+            .ends_with("# mine\n")
+    );
+    assert!(worker.read("handler.py").ends_with("# later\n"));
+    assert_eq!(worker.status(), "");
+    worker.expect_settled();
+}
+
+#[test]
+fn a_lock_or_journal_that_is_no_file_is_refused_before_anything_is_written() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let lock = worker.file(".git/xtask-migrate.lock");
+    let kinds: [(&str, &dyn Fn()); 3] = [
+        ("a pipe", &|| pipe(&lock)),
+        ("a link", &|| {
+            std::os::unix::fs::symlink("../precious", &lock).unwrap()
+        }),
+        ("a directory", &|| std::fs::create_dir(&lock).unwrap()),
+    ];
+    for (kind, make) in kinds {
+        make();
+        let before = worker.state();
+        for options in [MIGRATE, COMMIT, RESUME, &["--abort"]] {
+            let run = worker.migrate(options);
+            assert_eq!(run.code, Some(1), "{kind}: {run:?}");
+            let words = "xtask-migrate.lock is not a file";
+            assert!(run.stderr.contains(words), "{kind}: {run:?}");
+        }
+        worker.state().expect_same(&before, kind);
+        assert!(lock.symlink_metadata().is_ok(), "{kind} was removed");
+        assert!(!worker.has("precious"), "{kind} was followed");
+        if lock.is_dir() {
+            std::fs::remove_dir(&lock).unwrap();
+        } else {
+            std::fs::remove_file(&lock).unwrap();
+        }
+    }
+    std::fs::create_dir(worker.file(".git/xtask-migrate")).unwrap();
+    pipe(&worker.file(".git/xtask-migrate/journal.json"));
+    for task in ["migrate", "status"] {
+        let run = worker.task(task, &[]).run();
+        let text = run.stdout.clone() + &run.stderr;
+        assert!(
+            text.contains("it is not a file of this tool"),
+            "{task}: {run:?}"
+        );
+    }
+}
+
+fn pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
 fn a_folder_that_may_not_be_written() {
     let lab = Lab::new();
     let worker = legacy(&lab);

@@ -487,32 +487,59 @@ fn nothing_of_the_users_runs() {
     assert!(engine.contains("# mine") && !engine.contains("# theirs"));
 }
 
-#[test]
-fn repositories_of_every_kind_are_migrated() {
-    type Prepare = fn(&Repo);
-    let kinds: [(&str, &[&str], Prepare); 5] = [
-        ("sha256", &["--object-format=sha256"], |_| {}),
-        ("split index", &[], |worker| {
-            worker.git(&["update-index", "--split-index"]);
-        }),
-        ("untracked cache", &[], |worker| {
-            worker.git(&["update-index", "--force-untracked-cache"]);
-        }),
-        ("old index", &[], |worker| {
-            worker.git(&["update-index", "--index-version", "4"]);
-        }),
-        ("packed", &[], |worker| {
+/// A worker of the legacy layout in a repository of some kind; `None` where git lacks the kind.
+fn of_kind<'a>(lab: &'a Lab, kind: &str) -> Option<Repo<'a>> {
+    let options: &[&str] = match kind {
+        "sha256" => &["--object-format=sha256"],
+        "reftable" if !lab.git_knows_reftable() => return None,
+        "reftable" => &["--ref-format=reftable"],
+        _ => &[],
+    };
+    let worker = lab.init("worker", options);
+    crate::support::copy(&crate::support::example("legacy"), &worker.path);
+    worker.write("hidden/large.bin", "not checked out\n");
+    worker.commit("feat: a worker of the legacy layout");
+    match kind {
+        "split index" => drop(worker.git(&["update-index", "--split-index"])),
+        "untracked cache" => drop(worker.git(&["update-index", "--force-untracked-cache"])),
+        "old index" => drop(worker.git(&["update-index", "--index-version", "4"])),
+        "packed" => {
             worker.git(&["gc", "--quiet"]);
             worker.git(&["pack-refs", "--all"]);
-        }),
-    ];
-    for (kind, options, prepare) in kinds {
+        }
+        "sparse" => {
+            let patterns = ["/*", "!/hidden/"];
+            worker.git(&[&["sparse-checkout", "set", "--no-cone"], &patterns[..]].concat());
+        }
+        "worktree" => {
+            worker.git(&["worktree", "add", "--quiet", "-b", "linked", "../linked"]);
+            return Some(lab.at("linked"));
+        }
+        _ => {}
+    }
+    Some(worker)
+}
+
+const KINDS: [&str; 8] = [
+    "sha256",
+    "reftable",
+    "split index",
+    "untracked cache",
+    "old index",
+    "packed",
+    "sparse",
+    "worktree",
+];
+
+#[test]
+fn repositories_of_every_kind_are_migrated() {
+    for kind in KINDS {
         let lab = Lab::new();
         lab.upstream("upstream");
-        let worker = lab.init("worker", options);
-        crate::support::copy(&crate::support::example("legacy"), &worker.path);
-        worker.commit("feat: a worker of the legacy layout");
-        prepare(&worker);
+        let Some(worker) = of_kind(&lab, kind) else {
+            eprintln!("skipped: this git has no {kind}");
+            continue;
+        };
         let before = worker.state();
         worker.migrate(MIGRATE).done();
         assert_eq!(worker.git(&["diff", "--name-only"]), "", "{kind}");
@@ -524,6 +551,65 @@ fn repositories_of_every_kind_are_migrated() {
             .done();
         assert_eq!(worker.status(), "", "{kind}");
         worker.migrate(&[]).done().says("Up to date");
+    }
+}
+
+#[test]
+fn every_task_runs_in_repositories_of_every_kind() {
+    for kind in KINDS {
+        let lab = Lab::new();
+        lab.upstream("upstream");
+        let Some(worker) = of_kind(&lab, kind) else {
+            continue;
+        };
+        worker
+            .migrate(&["--upstream", "../upstream", "--commit"])
+            .done();
+        worker.task("status", &[]).run().done();
+        let compared = worker.compare(&["--accept", "*", "--reason", "nobody missed it"]);
+        assert_eq!(compared.code, Some(0), "{kind}: {compared:?}");
+        worker.commit("docs: say why");
+        let lint = worker.task("hub-lint", &[]).run();
+        assert_eq!(lint.code, Some(0), "{kind}: {lint:?}");
+        let run = worker.task("cleanup", &["--commit"]).run();
+        assert_eq!(run.code, Some(0), "{kind}: {run:?}");
+        assert_eq!(worker.status(), "", "{kind}");
+        assert!(!worker.has("outdated"), "{kind}");
+    }
+}
+
+#[test]
+fn a_commit_in_a_repository_of_another_kind_is_finished_or_taken_back() {
+    for kind in ["reftable", "sha256", "worktree"] {
+        let lab = Lab::new();
+        lab.upstream("upstream");
+        let Some(worker) = of_kind(&lab, kind) else {
+            continue;
+        };
+        let before = worker.state();
+        let commit = ["--upstream", "../upstream", "--commit"];
+        for at in [60, 90, 120] {
+            let killed = worker.xtask(&commit);
+            killed
+                .env("XTASK_FAULT", format!("kill:{at}"))
+                .run()
+                .killed();
+            let run = worker.migrate(&["--abort"]);
+            if run.code != Some(0) {
+                assert!(
+                    run.stderr.contains("there is no migration"),
+                    "{kind}: {run:?}"
+                );
+            }
+            worker
+                .state()
+                .expect_same(&before, &format!("{kind}: kill:{at}"));
+        }
+        let killed = worker.xtask(&commit);
+        killed.env("XTASK_FAULT", "kill:90").run().killed();
+        worker.migrate(&["--resume"]).done();
+        assert_eq!(worker.git(&["rev-list", "--count", "HEAD"]), "3", "{kind}");
+        worker.expect_settled();
     }
 }
 

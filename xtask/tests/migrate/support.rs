@@ -80,6 +80,15 @@ impl Lab {
         repo
     }
 
+    /// Whether this git can keep references in a table.
+    pub fn git_knows_reftable(&self) -> bool {
+        let made = self
+            .at("")
+            .try_git(&["init", "--quiet", "--ref-format=reftable", "probe"]);
+        let _ = fs::remove_dir_all(self.path("probe"));
+        made.status.success()
+    }
+
     /// A folder of the scratch folder, taken as a repository.
     pub fn at(&self, name: &str) -> Repo<'_> {
         Repo {

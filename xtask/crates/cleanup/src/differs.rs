@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use migrate::files::holds_no_file;
+use transaction::files::holds_no_file;
 use xtask_core::commands::Commands;
 use xtask_core::git::Status;
 use xtask_core::layout::OUTDATED;

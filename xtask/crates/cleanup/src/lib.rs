@@ -15,7 +15,7 @@ mod retired;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use self::check::{Found, Local, Obstacle, Reason};
 use self::differs::Differs;
@@ -26,19 +26,29 @@ use self::retired::{Changed, History, Witness};
 use crate::args::Args;
 use compare::accepted::Accepted;
 use compare::cleanup_gate::{self, Parting};
-use migrate::apply::Work;
-use migrate::files::{holds_no_file, remove_empty_below};
-use migrate::journal::{Commit, Journal, Record, State, Task};
 use migrate::preflight::{self, Situation};
-use migrate::{merge, steps};
 use references::dangling::Kind as Reads;
+use transaction::apply::Work;
+use transaction::files::{holds_no_file, remove_empty_below};
+use transaction::journal::{Commit, Journal, Record};
+use transaction::seen::Seen;
+use transaction::{Ways, steps, stopped};
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
 use xtask_core::layout::{ACCEPTED, BASELINE, LOCK, OUTDATED};
 use xtask_core::lock::{Lock, Retired};
-use xtask_core::outcome::{Outcome, UserError};
+use xtask_core::outcome::Outcome;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Entries, Entry, Mode, Part, RepoPath, Tree};
+
+/// This task's name in the journal.
+pub const TASK: &str = "cleanup";
+
+const WAYS: Ways = Ways {
+    name: "cleanup",
+    resume: "cargo xtask cleanup",
+    abort: "cargo xtask migrate --abort",
+};
 
 /// Runs the task.
 pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
@@ -54,18 +64,11 @@ fn open(dir: Option<&Path>) -> Result<Repo> {
 }
 
 fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
-    let journal = Journal::hold(repo)?;
+    let journal = Journal::hold(repo, WAYS)?;
     let report = Report::new(args.format, commands);
     if let Some(mut record) = journal.read()? {
-        if record.task == Task::Migrate {
+        if record.task != TASK {
             migrate::expect_dealt_with(repo, &record)?;
-        } else if record.state == State::LaidOut {
-            if args.dry_run {
-                return report.interrupted();
-            }
-            // Nothing was touched. What somebody changed before the last look is on record as what
-            // may go: so everything is looked at anew.
-            journal.remove()?;
         } else if is_current(repo, &record)? {
             if args.dry_run {
                 return report.interrupted();
@@ -131,12 +134,13 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     }
     preflight::expect_unlocked(repo)?;
     if args.commit {
-        migrate::expect_identity(repo)?;
+        transaction::expect_identity(repo)?;
     }
     let after = self::after(&scratch, head.entries(), &writes, true)?;
     let mut record = record(&at, &scratch, head.entries(), &after)?;
     if args.commit {
         record.commit = Some(Commit {
+            wanted: true,
             moves_tree: None,
             moves_message: String::new(),
             message: plan.message(),
@@ -149,24 +153,11 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         journal: &journal,
         scratch: &scratch,
         objects: &at.objects,
+        seen: &at.seen,
     };
-    migrate::begin(&journal)?;
+    transaction::begin(&journal)?;
     let mut record = work
         .prepare(record, &edit)
-        .map_err(|error| stopped(&journal, error))?;
-    // What is to be put aside is on record now; if all of it is still committed, nothing is lost,
-    // and only then a later run may take it from the record.
-    let now = repo.status()?;
-    if now.head != at.status.head || now.changed != at.status.changed {
-        journal.remove()?;
-        bail!(UserError::new(
-            "the repository has changed while this looked at it",
-            "run this again once nobody else is at work there"
-        ));
-    }
-    record.state = State::Applying;
-    journal
-        .write(&record)
         .map_err(|error| stopped(&journal, error))?;
     finish(repo, &journal, &mut record)?;
     match record.commit.and_then(|commit| commit.tip) {
@@ -265,7 +256,7 @@ impl Survey {
             head: self.has_folder.then_some(at.head.0.as_str()),
             restore: self.restore.as_ref(),
             changed: &self.changed,
-            shallow: at.repo.is_shallow() && record_of(self.lock.as_ref()).is_none(),
+            shallow: at.repo.is_shallow()? && record_of(self.lock.as_ref()).is_none(),
             parting: &self.parting,
             lint: &self.lint.findings,
             mentions: &self.mentions,
@@ -450,13 +441,12 @@ fn record(at: &Situation, scratch: &Scratch, before: &Entries, after: &Entries) 
     // Nothing is left to do in the work tree where all of it is staged already.
     let steps = steps::between(staged, after, &[], &at.status.local, |_| false);
     let after_tree = if staged == after {
-        merge::tree_of(scratch, staged, after)?
+        steps::tree_of(scratch, staged, after)?
     } else {
-        merge::tree_of(scratch, before, after)?
+        steps::tree_of(scratch, before, after)?
     };
-    let mut record = Record::new(&at.head, &at.head_tree, &after_tree, steps);
-    record.task = Task::Cleanup;
-    record.state = State::LaidOut;
+    let mut record = Record::new(TASK, &at.head, &at.head_tree, &after_tree, steps);
+    record.ends_when_staged = true;
     Ok(record)
 }
 
@@ -475,24 +465,12 @@ fn finish(repo: &Repo, journal: &Journal, record: &mut Record) -> Result<()> {
         journal,
         scratch: &scratch,
         objects: &repo.objects(),
+        // Nothing is planned anew.
+        seen: &Seen::default(),
     };
     work.forward(record)
         .map_err(|error| stopped(journal, error))?;
     remove_folders(repo)
-}
-
-/// A failure in what is shared with migrate, which speaks of migrate.
-fn stopped(journal: &Journal, error: anyhow::Error) -> anyhow::Error {
-    let mut error = migrate::stopped(journal, error);
-    if let Some(refusal) = error.downcast_mut::<UserError>() {
-        refusal.what = refusal
-            .what
-            .replace("the migration stopped", "the cleanup stopped");
-        refusal.help = refusal
-            .help
-            .replace("cargo xtask migrate --resume", "cargo xtask cleanup");
-    }
-    error
 }
 
 /// Removes what git knows nothing of because nothing is in it.

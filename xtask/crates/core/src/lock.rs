@@ -50,28 +50,6 @@ fn sides<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Retired>, D::Error
     read.collect::<Result<_, _>>().map(Some)
 }
 
-/// A lock inside of other JSON, as the text of its file: what is written by hand there is part of
-/// it.
-pub mod as_text {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
-
-    use super::Lock;
-
-    #[allow(clippy::ref_option, reason = "serde asks for it")]
-    pub fn serialize<S: Serializer>(lock: &Option<Lock>, to: S) -> Result<S::Ok, S::Error> {
-        let bytes = lock.as_ref().map(Lock::to_bytes).transpose();
-        let bytes = bytes.map_err(ser::Error::custom)?;
-        let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        text.serialize(to)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Lock>, D::Error> {
-        let text = Option::<String>::deserialize(from)?;
-        let lock = text.map(|text| Lock::parse(text.as_bytes())).transpose();
-        lock.map_err(de::Error::custom)
-    }
-}
-
 /// A place that files come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,7 +121,7 @@ impl Lock {
         Self::parse(&bytes).map(Some)
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]
         struct Version {
             version: u32,

@@ -11,8 +11,8 @@ use super::merge::{self, Stored};
 use super::plan::{Arrival, Plan, Source, What};
 use super::planner::{self, Made};
 use super::preflight::Situation;
-use super::steps;
 use super::upstream::{self, Upstream};
+use transaction::steps;
 use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{LOCK, Shape};
 use xtask_core::lock::{Lock, Origin};
@@ -74,7 +74,7 @@ pub fn make(
             oid: Some(oid),
         },
     );
-    let after = merge::tree_of(scratch, ours, &entries)?;
+    let after = steps::tree_of(scratch, ours, &entries)?;
     let steps = steps::between(ours, &entries, &[], &at.status.local, |_| false);
     planner::expect_no_obstacles(at, &steps)?;
     let plan = Plan {

@@ -54,8 +54,8 @@ pub struct Args {
     pub conflicts: Conflicts,
 
     /// Finish a migration that was interrupted, or whose conflicts are
-    /// resolved and staged
-    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "adopt", "embed", "dry_run", "check", "commit", "example", "with_image"])]
+    /// resolved and staged; with --commit, commit it too
+    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "adopt", "embed", "dry_run", "check", "example", "with_image"])]
     pub resume: bool,
 
     /// Take back a migration that was interrupted or is not committed yet

@@ -2,9 +2,8 @@
 
 use anyhow::{Result, bail};
 
-use super::merge::Stage;
-use super::plan::Conflict;
 use super::preflight::Situation;
+use transaction::steps::{Conflict, Stage};
 use xtask_core::git::Scratch;
 use xtask_core::layout;
 use xtask_core::outcome::UserError;

@@ -6,14 +6,10 @@
 
 pub mod address;
 mod adopt;
-pub mod apply;
 pub mod args;
 mod carry;
 mod context;
-pub mod files;
-mod head;
 mod incoming;
-pub mod journal;
 pub mod merge;
 mod merge_inputs;
 mod plan;
@@ -22,10 +18,8 @@ pub mod preflight;
 mod remote;
 mod report;
 mod sparse;
-pub mod steps;
 mod suggested_commands;
 mod trust;
-mod undo;
 pub mod upstream;
 pub mod upstream_status;
 mod validate_upstream;
@@ -34,20 +28,32 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use self::apply::Work;
-use self::journal::{Commit, Journal, Record, State, Task};
 use self::planner::{Made, Wish};
 use self::preflight::Situation;
 use self::report::{Ending, Report};
-use self::steps::Step;
 use self::suggested_commands::Next;
 use crate::args::{Args, Conflicts};
+use transaction::apply::Work;
+use transaction::journal::{Commit, Journal, Record, State};
+use transaction::seen::Seen;
+use transaction::steps::{Step, tree_of};
+use transaction::{Ways, begin, expect_identity, list, stopped};
 use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
+use xtask_core::lock::Lock;
 use xtask_core::outcome::{Outcome, UserError};
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Mode, Oid, RepoPath, Side, Tree};
+
+/// This task's name in the journal.
+pub const TASK: &str = "migrate";
+
+const WAYS: Ways = Ways {
+    name: "migration",
+    resume: "cargo xtask migrate --resume",
+    abort: "cargo xtask migrate --abort",
+};
 
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
@@ -66,10 +72,10 @@ fn migrate(git: &Git, dir: Option<&Path>, args: &Args) -> Result<Outcome> {
 }
 
 fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Outcome> {
-    let journal = Journal::hold(repo)?;
+    let journal = Journal::hold(repo, WAYS)?;
     let record = journal.read()?;
     if args.resume {
-        return resume(repo, &journal, record, report);
+        return resume(repo, &journal, record, args.commit, report);
     }
     if args.abort {
         return abort(repo, &journal, record, report);
@@ -117,6 +123,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
         journal: &journal,
         scratch: &scratch,
         objects: &at.objects,
+        seen: &at.seen,
     };
     let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
     begin(&journal)?;
@@ -126,7 +133,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
         .map_err(|error| stopped(&journal, error))?;
     let ending = match (&record.state, &record.commit) {
         (State::Conflicts, _) => Ending::Markers,
-        (_, Some(commit)) => Ending::Committed(commit.tip.clone()),
+        (_, Some(commit)) if commit.wanted => Ending::Committed(commit.tip.clone()),
         _ => Ending::Staged,
     };
     report.end(&at, plan, &ending)
@@ -139,52 +146,33 @@ fn record_of(
     commit: bool,
 ) -> Result<(Record, IndexEdit)> {
     let plan = &made.plan;
-    let mut record = Record::new(&plan.head, &plan.before, &plan.after, plan.steps.clone());
+    let mut record = Record::new(
+        TASK,
+        &plan.head,
+        &plan.before,
+        &plan.after,
+        plan.steps.clone(),
+    );
     record.conflicts.clone_from(&plan.conflicts);
     record.stages.clone_from(&made.stages);
     if !plan.conflicts.is_empty() {
-        record.pending_lock = Some(made.lock.clone());
+        record.pending = Some(String::from_utf8(made.lock.to_bytes()?)?);
     }
-    if commit {
-        let (moves_message, message) = planner::messages(plan, made.kind);
-        record.commit = Some(Commit {
-            moves_tree: planner::moves_tree(at, scratch, &plan.moves)?,
-            moves_message,
-            message,
-            tip: None,
-        });
-    }
+    let (moves_message, message) = planner::messages(plan, made.kind);
+    record.commit = Some(Commit {
+        wanted: commit,
+        moves_tree: planner::moves_tree(at, scratch, &plan.moves)?,
+        moves_message,
+        message,
+        tip: None,
+    });
     let edit = Work::index_edit(at.ours.entries(), &made.entries, &record)?;
     Ok((record, edit))
 }
 
-/// A commit needs an author; better to know before anything is written.
-pub fn expect_identity(repo: &Repo) -> Result<()> {
-    for name in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
-        let answer = repo.call().args(["var", name]).finish()?;
-        if !answer.ok {
-            bail!(UserError::new(
-                "git does not know who commits",
-                "set it with `git config user.name NAME` and `git config user.email ADDRESS`"
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Makes room in the journal for a new record. One that is there has been dealt with, as far as can
-/// be seen; but what it is of may come back (out of a stash, or by a reset) and be taken back then,
-/// so it stays until another takes its place.
-pub fn begin(journal: &Journal) -> Result<()> {
-    if journal.is_open() {
-        journal.remove()?;
-    }
-    journal.prepare()
-}
-
 /// Refuses to go on over a record that the user has not dealt with yet.
 pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
-    if record.task == Task::Cleanup {
+    if record.task != TASK {
         bail!(interrupted_cleanup());
     }
     if record.state == State::Applying {
@@ -212,13 +200,13 @@ pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
             bail!(UserError::new(
                 format!(
                     "conflicts of a migration wait to be resolved:\n  {}",
-                    preflight::list(&paths.collect::<Vec<_>>())
+                    list(&paths.collect::<Vec<_>>())
                 ),
                 "resolve and stage them, then `cargo xtask migrate --resume`; or take all back \
                  with `cargo xtask migrate --abort`"
             ))
         }
-        State::Staged | State::Applying | State::LaidOut => bail!(staged()),
+        State::Staged | State::Applying => bail!(staged()),
     }
 }
 
@@ -236,17 +224,6 @@ fn interrupted_cleanup() -> UserError {
     )
 }
 
-/// A failure of the machine (a full disk, a folder that can't be written) with both ways out of
-/// where it leaves the repository.
-pub fn stopped(journal: &Journal, error: anyhow::Error) -> anyhow::Error {
-    if error.is::<UserError>() || !journal.is_open() {
-        return error;
-    }
-    let help = "mend that, then finish with `cargo xtask migrate --resume`, or take it back with \
-                `cargo xtask migrate --abort`";
-    UserError::new(format!("the migration stopped half-way: {error:#}"), help).into()
-}
-
 fn nothing_under_way(what: &str) -> UserError {
     UserError::new(
         format!("there is no migration to {what}"),
@@ -259,27 +236,47 @@ fn resume(
     repo: &Repo,
     journal: &Journal,
     record: Option<Record>,
+    commit: bool,
     report: &Report,
 ) -> Result<Outcome> {
     let Some(mut record) = record else {
         bail!(nothing_under_way("resume"));
     };
-    if record.task == Task::Cleanup {
+    if record.task != TASK {
         bail!(interrupted_cleanup());
     }
-    if record.state == State::Staged {
+    let is_staged = record.state == State::Staged;
+    if is_staged && !(commit && repo.commit("HEAD")?.as_ref() == Some(&record.head)) {
         expect_committed(repo, &record)?;
         return report.committed_already();
     }
+    if commit {
+        expect_identity(repo)?;
+    }
     let scratch = repo.scratch(&journal.scratch())?;
     let objects = repo.objects();
+    let (seen, _) = Seen::look(repo)?;
     let work = Work {
         repo,
         journal,
         scratch: &scratch,
         objects: &objects,
+        seen: &seen,
     };
-    if record.state == State::Conflicts {
+    if let (true, Some(asked)) = (
+        commit && record.state != State::Applying,
+        &mut record.commit,
+    ) {
+        asked.wanted = true;
+    }
+    if is_staged {
+        // What is staged by now, which a person may have changed.
+        record.state = State::Applying;
+        record.after_tree = scratch.tree_from_index(&IndexEdit::default())?;
+        record = work.prepare(record, &IndexEdit::default())?;
+    } else if commit && record.state == State::Applying {
+        work.commit_too(&mut record)?;
+    } else if record.state == State::Conflicts {
         if let Some(head) = committed_since(repo, &record)? {
             // What was resolved is in the history already; only the lock is left to do, and
             // only that can still be taken back.
@@ -351,7 +348,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         bail!(UserError::new(
             format!(
                 "these conflicts are not resolved yet:\n  {}",
-                preflight::list(&unmerged)
+                list(&unmerged)
             ),
             "resolve each, stage it with `git add FILE` or `git rm FILE`, then run this again"
         ));
@@ -368,7 +365,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         bail!(UserError::new(
             format!(
                 "these have no place in the modern layout, and lie below {OUTDATED}/ already:\n  {}",
-                preflight::list(&retired)
+                list(&retired)
             ),
             "bring what is still needed to the modern files, take each off with `git rm FILE`, then run this again"
         ));
@@ -389,18 +386,14 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
     }
     if !marked.is_empty() {
         bail!(UserError::new(
-            format!(
-                "conflict markers are left in:\n  {}",
-                preflight::list(&marked)
-            ),
+            format!("conflict markers are left in:\n  {}", list(&marked)),
             "resolve them, stage the files with `git add FILE`, then run this again"
         ));
     }
     record.state = State::Applying;
-    let mut lock = record
-        .pending_lock
-        .take()
-        .context("the journal has lost the lock of this migration")?;
+    let lock = record.pending.take();
+    let lock = lock.context("the journal has lost the lock of this migration")?;
+    let mut lock = Lock::parse(lock.as_bytes())?;
     merge::record(&mut lock.upstream, &entries);
     if let Some(tool) = &mut lock.tool {
         merge::record(tool, &entries);
@@ -440,7 +433,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
             oid: Some(oid),
         },
     );
-    record.after_tree = merge::tree_of(work.scratch, &entries, &after)?;
+    record.after_tree = tree_of(work.scratch, &entries, &after)?;
     record.conflicts.clear();
     Ok((record, edit))
 }
@@ -457,11 +450,13 @@ fn abort(
     };
     let scratch = repo.scratch(&journal.scratch())?;
     let objects = repo.objects();
+    let (seen, _) = Seen::look(repo)?;
     let work = Work {
         repo,
         journal,
         scratch: &scratch,
         objects: &objects,
+        seen: &seen,
     };
     let kept: Vec<PathBuf> = work
         .back(&record)

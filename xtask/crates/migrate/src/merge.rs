@@ -4,23 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
 
 use super::incoming::{Bundle, Incoming};
-use super::plan::{Arrival, Conflict, Move, What};
+use super::plan::{Arrival, Move, What};
+use transaction::steps::{Conflict, Stage, put, tree_of};
 use xtask_core::git::{IndexEdit, Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
 use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, same};
-
-/// One side of a conflict, for the index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stage {
-    pub path: RepoPath,
-    /// 1 base, 2 ours, 3 upstream.
-    pub stage: u8,
-    pub side: Side,
-}
 
 /// A merged result as a git tree.
 #[derive(Debug)]
@@ -290,35 +281,6 @@ fn file_entry(oid: Oid) -> Entry {
         size: None,
         oid: Some(oid),
     }
-}
-
-fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &Entry) -> Result<()> {
-    let oid = entry
-        .oid
-        .as_ref()
-        .with_context(|| format!("{path} is in no object database"))?;
-    edit.put(path, entry.mode, oid);
-    Ok(())
-}
-
-/// The tree of `after`, made from what the index stages, which is `before`.
-pub fn tree_of(scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Oid> {
-    scratch.tree_from_index(&edit_between(before, after)?)
-}
-
-/// What differs between two lists of files, removals first.
-pub fn edit_between(before: &Entries, after: &Entries) -> Result<IndexEdit> {
-    let mut edit = IndexEdit::default();
-    let differences = differences(before, after);
-    for (path, _, _) in differences.iter().filter(|(_, _, new)| new.is_none()) {
-        edit.remove(path);
-    }
-    for (path, _, new) in &differences {
-        if let Some(new) = new {
-            put(&mut edit, path, new)?;
-        }
-    }
-    Ok(edit)
 }
 
 /// Notes for each locked file what was made of it.

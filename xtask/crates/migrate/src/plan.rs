@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::steps::Step;
 use references::dangling::Dangling;
 use references::rewrite::Change;
+use transaction::steps::{Conflict, Step};
 use xtask_core::layout::{self, OUTDATED, Shape};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Oid, RepoPath, same};
@@ -132,13 +132,6 @@ impl What {
             Self::ChangedHere | Self::RemovedHere | Self::Unchanged
         )
     }
-}
-
-/// A place that a person must decide.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Conflict {
-    pub path: RepoPath,
-    pub reason: String,
 }
 
 /// Decides what moves when a legacy worker becomes a modern one.

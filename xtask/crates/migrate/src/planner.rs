@@ -8,16 +8,16 @@ use anyhow::{Context, Result, bail};
 use super::carry::carry;
 use super::context;
 use super::incoming::{self, Bundle};
-use super::merge::{self, Built, Sides, Stage};
+use super::merge::{self, Built, Sides};
 use super::merge_inputs::{base, origin, tool_side};
 use super::plan::{self, Move, Plan, Rewrite, Source};
 use super::preflight::Situation;
 use super::sparse;
-use super::steps::{self, Obstacle, Step, Way};
 use super::upstream::{self, OWN_ADDRESS, Upstream};
 use super::validate_upstream;
 use references::dangling::{self, Dangling};
 use references::rewrite;
+use transaction::steps::{self, Obstacle, Stage, Step, Way};
 use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
 use xtask_core::layout::{self, BASELINE, LOCK, OUTDATED, Shape};
 use xtask_core::lock::{Lock, Retired};
@@ -265,7 +265,7 @@ fn finish(
         .collect();
     let top = &at.repo.top;
     let steps = steps::between(before, &built.entries, &moved, &at.status.local, |path| {
-        super::journal::exists(&path.below(top))
+        transaction::journal::exists(&path.below(top))
     });
     expect_no_obstacles(at, &steps)?;
     // What stays as it is needs no second reading.
@@ -325,7 +325,7 @@ pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<O
             entries.insert(planned.to.clone(), entry);
         }
     }
-    merge::tree_of(scratch, before, &entries).map(Some)
+    steps::tree_of(scratch, before, &entries).map(Some)
 }
 
 /// Refuses steps that something in the work tree stands in the way of.

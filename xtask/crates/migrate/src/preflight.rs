@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 
+use transaction::seen::Seen;
 use xtask_core::git::{GitTree, Index, Objects, Repo, Status, Unseen};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
@@ -20,6 +21,8 @@ pub struct Situation {
     pub head_tree: Oid,
     pub ours: GitTree,
     pub lock: Option<Lock>,
+    /// To find out what is edited while a plan is made.
+    pub seen: Seen,
 }
 
 /// Looks at the repository and refuses what a migration can't start from.
@@ -32,12 +35,13 @@ pub fn look(repo: &Repo) -> Result<Situation> {
 
 /// Looks at the repository, whatever is changed in it.
 pub fn look_at_any(repo: &Repo) -> Result<Situation> {
-    if let Some(operation) = repo.under_way() {
+    if let Some(operation) = repo.under_way()? {
         bail!(UserError::new(
             format!("{operation} is under way in {}", repo.top.display()),
             "finish it or abort it, then run this again"
         ));
     }
+    let (seen, index) = Seen::look(repo)?;
     let status = repo.status()?;
     let Some(head) = status.head.clone() else {
         bail!(UserError::new(
@@ -46,7 +50,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
         ));
     };
     let head_tree = repo.head_and_tree()?;
-    let Index { entries, unseen } = repo.index()?;
+    let Index { entries, unseen } = index;
     let head_tree = match head_tree {
         Some((commit, tree)) if commit == head => tree,
         _ => bail!(UserError::new(
@@ -68,6 +72,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
         head,
         ours,
         lock,
+        seen,
     })
 }
 
@@ -84,7 +89,7 @@ fn expect_clean(at: &Situation) -> Result<()> {
         bail!(UserError::new(
             format!(
                 "the work tree or the index has changes that are not committed:\n  {}",
-                list(&status.changed)
+                transaction::list(&status.changed)
             ),
             format!("commit them, or put them away with `git stash`{filters}")
         ));
@@ -94,24 +99,14 @@ fn expect_clean(at: &Situation) -> Result<()> {
 
 /// Refuses to work beside another git.
 pub fn expect_unlocked(repo: &Repo) -> Result<()> {
-    if repo.git_dir.join("index.lock").exists() {
+    if repo.index_lock().exists() {
         bail!(UserError::new(
             format!(
                 "{} is there: another git is at work, or was killed",
-                repo.git_dir.join("index.lock").display()
+                repo.index_lock().display()
             ),
             "wait for it to end, or remove the file"
         ));
     }
     Ok(())
-}
-
-/// The first few of many, a line each.
-pub fn list(paths: &[RepoPath]) -> String {
-    const SHOWN: usize = 10;
-    let mut lines: Vec<String> = paths.iter().take(SHOWN).map(ToString::to_string).collect();
-    if paths.len() > SHOWN {
-        lines.push(format!("… and {} more", paths.len() - SHOWN));
-    }
-    lines.join("\n  ")
 }

@@ -8,11 +8,11 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use serde_json::json;
 
-use super::journal::Record;
 use super::plan::{MoveReason, Plan, What};
 use super::preflight::Situation;
 use super::suggested_commands::Next;
 use references::dangling::Kind;
+use transaction::journal::Record;
 use xtask_core::cli::Format;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
@@ -94,7 +94,7 @@ impl<'a> Report<'a> {
     }
 
     pub fn resumed(&self, record: &Record) -> Result<Outcome> {
-        let committed = record.commit.is_some();
+        let committed = record.commit.as_ref().is_some_and(|commit| commit.wanted);
         let conflicts = !record.conflicts.is_empty();
         match self.format {
             Format::Json => {

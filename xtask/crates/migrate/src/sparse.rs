@@ -3,8 +3,9 @@
 
 use anyhow::{Result, bail};
 
-use super::preflight::{Situation, list};
-use super::steps::Step;
+use super::preflight::Situation;
+use transaction::list;
+use transaction::steps::Step;
 use xtask_core::layout::{self, LOCK};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{RepoPath, Tree};

@@ -26,6 +26,8 @@ pub struct Repo {
     pub git_dir: PathBuf,
     /// The git directory that all work trees share.
     pub common_dir: PathBuf,
+    /// The index of this work tree.
+    pub index_file: PathBuf,
     /// `sha1` or `sha256`.
     pub object_format: String,
     /// Settings that keep the filters of the user's configuration from running.
@@ -124,6 +126,8 @@ impl Repo {
                 "--show-object-format",
                 "--absolute-git-dir",
                 "--git-common-dir",
+                "--git-path",
+                "index",
                 // Last, because it ends the call where there is no work tree.
                 "--show-toplevel",
             ])
@@ -161,7 +165,7 @@ impl Repo {
             ));
         }
         let lines: Vec<&[u8]> = answer.stdout.split(|&b| b == b'\n').collect();
-        let [bare, inside, format, git_dir, common_dir, top @ ..] = lines.as_slice() else {
+        let [bare, inside, format, git_dir, common_dir, index, top @ ..] = lines.as_slice() else {
             bail!("git rev-parse answered too few lines in {}", dir.display());
         };
         if *bare == b"true" || *inside != b"true" {
@@ -181,6 +185,7 @@ impl Repo {
             top: PathBuf::from(OsString::from_vec(top.to_vec())),
             git_dir: PathBuf::from(OsString::from_vec(git_dir.to_vec())),
             common_dir: PathBuf::from(OsString::from_vec(common_dir.to_vec())),
+            index_file: PathBuf::from(OsString::from_vec(index.to_vec())),
             object_format: String::from_utf8_lossy(format).into_owned(),
             no_filters: filters_off(&filters(git.call().dir(dir))?),
         })
@@ -321,8 +326,22 @@ impl Repo {
     }
 
     /// Whether the history ends where it was cut off.
-    pub fn is_shallow(&self) -> bool {
-        self.common_dir.join("shallow").exists()
+    pub fn is_shallow(&self) -> Result<bool> {
+        let call = self.call().args(["rev-parse", "--is-shallow-repository"]);
+        Ok(call.line()? == "true")
+    }
+
+    /// Where git keeps something of this work tree, which is not the same in every repository.
+    pub fn git_path(&self, name: &str) -> Result<PathBuf> {
+        let call = self.call().args(["rev-parse", "--path-format=absolute"]);
+        let output = call.args(["--git-path", name]).output()?;
+        let path = output.strip_suffix(b"\n").unwrap_or(&output);
+        Ok(PathBuf::from(OsString::from_vec(path.to_vec())))
+    }
+
+    /// The lock under which git writes the index.
+    pub fn index_lock(&self) -> PathBuf {
+        self.index_file.with_extension("lock")
     }
 
     /// The paths with conflicts in the index.
@@ -406,9 +425,8 @@ impl Repo {
 
     /// Whether only a part of the tracked files is checked out.
     pub fn is_sparse(&self) -> Result<bool> {
-        // Without patterns the setting means nothing, and most often git need not be asked.
-        Ok(self.git_dir.join("info/sparse-checkout").exists()
-            && self.is_on("core.sparseCheckout")?)
+        // Without patterns the setting means nothing.
+        Ok(self.is_on("core.sparseCheckout")? && self.git_path("info/sparse-checkout")?.exists())
     }
 
     /// Those of `paths` that the sparse checkout hides; `None` where git is too old to tell.
@@ -443,18 +461,32 @@ impl Repo {
     }
 
     /// The operation that is under way and must end first, if there is one.
-    pub fn under_way(&self) -> Option<&'static str> {
-        [
+    pub fn under_way(&self) -> Result<Option<&'static str>> {
+        const REFS: [(&str, &str); 3] = [
             ("MERGE_HEAD", "a merge"),
-            ("rebase-merge", "a rebase"),
-            ("rebase-apply", "a rebase or `git am`"),
             ("CHERRY_PICK_HEAD", "a cherry-pick"),
             ("REVERT_HEAD", "a revert"),
+        ];
+        const FOLDERS: [(&str, &str); 3] = [
+            ("rebase-merge", "a rebase"),
+            ("rebase-apply", "a rebase or `git am`"),
             ("sequencer", "a cherry-pick or revert"),
-        ]
-        .into_iter()
-        .find(|(file, _)| self.git_dir.join(file).exists())
-        .map(|(_, name)| name)
+        ];
+        // These may be in a table, so git is asked: a line for each.
+        let names = REFS.map(|(name, _)| name).join("\n");
+        let call = self.call().args(["cat-file", "--batch-check"]);
+        let answers = call.input(names).text()?;
+        for (answer, (_, operation)) in answers.lines().zip(REFS) {
+            if !answer.ends_with(" missing") {
+                return Ok(Some(operation));
+            }
+        }
+        for (folder, operation) in FOLDERS {
+            if self.git_dir.join(folder).exists() {
+                return Ok(Some(operation));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -514,9 +546,6 @@ fn parse_status(output: &[u8]) -> Result<Status> {
             if record.get(3).is_some_and(|&y| y != b'.') {
                 status.unstaged.push(RepoPath::new(path));
             }
-            if record.first() == Some(&b'u') {
-                status.unmerged.push(RepoPath::new(path));
-            }
             status.changed.push(RepoPath::new(path));
         }
     }
@@ -549,6 +578,7 @@ mod tests {
             status.unstaged,
             [RepoPath::from("a file.py"), "both.py".into()]
         );
+        assert_eq!(status.unmerged, [RepoPath::from("both.py")]);
         assert_eq!(status.local, [RepoPath::from("new"), "target".into()]);
     }
 }

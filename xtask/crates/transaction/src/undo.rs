@@ -10,7 +10,7 @@ use super::files::{
     holds_no_file, make_parents, remove_empty_below, remove_empty_parents,
     remove_empty_parents_until, rename, same_content, write_new,
 };
-use super::journal::{Commit, Record, State, exists};
+use super::journal::{Commit, Record, exists};
 use super::steps::Step;
 use xtask_core::git::IndexEdit;
 use xtask_core::outcome::UserError;
@@ -19,14 +19,13 @@ use xtask_core::tree::{Entries, Entry, RepoPath, Side};
 impl Work<'_> {
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.
     pub fn back(&self, record: &Record) -> Result<Vec<PathBuf>> {
-        if record.state == State::LaidOut {
-            self.journal.remove()?;
-            return Ok(Vec::new());
-        }
         let head = self.repo.commit("HEAD")?;
         if head.as_ref() != Some(&record.head) {
             bail!(UserError::new(
-                "the migration is committed already, or HEAD has moved since",
+                format!(
+                    "the {} is committed already, or HEAD has moved since",
+                    self.journal.ways.name
+                ),
                 format!(
                     "take a commit back with `git revert COMMIT`; or, if nobody has it yet, with `git \
                      reset --soft {}`, and run this again",
@@ -106,7 +105,7 @@ impl Work<'_> {
                     } else if self.hash(&target)? == new.oid {
                         rename(&target, &source)?;
                     } else {
-                        kept.push(self.keep(path)?);
+                        kept.push(self.keep(path, &path.below(&self.repo.top))?);
                     }
                     remove_empty_parents_until(path, top, |folder| {
                         before
@@ -134,7 +133,7 @@ impl Work<'_> {
             if same_content(&copy, &place)? && mode(&copy)? == mode(&place)? {
                 return Ok(());
             }
-            kept.push(self.keep(path)?);
+            kept.push(self.keep(path, &path.below(&self.repo.top))?);
         }
         make_parents(&place)?;
         rename(&copy, &place)
@@ -167,14 +166,14 @@ impl Work<'_> {
             return Ok(());
         }
         if exists(&place) {
-            kept.push(self.keep(path)?);
+            kept.push(self.keep(path, &path.below(&self.repo.top))?);
         }
         make_parents(&place)?;
         rename(&aside, &place)
     }
 
     /// Moves a file that somebody has changed out of the way, into the git directory.
-    fn keep(&self, path: &RepoPath) -> Result<PathBuf> {
+    pub(crate) fn keep(&self, path: &RepoPath, place: &Path) -> Result<PathBuf> {
         let folder = self.repo.git_dir.join("xtask-kept");
         let mut target = path.below(&folder);
         let mut number = 1;
@@ -183,12 +182,12 @@ impl Work<'_> {
             target = path.below(&folder.join(number.to_string()));
         }
         make_parents(&target)?;
-        rename(&path.below(&self.repo.top), &target)?;
+        rename(place, &target)?;
         Ok(target)
     }
 
     fn index_back(&self, record: &Record, before: &Entries) -> Result<()> {
-        let index = self.repo.git_dir.join("index");
+        let index = self.repo.index_file.clone();
         let (old, new) = (self.journal.index_old(), self.journal.index_new());
         self.remove_own_lock()?;
         if self.same_index(&index, &old)? {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use xtask_core::git::Unseen;
-use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Side, differences, same};
+use xtask_core::git::{IndexEdit, Scratch, Unseen};
+use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, same};
 
 /// One step in the work tree. Moves keep the bytes that lie there, whatever git would make of
 /// them.
@@ -121,6 +121,52 @@ fn group(
         }
     }
     steps
+}
+
+/// One side of a conflict, for the index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    pub path: RepoPath,
+    /// 1 base, 2 ours, 3 upstream.
+    pub stage: u8,
+    pub side: Side,
+}
+
+/// A place that a person must decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    pub path: RepoPath,
+    pub reason: String,
+}
+
+/// Puts a file into an edit of the index.
+pub fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &Entry) -> Result<()> {
+    let oid = entry
+        .oid
+        .as_ref()
+        .with_context(|| format!("{path} is in no object database"))?;
+    edit.put(path, entry.mode, oid);
+    Ok(())
+}
+
+/// The tree of `after`, made from what the index stages, which is `before`.
+pub fn tree_of(scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Oid> {
+    scratch.tree_from_index(&edit_between(before, after)?)
+}
+
+/// What differs between two lists of files, removals first.
+pub fn edit_between(before: &Entries, after: &Entries) -> Result<IndexEdit> {
+    let mut edit = IndexEdit::default();
+    let differences = differences(before, after);
+    for (path, _, _) in differences.iter().filter(|(_, _, new)| new.is_none()) {
+        edit.remove(path);
+    }
+    for (path, _, new) in &differences {
+        if let Some(new) = new {
+            put(&mut edit, path, new)?;
+        }
+    }
+    Ok(edit)
 }
 
 /// What a step can't be taken for.

@@ -7,18 +7,17 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
+use super::Ways;
 use super::files::{
     beside, content, copy, holds_no_file, make_parents, remove_empty_below, remove_empty_parents,
     rename, same_content, same_file, write_new,
 };
-use super::journal::{Commit, Journal, Record, State, Task, exists};
-use super::merge;
-use super::preflight;
-use super::steps::Step;
+use super::journal::{Commit, Journal, Record, State, exists};
+use super::seen::Seen;
+use super::steps::{Step, edit_between};
 use xtask_core::fault;
 use xtask_core::git::{IndexEdit, Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
@@ -31,11 +30,12 @@ pub struct Work<'a> {
     pub journal: &'a Journal,
     pub scratch: &'a Scratch,
     pub objects: &'a Objects,
+    pub seen: &'a Seen,
 }
 
 impl Work<'_> {
     /// Lays out everything the steps need, then writes the record. Until that is on disk nothing
-    /// of the repository has changed; nor has it as long as the record's state is `LaidOut`.
+    /// of the repository has changed.
     pub fn prepare(&self, mut record: Record, index: &IndexEdit) -> Result<Record> {
         fault::point()?;
         for number in record.done..record.steps.len() {
@@ -57,34 +57,38 @@ impl Work<'_> {
             }
         }
         let found = self.found(&record)?;
-        // Whoever only lays out looks at everything once more, and says more about it.
-        if record.state != State::LaidOut {
-            self.expect_unchanged(found.iter().map(|(path, _)| path))?;
-        }
+        let replaced = found.iter().map(|(path, _)| path);
+        self.seen
+            .expect_same(self.repo, self.journal, &record.head, replaced)?;
         record.found.extend(found);
         record
             .new_folders
             .extend(self.new_folders(&record.steps[record.done..]));
-        let index_file = self.repo.git_dir.join("index");
+        let index_file = &self.repo.index_file;
         if !exists(&self.journal.index_old()) {
             // Whole or not at all: a later run takes what is there for the index from before.
             let next = self.journal.index_old().with_extension("next");
-            fs_err::copy(&index_file, &next)?;
+            fs_err::copy(index_file, &next)?;
             fs_err::rename(&next, self.journal.index_old())?;
         }
-        fs_err::copy(&index_file, self.journal.index_seen())?;
+        fs_err::copy(index_file, self.journal.index_seen())?;
         // Never write into the copy before: it may be the live index by a second name.
         let next = self.journal.index_new().with_extension("next");
-        fs_err::copy(&index_file, &next)?;
+        fs_err::copy(index_file, &next)?;
         self.scratch.edit_index(&next, index)?;
         fs_err::rename(&next, self.journal.index_new())?;
-        if let Some(commit) = &mut record.commit
-            && record.conflicts.is_empty()
-        {
-            self.make_commits(commit, &record.head, &record.after_tree)?;
-        }
+        self.make_commits(&mut record)?;
         self.journal.write(&record)?;
         Ok(record)
+    }
+
+    /// Has a transaction committed that was begun without.
+    pub fn commit_too(&self, record: &mut Record) -> Result<()> {
+        if let Some(commit) = &mut record.commit {
+            commit.wanted = true;
+        }
+        self.make_commits(record)?;
+        self.journal.write(record)
     }
 
     /// The hashes of the files that will be replaced, as they lie there.
@@ -109,45 +113,6 @@ impl Work<'_> {
         Ok(paths.into_iter().zip(oids).collect())
     }
 
-    /// What will be replaced is what was looked at. Making a plan can take a while, and somebody may
-    /// save a file meanwhile; git is asked only about files that were touched since.
-    fn expect_unchanged<'p>(&self, paths: impl Iterator<Item = &'p RepoPath>) -> Result<()> {
-        // The clock of file systems runs in ticks, and a little behind.
-        let since = self.journal.since - Duration::from_millis(50);
-        let since = since
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or((0, 0), |since| (since.as_secs(), since.subsec_nanos()));
-        let mut touched = Vec::new();
-        for path in paths {
-            let data = fs_err::symlink_metadata(path.below(&self.repo.top))?;
-            let changed = (
-                u64::try_from(data.ctime()).unwrap_or_default(),
-                u32::try_from(data.ctime_nsec()).unwrap_or_default(),
-            );
-            if changed >= since {
-                touched.push(path.clone());
-            }
-        }
-        let changed = self.repo.changed_among(&touched)?;
-        if !changed.is_empty() {
-            // With a record the journal holds what conflicts are taken back with.
-            let help = if self.journal.is_open() {
-                "take that back with `git restore FILE`, then run this again"
-            } else {
-                self.journal.remove()?;
-                "commit or stash that, then run this again"
-            };
-            bail!(UserError::new(
-                format!(
-                    "these have changed since the plan was made:\n  {}",
-                    preflight::list(&changed)
-                ),
-                help
-            ));
-        }
-        Ok(())
-    }
-
     fn new_folders(&self, steps: &[Step]) -> Vec<RepoPath> {
         let mut folders: Vec<RepoPath> = steps
             .iter()
@@ -165,7 +130,14 @@ impl Work<'_> {
         folders
     }
 
-    fn make_commits(&self, commit: &mut Commit, head: &Oid, after: &Oid) -> Result<()> {
+    /// Makes the commits, which nothing names until HEAD is moved to them.
+    fn make_commits(&self, record: &mut Record) -> Result<()> {
+        let Some(commit) = &mut record.commit else {
+            return Ok(());
+        };
+        if !commit.wanted || !record.conflicts.is_empty() {
+            return Ok(());
+        }
         // `git commit-tree` signs only when it is told to, whatever the configuration says.
         let sign = self.repo.is_on("commit.gpgSign")?;
         let make = |tree: &Oid, parent: &Oid, message: &str| {
@@ -177,11 +149,11 @@ impl Work<'_> {
             let made = call.input(message).line().map(Oid);
             made.map_err(|error| if sign { unsigned(&error).into() } else { error })
         };
-        let mut parent = head.clone();
+        let mut parent = record.head.clone();
         if let Some(moves) = &commit.moves_tree {
             parent = make(moves, &parent, &commit.moves_message)?;
         }
-        commit.tip = Some(make(after, &parent, &commit.message)?);
+        commit.tip = Some(make(&record.after_tree, &parent, &commit.message)?);
         Ok(())
     }
 
@@ -206,11 +178,11 @@ impl Work<'_> {
             }) = &record.commit
             {
                 self.advance(tip, record, message)?;
-                return self.journal.remove();
+                return self.end(record);
             }
-            if record.task == Task::Cleanup {
+            if record.ends_when_staged {
                 // All that went is committed: git has it back as soon as somebody asks.
-                return self.journal.remove();
+                return self.end(record);
             }
             record.state = State::Staged;
         } else {
@@ -221,7 +193,7 @@ impl Work<'_> {
     }
 
     /// Puts what a step writes into the journal again.
-    pub(super) fn lay_out(&self, number: usize, new: &Side) -> Result<()> {
+    pub(crate) fn lay_out(&self, number: usize, new: &Side) -> Result<()> {
         let place = self.journal.new_file(number);
         let next = place.with_extension("next");
         if exists(&next) {
@@ -257,8 +229,8 @@ impl Work<'_> {
                         remove_empty_below(&target)?;
                         rename(&source, &target)?;
                     }
-                    (true, true) => bail!(both(from, to)),
-                    (false, false) => bail!(gone(from)),
+                    (true, true) => bail!(self.both(from, to)),
+                    (false, false) => bail!(self.gone(from)),
                 }
                 remove_empty_parents(from, top)
             }
@@ -287,7 +259,10 @@ impl Work<'_> {
                 if exists(&target) {
                     bail!(UserError::new(
                         format!("{path} has appeared since the plan was made"),
-                        "move it to another place, then run `cargo xtask migrate --resume`"
+                        format!(
+                            "move it to another place, then run `{}`",
+                            self.journal.ways.resume
+                        )
                     ));
                 }
                 make_parents(&target)?;
@@ -297,7 +272,7 @@ impl Work<'_> {
     }
 
     /// Whether what a step writes lies in its place although the journal still has it.
-    pub(super) fn arrived(&self, number: usize, step: &Step) -> Result<bool> {
+    pub(crate) fn arrived(&self, number: usize, step: &Step) -> Result<bool> {
         let Step::Write { path, old, new } = step else {
             return Ok(false);
         };
@@ -307,46 +282,103 @@ impl Work<'_> {
         Ok(room && is_file && self.hash(&target)? == new.oid)
     }
 
-    /// Moves what lies at a path into the journal, once it is known to be what was found there.
+    /// Moves what lies at a path into the journal, if it is what was found there.
     fn put_aside(&self, number: usize, path: &RepoPath, record: &Record) -> Result<()> {
         let (lying, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
+        let is_as_found = |content: &[u8]| {
+            let hash = self.hash_of(content)?;
+            anyhow::Ok(record.found.get(path) == Some(&hash))
+        };
         if !exists(&lying) {
+            // A run that was killed may not have come to look at it again.
+            if exists(&aside) && !is_as_found(&content(&aside)?)? {
+                rename(&aside, &lying)?;
+                bail!(self.changed(path));
+            }
             return Ok(());
         }
-        let as_found = record.found.get(path) == Some(&self.hash(&lying)?);
+        let seen = content(&lying)?;
+        let as_found = is_as_found(&seen)?;
         if as_found && exists(&aside) {
-            // Likewise a copy that was not removed.
+            // A copy across file systems that was not removed.
             return Ok(fs_err::remove_file(&lying)?);
         }
         if !as_found || exists(&aside) {
-            bail!(UserError::new(
-                format!("{path} has changed since the plan was made"),
-                format!(
-                    "copy your version to another place and restore the file with `git checkout \
-                     -- {}`, then run `cargo xtask migrate --resume`; or take all back with `cargo \
-                     xtask migrate --abort`",
-                    quoted_path(path)
-                )
-            ));
+            bail!(self.changed(path));
         }
-        rename(&lying, &aside)
+        rename(&lying, &aside)?;
+        // Somebody may have saved it since the look before the rename.
+        if content(&aside)? != seen {
+            rename(&aside, &lying)?;
+            bail!(self.changed(path));
+        }
+        Ok(())
     }
 
-    pub(super) fn hash(&self, path: &Path) -> Result<Oid> {
-        let content = content(path)?;
-        let oids = self.scratch.hashes([content.as_slice()])?;
+    fn changed(&self, path: &RepoPath) -> UserError {
+        let Ways { resume, abort, .. } = self.journal.ways;
+        UserError::new(
+            format!("{path} has changed since the plan was made"),
+            format!(
+                "copy your version to another place and restore the file with `git checkout -- \
+                 {}`, then run `{resume}`; or take all back with `{abort}`",
+                quoted_path(path)
+            ),
+        )
+    }
+
+    /// Ends what is committed as a whole. What was put aside goes, but for a file that a program
+    /// which still had it open has saved there.
+    fn end(&self, record: &Record) -> Result<()> {
+        let mut aside = Vec::new();
+        for (number, step) in record.steps.iter().enumerate() {
+            if let Step::Write { path, .. } | Step::Remove { path, .. } = step
+                && let file = self.journal.old_file(number)
+                && exists(&file)
+            {
+                aside.push((path, content(&file)?, file));
+            }
+        }
+        let contents = aside.iter().map(|(_, content, _)| content.as_slice());
+        let oids = self.scratch.hashes(contents)?;
+        let mut kept = Vec::new();
+        for ((path, _, file), oid) in aside.iter().zip(oids) {
+            if record.found.get(*path) != Some(&oid) {
+                kept.push(self.keep(path, file)?.display().to_string());
+            }
+        }
+        self.journal.remove()?;
+        if !kept.is_empty() {
+            bail!(UserError::new(
+                format!(
+                    "the {} is done, but these were saved while they were replaced:\n  {}",
+                    self.journal.ways.name,
+                    kept.join("\n  ")
+                ),
+                "bring what you need from there to the new files"
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn hash(&self, path: &Path) -> Result<Oid> {
+        self.hash_of(&content(path)?)
+    }
+
+    fn hash_of(&self, content: &[u8]) -> Result<Oid> {
+        let oids = self.scratch.hashes([content])?;
         oids.into_iter().next().context("git answered no hash")
     }
 
     /// Whether the journal lies on another file system than the work tree, so that a rename
     /// between the two is a copy and a removal.
-    pub(super) fn is_across(&self) -> Result<bool> {
+    pub(crate) fn is_across(&self) -> Result<bool> {
         let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
         Ok(device(&self.repo.top)? != device(&self.repo.git_dir)?)
     }
 
     /// Removes what a killed copy across file systems left beside its target.
-    pub(super) fn sweep(&self, record: &Record) -> Result<()> {
+    pub(crate) fn sweep(&self, record: &Record) -> Result<()> {
         if !self.is_across()? {
             return Ok(());
         }
@@ -363,24 +395,25 @@ impl Work<'_> {
 
     /// Puts `next` in the place of the index, as git does it: through `index.lock`, which is a
     /// second name of `next`, so that a lock of our own can be told from anybody else's.
-    pub(super) fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
-        let index = self.repo.git_dir.join("index");
-        let lock = self.repo.git_dir.join("index.lock");
+    pub(crate) fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
+        let (index, lock) = (&self.repo.index_file, self.repo.index_lock());
         self.remove_own_lock()?;
-        if same_file(&index, next) {
+        if same_file(index, next) {
             return Ok(());
         }
         // Most often nobody has touched the index, and git need not be asked.
-        if fs_err::read(&index)? != fs_err::read(expected)? {
-            if self.same_index(&index, next)? {
+        if fs_err::read(index)? != fs_err::read(expected)? {
+            if self.same_index(index, next)? {
                 return Ok(());
             }
-            if !self.same_index(&index, expected)? {
+            if !self.same_index(index, expected)? {
+                let Ways { resume, abort, .. } = self.journal.ways;
                 bail!(UserError::new(
                     "the index has changed since the plan was made",
-                    "unstage what was staged in between with `git restore --staged FILE`, then \
-                     run `cargo xtask migrate --resume`; or take all back with `cargo xtask \
-                     migrate --abort`"
+                    format!(
+                        "unstage what was staged in between with `git restore --staged FILE`, \
+                         then run `{resume}`; or take all back with `{abort}`"
+                    )
                 ));
             }
         }
@@ -388,20 +421,20 @@ impl Work<'_> {
         match fs_err::hard_link(next, &lock) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                bail!(locked(&lock));
+                bail!(self.locked(&lock));
             }
             Err(error) => return Err(error.into()),
         }
         fault::point()?;
-        fs_err::rename(&lock, &index)?;
+        fs_err::rename(&lock, index)?;
         fault::point()?;
         Ok(())
     }
 
     /// Removes a lock that a killed run of ours left: one that is a second name of an index in
     /// the journal.
-    pub(super) fn remove_own_lock(&self) -> Result<()> {
-        let lock = self.repo.git_dir.join("index.lock");
+    pub(crate) fn remove_own_lock(&self) -> Result<()> {
+        let lock = self.repo.index_lock();
         let new = self.journal.index_new();
         let ours = [self.journal.index_old(), new.with_extension("back"), new];
         if ours.iter().any(|ours| same_file(&lock, ours)) {
@@ -413,7 +446,7 @@ impl Work<'_> {
     }
 
     /// Whether two index files stage the same, whatever they know of the work tree.
-    pub(super) fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
+    pub(crate) fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
         let list = |index: &Path| {
             self.repo
                 .call()
@@ -428,7 +461,7 @@ impl Work<'_> {
 
     /// The index edit that leads from one tree to another, with the sides of conflicts.
     pub fn index_edit(before: &Entries, after: &Entries, record: &Record) -> Result<IndexEdit> {
-        let mut edit = merge::edit_between(before, after)?;
+        let mut edit = edit_between(before, after)?;
         for stage in &record.stages {
             edit.remove(&stage.path);
         }
@@ -437,25 +470,44 @@ impl Work<'_> {
         }
         Ok(edit)
     }
+
+    /// A lock that is none of ours.
+    pub(crate) fn locked(&self, lock: &Path) -> UserError {
+        let (lock, resume) = (lock.display(), self.journal.ways.resume);
+        UserError::new(
+            format!("{lock} is there: another git is at work, or was killed"),
+            format!("wait for it to end, or remove the file, then run `{resume}`"),
+        )
+    }
+
+    fn both(&self, from: &RepoPath, to: &RepoPath) -> UserError {
+        let resume = self.journal.ways.resume;
+        UserError::new(
+            format!(
+                "{from} and {to} are both there: one of them has appeared since the plan was made"
+            ),
+            format!("move that one to another place, then run `{resume}`"),
+        )
+    }
+
+    fn gone(&self, from: &RepoPath) -> UserError {
+        let Ways { resume, abort, .. } = self.journal.ways;
+        UserError::new(
+            format!("{from} has disappeared since the plan was made"),
+            format!(
+                "restore it with `git checkout -- FILE`, then run `{resume}`; or take all back \
+                 with `{abort}`"
+            ),
+        )
+    }
 }
 
 fn unsigned(error: &anyhow::Error) -> UserError {
     UserError::new(
         format!("the commit could not be made with a signature: {error:#}"),
-        "mend what git says of the key, or do without signatures here by `git config \
+        "fix what git says of the key, or do without signatures here by `git config \
          commit.gpgSign false`, then run this again; `git config --show-origin commit.gpgSign` \
          tells who asks for them",
-    )
-}
-
-/// A lock that is none of ours.
-pub(super) fn locked(lock: &Path) -> UserError {
-    UserError::new(
-        format!(
-            "{} is there: another git is at work, or was killed",
-            lock.display()
-        ),
-        "wait for it to end, or remove the file, then run `cargo xtask migrate --resume`",
     )
 }
 
@@ -472,19 +524,4 @@ fn untouched(record: &Record) -> Vec<RepoPath> {
     ours.map(|stage| stage.path.clone())
         .filter(|path| !stepped(path))
         .collect()
-}
-
-fn both(from: &RepoPath, to: &RepoPath) -> UserError {
-    UserError::new(
-        format!("{from} and {to} are both there: one of them has appeared since the plan was made"),
-        "move that one to another place, then run `cargo xtask migrate --resume`",
-    )
-}
-
-fn gone(from: &RepoPath) -> UserError {
-    UserError::new(
-        format!("{from} has disappeared since the plan was made"),
-        "restore it with `git checkout -- FILE`, then run `cargo xtask migrate --resume`; or take \
-         all back with `cargo xtask migrate --abort`",
-    )
 }

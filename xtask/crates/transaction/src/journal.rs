@@ -19,24 +19,23 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::merge::Stage;
-use super::plan::Conflict;
-use super::steps::Step;
+use super::Ways;
+use super::steps::{Conflict, Stage, Step};
 use xtask_core::fault;
 use xtask_core::git::Repo;
-use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_file;
 use xtask_core::tree::{Oid, RepoPath};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// In the git directory.
 const FOLDER: &str = "xtask-migrate";
@@ -46,8 +45,6 @@ const RECORD: &str = "journal.json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// All is laid out, and nothing touched yet: a cleanup looks once more before it begins.
-    LaidOut,
     /// Steps are being taken; a journal found in this state was interrupted.
     Applying,
     /// Conflict markers are in the work tree and wait for a person.
@@ -56,30 +53,14 @@ pub enum State {
     Staged,
 }
 
-/// Which task's steps these are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Task {
-    #[default]
-    Migrate,
-    Cleanup,
-}
-
-impl Task {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Migrate => "migrate",
-            Self::Cleanup => "cleanup",
-        }
-    }
-}
-
 /// What the journal knows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     pub version: u32,
-    #[serde(default)]
-    pub task: Task,
+    /// The name of the task that began it.
+    pub task: String,
+    /// Whether nothing is kept once all is staged, because all that goes is committed.
+    pub ends_when_staged: bool,
     pub state: State,
     /// HEAD before the migration.
     pub head: Oid,
@@ -97,18 +78,18 @@ pub struct Record {
     pub conflicts: Vec<Conflict>,
     pub stages: Vec<Stage>,
     /// Files in conflict that stay as they are until a person resolves it.
-    #[serde(default)]
     pub ours: Vec<RepoPath>,
-    /// The lock that is written once the conflicts are resolved.
-    #[serde(default, with = "xtask_core::lock::as_text")]
-    pub pending_lock: Option<Lock>,
+    /// What the task needs once the conflicts are resolved, in a form of its own.
+    pub pending: Option<String>,
     /// What to commit when all is in place.
     pub commit: Option<Commit>,
 }
 
-/// The commits of `--commit`.
+/// What is committed, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
+    /// Whether it was asked for; `--resume` may ask later.
+    pub wanted: bool,
     /// The tree of the first commit, in which files have moved and nothing else; absent where
     /// nothing moves.
     pub moves_tree: Option<Oid>,
@@ -119,10 +100,17 @@ pub struct Commit {
 }
 
 impl Record {
-    pub fn new(head: &Oid, before_tree: &Oid, after_tree: &Oid, steps: Vec<Step>) -> Self {
+    pub fn new(
+        task: &str,
+        head: &Oid,
+        before_tree: &Oid,
+        after_tree: &Oid,
+        steps: Vec<Step>,
+    ) -> Self {
         Self {
             version: VERSION,
-            task: Task::Migrate,
+            task: task.to_owned(),
+            ends_when_staged: false,
             state: State::Applying,
             head: head.clone(),
             before_tree: before_tree.clone(),
@@ -135,7 +123,7 @@ impl Record {
             conflicts: Vec::new(),
             stages: Vec::new(),
             ours: Vec::new(),
-            pending_lock: None,
+            pending: None,
             commit: None,
         }
     }
@@ -146,8 +134,7 @@ impl Record {
 pub struct Journal {
     dir: PathBuf,
     lock: PathBuf,
-    /// When it was taken hold of: nothing of the repository had been looked at by then.
-    pub since: SystemTime,
+    pub ways: Ways,
     /// Held while this lives, and by every git that this process starts: a git that outlives its
     /// killed parent keeps the next run waiting until it is done.
     _held: File,
@@ -162,15 +149,23 @@ impl Drop for Journal {
 
 impl Journal {
     /// Takes hold of the journal of a work tree.
-    pub fn hold(repo: &Repo) -> Result<Self> {
+    pub fn hold(repo: &Repo, ways: Ways) -> Result<Self> {
         let lock = repo.git_dir.join("xtask-migrate.lock");
-        let since = SystemTime::now();
         let patience = Instant::now() + Duration::from_secs(20);
         let held = loop {
+            if lock.symlink_metadata().is_ok_and(|data| !data.is_file()) {
+                bail!(UserError::new(
+                    format!("{} is not a file", lock.display()),
+                    "look at what it is, and remove it, then run this again"
+                ));
+            }
+            // Neither follows a link nor waits for the other end of a pipe that came in between.
+            let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
             let file = File::options()
                 .create(true)
                 .truncate(false)
                 .write(true)
+                .custom_flags(flags.bits().cast_signed())
                 .open(&lock)
                 .with_context(|| format!("opening {}", lock.display()))?;
             match file.try_lock() {
@@ -197,7 +192,7 @@ impl Journal {
         Ok(Self {
             dir: repo.git_dir.join(FOLDER),
             lock,
-            since,
+            ways,
             _held: held,
         })
     }
@@ -352,6 +347,12 @@ impl From<Unreadable> for UserError {
 }
 
 fn look(path: &Path) -> Result<Option<Record>, Unreadable> {
+    let is_link = |path: &Path| path.is_symlink();
+    if path.parent().is_some_and(is_link)
+        || path.symlink_metadata().is_ok_and(|data| !data.is_file())
+    {
+        return Err(Unreadable::new(path, &"it is not a file of this tool"));
+    }
     match std::fs::read(path) {
         Ok(bytes) => parse(path, &bytes).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

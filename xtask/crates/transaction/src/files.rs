@@ -4,7 +4,9 @@
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 
 use xtask_core::fault;
 use xtask_core::git::Objects;
@@ -65,20 +67,41 @@ pub fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
 /// directory): then by a copy under a name of its own beside the target.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fault::point()?;
-    match fs_err::rename(from, to) {
-        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+    let moved = rename_to_vacant(from, to);
+    match moved {
+        Err(Errno::XDEV) => {
             let beside = beside(to);
             let _ = fs_err::remove_file(&beside);
             copy(from, &beside)?;
             fault::point()?;
-            fs_err::rename(&beside, to)?;
+            rename_to_vacant(&beside, to).with_context(|| what(&beside, to))?;
             fault::point()?;
+            if !same_content(from, to)? {
+                fs_err::remove_file(to)?;
+                bail!("{} was saved while it was copied", from.display());
+            }
             fs_err::remove_file(from)?;
         }
-        other => other?,
+        other => other.with_context(|| what(from, to))?,
     }
     fault::point()?;
     Ok(())
+}
+
+fn what(from: &Path, to: &Path) -> String {
+    format!("renaming {} to {}", from.display(), to.display())
+}
+
+/// Renames, and refuses where something has appeared at the target: it may be somebody's work.
+fn rename_to_vacant(from: &Path, to: &Path) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system knows the flag.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if to.symlink_metadata().is_ok() => {
+            Err(Errno::EXIST)
+        }
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => rustix::fs::rename(from, to),
+        done => done,
+    }
 }
 
 /// Copies a file with its permissions, or a link as a link.
@@ -161,4 +184,27 @@ pub fn remove_empty_below(folder: &Path) -> Result<()> {
         }
     }
     Ok(fs_err::remove_dir(folder)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+    use super::*;
+
+    #[test]
+    fn a_rename_takes_nothing_away_that_has_appeared() {
+        let folder = std::env::temp_dir().join(format!("rename-{}", std::process::id()));
+        fs_err::create_dir_all(&folder).unwrap();
+        let (from, to) = (folder.join("from"), folder.join("to"));
+        fs_err::write(&from, "ours").unwrap();
+        fs_err::write(&to, "somebody's").unwrap();
+        assert!(rename(&from, &to).is_err());
+        assert_eq!(fs_err::read(&from).unwrap(), b"ours");
+        assert_eq!(fs_err::read(&to).unwrap(), b"somebody's");
+        fs_err::remove_file(&to).unwrap();
+        rename(&from, &to).unwrap();
+        assert_eq!(fs_err::read(&to).unwrap(), b"ours");
+        fs_err::remove_dir_all(&folder).unwrap();
+    }
 }

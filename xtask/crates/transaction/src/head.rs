@@ -1,0 +1,105 @@
+//! Moving HEAD to the commits that were made, past the locks that a killed git of ours left.
+//!
+//! To move a branch that is a file, git makes `HEAD.lock`, then `refs/heads/NAME.lock` with the new
+//! commit in it, renames that into place and removes `HEAD.lock`. A git that is killed on the way
+//! leaves one or both; every later commit would then be refused. The commit tells whose they are:
+//! nobody else knows it. Git keeps others out while it holds `HEAD.lock`, so one that is no younger
+//! than what holds the commit belongs to the same git. Where references are a table (reftable),
+//! none of these files exists.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use super::apply::Work;
+use super::journal::{Record, exists};
+use xtask_core::fault;
+use xtask_core::tree::Oid;
+
+/// The files that stand for HEAD while it is moved.
+struct Locks {
+    head: PathBuf,
+    /// The same as `head` where HEAD is detached.
+    branch: PathBuf,
+    /// The file of what HEAD names.
+    reference: PathBuf,
+}
+
+impl Work<'_> {
+    /// Moves HEAD, and the branch that it stands for, to `tip`.
+    pub(crate) fn advance(&self, tip: &Oid, record: &Record, message: &str) -> Result<()> {
+        self.remove_own_head_locks(tip)?;
+        if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
+            return Ok(());
+        }
+        fault::point()?;
+        let subject = message.lines().next().unwrap_or_default();
+        let moved = self
+            .repo
+            .call()
+            .args(["update-ref", "-m"])
+            .arg(format!("xtask {}: {subject}", record.task))
+            .args(["HEAD", &tip.0, &record.head.0])
+            .output()
+            .context("moving HEAD to the new commits");
+        if moved.is_err()
+            && let Some(locks) = self.head_locks()?
+            && let Some(lock) = [locks.head, locks.branch].iter().find(|lock| exists(lock))
+        {
+            bail!(self.locked(lock));
+        }
+        moved?;
+        fault::point().context("moving HEAD to the new commits")
+    }
+
+    /// Removes the locks of a git that was about to move HEAD to `tip` and was killed. None of ours
+    /// is alive by now: the journal was waited for.
+    pub(crate) fn remove_own_head_locks(&self, tip: &Oid) -> Result<()> {
+        let Some(locks) = self.head_locks()? else {
+            return Ok(());
+        };
+        let is_locked = match fs_err::read(&locks.branch) {
+            Ok(content) => content.trim_ascii() == tip.0.as_bytes(),
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(error.into()),
+        };
+        let ours = if is_locked {
+            &locks.branch
+        } else if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
+            &locks.reference
+        } else {
+            return Ok(());
+        };
+        if let (Ok(head), Ok(ours)) = (locks.head.metadata(), ours.metadata())
+            && head.len() == 0
+            && head.modified()? <= ours.modified()?
+        {
+            fault::point()?;
+            fs_err::remove_file(&locks.head)?;
+        }
+        if is_locked {
+            // Last, since it tells that the other one is ours.
+            fault::point()?;
+            fs_err::remove_file(&locks.branch)?;
+        }
+        Ok(())
+    }
+
+    /// The locks that git takes to move HEAD, where references are files.
+    fn head_locks(&self) -> Result<Option<Locks>> {
+        let format = self.repo.setting("extensions.refStorage")?;
+        if format.is_some_and(|format| format != "files") {
+            return Ok(None);
+        }
+        let call = self.repo.call();
+        let answer = call.args(["symbolic-ref", "--quiet", "HEAD"]).finish()?;
+        let name = String::from_utf8_lossy(answer.stdout.trim_ascii()).into_owned();
+        let name = if answer.ok { name } else { "HEAD".to_owned() };
+        Ok(Some(Locks {
+            head: self.repo.git_path("HEAD.lock")?,
+            branch: self.repo.git_path(&format!("{name}.lock"))?,
+            reference: self.repo.git_path(&name)?,
+        }))
+    }
+}

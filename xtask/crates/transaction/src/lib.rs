@@ -1,0 +1,81 @@
+//! A transaction: changes to the work tree, the index and HEAD that can be finished or taken back
+//! from whatever moment the process is killed at.
+//!
+//! A plan of path changes ([`steps`]) → a record in the git directory ([`journal`]) → [`apply`],
+//! which also resumes, or [`undo`]. It knows no task: a task gives the record its name, and says by
+//! which commands its transaction is resumed and aborted.
+
+pub mod apply;
+pub mod files;
+mod head;
+pub mod journal;
+pub mod seen;
+pub mod steps;
+mod undo;
+
+use anyhow::{Error, Result, bail};
+
+use self::journal::Journal;
+use xtask_core::git::Repo;
+use xtask_core::outcome::UserError;
+use xtask_core::tree::RepoPath;
+
+/// What a task calls its transactions, and the commands that lead out of one that is half done.
+#[derive(Debug, Clone, Copy)]
+pub struct Ways {
+    pub name: &'static str,
+    pub resume: &'static str,
+    pub abort: &'static str,
+}
+
+/// Makes room in the journal for a new record. One that is there has been dealt with, as far as can
+/// be seen; but what it is of may come back (out of a stash, or by a reset) and be taken back then,
+/// so it stays until another takes its place.
+pub fn begin(journal: &Journal) -> Result<()> {
+    if journal.is_open() {
+        journal.remove()?;
+    }
+    journal.prepare()
+}
+
+/// A commit needs an author; better to know before anything is written.
+pub fn expect_identity(repo: &Repo) -> Result<()> {
+    for name in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
+        let answer = repo.call().args(["var", name]).finish()?;
+        if !answer.ok {
+            bail!(UserError::new(
+                "git does not know who commits",
+                "set it with `git config user.name NAME` and `git config user.email ADDRESS`"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A failure of the machine (a full disk, a folder that can't be written) with both ways out of
+/// where it leaves the repository.
+pub fn stopped(journal: &Journal, error: Error) -> Error {
+    if error.is::<UserError>() || !journal.is_open() {
+        return error;
+    }
+    let Ways {
+        name,
+        resume,
+        abort,
+    } = journal.ways;
+    UserError::new(
+        format!("the {name} stopped half-way: {error:#}"),
+        format!("fix that, then finish with `{resume}`, or take it back with `{abort}`"),
+    )
+    .into()
+}
+
+/// The first few of many, a line each.
+pub fn list(paths: &[RepoPath]) -> String {
+    const SHOWN: usize = 10;
+    let mut lines: Vec<String> = paths.iter().take(SHOWN).map(ToString::to_string).collect();
+    if paths.len() > SHOWN {
+        lines.push(format!("… and {} more", paths.len() - SHOWN));
+    }
+    lines.join("\n  ")
+}
