@@ -10,6 +10,12 @@ use xtask_core::{fault, outcome};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    // Where 1 says that something is open, what keeps the task from looking is not 1.
+    let refusal = if matches!(cli.task, Some(cli::Task::Compare(_))) {
+        2
+    } else {
+        1
+    };
     let result = match cli.task {
         None => cli::Cli::command()
             .print_help()
@@ -28,7 +34,7 @@ fn main() -> ExitCode {
     };
     let code = match result {
         Ok(outcome) => outcome.into(),
-        Err(error) => outcome::report(&error),
+        Err(error) => outcome::report(&error, refusal),
     };
     if let Some(count) = fault::passed() {
         eprintln!("fault points: {count}");

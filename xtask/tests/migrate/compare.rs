@@ -201,7 +201,7 @@ fn a_reason_is_taken_off_the_record_by_its_name() {
             .compare(&["--accept", id, "--reason", "it is meant"])
             .done()
     };
-    accept("python:*");
+    accept("pip:*");
     accept("env:MODEL_NAME");
     let before = worker.read("compare.accepted.json");
     let open = of(&worker, &[]);
@@ -225,13 +225,10 @@ fn a_reason_is_taken_off_the_record_by_its_name() {
             "env:MODEL_NAM",
             "each is withdrawn by its own name: `env:MODEL_NAME`",
         ),
-        (
-            "python:main",
-            "each is withdrawn by its own name: `python:*`",
-        ),
+        ("pip:anything", "each is withdrawn by its own name: `pip:*`"),
         (
             "*",
-            "each is withdrawn by its own name: `env:MODEL_NAME` or `python:*`",
+            "each is withdrawn by its own name: `env:MODEL_NAME` or `pip:*`",
         ),
     ] {
         worker
@@ -243,7 +240,7 @@ fn a_reason_is_taken_off_the_record_by_its_name() {
         assert_eq!(worker.read("compare.accepted.json"), before, "{id}");
     }
     worker
-        .compare(&["--withdraw", "env:MODEL_NAME", "--withdraw", "python:*"])
+        .compare(&["--withdraw", "env:MODEL_NAME", "--withdraw", "pip:*"])
         .done();
     assert_eq!(
         worker.read("compare.accepted.json"),

@@ -186,6 +186,7 @@ impl Lab {
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
             raw: output.stdout,
+            refusal: 1,
         }
     }
 
@@ -444,9 +445,10 @@ impl<'a> Repo<'a> {
         self.xtask(args).run()
     }
 
-    /// `cargo xtask compare` on this repository.
+    /// `cargo xtask compare` on this repository. Its 1 says that something is open.
     pub fn compare(&self, args: &[&str]) -> Run {
-        self.task("compare", args).run()
+        let run = self.task("compare", args).run();
+        Run { refusal: 2, ..run }
     }
 
     /// Any task on this repository, not run yet.
@@ -644,6 +646,8 @@ pub struct Run {
     pub stderr: String,
     /// Standard output as it came.
     pub raw: Vec<u8>,
+    /// The exit code of a refusal.
+    pub refusal: i32,
 }
 
 impl std::fmt::Debug for Run {
@@ -686,7 +690,8 @@ impl Run {
     /// A refusal in exactly these words.
     #[track_caller]
     pub fn refused(self, what: &str, help: &str) -> Self {
-        let run = self.code(1);
+        let code = self.refusal;
+        let run = self.code(code);
         assert_eq!(run.stderr, format!("error: {what}\nhelp: {help}\n"));
         run
     }
@@ -694,7 +699,8 @@ impl Run {
     /// A refusal in words that hold this; the rest is another program's.
     #[track_caller]
     pub fn refused_like(self, words: &str) -> Self {
-        let run = self.code(1);
+        let code = self.refusal;
+        let run = self.code(code);
         assert!(run.stderr.contains(words), "no {words:?} in {run:#?}");
         run
     }

@@ -5,10 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::gaps::{self, Gap};
 use worker_files::dockerfile::Named;
 use worker_files::packages::Manager;
 use worker_files::python::FlagValue;
-use worker_files::{Declared, How, Place, Unread, WorkerInterface};
+use worker_files::{Declared, EnvRead, How, Place, WorkerInterface};
 use xtask_core::sglang;
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -30,6 +31,9 @@ impl Fact {
 /// Attributes that are wording: told, but a change of them is no change of the worker.
 pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
 
+/// What a flag has as its value that stands alone.
+pub const ALONE: &str = "on";
+
 /// Of a folder that is one fact: the names of the files in it, a line each.
 pub const FILES: &str = "files";
 
@@ -37,7 +41,8 @@ pub const FILES: &str = "files";
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
     pub all: BTreeMap<String, Fact>,
-    pub unread: Vec<Unread>,
+    /// What was not understood, and may hold more of them.
+    pub unread: Vec<Gap>,
     /// The release of `SGLang` that the worker runs, where that is known.
     pub sglang: Option<String>,
 }
@@ -47,7 +52,7 @@ impl Facts {
     pub fn read(tree: &dyn Tree) -> anyhow::Result<Self> {
         let (surface, unread) = WorkerInterface::read(tree)?.split();
         Ok(Self {
-            unread,
+            unread: gaps::of(unread, tree)?,
             ..Self::of(&surface, tree)
         })
     }
@@ -112,40 +117,12 @@ impl Facts {
     }
 
     fn running(&mut self, surface: &WorkerInterface) {
+        let mut variables: BTreeMap<&str, Vec<&EnvRead>> = BTreeMap::new();
         for read in &surface.env {
-            let flag = read.drives.as_ref().map(|d| d.flag.as_str());
-            let how = read.drives.as_ref().map(|d| match &d.how {
-                How::Value => "value",
-                How::Switch { .. } => "switch",
-            });
-            let words = match read.drives.as_ref().map(|d| &d.how) {
-                Some(How::Switch { words }) => words.join(" "),
-                _ => String::new(),
-            };
-            // The worker's own fixed value for a flag is what holds when the variable is unset.
-            let fixed = surface
-                .python
-                .flags
-                .iter()
-                .find_map(|given| match &given.value {
-                    FlagValue::Fixed(value)
-                        if Some(given.flag.as_str()) == flag && given.from.is_empty() =>
-                    {
-                        Some(value.as_str())
-                    }
-                    _ => None,
-                });
-            self.add(
-                format!("env:{}", read.name),
-                &read.place,
-                &[
-                    ("flag", flag),
-                    ("how", how),
-                    ("on", Some(&words)),
-                    ("by", read.by_table.then_some("table")),
-                    ("default", read.default.as_deref().or(fixed)),
-                ],
-            );
+            variables.entry(&read.name).or_default().push(read);
+        }
+        for (name, reads) in variables {
+            self.variable(surface, name, &reads);
         }
         for requested in &surface.python.routes {
             let id = format!("route:{}", requested.route);
@@ -165,7 +142,7 @@ impl Facts {
             self.add(
                 format!("input:{}", input.path),
                 &input.place,
-                &[("needed", needed)],
+                &[("needed", needed), ("default", input.default.as_deref())],
             );
         }
         for setting in &surface.python.serverless {
@@ -180,11 +157,71 @@ impl Facts {
         }
     }
 
+    /// A variable, with what all of its reads say of it. Only code that runs has a say, where any
+    /// does.
+    fn variable(&mut self, surface: &WorkerInterface, name: &str, reads: &[&EnvRead]) {
+        let reached = reads.iter().any(|read| read.reached);
+        let reads: Vec<&EnvRead> = reads
+            .iter()
+            .filter(|r| r.reached == reached)
+            .copied()
+            .collect();
+        let drive = reads.iter().find_map(|read| read.drives.as_ref());
+        let flag = drive.map(|drive| drive.flag.as_str());
+        let (how, words) = match drive.map(|drive| &drive.how) {
+            None => (None, String::new()),
+            Some(How::Value) => (Some("value"), String::new()),
+            Some(How::Switch { words }) => (Some("switch"), words.join(" ")),
+        };
+        // The worker's own fixed value for a flag is what holds when the variable is unset.
+        let fixed = || {
+            let mut given = surface.python.flags.iter();
+            given.find_map(|given| match &given.value {
+                FlagValue::Fixed(value)
+                    if Some(given.flag.as_str()) == flag && given.from.is_empty() =>
+                {
+                    Some(value.clone())
+                }
+                _ => None,
+            })
+        };
+        let all = |one: &dyn Fn(&EnvRead) -> Option<String>| -> Option<String> {
+            let all: BTreeSet<String> = reads.iter().filter_map(|read| one(read)).collect();
+            let all: Vec<String> = all.into_iter().collect();
+            (!all.is_empty()).then(|| all.join(" | "))
+        };
+        let default = all(&|read| read.default.clone()).or_else(fixed);
+        let interpreted = all(&|read| read.interpreted.clone());
+        let fallbacks = all(&|read| (!read.fallbacks.is_empty()).then(|| read.fallbacks.join(" ")));
+        let yes = |is: bool| is.then_some("yes");
+        for read in &reads {
+            self.add(
+                format!("env:{name}"),
+                &read.place,
+                &[
+                    ("flag", flag),
+                    ("how", how),
+                    ("on", Some(&words)),
+                    (
+                        "by",
+                        reads.iter().any(|read| read.by_table).then_some("table"),
+                    ),
+                    ("default", default.as_deref()),
+                    ("required", yes(reads.iter().any(|read| read.required))),
+                    ("interpreted", interpreted.as_deref()),
+                    ("fallbacks", fallbacks.as_deref()),
+                    ("reached", (!reached).then_some("no")),
+                ],
+            );
+        }
+    }
+
     fn flags(&mut self, surface: &WorkerInterface) {
         for given in &surface.python.flags {
             let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {
                 FlagValue::Fixed(value) => (Some(value.as_str()), from.join(" ")),
+                FlagValue::Alone if from.is_empty() => (Some(ALONE), String::new()),
                 _ => (None, from.join(" ")),
             };
             let id = format!("flag:{}", given.flag);
@@ -201,6 +238,16 @@ impl Facts {
     }
 
     fn python(&mut self, surface: &WorkerInterface) {
+        for path in surface
+            .sources
+            .keys()
+            .filter(|path| path.name() == b"__init__.py")
+        {
+            if let Some(package) = path.parent() {
+                let kind = [("kind", Some("package"))];
+                self.add(format!("python:{package}"), &Place::start_of(path), &kind);
+            }
+        }
         for item in &surface.python.api {
             let plain = format!("python:{}", item.name);
             let taken = self
@@ -451,7 +498,7 @@ impl Facts {
                 self.add(id, &preset.place, &[("defaults", Some(&values.join(" ")))]);
             }
             for (name, text) in &hub.settings {
-                if name.starts_with("config.") {
+                if name.starts_with("config.") || name == "type" || name == "endpointType" {
                     self.add(
                         format!("hub:{name}"),
                         &text.place,
@@ -464,6 +511,18 @@ impl Facts {
             self.cuda("tests:cuda", &tests.cuda);
             for Named { name, value, place } in &tests.env {
                 self.add(format!("tests:{name}"), place, &[("value", Some(value))]);
+            }
+            if let Some(gpu) = &tests.gpu_type {
+                let value = [("value", Some(gpu.text.as_str()))];
+                self.add("tests:config.gpuTypeId".to_owned(), &gpu.place, &value);
+            }
+            for test in &tests.tests {
+                let input = test.input_text.as_deref().and_then(|text| {
+                    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+                    Some(value.to_string())
+                });
+                let input = [("input", input.as_deref())];
+                self.add(format!("tests:test.{}", test.name), &test.place, &input);
             }
         }
         for documented in &surface.readme {
@@ -501,6 +560,10 @@ impl Facts {
                 ("type", declared.kind.as_deref()),
                 ("required", required),
                 ("fixed", declared.fixed.as_deref()),
+                ("min", declared.min.as_deref()),
+                ("max", declared.max.as_deref()),
+                ("true", declared.true_value.as_deref()),
+                ("false", declared.false_value.as_deref()),
                 ("title", declared.title.as_deref()),
                 ("description", declared.description.as_deref()),
             ],
@@ -567,7 +630,7 @@ fn held(tree: &dyn Tree, source: &str) -> Vec<(String, Vec<String>)> {
 }
 
 /// A path without the folder that its layout puts it in.
-fn in_layout(path: &str) -> String {
+pub fn in_layout(path: &str) -> String {
     let folders = ["src/", "builder/", ".runpod/"];
     let below = folders.iter().find_map(|folder| path.strip_prefix(folder));
     match below.unwrap_or(path) {

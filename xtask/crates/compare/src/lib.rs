@@ -1,6 +1,6 @@
 //! `cargo xtask compare`: what became of everything that the old worker exposed.
 //!
-//! Tree → WorkerInterface → Facts → judge → report. Nothing of either worker is run, except with
+//! Tree → `WorkerInterface` → Facts → judge → report. Nothing of either worker is run, except with
 //! `--execute`.
 
 pub mod accepted;
@@ -10,6 +10,7 @@ pub mod cleanup_gate;
 mod diff;
 mod execute;
 mod facts;
+mod gaps;
 pub mod judge;
 mod report;
 mod trees;

@@ -93,8 +93,9 @@ pub fn told(error: &anyhow::Error, red: Style, bold: Style) -> String {
     text
 }
 
-/// Prints an error for a person and gives the exit code it stands for.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+/// Prints an error for a person and gives the exit code it stands for; `refusal` is that of what
+/// is neither wrong usage nor a signal.
+pub fn report(error: &anyhow::Error, refusal: u8) -> ExitCode {
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     output::tell(&told(error, red, Style::new().bold()));
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
@@ -102,6 +103,6 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     } else if error.is::<UsageError>() {
         ExitCode::from(2)
     } else {
-        ExitCode::from(1)
+        ExitCode::from(refusal)
     }
 }

@@ -101,6 +101,21 @@ impl Table {
         (Self { release }, nearest)
     }
 
+    /// The tables to judge a release by: its own, or where it has none, those of both known
+    /// neighbours. A release that is newer than all has one neighbour.
+    pub fn around(version: &str) -> Vec<Self> {
+        let (table, exactness) = Self::for_version(version);
+        let next = table.release + 1;
+        let between = table.release() != ""
+            && !exactness.is_exact()
+            && next < DATA.releases.len()
+            && version
+                .trim_start_matches('v')
+                .starts_with(|c: char| c.is_ascii_digit());
+        let next = between.then_some(Self { release: next });
+        std::iter::once(table).chain(next).collect()
+    }
+
     /// The newest release that is known.
     #[allow(dead_code, reason = "for images whose release cannot be read")]
     pub fn newest() -> Self {
@@ -237,6 +252,21 @@ pub fn is_known(flag: &str) -> bool {
         || DATA.aliases.contains_key(flag)
         || DATA.history.contains_key(flag)
         || DATA.successors.contains_key(flag)
+}
+
+/// The oldest and the newest release of which anything is known.
+pub fn known_releases() -> (&'static str, &'static str) {
+    let mut all: Vec<&str> = DATA
+        .releases
+        .iter()
+        .chain(&DATA.history_releases)
+        .map(String::as_str)
+        .collect();
+    all.sort_by(|a, b| order(a, b));
+    (
+        all.first().copied().unwrap_or_default(),
+        all.last().copied().unwrap_or_default(),
+    )
 }
 
 /// The releases with a table, oldest first.

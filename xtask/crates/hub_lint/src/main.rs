@@ -22,6 +22,6 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match hub_lint::run(cli.repo.as_deref(), &cli.args) {
         Ok(outcome) => outcome.into(),
-        Err(error) => outcome::report(&error),
+        Err(error) => outcome::report(&error, 1),
     }
 }

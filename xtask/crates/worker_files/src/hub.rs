@@ -111,6 +111,7 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
             .and_then(|i| i.get(key))
             .is_some_and(|node| node.kind == Kind::Bool(true))
     };
+    let value = |key: &str| input.and_then(|i| i.get(key)).and_then(scalar);
     let default = input.and_then(|i| i.get("default"));
     Some(Declared {
         name,
@@ -121,7 +122,10 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
         options: input.map(|i| options(source, i)).unwrap_or_default(),
         required: is_true("required"),
         advanced: is_true("advanced"),
-        true_value: input.and_then(|i| i.get("trueValue")).and_then(scalar),
+        true_value: value("trueValue"),
+        false_value: value("falseValue"),
+        min: value("min"),
+        max: value("max"),
         fixed: entry.get("value").and_then(scalar),
         settable: input.is_some(),
         default_place: default.map(|d| source.place(d.span.clone())),

@@ -104,8 +104,11 @@ pub struct Declared {
     pub options: Vec<(String, Place)>,
     pub required: bool,
     pub advanced: bool,
-    /// What a boolean that is on sets the variable to.
+    /// What a boolean that is on sets the variable to, and one that is off.
     pub true_value: Option<String>,
+    pub false_value: Option<String>,
+    pub min: Option<String>,
+    pub max: Option<String>,
     /// A fixed value, which no person can change.
     pub fixed: Option<String>,
     /// Whether a person can set it.

@@ -2,8 +2,9 @@
 
 use super::dockerfile::Text;
 use super::hub::{options, root, scalar};
-use super::json::Node;
+use super::json::{Member, Node};
 use super::{Declared, Source, Unread};
+use xtask_core::sglang;
 
 /// The old form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +39,9 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
             required: entry.get("required").and_then(scalar).as_deref() == Some("true"),
             advanced: false,
             true_value: None,
+            false_value: None,
+            min: None,
+            max: None,
             fixed: None,
             settable: true,
             default_place: value.map(|v| source.place(v.span.clone())),
@@ -45,7 +49,9 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
         });
     }
     let versions = root.get("versions").map(Node::members).unwrap_or_default();
-    if let Some(version) = versions.last() {
+    // The highest counts, wherever it stands.
+    let highest = |a: &&Member, b: &&Member| sglang::order(&a.key, &b.key);
+    if let Some(version) = versions.iter().max_by(highest) {
         let text = |key: &str| {
             let node = version.value.get(key)?;
             Some(Text {

@@ -6,8 +6,7 @@ use xtask_core::sglang;
 
 impl Judge<'_> {
     pub fn hub(&mut self) {
-        let in_listing = |fact: &Fact| fact.places.iter().any(|p| p.file.name() == b"hub.json");
-        let listed = self.new.area("hub").any(|(_, fact)| in_listing(fact));
+        let listed = self.new.area("hub").any(|(_, fact)| is_listed(fact));
         for (name, old, new) in self.ids("hub") {
             let id = format!("hub:{name}");
             // The facts below a variable are judged with it.
@@ -112,12 +111,16 @@ impl Judge<'_> {
         if !same_type {
             differences.push(difference("type", was, is));
         }
-        if old.get("required").is_none() && new.get("required").is_some() {
-            differences.push("it is required now".to_owned());
-        }
-        if let (None, Some(fixed)) = (old.get("fixed"), new.get("fixed")) {
-            differences.push(format!("it is fixed to `{fixed}` now"));
-        }
+        let others = [
+            "required", "fixed", "min", "max", "true", "false", "value", "defaults",
+        ];
+        // The old form had no words for limits and for what a switch sets.
+        let had = if is_listed(old) {
+            &others[..]
+        } else {
+            &others[..2]
+        };
+        differences.extend(Self::differences(old, new, Some(had)));
         if !differences.is_empty() {
             return Item::new(id, Verdict::Changed, Some(old), Some(new))
                 .why(format!("{}.", differences.join("; ")))
@@ -207,10 +210,7 @@ impl Judge<'_> {
             }
         };
         let (was, is) = (text(old), text(new));
-        let refused = (!is.is_empty())
-            .then(|| self.table.flag(flag))
-            .flatten()
-            .is_some_and(|(_, known)| !known.accepts(&is) && !known.is_switch());
+        let refused = !is.is_empty() && self.refuses(flag, &is);
         let verdict = match (old, new) {
             _ if was == is => Verdict::Kept,
             (None, _) => Verdict::Added,
@@ -252,12 +252,7 @@ impl Judge<'_> {
                 .collect()
         };
         let (was, is) = (list(old), list(new));
-        let known = self
-            .table
-            .flag(flag)
-            .map(|(_, known)| known)
-            .filter(|known| !known.is_switch());
-        let accepts = |value: &String| known.is_none_or(|known| known.accepts(value));
+        let accepts = |value: &String| !self.refuses(flag, value);
         let wrong: Vec<&str> = is
             .iter()
             .filter(|v| !accepts(v))
@@ -361,7 +356,14 @@ impl Judge<'_> {
                     } else {
                         Verdict::Added
                     };
-                    let item = Item::new(&id, verdict, old, Some(new));
+                    let item = match old {
+                        Some(old) => Self::kept_or_changed(&id, old, new, None),
+                        None => Item::new(&id, verdict, old, Some(new)),
+                    };
+                    if name.contains('.') || item.open {
+                        self.push(item);
+                        continue;
+                    }
                     let read = self.new.get(&format!("env:{name}")).is_some();
                     let outside = [
                         "HF_", "NCCL_", "CUDA_", "TORCH_", "SGLANG_", "RUNPOD_", "VLLM_",
@@ -405,4 +407,11 @@ impl Judge<'_> {
             self.push(item);
         }
     }
+}
+
+/// Whether a fact comes from the Hub's own file, and not from the old form.
+fn is_listed(fact: &Fact) -> bool {
+    fact.places
+        .iter()
+        .any(|place| place.file.name() == b"hub.json")
 }

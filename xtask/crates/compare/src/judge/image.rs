@@ -6,6 +6,17 @@ use super::super::facts::{FILES, Fact, Facts};
 use super::{Item, Judge, Verdict};
 use xtask_core::sglang;
 
+/// The same for Debian's packages.
+const BROUGHT_APT: [&str; 7] = [
+    "python3",
+    "python3-pip",
+    "build-essential",
+    "ca-certificates",
+    "curl",
+    "git",
+    "wget",
+];
+
 /// What `SGLang`'s own images bring because `SGLang` needs it, so that a worker on top of one need
 /// not install it.
 const BROUGHT: [&str; 24] = [
@@ -188,11 +199,16 @@ impl Judge<'_> {
                 let id = format!("{area}:{name}");
                 let item = match (old, new) {
                     (Some(old), Some(new))
-                        if new.get("unused").is_none() || old.get("unused").is_some() =>
+                        if old.get("unused").is_none() && new.get("unused").is_some() =>
                     {
+                        Item::new(&id, Verdict::Missing, Some(old), Some(new))
+                            .why("It is still written down, and no step of the build installs it.")
+                            .help("Install it again, or record why it isn't needed.")
+                    }
+                    (Some(old), Some(new)) => {
                         Self::kept_or_changed(&id, old, new, Some(&["spec", "index"]))
                     }
-                    (Some(old), _) => self.package_gone(area, name, &id, old, on_sglang),
+                    (Some(old), None) => self.package_gone(area, name, &id, old, on_sglang),
                     (None, new) => Item::new(&id, Verdict::Added, None, new),
                 };
                 self.push(item);
@@ -211,13 +227,17 @@ impl Judge<'_> {
                     .help("If nothing of the worker's own needs a version of it, record that."),
             };
         }
-        let unused = old.get("unused").is_some();
+        if old.get("unused").is_some() {
+            return Item::new(id, Verdict::Kept, Some(old), None).why(
+                "The old image never had it: only a script that its build never ran installed it.",
+            );
+        }
+        if area == "apt" && on_sglang && BROUGHT_APT.contains(&name) {
+            return Item::new(id, Verdict::Kept, Some(old), None)
+                .why(format!("{}'s own image brings it.", self.sglang));
+        }
         Item::new(id, Verdict::Missing, Some(old), None)
-            .why(if unused {
-                "Nothing installs it now; before, only a script did that the image's build never ran."
-            } else {
-                "Nothing installs it now."
-            })
+            .why("Nothing installs it now.")
             .help("Install it again, or record why it isn't needed.")
     }
 }

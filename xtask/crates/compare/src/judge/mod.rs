@@ -9,11 +9,16 @@ mod image;
 mod running;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::facts::{Fact, Facts, WORDING};
-use xtask_core::sglang::{self, Table};
+use serde_json::Value;
+
+use super::facts::{ALONE, Fact, Facts, WORDING};
+use super::gaps::Gap;
+use worker_files::Hides;
+use xtask_core::sglang::{self, Flag, Table};
 
 /// What became of a fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -25,6 +30,8 @@ pub enum Verdict {
     Renamed,
     /// Another default, other options, another type, …
     Changed,
+    /// A part of the old worker that could not be read may have held anything.
+    Unread,
     /// The pinned `SGLang` has no such flag any more.
     Retired,
     /// A reason is on record.
@@ -35,10 +42,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Missing,
         Self::Renamed,
         Self::Changed,
+        Self::Unread,
         Self::Retired,
         Self::Accepted,
         Self::Added,
@@ -50,6 +58,7 @@ impl Verdict {
             Self::Missing => "missing",
             Self::Renamed => "renamed",
             Self::Changed => "changed",
+            Self::Unread => "unread",
             Self::Retired => "retired",
             Self::Accepted => "accepted",
             Self::Added => "added",
@@ -82,7 +91,7 @@ impl Item {
     fn new(id: &str, verdict: Verdict, old: Option<&Fact>, new: Option<&Fact>) -> Self {
         let open = matches!(
             verdict,
-            Verdict::Missing | Verdict::Renamed | Verdict::Changed
+            Verdict::Missing | Verdict::Renamed | Verdict::Changed | Verdict::Unread
         );
         Self {
             id: id.to_owned(),
@@ -126,6 +135,12 @@ impl Item {
         self
     }
 
+    /// Told, and nothing that anybody has to decide on.
+    fn note(mut self) -> Self {
+        self.open = false;
+        self
+    }
+
     fn open(mut self) -> Self {
         self.open = true;
         self
@@ -141,8 +156,11 @@ impl Item {
 pub struct Judge<'a> {
     pub old: &'a Facts,
     pub new: &'a Facts,
-    /// The flags of the `SGLang` that the new worker runs.
-    pub table: Table,
+    /// The flags of the `SGLang` that the new worker pins: one table, those of both neighbours of a
+    /// release without one, or none where nothing is pinned.
+    pub tables: Vec<Table>,
+    /// Whether that release is newer than all that are known.
+    is_newer: bool,
     /// How to call that `SGLang` in a sentence.
     pub sglang: String,
     /// Variables that go by another name now.
@@ -159,22 +177,28 @@ pub fn table_of(facts: &Facts) -> Table {
 
 /// Judges every fact of both workers. The result is in order of id.
 pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
-    let pinned = new.sglang.clone();
-    let (table, exactness) = Table::for_version(pinned.as_deref().unwrap_or("latest"));
-    let sglang = match (&pinned, exactness.is_exact()) {
-        (Some(version), true) => format!("SGLang {version}"),
-        (Some(version), false) => {
+    let tables = new.sglang.as_deref().map(Table::around).unwrap_or_default();
+    let newest = Table::newest().release();
+    let is_newer = new
+        .sglang
+        .as_deref()
+        .is_some_and(|pinned| sglang::order(pinned, newest).is_gt());
+    let sglang = match (&new.sglang, tables.as_slice()) {
+        (None, _) => "SGLang".to_owned(),
+        (Some(version), [one]) if one.release() == version => format!("SGLang {version}"),
+        (Some(version), tables) => {
+            let known: Vec<&str> = tables.iter().map(|table| table.release()).collect();
             format!(
-                "SGLang {version} (judged by the flags of {}, the nearest known)",
-                table.release()
+                "SGLang {version} (judged by the flags of {})",
+                known.join(" and ")
             )
         }
-        (None, _) => format!("SGLang {} (the new worker pins none)", table.release()),
     };
     let mut judge = Judge {
         old,
         new,
-        table,
+        tables,
+        is_newer,
         sglang,
         renamed: BTreeMap::new(),
         items: Vec::new(),
@@ -188,10 +212,57 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
     judge.packages();
     judge.hub();
     judge.rest();
+    judge.unread();
     let mut items = judge.items;
     items.sort_by(|a, b| a.id.cmp(&b.id));
     items.dedup_by(|a, b| a.id == b.id);
+    close_parts(&mut items);
     items
+}
+
+/// Opens what was closed as part of a fact that is neither open nor renamed nor decided on: a
+/// loss always has somebody to answer for it.
+fn close_parts(items: &mut [Item]) {
+    let answers: HashMap<String, (bool, Option<String>)> = items
+        .iter()
+        .map(|item| {
+            let decided = matches!(
+                item.verdict,
+                Verdict::Renamed | Verdict::Retired | Verdict::Accepted
+            );
+            let is_whole = item.part_of.is_none();
+            (
+                item.id.clone(),
+                (item.open || decided && is_whole, item.part_of.clone()),
+            )
+        })
+        .collect();
+    let answered = |owner: &str| {
+        let mut at = Some(owner);
+        // An owner may itself be part of another; nothing is nested deeper.
+        for _ in 0..4 {
+            let Some((answers, owner)) = at.and_then(|id| answers.get(id)) else {
+                return false;
+            };
+            if *answers {
+                return true;
+            }
+            at = owner.as_deref();
+        }
+        false
+    };
+    for item in items {
+        // The new name of a flag asks nothing of anybody while its variable works.
+        let lost = match item.verdict {
+            Verdict::Missing | Verdict::Changed => true,
+            Verdict::Renamed => item.area() != "flag",
+            _ => false,
+        };
+        if lost && item.part_of.as_ref().is_some_and(|owner| !answered(owner)) {
+            item.part_of = None;
+            item.open = true;
+        }
+    }
 }
 
 impl<'a> Judge<'a> {
@@ -218,12 +289,17 @@ impl<'a> Judge<'a> {
         self.items.push(item);
     }
 
+    /// The flag as the pinned release defines it.
+    fn flag(&self, flag: &str) -> Option<(&'static str, &'static Flag)> {
+        self.tables.iter().find_map(|table| table.flag(flag))
+    }
+
     /// The flag's name in the pinned release, which an alias or a plain rename may lead to.
     fn canonical<'n>(&self, flag: &'n str) -> &'n str
     where
         'a: 'n,
     {
-        self.table.flag(flag).map_or(flag, |(name, _)| name)
+        self.flag(flag).map_or(flag, |(name, _)| name)
     }
 
     /// Whether two flags do the same in the pinned release.
@@ -241,9 +317,39 @@ impl<'a> Judge<'a> {
             .is_some_and(|s| self.canonical(s) == self.canonical(new))
     }
 
-    /// Whether the pinned release takes this flag, under this very name.
-    fn takes(&self, flag: &str) -> bool {
-        self.table.flag(flag).is_some()
+    /// Whether the pinned release takes this flag, under this very name; `None` where its known
+    /// neighbours disagree, or nothing is pinned.
+    fn takes(&self, flag: &str) -> Option<bool> {
+        let mut takes = self.tables.iter().map(|table| table.flag(flag).is_some());
+        let first = takes.next()?;
+        ((first || !self.is_newer) && takes.all(|other| other == first)).then_some(first)
+    }
+
+    /// Whether the pinned release surely refuses this value.
+    fn refuses(&self, flag: &str, value: &str) -> bool {
+        let refuses = |table: &Table| {
+            let known = table.flag(flag);
+            known.is_some_and(|(_, flag)| !flag.is_switch() && !flag.accepts(value))
+        };
+        !self.is_newer && !self.tables.is_empty() && self.tables.iter().all(refuses)
+    }
+
+    /// What `SGLang` itself does without the flag, as text; `None` where that is not known.
+    fn own_default(&self, flag: &str) -> Option<String> {
+        let mut defaults = self.tables.iter().map(|table| {
+            let (_, flag) = table.flag(flag)?;
+            Some(match &flag.default {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                Value::Bool(true) if flag.is_switch() => ALONE.to_owned(),
+                Value::Bool(false) if flag.is_switch() => String::new(),
+                other => other.to_string(),
+            })
+        });
+        let first = defaults.next()??;
+        defaults
+            .all(|other| other.as_deref() == Some(&*first))
+            .then_some(first)
     }
 
     /// The attributes that differ, as `default 1, now 2`, wording left out.
@@ -297,6 +403,11 @@ impl<'a> Judge<'a> {
 
     fn rest(&mut self) {
         self.simple(
+            "step",
+            "The new image's build doesn't do it.",
+            "Do it again, or record why it isn't needed.",
+        );
+        self.simple(
             "compose",
             "The compose file doesn't have it any more.",
             "Bring it back, or record what to use instead.",
@@ -307,6 +418,91 @@ impl<'a> Judge<'a> {
             "Bring it back, or record what to build instead.",
         );
     }
+}
+
+impl Judge<'_> {
+    /// What was not understood on either side.
+    fn unread(&mut self) {
+        for gap in &self.old.unread {
+            let place = Fact {
+                value: BTreeMap::from([("text".to_owned(), gap.unread.text.clone())]),
+                places: vec![gap.unread.place.clone()],
+            };
+            let item = if gap.is_in(&self.new.unread) {
+                Item::new(&gap.id, Verdict::Kept, Some(&place), None).why(
+                    "It was not read, but it and what it depends on are the same in both workers.",
+                )
+            } else {
+                Item::new(&gap.id, Verdict::Unread, Some(&place), None)
+                    .why(format!("{}: it may hide {}.", gap.unread.what, hides(gap)))
+                    .help("Look at what became of it, and record that; or let --execute try it.")
+            };
+            self.push(item);
+        }
+        let new: Vec<&Gap> = {
+            let news = self
+                .new
+                .unread
+                .iter()
+                .filter(|gap| !gap.is_in(&self.old.unread));
+            news.collect()
+        };
+        for item in &mut self.items {
+            let may = hiding(&item.id);
+            let Some(may) = may else { continue };
+            let mut places = new.iter().filter(|gap| gap.unread.may_hide.contains(&may));
+            let Some(first) = places.next() else { continue };
+            let others = match places.count() {
+                0 => String::new(),
+                n => format!(" (and {n} more that were not read)"),
+            };
+            let place = &first.unread.place;
+            if item.verdict == Verdict::Missing && item.open {
+                let _ = write!(item.why, " Unless {place} reads it{others}.");
+            } else if item.verdict == Verdict::Kept && may == Hides::Flags && is_decided(item) {
+                item.verdict = Verdict::Changed;
+                item.open = true;
+                item.why = format!(
+                    "Whether it is still the same can't be told: {place} adds to the command line, and was not read{others}."
+                );
+                "Look there, and record what holds; or let --execute try it."
+                    .clone_into(&mut item.help);
+            }
+        }
+    }
+}
+
+/// Whether a kept fact holds a value that another part of the command line may override.
+fn is_decided(item: &Item) -> bool {
+    item.old
+        .as_ref()
+        .is_some_and(|fact| fact.get("value").is_some() && fact.get("from").is_none())
+}
+
+/// What kind of unread construct a fact of this id may stand in.
+fn hiding(id: &str) -> Option<Hides> {
+    Some(match id.split(':').next()? {
+        "env" => Hides::Variables,
+        "flag" => Hides::Flags,
+        "input" | "route" | "serverless" => Hides::JobInput,
+        "pip" | "apt" | "apk" | "conda" | "step" => Hides::Packages,
+        "image" | "arg" | "copy" | "mount" => Hides::Image,
+        "hub" | "tests" | "compose" | "bake" => Hides::Settings,
+        _ => return None,
+    })
+}
+
+/// What a gap may hide, as a list for a sentence.
+fn hides(gap: &Gap) -> String {
+    let words = gap.unread.may_hide.iter().map(|may| match may {
+        Hides::Variables => "variables",
+        Hides::Flags => "flags",
+        Hides::JobInput => "job input",
+        Hides::Packages => "packages and build steps",
+        Hides::Image => "image settings",
+        Hides::Settings => "settings",
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// `default was 1, is 2`, short enough for a line.

@@ -1,6 +1,8 @@
 //! Variables, flags, routes, job input and the Python API.
 
-use super::super::facts::Fact;
+use std::collections::BTreeSet;
+
+use super::super::facts::{ALONE, Fact};
 use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
 
@@ -28,7 +30,7 @@ impl Judge<'_> {
     /// Why the pinned `SGLang` would refuse the flag that a variable drives.
     fn refused(&self, new: &Fact) -> Option<String> {
         let flag = new.get("flag")?;
-        (!self.takes(flag)).then(|| {
+        (self.takes(flag) == Some(false)).then(|| {
             format!(
                 "It still passes {flag}, which {} doesn't take ({}): the server ends with exit \
                  code 2.",
@@ -45,18 +47,25 @@ impl Judge<'_> {
                 .why(why)
                 .help(DROP_FLAG);
         }
-        // Code that goes by a table of flags decides on defaults where it can't be followed.
-        let keys: &[&str] = if new.get("by").is_some() {
-            &["how"]
-        } else {
-            &["default", "how"]
-        };
-        let mut differences = Self::differences(old, new, Some(keys));
-        // To drive a flag at all is more than before.
-        if old.get("flag").is_none() {
-            differences.retain(|difference| !difference.starts_with("how "));
+        if old.get("reached").is_none() && new.get("reached").is_some() {
+            return Item::new(id, Verdict::Missing, Some(old), Some(new))
+                .why("Only code that nothing runs still reads it: endpoints that set it are ignored.")
+                .help("Call that code again, or record what to set instead.");
         }
+        let mut differences = Vec::new();
         let mut notes = Vec::new();
+        match self.unset(old, new) {
+            Unset::Same => {}
+            Unset::SameAsSglangs(default) => notes.push(format!(
+                "{} does the same by default: `{default}`.",
+                self.sglang
+            )),
+            Unset::Differs(difference) => differences.push(difference),
+        }
+        // To drive a flag at all is more than before.
+        if old.get("flag").is_some() {
+            differences.extend(Self::differences(old, new, Some(&["how"])));
+        }
         match (old.get("flag"), new.get("flag")) {
             (Some(was), Some(is)) if was != is && self.same_flag(was, is) => {
                 notes.push(format!("It drives {is} now, which is the same as {was}."));
@@ -72,14 +81,15 @@ impl Judge<'_> {
             (None, Some(is)) => notes.push(format!("It drives {is} now.")),
             _ => {}
         }
-        let words = |fact: &Fact| -> Vec<String> {
-            let on = fact.get("on").unwrap_or_default();
-            on.split_whitespace().map(str::to_owned).collect()
-        };
-        let is: Vec<String> = words(new);
-        let lost: Vec<String> = words(old).into_iter().filter(|w| !is.contains(w)).collect();
-        if !is.is_empty() && !lost.is_empty() {
-            differences.push(format!("{} no longer switches it on", lost.join(" or ")));
+        if old.get("required").is_none() && new.get("required").is_some() {
+            differences.push("the worker fails now where it is not set".to_owned());
+        }
+        differences.extend(use_changed(old, new));
+        let (was, is) = (old.get("fallbacks"), new.get("fallbacks"));
+        if was.is_some_and(|was| !is.unwrap_or_default().starts_with(was))
+            || was.is_none() && is.is_some()
+        {
+            differences.push(difference("what is tried when it is unset", was, is));
         }
         if differences.is_empty() {
             Item::new(id, Verdict::Kept, Some(old), Some(new)).why(notes.join(" "))
@@ -90,9 +100,60 @@ impl Judge<'_> {
         }
     }
 
+    /// What both workers do where a variable is not set. What drives a flag is compared as what is
+    /// passed to `SGLang`, against `SGLang`'s own default.
+    fn unset(&self, old: &Fact, new: &Fact) -> Unset {
+        let (was, is) = (old.get("default"), new.get("default"));
+        if same_value(was.unwrap_or_default(), is.unwrap_or_default()) {
+            return Unset::Same;
+        }
+        let own = new
+            .get("flag")
+            .or(old.get("flag"))
+            .and_then(|flag| self.own_default(flag));
+        let Some(own) = own else {
+            // A table's default is decided where it can't be followed.
+            return match (was, new.get("by")) {
+                (None, Some(_)) => Unset::Same,
+                _ => Unset::Differs(difference("default", was, is)),
+            };
+        };
+        let passed =
+            |value: Option<&str>| value.filter(|v| !v.is_empty()).unwrap_or(&own).to_owned();
+        if same_value(&passed(was), &passed(is)) {
+            return Unset::SameAsSglangs(own);
+        }
+        let sglangs = if own.is_empty() {
+            "no value".to_owned()
+        } else {
+            format!("`{own}`")
+        };
+        let side = |value: Option<&str>| match value {
+            Some(value) => format!("`{value}` was passed"),
+            None => format!("nothing was passed ({sglangs} is SGLang's own)"),
+        };
+        let now = side(is).replace(" was passed", " is");
+        Unset::Differs(format!("with it unset, {}, {now} now", side(was)))
+    }
+
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
+        let gone = Item::new(id, Verdict::Missing, Some(old), None);
+        if old.get("reached").is_some() {
+            return gone.note().why("Only code that nothing ran read it.");
+        }
+        if INHERITED.iter().any(|prefix| name.starts_with(prefix)) {
+            return match old.get("default") {
+                None => Item::new(id, Verdict::Kept, Some(old), None)
+                    .why("SGLang inherits it from the worker's environment."),
+                Some(default) => gone
+                    .why(format!(
+                        "SGLang still inherits it, but its default `{default}` is gone."
+                    ))
+                    .help(format!("Set {name} in the image, or record why not.")),
+            };
+        }
         let Some(flag) = old.get("flag") else {
-            return Item::new(id, Verdict::Missing, Some(old), None)
+            return gone
                 .why("The new worker doesn't read it: endpoints that set it are ignored.")
                 .help(format!("Read {name} again, or record what to set instead."));
         };
@@ -120,24 +181,48 @@ impl Judge<'_> {
                 ))
                 .help(format!("Let the worker read {name} too, where {other} is not set."));
         }
-        let history = sglang::history(flag);
-        let instead = self.instead(&history);
-        if self.takes(flag) {
-            return Item::new(id, Verdict::Missing, Some(old), None)
-                .why(format!(
-                    "It drove {flag}, which {} still takes; nothing sets it now.",
-                    self.sglang
-                ))
-                .help(format!(
-                    "Read {name} again and pass {flag}, or record why not."
-                ));
+        if let Some(item) = self.flag_retired(flag, id, old) {
+            return item;
         }
-        Item::new(id, Verdict::Retired, Some(old), None)
-            .why(format!(
-                "It drove {flag}, which {} doesn't have: {history}.",
-                self.sglang
-            ))
-            .help(instead)
+        gone.why(format!(
+            "It drove {flag}{}; nothing sets it now.",
+            self.still(flag)
+        ))
+        .help(format!(
+            "Read {name} again and pass {flag}, or record why not."
+        ))
+    }
+
+    /// `, which SGLang X still takes`, where that is so.
+    fn still(&self, flag: &str) -> String {
+        match self.takes(flag) {
+            Some(true) => format!(", which {} still takes", self.sglang),
+            _ => String::new(),
+        }
+    }
+
+    /// A flag that the pinned release surely lacks.
+    fn flag_retired(&self, flag: &str, id: &str, old: &Fact) -> Option<Item> {
+        if self.takes(flag) != Some(false) {
+            return None;
+        }
+        let history = sglang::history(flag);
+        if history.seen.is_none() {
+            let known = sglang::known_releases();
+            return Some(
+                Item::new(id, Verdict::Missing, Some(old), None)
+                    .why(format!(
+                        "It was passed as {flag}, which is unknown to SGLang {} to {}: a build of SGLang of its own may take it.",
+                        known.0, known.1
+                    ))
+                    .help("Install that build again and pass the flag, or record why not."),
+            );
+        }
+        Some(
+            Item::new(id, Verdict::Retired, Some(old), None)
+                .why(format!("{flag} is not in {}: {history}.", self.sglang))
+                .help(self.instead(&history)),
+        )
     }
 
     /// What a user sets instead of a flag that is gone.
@@ -162,22 +247,64 @@ impl Judge<'_> {
         for (flag, old, new) in self.ids("flag") {
             let id = format!("flag:{flag}");
             let item = match (old, new) {
-                (Some(old), Some(new)) => {
-                    let fixed = Self::differences(old, new, Some(&["value"]));
-                    let both_fixed = old.get("value").is_some() && new.get("value").is_some();
-                    if both_fixed && !fixed.is_empty() {
-                        Item::new(&id, Verdict::Changed, Some(old), Some(new))
-                            .why(format!("{}.", fixed.join("; ")))
-                            .help("If that is meant, record why.")
-                    } else {
-                        Item::new(&id, Verdict::Kept, Some(old), Some(new))
-                    }
-                }
-                (None, new) => Item::new(&id, Verdict::Added, None, new),
+                (Some(old), Some(new)) => self.flag_kept(flag, &id, old, new),
+                (None, Some(new)) => self.flag_added(flag, &id, new),
                 (Some(old), None) => self.flag_gone(flag, &id, old),
+                (None, None) => continue,
             };
             self.push(item);
         }
+    }
+
+    /// A flag that both pass: what the old one fixed must be what holds with nothing set.
+    fn flag_kept(&self, flag: &str, id: &str, old: &Fact, new: &Fact) -> Item {
+        let kept = Item::new(id, Verdict::Kept, Some(old), Some(new));
+        // What a variable decides on is judged with that.
+        let (Some(was), None) = (old.get("value"), old.get("from")) else {
+            return kept;
+        };
+        let variable = new
+            .get("from")
+            .and_then(|from| from.split_whitespace().next());
+        let default = variable
+            .and_then(|name| self.new.get(&format!("env:{name}")))
+            .and_then(|fact| fact.get("default"));
+        let own = self.own_default(flag);
+        let is = new.get("value").or(default).or(own.as_deref());
+        if is.is_some_and(|is| same_value(was, is)) || is.is_none() && variable.is_none() {
+            return kept;
+        }
+        let by = variable
+            .map(|name| format!(", unless {name} says otherwise"))
+            .unwrap_or_default();
+        Item::new(id, Verdict::Changed, Some(old), Some(new))
+            .why(format!(
+                "`{was}` was passed always; now it is {}{by}.",
+                show(is)
+            ))
+            .help("Pass the old value by default, or record why not.")
+    }
+
+    /// A flag that only the new worker passes, by itself.
+    fn flag_added(&self, flag: &str, id: &str, new: &Fact) -> Item {
+        let added = Item::new(id, Verdict::Added, None, Some(new));
+        let (Some(value), Some(own)) = (new.get("value"), self.own_default(flag)) else {
+            return added;
+        };
+        let driven = self
+            .old
+            .area("env")
+            .any(|(_, fact)| fact.get("flag").is_some_and(|f| self.same_flag(f, flag)));
+        if same_value(value, &own) || driven || new.get("from").is_some() {
+            return added;
+        }
+        added
+            .open()
+            .why(format!(
+                "It is always passed as `{value}` now; before, SGLang's own {} held.",
+                show(Some(&own))
+            ))
+            .help("Pass it only where a variable asks for it, or record why.")
     }
 
     fn flag_gone(&self, flag: &str, id: &str, old: &Fact) -> Item {
@@ -191,21 +318,27 @@ impl Judge<'_> {
             } else {
                 Verdict::Renamed
             };
-            Item::new(id, verdict, Some(old), Some(fact))
-                .now(format!("flag:{other}"))
-                .why(format!("{other} is the same flag in {}.", self.sglang))
-        } else if self.takes(flag) {
+            let mut item = self.flag_kept(flag, id, old, fact);
+            if item.verdict == Verdict::Kept {
+                item.verdict = verdict;
+                item.why = format!("{other} is the same flag in {}.", self.sglang);
+            }
+            item.now(format!("flag:{other}"))
+        } else if let Some(item) = self.flag_retired(flag, id, old) {
+            item
+        } else if old.get("value").is_some_and(|was| {
+            self.own_default(flag)
+                .is_some_and(|own| same_value(was, &own))
+        }) {
+            Item::new(id, Verdict::Kept, Some(old), None)
+                .why(format!("{} does the same by default.", self.sglang))
+        } else {
             Item::new(id, Verdict::Missing, Some(old), None)
                 .why(format!(
-                    "{} still takes it; the new worker never passes it.",
-                    self.sglang
+                    "The new worker never passes it{}.",
+                    self.still(flag)
                 ))
                 .help("Pass it again, or record why not.")
-        } else {
-            let history = sglang::history(flag);
-            Item::new(id, Verdict::Retired, Some(old), None)
-                .why(format!("{} doesn't have it: {history}.", self.sglang))
-                .help(self.instead(&history))
         };
         let owner = old
             .get("from")
@@ -213,7 +346,10 @@ impl Judge<'_> {
             .split_whitespace()
             .next();
         match owner {
-            Some(owner) if self.item(&format!("env:{owner}")).is_some() => {
+            Some(owner)
+                if self.item(&format!("env:{owner}")).is_some()
+                    && item.verdict != Verdict::Kept =>
+            {
                 item.part_of(format!("env:{owner}"))
             }
             // A plain rename of the flag itself asks nothing of anybody.
@@ -266,7 +402,7 @@ impl Judge<'_> {
                         .why("Jobs without it worked and fail now.")
                         .help("Give it a default.")
                 }
-                (Some(_), Some(_)) => Item::new(&id, Verdict::Kept, old, new),
+                (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, Some(&["default"])),
                 (Some(_), None) => Item::new(&id, Verdict::Missing, old, None)
                     .why("The new handler doesn't look at it: jobs that use it are understood differently.")
                     .help("Handle it again, or record what jobs have to say instead."),
@@ -317,14 +453,17 @@ impl Judge<'_> {
                             .why(differences.join("; "))
                     } else {
                         Item::new(&id, Verdict::Changed, Some(old), Some(new))
-                            .why(format!("{}.", differences.join("; ")))
-                            .help("Code that imports it may break: keep what it took, or record why not.")
+                            .note()
+                            .why(format!(
+                                "{}. Code that imports it may break.",
+                                differences.join("; ")
+                            ))
                     }
                 }
                 (Some(old), None) => {
                     let item = Item::new(&id, Verdict::Missing, Some(old), None)
-                        .why("The new worker's modules don't have it: code that imports it breaks.")
-                        .help("Bring it back, or record what to use instead.");
+                        .note()
+                        .why("The new worker's modules don't have it: code of your own that imports it breaks.");
                     // A method goes with its class.
                     match name.split_once('.') {
                         Some((class, _)) if self.new.get(&format!("python:{class}")).is_none() => {
@@ -338,6 +477,84 @@ impl Judge<'_> {
             self.push(item);
         }
     }
+}
+
+/// Variables that `SGLang`, its libraries and NCCL read by themselves.
+const INHERITED: [&str; 3] = ["SGLANG_", "SGL_", "NCCL_"];
+
+/// What two workers do where a variable is not set.
+enum Unset {
+    Same,
+    /// The one passes what the other leaves to `SGLang`.
+    SameAsSglangs(String),
+    Differs(String),
+}
+
+/// Whether two texts are one value: `0.9` and `0.90`, `true` and `True`.
+pub fn same_value(a: &str, b: &str) -> bool {
+    let is_on = |text: &str| text == ALONE || text.eq_ignore_ascii_case("true");
+    let is_off = |text: &str| {
+        text.is_empty() || text.eq_ignore_ascii_case("false") || text.eq_ignore_ascii_case("none")
+    };
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    a == b
+        || is_on(a) && is_on(b)
+        || is_off(a) && is_off(b)
+        || number(a)
+            .zip(number(b))
+            .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
+}
+
+fn show(value: Option<&str>) -> String {
+    match value {
+        None => "not known".to_owned(),
+        Some("") => "no value".to_owned(),
+        Some(value) => format!("`{value}`"),
+    }
+}
+
+/// How the use of a variable's value changed: words that no longer switch it on, another type.
+fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
+    let (was, is) = (old.get("interpreted"), new.get("interpreted"));
+    let words = |fact: &Fact| -> Option<BTreeSet<String>> {
+        let words = |text: &str, by: char| -> BTreeSet<String> {
+            text.split(by)
+                .map(|word| word.trim().to_lowercase())
+                .filter(|w| !w.is_empty())
+                .collect()
+        };
+        match fact.get("interpreted") {
+            None => fact.get("on").map(|on| words(on, ' ')),
+            Some(text) => {
+                let list = text
+                    .strip_prefix("in [")
+                    .and_then(|rest| rest.split(']').next());
+                list.map(|list| words(list, ','))
+                    .or_else(|| text.strip_prefix("== ").map(|word| words(word, '|')))
+            }
+        }
+    };
+    if let (Some(before), Some(after)) = (words(old), words(new)) {
+        let lost: Vec<&str> = before.difference(&after).map(String::as_str).collect();
+        let any_case = |text: Option<&str>| text.is_none_or(|text| text.contains("any case"));
+        if !lost.is_empty() {
+            return Some(format!("{} no longer switches it on", lost.join(" or ")));
+        }
+        return (any_case(was) && !any_case(is))
+            .then(|| "it is switched on in lower case only now".to_owned());
+    }
+    // Text that is passed on may be put to any use; a table decides where it can't be followed.
+    let free = |text: Option<&str>| text.is_none_or(|text| text == "truthy");
+    let same = was == is
+        || is.is_none() && (new.get("by").is_some() || new.get("flag").is_some())
+        || free(was) && free(is);
+    (!same).then(|| {
+        difference(
+            "how its value is taken",
+            was.or(Some("text")),
+            is.or(Some("text")),
+        )
+    })
 }
 
 const DROP_FLAG: &str = "Don't pass it to this SGLang, or pin one that takes it.";

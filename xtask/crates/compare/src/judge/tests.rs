@@ -24,7 +24,8 @@ fn expect(items: &[Item], id: &str, verdict: Verdict, open: bool) {
 
 #[test]
 fn every_verdict_stands_in_one_comparison() {
-    let mut items = compared(&legacy(), &modern());
+    let unread = legacy().with("builder/x.py", "import os\nos.getenv(open('x').read())\n");
+    let mut items = compared(&unread, &modern());
     items[0].verdict = Verdict::Accepted;
     for verdict in Verdict::ALL {
         assert!(
@@ -129,8 +130,8 @@ fn routes_input_settings_and_the_api() {
         Verdict::Missing,
         true,
     );
-    expect(&items, "python:Engine.shutdown", Verdict::Missing, true);
-    expect(&items, "python:Engine.__init__", Verdict::Changed, true);
+    expect(&items, "python:Engine.shutdown", Verdict::Missing, false);
+    expect(&items, "python:Engine.__init__", Verdict::Changed, false);
     assert!(
         of(&items, "python:Engine.__init__")
             .why
@@ -160,9 +161,10 @@ fn image_and_packages() {
             .why
             .contains("own image brings it")
     );
-    expect(&items, "apt:openssh-server", Verdict::Missing, true);
+    expect(&items, "apt:openssh-server", Verdict::Kept, false);
     assert!(of(&items, "apt:openssh-server").why.contains("never ran"));
-    expect(&items, "apt:curl", Verdict::Missing, true);
+    expect(&items, "apt:curl", Verdict::Kept, false);
+    assert!(of(&items, "apt:curl").why.contains("own image brings it"));
     expect(&items, "bake:old", Verdict::Missing, true);
     expect(&items, "bake:old.args.A", Verdict::Missing, true);
 }
@@ -234,13 +236,166 @@ fn the_hubs_form_against_the_old_one() {
 }
 
 #[test]
-fn an_unknown_release_is_judged_by_the_nearest_and_says_so() {
+fn a_release_without_a_table_is_judged_by_both_its_neighbours() {
     let on = |base: &str| legacy().with("Dockerfile", format!("FROM {base}\n"));
     let new = modern().with("Dockerfile", "FROM lmsysorg/sglang:v0.5.20\n");
     let items = compared(&on("x"), &new);
+    let why = &of(&items, "env:MAX_NUM_REQS").why;
     assert!(
-        of(&items, "env:MAX_NUM_REQS")
+        why.contains("judged by the flags of 0.5.19 and 0.5.21"),
+        "{why}"
+    );
+}
+
+/// A worker that starts SGLang on an image, with this Python before the last line.
+fn starting(image: &str, python: &str) -> Memory {
+    let engine = format!(
+        "import os, subprocess\ncommand = ['python3', '-m', 'sglang.launch_server']\n{python}\nsubprocess.Popen(command)\n"
+    );
+    let worker = Memory::new().with("engine.py", engine);
+    match image {
+        "" => worker,
+        image => worker.with(
+            "Dockerfile",
+            format!("FROM {image}\nCOPY engine.py .\nCMD [\"python3\", \"engine.py\"]\n"),
+        ),
+    }
+}
+
+const PINNED: &str = "lmsysorg/sglang:v0.5.19-cu129";
+
+#[test]
+fn what_is_passed_with_nothing_set_is_compared_with_sglangs_own_default() {
+    let old = "command += ['--tool-call-parser', os.getenv('TOOL_CALL_PARSER', 'qwen3_coder')]\ncommand += ['--stream-interval', os.getenv('STREAM_INTERVAL', '1')]\ncommand += ['--kv-cache-dtype', 'fp8_e5m2']";
+    let new = "for name, flag in {'TOOL_CALL_PARSER': '--tool-call-parser', 'STREAM_INTERVAL': '--stream-interval', 'KV_CACHE_DTYPE': '--kv-cache-dtype'}.items():\n    if os.getenv(name):\n        command += [flag, os.getenv(name)]";
+    let items = compared(&starting(PINNED, old), &starting(PINNED, new));
+    expect(&items, "env:TOOL_CALL_PARSER", Verdict::Changed, true);
+    let why = &of(&items, "env:TOOL_CALL_PARSER").why;
+    assert!(
+        why.contains("with it unset, `qwen3_coder` was passed"),
+        "{why}"
+    );
+    expect(&items, "env:STREAM_INTERVAL", Verdict::Kept, false);
+    expect(&items, "flag:--kv-cache-dtype", Verdict::Changed, true);
+    let why = &of(&items, "flag:--kv-cache-dtype").why;
+    assert!(
+        why.contains("`fp8_e5m2` was passed always; now it is `auto`, unless KV_CACHE_DTYPE"),
+        "{why}"
+    );
+    // What is passed for the first time changes endpoints as well.
+    let items = compared(
+        &starting(PINNED, ""),
+        &starting(PINNED, "command += ['--kv-cache-dtype', 'fp8_e5m2']"),
+    );
+    expect(&items, "flag:--kv-cache-dtype", Verdict::Added, true);
+}
+
+#[test]
+fn flags_that_no_release_knows_are_open_and_only_on_a_pinned_release() {
+    let old = "command += ['--own-build-flag', os.getenv('OWN', '')]";
+    let items = compared(&starting(PINNED, old), &starting(PINNED, ""));
+    expect(&items, "env:OWN", Verdict::Missing, true);
+    assert!(
+        of(&items, "env:OWN")
             .why
-            .contains("the nearest known")
+            .contains("unknown to SGLang 0.2.6 to ")
+    );
+    // Passing it is refused by a release that is known, and nothing is said without one.
+    let items = compared(&starting(PINNED, old), &starting(PINNED, old));
+    expect(&items, "env:OWN", Verdict::Retired, true);
+    let items = compared(&starting("", old), &starting("", old));
+    expect(&items, "env:OWN", Verdict::Kept, false);
+}
+
+#[test]
+fn what_sglang_inherits_is_lost_only_with_its_default() {
+    let items = compared(
+        &starting("", "os.getenv('NCCL_DEBUG')\nos.getenv('SGLANG_X', '1')"),
+        &starting("", "os.getenv('Z')"),
+    );
+    expect(&items, "env:NCCL_DEBUG", Verdict::Kept, false);
+    expect(&items, "env:SGLANG_X", Verdict::Missing, true);
+    assert!(
+        of(&items, "env:SGLANG_X")
+            .why
+            .contains("its default `1` is gone")
+    );
+}
+
+#[test]
+fn a_part_closes_only_with_an_owner_that_answers_for_it() {
+    // The variable stays, and one of its two flags goes.
+    let both = "value = os.getenv('A_ONE')\ncommand += ['--model-path', value, '--served-model-name', value]";
+    let one = "value = os.getenv('A_ONE')\ncommand += ['--model-path', value]";
+    let items = compared(&starting(PINNED, both), &starting(PINNED, one));
+    expect(&items, "flag:--served-model-name", Verdict::Missing, true);
+    for item in compared(&legacy(), &modern()) {
+        let lost = matches!(item.verdict, Verdict::Missing | Verdict::Changed);
+        let note = item.area() == "python" || item.part_of.is_some();
+        assert!(
+            !lost || item.open || note,
+            "{} is lost and not open",
+            item.id
+        );
+    }
+}
+
+#[test]
+fn what_was_not_read_is_open_unless_it_is_the_same_down_to_the_data() {
+    let old = Memory::new()
+        .with("handler.py", "import json, os\nfor name in json.load(open('vars.json')):\n    os.getenv(name.upper() + chr(65))\nos.getenv('Z')\n")
+        .with("vars.json", "[\"a\", \"b\"]");
+    let unread = |items: &[Item]| -> Vec<(Verdict, bool)> {
+        let items = items.iter().filter(|item| item.area() == "unread");
+        items.map(|item| (item.verdict, item.open)).collect()
+    };
+    assert_eq!(unread(&compared(&old, &old)), [(Verdict::Kept, false)]);
+    let less = old.clone().with("vars.json", "[\"a\"]");
+    assert_eq!(unread(&compared(&old, &less)), [(Verdict::Unread, true)]);
+    let items = compared(
+        &old,
+        &Memory::new().with("handler.py", "import os\nos.getenv('Y')\n"),
+    );
+    assert_eq!(unread(&items), [(Verdict::Unread, true)]);
+    // On the new side it casts doubt on what is missing.
+    let items = compared(
+        &Memory::new().with("handler.py", "import os\nos.getenv('Z1')\n"),
+        &old,
+    );
+    assert!(
+        of(&items, "env:Z1").why.contains("Unless handler.py:3:"),
+        "{}",
+        of(&items, "env:Z1").why
+    );
+}
+
+#[test]
+fn the_hubs_values_are_compared_and_its_wording_is_not() {
+    let hub = |config: &str, name: &str| {
+        Memory::new().with("handler.py", "import os\nos.getenv('A')\n").with(".runpod/hub.json", format!(r#"{{"title": "{name}", "config": {{{config}, "env": [{{"key": "A", "input": {{"name": "{name}", "type": "number", "min": 1}}}}]}}}}"#))
+    };
+    let old = hub(
+        r#""runsOn": "GPU", "gpuIds": "ADA_24", "gpuCount": 1, "containerDiskInGb": 50"#,
+        "one",
+    );
+    let items = compared(
+        &old,
+        &hub(
+            r#""runsOn": "GPU", "gpuIds": "AMPERE_80", "gpuCount": 2, "containerDiskInGb": 20"#,
+            "two",
+        ),
+    );
+    let open: Vec<&str> = items
+        .iter()
+        .filter(|item| item.open)
+        .map(|item| item.id.as_str())
+        .collect();
+    assert_eq!(
+        open,
+        [
+            "hub:config.containerDiskInGb",
+            "hub:config.gpuCount",
+            "hub:config.gpuIds"
+        ]
     );
 }

@@ -45,7 +45,7 @@ impl Report {
             .iter()
             .flat_map(|(side, unread)| {
                 unread.iter().map(move |gap| {
-                    json!({"side": side, "place": gap.place.to_string(), "text": gap.text, "what": gap.what, "may_hide": gap.may_hide})
+                    json!({"side": side, "place": gap.unread.place.to_string(), "text": gap.unread.text, "what": gap.unread.what, "may_hide": gap.unread.may_hide})
                 })
             })
             .collect();

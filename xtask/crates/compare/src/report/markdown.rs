@@ -64,8 +64,8 @@ impl Report {
                 unread.iter().map(move |gap| {
                     format!(
                         "- {side} {}: {}",
-                        code(&gap.place.to_string()),
-                        cell(&gap.what)
+                        code(&gap.unread.place.to_string()),
+                        cell(&gap.unread.what)
                     )
                 })
             })

@@ -7,8 +7,9 @@ mod text;
 use super::accepted::Entry;
 use super::execute::Summary;
 use super::facts::{Fact, Facts};
+use super::gaps::Gap;
 use super::judge::{Item, Verdict};
-use worker_files::{Place, Unread};
+use worker_files::Place;
 use xtask_core::commands::Commands;
 
 /// The whole result.
@@ -19,7 +20,7 @@ pub struct Report {
     /// Reasons on record that match nothing any more.
     pub stale: Vec<Entry>,
     /// What could not be read, by side.
-    pub unread: [(&'static str, Vec<Unread>); 2],
+    pub unread: [(&'static str, Vec<Gap>); 2],
     /// A third worker to show beside them.
     pub upstream: Option<Facts>,
     /// What running both workers came to.
@@ -66,11 +67,15 @@ impl Report {
             ("copy", "copied files"),
             ("pip", "pip packages"),
             ("apt", "apt packages"),
+            ("conda", "conda packages"),
+            ("apk", "apk packages"),
+            ("step", "build steps"),
             ("compose", "compose"),
             ("bake", "bake"),
             ("hub", "Hub form"),
             ("tests", "Hub tests"),
             ("readme", "README"),
+            ("unread", "not read"),
             ("run", "runs"),
         ];
         let present = |area: &str| self.items.iter().any(|item| item.area() == area);

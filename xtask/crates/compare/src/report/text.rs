@@ -13,7 +13,7 @@ const DIM: Style = Style::new().dimmed();
 
 fn style(verdict: Verdict) -> Style {
     let color = match verdict {
-        Verdict::Missing => AnsiColor::Red,
+        Verdict::Missing | Verdict::Unread => AnsiColor::Red,
         Verdict::Renamed | Verdict::Changed => AnsiColor::Yellow,
         Verdict::Retired | Verdict::Accepted => AnsiColor::Cyan,
         Verdict::Added => AnsiColor::Blue,
@@ -156,7 +156,11 @@ impl Report {
         let _ = writeln!(out, "\n{BOLD}not read statically{BOLD:#}");
         for (side, unread) in &self.unread {
             for gap in unread {
-                let _ = writeln!(out, "  {DIM}{side}{DIM:#} {}: {}", gap.place, gap.what);
+                let _ = writeln!(
+                    out,
+                    "  {DIM}{side}{DIM:#} {}: {}",
+                    gap.unread.place, gap.unread.what
+                );
             }
         }
     }
