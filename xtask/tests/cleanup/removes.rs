@@ -415,7 +415,7 @@ fn a_commit_is_signed_where_that_is_asked_for_and_runs_no_hook() {
     cleanup(&worker, &["--commit"])
         .refused_like("error: the commit could not be made with a signature: ")
         .refused_like(
-            "help: mend what git says of the key, or do without signatures here by `git config \
+            "help: fix what git says of the key, or do without signatures here by `git config \
              commit.gpgSign false`, then run this again; `git config --show-origin \
              commit.gpgSign` tells who asks for them\n",
         );

@@ -414,7 +414,7 @@ fn an_interrupted_migration_is_finished_with_a_commit() {
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
     let run = worker.xtask(&["--upstream", "../upstream"]);
-    run.env("XTASK_FAULT", "kill:70").run().killed();
+    run.env("XTASK_FAULT", "kill:40").run().killed();
     worker.migrate(&["--resume", "--commit"]).done();
     assert_eq!(worker.status(), "");
     // The moves come first, as with `--commit` from the start.

@@ -736,7 +736,9 @@ fn what_is_staged_while_the_plan_is_made_is_not_lost() {
     let lab = Lab::new();
     let upstream = lab.upstream("upstream");
     let worker = lab.migrated("worker");
-    upstream.append(".runpod/handler.py", "# later\n");
+    // Elsewhere in the file than the edit, so that the two merge.
+    let handler = upstream.read(".runpod/handler.py");
+    upstream.write(".runpod/handler.py", format!("# later\n{handler}"));
     upstream.commit("feat: later");
     let real = which("git");
     lab.script(

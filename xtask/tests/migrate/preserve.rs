@@ -588,7 +588,7 @@ fn a_commit_in_a_repository_of_another_kind_is_finished_or_taken_back() {
         };
         let before = worker.state();
         let commit = ["--upstream", "../upstream", "--commit"];
-        for at in [60, 90, 120] {
+        for at in [15, 30, 45] {
             let killed = worker.xtask(&commit);
             killed
                 .env("XTASK_FAULT", format!("kill:{at}"))
@@ -606,7 +606,7 @@ fn a_commit_in_a_repository_of_another_kind_is_finished_or_taken_back() {
                 .expect_same(&before, &format!("{kind}: kill:{at}"));
         }
         let killed = worker.xtask(&commit);
-        killed.env("XTASK_FAULT", "kill:90").run().killed();
+        killed.env("XTASK_FAULT", "kill:40").run().killed();
         worker.migrate(&["--resume"]).done();
         assert_eq!(worker.git(&["rev-list", "--count", "HEAD"]), "3", "{kind}");
         worker.expect_settled();
@@ -634,7 +634,7 @@ fn a_program_that_does_not_sign_stops_a_commit_before_anything_is_written() {
         .refused_like("error: the commit could not be made with a signature: ")
         .refused_like("no card in the reader")
         .refused_like(
-            "help: mend what git says of the key, or do without signatures here by `git config \
+            "help: fix what git says of the key, or do without signatures here by `git config \
              commit.gpgSign false`, then run this again; ",
         );
     assert!(run.stdout.starts_with("Upstream "), "{run:?}");

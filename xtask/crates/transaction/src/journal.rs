@@ -37,6 +37,9 @@ use xtask_core::tree::{Oid, RepoPath};
 
 const VERSION: u32 = 2;
 
+/// The last commit of this tool that writes and reads version 1.
+const LAST_OF_VERSION_1: &str = "ac8c84b";
+
 /// In the git directory.
 const FOLDER: &str = "xtask-migrate";
 const RECORD: &str = "journal.json";
@@ -369,7 +372,11 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Record, Unreadable> {
     let broken = |error| Unreadable::new(path, &error);
     let Versioned { version } = serde_json::from_slice(bytes).map_err(broken)?;
     if version != VERSION {
-        let why = format!("it is of version {version}; this tool knows {VERSION}");
+        let why = if version == 1 {
+            format!("it is of version 1; the tool of commit {LAST_OF_VERSION_1} finishes it")
+        } else {
+            format!("it is of version {version}; this tool knows {VERSION}")
+        };
         return Err(Unreadable::new(path, &why));
     }
     serde_json::from_slice(bytes).map_err(broken)
