@@ -177,6 +177,8 @@ pub fn table_of(facts: &Facts) -> Table {
 
 /// Judges every fact of both workers. The result is in order of id.
 pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
+    let as_first_read = old.is_older.then(|| new.as_first_read());
+    let new = as_first_read.as_ref().unwrap_or(new);
     let tables = new.sglang.as_deref().map(Table::around).unwrap_or_default();
     let newest = Table::newest().release();
     let is_newer = new

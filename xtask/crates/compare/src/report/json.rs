@@ -58,6 +58,7 @@ impl Report {
             "executed": self.executed,
             "unread": unread,
             "stale": self.stale,
+            "notes": self.notes,
         });
         let mut text = serde_json::to_string_pretty(&root).unwrap_or_default();
         text.push('\n');

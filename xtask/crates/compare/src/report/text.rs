@@ -46,6 +46,9 @@ impl Report {
                 self.item(&mut out, item, &parts);
             }
         }
+        for note in &self.notes {
+            let _ = writeln!(out, "\n{BOLD}note{BOLD:#}: {note}");
+        }
         self.unread(&mut out);
         if let Some(runs) = &self.executed {
             let _ = writeln!(

@@ -1,0 +1,167 @@
+//! What a reader did not understand, with what tells whether it is the same in two workers.
+//!
+//! The construct's own text is not enough: `json.load(open("vars.json"))` stays the same while
+//! `vars.json` loses a name. So each gap carries a digest of its file, of the repository's modules
+//! that the file imports and of the data files that it names.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use anyhow::Result;
+
+use super::facts::in_layout;
+use worker_files::Unread;
+use worker_files::source::LARGEST;
+use xtask_core::tree::{RepoPath, Tree};
+
+/// A construct that was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Gap {
+    /// `unread:PATH:N`, where N comes from the text alone, so that edits elsewhere leave it.
+    pub id: String,
+    pub unread: Unread,
+    /// Of the file and all that it depends on.
+    pub digest: String,
+}
+
+impl Gap {
+    /// The id under the name that both layouts know the file by.
+    fn name(&self) -> String {
+        let path = self.unread.place.file.to_string();
+        self.id.replacen(&path, &in_layout(&path), 1)
+    }
+
+    /// Whether another worker has the same, down to what it depends on.
+    pub fn is_in(&self, others: &[Self]) -> bool {
+        let mut others = others.iter().filter(|other| other.digest == self.digest);
+        others.any(|other| other.name() == self.name())
+    }
+}
+
+/// A digest that is the same in every version of this tool (FNV-1a).
+pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for part in parts {
+        // The length keeps `ab`, `c` from `a`, `bc`.
+        for byte in part.len().to_le_bytes().iter().chain(part) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    hash
+}
+
+/// The gaps of a tree, in order.
+pub fn of(unread: Vec<Unread>, tree: &dyn Tree) -> Result<Vec<Gap>> {
+    let files: BTreeSet<RepoPath> = unread.iter().map(|u| u.place.file.clone()).collect();
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let names = Names::of(tree);
+    let mut digests = BTreeMap::new();
+    let mut texts = HashMap::new();
+    for file in files {
+        let digest = names.closure(tree, &file, &mut texts)?;
+        digests.insert(file, digest);
+    }
+    let mut taken: HashMap<String, usize> = HashMap::new();
+    let gaps = unread.into_iter().map(|unread| {
+        let text = if unread.text.is_empty() {
+            &unread.what
+        } else {
+            &unread.text
+        };
+        let number = digest([text.as_bytes()]) & 0xffff;
+        let mut id = format!("unread:{}:{number:04x}", unread.place.file);
+        let same = taken.entry(id.clone()).or_default();
+        *same += 1;
+        if *same > 1 {
+            id = format!("{id}-{same}");
+        }
+        let digest = digests.get(&unread.place.file).cloned().unwrap_or_default();
+        Gap { id, unread, digest }
+    });
+    Ok(gaps.collect())
+}
+
+/// A file's content with the files that it names.
+type Text = (u64, Vec<RepoPath>);
+
+/// The files of a tree by the words that name them: `vars.json`, and `settings` for a module.
+struct Names(HashMap<Vec<u8>, Vec<RepoPath>>);
+
+impl Names {
+    fn of(tree: &dyn Tree) -> Self {
+        let mut names: HashMap<Vec<u8>, Vec<RepoPath>> = HashMap::new();
+        for (path, entry) in tree.entries() {
+            if !entry.mode.is_file() {
+                continue;
+            }
+            let mut add = |name: &[u8]| names.entry(name.to_vec()).or_default().push(path.clone());
+            add(path.name());
+            if let Some(stem) = path.name().strip_suffix(b".py") {
+                match path.parent() {
+                    Some(package) if stem == b"__init__" => add(package.name()),
+                    _ => add(stem),
+                }
+            }
+        }
+        Self(names)
+    }
+
+    /// The digest of a file and of everything that it names, and what that names.
+    fn closure(
+        &self,
+        tree: &dyn Tree,
+        file: &RepoPath,
+        texts: &mut HashMap<RepoPath, Text>,
+    ) -> Result<String> {
+        let mut left = vec![file.clone()];
+        let mut all: BTreeMap<String, u64> = BTreeMap::new();
+        let mut seen: HashSet<RepoPath> = HashSet::from([file.clone()]);
+        while let Some(path) = left.pop() {
+            if !texts.contains_key(&path) {
+                texts.insert(path.clone(), self.read(tree, &path)?);
+            }
+            let Some((content, named)) = texts.get(&path) else {
+                continue;
+            };
+            all.insert(in_layout(&path.to_string()), *content);
+            left.extend(
+                named
+                    .iter()
+                    .filter(|path| seen.insert((*path).clone()))
+                    .cloned(),
+            );
+        }
+        let parts: Vec<[u8; 8]> = all.values().map(|content| content.to_le_bytes()).collect();
+        let named = all.keys().map(String::as_bytes);
+        let parts = named.chain(parts.iter().map(<[u8; 8]>::as_slice));
+        Ok(format!("{:016x}", digest(parts)))
+    }
+
+    fn read(&self, tree: &dyn Tree, path: &RepoPath) -> Result<Text> {
+        let size = tree.entries().get(path).and_then(|entry| entry.size);
+        if size.is_some_and(|size| size > LARGEST as u64) {
+            return Ok((size.unwrap_or_default(), Vec::new()));
+        }
+        let bytes = tree.read(path)?;
+        let is_code = [&b".py"[..], b".sh", b"Dockerfile"]
+            .iter()
+            .any(|end| path.name().ends_with(end));
+        let mut named = Vec::new();
+        if is_code {
+            let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+            let words: HashSet<&[u8]> = bytes.split(|byte| !is_word(byte)).collect();
+            let parts = words
+                .iter()
+                .flat_map(|word| word.split(|byte| *byte == b'.'));
+            let parts: HashSet<&[u8]> = words.iter().copied().chain(parts).collect();
+            named = parts
+                .into_iter()
+                .filter_map(|word| self.0.get(word))
+                .flatten()
+                .cloned()
+                .collect();
+        }
+        Ok((digest([bytes.as_slice()]), named))
+    }
+}
