@@ -125,7 +125,7 @@ Next: shows what nobody has decided on yet
         "{text}"
     );
     expect_next(&worker, "cargo xtask migrate -C . --dry-run");
-    worker.edit(".runpod/hub.json", "{", "{,");
+    worker.edit(".runpod/hub.json", "\"language\"", "\"no such\"");
     expect_next(&worker, "cargo xtask hub-lint -C .");
 }
 

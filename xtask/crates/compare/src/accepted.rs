@@ -376,7 +376,9 @@ mod tests {
         let mut old = Accepted::read(text).unwrap();
         assert_eq!(old.unbound().count(), 1);
         let mut items = later.clone();
-        items.iter_mut().for_each(|item| item.open = true);
+        for item in &mut items {
+            item.open = true;
+        }
         old.bind(&items[..2]);
         old.apply(&mut items);
         assert_eq!(open(&items), ["env:C"]);

@@ -68,10 +68,9 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
     let (open, stale) = compare(&old);
     let baseline = match record {
         Err(unfit) => Some(unfit),
-        Ok(record) if record.is_older => {
-            Some("was made by an older reader, which saw less than this one".to_owned())
-                .map(Unfit::new)
-        }
+        Ok(record) if record.is_older => Some(Unfit::new(
+            "was made by an older reader, which saw less than this one".to_owned(),
+        )),
         Ok(baseline::Record { facts: record, .. }) => lacking(&record, &old, &outdated)
             .or_else(|| {
                 // It may know more than the files tell; that has to be settled as well.

@@ -97,7 +97,7 @@ impl Facts {
         for (id, fact) in &mut facts.all {
             let is_input = id.starts_with("input:");
             fact.value
-                .retain(|key, _| !LATER.contains(&key.as_str()) && !(is_input && key == "default"));
+                .retain(|key, _| !(LATER.contains(&key.as_str()) || is_input && key == "default"));
         }
         facts
     }

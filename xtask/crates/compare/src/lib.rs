@@ -8,6 +8,7 @@ pub mod args;
 pub mod baseline;
 pub mod cleanup_gate;
 mod diff;
+mod entries;
 mod execute;
 mod facts;
 mod gaps;

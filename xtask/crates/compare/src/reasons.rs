@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 
 use super::accepted::{self, Accepted};
 use super::args::Args;
+use super::entries;
 use super::facts::Facts;
 use super::judge::{self, judge};
 use super::trees::Trees;
@@ -68,6 +69,7 @@ pub fn accept(root: &Path, file: &Path, args: &Args, questions: Questions) -> Re
     }
     let mut known = read(file)?;
     known.bind(&items);
+    let entries = entries::of(&items);
     for (fact, as_read) in args.accept.iter().zip(as_read) {
         let open = open(fact, &items);
         if open == 0 {
@@ -95,6 +97,17 @@ pub fn accept(root: &Path, file: &Path, args: &Args, questions: Questions) -> Re
             ));
         }
         known.add(fact, reason, as_read == 0, accepted::values(fact, &items));
+        // What has the same cause goes with it.
+        let entry = entries.iter().find(|entry| entry.id == *fact);
+        let members = entry
+            .map(|entry| entry.members.as_slice())
+            .unwrap_or_default();
+        let is_open = |id: &&String| items.iter().any(|item| item.open && item.id == **id);
+        let members: Vec<&String> = members.iter().skip(1).filter(is_open).collect();
+        for member in &members {
+            known.add(member, reason, false, accepted::values(member, &items));
+        }
+        let open = open + members.len();
         anstream::println!("{fact}: accepted ({open} open)");
     }
     fs_err::write(file, known.write())?;

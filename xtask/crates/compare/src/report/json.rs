@@ -54,6 +54,7 @@ impl Report {
             "old": self.old,
             "new": self.new,
             "summary": summary,
+            "entries": super::super::entries::of(&self.items),
             "facts": facts,
             "executed": self.executed,
             "unread": unread,
