@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{Lab, Repo};
-use crate::{cleanup, count, ready, settled};
+use crate::{accept_all, cleanup, count, ready};
 
 /// What it says, with no docker in sight.
 fn status(repo: &Repo<'_>, args: &[&str]) -> String {
@@ -92,12 +92,10 @@ Next: shows what nobody has decided on yet
 "
         )
     );
-    worker
-        .compare(&["--accept", "*", "--reason", "nobody missed it"])
-        .says(&format!("{open} open"));
+    accept_all(&worker);
     // The reasons count once they are committed.
     expect_next(&worker, "git status");
-    let worker = settled(worker);
+    worker.commit("docs: say why");
     worker
         .compare(&[])
         .done()
@@ -127,7 +125,7 @@ Next: shows what nobody has decided on yet
         "{text}"
     );
     expect_next(&worker, "cargo xtask migrate -C . --dry-run");
-    worker.edit(".runpod/hub.json", "{", "{,");
+    worker.edit(".runpod/hub.json", "\"language\"", "\"no such\"");
     expect_next(&worker, "cargo xtask hub-lint -C .");
 }
 

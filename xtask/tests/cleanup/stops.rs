@@ -1,7 +1,7 @@
 //! What stops a cleanup, each with the command that settles it.
 
 use crate::support::{Lab, Repo};
-use crate::{accept, cleanup, expect_only, obstacles, paste, ready, shell};
+use crate::{accept, accept_all, cleanup, expect_only, obstacles, paste, ready, shell};
 
 const ACCEPT: &str = "cargo xtask compare -C . --accept";
 
@@ -27,9 +27,7 @@ fn facts_that_are_open_and_reasons_that_are_stale() {
             open.len()
         ));
     // A record counts once it is committed.
-    worker
-        .compare(&["--accept", "*", "--reason", "nobody missed it"])
-        .done();
+    accept_all(&worker);
     let first = obstacles(&worker).remove(0);
     assert_eq!(
         first,
@@ -40,8 +38,8 @@ fn facts_that_are_open_and_reasons_that_are_stale() {
     );
     worker.edit(
         "compare.accepted.json",
-        "{\"fact\":\"*\"",
-        "{\"fact\":\"env:NEVER\",\"reason\":\"r\"},\n{\"fact\":\"*\"",
+        "\"accepted\": [\n",
+        "\"accepted\": [\n{\"fact\":\"env:NEVER\",\"reason\":\"r\"},\n",
     );
     worker.commit("docs: say why");
     let withdraw = "cargo xtask compare -C . --withdraw env:NEVER";

@@ -244,7 +244,7 @@ fn a_reason_is_taken_off_the_record_by_its_name() {
         .done();
     assert_eq!(
         worker.read("compare.accepted.json"),
-        "{\n\"version\": 1,\n\"accepted\": []\n}\n"
+        "{\n\"version\": 2,\n\"accepted\": []\n}\n"
     );
     let run = worker.compare(&["--withdraw", "x", "--accept", "y", "--reason", "z"]);
     assert_eq!(run.code, Some(2), "{run:?}");

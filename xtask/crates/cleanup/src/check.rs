@@ -425,6 +425,7 @@ mod tests {
             fact: fact.to_owned(),
             reason: "r".to_owned(),
             execute: false,
+            of: None,
         }
     }
 

@@ -1,14 +1,22 @@
 //! `compare.accepted.json`: what is gone or different for a reason.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::facts::WORDING;
+use super::gaps::digest;
 use super::judge::{Item, Verdict};
 use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted;
 use xtask_core::suggest::nearest;
 use xtask_core::tree::{RepoPath, Tree};
+
+/// The version that is written. Version 1 held no values.
+const VERSION: u64 = 2;
 
 /// The file: entries in order, one a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +34,10 @@ pub struct Entry {
     /// Whether only running both workers shows what it speaks of.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub execute: bool,
+    /// The facts that it was given for, each with a digest of what it was then. Version 1 had none:
+    /// such a reason stands for whatever is open, until the file is written again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<BTreeMap<String, String>>,
 }
 
 /// What `cleanup` asks reasons for, besides facts: a file below `outdated/` that is not the one
@@ -99,8 +111,11 @@ impl Accepted {
     pub fn read(text: &str) -> Result<Self> {
         let file: File = serde_json::from_str(text)
             .context("it has another shape than {version, accepted: [{fact, reason}]}")?;
-        if file.version != 1 {
-            bail!("it is of version {}; this tool knows 1", file.version);
+        if !(1..=VERSION).contains(&file.version) {
+            bail!(
+                "it is of version {}; this tool knows {VERSION}",
+                file.version
+            );
         }
         if let Some(entry) = file
             .accepted
@@ -126,7 +141,7 @@ impl Accepted {
             none if none.is_empty() => none,
             some => format!("\n{some}\n"),
         };
-        format!("{{\n\"version\": 1,\n\"accepted\": [{lines}]\n}}\n")
+        format!("{{\n\"version\": {VERSION},\n\"accepted\": [{lines}]\n}}\n")
     }
 
     /// Whether a reason is on record for a fact.
@@ -154,14 +169,32 @@ impl Accepted {
         }
     }
 
-    /// Adds an entry, or gives an old one a new reason.
-    pub fn add(&mut self, fact: &str, reason: &str, execute: bool) {
+    /// Adds an entry for the facts named, or gives an old one a new reason.
+    pub fn add(&mut self, fact: &str, reason: &str, execute: bool, of: BTreeMap<String, String>) {
         self.entries.retain(|entry| entry.fact != fact);
         self.entries.push(Entry {
             fact: fact.to_owned(),
             reason: reason.to_owned(),
             execute: execute && !fact.starts_with("run:"),
+            of: (!is_cleanups(fact)).then_some(of),
         });
+    }
+
+    /// Reasons that hold no value yet.
+    pub fn unbound(&self) -> impl Iterator<Item = &Entry> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.of.is_none() && !is_cleanups(&entry.fact))
+    }
+
+    /// Binds reasons that hold no value yet to what is open now. What only a run shows stays
+    /// unbound until one is made.
+    pub fn bind(&mut self, items: &[Item]) {
+        for entry in &mut self.entries {
+            if entry.of.is_none() && !is_cleanups(&entry.fact) && !entry.needs_run() {
+                entry.of = Some(values(&entry.fact, items));
+            }
+        }
     }
 
     /// Takes an entry off the record, by the name that it has there; gives its reason.
@@ -188,30 +221,65 @@ impl Accepted {
         }
     }
 
-    /// Turns what a reason is on record for into accepted. Returns the entries that match
+    /// Turns what a reason is on record for into accepted. Returns the entries that answer for
     /// nothing any more.
     pub fn apply(&self, items: &mut [Item]) -> Vec<Entry> {
         let mut used = vec![false; self.entries.len()];
         for item in items.iter_mut().filter(|item| item.open) {
+            let now = value(item);
             // The most particular entry speaks: the longest.
-            let mut best: Option<(usize, &Entry)> = None;
+            let mut best: Option<&Entry> = None;
+            let mut outgrown: Option<&Entry> = None;
             for (index, entry) in self.entries.iter().enumerate() {
-                if matches(&entry.fact, &item.id) {
-                    used[index] = true;
-                    if best.is_none_or(|(_, old)| entry.fact.len() > old.fact.len()) {
-                        best = Some((index, entry));
-                    }
+                if !matches(&entry.fact, &item.id) {
+                    continue;
+                }
+                if entry
+                    .of
+                    .as_ref()
+                    .is_some_and(|of| of.get(&item.id) != Some(&now))
+                {
+                    outgrown = outgrown.or(Some(entry));
+                    continue;
+                }
+                used[index] = true;
+                if best.is_none_or(|old| entry.fact.len() > old.fact.len()) {
+                    best = Some(entry);
                 }
             }
-            if let Some((_, entry)) = best {
+            if let Some(entry) = best {
                 item.open = false;
                 item.verdict = Verdict::Accepted;
                 item.reason = Some(entry.reason.clone());
+            } else if let Some(entry) = outgrown {
+                let _ = write!(
+                    item.why,
+                    " The reason on record ({}) was given for another value or other facts.",
+                    entry.reason
+                );
             }
         }
         let stale = self.entries.iter().zip(used).filter(|(_, used)| !used);
         stale.map(|(entry, _)| entry.clone()).collect()
     }
+}
+
+/// What a fact is when a reason is given for it: a digest of the whole old reading, or of the new
+/// one where there is no old.
+fn value(item: &Item) -> String {
+    let fact = item.old.as_ref().or(item.new.as_ref());
+    let value = fact.map(|fact| &fact.value).into_iter().flatten();
+    let judged = value.filter(|(key, _)| !WORDING.contains(&key.as_str()));
+    let parts = judged.flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]);
+    format!("{:016x}", digest(parts))
+}
+
+/// The open facts that a pattern takes in, with their values.
+pub fn values(pattern: &str, items: &[Item]) -> BTreeMap<String, String> {
+    let fits = items
+        .iter()
+        .filter(|item| item.open && matches(pattern, &item.id));
+    fits.map(|item| (item.id.clone(), value(item))).collect()
 }
 
 /// Whether a pattern with `*` fits a whole id.
@@ -255,12 +323,12 @@ mod tests {
         let mut accepted = Accepted::default();
         assert_eq!(
             accepted.write(),
-            "{\n\"version\": 1,\n\"accepted\": []\n}\n"
+            "{\n\"version\": 2,\n\"accepted\": []\n}\n"
         );
-        accepted.add("hub:*", "one", false);
-        accepted.add("env:MAX_NUM_REQS", "two", false);
+        accepted.add("hub:*", "one", false, BTreeMap::new());
+        accepted.add("env:MAX_NUM_REQS", "two", false, BTreeMap::new());
         let before = accepted.clone();
-        accepted.add("env:B", "three", true);
+        accepted.add("env:B", "three", true, BTreeMap::new());
         assert_eq!(accepted.withdraw("env:B").as_deref(), Some("three"));
         assert_eq!(accepted.write(), before.write());
         assert_eq!(accepted.withdraw("env:B"), None);
@@ -274,6 +342,49 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_holds_the_value_that_it_was_given_for() {
+        let item = |id: &str, default: &str| {
+            let mut item = Item::found(id, "why.".to_owned(), "help");
+            let value = BTreeMap::from([("default".to_owned(), default.to_owned())]);
+            item.old = Some(crate::facts::Fact {
+                value,
+                places: Vec::new(),
+            });
+            item
+        };
+        let open = |items: &[Item]| -> Vec<String> {
+            items
+                .iter()
+                .filter(|item| item.open)
+                .map(|item| item.id.clone())
+                .collect()
+        };
+        let first = [item("env:A", "1"), item("env:B", "1")];
+        let mut accepted = Accepted::default();
+        accepted.add("env:*", "meant", false, values("env:*", &first));
+        let accepted = Accepted::read(&accepted.write()).unwrap();
+        let mut same = first.clone();
+        assert!(accepted.apply(&mut same).is_empty());
+        assert!(open(&same).is_empty());
+        // Another value, and another fact that the pattern would take in.
+        let mut later = [item("env:A", "1"), item("env:B", "2"), item("env:C", "1")];
+        assert!(accepted.apply(&mut later).is_empty());
+        assert_eq!(open(&later), ["env:B", "env:C"]);
+        assert!(later[1].why.contains("(meant) was given for another value"));
+        // A reason of version 1 answers for what is open, and is bound to it once.
+        let text = r#"{"version": 1, "accepted": [{"fact": "env:*", "reason": "old"}]}"#;
+        let mut old = Accepted::read(text).unwrap();
+        assert_eq!(old.unbound().count(), 1);
+        let mut items = later.clone();
+        for item in &mut items {
+            item.open = true;
+        }
+        old.bind(&items[..2]);
+        old.apply(&mut items);
+        assert_eq!(open(&items), ["env:C"]);
+    }
+
+    #[test]
     fn the_option_that_takes_back_is_what_a_shell_reads() {
         assert_eq!(withdrawal("env:A"), "--withdraw env:A");
         assert_eq!(withdrawal("hub:*"), "--withdraw 'hub:*'");
@@ -284,14 +395,14 @@ mod tests {
     #[test]
     fn a_file_is_sorted_one_entry_a_line_and_needs_reasons() {
         let mut accepted = Accepted::default();
-        accepted.add("env:B", "because", false);
-        accepted.add("env:A", "so", true);
-        accepted.add("env:B", "since", false);
-        accepted.add("run:job.chat", "meant", true);
+        accepted.add("env:B", "because", false, BTreeMap::new());
+        accepted.add("env:A", "so", true, BTreeMap::new());
+        accepted.add("env:B", "since", false, BTreeMap::new());
+        accepted.add("run:job.chat", "meant", true, BTreeMap::new());
         let text = accepted.write();
         assert_eq!(
             text,
-            "{\n\"version\": 1,\n\"accepted\": [\n{\"fact\":\"env:A\",\"reason\":\"so\",\"execute\":true},\n{\"fact\":\"env:B\",\"reason\":\"since\"},\n{\"fact\":\"run:job.chat\",\"reason\":\"meant\"}\n]\n}\n"
+            "{\n\"version\": 2,\n\"accepted\": [\n{\"fact\":\"env:A\",\"reason\":\"so\",\"execute\":true,\"of\":{}},\n{\"fact\":\"env:B\",\"reason\":\"since\",\"of\":{}},\n{\"fact\":\"run:job.chat\",\"reason\":\"meant\",\"of\":{}}\n]\n}\n"
         );
         assert_eq!(Accepted::read(&text).unwrap().entries.len(), 3);
         let empty = "{\"version\": 1, \"accepted\": [{\"fact\": \"x\", \"reason\": \" \"}]}";
@@ -301,7 +412,7 @@ mod tests {
                 .to_string()
                 .contains("without a reason")
         );
-        assert!(Accepted::read("{\"version\": 2, \"accepted\": []}").is_err());
+        assert!(Accepted::read("{\"version\": 3, \"accepted\": []}").is_err());
         let error = Accepted::of_repository("{").unwrap_err();
         let refusal = error.downcast_ref::<UserError>().unwrap();
         assert!(

@@ -49,6 +49,10 @@ pub struct Args {
     #[arg(long, value_name = "TEXT", requires = "accept")]
     pub reason: Option<String>,
 
+    /// Accept a pattern that takes in more than 20 facts
+    #[arg(long, requires = "accept")]
+    pub yes: bool,
+
     /// Take the reason for FACT off the record; FACT is what it was accepted as,
     /// with its `*`
     #[arg(

@@ -13,15 +13,51 @@ use worker_files::Place;
 use xtask_core::layout::BASELINE;
 use xtask_core::outcome::UserError;
 
-const VERSION: u64 = 1;
+/// The version that is written. Version 1 named no commit, no reader and nothing unread.
+const VERSION: u64 = 2;
+
+/// Raised when the readers of `worker_files` learn to see more, so that a record of an older one
+/// is known for what it is.
+const READER: u64 = 2;
+
+/// Where a record comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The old worker, for people.
+    pub of: String,
+    /// The commit that it was read from, where there is one.
+    pub commit: Option<String>,
+}
+
+/// What a record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub origin: Origin,
+    pub facts: Facts,
+    /// Whether an older reader made it, which saw less.
+    pub is_older: bool,
+}
+
+/// What version 1 called the worker that migrate recorded, with its abbreviated commit.
+const AT: &str = "the worker at ";
 
 /// The file's text.
-pub fn write(facts: &Facts, of: &str) -> String {
+pub fn write(facts: &Facts, origin: &Origin) -> String {
     let mut out = format!(
-        "{{\n\"version\": {VERSION},\n\"made_by\": \"cargo xtask compare OLD --write-baseline\",\n\"of\": {},\n\"sglang\": {},\n\"facts\": [\n",
-        Value::from(of),
+        "{{\n\"version\": {VERSION},\n\"made_by\": \"cargo xtask compare OLD --write-baseline\",\n\"of\": {},\n\"commit\": {},\n\"reader\": {READER},\n\"sglang\": {},\n\"unread\": [",
+        Value::from(origin.of.as_str()),
+        origin.commit.as_deref().map_or(Value::Null, Value::from),
         facts.sglang.as_deref().map_or(Value::Null, Value::from)
     );
+    let gaps = facts
+        .unread
+        .iter()
+        .filter_map(|gap| serde_json::to_string(gap).ok());
+    let gaps = gaps.collect::<Vec<_>>().join(",\n");
+    if !gaps.is_empty() {
+        out.extend(["\n", &gaps, "\n"]);
+    }
+    out.push_str("],\n\"facts\": [\n");
     let lines: Vec<String> = facts
         .all
         .iter()
@@ -57,7 +93,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Reads the file of the repository, and says what to do where it can't be read.
-pub fn of_repository(text: &str) -> Result<Facts> {
+pub fn of_repository(text: &str) -> Result<Record> {
     read(text).map_err(|error| {
         let what = format!("{BASELINE} can't be read: {error:#}");
         let help = "`cargo xtask compare OLD --write-baseline` makes it anew";
@@ -66,13 +102,22 @@ pub fn of_repository(text: &str) -> Result<Facts> {
 }
 
 /// Reads the file.
-pub fn read(text: &str) -> Result<Facts> {
+pub fn read(text: &str) -> Result<Record> {
     let root: Value = serde_json::from_str(text).context("it is no JSON")?;
     match root.get("version") {
-        Some(version) if version.as_u64() == Some(VERSION) => {}
+        Some(version) if version.as_u64().is_some_and(|v| (1..=VERSION).contains(&v)) => {}
         Some(version) => bail!("it is of version {version}; this tool knows {VERSION}"),
         None => bail!("it names no version"),
     }
+    let word = |key: &str| root.get(key).and_then(Value::as_str).map(str::to_owned);
+    let of = word("of").unwrap_or_default();
+    let named = of.strip_prefix(AT).map(str::to_owned);
+    let unread = match root.get("unread") {
+        None => Vec::new(),
+        Some(list) => {
+            serde_json::from_value(list.clone()).context("its list of what was not read")?
+        }
+    };
     let list = root
         .get("facts")
         .and_then(Value::as_array)
@@ -99,13 +144,19 @@ pub fn read(text: &str) -> Result<Facts> {
         }
         all.insert(id.to_owned(), fact);
     }
-    Ok(Facts {
-        all,
-        unread: Vec::new(),
-        sglang: root
-            .get("sglang")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
+    let is_older = root.get("reader").and_then(Value::as_u64).unwrap_or(1) < READER;
+    Ok(Record {
+        origin: Origin {
+            of,
+            commit: word("commit").or(named),
+        },
+        is_older,
+        facts: Facts {
+            all,
+            unread,
+            is_older,
+            sglang: word("sglang"),
+        },
     })
 }
 

@@ -55,7 +55,7 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
     let accepted = Accepted::of_tree(tree)?;
     let mut old = Facts::read(&outdated)?;
     if let Ok(record) = &record {
-        old.complete(record.clone(), &outdated);
+        old.complete(record.facts.clone(), &outdated);
     }
     let new = Facts::read(&rest)?;
     let compare = |old: &Facts| {
@@ -68,7 +68,10 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
     let (open, stale) = compare(&old);
     let baseline = match record {
         Err(unfit) => Some(unfit),
-        Ok(record) => lacking(&record, &old, &outdated)
+        Ok(record) if record.is_older => Some(Unfit::new(
+            "was made by an older reader, which saw less than this one".to_owned(),
+        )),
+        Ok(baseline::Record { facts: record, .. }) => lacking(&record, &old, &outdated)
             .or_else(|| {
                 // It may know more than the files tell; that has to be settled as well.
                 let (after, stale_after) = compare(&record);
@@ -150,7 +153,9 @@ mod tests {
 
     fn baseline_of(text: &str) -> String {
         let tree = Memory::new().with("src/handler.py", text);
-        super::super::baseline_of(&tree, "the old one").unwrap().0
+        super::super::baseline_of(&tree, "the old one", None)
+            .unwrap()
+            .0
     }
 
     fn accepted(entries: &str) -> String {
@@ -220,7 +225,7 @@ mod tests {
             "README.md",
             "| Variable | Default |\n| --- | --- |\n| `B` | 1 |\n",
         );
-        let (text, _) = super::super::baseline_of(&legacy, "x").unwrap();
+        let (text, _) = super::super::baseline_of(&legacy, "x", None).unwrap();
         let parting = look(&tree(Some(text), &accepted(""))).unwrap();
         assert_eq!(parting.baseline, None);
         assert!(open(&parting).contains(&"env:B"));

@@ -43,6 +43,8 @@ pub struct Facts {
     pub all: BTreeMap<String, Fact>,
     /// What was not understood, and may hold more of them.
     pub unread: Vec<Gap>,
+    /// Whether an older reader made them, which saw less.
+    pub is_older: bool,
     /// The release of `SGLang` that the worker runs, where that is known.
     pub sglang: Option<String>,
 }
@@ -74,6 +76,30 @@ impl Facts {
             }
         }
         self.sglang = self.sglang.take().or(record.sglang);
+    }
+
+    /// The same as the first reader would have told them: without the attributes it had no eyes
+    /// for, so that a record of that time makes no false "changed".
+    #[must_use]
+    pub fn as_first_read(&self) -> Self {
+        const LATER: [&str; 9] = [
+            "required",
+            "interpreted",
+            "fallbacks",
+            "reached",
+            "index",
+            "min",
+            "max",
+            "true",
+            "false",
+        ];
+        let mut facts = self.clone();
+        for (id, fact) in &mut facts.all {
+            let is_input = id.starts_with("input:");
+            fact.value
+                .retain(|key, _| !(LATER.contains(&key.as_str()) || is_input && key == "default"));
+        }
+        facts
     }
 
     /// The facts of an area with the rest of their ids.

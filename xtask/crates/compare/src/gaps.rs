@@ -14,7 +14,7 @@ use worker_files::source::LARGEST;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// A construct that was not understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gap {
     /// `unread:PATH:N`, where N comes from the text alone, so that edits elsewhere leave it.
     pub id: String,

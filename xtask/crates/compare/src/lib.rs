@@ -8,29 +8,32 @@ pub mod args;
 pub mod baseline;
 pub mod cleanup_gate;
 mod diff;
+mod entries;
 mod execute;
 mod facts;
 mod gaps;
 pub mod judge;
+mod old;
+mod reasons;
 mod report;
 mod trees;
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
 use self::accepted::Accepted;
+use self::baseline::Origin;
 use self::facts::Facts;
 use self::judge::judge;
+use self::old::Old;
 use self::report::Report;
 use self::trees::Trees;
 use crate::args::{Args, ReportFormat};
 use xtask_core::commands::Commands;
 use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
-use xtask_core::outcome::{Outcome, UsageError, UserError};
+use xtask_core::outcome::{Outcome, UserError};
 use xtask_core::output::{self, quoted};
-use xtask_core::suggest::one_of;
 use xtask_core::tool_repo;
 use xtask_core::tree::Tree;
 
@@ -46,30 +49,16 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
     let root = tool_repo::chosen(repo)?;
     let accepted_file = root.join(ACCEPTED);
     if !args.accept.is_empty() {
-        return accept(&root, &accepted_file, args, questions);
+        return reasons::accept(&root, &accepted_file, args, questions);
     }
     if !args.withdraw.is_empty() {
-        return withdraw(&accepted_file, &args.withdraw);
+        return reasons::withdraw(&accepted_file, &args.withdraw);
     }
-    let trees = Trees::new(&root);
-    let (old, old_name, old_tree) = old(&trees, &root, args)?;
+    let old = old::find(&Trees::new(&root), &root, args.old.as_deref())?;
     if args.write_baseline {
-        if args.old.is_none() && old_tree.is_none() {
-            bail!(UserError::new(
-                format!("{BASELINE} is there, and the old worker's files are not"),
-                "name the old worker: `cargo xtask compare OLD --write-baseline`"
-            ));
-        }
-        // The file is committed, so it doesn't say where this repository lies.
-        let name = args.old.as_deref().unwrap_or(OUTDATED);
-        fs_err::write(root.join(BASELINE), baseline::write(&old, name))?;
-        output::print(&format!(
-            "{BASELINE}: {} facts of {old_name}\n",
-            old.all.len()
-        ))?;
-        return Ok(Outcome::Done);
+        return write_baseline(&root, args, &old);
     }
-    let compared = compare(repo, &root, args, (old, old_name, old_tree))?;
+    let compared = compare(repo, &root, args, old)?;
     let report = &compared.report;
     let text = match args.format {
         ReportFormat::Text => report.text(),
@@ -91,6 +80,34 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
     })
 }
 
+/// Records the old worker's facts. The file is committed, so it doesn't say where this repository
+/// is.
+fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
+    if args.old.is_none() && old.tree.is_none() {
+        bail!(UserError::new(
+            format!("{BASELINE} is there, and the old worker's files are not"),
+            "name the old worker: `cargo xtask compare OLD --write-baseline`"
+        ));
+    }
+    let new = Facts::read(Trees::new(root).open(None)?.as_ref())?;
+    if new.all == old.facts.all {
+        bail!(UserError::new(
+            format!(
+                "{} is this worker itself: nothing could be lost against it",
+                old.name
+            ),
+            "name the worker before the migration, a directory or a revision"
+        ));
+    }
+    let origin = Origin {
+        of: args.old.as_deref().unwrap_or(OUTDATED).to_owned(),
+        commit: old.commit.clone(),
+    };
+    fs_err::write(root.join(BASELINE), baseline::write(&old.facts, &origin))?;
+    anstream::println!("{BASELINE}: {} facts of {}", old.facts.all.len(), old.name);
+    Ok(Outcome::Done)
+}
+
 /// A comparison, with the trees that it is of.
 struct Compared {
     report: Report,
@@ -99,12 +116,14 @@ struct Compared {
     upstream: Option<Box<dyn Tree>>,
 }
 
-fn compare(
-    repo: Option<&Path>,
-    root: &Path,
-    args: &Args,
-    (old, old_name, old_tree): Old,
-) -> Result<Compared> {
+fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Compared> {
+    let Old {
+        facts: old,
+        name: old_name,
+        tree: old_tree,
+        mut notes,
+        ..
+    } = old;
     let trees = Trees::new(root);
     let new_tree = trees.open(args.new.as_deref())?;
     let new = Facts::read(new_tree.as_ref())?;
@@ -125,12 +144,18 @@ fn compare(
     };
     // Another worker has its own reasons.
     let accepted = match (&args.new, new_tree.read_file(ACCEPTED)?) {
-        (None, _) => read_accepted(&root.join(ACCEPTED))?,
+        (None, _) => reasons::read(&root.join(ACCEPTED))?,
         (Some(_), None) => Accepted::default(),
         (Some(_), Some(bytes)) => Accepted::read(&String::from_utf8_lossy(&bytes))
             .with_context(|| format!("reading {ACCEPTED} of {}", new_tree.describe()))?,
     };
     let mut stale = accepted.apply(&mut items);
+    if accepted.unbound().next().is_some() {
+        notes.push(format!(
+            "{} reasons on record hold no values yet; they stand for whatever is open, and are bound to it when the record is written again",
+            accepted.unbound().count()
+        ));
+    }
     // Reasons speak of the old worker that this repository came from, and of no other; what only
     // runs can show was perhaps not looked for.
     stale.retain(|entry| args.old.is_none() && (executed.is_some() || !entry.needs_run()));
@@ -142,6 +167,7 @@ fn compare(
         new: new_tree.describe(),
         items,
         stale,
+        notes,
         unread: [("old", old.unread), ("new", new.unread)],
         upstream,
         executed,
@@ -159,17 +185,22 @@ fn compare(
     })
 }
 
-/// What a worker exposes, as the text of `compare.baseline.json`, and how many facts that is.
-pub fn baseline_of(tree: &dyn Tree, name: &str) -> Result<(String, usize)> {
+/// What a worker exposes, as the text of the baseline, and how many facts that is. `of` says in
+/// words which worker that is, `commit` where it was read.
+pub fn baseline_of(tree: &dyn Tree, of: &str, commit: Option<&str>) -> Result<(String, usize)> {
     let facts = Facts::read(tree)?;
-    Ok((baseline::write(&facts, name), facts.all.len()))
+    let origin = Origin {
+        of: of.to_owned(),
+        commit: commit.map(str::to_owned),
+    };
+    Ok((baseline::write(&facts, &origin), facts.all.len()))
 }
 
 /// The summary of a comparison of the work tree at `root` with its past, and how many things keep
 /// it from being clean, for whoever shows the task's result among others.
 pub fn summary(root: &Path) -> Result<(String, usize)> {
     let args = Args::default();
-    let old = old(&Trees::new(root), root, &args)?;
+    let old = old::find(&Trees::new(root), root, None)?;
     let report = compare(Some(root), root, &args, old)?.report;
     Ok((report.summary_text(), report.failures()))
 }
@@ -188,57 +219,13 @@ pub fn counts(root: &Path) -> Result<Option<Counts>> {
         return Ok(None);
     }
     let args = Args::default();
-    let old = old(&Trees::new(root), root, &args)?;
+    let old = old::find(&Trees::new(root), root, None)?;
     let report = compare(Some(root), root, &args, old)?.report;
     Ok(Some(Counts {
         open: report.open().count(),
         stale: report.stale.len(),
         accepted: report.count(judge::Verdict::Accepted),
     }))
-}
-
-/// The old worker's facts, what to call it, and its files where they are there.
-type Old = (Facts, String, Option<Box<dyn Tree>>);
-
-/// Finds the old worker.
-fn old(trees: &Trees, root: &Path, args: &Args) -> Result<Old> {
-    if let Some(name) = &args.old {
-        let tree = trees.open(Some(name))?;
-        let facts = Facts::read(tree.as_ref())?;
-        if facts.all.is_empty() && facts.unread.is_empty() {
-            bail!(UserError::new(
-                format!("{} holds nothing that a worker exposes", tree.describe()),
-                "name the folder or the revision with the old worker's handler and Dockerfile"
-            ));
-        }
-        return Ok((facts, tree.describe(), Some(tree)));
-    }
-    let baseline = read_baseline(&root.join(BASELINE))?;
-    if !root.join(OUTDATED).is_dir() {
-        let Some(facts) = baseline else {
-            bail!(UserError::new(
-                format!("there is neither {OUTDATED}/ nor {BASELINE} to compare with"),
-                "name the old worker: `cargo xtask compare OLD`, a directory or a git revision"
-            ));
-        };
-        return Ok((facts, BASELINE.to_owned(), None));
-    }
-    let tree = trees.outdated()?;
-    let mut facts = Facts::read(tree.as_ref())?;
-    // What the old worker kept in files that didn't retire (its README, its bake file) is on
-    // record only.
-    if let Some(baseline) = baseline {
-        facts.complete(baseline, tree.as_ref());
-    }
-    Ok((facts, tree.describe(), Some(tree)))
-}
-
-fn read_baseline(file: &Path) -> Result<Option<Facts>> {
-    if !file.is_file() {
-        return Ok(None);
-    }
-    let text = fs_err::read_to_string(file)?;
-    Ok(Some(baseline::of_repository(&text)?))
 }
 
 /// The command that repeats this comparison, for a shell.
@@ -267,7 +254,7 @@ fn executed(
         ));
     };
     let trees = [old_tree, new_tree];
-    output::tell("running the Python of both workers with stand-ins for everything else\n");
+    anstream::eprintln!("running the Python of both workers with stand-ins for everything else");
     let table = judge::table_of(new);
     let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees));
     let runs = execute::Runs {
@@ -276,100 +263,6 @@ fn executed(
         scenarios: &scenarios,
     };
     Ok(execute::verify(&runs, old, new, table, items))
-}
-
-fn read_accepted(file: &Path) -> Result<Accepted> {
-    if !file.is_file() {
-        return Ok(Accepted::default());
-    }
-    let text = fs_err::read_to_string(file)?;
-    Accepted::of_repository(&text)
-}
-
-/// Records reasons. Facts that are not open are refused, because a reason for nothing hides
-/// what happens to it later.
-fn accept(root: &Path, file: &PathBuf, args: &Args, questions: Questions) -> Result<Outcome> {
-    let reason = args.reason.as_deref().unwrap_or_default().trim();
-    // As it stands in a command that was printed, to be filled in.
-    if reason.is_empty() || reason == "…" {
-        bail!(UsageError("a reason is needed: --reason TEXT".to_owned()));
-    }
-    let trees = Trees::new(root);
-    let (old, _, old_tree) = old(&trees, root, args)?;
-    let new_tree = trees.open(args.new.as_deref())?;
-    let new = Facts::read(new_tree.as_ref())?;
-    let mut items = judge(&old, &new);
-    let asked = if args.accept.iter().any(|fact| accepted::is_cleanups(fact)) {
-        questions(root)?
-    } else {
-        Vec::new()
-    };
-    let open = |fact: &str, items: &[judge::Item]| {
-        if accepted::is_cleanups(fact) {
-            // By name only: a pattern would take in what nobody has looked at.
-            return usize::from(asked.iter().any(|id| id == fact));
-        }
-        let fits = |item: &&judge::Item| item.open && accepted::matches(fact, &item.id);
-        items.iter().filter(fits).count()
-    };
-    let as_read: Vec<usize> = args.accept.iter().map(|fact| open(fact, &items)).collect();
-    if args.execute {
-        let trees = [old_tree.as_deref(), Some(new_tree.as_ref())];
-        executed(trees, [&old, &new], &mut items)?;
-    }
-    let mut known = read_accepted(file)?;
-    for (fact, as_read) in args.accept.iter().zip(as_read) {
-        let open = open(fact, &items);
-        if open == 0 {
-            let see = command(None, args);
-            let help = if accepted::is_cleanups(fact) {
-                "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own \
-                 name, without `*`"
-                    .to_owned()
-            } else if args.execute {
-                format!("see the ids with `{see}`")
-            } else {
-                format!(
-                    "see the ids with `{see}`; what only runs can show is accepted with --execute"
-                )
-            };
-            bail!(UserError::new(
-                format!("{fact} matches nothing that is open"),
-                help
-            ));
-        }
-        known.add(fact, reason, as_read == 0);
-        output::print(&format!("{fact}: accepted ({open} open)\n"))?;
-    }
-    fs_err::write(file, known.write())?;
-    Ok(Outcome::Done)
-}
-
-/// Takes reasons off the record, all of those that are named or none.
-fn withdraw(file: &Path, facts: &[String]) -> Result<Outcome> {
-    let known = read_accepted(file)?;
-    let mut left = known.clone();
-    let mut said = String::new();
-    for fact in facts.iter().collect::<BTreeSet<_>>() {
-        let Some(reason) = left.withdraw(fact) else {
-            let near = known.near(fact);
-            let help = if near.is_empty() {
-                "`cargo xtask compare` names those that are stale; what is withdrawn already is to \
-                 be committed"
-                    .to_owned()
-            } else {
-                format!("each is withdrawn by its own name: {}", one_of(&near))
-            };
-            bail!(UserError::new(
-                format!("no reason for {fact} is on record in {ACCEPTED}"),
-                help
-            ));
-        };
-        said += &format!("{fact}: withdrawn; the reason was: {reason}\n");
-    }
-    fs_err::write(file, left.write())?;
-    output::print(&said)?;
-    Ok(Outcome::Done)
 }
 
 #[cfg(test)]

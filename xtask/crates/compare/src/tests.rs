@@ -131,6 +131,7 @@ fn report(items: Vec<judge::Item>) -> Report {
         new: "new".to_owned(),
         items,
         stale: Vec::new(),
+        notes: Vec::new(),
         unread: [("old", Vec::new()), ("new", Vec::new())],
         upstream: None,
         executed: None,
@@ -153,7 +154,7 @@ fn the_text_shows_a_summary_then_what_is_open_with_places_reasons_and_advice() {
     let renamed = "renamed env:MODEL_NAME → env:MODEL_PATH\n  old --model-path  src/engine.py:9:14\n  new --model-path  engine.py:11:14\n  Both drive --model-path, but";
     assert!(text.contains(renamed), "{text}");
     assert!(text.contains("help: Let the worker read MODEL_NAME too"));
-    assert!(text.contains("with it: arg:MODEL_NAME, image:MODEL_NAME"));
+    assert!(text.contains("with it: ") && text.contains("image:MODEL_NAME"));
     assert!(
         !text.contains("kept env:API_KEY"),
         "what is kept is shown with --all only"
@@ -217,10 +218,10 @@ fn a_third_column_shows_what_upstream_has() {
 #[test]
 fn the_baseline_says_the_same_as_the_tree_it_was_made_from() {
     let old = Facts::read(&legacy()).unwrap();
-    let text = baseline::write(&old, "the legacy worker");
+    let text = baseline::write(&old, &Origin::default());
     assert!(text.lines().count() > old.all.len(), "one fact a line");
     assert!(!text.contains("\"title\""), "wording is not kept");
-    let read = baseline::read(&text).unwrap();
+    let read = baseline::read(&text).unwrap().facts;
     let new = Facts::read(&modern()).unwrap();
     let verdicts = |old: &Facts| -> Vec<(String, judge::Verdict, bool)> {
         judge(old, &new)
@@ -229,12 +230,12 @@ fn the_baseline_says_the_same_as_the_tree_it_was_made_from() {
             .collect()
     };
     assert_eq!(verdicts(&old), verdicts(&read));
-    assert_eq!(baseline::write(&read, "the legacy worker"), text);
+    assert_eq!(baseline::write(&read, &Origin::default()), text);
     let error = baseline::of_repository("{\"version\": 9}").unwrap_err();
     let refusal = error.downcast_ref::<UserError>().unwrap();
     assert_eq!(
         refusal.what,
-        "compare.baseline.json can't be read: it is of version 9; this tool knows 1"
+        "compare.baseline.json can't be read: it is of version 9; this tool knows 2"
     );
     assert!(refusal.help.contains("--write-baseline"), "{refusal:?}");
     assert!(baseline::read("no").is_err());
@@ -244,10 +245,30 @@ fn the_baseline_says_the_same_as_the_tree_it_was_made_from() {
 fn reasons_turn_open_facts_into_accepted_ones_and_go_stale() {
     let mut items = compared(&legacy(), &modern());
     let mut accepted = Accepted::default();
-    accepted.add("env:MODEL_NAME", "announced in the release notes", false);
-    accepted.add("pip:*", "the base image has them", false);
-    accepted.add("pip:ray", "never imported", false);
-    accepted.add("env:GONE_LONG_AGO", "old", false);
+    accepted.add(
+        "env:MODEL_NAME",
+        "announced in the release notes",
+        false,
+        accepted::values("env:MODEL_NAME", &items),
+    );
+    accepted.add(
+        "pip:*",
+        "the base image has them",
+        false,
+        accepted::values("pip:*", &items),
+    );
+    accepted.add(
+        "pip:ray",
+        "never imported",
+        false,
+        accepted::values("pip:ray", &items),
+    );
+    accepted.add(
+        "env:GONE_LONG_AGO",
+        "old",
+        false,
+        accepted::values("env:GONE_LONG_AGO", &items),
+    );
     let stale = accepted.apply(&mut items);
     assert_eq!(stale.len(), 1);
     assert_eq!(stale[0].fact, "env:GONE_LONG_AGO");
@@ -305,7 +326,17 @@ fn a_whole_session_from_outdated_to_accepted_and_without_the_old_files() {
     let wrong = compare(&["--accept", "env:NOTHING", "--reason", "x"]).unwrap_err();
     assert!(wrong.to_string().contains("matches nothing"));
     assert!(compare(&["--accept", "env:*", "--reason", " "]).is_err());
-    compare(&["--accept", "*", "--reason", "a test"]).unwrap();
+    let everything = compare(&["--accept", "*", "--reason", "a test"]).unwrap_err();
+    assert!(everything.to_string().contains("would take in everything"));
+    let open = Facts::read(&legacy()).map(|old| judge(&old, &Facts::read(&modern()).unwrap()));
+    let open = open.unwrap();
+    let ids = open
+        .iter()
+        .filter(|item| item.open)
+        .map(|item| item.id.as_str());
+    let mut all: Vec<&str> = ids.flat_map(|id| ["--accept", id]).collect();
+    all.extend(["--reason", "a test"]);
+    compare(&all).unwrap();
     assert_eq!(compare(&[]).unwrap(), Outcome::Done);
     // Whoever compares a worker with itself finds nothing.
     fs_err::remove_file(root.join(ACCEPTED)).unwrap();
@@ -327,7 +358,7 @@ fn nothing_changes_between_a_worker_and_itself() {
 
 #[test]
 fn a_baseline_says_how_many_facts_it_keeps() {
-    let (text, count) = baseline_of(&legacy(), "the old one").unwrap();
+    let (text, count) = baseline_of(&legacy(), "the old one", None).unwrap();
     assert!(text.contains("env:MODEL_NAME"));
-    assert_eq!(baseline::read(&text).unwrap().all.len(), count);
+    assert_eq!(baseline::read(&text).unwrap().facts.all.len(), count);
 }

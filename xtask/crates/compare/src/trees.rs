@@ -52,6 +52,31 @@ impl<'a> Trees<'a> {
         Ok(Box::new(GitTree::new(repo.objects(), entries, name)))
     }
 
+    /// The commit that a name stands for, where it is a revision.
+    pub fn commit(&self, name: &str) -> Result<Option<String>> {
+        let inside = self.root.join(name);
+        if inside.is_dir() || Path::new(name).is_dir() {
+            return Ok(None);
+        }
+        let git = Git::find()?;
+        let commit = Repo::open(&git, self.root)?.commit(name)?;
+        Ok(commit.map(|oid| oid.0))
+    }
+
+    /// The tree of a commit, where it is in this repository.
+    pub fn revision(&self, commit: &str) -> Result<Option<Box<dyn Tree>>> {
+        let (Ok(git), true) = (Git::find(), self.root.join(".git").exists()) else {
+            return Ok(None);
+        };
+        let repo = Repo::open(&git, self.root)?;
+        let Some(commit) = repo.commit(commit)? else {
+            return Ok(None);
+        };
+        let name = commit.0[..commit.0.len().min(10)].to_owned();
+        let entries = repo.entries(&commit)?;
+        Ok(Some(Box::new(GitTree::new(repo.objects(), entries, name))))
+    }
+
     /// The upstream that a migrated worker records, put together from the object database by the
     /// hashes in its lock; nothing where the lock or one of the objects isn't there.
     pub fn locked(&self, of: &dyn Tree) -> Result<Option<Box<dyn Tree>>> {

@@ -179,8 +179,10 @@ fn record_facts(at: &Situation) -> Option<Recording> {
     }
     let repo = at.repo.clone();
     let name = format!("the worker at {}", &at.head.0[..at.head.0.len().min(10)]);
+    let commit = at.head.0.clone();
     Some(std::thread::spawn(move || {
-        compare::baseline_of(&GitTree::new(repo.objects(), entries, name.as_str()), &name)
+        let tree = GitTree::new(repo.objects(), entries, name.as_str());
+        compare::baseline_of(&tree, &name, Some(&commit))
     }))
 }
 

@@ -10,7 +10,9 @@ use xtask_core::tree::RepoPath;
 pub const LARGEST: usize = 4 * 1024 * 1024;
 
 /// A place in a file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct Place {
     pub file: RepoPath,
     /// From 1.
@@ -45,7 +47,9 @@ impl std::fmt::Display for Place {
 }
 
 /// What a construct that was not read may hide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Hides {
     /// Environment variables and their defaults.
@@ -63,7 +67,7 @@ pub enum Hides {
 }
 
 /// A construct that was not understood. It is a value, so that silence means "read".
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Unread {
     /// Why it was not understood, as a sentence for people.
     pub what: String,

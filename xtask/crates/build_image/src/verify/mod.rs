@@ -235,7 +235,7 @@ fn promise(tree: &dyn Tree) -> Result<Option<Promise>> {
     let Some(record) = text(tree, BASELINE)? else {
         return Ok(None);
     };
-    let facts = baseline::of_repository(&record)?;
+    let facts = baseline::of_repository(&record)?.facts;
     let accepted = match text(tree, ACCEPTED)? {
         Some(text) => Accepted::of_repository(&text)?,
         None => Accepted::default(),

@@ -98,9 +98,14 @@ impl Judge<'_> {
         } else {
             "The old form offered it, although the old worker's code never read it; the new form doesn't, and the new worker doesn't read it either."
         };
+        let help = if read || self.old.get(&env).is_some() {
+            format!("Declare {name} in hub.json, or record why not.")
+        } else {
+            format!("Nothing reads {name}: record that, or let the worker read it and declare it.")
+        };
         Item::new(id, Verdict::Missing, Some(old), None)
             .why(why)
-            .help(format!("Declare {name} in hub.json, or record why not."))
+            .help(help)
     }
 
     fn variable_declared(id: &str, old: &Fact, new: &Fact) -> Item {
@@ -347,9 +352,7 @@ impl Judge<'_> {
             let id = format!("tests:{name}");
             let item = match (old, new) {
                 _ if name == "cuda" => self.cuda(&id, old, new),
-                (Some(old), None) => Item::new(&id, Verdict::Missing, Some(old), None)
-                    .why("The Hub's tests don't set it any more.")
-                    .help("Set it in tests.json again, or record why not."),
+                (Some(old), None) => self.test_variable_gone(name, &id, old),
                 (old, Some(new)) => {
                     let verdict = if old.is_some() {
                         Verdict::Kept
@@ -380,6 +383,29 @@ impl Judge<'_> {
             };
             self.push(item);
         }
+    }
+
+    /// What the Hub's tests set no longer: it follows a renamed variable, and nobody is told to set
+    /// one again that the new worker doesn't read.
+    fn test_variable_gone(&self, name: &str, id: &str, old: &Fact) -> Item {
+        let gone = Item::new(id, Verdict::Missing, Some(old), None);
+        if let Some(other) = self.renamed.get(name) {
+            let now = format!("tests:{other}");
+            if let Some(new) = self.new.get(&now) {
+                return Item::new(id, Verdict::Renamed, Some(old), Some(new))
+                    .now(now)
+                    .why(format!("It follows {name}, which is {other} now."))
+                    .part_of(format!("env:{name}"));
+            }
+        }
+        let is_variable = !name.contains('.');
+        if is_variable && self.new.get(&format!("env:{name}")).is_none() {
+            return gone
+                .note()
+                .why("The new worker doesn't read it, so that its tests need not set it.");
+        }
+        gone.why("The Hub's tests don't set it any more.")
+            .help("Set it in tests.json again, or record why not.")
     }
 
     fn readme(&mut self) {

@@ -177,6 +177,8 @@ pub fn table_of(facts: &Facts) -> Table {
 
 /// Judges every fact of both workers. The result is in order of id.
 pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
+    let as_first_read = old.is_older.then(|| new.as_first_read());
+    let new = as_first_read.as_ref().unwrap_or(new);
     let tables = new.sglang.as_deref().map(Table::around).unwrap_or_default();
     let newest = Table::newest().release();
     let is_newer = new
@@ -407,16 +409,62 @@ impl<'a> Judge<'a> {
             "The new image's build doesn't do it.",
             "Do it again, or record why it isn't needed.",
         );
+        self.renamed_service();
         self.simple(
             "compose",
             "The compose file doesn't have it any more.",
             "Bring it back, or record what to use instead.",
         );
+        self.undeclared_arguments();
         self.simple(
             "bake",
             "The bake file doesn't have it any more: builds that name it fail.",
-            "Bring it back, or record what to build instead.",
+            "Give the target that name again, or record what to build instead.",
         );
+    }
+
+    /// The only service on each side is the same service, whatever it is called.
+    fn renamed_service(&mut self) {
+        let only = |facts: &'a Facts| -> Option<&'a str> {
+            let mut names = facts
+                .area("compose")
+                .map(|(id, _)| id.split('.').next().unwrap_or(id));
+            let first = names.next()?;
+            names.all(|name| name == first).then_some(first)
+        };
+        let (Some(was), Some(is)) = (only(self.old), only(self.new)) else {
+            return;
+        };
+        if was == is {
+            return;
+        }
+        for (id, old) in self.old.area("compose") {
+            let now = format!("compose:{is}{}", &id[was.len()..]);
+            let id = format!("compose:{id}");
+            let item = match self.new.get(&now) {
+                Some(new) => Self::kept_or_changed(&id, old, new, None).now(now),
+                None => continue,
+            };
+            self.push(item);
+        }
+    }
+
+    /// Build arguments that no Dockerfile takes do nothing, and migrate drops them itself.
+    fn undeclared_arguments(&mut self) {
+        for (id, old) in self.old.area("bake") {
+            let Some((_, argument)) = id.split_once(".args.") else {
+                continue;
+            };
+            let id = format!("bake:{id}");
+            let declared = self.new.get(&format!("arg:{argument}")).is_some();
+            if !declared && self.new.get(&id).is_none() {
+                self.push(
+                    Item::new(&id, Verdict::Retired, Some(old), None).why(format!(
+                        "The new Dockerfile declares no argument {argument}."
+                    )),
+                );
+            }
+        }
     }
 }
 

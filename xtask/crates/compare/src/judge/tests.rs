@@ -166,7 +166,7 @@ fn image_and_packages() {
     expect(&items, "apt:curl", Verdict::Kept, false);
     assert!(of(&items, "apt:curl").why.contains("own image brings it"));
     expect(&items, "bake:old", Verdict::Missing, true);
-    expect(&items, "bake:old.args.A", Verdict::Missing, true);
+    expect(&items, "bake:old.args.A", Verdict::Retired, false);
 }
 
 #[test]

@@ -54,10 +54,12 @@ impl Report {
             "old": self.old,
             "new": self.new,
             "summary": summary,
+            "entries": super::super::entries::of(&self.items),
             "facts": facts,
             "executed": self.executed,
             "unread": unread,
             "stale": self.stale,
+            "notes": self.notes,
         });
         let mut text = serde_json::to_string_pretty(&root).unwrap_or_default();
         text.push('\n');

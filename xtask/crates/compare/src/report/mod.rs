@@ -19,6 +19,8 @@ pub struct Report {
     pub items: Vec<Item>,
     /// Reasons on record that match nothing any more.
     pub stale: Vec<Entry>,
+    /// What to know of where the facts and the reasons come from.
+    pub notes: Vec<String>,
     /// What could not be read, by side.
     pub unread: [(&'static str, Vec<Gap>); 2],
     /// A third worker to show beside them.

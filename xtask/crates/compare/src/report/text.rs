@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::super::accepted::withdrawal;
+use super::super::entries;
 use super::super::judge::{Item, Verdict};
 use super::{Parts, Report, places, value};
 
@@ -28,9 +29,8 @@ impl Report {
         let _ = writeln!(out, "{BOLD}{} → {}{BOLD:#}\n", self.old, self.new);
         self.summary(&mut out);
         let parts = self.parts();
-        for item in self.open() {
-            self.item(&mut out, item, &parts);
-        }
+        self.entries(&mut out);
+        self.instead(&mut out);
         for entry in &self.stale {
             let red = style(Verdict::Missing);
             let _ = writeln!(
@@ -45,6 +45,9 @@ impl Report {
             for item in self.items.iter().filter(|item| !item.open) {
                 self.item(&mut out, item, &parts);
             }
+        }
+        for note in &self.notes {
+            let _ = writeln!(out, "\n{BOLD}note{BOLD:#}: {note}");
         }
         self.unread(&mut out);
         if let Some(runs) = &self.executed {
@@ -66,41 +69,105 @@ impl Report {
     }
 
     fn summary(&self, out: &mut String) {
-        let columns = Verdict::ALL;
-        let _ = write!(out, "{:24}", "");
-        for verdict in columns {
-            let _ = write!(out, "{:>9}", verdict.word());
+        type Column = (&'static str, fn(&Item) -> bool);
+        let columns: [Column; 6] = [
+            ("open", |item| item.open),
+            ("with them", |item| {
+                let lost = matches!(
+                    item.verdict,
+                    Verdict::Missing | Verdict::Changed | Verdict::Renamed | Verdict::Unread
+                );
+                !item.open && lost
+            }),
+            ("accepted", |item| item.verdict == Verdict::Accepted),
+            ("retired", |item| {
+                item.verdict == Verdict::Retired && !item.open
+            }),
+            ("kept", |item| item.verdict == Verdict::Kept && !item.open),
+            ("added", |item| item.verdict == Verdict::Added && !item.open),
+        ];
+        let _ = write!(out, "{:22}", "");
+        for (word, _) in columns {
+            let _ = write!(out, "{word:>9}");
         }
-        let _ = writeln!(out, "{:>9}", "open");
+        out.push('\n');
         let mut row = |name: &str, items: &[&Item], style: Style| {
-            let _ = write!(out, "{style}{name:24}");
-            for verdict in columns {
-                let count = items.iter().filter(|item| item.verdict == verdict).count();
-                let cell = if count == 0 {
-                    "·".to_owned()
-                } else {
-                    count.to_string()
+            let _ = write!(out, "{style}{name:22}");
+            for (_, holds) in columns {
+                let cell = match items.iter().filter(|item| holds(item)).count() {
+                    0 => "·".to_owned(),
+                    count => count.to_string(),
                 };
                 let _ = write!(out, "{cell:>9}");
             }
-            let open = items.iter().filter(|item| item.open).count();
-            let cell = if open == 0 {
-                "·".to_owned()
-            } else {
-                open.to_string()
-            };
-            let _ = writeln!(out, "{cell:>9}{style:#}");
+            let _ = writeln!(out, "{style:#}");
         };
+        let mut rest = Vec::new();
         for (area, name) in self.areas() {
             let items: Vec<&Item> = self
                 .items
                 .iter()
                 .filter(|item| item.area() == area)
                 .collect();
-            row(name, &items, Style::new());
+            let is_quiet =
+                |item: &&Item| matches!(item.verdict, Verdict::Kept | Verdict::Added) && !item.open;
+            if self.all || !items.iter().all(is_quiet) {
+                row(name, &items, Style::new());
+            } else {
+                rest.extend(items);
+            }
         }
-        let all: Vec<&Item> = self.items.iter().collect();
-        row("all", &all, BOLD);
+        if !rest.is_empty() {
+            row("the rest", &rest, Style::new());
+        }
+        row("all", &self.items.iter().collect::<Vec<_>>(), BOLD);
+    }
+
+    /// What is open, the most harmful first: ten entries in full, a line for each of the others.
+    fn entries(&self, out: &mut String) {
+        const IN_FULL: usize = 10;
+        let of = |id: &str| self.items.iter().find(|item| item.id == id);
+        let entries = entries::of(&self.items);
+        for entry in &entries {
+            let Some(item) = of(&entry.id) else { continue };
+            if entry.rank <= IN_FULL || self.all {
+                let members = &entry.members[1..];
+                self.item(out, item, &Parts::from([(item.id.as_str(), ids(members))]));
+                continue;
+            }
+            if entry.rank == IN_FULL + 1 {
+                out.push('\n');
+            }
+            let style = style(item.verdict);
+            let more = match entry.members.len() {
+                1 => String::new(),
+                n => format!(" and {} with it", n - 1),
+            };
+            let _ = writeln!(
+                out,
+                "{style}{}{style:#} {}{more}",
+                item.verdict.word(),
+                item.id
+            );
+        }
+    }
+
+    /// Variables that retired and that another one stands in for.
+    fn instead(&self, out: &mut String) {
+        let mut items = self.items.iter().filter(|item| {
+            item.area() == "env"
+                && item.verdict == Verdict::Retired
+                && !item.open
+                && item.help.starts_with("Set ")
+        });
+        let Some(first) = items.next() else { return };
+        let _ = writeln!(
+            out,
+            "\n{BOLD}retired, with something to set instead{BOLD:#}"
+        );
+        for item in std::iter::once(first).chain(items) {
+            let _ = writeln!(out, "  {}: {}", item.id, item.help);
+        }
     }
 
     fn item(&self, out: &mut String, item: &Item, parts: &Parts<'_>) {
@@ -144,7 +211,13 @@ impl Report {
         }
         let parts = parts.get(item.id.as_str()).cloned().unwrap_or_default();
         if !parts.is_empty() {
-            let _ = writeln!(out, "  {DIM}with it: {}{DIM:#}", parts.join(", "));
+            const SHOWN: usize = 6;
+            let shown = parts[..parts.len().min(SHOWN)].join(", ");
+            let more = match parts.len().saturating_sub(SHOWN) {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            let _ = writeln!(out, "  {DIM}with it: {shown}{more}{DIM:#}");
         }
     }
 
@@ -184,13 +257,22 @@ impl Report {
             n => format!(", and {n} reasons on record are stale"),
         };
         let red = style(Verdict::Missing);
-        let _ = writeln!(out, "\n{red}{open} open{stale}.{red:#}");
-        if let Some(item) = self.open().next() {
+        let entries = match entries::of(&self.items).len() {
+            n if n == open => String::new(),
+            1 => " in one entry".to_owned(),
+            n => format!(" in {n} entries"),
+        };
+        let _ = writeln!(out, "\n{red}{open} open{entries}{stale}.{red:#}");
+        if let Some(entry) = entries::of(&self.items).first() {
             let _ = writeln!(
                 out,
-                "Mend them, or record why one is meant:\n  {} --accept {} --reason \"…\"",
-                self.command, item.id
+                "Fix them, or record why one is intended:\n  {} --accept {} --reason \"…\"",
+                self.command, entry.id
             );
         }
     }
+}
+
+fn ids(members: &[String]) -> Vec<&str> {
+    members.iter().map(String::as_str).collect()
 }

@@ -1,0 +1,157 @@
+//! One cause, one entry: what is open, gathered by what made it so, the most harmful first.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use super::judge::{Item, Verdict};
+
+/// Facts with one cause, to be decided on together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The id of the member that says most.
+    pub id: String,
+    /// The ids of all facts in it; the first is the entry's own.
+    pub members: Vec<String>,
+    /// From 1, the most harmful first.
+    pub rank: usize,
+    /// Whose change it is, `fork` or `upstream`, where that is known.
+    pub origin: Option<&'static str>,
+}
+
+/// The entries of everything that is open.
+pub fn of(items: &[Item]) -> Vec<Entry> {
+    let all: HashMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
+    let mut causes: BTreeMap<String, Vec<&Item>> = BTreeMap::new();
+    for item in items.iter().filter(|item| item.open) {
+        causes.entry(cause(item, &all)).or_default().push(item);
+    }
+    let mut groups: Vec<Vec<&Item>> = Vec::new();
+    for (cause, mut group) in causes {
+        group.sort_by_key(|item| (item.id != cause, harm(item)));
+        groups.push(group);
+    }
+    let mut parts: HashMap<&str, Vec<&Item>> = HashMap::new();
+    for item in items {
+        if let Some(owner) = &item.part_of {
+            parts.entry(owner).or_default().push(item);
+        }
+    }
+    for group in &mut groups {
+        let mut at = 0;
+        while let Some(item) = group.get(at) {
+            let more = parts.get(item.id.as_str()).into_iter().flatten();
+            group.extend(more.copied().collect::<Vec<_>>());
+            at += 1;
+        }
+    }
+    groups.sort_by_cached_key(|group| {
+        let worst = group
+            .iter()
+            .filter(|item| item.open)
+            .map(|item| harm(item))
+            .min();
+        let (class, area, model, id) = worst.unwrap_or_else(|| harm(group[0]));
+        (class, area, model, Reverse(group.len()), id)
+    });
+    let entry = |(index, group): (usize, Vec<&Item>)| Entry {
+        id: group[0].id.clone(),
+        members: group.iter().map(|item| item.id.clone()).collect(),
+        rank: index + 1,
+        origin: None,
+    };
+    groups.into_iter().enumerate().map(entry).collect()
+}
+
+/// What a fact is open because of, as a name that its siblings share.
+fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
+    let is_open = |id: &str| all.get(id).is_some_and(|item| item.open);
+    let (area, name) = item.id.split_once(':').unwrap_or((&item.id, ""));
+    // What the base image brings comes and goes with it.
+    let is_brought = area == "pip" && item.verdict == Verdict::Changed && item.new.is_none();
+    let is_base = [
+        "image:FROM",
+        "image:cuda",
+        "image:sglang",
+        "hub:cuda",
+        "tests:cuda",
+    ];
+    if is_brought || is_base.contains(&item.id.as_str()) {
+        return "image:FROM".to_owned();
+    }
+    match area {
+        "hub" | "tests" | "readme" => {
+            let variable = name.split('.').next().unwrap_or(name);
+            let owners = ["env", "hub"].map(|area| format!("{area}:{variable}"));
+            let owner = owners.into_iter().find(|owner| is_open(owner));
+            owner.unwrap_or_else(|| item.id.clone())
+        }
+        "bake" if item.verdict == Verdict::Missing => "bake:".to_owned(),
+        "compose" => format!("compose:{}", name.split('.').next().unwrap_or(name)),
+        "copy" => match item.old.as_ref().and_then(|fact| fact.places.first()) {
+            Some(place) => format!("copy:{}:{}", place.file, place.line),
+            None => item.id.clone(),
+        },
+        "unread" => format!(
+            "unread:{}",
+            name.rsplit_once(':').map_or(name, |(file, _)| file)
+        ),
+        _ => item.id.clone(),
+    }
+}
+
+/// How much harm a fact does: what breaks existing endpoints, then what changes their results,
+/// what could not be read, the form, the image, other ways to build and start it, the README.
+fn harm(item: &Item) -> (usize, usize, bool, &str) {
+    let is_lost = matches!(item.verdict, Verdict::Missing | Verdict::Renamed);
+    let areas = ["env", "input", "route", "serverless", "flag"];
+    let area = areas.iter().position(|area| *area == item.area());
+    let class = match item.area() {
+        _ if area.is_some() && is_lost => 0,
+        "run" => 1,
+        _ if area.is_some() => 1,
+        "unread" => 2,
+        "hub" | "tests" => 3,
+        "image" | "arg" | "mount" | "copy" | "pip" | "apt" | "apk" | "conda" | "step" => 4,
+        "compose" | "bake" => 5,
+        _ => 6,
+    };
+    // Without its model no worker starts.
+    let flag = item.old.as_ref().and_then(|fact| fact.get("flag"));
+    let is_model = matches!(flag, Some("--model-path" | "--model"));
+    (class, area.unwrap_or_default(), !is_model, &item.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{compared, legacy, modern};
+    use super::*;
+
+    #[test]
+    fn one_cause_is_one_entry_and_the_model_comes_first() {
+        let items = compared(&legacy(), &modern());
+        let entries = of(&items);
+        assert_eq!(entries[0].id, "env:MODEL_NAME");
+        assert!(entries[0].members.contains(&"image:MODEL_NAME".to_owned()));
+        let with = |id: &str| {
+            let of = entries
+                .iter()
+                .find(|entry| entry.members.iter().any(|member| member == id));
+            of.unwrap_or_else(|| panic!("no entry for {id}"))
+                .id
+                .as_str()
+        };
+        assert_eq!(with("hub:cuda"), with("image:FROM"));
+        assert_eq!(with("pip:hf-transfer"), with("image:FROM"));
+        let ranks: Vec<usize> = entries.iter().map(|entry| entry.rank).collect();
+        assert!(ranks.iter().copied().eq(1..=entries.len()));
+        // Everything open is in one entry, and in one only.
+        for item in items.iter().filter(|item| item.open) {
+            let holders = entries
+                .iter()
+                .filter(|entry| entry.members.contains(&item.id));
+            assert_eq!(holders.count(), 1, "{}", item.id);
+        }
+    }
+}

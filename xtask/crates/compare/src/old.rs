@@ -1,0 +1,119 @@
+//! Which old worker the new one is compared with, and where its facts come from.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::baseline::{self, Record};
+use super::facts::Facts;
+use super::trees::Trees;
+use xtask_core::layout::{BASELINE, OUTDATED};
+use xtask_core::outcome::UserError;
+use xtask_core::tree::Tree;
+
+/// The old worker.
+pub struct Old {
+    pub facts: Facts,
+    /// What to call it.
+    pub name: String,
+    /// Its files, where they are there.
+    pub tree: Option<Box<dyn Tree>>,
+    /// The commit that they are of.
+    pub commit: Option<String>,
+    /// What a reader should know of where the facts come from.
+    pub notes: Vec<String>,
+}
+
+/// Finds the old worker: what was named, `outdated/` with what the baseline adds, or the baseline.
+pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
+    if let Some(name) = named {
+        let tree = trees.open(Some(name))?;
+        let facts = Facts::read(tree.as_ref())?;
+        if facts.all.is_empty() && facts.unread.is_empty() {
+            bail!(UserError::new(
+                format!("{} holds nothing that a worker exposes", tree.describe()),
+                "name the folder or the revision with the old worker's handler and Dockerfile"
+            ));
+        }
+        let commit = trees.commit(name)?;
+        let name = tree.describe();
+        return Ok(Old {
+            facts,
+            name,
+            tree: Some(tree),
+            commit,
+            notes: Vec::new(),
+        });
+    }
+    let mut notes = Vec::new();
+    let record = read(&root.join(BASELINE))?
+        .map(|record| seen_again(record, trees, &mut notes))
+        .transpose()?;
+    if !root.join(OUTDATED).is_dir() {
+        let Some(record) = record else {
+            bail!(UserError::new(
+                format!("there is neither {OUTDATED}/ nor {BASELINE} to compare with"),
+                "name the old worker: `cargo xtask compare OLD`, a directory or a git revision"
+            ));
+        };
+        let name = BASELINE.to_owned();
+        return Ok(Old {
+            facts: record.facts,
+            name,
+            tree: None,
+            commit: record.origin.commit,
+            notes,
+        });
+    }
+    let tree = trees.outdated()?;
+    let mut facts = Facts::read(tree.as_ref())?;
+    let mut commit = None;
+    // What the old worker kept in files that didn't retire (its README, its bake file) is on
+    // record only.
+    if let Some(record) = record {
+        facts.complete(record.facts, tree.as_ref());
+        commit = record.origin.commit;
+    }
+    Ok(Old {
+        facts,
+        name: tree.describe(),
+        tree: Some(tree),
+        commit,
+        notes,
+    })
+}
+
+fn read(file: &Path) -> Result<Option<Record>> {
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(file)?;
+    Ok(Some(baseline::of_repository(&text)?))
+}
+
+/// A record that an older reader made is made again from its commit, where that is reachable.
+fn seen_again(record: Record, trees: &Trees, notes: &mut Vec<String>) -> Result<Record> {
+    if !record.is_older {
+        return Ok(record);
+    }
+    let tree = match &record.origin.commit {
+        Some(commit) => trees.revision(commit)?,
+        None => None,
+    };
+    let Some(tree) = tree else {
+        notes.push(format!(
+            "{BASELINE} was made by an older reader, which saw no defaults in branches, accepted words, build steps or unread parts; `cargo xtask compare OLD --write-baseline` makes it anew"
+        ));
+        return Ok(record);
+    };
+    let facts = Facts::read(tree.as_ref())?;
+    notes.push(format!(
+        "{BASELINE} was made by an older reader; {} is read instead",
+        tree.describe()
+    ));
+    Ok(Record {
+        facts,
+        is_older: false,
+        ..record
+    })
+}

@@ -1,0 +1,142 @@
+//! `--accept` and `--withdraw`: reasons go on record and off it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::accepted::{self, Accepted};
+use super::args::Args;
+use super::entries;
+use super::facts::Facts;
+use super::judge::{self, judge};
+use super::trees::Trees;
+use super::{Questions, command, executed, old};
+use xtask_core::layout::ACCEPTED;
+use xtask_core::outcome::{Outcome, UsageError, UserError};
+use xtask_core::output;
+use xtask_core::suggest::one_of;
+
+/// A pattern that takes in more facts than this has to be confirmed: nobody looks at so many.
+const MANY: usize = 20;
+
+pub fn read(file: &Path) -> Result<Accepted> {
+    if !file.is_file() {
+        return Ok(Accepted::default());
+    }
+    let text = fs_err::read_to_string(file)?;
+    Accepted::of_repository(&text)
+}
+
+/// Records reasons. Facts that are not open are refused, because a reason for nothing hides
+/// what happens to it later.
+pub fn accept(root: &Path, file: &Path, args: &Args, questions: Questions) -> Result<Outcome> {
+    let reason = args.reason.as_deref().unwrap_or_default().trim();
+    // As it stands in a command that was printed, to be filled in.
+    if reason.is_empty() || reason == "…" {
+        bail!(UsageError("a reason is needed: --reason TEXT".to_owned()));
+    }
+    for fact in &args.accept {
+        let area = fact.split(':').next().unwrap_or_default();
+        if area.contains('*') {
+            bail!(UsageError(format!(
+                "{fact} would take in everything; name an area, such as `readme:*`"
+            )));
+        }
+    }
+    let trees = Trees::new(root);
+    let old = old::find(&trees, root, args.old.as_deref())?;
+    let new_tree = trees.open(args.new.as_deref())?;
+    let new = Facts::read(new_tree.as_ref())?;
+    let mut items = judge(&old.facts, &new);
+    let asked = if args.accept.iter().any(|fact| accepted::is_cleanups(fact)) {
+        questions(root)?
+    } else {
+        Vec::new()
+    };
+    let open = |fact: &str, items: &[judge::Item]| {
+        if accepted::is_cleanups(fact) {
+            // By name only: a pattern would take in what nobody has looked at.
+            return usize::from(asked.iter().any(|id| id == fact));
+        }
+        let fits = |item: &&judge::Item| item.open && accepted::matches(fact, &item.id);
+        items.iter().filter(fits).count()
+    };
+    let as_read: Vec<usize> = args.accept.iter().map(|fact| open(fact, &items)).collect();
+    if args.execute {
+        let trees = [old.tree.as_deref(), Some(new_tree.as_ref())];
+        executed(trees, [&old.facts, &new], &mut items)?;
+    }
+    let mut known = read(file)?;
+    known.bind(&items);
+    let entries = entries::of(&items);
+    for (fact, as_read) in args.accept.iter().zip(as_read) {
+        let open = open(fact, &items);
+        if open == 0 {
+            let see = command(None, args);
+            let help = if accepted::is_cleanups(fact) {
+                "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own \
+                 name, without `*`"
+                    .to_owned()
+            } else if args.execute {
+                format!("see the ids with `{see}`")
+            } else {
+                format!(
+                    "see the ids with `{see}`; what only runs can show is accepted with --execute"
+                )
+            };
+            bail!(UserError::new(
+                format!("{fact} matches nothing that is open"),
+                help
+            ));
+        }
+        if open > MANY && !args.yes {
+            bail!(UserError::new(
+                format!("{fact} takes in {open} facts that are open"),
+                "accept them by smaller patterns, or say --yes"
+            ));
+        }
+        known.add(fact, reason, as_read == 0, accepted::values(fact, &items));
+        // What has the same cause goes with it.
+        let entry = entries.iter().find(|entry| entry.id == *fact);
+        let members = entry
+            .map(|entry| entry.members.as_slice())
+            .unwrap_or_default();
+        let is_open = |id: &&String| items.iter().any(|item| item.open && item.id == **id);
+        let members: Vec<&String> = members.iter().skip(1).filter(is_open).collect();
+        for member in &members {
+            known.add(member, reason, false, accepted::values(member, &items));
+        }
+        let open = open + members.len();
+        anstream::println!("{fact}: accepted ({open} open)");
+    }
+    fs_err::write(file, known.write())?;
+    Ok(Outcome::Done)
+}
+
+/// Takes reasons off the record, all of those that are named or none.
+pub fn withdraw(file: &Path, facts: &[String]) -> Result<Outcome> {
+    let known = read(file)?;
+    let mut left = known.clone();
+    let mut said = String::new();
+    for fact in facts.iter().collect::<BTreeSet<_>>() {
+        let Some(reason) = left.withdraw(fact) else {
+            let near = known.near(fact);
+            let help = if near.is_empty() {
+                "`cargo xtask compare` names those that are stale; what is withdrawn already is to \
+                 be committed"
+                    .to_owned()
+            } else {
+                format!("each is withdrawn by its own name: {}", one_of(&near))
+            };
+            bail!(UserError::new(
+                format!("no reason for {fact} is on record in {ACCEPTED}"),
+                help
+            ));
+        };
+        said += &format!("{fact}: withdrawn; the reason was: {reason}\n");
+    }
+    fs_err::write(file, left.write())?;
+    output::print(&said)?;
+    Ok(Outcome::Done)
+}
