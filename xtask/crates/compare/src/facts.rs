@@ -420,12 +420,22 @@ impl Facts {
         {
             let name: String = step.commands[0].chars().take(80).collect();
             let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-            let commands = step.commands.join("\n");
-            self.add(
-                format!("step:{name}"),
-                &step.place,
-                &[("commands", Some(&commands))],
-            );
+            let id = format!("step:{name}");
+            self.add(id.clone(), &step.place, &[]);
+            // Two RUN lines may begin with the same command.
+            let fact = self.all.entry(id).or_default();
+            let known = fact.value.entry("commands".to_owned()).or_default();
+            for command in step
+                .commands
+                .iter()
+                .map(|command| command.replace('\n', " "))
+            {
+                if !known.lines().any(|line| line == command) {
+                    let line = if known.is_empty() { "" } else { "\n" };
+                    known.push_str(line);
+                    known.push_str(&command);
+                }
+            }
         }
         for service in &surface.compose {
             let id = format!("compose:{}", service.name);

@@ -510,3 +510,21 @@ fn every_occurrence_is_a_fact_in_any_order_and_company() {
         }
     }
 }
+
+#[test]
+fn programs_inside_of_what_starts_are_read_or_said() {
+    let tree = |cmd: &str| Memory::new().with("Dockerfile", format!("FROM x\n{cmd}\n"));
+    let unread = |cmd: &str| surface(&tree(cmd)).1.len();
+    assert_eq!(unread("CMD python3 -c \"import os; os.environ['A']\""), 1);
+    assert_eq!(
+        unread("CMD [\"python3\", \"-c\", \"import os; os.getenv('A')\"]"),
+        1
+    );
+    assert_eq!(unread("CMD eval \"$A\""), 1);
+    assert_eq!(unread("CMD python3 -c 'print(1)'"), 0);
+    let script = "#!/bin/bash\npython3 - <<'PY'\nimport os\nos.getenv('A')\nPY\n";
+    let tree = tree("COPY s.sh /\nCMD [\"/s.sh\"]").with("s.sh", script);
+    let (surface, unread) = surface(&tree);
+    assert!(unread.is_empty(), "{unread:?}");
+    assert_eq!((&*surface.env[0].name, surface.env[0].place.line), ("A", 4));
+}

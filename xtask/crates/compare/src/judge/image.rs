@@ -184,11 +184,7 @@ impl Judge<'_> {
 
     /// Packages of every kind, and the other steps of the build.
     pub fn packages(&mut self) {
-        self.simple(
-            "step",
-            "No step of the new build does it.",
-            "Do it again, or record why it isn't needed.",
-        );
+        self.steps();
         let on_sglang = self
             .new
             .get("image:FROM")
@@ -213,6 +209,40 @@ impl Judge<'_> {
                 };
                 self.push(item);
             }
+        }
+    }
+
+    /// Steps of the build. An entry is a RUN line, but a command may move to another one.
+    fn steps(&mut self) {
+        fn commands(fact: &Fact) -> impl Iterator<Item = &str> {
+            fact.get("commands").unwrap_or_default().lines()
+        }
+        let all = |facts: &Facts| -> HashSet<String> {
+            let steps = facts.area("step");
+            steps
+                .flat_map(|(_, fact)| commands(fact).map(str::to_owned))
+                .collect()
+        };
+        let (before, after) = (all(self.old), all(self.new));
+        for (name, old, new) in self.ids("step") {
+            let id = format!("step:{name}");
+            let item = match (old, new) {
+                (Some(fact), _) => {
+                    let lost: Vec<&str> = commands(fact).filter(|c| !after.contains(*c)).collect();
+                    if lost.is_empty() {
+                        Item::new(&id, Verdict::Kept, old, new)
+                    } else {
+                        Item::new(&id, Verdict::Missing, old, None)
+                            .why(format!("No step of the new build does it: {}.", few(&lost)))
+                            .help("Do it again, or record why it isn't needed.")
+                    }
+                }
+                (None, Some(fact)) if commands(fact).any(|c| !before.contains(c)) => {
+                    Item::new(&id, Verdict::Added, None, new)
+                }
+                (None, _) => continue,
+            };
+            self.push(item);
         }
     }
 

@@ -399,3 +399,37 @@ fn the_hubs_values_are_compared_and_its_wording_is_not() {
         ]
     );
 }
+
+#[test]
+fn a_step_of_the_build_may_move_but_not_go() {
+    let worker = |run: &str| Memory::new().with("Dockerfile", format!("FROM x\n{run}"));
+    let one = worker("RUN ldconfig /c && wget https://m\nRUN ldconfig /c && git clone https://g\n");
+    let two = worker("RUN ldconfig /c\nRUN git clone https://g\nRUN wget https://m\n");
+    assert!(compared(&one, &two).iter().all(|item| !item.open));
+    assert!(compared(&two, &one).iter().all(|item| !item.open));
+    let items = compared(&one, &worker("RUN ldconfig /c && wget https://m\n"));
+    expect(&items, "step:ldconfig /c", Verdict::Missing, true);
+    assert!(
+        of(&items, "step:ldconfig /c")
+            .why
+            .contains("git clone https://g")
+    );
+}
+
+#[test]
+fn a_package_that_only_a_script_installs_now_which_nothing_runs_is_missing() {
+    let worker = |run: &str| {
+        Memory::new()
+            .with(
+                "Dockerfile",
+                format!("FROM x\nCOPY . .\n{run}CMD [\"a\"]\n"),
+            )
+            .with("setup.sh", "apt-get install -y curl\n")
+    };
+    let (runs, never) = (worker("RUN bash setup.sh\n"), worker(""));
+    expect(&compared(&runs, &never), "apt:curl", Verdict::Missing, true);
+    expect(&compared(&never, &runs), "apt:curl", Verdict::Kept, false);
+    let index = |url: &str| worker(&format!("RUN pip install torch{url}\n"));
+    let items = compared(&index(" --index-url https://i"), &index(""));
+    expect(&items, "pip:torch", Verdict::Changed, true);
+}

@@ -449,6 +449,11 @@ impl Reader<'_> {
                 }
                 Start::Line(line, base) => (shell::parse(&line), base, base..base + line.len()),
             };
+            for (range, what) in &script.unread {
+                let hides = [Hides::Variables, Hides::Flags];
+                let unread = self.source.unread(offset(range, base), *what, &hides);
+                self.unread.push(unread);
+            }
             let place = self.source.place(at);
             self.image.started.push(Run {
                 script,

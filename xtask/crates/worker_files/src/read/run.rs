@@ -169,6 +169,9 @@ impl Reader<'_> {
         self.reads(job, &source, &drives);
         let mut starts = Vec::new();
         let mut left = Vec::new();
+        if job.when == When::Start {
+            self.inline_programs(job, &source);
+        }
         for command in &job.script.commands {
             if let Some(install) = packages::installed(command) {
                 self.install(job, &source, install)?;
@@ -200,6 +203,23 @@ impl Reader<'_> {
             starts.clear();
         }
         Ok(starts)
+    }
+
+    /// `python3 -c "…"` that asks the environment.
+    fn inline_programs(&mut self, job: &Job, source: &Source) {
+        for command in &job.script.commands {
+            let option = command.run().iter().position(|word| word.text == "-c");
+            let code = option.and_then(|at| command.run().get(at + 1));
+            let asks = |text: &str| text.contains("environ") || text.contains("getenv");
+            if let Some(code) = code.filter(|code| asks(&code.text))
+                && command.program().starts_with("python")
+            {
+                let at = offset(&code.range, job.base);
+                let what = "a Python program inside of a command reads the environment";
+                let hides = [Hides::Variables, Hides::Flags];
+                self.unread.push(source.unread(at, what, &hides));
+            }
+        }
     }
 
     fn flags(&mut self, job: &Job, source: &Source) -> BTreeMap<String, Drive> {
