@@ -92,8 +92,10 @@ def check_route(route: Any) -> str:
             f"{route[:200]!r} is no route on this server: give a path such as /v1/chat/completions"
         )
     # SGLang would answer a slash at the end with a redirect.
-    path, mark, query = route.partition("?")
-    return (path.rstrip("/") or "/") + mark + query
+    if "?" in route:
+        path, _, query = route.partition("?")
+        return f"{path.rstrip('/') or '/'}?{query}"
+    return route.rstrip("/") or "/"
 
 
 def _kind(value: Any) -> str:
