@@ -778,6 +778,14 @@ impl<'t> Reader<'t> {
         let (Some(owner), Some(scope)) = (owner, scope) else {
             return self.not_read(node, "the whole environment is listed", &[Hides::Variables]);
         };
+        // A copy: what is read of it is followed.
+        let pair = scope.field("body").filter(|body| body.kind() == "pair");
+        let first = owner.field("left").and_then(|left| left.child(0));
+        if let (Some(pair), Some(first)) = (pair, first)
+            && pair.text_of("key") == first.text()
+        {
+            return;
+        }
         let mut names: Vec<Val<'t>> = Vec::new();
         let key = owner
             .field("left")
@@ -995,7 +1003,7 @@ impl<'t> Reader<'t> {
 
     /// How the value of an expression is used, followed through names, calls and returns.
     fn used(&mut self, node: Node<'t>, ctx: &Ctx<'t>, usage: &mut Use<'t>, any_case: bool) {
-        const MOST: usize = 40;
+        const MOST: usize = 24;
         if usage.seen.len() >= MOST || usage.seen.contains(&node) || self.steps > self.limit {
             return;
         }
