@@ -1,6 +1,6 @@
 //! Classes, functions and their signatures: what other code may import and call.
 
-use super::syntax::{Node, children, field};
+use super::syntax::Node;
 use crate::{Place, Source};
 
 /// A class, function or method that other code can reach.
@@ -38,7 +38,7 @@ impl ApiKind {
 pub fn items(source: &Source, root: Node<'_>) -> Vec<ApiItem> {
     let module = super::module_name(&source.path);
     let mut found = Vec::new();
-    for statement in children(root) {
+    for statement in root.children() {
         definition(source, &module, "", statement, &mut found);
     }
     found
@@ -52,14 +52,14 @@ fn definition(
     found: &mut Vec<ApiItem>,
 ) {
     let node = match node.kind() {
-        "decorated_definition" => match field(node, "definition") {
+        "decorated_definition" => match node.field("definition") {
             Some(inner) => inner,
             None => return,
         },
         _ => node,
     };
-    let text = |node: Node<'_>| source.text.get(node.byte_range()).unwrap_or_default();
-    let Some(name) = field(node, "name").map(text) else {
+    let text = |node: Node<'_>| source.text.get(node.range()).unwrap_or_default();
+    let Some(name) = node.field("name").map(text) else {
         return;
     };
     if name.starts_with('_') && name != "__init__" {
@@ -70,13 +70,13 @@ fn definition(
     } else {
         format!("{owner}.{name}")
     };
-    let place = field(node, "name").map_or_else(
+    let place = node.field("name").map_or_else(
         || Place::start_of(&source.path),
-        |name| source.place(name.byte_range()),
+        |name| source.place(name.range()),
     );
     let (kind, signature) = match node.kind() {
         "class_definition" => {
-            let bases = field(node, "superclasses").map_or("", text);
+            let bases = node.field("superclasses").map_or("", text);
             (ApiKind::Class, normal(bases))
         }
         "function_definition" => {
@@ -86,7 +86,7 @@ fn definition(
             } else {
                 ApiKind::Function
             };
-            (kind, normal(field(node, "parameters").map_or("()", text)))
+            (kind, normal(node.field("parameters").map_or("()", text)))
         }
         _ => return,
     };
@@ -99,9 +99,9 @@ fn definition(
     });
     if node.kind() == "class_definition"
         && owner.is_empty()
-        && let Some(body) = field(node, "body")
+        && let Some(body) = node.field("body")
     {
-        for member in children(body) {
+        for member in body.children() {
             definition(source, module, name, member, found);
         }
     }

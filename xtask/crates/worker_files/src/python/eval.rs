@@ -1,550 +1,1344 @@
-//! Expressions: what is known of their value.
+//! What an expression's value is, as far as it is known: asked where a mention needs it, never by
+//! running the program.
 
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
-use super::define::bound;
-use super::format::percent;
-use super::interp::Interp;
-use super::syntax::{Node, children, field, fields};
-use super::value::{Function, Origin, Value, unescape};
+use super::PythonFacts;
+use super::scope::{Bound, Program, class_of, is_comprehension};
+use super::syntax::Node;
+use super::value::{Args, Ctx, Frame, Val, unescape};
+use crate::{Hides, Place, Source, Unread};
 
-impl<'t> Interp<'t> {
-    /// The value of an expression, as far as it is known. Reads, flags and requests in it are
-    /// noted on the way.
-    pub fn eval(&mut self, node: Node<'t>) -> Value<'t> {
-        if !self.may_go_on(node) {
-            return Value::Unknown;
+/// How deep expressions may lead to others.
+const DEEPEST: usize = 90;
+/// How many calls of one function, or ways through loops, are told apart.
+pub const MOST_WAYS: usize = 700;
+
+/// What calls of a function give it.
+#[derive(Default)]
+pub struct Frames<'t> {
+    pub all: Vec<Ctx<'t>>,
+    seen: HashSet<Ctx<'t>>,
+    /// The calls that were read with these, and have to be read again when there are more.
+    asked_by: HashSet<Node<'t>>,
+}
+
+pub struct Reader<'t> {
+    pub program: Program<'t>,
+    pub data: &'t BTreeMap<String, &'t Source>,
+    pub facts: PythonFacts,
+    pub unread: Vec<Unread>,
+    pub steps: usize,
+    pub limit: usize,
+    depth: usize,
+    /// Whether a loop or function that binds a name has to be known.
+    forking: bool,
+    need: Option<Node<'t>>,
+    /// Whether the last value depends on what is bound around it, or is not complete.
+    touched: bool,
+    /// Whether something was given up.
+    pub gave_up: bool,
+    closed: HashMap<Node<'t>, Val<'t>>,
+    joined: HashMap<Node<'t>, Val<'t>>,
+    doing: HashSet<Node<'t>>,
+    pub frames: HashMap<Node<'t>, Frames<'t>>,
+    returns: HashMap<Node<'t>, Rc<[Node<'t>]>>,
+    consulted: HashSet<Node<'t>>,
+    pub calls: VecDeque<Node<'t>>,
+    queued: HashSet<Node<'t>>,
+    /// Identifiers, by file and name.
+    pub names: HashMap<(usize, &'t str), Vec<Node<'t>>>,
+    /// What is written to the environment: name, where, and the value.
+    pub written: Vec<(Rc<str>, Node<'t>, Node<'t>)>,
+}
+
+impl<'t> Reader<'t> {
+    pub fn new(program: Program<'t>, data: &'t BTreeMap<String, &'t Source>) -> Self {
+        let bytes: usize = program
+            .files
+            .iter()
+            .map(|file| file.source.text.len())
+            .sum();
+        Self {
+            program,
+            data,
+            facts: PythonFacts::default(),
+            unread: Vec::new(),
+            steps: 0,
+            limit: super::steps_for(bytes),
+            depth: 0,
+            forking: false,
+            need: None,
+            touched: false,
+            gave_up: false,
+            closed: HashMap::new(),
+            joined: HashMap::new(),
+            doing: HashSet::new(),
+            frames: HashMap::new(),
+            returns: HashMap::new(),
+            consulted: HashSet::new(),
+            calls: VecDeque::new(),
+            queued: HashSet::new(),
+            names: HashMap::new(),
+            written: Vec::new(),
+        }
+    }
+
+    pub fn place(&self, node: Node<'_>) -> Place {
+        self.program.files[node.file()].source.place(node.range())
+    }
+
+    /// Notes what was not understood, where code that runs says it.
+    pub fn not_read(&mut self, node: Node<'t>, why: impl Into<String>, hides: &[Hides]) {
+        if self.program.runs(node) {
+            let source = self.program.files[node.file()].source;
+            self.unread.push(source.unread(node.range(), why, hides));
+        }
+    }
+
+    /// The value of an expression with what is bound around it.
+    pub fn eval(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        self.steps += 1;
+        if let Some(known) = self.closed.get(&node) {
+            return known.clone();
+        }
+        let plain = ctx.is_empty() && !self.forking;
+        if plain && let Some(known) = self.joined.get(&node) {
+            self.touched = true;
+            return known.clone();
+        }
+        if self.need.is_some() {
+            return Val::Unknown;
+        }
+        if self.depth >= DEEPEST || self.steps > self.limit {
+            self.touched = true;
+            self.gave_up = true;
+            return Val::Unknown;
         }
         self.depth += 1;
-        let value = self.eval_kind(node);
+        let before = std::mem::take(&mut self.touched);
+        let gave_up = std::mem::take(&mut self.gave_up);
+        let value = self.eval_kind(node, ctx);
+        self.depth -= 1;
+        if !self.gave_up && self.need.is_none() {
+            if !self.touched {
+                self.closed.insert(node, value.clone());
+            } else if plain && self.doing.is_empty() {
+                self.joined.insert(node, value.clone());
+            }
+        }
+        self.touched |= before;
+        self.gave_up |= gave_up;
+        value
+    }
+
+    /// The value of an expression, whatever is bound around it.
+    pub fn value(&mut self, node: Node<'t>) -> Val<'t> {
+        let forking = std::mem::replace(&mut self.forking, false);
+        let value = self.eval(node, &Ctx::default());
+        self.forking = forking;
+        value
+    }
+
+    fn field(&mut self, node: Node<'t>, part: &'static str, ctx: &Ctx<'t>) -> Val<'t> {
+        node.field(part)
+            .map_or(Val::Unknown, |child| self.eval(child, ctx))
+    }
+
+    fn eval_kind(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        match node.kind() {
+            "identifier" => self.name(node, node.text(), ctx),
+            "string" => self.string(node, ctx),
+            "concatenated_string" => {
+                let parts: Vec<_> = node.children().map(|n| self.eval(n, ctx)).collect();
+                parts
+                    .into_iter()
+                    .reduce(|a, b| a.join(&b))
+                    .unwrap_or(Val::Unknown)
+            }
+            "integer" => integer(node.text()),
+            "float" => Val::Float(node.text().into()),
+            "true" => Val::Bool(true),
+            "false" => Val::Bool(false),
+            "none" => Val::None,
+            "parenthesized_expression" | "await" | "as_pattern" | "expression_statement" => node
+                .child(0)
+                .map_or(Val::Unknown, |inner| self.eval(inner, ctx)),
+            "named_expression" => self.field(node, "value", ctx),
+            "assignment" => self.field(node, "right", ctx),
+            "list" | "tuple" | "set" | "expression_list" => self.sequence(node, ctx),
+            "dictionary" => self.dictionary(node, ctx),
+            kind if kind.ends_with("_comprehension") || kind == "generator_expression" => {
+                self.comprehension(node, ctx)
+            }
+            "attribute" => {
+                let object = self.field(node, "object", ctx);
+                self.attribute(&object, node.text_of("attribute"))
+            }
+            "subscript" => self.subscript(node, ctx),
+            "call" => self.call(node, ctx),
+            "lambda" => Val::Func(node, ctx.clone(), None),
+            "boolean_operator" => {
+                let (left, right) = (
+                    self.field(node, "left", ctx),
+                    self.field(node, "right", ctx),
+                );
+                match (node.text_of("operator"), left) {
+                    ("or", Val::Env(name, _)) => Val::Env(name, Rc::new(right)),
+                    ("or", Val::None | Val::Bool(false)) | ("and", Val::Bool(true)) => right,
+                    ("or", Val::Str(text, _)) if text.is_empty() => right,
+                    ("or", Val::Dict(_) | Val::List(_)) if matches!(right, Val::Input(_)) => right,
+                    ("and", left) if matches!(left, Val::Unknown) => right,
+                    (_, left) => Val::any([left, right]),
+                }
+            }
+            "conditional_expression" => {
+                let both: Vec<_> = [0, 2]
+                    .iter()
+                    .filter_map(|at| node.child(*at))
+                    .map(|n| self.eval(n, ctx))
+                    .collect();
+                Val::any(both)
+            }
+            "binary_operator" => {
+                let (left, right) = (
+                    self.field(node, "left", ctx),
+                    self.field(node, "right", ctx),
+                );
+                binary(node.text_of("operator"), &left, &right)
+            }
+            "unary_operator" => match (node.text_of("operator"), self.field(node, "argument", ctx))
+            {
+                ("-", Val::Int(number)) => Val::Int(-number),
+                ("-", Val::Float(text)) => Val::Float(format!("-{text}").into()),
+                _ => Val::Unknown,
+            },
+            _ => Val::Unknown,
+        }
+    }
+
+    fn string(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        let start = node.child(0).map_or("", Node::text);
+        let raw = start.contains(['r', 'R']);
+        let mut out = Val::Str("".into(), Some(node));
+        for part in node.children() {
+            match part.kind() {
+                "string_content" if raw => out = out.join(&Val::text(part.text())),
+                "string_content" => {
+                    out = out.join(&Val::text(
+                        &unescape(part.text())
+                            .replace(
+                                "{{",
+                                if start.contains(['f', 'F']) {
+                                    "{"
+                                } else {
+                                    "{{"
+                                },
+                            )
+                            .replace(
+                                "}}",
+                                if start.contains(['f', 'F']) {
+                                    "}"
+                                } else {
+                                    "}}"
+                                },
+                            ),
+                    ))
+                }
+                "interpolation" => {
+                    let value = part
+                        .child(0)
+                        .map_or(Val::Unknown, |inner| self.eval(inner, ctx));
+                    let plain = part.children().all(|c| c.kind() != "format_specifier");
+                    out = out.join(if plain { &value } else { &Val::Unknown });
+                }
+                _ => {}
+            }
+        }
+        out
+    }
+
+    fn sequence(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        let mut items = Vec::new();
+        for child in node.children() {
+            if child.kind() == "list_splat" {
+                let inner = child.child(0).map_or(Val::Unknown, |n| self.eval(n, ctx));
+                match inner.elements() {
+                    Some(more) => items.extend(more),
+                    None => items.push(Val::Unknown),
+                }
+            } else {
+                items.push(self.eval(child, ctx));
+            }
+        }
+        Val::list(items)
+    }
+
+    fn dictionary(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        let mut items = Vec::new();
+        let mut whole = None;
+        for child in node.children() {
+            if child.kind() == "pair" {
+                items.push((
+                    self.field(child, "key", ctx),
+                    self.field(child, "value", ctx),
+                ));
+            } else if child.kind() == "dictionary_splat" {
+                match child.child(0).map_or(Val::Unknown, |n| self.eval(n, ctx)) {
+                    Val::Dict(more) => items.extend(more.iter().cloned()),
+                    Val::Environ(more) => {
+                        items.extend(more.iter().cloned());
+                        whole = Some(Val::Environ(Rc::from([])));
+                    }
+                    input @ Val::Input(_) => whole = Some(input),
+                    _ => items.push((Val::Unknown, Val::Unknown)),
+                }
+            }
+        }
+        match whole {
+            Some(Val::Environ(_)) => Val::Environ(items.into()),
+            Some(input) => input,
+            None => Val::Dict(items.into()),
+        }
+    }
+
+    /// All that a comprehension makes; where its loops are bound, what it makes of that.
+    fn comprehension(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        let Some(body) = node.field("body") else {
+            return Val::Unknown;
+        };
+        let clauses: Vec<_> = node
+            .children()
+            .filter(|c| c.kind() == "for_in_clause")
+            .collect();
+        let mut ways = vec![ctx.clone()];
+        for clause in clauses {
+            let Some(iter) = clause.field("right") else {
+                return Val::Unknown;
+            };
+            let mut next = Vec::new();
+            for way in ways {
+                if let input @ (Val::Input(_) | Val::Environ(_)) = self.eval(iter, &way) {
+                    return input;
+                }
+                let Some(items) = self.eval(iter, &way).elements() else {
+                    return Val::Unknown;
+                };
+                next.extend(
+                    items
+                        .into_iter()
+                        .map(|item| way.with(clause, Frame::Element(item))),
+                );
+            }
+            ways = next;
+            self.steps += ways.len();
+            if ways.len() > MOST_WAYS {
+                self.gave_up = true;
+                return Val::Unknown;
+            }
+        }
+        let touched = self.touched;
+        let pair = body.kind() == "pair";
+        let mut items = Vec::new();
+        let mut pairs = Vec::new();
+        for way in &ways {
+            if pair {
+                pairs.push((self.field(body, "key", way), self.field(body, "value", way)));
+            } else {
+                items.push(self.eval(body, way));
+            }
+        }
+        // What its own loops bind is no concern of what is around it.
+        if ctx.is_empty() && !self.forking {
+            self.touched = touched || self.touched;
+        }
+        if pair {
+            Val::Dict(pairs.into())
+        } else {
+            Val::list(items)
+        }
+    }
+
+    /// What a name stands for.
+    pub fn name(&mut self, at: Node<'t>, name: &'t str, ctx: &Ctx<'t>) -> Val<'t> {
+        let Some((scope, bindings)) = self.program.lookup(at, name) else {
+            let stars = self.program.files[at.file()].stars.clone();
+            for star in stars {
+                if let Some(index) = self.program.module(at.file(), &star) {
+                    let found = self.member(index, name);
+                    if found != Val::Unknown {
+                        return found;
+                    }
+                } else if star == "os" && matches!(name, "environ" | "getenv") {
+                    return external(&format!("os.{name}"));
+                }
+            }
+            return Val::Ext(name.into());
+        };
+        let bindings: Vec<_> = bindings.iter().take(60).cloned().collect();
+        let mut values = Vec::new();
+        for binding in bindings {
+            let mut value = match binding.what {
+                Bound::Value(node) => {
+                    if !self.doing.insert(node) {
+                        self.touched = true;
+                        continue;
+                    }
+                    let value = self.eval(node, ctx);
+                    self.doing.remove(&node);
+                    value
+                }
+                Bound::Element(owner) => self.element(owner, ctx),
+                Bound::Parameter(function) => self.parameter(function, name, ctx),
+                Bound::Function(node) => {
+                    let is_property = node
+                        .parent()
+                        .is_some_and(|p| p.text().starts_with("@property"));
+                    let _ = is_property;
+                    let outer = if scope.kind() == "module" {
+                        Ctx::default()
+                    } else {
+                        ctx.clone()
+                    };
+                    self.touched |= !outer.is_empty();
+                    Val::Func(node, outer, None)
+                }
+                Bound::Class(node) => Val::Class(node),
+                Bound::Import(module, item) => self.imported(at.file(), &module, item),
+                Bound::Unknown => Val::Unknown,
+            };
+            for step in binding.path {
+                value = value.item(&Val::Int(step));
+            }
+            values.push(value);
+        }
+        let value = Val::any(values);
+        self.changed(value, scope, name, false)
+    }
+
+    /// A list or dict with what is added to it elsewhere.
+    fn changed(
+        &mut self,
+        value: Val<'t>,
+        scope: Node<'t>,
+        name: &'t str,
+        attribute: bool,
+    ) -> Val<'t> {
+        if !matches!(value, Val::List(_) | Val::Dict(_)) || self.need.is_some() {
+            return value;
+        }
+        let Some(changes) = self.program.changes.get(name).cloned() else {
+            return value;
+        };
+        let mut items = value.elements().unwrap_or_default();
+        let mut pairs = match &value {
+            Val::Dict(pairs) => pairs.to_vec(),
+            _ => Vec::new(),
+        };
+        let forking = std::mem::replace(&mut self.forking, false);
+        for change in changes {
+            let object = match change.kind() {
+                "call" => change.field("function").and_then(|f| f.field("object")),
+                "assignment" => change.field("left").and_then(|left| left.field("value")),
+                _ => change.field("left"),
+            };
+            let Some(object) = object else { continue };
+            let same = match object.kind() {
+                "identifier" if !attribute => self.same_variable(object, scope, name),
+                "attribute" => attribute,
+                _ => false,
+            };
+            if !same || !self.doing.insert(change) {
+                continue;
+            }
+            self.touched = true;
+            match change.kind() {
+                "call" => {
+                    let method = change
+                        .field("function")
+                        .map_or("", |f| f.text_of("attribute"));
+                    let args = self.args(change, &Ctx::default());
+                    let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
+                    match method {
+                        "extend" => items.extend(last.elements().unwrap_or_default()),
+                        "update" => {
+                            if let Val::Dict(more) = &last {
+                                pairs.extend(more.iter().cloned());
+                            }
+                            pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
+                        }
+                        "setdefault" => pairs.push((args.positional[0].clone(), last)),
+                        _ => items.extend(last.each().iter().cloned()),
+                    }
+                }
+                "assignment" => {
+                    let key = change
+                        .field("left")
+                        .and_then(|left| left.field("subscript"));
+                    let key = key.map_or(Val::Unknown, |key| self.eval(key, &Ctx::default()));
+                    let value = self.field(change, "right", &Ctx::default());
+                    pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
+                }
+                _ => {
+                    let more = self.field(change, "right", &Ctx::default());
+                    items.extend(more.elements().unwrap_or_default());
+                }
+            }
+            self.doing.remove(&change);
+        }
+        self.forking = forking;
+        if matches!(value, Val::Dict(_)) {
+            Val::Dict(pairs.into())
+        } else {
+            Val::list(items)
+        }
+    }
+
+    /// Whether a name, where it stands, is the variable of a scope, be it imported.
+    fn same_variable(&self, at: Node<'t>, scope: Node<'t>, name: &str) -> bool {
+        match self.program.lookup(at, name) {
+            Some((own, _)) if own == scope => true,
+            Some((_, bindings)) => bindings.iter().any(|binding| match &binding.what {
+                Bound::Import(module, Some(_)) => {
+                    self.program.module(at.file(), module) == Some(scope.file())
+                        && scope.kind() == "module"
+                }
+                _ => false,
+            }),
+            None => false,
+        }
+    }
+
+    fn element(&mut self, owner: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        self.touched = true;
+        if let Some(Frame::Element(value)) = ctx.frame(owner) {
+            return value.clone();
+        }
+        if self.forking {
+            self.need = self.need.or(Some(owner));
+            return Val::Unknown;
+        }
+        if !self.doing.insert(owner) {
+            return Val::Unknown;
+        }
+        let iter = self.field(owner, "right", ctx);
+        self.doing.remove(&owner);
+        match iter {
+            Val::Input(path) => Val::Input(path),
+            iter => iter.elements().map_or(Val::Unknown, Val::any),
+        }
+    }
+
+    fn parameter(&mut self, function: Node<'t>, name: &str, ctx: &Ctx<'t>) -> Val<'t> {
+        self.touched = true;
+        let of = |frame: &Frame<'t>| match frame {
+            Frame::Call(args, _) => args
+                .iter()
+                .find(|(own, _)| *own == name)
+                .map_or(Val::Unknown, |(_, v)| v.clone()),
+            Frame::Element(_) => Val::Unknown,
+        };
+        if let Some(frame) = ctx.frame(function) {
+            return of(frame);
+        }
+        self.consulted.insert(function);
+        if self.forking {
+            self.need = self.need.or(Some(function));
+            return Val::Unknown;
+        }
+        let frames = self
+            .frames
+            .get(&function)
+            .map(|frames| frames.all.clone())
+            .unwrap_or_default();
+        self.steps += frames.len();
+        Val::any(frames.iter().filter_map(|ctx| ctx.frame(function)).map(of))
+    }
+
+    fn imported(&mut self, from: usize, module: &str, item: Option<&'t str>) -> Val<'t> {
+        let found = self.program.module(from, module);
+        let Some(item) = item else {
+            return found.map_or_else(|| external(module), Val::Module);
+        };
+        if let Some(index) = found {
+            let value = self.member(index, item);
+            if value != Val::Unknown {
+                return value;
+            }
+        }
+        let joint = if module.starts_with('/') { "/" } else { "." };
+        match self.program.module(from, &format!("{module}{joint}{item}")) {
+            Some(index) => Val::Module(index),
+            None if found.is_some() => Val::Unknown,
+            None => external(&format!("{module}.{item}")),
+        }
+    }
+
+    /// What a module of the program calls by a name.
+    fn member(&mut self, index: usize, name: &'t str) -> Val<'t> {
+        let root = self.program.files[index].syntax.root();
+        if self.program.bound_in(root, name).is_none() || !self.doing.insert(root) {
+            return Val::Unknown;
+        }
+        self.doing.remove(&root);
+        let Some(first) = root.child(0) else {
+            return Val::Unknown;
+        };
+        if self.depth >= DEEPEST {
+            return Val::Unknown;
+        }
+        self.depth += 1;
+        let value = self.name(first, name, &Ctx::default());
         self.depth -= 1;
         value
     }
 
-    fn eval_kind(&mut self, node: Node<'t>) -> Value<'t> {
-        match node.kind() {
-            "identifier" => self.lookup(self.text(node)),
-            "string" => self.string(node),
-            "concatenated_string" => {
-                let parts: Vec<_> = children(node).into_iter().map(|n| self.eval(n)).collect();
-                parts
-                    .iter()
-                    .skip(1)
-                    .fold(parts.first().cloned().unwrap_or(Value::Unknown), |a, b| {
-                        join(&a, b)
-                    })
+    fn subscript(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        let object = self.field(node, "value", ctx);
+        let Some(key) = node.field("subscript") else {
+            return Val::Unknown;
+        };
+        if key.kind() == "slice" {
+            return match object {
+                Val::Str(text, at) => {
+                    slice(key.text(), &text).map_or(Val::Unknown, |cut| Val::Str(cut.into(), at))
+                }
+                list @ (Val::List(_) | Val::Input(_)) => list,
+                _ => Val::Unknown,
+            };
+        }
+        let key = self.eval(key, ctx);
+        self.item(&object, &key)
+    }
+
+    /// The element at a key, of the environment too.
+    pub fn item(&mut self, object: &Val<'t>, key: &Val<'t>) -> Val<'t> {
+        match object {
+            Val::Environ(under) => env_value(
+                key,
+                &Val::Dict(under.clone()).entry(key).unwrap_or(Val::None),
+            ),
+            Val::Any(all) => Val::any(all.to_vec().iter().map(|one| self.item(one, key))),
+            Val::Class(class) => key
+                .as_str()
+                .map_or(Val::Unknown, |name| self.class_member(*class, name)),
+            object => object.item(key),
+        }
+    }
+
+    /// `object.name`.
+    pub fn attribute(&mut self, object: &Val<'t>, name: &'t str) -> Val<'t> {
+        match object {
+            Val::Any(all) => Val::any(all.to_vec().iter().map(|one| self.attribute(one, name))),
+            Val::Ext(path) => external(&format!("{path}.{name}")),
+            Val::Module(index) => {
+                let found = self.member(*index, name);
+                if found != Val::Unknown {
+                    return found;
+                }
+                let path = self.program.files[*index].source.path.to_string();
+                let folder = path.strip_suffix("/__init__.py").unwrap_or_default();
+                self.program
+                    .module(*index, &format!("/{folder}/{name}"))
+                    .map_or(Val::Unknown, Val::Module)
             }
-            "integer" | "float" | "true" | "false" | "none" => Value::Plain(self.text(node).into()),
-            "parenthesized_expression" | "await" | "expression_list_item" => children(node)
-                .first()
-                .map_or(Value::Unknown, |&inner| self.eval(inner)),
-            "list" | "tuple" | "set" | "expression_list" | "pattern_list" => {
-                let items = self.sequence(node);
-                let value = Value::list(items);
-                self.command_literal(node, &value);
-                value
+            Val::Class(class) => {
+                let value = self.class_member(*class, name);
+                match (&value, name) {
+                    (Val::Unknown, "__members__") => self.members(*class),
+                    (Val::Unknown, _) => Val::Method(Rc::new(object.clone()), name.into()),
+                    _ => value,
+                }
             }
-            "dictionary" => self.dictionary(node),
-            "list_comprehension" | "set_comprehension" | "generator_expression" => {
-                let items = self.comprehension(node, false);
-                Value::list(items.into_iter().map(|(item, _)| item).collect())
-            }
-            "dictionary_comprehension" => {
-                let items = self.comprehension(node, true);
-                Value::dict(items)
-            }
-            "attribute" => self.attribute(node),
-            "subscript" => self.subscript(node),
-            "call" => self.eval_call(node),
-            "boolean_operator" => {
-                let left = field(node, "left").map_or(Value::Unknown, |n| self.eval(n));
-                let guards = self.guards.len();
-                self.guards.push(left.envs());
-                let right = field(node, "right").map_or(Value::Unknown, |n| self.eval(n));
-                self.guards.truncate(guards);
-                if let (Value::Env(env), Some(default)) = (&left, right.display())
-                    && field(node, "operator").is_some_and(|n| self.text(n) == "or")
-                    && field(node, "left").is_some_and(|n| n.kind() == "call")
+            Val::Object(class, made) => self.object_member(object, *class, made, name),
+            Val::Str(..) | Val::Int(_) if matches!(name, "value") => object.clone(),
+            // A model made of the job's input, or a namespace.
+            object => Val::Method(Rc::new(object.clone()), name.into()),
+        }
+    }
+
+    fn object_member(
+        &mut self,
+        object: &Val<'t>,
+        class: Node<'t>,
+        made: &Ctx<'t>,
+        name: &'t str,
+    ) -> Val<'t> {
+        if let Some(Frame::Call(fields, _)) = made.frame(class)
+            && let Some((_, value)) = fields.iter().find(|(own, _)| *own == name)
+        {
+            self.touched = true;
+            return value.clone();
+        }
+        match self.class_member(class, name) {
+            Val::Func(node, ctx, _) => {
+                let bound = Val::Func(node, ctx, Some(Rc::new(object.clone())));
+                let decorators = node.parent().map_or("", Node::text);
+                let decorators = decorators.split("def ").next().unwrap_or_default();
+                if decorators.contains("@property")
+                    || decorators.contains("@cached_property")
+                    || decorators.contains("@functools.cached_property")
                 {
-                    self.default_of(&env.name, &default);
+                    return self.result(&bound, &Args::default(), None);
                 }
-                Value::any(vec![left, right])
+                return bound;
             }
-            "not_operator" | "unary_operator" => {
-                let inner = field(node, "argument").map_or(Value::Unknown, |n| self.eval(n));
-                match inner {
-                    Value::Env(_) | Value::Any(_) => inner,
-                    Value::Plain(_) => Value::Plain(self.text(node).into()),
-                    _ => Value::Unknown,
-                }
-            }
-            "comparison_operator" => self.comparison(node),
-            "conditional_expression" => {
-                let parts = children(node);
-                let mut guard = Vec::new();
-                if let Some(&condition) = parts.get(1) {
-                    guard = self.condition(condition);
-                }
-                let guards = self.guards.len();
-                self.guards.push(guard.clone());
-                let mut values: Vec<_> = [0, 2]
-                    .iter()
-                    .filter_map(|&i| parts.get(i))
-                    .map(|&n| self.eval(n))
-                    .collect();
-                self.guards.truncate(guards);
-                values.extend(guard.into_iter().map(Value::Env));
-                Value::any(values)
-            }
-            "binary_operator" => self.binary(node),
-            "named_expression" => {
-                let value = field(node, "value").map_or(Value::Unknown, |n| self.eval(n));
-                if let Some(name) = field(node, "name") {
-                    self.assign(name, &value);
-                }
-                value
-            }
-            "lambda" => {
-                let function = Function {
-                    module: self.at(),
-                    node,
-                    receiver: None,
-                    defaults: std::collections::HashMap::new(),
-                    is_property: false,
-                    is_static: false,
-                    outer: self
-                        .frames
-                        .last()
-                        .map(|f| f.scopes.clone())
-                        .unwrap_or_default(),
-                };
-                if let Some(body) = field(node, "body") {
-                    self.eval(body);
-                }
-                Value::Function(Rc::new(function))
-            }
-            "yield" => {
-                let value = children(node).first().map_or(Value::Unknown, |&inner| {
-                    let value = self.eval(inner);
-                    self.flags_in_literal(inner, &value);
-                    value
-                });
-                let from = self.text(node).starts_with("yield from");
-                let items = if from {
-                    self.items(&value)
-                } else {
-                    vec![value]
-                };
-                if let Some(frame) = self.frames.last_mut() {
-                    frame.yields.extend(items);
-                }
-                Value::Unknown
-            }
-            _ => {
-                for child in children(node) {
-                    self.eval(child);
-                }
-                Value::Unknown
-            }
+            Val::Unknown => {}
+            value => return value,
         }
-    }
-
-    fn sequence(&mut self, node: Node<'t>) -> Vec<Value<'t>> {
-        let mut items = Vec::new();
-        for child in children(node) {
-            if child.kind() == "list_splat" {
-                let inner = children(child)
-                    .first()
-                    .map_or(Value::Unknown, |&n| self.eval(n));
-                items.extend(self.items(&inner));
+        let mut values = Vec::new();
+        let family = self.family(class);
+        for (target, value) in self
+            .program
+            .attributes
+            .get(name)
+            .cloned()
+            .unwrap_or_default()
+        {
+            let method = target
+                .ancestors()
+                .find(|node| node.kind() == "function_definition");
+            let within = method
+                .and_then(class_of)
+                .is_some_and(|own| family.contains(&own));
+            if !within || !self.doing.insert(value) {
+                continue;
+            }
+            self.touched = true;
+            // The arguments that made the object are those of its `__init__`.
+            let known = method.is_some_and(|method| made.frame(method).is_some());
+            values.push(if known {
+                self.eval(value, made)
             } else {
-                let value = self.eval(child);
-                items.push(value);
-            }
+                self.value(value)
+            });
+            self.doing.remove(&value);
         }
-        items
+        let value = Val::any(values);
+        let value = self.changed(value, class, name, true);
+        match value {
+            Val::Unknown if self.need.is_none() => {
+                Val::Method(Rc::new(object.clone()), name.into())
+            }
+            value => value,
+        }
     }
 
-    fn dictionary(&mut self, node: Node<'t>) -> Value<'t> {
-        let mut items = Vec::new();
-        let mut environ = false;
-        for child in children(node) {
-            match child.kind() {
-                "pair" => {
-                    let key = field(child, "key").map_or(Value::Unknown, |n| self.eval(n));
-                    let value = field(child, "value").map_or(Value::Unknown, |n| self.eval(n));
-                    self.name_and_flag(&key, &value, child);
-                    items.push((key, value));
+    /// A class and those that it is made from, the nearest first.
+    pub fn family(&mut self, class: Node<'t>) -> Vec<Node<'t>> {
+        let mut all = vec![class];
+        let mut at = 0;
+        while at < all.len() && all.len() < 20 {
+            let bases: Vec<_> = all[at]
+                .field("superclasses")
+                .into_iter()
+                .flat_map(Node::children)
+                .collect();
+            for base in bases {
+                if let Val::Class(base) = self.value(base)
+                    && !all.contains(&base)
+                {
+                    all.push(base);
                 }
-                "dictionary_splat" => {
-                    let inner = children(child)
-                        .first()
-                        .map_or(Value::Unknown, |&n| self.eval(n));
-                    match inner {
-                        Value::Dict(more) => items.extend(more.borrow().iter().cloned()),
-                        Value::Outside(name) if super::calls::is_environ(&name) => environ = true,
-                        _ => {}
+            }
+            at += 1;
+        }
+        all
+    }
+
+    pub fn class_member(&mut self, class: Node<'t>, name: &str) -> Val<'t> {
+        for own in self.family(class) {
+            let Some(bindings) = self.program.bound_in(own, name) else {
+                continue;
+            };
+            let found: Vec<_> = bindings
+                .iter()
+                .map(|binding| binding.what.clone())
+                .collect();
+            let values = found.into_iter().map(|what| match what {
+                Bound::Value(node) => self.eval(node, &Ctx::default()),
+                Bound::Function(node) => Val::Func(node, Ctx::default(), None),
+                Bound::Class(node) => Val::Class(node),
+                _ => Val::Unknown,
+            });
+            return Val::any(values.collect::<Vec<_>>());
+        }
+        Val::Unknown
+    }
+
+    /// The fields of a class that are written in its body: name, value, annotation.
+    pub fn fields(&mut self, class: Node<'t>) -> Vec<(&'t str, Option<Node<'t>>, &'t str)> {
+        let mut all = Vec::new();
+        for own in self.family(class).into_iter().rev() {
+            let body = own.field("body").into_iter().flat_map(Node::children);
+            for statement in body
+                .filter_map(|s| s.child(0))
+                .filter(|s| s.kind() == "assignment")
+            {
+                if let Some(left) = statement
+                    .field("left")
+                    .filter(|left| left.kind() == "identifier")
+                {
+                    all.retain(|(name, _, _)| *name != left.text());
+                    all.push((
+                        left.text(),
+                        statement.field("right"),
+                        statement.text_of("type"),
+                    ));
+                }
+            }
+        }
+        all
+    }
+
+    /// The members of an enumeration.
+    fn members(&mut self, class: Node<'t>) -> Val<'t> {
+        let fields = self.fields(class);
+        Val::Dict(
+            fields
+                .into_iter()
+                .filter_map(|(name, value, _)| Some((Val::text(name), self.value(value?))))
+                .collect(),
+        )
+    }
+
+    /// What a loop goes through, where it can be an enumeration.
+    pub fn elements(&mut self, value: &Val<'t>) -> Option<Vec<Val<'t>>> {
+        match value {
+            Val::Class(class) => match self.members(*class) {
+                Val::Dict(items) => Some(items.iter().map(|(_, value)| value.clone()).collect()),
+                _ => None,
+            },
+            value => value.elements(),
+        }
+    }
+
+    /// The arguments of a call.
+    pub fn args(&mut self, call: Node<'t>, ctx: &Ctx<'t>) -> Args<'t> {
+        let mut args = Args::default();
+        let Some(list) = call.field("arguments") else {
+            return args;
+        };
+        if is_comprehension(list) {
+            args.positional.push(self.eval(list, ctx));
+            return args;
+        }
+        for argument in list.children() {
+            match argument.kind() {
+                "keyword_argument" => {
+                    let value = self.field(argument, "value", ctx);
+                    args.named.push((argument.text_of("name").into(), value));
+                }
+                "list_splat" => match argument
+                    .child(0)
+                    .map_or(Val::Unknown, |n| self.eval(n, ctx))
+                {
+                    Val::List(items) => args.positional.extend(items.iter().cloned()),
+                    other => args.more.push(other),
+                },
+                "dictionary_splat" => match argument
+                    .child(0)
+                    .map_or(Val::Unknown, |n| self.eval(n, ctx))
+                {
+                    Val::Dict(items) => {
+                        args.named.extend(items.iter().filter_map(|(key, value)| {
+                            Some((Rc::from(key.as_str()?), value.clone()))
+                        }))
+                    }
+                    other => args.more.push(other),
+                },
+                _ => args.positional.push(self.eval(argument, ctx)),
+            }
+        }
+        args
+    }
+
+    fn call(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        let callee = self.field(node, "function", ctx);
+        if self.need.is_some() {
+            return Val::Unknown;
+        }
+        let args = self.args(node, ctx);
+        if self.need.is_some() {
+            return Val::Unknown;
+        }
+        self.result(&callee, &args, Some(node))
+    }
+
+    /// What a call gives.
+    pub fn result(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Option<Node<'t>>) -> Val<'t> {
+        match callee {
+            Val::Any(all) => {
+                let all = all.to_vec();
+                Val::any(
+                    all.iter()
+                        .map(|one| self.result(one, args, call))
+                        .collect::<Vec<_>>(),
+                )
+            }
+            Val::Func(function, ctx, bound) => {
+                let inner = self.bind(*function, ctx, bound.as_deref(), args, call);
+                if !self.doing.insert(*function) {
+                    self.touched = true;
+                    return Val::Unknown;
+                }
+                let values: Vec<_> = self
+                    .returned(*function)
+                    .iter()
+                    .map(|node| self.eval(*node, &inner))
+                    .collect();
+                self.doing.remove(function);
+                self.touched = true;
+                let yields = function.kind() != "lambda"
+                    && self.returned(*function).iter().any(|n| {
+                        n.kind() != "lambda" && n.parent().is_some_and(|p| p.kind() == "yield")
+                    });
+                if yields {
+                    Val::list(values)
+                } else {
+                    Val::any(values)
+                }
+            }
+            Val::Class(class) => self.made(*class, args, call),
+            Val::Partial(function, first) => {
+                let args = merged(first, args);
+                self.result(function, &args, call)
+            }
+            callee => self.known_call(callee, args),
+        }
+    }
+
+    /// An object of a class.
+    fn made(&mut self, class: Node<'t>, args: &Args<'t>, call: Option<Node<'t>>) -> Val<'t> {
+        if let Val::Func(init, _, _) = self.class_member(class, "__init__") {
+            let bound = Val::Object(class, Ctx::default());
+            return Val::Object(
+                class,
+                self.bind(init, &Ctx::default(), Some(&bound), args, call),
+            );
+        }
+        let mut values = Vec::new();
+        for (at, (name, default, _)) in self.fields(class).into_iter().enumerate() {
+            let value = match args.get(at, name) {
+                Some(value) => value.clone(),
+                None => default.map_or(Val::Unknown, |node| self.value(node)),
+            };
+            values.push((name, value));
+        }
+        // An enumeration's member by its value.
+        if args.positional.len() == 1
+            && values.iter().all(|(_, value)| value.as_str().is_some())
+            && class.text_of("superclasses").contains("Enum")
+        {
+            return args.positional[0].clone();
+        }
+        Val::Object(
+            class,
+            Ctx::default().with(class, Frame::Call(values.into(), call)),
+        )
+    }
+
+    /// What a function's parameters are in a call.
+    pub fn bind(
+        &mut self,
+        function: Node<'t>,
+        outer: &Ctx<'t>,
+        bound: Option<&Val<'t>>,
+        args: &Args<'t>,
+        call: Option<Node<'t>>,
+    ) -> Ctx<'t> {
+        let mut positional = args.positional.clone();
+        let decorators = function
+            .parent()
+            .filter(|p| p.kind() == "decorated_definition")
+            .map_or("", Node::text);
+        let decorators = decorators.split("def ").next().unwrap_or_default();
+        if !decorators.contains("@staticmethod")
+            && function.kind() != "lambda"
+            && let Some(class) = class_of(function)
+        {
+            positional.insert(
+                0,
+                bound.cloned().unwrap_or(Val::Object(class, Ctx::default())),
+            );
+        }
+        let mut positional = positional.into_iter();
+        let mut named = args.named.clone();
+        let mut values = Vec::new();
+        for (name, default, stars) in super::scope::parameters(function) {
+            let value = match stars {
+                1 => Val::list(positional.by_ref().collect()),
+                2 => Val::Dict(
+                    std::mem::take(&mut named)
+                        .into_iter()
+                        .map(|(k, v)| (Val::Str(k, None), v))
+                        .collect(),
+                ),
+                _ => {
+                    let by_name = named.iter().position(|(own, _)| &**own == name);
+                    match (by_name, positional.next()) {
+                        (Some(at), _) => named.remove(at).1,
+                        (None, Some(value)) => value,
+                        (None, None) => match args.more.iter().find_map(|more| match more {
+                            Val::Input(_) => Some(more.item(&Val::text(name))),
+                            _ => None,
+                        }) {
+                            Some(value) => value,
+                            None if args.more.is_empty() => {
+                                default.map_or(Val::Unknown, |node| self.value(node))
+                            }
+                            None => Val::Unknown,
+                        },
                     }
                 }
-                _ => {}
-            }
+            };
+            values.push((name, value));
         }
-        if environ {
-            return Value::Outside("os.environ".into());
-        }
-        Value::dict(items)
+        outer.with(function, Frame::Call(values.into(), call))
     }
 
-    /// Notes a pair of a table that says which flag a variable sets.
-    fn name_and_flag(&mut self, name: &Value<'t>, flag: &Value<'t>, node: Node<'t>) {
-        let (Value::Text(text, _), Some(flag)) = (name, flag.as_text()) else {
-            return;
+    /// What a function gives back: the values of `return` and `yield`.
+    pub fn returned(&mut self, function: Node<'t>) -> Rc<[Node<'t>]> {
+        if let Some(known) = self.returns.get(&function) {
+            return known.clone();
+        }
+        let Some(body) = function.field("body") else {
+            return Rc::from([]);
         };
-        let is_name = text.starts_with(|c: char| c.is_ascii_uppercase())
-            && text
-                .chars()
-                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-        if is_name && flag.starts_with("--") && !flag.contains([' ', '=']) {
-            let place = self.place_of_value(name, node);
-            let pair = (text.to_string(), flag.to_string(), place);
-            if !self.facts.tables.contains(&pair) {
-                self.facts.tables.push(pair);
-            }
-        }
+        let found: Rc<[Node<'t>]> = if function.kind() == "lambda" {
+            Rc::from([body])
+        } else {
+            let own = |node: &Node<'t>| {
+                node.ancestors()
+                    .find(|n| matches!(n.kind(), "function_definition" | "lambda"))
+                    == Some(function)
+            };
+            body.below()
+                .filter(|node| matches!(node.kind(), "return_statement" | "yield"))
+                .filter(own)
+                .filter_map(|node| node.child(0))
+                .collect()
+        };
+        self.steps += body.range().len() / 16;
+        self.returns.insert(function, found.clone());
+        found
     }
 
-    /// The items of a comprehension; pairs for a dict's.
-    fn comprehension(&mut self, node: Node<'t>, pairs: bool) -> Vec<(Value<'t>, Value<'t>)> {
-        let clauses: Vec<_> = children(node)
-            .into_iter()
-            .filter(|n| matches!(n.kind(), "for_in_clause" | "if_clause"))
-            .collect();
-        let Some(body) = field(node, "body") else {
+    /// The ways in which loops and calls bind what some expressions need.
+    pub fn ways(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
+        let mut done = Vec::new();
+        let mut todo = vec![(ctx.clone(), 0)];
+        while let Some((ctx, depth)) = todo.pop() {
+            if done.len() + todo.len() > MOST_WAYS || self.steps > self.limit || depth > 12 {
+                self.gave_up = true;
+                break;
+            }
+            let forking = std::mem::replace(&mut self.forking, true);
+            let need = self.need.take();
+            for node in of {
+                self.eval(*node, &ctx);
+                if self.need.is_some() {
+                    break;
+                }
+            }
+            let binder = std::mem::replace(&mut self.need, need);
+            self.forking = forking;
+            let Some(binder) = binder else {
+                done.push(ctx);
+                continue;
+            };
+            let more = self.bound_ways(binder, &ctx);
+            todo.extend(more.into_iter().rev().map(|ctx| (ctx, depth + 1)));
+        }
+        done
+    }
+
+    fn bound_ways(&mut self, binder: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
+        if matches!(binder.kind(), "function_definition" | "lambda") {
+            let frames = self
+                .frames
+                .get(&binder)
+                .map(|frames| frames.all.clone())
+                .unwrap_or_default();
+            // What a call binds joins what is bound here already.
+            return frames
+                .iter()
+                .filter_map(|own| Some(ctx.with(binder, own.frame(binder)?.clone())))
+                .collect();
+        }
+        let Some(iter) = binder.field("right") else {
             return Vec::new();
         };
-        let mut out = Vec::new();
-        let guards = self.guards.len();
-        self.comprehend(&clauses, body, pairs, &mut out);
-        self.guards.truncate(guards);
-        out
+        let mut all = Vec::new();
+        for way in self.ways(&[iter], ctx) {
+            let value = self.eval(iter, &way);
+            let items = match value {
+                Val::Input(path) => vec![Val::Input(path)],
+                value => self.elements(&value).unwrap_or_else(|| vec![Val::Unknown]),
+            };
+            all.extend(
+                items
+                    .into_iter()
+                    .map(|item| way.with(binder, Frame::Element(item))),
+            );
+        }
+        all
     }
 
-    fn comprehend(
-        &mut self,
-        clauses: &[Node<'t>],
-        body: Node<'t>,
-        pairs: bool,
-        out: &mut Vec<(Value<'t>, Value<'t>)>,
-    ) {
-        if !self.may_go_on(body) {
+    /// Notes a call of a function of the program.
+    pub fn called(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Node<'t>) {
+        for one in callee.each() {
+            match one {
+                Val::Func(function, outer, bound) => {
+                    let ctx = self.bind(*function, outer, bound.as_deref(), args, Some(call));
+                    self.frame(*function, ctx);
+                }
+                Val::Class(class) => {
+                    if let Val::Func(init, outer, _) = self.class_member(*class, "__init__") {
+                        let object = Val::Object(*class, Ctx::default());
+                        let ctx = self.bind(init, &outer, Some(&object), args, Some(call));
+                        self.frame(init, ctx);
+                    }
+                }
+                Val::Partial(function, first) => {
+                    let args = merged(first, args);
+                    self.called(function, &args, call);
+                }
+                Val::Object(class, _) => {
+                    if let Val::Func(node, outer, _) = self.class_member(*class, "__call__") {
+                        let ctx = self.bind(node, &outer, Some(one), args, Some(call));
+                        self.frame(node, ctx);
+                    }
+                }
+                other => self.handed_on(other, args, call),
+            }
+        }
+    }
+
+    /// A function that is given to somebody else, who calls it: with what comes after it, with
+    /// `args=`, or with each element.
+    fn handed_on(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Node<'t>) {
+        let is_map = match callee {
+            Val::Ext(name) | Val::Method(_, name) => matches!(&**name, "map" | "filter"),
+            _ => false,
+        };
+        let function = |value: &Val<'t>| matches!(value, Val::Func(..) | Val::Partial(..));
+        if let Some(at) = args.positional.iter().position(function) {
+            let given = args.positional[at].clone();
+            let rest = &args.positional[at + 1..];
+            if is_map {
+                for item in rest.first().and_then(Val::elements).unwrap_or_default() {
+                    let one = Args {
+                        positional: vec![item],
+                        ..Args::default()
+                    };
+                    self.called(&given, &one, call);
+                }
+            } else if !matches!(callee, Val::Ext(name) if name.ends_with("partial"))
+                && !rest.is_empty()
+            {
+                let rest = Args {
+                    positional: rest.to_vec(),
+                    ..Args::default()
+                };
+                self.called(&given, &rest, call);
+            }
+        }
+        if let Some(target) = args
+            .get(usize::MAX, "target")
+            .filter(|target| function(target))
+            .cloned()
+            && let Some(Val::List(items)) = args.get(usize::MAX, "args")
+        {
+            let given = Args {
+                positional: items.to_vec(),
+                ..Args::default()
+            };
+            self.called(&target, &given, call);
+        }
+    }
+
+    pub fn frame(&mut self, function: Node<'t>, ctx: Ctx<'t>) {
+        let frames = self.frames.entry(function).or_default();
+        if frames.all.len() >= MOST_WAYS / 2 || !frames.seen.insert(ctx.clone()) {
             return;
         }
-        match clauses.split_first() {
-            None if pairs => {
-                let key = field(body, "key").map_or(Value::Unknown, |n| self.eval(n));
-                let value = field(body, "value").map_or(Value::Unknown, |n| self.eval(n));
-                out.push((key, value));
-            }
-            None => {
-                let value = self.eval(body);
-                out.push((value, Value::Unknown));
-            }
-            Some((clause, rest)) if clause.kind() == "if_clause" => {
-                let guards = self.guards.len();
-                if let Some(&condition) = children(*clause).first() {
-                    let guard = self.condition(condition);
-                    self.guards.push(guard);
-                }
-                self.comprehend(rest, body, pairs, out);
-                self.guards.truncate(guards);
-            }
-            Some((clause, rest)) => {
-                let items = field(*clause, "right").map_or(Value::Unknown, |n| self.eval(n));
-                for item in self.items(&items) {
-                    if let Some(left) = field(*clause, "left") {
-                        self.assign(left, &item);
-                    }
-                    self.depth += 1;
-                    self.comprehend(rest, body, pairs, out);
-                    self.depth -= 1;
-                }
-            }
+        frames.all.push(ctx);
+        let again: Vec<_> = frames.asked_by.iter().copied().collect();
+        for call in again {
+            self.queue(call);
         }
     }
 
-    fn string(&mut self, node: Node<'t>) -> Value<'t> {
-        let mut parts: Vec<Value<'t>> = Vec::new();
-        let mut raw = false;
-        let mut content: Option<(usize, usize)> = None;
-        for child in children(node) {
-            match child.kind() {
-                "string_start" => {
-                    raw = self.text(child).to_ascii_lowercase().contains('r');
-                }
-                "string_content" => {
-                    let text = self.text(child);
-                    let text = if raw { text.to_owned() } else { unescape(text) };
-                    content = Some(
-                        content.map_or((child.start_byte(), child.end_byte()), |(start, _)| {
-                            (start, child.end_byte())
+    pub fn queue(&mut self, call: Node<'t>) {
+        if self.queued.insert(call) {
+            self.calls.push_back(call);
+        }
+    }
+
+    /// Follows the calls of the program's functions until there is nothing new.
+    pub fn follow_calls(&mut self) {
+        while let Some(call) = self.calls.pop_front() {
+            self.queued.remove(&call);
+            if self.steps > self.limit {
+                break;
+            }
+            self.consulted.clear();
+            let mut of: Vec<Node<'t>> = call.field("function").into_iter().collect();
+            if let Some(list) = call.field("arguments") {
+                of.extend(
+                    list.children()
+                        .filter_map(|argument| match argument.kind() {
+                            "keyword_argument" => argument.field("value"),
+                            "list_splat" | "dictionary_splat" => argument.child(0),
+                            _ => (!is_comprehension(list)).then_some(argument),
                         }),
-                    );
-                    parts.push(Value::Text(text.into(), None));
-                }
-                "interpolation" => {
-                    let value = field(child, "expression").map_or(Value::Unknown, |n| self.eval(n));
-                    parts.push(value);
-                }
-                _ => {}
+                );
             }
-        }
-        let (start, end) = content.unwrap_or((node.start_byte(), node.end_byte()));
-        let origin = Origin {
-            module: self.at(),
-            range: start..end,
-        };
-        match parts.len() {
-            0 => Value::Text("".into(), Some(origin)),
-            _ => match parts
-                .iter()
-                .skip(1)
-                .fold(parts.first().cloned().unwrap_or(Value::Unknown), |a, b| {
-                    join(&a, b)
-                }) {
-                Value::Text(text, None) => Value::Text(text, Some(origin)),
-                Value::Unknown | Value::Param(_) => Value::Pieces(Rc::new(parts)),
-                other => other,
-            },
-        }
-    }
-
-    fn attribute(&mut self, node: Node<'t>) -> Value<'t> {
-        let owner = field(node, "object").map_or(Value::Unknown, |n| self.eval(n));
-        let name = field(node, "attribute").map_or("", |n| self.text(n));
-        self.attribute_of(&owner, name)
-    }
-
-    /// What an attribute of a value holds.
-    pub fn attribute_of(&mut self, owner: &Value<'t>, name: &str) -> Value<'t> {
-        match owner {
-            Value::Object(object) => {
-                if let Some(value) = object.attributes.borrow().get(name) {
-                    return value.clone();
-                }
-                let class = object.class.clone();
-                match Self::class_attribute(&class, name, 0) {
-                    Some(Value::Function(function)) if function.is_property => {
-                        let method = bound(&function, owner);
-                        self.call(&method, &[], &[])
-                    }
-                    Some(Value::Function(function)) => Value::Function(bound(&function, owner)),
-                    Some(value) => value,
-                    None => Value::Unknown,
-                }
-            }
-            Value::Class(class) => Self::class_attribute(class, name, 0).unwrap_or(Value::Unknown),
-            Value::Outside(path) => {
-                if let Some(module) = self.own_module(path) {
-                    let globals = self.modules[module].globals.clone();
-                    self.module(module);
-                    if let Some(value) = globals.borrow().get(name) {
-                        return value.clone();
-                    }
-                }
-                Value::Outside(format!("{path}.{name}").into())
-            }
-            Value::Any(all) => {
-                let values = all.clone();
-                let found = values
-                    .iter()
-                    .map(|one| self.attribute_of(one, name))
-                    .collect();
-                Value::any(found)
-            }
-            _ => Value::Unknown,
-        }
-    }
-
-    fn subscript(&mut self, node: Node<'t>) -> Value<'t> {
-        let owner = field(node, "value").map_or(Value::Unknown, |n| self.eval(n));
-        let index = field(node, "subscript").map_or(Value::Unknown, |n| self.eval(n));
-        match &owner {
-            Value::Outside(path) if super::calls::is_environ(path) => {
-                self.env_read(&index, None, node)
-            }
-            Value::Job => match index.as_text().as_deref() {
-                Some("input") => Value::Input("".into()),
-                _ => Value::Unknown,
-            },
-            Value::Input(path) => self.input_key(&path.clone(), &index, true, node),
-            _ => item_of(&owner, &index),
-        }
-    }
-
-    fn comparison(&mut self, node: Node<'t>) -> Value<'t> {
-        let parts: Vec<_> = children(node).into_iter().map(|n| self.eval(n)).collect();
-        let operators: Vec<_> = fields(node, "operators")
-            .map(|n| self.text(n).to_owned())
-            .collect();
-        let operator = operators.join(" ");
-        let (left, right) = (
-            parts.first().cloned().unwrap_or(Value::Unknown),
-            parts.get(1).cloned().unwrap_or(Value::Unknown),
-        );
-        if operator.contains("in") {
-            match &right {
-                Value::Outside(path) if super::calls::is_environ(path) => {
-                    return self.env_read(&left, None, node);
-                }
-                Value::Input(path) => {
-                    self.input_key(&path.clone(), &left, false, node);
-                }
-                _ => {}
-            }
-        }
-        let mut words = Vec::new();
-        if operator == "in" {
-            for item in self.items(&right) {
-                words.extend(item.as_text().map(|t| t.to_string()));
-            }
-        } else if operator == "==" {
-            words.extend(right.as_text().map(|t| t.to_string()));
-        }
-        words.retain(|word| !word.is_empty());
-        for env in left.envs() {
-            let mut known = env.words.borrow_mut();
-            for word in &words {
-                if !known.contains(word) {
-                    known.push(word.clone());
-                }
-            }
-        }
-        let envs: Vec<_> = left
-            .envs()
-            .into_iter()
-            .chain(right.envs())
-            .map(Value::Env)
-            .collect();
-        Value::any(envs)
-    }
-
-    fn binary(&mut self, node: Node<'t>) -> Value<'t> {
-        let left = field(node, "left").map_or(Value::Unknown, |n| self.eval(n));
-        let right = field(node, "right").map_or(Value::Unknown, |n| self.eval(n));
-        match field(node, "operator").map_or("", |n| self.text(n)) {
-            "+" => {
-                if let Value::List(items) = &right {
-                    self.charge(items.borrow().len());
-                    self.flags_in(&right, node);
-                }
-                if let Value::List(items) = &left {
-                    self.charge(items.borrow().len());
-                }
-                join(&left, &right)
-            }
-            "|" => match (&left, &right) {
-                (Value::Dict(a), Value::Dict(b)) => {
-                    Value::dict([a.borrow().as_slice(), b.borrow().as_slice()].concat())
-                }
-                (Value::List(a), Value::List(b)) => {
-                    Value::list([a.borrow().as_slice(), b.borrow().as_slice()].concat())
-                }
-                _ => Value::any(vec![left, right]),
-            },
-            "/" => {
-                let middle = join(&left, &Value::text("/"));
-                join(&middle, &right)
-            }
-            "%" => {
-                let Some(text) = left.as_text() else {
-                    return Value::Unknown;
+            for way in self.ways(&of, &Ctx::default()) {
+                let Some(callee) = call.field("function") else {
+                    continue;
                 };
-                self.charge(text.len());
-                percent(&text, &right)
+                let callee = self.eval(callee, &way);
+                let args = self.args(call, &way);
+                self.called(&callee, &args, call);
             }
-            _ => Value::any(vec![left, right]),
+            self.joined.clear();
+            for function in std::mem::take(&mut self.consulted) {
+                self.frames
+                    .entry(function)
+                    .or_default()
+                    .asked_by
+                    .insert(call);
+            }
         }
     }
 }
 
-/// The item of a list or dict that a constant names; every item when the key is not known.
-pub fn item_of<'t>(owner: &Value<'t>, index: &Value<'t>) -> Value<'t> {
-    match owner {
-        Value::Dict(items) => {
-            let items = items.borrow();
-            if let Some(key) = index.as_text() {
-                return items
-                    .iter()
-                    .rev()
-                    .find(|(k, _)| k.as_text().is_some_and(|k| k == key))
-                    .map_or(Value::Unknown, |(_, v)| v.clone());
-            }
-            Value::Unknown
-        }
-        Value::List(items) => match index {
-            Value::Plain(number) => {
-                let items = items.borrow();
-                let at = number.parse::<i64>().ok().and_then(|n| {
-                    usize::try_from(n).ok().or_else(|| {
-                        items
-                            .len()
-                            .checked_sub(usize::try_from(n.unsigned_abs()).ok()?)
-                    })
-                });
-                at.and_then(|at| items.get(at))
-                    .cloned()
-                    .unwrap_or(Value::Unknown)
-            }
-            _ => Value::Unknown,
-        },
-        Value::Any(all) => Value::any(all.iter().map(|one| item_of(one, index)).collect()),
-        // A part of a variable's value is made from that variable.
-        Value::Env(_) => owner.clone(),
-        _ => Value::Unknown,
+fn merged<'t>(first: &Args<'t>, then: &Args<'t>) -> Args<'t> {
+    let mut all = first.clone();
+    all.positional.extend(then.positional.iter().cloned());
+    all.named
+        .retain(|(name, _)| then.get(usize::MAX, name).is_none());
+    all.named.extend(then.named.iter().cloned());
+    all.more.extend(then.more.iter().cloned());
+    all
+}
+
+/// Something from elsewhere; the environment is one thing, however it is come by.
+pub fn external<'t>(path: &str) -> Val<'t> {
+    match path {
+        "os.environ" | "os.environb" => Val::Environ(Rc::from([])),
+        "posix.environ" => Val::Environ(Rc::from([])),
+        path => Val::Ext(path.into()),
     }
 }
 
-/// Alternatives that a text is told apart by.
-const MOST_ENDS: usize = 8;
+/// What a variable of the environment holds; each of several names is one.
+pub fn env_value<'t>(name: &Val<'t>, default: &Val<'t>) -> Val<'t> {
+    let each = name.each().iter().map(|name| match name {
+        Val::Str(text, _) => Val::Env(text.clone(), Rc::new(default.clone())),
+        _ => Val::Unknown,
+    });
+    Val::any(each.collect::<Vec<_>>())
+}
 
-/// Parts that a joined text is made of, at most.
-const MOST_PARTS: usize = 64;
+fn integer<'t>(text: &str) -> Val<'t> {
+    let plain = text.replace('_', "").to_lowercase();
+    let number = match plain.get(..2) {
+        Some("0x") => i64::from_str_radix(&plain[2..], 16),
+        Some("0o") => i64::from_str_radix(&plain[2..], 8),
+        Some("0b") => i64::from_str_radix(&plain[2..], 2),
+        _ => plain.parse(),
+    };
+    number.map_or_else(|_| Val::Float(text.into()), Val::Int)
+}
 
-/// Two values one after the other: text, lists, or text with parts that are not known.
-pub fn join<'t>(a: &Value<'t>, b: &Value<'t>) -> Value<'t> {
-    const LONGEST: usize = 64 * 1024;
-    match (a, b) {
-        (Value::Text(x, origin), Value::Text(y, _)) if x.len() + y.len() < LONGEST => {
-            Value::Text(format!("{x}{y}").into(), origin.clone())
-        }
-        (Value::Text(x, origin), Value::Plain(y)) if x.len() + y.len() < LONGEST => {
-            Value::Text(format!("{x}{y}").into(), origin.clone())
-        }
-        (Value::List(x), Value::List(y)) => {
-            let both = x
-                .borrow()
-                .iter()
-                .chain(y.borrow().iter())
-                .cloned()
-                .collect();
-            Value::list(both)
-        }
-        (Value::List(_), Value::Unknown | Value::Any(_)) => a.clone(),
-        // Text with one of several ends is one of several texts.
-        (_, Value::Any(ends)) if ends.len() <= MOST_ENDS => {
-            Value::any(ends.iter().map(|end| join(a, end)).collect())
-        }
-        (Value::Unknown, Value::List(_)) => b.clone(),
-        _ => {
-            let mut parts = Vec::new();
-            for value in [a, b] {
-                match value {
-                    Value::Pieces(inner) => parts.extend(inner.iter().cloned()),
-                    other => parts.push(other.clone()),
-                }
-            }
-            parts.truncate(MOST_PARTS);
-            Value::Pieces(Rc::new(parts))
+fn number(value: &Val<'_>) -> Option<f64> {
+    match value {
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "shown as text, where the digits suffice"
+        )]
+        Val::Int(number) => Some(*number as f64),
+        Val::Float(text) => text.replace('_', "").parse().ok(),
+        _ => None,
+    }
+}
+
+/// `left operator right`.
+fn binary<'t>(operator: &str, left: &Val<'t>, right: &Val<'t>) -> Val<'t> {
+    if let (Val::Int(a), Val::Int(b)) = (left, right) {
+        let small = u32::try_from(*b).ok();
+        let whole = match operator {
+            "+" => a.checked_add(*b),
+            "-" => a.checked_sub(*b),
+            "*" => a.checked_mul(*b),
+            "//" if *b != 0 => Some(a.div_euclid(*b)),
+            "%" if *b != 0 => Some(a.rem_euclid(*b)),
+            "**" => small.and_then(|b| a.checked_pow(b)),
+            "<<" => small
+                .filter(|b| *b < 62)
+                .and_then(|b| a.checked_mul(1 << b)),
+            ">>" => small.and_then(|b| a.checked_shr(b)),
+            "|" => Some(a | b),
+            "&" => Some(a & b),
+            _ => None,
+        };
+        if let Some(whole) = whole {
+            return Val::Int(whole);
         }
     }
+    if let (Some(a), Some(b)) = (number(left), number(right)) {
+        let result = match operator {
+            "+" => a + b,
+            "-" => a - b,
+            "*" => a * b,
+            "/" => a / b,
+            "**" => a.powf(b),
+            _ => return Val::Unknown,
+        };
+        return Val::Float(format!("{result:?}").into());
+    }
+    match (operator, left, right) {
+        ("+", Val::List(a), Val::List(b)) => Val::list(a.iter().chain(b.iter()).cloned().collect()),
+        ("+", Val::List(a), _) | ("+", _, Val::List(a)) => {
+            Val::list(a.iter().cloned().chain([Val::Unknown]).collect())
+        }
+        ("*", Val::List(a), _) => Val::List(a.clone()),
+        ("%", Val::Str(..), right) => left.percent(right),
+        ("/", left, right) => left.join(&Val::text("/")).join(right),
+        ("|", Val::Environ(under), Val::Dict(_)) => Val::Environ(under.clone()),
+        ("|", Val::Dict(under), Val::Environ(_)) => Val::Environ(under.clone()),
+        ("|", Val::Dict(a), Val::Dict(b)) => Val::Dict(a.iter().chain(b.iter()).cloned().collect()),
+        ("|", input @ Val::Input(_), _) | ("|", _, input @ Val::Input(_)) => input.clone(),
+        ("|", Val::List(a), Val::List(b)) => Val::list(a.iter().chain(b.iter()).cloned().collect()),
+        ("+", left, right) => left.join(right),
+        _ => Val::Unknown,
+    }
+}
+
+/// A part of a text: `[a:b]`.
+fn slice(range: &str, text: &str) -> Option<String> {
+    let chars: Vec<char> = text.chars().collect();
+    let (from, to) = range.split_once(':')?;
+    let len = i64::try_from(chars.len()).ok()?;
+    let at = |text: &str, default: i64| -> Option<usize> {
+        let text = text.trim();
+        let number: i64 = if text.is_empty() {
+            default
+        } else {
+            text.parse().ok()?
+        };
+        usize::try_from(if number < 0 {
+            (number + len).max(0)
+        } else {
+            number.min(len)
+        })
+        .ok()
+    };
+    chars
+        .get(at(from, 0)?..at(to, len)?)
+        .map(|part| part.iter().collect())
 }

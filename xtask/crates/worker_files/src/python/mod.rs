@@ -1,24 +1,27 @@
 //! The worker's Python: which variables it reads and what for, the server's command line, the
-//! routes it asks for, the shapes of job input it tells apart, and its classes and functions.
+//! routes it asks for, what it takes of a job's input, and its classes and functions.
+//!
+//! Nothing is run. Each mention of the environment, of a job's input and of a command that starts
+//! `SGLang` is a fact or an [`Unread`]: what a mention needs (a name, a default) is looked up
+//! backwards, through names, loops over tables and calls of the program's own functions.
 
 mod api;
-mod calls;
-mod define;
+mod command;
+mod environment;
 mod eval;
-mod format;
-mod interp;
-mod json;
-mod methods;
-mod requests;
-mod server;
-mod statements;
+mod handler;
+mod known;
+mod scope;
 mod syntax;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use self::syntax::Syntax;
-use super::{EnvRead, How, Place, Reading, Source, Unread};
+use self::eval::Reader;
+use self::scope::Program;
+use self::syntax::{Node, Syntax};
+use self::value::Val;
+use super::{EnvRead, Hides, How, Place, Reading, Source, Unread};
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
@@ -35,7 +38,8 @@ pub struct PythonFacts {
     pub serverless: Vec<Setting>,
     pub starts: Vec<Start>,
     pub api: Vec<ApiItem>,
-    unread: Vec<Unread>,
+    /// Files beside it that code which runs names in a text: a table that it opens.
+    pub opens: BTreeSet<String>,
     /// Dicts from a variable's name to a flag: name, flag, and the name's place.
     pub tables: Vec<(String, String, Place)>,
     /// Whether a command line for `SGLang`'s server was seen.
@@ -112,100 +116,187 @@ pub struct Reach {
     pub held: Option<BTreeSet<RepoPath>>,
 }
 
+/// How many steps reading may take for so many bytes.
+fn steps_for(bytes: usize) -> usize {
+    200_000 + bytes * 60
+}
+
 /// Reads Python files as one program. `data` are files beside it, by name, that it may load.
 pub fn read(
     sources: &[&Source],
     data: &BTreeMap<String, &Source>,
     reach: &Reach,
 ) -> Reading<PythonFacts> {
-    let _ = reach;
-    let mut facts = read_all(sources, data);
-    let unread = std::mem::take(&mut facts.unread);
-    Reading::new(facts, unread)
+    read_counted(sources, data, reach).0
 }
 
-fn read_all(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFacts {
-    // Reading follows nesting by recursion, to a limit; the limit is worth some tens of
-    // megabytes of stack, which is address space only until it is used.
-    const STACK: usize = 256 * 1024 * 1024;
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .stack_size(STACK)
-            .spawn_scoped(scope, || read_here(sources, data))
-            .ok()
-            .and_then(|thread| thread.join().ok())
-    })
-    .unwrap_or_else(|| PythonFacts {
-        unread: sources
-            .iter()
-            .map(|source| {
-                Unread::new(
-                    "the Python files could not be read".to_owned(),
-                    Place::start_of(&source.path),
-                )
-            })
-            .collect(),
-        ..PythonFacts::default()
-    })
-}
-
-fn read_here(sources: &[&Source], data: &BTreeMap<String, &Source>) -> PythonFacts {
+/// The same, with how many steps it took.
+fn read_counted(
+    sources: &[&Source],
+    data: &BTreeMap<String, &Source>,
+    reach: &Reach,
+) -> (Reading<PythonFacts>, usize) {
     let mut unread = Vec::new();
-    let trees = parsed(sources);
-    let mut parsed = Vec::new();
-    let mut api = Vec::new();
-    for (source, tree) in sources.iter().zip(&trees) {
-        let tree = match tree {
-            Ok(tree) => tree,
-            Err(why) => {
-                unread.push(Unread::new(
-                    (*why).to_owned(),
-                    Place::start_of(&source.path),
-                ));
-                continue;
-            }
-        };
-        let root = tree.root();
-        if let Some(error) = &tree.error {
-            unread.push(Unread::new(
-                "no Python from here on, or not read as such; facts after it may be missing"
-                    .to_owned(),
-                source.place(error.clone()),
-            ));
+    let mut parsed: Vec<(&Source, Syntax<'_>)> = Vec::new();
+    for source in sources {
+        let file = u32::try_from(parsed.len()).unwrap_or(u32::MAX);
+        match syntax::parse(&source.text, file) {
+            Ok(syntax) => parsed.push((source, syntax)),
+            Err(why) => unread.push(Unread::new(why, Place::start_of(&source.path))),
         }
-        api.extend(api::items(source, root));
-        parsed.push((*source, root));
     }
-    let mut facts = interp::Interp::new(parsed, data.clone()).run();
-    facts.api = api;
-    facts.unread.extend(unread);
+    let files = parsed
+        .iter()
+        .map(|(source, syntax)| (*source, syntax))
+        .collect();
+    let program = Program::new(files, reach);
+    let mut reader = Reader::new(program, data);
+    reader.run();
+    let Reader {
+        mut facts,
+        unread: more,
+        steps,
+        ..
+    } = reader;
+    for (source, syntax) in &parsed {
+        facts.api.extend(api::items(source, syntax.root()));
+    }
+    unread.extend(more);
     facts.finish();
-    facts
+    unread.sort();
+    unread.dedup();
+    (Reading::new(facts, unread), steps)
 }
 
-/// The syntax of each file. Half of them are parsed beside the others, which is what takes longest.
-fn parsed(sources: &[&Source]) -> Vec<Result<Syntax, &'static str>> {
-    let parse = |sources: &[&Source]| -> Vec<_> {
-        let texts = sources.iter().map(|source| &source.text);
-        texts.map(|text| syntax::parse(text)).collect()
-    };
-    let all: usize = sources.iter().map(|source| source.text.len()).sum();
-    let mut bytes = 0;
-    let half = sources.iter().take_while(|source| {
-        bytes += source.text.len();
-        bytes <= all / 2
-    });
-    let (first, second) = sources.split_at(half.count());
-    std::thread::scope(|scope| {
-        let beside = scope.spawn(|| parse(first));
-        let second = parse(second);
-        let mut trees = beside.join().unwrap_or_else(|_| {
-            let failed = |_: &&Source| Err("the parser failed on these files");
-            first.iter().map(failed).collect()
-        });
-        trees.extend(second);
-        trees
-    })
+impl<'t> Reader<'t> {
+    fn run(&mut self) {
+        let mut nodes: Vec<Node<'t>> = Vec::new();
+        for file in &self.program.files {
+            nodes.extend(file.syntax.nodes());
+        }
+        let mut functions: Vec<Node<'t>> = Vec::new();
+        for node in &nodes {
+            match node.kind() {
+                "call" => self.queue(*node),
+                "function_definition" => functions.push(*node),
+                "identifier" => self
+                    .names
+                    .entry((node.file(), node.text()))
+                    .or_default()
+                    .push(*node),
+                _ => {}
+            }
+        }
+        self.follow_calls();
+        for node in nodes.iter().filter(|node| node.kind() == "call") {
+            self.serverless(*node);
+        }
+        self.follow_calls();
+        // What nobody is seen to call is called from elsewhere, if at all.
+        let speaks: HashSet<&str> = nodes
+            .iter()
+            .filter(|n| n.kind() == "call")
+            .filter_map(|n| n.field("function")?.text().rsplit('.').next())
+            .collect();
+        for called in [false, true] {
+            for function in &functions {
+                let silent = self
+                    .frames
+                    .get(function)
+                    .is_none_or(|frames| frames.all.is_empty());
+                if silent
+                    && speaks.contains(function.text_of("name")) == called
+                    && (called || self.program.runs_if_called(*function))
+                {
+                    self.unknown_call(*function);
+                    self.follow_calls();
+                }
+            }
+        }
+        for node in &nodes {
+            let before = self.steps;
+            self.gave_up = false;
+            self.environment(*node);
+            self.command(*node);
+            self.input(*node);
+            if node.kind() == "call" {
+                self.request(*node);
+            }
+            self.named(*node);
+            let _ = before;
+        }
+        if self.steps > self.limit
+            && let Some(node) = nodes.first()
+        {
+            self.not_read(
+                *node,
+                "the program is too much to follow to its end",
+                &[Hides::Variables, Hides::Flags, Hides::JobInput],
+            );
+        }
+        self.broken();
+    }
+
+    /// Notes the data files that code which runs names, and tables from a variable to a flag.
+    fn named(&mut self, node: Node<'t>) {
+        let is_text = node
+            .parent()
+            .is_some_and(|parent| parent.kind() == "expression_statement");
+        if node.kind() == "string" && !is_text && self.program.runs(node) {
+            let name = node
+                .text()
+                .trim_matches(['"', '\''])
+                .rsplit('/')
+                .next()
+                .unwrap_or_default();
+            if name.contains('.') && !name.contains(' ') {
+                self.facts.opens.insert(name.to_owned());
+            }
+        }
+        if node.kind() == "pair"
+            && let Some((key, value)) = node.field("key").zip(node.field("value"))
+            && value.text().trim_matches(['"', '\'']).starts_with("--")
+            && let Val::Str(name, _) = self.value(key)
+            && let Val::Str(flag, _) = self.value(value)
+            && !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        {
+            let place = self.place(key);
+            self.facts
+                .tables
+                .push((name.to_string(), flag.to_string(), place));
+        }
+    }
+
+    /// A place that is no Python is unread where words in it matter.
+    fn broken(&mut self) {
+        const WORDS: [&str; 8] = [
+            "environ",
+            "getenv",
+            "launch_server",
+            "[\"input\"]",
+            "['input']",
+            "environb",
+            "Settings",
+            "serverless",
+        ];
+        for file in &self.program.files {
+            for error in &file.syntax.errors {
+                let text = file.source.text.get(error.clone()).unwrap_or_default();
+                let whole = error.len() > file.source.text.len() / 2 && error.len() > 200;
+                if file.reached && (whole || WORDS.iter().any(|word| text.contains(word))) {
+                    let what = "no Python, or not read as such; facts in it may be missing";
+                    self.unread.push(file.source.unread(
+                        error.clone(),
+                        what,
+                        &[Hides::Variables, Hides::Flags, Hides::JobInput],
+                    ));
+                }
+            }
+        }
+    }
 }
 
 impl PythonFacts {
@@ -235,8 +326,6 @@ impl PythonFacts {
         }
         self.env.sort();
         self.env.dedup();
-        self.unread.sort();
-        self.unread.dedup();
     }
 }
 

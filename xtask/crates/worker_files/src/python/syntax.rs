@@ -26,11 +26,14 @@ const MOST_LEVELS: usize = 380;
 
 /// A file's syntax: what has a name, and what plays a part, without the comments.
 #[derive(Debug, Default)]
-pub struct Syntax {
+pub struct Syntax<'s> {
+    /// The file's number.
+    file: u32,
+    text: &'s str,
     /// A node's children follow it, and each knows the next one on its level.
     nodes: Vec<Data>,
-    /// The first place that is no Python.
-    pub error: Option<Range<usize>>,
+    /// The places that are no Python.
+    pub errors: Vec<Range<usize>>,
 }
 
 #[derive(Debug)]
@@ -41,6 +44,7 @@ struct Data {
     is_named: bool,
     start: u32,
     end: u32,
+    parent: u32,
     first_child: u32,
     next: u32,
 }
@@ -49,25 +53,37 @@ struct Data {
 const NONE: u32 = 0;
 
 /// A node of a file's syntax.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Node<'t> {
-    syntax: &'t Syntax,
+    syntax: &'t Syntax<'t>,
     at: u32,
 }
 
-impl Syntax {
-    pub fn root(&self) -> Node<'_> {
+impl<'s> Syntax<'s> {
+    pub fn root(&'s self) -> Node<'s> {
         Node {
             syntax: self,
             at: 0,
         }
     }
 
+    /// Every node, in the order of the text.
+    pub fn nodes(&'s self) -> impl Iterator<Item = Node<'s>> {
+        (0..self.nodes.len()).map(|at| Node {
+            syntax: self,
+            at: u32::try_from(at).unwrap_or_default(),
+        })
+    }
+
     /// Copies what the cursor stands on, with all that is below it.
-    fn copied(mut cursor: TreeCursor<'_>) -> Self {
-        let mut syntax = Self::default();
+    fn copied(mut cursor: TreeCursor<'_>, text: &'s str, file: u32) -> Self {
+        let mut syntax = Self {
+            file,
+            text,
+            ..Self::default()
+        };
         syntax.look_for_error(cursor.node());
-        syntax.push(&cursor);
+        syntax.push(&cursor, NONE);
         // Who the children seen now belong to, and the last of them.
         let mut above: Vec<(u32, u32)> = vec![(0, NONE)];
         if !cursor.goto_first_child() {
@@ -79,7 +95,8 @@ impl Syntax {
             let wanted =
                 cursor.field_id().is_some() || (node.is_named() && node.kind() != "comment");
             if wanted {
-                let at = syntax.push(&cursor);
+                let parent = above.last().map_or(NONE, |(parent, _)| *parent);
+                let at = syntax.push(&cursor, parent);
                 if let Some((parent, last)) = above.last_mut() {
                     let link = if *last == NONE {
                         &mut syntax.nodes[*parent as usize].first_child
@@ -104,12 +121,13 @@ impl Syntax {
     }
 
     fn look_for_error(&mut self, node: tree_sitter::Node<'_>) {
-        if self.error.is_none() && (node.is_error() || node.is_missing()) {
-            self.error = Some(node.byte_range());
+        const MOST: usize = 100;
+        if self.errors.len() < MOST && (node.is_error() || node.is_missing()) {
+            self.errors.push(node.byte_range());
         }
     }
 
-    fn push(&mut self, cursor: &TreeCursor<'_>) -> u32 {
+    fn push(&mut self, cursor: &TreeCursor<'_>, parent: u32) -> u32 {
         let node = cursor.node();
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         self.nodes.push(Data {
@@ -120,6 +138,7 @@ impl Syntax {
             is_named: node.is_named(),
             start: small(node.start_byte()),
             end: small(node.end_byte()),
+            parent,
             first_child: NONE,
             next: NONE,
         });
@@ -132,8 +151,8 @@ impl<'t> Node<'t> {
         &self.syntax.nodes[self.at as usize]
     }
 
-    pub fn is(self, other: Self) -> bool {
-        std::ptr::eq(self.syntax, other.syntax) && self.at == other.at
+    pub fn file(self) -> usize {
+        self.syntax.file as usize
     }
 
     /// What it is, in the grammar's words: `if_statement`.
@@ -141,16 +160,29 @@ impl<'t> Node<'t> {
         self.data().kind
     }
 
-    pub fn start_byte(self) -> usize {
-        self.data().start as usize
+    pub fn text(self) -> &'t str {
+        self.syntax.text.get(self.range()).unwrap_or_default()
     }
 
-    pub fn end_byte(self) -> usize {
-        self.data().end as usize
+    pub fn range(self) -> Range<usize> {
+        self.data().start as usize..self.data().end as usize
     }
 
-    pub fn byte_range(self) -> Range<usize> {
-        self.start_byte()..self.end_byte()
+    pub fn parent(self) -> Option<Node<'t>> {
+        (self.at != NONE).then(|| Node {
+            at: self.data().parent,
+            ..self
+        })
+    }
+
+    /// What it is in, from the inside out.
+    pub fn ancestors(self) -> impl Iterator<Item = Node<'t>> {
+        std::iter::successors(self.parent(), |node| node.parent())
+    }
+
+    /// The part that it plays in its parent.
+    pub fn part(self) -> &'static str {
+        self.data().part.unwrap_or_default()
     }
 
     fn all(self) -> impl Iterator<Item = Node<'t>> {
@@ -159,16 +191,74 @@ impl<'t> Node<'t> {
             node(child.data().next)
         })
     }
+
+    /// The named children, comments left out.
+    pub fn children(self) -> impl Iterator<Item = Node<'t>> {
+        self.all().filter(|child| child.data().is_named)
+    }
+
+    pub fn child(self, index: usize) -> Option<Node<'t>> {
+        self.children().nth(index)
+    }
+
+    /// The child that plays a part in its parent.
+    pub fn field(self, part: &'static str) -> Option<Node<'t>> {
+        self.fields(part).next()
+    }
+
+    /// The children that play the same part in their parent.
+    pub fn fields(self, part: &'static str) -> impl Iterator<Item = Node<'t>> {
+        self.all()
+            .filter(move |child| child.data().part == Some(part))
+    }
+
+    /// The text of a child, empty where there is none.
+    pub fn text_of(self, part: &'static str) -> &'t str {
+        self.field(part).map_or("", Node::text)
+    }
+
+    /// The node and everything below it, in the order of the text.
+    pub fn below(self) -> impl Iterator<Item = Node<'t>> {
+        let (start, end) = (self.at as usize, self.range().end);
+        (start..self.syntax.nodes.len())
+            .map(move |at| Node {
+                at: u32::try_from(at).unwrap_or_default(),
+                ..self
+            })
+            .take_while(move |node| {
+                node.at == self.at || node.data().start < u32::try_from(end).unwrap_or(u32::MAX)
+            })
+    }
+}
+
+impl PartialEq for Node<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.syntax.file, self.at) == (other.syntax.file, other.at)
+    }
+}
+
+impl Eq for Node<'_> {}
+
+impl std::hash::Hash for Node<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.syntax.file, self.at).hash(state);
+    }
+}
+
+impl std::fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.kind(), self.text())
+    }
 }
 
 /// Parses Python, or says why not.
-pub fn parse(text: &str) -> Result<Syntax, &'static str> {
+pub fn parse(text: &str, file: u32) -> Result<Syntax<'_>, &'static str> {
     // Counting takes a while, and a line can add two: a short file has no room for so many.
     let mut lines = memchr::memchr2_iter(b'\n', 0, text.as_bytes());
     if lines.nth(MOST_LEVELS / 2 - 1).is_some() && levels(text) > MOST_LEVELS {
         return Err("not read: its lines are indented in more ways than those of a program are");
     }
-    tree(text).ok_or("the parser gave up on this file")
+    tree(text, file).ok_or("the parser gave up on this file")
 }
 
 /// No fewer levels than the scanner can count at once: they grow from one to the next, so that
@@ -196,7 +286,7 @@ fn levels(text: &str) -> usize {
     widths.len() + continued
 }
 
-fn tree(text: &str) -> Option<Syntax> {
+fn tree(text: &str, file: u32) -> Option<Syntax<'_>> {
     let mut parser = Parser::new();
     parser.set_language(&PYTHON).ok()?;
     let bytes = text.as_bytes();
@@ -215,21 +305,5 @@ fn tree(text: &str) -> Option<Syntax> {
         None,
         Some(options),
     )?;
-    Some(Syntax::copied(tree.walk()))
-}
-
-/// The named children of a node, comments left out.
-pub fn children(node: Node<'_>) -> Vec<Node<'_>> {
-    node.all().filter(|child| child.data().is_named).collect()
-}
-
-/// The child that plays a part in its parent.
-pub fn field<'t>(node: Node<'t>, part: &'static str) -> Option<Node<'t>> {
-    fields(node, part).next()
-}
-
-/// The children that play the same part in their parent.
-pub fn fields<'t>(node: Node<'t>, part: &'static str) -> impl Iterator<Item = Node<'t>> {
-    node.all()
-        .filter(move |child| child.data().part == Some(part))
+    Some(Syntax::copied(tree.walk(), text, file))
 }

@@ -1,243 +1,388 @@
-//! What the reader knows of a Python value without running the program.
+//! What is known of an expression's value.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::ops::Range;
 use std::rc::Rc;
 
 use super::syntax::Node;
 
-/// The names of a module, class or call with what they stand for.
-pub type Scope<'t> = Rc<RefCell<HashMap<String, Value<'t>>>>;
-
-/// Parts of a value that are looked at: values share parts, and a program can be made to share
-/// them so often that looking at all of them would not end.
-const VISITS: usize = 2_000;
-/// Items of a list or dict that are remembered.
-pub const MOST_ITEMS: usize = 5_000;
-
-/// Where a constant was written, so that a fact made from it points there and not at the loop
-/// that used it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Origin {
-    pub module: usize,
-    pub range: Range<usize>,
-}
-
-/// A value as far as it is known. Lists and dicts are shared, as in Python.
-#[derive(Clone)]
-pub enum Value<'t> {
+/// What is known of an expression's value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Val<'t> {
     Unknown,
-    /// A string constant.
-    Text(Rc<str>, Option<Origin>),
-    /// Another constant, as Python writes it: a number, `True`, `None`.
-    Plain(Rc<str>),
-    /// A string joined from parts, some of which are no constants.
-    Pieces(Rc<Vec<Value<'t>>>),
-    List(Rc<RefCell<Vec<Value<'t>>>>),
-    Dict(Rc<RefCell<Vec<(Value<'t>, Value<'t>)>>>),
-    /// What an environment variable holds, or something made from it.
-    Env(Rc<EnvRef>),
-    /// Something from outside of these files, by its dotted name: `os.environ`.
-    Outside(Rc<str>),
-    Function(Rc<Function<'t>>),
-    Class(Rc<Class<'t>>),
-    Object(Rc<Object<'t>>),
-    /// An argument that no call gives a value.
-    Param(Rc<str>),
-    /// The job that `RunPod` hands to the handler.
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(Rc<str>),
+    /// Text, and where it is written.
+    Str(Rc<str>, Option<Node<'t>>),
+    /// Text with parts that are not known, or not fixed.
+    Pieces(Rc<[Val<'t>]>),
+    List(Rc<[Val<'t>]>),
+    Dict(Rc<[(Val<'t>, Val<'t>)]>),
+    /// One of several.
+    Any(Rc<[Val<'t>]>),
+    /// What a variable of the environment holds; text with what is used when it is unset.
+    Env(Rc<str>, Rc<Val<'t>>),
+    /// The environment, and what a name has that is not in it.
+    Environ(Rc<[(Val<'t>, Val<'t>)]>),
+    /// The job, and what is at a path in its input.
     Job,
-    /// Part of the job's input, by its path; empty for the whole.
     Input(Rc<str>),
-    /// One of these.
-    Any(Rc<Vec<Value<'t>>>),
+    /// A function or lambda, with what is bound around it and the object that it is called on.
+    Func(Node<'t>, Ctx<'t>, Option<Rc<Val<'t>>>),
+    Class(Node<'t>),
+    /// An object of a class, with the arguments that made it.
+    Object(Node<'t>, Ctx<'t>),
+    /// A module of the program.
+    Module(usize),
+    /// Something from elsewhere by its full name: `os.getenv`.
+    Ext(Rc<str>),
+    /// What calling something from elsewhere gives: `requests.Session`.
+    Made(Rc<str>),
+    /// A method of a value that is no object of the program.
+    Method(Rc<Val<'t>>, Rc<str>),
+    Partial(Rc<Val<'t>>, Rc<Args<'t>>),
 }
 
-/// An environment variable that was read.
-#[derive(Debug)]
-pub struct EnvRef {
-    pub name: String,
-    /// The words it is compared with: what counts as "on".
-    pub words: RefCell<Vec<String>>,
+/// The arguments of a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Args<'t> {
+    pub positional: Vec<Val<'t>>,
+    pub named: Vec<(Rc<str>, Val<'t>)>,
+    /// Arguments that are not known: `*x`, `**x`.
+    pub more: Vec<Val<'t>>,
 }
 
-pub struct Function<'t> {
-    pub module: usize,
-    pub node: Node<'t>,
-    /// The object a method belongs to.
-    pub receiver: Option<Value<'t>>,
-    pub defaults: HashMap<String, Value<'t>>,
-    pub is_property: bool,
-    pub is_static: bool,
-    /// The scope around it, for functions inside functions.
-    pub outer: Vec<Scope<'t>>,
+impl<'t> Args<'t> {
+    /// An argument by its place or its name.
+    pub fn get(&self, index: usize, name: &str) -> Option<&Val<'t>> {
+        self.positional
+            .get(index)
+            .or_else(|| Some(&self.named.iter().find(|(own, _)| &**own == name)?.1))
+    }
 }
 
-pub struct Class<'t> {
-    pub scope: Scope<'t>,
-    pub bases: Vec<Value<'t>>,
-    /// Annotated names in order: the arguments of a dataclass.
-    pub fields: Vec<String>,
+/// What is bound around an expression: elements of loops and arguments of calls, from the inside
+/// out. What is not bound may be any of its values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Ctx<'t>(Option<Rc<Link<'t>>>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Link<'t> {
+    binder: Node<'t>,
+    frame: Frame<'t>,
+    up: Ctx<'t>,
 }
 
-pub struct Object<'t> {
-    pub class: Rc<Class<'t>>,
-    pub attributes: Scope<'t>,
+/// What a loop or a call binds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Frame<'t> {
+    Element(Val<'t>),
+    /// Parameters by name, and the call, where there is one.
+    Call(Rc<[(&'t str, Val<'t>)]>, Option<Node<'t>>),
 }
 
-impl Value<'_> {
+impl<'t> Ctx<'t> {
+    pub fn with(&self, binder: Node<'t>, frame: Frame<'t>) -> Self {
+        let up = self.clone();
+        Self(Some(Rc::new(Link { binder, frame, up })))
+    }
+
+    pub fn frame(&self, binder: Node<'t>) -> Option<&Frame<'t>> {
+        let links = std::iter::successors(self.0.as_deref(), |link| link.up.0.as_deref());
+        links
+            .take(64)
+            .find(|link| link.binder == binder)
+            .map(|link| &link.frame)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl<'t> Val<'t> {
     pub fn text(text: &str) -> Self {
-        Self::Text(text.into(), None)
+        Self::Str(text.into(), None)
     }
 
-    pub fn list(mut items: Vec<Self>) -> Self {
-        items.truncate(MOST_ITEMS);
-        Self::List(Rc::new(RefCell::new(items)))
+    pub fn list(items: Vec<Self>) -> Self {
+        Self::List(items.into())
     }
 
-    pub fn dict(mut items: Vec<(Self, Self)>) -> Self {
-        items.truncate(MOST_ITEMS);
-        Self::Dict(Rc::new(RefCell::new(items)))
-    }
-
-    /// One of several: nothing twice, nothing unknown beside something known.
-    pub fn any(values: Vec<Self>) -> Self {
-        const MOST: usize = 32;
+    /// One of these; what is nested is taken apart, and what is said twice counts once.
+    pub fn any(values: impl IntoIterator<Item = Self>) -> Self {
+        const MOST: usize = 400;
         let mut all: Vec<Self> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
         for value in values {
-            for value in value.alternatives() {
-                let known = all.iter().any(|old| old.same(&value));
-                if !known && !matches!(value, Self::Unknown) && all.len() < MOST {
-                    all.push(value);
+            for one in value.each() {
+                if seen.insert(one.clone()) {
+                    all.push(one.clone());
                 }
             }
         }
         match all.len() {
             0 => Self::Unknown,
-            1 => all.swap_remove(0),
-            _ => Self::Any(Rc::new(all)),
+            1 => all.remove(0),
+            2..MOST => Self::Any(all.into()),
+            _ => Self::Unknown,
         }
     }
 
-    /// Everything this may be.
-    pub fn alternatives(&self) -> Vec<Self> {
+    /// Each value that it may be.
+    pub fn each(&self) -> &[Self] {
         match self {
-            Self::Any(all) => all.as_ref().clone(),
-            one => vec![one.clone()],
+            Self::Any(values) => values,
+            one => std::slice::from_ref(one),
         }
     }
 
-    /// The string constant this is, or one of them.
-    pub fn as_text(&self) -> Option<Rc<str>> {
+    pub fn as_str(&self) -> Option<&str> {
         match self {
-            Self::Text(text, _) => Some(text.clone()),
-            Self::Any(all) => all.iter().find_map(Self::as_text),
+            Self::Str(text, _) => Some(text),
             _ => None,
         }
     }
 
-    /// Environment variables that this was made from.
-    pub fn envs(&self) -> Vec<Rc<EnvRef>> {
-        let mut found = Vec::new();
-        self.collect_envs(&mut found, &mut { VISITS });
-        found
-    }
-
-    fn collect_envs(&self, found: &mut Vec<Rc<EnvRef>>, visits: &mut usize) {
-        if *visits == 0 {
-            return;
-        }
-        *visits -= 1;
-        match self {
-            Self::Env(env) => found.push(env.clone()),
-            Self::Any(all) | Self::Pieces(all) => {
-                for one in all.iter() {
-                    one.collect_envs(found, visits);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    #[allow(clippy::match_same_arms, reason = "one line a kind")]
-    fn same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Text(a, _), Self::Text(b, _)) => a == b,
-            (Self::Plain(a), Self::Plain(b))
-            | (Self::Outside(a), Self::Outside(b))
-            | (Self::Param(a), Self::Param(b))
-            | (Self::Input(a), Self::Input(b)) => a == b,
-            (Self::Env(a), Self::Env(b)) => a.name == b.name,
-            (Self::List(a), Self::List(b)) => Rc::ptr_eq(a, b),
-            (Self::Dict(a), Self::Dict(b)) => Rc::ptr_eq(a, b),
-            (Self::Object(a), Self::Object(b)) => Rc::ptr_eq(a, b),
-            (Self::Function(a), Self::Function(b)) => a.node.is(b.node),
-            (Self::Class(a), Self::Class(b)) => Rc::ptr_eq(a, b),
-            (Self::Job, Self::Job) => true,
-            _ => false,
-        }
-    }
-
-    /// The constant as a person would write it; `None` for what is no constant.
+    /// The text that the program sees, where the value is fixed.
     pub fn display(&self) -> Option<String> {
         match self {
-            Self::Text(text, _) | Self::Plain(text) => Some(text.to_string()),
-            Self::Any(all) => all.iter().find_map(Self::display),
+            Self::Str(text, _) => Some(text.to_string()),
+            Self::Int(number) => Some(number.to_string()),
+            Self::Float(text) => Some(text.to_string()),
+            Self::Bool(true) => Some("True".into()),
+            Self::Bool(false) => Some("False".into()),
+            Self::None => Some("None".into()),
+            Self::List(items) => {
+                let items: Option<Vec<_>> = items.iter().map(Self::display).collect();
+                Some(format!("[{}]", items?.join(", ")))
+            }
+            Self::Dict(items) => {
+                let each =
+                    |(k, v): &(Self, Self)| Some(format!("{}: {}", k.display()?, v.display()?));
+                let items: Option<Vec<_>> = items.iter().map(each).collect();
+                Some(format!("{{{}}}", items?.join(", ")))
+            }
             _ => None,
         }
     }
 
-    /// The text with each unknown part as `\0`, for URLs.
-    pub fn pattern(&self, names: &dyn Fn(&Self) -> Option<String>) -> String {
-        self.pattern_within(names, &mut { VISITS })
+    /// The variables of the environment in it.
+    pub fn envs(&self) -> Vec<Rc<str>> {
+        match self {
+            Self::Env(name, default) => {
+                let mut all = vec![name.clone()];
+                all.extend(default.envs());
+                all
+            }
+            Self::Any(items) | Self::Pieces(items) | Self::List(items) => {
+                let mut all: Vec<_> = items.iter().flat_map(Self::envs).collect();
+                all.dedup();
+                all
+            }
+            _ => Vec::new(),
+        }
     }
 
-    fn pattern_within(
-        &self,
-        names: &dyn Fn(&Self) -> Option<String>,
-        visits: &mut usize,
-    ) -> String {
-        if *visits == 0 {
-            return "\0".to_owned();
+    /// Text that follows text.
+    pub fn join(&self, other: &Self) -> Self {
+        if let (Self::Str(a, at), Self::Str(b, other)) = (self, other) {
+            return Self::Str(format!("{a}{b}").into(), at.or(*other));
         }
-        *visits -= 1;
-        match self {
-            Self::Text(text, _) | Self::Plain(text) => text.to_string(),
-            Self::Pieces(parts) => {
-                let parts = parts.iter();
-                parts
-                    .map(|part| part.pattern_within(names, visits))
-                    .collect()
+        if let (Self::Int(number), Self::Str(..)) | (Self::Str(..), Self::Int(number)) =
+            (self, other)
+        {
+            let number = Self::text(&number.to_string());
+            return if matches!(self, Self::Int(_)) {
+                number.join(other)
+            } else {
+                self.join(&number)
+            };
+        }
+        let parts = |value: &Self| match value {
+            Self::Pieces(parts) => parts.to_vec(),
+            one => vec![one.clone()],
+        };
+        let mut all = parts(self);
+        for part in parts(other) {
+            match (all.last_mut(), &part) {
+                (Some(last @ Self::Str(..)), Self::Str(..)) => *last = last.join(&part),
+                _ => all.push(part),
             }
-            Self::Any(all) => all
-                .iter()
-                .map(|one| one.pattern_within(names, visits))
-                .find(|text| text != "\0")
-                .unwrap_or_else(|| "\0".to_owned()),
-            other => names(other).unwrap_or_else(|| "\0".to_owned()),
+        }
+        const LONGEST: usize = 200;
+        if all.len() > LONGEST {
+            Self::Unknown
+        } else {
+            Self::Pieces(all.into())
+        }
+    }
+
+    /// The element at a key or index.
+    pub fn item(&self, key: &Self) -> Self {
+        match (self, key) {
+            (Self::List(items), Self::Int(at)) => {
+                let len = i64::try_from(items.len()).unwrap_or(i64::MAX);
+                let at = if *at < 0 { at + len } else { *at };
+                usize::try_from(at)
+                    .ok()
+                    .and_then(|at| items.get(at))
+                    .cloned()
+                    .unwrap_or(Self::Unknown)
+            }
+            (Self::Dict(items), Self::Unknown | Self::Input(_) | Self::Env(..) | Self::Any(_)) => {
+                Self::any(items.iter().map(|(_, value)| value.clone()))
+            }
+            (Self::Dict(_), key) => self.entry(key).unwrap_or(Self::Unknown),
+            (Self::Any(all), key) => Self::any(all.iter().map(|one| one.item(key))),
+            (Self::Input(path), Self::Str(key, _)) => Self::Input(if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}").into()
+            }),
+            (Self::Input(path), _) => Self::Input(path.clone()),
+            (Self::Job, Self::Str(key, _)) if &**key == "input" => Self::Input("".into()),
+            (Self::List(items), _) => Self::any(items.iter().cloned()),
+            _ => Self::Unknown,
+        }
+    }
+
+    /// A dict's value of a key that it has.
+    pub fn entry(&self, key: &Self) -> Option<Self> {
+        let Self::Dict(items) = self else { return None };
+        let same = |own: &Self| match (own, key) {
+            (Self::Str(a, _), Self::Str(b, _)) => a == b,
+            (a, b) => a == b,
+        };
+        items
+            .iter()
+            .rev()
+            .find(|(own, _)| same(own))
+            .map(|(_, value)| value.clone())
+    }
+
+    /// What a loop over it takes, one after the other; none where that is not known.
+    pub fn elements(&self) -> Option<Vec<Self>> {
+        match self {
+            Self::List(items) => Some(items.to_vec()),
+            Self::Dict(items) => Some(items.iter().map(|(key, _)| key.clone()).collect()),
+            Self::Any(all) => {
+                let all: Option<Vec<_>> = all
+                    .iter()
+                    .filter(|one| !matches!(one, Self::None))
+                    .map(Self::elements)
+                    .collect();
+                Some(all?.concat())
+            }
+            _ => None,
+        }
+    }
+
+    /// `text % right`.
+    pub fn percent(&self, right: &Self) -> Self {
+        let Some(text) = self.as_str() else {
+            return Self::Unknown;
+        };
+        let mut values = match right {
+            Self::List(items) => items.to_vec(),
+            one => vec![one.clone()],
+        }
+        .into_iter();
+        let mut out = Self::text("");
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('%') {
+            out = out.join(&Self::text(before));
+            if let Some(after) = after.strip_prefix('%') {
+                out = out.join(&Self::text("%"));
+                rest = after;
+                continue;
+            }
+            let named = after.strip_prefix('(').and_then(|a| a.split_once(')'));
+            let (value, after) = match named {
+                Some((name, after)) => (Some(right.item(&Self::text(name))), after),
+                None => (values.next(), after),
+            };
+            let end = after.find(|c: char| c.is_ascii_alphabetic());
+            let (kind, after) = after.split_at(end.map_or(after.len(), |end| end + 1));
+            // With a width or another base it would have to be computed.
+            let plain = matches!(kind, "s" | "d" | "i");
+            out = out.join(&value.filter(|_| plain).unwrap_or(Self::Unknown));
+            rest = after;
+        }
+        out.join(&Self::text(rest))
+    }
+
+    /// `text.format(…)`.
+    pub fn format(&self, args: &Args<'t>) -> Self {
+        let Some(text) = self.as_str() else {
+            return Self::Unknown;
+        };
+        let mut out = Self::text("");
+        let mut rest = text;
+        let mut next = 0;
+        while let Some((before, after)) = rest.split_once('{') {
+            out = out.join(&Self::text(before));
+            let Some((name, after)) = after.split_once('}') else {
+                return Self::Unknown;
+            };
+            let value = match name.parse::<usize>() {
+                Ok(at) => args.positional.get(at),
+                Err(_) if name.is_empty() => {
+                    next += 1;
+                    args.positional.get(next - 1)
+                }
+                Err(_) => args.get(usize::MAX, name),
+            };
+            out = out.join(value.unwrap_or(&Self::Unknown));
+            rest = after;
+        }
+        out.join(&Self::text(rest))
+    }
+
+    /// A value from a JSON file.
+    pub fn from_json(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Self::None,
+            Json::Bool(truth) => Self::Bool(*truth),
+            Json::Number(number) => number
+                .as_i64()
+                .map_or_else(|| Self::Float(number.to_string().into()), Self::Int),
+            Json::String(text) => Self::text(text),
+            Json::Array(items) => Self::list(items.iter().map(Self::from_json).collect()),
+            Json::Object(items) => Self::Dict(
+                items
+                    .iter()
+                    .map(|(key, item)| (Self::text(key), Self::from_json(item)))
+                    .collect(),
+            ),
         }
     }
 }
 
-/// What a string constant in the source stands for: escapes undone.
+/// The text of a string as it stands between its quotes.
 pub fn unescape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
+    let mut out = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
         if c != '\\' {
             out.push(c);
             continue;
         }
-        match chars.next() {
+        match rest.next() {
             Some('n') => out.push('\n'),
             Some('t') => out.push('\t'),
             Some('r') => out.push('\r'),
-            Some('\n') | None => {}
-            Some(c @ ('\\' | '\'' | '"')) => out.push(c),
-            Some(other) => {
-                out.push('\\');
-                out.push(other);
+            Some('0') => out.push('\0'),
+            Some('\n') => {}
+            Some(digits @ ('x' | 'u')) => {
+                let count = if digits == 'x' { 2 } else { 4 };
+                let code: String = rest.by_ref().take(count).collect();
+                out.extend(u32::from_str_radix(&code, 16).ok().and_then(char::from_u32));
             }
+            Some(c @ ('\\' | '\'' | '"')) => out.push(c),
+            Some(c) => out.extend(['\\', c]),
+            None => out.push('\\'),
         }
     }
     out
