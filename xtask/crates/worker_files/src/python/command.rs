@@ -477,7 +477,7 @@ impl<'t> Reader<'t> {
         }
         match name {
             "split" if function.text().contains("shlex") => {
-                for arg in args.first() {
+                if let Some(arg) = args.first() {
                     self.text_of_command(*arg);
                 }
             }

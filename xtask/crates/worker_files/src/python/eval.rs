@@ -376,7 +376,7 @@ impl<'t> Reader<'t> {
             }
             return Val::Ext(name.into());
         };
-        let bindings: Vec<_> = bindings.iter().take(60).cloned().collect();
+        let bindings = Program::reaching(at, scope, &bindings[..bindings.len().min(60)]);
         let mut values = Vec::new();
         for binding in bindings {
             let mut value = match binding.what {

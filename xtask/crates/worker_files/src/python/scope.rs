@@ -12,6 +12,8 @@ pub struct Binding<'t> {
     pub what: Bound<'t>,
     /// Which element of the value: `a, (b, c) = …` gives `c` the path 1, 1.
     pub path: Vec<i64>,
+    /// What stands for the place: after it, and within its block, the name has this value.
+    pub at: Option<Node<'t>>,
 }
 
 #[derive(Debug, Clone)]
@@ -187,6 +189,17 @@ impl<'t> Program<'t> {
     }
 
     fn add(&mut self, scope: Node<'t>, name: &'t str, what: Bound<'t>, path: Vec<i64>) {
+        self.add_at(scope, name, what, path, None);
+    }
+
+    fn add_at(
+        &mut self,
+        scope: Node<'t>,
+        name: &'t str,
+        what: Bound<'t>,
+        path: Vec<i64>,
+        at: Option<Node<'t>>,
+    ) {
         let scope = if self.globals.contains(&(scope, name)) {
             root_of(scope)
         } else {
@@ -195,12 +208,15 @@ impl<'t> Program<'t> {
         self.bindings
             .entry((scope, name))
             .or_default()
-            .push(Binding { what, path });
+            .push(Binding { what, path, at });
     }
 
     fn bind(&mut self, target: Node<'t>, what: &Bound<'t>, path: Vec<i64>) {
         match target.kind() {
-            "identifier" => self.add(scope_of(target), target.text(), what.clone(), path),
+            "identifier" => {
+                let scope = scope_of(target);
+                self.add_at(scope, target.text(), what.clone(), path, Some(target));
+            }
             "attribute" => {
                 if let Bound::Value(value) = what {
                     let name = target.text_of("attribute");
@@ -345,6 +361,62 @@ impl<'t> Program<'t> {
             first = first && is_comprehension(scope);
             scope = scope_of(scope);
         }
+    }
+
+    /// Those bindings that a name can have where it stands: a later one in the same block, or
+    /// the loop around it, takes the place of those before.
+    pub fn reaching(at: Node<'t>, scope: Node<'t>, all: &[Binding<'t>]) -> Vec<Binding<'t>> {
+        let own = scope_of(at);
+        if all.len() < 2 || own != scope && !is_comprehension(own) {
+            return all.to_vec();
+        }
+        let block = |binding: &Binding<'t>| match binding.what {
+            Bound::Element(owner) if owner.kind() == "for_statement" => Some(owner),
+            _ => binding
+                .at?
+                .ancestors()
+                .find(|a| matches!(a.kind(), "block" | "module" | "for_in_clause")),
+        };
+        let around: HashSet<Node<'t>> = at.ancestors().collect();
+        let start = at.range().start;
+        let before = |binding: &Binding<'t>| {
+            let statement = binding.at.and_then(|node| {
+                node.ancestors()
+                    .find(|a| matches!(a.kind(), "assignment" | "named_expression"))
+            });
+            let end = statement.or(binding.at).map_or(0, |node| node.range().end);
+            let is_loop = matches!(binding.what, Bound::Element(_));
+            if is_loop {
+                binding.at.is_some_and(|node| node.range().start <= start)
+            } else {
+                end <= start
+            }
+        };
+        let sure = all.iter().rposition(|binding| {
+            before(binding) && block(binding).is_some_and(|block| around.contains(&block))
+        });
+        let Some(sure) = sure else {
+            return all.to_vec();
+        };
+        let within = block(&all[sure]);
+        // A loop around the place, but not around that binding, brings later ones back.
+        let turns = at
+            .ancestors()
+            .take_while(|a| Some(*a) != within)
+            .find(|a| matches!(a.kind(), "for_statement" | "while_statement"));
+        let comes = |binding: &Binding<'t>| {
+            before(binding)
+                || turns.is_some_and(|turn| {
+                    binding
+                        .at
+                        .is_some_and(|node| turn.range().contains(&node.range().start))
+                })
+        };
+        all[sure..]
+            .iter()
+            .filter(|binding| comes(binding))
+            .cloned()
+            .collect()
     }
 
     pub fn bound_in<'s>(&'s self, scope: Node<'t>, name: &'s str) -> Option<&'s [Binding<'t>]> {
