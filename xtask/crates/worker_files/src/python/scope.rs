@@ -355,7 +355,8 @@ impl<'t> Program<'t> {
             {
                 return Some((scope, found));
             }
-            if scope.kind() == "module" {
+            // A file that is no Python has another root than a module.
+            if scope.parent().is_none() {
                 return None;
             }
             first = first && is_comprehension(scope);

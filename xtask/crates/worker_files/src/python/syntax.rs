@@ -24,6 +24,9 @@ const PATIENCE: usize = 200_000;
 /// where they don't suffice.
 const MOST_LEVELS: usize = 380;
 
+/// How deep a program's syntax goes: whatever looks around a node walks this far.
+const DEEPEST: usize = 400;
+
 /// A file's syntax: what has a name, and what plays a part, without the comments.
 #[derive(Debug, Default)]
 pub struct Syntax<'s> {
@@ -34,6 +37,7 @@ pub struct Syntax<'s> {
     nodes: Vec<Data>,
     /// The places that are no Python.
     pub errors: Vec<Range<usize>>,
+    depth: usize,
 }
 
 #[derive(Debug)]
@@ -108,6 +112,7 @@ impl<'s> Syntax<'s> {
                 }
                 if cursor.goto_first_child() {
                     above.push((at, NONE));
+                    syntax.depth = syntax.depth.max(above.len());
                     continue;
                 }
             }
@@ -258,7 +263,11 @@ pub fn parse(text: &str, file: u32) -> Result<Syntax<'_>, &'static str> {
     if lines.nth(MOST_LEVELS / 2 - 1).is_some() && levels(text) > MOST_LEVELS {
         return Err("not read: its lines are indented in more ways than those of a program are");
     }
-    tree(text, file).ok_or("the parser gave up on this file")
+    let syntax = tree(text, file).ok_or("the parser gave up on this file")?;
+    if syntax.depth > DEEPEST {
+        return Err("not read: it is nested deeper than programs are");
+    }
+    Ok(syntax)
 }
 
 /// No fewer levels than the scanner can count at once: they grow from one to the next, so that
