@@ -380,9 +380,8 @@ impl WorkerInterface {
                 place: source.place(member.key_span.clone()),
             });
         }
-        let loads = sources
-            .values()
-            .any(|s| s.path.name().ends_with(b".py") && s.text.contains("sglang_flags.json"));
+        // A comment that speaks of the file opens nothing.
+        let loads = self.python.opens.contains("sglang_flags.json");
         if loads {
             for flag in &table.flags {
                 let how = if flag.is_switch {

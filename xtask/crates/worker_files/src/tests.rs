@@ -47,7 +47,7 @@ fn a_table_of_flags_is_read_with_its_aliases_and_what_took_the_place_of_old_ones
  "--tp-size": {"kind": "value", "aliases": ["--tensor-parallel-size", "-tp"]},
  "--trust-remote-code": {"kind": "store_true"}},
  "retired": {"--file-storage-pth": {"kind": "value", "instead": ["--file-storage-path"]}, "--enable-mla": {"kind": "boolean", "instead": null}}}"#;
-    let engine = "import json\nMORE = {'MODEL_NAME': '--model-path'}\ntable = json.load(open('sglang_flags.json'))\ndef go(env):\n    for name, value in env.items():\n        use(env[name])\n";
+    let engine = "import json, os\nMORE = {'MODEL_NAME': '--model-path'}\ntable = json.load(open('sglang_flags.json'))\ndef go(env):\n    for name, value in env.items():\n        use(env[name])\ngo(os.environ)\n";
     let tree = Memory::new()
         .with("engine.py", engine)
         .with("sglang_flags.json", flags);

@@ -61,7 +61,7 @@ impl<'t> Reader<'t> {
                     .parent()
                     .is_some_and(|p| p.kind() == "expression_statement");
                 if !docstring {
-                    self.facts.launches |= self.program.runs(node);
+                    self.facts.launches = true;
                     self.server(node);
                 }
             }
@@ -129,7 +129,7 @@ impl<'t> Reader<'t> {
 
     /// `sglang.Engine(model_path=…)`: its arguments are the server's.
     fn engine(&mut self, node: Node<'t>) {
-        self.facts.launches |= self.program.runs(node);
+        self.facts.launches = true;
         let list: Vec<_> = node
             .field("arguments")
             .into_iter()
@@ -613,17 +613,19 @@ impl<'t> Reader<'t> {
             _ => return,
         };
         let value = inline.or_else(|| value.cloned());
-        let _ = at;
         self.give(
             at.filter(|at| at.file() == node.file()).unwrap_or(node),
             &name,
             value.as_ref(),
             way,
         );
-        if let Some(at) = at.filter(|at| at.file() == node.file() && *at != node)
-            && let Some(last) = self.facts.flags.last_mut()
-        {
-            last.place = self.program.files[at.file()].source.place(at.range());
+        if let Some(at) = at.filter(|at| at.file() == node.file() && *at != node) {
+            let place = self.place(at);
+            self.facts
+                .flags
+                .last_mut()
+                .into_iter()
+                .for_each(|last| last.place = place.clone());
         }
         // What decides on it stands around the place where it is added.
         let guards = self.guards(node, way);

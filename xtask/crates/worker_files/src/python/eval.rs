@@ -85,8 +85,11 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Where something is written; of a text, what is between the quotes.
     pub fn place(&self, node: Node<'_>) -> Place {
-        self.program.files[node.file()].source.place(node.range())
+        let content = node.children().find(|part| part.kind() == "string_content");
+        let range = content.unwrap_or(node).range();
+        self.program.files[node.file()].source.place(range)
     }
 
     /// Notes what was not understood, where code that runs says it.

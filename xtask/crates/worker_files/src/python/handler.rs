@@ -5,7 +5,7 @@ use super::environment::argument_values;
 use super::eval::Reader;
 use super::scope::parameters;
 use super::syntax::Node;
-use super::value::{Args, Ctx, Frame, Val};
+use super::value::{Args, Ctx, Val};
 use super::{InputKey, Requested, Setting};
 use crate::Hides;
 
@@ -624,8 +624,8 @@ impl<'t> Reader<'t> {
         }
         for way in self.ways(&[url], &Ctx::default()) {
             let value = self.eval(url, &way);
-            for one in value.each() {
-                let Some(route) = route(one) else { continue };
+            for one in spread(&value) {
+                let Some(route) = route(&one) else { continue };
                 for method in &methods {
                     self.asked_for(node, method, route.clone());
                 }
@@ -645,25 +645,44 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Gives a function that nobody is seen to call what it has when nothing is known.
+    /// Gives a function that nobody is seen to call what its parameters are without arguments. One
+    /// named `job` is a job: the program starts the handler in a way of its own.
     pub fn unknown_call(&mut self, function: Node<'t>) {
-        let ctx = self.bind(
-            function,
-            &Ctx::default(),
-            None,
-            &Args {
-                more: vec![Val::Unknown],
-                ..Args::default()
-            },
-            None,
-        );
-        let known = ctx
-            .frame(function)
-            .is_some_and(|frame| matches!(frame, Frame::Call(..)));
-        if known {
-            self.frame(function, ctx);
+        let jobs = parameters(function)
+            .filter(|(name, default, stars)| *name == "job" && default.is_none() && *stars == 0);
+        let named = jobs.map(|(name, ..)| (name.into(), Val::Job)).collect();
+        let args = Args {
+            named,
+            ..Args::default()
+        };
+        let ctx = self.bind(function, &Ctx::default(), None, &args, None);
+        self.frame(function, ctx);
+    }
+}
+
+/// Each text that a text with alternatives in it may be.
+fn spread<'t>(value: &Val<'t>) -> Vec<Val<'t>> {
+    const MOST: usize = 64;
+    let mut done = Vec::new();
+    let mut todo = value.each().to_vec();
+    while let Some(one) = todo.pop() {
+        let Val::Pieces(parts) = &one else {
+            done.push(one);
+            continue;
+        };
+        let several = parts.iter().position(|part| matches!(part, Val::Any(_)));
+        match several {
+            Some(at) if done.len() + todo.len() < MOST => {
+                todo.extend(parts[at].each().iter().map(|choice| {
+                    let mut parts = parts.to_vec();
+                    parts[at] = choice.clone();
+                    Val::Pieces(parts.into())
+                }));
+            }
+            _ => done.push(one),
         }
     }
+    done
 }
 
 /// The path that a URL asks for; `{name}` where the job's input gives it.
@@ -677,13 +696,6 @@ fn route(url: &Val<'_>) -> Option<String> {
         match part {
             Val::Str(text, _) => pattern += text,
             Val::Input(path) if !path.is_empty() => pattern += &format!("{{{path}}}"),
-            Val::Any(all) if all.iter().any(|one| matches!(one, Val::Input(_))) => match all
-                .iter()
-                .find(|one| matches!(one, Val::Input(path) if !path.is_empty()))
-            {
-                Some(Val::Input(path)) => pattern += &format!("{{{path}}}"),
-                _ => pattern.push('\0'),
-            },
             _ => pattern.push('\0'),
         }
     }
