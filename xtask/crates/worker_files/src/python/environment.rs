@@ -778,6 +778,14 @@ impl<'t> Reader<'t> {
         let (Some(owner), Some(scope)) = (owner, scope) else {
             return self.not_read(node, "the whole environment is listed", &[Hides::Variables]);
         };
+        // A copy: what is read of it is followed.
+        let pair = scope.field("body").filter(|body| body.kind() == "pair");
+        let first = owner.field("left").and_then(|left| left.child(0));
+        if let (Some(pair), Some(first)) = (pair, first)
+            && pair.text_of("key") == first.text()
+        {
+            return;
+        }
         let mut names: Vec<Val<'t>> = Vec::new();
         let key = owner
             .field("left")

@@ -12,6 +12,10 @@ use crate::{Hides, Place, Source, Unread};
 
 /// How deep expressions may lead to others.
 const DEEPEST: usize = 90;
+/// How many calls may lead to each other with other arguments each time.
+const LONGEST: usize = 100;
+/// How many calls a value is looked up through.
+const CALLS: usize = 8;
 /// How many calls of one function, or ways through loops, are told apart.
 pub const MOST_WAYS: usize = 700;
 
@@ -19,7 +23,8 @@ pub const MOST_WAYS: usize = 700;
 #[derive(Default)]
 pub struct Frames<'t> {
     pub all: Vec<Ctx<'t>>,
-    seen: HashSet<Ctx<'t>>,
+    /// How many calls lead to each.
+    seen: HashMap<Ctx<'t>, usize>,
     /// The calls that were read with these, and have to be read again when there are more.
     asked_by: HashSet<Node<'t>>,
 }
@@ -47,6 +52,15 @@ pub struct Reader<'t> {
     consulted: HashSet<Node<'t>>,
     pub calls: VecDeque<Node<'t>>,
     queued: HashSet<Node<'t>>,
+    /// How many calls lead to the one that is followed.
+    age: usize,
+    /// How many calls are being looked into.
+    inside: usize,
+    /// Whether calls are still being found.
+    following: bool,
+    results: HashMap<Ctx<'t>, Val<'t>>,
+    /// Whether a call was not followed because there are too many.
+    dropped: bool,
     /// Identifiers, by file and name.
     pub names: HashMap<(usize, &'t str), Vec<Node<'t>>>,
     /// What is written to the environment: name, where, and the value.
@@ -80,6 +94,11 @@ impl<'t> Reader<'t> {
             consulted: HashSet::new(),
             calls: VecDeque::new(),
             queued: HashSet::new(),
+            age: 0,
+            inside: 0,
+            following: false,
+            results: HashMap::new(),
+            dropped: false,
             names: HashMap::new(),
             written: Vec::new(),
         }
@@ -882,26 +901,24 @@ impl<'t> Reader<'t> {
             }
             Val::Func(function, ctx, bound) => {
                 let inner = self.bind(*function, ctx, bound.as_deref(), args, call);
-                if !self.doing.insert(*function) {
-                    self.touched = true;
+                self.touched = true;
+                if let Some(known) = self.results.get(&inner) {
+                    return known.clone();
+                }
+                if self.inside >= CALLS || !self.doing.insert(*function) {
+                    self.gave_up |= self.inside >= CALLS;
                     return Val::Unknown;
                 }
-                let values: Vec<_> = self
-                    .returned(*function)
-                    .iter()
-                    .map(|node| self.eval(*node, &inner))
-                    .collect();
+                self.inside += 1;
+                let before = std::mem::take(&mut self.gave_up);
+                let value = self.returned_value(*function, &inner);
+                self.inside -= 1;
                 self.doing.remove(function);
-                self.touched = true;
-                let yields = function.kind() != "lambda"
-                    && self.returned(*function).iter().any(|n| {
-                        n.kind() != "lambda" && n.parent().is_some_and(|p| p.kind() == "yield")
-                    });
-                if yields {
-                    Val::list(values)
-                } else {
-                    Val::any(values)
+                if self.inside == 0 && self.need.is_none() && !self.following && !self.gave_up {
+                    self.results.insert(inner, value.clone());
                 }
+                self.gave_up |= before;
+                value
             }
             Val::Class(class) => self.made(*class, args, call),
             Val::Partial(function, first) => {
@@ -909,6 +926,23 @@ impl<'t> Reader<'t> {
                 self.result(function, &args, call)
             }
             callee => self.known_call(callee, args),
+        }
+    }
+
+    fn returned_value(&mut self, function: Node<'t>, inner: &Ctx<'t>) -> Val<'t> {
+        let returned = self.returned(function);
+        let values: Vec<_> = returned
+            .iter()
+            .map(|node| self.eval(*node, inner))
+            .collect();
+        let yields = function.kind() != "lambda"
+            && returned
+                .iter()
+                .any(|n| n.parent().is_some_and(|p| p.kind() == "yield"));
+        if yields {
+            Val::list(values)
+        } else {
+            Val::any(values)
         }
     }
 
@@ -1164,9 +1198,14 @@ impl<'t> Reader<'t> {
 
     pub fn frame(&mut self, function: Node<'t>, ctx: Ctx<'t>) {
         let frames = self.frames.entry(function).or_default();
-        if frames.all.len() >= MOST_WAYS / 2 || !frames.seen.insert(ctx.clone()) {
+        if frames.seen.contains_key(&ctx) {
             return;
         }
+        if frames.all.len() >= MOST_WAYS / 2 || self.age > LONGEST {
+            self.dropped = true;
+            return;
+        }
+        frames.seen.insert(ctx.clone(), self.age);
         frames.all.push(ctx);
         let again: Vec<_> = frames.asked_by.iter().copied().collect();
         for call in again {
@@ -1182,6 +1221,8 @@ impl<'t> Reader<'t> {
 
     /// Follows the calls of the program's functions until there is nothing new.
     pub fn follow_calls(&mut self) {
+        self.following = true;
+        self.results.clear();
         while let Some(call) = self.calls.pop_front() {
             self.queued.remove(&call);
             if self.steps > self.limit {
@@ -1205,7 +1246,17 @@ impl<'t> Reader<'t> {
                 };
                 let callee = self.eval(callee, &way);
                 let args = self.args(call, &way);
+                let function = call.ancestors().find(|a| a.kind() == "function_definition");
+                let from = function.and_then(|function| {
+                    let own = Ctx::default().with(function, way.frame(function)?.clone());
+                    self.frames.get(&function)?.seen.get(&own).copied()
+                });
+                self.age = from.map_or(0, |age| age + 1);
                 self.called(&callee, &args, call);
+            }
+            if std::mem::take(&mut self.dropped) {
+                let what = "this calls the function with more and more arguments";
+                self.not_read(call, what, &[Hides::Variables, Hides::Flags]);
             }
             self.joined.clear();
             for function in std::mem::take(&mut self.consulted) {
@@ -1216,6 +1267,7 @@ impl<'t> Reader<'t> {
                     .insert(call);
             }
         }
+        self.following = false;
     }
 }
 

@@ -288,7 +288,7 @@ impl<'t> Reader<'t> {
     fn method(&mut self, object: &Val<'t>, name: &str, args: &Args<'t>) -> Val<'t> {
         let first = args.positional.first().cloned().unwrap_or(Val::Unknown);
         match (object, name) {
-            (Val::Environ(_), "copy") => object.clone(),
+            (Val::Environ(_), "copy" | "items" | "keys" | "values") => object.clone(),
             (Val::Environ(_), _) => Val::Unknown,
             (Val::Job, "get") => object.item(&first),
             (Val::Input(_), "get" | "pop" | "setdefault" | "__getitem__") => object.item(&first),
