@@ -1003,7 +1003,7 @@ impl<'t> Reader<'t> {
 
     /// How the value of an expression is used, followed through names, calls and returns.
     fn used(&mut self, node: Node<'t>, ctx: &Ctx<'t>, usage: &mut Use<'t>, any_case: bool) {
-        const MOST: usize = 40;
+        const MOST: usize = 24;
         if usage.seen.len() >= MOST || usage.seen.contains(&node) || self.steps > self.limit {
             return;
         }

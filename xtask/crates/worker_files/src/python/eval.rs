@@ -58,7 +58,7 @@ pub struct Reader<'t> {
     inside: usize,
     /// Whether calls are still being found.
     following: bool,
-    results: HashMap<Ctx<'t>, Val<'t>>,
+    results: HashMap<Ctx<'t>, (Val<'t>, bool)>,
     /// Whether a call was not followed because there are too many.
     dropped: bool,
     /// Identifiers, by file and name.
@@ -902,7 +902,8 @@ impl<'t> Reader<'t> {
             Val::Func(function, ctx, bound) => {
                 let inner = self.bind(*function, ctx, bound.as_deref(), args, call);
                 self.touched = true;
-                if let Some(known) = self.results.get(&inner) {
+                if let Some((known, gave_up)) = self.results.get(&inner) {
+                    self.gave_up |= gave_up;
                     return known.clone();
                 }
                 if self.inside >= CALLS || !self.doing.insert(*function) {
@@ -914,8 +915,8 @@ impl<'t> Reader<'t> {
                 let value = self.returned_value(*function, &inner);
                 self.inside -= 1;
                 self.doing.remove(function);
-                if self.inside == 0 && self.need.is_none() && !self.following && !self.gave_up {
-                    self.results.insert(inner, value.clone());
+                if self.need.is_none() && !self.following && (self.inside == 0 || !self.gave_up) {
+                    self.results.insert(inner, (value.clone(), self.gave_up));
                 }
                 self.gave_up |= before;
                 value

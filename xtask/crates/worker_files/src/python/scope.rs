@@ -58,14 +58,6 @@ pub struct Program<'t> {
     by_end: HashMap<String, Vec<usize>>,
 }
 
-/// Whether a node has names of its own.
-pub fn is_scope(node: Node<'_>) -> bool {
-    matches!(
-        node.kind(),
-        "module" | "function_definition" | "class_definition" | "lambda"
-    ) || is_comprehension(node)
-}
-
 pub fn is_comprehension(node: Node<'_>) -> bool {
     node.kind().ends_with("_comprehension") || node.kind() == "generator_expression"
 }
@@ -659,24 +651,14 @@ pub fn class_of(function: Node<'_>) -> Option<Node<'_>> {
 }
 
 pub fn root_of(node: Node<'_>) -> Node<'_> {
-    node.ancestors().last().unwrap_or(node)
+    std::iter::successors(Some(node), |node| node.parent())
+        .last()
+        .unwrap_or(node)
 }
 
 /// The scope that a node's names are looked up in.
 pub fn scope_of(node: Node<'_>) -> Node<'_> {
-    let mut below = node;
-    for above in node.ancestors() {
-        // Defaults, annotations and base classes are what is around a definition.
-        let inside = match above.kind() {
-            "function_definition" | "class_definition" => below.part() == "body",
-            _ => true,
-        };
-        if inside && is_scope(above) {
-            return above;
-        }
-        below = above;
-    }
-    below
+    node.scope()
 }
 
 /// A function's parameters: name, default, and the stars in front of it.

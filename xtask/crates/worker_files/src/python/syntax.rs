@@ -49,6 +49,8 @@ struct Data {
     start: u32,
     end: u32,
     parent: u32,
+    /// What has the names that are looked up from here.
+    scope: u32,
     first_child: u32,
     next: u32,
 }
@@ -135,19 +137,36 @@ impl<'s> Syntax<'s> {
     fn push(&mut self, cursor: &TreeCursor<'_>, parent: u32) -> u32 {
         let node = cursor.node();
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let part = cursor
+            .field_id()
+            .and_then(|id| PYTHON.field_name_for_id(id.get()));
+        let scope = match self.nodes.get(parent as usize) {
+            // Defaults, annotations and base classes are what is around a definition.
+            Some(above) if is_scope(above.kind, part) => parent,
+            Some(above) => above.scope,
+            None => NONE,
+        };
         self.nodes.push(Data {
             kind: PYTHON.node_kind_for_id(node.kind_id()).unwrap_or_default(),
-            part: cursor
-                .field_id()
-                .and_then(|id| PYTHON.field_name_for_id(id.get())),
+            part,
             is_named: node.is_named(),
             start: small(node.start_byte()),
             end: small(node.end_byte()),
             parent,
+            scope,
             first_child: NONE,
             next: NONE,
         });
         small(self.nodes.len() - 1)
+    }
+}
+
+/// Whether a node has names of its own for what plays this part in it.
+fn is_scope(kind: &str, part: Option<&str>) -> bool {
+    match kind {
+        "function_definition" | "class_definition" => part == Some("body"),
+        "lambda" | "module" | "generator_expression" => true,
+        kind => kind.ends_with("_comprehension"),
     }
 }
 
@@ -178,6 +197,14 @@ impl<'t> Node<'t> {
             at: self.data().parent,
             ..self
         })
+    }
+
+    /// The scope that its names are looked up in: the file, for what is in none.
+    pub fn scope(self) -> Node<'t> {
+        Node {
+            at: self.data().scope,
+            ..self
+        }
     }
 
     /// What it is in, from the inside out.
