@@ -32,6 +32,7 @@ use super::steps::Step;
 use xtask_core::fault;
 use xtask_core::git::Repo;
 use xtask_core::lock::Lock;
+use xtask_core::lock_file;
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_file;
 use xtask_core::tree::{Oid, RepoPath};
@@ -167,12 +168,7 @@ impl Journal {
         let since = SystemTime::now();
         let patience = Instant::now() + Duration::from_secs(20);
         let held = loop {
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&lock)
-                .with_context(|| format!("opening {}", lock.display()))?;
+            let file = lock_file::open(&lock)?;
             match file.try_lock() {
                 Ok(()) if is_file(&file, &lock) => break file,
                 // The one who held it has removed it in between.
