@@ -63,7 +63,7 @@ fn folders(lab: &Lab) -> Vec<String> {
 
 #[track_caller]
 fn until(holds: impl Fn() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < patience, "it does not come about");
         std::thread::sleep(Duration::from_millis(10));

@@ -1,6 +1,6 @@
 //! `cargo xtask compare`: what became of everything that the old worker exposed.
 //!
-//! Tree → WorkerInterface → Facts → judge → report. Nothing of either worker is run, except with
+//! Tree → `WorkerInterface` → Facts → judge → report. Nothing of either worker is run, except with
 //! `--execute`.
 
 pub mod accepted;

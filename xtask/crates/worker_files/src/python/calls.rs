@@ -226,6 +226,7 @@ impl<'t> Interp<'t> {
     }
 
     /// A call of something that is not in these files.
+    #[expect(clippy::too_many_lines, reason = "one case per kind of syntax")]
     fn outside(&mut self, node: Node<'t>, path: &str, args: &Arguments<'t>) -> Value<'t> {
         let name = path.rsplit('.').next().unwrap_or(path);
         match path {

@@ -21,6 +21,7 @@ impl<'t> Interp<'t> {
         value
     }
 
+    #[expect(clippy::too_many_lines, reason = "one case per kind of syntax")]
     fn eval_kind(&mut self, node: Node<'t>) -> Value<'t> {
         match node.kind() {
             "identifier" => self.lookup(self.text(node)),
