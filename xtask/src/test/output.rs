@@ -45,8 +45,8 @@ pub fn failed_tests(text: &str) -> Vec<String> {
                 let name = name.split(" - ").next().unwrap_or(name);
                 return Some(format!("cargo test --workspace {name}"));
             }
-            let rest = ["FAILED ", "ERROR "].iter();
-            let test = rest.filter_map(|word| line.strip_prefix(word)).next()?;
+            let mut words = ["FAILED ", "ERROR "].iter();
+            let test = words.find_map(|word| line.strip_prefix(word))?;
             let test = test.split(" - ").next().unwrap_or(test);
             let is_test = test.contains(".py");
             is_test.then(|| format!("target/venv/bin/python -m pytest '{test}'"))

@@ -144,7 +144,9 @@ fn the_page_names_the_crates_and_the_modules_that_all_share() {
     for folder in ["", "sglang_worker/"] {
         for entry in fs::read_dir(repository().join(folder)).unwrap() {
             let name = entry.unwrap().file_name().display().to_string();
-            if name != "__init__.py" && name.ends_with(".py") {
+            if let Some(stem) = name.strip_suffix(".py")
+                && stem != "__init__"
+            {
                 there.insert(format!("{folder}{name}"));
             }
         }

@@ -1,17 +1,22 @@
 //! A run that is ended half-way leaves no temporary folder.
 
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{Lab, Repo};
 
 /// A migration that waits for a server that never answers, with its folders made.
-struct Waiting(Child);
+struct Waiting {
+    child: Child,
+    /// Where what it starts writes down its number.
+    left: PathBuf,
+}
 
 impl Waiting {
     fn start(lab: &Lab, worker: &Repo) -> Self {
         let before = folders(lab);
-        let ssh = lab.script("ssh", "exec sleep 60");
+        let ssh = lab.script("ssh", "echo $$ >> \"$HOME/left\"\nexec sleep 60");
         let mut command = worker.xtask(&["--upstream", "ssh://host/x"]).command;
         let child = command
             .env("GIT_SSH_COMMAND", ssh)
@@ -19,26 +24,33 @@ impl Waiting {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let waiting = Self(child);
+        let left = lab.path("home/left");
+        let waiting = Self { child, left };
         let is_new = |name: &String| name.starts_with("xtask-upstream-") && !before.contains(name);
         until(|| folders(lab).iter().any(is_new));
         waiting
     }
 
     fn end(&mut self, signal: &str) {
-        let line = format!("kill -{signal} {}", self.0.id());
+        let line = format!("kill -{signal} {}", self.child.id());
         let sent = std::process::Command::new("sh")
             .args(["-c", &line])
             .status();
         assert!(sent.unwrap().success());
-        assert!(!self.0.wait().unwrap().success());
+        assert!(!self.child.wait().unwrap().success());
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for process in std::fs::read_to_string(&self.left)
+            .unwrap_or_default()
+            .lines()
+        {
+            let _ = std::process::Command::new("kill").arg(process).status();
+        }
     }
 }
 
@@ -51,7 +63,7 @@ fn folders(lab: &Lab) -> Vec<String> {
 
 #[track_caller]
 fn until(holds: impl Fn() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < patience, "it does not come about");
         std::thread::sleep(Duration::from_millis(10));
@@ -77,20 +89,21 @@ fn a_signal_leaves_no_folder() {
 fn what_cannot_clean_up_is_cleaned_up_after() {
     let lab = Lab::new();
     lab.upstream("upstream");
-    let worker = lab.legacy("worker");
-    Waiting::start(&lab, &worker).end("KILL");
+    Waiting::start(&lab, &lab.legacy("killed")).end("KILL");
     assert!(!folders(&lab).is_empty());
     let mut other = Waiting::start(&lab, &lab.legacy("other"));
     let there = folders(&lab);
     assert_eq!(there.len(), 2, "{there:?}");
-    worker
-        .migrate(&["--upstream", "../upstream", "--check"])
-        .finds();
+    let worker = lab.legacy("worker");
+    let check = || {
+        worker
+            .migrate(&["--upstream", "../upstream", "--check"])
+            .finds()
+    };
     // Those of a run that is still at work stay.
+    check();
     assert_eq!(folders(&lab), there);
     other.end("KILL");
-    worker
-        .migrate(&["--upstream", "../upstream", "--check"])
-        .finds();
+    check();
     assert_eq!(folders(&lab), [""; 0]);
 }

@@ -153,6 +153,45 @@ fn a_bare_repository() {
 }
 
 #[test]
+fn a_path_that_holds_a_newline() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("wor\nker");
+    let before = worker.everything();
+    worker.migrate(MIGRATE).refused(
+        "the path of [LAB]/wor\nker holds a newline",
+        "rename that directory",
+    );
+    worker.everything().expect_same(&before, "a refusal");
+}
+
+#[test]
+fn something_else_in_place_of_the_lock() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let lock = worker.git_dir().join("xtask-migrate.lock");
+    let target = lab.path("target");
+    let make_pipe = || {
+        let made = std::process::Command::new("mkfifo").arg(&lock).status();
+        assert!(made.unwrap().success());
+    };
+    let make_link = || std::os::unix::fs::symlink(&target, &lock).unwrap();
+    let make_folder = || std::fs::create_dir(&lock).unwrap();
+    for make in [&make_pipe as &dyn Fn(), &make_link, &make_folder] {
+        let _ = std::fs::remove_file(&lock);
+        make();
+        let before = worker.everything();
+        worker.migrate(MIGRATE).refused(
+            "[LAB]/worker/.git/xtask-migrate.lock is not a regular file",
+            "remove it; this tool makes its own",
+        );
+        worker.everything().expect_same(&before, "a refusal");
+        assert!(!target.exists());
+    }
+}
+
+#[test]
 fn no_repository_and_no_folder() {
     let lab = Lab::new();
     lab.upstream("upstream");

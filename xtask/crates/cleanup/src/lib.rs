@@ -63,6 +63,7 @@ fn open(dir: Option<&Path>) -> Result<Repo> {
     Repo::open(&Git::find()?, &dir)
 }
 
+#[expect(clippy::too_many_lines, reason = "one case per kind of syntax")]
 fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let journal = Journal::hold(repo, WAYS)?;
     let report = Report::new(args.format, commands);

@@ -10,6 +10,7 @@ pub mod git;
 pub mod interrupt;
 pub mod layout;
 pub mod lock;
+pub mod lock_file;
 pub mod outcome;
 pub mod output;
 pub mod process;

@@ -134,7 +134,7 @@ mod tests {
         let done = finish_with_input(cat, b"in").unwrap();
         let deaf = cmd!(shell, "sh -c 'exit 4'");
         assert_eq!(
-            finish_with_input(deaf, &[0; 1 << 20]).unwrap().code,
+            finish_with_input(deaf, &vec![0; 1 << 20]).unwrap().code,
             Some(4)
         );
         assert_eq!((done.ok, done.code), (false, Some(3)));

@@ -21,7 +21,7 @@ const PREFIX: &str = "xtask-";
 const IN_USE: &str = "in-use";
 
 /// How old a folder without that file is once nobody is about to make it.
-const ABANDONED: Duration = Duration::from_secs(60 * 60);
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// Those that are there, for the moment at which a signal comes.
 static THERE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());

@@ -30,16 +30,13 @@ impl Login {
         let parts = Parts::of(url);
         let base = format!("{}{}", parts.scheme, parts.host());
         let settings = match parts.user().filter(|_| parts.is_http()) {
-            Some(user) => vec![match user.split_once(':') {
-                Some((name, password)) => {
-                    let login = [&*decoded(name), b":", &*decoded(password)].concat();
-                    let header = format!("Authorization: Basic {}", base64(&login));
-                    (format!("http.{base}/.extraHeader"), header)
-                }
-                None => {
-                    let name = String::from_utf8_lossy(&decoded(user)).into_owned();
-                    (format!("credential.{base}.username"), name)
-                }
+            Some(user) => vec![if let Some((name, password)) = user.split_once(':') {
+                let login = [&*decoded(name), b":", &*decoded(password)].concat();
+                let header = format!("Authorization: Basic {}", base64(&login));
+                (format!("http.{base}/.extraHeader"), header)
+            } else {
+                let name = String::from_utf8_lossy(&decoded(user)).into_owned();
+                (format!("credential.{base}.username"), name)
             }],
             None => Vec::new(),
         };

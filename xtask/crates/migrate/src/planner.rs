@@ -411,6 +411,10 @@ fn diff(old_name: &str, new_name: &str, old: &[u8], new: &[u8]) -> String {
 
 /// Files that git does not track in folders that retire: they stay, and the user should know.
 fn local_in_retired(at: &Situation, moves: &[Move]) -> Vec<RepoPath> {
+    let left: BTreeSet<RepoPath> = moves
+        .iter()
+        .filter_map(|planned| planned.from.parent())
+        .collect();
     at.status
         .local
         .iter()
@@ -419,9 +423,7 @@ fn local_in_retired(at: &Situation, moves: &[Move]) -> Vec<RepoPath> {
             layout::is_retired(local)
                 || layout::is_stray_in_runpod(local)
                 || folder.is_none() && local.name().starts_with(b".env")
-                || moves
-                    .iter()
-                    .any(|planned| planned.from.parent() == folder && folder.is_some())
+                || folder.is_some_and(|folder| left.contains(&folder))
         })
         .cloned()
         .collect()

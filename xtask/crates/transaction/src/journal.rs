@@ -19,18 +19,18 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Ways;
 use super::steps::{Conflict, Stage, Step};
 use xtask_core::fault;
 use xtask_core::git::Repo;
+use xtask_core::lock_file;
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_file;
 use xtask_core::tree::{Oid, RepoPath};
@@ -156,21 +156,7 @@ impl Journal {
         let lock = repo.git_dir.join("xtask-migrate.lock");
         let patience = Instant::now() + Duration::from_secs(20);
         let held = loop {
-            if lock.symlink_metadata().is_ok_and(|data| !data.is_file()) {
-                bail!(UserError::new(
-                    format!("{} is not a file", lock.display()),
-                    "look at what it is, and remove it, then run this again"
-                ));
-            }
-            // Neither follows a link nor waits for the other end of a pipe that came in between.
-            let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .custom_flags(flags.bits().cast_signed())
-                .open(&lock)
-                .with_context(|| format!("opening {}", lock.display()))?;
+            let file = lock_file::open(&lock)?;
             match file.try_lock() {
                 Ok(()) if is_file(&file, &lock) => break file,
                 // The one who held it has removed it in between.

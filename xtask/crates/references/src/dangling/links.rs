@@ -108,11 +108,14 @@ impl Places<'_> {
             return Some(RepoPath::new(now));
         }
         // A folder of which nothing is left went where its files did.
-        self.moved.iter().find_map(|(from, to)| {
-            let below = from.as_bytes().strip_prefix(path.as_bytes())?;
-            let folder = to.as_bytes().strip_suffix(below)?;
-            below.starts_with(b"/").then(|| RepoPath::new(folder))
-        })
+        let first = RepoPath::new([path.as_bytes(), b"/"].concat());
+        self.moved
+            .range::<RepoPath, _>(&first..)
+            .map_while(|(from, to)| {
+                let below = from.as_bytes().strip_prefix(path.as_bytes())?;
+                below.starts_with(b"/").then_some((below, to))
+            })
+            .find_map(|(below, to)| to.as_bytes().strip_suffix(below).map(RepoPath::new))
     }
 }
 

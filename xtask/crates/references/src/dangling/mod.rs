@@ -10,12 +10,12 @@ mod modules;
 mod paths;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::Serialize;
 
 pub use links::links;
 
-use crate::rewrite::place;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Entries, RepoPath};
 
@@ -229,26 +229,41 @@ impl<'a> File<'a> {
             _ => Kind::Code,
         };
         let mut found = Vec::new();
+        // The hits are in order, so no text is counted twice.
+        let (mut line, mut column, mut counted) = (1, 1, 0);
+        let mut text = shown(self.text);
         for (offset, (what, instead)) in self.hits {
-            let (line, column) = place(self.text, offset);
-            let start = self.text[..offset].rfind('\n').map_or(0, |at| at + 1);
-            let whole = self.text[start..].lines().next().unwrap_or_default().trim();
-            let mut text: String = whole.chars().take(160).collect();
-            if text.len() < whole.len() {
-                text.push('…');
+            let between = &self.text[counted..offset];
+            if let Some(end) = between.rfind('\n') {
+                line += between.matches('\n').count();
+                column = 1;
+                counted += end + 1;
+                text = shown(&self.text[counted..]);
             }
+            column += self.text[counted..offset].chars().count();
+            counted = offset;
             found.push(Dangling {
                 path: self.path.clone(),
                 line,
                 column,
                 kind,
-                text,
+                text: text.clone(),
                 what,
                 instead,
             });
         }
         found
     }
+}
+
+/// The first line of a text as a finding shows it.
+fn shown(text: &str) -> String {
+    let whole = text.lines().next().unwrap_or_default().trim();
+    let mut text: String = whole.chars().take(160).collect();
+    if text.len() < whole.len() {
+        text.push('…');
+    }
+    text
 }
 
 /// What a file is written in, as far as it matters here.
@@ -310,6 +325,8 @@ struct Gone<'a> {
     files: BTreeMap<&'a str, &'a str>,
     /// Folders of which nothing is left.
     folders: BTreeSet<&'a str>,
+    /// Those at the top that held Python.
+    packages: BTreeSet<&'a str>,
     result: &'a Entries,
 }
 
@@ -332,8 +349,15 @@ impl<'a> Gone<'a> {
             }
         }
         folders.retain(|folder| !holds_files(after.result, folder));
+        let tops = files.iter().filter(|(old, _)| modules::is_python(old));
+        let packages = tops
+            .filter_map(|(old, _)| old.split_once('/'))
+            .map(|(top, _)| top)
+            .filter(|top| folders.contains(top) && !top.contains('.'))
+            .collect();
         Self {
             files: files.into_iter().collect(),
+            packages,
             folders,
             result: after.result,
         }
@@ -391,12 +415,11 @@ impl<'a> Gone<'a> {
 
     /// Where a folder's files went.
     fn folder_now(&self, folder: &str) -> String {
+        let first = format!("{folder}/");
         self.files
-            .iter()
-            .find_map(|(from, to)| {
-                let below = from.strip_prefix(folder)?;
-                (below.starts_with('/')).then(|| to.strip_suffix(below))?
-            })
+            .range::<str, _>((Bound::Included(&*first), Bound::Unbounded))
+            .map_while(|(from, to)| from.starts_with(&first).then_some((from, to)))
+            .find_map(|(from, to)| to.strip_suffix(&from[folder.len()..]))
             .map_or_else(|| format!("outdated/{folder}"), ToOwned::to_owned)
     }
 }

@@ -4,14 +4,7 @@ use super::{File, Gone};
 
 pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
     let mut hits = Vec::new();
-    for folder in gone
-        .folders
-        .iter()
-        .filter(|folder| !folder.contains(['/', '.']))
-    {
-        if !gone.files.keys().any(|path| is_python_in(path, folder)) {
-            continue;
-        }
+    for folder in &gone.packages {
         let dotted = format!("{folder}.");
         for (start, line) in file.lines() {
             for (at, _) in line.match_indices(&dotted) {
@@ -42,12 +35,8 @@ pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
     }
 }
 
-fn is_python_in(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder)
-        .is_some_and(|below| below.starts_with('/') && has_extension(below))
-}
-
-fn has_extension(path: &str) -> bool {
+/// Whether a path is that of a module.
+pub fn is_python(path: &str) -> bool {
     path.rsplit_once('.')
         .is_some_and(|(_, extension)| extension == "py")
 }
