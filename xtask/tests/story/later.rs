@@ -52,8 +52,8 @@ Cargo.toml
 Dockerfile
 LICENSE
 README.md
-compare.accepted.json
-compare.baseline.json
+.xtask/accepted.json
+.xtask/baseline.json
 docker-bake.hcl
 docker-compose.yml
 docs/conventions.md
@@ -64,7 +64,7 @@ public/worker-sglang_banner.png
 requirements.txt
 test_input.json
 tests/test_utils.py
-upstream.lock.json
+.xtask/upstream.lock.json
 utils.py
 
 "]],
@@ -73,7 +73,7 @@ utils.py
     shows(
         &terminal.types("cargo xtask compare").done(),
         str![[r"
-compare.baseline.json → [LAB]/my-worker
+.xtask/baseline.json → [LAB]/my-worker
 ...
 Nothing is open.
 

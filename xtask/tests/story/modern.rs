@@ -14,9 +14,9 @@ pub fn migrates(terminal: &Terminal<'_>, worker: &Repo<'_>) {
 .: main at [OID]
 
   layout    legacy
-  upstream  none recorded: there is no upstream.lock.json
+  upstream  none recorded: there is no .xtask/upstream.lock.json
   outdated/ not there
-  compare   nothing to compare with: neither outdated/ nor compare.baseline.json
+  compare   nothing to compare with: neither outdated/ nor .xtask/baseline.json
   hub-lint  no file of the Hub's is here
   image     [..]
 
@@ -76,7 +76,7 @@ A  .runpod/tests.json
 A  Cargo.lock
 A  Cargo.toml
 M  Dockerfile
-A  compare.baseline.json
+A  .xtask/baseline.json
 A  docker-compose.yml
 A  download_model.py
 A  engine.py
@@ -93,7 +93,7 @@ R  worker-config.json -> outdated/worker-config.json
 A  public/worker-sglang_banner.png
 A  requirements.txt
 A  test_input.json
-A  upstream.lock.json
+A  .xtask/upstream.lock.json
 A  utils.py
 
 "]],
@@ -207,7 +207,7 @@ hub-lint: mended 2 findings
     terminal
         .types("cargo xtask cleanup --dry-run")
         .finds()
-        .says("\n  compare.accepted.json only what is committed counts\n    git add --force -- compare.accepted.json\n");
+        .says("\n  .xtask/accepted.json only what is committed counts\n    git add --force -- .xtask/accepted.json\n");
     terminal
         .types("git add --all && git commit --quiet -m 'fix: keep what endpoints set'")
         .done();

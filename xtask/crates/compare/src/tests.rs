@@ -235,7 +235,7 @@ fn the_baseline_says_the_same_as_the_tree_it_was_made_from() {
     let refusal = error.downcast_ref::<UserError>().unwrap();
     assert_eq!(
         refusal.what,
-        "compare.baseline.json can't be read: it is of version 9; this tool knows 2"
+        ".xtask/baseline.json can't be read: it is of version 9; this tool knows 2"
     );
     assert!(refusal.help.contains("--write-baseline"), "{refusal:?}");
     assert!(baseline::read("no").is_err());

@@ -47,9 +47,10 @@ pub const OWN: &[&str] = &[
     ".github",
     "docker-bake.hcl",
     "docs",
-    LOCK,
-    BASELINE,
-    ACCEPTED,
+    KEPT,
+    "upstream.lock.json",
+    "compare.baseline.json",
+    "compare.accepted.json",
     OUTDATED,
 ];
 
@@ -57,11 +58,21 @@ pub const OWN: &[&str] = &[
 pub const TOOL: &[&str] = &["xtask", "Cargo.toml", "Cargo.lock", ".cargo"];
 
 /// What upstream gave and what was made of it.
-pub const LOCK: &str = "upstream.lock.json";
+pub const LOCK: &str = ".xtask/upstream.lock.json";
 /// What the old worker exposed.
-pub const BASELINE: &str = "compare.baseline.json";
+pub const BASELINE: &str = ".xtask/baseline.json";
 /// What is gone for a reason.
-pub const ACCEPTED: &str = "compare.accepted.json";
+pub const ACCEPTED: &str = ".xtask/accepted.json";
+
+/// The folder of what this tool writes down.
+pub const KEPT: &str = ".xtask";
+
+/// Each record, with the place at the root where older versions kept it.
+pub const RECORDS: &[(&str, &str)] = &[
+    (LOCK, "upstream.lock.json"),
+    (BASELINE, "compare.baseline.json"),
+    (ACCEPTED, "compare.accepted.json"),
+];
 
 /// How an upstream arranges its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -136,6 +147,13 @@ pub fn is_core(path: &RepoPath) -> bool {
     is_hub_file(path)
         || CORE_FILES.iter().any(|core| path == core)
         || CORE_OPTIONAL.iter().any(|core| path.is_within(core))
+}
+
+/// Whether a path is one of this tool's records, in either place.
+pub fn is_record(path: &RepoPath) -> bool {
+    RECORDS
+        .iter()
+        .any(|(place, older)| path == place || path == older)
 }
 
 /// Whether a file belongs to the tool itself.

@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod output;
 pub mod process;
 pub mod progress;
+pub mod records;
 pub mod secret;
 pub mod sglang;
 pub mod tool_repo;

@@ -166,10 +166,10 @@ rules! { Agreement;
 
     /// In the modern layout `.runpod/` holds hub.json and tests.json and nothing else: a Dockerfile
     /// or README there takes precedence over the one at the root, unseen. Said of repositories that
-    /// `cargo xtask migrate` has moved (they have an `upstream.lock.json`).
+    /// `cargo xtask migrate` has moved (they have an `.xtask/upstream.lock.json`).
     ///
     /// Bad:
-    /// ```json upstream.lock.json
+    /// ```json .xtask/upstream.lock.json
     /// {}
     /// ```
     /// ```dockerfile .runpod/Dockerfile

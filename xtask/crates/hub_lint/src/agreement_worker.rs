@@ -122,7 +122,7 @@ fn handler(tree: &dyn Tree, surface: &WorkerInterface, findings: &mut Vec<Findin
 
 /// What else lies in `.runpod/`, where the modern layout has two files.
 fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
-    let lock = RepoPath::from("upstream.lock.json");
+    let lock = RepoPath::from(".xtask/upstream.lock.json");
     if !tree.entries().contains_key(&lock) {
         return;
     }
