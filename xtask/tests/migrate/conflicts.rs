@@ -155,7 +155,7 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     assert_eq!(worker.head(), head);
     assert_eq!(
         worker.status(),
-        "M  engine.py\nM  handler.py\nM  .xtask/upstream.lock.json"
+        "M  .xtask/upstream.lock.json\nM  engine.py\nM  handler.py"
     );
     worker.git(&["commit", "--quiet", "-m", "feat: merge"]);
     worker.migrate(&[]).done().says("Up to date");

@@ -9,10 +9,11 @@ const MODERN: &[&str] = &[
     ".gitignore",
     ".runpod/hub.json",
     ".runpod/tests.json",
+    ".xtask/baseline.json",
+    ".xtask/upstream.lock.json",
     "Dockerfile",
     "LICENSE",
     "README.md",
-    ".xtask/baseline.json",
     "docker-bake.hcl",
     "docker-compose.yml",
     "docs/conventions.md",
@@ -32,7 +33,6 @@ const MODERN: &[&str] = &[
     "requirements.txt",
     "test_input.json",
     "tests/test_utils.py",
-    ".xtask/upstream.lock.json",
     "utils.py",
 ];
 
@@ -693,9 +693,7 @@ fn the_bundled_example_shows_the_main_job() {
     let verdicts: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
     assert_eq!(
         verdicts,
-        [
-            "missing", "renamed", "changed", "retired", "accepted", "added", "kept", "open"
-        ]
+        ["open", "folded", "accepted", "retired", "kept", "added"]
     );
     let all = lines.find_map(|line| line.strip_prefix("all ")).unwrap();
     let counts: Vec<u32> = all
