@@ -44,7 +44,7 @@ fn staged_first_and_committed_then() {
     let head = worker.head();
     let staged = format!(
         "{REMOVES}\nDone. The removal is staged, HEAD has not moved. Next:\n\n    \
-         cargo xtask cleanup -C . --commit                                 # commits it, and says \
+         cargo xtask cleanup -C . --commit                                        # commits it, and says \
          how to get it back\n    \
          git restore --staged --worktree -- outdated .xtask/upstream.lock.json    # or takes it back\n"
     );

@@ -749,6 +749,7 @@ fn what_is_no_plain_file() {
         "outdated/builder",
         ".runpod",
         "public",
+        ".xtask",
     ]);
     let found = obstacles(&worker);
     assert_eq!(found.len(), 5, "{found:?}");
