@@ -15,6 +15,8 @@ use serde::Serialize;
 
 use serde_json::Value;
 
+pub use running::same_value;
+
 use super::facts::{ALONE, Fact, Facts, WORDING};
 use super::gaps::Gap;
 use worker_files::Hides;
