@@ -106,8 +106,8 @@ fn next(worker: &Path) -> Result<()> {
     output::print(&format!("\n{bold}What is gone for a reason{bold:#}\n\n"))?;
     accept(
         worker,
-        "apt:python3.10*",
-        "the base image brings its own Python",
+        "arg:WORKER_CUDA_VERSION",
+        "the base image names its own CUDA",
     )?;
     let here = worker.display();
     let (summary, open) = compare::summary(worker)?;

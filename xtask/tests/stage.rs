@@ -174,7 +174,7 @@ fn all_that_is_missing_is_named_before_the_first_stage() {
     );
 }
 
-const NONE: &str = "none    compare  there is no compare.baseline.json\n\
+const NONE: &str = "none    compare  there is no .xtask/baseline.json\n\
                     none    hub-lint there is no .runpod/hub.json\n";
 
 /// With docker alone missing, all stages run but one.

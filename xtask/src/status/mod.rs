@@ -19,7 +19,7 @@ use transaction::journal::{Journal, State};
 use xtask_core::commands::Commands;
 use xtask_core::docker;
 use xtask_core::git::{Git, Repo, Status};
-use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
+use xtask_core::layout::{self, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
 use xtask_core::output::Counts;
@@ -104,8 +104,8 @@ fn repository(repo: &Looked) -> Known<Repository> {
         Ok((_, status)) => {
             // A record that git doesn't know is a change like any other: what only lies there
             // counts for no other task.
-            let records = [ACCEPTED, BASELINE, hub_lint::SUPPRESSIONS];
-            let is_record = |path: &&RepoPath| records.iter().any(|record| **path == *record);
+            let is_record =
+                |path: &&RepoPath| layout::is_record(path) || **path == hub_lint::SUPPRESSIONS;
             let new = status.local.iter().filter(is_record).count();
             Known::Is(Repository {
                 branch: status.branch.clone(),

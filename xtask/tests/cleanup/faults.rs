@@ -165,7 +165,7 @@ fn migrate_does_not_go_on_over_an_interrupted_cleanup() {
     let run = cleanup(&worker, &[]).done();
     run.says("Finished what was interrupted; it is staged. Next:")
         .says(
-            "git restore --staged --worktree -- outdated compare.accepted.json upstream.lock.json",
+            "git restore --staged --worktree -- outdated .xtask/accepted.json .xtask/upstream.lock.json",
         );
 }
 

@@ -44,9 +44,9 @@ fn staged_first_and_committed_then() {
     let head = worker.head();
     let staged = format!(
         "{REMOVES}\nDone. The removal is staged, HEAD has not moved. Next:\n\n    \
-         cargo xtask cleanup -C . --commit                                 # commits it, and says \
+         cargo xtask cleanup -C . --commit                                        # commits it, and says \
          how to get it back\n    \
-         git restore --staged --worktree -- outdated upstream.lock.json    # or takes it back\n"
+         git restore --staged --worktree -- outdated .xtask/upstream.lock.json    # or takes it back\n"
     );
     assert_eq!(cleanup(&worker, &[]).done().stdout, staged);
     assert!(!worker.has("outdated"));
@@ -100,7 +100,7 @@ fn the_message_says_what_went_and_brings_it_back() {
         "\
 chore: remove outdated/
 
-`cargo xtask compare` has nothing open, and compare.baseline.json keeps what the old
+`cargo xtask compare` has nothing open, and .xtask/baseline.json keeps what the old
 worker exposed.
 
 Get it back with:
@@ -123,14 +123,12 @@ Removed, 9 files:
     let reflog = worker.git(&["reflog", "-1", "--format=%gs"]);
     assert_eq!(reflog, "xtask cleanup: chore: remove outdated/");
     // The reason went with the file that it spoke of, so that nothing is stale.
-    assert!(!worker.read("compare.accepted.json").contains("outdated:"));
-    let lock: serde_json::Value = serde_json::from_str(&worker.read("upstream.lock.json")).unwrap();
+    assert!(!worker.read(".xtask/accepted.json").contains("outdated:"));
+    let lock: serde_json::Value =
+        serde_json::from_str(&worker.read(".xtask/upstream.lock.json")).unwrap();
     assert_eq!(lock["retired"], json!({}));
     let run = worker.compare(&[]).done();
-    assert!(
-        run.stdout.starts_with("compare.baseline.json → "),
-        "{run:?}"
-    );
+    assert!(run.stdout.starts_with(".xtask/baseline.json → "), "{run:?}");
     run.says("Nothing is open.");
 
     let restore = message
@@ -162,7 +160,7 @@ fn a_program_gets_the_plan_and_the_ending() {
     assert_eq!(dry["commit"], json!(null));
     assert_eq!(dry["restore"], json!({"commit": kept_by, "on": "main"}));
     assert_eq!(dry["files"].as_array().unwrap().len(), 9);
-    assert_eq!(dry["writes"], json!(["upstream.lock.json"]));
+    assert_eq!(dry["writes"], json!([".xtask/upstream.lock.json"]));
     assert_eq!(dry["obstacles"], json!([]));
     assert_eq!(dry["reasons"], json!([]));
     assert_eq!(
@@ -195,11 +193,11 @@ fn a_squashed_history_is_as_good() {
 
 /// Takes the record out, as if a tool had migrated that did not keep one yet.
 fn forget_record(worker: &Repo<'_>) {
-    let text = worker.read("upstream.lock.json");
+    let text = worker.read(".xtask/upstream.lock.json");
     let mut lock: serde_json::Value = serde_json::from_str(&text).unwrap();
     lock.as_object_mut().unwrap().remove("retired").unwrap();
     let text = serde_json::to_string_pretty(&lock).unwrap() + "\n";
-    worker.write("upstream.lock.json", text);
+    worker.write(".xtask/upstream.lock.json", text);
     worker.commit("chore: a lock of an older tool");
 }
 

@@ -43,9 +43,9 @@ fn a_legacy_worker() {
 .: main at [OID]
 
   layout    legacy
-  upstream  none recorded: there is no upstream.lock.json
+  upstream  none recorded: there is no .xtask/upstream.lock.json
   outdated/ not there
-  compare   nothing to compare with: neither outdated/ nor compare.baseline.json
+  compare   nothing to compare with: neither outdated/ nor .xtask/baseline.json
   hub-lint  no file of the Hub's is here
   image     not known: there is no docker here
 
@@ -235,8 +235,8 @@ fn a_program_gets_values_or_the_reason_why_there_is_none() {
         found["image"],
         json!({"unknown": "there is no docker here"})
     );
-    worker.write("compare.baseline.json", "{");
-    worker.write("upstream.lock.json", "{");
+    worker.write(".xtask/baseline.json", "{");
+    worker.write(".xtask/upstream.lock.json", "{");
     let found = json(&worker);
     for part in ["compare", "upstream"] {
         let why = found[part]["unknown"].as_str().unwrap();
@@ -250,14 +250,14 @@ fn a_program_gets_values_or_the_reason_why_there_is_none() {
 fn what_is_broken_is_said_and_hides_nothing_else() {
     let lab = Lab::new();
     let worker = ready(&lab);
-    let lock = worker.read("upstream.lock.json");
+    let lock = worker.read(".xtask/upstream.lock.json");
     let odd = lock.replacen("\"commit\"", "\"rev\": \"-x\", \"commit\"", 1);
     assert_ne!(odd, lock);
-    worker.write("upstream.lock.json", odd);
+    worker.write(".xtask/upstream.lock.json", odd);
     let behind = json(&worker)["upstream"]["behind"].clone();
     let why = behind["unknown"].as_str().unwrap();
     assert!(why.starts_with("revision \"-x\" begins with `-`"), "{why}");
-    worker.write("upstream.lock.json", lock);
+    worker.write(".xtask/upstream.lock.json", lock);
 
     worker.write(".git/index", "no index");
     let found = json(&worker);

@@ -32,12 +32,12 @@ fn facts_that_are_open_and_reasons_that_are_stale() {
     assert_eq!(
         first,
         (
-            "uncommitted compare.accepted.json".to_owned(),
-            "git add --force -- compare.accepted.json".to_owned()
+            "uncommitted .xtask/accepted.json".to_owned(),
+            "git add --force -- .xtask/accepted.json".to_owned()
         )
     );
     worker.edit(
-        "compare.accepted.json",
+        ".xtask/accepted.json",
         "\"accepted\": [\n",
         "\"accepted\": [\n{\"fact\":\"env:NEVER\",\"reason\":\"r\"},\n",
     );
@@ -51,8 +51,8 @@ fn facts_that_are_open_and_reasons_that_are_stale() {
     paste(&worker, &worker.path, [typed(withdraw)]);
     expect_only_first(
         &worker,
-        "uncommitted compare.accepted.json",
-        "git commit -- compare.accepted.json",
+        "uncommitted .xtask/accepted.json",
+        "git commit -- .xtask/accepted.json",
     );
     worker.commit("docs: take a reason back");
     cleanup(&worker, &["--dry-run"]).done();
@@ -84,13 +84,13 @@ fn with_all_in_the_way(lab: &Lab) -> Repo<'_> {
     let accept = [&accept[..], &["--reason", "nobody missed it"]].concat();
     worker.compare(&accept).done();
     worker.edit(
-        "compare.accepted.json",
+        ".xtask/accepted.json",
         "\"accepted\": [\n",
         "\"accepted\": [\n{\"fact\":\"-never\",\"reason\":\"r\"},\n\
          {\"fact\":\"env:NEVER*\",\"reason\":\"r\"},\n\
          {\"fact\":\"mention:engine.py\",\"reason\":\"r\"},\n",
     );
-    worker.write("compare.baseline.json", "{");
+    worker.write(".xtask/baseline.json", "{");
     worker.append("Dockerfile", "COPY outdated/builder /builder\n");
     worker.append(".runpod/tests.json", "}");
     worker.commit("chore: much that is wrong");
@@ -396,28 +396,25 @@ fn a_baseline_that_can_not_stand_for_the_files() {
     let lab = Lab::new();
     let worker = ready(&lab);
     let write = "cargo xtask compare -C . --write-baseline";
-    let good = worker.read("compare.baseline.json");
+    let good = worker.read(".xtask/baseline.json");
     let line = good
         .lines()
         .find(|line| line.contains("\"env:MODEL_NAME\""))
         .unwrap();
     worker.write(
-        "compare.baseline.json",
+        ".xtask/baseline.json",
         good.replace(&format!("{line}\n"), ""),
     );
     worker.commit("chore: lose a fact");
-    expect_only(&worker, "baseline compare.baseline.json", write);
+    expect_only(&worker, "baseline .xtask/baseline.json", write);
     cleanup(&worker, &[])
         .finds()
         .says("does not hold what outdated/ says of env:MODEL_NAME");
-    worker.git(&["rm", "--quiet", "compare.baseline.json"]);
+    worker.git(&["rm", "--quiet", ".xtask/baseline.json"]);
     worker.commit("chore: lose all of it");
     let found = obstacles(&worker);
     assert!(
-        found.contains(&(
-            "baseline compare.baseline.json".to_owned(),
-            write.to_owned()
-        )),
+        found.contains(&("baseline .xtask/baseline.json".to_owned(), write.to_owned())),
         "{found:?}"
     );
     worker.compare(&["--write-baseline"]).done();
@@ -434,29 +431,29 @@ fn a_record_that_git_does_not_look_at_is_not_written_over() {
         ("--skip-worktree", false),
         ("--skip-worktree", true),
     ] {
-        worker.git(&["update-index", mark, "upstream.lock.json"]);
-        let mine = worker.read("upstream.lock.json") + "\n";
+        worker.git(&["update-index", mark, ".xtask/upstream.lock.json"]);
+        let mine = worker.read(".xtask/upstream.lock.json") + "\n";
         if removes {
-            worker.remove("upstream.lock.json");
+            worker.remove(".xtask/upstream.lock.json");
         } else {
-            worker.write("upstream.lock.json", &mine);
+            worker.write(".xtask/upstream.lock.json", &mine);
         }
         let look = format!(
-            "git update-index {} upstream.lock.json",
+            "git update-index {} .xtask/upstream.lock.json",
             mark.replace("--", "--no-")
         );
-        expect_only(&worker, "uncommitted upstream.lock.json", &look);
+        expect_only(&worker, "uncommitted .xtask/upstream.lock.json", &look);
         cleanup(&worker, &["--commit"]).finds();
         if !removes {
-            assert_eq!(worker.read("upstream.lock.json"), mine);
+            assert_eq!(worker.read(".xtask/upstream.lock.json"), mine);
         }
         paste(&worker, &worker.path, [look]);
         let (named, settle) = obstacles(&worker).remove(0);
-        assert_eq!(named, "uncommitted upstream.lock.json");
+        assert_eq!(named, "uncommitted .xtask/upstream.lock.json");
         if removes {
             paste(&worker, &worker.path, [settle]);
         }
-        worker.git(&["checkout", "--quiet", "--", "upstream.lock.json"]);
+        worker.git(&["checkout", "--quiet", "--", ".xtask/upstream.lock.json"]);
     }
     cleanup(&worker, &["--commit"]).done();
 }
@@ -708,11 +705,11 @@ fn what_git_is_told_not_to_look_at_is_looked_at_again() {
     expect_only(&worker, "uncommitted outdated/Dockerfile", restore);
     paste(&worker, &worker.path, [restore.to_owned()]);
     // A record that something ignores.
-    worker.git(&["rm", "--quiet", "--cached", "compare.accepted.json"]);
+    worker.git(&["rm", "--quiet", "--cached", ".xtask/accepted.json"]);
     worker.append(".gitignore", "\n*.accepted.json\n");
     worker.git(&["commit", "--quiet", "-am", "chore: ignore it"]);
     let (named, add) = obstacles(&worker).remove(0);
-    assert_eq!(named, "uncommitted compare.accepted.json");
+    assert_eq!(named, "uncommitted .xtask/accepted.json");
     paste(&worker, &worker.path, [add]);
     worker.commit("chore: keep it");
     cleanup(&worker, &["--dry-run"]).done();
@@ -752,6 +749,7 @@ fn what_is_no_plain_file() {
         "outdated/builder",
         ".runpod",
         "public",
+        ".xtask",
     ]);
     let found = obstacles(&worker);
     assert_eq!(found.len(), 5, "{found:?}");

@@ -21,7 +21,7 @@ fn pair(lab: &Lab) -> (Repo<'_>, Repo<'_>, String) {
 }
 
 fn lock(worker: &Repo) -> serde_json::Value {
-    serde_json::from_str(&worker.read("upstream.lock.json")).unwrap()
+    serde_json::from_str(&worker.read(".xtask/upstream.lock.json")).unwrap()
 }
 
 #[test]
@@ -35,8 +35,8 @@ fn the_revision_before_the_one_named_that_the_files_came_from_is_found() {
         .says("Upstream ../upstream at [OID] (main)\n")
         .says("  that is an older revision than [OID], which was named\n")
         .says("    handler.py                         as upstream gave it\n");
-    assert_eq!(worker.status(), "A  upstream.lock.json");
-    let only_the_lock = |name: &str| name.contains("upstream.lock.json");
+    assert_eq!(worker.status(), "A  .xtask/upstream.lock.json");
+    let only_the_lock = |name: &str| name.contains(".xtask");
     worker
         .state()
         .without(only_the_lock)
@@ -69,7 +69,7 @@ fn what_was_changed_or_removed_here_is_told_and_stays_so() {
         .says_not("older revision");
     assert_eq!(
         worker.git(&["show", "--format=", "--name-status", "HEAD"]),
-        "A\tupstream.lock.json"
+        "A\t.xtask/upstream.lock.json"
     );
     let files = &lock(&worker)["upstream"]["files"];
     assert_eq!(
@@ -173,7 +173,7 @@ fn what_there_is_nothing_to_adopt_for() {
         "move it to the modern layout with `cargo xtask migrate -C .`",
     );
     lab.migrated("migrated").migrate(adopt).refused(
-        "upstream.lock.json is there already",
+        ".xtask/upstream.lock.json is there already",
         "bring in what upstream changed with `cargo xtask migrate -C .`",
     );
     let other = lab.empty("other");

@@ -150,7 +150,7 @@ fn later_changes_are_committed_in_one_commit() {
     );
     assert_eq!(
         worker.git(&["show", "--name-only", "--format="]),
-        "engine.py\nupstream.lock.json"
+        ".xtask/upstream.lock.json\nengine.py"
     );
 }
 

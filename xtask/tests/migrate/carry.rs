@@ -114,7 +114,7 @@ fn a_change_that_does_not_apply_is_a_conflict() {
         .migrate(&[CARRY, &["--conflicts", "markers"]].concat())
         .finds();
     assert!(worker.read("engine.py").contains("<<<<<<< ours\n"));
-    assert!(!worker.has("upstream.lock.json"));
+    assert!(!worker.has(".xtask/upstream.lock.json"));
     let after = worker.git(&["ls-files", "--unmerged", "--format=%(stage) %(path)"]);
     assert_eq!(after, "1 engine.py\n2 engine.py\n3 engine.py");
     let copy = worker.copied("copy");
@@ -316,7 +316,7 @@ fn a_base_that_is_none_is_refused() {
         .migrate(&["--upstream", "../upstream", "--commit"])
         .done();
     worker.migrate(CARRY).refused(
-        "upstream.lock.json is there, so this worker is modern already",
+        ".xtask/upstream.lock.json is there, so this worker is modern already",
         "leave --carry out; upstream's changes are merged with those made here anyway",
     );
 }

@@ -124,16 +124,16 @@ fn the_baseline_that_migrate_wrote_stands_for_the_old_worker() {
     shallow.commit("chore: remove what retired");
     let run = shallow.compare(&[]).finds();
     assert!(
-        run.stdout.starts_with("compare.baseline.json → "),
+        run.stdout.starts_with(".xtask/baseline.json → "),
         "{run:#?}"
     );
     shallow.compare(&["--write-baseline"]).refused(
-        "compare.baseline.json is there, and the old worker's files are not",
+        ".xtask/baseline.json is there, and the old worker's files are not",
         "name the old worker: `cargo xtask compare -C . OLD --write-baseline`",
     );
-    shallow.remove("compare.baseline.json");
+    shallow.remove(".xtask/baseline.json");
     shallow.compare(&[]).refused(
-        "there is neither outdated/ nor compare.baseline.json to compare with",
+        "there is neither outdated/ nor .xtask/baseline.json to compare with",
         "name the old worker: `cargo xtask compare -C . OLD`, a directory or a git revision",
     );
 }
@@ -144,11 +144,11 @@ fn a_baseline_says_what_it_was_made_of_and_not_where_that_lay() {
     let worker = migrated(&lab);
     let before = of(&worker, &[]);
     worker.compare(&["--write-baseline"]).done();
-    let text = worker.read("compare.baseline.json");
+    let text = worker.read(".xtask/baseline.json");
     assert!(text.contains("\"of\": \"outdated\""), "{text}");
     assert!(!text.contains(&lab.path("").display().to_string()));
     expect_same(&of(&worker, &[]), &before, "nothing is forgotten by it");
-    worker.write("compare.baseline.json", "{");
+    worker.write(".xtask/baseline.json", "{");
     worker
         .compare(&[])
         .refused_like("cargo xtask compare -C . OLD --write-baseline");
@@ -203,7 +203,7 @@ fn a_reason_is_taken_off_the_record_by_its_name() {
     };
     accept("pip:*");
     accept("env:MODEL_NAME");
-    let before = worker.read("compare.accepted.json");
+    let before = worker.read(".xtask/accepted.json");
     let open = of(&worker, &[]);
     accept("hub:*");
     let run = worker.compare(&["--withdraw", "hub:*"]).done();
@@ -211,7 +211,7 @@ fn a_reason_is_taken_off_the_record_by_its_name() {
         run.stdout,
         "hub:*: withdrawn; the reason was: it is meant\n"
     );
-    assert_eq!(worker.read("compare.accepted.json"), before);
+    assert_eq!(worker.read(".xtask/accepted.json"), before);
     expect_same(&of(&worker, &[]), &open, "what it answered for is open");
 
     // None of several goes where one is unknown, and no pattern takes others with it.
@@ -234,18 +234,55 @@ fn a_reason_is_taken_off_the_record_by_its_name() {
         worker
             .compare(&["--withdraw", "env:MODEL_NAME", "--withdraw", id])
             .refused(
-                &format!("no reason for {id} is on record in compare.accepted.json"),
+                &format!("no reason for {id} is on record in .xtask/accepted.json"),
                 help,
             );
-        assert_eq!(worker.read("compare.accepted.json"), before, "{id}");
+        assert_eq!(worker.read(".xtask/accepted.json"), before, "{id}");
     }
     worker
         .compare(&["--withdraw", "env:MODEL_NAME", "--withdraw", "pip:*"])
         .done();
     assert_eq!(
-        worker.read("compare.accepted.json"),
+        worker.read(".xtask/accepted.json"),
         "{\n\"version\": 2,\n\"accepted\": []\n}\n"
     );
     let run = worker.compare(&["--withdraw", "x", "--accept", "y", "--reason", "z"]);
     assert_eq!(run.code, Some(2), "{run:?}");
+}
+
+#[test]
+fn records_in_their_older_places_are_read_and_move_with_the_next_migration() {
+    let lab = Lab::new();
+    let worker = migrated(&lab);
+    let accept = ["--accept", "env:MODEL_NAME", "--reason", "it is meant"];
+    worker.compare(&accept).done();
+    let before = of(&worker, &[]);
+    let records = [
+        (".xtask/upstream.lock.json", "upstream.lock.json"),
+        (".xtask/baseline.json", "compare.baseline.json"),
+        (".xtask/accepted.json", "compare.accepted.json"),
+    ];
+    for (place, older) in records {
+        let text = worker.read(place);
+        worker.write(older, &text);
+        worker
+            .compare(&["--format", "json"])
+            .refused_like(&format!("git rm {older}"));
+        worker.remove(place);
+    }
+    worker.commit("chore: the records where older versions kept them");
+    expect_same(&of(&worker, &[]), &before, "the older places");
+    // With nothing else to do, migrate puts them where they belong.
+    worker.migrate(&["--commit"]).done();
+    for (place, older) in records {
+        assert!(worker.has(place) && !worker.has(older), "{older}");
+    }
+    expect_same(&of(&worker, &[]), &before, "the present places");
+    worker.migrate(&["--check"]).done();
+    // A reason that is written moves its record as well.
+    let text = worker.read(".xtask/accepted.json");
+    worker.write("compare.accepted.json", &text);
+    worker.remove(".xtask/accepted.json");
+    worker.compare(&["--withdraw", "env:MODEL_NAME"]).done();
+    assert!(worker.has(".xtask/accepted.json") && !worker.has("compare.accepted.json"));
 }

@@ -23,7 +23,8 @@ fn resolve(worker: &Repo) {
 }
 
 fn locked_commit(worker: &Repo) -> String {
-    let lock: serde_json::Value = serde_json::from_str(&worker.read("upstream.lock.json")).unwrap();
+    let lock: serde_json::Value =
+        serde_json::from_str(&worker.read(".xtask/upstream.lock.json")).unwrap();
     lock["upstream"]["commit"].as_str().unwrap().to_owned()
 }
 
@@ -67,7 +68,7 @@ fn conflicts_are_listed_and_nothing_is_written() {
 fn markers_and_stages_are_those_of_a_git_merge() {
     let lab = Lab::new();
     let worker = pair(&lab);
-    let lock = worker.read("upstream.lock.json");
+    let lock = worker.read(".xtask/upstream.lock.json");
     worker
         .migrate(&["--conflicts", "markers"])
         .finds()
@@ -96,7 +97,7 @@ fn markers_and_stages_are_those_of_a_git_merge() {
     }
     assert_eq!(worker.status(), "UU engine.py\nM  handler.py");
     assert_eq!(
-        worker.read("upstream.lock.json"),
+        worker.read(".xtask/upstream.lock.json"),
         lock,
         "the lock has advanced"
     );
@@ -154,7 +155,7 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     assert_eq!(worker.head(), head);
     assert_eq!(
         worker.status(),
-        "M  engine.py\nM  handler.py\nM  upstream.lock.json"
+        "M  .xtask/upstream.lock.json\nM  engine.py\nM  handler.py"
     );
     worker.git(&["commit", "--quiet", "-m", "feat: merge"]);
     worker.migrate(&[]).done().says("Up to date");
@@ -173,7 +174,7 @@ fn a_finished_merge_keeps_what_the_lock_knows_of_retired_files() {
     let worker = pair(&lab);
     let retired = |worker: &Repo| {
         let lock: serde_json::Value =
-            serde_json::from_str(&worker.read("upstream.lock.json")).unwrap();
+            serde_json::from_str(&worker.read(".xtask/upstream.lock.json")).unwrap();
         lock["retired"].clone()
     };
     let before = retired(&worker);
@@ -204,7 +205,7 @@ fn resolved_conflicts_are_committed_if_that_was_asked_for() {
     assert_eq!(worker.status(), "");
     assert_eq!(
         worker.git(&["show", "--name-only", "--format=%s"]),
-        "feat: bring in upstream's changes\n\nengine.py\nhandler.py\nupstream.lock.json"
+        "feat: bring in upstream's changes\n\n.xtask/upstream.lock.json\nengine.py\nhandler.py"
     );
     worker.expect_settled();
     worker.migrate(&["--check"]).done();

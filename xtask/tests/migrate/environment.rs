@@ -19,7 +19,7 @@ fn a_subfolder_stands_for_its_repository() {
     assert!(worker.has("outdated/src/engine.py"));
     assert!(
         worker
-            .read("upstream.lock.json")
+            .read(".xtask/upstream.lock.json")
             .contains("\"../upstream\"")
     );
     // From inside a folder that moves, too.

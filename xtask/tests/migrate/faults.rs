@@ -711,7 +711,7 @@ fn what_is_written_while_a_merge_is_finished_takes_no_way_out_away() {
             "case \" $* \" in *' hash-object '*) [ -e {edited} ] || \
              {{ : > {edited}; echo >> {file}; }} ;; esac\nexec {real} \"$@\"",
             edited = lab.path("edited").display(),
-            file = worker.path.join("upstream.lock.json").display(),
+            file = worker.path.join(".xtask/upstream.lock.json").display(),
             real = real.display()
         ),
     );
@@ -720,10 +720,10 @@ fn what_is_written_while_a_merge_is_finished_takes_no_way_out_away() {
         .path_first(&lab.path("bin"))
         .run()
         .refused(
-            "these have changed since the plan was made:\n  upstream.lock.json",
+            "these have changed since the plan was made:\n  .xtask/upstream.lock.json",
             "take that back with `git restore FILE`, then run this again",
         );
-    worker.git(&["checkout", "--", "upstream.lock.json"]);
+    worker.git(&["checkout", "--", ".xtask/upstream.lock.json"]);
     let copy = worker.copied("copy");
     worker.migrate(RESUME).done();
     assert_eq!(worker.read("engine.py"), "# resolved\n");

@@ -134,9 +134,9 @@ fn runs_nothing_behind(trap: &Trap, reached: impl Fn(&Lab, &str) -> String) {
     let worker = lab.migrated("worker");
     plant(&lab, "worker/vendor/up.git", trap, &harm);
     worker.commit("chore: vendor the upstream");
-    let lock = worker.read("upstream.lock.json");
+    let lock = worker.read(".xtask/upstream.lock.json");
     let locked = |to: &str| {
-        worker.write("upstream.lock.json", lock.replace("../upstream", to));
+        worker.write(".xtask/upstream.lock.json", lock.replace("../upstream", to));
         worker.git(&[
             "commit",
             "--quiet",
@@ -351,9 +351,12 @@ fn a_lock_does_not_vouch_for_a_directory_on_this_machine() {
     let url = format!("file://{}", upstream.path.display());
     upstream.append(".runpod/engine.py", "# more\n");
     upstream.commit("feat: more");
-    let lock = worker.read("upstream.lock.json");
+    let lock = worker.read(".xtask/upstream.lock.json");
     for address in ["../upstream", &url] {
-        worker.write("upstream.lock.json", lock.replace("../upstream", address));
+        worker.write(
+            ".xtask/upstream.lock.json",
+            lock.replace("../upstream", address),
+        );
         worker.git(&[
             "commit",
             "--quiet",
@@ -363,8 +366,9 @@ fn a_lock_does_not_vouch_for_a_directory_on_this_machine() {
             "chore: move",
         ]);
         let shown = lab.scrub(address);
-        let what =
-            format!("upstream.lock.json names {shown} as upstream, a directory on this machine");
+        let what = format!(
+            ".xtask/upstream.lock.json names {shown} as upstream, a directory on this machine"
+        );
         let help = format!(
             "name it with --upstream {shown}, or trust it from now on with `git config --global \
              --add xtask.trustedUpstream [LAB]/upstream`"
@@ -391,11 +395,14 @@ fn a_lock_does_not_vouch_for_a_directory_on_this_machine() {
     worker.link("link.git", "vendor/up.git");
     lab.trust(&[worker.file("vendor/up.git")]);
     for address in ["vendor/up.git", "../worker/vendor/up.git", "link.git"] {
-        worker.write("upstream.lock.json", lock.replace("../upstream", address));
+        worker.write(
+            ".xtask/upstream.lock.json",
+            lock.replace("../upstream", address),
+        );
         worker.commit("chore: vendor");
         worker.migrate(&["--check"]).refused(
             &format!(
-                "upstream.lock.json names {address} as upstream, which came with this repository"
+                ".xtask/upstream.lock.json names {address} as upstream, which came with this repository"
             ),
             &format!("name it with --upstream {address}"),
         );
@@ -455,7 +462,7 @@ fn repositories_of_every_kind_are_read() {
             ));
         } else {
             worker.migrate(&options).done();
-            let lock = worker.read("upstream.lock.json");
+            let lock = worker.read(".xtask/upstream.lock.json");
             let same = lock.contains(&format!("\"commit\": \"{commit}\""));
             assert_eq!(
                 same,

@@ -542,9 +542,9 @@ fn a_lock_that_names_a_transport_that_runs_commands() {
         "ext://x",
     ] {
         worker.edit(
-            "upstream.lock.json",
-            &serde_json::from_str::<serde_json::Value>(&worker.read("upstream.lock.json")).unwrap()
-                ["upstream"]["address"]
+            ".xtask/upstream.lock.json",
+            &serde_json::from_str::<serde_json::Value>(&worker.read(".xtask/upstream.lock.json"))
+                .unwrap()["upstream"]["address"]
                 .to_string(),
             &serde_json::json!(address).to_string(),
         );
@@ -566,10 +566,10 @@ fn a_lock_that_names_paths_outside_of_the_worker() {
     let worker = lab.migrated("worker");
     upstream.append(".runpod/engine.py", "# more\n");
     upstream.commit("feat: more");
-    let lock = worker.read("upstream.lock.json");
+    let lock = worker.read(".xtask/upstream.lock.json");
     for path in ["../escaped", ".git/hooks/post-commit", "/tmp/escaped"] {
         worker.write(
-            "upstream.lock.json",
+            ".xtask/upstream.lock.json",
             lock.replacen("\"test_input.json\": {", &format!("\"{path}\": {{"), 1),
         );
         worker.commit("chore: harm");

@@ -9,10 +9,11 @@ const MODERN: &[&str] = &[
     ".gitignore",
     ".runpod/hub.json",
     ".runpod/tests.json",
+    ".xtask/baseline.json",
+    ".xtask/upstream.lock.json",
     "Dockerfile",
     "LICENSE",
     "README.md",
-    "compare.baseline.json",
     "docker-bake.hcl",
     "docker-compose.yml",
     "docs/conventions.md",
@@ -32,7 +33,6 @@ const MODERN: &[&str] = &[
     "requirements.txt",
     "test_input.json",
     "tests/test_utils.py",
-    "upstream.lock.json",
     "utils.py",
 ];
 
@@ -693,9 +693,7 @@ fn the_bundled_example_shows_the_main_job() {
     let verdicts: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
     assert_eq!(
         verdicts,
-        [
-            "missing", "renamed", "changed", "retired", "accepted", "added", "kept", "open"
-        ]
+        ["open", "folded", "accepted", "retired", "kept", "added"]
     );
     let all = lines.find_map(|line| line.strip_prefix("all ")).unwrap();
     let counts: Vec<u32> = all
@@ -716,24 +714,24 @@ fn what_the_old_worker_exposed_is_kept_as_facts() {
     worker
         .migrate(&["--upstream", "../upstream", "--commit"])
         .done()
-        .says("  compare.baseline.json keeps ");
-    let baseline = worker.read("compare.baseline.json");
+        .says("  .xtask/baseline.json keeps ");
+    let baseline = worker.read(".xtask/baseline.json");
     assert!(baseline.contains(&format!("the worker at {}", &head[..10])));
     assert!(baseline.contains("env:MODEL_NAME"));
     // A later run leaves it alone, and so does one that finds a baseline.
-    worker.write("compare.baseline.json", baseline.clone() + "\n");
+    worker.write(".xtask/baseline.json", baseline.clone() + "\n");
     worker.commit("chore: touch the baseline");
     lab.at("upstream").append(".runpod/engine.py", "# later\n");
     lab.at("upstream").commit("feat: later");
     worker.migrate(&["--commit"]).done();
-    assert_eq!(worker.read("compare.baseline.json"), baseline + "\n");
+    assert_eq!(worker.read(".xtask/baseline.json"), baseline + "\n");
     let other = lab.legacy("other");
-    other.write("compare.baseline.json", "{}\n");
+    other.write(".xtask/baseline.json", "{}\n");
     other.commit("chore: a baseline of its own");
     other
         .migrate(&["--upstream", "../upstream", "--commit"])
         .done();
-    assert_eq!(other.read("compare.baseline.json"), "{}\n");
+    assert_eq!(other.read(".xtask/baseline.json"), "{}\n");
 }
 
 #[test]

@@ -251,7 +251,7 @@ fn a_modern_worker_without_a_lock() {
     let run = lab.modern("worker").migrate(MIGRATE);
     assert!(
         run.stderr.starts_with(
-            "error: this worker has the modern layout, but no upstream.lock.json\nhelp: "
+            "error: this worker has the modern layout, but no .xtask/upstream.lock.json\nhelp: "
         ),
         "{run:?}"
     );
@@ -353,13 +353,23 @@ fn a_sparse_checkout_that_would_hide_what_is_written() {
     };
     let way = "take these paths into it, or check all out with `git sparse-checkout disable`, then \
                run this again";
-    hide(&["!/public/", "!/outdated/src/", "!/upstream.lock.json"]);
+    hide(&[
+        "!/public/",
+        "!/outdated/src/",
+        "!/.xtask/upstream.lock.json",
+    ]);
     let before = worker.everything();
     let run = worker
         .migrate(&["--upstream", "../upstream"])
-        .refused_like("error: the sparse checkout hides what would be written:\n  outdated/src/");
-    assert!(run.stderr.contains("\n  public/"), "{run:?}");
-    assert!(run.stderr.contains("\n  upstream.lock.json\n"), "{run:?}");
+        .refused_like("error: the sparse checkout hides what would be written:\n  .xtask/");
+    assert!(
+        run.stderr.contains("\n  public/") && run.stderr.contains("\n  outdated/src/"),
+        "{run:?}"
+    );
+    assert!(
+        run.stderr.contains("\n  .xtask/upstream.lock.json\n"),
+        "{run:?}"
+    );
     assert!(!run.stderr.contains("builder"), "{run:?}");
     assert!(run.stderr.ends_with(&format!("\nhelp: {way}\n")), "{run:?}");
     worker.everything().expect_same(&before, "a refusal");
@@ -507,23 +517,23 @@ fn a_lock_that_is_broken_or_from_the_future() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let worker = lab.migrated("worker");
-    let lock = worker.read("upstream.lock.json");
-    worker.write("upstream.lock.json", "<<<<<<< HEAD\n");
+    let lock = worker.read(".xtask/upstream.lock.json");
+    worker.write(".xtask/upstream.lock.json", "<<<<<<< HEAD\n");
     worker.commit("chore: break the lock");
     let run = worker.migrate(&[]);
     assert!(
         run.stderr.starts_with(
-            "error: upstream.lock.json can't be read: expected value at line 1 column 1\n"
+            "error: .xtask/upstream.lock.json can't be read: expected value at line 1 column 1\n"
         ),
         "{run:?}"
     );
     worker.write(
-        "upstream.lock.json",
+        ".xtask/upstream.lock.json",
         lock.replacen("\"version\": 1", "\"version\": 7", 1),
     );
     worker.commit("chore: a lock of the future");
     worker.migrate(&[]).refused(
-        "upstream.lock.json can't be read: it is of version 7; this tool knows 1",
+        ".xtask/upstream.lock.json can't be read: it is of version 7; this tool knows 1",
         "take a newer version of this tool",
     );
 }

@@ -138,7 +138,7 @@ fn the_other_tasks_name_the_repository_too() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
-    worker.write("compare.accepted.json", "{\n");
+    worker.write(".xtask/accepted.json", "{\n");
     worker.commit("chore: break the reasons");
     let task = |dir: &str, name: &str| {
         let task = lab.at("").task(name, &[]);
@@ -155,7 +155,7 @@ fn the_other_tasks_name_the_repository_too() {
     migrate(&elsewhere(&lab), MIGRATE).done();
     assert_eq!(
         task("worker", "compare").help(),
-        ["git -C worker log -p -- compare.accepted.json"]
+        ["git -C worker log -p -- .xtask/accepted.json"]
     );
     assert_eq!(
         task("worker/docs", "cleanup").help(),

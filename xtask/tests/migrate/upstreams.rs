@@ -9,7 +9,7 @@ fn url(repo: &Repo) -> String {
 }
 
 fn lock(worker: &Repo) -> serde_json::Value {
-    serde_json::from_str(&worker.read("upstream.lock.json")).unwrap()
+    serde_json::from_str(&worker.read(".xtask/upstream.lock.json")).unwrap()
 }
 
 #[test]
@@ -381,7 +381,7 @@ fn what_logs_in_is_used_to_fetch_and_told_to_nobody() {
     first.migrate(&["--check"]).done().says("Up to date");
 
     // A lock that has them all the same loses them.
-    first.edit("upstream.lock.json", plain, given);
+    first.edit(".xtask/upstream.lock.json", plain, given);
     first.commit("chore: as it was once");
     first.migrate(&["--commit"]).done().says(note);
     assert_eq!(lock(&first)["upstream"]["address"], plain);
@@ -393,7 +393,7 @@ fn what_logs_in_is_used_to_fetch_and_told_to_nobody() {
         .done()
         .says(note)
         .says_not("s3cret");
-    let raw = adopted.read("upstream.lock.json");
+    let raw = adopted.read(".xtask/upstream.lock.json");
     assert!(raw.contains(plain) && !raw.contains("s3cret"), "{raw}");
 }
 

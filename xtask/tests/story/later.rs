@@ -47,13 +47,14 @@ Nothing was changed. outdated/ can go:
 .gitignore
 .runpod/hub.json
 .runpod/tests.json
+.xtask/accepted.json
+.xtask/baseline.json
+.xtask/upstream.lock.json
 Cargo.lock
 Cargo.toml
 Dockerfile
 LICENSE
 README.md
-compare.accepted.json
-compare.baseline.json
 docker-bake.hcl
 docker-compose.yml
 docs/conventions.md
@@ -64,7 +65,6 @@ public/worker-sglang_banner.png
 requirements.txt
 test_input.json
 tests/test_utils.py
-upstream.lock.json
 utils.py
 
 "]],
@@ -73,7 +73,7 @@ utils.py
     shows(
         &terminal.types("cargo xtask compare").done(),
         str![[r"
-compare.baseline.json → [LAB]/my-worker
+.xtask/baseline.json → [LAB]/my-worker
 ...
 Nothing is open.
 

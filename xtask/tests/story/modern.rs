@@ -14,9 +14,9 @@ pub fn migrates(terminal: &Terminal<'_>, worker: &Repo<'_>) {
 .: main at [OID]
 
   layout    legacy
-  upstream  none recorded: there is no upstream.lock.json
+  upstream  none recorded: there is no .xtask/upstream.lock.json
   outdated/ not there
-  compare   nothing to compare with: neither outdated/ nor compare.baseline.json
+  compare   nothing to compare with: neither outdated/ nor .xtask/baseline.json
   hub-lint  no file of the Hub's is here
   image     [..]
 
@@ -73,10 +73,11 @@ Done. The result is staged, HEAD has not moved. Next:
 A  .cargo/config.toml
 A  .runpod/hub.json
 A  .runpod/tests.json
+A  .xtask/baseline.json
+A  .xtask/upstream.lock.json
 A  Cargo.lock
 A  Cargo.toml
 M  Dockerfile
-A  compare.baseline.json
 A  docker-compose.yml
 A  download_model.py
 A  engine.py
@@ -93,7 +94,6 @@ R  worker-config.json -> outdated/worker-config.json
 A  public/worker-sglang_banner.png
 A  requirements.txt
 A  test_input.json
-A  upstream.lock.json
 A  utils.py
 
 "]],
@@ -121,9 +121,9 @@ renamed env:MODEL_NAME → env:MODEL_PATH
   help: Let the worker read MODEL_NAME too, where MODEL_PATH is not set.
   with it: arg:MODEL_NAME, hub:MODEL_NAME, image:MODEL_NAME
 ...
-26 open.
-Mend them, or record why one is meant:
-  cargo xtask compare --accept apt:curl --reason "…"
+[..] open in [..] entries.
+Fix them, or record why one is intended:
+  cargo xtask compare --accept env:MODEL_NAME --reason "…"
 
 "#]],
     );
@@ -149,10 +149,8 @@ Mend them, or record why one is meant:
         ],
     );
     for (facts, reason) in [
-        ("apt:*", "the base image brings what is needed of them"),
         ("pip:*", "SGLang brings it; the worker does not import it"),
         ("arg:*", "builds pass MODEL_PATH and BASE_IMAGE"),
-        ("bake:worker.args.*", "they follow the Dockerfile"),
         ("env:DISABLE_DISK_CACHE", "nobody set it"),
         ("hub:HOST", "a worker of this kind has no use for another"),
         ("hub:PORT", "a worker of this kind has no use for another"),
@@ -160,7 +158,6 @@ Mend them, or record why one is meant:
         ("hub:LOAD_BALANCE_METHOD", "SGLang chooses"),
         ("hub:cuda", "the base image needs it"),
         ("image:*", "it stands on the image that SGLang makes"),
-        ("python:Engine.__init__", "handler.py alone makes one"),
     ] {
         let command = format!("cargo xtask compare --accept '{facts}' --reason '{reason}'");
         terminal
@@ -207,7 +204,7 @@ hub-lint: mended 2 findings
     terminal
         .types("cargo xtask cleanup --dry-run")
         .finds()
-        .says("\n  compare.accepted.json only what is committed counts\n    git add --force -- compare.accepted.json\n");
+        .says("\n  .xtask/accepted.json only what is committed counts\n    git add --force -- .xtask/accepted.json\n");
     terminal
         .types("git add --all && git commit --quiet -m 'fix: keep what endpoints set'")
         .done();

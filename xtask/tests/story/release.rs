@@ -116,8 +116,7 @@ pub fn releases(terminal: &mut Terminal<'_>, worker: &Repo<'_>, docker: Option<&
                     .says("\npassed  bake file ");
             }
             "Nothing of the old worker is lost" => {
-                run.says("compare.baseline.json → ")
-                    .says("Nothing is open.");
+                run.says(".xtask/baseline.json → ").says("Nothing is open.");
             }
             _ => {}
         }

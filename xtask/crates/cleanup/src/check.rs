@@ -491,8 +491,8 @@ mod tests {
             ("engine.py".into(), Differs::Changed),
             ("outdated/a".into(), Differs::Gone),
         ];
-        found.unrecorded = vec!["compare.accepted.json".into()];
-        found.unseen = vec![("upstream.lock.json".into(), Unseen::Sparse)];
+        found.unrecorded = vec![".xtask/accepted.json".into()];
+        found.unseen = vec![(".xtask/upstream.lock.json".into(), Unseen::Sparse)];
         found.local = [("outdated/.env", false), ("outdated/other", true)]
             .map(|(path, is_repository)| Local {
                 path: path.into(),
@@ -516,17 +516,17 @@ mod tests {
             [
                 "Uncommitted engine.py => git -C ../w commit -- engine.py",
                 "Uncommitted outdated/a => git -C ../w restore --staged --worktree -- outdated/a",
-                "Uncommitted compare.accepted.json => git -C ../w add --force -- \
-                 compare.accepted.json",
-                "Uncommitted upstream.lock.json => git -C ../w update-index --no-skip-worktree \
-                 upstream.lock.json",
+                "Uncommitted .xtask/accepted.json => git -C ../w add --force -- \
+                 .xtask/accepted.json",
+                "Uncommitted .xtask/upstream.lock.json => git -C ../w update-index --no-skip-worktree \
+                 .xtask/upstream.lock.json",
                 "Local outdated/.env => git -C ../w clean -dxi -- outdated/.env",
                 "Local outdated/other => git -C ../w clean -ffdxi -- outdated/other",
                 "NotPlain outdated/module => git -C ../w rm -- outdated/module",
                 "NotPlain outdated/x => git -C ../w update-index --no-assume-unchanged outdated/x",
                 "NotPlain outdated/y => git -C ../w sparse-checkout add outdated",
                 "Unreachable outdated => git -C ../w branch legacy-aa aa",
-                "Baseline compare.baseline.json => cargo xtask compare -C ../w --write-baseline",
+                "Baseline .xtask/baseline.json => cargo xtask compare -C ../w --write-baseline",
                 "Changed outdated:src/it's.py => cargo xtask compare -C ../w --accept \
                  'outdated:src/it'\\''s.py' --reason \"…\"",
                 "Open env:A B => cargo xtask compare -C ../w --accept 'env:A B' --reason \"…\"",
@@ -552,7 +552,7 @@ mod tests {
         let found = found(&parting, &restore);
         assert_eq!(
             told(&check(&found, &Commands::default()).0),
-            ["Baseline compare.baseline.json => cargo xtask compare outdated --write-baseline"]
+            ["Baseline .xtask/baseline.json => cargo xtask compare outdated --write-baseline"]
         );
     }
 

@@ -35,9 +35,10 @@ use transaction::seen::Seen;
 use transaction::{Ways, steps, stopped};
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
-use xtask_core::layout::{ACCEPTED, BASELINE, LOCK, OUTDATED};
+use xtask_core::layout::{self, ACCEPTED, LOCK, OUTDATED};
 use xtask_core::lock::{Lock, Retired};
 use xtask_core::outcome::Outcome;
+use xtask_core::records;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Entries, Entry, Mode, Part, RepoPath, Tree};
 
@@ -110,7 +111,11 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         .tempdir()
         .context("making a scratch folder")?;
     let scratch = repo.scratch(scratch_dir.path())?;
-    let writes = writes(survey.lock.as_ref(), &survey.parting.accepted)?;
+    let writes = writes(
+        head.entries(),
+        survey.lock.as_ref(),
+        &survey.parting.accepted,
+    )?;
     let after = after(&scratch, head.entries(), &writes, false)?;
     let staged = staged(&at, &after, &writes);
     let is_staged = !staged.is_empty() && staged.len() == at.status.changed.len();
@@ -244,8 +249,7 @@ impl Survey {
             let odd = entry.mode == Mode::Submodule || unseen.is_some() || *path == OUTDATED;
             (path.is_within(OUTDATED) && odd).then(|| (path.clone(), entry.mode, unseen))
         });
-        let records = [ACCEPTED, BASELINE, LOCK, hub_lint::SUPPRESSIONS];
-        let is_record = |path: &&RepoPath| records.iter().any(|record| *path == record);
+        let is_record = |path: &&RepoPath| layout::is_record(path) || **path == hub_lint::SUPPRESSIONS;
         let unseen = at.unseen.iter().filter(|(path, _)| is_record(path));
         let found = Found {
             uncommitted: differs::joined(uncommitted, head.entries(), index),
@@ -273,11 +277,17 @@ impl Survey {
 }
 
 /// What has nothing to speak of any more once the folder is gone, as it is to be then.
-fn writes(lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+fn writes(
+    of: &Entries,
+    lock: Option<&Lock>,
+    accepted: &Accepted,
+) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+    // A record stays in the place where it is: moving it is migrate's work.
+    let place = |record| records::place_in(of, record).map(RepoPath::from);
     let mut writes = Vec::new();
     if accepted.of_cleanup().next().is_some() {
         let accepted = accepted.after_cleanup();
-        writes.push((ACCEPTED.into(), accepted.write().into_bytes()));
+        writes.push((place(ACCEPTED)?, accepted.write().into_bytes()));
     }
     if let (Some(record), Some(lock)) = (record_of(lock), lock) {
         let kept = retired::without_outdated(record);
@@ -287,7 +297,7 @@ fn writes(lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<(RepoPath, Vec
                 retired,
                 ..lock.clone()
             };
-            writes.push((LOCK.into(), lock.to_bytes()?));
+            writes.push((place(LOCK)?, lock.to_bytes()?));
         }
     }
     Ok(writes)
@@ -296,7 +306,7 @@ fn writes(lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<(RepoPath, Vec
 /// Whether the records of a tree still speak of the folder, which a cleanup would have ended.
 pub fn is_on_record(tree: &dyn Tree) -> Result<bool> {
     let accepted = Accepted::of_tree(tree)?;
-    Ok(!writes(Lock::read(tree)?.as_ref(), &accepted)?.is_empty())
+    Ok(!writes(tree.entries(), Lock::read(tree)?.as_ref(), &accepted)?.is_empty())
 }
 
 /// The paths that are staged as this stages them, where that is all that there is to do.
@@ -350,7 +360,7 @@ impl Plan {
         let files = if count == 1 { "file" } else { "files" };
         let mut text = format!(
             "chore: remove {OUTDATED}/\n\n\
-             `cargo xtask compare` has nothing open, and compare.baseline.json keeps what the old\n\
+             `cargo xtask compare` has nothing open, and .xtask/baseline.json keeps what the old\n\
              worker exposed.\n"
         );
         if let Some(restore) = &self.restore {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use references::dangling::{self, Kind};
 use xtask_core::git::Repo;
-use xtask_core::layout::{self, ACCEPTED, BASELINE, LOCK, OUTDATED};
+use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Mode, RepoPath, Tree};
 
 /// A place that speaks of `outdated/`.
@@ -32,9 +32,8 @@ pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
     let mut files = Vec::new();
     for path in candidates {
         // The tool itself speaks of the folder all the time, and so do the records.
-        let passed_over = path.is_within(OUTDATED)
-            || layout::is_tool(path)
-            || [LOCK, BASELINE, ACCEPTED].iter().any(|own| path == own);
+        let passed_over =
+            path.is_within(OUTDATED) || layout::is_tool(path) || layout::is_record(path);
         let is_file = entries.get(path).is_some_and(|entry| entry.mode.is_file());
         if is_file && !passed_over {
             // What runs or builds need not be UTF-8; what is not can't be the folder's name.
@@ -98,8 +97,8 @@ mod tests {
             .with("xtask/crates/core/src/layout.rs", "\"outdated/\"")
             .with("latin.sh", b"# caf\xe9\nD=outdated\ncd outdated/src\n")
             .with("Cargo.toml", "exclude = ['outdated/']")
-            .with("upstream.lock.json", "{\"outdated/src/a.py\": 1}")
-            .with("compare.accepted.json", "\"outdated/\"")
+            .with(".xtask/upstream.lock.json", "{\"outdated/src/a.py\": 1}")
+            .with(".xtask/accepted.json", "\"outdated/\"")
             .with_mode("docs/old", Mode::Symlink, "../outdated/src")
             .with_mode("docs/new", Mode::Symlink, "../src/outdated");
         let candidates: Vec<RepoPath> = tree.entries().keys().cloned().collect();

@@ -1,6 +1,6 @@
 //! Whether what lies below `outdated/` is what migrate put there.
 //!
-//! `upstream.lock.json` keeps the hash of every file that retired. It names no commit, so squash
+//! `.xtask/upstream.lock.json` keeps the hash of every file that retired. It names no commit, so squash
 //! and rebase leave it true. A repository that was migrated before that was kept, or by hand, is
 //! asked for its history: the file must have lain at its old place as it lies here now, and have
 //! arrived here like that.

@@ -1,4 +1,4 @@
-//! `compare.accepted.json`: what is gone or different for a reason.
+//! `.xtask/accepted.json`: what is gone or different for a reason.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,6 +12,7 @@ use super::judge::{Item, Verdict};
 use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted;
+use xtask_core::records;
 use xtask_core::suggest::nearest;
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -91,19 +92,19 @@ struct File {
 
 impl Accepted {
     /// Reads the file of the repository, and says what to do where it can't be read.
-    pub fn of_repository(text: &str) -> Result<Self> {
+    pub fn of_repository(text: &str, place: &str) -> Result<Self> {
         Self::read(text).map_err(|error| {
-            let what = format!("{ACCEPTED} can't be read: {error:#}");
-            let help = format!("mend it; `git log -p -- {ACCEPTED}` shows what it was");
+            let what = format!("{place} can't be read: {error:#}");
+            let help = format!("fix it; `git log -p -- {place}` shows what it was");
             UserError::new(what, help).into()
         })
     }
 
     /// Reads that of a repository's tree; one without it has no reasons.
     pub fn of_tree(tree: &dyn Tree) -> Result<Self> {
-        match tree.read_file(ACCEPTED)? {
+        match records::read(tree, ACCEPTED)? {
             None => Ok(Self::default()),
-            Some(bytes) => Self::of_repository(&String::from_utf8_lossy(&bytes)),
+            Some((bytes, place)) => Self::of_repository(&String::from_utf8_lossy(&bytes), place),
         }
     }
 
@@ -413,14 +414,14 @@ mod tests {
                 .contains("without a reason")
         );
         assert!(Accepted::read("{\"version\": 3, \"accepted\": []}").is_err());
-        let error = Accepted::of_repository("{").unwrap_err();
+        let error = Accepted::of_repository("{", ACCEPTED).unwrap_err();
         let refusal = error.downcast_ref::<UserError>().unwrap();
         assert!(
             refusal
                 .what
-                .starts_with("compare.accepted.json can't be read: ")
+                .starts_with(".xtask/accepted.json can't be read: ")
         );
-        assert!(refusal.help.contains("git log -p -- compare.accepted.json"));
+        assert!(refusal.help.contains("git log -p -- .xtask/accepted.json"));
         assert!(Accepted::read("[]").is_err());
     }
 }

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
     /// The old worker: a directory or a git revision [default: outdated/, or
-    /// else compare.baseline.json]
+    /// else .xtask/baseline.json]
     pub old: Option<String>,
 
     /// The new worker: a directory or a git revision [default: the work tree]
@@ -19,7 +19,7 @@ pub struct Args {
     pub new: Option<String>,
 
     /// A third worker to show beside them: a directory or a git revision
-    /// [default: what upstream.lock.json records]
+    /// [default: what .xtask/upstream.lock.json records]
     #[arg(long, value_name = "TREE")]
     pub upstream: Option<String>,
 
@@ -64,7 +64,7 @@ pub struct Args {
     )]
     pub withdraw: Vec<String>,
 
-    /// Write the old worker's facts to compare.baseline.json, for when its
+    /// Write the old worker's facts to .xtask/baseline.json, for when its
     /// files are gone
     #[arg(long, conflicts_with_all = ["execute", "diff", "accept", "withdraw"])]
     pub write_baseline: bool,

@@ -1,4 +1,4 @@
-//! `compare.baseline.json`: the old worker's facts, kept for the time when its files are gone.
+//! `.xtask/baseline.json`: the old worker's facts, kept for the time when its files are gone.
 //!
 //! One fact a line, in order, so that a change of it reads well in a diff. Wording (titles,
 //! descriptions) is not kept: it is never judged.
@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::facts::{Fact, Facts, WORDING};
 use worker_files::Place;
-use xtask_core::layout::BASELINE;
 use xtask_core::outcome::UserError;
 
 /// The version that is written. Version 1 named no commit, no reader and nothing unread.
@@ -93,9 +92,9 @@ fn quoted(text: &str) -> String {
 }
 
 /// Reads the file of the repository, and says what to do where it can't be read.
-pub fn of_repository(text: &str) -> Result<Record> {
+pub fn of_repository(text: &str, place: &str) -> Result<Record> {
     read(text).map_err(|error| {
-        let what = format!("{BASELINE} can't be read: {error:#}");
+        let what = format!("{place} can't be read: {error:#}");
         let help = "`cargo xtask compare OLD --write-baseline` makes it anew";
         UserError::new(what, help).into()
     })

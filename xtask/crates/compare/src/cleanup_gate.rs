@@ -1,5 +1,5 @@
 //! What compare has to say before `outdated/` goes: whether anything is open, and whether
-//! `compare.baseline.json` can speak for the old worker from then on.
+//! `.xtask/baseline.json` can speak for the old worker from then on.
 //!
 //! Pure: the committed tree goes in, so that nothing which git does not know has a say.
 
@@ -10,6 +10,7 @@ use super::baseline;
 use super::facts::{Fact, Facts, WORDING};
 use super::judge::{Item, judge};
 use xtask_core::layout::{BASELINE, OUTDATED};
+use xtask_core::records;
 use xtask_core::tree::{Part, Tree};
 
 /// See the module.
@@ -45,12 +46,14 @@ impl Unfit {
 pub fn look(tree: &dyn Tree) -> Result<Parting> {
     let outdated = Part::below(tree, OUTDATED);
     let rest = Part::without(tree, OUTDATED);
-    let record = match tree.read_file(BASELINE)? {
+    let record = match records::read(tree, BASELINE)? {
         None => Err(Unfit::new("is not committed".to_owned())),
-        Some(bytes) => baseline::read(&String::from_utf8_lossy(&bytes)).map_err(|error| Unfit {
-            why: format!("can't be read: {error:#}"),
-            is_unreadable: true,
-        }),
+        Some((bytes, _)) => {
+            baseline::read(&String::from_utf8_lossy(&bytes)).map_err(|error| Unfit {
+                why: format!("can't be read: {error:#}"),
+                is_unreadable: true,
+            })
+        }
     };
     let accepted = Accepted::of_tree(tree)?;
     let mut old = Facts::read(&outdated)?;

@@ -1,7 +1,7 @@
 //! Facts: what a surface says, one by one, each with an id that is the same for every worker.
 //!
 //! Everything after this speaks of facts only, so that a worker that is long gone and is known
-//! from `compare.baseline.json` compares like one that is there.
+//! from `.xtask/baseline.json` compares like one that is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -31,9 +31,10 @@ use self::report::Report;
 use self::trees::Trees;
 use crate::args::{Args, ReportFormat};
 use xtask_core::commands::Commands;
-use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
+use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::{Outcome, UserError};
 use xtask_core::output::{self, quoted};
+use xtask_core::records;
 use xtask_core::tool_repo;
 use xtask_core::tree::Tree;
 
@@ -47,12 +48,11 @@ pub fn run(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Out
 
 fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outcome> {
     let root = tool_repo::chosen(repo)?;
-    let accepted_file = root.join(ACCEPTED);
     if !args.accept.is_empty() {
-        return reasons::accept(&root, &accepted_file, args, questions);
+        return reasons::accept(&root, args, questions);
     }
     if !args.withdraw.is_empty() {
-        return reasons::withdraw(&accepted_file, &args.withdraw);
+        return reasons::withdraw(&root, &args.withdraw);
     }
     let old = old::find(&Trees::new(&root), &root, args.old.as_deref())?;
     if args.write_baseline {
@@ -103,7 +103,7 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
         of: args.old.as_deref().unwrap_or(OUTDATED).to_owned(),
         commit: old.commit.clone(),
     };
-    fs_err::write(root.join(BASELINE), baseline::write(&old.facts, &origin))?;
+    records::write(root, BASELINE, &baseline::write(&old.facts, &origin))?;
     anstream::println!("{BASELINE}: {} facts of {}", old.facts.all.len(), old.name);
     Ok(Outcome::Done)
 }
@@ -143,11 +143,10 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
         None
     };
     // Another worker has its own reasons.
-    let accepted = match (&args.new, new_tree.read_file(ACCEPTED)?) {
-        (None, _) => reasons::read(&root.join(ACCEPTED))?,
-        (Some(_), None) => Accepted::default(),
-        (Some(_), Some(bytes)) => Accepted::read(&String::from_utf8_lossy(&bytes))
-            .with_context(|| format!("reading {ACCEPTED} of {}", new_tree.describe()))?,
+    let accepted = match &args.new {
+        None => reasons::read(root)?,
+        Some(_) => Accepted::of_tree(new_tree.as_ref())
+            .with_context(|| format!("reading the reasons of {}", new_tree.describe()))?,
     };
     let mut stale = accepted.apply(&mut items);
     if accepted.unbound().next().is_some() {
@@ -215,7 +214,7 @@ pub struct Counts {
 
 /// The same in numbers; `None` where there is no past to compare with.
 pub fn counts(root: &Path) -> Result<Option<Counts>> {
-    if !root.join(OUTDATED).is_dir() && !root.join(BASELINE).is_file() {
+    if !root.join(OUTDATED).is_dir() && !records::file(root, BASELINE)?.is_file() {
         return Ok(None);
     }
     let args = Args::default();

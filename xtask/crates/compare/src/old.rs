@@ -9,6 +9,7 @@ use super::facts::Facts;
 use super::trees::Trees;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::UserError;
+use xtask_core::records;
 use xtask_core::tree::Tree;
 
 /// The old worker.
@@ -46,7 +47,7 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
         });
     }
     let mut notes = Vec::new();
-    let record = read(&root.join(BASELINE))?
+    let record = read(root)?
         .map(|record| seen_again(record, trees, &mut notes))
         .transpose()?;
     if !root.join(OUTDATED).is_dir() {
@@ -83,12 +84,18 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
     })
 }
 
-fn read(file: &Path) -> Result<Option<Record>> {
+fn read(root: &Path) -> Result<Option<Record>> {
+    let file = records::file(root, BASELINE)?;
     if !file.is_file() {
         return Ok(None);
     }
-    let text = fs_err::read_to_string(file)?;
-    Ok(Some(baseline::of_repository(&text)?))
+    let text = fs_err::read_to_string(&file)?;
+    let place = file
+        .strip_prefix(root)
+        .unwrap_or(&file)
+        .display()
+        .to_string();
+    Ok(Some(baseline::of_repository(&text, &place)?))
 }
 
 /// A record that an older reader made is made again from its commit, where that is reachable.

@@ -15,22 +15,25 @@ use super::{Questions, command, executed, old};
 use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
+use xtask_core::records;
 use xtask_core::suggest::one_of;
 
 /// A pattern that takes in more facts than this has to be confirmed: nobody looks at so many.
 const MANY: usize = 20;
 
-pub fn read(file: &Path) -> Result<Accepted> {
+pub fn read(root: &Path) -> Result<Accepted> {
+    let file = records::file(root, ACCEPTED)?;
     if !file.is_file() {
         return Ok(Accepted::default());
     }
-    let text = fs_err::read_to_string(file)?;
-    Accepted::of_repository(&text)
+    let text = fs_err::read_to_string(&file)?;
+    let place = file.strip_prefix(root).unwrap_or(&file);
+    Accepted::of_repository(&text, &place.display().to_string())
 }
 
 /// Records reasons. Facts that are not open are refused, because a reason for nothing hides
 /// what happens to it later.
-pub fn accept(root: &Path, file: &Path, args: &Args, questions: Questions) -> Result<Outcome> {
+pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome> {
     let reason = args.reason.as_deref().unwrap_or_default().trim();
     // As it stands in a command that was printed, to be filled in.
     if reason.is_empty() || reason == "…" {
@@ -67,7 +70,7 @@ pub fn accept(root: &Path, file: &Path, args: &Args, questions: Questions) -> Re
         let trees = [old.tree.as_deref(), Some(new_tree.as_ref())];
         executed(trees, [&old.facts, &new], &mut items)?;
     }
-    let mut known = read(file)?;
+    let mut known = read(root)?;
     known.bind(&items);
     let entries = entries::of(&items);
     for (fact, as_read) in args.accept.iter().zip(as_read) {
@@ -110,13 +113,13 @@ pub fn accept(root: &Path, file: &Path, args: &Args, questions: Questions) -> Re
         let open = open + members.len();
         anstream::println!("{fact}: accepted ({open} open)");
     }
-    fs_err::write(file, known.write())?;
+    records::write(root, ACCEPTED, &known.write())?;
     Ok(Outcome::Done)
 }
 
 /// Takes reasons off the record, all of those that are named or none.
-pub fn withdraw(file: &Path, facts: &[String]) -> Result<Outcome> {
-    let known = read(file)?;
+pub fn withdraw(root: &Path, facts: &[String]) -> Result<Outcome> {
+    let known = read(root)?;
     let mut left = known.clone();
     let mut said = String::new();
     for fact in facts.iter().collect::<BTreeSet<_>>() {
@@ -136,7 +139,7 @@ pub fn withdraw(file: &Path, facts: &[String]) -> Result<Outcome> {
         };
         said += &format!("{fact}: withdrawn; the reason was: {reason}\n");
     }
-    fs_err::write(file, left.write())?;
+    records::write(root, ACCEPTED, &left.write())?;
     output::print(&said)?;
     Ok(Outcome::Done)
 }

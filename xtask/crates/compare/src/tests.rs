@@ -231,11 +231,11 @@ fn the_baseline_says_the_same_as_the_tree_it_was_made_from() {
     };
     assert_eq!(verdicts(&old), verdicts(&read));
     assert_eq!(baseline::write(&read, &Origin::default()), text);
-    let error = baseline::of_repository("{\"version\": 9}").unwrap_err();
+    let error = baseline::of_repository("{\"version\": 9}", BASELINE).unwrap_err();
     let refusal = error.downcast_ref::<UserError>().unwrap();
     assert_eq!(
         refusal.what,
-        "compare.baseline.json can't be read: it is of version 9; this tool knows 2"
+        ".xtask/baseline.json can't be read: it is of version 9; this tool knows 2"
     );
     assert!(refusal.help.contains("--write-baseline"), "{refusal:?}");
     assert!(baseline::read("no").is_err());
@@ -339,7 +339,7 @@ fn a_whole_session_from_outdated_to_accepted_and_without_the_old_files() {
     compare(&all).unwrap();
     assert_eq!(compare(&[]).unwrap(), Outcome::Done);
     // Whoever compares a worker with itself finds nothing.
-    fs_err::remove_file(root.join(ACCEPTED)).unwrap();
+    fs_err::remove_file(root.join(xtask_core::layout::ACCEPTED)).unwrap();
     assert_eq!(
         compare(&[".", "."]).unwrap(),
         Outcome::Findings,

@@ -48,9 +48,10 @@ pub const OWN: &[&str] = &[
     ".github",
     "docker-bake.hcl",
     "docs",
-    LOCK,
-    BASELINE,
-    ACCEPTED,
+    KEPT,
+    "upstream.lock.json",
+    "compare.baseline.json",
+    "compare.accepted.json",
     OUTDATED,
 ];
 
@@ -58,16 +59,24 @@ pub const OWN: &[&str] = &[
 pub const TOOL: &[&str] = &["xtask", "Cargo.toml", "Cargo.lock", ".cargo"];
 
 /// What upstream gave and what was made of it.
-pub const LOCK: &str = "upstream.lock.json";
+pub const LOCK: &str = ".xtask/upstream.lock.json";
 /// What the old worker exposed.
-pub const BASELINE: &str = "compare.baseline.json";
+pub const BASELINE: &str = ".xtask/baseline.json";
 /// What is gone for a reason.
-pub const ACCEPTED: &str = "compare.accepted.json";
+pub const ACCEPTED: &str = ".xtask/accepted.json";
+
+/// The folder of what this tool writes down.
+pub const KEPT: &str = ".xtask";
+
+/// Each record, with the place at the root where older versions kept it.
+pub const RECORDS: &[(&str, &str)] = &[
+    (LOCK, "upstream.lock.json"),
+    (BASELINE, "compare.baseline.json"),
+    (ACCEPTED, "compare.accepted.json"),
+];
 
 /// What `hub-lint` is told to ignore here.
 pub const LINT: &str = "hub-lint.json";
-/// Where the tool keeps its records.
-pub const RECORDS: &str = ".xtask";
 
 /// Names that programs on a maintainer's machine, or services that watch a repository, read by
 /// themselves wherever they find them: what an upstream says there would run or rule here.
@@ -193,6 +202,13 @@ pub fn is_core(path: &RepoPath) -> bool {
         || CORE_OPTIONAL.iter().any(|core| path.is_within(core))
 }
 
+/// Whether a path is one of this tool's records, in either place.
+pub fn is_record(path: &RepoPath) -> bool {
+    RECORDS
+        .iter()
+        .any(|(place, older)| path == place || path == older)
+}
+
 /// Whether a file belongs to the tool itself.
 pub fn is_tool(path: &RepoPath) -> bool {
     TOOL.iter().any(|tool| path.is_within(tool))
@@ -212,7 +228,7 @@ pub fn kept_out(path: &RepoPath) -> Option<&'static str> {
     };
     if within(RETIRED) || within(&[OUTDATED]) {
         Some("nothing comes to a place of the old layout")
-    } else if within(&[LINT, RECORDS, LOCK, BASELINE, ACCEPTED]) {
+    } else if within(&[LINT, KEPT]) || RECORDS.iter().any(|(_, older)| within(&[older])) {
         Some("it is a record of this tool's")
     } else if within(TOOL) {
         Some("it is a file of this tool's")

@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod output;
 pub mod process;
 pub mod progress;
+pub mod records;
 pub mod scratch_folder;
 pub mod secret;
 pub mod sglang;

@@ -1,4 +1,4 @@
-//! `upstream.lock.json`: where the modern files came from, what upstream gave and what was
+//! `.xtask/upstream.lock.json`: where the modern files came from, what upstream gave and what was
 //! written. It names no commit of the repository itself, so squash and rebase don't break it.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::layout::{LOCK, Shape};
 use crate::outcome::UserError;
+use crate::records;
 use crate::tree::{Mode, Oid, RepoPath, Side, Tree};
 
 /// The format that this version reads and writes.
@@ -115,30 +116,30 @@ impl Lock {
 
     /// Reads the lock of a tree; `None` where there is none.
     pub fn read(tree: &dyn Tree) -> Result<Option<Self>> {
-        let Some(bytes) = tree.read_file(LOCK)? else {
+        let Some((bytes, place)) = records::read(tree, LOCK)? else {
             return Ok(None);
         };
-        Self::parse(&bytes).map(Some)
+        Self::parse(&bytes, place).map(Some)
     }
 
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
+    pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Version {
             version: u32,
         }
         let help = format!(
-            "restore it with `git checkout HEAD~1 -- {LOCK}`, or remove it and run \
+            "restore it with `git checkout HEAD~1 -- {place}`, or remove it and run \
              `cargo xtask migrate --adopt REV`"
         );
         // serde_json's message ends with the line and the column.
         let unread = |error: serde_json::Error| {
-            UserError::new(format!("{LOCK} can't be read: {error}"), help.clone())
+            UserError::new(format!("{place} can't be read: {error}"), help.clone())
         };
         let version: Version = serde_json::from_slice(bytes).map_err(unread)?;
         if version.version != VERSION {
             bail!(UserError::new(
                 format!(
-                    "{LOCK} can't be read: it is of version {}; this tool knows {VERSION}",
+                    "{place} can't be read: it is of version {}; this tool knows {VERSION}",
                     version.version
                 ),
                 "take a newer version of this tool"
@@ -181,7 +182,7 @@ mod tests {
         let tree = Memory::new().with(LOCK, "{\n  \"version\": 1,\n  \"upstream\": 3\n}");
         let error = Lock::read(&tree).unwrap_err().to_string();
         assert!(
-            error.contains("upstream.lock.json can't be read"),
+            error.contains(".xtask/upstream.lock.json can't be read"),
             "{error}"
         );
         assert!(error.contains("line 3"), "{error}");
@@ -193,7 +194,7 @@ mod tests {
         let error = Lock::read(&tree).unwrap_err().to_string();
         assert_eq!(
             error,
-            "upstream.lock.json can't be read: it is of version 2; this tool knows 1"
+            ".xtask/upstream.lock.json can't be read: it is of version 2; this tool knows 1"
         );
     }
 
@@ -221,7 +222,7 @@ mod tests {
             },
             None,
         );
-        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap(), LOCK).unwrap(), lock);
         lock.retired = Some(BTreeMap::from([(
             "outdated/src/a.py".into(),
             Side {
@@ -229,15 +230,15 @@ mod tests {
                 oid: Oid("dd".repeat(20)),
             },
         )]));
-        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap(), LOCK).unwrap(), lock);
         let odd = RepoPath::new(*b"outdated/\"\n\xff");
         let side = lock.retired.as_ref().unwrap().values().next().cloned();
         lock.retired.as_mut().unwrap().insert(odd, side.unwrap());
-        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap(), LOCK).unwrap(), lock);
         let text = String::from_utf8(lock.to_bytes().unwrap()).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(format!("{value:#}\n"), text, "pretty to the end");
         lock.retired = Some(BTreeMap::new());
-        assert_eq!(Lock::parse(&lock.to_bytes().unwrap()).unwrap(), lock);
+        assert_eq!(Lock::parse(&lock.to_bytes().unwrap(), LOCK).unwrap(), lock);
     }
 }

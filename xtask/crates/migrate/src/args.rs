@@ -10,7 +10,7 @@ use xtask_core::cli::Format;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Where the modern files come from: a directory, a git repository or a
-    /// URL [default: what upstream.lock.json records, else this tool's own
+    /// URL [default: what .xtask/upstream.lock.json records, else this tool's own
     /// repository]. What the lock records on this machine is read only where
     /// `git config --global xtask.trustedUpstream` names it too
     #[arg(long, value_name = "DIR|URL")]
@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long, value_name = "BASE")]
     pub carry: Option<String>,
 
-    /// For a worker that is modern already but has no upstream.lock.json: find
+    /// For a worker that is modern already but has no .xtask/upstream.lock.json: find
     /// out which upstream revision its files came from (REV or one before it;
     /// `.` for a directory without git) and write the lock, nothing else
     #[arg(long, value_name = "REV", conflicts_with_all = ["carry", "embed", "rev"])]

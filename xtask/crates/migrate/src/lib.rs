@@ -42,6 +42,7 @@ use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::{Outcome, UserError};
+use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Mode, Oid, RepoPath, Side, Tree};
@@ -308,7 +309,8 @@ fn expect_committed(repo: &Repo, record: &Record) -> Result<()> {
     // The rest may well have been changed before it was committed.
     let lock = |tree: &Oid| {
         let entries = repo.entries(tree)?;
-        anyhow::Ok(entries.get(&RepoPath::from(LOCK)).cloned())
+        let place = records::place_in(&entries, LOCK)?;
+        anyhow::Ok(entries.get(&RepoPath::from(place)).cloned())
     };
     if lock(&head)? != lock(&record.after_tree)? {
         bail!(UserError::new(
@@ -393,7 +395,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
     record.state = State::Applying;
     let lock = record.pending.take();
     let lock = lock.context("the journal has lost the lock of this migration")?;
-    let mut lock = Lock::parse(lock.as_bytes())?;
+    let mut lock = Lock::parse(lock.as_bytes(), LOCK)?;
     merge::record(&mut lock.upstream, &entries);
     if let Some(tool) = &mut lock.tool {
         merge::record(tool, &entries);
@@ -403,7 +405,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         .blobs([lock.to_bytes()?.as_slice()])?
         .pop()
         .context("git stored no lock")?;
-    let path = RepoPath::from(LOCK);
+    let path = RepoPath::from(records::place_in(&entries, LOCK)?);
     let new = Side {
         mode: Mode::File,
         oid: oid.clone(),

@@ -11,6 +11,7 @@ use transaction::steps::{Conflict, Stage, put, tree_of};
 use xtask_core::git::{IndexEdit, Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
+use xtask_core::records;
 use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, same};
 
 /// A merged result as a git tree.
@@ -113,7 +114,8 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
             parked.insert(path.clone(), entry);
         }
     }
-    moved.remove(&RepoPath::from(LOCK));
+    records::settle(&mut moved);
+    let lock_before = moved.remove(&RepoPath::from(LOCK));
     // A carried file takes part in the merge under its new name, besides being kept as it was.
     for (from, to) in sides.carried {
         if let Some(entry) = sides.before.get(from) {
@@ -156,8 +158,8 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
     let mut written = sides.records.to_vec();
     if conflicts.is_empty() {
         written.push((LOCK.into(), lock.to_bytes()?));
-    } else if let Some(lock) = sides.before.get(&RepoPath::from(LOCK)) {
-        entries.insert(LOCK.into(), lock.clone());
+    } else if let Some(lock) = lock_before {
+        entries.insert(LOCK.into(), lock);
     }
     let oids = scratch.blobs(written.iter().map(|(_, content)| content.as_slice()))?;
     for ((path, _), oid) in written.into_iter().zip(oids) {

@@ -23,6 +23,7 @@ use xtask_core::layout::{self, BASELINE, LOCK, OUTDATED, Shape};
 use xtask_core::lock::{Lock, Retired};
 use xtask_core::outcome::UserError;
 use xtask_core::output::{quoted_file, quoted_path};
+use xtask_core::records;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
 
 /// What the user asks for.
@@ -174,7 +175,8 @@ type Recording = JoinHandle<Result<(String, usize)>>;
 /// Begins to read what the old worker exposes, for the time when its files are gone.
 fn record_facts(at: &Situation) -> Option<Recording> {
     let entries = at.ours.shared();
-    if entries.contains_key(&RepoPath::from(BASELINE)) {
+    let place = records::place_in(&entries, BASELINE).unwrap_or(BASELINE);
+    if entries.contains_key(&RepoPath::from(place)) {
         return None;
     }
     let repo = at.repo.clone();

@@ -171,7 +171,7 @@ pub fn promise(image: &Image, made: &Made, promise: Option<&Promise>) -> Check {
     let Some(promise) = promise else {
         return Check::skipped(
             name,
-            "no compare.baseline.json says what the legacy worker's image set; \
+            "no .xtask/baseline.json says what the legacy worker's image set; \
              `cargo xtask compare OLD --write-baseline` writes it",
         );
     };

@@ -37,6 +37,7 @@ use xtask_core::docker::Engine;
 use xtask_core::interrupt;
 use xtask_core::layout::{ACCEPTED, BASELINE};
 use xtask_core::outcome::UserError;
+use xtask_core::records;
 use xtask_core::tree::Tree;
 
 /// What the checks need to know.
@@ -224,10 +225,10 @@ fn configuration_checks(
     Ok(())
 }
 
-/// The text of a file that may be missing.
-fn text(tree: &dyn Tree, path: &str) -> Result<Option<String>> {
-    let bytes = tree.read_file(path)?;
-    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+/// The text of a record that may be missing.
+fn text(tree: &dyn Tree, record: &'static str) -> Result<Option<String>> {
+    let found = records::read(tree, record)?;
+    Ok(found.map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// What the record says that the legacy image set.
@@ -235,9 +236,9 @@ fn promise(tree: &dyn Tree) -> Result<Option<Promise>> {
     let Some(record) = text(tree, BASELINE)? else {
         return Ok(None);
     };
-    let facts = baseline::of_repository(&record)?.facts;
+    let facts = baseline::of_repository(&record, BASELINE)?.facts;
     let accepted = match text(tree, ACCEPTED)? {
-        Some(text) => Accepted::of_repository(&text)?,
+        Some(text) => Accepted::of_repository(&text, ACCEPTED)?,
         None => Accepted::default(),
     };
     let is_variable = |name: &str| {

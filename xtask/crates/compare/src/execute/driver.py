@@ -397,6 +397,7 @@ JOBS = []
 
 def start(config=None, *_args, **_kwargs):
     config = config or {}
+    LOG["started"] = True
     LOG["settings"] = {str(key): plain(value) for key, value in config.items()}
     # The server may be started by a thread, and told its arguments a moment later.
     for _ in range(300):
@@ -414,31 +415,38 @@ def start(config=None, *_args, **_kwargs):
     for job in JOBS:
         before = len(LOG["requests"])
         error = None
+        results = []
         try:
-            asyncio.run(asyncio.wait_for(one_job(handler, job["input"]), 5))
+            asyncio.run(asyncio.wait_for(one_job(handler, job["input"], results), 5))
         except Exception as raised:  # noqa: BLE001
             error = type(raised).__name__
         probes = {"/health", "/health_generate", "/ping"}
         requests = [r for r in LOG["requests"][before:] if r[1] not in probes]
-        LOG["jobs"].append({"name": job["name"], "requests": requests, "error": error})
+        LOG["jobs"].append({"name": job["name"], "requests": requests, "results": results, "error": error})
     raise Finished
 
 
-async def one_job(handler, job_input):
+async def one_job(handler, job_input, results):
     outputs = handler({"id": "job", "input": job_input})
     if inspect.isasyncgen(outputs) or hasattr(outputs, "__aiter__"):
-        async for _ in outputs:
-            pass
+        async for output in outputs:
+            results.append(plain(output))
     elif inspect.isawaitable(outputs):
-        await outputs
+        results.append(plain(await outputs))
     elif inspect.isgenerator(outputs):
-        for _ in outputs:
-            pass
+        for output in outputs:
+            results.append(plain(output))
+    else:
+        results.append(plain(outputs))
 
 
 def plain(value):
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
     return "…"
 
 

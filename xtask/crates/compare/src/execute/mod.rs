@@ -51,6 +51,9 @@ pub struct Played {
     pub settings: serde_json::Map<String, serde_json::Value>,
     #[serde(default)]
     pub jobs: Vec<PlayedJob>,
+    /// Whether it came as far as `runpod.serverless.start`.
+    #[serde(default)]
+    pub started: bool,
     pub error: Option<String>,
 }
 
@@ -60,6 +63,9 @@ pub struct PlayedJob {
     pub name: String,
     /// Method, path and body.
     pub requests: Vec<(String, String, serde_json::Value)>,
+    /// What the handler gave back; `…` for what came from a stand-in.
+    #[serde(default)]
+    pub results: Vec<serde_json::Value>,
     pub error: Option<String>,
 }
 

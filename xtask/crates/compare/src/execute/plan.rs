@@ -42,6 +42,25 @@ pub fn scenarios(old: &Facts, new: &Facts, table: Table, jobs: &[Job]) -> Vec<Sc
             jobs: Vec::new(),
         });
     }
+    for (name, fact) in old.area("env") {
+        // What is empty, and what is written in another case, has its own way of being read.
+        let is_word = fact.get("how") == Some("switch") || fact.get("interpreted").is_some();
+        let values: &[&str] = if is_word {
+            &["", "True", "TRUE"]
+        } else {
+            &[""]
+        };
+        for value in values {
+            let mut env = base.clone();
+            env.insert(name.to_owned(), (*value).to_owned());
+            let name = format!("{name}={value}");
+            all.push(Scenario {
+                name,
+                env,
+                jobs: Vec::new(),
+            });
+        }
+    }
     all
 }
 

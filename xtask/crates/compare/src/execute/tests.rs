@@ -113,6 +113,83 @@ fn a_reading_that_a_run_contradicts_is_a_finding() {
     assert!(of("run:new.reads.HI").why.contains("reads HI"));
 }
 
+/// What runs of two handlers come to.
+fn verified(old: &str, new: &str) -> Vec<Item> {
+    let trees = [old, new].map(|text| Memory::new().with("handler.py", text));
+    let facts = [&trees[0], &trees[1]].map(|tree| Facts::read(tree).unwrap());
+    let table = table_of(&facts[1]);
+    let mut items = judge(&facts[0], &facts[1]);
+    let scenarios = scenarios(&facts[0], &facts[1], table, &jobs(&[&trees[0], &trees[1]]));
+    let runs = Runs {
+        scenarios: &scenarios,
+        old: &play(&trees[0], &scenarios).unwrap(),
+        new: &play(&trees[1], &scenarios).unwrap(),
+    };
+    verify(&runs, &facts[0], &facts[1], table, &mut items);
+    items
+}
+
+/// A handler that starts the server with this before it, and answers with this.
+fn handler(command: &str, answer: &str) -> String {
+    format!(
+        "import os, subprocess, requests, runpod\ncmd = ['python3', '-m', 'sglang.launch_server']\n{command}\nsubprocess.Popen(cmd)\ndef handler(job):\n    {answer}\nrunpod.serverless.start({{'handler': handler}})\n"
+    )
+}
+
+#[test]
+fn defaults_bodies_results_and_empty_values_are_compared() {
+    let open = |old: &str, new: &str| -> Vec<String> {
+        let items = verified(old, new).into_iter();
+        items.filter(|item| item.open).map(|item| item.id).collect()
+    };
+    let same = handler(
+        "cmd += ['--dtype', os.getenv('DTYPE') or 'half']",
+        "return {'a': 1}",
+    );
+    assert!(open(&same, &same).is_empty());
+    // What the reading calls open is not said twice.
+    let other = same.replace("'half'", "'float16'");
+    assert_eq!(open(&same, &other), ["env:DTYPE"]);
+    let result = same.replace("'a': 1", "'a': 2");
+    assert!(open(&same, &result).iter().any(|id| id == "run:job.chat"));
+    let asks = |body: &str| {
+        handler(
+            "pass",
+            &format!("requests.post('http://127.0.0.1:1/generate', json={body})"),
+        )
+    };
+    let found = verified(&asks("{'n': 1}"), &asks("{'n': 2}"));
+    let job = found
+        .iter()
+        .find(|item| item.id == "run:job.generate")
+        .unwrap();
+    assert!(
+        job.open
+            && job
+                .why
+                .contains("the request's body was [{\"n\":1}], is [{\"n\":2}]"),
+        "{}",
+        job.why
+    );
+}
+
+#[test]
+fn a_worker_that_never_starts_shows_nothing() {
+    let works = handler("pass", "return 1");
+    let items = verified("import os\nos.getenv('A')\n", &works);
+    let side = items.iter().find(|item| item.id == "run:old").unwrap();
+    assert!(
+        side.open && side.why.contains("never calls runpod.serverless.start"),
+        "{}",
+        side.why
+    );
+    let items = verified(
+        &works,
+        "import os\nos.getenv('A')\nraise SystemExit('no')\n",
+    );
+    assert!(items.iter().any(|item| item.id == "run:new" && item.open));
+}
+
 #[test]
 fn any_import_works_and_nothing_gets_out() {
     let scratch = tempfile::tempdir().unwrap();

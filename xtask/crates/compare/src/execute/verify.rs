@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::facts::{Fact, Facts};
-use super::super::judge::{Item, Verdict};
+use super::super::judge::{Item, Verdict, same_value};
 use super::plan::BASE;
 use super::{Played, Scenario};
+use worker_files::Hides;
 use xtask_core::sglang::{self, Table};
 
 /// What the runs came to.
@@ -47,8 +48,19 @@ pub fn verify(
     let (Some(old_base), Some(new_base)) = (of(runs.old, BASE), of(runs.new, BASE)) else {
         return summary;
     };
+    let stopped =
+        [("old", old_base), ("new", new_base)].map(|(side, base)| could_not_run(side, base, runs));
+    if stopped.iter().any(Option::is_some) {
+        items.extend(stopped.into_iter().flatten());
+        items.sort_by(|a, b| a.id.cmp(&b.id));
+        summary.findings = items.iter().filter(|item| item.open).count() - before;
+        return summary;
+    }
+    defaults(old_base, new_base, table, items);
     jobs(old_base, new_base, items);
     settings(old_base, new_base, items);
+    let read = read_otherwise(runs, [old_base, new_base], table, items);
+    summary.findings += read;
     for (side, played, base, facts) in [
         ("old", runs.old, old_base, old),
         ("new", runs.new, new_base, new),
@@ -69,17 +81,18 @@ pub fn verify(
         let is_effect = effect(new_base, is, name, table);
         if was_effect == is_effect && is.error.is_none() {
             summary.alike += 1;
-            let lost = items.iter().find(|item| {
+            let lost = items.iter_mut().find(|item| {
                 item.id == id
                     && matches!(item.verdict, Verdict::Missing | Verdict::Renamed)
                     && !was_effect.is_empty()
             });
-            if lost.is_some() {
-                items.push(Item::found(
-                    &format!("run:{name}"),
-                    format!("Its reading says it is lost, but run with {name}={value} both workers pass {}.", show(&was_effect)),
-                    "Look at how the new worker reads it: compare could not follow that.",
-                ));
+            if let Some(item) = lost {
+                item.verdict = Verdict::Kept;
+                item.open = false;
+                item.why = format!(
+                    "Its reading says it is lost, but run with {name}={value} both workers pass {}.",
+                    show(&was_effect)
+                );
             }
             continue;
         }
@@ -104,6 +117,7 @@ pub fn verify(
             summary.as_read += 1;
         }
     }
+    cover(old, runs, items);
     items.sort_by(|a, b| a.id.cmp(&b.id));
     summary.findings = items
         .iter()
@@ -111,6 +125,149 @@ pub fn verify(
         .count()
         .saturating_sub(before);
     summary
+}
+
+/// A worker that never started, or whose handler never ran, shows nothing.
+fn could_not_run(side: &str, base: &Played, runs: &Runs<'_>) -> Option<Item> {
+    let wanted = runs
+        .scenarios
+        .iter()
+        .any(|scenario| !scenario.jobs.is_empty());
+    let why = match &base.error {
+        Some(error) => error.clone(),
+        None if !base.started => "it never calls runpod.serverless.start".to_owned(),
+        None if wanted && base.jobs.is_empty() => "its handler never ran".to_owned(),
+        None => return None,
+    };
+    Some(Item::found(
+        &format!("run:{side}"),
+        format!("The {side} worker could not be run ({why}), so that running shows nothing."),
+        "Leave --execute out, or make it start with stand-ins for what it imports.",
+    ))
+}
+
+/// What both pass with nothing set but the model, against SGLang's own defaults.
+fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
+    let (was, is) = (flags(old, table), flags(new, table));
+    let own = |flag: &str| {
+        table.flag(flag).map(|(_, flag)| match &flag.default {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Null | serde_json::Value::Bool(false) => String::new(),
+            other => other.to_string(),
+        })
+    };
+    let told = |flag: &str| {
+        items.iter().any(|item| {
+            let drives = |fact: &Option<Fact>| {
+                fact.as_ref()
+                    .is_some_and(|fact| fact.get("flag") == Some(flag))
+            };
+            item.open
+                && (item.id == format!("flag:{flag}") || drives(&item.old) || drives(&item.new))
+        })
+    };
+    let mut differences = Vec::new();
+    for flag in was.keys().chain(is.keys()).collect::<BTreeSet<_>>() {
+        let of = |side: &Flags| side.get(flag).cloned().or_else(|| own(flag));
+        let same = match (of(&was), of(&is)) {
+            (Some(was), Some(is)) => same_value(&was, &is),
+            // A switch of its own build of SGLang.
+            (was, is) => was == is,
+        };
+        if !same && flag != "--model-path" && !told(flag) {
+            let side = |side: &Flags| {
+                side.get(flag)
+                    .map_or("nothing".to_owned(), |value| format!("`{value}`"))
+            };
+            differences.push(format!("{flag} was {}, is {}", side(&was), side(&is)));
+        }
+    }
+    if !differences.is_empty() {
+        items.push(Item::found(
+            "run:defaults",
+            format!("With nothing set, {}.", differences.join("; ")),
+            "Pass what was passed, or record why not.",
+        ));
+    }
+}
+
+/// Empty values and other ways of writing a word, which the workers may take differently.
+fn read_otherwise(
+    runs: &Runs<'_>,
+    [old_base, new_base]: [&Played; 2],
+    table: Table,
+    items: &mut [Item],
+) -> usize {
+    let mut found = 0;
+    for scenario in &runs.scenarios[1..] {
+        let Some((name, value)) = scenario.name.split_once('=') else {
+            continue;
+        };
+        let (Some(was), Some(is)) = (of(runs.old, &scenario.name), of(runs.new, &scenario.name))
+        else {
+            continue;
+        };
+        let id = format!("env:{name}");
+        let Some(item) = items
+            .iter_mut()
+            .find(|item| item.id == id && item.verdict == Verdict::Kept)
+        else {
+            continue;
+        };
+        let effects = [
+            effect(old_base, was, name, table),
+            effect(new_base, is, name, table),
+        ];
+        let concurrency = |played: &Played| played.settings.get("concurrency").cloned();
+        let same = effects[0] == effects[1]
+            && (concurrency(was) == concurrency(old_base))
+                == (concurrency(is) == concurrency(new_base));
+        if was.error.is_some() || same && is.error.is_none() {
+            continue;
+        }
+        found += 1;
+        item.verdict = Verdict::Changed;
+        item.open = true;
+        let now = is.error.as_ref().map_or_else(
+            || format!("passes {}", show(&effects[1])),
+            |error| format!("stops ({error})"),
+        );
+        item.why = format!(
+            "Run with {name}={value:?}, the old worker passes {}, the new one {now}.",
+            show(&effects[0])
+        );
+        "Take it as the old worker did, or record why not.".clone_into(&mut item.help);
+    }
+    found
+}
+
+/// Closes what could not be read where running speaks for it: both workers ran, and nothing was
+/// asked for that the reading does not know.
+fn cover(old: &Facts, runs: &Runs<'_>, items: &mut [Item]) {
+    let unseen = items
+        .iter()
+        .any(|item| item.id.starts_with("run:old.reads."));
+    let failed = runs
+        .old
+        .iter()
+        .chain(runs.new)
+        .any(|played| played.error.is_some());
+    if unseen || failed {
+        return;
+    }
+    for gap in &old.unread {
+        let is_shown =
+            |may: &Hides| matches!(may, Hides::Variables | Hides::Flags | Hides::JobInput);
+        if !gap.unread.may_hide.iter().all(is_shown) {
+            continue;
+        }
+        if let Some(item) = items.iter_mut().find(|item| item.id == gap.id && item.open) {
+            item.verdict = Verdict::Kept;
+            item.open = false;
+            "It was not read; both workers were run, and what it does was compared."
+                .clone_into(&mut item.why);
+        }
+    }
 }
 
 fn of<'a>(played: &'a [Played], name: &str) -> Option<&'a Played> {
@@ -203,6 +360,12 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
                 .map(|(method, path, _)| format!("{method} {path}"));
             requests.collect()
         };
+        let bodies = |job: &super::PlayedJob| -> Vec<serde_json::Value> {
+            job.requests
+                .iter()
+                .map(|(_, _, body)| body.clone())
+                .collect()
+        };
         let (before, now) = (line(was), line(is));
         let sent = |lines: &[String]| {
             if lines.is_empty() {
@@ -230,6 +393,21 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         if let Some(error) = &is.error {
             item.why = format!("Given this job, the new worker fails with {error}.");
             item.open = was.error.is_none();
+        } else if before == now && bodies(was) != bodies(is) {
+            let text = |job| serde_json::Value::Array(bodies(job)).to_string();
+            item.why = format!(
+                "Given this job, the request's body was {}, is {}.",
+                text(was),
+                text(is)
+            );
+        } else if before == now && !same_results(was, is) {
+            let text =
+                |job: &super::PlayedJob| serde_json::Value::Array(job.results.clone()).to_string();
+            item.why = format!(
+                "Given this job, the handler gave back {}, and gives {}.",
+                text(was),
+                text(is)
+            );
         } else if before == now {
             item.verdict = Verdict::Kept;
             item.open = false;
@@ -238,6 +416,16 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         }
         items.push(item);
     }
+}
+
+/// Whether two handlers gave back the same, as far as that didn't come from stand-ins.
+fn same_results(was: &super::PlayedJob, is: &super::PlayedJob) -> bool {
+    let made = |job: &super::PlayedJob| {
+        job.results
+            .iter()
+            .any(|result| result.to_string().contains('…'))
+    };
+    made(was) || made(is) || was.results == is.results
 }
 
 /// Settings of `runpod.serverless.start`, and how many jobs are taken at once.

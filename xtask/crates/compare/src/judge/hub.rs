@@ -1,6 +1,7 @@
 //! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
 
 use super::super::facts::Fact;
+use super::running::same_value;
 use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
 
@@ -216,8 +217,11 @@ impl Judge<'_> {
         };
         let (was, is) = (text(old), text(new));
         let refused = !is.is_empty() && self.refuses(flag, &is);
+        // A form without a default leaves it to SGLang.
+        let own = self.own_default(flag);
+        let is_own = |value: &str| own.as_deref().is_some_and(|own| same_value(value, own));
         let verdict = match (old, new) {
-            _ if was == is => Verdict::Kept,
+            _ if was == is || is.is_empty() && is_own(&was) => Verdict::Kept,
             (None, _) => Verdict::Added,
             _ => Verdict::Changed,
         };

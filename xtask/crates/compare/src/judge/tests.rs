@@ -131,6 +131,12 @@ fn routes_input_settings_and_the_api() {
         true,
     );
     expect(&items, "python:Engine.shutdown", Verdict::Missing, false);
+    let without = modern().with("engine.py", "import os\nos.getenv('HOST')\n");
+    let none = compared(&legacy(), &without);
+    assert!(
+        none.iter()
+            .all(|item| item.area() != "python" || !item.open)
+    );
     expect(&items, "python:Engine.__init__", Verdict::Changed, false);
     assert!(
         of(&items, "python:Engine.__init__")

@@ -72,7 +72,7 @@ impl Report {
         type Column = (&'static str, fn(&Item) -> bool);
         let columns: [Column; 6] = [
             ("open", |item| item.open),
-            ("with them", |item| {
+            ("folded", |item| {
                 let lost = matches!(
                     item.verdict,
                     Verdict::Missing | Verdict::Changed | Verdict::Renamed | Verdict::Unread

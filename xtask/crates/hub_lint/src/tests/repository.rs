@@ -607,7 +607,7 @@ fn only_the_modern_layout_minds_other_files_in_runpod() {
     let words =
         ".runpod/notes.txt: `.runpod/` of a modern worker holds hub.json and tests.json alone";
     assert_eq!(
-        said(&tree.with("upstream.lock.json", "{}")),
+        said(&tree.with(".xtask/upstream.lock.json", "{}")),
         [format!("HUB315 {words}")]
     );
 }

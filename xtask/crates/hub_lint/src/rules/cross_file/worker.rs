@@ -35,10 +35,10 @@ rules! { Agreement;
 
     /// In the modern layout `.runpod/` holds hub.json and tests.json and nothing else: a Dockerfile
     /// or README there takes precedence over the one at the root, unseen. Said of repositories that
-    /// `cargo xtask migrate` has moved (they have an `upstream.lock.json`).
+    /// `cargo xtask migrate` has moved (they have an `.xtask/upstream.lock.json`).
     ///
     /// Bad:
-    /// ```json upstream.lock.json
+    /// ```json .xtask/upstream.lock.json
     /// {}
     /// ```
     /// ```dockerfile .runpod/Dockerfile
@@ -144,7 +144,7 @@ fn handler(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
 
 /// What else lies in `.runpod/`, where the modern layout has two files.
 fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
-    let lock = RepoPath::from("upstream.lock.json");
+    let lock = RepoPath::from(".xtask/upstream.lock.json");
     if !tree.entries().contains_key(&lock) {
         return;
     }

@@ -1,0 +1,119 @@
+//! Where a repository keeps what this tool writes down: `.xtask/`. Older versions kept the same
+//! files at the root, and those are read where they are until they are written again.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::layout::RECORDS;
+use crate::outcome::UserError;
+use crate::tree::{Entries, RepoPath, Tree};
+
+/// The older place of a record.
+fn older(record: &'static str) -> &'static str {
+    let known = RECORDS.iter().find(|(place, _)| *place == record);
+    known.map_or(record, |(_, older)| older)
+}
+
+/// The place where a record is, given what is there; its new one where it is nowhere.
+fn place(record: &'static str, is_there: impl Fn(&str) -> bool) -> Result<&'static str> {
+    let older = older(record);
+    match (is_there(record), older != record && is_there(older)) {
+        (true, true) => bail!(UserError::new(
+            format!("{record} and {older} are both there, and only one can be right"),
+            format!("delete {older}, the older place: `git rm {older}`")
+        )),
+        (false, true) => Ok(older),
+        _ => Ok(record),
+    }
+}
+
+/// The place of a record among a tree's entries.
+pub fn place_in(entries: &Entries, record: &'static str) -> Result<&'static str> {
+    place(record, |path| entries.contains_key(&RepoPath::from(path)))
+}
+
+/// A record of a tree, with the place where it is.
+pub fn read(tree: &dyn Tree, record: &'static str) -> Result<Option<(Vec<u8>, &'static str)>> {
+    let place = place_in(tree.entries(), record)?;
+    Ok(tree.read_file(place)?.map(|bytes| (bytes, place)))
+}
+
+/// The file of a record in a work tree; it need not be there.
+pub fn file(root: &Path, record: &'static str) -> Result<PathBuf> {
+    Ok(root.join(place(record, |path| root.join(path).is_file())?))
+}
+
+/// Writes a record to its place in a work tree, and takes it away from its older one.
+pub fn write(root: &Path, record: &'static str, text: &str) -> Result<()> {
+    let (before, now) = (file(root, record)?, root.join(record));
+    if let Some(folder) = now.parent() {
+        fs_err::create_dir_all(folder)?;
+    }
+    fs_err::write(&now, text)?;
+    if before != now && before.is_file() {
+        fs_err::remove_file(before)?;
+    }
+    Ok(())
+}
+
+/// The same entries with every record in its place.
+pub fn settle(entries: &mut Entries) {
+    for (place, older) in RECORDS {
+        if entries.contains_key(&RepoPath::from(*place)) {
+            continue;
+        }
+        if let Some(entry) = entries.remove(&RepoPath::from(*older)) {
+            entries.insert((*place).into(), entry);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{ACCEPTED, LOCK};
+    use crate::tree::Memory;
+
+    #[test]
+    fn a_record_is_found_in_either_place_and_not_in_both() {
+        let old = Memory::new().with("compare.accepted.json", "{}");
+        assert_eq!(
+            read(&old, ACCEPTED).unwrap().unwrap().1,
+            "compare.accepted.json"
+        );
+        assert!(read(&old, LOCK).unwrap().is_none());
+        let both = old.with(ACCEPTED, "{}");
+        let error = read(&both, ACCEPTED).unwrap_err();
+        let refusal = error.downcast_ref::<UserError>().unwrap();
+        assert!(
+            refusal.help.contains("git rm compare.accepted.json"),
+            "{refusal:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_written_moves() {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path();
+        fs_err::write(root.join("compare.accepted.json"), "old").unwrap();
+        assert!(
+            file(root, ACCEPTED)
+                .unwrap()
+                .ends_with("compare.accepted.json")
+        );
+        write(root, ACCEPTED, "new").unwrap();
+        assert!(!root.join("compare.accepted.json").exists());
+        assert_eq!(
+            fs_err::read_to_string(file(root, ACCEPTED).unwrap()).unwrap(),
+            "new"
+        );
+        let mut entries = Memory::new()
+            .with("upstream.lock.json", "{}")
+            .entries()
+            .clone();
+        settle(&mut entries);
+        assert!(entries.contains_key(&RepoPath::from(LOCK)));
+        assert_eq!(entries.len(), 1);
+    }
+}
