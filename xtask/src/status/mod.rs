@@ -104,7 +104,7 @@ fn repository(repo: &Looked) -> Known<Repository> {
         Ok((_, status)) => {
             // A record that git doesn't know is a change like any other: what only lies there
             // counts for no other task.
-            let records = [ACCEPTED, BASELINE, hub_lint::IGNORED];
+            let records = [ACCEPTED, BASELINE, hub_lint::SUPPRESSIONS];
             let is_record = |path: &&RepoPath| records.iter().any(|record| **path == *record);
             let new = status.local.iter().filter(is_record).count();
             Known::Is(Repository {

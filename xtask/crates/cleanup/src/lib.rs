@@ -252,7 +252,7 @@ impl Survey {
             let odd = entry.mode == Mode::Submodule || unseen.is_some() || *path == OUTDATED;
             (path.is_within(OUTDATED) && odd).then(|| (path.clone(), entry.mode, unseen))
         });
-        let records = [ACCEPTED, BASELINE, LOCK, hub_lint::IGNORED];
+        let records = [ACCEPTED, BASELINE, LOCK, hub_lint::SUPPRESSIONS];
         let is_record = |path: &&RepoPath| records.iter().any(|record| *path == record);
         let unseen = at.unseen.iter().filter(|(path, _)| is_record(path));
         let found = Found {

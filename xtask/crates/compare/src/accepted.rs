@@ -4,10 +4,10 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Item, Verdict};
-use hub_lint::near::nearest;
 use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted;
+use xtask_core::suggest::nearest;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// The file: entries in order, one a line.

@@ -25,11 +25,11 @@ use self::judge::judge;
 use self::report::Report;
 use self::trees::Trees;
 use crate::args::{Args, ReportFormat};
-use hub_lint::near::one_of;
 use xtask_core::commands::Commands;
 use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
 use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output::{self, quoted};
+use xtask_core::suggest::one_of;
 use xtask_core::tool_repo;
 use xtask_core::tree::Tree;
 

@@ -15,5 +15,6 @@ pub mod process;
 pub mod progress;
 pub mod secret;
 pub mod sglang;
+pub mod suggest;
 pub mod tool_repo;
 pub mod tree;

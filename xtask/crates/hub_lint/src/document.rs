@@ -4,7 +4,7 @@ use worker_files::json::Node;
 use xtask_core::finding::{Finding, Place, Span};
 use xtask_core::tree::RepoPath;
 
-use super::registry::Rule;
+use crate::rule::Rule;
 
 /// Which of the two files it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,4 +56,18 @@ impl Document {
     pub fn source(&self, node: &Node) -> &str {
         &self.text[node.span.clone()]
     }
+}
+
+/// The first byte of a value: enough to point at.
+pub fn begin(node: &Node) -> Span {
+    node.span.start..node.span.start + 1
+}
+
+/// A text from a file, short enough for a message.
+pub fn short(text: &str) -> String {
+    let mut short: String = text.chars().take(60).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }

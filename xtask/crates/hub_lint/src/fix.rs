@@ -5,9 +5,10 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::targets::{Rehearsal, Target};
-use super::{Report, outcome, print, wanted};
 use crate::args::{Args, LintFormat};
+use crate::lint::Report;
+use crate::report::{outcome, print, wanted};
+use crate::targets::{Rehearsal, Target};
 use worker_files::json;
 use xtask_core::finding::{self, Edit, Fix, Safety, Span};
 use xtask_core::outcome::Outcome;

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::facts;
-use super::registry::{self, Layer, Rule};
-use super::schema;
+use crate::facts;
+use crate::rule::{Layer, Rule};
+use crate::{registry, schema};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::sarif::Descriptor;
+use xtask_core::suggest;
 
 /// What comes before the rules in docs/hub-lint.md.
 const INTRODUCTION: &str = include_str!("introduction.md");
@@ -22,7 +23,7 @@ pub fn page(rule: &Rule, level: usize) -> String {
         out,
         "*{}; fix: {}.* {}.\n",
         rule.severity.word(),
-        rule.mends.words(),
+        rule.fixability.words(),
         sentence(rule.summary)
     );
     let _ = writeln!(out, "{}\n", rule.text());
@@ -53,16 +54,11 @@ pub fn document() -> String {
             rule.code.to_lowercase(),
             rule.name,
             rule.severity.word(),
-            rule.mends.words(),
+            rule.fixability.words(),
             rule.summary.replace('|', "\\|"),
         );
     }
-    for layer in [
-        Layer::Syntax,
-        Layer::Shape,
-        Layer::Meaning,
-        Layer::Agreement,
-    ] {
+    for layer in Layer::ALL {
         let _ = write!(out, "\n## {}\n", layer.title());
         for rule in registry::all().iter().filter(|rule| rule.layer == layer) {
             let _ = write!(out, "\n{}\n", page(rule, 3));
@@ -71,7 +67,7 @@ pub fn document() -> String {
     let _ = write!(
         out,
         "\n## GPUs and CUDA versions\n\nPools: {}.\n\nGPU ids:\n\n{}\n\nCUDA versions: {}.\n",
-        super::near::all_of(facts::GPU_POOLS),
+        suggest::all_of(facts::GPU_POOLS),
         facts::GPU_IDS
             .iter()
             .map(|id| format!("- `{id}`"))

@@ -1,176 +1,42 @@
-//! The rules, one table a group. A rule's doc comment is its page: `--explain` prints it,
-//! `docs/hub-lint.md` holds it, and its examples are run as tests.
+//! Every rule, in the order of the codes.
 
 use std::sync::LazyLock;
 
-use xtask_core::finding::{Kind, Severity};
+use crate::rule::Rule;
+use crate::rules::{
+    allowed_values, cross_file, gpu, secrets, shape, shape_env, shape_tests, syntax,
+    template_residue, tests_meaning, values,
+};
+use crate::suppressions;
 
-/// What a rule looks at. A file that fails in one layer is not looked at in the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Layer {
-    /// Whether it is JSON.
-    Syntax,
-    /// Whether the keys and types are those of the Hub.
-    Shape,
-    /// Whether the values make sense.
-    Meaning,
-    /// Whether files agree with each other.
-    Agreement,
-}
-
-impl Layer {
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Syntax => "Syntax",
-            Self::Shape => "Shape",
-            Self::Meaning => "Meaning",
-            Self::Agreement => "Agreement between files",
-        }
-    }
-}
-
-/// Whether a rule's findings can be mended by the tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fixability {
-    Never,
-    /// With `--fix`, always or where there is no doubt.
-    Safely,
-    /// With `--unsafe-fixes`.
-    Unsafely,
-    /// The one or the other, as the case is.
-    Either,
-}
-
-impl Fixability {
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Never => "none",
-            Self::Safely => "`--fix`",
-            Self::Unsafely => "`--unsafe-fixes`",
-            Self::Either => "`--fix`, or `--unsafe-fixes` where it is a guess",
-        }
-    }
-}
-
-/// One kind of mistake.
-#[derive(Debug)]
-pub struct Rule {
-    pub code: &'static str,
-    pub name: &'static str,
-    pub layer: Layer,
-    pub severity: Severity,
-    pub mends: Fixability,
-    /// One line: what is wrong where the rule finds something.
-    pub summary: &'static str,
-    /// Where the knowledge comes from.
-    pub source: &'static str,
-    /// The page, in Markdown: why, and examples.
-    pub page: &'static str,
-}
-
-impl Kind for Rule {
-    fn code(&self) -> &'static str {
-        self.code
-    }
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn severity(&self) -> Severity {
-        self.severity
-    }
-}
-
-/// Declares the rules of one group:
-///
-/// ```text
-/// rules! { Shape;
-///     /// Why it is a mistake, and examples.
-///     MISSING_KEY = "HUB101" "missing-key" Error Never
-///         "a key that the Hub needs is not there"
-///         from "the Hub's guide";
-/// }
-/// ```
-macro_rules! rules {
-    ($layer:ident; $(
-        $(#[doc = $doc:literal])+
-        $ident:ident = $code:literal $name:literal $severity:ident $mends:ident
-            $summary:literal
-            from $source:literal;
-    )+) => {
-        $(
-            pub static $ident: $crate::registry::Rule =
-                $crate::registry::Rule {
-                    code: $code,
-                    name: $name,
-                    layer: $crate::registry::Layer::$layer,
-                    severity: xtask_core::finding::Severity::$severity,
-                    mends: $crate::registry::Fixability::$mends,
-                    summary: $summary,
-                    source: $source,
-                    page: concat!($($doc, "\n"),+),
-                };
-        )+
-        /// The rules of this group, in the order of their codes.
-        pub static RULES: &[&$crate::registry::Rule] = &[$(&$ident),+];
-    };
-}
-pub(super) use rules;
-
-/// Every rule, in the order of the codes.
 pub fn all() -> &'static [&'static Rule] {
-    static ALL: LazyLock<Vec<&'static Rule>> = LazyLock::new(gathered);
+    static ALL: LazyLock<Vec<&'static Rule>> = LazyLock::new(|| {
+        let mut all = [
+            syntax::RULES,
+            shape::RULES,
+            shape_env::RULES,
+            shape_tests::RULES,
+            allowed_values::RULES,
+            gpu::RULES,
+            values::RULES,
+            secrets::RULES,
+            tests_meaning::RULES,
+            template_residue::RULES,
+            cross_file::files::RULES,
+            cross_file::env::RULES,
+            cross_file::sglang::RULES,
+            cross_file::worker::RULES,
+            suppressions::RULES,
+        ]
+        .concat();
+        all.sort_by_key(|rule| rule.code);
+        all
+    });
     &ALL
-}
-
-fn gathered() -> Vec<&'static Rule> {
-    let mut all: Vec<&'static Rule> = [
-        super::syntax::RULES,
-        super::shape::RULES,
-        super::shape_env::RULES,
-        super::shape_tests::RULES,
-        super::words::RULES,
-        super::gpu::RULES,
-        super::values::RULES,
-        super::secrets::RULES,
-        super::tests_meaning::RULES,
-        super::leftovers::RULES,
-        super::agreement::RULES,
-        super::agreement_env::RULES,
-        super::agreement_sglang::RULES,
-        super::ignored::RULES,
-    ]
-    .concat();
-    all.sort_by_key(|rule| rule.code);
-    all
 }
 
 /// The rule with this id or name, whatever its case.
 pub fn find(text: &str) -> Option<&'static Rule> {
-    all()
-        .iter()
-        .copied()
-        .find(|rule| rule.code.eq_ignore_ascii_case(text) || rule.name.eq_ignore_ascii_case(text))
-}
-
-/// Whether a pattern of the command line or of `hub-lint.json` means a rule: its id, its name, or
-/// the beginning of its id (`HUB2` is all of meaning).
-pub fn means(pattern: &str, code: &str, name: &str) -> bool {
-    name.eq_ignore_ascii_case(pattern)
-        || (pattern.len() >= 3
-            && code
-                .get(..pattern.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(pattern)))
-}
-
-impl Rule {
-    /// The page's text without the space that a doc comment begins its lines with.
-    pub fn text(&self) -> String {
-        self.page
-            .lines()
-            .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
-            .collect::<Vec<_>>()
-            .join("\n")
-            .trim()
-            .to_owned()
-    }
+    let mut rules = all().iter().copied();
+    rules.find(|rule| rule.code.eq_ignore_ascii_case(text) || rule.name.eq_ignore_ascii_case(text))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::facts::{self, Field, Need, Shape, Table};
+use crate::facts::{self, Field, Need, Shape, Table};
 
 /// The schema of hub.json.
 pub fn hub() -> Value {

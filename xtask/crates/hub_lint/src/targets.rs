@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::document::Which;
-use super::{Report, check_file, lint};
-use xtask_core::finding::{self, Finding};
+use crate::document::Which;
+use crate::lint::{Report, alone, lint};
+use xtask_core::finding::Finding;
 use xtask_core::outcome::UsageError;
 use xtask_core::output::{Source, Sources};
 use xtask_core::tree::{Directory, Entries, Entry, Mode, RepoPath, Tree};
@@ -187,12 +187,6 @@ fn add_file(
     Ok(())
 }
 
-/// Whether a file that may be anybody's is the Hub's.
-pub fn looks_like_tests(bytes: &[u8]) -> bool {
-    let root = worker_files::json::parse(bytes).root;
-    root.is_some_and(|root| root.get("tests").is_some() && root.get("config").is_some())
-}
-
 fn guess(bytes: &[u8]) -> Which {
     let root = worker_files::json::parse(bytes).root;
     match root {
@@ -326,19 +320,6 @@ impl Target {
 
 fn name_of(path: &Path) -> RepoPath {
     RepoPath::new(path.file_name().unwrap_or_default().as_encoded_bytes())
-}
-
-/// One file by itself.
-fn alone(path: &RepoPath, which: Which, bytes: &[u8]) -> Report {
-    let mut report = Report {
-        files: 1,
-        ..Report::default()
-    };
-    check_file(path, which, bytes, &mut report.findings);
-    finding::sort(&mut report.findings);
-    super::shorten(&mut report.findings);
-    report.sources.add(path.clone(), bytes);
-    report
 }
 
 /// A target whose files are changed in memory alone.

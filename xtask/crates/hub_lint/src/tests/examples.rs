@@ -137,11 +137,11 @@ fn every_bad_example_is_found_by_its_rule_and_no_other() {
             assert_eq!(finding.severity, rule.severity);
             assert!(report.sources.get(&finding.place.path).is_some());
             let mends = finding.fix.as_ref().map(|fix| fix.safety);
-            let allowed = match rule.mends {
-                registry::Fixability::Never => mends.is_none(),
-                registry::Fixability::Safely => mends != Some(Safety::Unsafe),
-                registry::Fixability::Unsafely => mends != Some(Safety::Safe),
-                registry::Fixability::Either => true,
+            let allowed = match rule.fixability {
+                rule::Fixability::Never => mends.is_none(),
+                rule::Fixability::Safely => mends != Some(Safety::Unsafe),
+                rule::Fixability::Unsafely => mends != Some(Safety::Safe),
+                rule::Fixability::Either => true,
             };
             assert!(allowed, "{finding:#?}");
         }
@@ -185,10 +185,10 @@ fn ids_and_names_are_told_apart_and_in_their_layer() {
     assert_eq!(names.len(), all.len());
     for rule in all {
         let layer = match rule.code.as_bytes()[3] {
-            b'0' => registry::Layer::Syntax,
-            b'1' => registry::Layer::Shape,
-            b'2' => registry::Layer::Meaning,
-            _ => registry::Layer::Agreement,
+            b'0' => rule::Layer::Syntax,
+            b'1' => rule::Layer::Shape,
+            b'2' => rule::Layer::Meaning,
+            _ => rule::Layer::Agreement,
         };
         assert_eq!(rule.layer, layer, "{}", rule.code);
         assert!(

@@ -7,7 +7,7 @@ use worker_files::json;
 fn look(which: Which, bytes: &[u8]) -> Vec<Finding> {
     let mut findings = Vec::new();
     check_file(&which.name().into(), which, bytes, &mut findings);
-    finding::sort(&mut findings);
+    xtask_core::finding::sort(&mut findings);
     findings
 }
 
@@ -35,7 +35,7 @@ pub(super) fn mends_for_good(which: Which, bytes: &[u8], safety: Safety) -> Vec<
 #[test]
 fn each_rule_that_mends_mends_its_bad_example() {
     for rule in registry::all() {
-        if rule.mends == registry::Fixability::Never {
+        if rule.fixability == rule::Fixability::Never {
             continue;
         }
         let tree = examples::bad_example(rule);

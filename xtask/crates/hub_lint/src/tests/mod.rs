@@ -1,9 +1,12 @@
 //! The linter as a whole: the rules' examples, whole repositories, fixes, schemas and damage.
 
 use super::*;
-use registry::Rule;
-use xtask_core::finding::Safety;
-use xtask_core::tree::Memory;
+use document::Which;
+use rule::Rule;
+use rules::check_file;
+use xtask_core::finding::{Finding, Safety};
+use xtask_core::output;
+use xtask_core::tree::{Memory, Tree};
 
 mod corpus;
 mod examples;

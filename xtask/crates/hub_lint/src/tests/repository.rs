@@ -95,10 +95,10 @@ fn what_is_ignored_with_a_reason_is_left_out() {
 fn rules_are_chosen_by_id_name_or_beginning() {
     let rule = registry::find("HUB211").unwrap();
     for pattern in ["HUB211", "hub2", "unknown-gpu", "HUB"] {
-        assert!(registry::means(pattern, rule.code, rule.name), "{pattern}");
+        assert!(rule.means(pattern), "{pattern}");
     }
     for pattern in ["HUB1", "unknown", "HU", ""] {
-        assert!(!registry::means(pattern, rule.code, rule.name), "{pattern}");
+        assert!(!rule.means(pattern), "{pattern}");
     }
 }
 
@@ -377,5 +377,5 @@ fn the_worker_knows_the_same_routes_without_a_body() {
     let list = text.split_once("GET_ROUTES = frozenset(").unwrap().1;
     let list = list.split_once(')').unwrap().0;
     let own: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
-    assert_eq!(own, agreement_worker::READING);
+    assert_eq!(own, rules::cross_file::worker::READING);
 }

@@ -1,13 +1,12 @@
 //! Defaults and preset values against the variable that they are for.
 
-use super::document::{Document, Which};
-use super::edit;
-use super::model::{self, Input, Variable};
-use super::near;
-use super::registry::rules;
-use super::shape::short;
+use crate::document::{Document, Which, short};
+use crate::edit;
+use crate::model::{self, Input, Variable};
+use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
+use xtask_core::suggest;
 
 rules! { Meaning;
     /// The default is in quotes (or not) where its type wants the other. It mostly works, and the
@@ -339,7 +338,7 @@ fn options_help(input: &Input<'_>) -> String {
         .take(12)
         .collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
-    format!("the options are {}", near::all_of(&values))
+    format!("the options are {}", suggest::all_of(&values))
 }
 
 /// Keys that belong to another type, and switches that don't switch.
@@ -360,7 +359,7 @@ fn keys(
     ] {
         if let Some(member) = input.node.member(key)
             && kind != owner
-            && super::facts::INPUT_TYPES.contains(&kind)
+            && crate::facts::INPUT_TYPES.contains(&kind)
             && member.value.kind != Kind::Null
         {
             findings.push(
@@ -414,7 +413,7 @@ fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<F
                     .iter()
                     .map(|v| v.key)
                     .filter(|key| !taken.contains(key));
-                let meant = near::nearest(&member.key, free).map(|(right, _)| right);
+                let meant = suggest::nearest(&member.key, free).map(|(right, _)| right);
                 taken.extend(meant);
                 findings.push(undeclared(document, member, meant, &name));
                 continue;

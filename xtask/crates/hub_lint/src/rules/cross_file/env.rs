@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::document::Document;
-use super::model::{self, Variable};
-use super::near;
-use super::registry::rules;
-use super::shape::short;
+use super::{is_foreign, is_sglang, place};
+use crate::document::{Document, short};
+use crate::model::{self, Variable};
+use crate::rule::rules;
 use worker_files::{Hides, WorkerInterface};
-use xtask_core::finding::{Finding, Place};
+use xtask_core::finding::Finding;
+use xtask_core::suggest;
 use xtask_core::tree::RepoPath;
 
 rules! { Agreement;
@@ -136,67 +136,6 @@ rules! { Agreement;
         from "the official worker, whose handler and forms disagreed on MAX_CONCURRENCY";
 }
 
-/// Prefixes of variables that libraries in the image read by themselves.
-const LIBRARIES: &[&str] = &[
-    "HF_",
-    "HUGGING",
-    "TRANSFORMERS_",
-    "NCCL_",
-    "CUDA_",
-    "NVIDIA_",
-    "PYTORCH_",
-    "TORCH",
-    "OMP_",
-    "SGLANG_",
-    "SGL_",
-    "VLLM_",
-    "FLASHINFER_",
-    "TRITON_",
-    "RUNPOD_",
-    "PYTHON",
-    "LD_",
-    "XDG_",
-    "UV_",
-    "PIP_",
-    "AWS_",
-    "OPENAI_",
-    "HTTP",
-    "NO_PROXY",
-    "SSL_",
-    "TZ",
-    "TOKENIZERS_",
-    "RAY_",
-    "GLOO_",
-    "MODELSCOPE_",
-    "PATH",
-    "HOME",
-    "USER",
-    "BUCKET_",
-];
-
-/// Whether a variable has readers outside of the worker's own code.
-pub fn is_foreign(name: &str) -> bool {
-    let upper = name.to_uppercase();
-    // `http_proxy` in lower case is read by libraries alone.
-    LIBRARIES.iter().any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
-}
-
-/// A place of the surface as one of a finding.
-pub fn place(place: &worker_files::Place) -> Place {
-    Place::new(place.file.clone(), place.start..place.end)
-}
-
-/// Whether the worker starts SGLang, so that its variables can be told from those of others.
-pub fn is_sglang(surface: &WorkerInterface) -> bool {
-    surface.python.launches
-        && (surface.sglang().is_some()
-            || surface.flag_table.is_some()
-            || surface
-                .packages
-                .iter()
-                .any(|package| package.name == "sglang"))
-}
-
 /// Compares variables over files.
 pub fn check(
     hub: Option<&Document>,
@@ -236,7 +175,7 @@ pub fn check(
                 own.key_span,
                 format!("the worker reads no variable `{}`", short(own.key)),
             );
-            if let Some((right, _)) = near::nearest(own.key, read.iter().copied()) {
+            if let Some((right, _)) = suggest::nearest(own.key, read.iter().copied()) {
                 finding = finding.help(format!("it reads `{right}`"));
             } else if let Some(right) = same_flag(own.key, surface) {
                 finding = finding.help(format!("for that flag it reads `{right}`"));
@@ -290,7 +229,7 @@ fn unread(
             .copied()
             .filter(|name| !declared.iter().any(|other| other.key == *name))
             .filter(|name| !meant.contains(name));
-        let other = near::nearest(variable.key, others).map(|(right, _)| right);
+        let other = suggest::nearest(variable.key, others).map(|(right, _)| right);
         let reader = other.and_then(|name| surface.reads(name).next());
         if let (Some(right), Some(reader)) = (other, reader) {
             meant.insert(right);
@@ -304,7 +243,7 @@ fn unread(
                 .fix(
                     xtask_core::finding::Safety::Unsafe,
                     format!("write `{right}`"),
-                    [(variable.key_span.clone(), super::edit::quote(right))],
+                    [(variable.key_span.clone(), crate::edit::quote(right))],
                 ),
             );
             continue;
@@ -344,7 +283,7 @@ fn undeclared(
             || surface.reads(name).all(|read| built.contains(&read.place.file))
             || !read.contains(name)
             // The other spelling has its own finding.
-            || near::nearest(name, declared.iter().map(|v| v.key).filter(|key| !read.contains(key)))
+            || suggest::nearest(name, declared.iter().map(|v| v.key).filter(|key| !read.contains(key)))
                 .is_some();
         if !settled && !missing.iter().any(|other| other.name == own.name) {
             missing.push(own);
@@ -367,7 +306,7 @@ fn undeclared(
         .get("config")
         .and_then(|config| config.member("env"))
         .map_or_else(
-            || super::shape::begin(&hub.root),
+            || crate::document::begin(&hub.root),
             |env| env.key_span.clone(),
         );
     findings.push(
@@ -376,7 +315,7 @@ fn undeclared(
             &span,
             format!(
                 "the worker reads {}{more}, not declared here",
-                near::all_of(&names)
+                suggest::all_of(&names)
             ),
         )
         .related(
@@ -472,8 +411,8 @@ fn defaults(
                     format!(
                         "the default of `{}` is `{}` here, and {what} is `{}`",
                         variable.key,
-                        super::secrets::shown(variable.key, &written),
-                        super::secrets::shown(variable.key, text)
+                        crate::rules::secrets::shown(variable.key, &written),
+                        crate::rules::secrets::shown(variable.key, text)
                     ),
                 )
                 .related(place(there), what),

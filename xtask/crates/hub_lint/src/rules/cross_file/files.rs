@@ -1,16 +1,14 @@
 //! What the files have to agree on.
 
-use super::document::Document;
-use super::facts;
-use super::gpu;
-use super::model;
-use super::near;
-use super::registry::rules;
-use super::shape::{begin, short};
-use super::words;
+use crate::document::{Document, begin, short};
+use crate::facts;
+use crate::model;
+use crate::rule::rules;
+use crate::rules::gpu;
 use worker_files::json::Kind;
 use xtask_core::finding::{Finding, Place, Span};
 use xtask_core::secret::is_secret;
+use xtask_core::suggest;
 use xtask_core::tree::Tree;
 
 rules! { Agreement;
@@ -141,65 +139,6 @@ rules! { Agreement;
     NO_TESTS_FILE = "HUB313" "no-tests-file" Info Never
         "the repository has no tests.json"
         from "the Hub's publishing guide";
-
-    /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
-    /// ends at once. Said only of images that copy their files from the repository.
-    ///
-    /// Bad:
-    /// ```dockerfile Dockerfile
-    /// FROM python:3.12
-    /// COPY src /src
-    /// CMD ["python3", "-u", "/src/handler.py"]
-    /// ```
-    /// Good:
-    /// ```dockerfile Dockerfile
-    /// FROM python:3.12
-    /// COPY src /src
-    /// CMD ["python3", "-u", "/src/handler.py"]
-    /// ```
-    /// ```python src/handler.py
-    /// import runpod
-    /// ```
-    NO_HANDLER = "HUB314" "no-handler" Error Never
-        "the Dockerfile starts a file that is not in the repository"
-        from "the Hub's publishing guide";
-
-    /// In the modern layout `.runpod/` holds hub.json and tests.json and nothing else: a Dockerfile
-    /// or README there takes precedence over the one at the root, unseen. Said of repositories that
-    /// `cargo xtask migrate` has moved (they have an `upstream.lock.json`).
-    ///
-    /// Bad:
-    /// ```json upstream.lock.json
-    /// {}
-    /// ```
-    /// ```dockerfile .runpod/Dockerfile
-    /// FROM scratch
-    /// ```
-    STRAY = "HUB315" "stray-file" Warning Never
-        "something else in `.runpod/` of a modern worker"
-        from "the modern layout";
-
-    /// The handler refuses this input, or SGLang does, so that the Hub's test fails. A job is
-    /// `openai_route` with `openai_input`, a bare chat completion with `messages` where the handler
-    /// knows it, or what SGLang's `/generate` takes.
-    ///
-    /// Bad:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "openai_route": "/v1/chat/completions",
-    ///   "openai_input": { "prompt": "Hi" } } }], "config": { "gpuCount": 1 } }
-    /// ```
-    /// ```python handler.py
-    /// import subprocess
-    /// subprocess.Popen(["python3", "-m", "sglang.launch_server", "--model-path", "/model"])
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY handler.py /
-    /// CMD ["python3", "/handler.py"]
-    /// ```
-    REFUSED = "HUB316" "test-input-refused" Error Never
-        "a test's input that the handler or SGLang refuses"
-        from "the official worker's handler and a real server's answers";
 }
 
 /// Compares the two files of the Hub.
@@ -231,7 +170,7 @@ fn cuda(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
         &first.span,
         format!(
             "the tests allow CUDA {}, which the listing does not",
-            near::all_of(&names)
+            suggest::all_of(&names)
         ),
     );
     if let Some(list) = list {
@@ -312,7 +251,7 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
             .map(|variable| variable.key)
             .filter(|key| !set.iter().any(|other| other.key == *key));
         // Only the same letters: a name that is merely near may well be another variable.
-        if let Some((right, near::Sure::Same)) = near::nearest(own.key, others)
+        if let Some((right, suggest::Sure::Same)) = suggest::nearest(own.key, others)
             && let Some(variable) = declared.iter().find(|v| v.key == right)
         {
             findings.push(
@@ -331,7 +270,7 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
 /// Where the tests set their variables, or would.
 fn where_set(tests: &Document) -> Span {
     tests.root.get("config").map_or_else(
-        || words::whole(tests),
+        || begin(&tests.root),
         |config| match config.member("env") {
             Some(env) => env.key_span.clone(),
             None => begin(config),
@@ -354,7 +293,7 @@ fn untested(
                 // An empty default is one, and so is null: the worker is meant to do without.
                 variable.value.is_none()
                     // One that is spelt otherwise has its own finding.
-                    && !set.iter().any(|own| near::letters(own.key) == near::letters(variable.key))
+                    && !set.iter().any(|own| suggest::letters(own.key) == suggest::letters(variable.key))
                     && input.node.get("default").is_none()
                     && !input.required
                     && input.kind != Some("boolean")
@@ -378,7 +317,7 @@ fn untested(
                 &where_set(tests),
                 format!(
                     "the tests run without {}{more}, which hub.json gives no default",
-                    near::all_of(&names)
+                    suggest::all_of(&names)
                 ),
             )
             .related(hub.place(first.key_span), "declared here"),

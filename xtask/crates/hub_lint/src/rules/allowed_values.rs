@@ -1,14 +1,13 @@
 //! Values that are one of a few words, or a text of a certain kind.
 
-use super::document::{Document, Which};
-use super::edit;
-use super::facts;
-use super::model::{self, Variable};
-use super::near::{self, Sure};
-use super::registry::{Rule, rules};
-use super::shape::{begin, short};
+use crate::document::{Document, Which, begin, short};
+use crate::edit;
+use crate::facts;
+use crate::model::{self, Variable};
+use crate::rule::{Rule, rules};
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety};
+use xtask_core::suggest::{self, Sure};
 
 rules! { Meaning;
     /// The Hub stores 191 characters and rejects a longer description. The long form belongs in
@@ -269,13 +268,13 @@ fn one_of(
     let Some(text) = node.as_str().filter(|text| !words.contains(text)) else {
         return;
     };
-    let known = near::one_of(words);
+    let known = suggest::one_of(words);
     let mut finding = document.at(
         rule,
         &node.span,
         format!("`{key}` is `{}`; the Hub knows {known}", short(text)),
     );
-    let related: Option<(&str, Safety)> = match near::nearest(text, words.iter().copied()) {
+    let related: Option<(&str, Safety)> = match suggest::nearest(text, words.iter().copied()) {
         Some((word, Sure::Same)) => Some((word, Safety::Safe)),
         Some((word, Sure::Near)) => Some((word, Safety::Unsafe)),
         None => match text.to_lowercase().as_str() {
@@ -330,7 +329,7 @@ fn listing_type(document: &Document, findings: &mut Vec<Finding>) {
             finding = finding.fix(Safety::Unsafe, "write it so", edits);
         }
     } else {
-        let safety = match near::nearest(text, ["serverless"]) {
+        let safety = match suggest::nearest(text, ["serverless"]) {
             Some((_, Sure::Same)) => Safety::Safe,
             _ => Safety::Unsafe,
         };
@@ -415,7 +414,7 @@ fn input_type(
     let Some(text) = input.kind.filter(|kind| !facts::INPUT_TYPES.contains(kind)) else {
         return;
     };
-    let known = near::one_of(facts::INPUT_TYPES);
+    let known = suggest::one_of(facts::INPUT_TYPES);
     let mut finding = document.at(
         &INPUT_TYPE,
         &node.span,
@@ -431,7 +430,7 @@ fn input_type(
         .find(|(alias, _)| *alias == lower)
         .map(|(_, right)| (*right, Safety::Safe));
     let guess = alias.or_else(|| {
-        let (word, sure) = near::nearest(text, facts::INPUT_TYPES.iter().copied())?;
+        let (word, sure) = suggest::nearest(text, facts::INPUT_TYPES.iter().copied())?;
         Some((
             word,
             if sure == Sure::Same {
@@ -458,9 +457,4 @@ fn input_type(
         );
     }
     findings.push(finding);
-}
-
-/// Where a listing begins, for findings of the whole file.
-pub fn whole(document: &Document) -> std::ops::Range<usize> {
-    begin(&document.root)
 }

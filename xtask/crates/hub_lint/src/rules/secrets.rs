@@ -1,10 +1,9 @@
 //! Secrets where everybody can read them.
 
-use super::document::{Document, Which};
-use super::edit;
-use super::model::{self, Variable};
-use super::registry::rules;
-use super::shape::short;
+use crate::document::{Document, Which, short};
+use crate::edit;
+use crate::model::{self, Variable};
+use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::secret::{is_secret, token};

@@ -1,9 +1,8 @@
 //! The shape of env entries, their options, and presets.
 
-use super::document::Document;
-use super::edit;
-use super::registry::rules;
-use super::shape::{begin, short};
+use crate::document::{Document, begin, short};
+use crate::edit;
+use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
 

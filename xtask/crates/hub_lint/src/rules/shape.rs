@@ -1,13 +1,13 @@
-//! Whether keys and types are those of the Hub, by the tables in [`super::facts`].
+//! Whether keys and types are those of the Hub, by the tables in [`crate::facts`].
 
-use super::document::{Document, Which};
-use super::edit;
-use super::facts::{self, Field, Need, Shape, Table};
-use super::near::{self, Sure};
-use super::registry::{Rule, rules};
 use super::{shape_env, shape_tests};
+use crate::document::{Document, Which, begin, short};
+use crate::edit;
+use crate::facts::{self, Field, Need, Shape, Table};
+use crate::rule::{Rule, rules};
 use worker_files::json::{Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety};
+use xtask_core::suggest::{self, Sure};
 
 rules! { Shape;
     /// The file is JSON, but of some other kind: another platform's description, a schema, a list
@@ -117,17 +117,16 @@ pub fn check(document: &Document, findings: &mut Vec<Finding>) -> bool {
         }
         Which::Tests => {
             if !shape_tests::check_root(document, findings) {
+                // The tests of a bare list can be looked at all the same.
+                for item in root.items() {
+                    object(document, item, &facts::TEST, findings);
+                }
                 return false;
             }
             object(document, root, &facts::TESTS, findings);
         }
     }
     true
-}
-
-/// The first byte of a value: enough to point at.
-pub fn begin(node: &Node) -> std::ops::Range<usize> {
-    node.span.start..node.span.start + 1
 }
 
 fn foreign_message(root: &Node) -> String {
@@ -146,7 +145,7 @@ fn foreign_message(root: &Node) -> String {
         .collect();
     format!(
         "this is no listing of the Hub: it has {} and no `config`",
-        near::all_of(&keys)
+        suggest::all_of(&keys)
     )
 }
 
@@ -277,7 +276,7 @@ fn unknown(
         .find(|field| field.aliases.contains(&key))
         .map(|field| (field, Sure::Near));
     let guess = alias.or_else(|| {
-        let (name, sure) = near::nearest(key, candidates.map(|field| field.key))?;
+        let (name, sure) = suggest::nearest(key, candidates.map(|field| field.key))?;
         Some((table.field(name)?, sure))
     });
     let home = elsewhere(document.which, table, key);
@@ -334,11 +333,11 @@ fn ignored_keys(document: &Document, table: &Table, strangers: &[&Member]) -> Fi
             &span,
             format!(
                 "the Hub ignores the {word} {} in {}",
-                near::all_of(&names),
+                suggest::all_of(&names),
                 table.what
             ),
         )
-        .help(format!("it knows {}", near::all_of(&known)))
+        .help(format!("it knows {}", suggest::all_of(&known)))
 }
 
 /// Where a key would belong in the same file.
@@ -544,13 +543,4 @@ fn converted(document: &Document, node: &Node, shape: Shape) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// A text from a file, short enough for a message.
-pub fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(60).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }

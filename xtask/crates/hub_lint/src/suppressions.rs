@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use super::registry::{self, rules};
+use crate::document::begin;
+use crate::rule::rules;
 use anyhow::Result;
 use worker_files::json::{self, Kind, Node};
 use xtask_core::finding::{Finding, Place, Span};
@@ -37,7 +38,7 @@ rules! { Agreement;
 
 /// What is ignored.
 #[derive(Debug, Default)]
-pub struct Ignored {
+pub struct Suppressions {
     entries: Vec<Entry>,
 }
 
@@ -50,11 +51,15 @@ struct Entry {
 }
 
 /// Reads `hub-lint.json`, where there is one. What is wrong with it becomes findings.
-pub fn read(tree: &dyn Tree, findings: &mut Vec<Finding>) -> Result<(Ignored, Option<Vec<u8>>)> {
+pub fn read(
+    tree: &dyn Tree,
+    is_rule: &dyn Fn(&str) -> bool,
+    findings: &mut Vec<Finding>,
+) -> Result<(Suppressions, Option<Vec<u8>>)> {
     let Some(bytes) = tree.read_file(FILE)? else {
-        return Ok((Ignored::default(), None));
+        return Ok((Suppressions::default(), None));
     };
-    let mut ignored = Ignored::default();
+    let mut ignored = Suppressions::default();
     let parsed = json::parse(&bytes);
     let mut bad = |span: &Span, message: String| {
         findings.push(
@@ -86,7 +91,7 @@ pub fn read(tree: &dyn Tree, findings: &mut Vec<Finding>) -> Result<(Ignored, Op
         return Ok((ignored, Some(bytes)));
     };
     for node in list.items() {
-        match entry(node) {
+        match entry(node, is_rule) {
             Ok(entry) => ignored.entries.push(entry),
             Err((span, message)) => bad(&span, message),
         }
@@ -94,10 +99,10 @@ pub fn read(tree: &dyn Tree, findings: &mut Vec<Finding>) -> Result<(Ignored, Op
     Ok((ignored, Some(bytes)))
 }
 
-fn entry(node: &Node) -> Result<Entry, (Span, String)> {
-    let begin = super::shape::begin(node);
+fn entry(node: &Node, is_rule: &dyn Fn(&str) -> bool) -> Result<Entry, (Span, String)> {
+    let start = begin(node);
     let Kind::Object(members) = &node.kind else {
-        return Err((begin, format!("an entry is an object, not {}", node.what())));
+        return Err((start, format!("an entry is an object, not {}", node.what())));
     };
     for member in members {
         if !["rule", "path", "reason"].contains(&member.key.as_str()) {
@@ -109,14 +114,14 @@ fn entry(node: &Node) -> Result<Entry, (Span, String)> {
     }
     let text = |key: &str| node.get(key).and_then(Node::as_str).map(str::trim);
     let Some(rule) = text("rule") else {
-        return Err((begin, "an entry names its `rule`".to_owned()));
+        return Err((start, "an entry names its `rule`".to_owned()));
     };
-    if registry::find(rule).is_none() {
-        let span = node.get("rule").map_or(begin, |n| n.span.clone());
+    if !is_rule(rule) {
+        let span = node.get("rule").map_or(start, |n| n.span.clone());
         return Err((span, format!("there is no rule `{rule}`")));
     }
     if text("reason").is_none_or(str::is_empty) {
-        return Err((begin, format!("the entry for `{rule}` gives no `reason`")));
+        return Err((start, format!("the entry for `{rule}` gives no `reason`")));
     }
     Ok(Entry {
         rule: rule.to_owned(),
@@ -126,7 +131,7 @@ fn entry(node: &Node) -> Result<Entry, (Span, String)> {
     })
 }
 
-impl Ignored {
+impl Suppressions {
     /// Whether a finding is to be left out.
     pub fn covers(&self, finding: &Finding) -> bool {
         let mut covered = false;

@@ -1,9 +1,8 @@
 //! What was left in from a template.
 
-use super::document::{Document, Which};
-use super::model::{self, Variable};
-use super::registry::rules;
-use super::shape::short;
+use crate::document::{Document, Which, short};
+use crate::model::{self, Variable};
+use crate::rule::rules;
 use worker_files::json::Node;
 use xtask_core::finding::Finding;
 

@@ -1,16 +1,15 @@
 //! The Dockerfile's base image against the two files: CUDA, and what that release of SGLang takes.
 
-use super::agreement_env::{is_sglang, place};
-use super::document::Document;
-use super::edit;
-use super::model;
-use super::near;
-use super::registry::{Rule, rules};
-use super::shape::short;
+use super::{is_sglang, place};
+use crate::document::{Document, short};
+use crate::edit;
+use crate::model;
+use crate::rule::{Rule, rules};
 use worker_files::WorkerInterface;
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::sglang::{self, Exactness, Flag, Table};
+use xtask_core::suggest;
 
 rules! { Agreement;
     /// SGLang ends at start with "invalid choice" when this option is chosen. The list is that of
@@ -303,8 +302,8 @@ impl Release {
                     self.words()
                 ),
             )
-            .help(format!("it takes {}", near::one_of(&choices)));
-        if let Some((right, _)) = near::nearest(&text, choices.iter().copied()) {
+            .help(format!("it takes {}", suggest::one_of(&choices)));
+        if let Some((right, _)) = suggest::nearest(&text, choices.iter().copied()) {
             finding = finding.help(format!("did you mean `{right}`?"));
             if std::ptr::eq(rule, &raw const OPTION) {
                 finding = finding.fix(
@@ -351,7 +350,7 @@ fn cuda(document: &Document, surface: &WorkerInterface, findings: &mut Vec<Findi
                 "CUDA {} allowed, and the image needs {text}",
                 match names.as_slice() {
                     [one] => format!("`{one}` is"),
-                    several => format!("{} are", near::all_of(several)),
+                    several => format!("{} are", suggest::all_of(several)),
                 }
             ),
         )

@@ -1,9 +1,7 @@
 //! The shape of tests.json.
 
-use super::document::Document;
-use super::facts;
-use super::registry::rules;
-use super::shape::{begin, object};
+use crate::document::{Document, begin};
+use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
 
@@ -97,10 +95,6 @@ pub fn check_root(document: &Document, findings: &mut Vec<Finding>) -> bool {
                 );
             }
             findings.push(finding);
-            // The tests themselves can be looked at all the same.
-            for item in items {
-                object(document, item, &facts::TEST, findings);
-            }
             return false;
         }
         _ => {
@@ -142,7 +136,7 @@ pub fn check_root(document: &Document, findings: &mut Vec<Finding>) -> bool {
         && !root
             .members()
             .iter()
-            .any(|m| super::near::letters(&m.key).starts_with("config"))
+            .any(|m| xtask_core::suggest::letters(&m.key).starts_with("config"))
     {
         findings.push(no_config(document, root));
     }

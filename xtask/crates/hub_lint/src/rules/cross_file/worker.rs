@@ -1,48 +1,74 @@
 //! The worker's own files: what the Dockerfile starts, what lies in `.runpod/`, and what the
 //! handler makes of the tests.
 
-use super::agreement::{NO_HANDLER, REFUSED, STRAY};
-use super::agreement_env::{is_sglang, place};
-use super::document::{Document, Which};
-use super::shape::{begin, short};
-use anyhow::Result;
+use super::{is_sglang, place};
+use crate::document::{Document, Which, begin, short};
+use crate::rule::rules;
 use worker_files::WorkerInterface;
 use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Place};
-use xtask_core::tree::{Memory, RepoPath, Tree};
+use xtask_core::tree::{RepoPath, Tree};
 
-/// Whether there is anything to compare the two files with.
-pub fn has_code(tree: &dyn Tree) -> bool {
-    tree.entries().keys().any(|path| {
-        let name = path.name();
-        name == b"Dockerfile" || name == b"README.md" || name.ends_with(b".py")
-    })
+rules! { Agreement;
+    /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
+    /// ends at once. Said only of images that copy their files from the repository.
+    ///
+    /// Bad:
+    /// ```dockerfile Dockerfile
+    /// FROM python:3.12
+    /// COPY src /src
+    /// CMD ["python3", "-u", "/src/handler.py"]
+    /// ```
+    /// Good:
+    /// ```dockerfile Dockerfile
+    /// FROM python:3.12
+    /// COPY src /src
+    /// CMD ["python3", "-u", "/src/handler.py"]
+    /// ```
+    /// ```python src/handler.py
+    /// import runpod
+    /// ```
+    NO_HANDLER = "HUB314" "no-handler" Error Never
+        "the Dockerfile starts a file that is not in the repository"
+        from "the Hub's publishing guide";
+
+    /// In the modern layout `.runpod/` holds hub.json and tests.json and nothing else: a Dockerfile
+    /// or README there takes precedence over the one at the root, unseen. Said of repositories that
+    /// `cargo xtask migrate` has moved (they have an `upstream.lock.json`).
+    ///
+    /// Bad:
+    /// ```json upstream.lock.json
+    /// {}
+    /// ```
+    /// ```dockerfile .runpod/Dockerfile
+    /// FROM scratch
+    /// ```
+    STRAY = "HUB315" "stray-file" Warning Never
+        "something else in `.runpod/` of a modern worker"
+        from "the modern layout";
+
+    /// The handler refuses this input, or SGLang does, so that the Hub's test fails. A job is
+    /// `openai_route` with `openai_input`, a bare chat completion with `messages` where the handler
+    /// knows it, or what SGLang's `/generate` takes.
+    ///
+    /// Bad:
+    /// ```json tests
+    /// { "tests": [{ "name": "one", "input": { "openai_route": "/v1/chat/completions",
+    ///   "openai_input": { "prompt": "Hi" } } }], "config": { "gpuCount": 1 } }
+    /// ```
+    /// ```python handler.py
+    /// import subprocess
+    /// subprocess.Popen(["python3", "-m", "sglang.launch_server", "--model-path", "/model"])
+    /// ```
+    /// ```dockerfile Dockerfile
+    /// FROM lmsysorg/sglang:v0.5.19-cu129
+    /// COPY handler.py /
+    /// CMD ["python3", "/handler.py"]
+    /// ```
+    REFUSED = "HUB316" "test-input-refused" Error Never
+        "a test's input that the handler or SGLang refuses"
+        from "the official worker's handler and a real server's answers";
 }
-
-/// What the worker exposes. Of one that has nothing to do with `sglang`, only the Dockerfile and the
-/// README are asked, so its code is not read.
-pub fn surface(tree: &dyn Tree) -> Result<WorkerInterface> {
-    let mut around = Memory::new();
-    for (path, entry) in tree.entries() {
-        let name = path.name();
-        let code = name.ends_with(b".py") || name.ends_with(b".sh") || name.ends_with(b".txt");
-        let image = matches!(name, b"Dockerfile" | b"README.md" | b"sglang_flags.json");
-        if !entry.mode.is_file() || !(code || image) || entry.size.is_some_and(|n| n > LARGEST) {
-            continue;
-        }
-        // The README of any language model's worker may speak of SGLang.
-        if name != b"README.md" && String::from_utf8_lossy(&tree.read(path)?).contains("sglang") {
-            return WorkerInterface::read(tree);
-        }
-        if image && let Some(text) = path.as_str() {
-            around = around.with(text, tree.read(path)?);
-        }
-    }
-    WorkerInterface::read(&around)
-}
-
-/// Files beyond this many bytes hold no worker's code.
-const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// Looks at the repository around the two files.
 pub fn check(
@@ -145,7 +171,7 @@ fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
 }
 
 /// Routes that answer to GET, without a body: those of `GET_ROUTES` in the worker's relay.py.
-pub(super) const READING: &[&str] = &[
+pub const READING: &[&str] = &[
     "/v1/models",
     "/models",
     "/health",

@@ -1,14 +1,13 @@
 //! GPU pools, GPU ids and CUDA versions.
 
-use super::document::{Document, Which};
-use super::edit;
-use super::facts;
-use super::model;
-use super::near;
-use super::registry::rules;
-use super::shape::short;
+use crate::document::{Document, Which, short};
+use crate::edit;
+use crate::facts;
+use crate::model;
+use crate::rule::rules;
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety, Span};
+use xtask_core::suggest;
 
 rules! { Meaning;
     /// A pool groups GPUs by architecture and memory. There are eleven; this is none of them, so
@@ -224,15 +223,18 @@ fn unknown_pool(document: &Document, node: &Node, choice: &Choice<'_>) -> Findin
     } else {
         let models = same_model(name);
         if !models.is_empty() {
-            finding = finding.help(format!("GPUs of this model: {}", near::all_of(&models)));
+            finding = finding.help(format!("GPUs of this model: {}", suggest::all_of(&models)));
         }
     }
-    finding.help(format!("the pools are {}", near::all_of(facts::GPU_POOLS)))
+    finding.help(format!(
+        "the pools are {}",
+        suggest::all_of(facts::GPU_POOLS)
+    ))
 }
 
 /// The pool that a name means: by its letters, or by its memory where the rest begins alike.
 fn nearest_pool(name: &str) -> Option<&'static str> {
-    if let Some((pool, _)) = near::nearest(name, facts::GPU_POOLS.iter().copied()) {
+    if let Some((pool, _)) = suggest::nearest(name, facts::GPU_POOLS.iter().copied()) {
         return Some(pool);
     }
     let (family, memory) = name.rsplit_once('_')?;
@@ -311,7 +313,7 @@ fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Fin
         let have = models(id);
         wanted.iter().all(|word| have.contains(word))
     });
-    let nearest = near::nearest(name, same).filter(|_| alike.is_empty());
+    let nearest = suggest::nearest(name, same).filter(|_| alike.is_empty());
     let one = match (alike.as_slice(), nearest) {
         ([right], _) => Some(*right),
         ([], Some((right, _))) => Some(right),
@@ -327,11 +329,11 @@ fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Fin
             finding = finding.help(if models.is_empty() {
                 "`docs/hub-lint.md` lists the ids".to_owned()
             } else {
-                format!("there are {}", near::all_of(&models))
+                format!("there are {}", suggest::all_of(&models))
             });
         }
         (several, _) => {
-            finding = finding.help(format!("there are {}", near::all_of(several)));
+            finding = finding.help(format!("there are {}", suggest::all_of(several)));
         }
     }
     if name.starts_with("RTX ") {
@@ -432,7 +434,10 @@ fn cuda(document: &Document, config: &Node, findings: &mut Vec<Finding>) {
                     &node.span,
                     format!("no host has CUDA {}", short(text)),
                 )
-                .help(format!("known are {}", near::all_of(facts::CUDA_VERSIONS))),
+                .help(format!(
+                    "known are {}",
+                    suggest::all_of(facts::CUDA_VERSIONS)
+                )),
         );
     }
 }

@@ -1,12 +1,11 @@
 //! What the tests of tests.json say.
 
-use super::document::{Document, Which};
-use super::facts;
-use super::near;
-use super::registry::rules;
-use super::shape::short;
+use crate::document::{Document, Which, short};
+use crate::facts;
+use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
+use xtask_core::suggest;
 
 rules! { Meaning;
     /// `timeout` counts milliseconds. So few of them pass before any worker has started.
@@ -122,7 +121,7 @@ fn assertions(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
             .at(
                 &ASSERTION,
                 &first.key_span,
-                format!("the Hub ignores {} of {of}", near::all_of(&names)),
+                format!("the Hub ignores {} of {of}", suggest::all_of(&names)),
             )
             .help("a test passes when the endpoint answers with status 200"),
     );

@@ -1,7 +1,7 @@
 //! Whether a file is JSON: what [`worker_files::json`] sees, as rules.
 
-use super::document::{Document, Which};
-use super::registry::{Rule, rules};
+use crate::document::{Document, Which};
+use crate::rule::{Rule, rules};
 use worker_files::json::{self, ProblemKind};
 use xtask_core::finding::{Finding, Place, Safety};
 use xtask_core::tree::RepoPath;
@@ -242,7 +242,7 @@ fn remove_first(document: &Document, finding: &mut Finding) {
     while let Some(node) = pending.pop() {
         for member in node.members() {
             if member.key_span == first {
-                let edit = super::edit::remove(node, member);
+                let edit = crate::edit::remove(node, member);
                 *finding =
                     finding
                         .clone()

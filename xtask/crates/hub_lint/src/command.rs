@@ -1,0 +1,67 @@
+//! The task, from its options to its outcome.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::args::Args;
+use crate::lint::Report;
+use crate::report::{outcome, print, wanted};
+use crate::{fix, pages, registry, targets};
+use xtask_core::outcome::{Outcome, UsageError};
+use xtask_core::{finding, output, suggest};
+
+/// The task.
+pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
+    if let Some(folder) = &args.write_generated {
+        return pages::write(folder);
+    }
+    if let Some(rule) = &args.explain {
+        return explain(rule);
+    }
+    for pattern in args.select.iter().chain(&args.ignore) {
+        if !registry::all().iter().any(|rule| rule.means(pattern)) {
+            return Err(unknown_rule(pattern).into());
+        }
+    }
+    let targets = targets::resolve(repo, &args.paths, args.stdin_name.as_deref())?;
+    if args.fix || args.unsafe_fixes || args.dry_run {
+        return fix::run(&targets, args);
+    }
+    let mut all = Report::default();
+    for target in &targets {
+        let report = target.lint()?;
+        all.files += report.files;
+        for finding in report.findings {
+            if wanted(&finding, args) {
+                all.findings.push(target.shown(finding));
+            }
+        }
+        for (path, bytes) in target.sources(report.sources) {
+            all.sources.insert(path, bytes);
+        }
+    }
+    finding::sort(&mut all.findings);
+    print(&all, args)?;
+    Ok(outcome(&all.findings))
+}
+
+fn explain(rule: &str) -> Result<Outcome> {
+    let Some(rule) = registry::find(rule) else {
+        return Err(unknown_rule(rule).into());
+    };
+    output::print(&format!("{}\n", pages::page(rule, 1)))?;
+    Ok(Outcome::Done)
+}
+
+fn unknown_rule(text: &str) -> UsageError {
+    let all = registry::all();
+    let names = all.iter().flat_map(|rule| [rule.code, rule.name]);
+    let guess = match suggest::nearest(text, names) {
+        Some((name, _)) => format!(" Did you mean `{name}`?"),
+        None => String::new(),
+    };
+    UsageError(format!(
+        "there is no rule `{text}`.{guess} docs/hub-lint.md lists them"
+    ))
+}

@@ -1,0 +1,132 @@
+//! Lints one tree: reads the Hub's files, asks the rules, leaves out what is suppressed.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::document::{Document, Which};
+use crate::rules::{check_file, cross_file};
+use crate::{registry, suppressions};
+use xtask_core::finding::{self, Finding};
+use xtask_core::output::Sources;
+use xtask_core::tree::{Directory, RepoPath, Tree};
+
+/// So many findings of one rule in one file are told; of more, only how many they are.
+const MOST_OF_A_KIND: usize = 50;
+
+/// What was found in one repository.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub findings: Vec<Finding>,
+    pub sources: Sources,
+    /// How many of the Hub's files there were.
+    pub files: usize,
+}
+
+/// Lints a repository. What `hub-lint.json` ignores is left out; `whole` says that all of the
+/// repository is looked at, so that what the Hub needs besides can be missed.
+pub fn lint(tree: &dyn Tree, whole: bool) -> Result<Report> {
+    let mut report = Report::default();
+    let findings = &mut report.findings;
+    let mut documents: Vec<Document> = Vec::new();
+    let hub_inside = tree.entries().contains_key(&".runpod/hub.json".into());
+    for which in [Which::Hub, Which::Tests] {
+        let Some((path, bytes)) = find(tree, which)? else {
+            continue;
+        };
+        // A tests.json at the root, with the listing in `.runpod/`, may be of another tool.
+        if hub_inside && path == "tests.json" && !looks_like_tests(&bytes) {
+            continue;
+        }
+        report.files += 1;
+        documents.extend(check_file(&path, which, &bytes, findings));
+        report.sources.add(path, &bytes);
+    }
+    let of = |which| documents.iter().find(|document| document.which == which);
+    let (hub, tests) = (of(Which::Hub), of(Which::Tests));
+    cross_file::check(tree, hub, tests, whole, findings)?;
+    let is_rule = |text: &str| registry::find(text).is_some();
+    let (suppressed, bytes) = suppressions::read(tree, &is_rule, findings)?;
+    if let Some(bytes) = bytes {
+        report.sources.add(suppressions::FILE.into(), &bytes);
+    }
+    findings.retain(|finding| !suppressed.covers(finding));
+    if whole {
+        findings.extend(suppressed.stale());
+    }
+    finding::sort(findings);
+    shorten(findings);
+    for finding in &report.findings {
+        let path = &finding.place.path;
+        for place in std::iter::once(path).chain(finding.related.iter().map(|r| &r.place.path)) {
+            if report.sources.get(place).is_none()
+                && let Some(bytes) = tree.read_file(&String::from_utf8_lossy(place.as_bytes()))?
+            {
+                report.sources.add(place.clone(), &bytes);
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// The Hub's file of this kind: the one in `.runpod/` takes precedence.
+fn find(tree: &dyn Tree, which: Which) -> Result<Option<(RepoPath, Vec<u8>)>> {
+    for path in [format!(".runpod/{}", which.name()), which.name().to_owned()] {
+        if let Some(bytes) = tree.read_file(&path)? {
+            return Ok(Some((RepoPath::new(path), bytes)));
+        }
+    }
+    Ok(None)
+}
+
+/// Keeps the first findings of each rule in each file and counts the rest.
+fn shorten(findings: &mut Vec<Finding>) {
+    let mut counts: HashMap<(&'static str, RepoPath), usize> = HashMap::new();
+    for finding in findings.iter() {
+        *counts
+            .entry((finding.code, finding.place.path.clone()))
+            .or_default() += 1;
+    }
+    if counts.values().all(|count| *count <= MOST_OF_A_KIND) {
+        return;
+    }
+    let mut seen: HashMap<(&'static str, RepoPath), usize> = HashMap::new();
+    findings.retain_mut(|finding| {
+        let key = (finding.code, finding.place.path.clone());
+        let all = counts.get(&key).copied().unwrap_or_default();
+        let nth = seen.entry(key).or_default();
+        *nth += 1;
+        if *nth == MOST_OF_A_KIND && all > MOST_OF_A_KIND {
+            let more = all - MOST_OF_A_KIND;
+            finding
+                .help
+                .push(format!("and {more} more of this kind in this file"));
+        }
+        *nth <= MOST_OF_A_KIND
+    });
+}
+
+/// Lints the work tree at `root`.
+pub fn lint_directory(root: &Path) -> Result<Report> {
+    lint(&Directory::open_work_tree(root)?, true)
+}
+
+/// Whether a file that may be anybody's is the Hub's.
+pub fn looks_like_tests(bytes: &[u8]) -> bool {
+    let root = worker_files::json::parse(bytes).root;
+    root.is_some_and(|root| root.get("tests").is_some() && root.get("config").is_some())
+}
+
+/// One file by itself.
+pub fn alone(path: &RepoPath, which: Which, bytes: &[u8]) -> Report {
+    let mut report = Report {
+        files: 1,
+        ..Report::default()
+    };
+    check_file(path, which, bytes, &mut report.findings);
+    finding::sort(&mut report.findings);
+    shorten(&mut report.findings);
+    report.sources.add(path.clone(), bytes);
+    report
+}

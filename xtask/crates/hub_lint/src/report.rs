@@ -1,0 +1,92 @@
+//! What is told of the findings, and how the task ends.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+
+use crate::args::{Args, LintFormat};
+use crate::lint::Report;
+use crate::{pages, rule};
+use xtask_core::finding::{self, Finding, Severity};
+use xtask_core::outcome::Outcome;
+use xtask_core::output::{self, Counts};
+
+/// Notes of style alone are no failure.
+pub fn fails(findings: &[Finding]) -> bool {
+    findings.iter().any(|f| f.severity > Severity::Info)
+}
+
+pub fn outcome(findings: &[Finding]) -> Outcome {
+    if fails(findings) {
+        Outcome::Findings
+    } else {
+        Outcome::Done
+    }
+}
+
+/// Whether the command line asks for this finding.
+pub fn wanted(finding: &Finding, args: &Args) -> bool {
+    let means = |patterns: &[String]| {
+        patterns
+            .iter()
+            .any(|pattern| rule::means(pattern, finding.code, finding.name))
+    };
+    (args.select.is_empty() || means(&args.select))
+        && !means(&args.ignore)
+        && finding.severity >= args.min_severity
+}
+
+pub fn print(report: &Report, args: &Args) -> Result<()> {
+    let (findings, sources) = (&report.findings, &report.sources);
+    let text = match args.format {
+        LintFormat::Text => {
+            // Asked here rather than by taking the colour out again: that costs more than the rest.
+            let coloured = output::is_coloured();
+            let mut text = if coloured {
+                output::text::render(findings, sources)
+            } else {
+                output::text::plain(findings, sources)
+            };
+            let _ = writeln!(text, "{}", summary(report));
+            if coloured {
+                return output::print(&text);
+            }
+            text
+        }
+        LintFormat::Json => format!("{:#}\n", output::json::render(findings, sources)),
+        LintFormat::Sarif => {
+            let log = output::sarif::render("hub-lint", &pages::descriptors(), findings, sources);
+            format!("{log:#}\n")
+        }
+        LintFormat::Github => output::github::render(findings, sources),
+        LintFormat::Markdown => output::markdown::render(findings, sources),
+    };
+    output::print_plain(&text)
+}
+
+/// One line for the end of the text, and for whoever shows the task's result among others.
+pub fn summary(report: &Report) -> String {
+    let files = output::counted(report.files, "file");
+    if report.findings.is_empty() {
+        return format!("hub-lint: nothing found in {files}");
+    }
+    let counts = Counts::of(&report.findings);
+    let mut line = format!("hub-lint: {counts} in {files}");
+    let fixes = |safety| {
+        report
+            .findings
+            .iter()
+            .filter_map(|finding| finding.fix.as_ref())
+            .filter(|fix| fix.safety == safety)
+            .count()
+    };
+    for safety in [finding::Safety::Safe, finding::Safety::Unsafe] {
+        let count = fixes(safety);
+        if count > 0 {
+            let how = output::text::how_to_fix(safety);
+            let _ = write!(line, "; {count} to mend with `{how}`");
+        }
+    }
+    line.push_str("; `--explain RULE` tells why");
+    line
+}

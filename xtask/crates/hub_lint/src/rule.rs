@@ -1,0 +1,144 @@
+//! What a rule is. A rule's doc comment is its page: `--explain` prints it, the reference holds
+//! it, and its examples are run as tests.
+
+use xtask_core::finding::{Kind, Severity};
+
+/// What a rule looks at. A file that fails in one layer is not looked at in the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// Whether it is JSON.
+    Syntax,
+    /// Whether the keys and types are those of the Hub.
+    Shape,
+    /// Whether the values make sense.
+    Meaning,
+    /// Whether files agree with each other.
+    Agreement,
+}
+
+impl Layer {
+    pub const ALL: [Self; 4] = [Self::Syntax, Self::Shape, Self::Meaning, Self::Agreement];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Syntax => "Syntax",
+            Self::Shape => "Shape",
+            Self::Meaning => "Meaning",
+            Self::Agreement => "Agreement between files",
+        }
+    }
+}
+
+/// Whether the tool can fix a rule's findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fixability {
+    Never,
+    /// With `--fix`, always or where there is no doubt.
+    Safely,
+    /// With `--unsafe-fixes`.
+    Unsafely,
+    /// The one or the other, as the case is.
+    Either,
+}
+
+impl Fixability {
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Never => "none",
+            Self::Safely => "`--fix`",
+            Self::Unsafely => "`--unsafe-fixes`",
+            Self::Either => "`--fix`, or `--unsafe-fixes` where it is a guess",
+        }
+    }
+}
+
+/// One kind of mistake.
+#[derive(Debug)]
+pub struct Rule {
+    pub code: &'static str,
+    pub name: &'static str,
+    pub layer: Layer,
+    pub severity: Severity,
+    pub fixability: Fixability,
+    /// One line: what is wrong where the rule finds something.
+    pub summary: &'static str,
+    /// Where the knowledge comes from.
+    pub source: &'static str,
+    /// The page, in Markdown: why, and examples.
+    pub page: &'static str,
+}
+
+impl Kind for Rule {
+    fn code(&self) -> &'static str {
+        self.code
+    }
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn severity(&self) -> Severity {
+        self.severity
+    }
+}
+
+/// Whether a pattern of the command line or of `hub-lint.json` means a rule: its id, its name, or
+/// the beginning of its id (`HUB2` is all of meaning).
+pub fn means(pattern: &str, code: &str, name: &str) -> bool {
+    name.eq_ignore_ascii_case(pattern)
+        || (pattern.len() >= 3
+            && code
+                .get(..pattern.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(pattern)))
+}
+
+impl Rule {
+    pub fn means(&self, pattern: &str) -> bool {
+        means(pattern, self.code, self.name)
+    }
+
+    /// The page's text without the space that a doc comment begins its lines with.
+    pub fn text(&self) -> String {
+        self.page
+            .lines()
+            .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
+            .collect::<Vec<_>>()
+            .join("\n")
+            .trim()
+            .to_owned()
+    }
+}
+
+/// Declares the rules of one group:
+///
+/// ```text
+/// rules! { Shape;
+///     /// Why it is a mistake, and examples.
+///     MISSING_KEY = "HUB101" "missing-key" Error Never
+///         "a key that the Hub needs is not there"
+///         from "the Hub's guide";
+/// }
+/// ```
+macro_rules! rules {
+    ($layer:ident; $(
+        $(#[doc = $doc:literal])+
+        $ident:ident = $code:literal $name:literal $severity:ident $fixability:ident
+            $summary:literal
+            from $source:literal;
+    )+) => {
+        $(
+            pub static $ident: $crate::rule::Rule =
+                $crate::rule::Rule {
+                    code: $code,
+                    name: $name,
+                    layer: $crate::rule::Layer::$layer,
+                    severity: xtask_core::finding::Severity::$severity,
+                    fixability: $crate::rule::Fixability::$fixability,
+                    summary: $summary,
+                    source: $source,
+                    page: concat!($($doc, "\n"),+),
+                };
+        )+
+        /// The rules of this group, in the order of their codes.
+        pub static RULES: &[&$crate::rule::Rule] = &[$(&$ident),+];
+    };
+}
+pub(crate) use rules;

@@ -1,0 +1,133 @@
+//! What the files have to agree on. This file alone reads the worker; the others ask what it read.
+
+pub mod env;
+pub mod files;
+pub mod sglang;
+pub mod worker;
+
+use anyhow::Result;
+
+use crate::document::Document;
+use worker_files::WorkerInterface;
+use xtask_core::finding::{Finding, Place};
+use xtask_core::tree::{Memory, Tree};
+
+/// Compares the two files with each other and with the rest of the repository; `whole` says that
+/// what is missing can be told.
+pub fn check(
+    tree: &dyn Tree,
+    hub: Option<&Document>,
+    tests: Option<&Document>,
+    whole: bool,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    if let (Some(hub), Some(tests)) = (hub, tests) {
+        files::check_files(hub, tests, findings);
+    }
+    if let Some(hub) = hub
+        && whole
+    {
+        files::check_tree(tree, hub, findings);
+    }
+    if (hub.is_some() || tests.is_some()) && has_code(tree) {
+        let surface = surface(tree)?;
+        env::check(hub, tests, &surface, findings);
+        sglang::check(hub, tests, &surface, findings);
+        worker::check(tree, hub, tests, &surface, findings);
+    }
+    Ok(())
+}
+
+/// Whether there is anything to compare the two files with.
+pub fn has_code(tree: &dyn Tree) -> bool {
+    tree.entries().keys().any(|path| {
+        let name = path.name();
+        name == b"Dockerfile" || name == b"README.md" || name.ends_with(b".py")
+    })
+}
+
+/// What the worker exposes. Of one that has nothing to do with `sglang`, only the Dockerfile and the
+/// README are asked, so its code is not read.
+pub fn surface(tree: &dyn Tree) -> Result<WorkerInterface> {
+    let mut around = Memory::new();
+    for (path, entry) in tree.entries() {
+        let name = path.name();
+        let code = name.ends_with(b".py") || name.ends_with(b".sh") || name.ends_with(b".txt");
+        let image = matches!(name, b"Dockerfile" | b"README.md" | b"sglang_flags.json");
+        if !entry.mode.is_file() || !(code || image) || entry.size.is_some_and(|n| n > LARGEST) {
+            continue;
+        }
+        // The README of any language model's worker may speak of SGLang.
+        if name != b"README.md" && String::from_utf8_lossy(&tree.read(path)?).contains("sglang") {
+            return WorkerInterface::read(tree);
+        }
+        if image && let Some(text) = path.as_str() {
+            around = around.with(text, tree.read(path)?);
+        }
+    }
+    WorkerInterface::read(&around)
+}
+
+/// Files beyond this many bytes hold no worker's code.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// Prefixes of variables that libraries in the image read by themselves.
+const LIBRARIES: &[&str] = &[
+    "HF_",
+    "HUGGING",
+    "TRANSFORMERS_",
+    "NCCL_",
+    "CUDA_",
+    "NVIDIA_",
+    "PYTORCH_",
+    "TORCH",
+    "OMP_",
+    "SGLANG_",
+    "SGL_",
+    "VLLM_",
+    "FLASHINFER_",
+    "TRITON_",
+    "RUNPOD_",
+    "PYTHON",
+    "LD_",
+    "XDG_",
+    "UV_",
+    "PIP_",
+    "AWS_",
+    "OPENAI_",
+    "HTTP",
+    "NO_PROXY",
+    "SSL_",
+    "TZ",
+    "TOKENIZERS_",
+    "RAY_",
+    "GLOO_",
+    "MODELSCOPE_",
+    "PATH",
+    "HOME",
+    "USER",
+    "BUCKET_",
+];
+
+/// Whether a variable has readers outside of the worker's own code.
+pub fn is_foreign(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    // `http_proxy` in lower case is read by libraries alone.
+    LIBRARIES.iter().any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
+}
+
+/// A place of the surface as one of a finding.
+pub fn place(place: &worker_files::Place) -> Place {
+    Place::new(place.file.clone(), place.start..place.end)
+}
+
+/// Whether the worker starts SGLang, so that its variables can be told from those of others.
+pub fn is_sglang(surface: &WorkerInterface) -> bool {
+    surface.python.launches
+        && (surface.sglang().is_some()
+            || surface.flag_table.is_some()
+            || surface
+                .packages
+                .iter()
+                .any(|package| package.name == "sglang"))
+}

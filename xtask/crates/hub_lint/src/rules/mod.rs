@@ -1,0 +1,45 @@
+//! The rules, a file for each group: pages, table entries and checks side by side.
+
+pub mod allowed_values;
+pub mod cross_file;
+pub mod gpu;
+pub mod secrets;
+pub mod shape;
+pub mod shape_env;
+pub mod shape_tests;
+pub mod syntax;
+pub mod template_residue;
+pub mod tests_meaning;
+pub mod values;
+
+use crate::document::{Document, Which};
+use crate::model;
+use xtask_core::finding::Finding;
+use xtask_core::tree::RepoPath;
+
+/// All that can be said of one file alone. A document, where it is fit to be compared with others.
+pub fn check_file(
+    path: &RepoPath,
+    which: Which,
+    bytes: &[u8],
+    findings: &mut Vec<Finding>,
+) -> Option<Document> {
+    let document = syntax::read(path, which, bytes, findings)?;
+    if !shape::check(&document, findings) {
+        // Not what the Hub reads; but if it is a bare list of tests, those have a meaning.
+        tests_meaning::check(&document, findings);
+        return None;
+    }
+    shape_env::check_twice(&document, findings);
+    let variables = match which {
+        Which::Hub => model::variables(&document.root),
+        Which::Tests => Vec::new(),
+    };
+    allowed_values::check(&document, &variables, findings);
+    gpu::check(&document, findings);
+    values::check(&document, &variables, findings);
+    secrets::check(&document, &variables, findings);
+    tests_meaning::check(&document, findings);
+    template_residue::check(&document, &variables, findings);
+    Some(document)
+}
