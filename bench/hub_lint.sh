@@ -84,7 +84,7 @@ ratio = f"{other_wall / max(wall, 1):.1f} / {other_cpu / max(cpu, 1):.1f}"
 print(f"{name:<22} {wall:>6.0f} / {cpu:<5.0f} {other_wall:>9.0f} / {other_cpu:<6.0f} {ratio:>16}")
 PY
 }
-schema=schemas/hub.schema.json
+schema=xtask/schemas/hub.schema.json
 row "one file" "$(best "$lint" hub-lint "$one")" "$(best "$checker" --schemafile "$schema" "$one")"
 row "every hub.json" "$(best "$lint" hub-lint "${hubs[@]}")" \
     "$(best "$checker" --schemafile "$schema" "${hubs[@]}")"
@@ -95,8 +95,8 @@ cat > "$scratch/both.sh" <<'SH'
 mapfile -t words < "$1"
 hubs=("${words[@]:2:${words[1]}}")
 tests=("${words[@]:$((2 + ${words[1]}))}")
-"${words[0]}" --schemafile schemas/hub.schema.json "${hubs[@]}"
-"${words[0]}" --schemafile schemas/tests.schema.json "${tests[@]}"
+"${words[0]}" --schemafile xtask/schemas/hub.schema.json "${hubs[@]}"
+"${words[0]}" --schemafile xtask/schemas/tests.schema.json "${tests[@]}"
 SH
 row "the whole corpus" "$(best "$lint" hub-lint "${hubs[@]}" "${tests[@]}")" \
     "$(best bash "$scratch/both.sh" "$scratch/corpus.list")"

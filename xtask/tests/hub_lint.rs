@@ -92,7 +92,7 @@ error[HUB211 unknown-gpu]: RunPod has no GPU with the id `RTX A4000`
   = help: the Hub guide's own template says `RTX A4000`, which its table does not have
   = help: `--unsafe-fixes` will write `NVIDIA RTX A4000`
 
-hub-lint: 2 errors in 2 files; 1 to mend with `--fix`; 1 to mend with `--unsafe-fixes`; `--explain RULE` tells why
+hub-lint: 2 errors in 2 files; 1 to fix with `--fix`; 1 to fix with `--unsafe-fixes`; `--explain RULE` tells why
 "
     );
 }
@@ -147,25 +147,25 @@ fn safe_fixes_are_made_and_the_others_when_asked_for() {
 +    \"containerDiskInGb\": 20,
      \"gpuIds\": \"RTX A4000\"
    }
-hub-lint: would mend 1 finding
+hub-lint: would fix 1 finding
 "
     );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), LISTING);
 
     assert_eq!(code(&lint(folder.path(), &[".", "--fix"])), 1);
-    let mended = LISTING.replace("\"20\"", "20");
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), mended);
+    let fixed = LISTING.replace("\"20\"", "20");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), fixed);
 
     let output = lint(folder.path(), &[".", "--unsafe-fixes"]);
     assert_eq!(code(&output), 0);
-    assert!(words(&output).ends_with("hub-lint: mended 1 finding\n"));
-    let mended = mended.replace("RTX A4000", "NVIDIA RTX A4000");
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), mended);
+    assert!(words(&output).ends_with("hub-lint: fixed 1 finding\n"));
+    let fixed = fixed.replace("RTX A4000", "NVIDIA RTX A4000");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), fixed);
 
     let again = lint(folder.path(), &[".", "--unsafe-fixes", "--dry-run"]);
     assert_eq!(
         (code(&again), words(&again).as_str()),
-        (0, "hub-lint: nothing to mend\n")
+        (0, "hub-lint: nothing to fix\n")
     );
 }
 
@@ -190,12 +190,16 @@ fn standard_input_is_for_editors() {
     );
     assert!(text.contains(&format!("--> {name}:1:")), "{text}");
 
-    // A fix goes through, as a formatter's does.
+    // A fix goes through, as a formatter's does; what is left is told beside it.
     let output = with_input(&["-", "--fix"], LISTING.as_bytes());
     assert_eq!(
         (code(&output), words(&output)),
-        (0, LISTING.replace("\"20\"", "20"))
+        (1, LISTING.replace("\"20\"", "20"))
     );
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("error[HUB211 unknown-gpu]"), "{told}");
+    let output = with_input(&["-", "--unsafe-fixes"], LISTING.as_bytes());
+    assert_eq!((code(&output), output.stderr.len()), (0, 0));
 }
 
 #[test]
@@ -222,9 +226,9 @@ fn rules_can_be_chosen_and_severity_too() {
         (0, String::new())
     );
     std::fs::remove_file(folder.path().join(".runpod/tests.json")).unwrap();
-    assert_eq!(found(&["--select", "HUB3"]), (0, "HUB313".to_owned()));
+    assert_eq!(found(&["--select", "HUB3"]), (1, "HUB313".to_owned()));
     assert_eq!(
-        found(&["--select", "HUB3", "--min-severity", "warning"]),
+        found(&["--select", "HUB3", "--min-severity", "error"]),
         (0, String::new())
     );
 }
@@ -260,7 +264,7 @@ fn wrong_usage_ends_with_two_and_says_what_to_do() {
         (
             2,
             "error: there is no rule `wraped-input`. Did you mean `wrapped-input`? \
-             docs/hub-lint.md lists them\n"
+             `--rules` lists them\n"
                 .to_owned()
         )
     );
@@ -302,4 +306,72 @@ fn programs_get_their_formats() {
         markdown.contains("| error HUB211 | `.runpod/hub.json:9` |"),
         "{markdown}"
     );
+}
+
+#[test]
+fn rules_are_listed_and_explained_by_the_beginning_of_their_ids() {
+    let list = words(&lint(Path::new("/"), &["--rules"]));
+    assert!(list.starts_with("HUB001 empty-file "), "{list}");
+    let pages = words(&lint(Path::new("/"), &["--explain", "HUB25"]));
+    let titles: Vec<_> = pages
+        .lines()
+        .filter(|line| line.starts_with("# HUB"))
+        .collect();
+    assert!(titles.len() > 2, "{titles:?}");
+    assert!(
+        titles.iter().all(|title| title.starts_with("# HUB25")),
+        "{titles:?}"
+    );
+}
+
+#[test]
+fn the_repository_is_the_one_around_the_working_directory() {
+    let folder = repository(LISTING);
+    let inner = folder.path().join("src/deep");
+    std::fs::create_dir_all(&inner).unwrap();
+    for (place, shown) in [
+        (folder.path().to_owned(), "--> .runpod/hub.json:8:26\n"),
+        (inner, "--> ../../.runpod/hub.json:8:26\n"),
+        (
+            folder.path().join(".runpod"),
+            "--> ../.runpod/hub.json:8:26\n",
+        ),
+    ] {
+        let output = lint(&place, &[]);
+        assert!(words(&output).contains(shown), "{}", words(&output));
+        assert_eq!(code(&output), 1);
+    }
+    // The search ends where the repository does.
+    let other = folder.path().join("other");
+    std::fs::create_dir_all(other.join(".git")).unwrap();
+    assert_eq!(code(&lint(&other, &[])), 2);
+}
+
+#[test]
+fn a_file_of_another_name_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bad.json"), LISTING).unwrap();
+    let text = words(&lint(folder.path(), &["bad.json"]));
+    assert!(text.contains("--> bad.json:8:26\n"), "{text}");
+}
+
+#[test]
+fn github_gets_paths_from_the_git_root() {
+    let outer = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(outer.path().join(".git")).unwrap();
+    let worker = outer.path().join("workers/one");
+    std::fs::create_dir_all(worker.join(".runpod")).unwrap();
+    std::fs::write(worker.join(".runpod/hub.json"), LISTING).unwrap();
+    let text = words(&lint(&worker, &["--format", "github"]));
+    assert!(
+        text.contains("file=workers/one/.runpod/hub.json,line=8"),
+        "{text}"
+    );
+    let text = words(&lint(&worker, &["--format", "sarif"]));
+    assert!(
+        text.contains("\"uri\": \"workers/one/.runpod/hub.json\""),
+        "{text}"
+    );
+    // People get the paths that they can open.
+    assert!(words(&lint(&worker, &[])).contains("--> .runpod/hub.json:8:26\n"));
 }

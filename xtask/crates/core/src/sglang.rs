@@ -109,6 +109,12 @@ impl Table {
         }
     }
 
+    /// The next newer release that is known.
+    pub fn newer(self) -> Option<Self> {
+        let release = self.release + 1;
+        (release < DATA.releases.len()).then_some(Self { release })
+    }
+
     /// The release that the table was read from.
     pub fn release(self) -> &'static str {
         DATA.releases.get(self.release).map_or("", String::as_str)

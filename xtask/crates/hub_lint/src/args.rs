@@ -13,15 +13,15 @@ use clap::ValueEnum;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Repositories or single files; `-` reads standard input [default: the
-    /// repository]
+    /// repository around the working directory]
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Mend what can be mended without a look
+    /// Fix what can be fixed without a look
     #[arg(long)]
     pub fix: bool,
 
-    /// Mend what can be mended, guesses included: look at the result
+    /// Fix what can be fixed, guesses included: look at the result
     #[arg(long)]
     pub unsafe_fixes: bool,
 
@@ -29,7 +29,11 @@ pub struct Args {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Print the page of a rule, by its id or name
+    /// List the rules
+    #[arg(long)]
+    pub rules: bool,
+
+    /// Print the pages of rules, by id, name, or the beginning of an id
     #[arg(long, value_name = "RULE")]
     pub explain: Option<String>,
 
@@ -53,7 +57,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     pub stdin_name: Option<PathBuf>,
 
-    /// Write docs/hub-lint.md and schemas/ of a repository anew
+    /// Write the generated files of this tool's repository anew
     #[arg(long, value_name = "DIR", hide = true)]
     pub write_generated: Option<PathBuf>,
 }

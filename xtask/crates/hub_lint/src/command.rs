@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::args::Args;
+use crate::args::{Args, LintFormat};
 use crate::lint::Report;
 use crate::report::{outcome, print, wanted};
 use crate::{fix, pages, registry, targets};
@@ -16,6 +16,10 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     if let Some(folder) = &args.write_generated {
         return pages::write(folder);
     }
+    if args.rules {
+        output::print(&pages::list())?;
+        return Ok(Outcome::Done);
+    }
     if let Some(rule) = &args.explain {
         return explain(rule);
     }
@@ -24,7 +28,13 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
             return Err(unknown_rule(pattern).into());
         }
     }
-    let targets = targets::resolve(repo, &args.paths, args.stdin_name.as_deref())?;
+    let mut targets = targets::resolve(repo, &args.paths, args.stdin_name.as_deref())?;
+    if matches!(args.format, LintFormat::Github | LintFormat::Sarif) {
+        // GitHub shows findings by their paths in the whole repository.
+        targets
+            .iter_mut()
+            .for_each(targets::Target::show_from_git_root);
+    }
     if args.fix || args.unsafe_fixes || args.dry_run {
         return fix::run(&targets, args);
     }
@@ -46,11 +56,13 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     Ok(outcome(&all.findings))
 }
 
-fn explain(rule: &str) -> Result<Outcome> {
-    let Some(rule) = registry::find(rule) else {
-        return Err(unknown_rule(rule).into());
-    };
-    output::print(&format!("{}\n", pages::page(rule, 1)))?;
+fn explain(pattern: &str) -> Result<Outcome> {
+    let rules = registry::all().iter().filter(|rule| rule.means(pattern));
+    let pages: Vec<String> = rules.map(|rule| pages::page(rule, 1)).collect();
+    if pages.is_empty() {
+        return Err(unknown_rule(pattern).into());
+    }
+    output::print(&format!("{}\n", pages.join("\n\n")))?;
     Ok(Outcome::Done)
 }
 
@@ -62,6 +74,6 @@ fn unknown_rule(text: &str) -> UsageError {
         None => String::new(),
     };
     UsageError(format!(
-        "there is no rule `{text}`.{guess} docs/hub-lint.md lists them"
+        "there is no rule `{text}`.{guess} `--rules` lists them"
     ))
 }

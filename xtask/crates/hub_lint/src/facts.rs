@@ -57,29 +57,13 @@ impl Table {
     }
 }
 
-const fn field(
-    key: &'static str,
-    shape: Shape,
-    need: Need,
-    about: &'static str,
-    aliases: &'static [&'static str],
-) -> Field {
-    Field {
-        key,
-        shape,
-        need,
-        about,
-        aliases,
-    }
-}
-
 use Need::{Optional, Required, Seen};
 use Shape::{Flag, List, Number, Object, Payload, Scalar, Text, Values, Whole, Word};
 
 /// The Hub stores a description in so many characters and rejects a longer one.
 pub const DESCRIPTION_LIMIT: usize = 191;
 
-pub const LISTING_TYPES: &[&str] = &["serverless"];
+pub const LISTING_TYPES: &[&str] = &["serverless", "pod", "POD"];
 pub const CATEGORIES: &[&str] = &["audio", "embedding", "image", "language", "video"];
 pub const RUNS_ON: &[&str] = &["GPU", "CPU"];
 pub const ENDPOINT_TYPES: &[&str] = &["LB"];
@@ -173,396 +157,163 @@ pub const GPU_IDS: &[&str] = &[
     "Tesla V100-SXM2-32GB",
 ];
 
-/// The root of hub.json.
-pub static LISTING: Table = Table {
-    what: "the listing",
-    fields: &[
-        field(
-            "$schema",
-            Text,
-            Seen,
-            "The schema that editors check this file with.",
-            &[],
-        ),
-        field(
-            "title",
-            Text,
-            Required,
-            "The listing's name in the Hub.",
-            &["name", "displayName"],
-        ),
-        field(
-            "description",
-            Text,
-            Required,
-            "What the worker does, in at most 191 characters.",
-            &["summary"],
-        ),
-        field(
-            "type",
-            Word(LISTING_TYPES),
-            Required,
-            "Always `serverless`. A load-balancing endpoint is `config.endpointType`.",
-            &[],
-        ),
-        field(
-            "category",
-            Word(CATEGORIES),
-            Required,
-            "Where the Hub lists the worker.",
-            &["categories"],
-        ),
-        field(
-            "iconUrl",
-            Text,
-            Optional,
-            "Address of the listing's picture.",
-            &["icon", "image", "logo"],
-        ),
-        field(
-            "config",
-            Object(&CONFIG),
-            Required,
-            "How the worker runs and what its users can set.",
-            &["configuration", "settings"],
-        ),
-    ],
-};
+/// Ids that RunPod's REST API (v1) names and the Hub's list does not.
+pub const GPU_IDS_OF_REST: &[&str] = &[
+    "NVIDIA A5000 Ada",
+    "NVIDIA RTX A30",
+    "Tesla T4",
+    "Tesla V100-FHHL-16GB",
+    "Tesla V100-PCIE-32GB",
+];
 
-pub static CONFIG: Table = Table {
-    what: "`config`",
-    fields: &[
-        field("runsOn", Word(RUNS_ON), Required, "`GPU` or `CPU`.", &[]),
-        field(
-            "endpointType",
-            Word(ENDPOINT_TYPES),
-            Optional,
-            "`LB` makes it a load-balancing endpoint; without it, jobs come through the queue.",
-            &[],
-        ),
-        field(
-            "containerDiskInGb",
-            Whole,
-            Required,
-            "Disk for the container, in gigabytes.",
-            &["containerDisk", "containerDiskSizeGb", "diskSizeGb"],
-        ),
-        field(
-            "cpuFlavor",
-            Text,
-            Optional,
-            "For `CPU`: the kind of machine, as `cpu3g-4-16`.",
-            &["cpuType", "instanceId"],
-        ),
-        field(
-            "gpuCount",
-            Whole,
-            Optional,
-            "For `GPU`: how many a worker has.",
-            &["gpus", "numGpus"],
-        ),
-        field(
-            "gpuIds",
-            Text,
-            Optional,
-            "For `GPU`: pools or GPU ids, separated by commas; `-` before a GPU id leaves it out.",
-            &["gpuTypeIds", "gpuTypes", "gpuTypeId"],
-        ),
-        field(
-            "allowedCudaVersions",
-            List(&Word(CUDA_VERSIONS)),
-            Optional,
-            "CUDA versions of the hosts that the worker may run on.",
-            &["cudaVersions"],
-        ),
-        field(
-            "env",
-            List(&Object(&VARIABLE)),
-            Optional,
-            "The environment variables: fixed, or set by the user.",
-            &["environment", "envVars", "variables"],
-        ),
-        field(
-            "presets",
-            List(&Object(&PRESET)),
-            Optional,
-            "Named sets of values to choose from.",
-            &[],
-        ),
-    ],
-};
+/// GPUs that no pool holds, as their memory or age fits none: parts of their ids.
+const IN_NO_POOL: &[&str] = &[
+    "MI300X",
+    "RTX 3070",
+    "RTX 3080",
+    "RTX 4070",
+    "RTX A2000",
+    "V100",
+    "MIG ",
+];
 
-pub static VARIABLE: Table = Table {
-    what: "an `env` entry",
-    fields: &[
-        field(
-            "key",
-            Text,
-            Required,
-            "The name of the environment variable.",
-            &["name", "env_var_name"],
-        ),
-        field(
-            "value",
-            Scalar,
-            Optional,
-            "A fixed value, which users don't see.",
-            &[],
-        ),
-        field(
-            "input",
-            Object(&INPUT),
-            Optional,
-            "How users set it.",
-            &["field"],
-        ),
-    ],
-};
+/// Whether a pool may hold a GPU. Only what is certain is denied: which GPUs a pool holds,
+/// RunPod's own pages disagree on.
+pub fn may_be_in_a_pool(id: &str) -> bool {
+    !IN_NO_POOL.iter().any(|part| id.contains(part))
+}
 
-pub static INPUT: Table = Table {
-    what: "`input`",
-    fields: &[
-        field(
-            "name",
-            Text,
-            Required,
-            "The label in the form.",
-            &["label", "title"],
-        ),
-        field(
-            "type",
-            Word(INPUT_TYPES),
-            Required,
-            "`string`, `number`, `boolean`, or `huggingface` for a model to pick.",
-            &[],
-        ),
-        field(
-            "description",
-            Text,
-            Optional,
-            "What it does, below the field.",
-            &["help"],
-        ),
-        field(
-            "default",
-            Scalar,
-            Optional,
-            "The value if nobody sets another.",
-            &["defaultValue"],
-        ),
-        field(
-            "required",
-            Flag,
-            Optional,
-            "Whether a deployment needs a value.",
-            &[],
-        ),
-        field(
-            "advanced",
-            Flag,
-            Optional,
-            "Whether it is hidden among the advanced settings.",
-            &[],
-        ),
-        field(
-            "options",
-            List(&Object(&OPTION)),
-            Optional,
-            "The values to choose from.",
-            &["choices", "values", "enum"],
-        ),
-        field(
-            "min",
-            Number,
-            Optional,
-            "For numbers: the smallest.",
-            &["minimum"],
-        ),
-        field(
-            "max",
-            Number,
-            Optional,
-            "For numbers: the largest.",
-            &["maximum"],
-        ),
-        field(
-            "trueValue",
-            Scalar,
-            Optional,
-            "For booleans: what the variable holds when it is on.",
-            &[],
-        ),
-        field(
-            "falseValue",
-            Scalar,
-            Optional,
-            "For booleans: what the variable holds when it is off.",
-            &[],
-        ),
-        field(
-            "step",
-            Number,
-            Seen,
-            "For numbers: how far one step goes.",
-            &[],
-        ),
-        field("secret", Flag, Seen, "Whether the value is a secret.", &[]),
-        field(
-            "sensitive",
-            Flag,
-            Seen,
-            "Whether the value is a secret.",
-            &[],
-        ),
-    ],
-};
+/// Whether a pool or GPU is of the Blackwell generation, which needs CUDA 12.8.
+pub fn is_blackwell(name: &str) -> bool {
+    [
+        "BLACKWELL",
+        "Blackwell",
+        "ADA_32_PRO",
+        "RTX 5080",
+        "RTX 5090",
+        "B200",
+        "B300",
+    ]
+    .iter()
+    .any(|part| name.contains(part))
+}
 
-pub static OPTION: Table = Table {
-    what: "an option",
-    fields: &[
-        field(
-            "label",
-            Text,
-            Required,
-            "What users read.",
-            &["name", "title", "text"],
-        ),
-        field(
-            "value",
-            Scalar,
-            Required,
-            "What the variable holds.",
-            &["val", "id"],
-        ),
-    ],
-};
+/// Declares tables, a line for each key: its shape, whether it has to be there, what it is, and
+/// other names that people give it.
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident = $what:literal { $(
+        $key:literal: $shape:expr, $need:ident, $about:literal $([$($alias:literal),+])?;
+    )+ })+) => { $(
+        $(#[$doc])*
+        pub static $name: Table = Table {
+            what: $what,
+            fields: &[$(Field {
+                key: $key,
+                shape: $shape,
+                need: $need,
+                about: $about,
+                aliases: &[$($($alias),+)?],
+            }),+],
+        };
+    )+ };
+}
 
-pub static PRESET: Table = Table {
-    what: "a preset",
-    fields: &[
-        field(
-            "name",
-            Text,
-            Required,
-            "What users choose it by.",
-            &["title", "label"],
-        ),
-        field(
-            "defaults",
-            Values,
-            Required,
-            "The value of each variable that it sets.",
-            &["env", "values", "default"],
-        ),
-        field("description", Text, Seen, "What it is for.", &[]),
-    ],
-};
-
-/// The root of tests.json.
-pub static TESTS: Table = Table {
-    what: "tests.json",
-    fields: &[
-        field(
-            "$schema",
-            Text,
-            Seen,
-            "The schema that editors check this file with.",
-            &[],
-        ),
-        field(
-            "tests",
-            List(&Object(&TEST)),
-            Required,
-            "The jobs that the Hub sends to a new release.",
-            &["test", "testCases"],
-        ),
-        field(
-            "config",
-            Object(&TESTS_CONFIG),
-            Optional,
-            "Where and with which variables the tests run.",
-            &["configuration"],
-        ),
-    ],
-};
-
-pub static TEST: Table = Table {
-    what: "a test",
-    fields: &[
-        field("name", Text, Required, "What the Hub calls it.", &["title"]),
-        field(
-            "input",
-            Payload,
-            Required,
-            "The job's input: what the handler finds in `job[\"input\"]`.",
-            &["payload"],
-        ),
-        field(
-            "timeout",
-            Whole,
-            Optional,
-            "How long it may take, in milliseconds.",
-            &["timeoutMs"],
-        ),
-        field("description", Text, Seen, "What it is for.", &[]),
-    ],
-};
-
-pub static TESTS_CONFIG: Table = Table {
-    what: "`config`",
-    fields: &[
-        field(
-            "gpuTypeId",
-            Text,
-            Optional,
-            "One GPU id.",
-            &["gpuType", "gpuTypeIds", "gpuIds", "gpuId"],
-        ),
-        field("gpuCount", Whole, Optional, "How many GPUs.", &["gpus"]),
-        field(
-            "cpuFlavor",
-            Text,
-            Optional,
-            "For a worker without a GPU: the kind of machine, as `cpu3g-4-16`.",
-            &["cpuType"],
-        ),
-        field(
-            "env",
-            List(&Object(&TESTS_VARIABLE)),
-            Optional,
-            "The environment of the tests. The Hub takes no default from hub.json.",
-            &["environment", "envVars"],
-        ),
-        field(
-            "allowedCudaVersions",
-            List(&Word(CUDA_VERSIONS)),
-            Optional,
-            "CUDA versions of the hosts that the tests may run on.",
-            &["cudaVersions"],
-        ),
-        field(
-            "containerDiskInGb",
-            Whole,
-            Seen,
-            "Disk for the container, in gigabytes.",
-            &[],
-        ),
-    ],
-};
-
-pub static TESTS_VARIABLE: Table = Table {
-    what: "an `env` entry",
-    fields: &[
-        field(
-            "key",
-            Text,
-            Required,
-            "The name of the environment variable.",
-            &["name"],
-        ),
-        field("value", Scalar, Required, "Its value.", &[]),
-    ],
-};
+tables! {
+    /// The root of hub.json.
+    LISTING = "the listing" {
+        "$schema": Text, Seen, "The schema that editors check this file with.";
+        "title": Text, Required, "The listing's name in the Hub." ["name", "displayName"];
+        "description": Text, Required,
+            "What the worker does, in at most 191 characters." ["summary"];
+        "type": Word(LISTING_TYPES), Required,
+            "`serverless`, or `pod`. A load-balancing endpoint is `config.endpointType`.";
+        "category": Word(CATEGORIES), Required, "Where the Hub lists the worker." ["categories"];
+        "iconUrl": Text, Optional, "Address of the listing's picture." ["icon", "image", "logo"];
+        "tags": List(&Text), Seen, "Words to find the listing by.";
+        "config": Object(&CONFIG), Required,
+            "How the worker runs and what its users can set." ["configuration", "settings"];
+    }
+    CONFIG = "`config`" {
+        "runsOn": Word(RUNS_ON), Required, "`GPU` or `CPU`.";
+        "endpointType": Word(ENDPOINT_TYPES), Optional,
+            "`LB` makes it a load-balancing endpoint; without it, jobs come through the queue.";
+        "containerDiskInGb": Whole, Required,
+            "Disk for the container, in gigabytes." ["containerDisk", "containerDiskSizeGb", "diskSizeGb"];
+        "cpuFlavor": Text, Optional,
+            "For `CPU`: the kind of machine, as `cpu3g-4-16`." ["cpuType", "instanceId"];
+        "gpuCount": Whole, Optional, "For `GPU`: how many a worker has." ["gpus", "numGpus"];
+        "gpuIds": Text, Optional,
+            "For `GPU`: pools or GPU ids, separated by commas; `-` before a GPU id leaves it out." ["gpuTypeIds", "gpuTypes", "gpuTypeId"];
+        "allowedCudaVersions": List(&Word(CUDA_VERSIONS)), Optional,
+            "CUDA versions of the hosts that the worker may run on." ["cudaVersions"];
+        "env": List(&Object(&VARIABLE)), Optional,
+            "The environment variables: fixed, or set by the user." ["environment", "envVars", "variables"];
+        "presets": List(&Object(&PRESET)), Optional, "Named sets of values to choose from.";
+    }
+    VARIABLE = "an `env` entry" {
+        "key": Text, Required, "The name of the environment variable." ["name", "env_var_name"];
+        "value": Scalar, Optional, "A fixed value, which users don't see.";
+        "input": Object(&INPUT), Optional, "How users set it." ["field"];
+    }
+    INPUT = "`input`" {
+        "name": Text, Required, "The label in the form." ["label", "title"];
+        "type": Word(INPUT_TYPES), Required,
+            "`string`, `number`, `boolean`, or `huggingface` for a model to pick.";
+        "description": Text, Optional, "What it does, below the field." ["help"];
+        "default": Scalar, Optional, "The value if nobody sets another." ["defaultValue"];
+        "required": Flag, Optional, "Whether a deployment needs a value.";
+        "advanced": Flag, Optional, "Whether it is hidden among the advanced settings.";
+        "options": List(&Object(&OPTION)), Optional,
+            "The values to choose from." ["choices", "values", "enum"];
+        "min": Number, Optional, "For numbers: the smallest." ["minimum"];
+        "max": Number, Optional, "For numbers: the largest." ["maximum"];
+        "trueValue": Scalar, Optional, "For booleans: what the variable holds when it is on.";
+        "falseValue": Scalar, Optional, "For booleans: what the variable holds when it is off.";
+        "step": Number, Seen, "For numbers: how far one step goes.";
+        "secret": Flag, Seen, "Whether the value is a secret.";
+        "sensitive": Flag, Seen, "Whether the value is a secret.";
+    }
+    OPTION = "an option" {
+        "label": Text, Required, "What users read." ["name", "title", "text"];
+        "value": Scalar, Required, "What the variable holds." ["val", "id"];
+    }
+    PRESET = "a preset" {
+        "name": Text, Required, "What users choose it by." ["title", "label"];
+        "defaults": Values, Required,
+            "The value of each variable that it sets." ["env", "values", "default"];
+        "description": Text, Seen, "What it is for.";
+    }
+    /// The root of tests.json.
+    TESTS = "tests.json" {
+        "$schema": Text, Seen, "The schema that editors check this file with.";
+        "tests": List(&Object(&TEST)), Required,
+            "The jobs that the Hub sends to a new release." ["test", "testCases"];
+        "config": Object(&TESTS_CONFIG), Optional,
+            "Where and with which variables the tests run." ["configuration"];
+    }
+    TEST = "a test" {
+        "name": Text, Required, "What the Hub calls it." ["title"];
+        "input": Payload, Required,
+            "The job's input: what the handler finds in `job[\"input\"]`." ["payload"];
+        "timeout": Whole, Optional, "How long it may take, in milliseconds." ["timeoutMs"];
+        "description": Text, Seen, "What it is for.";
+    }
+    TESTS_CONFIG = "`config`" {
+        "gpuTypeId": Text, Optional, "One GPU id." ["gpuType", "gpuTypeIds", "gpuIds", "gpuId"];
+        "gpuCount": Whole, Optional, "How many GPUs." ["gpus"];
+        "cpuFlavor": Text, Optional,
+            "For a worker without a GPU: the kind of machine, as `cpu3g-4-16`." ["cpuType"];
+        "env": List(&Object(&TESTS_VARIABLE)), Optional,
+            "The environment of the tests. The Hub takes no default from hub.json." ["environment", "envVars"];
+        "allowedCudaVersions": List(&Word(CUDA_VERSIONS)), Optional,
+            "CUDA versions of the hosts that the tests may run on." ["cudaVersions"];
+        "containerDiskInGb": Whole, Seen, "Disk for the container, in gigabytes.";
+    }
+    TESTS_VARIABLE = "an `env` entry" {
+        "key": Text, Required, "The name of the environment variable." ["name"];
+        "value": Scalar, Required, "Its value.";
+    }
+}
 
 /// Keys of a test by which people hope to check the answer; the Hub looks at the status alone.
 pub const ASSERTIONS: &[&str] = &[

@@ -18,14 +18,14 @@ use xtask_core::tree::RepoPath;
 /// More passes than fixes that one fix can make possible.
 const PASSES: usize = 20;
 
-/// Fixability, or with a dry run shows what would be mended, and tells what is left.
+/// Fixes, or with a dry run shows what would be fixed, and tells what is left.
 pub fn run(targets: &[Target], args: &Args) -> Result<Outcome> {
     let mut left = Report::default();
-    let mut mended = 0;
+    let mut fixed = 0;
     let mut changes = 0;
     for target in targets {
         let mut rehearsal = Rehearsal::new(target);
-        mended += mend(&mut rehearsal, args)?;
+        fixed += fix(&mut rehearsal, args)?;
         for (path, new) in rehearsal.changed() {
             changes += 1;
             let old = Rehearsal::new(target).read(path)?;
@@ -41,7 +41,6 @@ pub fn run(targets: &[Target], args: &Args) -> Result<Outcome> {
             if !args.dry_run && !rehearsal.changed().contains_key(path) {
                 target.write(path, bytes)?;
             }
-            continue;
         }
         let report = rehearsal.lint()?;
         left.files += report.files;
@@ -56,39 +55,43 @@ pub fn run(targets: &[Target], args: &Args) -> Result<Outcome> {
             left.sources.insert(path, source);
         }
     }
-    if targets.iter().any(|target| target.input().is_some()) {
-        return Ok(Outcome::Done);
-    }
     finding::sort(&mut left.findings);
     if args.dry_run {
         if changes > 0 {
             output::print(&format!(
-                "hub-lint: would mend {}\n",
-                output::counted(mended, "finding")
+                "hub-lint: would fix {}\n",
+                output::counted(fixed, "finding")
             ))?;
             return Ok(Outcome::Findings);
         }
-        output::print("hub-lint: nothing to mend\n")?;
+        output::print("hub-lint: nothing to fix\n")?;
+        return Ok(outcome(&left.findings));
+    }
+    if targets.iter().any(|target| target.input().is_some()) {
+        // Standard output holds the text.
+        if !left.findings.is_empty() {
+            eprint!("{}", output::text::plain(&left.findings, &left.sources));
+        }
         return Ok(outcome(&left.findings));
     }
     print(&left, args)?;
-    if mended > 0 && args.format == LintFormat::Text {
+    if fixed > 0 && args.format == LintFormat::Text {
         output::print(&format!(
-            "hub-lint: mended {}\n",
-            output::counted(mended, "finding")
+            "hub-lint: fixed {}\n",
+            output::counted(fixed, "finding")
         ))?;
     }
     Ok(outcome(&left.findings))
 }
 
-/// Passes until nothing is left to mend; how many findings were.
-pub fn mend(rehearsal: &mut Rehearsal<'_>, args: &Args) -> Result<usize> {
+/// Passes until nothing is left to fix; how many findings were.
+pub fn fix(rehearsal: &mut Rehearsal<'_>, args: &Args) -> Result<usize> {
     let allowed = if args.unsafe_fixes {
         Safety::Unsafe
     } else {
         Safety::Safe
     };
-    let mut mended = 0;
+    let mut fixed = 0;
     for _ in 0..PASSES {
         let report = rehearsal.lint()?;
         let fixes: Vec<&Fix> = report
@@ -102,9 +105,9 @@ pub fn mend(rehearsal: &mut Rehearsal<'_>, args: &Args) -> Result<usize> {
         if made == 0 {
             break;
         }
-        mended += made;
+        fixed += made;
     }
-    Ok(mended)
+    Ok(fixed)
 }
 
 /// One pass: each fix whose edits touch no earlier one's.
@@ -220,9 +223,9 @@ fn diff(path: &RepoPath, old: &[u8], new: &[u8]) -> String {
     out
 }
 
-/// For tests: the text with everything mended that may be.
+/// For tests: the text with everything fixed that may be.
 #[cfg(test)]
-pub fn mended(old: &[u8], findings: &[finding::Finding], allowed: Safety) -> Vec<u8> {
+pub fn fixed(old: &[u8], findings: &[finding::Finding], allowed: Safety) -> Vec<u8> {
     let fixes: Vec<&[Edit]> = findings
         .iter()
         .filter_map(|finding| finding.fix.as_ref())

@@ -12,8 +12,24 @@ use xtask_core::outcome::Outcome;
 use xtask_core::output::sarif::Descriptor;
 use xtask_core::suggest;
 
-/// What comes before the rules in docs/hub-lint.md.
-const INTRODUCTION: &str = include_str!("introduction.md");
+/// Where the rules' pages are, below the repository's root.
+pub const REFERENCE: &str = "docs/hub-lint-rules.md";
+
+/// What comes before the rules in the reference.
+const INTRODUCTION: &str = "\
+# The rules of hub-lint
+
+[hub-lint.md](hub-lint.md) tells how the linter is installed and used. `hub-lint --explain HUB252` prints a page of these.
+This file is written by `cargo xtask hub-lint --write-generated .`; a test holds it equal to the rules.
+
+In the examples, `json env` is an entry of `config.env`, `json config` a part of hub.json's `config`, `json listing` a part of
+its root, `json test` one of tests.json's `tests`, and `json hub` and `json tests` are the whole files. `sglang v0.5.2` is a
+worker on the image of that release whose engine passes each variable on as the flag beside it. Each example is run as a
+test: the bad one is found by its rule and by no other, the good one by none.
+
+| rule | severity | fix | what it finds |
+| --- | --- | --- | --- |
+";
 
 /// One rule's page, with its heading at `level`.
 pub fn page(rule: &Rule, level: usize) -> String {
@@ -27,8 +43,54 @@ pub fn page(rule: &Rule, level: usize) -> String {
         sentence(rule.summary)
     );
     let _ = writeln!(out, "{}\n", rule.text());
+    if let Some(known) = known(rule) {
+        let _ = writeln!(out, "{known}\n");
+    }
     let _ = write!(out, "Known from: {}.", rule.source);
     out
+}
+
+/// The names that a rule compares with.
+fn known(rule: &Rule) -> Option<String> {
+    let listed = |names: &[&str]| {
+        let lines: Vec<String> = names.iter().map(|name| format!("- `{name}`")).collect();
+        lines.join("\n")
+    };
+    Some(match rule.code {
+        "HUB210" => format!("The pools are {}.", suggest::all_of(facts::GPU_POOLS)),
+        "HUB211" => format!("The GPU ids are:\n\n{}", listed(facts::GPU_IDS)),
+        "HUB215" => format!(
+            "The versions are {}.",
+            suggest::all_of(facts::CUDA_VERSIONS)
+        ),
+        _ => return None,
+    })
+}
+
+/// The address of a rule's page.
+pub fn address(rule: &Rule) -> String {
+    format!(
+        "{}/blob/main/{REFERENCE}#{}-{}",
+        env!("CARGO_PKG_REPOSITORY"),
+        rule.code.to_lowercase(),
+        rule.name
+    )
+}
+
+/// Every rule in a line.
+pub fn list() -> String {
+    registry::all()
+        .iter()
+        .map(|rule| {
+            format!(
+                "{} {:<28} {:<8} {}\n",
+                rule.code,
+                rule.name,
+                rule.severity.word(),
+                rule.summary
+            )
+        })
+        .collect()
 }
 
 fn sentence(text: &str) -> String {
@@ -39,12 +101,9 @@ fn sentence(text: &str) -> String {
     }
 }
 
-/// docs/hub-lint.md.
+/// The reference.
 pub fn document() -> String {
-    let mut out = INTRODUCTION.trim_end().to_owned();
-    out.push_str(
-        "\n\n## Rules\n\n| rule | severity | fix | what it finds |\n| --- | --- | --- | --- |\n",
-    );
+    let mut out = INTRODUCTION.to_owned();
     for rule in registry::all() {
         let _ = writeln!(
             out,
@@ -64,17 +123,6 @@ pub fn document() -> String {
             let _ = write!(out, "\n{}\n", page(rule, 3));
         }
     }
-    let _ = write!(
-        out,
-        "\n## GPUs and CUDA versions\n\nPools: {}.\n\nGPU ids:\n\n{}\n\nCUDA versions: {}.\n",
-        suggest::all_of(facts::GPU_POOLS),
-        facts::GPU_IDS
-            .iter()
-            .map(|id| format!("- `{id}`"))
-            .collect::<Vec<_>>()
-            .join("\n"),
-        facts::CUDA_VERSIONS.join(", "),
-    );
     out
 }
 
@@ -88,6 +136,7 @@ pub fn descriptors() -> Vec<Descriptor> {
             severity: rule.severity,
             summary: rule.summary,
             page: rule.text(),
+            address: address(rule),
         })
         .collect()
 }
@@ -95,10 +144,13 @@ pub fn descriptors() -> Vec<Descriptor> {
 /// Every generated file with its content.
 pub fn generated() -> Vec<(&'static str, String)> {
     vec![
-        ("docs/hub-lint.md", document()),
-        ("schemas/hub.schema.json", format!("{:#}\n", schema::hub())),
+        (REFERENCE, document()),
         (
-            "schemas/tests.schema.json",
+            "xtask/schemas/hub.schema.json",
+            format!("{:#}\n", schema::hub()),
+        ),
+        (
+            "xtask/schemas/tests.schema.json",
             format!("{:#}\n", schema::tests()),
         ),
     ]

@@ -24,6 +24,7 @@ pub fn all() -> &'static [&'static Rule] {
             template_residue::RULES,
             cross_file::files::RULES,
             cross_file::env::RULES,
+            cross_file::image::RULES,
             cross_file::sglang::RULES,
             cross_file::worker::RULES,
             suppressions::RULES,

@@ -84,7 +84,7 @@ pub fn summary(report: &Report) -> String {
         let count = fixes(safety);
         if count > 0 {
             let how = output::text::how_to_fix(safety);
-            let _ = write!(line, "; {count} to mend with `{how}`");
+            let _ = write!(line, "; {count} to fix with `{how}`");
         }
     }
     line.push_str("; `--explain RULE` tells why");

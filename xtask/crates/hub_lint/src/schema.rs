@@ -26,9 +26,9 @@ fn root(id: &str, title: &str, table: &'static Table) -> Value {
     let mut schema = object(table);
     let mut head = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": id,
+        "$id": format!("{}/raw/main/xtask/schemas/{id}", env!("CARGO_PKG_REPOSITORY")),
         "title": title,
-        "$comment": "Generated from xtask/crates/hub_lint/src/facts.rs by `cargo xtask hub-lint --write-generated .`",
+        "$comment": "Generated from the tables that the rules of hub-lint use",
     });
     if let (Some(head), Some(body)) = (head.as_object_mut(), schema.as_object_mut()) {
         head.append(body);

@@ -13,7 +13,7 @@ use xtask_core::tree::Tree;
 pub const FILE: &str = "hub-lint.json";
 
 rules! { Agreement;
-    /// An entry of `hub-lint.json` that matches nothing any more. What it was for is mended; the
+    /// An entry of `hub-lint.json` that matches nothing any more. What it was for is fixed; the
     /// entry would hide the next mistake of its kind.
     ///
     /// Bad:

@@ -47,11 +47,10 @@ pub fn resolve(
         _ => return Err(UsageError("standard input can be read only once".to_owned()).into()),
     }
     if paths.is_empty() {
-        let root = match repo {
-            Some(root) => root.to_owned(),
-            None => xtask_core::tool_repo::repository(),
-        };
-        return Ok(vec![folder(&root, String::new())?]);
+        return Ok(vec![match repo {
+            Some(root) => folder(root, String::new())?,
+            None => around().and_then(|root| folder(&root, prefix(&root)))?,
+        }]);
     }
     let mut targets: Vec<Target> = Vec::new();
     let mut missing = Vec::new();
@@ -83,14 +82,42 @@ pub fn resolve(
     Ok(targets)
 }
 
-/// The folder above, `.` where the path is one name.
+/// The folder above; of a single name, the working directory.
 fn above(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ if path == Path::new(".runpod") => PathBuf::from("."),
-        _ => path.join(".."),
+        Some(_) => PathBuf::from("."),
+        None => path.join(".."),
     }
 }
+
+/// The repository around the working directory, as a path from there.
+fn around() -> Result<PathBuf> {
+    let here = std::env::current_dir().context("the working directory is gone")?;
+    let inside = here.file_name().is_some_and(|name| name == ".runpod");
+    let mut path = PathBuf::from(if inside { ".." } else { "." });
+    for folder in here.ancestors().skip(usize::from(inside)) {
+        if HUB_FILES.iter().any(|file| folder.join(file).is_file()) {
+            return Ok(path);
+        }
+        if folder.join(".git").exists() {
+            break;
+        }
+        path = if path == Path::new(".") {
+            PathBuf::from("..")
+        } else {
+            path.join("..")
+        };
+    }
+    Ok(PathBuf::from("."))
+}
+
+const HUB_FILES: [&str; 4] = [
+    ".runpod/hub.json",
+    "hub.json",
+    ".runpod/tests.json",
+    "tests.json",
+];
 
 fn prefix(shown: &Path) -> String {
     let text = shown.to_string_lossy();
@@ -105,15 +132,9 @@ fn prefix(shown: &Path) -> String {
 
 fn folder(root: &Path, prefix: String) -> Result<Target> {
     if !root.is_dir() {
-        return Err(UsageError(format!("there is no folder {}", root.display())).into());
+        return Err(UsageError(format!("{} is not a directory", root.display())).into());
     }
-    let any = [
-        ".runpod/hub.json",
-        "hub.json",
-        ".runpod/tests.json",
-        "tests.json",
-    ];
-    if !any.iter().any(|path| root.join(path).is_file()) {
+    if !HUB_FILES.iter().any(|path| root.join(path).is_file()) {
         return Err(UsageError(format!(
             "{} has no .runpod/hub.json: there is nothing to lint",
             root.display()
@@ -157,12 +178,6 @@ fn add_file(
     let mut root = above(path);
     let mut shown_root = above(shown);
     let mut inner = which.name().to_owned();
-    if shown.parent().is_some_and(|p| p.as_os_str().is_empty()) {
-        shown_root = PathBuf::from(".");
-    }
-    if path.parent().is_some_and(|p| p.as_os_str().is_empty()) {
-        root = PathBuf::from(".");
-    }
     if root.file_name().is_some_and(|name| name == ".runpod") {
         inner = format!(".runpod/{inner}");
         root = above(&root);
@@ -217,9 +232,6 @@ fn standard_input(name: Option<&Path>) -> Result<Target> {
         root = above(&root);
         inner = format!(".runpod/{inner}");
     }
-    if name.parent().is_some_and(|p| p.as_os_str().is_empty()) {
-        root = PathBuf::from(".");
-    }
     let inner = RepoPath::from(inner.as_str());
     Ok(Target {
         prefix: prefix(&root),
@@ -273,6 +285,22 @@ impl Target {
             report.files = self.only.len();
         }
         Ok(report)
+    }
+
+    /// From here on, paths are shown as the git repository around the target has them.
+    pub fn show_from_git_root(&mut self) {
+        let root = match &self.what {
+            What::Folder(root) | What::Input(_, _, Some(root)) => root.clone(),
+            What::File(file, _) => above(file),
+            What::Input(..) => return,
+        };
+        let Ok(root) = root.canonicalize() else {
+            return;
+        };
+        let top = root.ancestors().find(|folder| folder.join(".git").exists());
+        if let Some(inner) = top.and_then(|top| root.strip_prefix(top).ok()) {
+            self.prefix = inner.to_string_lossy().into_owned();
+        }
     }
 
     /// The finding with its paths as the command line has them.

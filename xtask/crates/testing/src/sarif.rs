@@ -99,6 +99,7 @@ static RULE: Shape = Shape {
         ("name", Is::Text),
         ("shortDescription", Is::Object(&MESSAGE)),
         ("help", Is::Object(&MESSAGE)),
+        ("helpUri", Is::Text),
         ("defaultConfiguration", Is::Object(&CONFIGURATION)),
     ],
 };
@@ -106,6 +107,8 @@ static DRIVER: Shape = Shape {
     required: &["name"],
     known: &[
         ("name", Is::Text),
+        ("version", Is::Text),
+        ("informationUri", Is::Text),
         ("semanticVersion", Is::Text),
         ("rules", Is::List(&RULE, 0)),
     ],

@@ -94,18 +94,14 @@ impl Image {
     pub fn cuda(&self) -> Option<String> {
         let (name, tag) = split_image(&self.base.as_ref()?.text);
         let tag = tag?;
-        if let Some(at) = tag.find("cu1") {
-            let digits: String = tag[at + 2..]
-                .chars()
-                .take_while(char::is_ascii_digit)
-                .collect();
-            if digits.len() >= 3 {
-                return Some(format!("{}.{}", &digits[..2], &digits[2..]));
-            }
+        if let Some(at) = tag.find("cu1")
+            && let Some(version) = undotted(&tag[at + 2..])
+        {
+            return Some(version);
         }
         if let Some(at) = tag.find("cuda") {
             let version = tag[at + 4..].trim_start_matches(['-', ':']);
-            if let Some(version) = major_minor(version) {
+            if let Some(version) = undotted(version).or_else(|| major_minor(version)) {
                 return Some(version);
             }
         }
@@ -122,6 +118,12 @@ impl Image {
     pub fn starts(&self) -> impl Iterator<Item = &Text> {
         self.entrypoint.iter().chain(self.cmd.iter())
     }
+}
+
+/// A version without its dots: `126` is 12.6, and `1281` is 12.8.1, of which the patch is left out.
+fn undotted(text: &str) -> Option<String> {
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    (digits.len() >= 3).then(|| format!("{}.{}", &digits[..2], &digits[2..3]))
 }
 
 fn major_minor(text: &str) -> Option<String> {
@@ -565,6 +567,13 @@ mod tests {
             cuda("lmsysorg/sglang:v0.5.19-cu129").as_deref(),
             Some("12.9")
         );
+        for (tag, version) in [
+            ("runpod/pytorch:1.0.2-cu1281-torch280-ubuntu2404", "12.8"),
+            ("runpod/base:1.0.2-cuda1290", "12.9"),
+            ("vllm/vllm-openai:v0.9-cu1241", "12.4"),
+        ] {
+            assert_eq!(cuda(tag).as_deref(), Some(version));
+        }
         assert_eq!(cuda("lmsysorg/sglang:v0.5.21").as_deref(), Some("13.0"));
         assert_eq!(
             cuda("pytorch/pytorch:2.4.1-cuda12.4-cudnn9-devel").as_deref(),

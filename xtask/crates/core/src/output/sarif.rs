@@ -14,6 +14,8 @@ pub struct Descriptor {
     pub summary: &'static str,
     /// The rule's page, in Markdown.
     pub page: String,
+    /// Where the page is on the web.
+    pub address: String,
 }
 
 /// A complete log with one run. `tool` is the task's name.
@@ -25,6 +27,7 @@ pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &
                 "id": rule.code,
                 "name": rule.name,
                 "shortDescription": { "text": rule.summary },
+                "helpUri": rule.address,
                 "help": { "text": rule.page, "markdown": rule.page },
                 "defaultConfiguration": { "level": level(rule.severity) },
             })
@@ -40,7 +43,9 @@ pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &
         "runs": [{
             "tool": { "driver": {
                 "name": tool,
+                "version": env!("CARGO_PKG_VERSION"),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "informationUri": env!("CARGO_PKG_REPOSITORY"),
                 "rules": descriptors,
             }},
             "columnKind": "unicodeCodePoints",

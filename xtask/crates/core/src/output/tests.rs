@@ -117,9 +117,16 @@ fn sarif_names_the_rule_the_region_and_the_fix() {
         severity: Severity::Error,
         summary: "A sample",
         page: "Nothing more.".to_owned(),
+        address: "https://example.org/rules#tst001".to_owned(),
     }];
     let log = sarif::render("hub-lint", &rules, &findings, &sources);
     assert_eq!(testing::sarif::problems(&log), [""; 0]);
+    let driver = &log["runs"][0]["tool"]["driver"];
+    assert_eq!(driver["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        driver["rules"][0]["helpUri"],
+        "https://example.org/rules#tst001"
+    );
     let result = &log["runs"][0]["results"][0];
     assert_eq!(result["ruleIndex"], 0);
     assert_eq!(

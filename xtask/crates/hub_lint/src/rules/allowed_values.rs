@@ -1,6 +1,6 @@
 //! Values that are one of a few words, or a text of a certain kind.
 
-use crate::document::{Document, Which, begin, short};
+use crate::document::{Document, Which, short};
 use crate::edit;
 use crate::facts;
 use crate::model::{self, Variable};
@@ -35,43 +35,27 @@ rules! { Meaning;
     /// The Hub has five categories.
     ///
     /// Bad:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
-    ///   "category": "text",
-    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20 }
-    /// }
+    /// ```json listing
+    /// "category": "text"
     /// ```
     /// Good:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
-    ///   "category": "language",
-    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20 }
-    /// }
+    /// ```json listing
+    /// "category": "language"
     /// ```
     CATEGORY = "HUB203" "unknown-category" Error Either
         "a category that the Hub doesn't have"
         from "the Hub's publishing guide; four published listings";
 
-    /// A listing's type is `serverless`. A load-balancing endpoint is a serverless listing too,
-    /// with `endpointType` in its `config`.
+    /// A listing's type is `serverless` (RunPod's own tools know `pod`, too). A load-balancing endpoint
+    /// is a serverless listing, with `endpointType` in its `config`.
     ///
     /// Bad:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "LB",
-    ///   "category": "language",
-    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20 }
-    /// }
+    /// ```json listing
+    /// "type": "LB"
     /// ```
     /// Good:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
-    ///   "category": "language",
-    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20, "endpointType": "LB" }
-    /// }
+    /// ```json listing
+    /// "config": { "runsOn": "GPU", "containerDiskInGb": 20, "endpointType": "LB" }
     /// ```
     LISTING_TYPE = "HUB204" "unknown-listing-type" Error Either
         "a listing type that the Hub doesn't have"
@@ -113,12 +97,8 @@ rules! { Meaning;
     /// "cpuFlavor": "cpu3g-4-16"
     /// ```
     /// Good:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
-    ///   "category": "language",
-    ///   "config": { "runsOn": "CPU", "containerDiskInGb": 20, "cpuFlavor": "cpu3g-4-16" }
-    /// }
+    /// ```json listing
+    /// "config": { "runsOn": "CPU", "containerDiskInGb": 20, "cpuFlavor": "cpu3g-4-16" }
     /// ```
     MACHINE = "HUB207" "machine-mismatch" Warning Never
         "a key for GPU workers on a CPU worker, or the other way round"
@@ -127,12 +107,8 @@ rules! { Meaning;
     /// A CPU flavor names the machine, its cores and its memory in gigabytes: `cpu3g-4-16`.
     ///
     /// Bad:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
-    ///   "category": "language",
-    ///   "config": { "runsOn": "CPU", "containerDiskInGb": 20, "cpuFlavor": "4 cores" }
-    /// }
+    /// ```json listing
+    /// "config": { "runsOn": "CPU", "containerDiskInGb": 20, "cpuFlavor": "4 cores" }
     /// ```
     CPU_FLAVOR = "HUB208" "odd-cpu-flavor" Warning Never
         "a CPU flavor of an unusual form"

@@ -6,7 +6,7 @@ use crate::facts;
 use crate::model;
 use crate::rule::rules;
 use worker_files::json::Node;
-use xtask_core::finding::{Finding, Safety, Span};
+use xtask_core::finding::{Finding, Safety, Severity, Span};
 use xtask_core::suggest;
 
 rules! { Meaning;
@@ -42,7 +42,7 @@ rules! { Meaning;
         from "RunPod's list of GPU types (February 2026); ten published listings";
 
     /// A `-` takes a single GPU out of the pools before it. It takes an id, not a pool, and has no
-    /// meaning where nothing was chosen.
+    /// meaning where nothing was chosen, or for a GPU that no pool holds.
     ///
     /// Bad:
     /// ```json config
@@ -98,6 +98,20 @@ rules! { Meaning;
     CUDA_UNKNOWN = "HUB215" "unknown-cuda-version" Warning Never
         "a CUDA version that nobody has seen"
         from "the versions in published listings: 11.8, 12.0 to 12.9, 13.0 to 13.2";
+
+    /// `gpuIds` is one text: names, separated by commas, each once. An empty text names nothing.
+    ///
+    /// Bad:
+    /// ```json config
+    /// "gpuIds": "ADA_24;AMPERE_24"
+    /// ```
+    /// Good:
+    /// ```json config
+    /// "gpuIds": "ADA_24,AMPERE_24"
+    /// ```
+    LIST = "HUB216" "odd-gpu-list" Warning Unsafely
+        "a list of GPUs that is empty, names one twice or has no commas"
+        from "the Hub's publishing guide; published listings";
 }
 
 /// Looks at one file.
@@ -180,6 +194,14 @@ pub fn looks_like_pool(name: &str) -> bool {
 fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Finding>) {
     let choices = choices(document, node, text);
     for choice in &choices {
+        if choices
+            .iter()
+            .any(|earlier| earlier.span.start < choice.span.start && earlier.name == choice.name)
+        {
+            let message = format!("`{}` is in the list twice", short(choice.name));
+            findings.push(document.at(&LIST, &choice.span, message));
+            continue;
+        }
         let known_pool = facts::GPU_POOLS.contains(&choice.name);
         if known_pool && choice.excluded {
             findings.push(
@@ -191,20 +213,51 @@ fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Find
                     )
                     .help("leave the pool out of the list, or name the GPU's id"),
             );
+        } else if choice.excluded && !facts::may_be_in_a_pool(choice.name) {
+            findings.push(document.at(
+                &EXCLUSION,
+                &choice.span,
+                format!(
+                    "no pool holds `{}`, so there is nothing to take out",
+                    short(choice.name)
+                ),
+            ));
         } else if known_pool || facts::GPU_IDS.contains(&choice.name) {
-        } else if looks_like_pool(choice.name) && !choice.excluded {
+        } else if let Some(right) = separated(choice.name) {
+            let finding = document
+                .at(
+                    &LIST,
+                    &choice.span,
+                    "the names in `gpuIds` are separated by commas",
+                )
+                .help(format!("did you mean `{right}`?"));
+            findings.push(replace(finding, node, &choice.span, &right));
+        } else if looks_like_pool(&choice.name.to_uppercase()) && !choice.excluded {
             findings.push(unknown_pool(document, node, choice));
         } else {
             findings.push(unknown_gpu(document, node, &choice.span, choice.name));
         }
     }
-    if !choices.is_empty() && choices.iter().all(|choice| choice.excluded) {
+    if choices.is_empty() {
+        findings.push(
+            document
+                .at(&LIST, &node.span, "`gpuIds` names no GPU")
+                .help("leave the key out to take any GPU, or name pools such as `ADA_24`"),
+        );
+    } else if choices.iter().all(|choice| choice.excluded) {
         findings.push(document.at(
             &EXCLUSION,
             &node.span,
             "`gpuIds` only takes GPUs out and names none to take them out of",
         ));
     }
+}
+
+/// The names of a list with other separators than commas, with commas.
+fn separated(text: &str) -> Option<String> {
+    let names: Vec<&str> = text.split([';', '|']).map(str::trim).collect();
+    let known = |name: &&str| facts::GPU_POOLS.contains(name) || facts::GPU_IDS.contains(name);
+    (names.len() > 1 && names.iter().all(known)).then(|| names.join(","))
 }
 
 fn unknown_pool(document: &Document, node: &Node, choice: &Choice<'_>) -> Finding {
@@ -215,7 +268,7 @@ fn unknown_pool(document: &Document, node: &Node, choice: &Choice<'_>) -> Findin
         format!("RunPod has no GPU pool `{}`", short(name)),
     );
     if let Some(right) = nearest_pool(name) {
-        finding = finding.help(format!("the nearest pool is `{right}`"));
+        finding = finding.help(format!("did you mean `{right}`?"));
         finding = replace(finding, node, &choice.span, right);
     } else if let [right] = alike(name)[..] {
         finding = finding.help(format!("the GPU's id is `{right}`"));
@@ -300,6 +353,11 @@ fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Fin
         span,
         format!("RunPod has no GPU with the id `{}`", short(name)),
     );
+    if facts::GPU_IDS_OF_REST.contains(&name) {
+        finding.severity = Severity::Warning;
+        finding.message = format!("`{name}` is an id of RunPod's REST API alone");
+        return finding.help("the Hub's list of GPUs does not have it");
+    }
     let alike = alike(name);
     // A slip in `GeForce` is one; another model is another GPU, however near it is written.
     let models = |text: &str| -> Vec<String> {
@@ -327,7 +385,7 @@ fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Fin
         ([], None) => {
             let models = same_model(name);
             finding = finding.help(if models.is_empty() {
-                "`docs/hub-lint.md` lists the ids".to_owned()
+                "`--explain unknown-gpu` lists the ids".to_owned()
             } else {
                 format!("there are {}", suggest::all_of(&models))
             });

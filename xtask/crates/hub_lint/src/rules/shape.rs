@@ -6,7 +6,7 @@ use crate::edit;
 use crate::facts::{self, Field, Need, Shape, Table};
 use crate::rule::{Rule, rules};
 use worker_files::json::{Kind, Member, Node};
-use xtask_core::finding::{Finding, Safety};
+use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
 rules! { Shape;
@@ -32,12 +32,8 @@ rules! { Shape;
     /// }
     /// ```
     /// Good:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
-    ///   "category": "language",
-    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20 }
-    /// }
+    /// ```json listing
+    /// "category": "language"
     /// ```
     MISSING_KEY = "HUB101" "missing-key" Error Never
         "a key that the Hub needs is not there"
@@ -59,7 +55,7 @@ rules! { Shape;
         from "the Hub's publishing guide";
 
     /// A key that is not quite one of the Hub's. The Hub ignores what it does not know, so that
-    /// the setting is simply not made.
+    /// the setting is simply not made. For the icon it is a warning.
     ///
     /// Bad:
     /// ```json config
@@ -73,7 +69,8 @@ rules! { Shape;
         "a key that is spelt differently"
         from "the Hub's publishing guide; published listings with `runOn`, `gpuTypeIds`";
 
-    /// A key of the Hub's at a level where the Hub does not look for it.
+    /// A key of the Hub's at a level where the Hub does not look for it. For `endpointType` it is an
+    /// error: the endpoint gets a queue instead of a load balancer.
     ///
     /// Bad:
     /// ```json env
@@ -169,7 +166,8 @@ fn is_foreign(root: &Node) -> bool {
     if members.is_empty() || root.get("config").is_some_and(|c| !c.members().is_empty()) {
         return members.is_empty();
     }
-    let own = facts::LISTING.fields.iter().filter(|f| has(f.key)).count();
+    let documented = |field: &&Field| field.need != Need::Seen && has(field.key);
+    let own = facts::LISTING.fields.iter().filter(documented).count();
     let nested = TELLING.iter().filter(|key| has(key)).count();
     own < 4 && nested < 2
 }
@@ -291,6 +289,10 @@ fn unknown(
                 format!("{} has no key `{key}`", named(table, node)),
             )
             .help(format!("did you mean `{}`? {}", field.key, field.about));
+        // A listing without a picture of its own still works.
+        if field.key == "iconUrl" {
+            finding.severity = Severity::Warning;
+        }
         if fits(&member.value, field.shape) {
             let safety = match sure {
                 Sure::Same => Safety::Safe,
@@ -375,6 +377,10 @@ fn misplaced(
         &member.key_span,
         format!("the Hub looks for `{key}` in {}, not here", home.what),
     );
+    // A queue instead of a load balancer is another endpoint altogether.
+    if key == "endpointType" {
+        finding.severity = Severity::Error;
+    }
     if std::ptr::eq(home, &raw const facts::INPUT) {
         if let Some(input) = node.get("input").filter(|input| input.get(key).is_none()) {
             let value = document.source(&member.value);

@@ -32,7 +32,7 @@ rules! { Shape;
     /// { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }],
     ///   "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090" } }
     /// ```
-    NO_TESTS = "HUB121" "no-tests" Error Never
+    NO_TESTS = "HUB121" "no-tests" Warning Never
         "tests.json has no tests"
         from "the Hub's publishing guide; two published files";
 

@@ -21,20 +21,12 @@ rules! { Meaning;
     /// picture on GitHub is no picture.
     ///
     /// Bad:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
-    ///   "category": "language", "iconUrl": "./icon.png",
-    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20 }
-    /// }
+    /// ```json listing
+    /// "iconUrl": "./icon.png"
     /// ```
     /// Good:
-    /// ```json hub
-    /// {
-    ///   "title": "Worker", "description": "Does things.", "type": "serverless",
-    ///   "category": "language", "iconUrl": "https://picture.example.org/icon.png",
-    ///   "config": { "runsOn": "GPU", "containerDiskInGb": 20 }
-    /// }
+    /// ```json listing
+    /// "iconUrl": "https://picture.example.org/icon.png"
     /// ```
     ICON = "HUB261" "icon-not-a-picture" Warning Never
         "the icon's address can't be shown"

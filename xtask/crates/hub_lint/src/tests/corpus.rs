@@ -76,7 +76,7 @@ fn every_known_mistake_is_found() {
         ("HUB121", 2),  // no tests
         ("HUB122", 11), // no config
         ("HUB123", 4),  // a test without input (3) or name (1)
-        ("HUB204", 2),  // type LB, pod
+        ("HUB204", 1),  // type LB
         ("HUB206", 3),  // type select
         ("HUB210", 6),  // invented pools
         ("HUB211", 12), // GPU names that are no id: in gpuIds 10, as gpuTypeId 2

@@ -43,26 +43,77 @@ fn blocks(rule: &Rule) -> (Vec<Block>, Vec<Block>) {
     (bad, good)
 }
 
+/// A worker on that release's image whose engine passes variables on, one line for each:
+/// `--flag $NAME`, `--flag ${NAME:-default}` or `--flag if $NAME`.
+fn sglang(version: &str, lines: &str) -> [(&'static str, String); 2] {
+    let mut engine = "import os\nimport subprocess\nimport runpod\n\
+        command = [\"python3\", \"-m\", \"sglang.launch_server\"]\n"
+        .to_owned();
+    for line in lines.lines() {
+        let (flag, given) = line.split_once(' ').unwrap();
+        let passed_on = match given.strip_prefix("if $") {
+            Some(name) => format!(
+                "if os.getenv(\"{name}\", \"\").lower() in (\"true\", \"1\", \"yes\"):\n    \
+                 command.append(\"{flag}\")\n"
+            ),
+            None => match given
+                .trim_start_matches("${")
+                .trim_end_matches('}')
+                .split_once(":-")
+            {
+                Some((name, default)) => {
+                    format!("command += [\"{flag}\", os.getenv(\"{name}\", \"{default}\")]\n")
+                }
+                None => format!(
+                    "if os.getenv(\"{0}\"):\n    command += [\"{flag}\", os.getenv(\"{0}\")]\n",
+                    given.trim_start_matches('$')
+                ),
+            },
+        };
+        engine.push_str(&passed_on);
+    }
+    engine.push_str("subprocess.Popen(command)\nrunpod.serverless.start({\"handler\": print})\n");
+    let dockerfile = format!(
+        "FROM lmsysorg/sglang:{version}\nCOPY engine.py /\nCMD [\"python3\", \"/engine.py\"]\n"
+    );
+    [("engine.py", engine), ("Dockerfile", dockerfile)]
+}
+
+/// The good listing with these members of its root.
+fn with_members(text: &str) -> String {
+    let mut hub: serde_json::Value = serde_json::from_str(&listing("", "")).unwrap();
+    let members: serde_json::Value = serde_json::from_str(&format!("{{{text}}}")).unwrap();
+    for (key, value) in members.as_object().unwrap() {
+        hub[key] = value.clone();
+    }
+    format!("{hub:#}\n")
+}
+
 /// A repository around the blocks of one example.
 fn around(blocks: &[Block]) -> Memory {
     let mut hub = listing("", "");
     let mut tests = TESTS.to_owned();
-    let mut others: Vec<(&str, &str)> = Vec::new();
+    let mut others: Vec<(&str, String)> = Vec::new();
     for block in blocks {
         let text = block.text.trim_end();
+        if let Some(version) = block.kind.strip_prefix("sglang ") {
+            others.extend(sglang(version, text));
+            continue;
+        }
         match block
             .kind
             .split_once(' ')
             .map_or(block.kind.as_str(), |(_, kind)| kind)
         {
             "hub" => hub = text.to_owned(),
+            "listing" => hub = with_members(text),
             "config" => hub = listing(text, ""),
             "env" => hub = listing("", text),
             "tests" => tests = text.to_owned(),
             "test" => {
                 tests = TESTS.replace(r#"{ "name": "one", "input": { "prompt": "Hi" } }"#, text);
             }
-            file => others.push((file, &block.text)),
+            file => others.push((file, block.text.clone())),
         }
     }
     others
@@ -136,11 +187,11 @@ fn every_bad_example_is_found_by_its_rule_and_no_other() {
         for finding in &report.findings {
             assert_eq!(finding.severity, rule.severity);
             assert!(report.sources.get(&finding.place.path).is_some());
-            let mends = finding.fix.as_ref().map(|fix| fix.safety);
+            let fixes = finding.fix.as_ref().map(|fix| fix.safety);
             let allowed = match rule.fixability {
-                rule::Fixability::Never => mends.is_none(),
-                rule::Fixability::Safely => mends != Some(Safety::Unsafe),
-                rule::Fixability::Unsafely => mends != Some(Safety::Safe),
+                rule::Fixability::Never => fixes.is_none(),
+                rule::Fixability::Safely => fixes != Some(Safety::Unsafe),
+                rule::Fixability::Unsafely => fixes != Some(Safety::Safe),
                 rule::Fixability::Either => true,
             };
             assert!(allowed, "{finding:#?}");

@@ -1,4 +1,4 @@
-//! Fixes: they mend what they say, break nothing, and leave nothing for a second run.
+//! Fixes: they fix what they say, break nothing, and leave nothing for a second run.
 
 use super::*;
 use testing::Random;
@@ -11,12 +11,12 @@ fn look(which: Which, bytes: &[u8]) -> Vec<Finding> {
     findings
 }
 
-/// Fixability a text until nothing is left to mend, which is after a few rounds.
+/// Fixability a text until nothing is left to fix, which is after a few rounds.
 pub(super) fn mends_for_good(which: Which, bytes: &[u8], safety: Safety) -> Vec<u8> {
     let mut text = bytes.to_vec();
     for _ in 0..20 {
         let findings = look(which, &text);
-        let next = fix::mended(&text, &findings, safety);
+        let next = fix::fixed(&text, &findings, safety);
         let problems = |bytes: &[u8]| json::parse(bytes).problems.len();
         assert!(
             problems(&next) <= problems(&text),
@@ -41,7 +41,7 @@ fn each_rule_that_mends_mends_its_bad_example() {
         let tree = examples::bad_example(rule);
         let report = lint(&tree, true).unwrap();
         let Some(finding) = report.findings.iter().find(|f| f.fix.is_some()) else {
-            // Some mend only where the case is plain; then another example shows it.
+            // Some fix only where the case is plain; then another example shows it.
             assert!(
                 ["HUB010", "HUB203", "HUB205", "HUB210"].contains(&rule.code),
                 "{}",
@@ -173,22 +173,22 @@ fn a_map_of_variables_becomes_their_list() {
         r#"[{ "key": "HF_HOME", "value": "/models" }]"#,
         r#"{ "HF_HOME": "/models", "N": 1 }"#,
     );
-    let mended = mends_for_good(Which::Tests, tests.as_bytes(), Safety::Safe);
-    let mended = String::from_utf8(mended).unwrap();
+    let fixed = mends_for_good(Which::Tests, tests.as_bytes(), Safety::Safe);
+    let fixed = String::from_utf8(fixed).unwrap();
     assert!(
-        mended.contains(
+        fixed.contains(
             r#""env": [{ "key": "HF_HOME", "value": "/models" }, { "key": "N", "value": 1 }]"#
         ),
-        "{mended}"
+        "{fixed}"
     );
     // One entry without its brackets gets them; what is neither is left to people.
     let one = tests.replace(
         r#"{ "HF_HOME": "/models", "N": 1 }"#,
         r#"{ "key": "HF_HOME", "value": "/models" }"#,
     );
-    let mended = mends_for_good(Which::Tests, one.as_bytes(), Safety::Safe);
-    assert_eq!(String::from_utf8(mended).unwrap(), TESTS);
+    let fixed = mends_for_good(Which::Tests, one.as_bytes(), Safety::Safe);
+    assert_eq!(String::from_utf8(fixed).unwrap(), TESTS);
     let neither = tests.replace(r#""N": 1"#, r#""N": [1]"#);
-    let mended = mends_for_good(Which::Tests, neither.as_bytes(), Safety::Safe);
-    assert_eq!(String::from_utf8(mended).unwrap(), neither);
+    let fixed = mends_for_good(Which::Tests, neither.as_bytes(), Safety::Safe);
+    assert_eq!(String::from_utf8(fixed).unwrap(), neither);
 }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! It damages and crosses the examples of all rules, and the corpus where there is one. Whatever
-//! comes out must not panic, must be JSON here exactly if it is JSON to `serde_json`, must be mended
+//! comes out must not panic, must be JSON here exactly if it is JSON to `serde_json`, must be fixed
 //! without breaking, and must print in every format. How long the slowest one took is printed.
 
 use std::time::{Duration, Instant};

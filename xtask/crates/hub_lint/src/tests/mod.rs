@@ -4,7 +4,7 @@ use super::*;
 use document::Which;
 use rule::Rule;
 use rules::check_file;
-use xtask_core::finding::{Finding, Safety};
+use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::output;
 use xtask_core::tree::{Memory, Tree};
 

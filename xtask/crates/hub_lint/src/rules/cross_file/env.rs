@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{is_foreign, is_sglang, place};
+use super::{is_foreign, is_sglang, may_hide, place};
 use crate::document::{Document, short};
 use crate::model::{self, Variable};
 use crate::rule::rules;
@@ -22,18 +22,8 @@ rules! { Agreement;
     /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } },
     /// { "key": "SHOW_COSTS", "input": { "name": "Costs", "type": "boolean" } }
     /// ```
-    /// ```python engine.py
-    /// import os
-    /// import subprocess
-    /// command = ["python3", "-m", "sglang.launch_server"]
-    /// if os.getenv("MODEL_NAME"):
-    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
-    /// subprocess.Popen(command)
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY engine.py /
-    /// CMD ["python3", "/engine.py"]
+    /// ```sglang v0.5.19-cu129
+    /// --model-path $MODEL_NAME
     /// ```
     NOT_READ = "HUB320" "variable-not-read" Warning Never
         "a declared variable that nothing reads"
@@ -43,18 +33,8 @@ rules! { Agreement;
     /// that a table of all of SGLang's flags makes settable are not meant.
     ///
     /// Bad:
-    /// ```python engine.py
-    /// import os
-    /// import subprocess
-    /// command = ["python3", "-m", "sglang.launch_server"]
-    /// if os.getenv("MODEL_NAME"):
-    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
-    /// subprocess.Popen(command)
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY engine.py /
-    /// CMD ["python3", "/engine.py"]
+    /// ```sglang v0.5.19-cu129
+    /// --model-path $MODEL_NAME
     /// ```
     NOT_DECLARED = "HUB321" "variable-not-declared" Info Never
         "the worker reads variables that hub.json doesn't declare"
@@ -66,18 +46,8 @@ rules! { Agreement;
     /// ```json env
     /// { "key": "MODELNAME", "input": { "name": "Model", "type": "string" } }
     /// ```
-    /// ```python engine.py
-    /// import os
-    /// import subprocess
-    /// command = ["python3", "-m", "sglang.launch_server"]
-    /// if os.getenv("MODEL_NAME"):
-    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
-    /// subprocess.Popen(command)
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY engine.py /
-    /// CMD ["python3", "/engine.py"]
+    /// ```sglang v0.5.19-cu129
+    /// --model-path $MODEL_NAME
     /// ```
     SPELLING = "HUB322" "variable-spelt-differently" Error Unsafely
         "hub.json spells a variable otherwise than the worker"
@@ -95,18 +65,8 @@ rules! { Agreement;
     /// { "tests": [{ "name": "one", "input": { "text": "Hi" } }],
     ///   "config": { "env": [{ "key": "MODEL_PATH", "value": "a/b" }] } }
     /// ```
-    /// ```python engine.py
-    /// import os
-    /// import subprocess
-    /// command = ["python3", "-m", "sglang.launch_server"]
-    /// if os.getenv("MODEL_NAME"):
-    ///     command += ["--model-path", os.getenv("MODEL_NAME")]
-    /// subprocess.Popen(command)
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY engine.py /
-    /// CMD ["python3", "/engine.py"]
+    /// ```sglang v0.5.19-cu129
+    /// --model-path $MODEL_NAME
     /// ```
     TEST_UNKNOWN = "HUB323" "test-variable-unknown" Warning Never
         "the tests set a variable that the worker doesn't know"
@@ -119,17 +79,8 @@ rules! { Agreement;
     /// ```json env
     /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "default": "a/small" } }
     /// ```
-    /// ```python engine.py
-    /// import os
-    /// import subprocess
-    /// command = ["python3", "-m", "sglang.launch_server"]
-    /// command += ["--model-path", os.getenv("MODEL_NAME", "a/large")]
-    /// subprocess.Popen(command)
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY engine.py /
-    /// CMD ["python3", "/engine.py"]
+    /// ```sglang v0.5.19-cu129
+    /// --model-path ${MODEL_NAME:-a/large}
     /// ```
     DEFAULTS = "HUB324" "defaults-differ" Warning Never
         "hub.json's default is not the code's or the README's"
@@ -187,11 +138,7 @@ pub fn check(
 
 /// Whether the worker may read variables that are not seen: then absence proves nothing.
 fn reads_beyond(surface: &WorkerInterface) -> bool {
-    let unseen = surface.unread.iter().any(|gap| {
-        gap.may_hide.contains(&Hides::Variables)
-            && gap.place.file.name().ends_with(b".py")
-            && !gap.what.contains("serverless.start")
-    });
+    let unseen = may_hide(&surface.unread, Hides::Variables);
     // A loop over the whole environment takes whatever has a certain form.
     let looping = surface.sources.iter().any(|(path, source)| {
         path.name().ends_with(b".py") && source.text.contains("environ.items()")

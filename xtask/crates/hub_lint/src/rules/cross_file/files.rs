@@ -136,7 +136,7 @@ rules! { Agreement;
     /// A worker with a listing and no tests.json is published without ever having been started.
     ///
     /// Bad: a repository with `.runpod/hub.json` and no `.runpod/tests.json`.
-    NO_TESTS_FILE = "HUB313" "no-tests-file" Info Never
+    NO_TESTS_FILE = "HUB313" "no-tests-file" Warning Never
         "the repository has no tests.json"
         from "the Hub's publishing guide";
 }

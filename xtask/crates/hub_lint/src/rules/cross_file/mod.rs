@@ -2,13 +2,14 @@
 
 pub mod env;
 pub mod files;
+pub mod image;
 pub mod sglang;
 pub mod worker;
 
 use anyhow::Result;
 
 use crate::document::Document;
-use worker_files::WorkerInterface;
+use worker_files::{Hides, Unread, WorkerInterface};
 use xtask_core::finding::{Finding, Place};
 use xtask_core::tree::{Memory, Tree};
 
@@ -32,6 +33,7 @@ pub fn check(
     if (hub.is_some() || tests.is_some()) && has_code(tree) {
         let surface = surface(tree)?;
         env::check(hub, tests, &surface, findings);
+        image::check(hub, tests, &surface, findings);
         sglang::check(hub, tests, &surface, findings);
         worker::check(tree, hub, tests, &surface, findings);
     }
@@ -130,4 +132,45 @@ pub fn is_sglang(surface: &WorkerInterface) -> bool {
                 .packages
                 .iter()
                 .any(|package| package.name == "sglang"))
+}
+
+/// Whether something that was not read may hide such facts: then their absence proves nothing.
+pub fn may_hide(unread: &[Unread], what: Hides) -> bool {
+    // What is registered with RunPod is no matter of these.
+    unread
+        .iter()
+        .any(|gap| gap.may_hide.contains(&what) && !gap.what.contains("serverless.start"))
+}
+
+/// Base images with a system, a language or libraries, and no program of a worker's.
+const PLAIN_BASES: &[&str] = &[
+    "alpine",
+    "debian",
+    "python",
+    "ubuntu",
+    "nvidia/cuda",
+    "runpod/base",
+    "runpod/pytorch",
+    "pytorch/pytorch",
+    "condaforge/miniforge3",
+    "continuumio/miniconda3",
+    "astral-sh/uv",
+];
+
+/// Whether the image may hold a worker's code that is not in the repository: its base brings
+/// some, or its build fetches some.
+pub fn brings_code(surface: &WorkerInterface) -> bool {
+    let Some(base) = surface.image.as_ref().and_then(|image| image.base.as_ref()) else {
+        return true;
+    };
+    let name = base.text.split([':', '@']).next().unwrap_or_default();
+    let name = ["docker.io/", "library/", "nvcr.io/", "ghcr.io/"]
+        .iter()
+        .fold(name, |name, start| name.strip_prefix(start).unwrap_or(name));
+    let fetches = surface.sources.get(&base.place.file).is_none_or(|source| {
+        ["git clone", "git+", "wget ", "curl ", "--from=", "ADD http"]
+            .iter()
+            .any(|word| source.text.contains(word))
+    });
+    !PLAIN_BASES.contains(&name) || fetches
 }

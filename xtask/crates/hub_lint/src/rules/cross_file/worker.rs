@@ -1,17 +1,18 @@
 //! The worker's own files: what the Dockerfile starts, what lies in `.runpod/`, and what the
 //! handler makes of the tests.
 
-use super::{is_sglang, place};
+use super::{brings_code, is_sglang, may_hide, place};
 use crate::document::{Document, Which, begin, short};
 use crate::rule::rules;
-use worker_files::WorkerInterface;
 use worker_files::json::{Kind, Node};
+use worker_files::{Hides, WorkerInterface};
 use xtask_core::finding::{Finding, Place};
 use xtask_core::tree::{RepoPath, Tree};
 
 rules! { Agreement;
     /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
-    /// ends at once. Said only of images that copy their files from the repository.
+    /// ends at once. Said only of images that copy their files from the repository, onto a base that
+    /// brings no programs of its own.
     ///
     /// Bad:
     /// ```dockerfile Dockerfile
@@ -56,14 +57,7 @@ rules! { Agreement;
     /// { "tests": [{ "name": "one", "input": { "openai_route": "/v1/chat/completions",
     ///   "openai_input": { "prompt": "Hi" } } }], "config": { "gpuCount": 1 } }
     /// ```
-    /// ```python handler.py
-    /// import subprocess
-    /// subprocess.Popen(["python3", "-m", "sglang.launch_server", "--model-path", "/model"])
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM lmsysorg/sglang:v0.5.19-cu129
-    /// COPY handler.py /
-    /// CMD ["python3", "/handler.py"]
+    /// ```sglang v0.5.19-cu129
     /// ```
     REFUSED = "HUB316" "test-input-refused" Error Never
         "a test's input that the handler or SGLang refuses"
@@ -100,16 +94,7 @@ fn handler(tree: &dyn Tree, surface: &WorkerInterface, findings: &mut Vec<Findin
         return;
     };
     let copies = image.copies.iter().any(|copy| copy.from.is_none());
-    // What the build fetches may well be what it starts.
-    let fetches = image.base.as_ref().is_none_or(|base| {
-        let source = surface.sources.get(&base.place.file);
-        source.is_none_or(|source| {
-            ["git clone", "wget ", "curl "]
-                .iter()
-                .any(|word| source.text.contains(word))
-        })
-    });
-    if !copies || fetches {
+    if !copies || brings_code(surface) || may_hide(&surface.unread, Hides::Image) {
         return;
     }
     for start in image.starts() {
@@ -129,7 +114,18 @@ fn handler(tree: &dyn Tree, surface: &WorkerInterface, findings: &mut Vec<Findin
                 .entries()
                 .keys()
                 .any(|path| path.name() == name.as_bytes());
-            if !there {
+            // A step of the build may write it.
+            let lines = surface
+                .sources
+                .get(&start.place.file)
+                .map(|source| source.text.lines());
+            let written = lines.into_iter().flatten().any(|line| {
+                let copied = ["COPY", "ADD", "CMD", "ENTRYPOINT"]
+                    .iter()
+                    .any(|word| line.trim_start().starts_with(word));
+                line.contains(name) && !copied
+            });
+            if !there && !written {
                 findings.push(
                     Finding::at(
                         &NO_HANDLER,
