@@ -23,6 +23,7 @@ pub fn all() -> &'static [&'static Rule] {
             tests_meaning::RULES,
             template_residue::RULES,
             cross_file::files::RULES,
+            cross_file::code::RULES,
             cross_file::env::RULES,
             cross_file::image::RULES,
             cross_file::sglang::RULES,

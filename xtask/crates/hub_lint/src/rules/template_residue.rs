@@ -4,7 +4,7 @@ use crate::document::{Document, Which, short};
 use crate::model::{self, Variable};
 use crate::rule::rules;
 use worker_files::json::Node;
-use xtask_core::finding::Finding;
+use xtask_core::finding::{Finding, Span};
 
 rules! { Meaning;
     /// A text of the Hub guide's template that nobody replaced. Users of the listing see it.
@@ -44,45 +44,89 @@ const ICONS: &[&str] = &[
 ];
 
 const KEYS: &[&str] = &[
-    "STATIC_VAR",
-    "STRING_VAR",
-    "NUMBER_VAR",
     "BOOLEAN_VAR",
+    "BOOL_ENV_VAR",
+    "ENV_KEY_HERE",
+    "INT_ENV_VAR",
+    "NUMBER_VAR",
+    "OPTION_ENV_VAR",
+    "STATIC_ENV_VAR",
+    "STATIC_VAR",
+    "STRING_ENV_VAR",
+    "STRING_VAR",
+    "TEST_ENV_VAR",
     "YOUR_VAR",
 ];
 
 const TEXTS: &[&str] = &[
-    "your tool's name",
     "a brief explanation of what your tool does",
     "an example description",
-    "user friendly input name",
+    "enable feature",
+    "numeric value",
+    "preset name",
+    "select option",
     "static_value",
+    "test_case_name",
+    "user friendly input name",
+    "user-friendly name",
+    "your tool's name",
 ];
 
-/// Looks at hub.json.
+/// Looks at either file.
 pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
-    if document.which != Which::Hub {
+    let root = &document.root;
+    if document.which == Which::Tests {
+        tests(document, findings);
         return;
     }
-    let root = &document.root;
     icon(document, findings);
     for key in ["title", "description"] {
         text(document, root.get(key), findings);
     }
     for variable in variables {
-        if KEYS.contains(&variable.key) {
-            findings.push(document.at(
-                &LEFTOVER,
-                variable.key_span,
-                format!("the variable `{}` is the template's example", variable.key),
-            ));
-        } else {
+        if !key(document, variable.key, variable.key_span, findings) {
             text(document, variable.value, findings);
-        }
-        if let Some(input) = &variable.input {
-            text(document, input.node.get("name"), findings);
+            if let Some(input) = &variable.input {
+                text(document, input.node.get("name"), findings);
+            }
         }
     }
+    let presets = root.get("config").and_then(|config| config.get("presets"));
+    for preset in presets.map_or(&[][..], Node::items) {
+        text(document, preset.get("name"), findings);
+    }
+}
+
+/// The template's test, its variable, and addresses at which nothing answers.
+fn tests(document: &Document, findings: &mut Vec<Finding>) {
+    for test in document.root.get("tests").map_or(&[][..], Node::items) {
+        text(document, test.get("name"), findings);
+        for member in test.get("input").map_or(&[][..], Node::members) {
+            let value = member.value.as_str().unwrap_or_default();
+            if member.key == "param1" && value == "value1" {
+                let message = "the input `param1` is the template's example";
+                findings.push(document.at(&LEFTOVER, &member.key_span, message));
+            } else if ["://example.com/", "://www.example.com/"]
+                .iter()
+                .any(|a| value.contains(a))
+            {
+                let message = format!("nothing answers at `{}`", short(value));
+                findings.push(document.at(&LEFTOVER, &member.value.span, message));
+            }
+        }
+    }
+    for own in model::test_variables(&document.root) {
+        key(document, own.key, own.key_span, findings);
+    }
+}
+
+fn key(document: &Document, key: &str, span: &Span, findings: &mut Vec<Finding>) -> bool {
+    let left = KEYS.contains(&key);
+    if left {
+        let message = format!("the variable `{key}` is the template's example");
+        findings.push(document.at(&LEFTOVER, span, message));
+    }
+    left
 }
 
 fn text(document: &Document, node: Option<&Node>, findings: &mut Vec<Finding>) {

@@ -52,7 +52,27 @@ rules! { Meaning;
     WRAPPED = "HUB252" "wrapped-input" Warning Unsafely
         "an input inside an input"
         from "the Hub's publishing guide; four published tests.json";
+
+    /// The Hub passes a test when the job succeeds, so a test of what the worker refuses fails, and
+    /// the release with it. Such tests belong into the worker's own test suite. Told by the name.
+    ///
+    /// Bad:
+    /// ```json test
+    /// { "name": "missing_prompt_returns_error", "input": {} }
+    /// ```
+    /// Good:
+    /// ```json test
+    /// { "name": "prompt", "input": { "prompt": "Hi" } }
+    /// ```
+    EXPECTS_FAILURE = "HUB253" "test-expects-failure" Warning Never
+        "a test that wants the worker to fail"
+        from "three published tests.json";
 }
+
+/// Words in the name of a test that wants an error.
+const FAILURES: &[&str] = &[
+    "invalid", "error", "fail", "fails", "failure", "missing", "reject", "rejects",
+];
 
 /// Below this many milliseconds, seconds are meant.
 const SHORTEST: f64 = 5000.0;
@@ -68,6 +88,7 @@ pub fn check(document: &Document, findings: &mut Vec<Finding>) {
         timeout(document, test, findings);
         assertions(document, test, findings);
         wrapped(document, test, findings);
+        failing(document, test, findings);
     }
 }
 
@@ -154,4 +175,32 @@ fn wrapped(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
         wrapping = wrapping.fix(Safety::Unsafe, "unwrap it", [(outer.span.clone(), text)]);
     }
     findings.push(wrapping);
+}
+
+fn failing(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
+    let Some((node, name)) = test
+        .get("name")
+        .and_then(|node| Some((node, node.as_str()?)))
+    else {
+        return;
+    };
+    let lower = name.to_lowercase();
+    let says = lower
+        .split(|c: char| !c.is_alphanumeric())
+        .any(|word| FAILURES.contains(&word));
+    // `no_error` and `missing_is_fine` want the opposite.
+    let denied = [
+        "no_error", "no error", "no-error", "without", "optional", "default",
+    ];
+    if says && !denied.iter().any(|word| lower.contains(word)) {
+        findings.push(
+            document
+                .at(
+                    &EXPECTS_FAILURE,
+                    &node.span,
+                    format!("the test `{}` seems to want a failure", short(name)),
+                )
+                .help("a test passes when the job succeeds, and by nothing else"),
+        );
+    }
 }

@@ -158,6 +158,7 @@ fn made_example(code: &str) -> Option<Memory> {
         "HUB311" => no("README.md"),
         "HUB312" => no("").with("hub.json", good()),
         "HUB313" => no(".runpod/tests.json"),
+        "HUB318" => no(".runpod/tests.json").with(".runpod/tests_.json", TESTS),
         _ => return None,
     })
 }

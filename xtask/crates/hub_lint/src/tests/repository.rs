@@ -126,6 +126,7 @@ fn findings_come_by_file_and_line() {
 const ENGINE: &str = r#"
 import os
 import subprocess
+import runpod
 command = ["python3", "-m", "sglang.launch_server", "--model-path", "/model"]
 if os.getenv("LOAD_BALANCE_METHOD"):
     command += ["--load-balance-method", os.getenv("LOAD_BALANCE_METHOD")]
@@ -345,7 +346,199 @@ fn variables_are_compared_only_where_sglang_reads_them() {
     );
     let other =
         worker("python:3.12", &env, TESTS).with("engine.py", ENGINE.replace("sglang", "other"));
-    assert_eq!(said(&other), [""; 0]);
+    assert_eq!(
+        said(&other),
+        ["HUB320 nothing in the worker reads `SHOW_COSTS`"]
+    );
+}
+
+#[test]
+fn a_variable_of_any_worker_has_to_be_read_somewhere() {
+    let env = r#"{ "key": "SHOW_COSTS", "input": { "name": "C", "type": "boolean" } },
+        { "key": "HF_TOKEN", "input": { "name": "T", "type": "string" } }"#;
+    let with = |base: &str, handler: &str| {
+        repository_of(&listing("", env), TESTS)
+            .with(
+                "Dockerfile",
+                format!("FROM {base}\nCOPY . /\nCMD python3 /handler.py\n"),
+            )
+            .with("handler.py", format!("import os\nimport runpod\n{handler}"))
+            .with("docs/guide.md", "Set SHOW_COSTS.\n")
+    };
+    let not_read = "HUB320 nothing in the worker reads `SHOW_COSTS`";
+    for handler in [
+        "",
+        "os.getenv('OTHER')\n",
+        "def get(name):\n    return os.getenv(name)\n",
+    ] {
+        assert_eq!(said(&with("python:3.12", handler)), [not_read], "{handler}");
+    }
+    for handler in [
+        "os.getenv('SHOW_COSTS')\n",
+        "def get(name):\n    return os.getenv(name)\nget('SHOW_COSTS')\n",
+        "class Settings(BaseSettings):\n    show_costs: bool = False\n",
+        "for name, value in os.environ.items():\n    print(name)\n",
+        "os.getenv(f'SHOW_{x}')\n",
+        "os.environ[prefix + 'COSTS']\n",
+        "def get(name):\n    return os.getenv(name.upper())\n",
+    ] {
+        assert_eq!(said(&with("python:3.12", handler)), [""; 0], "{handler}");
+    }
+    // An image with a worker in it reads what it likes.
+    assert_eq!(said(&with("runpod/worker-comfyui:5.1.0-base", "")), [""; 0]);
+    // Anything that is no prose may be what reads it.
+    let script = with("python:3.12", "").with("start.sh", "echo $SHOW_COSTS\n");
+    assert_eq!(said(&script), [""; 0]);
+}
+
+#[test]
+fn a_queue_worker_starts_the_sdk() {
+    let with = |config: &str, dockerfile: &str, code: &str| {
+        let tree = repository_of(&listing(config, ""), TESTS);
+        said(&tree.with("Dockerfile", dockerfile).with("app.py", code)).join("\n")
+    };
+    let plain = "FROM python:3.12\nCOPY app.py /\nCMD [\"python3\", \"/app.py\"]\n";
+    assert_eq!(
+        with("", plain, "import flask\n"),
+        "HUB317 nothing in the repository calls `runpod.serverless.start`: no job is ever taken"
+    );
+    assert_eq!(with(r#""endpointType": "LB""#, plain, "import flask\n"), "");
+    for code in ["import runpod\n", "from runpod import serverless\n"] {
+        assert_eq!(with("", plain, code), "");
+    }
+    let cloned = plain.replace("COPY", "RUN git clone https://example.org/a /a\nCOPY");
+    let worker = plain.replace("python:3.12", "someone/worker:1");
+    for dockerfile in [
+        cloned,
+        worker,
+        "FROM python:3.12\nCMD [\"serve\"]\n".to_owned(),
+    ] {
+        assert_eq!(with("", &dockerfile, "import flask\n"), "", "{dockerfile}");
+    }
+}
+
+#[test]
+fn tests_that_are_switched_off_are_named() {
+    let bare = |path: &str| {
+        let tree = Memory::new()
+            .with("Dockerfile", "FROM scratch\n")
+            .with("README.md", "# Worker\n")
+            .with(".runpod/hub.json", listing("", ""));
+        said(&tree.with(path, TESTS)).join("\n")
+    };
+    for path in [
+        ".runpod/tests_.json",
+        ".runpod/_tests.json",
+        ".runpod/tests.disabled.json",
+        ".runpod/tests.json.bak",
+        ".runpod/test.json",
+        "tests.disabled.json",
+    ] {
+        let words = format!("HUB318 the Hub does not read `{path}`: its tests are switched off");
+        assert_eq!(bare(path), words);
+    }
+    for other in [
+        "src/tests_.json",
+        ".runpod/notes.json",
+        "test_input.json",
+        "tests/a.json",
+    ] {
+        assert_eq!(
+            bare(other),
+            "HUB313 the repository has no tests.json",
+            "{other}"
+        );
+    }
+    // Beside a tests.json, another one is no matter.
+    assert_eq!(
+        said(&repository_of(&listing("", ""), TESTS).with(".runpod/tests_old.json", TESTS)),
+        [""; 0]
+    );
+}
+
+#[test]
+fn two_dockerfiles_have_to_say_the_same() {
+    let tree = repository_of(&listing("", ""), TESTS);
+    assert_eq!(
+        said(&tree.clone().with(".runpod/Dockerfile", "FROM scratch\n")),
+        [""; 0]
+    );
+    assert_eq!(
+        said(&tree.with(".runpod/Dockerfile", "FROM scratch\nLABEL a=b\n")),
+        ["HUB312 `.runpod/Dockerfile` takes precedence over this one, and they differ"]
+    );
+}
+
+#[test]
+fn a_short_time_out_matters_where_a_model_is_loaded() {
+    let with = |timeout: u32, code: &str| {
+        let tests = TESTS.replace("Hi\" }", &format!("Hi\" }}, \"timeout\": {timeout}"));
+        said(&repository_of(&listing("", ""), &tests).with("handler.py", code)).join("\n")
+    };
+    let loads = "import runpod\nmodel = Model.from_pretrained('a/b')\n";
+    let short = |seconds: u32| {
+        format!("HUB319 a time-out of {seconds} seconds is short where a model is loaded")
+    };
+    assert_eq!(with(30_000, loads), short(30));
+    assert_eq!(with(10_000, loads), short(10));
+    assert_eq!(with(30_001, loads), "");
+    assert_eq!(with(10_000, "import runpod\n"), "");
+}
+
+#[test]
+fn tests_that_want_a_failure_are_told_by_their_names() {
+    let with = |name: &str| {
+        let tests = TESTS.replace("\"one\"", &format!("\"{name}\""));
+        said(&repository_of(&listing("", ""), &tests)).join("\n")
+    };
+    for name in [
+        "missing_query_returns_error_field",
+        "Invalid URL",
+        "input-fails-fast",
+    ] {
+        assert_eq!(
+            with(name),
+            format!("HUB253 the test `{name}` seems to want a failure")
+        );
+    }
+    for fine in [
+        "no_error",
+        "runs without error",
+        "missing optional",
+        "failover",
+        "terror",
+    ] {
+        assert_eq!(with(fine), "", "{fine}");
+    }
+}
+
+#[test]
+fn what_the_present_template_leaves_is_told_in_both_files() {
+    let env = r#"{ "key": "STRING_ENV_VAR", "input": { "name": "User-friendly Name", "type": "string" } },
+        { "key": "SIZE", "input": { "name": "Select Option", "type": "string" } }"#;
+    assert_eq!(
+        said(&repository_of(&listing("", env), TESTS)),
+        [
+            "HUB260 the variable `STRING_ENV_VAR` is the template's example",
+            "HUB260 `Select Option` is the template's example",
+            // The tests set it, too.
+            "HUB260 the variable `STRING_ENV_VAR` is the template's example"
+        ]
+    );
+    let tests = r#"{ "tests": [
+        { "name": "test_case_name", "input": { "param1": "value1" } },
+        { "name": "two", "input": { "image": "https://example.com/a.png" } },
+        { "name": "three", "input": { "image": "https://picture.example.org/a.png", "param1": 1 } }],
+      "config": { "gpuCount": 1, "env": [{ "key": "TEST_ENV_VAR", "value": "test_value" }] } }"#;
+    assert_eq!(
+        said(&repository_of(&listing("", ""), tests)),
+        [
+            "HUB260 `test_case_name` is the template's example",
+            "HUB260 the input `param1` is the template's example",
+            "HUB260 nothing answers at `https://example.com/a.png`",
+            "HUB260 the variable `TEST_ENV_VAR` is the template's example"
+        ]
+    );
 }
 
 #[test]

@@ -14,8 +14,9 @@ use xtask_core::tree::RepoPath;
 
 rules! { Agreement;
     /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of
-    /// libraries (`HF_…`, `NCCL_…`) and of RunPod itself are not meant. Looked for in workers that
-    /// start SGLang.
+    /// libraries (`HF_…`, `NCCL_…`) and of RunPod itself are not meant. In a worker for SGLang its code
+    /// is read; in any other, the name has to stand nowhere but in hub.json, tests.json and prose, on
+    /// a base image without a worker of its own, and nothing may compute names of variables.
     ///
     /// Bad:
     /// ```json env

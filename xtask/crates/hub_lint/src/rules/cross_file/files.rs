@@ -5,11 +5,12 @@ use crate::facts;
 use crate::model;
 use crate::rule::rules;
 use crate::rules::gpu;
+use anyhow::Result;
 use worker_files::json::Kind;
 use xtask_core::finding::{Finding, Place, Span};
 use xtask_core::secret::is_secret;
 use xtask_core::suggest;
-use xtask_core::tree::Tree;
+use xtask_core::tree::{RepoPath, Tree};
 
 rules! { Agreement;
     /// The tests may run on hosts with a CUDA version that users never get, so a green test says
@@ -126,7 +127,8 @@ rules! { Agreement;
         "the repository has no README.md"
         from "the Hub's publishing guide";
 
-    /// `.runpod/` takes precedence over the root, so the file at the root is not read.
+    /// `.runpod/` takes precedence over the root, so the file at the root is not read: hub.json,
+    /// tests.json, or a Dockerfile that is not the same.
     ///
     /// Bad: `hub.json` and `.runpod/hub.json` in one repository.
     SHADOWED = "HUB312" "shadowed-file" Warning Never
@@ -139,6 +141,14 @@ rules! { Agreement;
     NO_TESTS_FILE = "HUB313" "no-tests-file" Warning Never
         "the repository has no tests.json"
         from "the Hub's publishing guide";
+
+    /// The tests are there under another name, so the Hub finds none: a release is published without
+    /// ever having been started. If they fail, it is better to know why.
+    ///
+    /// Bad: a repository with `.runpod/tests_.json` and no `.runpod/tests.json`.
+    RENAMED_TESTS = "HUB318" "tests-renamed" Warning Never
+        "tests.json is switched off by another name"
+        from "13 of 112 published listings";
 }
 
 /// Compares the two files of the Hub.
@@ -325,7 +335,7 @@ fn untested(
 }
 
 /// Looks for the files that the Hub needs beside hub.json.
-pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) {
+pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) -> Result<()> {
     let has = |name: &str| {
         [name.to_owned(), format!(".runpod/{name}")]
             .iter()
@@ -345,11 +355,32 @@ pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) 
         );
     }
     if !has("tests.json") {
-        findings.push(Finding::at(
-            &NO_TESTS_FILE,
-            place(),
-            "the repository has no tests.json",
-        ));
+        let mut renamed = tree.entries().keys().filter(|path| is_renamed_tests(path));
+        findings.push(match renamed.next() {
+            Some(path) => Finding::at(
+                &RENAMED_TESTS,
+                Place::new(path.clone(), 0..1),
+                format!("the Hub does not read `{path}`: its tests are switched off"),
+            )
+            .help("name it `tests.json`, beside hub.json"),
+            None => Finding::at(&NO_TESTS_FILE, place(), "the repository has no tests.json"),
+        });
+    }
+    let (root, inner) = (
+        tree.read_file("Dockerfile")?,
+        tree.read_file(".runpod/Dockerfile")?,
+    );
+    if let (Some(root), Some(inner)) = (root, inner)
+        && root != inner
+    {
+        findings.push(
+            Finding::at(
+                &SHADOWED,
+                Place::new("Dockerfile", 0..1),
+                "`.runpod/Dockerfile` takes precedence over this one, and they differ",
+            )
+            .help("keep the one that the Hub should build"),
+        );
     }
     // A tests.json at the root is the Hub's where a hub.json is there too.
     let entries = tree.entries();
@@ -371,4 +402,20 @@ pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) 
             );
         }
     }
+    Ok(())
+}
+
+/// `tests_.json`, `tests.disabled.json`, `tests.json.bak` where the Hub would look for tests.json.
+fn is_renamed_tests(path: &RepoPath) -> bool {
+    let Some(text) = path.as_str() else {
+        return false;
+    };
+    let name = text.strip_prefix(".runpod/").unwrap_or(text);
+    let letters = suggest::letters(name);
+    let inside = name != text;
+    !name.contains('/')
+        && name.contains(".json")
+        && (letters.starts_with("tests") || (inside && letters.starts_with("test")))
+        && letters != "testinputjson"
+        && (inside || letters.len() > "testsjson".len() || name.starts_with('_'))
 }

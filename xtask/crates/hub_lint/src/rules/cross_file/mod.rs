@@ -1,5 +1,6 @@
 //! What the files have to agree on. This file alone reads the worker; the others ask what it read.
 
+pub mod code;
 pub mod env;
 pub mod files;
 pub mod image;
@@ -28,16 +29,58 @@ pub fn check(
     if let Some(hub) = hub
         && whole
     {
-        files::check_tree(tree, hub, findings);
+        files::check_tree(tree, hub, findings)?;
     }
     if (hub.is_some() || tests.is_some()) && has_code(tree) {
-        let surface = surface(tree)?;
-        env::check(hub, tests, &surface, findings);
-        image::check(hub, tests, &surface, findings);
-        sglang::check(hub, tests, &surface, findings);
-        worker::check(tree, hub, tests, &surface, findings);
+        let worker = Worker {
+            tree,
+            facts: surface(tree)?,
+        };
+        env::check(hub, tests, &worker.facts, findings);
+        image::check(hub, tests, &worker.facts, findings);
+        sglang::check(hub, tests, &worker.facts, findings);
+        worker::check(&worker, hub, tests, findings);
+        if whole {
+            code::check(&worker, hub, tests, findings)?;
+        }
     }
     Ok(())
+}
+
+/// The worker beside the two files.
+pub struct Worker<'a> {
+    pub tree: &'a dyn Tree,
+    pub facts: WorkerInterface,
+}
+
+impl Worker<'_> {
+    /// The base image's name without registry and tag.
+    fn base(&self) -> Option<&str> {
+        let base = self.facts.image.as_ref()?.base.as_ref()?;
+        let name = base.text.split([':', '@']).next()?;
+        let registries = ["docker.io/", "library/", "nvcr.io/", "ghcr.io/"];
+        let strip = |name, start| str::strip_prefix(name, start).unwrap_or(name);
+        Some(registries.into_iter().fold(name, strip))
+    }
+
+    /// Whether the base image brings no program of a worker's.
+    pub fn has_plain_base(&self) -> bool {
+        self.base().is_some_and(|name| PLAIN_BASES.contains(&name))
+    }
+
+    /// Whether the image may hold a worker's code that is not in the repository: its base brings
+    /// some, or its build fetches some.
+    pub fn brings_code(&self) -> bool {
+        let image = self.facts.image.as_ref();
+        let base = image.and_then(|image| image.base.as_ref());
+        let source = base.and_then(|base| self.facts.sources.get(&base.place.file));
+        let fetches = source.is_none_or(|source| {
+            ["git clone", "git+", "wget ", "curl ", "--from=", "ADD http"]
+                .iter()
+                .any(|word| source.text.contains(word))
+        });
+        !self.has_plain_base() || fetches
+    }
 }
 
 /// Whether there is anything to compare the two files with.
@@ -109,6 +152,18 @@ const LIBRARIES: &[&str] = &[
     "HOME",
     "USER",
     "BUCKET_",
+    "INFINITY_",
+    "OLLAMA_",
+    "LLAMA_ARG_",
+    "GRADIO_",
+    "UVICORN_",
+    "NODE_",
+    "ONNX",
+    "MKL_",
+    "XFORMERS_",
+    "COMFY_",
+    "PORT",
+    "HEALTH_CHECK_PATH",
 ];
 
 /// Whether a variable has readers outside of the worker's own code.
@@ -156,21 +211,3 @@ const PLAIN_BASES: &[&str] = &[
     "continuumio/miniconda3",
     "astral-sh/uv",
 ];
-
-/// Whether the image may hold a worker's code that is not in the repository: its base brings
-/// some, or its build fetches some.
-pub fn brings_code(surface: &WorkerInterface) -> bool {
-    let Some(base) = surface.image.as_ref().and_then(|image| image.base.as_ref()) else {
-        return true;
-    };
-    let name = base.text.split([':', '@']).next().unwrap_or_default();
-    let name = ["docker.io/", "library/", "nvcr.io/", "ghcr.io/"]
-        .iter()
-        .fold(name, |name, start| name.strip_prefix(start).unwrap_or(name));
-    let fetches = surface.sources.get(&base.place.file).is_none_or(|source| {
-        ["git clone", "git+", "wget ", "curl ", "--from=", "ADD http"]
-            .iter()
-            .any(|word| source.text.contains(word))
-    });
-    !PLAIN_BASES.contains(&name) || fetches
-}

@@ -1,7 +1,7 @@
 //! The worker's own files: what the Dockerfile starts, what lies in `.runpod/`, and what the
 //! handler makes of the tests.
 
-use super::{brings_code, is_sglang, may_hide, place};
+use super::{Worker, is_sglang, may_hide, place};
 use crate::document::{Document, Which, begin, short};
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
@@ -66,22 +66,21 @@ rules! { Agreement;
 
 /// Looks at the repository around the two files.
 pub fn check(
-    tree: &dyn Tree,
+    worker: &Worker<'_>,
     hub: Option<&Document>,
     tests: Option<&Document>,
-    surface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     if hub.is_some() {
-        handler(tree, surface, findings);
+        handler(worker, findings);
     }
-    strays(tree, findings);
+    strays(worker.tree, findings);
     if let Some(tests) = tests
-        && is_sglang(surface)
+        && is_sglang(&worker.facts)
     {
         for test in tests.root.get("tests").map_or(&[][..], Node::items) {
             if let Some(input) = test.get("input") {
-                findings.extend(refused(tests, input, surface));
+                findings.extend(refused(tests, input, &worker.facts));
             }
         }
     }
@@ -89,12 +88,13 @@ pub fn check(
 
 /// The Python file that the image starts has to be in the repository, unless the image may have
 /// it from elsewhere.
-fn handler(tree: &dyn Tree, surface: &WorkerInterface, findings: &mut Vec<Finding>) {
+fn handler(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
+    let (tree, surface) = (worker.tree, &worker.facts);
     let Some(image) = &surface.image else {
         return;
     };
     let copies = image.copies.iter().any(|copy| copy.from.is_none());
-    if !copies || brings_code(surface) || may_hide(&surface.unread, Hides::Image) {
+    if !copies || worker.brings_code() || may_hide(&surface.unread, Hides::Image) {
         return;
     }
     for start in image.starts() {

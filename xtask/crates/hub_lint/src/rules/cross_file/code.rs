@@ -1,0 +1,382 @@
+//! What the text of the worker's files shows, whatever the worker runs.
+
+use std::collections::HashSet;
+
+use super::env::NOT_READ;
+use super::{Worker, is_foreign, is_sglang, may_hide, place};
+use crate::document::{Document, short};
+use crate::model;
+use crate::rule::rules;
+use anyhow::Result;
+use worker_files::Hides;
+use worker_files::json::Node;
+use xtask_core::finding::Finding;
+use xtask_core::tree::{RepoPath, Tree};
+
+rules! { Agreement;
+    /// A queue worker takes jobs once it has called `runpod.serverless.start`. Where nothing in the
+    /// repository speaks of RunPod's SDK, no job is ever taken and every test waits for its time-out.
+    /// Load balancers (`endpointType`), pods, and images that bring code of their own are not meant.
+    ///
+    /// Bad:
+    /// ```dockerfile Dockerfile
+    /// FROM python:3.12
+    /// COPY app.py /
+    /// CMD ["python3", "/app.py"]
+    /// ```
+    /// ```python app.py
+    /// print("ready")
+    /// ```
+    /// Good:
+    /// ```dockerfile Dockerfile
+    /// FROM python:3.12
+    /// COPY app.py /
+    /// CMD ["python3", "/app.py"]
+    /// ```
+    /// ```python app.py
+    /// import runpod
+    /// runpod.serverless.start({"handler": lambda job: job["input"]})
+    /// ```
+    NO_START = "HUB317" "no-serverless-start" Error Never
+        "a queue worker that never starts RunPod's SDK"
+        from "RunPod's indexer, which asks for a handler; three published listings";
+
+    /// A model is not loaded within so few seconds on a fresh machine: "context deadline exceeded".
+    /// Time-outs of 30 seconds failed there and 300 seconds passed. The Hub allows 30 minutes for
+    /// the build and 160 for the build with all tests, and an image of 80 GB.
+    ///
+    /// Bad:
+    /// ```json test
+    /// { "name": "one", "input": { "prompt": "Hi" }, "timeout": 30000 }
+    /// ```
+    /// ```text requirements.txt
+    /// transformers
+    /// ```
+    /// Good:
+    /// ```json test
+    /// { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300000 }
+    /// ```
+    /// ```text requirements.txt
+    /// transformers
+    /// ```
+    SHORT_TIMEOUT = "HUB319" "short-timeout" Warning Unsafely
+        "a time-out of 30 seconds or less where a model is loaded"
+        from "38 tests of 28 published listings";
+
+    /// The endpoint pays for several GPUs, and SGLang uses one: nothing passes `--tp-size`,
+    /// `--dp-size` or `--pp-size` on.
+    ///
+    /// Bad:
+    /// ```json config
+    /// "gpuCount": 2,
+    /// "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }]
+    /// ```
+    /// ```sglang v0.5.19-cu129
+    /// --model-path $MODEL_NAME
+    /// ```
+    /// Good:
+    /// ```json config
+    /// "gpuCount": 2,
+    /// "env": [
+    ///   { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } },
+    ///   { "key": "TP_SIZE", "value": "2" }
+    /// ]
+    /// ```
+    /// ```sglang v0.5.19-cu129
+    /// --model-path $MODEL_NAME
+    /// --tp-size $TP_SIZE
+    /// ```
+    IDLE_GPUS = "HUB335" "idle-gpus" Warning Never
+        "several GPUs of which SGLang uses one"
+        from "SGLang's defaults: all of its sizes are 1";
+}
+
+/// More bytes of text than this are no worker's own files: nothing is said of them.
+const MOST: usize = 32 * 1024 * 1024;
+
+/// The repository's texts without prose and without the Hub's files.
+pub struct Code(Vec<(RepoPath, String)>);
+
+impl Code {
+    /// Nothing where there is too much to be a worker alone.
+    pub fn read(tree: &dyn Tree) -> Result<Option<Self>> {
+        let mut files = Vec::new();
+        let mut all = 0;
+        for (path, entry) in tree.entries() {
+            let name = path.as_str().unwrap_or_default().to_lowercase();
+            let ending = name.rsplit('.').next().unwrap_or_default();
+            let prose = matches!(ending, "md" | "rst" | "ipynb" | "svg" | "csv" | "lock")
+                || (ending == "txt" && !name.contains("requirements"))
+                || name.ends_with("hub.json")
+                || name.contains("tests")
+                || name == "hub-lint.json"
+                || name.ends_with("license");
+            if prose || !entry.mode.is_file() {
+                continue;
+            }
+            let bytes = tree.read(path)?;
+            // The first bytes tell pictures and weights from text.
+            if bytes.iter().take(1024).any(|byte| *byte == 0) {
+                continue;
+            }
+            all += bytes.len();
+            if all > MOST {
+                return Ok(None);
+            }
+            files.push((path.clone(), String::from_utf8_lossy(&bytes).into_owned()));
+        }
+        Ok(Some(Self(files)))
+    }
+
+    fn says(&self, words: &[&str]) -> bool {
+        let says = |text: &str| words.iter().any(|word| text.contains(word));
+        self.0.iter().any(|(_, text)| says(text))
+    }
+
+    /// The names that stand in some text, in capitals: settings classes read any case.
+    fn names(&self, wanted: &HashSet<String>) -> HashSet<String> {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        self.0
+            .iter()
+            .flat_map(|(_, text)| text.split(|c| !is_name(c)))
+            .filter(|word| word.len() > 1)
+            .map(str::to_ascii_uppercase)
+            .filter(|word| wanted.contains(word))
+            .collect()
+    }
+
+    /// Whether some text makes names of variables, or takes all there are.
+    fn computes_names(&self) -> bool {
+        const WHOLE: &[&str] = &[
+            "environ.items(",
+            "environ.keys(",
+            "in os.environ:",
+            "in os.environ if",
+            "in environ:",
+            "env_prefix",
+            "${!",
+            "printenv",
+            "envsubst",
+            "Object.entries(process.env",
+            "Object.keys(process.env",
+            "{...process.env",
+        ];
+        self.says(WHOLE) || self.0.iter().any(|(_, text)| composes(text))
+    }
+}
+
+/// Whether a text asks the environment for a name that it puts together.
+fn composes(text: &str) -> bool {
+    ["getenv(", "environ.get(", "environ[", "process.env["]
+        .iter()
+        .any(|access| {
+            text.match_indices(access).any(|(at, _)| {
+                let argument = text[at + access.len()..].trim_start();
+                match argument.chars().next() {
+                    Some('"' | '\'') => false,
+                    // A name in a variable stands somewhere as text, unless it is made.
+                    Some(first) if first.is_alphabetic() || first == '_' => {
+                        let end = argument.find([',', ')', ']']).unwrap_or(argument.len());
+                        let word = &argument[..end];
+                        word.starts_with("f\"")
+                            || word.starts_with("f'")
+                            || word.contains(['+', '%', '.', '('])
+                            || text.contains(".upper()")
+                            || text.contains("f\"{")
+                    }
+                    _ => true,
+                }
+            })
+        })
+}
+
+/// Looks at the two files beside the code.
+pub fn check(
+    worker: &Worker<'_>,
+    hub: Option<&Document>,
+    tests: Option<&Document>,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    let Some(code) = Code::read(worker.tree)? else {
+        return Ok(());
+    };
+    if let Some(hub) = hub {
+        if !is_sglang(&worker.facts) {
+            unread(worker, &code, hub, findings);
+        }
+        starts(worker, &code, hub, findings);
+        idle_gpus(worker, hub, findings);
+    }
+    if let Some(tests) = tests {
+        short_timeouts(&code, tests, findings);
+    }
+    Ok(())
+}
+
+fn unread(worker: &Worker<'_>, code: &Code, hub: &Document, findings: &mut Vec<Finding>) {
+    let variables = model::variables(&hub.root);
+    let own = variables
+        .iter()
+        .filter(|variable| !is_foreign(variable.key));
+    let wanted: HashSet<String> = own.clone().map(|v| v.key.to_ascii_uppercase()).collect();
+    if wanted.is_empty() || !worker.has_plain_base() || code.computes_names() {
+        return;
+    }
+    let named = code.names(&wanted);
+    for variable in own {
+        if !named.contains(&variable.key.to_ascii_uppercase()) {
+            let message = format!("nothing in the worker reads `{}`", short(variable.key));
+            findings.push(
+                hub.at(&NOT_READ, variable.key_span, message)
+                    .help("users who set it will see no effect"),
+            );
+        }
+    }
+}
+
+fn starts(worker: &Worker<'_>, code: &Code, hub: &Document, findings: &mut Vec<Finding>) {
+    let config = hub.root.get("config");
+    let is = |node: Option<&Node>, word: &str| {
+        node.and_then(Node::as_str)
+            .is_some_and(|text| text.eq_ignore_ascii_case(word))
+    };
+    let balancer = is(config.and_then(|config| config.get("endpointType")), "LB")
+        || hub.root.get("endpointType").is_some();
+    let Some(image) = &worker.facts.image else {
+        return;
+    };
+    let started = image.starts().last();
+    if balancer
+        || !is(hub.root.get("type"), "serverless")
+        || worker.brings_code()
+        || may_hide(&worker.facts.unread, Hides::Image)
+        || code.says(&[
+            "runpod.serverless",
+            "serverless.start",
+            "import runpod",
+            "from runpod",
+        ])
+        || code.says(&["runpod-sdk", "RUNPOD_WEBHOOK_GET_JOB"])
+    {
+        return;
+    }
+    // A file that is not here has its own finding.
+    let here = |text: &str| {
+        let words = text.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c)));
+        let mut python = words.filter(|word| word.ends_with(".py"));
+        python.any(|name| {
+            code.0
+                .iter()
+                .any(|(path, _)| path.name() == name.as_bytes())
+        })
+    };
+    if let Some(start) = started.filter(|start| here(&start.text)) {
+        findings.push(
+            Finding::at(
+                &NO_START,
+                place(&start.place),
+                "nothing in the repository calls `runpod.serverless.start`: no job is ever taken",
+            )
+            .help("a load balancer says so: `\"endpointType\": \"LB\"` in hub.json's `config`"),
+        );
+    }
+}
+
+/// Libraries that load models.
+const LOADERS: &[&str] = &[
+    "from_pretrained",
+    "transformers",
+    "diffusers",
+    "faster_whisper",
+    "faster-whisper",
+    "torch.load",
+    "load_model",
+    "vllm",
+    "sglang",
+    "llama_cpp",
+    "ollama",
+    "comfyui",
+    "ComfyUI",
+    "safetensors",
+];
+
+fn short_timeouts(code: &Code, tests: &Document, findings: &mut Vec<Finding>) {
+    let short: Vec<_> = tests
+        .root
+        .get("tests")
+        .map_or(&[][..], Node::items)
+        .iter()
+        .filter_map(|test| test.get("timeout"))
+        .filter(|node| {
+            node.as_f64()
+                .is_some_and(|n| (5000.0..=30_000.0).contains(&n))
+        })
+        .collect();
+    if short.is_empty() || !code.says(LOADERS) {
+        return;
+    }
+    for node in short {
+        let message = format!(
+            "a time-out of {} seconds is short where a model is loaded",
+            node.as_f64().unwrap_or_default() / 1000.0
+        );
+        findings.push(
+            tests
+                .at(&SHORT_TIMEOUT, &node.span, message)
+                .help("the first job waits for a machine, the image and the model")
+                .fix(
+                    xtask_core::finding::Safety::Unsafe,
+                    "write `300000`",
+                    [(node.span.clone(), "300000".to_owned())],
+                ),
+        );
+    }
+}
+
+/// The flags that spread a model or its requests over GPUs.
+const SIZES: &[&str] = &[
+    "--tp-size",
+    "--tensor-parallel-size",
+    "--tp",
+    "--dp-size",
+    "--data-parallel-size",
+    "--dp",
+    "--pp-size",
+    "--pipeline-parallel-size",
+];
+
+fn idle_gpus(worker: &Worker<'_>, hub: &Document, findings: &mut Vec<Finding>) {
+    let facts = &worker.facts;
+    let count = hub
+        .root
+        .get("config")
+        .and_then(|config| config.get("gpuCount"));
+    let Some(count) = count.filter(|node| node.as_f64().is_some_and(|n| n >= 2.0)) else {
+        return;
+    };
+    let passes = facts.flag_table.is_some()
+        || facts
+            .python
+            .flags
+            .iter()
+            .any(|given| SIZES.contains(&given.flag.as_str()))
+        || facts.env.iter().any(|read| {
+            let drives = read.drives.as_ref();
+            drives.is_some_and(|drive| SIZES.contains(&drive.flag.as_str()))
+        });
+    let scripts = facts
+        .sources
+        .values()
+        .any(|source| SIZES.iter().any(|flag| source.text.contains(flag)));
+    if !is_sglang(facts) || passes || scripts || may_hide(&facts.python.unread, Hides::Flags) {
+        return;
+    }
+    findings.push(hub.at(
+        &IDLE_GPUS,
+        &count.span,
+        format!(
+            "SGLang uses one of {} GPUs: nothing passes `--tp-size` on",
+            hub.source(count)
+        ),
+    ));
+}
