@@ -17,6 +17,12 @@ pub fn letters(text: &str) -> String {
         .collect()
 }
 
+/// Further names are not looked at.
+const MOST_NAMES: usize = 2000;
+
+/// A word with more slips is another one.
+const MOST_SLIPS: usize = 3;
+
 /// The nearest of some names, if one is near enough to be meant.
 pub fn nearest<'a>(
     text: &str,
@@ -24,13 +30,17 @@ pub fn nearest<'a>(
 ) -> Option<(&'a str, Sure)> {
     let wanted = letters(text);
     let mut best: Option<(usize, &str)> = None;
-    for name in names {
+    // So that nobody waits for a guess, however long the list is.
+    for name in names.into_iter().take(MOST_NAMES) {
+        if name.len().abs_diff(text.len()) > MOST_SLIPS + name.len() / 2 {
+            continue;
+        }
         let have = letters(name);
         if have == wanted {
             return Some((name, Sure::Same));
         }
         // Another number is another thing, however near it looks: llama3 is not llama4.
-        if digits(&wanted) != digits(&have) {
+        if wanted.len().abs_diff(have.len()) > MOST_SLIPS || !digits(&wanted).eq(digits(&have)) {
             continue;
         }
         let distance = strsim::damerau_levenshtein(&wanted, &have);
@@ -44,15 +54,13 @@ pub fn nearest<'a>(
         0..=3 => 0,
         4..=6 => 1,
         7..=14 => 2,
-        _ => 3,
+        _ => MOST_SLIPS,
     };
     (distance <= allowed).then_some((name, Sure::Near))
 }
 
-fn digits(text: &str) -> impl PartialEq {
-    text.chars()
-        .filter(char::is_ascii_digit)
-        .collect::<String>()
+fn digits(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(char::is_ascii_digit)
 }
 
 /// "`a`, `b` or `c`".

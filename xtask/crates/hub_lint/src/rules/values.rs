@@ -1,5 +1,7 @@
 //! Defaults and preset values against the variable that they are for.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::document::{Document, Which, short};
 use crate::edit;
 use crate::model::{self, Input, Variable};
@@ -393,12 +395,22 @@ fn keys(
     }
 }
 
+/// So many names that nobody declares are compared with those that are.
+const MOST_GUESSES: usize = 100;
+
 fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
+    let by_name: HashMap<&str, &Variable<'_>> = variables
+        .iter()
+        .rev()
+        .map(|variable| (variable.key, variable))
+        .collect();
+    // More findings of a kind are not shown, so no more guesses are needed.
+    let mut guesses = 0..MOST_GUESSES;
     for preset in model::presets(&document.root) {
         // What the preset sets already can't be meant by another of its keys.
-        let mut taken: Vec<&str> = preset.defaults.iter().map(|m| m.key.as_str()).collect();
+        let mut taken: HashSet<&str> = preset.defaults.iter().map(|m| m.key.as_str()).collect();
         for member in preset.defaults {
-            let declared = variables.iter().find(|v| v.key == member.key);
+            let declared = by_name.get(member.key.as_str());
             let name = short(preset.name);
             let Some(variable) = declared else {
                 // An object has been told as the wrong type.
@@ -413,7 +425,10 @@ fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<F
                     .iter()
                     .map(|v| v.key)
                     .filter(|key| !taken.contains(key));
-                let meant = suggest::nearest(&member.key, free).map(|(right, _)| right);
+                let meant = guesses
+                    .next()
+                    .and_then(|_| suggest::nearest(&member.key, free))
+                    .map(|(right, _)| right);
                 taken.extend(meant);
                 findings.push(undeclared(document, member, meant, &name));
                 continue;

@@ -115,10 +115,10 @@ pub fn check(
         undeclared(hub, &declared, &read, surface, findings);
     }
     if let Some(tests) = tests {
+        let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
+        let mut guesses = 0..100;
         for own in model::test_variables(&tests.root) {
-            let known = read.contains(own.key)
-                || declared.iter().any(|variable| variable.key == own.key)
-                || is_foreign(own.key);
+            let known = read.contains(own.key) || names.contains(own.key) || is_foreign(own.key);
             if known {
                 continue;
             }
@@ -127,7 +127,10 @@ pub fn check(
                 own.key_span,
                 format!("the worker reads no variable `{}`", short(own.key)),
             );
-            if let Some((right, _)) = suggest::nearest(own.key, read.iter().copied()) {
+            if let Some((right, _)) = guesses
+                .next()
+                .and_then(|_| suggest::nearest(own.key, read.iter().copied()))
+            {
                 finding = finding.help(format!("it reads `{right}`"));
             } else if let Some(right) = same_flag(own.key, surface) {
                 finding = finding.help(format!("for that flag it reads `{right}`"));
@@ -168,16 +171,19 @@ fn unread(
     findings: &mut Vec<Finding>,
 ) {
     let mut meant: BTreeSet<&str> = BTreeSet::new();
+    let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
+    let free: Vec<&str> = read.difference(&names).copied().collect();
+    // More findings of a kind are not shown, so no more guesses are needed.
+    let mut guesses = 0..100;
     for variable in declared {
         if read.contains(variable.key) || is_foreign(variable.key) {
             continue;
         }
-        let others = read
-            .iter()
-            .copied()
-            .filter(|name| !declared.iter().any(|other| other.key == *name))
-            .filter(|name| !meant.contains(name));
-        let other = suggest::nearest(variable.key, others).map(|(right, _)| right);
+        let others = free.iter().copied().filter(|name| !meant.contains(name));
+        let other = guesses
+            .next()
+            .and_then(|_| suggest::nearest(variable.key, others));
+        let other = other.map(|(right, _)| right);
         let reader = other.and_then(|name| surface.reads(name).next());
         if let (Some(right), Some(reader)) = (other, reader) {
             meant.insert(right);
@@ -220,19 +226,20 @@ fn undeclared(
             .as_ref()
             .is_some_and(|image| image.env.iter().chain(&image.args).any(|e| e.name == name))
     };
+    let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
+    let free: Vec<&str> = names.difference(read).copied().collect();
     let mut missing: Vec<&worker_files::EnvRead> = Vec::new();
     let built: BTreeSet<&RepoPath> = build_scripts(surface);
     for own in &surface.env {
         let name = own.name.as_str();
-        let settled = declared.iter().any(|variable| variable.key == name)
+        let settled = names.contains(name)
             || is_foreign(name)
             || baked(name)
             || own.place.file.name() == b"sglang_flags.json"
             || surface.reads(name).all(|read| built.contains(&read.place.file))
             || !read.contains(name)
             // The other spelling has its own finding.
-            || suggest::nearest(name, declared.iter().map(|v| v.key).filter(|key| !read.contains(key)))
-                .is_some();
+            || suggest::nearest(name, free.iter().copied()).is_some();
         if !settled && !missing.iter().any(|other| other.name == own.name) {
             missing.push(own);
         }

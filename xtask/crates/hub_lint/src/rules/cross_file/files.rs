@@ -1,5 +1,7 @@
 //! What the files have to agree on.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::document::{Document, begin, short};
 use crate::facts;
 use crate::model;
@@ -228,10 +230,18 @@ fn gpus(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
 fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
     let declared = model::variables(&hub.root);
     let set = model::test_variables(&tests.root);
+    let names: HashSet<&str> = set.iter().map(|own| own.key).collect();
+    let by_letters: HashMap<String, &model::Variable<'_>> = declared
+        .iter()
+        .rev()
+        .filter(|variable| !names.contains(variable.key))
+        .map(|variable| (suggest::letters(variable.key), variable))
+        .collect();
+    let declares: HashSet<&str> = declared.iter().map(|variable| variable.key).collect();
     let empty = tests.root.get("tests").is_none_or(|t| t.items().is_empty());
     for variable in &declared {
         let required = variable.input.as_ref().is_some_and(|input| input.required);
-        if required && !empty && !set.iter().any(|own| own.key == variable.key) {
+        if required && !empty && !names.contains(variable.key) {
             findings.push(
                 tests
                     .at(
@@ -252,18 +262,10 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
     if !empty {
         untested(tests, hub, &declared, &set, findings);
     }
-    for own in &set {
-        if declared.iter().any(|variable| variable.key == own.key) {
-            continue;
-        }
-        let others = declared
-            .iter()
-            .map(|variable| variable.key)
-            .filter(|key| !set.iter().any(|other| other.key == *key));
+    for own in set.iter().filter(|own| !declares.contains(own.key)) {
         // Only the same letters: a name that is merely near may well be another variable.
-        if let Some((right, suggest::Sure::Same)) = suggest::nearest(own.key, others)
-            && let Some(variable) = declared.iter().find(|v| v.key == right)
-        {
+        if let Some(variable) = by_letters.get(&suggest::letters(own.key)) {
+            let right = variable.key;
             findings.push(
                 tests
                     .at(
@@ -295,6 +297,7 @@ fn untested(
     set: &[model::TestVariable<'_>],
     findings: &mut Vec<Finding>,
 ) {
+    let set: HashSet<String> = set.iter().map(|own| suggest::letters(own.key)).collect();
     let open: Vec<_> = declared
         .iter()
         .filter(|variable| {
@@ -303,7 +306,7 @@ fn untested(
                 // An empty default is one, and so is null: the worker is meant to do without.
                 variable.value.is_none()
                     // One that is spelt otherwise has its own finding.
-                    && !set.iter().any(|own| suggest::letters(own.key) == suggest::letters(variable.key))
+                    && !set.contains(&suggest::letters(variable.key))
                     && input.node.get("default").is_none()
                     && !input.required
                     && input.kind != Some("boolean")
