@@ -368,7 +368,7 @@ fn idle_gpus(worker: &Worker<'_>, hub: &Document, findings: &mut Vec<Finding>) {
         .sources
         .values()
         .any(|source| SIZES.iter().any(|flag| source.text.contains(flag)));
-    if !is_sglang(facts) || passes || scripts || may_hide(&facts.python.unread, Hides::Flags) {
+    if !is_sglang(facts) || passes || scripts || may_hide(&facts.unread, Hides::Flags) {
         return;
     }
     findings.push(hub.at(

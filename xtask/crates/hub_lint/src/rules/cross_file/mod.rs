@@ -191,10 +191,13 @@ pub fn is_sglang(surface: &WorkerInterface) -> bool {
 
 /// Whether something that was not read may hide such facts: then their absence proves nothing.
 pub fn may_hide(unread: &[Unread], what: Hides) -> bool {
-    // What is registered with RunPod is no matter of these.
-    unread
-        .iter()
-        .any(|gap| gap.may_hide.contains(&what) && !gap.what.contains("serverless.start"))
+    // Variables and flags are asked of the code alone.
+    let code = matches!(what, Hides::Variables | Hides::Flags);
+    unread.iter().any(|gap| {
+        gap.may_hide.contains(&what)
+            && (!code || gap.place.file.name().ends_with(b".py"))
+            && !gap.what.contains("serverless.start")
+    })
 }
 
 /// Base images with a system, a language or libraries, and no program of a worker's.
