@@ -108,7 +108,9 @@ def test_actions_are_pinned_and_alike() -> None:
     }
     assert len(uses) == 1, uses
     assert re.fullmatch(r"actions/checkout@[0-9a-f]{40} # v\d+\.\d+\.\d+", uses.pop())
+    # Wheels are built on every system that they are for.
     runners = {job["runs-on"] for name in NAMES for job in jobs(name).values()}
+    runners.discard("${{ matrix.runner }}")
     assert len(runners) == 1, runners
     assert not any(runner.endswith("-latest") for runner in runners)
 

@@ -7,11 +7,11 @@
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run these stages only: format, clippy, rust, ruff, worker, compare,
-    /// hub-lint, image
+    /// hub-lint, wheel, image
     #[arg(long, value_name = "NAME")]
     pub stage: Vec<String>,
 
-    /// Leave out what needs docker: the stage that builds the image
+    /// Leave out what builds most: the wheel and the image
     #[arg(long, conflicts_with = "stage")]
     pub fast: bool,
 

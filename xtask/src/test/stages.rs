@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::environment::Environment;
 use super::needs::Need;
-use super::{StageOutcome, image};
+use super::{StageOutcome, image, wheel};
 use xtask_core::layout;
 use xtask_core::progress::Progress;
 
@@ -24,9 +24,9 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Whether it needs docker, which `--fast` leaves out.
-    pub fn needs_docker(&self) -> bool {
-        self.needs.contains(&Need::Docker)
+    /// Whether `--fast` leaves it out: it needs docker, or builds everything once more.
+    pub fn is_slow(&self) -> bool {
+        self.needs.contains(&Need::Docker) || self.name == wheel::NAME
     }
 
     /// Whether it asks for the tests' Python environment.
@@ -158,6 +158,13 @@ pub const STAGES: &[Stage] = &[
                 )
             }))
         }),
+    },
+    Stage {
+        name: wheel::NAME,
+        about: "hub-lint installs and runs in another worker",
+        needs: &[],
+        file: Some(wheel::FILE),
+        run: Run::Own(wheel::run),
     },
     Stage {
         name: image::NAME,

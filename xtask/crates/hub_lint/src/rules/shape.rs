@@ -248,7 +248,7 @@ fn named(table: &Table, node: &Node) -> String {
     match name {
         Some(name) if table.what.starts_with('a') => {
             let what = table.what.split_once(' ').map_or(table.what, |(_, w)| w);
-            format!("the {} `{name}`", what.trim_matches('`'))
+            format!("the {what} `{name}`")
         }
         _ => table.what.to_owned(),
     }

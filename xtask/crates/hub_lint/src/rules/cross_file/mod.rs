@@ -60,10 +60,14 @@ pub struct Worker<'a> {
 impl Worker<'_> {
     /// Whether something that was not read may hide such facts: then their absence proves nothing.
     pub fn may_hide(&self, what: Hides) -> bool {
-        // What is registered with RunPod is no matter of these.
-        self.unread
-            .iter()
-            .any(|gap| gap.may_hide.contains(&what) && !gap.what.contains("serverless.start"))
+        // Variables and flags are asked of the code alone; what is registered with RunPod is another
+        // matter.
+        let code = matches!(what, Hides::Variables | Hides::Flags);
+        self.unread.iter().any(|gap| {
+            gap.may_hide.contains(&what)
+                && (!code || gap.place.file.name().ends_with(b".py"))
+                && !gap.what.contains("serverless.start")
+        })
     }
 
     /// The base image's name without registry and tag.

@@ -1,0 +1,148 @@
+//! The stage `wheel`: builds the wheel of hub-lint and runs it in another worker's folder, where
+//! neither cargo nor this repository is.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::environment::python;
+use super::file_lock::hold;
+use super::stages::{cargo, command};
+use super::{StageOutcome, text_of};
+use xtask_core::progress::Progress;
+
+pub const NAME: &str = "wheel";
+
+/// What says how it is built.
+pub const FILE: &str = "pyproject.toml";
+
+/// Where it is built, below the repository's root.
+const FOLDER: &str = "target/wheel";
+
+/// Another worker with one mistake, and what has to be said of it.
+const LISTING: &str = r#"{
+  "title": "Worker", "description": "Does things.", "type": "serverless", "category": "language",
+  "config": { "runsOn": "GPU", "containerDiskInGb": 20, "gpuIds": "RTX A4000" }
+}
+"#;
+const TESTS: &str = r#"{ "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": { "gpuCount": 1 } }
+"#;
+const MISTAKE: &str = "error[HUB211 unknown-gpu]";
+const PLACE: &str = "--> .runpod/hub.json:3:66";
+
+pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
+    let Some(python) = python() else {
+        return Ok(StageOutcome::skipped("no Python with venv"));
+    };
+    let _lock = hold(root, "wheel-stage", "run the stage wheel")?;
+    let folder = root.join(FOLDER);
+    progress.detail("installing maturin");
+    let tools = venv(root, &python, &folder.join("tools"), false)?;
+    let maturin = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "maturin>=1.9,<2",
+    ];
+    finished(&mut command(root, &tools, &maturin))?;
+    progress.detail("building the wheel");
+    let dist = folder.join("dist");
+    if dist.exists() {
+        fs_err::remove_dir_all(&dist)?;
+    }
+    // Maturin calls cargo, which must not take the build of this tool for its own.
+    let words = ["-m", "maturin", "build", "--release", "--quiet", "--out"];
+    let mut build = command(root, &tools, &words);
+    for (name, _) in cargo(root, &[]).get_envs() {
+        build.env_remove(name);
+    }
+    finished(build.arg(&dist))?;
+    let wheel = fs_err::read_dir(&dist)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|end| end == "whl"))
+        .context("maturin made no wheel")?;
+    progress.detail("running it elsewhere");
+    let fresh = venv(root, &python, &folder.join("fresh"), true)?;
+    let words = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-index",
+    ];
+    finished(command(root, &fresh, &words).arg(&wheel))?;
+    let lint = fresh.with_file_name("hub-lint");
+    let mut outcome = StageOutcome::default();
+    if let Err(error) = tried(root, &lint) {
+        outcome.fail(&format!("{}: {error:#}\n", wheel.display()));
+    }
+    Ok(outcome)
+}
+
+/// Runs the installed command in a worker's folder that has nothing to do with this repository.
+fn tried(root: &Path, lint: &Path) -> Result<()> {
+    let bytes = fs_err::read(lint)?;
+    let own = root.as_os_str().as_encoded_bytes();
+    if bytes.windows(own.len()).any(|window| window == own) {
+        bail!(
+            "the program holds the path {} of this machine",
+            root.display()
+        );
+    }
+    let worker = tempfile::tempdir()?;
+    let inside = worker.path().join(".runpod");
+    fs_err::create_dir(&inside)?;
+    for (path, text) in [
+        ("Dockerfile", "FROM scratch\n"),
+        ("README.md", "# Worker\n"),
+        (".runpod/tests.json", TESTS),
+        (".runpod/hub.json", LISTING),
+    ] {
+        fs_err::write(worker.path().join(path), text)?;
+    }
+    let lint = |words: &[&str]| -> Result<(Option<i32>, String)> {
+        let mut lint = command(worker.path(), lint, words);
+        let output = lint.env_clear().output().context("running hub-lint")?;
+        Ok((output.status.code(), text_of(&output)))
+    };
+    let (code, said) = lint(&[])?;
+    if code != Some(1) || !said.contains(MISTAKE) || !said.contains(PLACE) {
+        bail!("expected exit code 1, `{MISTAKE}` and `{PLACE}`, got {code:?}:\n{said}");
+    }
+    let (code, said) = lint(&["--unsafe-fixes"])?;
+    if code != Some(0) || lint(&[])?.0 != Some(0) {
+        bail!("expected the mistake to be fixed, got {code:?}:\n{said}");
+    }
+    Ok(())
+}
+
+/// A virtual environment's Python.
+fn venv(root: &Path, python: &Path, folder: &Path, clear: bool) -> Result<PathBuf> {
+    let inside = folder.join("bin/python");
+    if clear || !inside.exists() {
+        finished(command(root, python, &["-m", "venv", "--clear"]).arg(folder))?;
+    }
+    Ok(inside)
+}
+
+/// Runs a program to its end; what it said is the error.
+fn finished(step: &mut Command) -> Result<()> {
+    let name = step.get_program().to_owned();
+    let output = step
+        .output()
+        .with_context(|| format!("running {}", name.display()))?;
+    if !output.status.success() {
+        let words: Vec<_> = step.get_args().map(|word| word.to_string_lossy()).collect();
+        bail!(
+            "{} {} failed:\n{}",
+            name.display(),
+            words.join(" "),
+            text_of(&output).trim_end()
+        );
+    }
+    Ok(())
+}
