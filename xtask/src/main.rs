@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use xtask::{cli, example, status, test};
-use xtask_core::{fault, outcome};
+use xtask_core::{fault, outcome, process};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     } else {
         1
     };
+    process::set_verbose(cli.verbose);
     let result = match cli.task {
         None => cli::Cli::command()
             .print_help()
