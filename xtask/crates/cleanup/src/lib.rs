@@ -249,7 +249,8 @@ impl Survey {
             let odd = entry.mode == Mode::Submodule || unseen.is_some() || *path == OUTDATED;
             (path.is_within(OUTDATED) && odd).then(|| (path.clone(), entry.mode, unseen))
         });
-        let is_record = |path: &&RepoPath| layout::is_record(path) || **path == hub_lint::SUPPRESSIONS;
+        let is_record =
+            |path: &&RepoPath| layout::is_record(path) || **path == hub_lint::SUPPRESSIONS;
         let unseen = at.unseen.iter().filter(|(path, _)| is_record(path));
         let found = Found {
             uncommitted: differs::joined(uncommitted, head.entries(), index),

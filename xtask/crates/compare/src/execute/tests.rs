@@ -107,7 +107,9 @@ fn a_reading_that_a_run_contradicts_is_a_finding() {
     assert!(
         of("env:API_KEY")
             .why
-            .contains("the old worker passes --api-key a-value")
+            .contains("the old worker passes --api-key"),
+        "{}",
+        of("env:API_KEY").why
     );
     assert!(of("run:new.API_KEY").open);
     assert!(of("run:new.reads.HI").why.contains("reads HI"));

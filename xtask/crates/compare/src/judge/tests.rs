@@ -2,7 +2,7 @@
 
 use super::super::tests::{compared, legacy, modern};
 use super::*;
-use xtask_core::tree::Memory;
+use xtask_core::tree::{Memory, Tree};
 
 fn of<'a>(items: &'a [Item], id: &str) -> &'a Item {
     items
@@ -24,7 +24,11 @@ fn expect(items: &[Item], id: &str, verdict: Verdict, open: bool) {
 
 #[test]
 fn every_verdict_stands_in_one_comparison() {
-    let unread = legacy().with("builder/x.py", "import os\nos.getenv(open('x').read())\n");
+    let unread = legacy().with("builder/x.py", "import os\nos.getenv(input())\n");
+    let dockerfile = unread.read_file("Dockerfile").unwrap().unwrap();
+    let dockerfile =
+        String::from_utf8(dockerfile).unwrap() + "COPY builder/x.py /\nRUN python3 /x.py\n";
+    let unread = unread.with("Dockerfile", dockerfile);
     let mut items = compared(&unread, &modern());
     items[0].verdict = Verdict::Accepted;
     for verdict in Verdict::ALL {
@@ -243,7 +247,8 @@ fn the_hubs_form_against_the_old_one() {
 
 #[test]
 fn a_release_without_a_table_is_judged_by_both_its_neighbours() {
-    let on = |base: &str| legacy().with("Dockerfile", format!("FROM {base}\n"));
+    let start = "COPY src /src\nCMD [\"python3\", \"/src/handler.py\"]";
+    let on = |base: &str| legacy().with("Dockerfile", format!("FROM {base}\n{start}\n"));
     let new = modern().with("Dockerfile", "FROM lmsysorg/sglang:v0.5.20\n");
     let items = compared(&on("x"), &new);
     let why = &of(&items, "env:MAX_NUM_REQS").why;
