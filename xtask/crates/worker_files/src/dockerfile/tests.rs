@@ -1,3 +1,5 @@
+//! The Dockerfile: instructions, and what was not understood.
+
 use std::collections::BTreeMap;
 
 use super::*;

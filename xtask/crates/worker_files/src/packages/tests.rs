@@ -1,3 +1,5 @@
+//! Packages: what installs them, and the files that list them.
+
 use super::*;
 use crate::shell;
 

@@ -1,3 +1,5 @@
+//! Shell: commands, what they start, and what was not understood.
+
 use super::*;
 
 fn lines(text: &str) -> Vec<String> {
