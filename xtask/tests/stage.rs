@@ -175,7 +175,8 @@ fn all_that_is_missing_is_named_before_the_first_stage() {
 }
 
 const NONE: &str = "none    compare  there is no .xtask/baseline.json\n\
-                    none    hub-lint there is no .runpod/hub.json\n";
+                    none    hub-lint there is no .runpod/hub.json\n\
+                    none    wheel    there is no pyproject.toml\n";
 
 /// With docker alone missing, all stages run but one.
 #[test]

@@ -814,7 +814,7 @@ fn a_lock_or_journal_that_is_no_file_is_refused_before_anything_is_written() {
         for options in [MIGRATE, COMMIT, RESUME, &["--abort"]] {
             let run = worker.migrate(options);
             assert_eq!(run.code, Some(1), "{kind}: {run:?}");
-            let words = "xtask-migrate.lock is not a file";
+            let words = "xtask-migrate.lock is not a regular file";
             assert!(run.stderr.contains(words), "{kind}: {run:?}");
         }
         worker.state().expect_same(&before, kind);

@@ -1,6 +1,7 @@
 //! What is the user's stays: files that git does not track, and every byte, mode, link and name
 //! of those that it does.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -554,6 +555,30 @@ fn repositories_of_every_kind_are_migrated() {
     }
 }
 
+/// Accepts whatever is open, an area at a time, since no glob may take in everything.
+fn accept_all(worker: &Repo<'_>) {
+    let text = worker.compare(&["--format", "json"]).stdout;
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let open = report["facts"].as_array().unwrap().iter();
+    let areas: BTreeSet<String> = open
+        .filter(|fact| fact["open"] == true)
+        .map(|fact| {
+            fact["id"]
+                .as_str()
+                .unwrap()
+                .split(':')
+                .next()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    for area in areas {
+        let all = format!("{area}:*");
+        worker.compare(&["--accept", &all, "--reason", "nobody missed it", "--yes"]);
+    }
+    worker.compare(&[]).done();
+}
+
 #[test]
 fn every_task_runs_in_repositories_of_every_kind() {
     for kind in KINDS {
@@ -566,8 +591,7 @@ fn every_task_runs_in_repositories_of_every_kind() {
             .migrate(&["--upstream", "../upstream", "--commit"])
             .done();
         worker.task("status", &[]).run().done();
-        let compared = worker.compare(&["--accept", "*", "--reason", "nobody missed it"]);
-        assert_eq!(compared.code, Some(0), "{kind}: {compared:?}");
+        accept_all(&worker);
         worker.commit("docs: say why");
         let lint = worker.task("hub-lint", &[]).run();
         assert_eq!(lint.code, Some(0), "{kind}: {lint:?}");

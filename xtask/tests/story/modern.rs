@@ -114,9 +114,9 @@ pub fn settles(terminal: &Terminal<'_>, worker: &Repo<'_>) {
 [LAB]/my-worker/outdated → [LAB]/my-worker
 ...
 renamed env:MODEL_NAME → env:MODEL_PATH
-  old      --model-path  src/download_model.py:22:25, src/engine.py:11:6
+  old      --model-path, required yes  src/engine.py:11:6, src/download_model.py:22:25
   upstream not there
-  new      --model-path  download_model.py:22:25, engine.py:11:6, engine.py:53:33
+  new      --model-path, required yes  engine.py:11:6, engine.py:53:33, download_model.py:22:25
   Both drive --model-path, but endpoints that set MODEL_NAME are ignored: the new worker reads only MODEL_PATH.
   help: Let the worker read MODEL_NAME too, where MODEL_PATH is not set.
   with it: arg:MODEL_NAME, hub:MODEL_NAME, image:MODEL_NAME
@@ -152,6 +152,8 @@ Fix them, or record why one is intended:
         ("pip:*", "SGLang brings it; the worker does not import it"),
         ("arg:*", "builds pass MODEL_PATH and BASE_IMAGE"),
         ("env:DISABLE_DISK_CACHE", "nobody set it"),
+        ("env:TOKENIZER_NAME", "builds pass MODEL_PATH"),
+        ("step:ldconfig *", "the new base image does it"),
         ("hub:HOST", "a worker of this kind has no use for another"),
         ("hub:PORT", "a worker of this kind has no use for another"),
         ("hub:NNODES", "no code ever read it"),
@@ -186,7 +188,7 @@ error[HUB206 unknown-input-type]: `HF_TOKEN` has the input type `password`; the 
 ...
    = help: `--fix` will write `string`
 ...
-hub-lint: 1 error, 1 warning, 2 notes of style in 2 files; 2 to mend with `--fix`; `--explain RULE` tells why
+hub-lint: 1 error, 1 warning, 2 notes of style in 2 files; 2 to fix with `--fix`; `--explain RULE` tells why
 
 "]],
     );
@@ -195,7 +197,7 @@ hub-lint: 1 error, 1 warning, 2 notes of style in 2 files; 2 to mend with `--fix
         str![[r"
 ...
 hub-lint: 2 notes of style in 2 files; `--explain RULE` tells why
-hub-lint: mended 2 findings
+hub-lint: fixed 2 findings
 
 "]],
     );

@@ -545,7 +545,11 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     }
     // Text that is passed on may be put to any use; a table decides where it can't be followed.
     let free = |text: Option<&str>| text.is_none_or(|text| text == "truthy");
+    // A number's text and the number come out as the same argument.
+    let number = |text: Option<&str>| free(text) || matches!(text, Some("int" | "float"));
+    let one_flag = old.get("flag").is_some() && old.get("flag") == new.get("flag");
     let same = was == is
+        || one_flag && number(was) && number(is)
         || is.is_none() && (new.get("by").is_some() || new.get("flag").is_some())
         || free(was) && free(is);
     (!same).then(|| {
