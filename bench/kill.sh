@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills migrate at random moments and sees that nothing is lost.
 #
-#   bench/kill.sh [KILLS] [SEED]     default: 200 kills
+#   bench/kill.sh [KILLS] [SEED] [files|reftable]     default: 200 kills; refs kept in files
 #
 # Each round takes the bundled legacy worker, kills `migrate` (in turn: staged, with --commit, and
 # with the whole process group, git included) after a random time, up to twice what it takes, then
@@ -13,6 +13,8 @@ source "$(dirname "$0")/lib.sh"
 kills=${1:-200}
 seed=${2:-$RANDOM}
 RANDOM=$seed
+refs=${3:-files}
+format=(); [ "$refs" = files ] || format=("--ref-format=$refs")
 export GIT_AUTHOR_DATE='2024-05-06T07:08:09 +0000' GIT_COMMITTER_DATE='2024-05-06T07:08:09 +0000'
 
 build_tool
@@ -20,7 +22,7 @@ example=$root/xtask/example
 cp -R "$example/upstream" "$scratch/upstream"
 cp -R "$example/legacy" "$scratch/start"
 for repository in upstream start; do
-    git init --quiet "$scratch/$repository"
+    git init --quiet "${format[@]}" "$scratch/$repository"
     commit "$scratch/$repository" "$repository"
 done
 
@@ -100,5 +102,5 @@ for ((number = 1; number <= kills; number++)); do
         state "$scratch/$aborted" | cmp -s - "$scratch/before" || fail 'not the tree from before' $aborted
     fi
 done
-echo "# $(machine), seed $seed, an undisturbed run takes $whole ms"
+echo "# $(machine), refs in $refs, seed $seed, an undisturbed run takes $whole ms"
 echo "$kills kills: $untouched before anything was written, $between in between, $finished after the last step; nothing was lost"

@@ -311,7 +311,7 @@ impl<'t> Reader<'t> {
                     Val::Dict(more) => items.extend(more.iter().cloned()),
                     Val::Environ(more) => {
                         items.extend(more.iter().cloned());
-                        whole = Some(Val::Environ(Rc::from([])));
+                        whole = Some(Val::Environ(Vec::new().into()));
                     }
                     input @ Val::Input(_) => whole = Some(input),
                     _ => items.push((Val::Unknown, Val::Unknown)),
@@ -1285,8 +1285,8 @@ fn merged<'t>(first: &Args<'t>, then: &Args<'t>) -> Args<'t> {
 /// Something from elsewhere; the environment is one thing, however it is come by.
 pub fn external<'t>(path: &str) -> Val<'t> {
     match path {
-        "os.environ" | "os.environb" => Val::Environ(Rc::from([])),
-        "posix.environ" => Val::Environ(Rc::from([])),
+        "os.environ" | "os.environb" => Val::Environ(Vec::new().into()),
+        "posix.environ" => Val::Environ(Vec::new().into()),
         path => Val::Ext(path.into()),
     }
 }

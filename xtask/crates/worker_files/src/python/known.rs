@@ -233,7 +233,7 @@ impl<'t> Reader<'t> {
                 }
                 _ => Val::Unknown,
             },
-            "dotenv_values" => Val::Environ(Rc::from([])),
+            "dotenv_values" => Val::Environ(Vec::new().into()),
             "Munch" | "SimpleNamespace" | "parse_obj_as" if matches!(first, Val::Input(_)) => first,
             _ if path.chars().next().is_some_and(char::is_lowercase) && path.contains('.')
                 || name.chars().next().is_some_and(char::is_uppercase) =>

@@ -1,5 +1,7 @@
 //! What is known of an expression's value.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::rc::Rc;
 
 use super::syntax::Node;
@@ -15,15 +17,15 @@ pub enum Val<'t> {
     /// Text, and where it is written.
     Str(Rc<str>, Option<Node<'t>>),
     /// Text with parts that are not known, or not fixed.
-    Pieces(Rc<[Val<'t>]>),
-    List(Rc<[Val<'t>]>),
-    Dict(Rc<[(Val<'t>, Val<'t>)]>),
+    Pieces(Shared<Val<'t>>),
+    List(Shared<Val<'t>>),
+    Dict(Shared<(Val<'t>, Val<'t>)>),
     /// One of several.
-    Any(Rc<[Val<'t>]>),
+    Any(Shared<Val<'t>>),
     /// What a variable of the environment holds; text with what is used when it is unset.
     Env(Rc<str>, Rc<Val<'t>>),
     /// The environment, and what a name has that is not in it.
-    Environ(Rc<[(Val<'t>, Val<'t>)]>),
+    Environ(Shared<(Val<'t>, Val<'t>)>),
     /// The job, and what is at a path in its input.
     Job,
     Input(Rc<str>),
@@ -41,6 +43,63 @@ pub enum Val<'t> {
     /// A method of a value that is no object of the program.
     Method(Rc<Val<'t>>, Rc<str>),
     Partial(Rc<Val<'t>>, Rc<Args<'t>>),
+}
+
+/// Values that many others share. They know their hash, so that looking up what holds them does not
+/// walk through them each time.
+#[derive(Debug)]
+pub struct Shared<T>(Rc<(u64, Vec<T>)>);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Hash> From<Vec<T>> for Shared<T> {
+    fn from(items: Vec<T>) -> Self {
+        Self(Rc::new((hash_of(&items), items)))
+    }
+}
+
+impl<T: Hash, const N: usize> From<[T; N]> for Shared<T> {
+    fn from(items: [T; N]) -> Self {
+        Vec::from(items).into()
+    }
+}
+
+impl<T: Hash> FromIterator<T> for Shared<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        items.into_iter().collect::<Vec<T>>().into()
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0.1
+    }
+}
+
+impl<T: PartialEq> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0) || self.0.0 == other.0.0 && self.0.1 == other.0.1
+    }
+}
+
+impl<T: Eq> Eq for Shared<T> {}
+
+impl<T> Hash for Shared<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.0);
+    }
+}
+
+fn hash_of(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The arguments of a call.
@@ -63,14 +122,38 @@ impl<'t> Args<'t> {
 
 /// What is bound around an expression: elements of loops and arguments of calls, from the inside
 /// out. What is not bound may be any of its values.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default)]
 pub struct Ctx<'t>(Option<Rc<Link<'t>>>);
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Link<'t> {
+    hash: u64,
     binder: Node<'t>,
     frame: Frame<'t>,
     up: Ctx<'t>,
+}
+
+impl PartialEq for Ctx<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(a), Some(b)) => {
+                let same = |a: &Link<'_>, b: &Link<'_>| {
+                    a.hash == b.hash && a.binder == b.binder && a.frame == b.frame && a.up == b.up
+                };
+                Rc::ptr_eq(a, b) || same(a, b)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Ctx<'_> {}
+
+impl Hash for Ctx<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.as_ref().map_or(0, |link| link.hash));
+    }
 }
 
 /// What a loop or a call binds.
@@ -84,7 +167,13 @@ pub enum Frame<'t> {
 impl<'t> Ctx<'t> {
     pub fn with(&self, binder: Node<'t>, frame: Frame<'t>) -> Self {
         let up = self.clone();
-        Self(Some(Rc::new(Link { binder, frame, up })))
+        let hash = hash_of(&(&binder, &frame, &up));
+        Self(Some(Rc::new(Link {
+            hash,
+            binder,
+            frame,
+            up,
+        })))
     }
 
     pub fn frame(&self, binder: Node<'t>) -> Option<&Frame<'t>> {
