@@ -124,6 +124,8 @@ class Supervisor:
         self.ready: Future[None] = Future()
         #: Resolved with the reason as soon as the server is gone or about to be ended.
         self.ended: Future[str] = Future()
+        #: Whether the server generates text, as against embeddings alone.
+        self.generates = True
         #: How many jobs are not yet reported; the worker waits for them before it leaves.
         self.jobs_in_progress: Callable[[], int] = lambda: 0
         #: Called when no more jobs are to be taken.
@@ -268,12 +270,23 @@ class Supervisor:
         assert self._config is not None
         while not self.ended.done():
             if self._healthy(self._config):
+                self.generates = self._asked_whether_it_generates()
                 seconds = time.monotonic() - self._started
                 with contextlib.suppress(InvalidStateError):
                     self.ready.set_result(None)
                     log.info("SGLang is ready after %.1f s", seconds)
                 return
             time.sleep(PROBE_INTERVAL)
+
+    def _asked_whether_it_generates(self) -> bool:
+        """What the server says of its model; SGLang tells some models for embeddings by itself."""
+        assert self._config is not None
+        for route in ("/model_info", "/get_model_info"):
+            status, answer = _ask(self._config, route)
+            with contextlib.suppress(ValueError, AttributeError):
+                if status == 200 and json.loads(answer).get("is_generation") is not None:
+                    return bool(json.loads(answer)["is_generation"])
+        return not self._config.embeds
 
     @staticmethod
     def _healthy(config: ServerConfig) -> bool:
