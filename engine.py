@@ -15,10 +15,13 @@ from sglang_worker.supervisor import Supervisor
 from utils import ConfigError, Redactor, log, secrets_in, setup_logging
 
 
-def start(supervisor: Supervisor) -> tuple[ServerConfig, Redactor]:
-    """Reads the configuration and starts the server; leaves with a line for each mistake."""
+def start(supervisor: Supervisor, *, everywhere: bool = True) -> tuple[ServerConfig, Redactor]:
+    """Reads the configuration and starts the server; leaves with a line for each mistake.
+
+    `everywhere` says that clients reach SGLang itself, not by the worker alone.
+    """
     try:
-        config = load_config()
+        config = load_config(everywhere=everywhere)
     except ConfigError as error:
         setup_logging("info", secrets_in(os.environ))
         for problem in error.problems:

@@ -111,7 +111,7 @@ def main() -> None:
         os.environ.setdefault("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "0")
     supervisor = Supervisor()
     supervisor.catch_signals()
-    config, redactor = start(supervisor)
+    config, redactor = start(supervisor, everywhere=pod)
     rank = config.arguments.text("--node-rank") or "0"
     if pod or rank != "0":
         why = "no jobs come to a Pod" if pod else f"jobs go to node 0, and this is node {rank}"

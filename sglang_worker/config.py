@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import re
+import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,11 +19,14 @@ from sglang_worker.settings import Settings, read_settings
 from utils import ConfigError, is_secret_name, parse_bool, secrets_in
 
 HERE = Path(__file__).resolve().parent
-DEFAULT_HOST = "0.0.0.0"
+EVERYWHERE = "0.0.0.0"
+LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = "30000"
 
 #: Flags that may name something on the model hub; a path that exists is no such name.
 HUB_FLAGS = re.compile(r"--(model-path|tokenizer-path|.*-model-path|lora-paths)$")
+
+ADMIN_KEY = "--admin-api-key"
 
 #: With these SGLang serves gRPC instead of HTTP.
 GRPC_FLAGS = ("--grpc-mode", "--smg-grpc-mode")
@@ -45,6 +49,9 @@ class ServerConfig:
     scheme: str
     served_model: str
     api_key: str | None
+    admin_key: str | None
+    embeds: bool
+    lora: bool
     secrets: tuple[str, ...]
     environment: dict[str, str]
     notes: tuple[str, ...]
@@ -265,8 +272,34 @@ def _use_cache(
     return found
 
 
-def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
-    """Reads the whole configuration; ConfigError lists everything that is wrong with it."""
+def _is_on(name: str, arguments: Arguments, in_file: Mapping[str, str]) -> bool:
+    setting = arguments.settings.get(name)
+    return bool(setting.value if setting else parse_bool(in_file.get(name, "")))
+
+
+def _close_admin_routes(
+    table: FlagTable, arguments: Arguments, in_file: Mapping[str, str], settings: Settings
+) -> None:
+    """Gives SGLang a key for its admin routes that nobody else knows, unless there is one."""
+    flag = table.spellings.get(ADMIN_KEY)
+    if settings.admin_routes or ADMIN_KEY in arguments.settings or in_file.get(ADMIN_KEY):
+        return
+    if flag is None:
+        arguments.warnings.append(
+            f"SGLang {table.version} has no {ADMIN_KEY}: whoever reaches it can stop or change it"
+        )
+        return
+    arguments.put(Assignment(flag, secrets.token_urlsafe(32), "the worker"))
+
+
+def load_config(
+    environment: Mapping[str, str] | None = None, *, everywhere: bool = True
+) -> ServerConfig:
+    """Reads the whole configuration; ConfigError lists everything that is wrong with it.
+
+    `everywhere` says that clients reach SGLang itself; else only the worker does, unless a key
+    protects it.
+    """
     original = dict(os.environ if environment is None else environment)
     env = dict(original)
     problems: list[str] = []
@@ -281,8 +314,7 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
     baked_data = read_baked(settings.local_model_args, problems)
     baked = apply_baked(table, env, baked_data, settings.extra_args, in_file)
     arguments = resolve(table, env, settings.extra_args)
-    defaults = {"--host": DEFAULT_HOST, "--port": DEFAULT_PORT}
-    _fill_in(table, arguments, baked.given | defaults, in_file)
+    _fill_in(table, arguments, baked.given | {"--port": DEFAULT_PORT}, in_file)
     problems += arguments.problems
     if env.get("TOKENIZER_REVISION", "").strip() not in ("", arguments.text("--revision") or ""):
         arguments.warnings.append(
@@ -299,12 +331,20 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
             "no model: set MODEL_NAME (or MODEL_PATH) to a name on the model hub or to a directory"
         )
     for name in GRPC_FLAGS:
-        setting = arguments.settings.get(name)
-        given = setting.value if setting else parse_bool(in_file.get(name, ""))
-        if given:
+        if _is_on(name, arguments, in_file):
+            setting = arguments.settings.get(name)
             source = setting.source if setting else "CONFIG"
             problems.append(f"{source}: {name} makes SGLang serve gRPC, not HTTP")
-    host = _read_host(effective("--host") or DEFAULT_HOST, problems)
+    notes = list(baked.notes)
+    default_host = EVERYWHERE if everywhere or effective("--api-key") else LOOPBACK
+    if default_host == LOOPBACK and not effective("--host"):
+        notes.append(
+            f"SGLang listens on {LOOPBACK} alone, since there is no API_KEY; "
+            f"HOST={EVERYWHERE} opens its port, without a key"
+        )
+    _fill_in(table, arguments, {"--host": default_host}, in_file)
+    _close_admin_routes(table, arguments, in_file, settings)
+    host = _read_host(effective("--host") or default_host, problems)
     if given_host := arguments.settings.get("--host"):
         arguments.settings["--host"] = replace(given_host, value=host)
     port = _read_port(effective("--port") or DEFAULT_PORT, problems)
@@ -313,9 +353,9 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
 
     served_model = effective("--served-model-name") or model or "default"
     cached = _use_cache(table, arguments, in_file, settings, original)
-    secrets = secrets_in(original)
-    secrets += [value for name, value in in_file.items() if is_secret_name(name)]
-    secrets += [str(item.value) for item in arguments.settings.values() if item.flag.secret]
+    hidden = secrets_in(original)
+    hidden += [value for name, value in in_file.items() if is_secret_name(name)]
+    hidden += [str(item.value) for item in arguments.settings.values() if item.flag.secret]
     return ServerConfig(
         settings=settings,
         arguments=arguments,
@@ -325,9 +365,12 @@ def load_config(environment: Mapping[str, str] | None = None) -> ServerConfig:
         scheme="https" if effective("--ssl-certfile") else "http",
         served_model=served_model,
         api_key=effective("--api-key"),
-        secrets=tuple(sorted({secret for secret in secrets if secret})),
+        admin_key=effective(ADMIN_KEY),
+        embeds=_is_on("--is-embedding", arguments, in_file),
+        lora=_is_on("--enable-lora", arguments, in_file),
+        secrets=tuple(sorted({secret for secret in hidden if secret})),
         environment=_server_environment(
             original, settings, table, arguments, baked.on_disk or bool(cached.path)
         ),
-        notes=baked.notes + ((cached.note,) if cached.note else ()),
+        notes=(*notes, *((cached.note,) if cached.note else ())),
     )

@@ -49,6 +49,25 @@ NATIVE_NAMES |= {"sampling_seed": "seed"}
 JOB_KEYS = frozenset({"id", "input", "policy", "s3Config", "webhook"})
 
 
+#: Native routes whose text goes to the scheduler as it is.
+NATIVE_ROUTES = frozenset({"/generate", "/encode", "/classify"})
+
+#: Routes that generate text, which the scheduler of a server for embeddings does not survive.
+GENERATING_ROUTES = frozenset(
+    {
+        "/generate",
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+        "/invocations",
+        "/vertex_generate",
+        "/api/chat",
+        "/api/generate",
+    }
+)
+
+
 class InputError(Exception):
     """The job's input is nothing that can be sent to SGLang; the text says why."""
 
@@ -154,6 +173,26 @@ def read_input(job_input: Any, served_model: str, *, wrapped: bool = False) -> R
             )
         return Request("POST", "/v1/embeddings", {"model": served_model, **job_input})
     return Request("POST", "/generate", dict(job_input))
+
+
+def refuse_what_ends_the_server(request: Request, *, generates: bool) -> None:
+    """InputError for a request after which SGLang's scheduler would be dead."""
+    path = unquote(request.route.partition("?")[0]).rstrip("/")
+    if request.method not in ("POST", "PUT"):
+        return
+    if not generates and path in GENERATING_ROUTES:
+        raise InputError(
+            f"this server makes embeddings and generates no text, and {path} would end it: "
+            "ask /v1/embeddings"
+        )
+    body = request.body if isinstance(request.body, Mapping) else {}
+    prompts = [body.get(name) for name in ("text", "input_ids") if path in NATIVE_ROUTES]
+    # SGLang itself refuses an empty prompt here, but not a list in which one of them is empty.
+    if path == "/v1/completions" and isinstance(body.get("prompt"), list) and body["prompt"]:
+        prompts.append(body["prompt"])
+    for prompt in prompts:
+        if prompt in ("", []) or (isinstance(prompt, list) and any(p in ("", []) for p in prompt)):
+            raise InputError(f"the prompt is empty, or one of them is, which would end {path}")
 
 
 def _openai_request(job_input: Mapping[str, Any], served_model: str) -> Request:

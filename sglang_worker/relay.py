@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from sglang_worker.config import ServerConfig
-from sglang_worker.jobs import InputError, Request, read_input
+from sglang_worker.jobs import InputError, Request, read_input, refuse_what_ends_the_server
 from sglang_worker.supervisor import EngineError, Supervisor
 from utils import Redactor, log
 
@@ -33,6 +33,11 @@ INDEX = re.compile(r'"index": ?(\d+)\}\s*$')
 
 #: The switches with which events of the native API hold what is new, and nothing from before.
 INCREMENTAL_FLAGS = ("--incremental-streaming-output", "--stream-output")
+
+
+#: Of SGLang's admin routes those that a job may use: always, and where ENABLE_LORA is on.
+ADMIN_ROUTES = frozenset({"/abort_request"})
+LORA_ROUTES = frozenset({"/load_lora_adapter", "/unload_lora_adapter"})
 
 
 class RequestError(Exception):
@@ -186,6 +191,14 @@ class Relay:
             self._loop = loop
         return self._session
 
+    def _key_for(self, request: Request) -> dict[str, Any]:
+        """The key for one of SGLang's admin routes, where a job may use it."""
+        path = request.route.partition("?")[0]
+        allowed = path in ADMIN_ROUTES or (self._config.lora and path in LORA_ROUTES)
+        if not allowed or not self._config.admin_key:
+            return {}
+        return {"headers": {"Authorization": f"Bearer {self._config.admin_key}"}}
+
     def _url(self, route: str) -> URL:
         path, _, query = route.partition("?")
         host = self._config.reachable_host
@@ -203,6 +216,8 @@ class Relay:
         try:
             request = read_input(job_input, self._config.served_model)
             await self._wait_until_ready()
+            if self._config.settings.refuse_crashing_jobs:
+                refuse_what_ends_the_server(request, generates=self._supervisor.generates)
         except (InputError, EngineError) as error:
             status = 400 if isinstance(error, InputError) else 503
             yield self._failure(str(error), about_error("", status))
@@ -247,9 +262,11 @@ class Relay:
         response: aiohttp.ClientResponse | None = None
         task = asyncio.current_task()
         try:
-            body = {"json": request.body} if request.has_body else {}
+            more = self._key_for(request)
+            if request.has_body:
+                more["json"] = request.body
             response = await self._client().request(
-                request.method, self._url(request.route), allow_redirects=False, **body
+                request.method, self._url(request.route), allow_redirects=False, **more
             )
             if task:
                 # A job that is cancelled while its output is being sent stands still at a yield.

@@ -40,6 +40,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SHUTDOWN_TIMEOUT", "30", "seconds", int, 1, 3_600),
     Setting("PORT_HEALTH", "0", "port", int, 0, 65_535),
     Setting("HEALTH_CHECK_PATH", "/ping", "path"),
+    Setting("ADMIN_ROUTES", "false", "switch", bool),
+    Setting("REFUSE_CRASHING_JOBS", "true", "switch", bool),
     Setting("WORKER_LOG_LEVEL", "info", "level", choices=("debug", "info", "warning", "error")),
     Setting("BASE_PATH", "/runpod-volume", "directory"),
     Setting("MODEL_CACHE", "/runpod-volume/huggingface-cache/hub", "directory"),
@@ -63,6 +65,8 @@ class Settings:
     shutdown_timeout: int
     port_health: int
     health_check_path: str
+    admin_routes: bool
+    refuse_crashing_jobs: bool
     worker_log_level: str
     base_path: str
     model_cache: str

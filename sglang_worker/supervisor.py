@@ -19,12 +19,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from types import FrameType
+from typing import NoReturn
 
 from sglang_worker.config import ServerConfig
+from sglang_worker.deaths import LastWords, kernel_kills
+from sglang_worker.launch import TO_CHILD
 from utils import Redactor, log
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -37,7 +39,7 @@ DRAIN_AT_LEAST = 0.4  #: the SDK looks for new jobs in its queue every 0.1 s
 TERM_GRACE = 2.5  #: seconds between SIGTERM and SIGKILL for the server
 REPORT_GRACE = 1.0  #: seconds in which jobs that were cut report it
 IDLE_LOOK = 0.25  #: seconds between two looks at whether the server is still at work
-TAIL_LINES = 20  #: lines of the server's log that are kept for the reason of its end
+LAST_WORDS = 0.3  #: seconds that a server which says it is about to end gets for saying more
 LONGEST_LINE = 1 << 20  #: bytes after which a line of the log is passed on in pieces
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -96,12 +98,22 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
+_forking = 0  #: the process that forks, as its child finds it
+
+
+def _before_fork() -> None:
+    global _forking
+    _forking = os.getpid()
+
+
 def _in_forked_child() -> None:
     """A child that the SDK forks must not answer signals for the worker, nor outlive it."""
     for number in SIGNALS:
         with contextlib.suppress(ValueError, OSError):
             signal.signal(number, signal.SIG_DFL)
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != _forking:
+        os._exit(1)  # it ended before the kernel could be told
 
 
 class Supervisor:
@@ -112,6 +124,8 @@ class Supervisor:
         self.ready: Future[None] = Future()
         #: Resolved with the reason as soon as the server is gone or about to be ended.
         self.ended: Future[str] = Future()
+        #: Whether the server generates text, as against embeddings alone.
+        self.generates = True
         #: How many jobs are not yet reported; the worker waits for them before it leaves.
         self.jobs_in_progress: Callable[[], int] = lambda: 0
         #: Called when no more jobs are to be taken.
@@ -119,7 +133,10 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._fate = threading.Lock()  # whoever has it ends the worker
         self._started = time.monotonic()
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        #: Held while a process is being started, which must not happen while the worker ends.
+        self._starting = threading.Lock()
+        self._last_words = LastWords()
+        self._kernel_kills = 0
         self._redactor = Redactor()
         self._config: ServerConfig | None = None
         self._wake_read, self._wake_write = os.pipe()
@@ -132,7 +149,7 @@ class Supervisor:
     def catch_signals(self) -> None:
         """Takes SIGTERM and SIGINT, and starts the watch. Main thread only."""
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
-        os.register_at_fork(after_in_child=_in_forked_child)
+        os.register_at_fork(before=_before_fork, after_in_child=_in_forked_child)
         self.retake_signals()
         self._thread.start()
 
@@ -159,18 +176,22 @@ class Supervisor:
         self._config, self._redactor = config, redactor
         log.info("starting SGLang %s: %s", config.sglang, " ".join(config.command))
         self._started = time.monotonic()
-        try:
-            self._process = subprocess.Popen(
-                config.command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=config.environment,
-                start_new_session=True,
-            )
-        except OSError as error:
-            log.error("SGLang could not be started: %s", error)
-            sys.exit(1)
+        self._kernel_kills = kernel_kills()
+        if self._fate.locked():
+            self._thread.join()  # the worker ends already
+        with self._starting:
+            try:
+                self._process = subprocess.Popen(
+                    config.command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    env=config.environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                log.error("SGLang could not be started: %s", error)
+                sys.exit(1)
         message = {"parent": os.getpid(), "arguments": config.arguments.secret()}
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
@@ -230,9 +251,11 @@ class Supervisor:
             if '"GET /health HTTP/1.' in line:
                 continue  # the worker's own question, ten times a second
             line = self._redactor.line(line)
-            if line.strip():
-                self._tail.append(line.strip()[:2000])
+            self._last_words.read(line.rstrip("\r\n"))
             kept.append(line)
+        if self._last_words.doomed.is_set():
+            with contextlib.suppress(OSError):
+                os.write(self._wake_write, b"\0")
         view = memoryview("".join(kept).encode())
         while view:
             try:
@@ -247,12 +270,23 @@ class Supervisor:
         assert self._config is not None
         while not self.ended.done():
             if self._healthy(self._config):
+                self.generates = self._asked_whether_it_generates()
                 seconds = time.monotonic() - self._started
                 with contextlib.suppress(InvalidStateError):
                     self.ready.set_result(None)
                     log.info("SGLang is ready after %.1f s", seconds)
                 return
             time.sleep(PROBE_INTERVAL)
+
+    def _asked_whether_it_generates(self) -> bool:
+        """What the server says of its model; SGLang tells some models for embeddings by itself."""
+        assert self._config is not None
+        for route in ("/model_info", "/get_model_info"):
+            status, answer = _ask(self._config, route)
+            with contextlib.suppress(ValueError, AttributeError):
+                if status == 200 and json.loads(answer).get("is_generation") is not None:
+                    return bool(json.loads(answer)["is_generation"])
+        return not self._config.embeds
 
     @staticmethod
     def _healthy(config: ServerConfig) -> bool:
@@ -296,6 +330,10 @@ class Supervisor:
                 return
             if self._process and self._process.poll() is not None:
                 self._on_death(self._process.returncode)
+            elif self._last_words.doomed.is_set():
+                # It would sleep for five seconds and then kill itself.
+                time.sleep(LAST_WORDS)
+                self._on_death(None)
             if self._process and self._config and not self.ready.done():
                 limit = self._config.settings.ready_timeout
                 if time.monotonic() - self._started > limit:
@@ -337,24 +375,16 @@ class Supervisor:
         code = 0 if number == signal.SIGTERM else 128 + number
         self._finish(code, f"the worker was stopped ({name})", signalled=True)
 
-    def _on_death(self, code: int) -> None:
+    def _on_death(self, code: int | None) -> None:
         self._kill_group(signal.SIGKILL)
         self._kill_strays()
         if self._pump_thread:
             self._pump_thread.join(0.5)
-        if code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
-            if -code == signal.SIGKILL:
-                how += " (out of memory?)"
-        else:
-            how = f"exited with code {code}"
         phase = "after it was ready" if self.ready.done() else "before it was ready"
-        tail = list(self._tail)
-        log.error(
-            "SGLang %s, %s; its last lines: %s", how, phase, " | ".join(tail[-10:]) or "(none)"
-        )
-        last = f"; its last line: {tail[-1]}" if tail else ""
-        self._finish(1, f"SGLang {how}, {phase}{last}", signalled=False)
+        reason = self._last_words.reason(code, phase, kernel_kills() > self._kernel_kills)
+        shown = " | ".join(self._last_words.tail[-10:]) or "(none)"
+        log.error("SGLang has ended; its last lines: %s", shown)
+        self._finish(1, reason, signalled=False)
 
     def _finish(self, code: int, reason: str, *, signalled: bool) -> None:
         """Ends everything below this process and then the process itself."""
@@ -372,7 +402,12 @@ class Supervisor:
             self._set_ended(reason)
             self._kill_group(signal.SIGKILL)
             self._drain(DRAIN_AFTER_DEATH, at_least=DRAIN_AT_LEAST)
-        self._end_descendants()
+        with self._starting:
+            self._end_descendants()
+            self._leave(code)
+
+    @staticmethod
+    def _leave(code: int) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
@@ -399,9 +434,12 @@ class Supervisor:
         if not self._process or time.monotonic() >= until:
             return
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(TO_CHILD)
         idle = 0
-        while idle < 2 and time.monotonic() < until and self._process.poll() is None:
+        doomed = self._last_words.doomed
+        while idle < 2 and time.monotonic() < until and not doomed.is_set():
+            if self._process.poll() is not None:
+                return
             idle = idle + 1 if self._running_requests() == 0 else 0
             time.sleep(IDLE_LOOK)
 

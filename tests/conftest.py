@@ -63,6 +63,12 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def parent_of(pid: int) -> int:
+    """The process that a living one is a child of; 0 when it is gone."""
+    fields = _of(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[1]) if fields else 0
+
+
 def _of(pid: int, name: str) -> bytes:
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
@@ -147,18 +153,21 @@ class Worker:
         """The worker and everything that it started, wherever that has gone."""
         return processes_of(self.mark, self.folder)
 
+    def nothing_is_left(self, timeout: float = 2.0) -> None:
+        """All that the worker started is gone: a process that is killed takes a moment to go."""
+        wait_for(lambda: self.processes() == [], timeout, f"nothing is left of {self.processes()}")
+
     def server_pid(self) -> int:
         """The process that runs SGLang."""
 
         def look() -> int | None:
-            for pid in self.processes():
-                try:
-                    command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                except OSError:
-                    continue
-                if b"sglang.launch_server" in command:
-                    return pid
-            return None
+            found = [
+                pid
+                for pid in self.processes()
+                if b"sglang.launch_server" in _of(pid, "cmdline").split(b"\0")
+            ]
+            # Its guard has the same command line, and is its parent.
+            return next((pid for pid in found if parent_of(pid) in found), None)
 
         return int(wait_for(look, what="the server's process"))
 
@@ -190,7 +199,7 @@ def stop_and_check(worker: Worker) -> None:
     """SIGTERM ends everything in time and says so in the exit code."""
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 0
-    wait_for(lambda: worker.processes() == [], 2, "nothing is left behind")
+    worker.nothing_is_left()
 
 
 @pytest.fixture(scope="module")

@@ -305,10 +305,10 @@ def test_extra_args_take_every_kind() -> None:
 
 
 def test_extra_args_decide_where_the_worker_asks() -> None:
-    result = config(PORT="1000", EXTRA_ARGS="--port 2000 --host :: --api-key k1 --model other")
-    assert (result.port, result.reachable_host, result.api_key) == (2000, "::1", "k1")
+    result = config(PORT="1000", EXTRA_ARGS="--port 2000 --host :: --api-key key-1 --model other")
+    assert (result.port, result.reachable_host, result.api_key) == (2000, "::1", "key-1")
     assert parsed(result).model_path == "other"
-    assert "k1" not in " ".join(result.command)
+    assert "key-1" not in " ".join(result.command)
 
 
 def test_a_stray_word_is_not_repeated_in_the_error() -> None:

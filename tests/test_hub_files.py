@@ -28,8 +28,8 @@ INPUTS: dict[str, dict[str, Any]] = {entry["key"]: entry["input"] for entry in H
 WORKER_SETTINGS = {setting.name: setting for setting in SETTINGS}
 #: Read by Hugging Face's library: neither a flag nor a setting of the worker.
 LIBRARY_VARIABLES = {"HF_TOKEN"}
-#: The worker's own defaults for two flags of SGLang; a container is reached from outside.
-WORKER_DEFAULTS = {"HOST": "0.0.0.0", "PORT": 30000}
+#: The worker's own defaults for flags of SGLang. HOST's is another where a key protects the port.
+WORKER_DEFAULTS = {"HOST": None, "PORT": 30000}
 #: What the Hub keeps of a description.
 DESCRIPTION_LIMIT = 191
 INPUT_KEYS = {

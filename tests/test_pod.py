@@ -101,7 +101,7 @@ def test_a_port_for_ping_that_is_taken_stops_the_worker(start_worker: Start) -> 
         assert worker.wait(15) == 1
         assert f"PORT_HEALTH={api.port}: " in worker.log
         assert "Traceback" not in worker.log
-        assert worker.processes() == []
+        worker.nothing_is_left()
     finally:
         api.close()
 
@@ -140,7 +140,7 @@ def test_sigterm_lets_a_stream_finish(start_worker: Start) -> None:
     wait_for(lambda: ping(port) == 503, what="the load balancer is told")
     assert response.read().endswith(b"data: [DONE]\n\n"), "the stream is whole"
     assert worker.wait(15) == 0, "it does not wait for the server's own look"
-    assert worker.processes() == []
+    worker.nothing_is_left()
 
 
 def test_sigterm_with_a_stream_that_does_not_finish(start_worker: Start) -> None:
@@ -151,7 +151,7 @@ def test_sigterm_with_a_stream_that_does_not_finish(start_worker: Start) -> None
     assert response.read(10)
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 0, "SHUTDOWN_TIMEOUT bounds it"
-    assert worker.processes() == []
+    worker.nothing_is_left()
 
 
 def test_sigterm_and_a_server_that_dies_meanwhile(start_worker: Start) -> None:
@@ -163,4 +163,4 @@ def test_sigterm_and_a_server_that_dies_meanwhile(start_worker: Start) -> None:
     worker.wait_for_log("the worker is stopping")
     os.kill(worker.server_pid(), signal.SIGKILL)
     assert worker.wait(10) == 0
-    assert worker.processes() == []
+    worker.nothing_is_left()

@@ -61,7 +61,7 @@ def test_sigterm_lets_long_jobs_finish(start_worker: Start, own_runpod: RunPod) 
     assert worker.wait(20) == 0
     assert stream.text.endswith("data: [DONE]\n\n")
     assert stream.output, "its result was posted"
-    assert worker.processes() == []
+    worker.nothing_is_left()
 
 
 def test_sigterm_as_soon_as_python_runs(start_worker: Start, own_runpod: RunPod) -> None:
@@ -69,7 +69,7 @@ def test_sigterm_as_soon_as_python_runs(start_worker: Start, own_runpod: RunPod)
     worker.wait_for_log("starting SGLang")
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 0
-    assert worker.processes() == []
+    worker.nothing_is_left()
 
 
 def test_sigterm_during_the_fitness_checks(
@@ -106,7 +106,7 @@ def test_a_failed_fitness_check_leaves_no_server(
     )
     worker = start_worker(own_runpod.environment(), arguments=[str(failing)])
     assert worker.wait(15) == 1
-    wait_for(lambda: worker.processes() == [], 5, "the server's end")
+    worker.nothing_is_left(5)
 
 
 def test_a_killed_worker_leaves_no_server(start_worker: Start, own_runpod: RunPod) -> None:
@@ -114,7 +114,7 @@ def test_a_killed_worker_leaves_no_server(start_worker: Start, own_runpod: RunPo
     worker.wait_for_log("SGLang is ready")
     wait_for(lambda: own_runpod.pings, what="the SDK's ping process")
     worker.process.kill()
-    wait_for(lambda: worker.processes() == [], 5, "everything ends with the worker")
+    worker.nothing_is_left(5)
 
 
 def can_unshare() -> bool:

@@ -57,12 +57,19 @@ class Children:
         signal.signal(signal.SIGQUIT, self._on_sigquit)
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def _fork(self, title: str, orders: int | None) -> int:
+    def stray(self) -> None:
+        """A child in a session of its own, which neither its name nor its parent's end betrays."""
+        self._fork("sglang::stray", None, stray=True)
+
+    def _fork(self, title: str, orders: int | None, *, stray: bool = False) -> int:
         parent = os.getpid()
         if pid := os.fork():
             return pid
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if stray else signal.SIG_DFL)
+        if stray:
+            os.setsid()
+        else:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         os.close(self._orders)
         set_title(title)
         return self._serve(orders, parent)

@@ -7,10 +7,12 @@ STANDIN_GATE            a file: it does not listen before that exists
 STANDIN_WARMUP_SECONDS  seconds in which /health then answers 503
 STANDIN_TOKEN_MS        milliseconds between two tokens
 STANDIN_FAIL_AT_START   the words of the exception with which its scheduler then fails
+STANDIN_EMBEDS          1: its model is one for embeddings, which it sees by itself
 STANDIN_EXIT_AT_START   the code with which it ends instead of listening
 STANDIN_END_LOOK        seconds between two looks, after SIGTERM, at whether it is still at work
 STANDIN_IGNORE_SIGTERM  1: only SIGKILL ends it
 STANDIN_STRAY           1: starts a child in a session of its own that ignores SIGTERM;
+                        titled: such a child that also hides its environment;
                         brief: starts a child whose own child is orphaned and ends at once
 """
 
@@ -34,6 +36,15 @@ from sglang.srt.server_args import prepare_server_args
 TOKENS = ["Hello", " wörld", " 漢字", " 🙂", " and", " so", " on"]
 DONE = "data: [DONE]\n\n"
 OPEN_ROUTES = ("/health", "/health_generate")
+#: Some of those for which the real one asks the admin key, where it has one.
+ADMIN_ROUTES = (
+    "/abort_request",
+    "/flush_cache",
+    "/load_lora_adapter",
+    "/shutdown",
+    "/unload_lora_adapter",
+    "/update_weights_from_disk",
+)
 
 
 def token(index: int) -> str:
@@ -296,7 +307,9 @@ class Server:
                 await asyncio.sleep(1)  # it generates a token, and looks for it a second later
             reply.whole(200 if self.ready and not self.ending else 503, "text/plain", b"")
             return
-        if self.args.api_key and headers.get("authorization") != f"Bearer {self.args.api_key}":
+        admin = self.args.admin_api_key if path in ADMIN_ROUTES else None
+        key = admin or self.args.api_key
+        if key and headers.get("authorization") != f"Bearer {key}":
             reply.json(401, {"error": "Unauthorized"})
             return
         try:
@@ -325,6 +338,7 @@ class Server:
             "/generate": self.generate,
         }
         card = {"id": self.model, "object": "model", "created": 1, "owned_by": "sglang"}
+        generates = not self.args.is_embedding
         gets: dict[str, Any] = {
             "/v1/models": {"object": "list", "data": [card]},
             # Without the question itself.
@@ -333,7 +347,7 @@ class Server:
                     {"dp_rank": 0, "num_running_reqs": self.running - 1, "num_waiting_reqs": 0}
                 ]
             },
-            "/model_info": {"model_path": self.args.model_path, "is_generation": True},
+            "/model_info": {"model_path": self.args.model_path, "is_generation": generates},
             "/server_info": vars(self.args) | {"internal_states": [vars(self.args)]},
             "/get_server_info": vars(self.args) | {"version": sglang.__version__},
         }
@@ -345,6 +359,8 @@ class Server:
             await posts[path](reply, body)
         elif path in gets and method == "GET":
             reply.json(200, gets[path])
+        elif path in ADMIN_ROUTES:
+            reply.json(200, {"success": True})
         elif path in posts or path in gets:
             reply.json(405, {"detail": "Method Not Allowed"})
         elif not await self.misbehave(reply, path, body):
@@ -479,7 +495,11 @@ def main() -> None:
         subprocess.run([sys.executable, "-c", program], start_new_session=True, check=True)
     if os.environ.get("STANDIN_IGNORE_SIGTERM") == "1":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    asyncio.run(listen(Server(args, Children())))
+    args.is_embedding = args.is_embedding or os.environ.get("STANDIN_EMBEDS") == "1"
+    children = Children()
+    if os.environ.get("STANDIN_STRAY") == "titled":
+        children.stray()
+    asyncio.run(listen(Server(args, children)))
 
 
 if __name__ == "__main__":
