@@ -73,6 +73,14 @@ def parse_bool(text: str) -> bool | None:
     return None
 
 
+def without_quotes(text: str) -> str:
+    """`text` without the quotes around the whole of it: a form's field needs none, unlike a
+    shell."""
+    if len(text) < 2 or text[0] not in "\"'" or text[-1] != text[0] or text[0] in text[1:-1]:
+        return text
+    return text[1:-1].strip()
+
+
 def is_secret_name(name: str) -> bool:
     """Whether a flag, an environment variable or a JSON key of this name holds a secret."""
     name = name.lstrip("-")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sglang_worker import cache
+from sglang_worker import cache, installed, mistakes
 from sglang_worker.arguments import Arguments, Assignment, resolve
 from sglang_worker.flags import PREFIX, FlagTable, value_problem
 from sglang_worker.settings import Settings, read_settings
@@ -22,9 +22,6 @@ HERE = Path(__file__).resolve().parent
 EVERYWHERE = "0.0.0.0"
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = "30000"
-
-#: Flags that may name something on the model hub; a path that exists is no such name.
-HUB_FLAGS = re.compile(r"--(model-path|tokenizer-path|.*-model-path|lora-paths)$")
 
 ADMIN_KEY = "--admin-api-key"
 
@@ -208,10 +205,11 @@ def apply_baked(
 def _names_hub(arguments: Arguments) -> bool:
     """Whether an argument names something that is not on this disk."""
     for name, setting in arguments.settings.items():
-        if HUB_FLAGS.search(name) and setting.value:
+        if mistakes.HUB_FLAGS.match(name) and setting.value:
             values = setting.value if isinstance(setting.value, list) else [str(setting.value)]
             for value in values:
-                if not os.path.exists(value.rpartition("=")[2]):
+                path = mistakes.adapter_path(value) if name == "--lora-paths" else value
+                if not os.path.exists(path):
                     return True
     return False
 
@@ -292,6 +290,27 @@ def _close_admin_routes(
     arguments.put(Assignment(flag, secrets.token_urlsafe(32), "the worker"))
 
 
+def _table(
+    settings: Settings, env: Mapping[str, str], warnings: list[str]
+) -> tuple[FlagTable, installed.Installed]:
+    """The flags of the SGLang that is installed, and which one that is."""
+    found = installed.find(settings.sglang_python, env) or installed.Installed()
+    try:
+        data = json.loads(
+            Path(settings.sglang_flags or HERE / "sglang_flags.json").read_text("utf-8")
+        )
+        if not settings.sglang_flags:
+            data = installed.adapt(data, found, warnings)
+        elif found.version not in ("", data["version"]):
+            warnings.append(
+                f"SGLANG_FLAGS names the flags of SGLang {data['version']}, and {found.version} "
+                "is installed"
+            )
+        return FlagTable.of(data), found
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError([f"the table of SGLang's flags cannot be read: {error!r}"]) from error
+
+
 def load_config(
     environment: Mapping[str, str] | None = None, *, everywhere: bool = True
 ) -> ServerConfig:
@@ -303,19 +322,22 @@ def load_config(
     original = dict(os.environ if environment is None else environment)
     env = dict(original)
     problems: list[str] = []
-    settings = read_settings(env, problems)
-    try:
-        table = FlagTable.load(settings.sglang_flags or HERE / "sglang_flags.json")
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError([f"the table of SGLang's flags cannot be read: {error!r}"]) from error
-
+    warnings: list[str] = []
+    settings = read_settings(env, problems, warnings)
+    table, found = _table(settings, original, warnings)
     config_path = resolve(table, env, settings.extra_args).text("--config")
     in_file = _config_file(config_path, problems) if config_path else {}
     baked_data = read_baked(settings.local_model_args, problems)
     baked = apply_baked(table, env, baked_data, settings.extra_args, in_file)
     arguments = resolve(table, env, settings.extra_args)
     _fill_in(table, arguments, baked.given | {"--port": DEFAULT_PORT}, in_file)
-    problems += arguments.problems
+    problems += arguments.problems + mistakes.wrong_places(arguments, in_file)
+    if arguments.text("--chat-template"):
+        templates = installed.chat_templates(found.folder) if found.folder.name else set()
+        problems += mistakes.wrong_template(arguments, templates)
+    arguments.warnings[:0] = warnings
+    arguments.warnings += mistakes.unknown_names(table, original)
+    arguments.warnings += mistakes.quoted_token(original)
     if env.get("TOKENIZER_REVISION", "").strip() not in ("", arguments.text("--revision") or ""):
         arguments.warnings.append(
             "TOKENIZER_REVISION has no effect: it counts when a model is baked into the image, and "
@@ -359,7 +381,7 @@ def load_config(
     return ServerConfig(
         settings=settings,
         arguments=arguments,
-        sglang=table.version,
+        sglang=found.version or table.version,
         host=host,
         port=port,
         scheme="https" if effective("--ssl-certfile") else "http",

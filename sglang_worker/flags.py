@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterable
@@ -49,7 +51,51 @@ EXTRA_NAMES: dict[str, str] = {
     "TOKENIZER_NAME": "--tokenizer-path",
 }
 
+#: What vLLM calls some of these flags, as far as SGLang has no flag of that name.
+VLLM_NAMES: dict[str, str] = {
+    "BLOCK_SIZE": "PAGE_SIZE",
+    "CUSTOM_CHAT_TEMPLATE": "CHAT_TEMPLATE",
+    "ENABLE_AUTO_TOOL_CHOICE": "TOOL_CALL_PARSER alone is enough here",
+    "ENABLE_EXPERT_PARALLEL": "EP_SIZE",
+    "ENABLE_PREFIX_CACHING": "prefixes are cached here unless DISABLE_RADIX_CACHE is set",
+    "ENFORCE_EAGER": "DISABLE_CUDA_GRAPH",
+    "GPU_MEMORY_UTILIZATION": "MEM_FRACTION_STATIC",
+    "GUIDED_DECODING_BACKEND": "GRAMMAR_BACKEND",
+    "HF_OVERRIDES": "JSON_MODEL_OVERRIDE_ARGS",
+    "LIMIT_MM_PER_PROMPT": "LIMIT_MM_DATA_PER_REQUEST",
+    "LORA_MODULES": "LORA_PATHS",
+    "MAX_LORAS": "MAX_LORAS_PER_BATCH",
+    "MAX_MODEL_LEN": "CONTEXT_LENGTH",
+    "MAX_NUM_BATCHED_TOKENS": "CHUNKED_PREFILL_SIZE",
+    "MAX_NUM_SEQS": "MAX_RUNNING_REQUESTS",
+    "MAX_SEQ_LEN_TO_CAPTURE": "CUDA_GRAPH_MAX_BS",
+    "NUM_SPECULATIVE_TOKENS": "SPECULATIVE_NUM_DRAFT_TOKENS",
+    "OPENAI_SERVED_MODEL_NAME_OVERRIDE": "SERVED_MODEL_NAME",
+    "ROPE_SCALING": "JSON_MODEL_OVERRIDE_ARGS",
+    "ROPE_THETA": "JSON_MODEL_OVERRIDE_ARGS",
+    "SEED": "RANDOM_SEED",
+    "SPECULATIVE_MODEL": "SPECULATIVE_DRAFT_MODEL_PATH",
+    "SWAP_SPACE": "SGLang has nothing of the kind; the nearest is ENABLE_HIERARCHICAL_CACHE",
+    "TOKENIZER": "TOKENIZER_PATH",
+}
+
 BOOLEAN_KINDS = frozenset({"store_true", "no_value", "boolean_optional"})
+
+#: Flags whose numbers have limits that SGLang finds out about when the model is loaded, by the
+#: field that they fill: the least and the greatest value, and what another one is.
+LIMITS: dict[str, tuple[float, float, str]] = {
+    "tp_size": (1, math.inf, "not a number of GPUs from 1 on, nor auto, which means all of them"),
+    "dp_size": (1, math.inf, "not a number from 1 on"),
+    "pp_size": (1, math.inf, "not a number from 1 on"),
+    "ep_size": (1, math.inf, "not a number from 1 on"),
+    "nnodes": (1, math.inf, "not a number from 1 on"),
+    "node_rank": (0, math.inf, "not a number from 0 on"),
+    "mem_fraction_static": (0.001, 0.999, "not a part of the GPU's memory: write 90 % as 0.9"),
+}
+
+#: The levels that SGLang's log and its HTTP server know, and what other programs call them.
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+LOG_LEVEL_NAMES = {"warn": "warning", "fatal": "critical", "err": "error"}
 
 _HUMAN_INT = re.compile(r"\d+(?:\.\d+)?[kMGT]|\d+(?:Ki|Mi|Gi|Ti)")
 NEGATIVE_NUMBER = re.compile(r"-\d+$|-\d*\.\d+$")
@@ -74,6 +120,8 @@ class Flag:
     dest: str = ""
     effect: str = ""
     replacement: str = ""
+    json: bool = False
+    default: Any = None
 
     @property
     def is_boolean(self) -> bool:
@@ -125,7 +173,11 @@ class FlagTable:
     @classmethod
     def load(cls, path: str | Path) -> FlagTable:
         """Reads a table as `scripts/sglang_flags.py` writes it."""
-        data = json.loads(Path(path).read_text("utf-8"))
+        return cls.of(json.loads(Path(path).read_text("utf-8")))
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> FlagTable:
+        """The table that `extract` made."""
         flags = [
             Flag(
                 name,
@@ -136,6 +188,8 @@ class FlagTable:
                 dest=entry.get("dest", ""),
                 effect=entry.get("effect") or "",
                 replacement=entry.get("replacement") or "",
+                json=bool(entry.get("json")),
+                default=entry.get("default"),
             )
             for name, entry in data["flags"].items()
         ]
@@ -158,12 +212,39 @@ class FlagTable:
         ]
 
 
+def normal(flag: Flag, text: str) -> str:
+    """`text` as SGLang wants it where others write it otherwise: the levels of its log."""
+    if flag.dest in ("log_level", "log_level_http"):
+        word = text.lower()
+        return LOG_LEVEL_NAMES.get(word, word)
+    return text
+
+
 def _fits(convert: Callable[[str], Any], text: str) -> bool:
     try:
         convert(text)
     except ValueError:
         return False
     return True
+
+
+def _more_levels(flag: Flag) -> tuple[str, ...]:
+    return ("trace",) if flag.dest == "log_level_http" else ()
+
+
+def _takes_json(flag: Flag, text: str) -> bool:
+    """Whether this value must be JSON. Some flags take JSON or something else, such as a path."""
+    if flag.type == "loads" or flag.type == "parse_cuda_graph_config_arg":
+        return True
+    return flag.json and (flag.default == "{}" or text.startswith("{"))
+
+
+def _json_problem(text: str) -> str | None:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        return f"not JSON ({error})"
+    return None
 
 
 def value_problem(flag: Flag, text: str) -> str | None:
@@ -177,11 +258,17 @@ def value_problem(flag: Flag, text: str) -> str | None:
         return "not a whole number"
     if flag.type == "float" and not _fits(float, text):
         return "not a number"
+    if flag.dest in LIMITS:
+        least, greatest, advice = LIMITS[flag.dest]
+        if not least <= float(text) <= greatest:
+            return advice
+    if flag.dest.startswith("log_level") and text not in (*LOG_LEVELS, *_more_levels(flag)):
+        return f"not one of {', '.join(LOG_LEVELS)}"
+    if _takes_json(flag, text):
+        return _json_problem(text)
     if flag.type == "human_readable_int":
         if not _fits(int, text) and not _HUMAN_INT.fullmatch(text):
             return "not a whole number, nor one like 32k, 1M or 1Ki"
-    elif flag.type == "loads" and not _fits(json.loads, text):
-        return "not JSON"
     elif flag.type == "json_list_type" and not (
         _fits(json.loads, text) and isinstance(json.loads(text), list)
     ):
@@ -200,14 +287,29 @@ def split_list(flag: Flag, text: str) -> list[str]:
         if isinstance(items, list):
             return [item if isinstance(item, str) else json.dumps(item) for item in items]
     if text.startswith("{"):
-        return [text]
+        try:
+            objects = json.loads(f"[{text}]")
+        except ValueError:
+            objects = []
+        return [json.dumps(item) for item in objects] if len(objects) > 1 else [text]
     if flag.type in ("int", "float") or flag.choices:
         text = text.replace(",", " ")
-    return shlex.split(text)
+    items = shlex.split(text)
+    if flag.dest == "lora_paths":
+        items = [part for item in items for part in _adapters(item)]
+    return items
+
+
+def _adapters(item: str) -> list[str]:
+    """Adapters with commas between them, unless a path has them."""
+    if os.path.exists(item.partition("=")[2] or item):
+        return [item]
+    return [part.strip() for part in item.split(",") if part.strip()]
 
 
 def parse_value(flag: Flag, text: str) -> Value:
     """The value that `text` gives `flag`; ValueError says what is wrong with it."""
+    text = normal(flag, text)
     if flag.is_boolean:
         truth = parse_bool(text)
         if truth is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from utils import parse_bool
+from utils import parse_bool, without_quotes
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,17 @@ def _number(setting: Setting, text: str, problems: list[str]) -> int:
     return number
 
 
-def read_settings(env: Mapping[str, str], problems: list[str]) -> Settings:
-    """Reads every setting; unset and empty mean the default. What is wrong goes to `problems`."""
+def read_settings(
+    env: Mapping[str, str], problems: list[str], warnings: list[str] | None = None
+) -> Settings:
+    """Reads every setting; unset and empty mean the default. What is wrong goes to `problems`,
+    what is only said to `warnings`."""
     values: dict[str, str | int | bool] = {}
     for setting in SETTINGS:
-        text = env.get(setting.name, "").strip() or setting.default
+        given = env.get(setting.name, "").strip()
+        if given != without_quotes(given) and warnings is not None:
+            warnings.append(f"{setting.name}: the quotes around the value are left out")
+        text = without_quotes(given) or setting.default
         if setting.kind is int:
             values[setting.attribute] = _number(setting, text, problems)
             continue

@@ -51,7 +51,7 @@ def warnings(**env: str) -> list[str]:
 SAMPLES: dict[str | None, tuple[str, Any]] = {
     "str": ("some text", "some text"),
     "nullable_str": ("some text", "some text"),
-    "parse_cuda_graph_config_arg": ("text", "text"),
+    "parse_cuda_graph_config_arg": ('{"decode": {}}', '{"decode": {}}'),
     "int": ("7", 7),
     "float": ("0.5", 0.5),
     "human_readable_int": ("32k", 32000),
@@ -66,6 +66,10 @@ def sample(flag: Flag) -> tuple[str, Any]:
     """A value for a flag as a variable would give it, and as SGLang must understand it."""
     if flag.is_boolean:
         return "yes", True
+    if flag.dest in ("log_level", "log_level_http"):
+        return "WARN", "warning"
+    if flag.default == "{}":
+        return '{"a": 1}', '{"a": 1}'
     text, value = (flag.choices[0], flag.choices[0]) if flag.choices else SAMPLES[flag.type]
     if flag.choices and flag.type == "int":
         value = int(text)
@@ -154,6 +158,8 @@ def test_general_names_give_way_to_their_prefixed_form(name: str, tmp_path: Path
     text = str(file) if name == "CONFIG" else {"int": "8"}.get(flag.type or "", "text")
     text = flag.choices[1] if flag.choices else text
     other = flag.choices[0] if flag.choices else {"int": "9"}.get(flag.type or "", "other")
+    if name == "LOG_LEVEL":
+        text, other = "error", "debug"
     result = load_config(NOTHING | {"MODEL_NAME": "text", name: other} | {PREFIX + name: text})
     assert result.arguments.text(flag.name) == text
 
@@ -250,22 +256,24 @@ def test_every_mistake_is_named_at_once() -> None:
     assert len(lines) == 5
 
 
-def test_lists() -> None:
+def test_lists(tmp_path: Path) -> None:
+    spaced = tmp_path / "with space"
+    spaced.mkdir()
     args = parsed(
         config(
             NUMA_NODE="0, 1",
             LORA_TARGET_MODULES="q_proj,k_proj",
-            LORA_PATHS="a=/x 'b=/with space'",
+            LORA_PATHS=f"a=org/x 'b={spaced}'",
             ENCODER_URLS='["http://a", "http://b"]',
             GC_THRESHOLD="700 10 -1",
         )
     )
     assert args.numa_node == [0, 1]
     assert args.lora_target_modules == ["q_proj", "k_proj"]
-    assert args.lora_paths == ["a=/x", "b=/with space"]
+    assert args.lora_paths == ["a=org/x", f"b={spaced}"]
     assert args.encoder_urls == ["http://a", "http://b"]
     assert args.gc_threshold == [700, 10, -1]
-    adapter = '{"lora_name": "a", "lora_path": "/x y"}'
+    adapter = json.dumps({"lora_name": "a", "lora_path": str(spaced)})
     assert parsed(config(LORA_PATHS=adapter)).lora_paths == [adapter]
     assert json.loads(parsed(config(LORA_PATHS=f"[{adapter}]")).lora_paths[0])["lora_name"] == "a"
 
