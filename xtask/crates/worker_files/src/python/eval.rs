@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::PythonFacts;
 use super::scope::{Bound, Program, class_of, is_comprehension};
 use super::syntax::Node;
+use super::taint::Taint;
 use super::value::{Args, Ctx, Frame, Val, unescape};
 use crate::{Hides, Place, Source, Unread};
 
@@ -18,6 +19,10 @@ const LONGEST: usize = 100;
 const CALLS: usize = 8;
 /// How many calls of one function, or ways through loops, are told apart.
 pub const MOST_WAYS: usize = 700;
+/// How many places that bind one name are told apart.
+const MOST_BINDINGS: usize = 60;
+/// How many classes one may be made from.
+const MOST_BASES: usize = 40;
 
 /// What calls of a function give it.
 #[derive(Default)]
@@ -56,6 +61,7 @@ pub struct Reader<'t> {
     age: usize,
     /// How many calls are being looked into.
     inside: usize,
+    pub taint: Taint,
     /// Whether calls are still being found.
     following: bool,
     results: HashMap<Ctx<'t>, (Val<'t>, bool)>,
@@ -74,9 +80,11 @@ impl<'t> Reader<'t> {
             .iter()
             .map(|file| file.source.text.len())
             .sum();
+        let taint = Taint::new(&program);
         Self {
             program,
             data,
+            taint,
             facts: PythonFacts::default(),
             unread: Vec::new(),
             steps: 0,
@@ -136,13 +144,14 @@ impl<'t> Reader<'t> {
         if self.depth >= DEEPEST || self.steps > self.limit {
             self.touched = true;
             self.gave_up = true;
-            return Val::Unknown;
+            return Val::Lost;
         }
         self.depth += 1;
         let before = std::mem::take(&mut self.touched);
         let gave_up = std::mem::take(&mut self.gave_up);
         let value = self.eval_kind(node, ctx);
         self.depth -= 1;
+        self.gave_up |= value == Val::Lost;
         if !self.gave_up && self.need.is_none() {
             if !self.touched {
                 self.closed.insert(node, value.clone());
@@ -357,7 +366,7 @@ impl<'t> Reader<'t> {
             self.steps += ways.len();
             if ways.len() > MOST_WAYS {
                 self.gave_up = true;
-                return Val::Unknown;
+                return Val::Lost;
             }
         }
         let touched = self.touched;
@@ -398,7 +407,9 @@ impl<'t> Reader<'t> {
             }
             return Val::Ext(name.into());
         };
-        let bindings = Program::reaching(at, scope, &bindings[..bindings.len().min(60)]);
+        self.gave_up |= bindings.len() > MOST_BINDINGS;
+        let first = bindings.len().saturating_sub(MOST_BINDINGS);
+        let bindings = Program::reaching(at, scope, &bindings[first..]);
         let mut values = Vec::new();
         for binding in bindings {
             let mut value = match binding.what {
@@ -578,7 +589,7 @@ impl<'t> Reader<'t> {
         Val::any(frames.iter().filter_map(|ctx| ctx.frame(function)).map(of))
     }
 
-    fn imported(&mut self, from: usize, module: &str, item: Option<&'t str>) -> Val<'t> {
+    pub fn imported(&mut self, from: usize, module: &str, item: Option<&'t str>) -> Val<'t> {
         let found = self.program.module(from, module);
         let Some(item) = item else {
             return found.map_or_else(|| external(module), Val::Module);
@@ -608,7 +619,8 @@ impl<'t> Reader<'t> {
             return Val::Unknown;
         };
         if self.depth >= DEEPEST {
-            return Val::Unknown;
+            self.gave_up = true;
+            return Val::Lost;
         }
         self.depth += 1;
         let value = self.name(first, name, &Ctx::default());
@@ -642,6 +654,7 @@ impl<'t> Reader<'t> {
                 &Val::Dict(under.clone()).entry(key).unwrap_or(Val::None),
             ),
             Val::Any(all) => Val::any(all.to_vec().iter().map(|one| self.item(one, key))),
+            Val::Ext(path) if &**path == "sys.modules" => key.as_str().map_or(Val::Unknown, external),
             Val::Class(class) => key
                 .as_str()
                 .map_or(Val::Unknown, |name| self.class_member(*class, name)),
@@ -751,7 +764,11 @@ impl<'t> Reader<'t> {
     pub fn family(&mut self, class: Node<'t>) -> Vec<Node<'t>> {
         let mut all = vec![class];
         let mut at = 0;
-        while at < all.len() && all.len() < 20 {
+        while at < all.len() {
+            if all.len() > MOST_BASES {
+                self.gave_up = true;
+                break;
+            }
             let bases: Vec<_> = all[at]
                 .field("superclasses")
                 .into_iter()
@@ -908,7 +925,7 @@ impl<'t> Reader<'t> {
                 }
                 if self.inside >= CALLS || !self.doing.insert(*function) {
                     self.gave_up |= self.inside >= CALLS;
-                    return Val::Unknown;
+                    return if self.inside >= CALLS { Val::Lost } else { Val::Unknown };
                 }
                 self.inside += 1;
                 let before = std::mem::take(&mut self.gave_up);
@@ -1285,8 +1302,10 @@ fn merged<'t>(first: &Args<'t>, then: &Args<'t>) -> Args<'t> {
 /// Something from elsewhere; the environment is one thing, however it is come by.
 pub fn external<'t>(path: &str) -> Val<'t> {
     match path {
-        "os.environ" | "os.environb" => Val::Environ(Rc::from([])),
-        "posix.environ" => Val::Environ(Rc::from([])),
+        "os.environ" | "os.environb" | "posix.environ" | "starlette.config.environ" => {
+            Val::Environ(Rc::from([]))
+        }
+        "environs.env" => Val::Made("environs.Env".into()),
         path => Val::Ext(path.into()),
     }
 }

@@ -37,6 +37,10 @@ impl<'t> Reader<'t> {
                 };
                 Val::Partial(Rc::new(first), Rc::new(rest))
             }
+            "__import__" | "import_module" => match first.as_str() {
+                Some(module) => self.imported(0, module, None),
+                None => Val::Unknown,
+            },
             "getattr" => match args.positional.get(1) {
                 Some(Val::Str(text, Some(node))) if &*text.clone() == node_text(*node) => {
                     self.attribute(&first, node_text(*node))

@@ -13,6 +13,7 @@ mod handler;
 mod known;
 mod scope;
 mod syntax;
+mod taint;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -213,28 +214,58 @@ impl<'t> Reader<'t> {
                 }
             }
         }
-        for node in &nodes {
-            let before = self.steps;
-            self.gave_up = false;
-            self.environment(*node);
-            self.command(*node);
-            self.input(*node);
-            if node.kind() == "call" {
-                self.request(*node);
-            }
-            self.named(*node);
-            let _ = before;
+        let mut unfinished: BTreeSet<usize> = BTreeSet::new();
+        if self.steps > self.limit {
+            unfinished.extend(nodes.iter().filter(|n| self.taint.of(**n) > 0).map(|n| n.file()));
+            self.limit = self.steps + self.limit / 2;
         }
-        if self.steps > self.limit
-            && let Some(node) = nodes.first()
-        {
-            self.not_read(
-                *node,
-                "the program is too much to follow to its end",
-                &[Hides::Variables, Hides::Flags, Hides::JobInput],
-            );
+        for node in nodes {
+            let speaks_of = self.taint.of(node);
+            self.named(node);
+            if speaks_of == 0 && !matches!(node.kind(), "call" | "string" | "class_definition" | "keyword_argument" | "import_statement" | "import_from_statement" | "match_statement" | "comparison_operator") {
+                continue;
+            }
+            if self.steps > self.limit {
+                unfinished.insert(node.file());
+                continue;
+            }
+            self.account(node, speaks_of);
+        }
+        for file in unfinished {
+            let root = self.program.files[file].syntax.root();
+            let first = root.child(0).unwrap_or(root);
+            let what = "this file is too much to follow to its end";
+            self.not_read(first, what, &[Hides::Variables, Hides::Flags, Hides::JobInput]);
         }
         self.broken();
+    }
+
+    /// Accounts for a node: what it speaks of is a fact or unread.
+    fn account(&mut self, node: Node<'t>, speaks_of: u8) {
+        let mut hides = Vec::new();
+        self.gave_up = false;
+        self.environment(node);
+        if std::mem::take(&mut self.gave_up) && speaks_of & taint::ENV > 0 {
+            hides.push(Hides::Variables);
+        }
+        self.command(node);
+        if std::mem::take(&mut self.gave_up) && speaks_of & taint::RUN > 0 {
+            hides.push(Hides::Flags);
+        }
+        self.input(node);
+        if std::mem::take(&mut self.gave_up) && speaks_of & taint::JOB > 0 {
+            hides.push(Hides::JobInput);
+        }
+        if node.kind() == "call" {
+            self.request(node);
+        }
+        let asks = matches!(
+            node.kind(),
+            "call" | "subscript" | "comparison_operator" | "class_definition"
+        );
+        if asks && !hides.is_empty() {
+            self.not_read(node, "this is too much to follow to its end", &hides);
+        }
     }
 
     /// Notes the data files that code which runs names, and tables from a variable to a flag.
@@ -342,5 +373,9 @@ pub fn module_name(path: &RepoPath) -> String {
     stem.to_owned()
 }
 
+#[cfg(test)]
+mod accounting;
+#[cfg(test)]
+mod budget;
 #[cfg(test)]
 mod tests;

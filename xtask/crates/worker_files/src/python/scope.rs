@@ -63,7 +63,7 @@ pub fn is_comprehension(node: Node<'_>) -> bool {
 }
 
 /// Methods that change a list or a dict.
-const CHANGING: [&str; 6] = ["append", "extend", "insert", "add", "update", "setdefault"];
+pub const CHANGING: [&str; 6] = ["append", "extend", "insert", "add", "update", "setdefault"];
 
 impl<'t> Program<'t> {
     pub fn new(parsed: Vec<(&'t Source, &'t Syntax<'t>)>, reach: &Reach) -> Self {

@@ -81,6 +81,11 @@ impl<'s> Syntax<'s> {
         })
     }
 
+    /// The number of what a node is in.
+    pub fn parent_of(&self, at: usize) -> usize {
+        self.nodes[at].parent as usize
+    }
+
     /// Copies what the cursor stands on, with all that is below it.
     fn copied(mut cursor: TreeCursor<'_>, text: &'s str, file: u32) -> Self {
         let mut syntax = Self {
@@ -177,6 +182,11 @@ impl<'t> Node<'t> {
 
     pub fn file(self) -> usize {
         self.syntax.file as usize
+    }
+
+    /// Its number in the file.
+    pub fn number(self) -> usize {
+        self.at as usize
     }
 
     /// What it is, in the grammar's words: `if_statement`.

@@ -8,6 +8,8 @@ use super::syntax::Node;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Val<'t> {
     Unknown,
+    /// What the reader gave up on.
+    Lost,
     None,
     Bool(bool),
     Int(i64),
@@ -125,7 +127,7 @@ impl<'t> Val<'t> {
             0 => Self::Unknown,
             1 => all.remove(0),
             2..MOST => Self::Any(all.into()),
-            _ => Self::Unknown,
+            _ => Self::Lost,
         }
     }
 
@@ -212,7 +214,7 @@ impl<'t> Val<'t> {
         }
         const LONGEST: usize = 200;
         if all.len() > LONGEST {
-            Self::Unknown
+            Self::Lost
         } else {
             Self::Pieces(all.into())
         }
