@@ -14,7 +14,9 @@ use crate::{Hides, Place, Source, Unread};
 /// How deep expressions may lead to others.
 const DEEPEST: usize = 90;
 /// How many calls may lead to each other with other arguments each time.
-const LONGEST: usize = 100;
+const LONGEST: usize = 40;
+/// After how many calls a function is told apart by fewer arguments.
+const FEW_CALLS: usize = 5;
 /// How many calls a value is looked up through.
 const CALLS: usize = 8;
 /// How many calls of one function, or ways through loops, are told apart.
@@ -51,6 +53,8 @@ pub struct Reader<'t> {
     pub gave_up: bool,
     closed: HashMap<Node<'t>, Val<'t>>,
     joined: HashMap<Node<'t>, Val<'t>>,
+    /// What was given up before.
+    lost: HashSet<Node<'t>>,
     doing: HashSet<Node<'t>>,
     pub frames: HashMap<Node<'t>, Frames<'t>>,
     returns: HashMap<Node<'t>, Rc<[Node<'t>]>>,
@@ -61,7 +65,7 @@ pub struct Reader<'t> {
     age: usize,
     /// How many calls are being looked into.
     inside: usize,
-    pub taint: Taint,
+    pub taint: Taint<'t>,
     /// Whether calls are still being found.
     following: bool,
     results: HashMap<Ctx<'t>, (Val<'t>, bool)>,
@@ -96,6 +100,7 @@ impl<'t> Reader<'t> {
             gave_up: false,
             closed: HashMap::new(),
             joined: HashMap::new(),
+            lost: HashSet::new(),
             doing: HashSet::new(),
             frames: HashMap::new(),
             returns: HashMap::new(),
@@ -141,7 +146,8 @@ impl<'t> Reader<'t> {
         if self.need.is_some() {
             return Val::Unknown;
         }
-        if self.depth >= DEEPEST || self.steps > self.limit {
+        let again = plain && self.depth > 0 && self.lost.contains(&node);
+        if again || self.depth >= DEEPEST || self.steps > self.limit {
             self.touched = true;
             self.gave_up = true;
             return Val::Lost;
@@ -152,6 +158,10 @@ impl<'t> Reader<'t> {
         let value = self.eval_kind(node, ctx);
         self.depth -= 1;
         self.gave_up |= value == Val::Lost;
+        self.steps += value.size() / 8;
+        if self.gave_up && plain && self.need.is_none() {
+            self.lost.insert(node);
+        }
         if !self.gave_up && self.need.is_none() {
             if !self.touched {
                 self.closed.insert(node, value.clone());
@@ -407,6 +417,7 @@ impl<'t> Reader<'t> {
             }
             return Val::Ext(name.into());
         };
+        self.steps += bindings.len();
         self.gave_up |= bindings.len() > MOST_BINDINGS;
         let first = bindings.len().saturating_sub(MOST_BINDINGS);
         let bindings = Program::reaching(at, scope, &bindings[first..]);
@@ -464,6 +475,7 @@ impl<'t> Reader<'t> {
         let Some(changes) = self.program.changes.get(name).cloned() else {
             return value;
         };
+        self.steps += changes.len();
         let mut items = value.elements().unwrap_or_default();
         let mut pairs = match &value {
             Val::Dict(pairs) => pairs.to_vec(),
@@ -1215,11 +1227,15 @@ impl<'t> Reader<'t> {
     }
 
     pub fn frame(&mut self, function: Node<'t>, ctx: Ctx<'t>) {
+        if !self.taint.leads(function) {
+            return;
+        }
         let frames = self.frames.entry(function).or_default();
         if frames.seen.contains_key(&ctx) {
             return;
         }
-        if frames.all.len() >= MOST_WAYS / 2 || self.age > LONGEST {
+        let most = if self.age > FEW_CALLS { MOST_WAYS / 16 } else { MOST_WAYS / 2 };
+        if frames.all.len() >= most || self.age > LONGEST {
             self.dropped = true;
             return;
         }
@@ -1241,6 +1257,7 @@ impl<'t> Reader<'t> {
     pub fn follow_calls(&mut self) {
         self.following = true;
         self.results.clear();
+        self.lost.clear();
         while let Some(call) = self.calls.pop_front() {
             self.queued.remove(&call);
             if self.steps > self.limit {
@@ -1286,6 +1303,7 @@ impl<'t> Reader<'t> {
             }
         }
         self.following = false;
+        self.lost.clear();
     }
 }
 

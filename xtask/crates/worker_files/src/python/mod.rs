@@ -119,7 +119,7 @@ pub struct Reach {
 
 /// How many steps reading may take for so many bytes.
 fn steps_for(bytes: usize) -> usize {
-    200_000 + bytes * 60
+    100_000 + bytes * 20
 }
 
 /// Reads Python files as one program. `data` are files beside it, by name, that it may load.
@@ -178,7 +178,7 @@ impl<'t> Reader<'t> {
         let mut functions: Vec<Node<'t>> = Vec::new();
         for node in &nodes {
             match node.kind() {
-                "call" => self.queue(*node),
+                "call" if self.taint.of(*node) & taint::FUNCTION > 0 => self.queue(*node),
                 "function_definition" => functions.push(*node),
                 "identifier" => self
                     .names
@@ -222,9 +222,6 @@ impl<'t> Reader<'t> {
         for node in nodes {
             let speaks_of = self.taint.of(node);
             self.named(node);
-            if speaks_of == 0 && !matches!(node.kind(), "call" | "string" | "class_definition" | "keyword_argument" | "import_statement" | "import_from_statement" | "match_statement" | "comparison_operator") {
-                continue;
-            }
             if self.steps > self.limit {
                 unfinished.insert(node.file());
                 continue;
@@ -243,20 +240,30 @@ impl<'t> Reader<'t> {
     /// Accounts for a node: what it speaks of is a fact or unread.
     fn account(&mut self, node: Node<'t>, speaks_of: u8) {
         let mut hides = Vec::new();
+        let simple = matches!(
+            node.kind(),
+            "string" | "keyword_argument" | "import_statement" | "import_from_statement"
+        );
         self.gave_up = false;
-        self.environment(node);
-        if std::mem::take(&mut self.gave_up) && speaks_of & taint::ENV > 0 {
+        if simple || speaks_of & taint::ENV > 0 {
+            self.environment(node);
+        }
+        if std::mem::take(&mut self.gave_up) {
             hides.push(Hides::Variables);
         }
-        self.command(node);
-        if std::mem::take(&mut self.gave_up) && speaks_of & taint::RUN > 0 {
+        if simple || speaks_of & taint::RUN > 0 {
+            self.command(node);
+        }
+        if std::mem::take(&mut self.gave_up) {
             hides.push(Hides::Flags);
         }
-        self.input(node);
-        if std::mem::take(&mut self.gave_up) && speaks_of & taint::JOB > 0 {
+        if speaks_of & taint::JOB > 0 {
+            self.input(node);
+        }
+        if std::mem::take(&mut self.gave_up) {
             hides.push(Hides::JobInput);
         }
-        if node.kind() == "call" {
+        if node.kind() == "call" && taint::asks(node) {
             self.request(node);
         }
         let asks = matches!(

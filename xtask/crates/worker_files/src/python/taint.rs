@@ -5,7 +5,7 @@
 //! looked at closely by the rest of the reader; what it leaves out is not looked at, and what it
 //! finds and nobody can follow is unread.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::environment::bare;
 use super::scope::{Program, parameters};
@@ -17,6 +17,8 @@ pub const ENV: u8 = 1;
 pub const JOB: u8 = 2;
 /// What starts a process or asks a server.
 pub const RUN: u8 = 4;
+/// A function, method, class or lambda of the program.
+pub const FUNCTION: u8 = 8;
 
 const ENV_NAMES: [&str; 24] = [
     "BaseSettings",
@@ -81,8 +83,10 @@ const PLAIN: [&str; 14] = [
 ];
 
 /// What each node speaks of, by file and number.
-pub struct Taint {
+pub struct Taint<'t> {
     nodes: Vec<Vec<u8>>,
+    /// The functions that do something with one of these, or call one that does.
+    leads: HashSet<Node<'t>>,
     pub steps: usize,
 }
 
@@ -96,7 +100,7 @@ struct Flow<'t> {
     steps: usize,
 }
 
-impl Taint {
+impl<'t> Taint<'t> {
     pub fn of(&self, node: Node<'_>) -> u8 {
         self.nodes
             .get(node.file())
@@ -105,7 +109,12 @@ impl Taint {
             .unwrap_or_default()
     }
 
-    pub fn new(program: &Program<'_>) -> Self {
+    /// Whether it matters what a function is called with.
+    pub fn leads(&self, function: Node<'t>) -> bool {
+        self.leads.contains(&function)
+    }
+
+    pub fn new(program: &Program<'t>) -> Self {
         let mut flow = Flow {
             to: HashMap::new(),
             functions: HashMap::new(),
@@ -123,12 +132,13 @@ impl Taint {
             file.syntax.nodes().for_each(|node| flow.edges(node));
         }
         let names = flow.spread();
-        let nodes = program.files.iter().map(|file| {
+        let nodes: Vec<Vec<u8>> = program.files.iter().map(|file| {
             let mut masks: Vec<u8> = Vec::new();
             for node in file.syntax.nodes() {
                 let own = match node.kind() {
                     "identifier" => names.get(node.text()).copied().unwrap_or_default(),
                     "string" => string(node.text()),
+                    "lambda" => FUNCTION,
                     _ => 0,
                 };
                 masks.push(own);
@@ -139,12 +149,90 @@ impl Taint {
                 masks[parent] |= masks[at];
             }
             masks
-        });
-        Self {
-            nodes: nodes.collect(),
+        }).collect();
+        let mut taint = Self {
+            nodes,
+            leads: HashSet::new(),
             steps: flow.steps,
+        };
+        taint.find_leading(program, &flow);
+        taint
+    }
+}
+
+impl<'t> Taint<'t> {
+    fn find_leading(&mut self, program: &Program<'t>, flow: &Flow<'t>) {
+        let mut said_by: HashMap<&'t str, Vec<Node<'t>>> = HashMap::new();
+        let mut todo: Vec<Node<'t>> = Vec::new();
+        for file in &program.files {
+            let mut owners: Vec<Option<Node<'t>>> = Vec::new();
+            for node in file.syntax.nodes() {
+                let parent = owners.get(file.syntax.parent_of(node.number())).copied();
+                let owner = match node.kind() {
+                    "function_definition" | "lambda" => Some(node),
+                    _ => parent.flatten(),
+                };
+                owners.push(owner);
+                match node.kind() {
+                    "function_definition" | "lambda" => {
+                        if self.of(node) & (ENV | JOB | RUN) > 0 {
+                            todo.push(node);
+                        }
+                        // What is inside a function runs as part of it.
+                        if let Some(outer) = parent.flatten() {
+                            said_by.entry(node.text_of("name")).or_default().push(outer);
+                        }
+                    }
+                    "identifier" if self.of(node) & FUNCTION > 0 => {
+                        if let Some(owner) = owner {
+                            said_by.entry(node.text()).or_default().push(owner);
+                        }
+                    }
+                    // A request or a command can be made of the parameters.
+                    "string" if crate::python::command::is_server(node.text()) => {
+                        todo.extend(owner);
+                    }
+                    "call" => {
+                        if let Some(owner) = owner.filter(|_| asks(node)) {
+                            todo.push(owner);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        while let Some(function) = todo.pop() {
+            if !self.leads.insert(function) {
+                continue;
+            }
+            self.steps += 1;
+            let class = super::scope::class_of(function).map_or("", |c| c.text_of("name"));
+            for name in [function.text_of("name"), class] {
+                // Names that stand for it are those that it flows into.
+                let others = flow.to.get(name).into_iter().flatten().copied();
+                for name in std::iter::once(name).chain(others) {
+                    todo.extend(said_by.get(name).into_iter().flatten());
+                }
+            }
         }
     }
+}
+
+/// Whether a call may ask a server for something.
+pub fn asks(call: Node<'_>) -> bool {
+    const NAMES: [&str; 14] = [
+        "get", "post", "put", "delete", "patch", "head", "options", "urlopen", "ws_connect",
+        "request", "stream", "Request", "create", "list",
+    ];
+    let Some(callee) = call.field("function") else {
+        return false;
+    };
+    let literal = call.field("arguments").and_then(|list| list.child(0));
+    callee.kind() == "call"
+        || NAMES.contains(&last_name(callee))
+        || literal.is_some_and(|first| {
+            first.kind() == "string" && bare(first.text()).bytes().all(|b| b.is_ascii_uppercase())
+        })
 }
 
 /// Text that names one of these things.
@@ -161,6 +249,7 @@ impl<'t> Flow<'t> {
         match node.kind() {
             "function_definition" => {
                 let name = node.text_of("name");
+                self.seeds.push((name, FUNCTION));
                 self.functions.entry(name).or_default().push(node);
                 if name == "__call__" && self.serverless {
                     let all = parameters(node).filter(|(name, ..)| *name != "self");
@@ -187,6 +276,7 @@ impl<'t> Flow<'t> {
                 }
             }
             "class_definition" => {
+                self.seeds.push((node.text_of("name"), FUNCTION));
                 // An object of it is what its bases are.
                 if let Some(bases) = node.field("superclasses") {
                     self.flow(bases, node.text_of("name"));
@@ -348,6 +438,10 @@ impl<'t> Flow<'t> {
         self.steps += 1;
         match node.kind() {
             "identifier" => out.push(node.text()),
+            "lambda" => {
+                out.push("lambda");
+                node.children().for_each(|child| self.names(child, out));
+            }
             "string" => {
                 if string(node.text()) > 0 {
                     out.push(bare(node.text()));
@@ -383,7 +477,7 @@ impl<'t> Flow<'t> {
     fn spread(&mut self) -> HashMap<&'t str, u8> {
         let seeds = ENV_NAMES.iter().map(|name| (*name, ENV));
         let seeds = seeds.chain(RUN_NAMES.iter().map(|name| (*name, RUN)));
-        let mut todo: Vec<(&'t str, u8)> = seeds.collect();
+        let mut todo: Vec<(&'t str, u8)> = seeds.chain([("lambda", FUNCTION)]).collect();
         todo.append(&mut self.seeds);
         let mut names: HashMap<&'t str, u8> = HashMap::new();
         while let Some((name, mask)) = todo.pop() {

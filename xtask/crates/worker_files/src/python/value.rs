@@ -131,6 +131,15 @@ impl<'t> Val<'t> {
         }
     }
 
+    /// How much there is to copy.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::List(items) | Self::Any(items) | Self::Pieces(items) => items.len(),
+            Self::Dict(items) => items.len(),
+            _ => 0,
+        }
+    }
+
     /// Each value that it may be.
     pub fn each(&self) -> &[Self] {
         match self {
