@@ -866,7 +866,7 @@ impl<'t> Reader<'t> {
                 let what = if matches!(name, Val::Input(_)) {
                     "the job's input names the variable that is read"
                 } else {
-                    "the name of this environment variable is computed"
+                    super::COMPUTED_NAME
                 };
                 self.not_read(node, what, &[Hides::Variables]);
                 continue;

@@ -694,11 +694,19 @@ impl<'t> Reader<'t> {
                 let value = self.class_member(*class, name);
                 match (&value, name) {
                     (Val::Unknown, "__members__") => self.members(*class),
+                    (Val::Unknown, "__annotations__" | "__dataclass_fields__" | "model_fields") => {
+                        self.annotated(*class)
+                    }
                     (Val::Unknown, _) => Val::Method(Rc::new(object.clone()), name.into()),
                     _ => value,
                 }
             }
+            Val::Object(class, _) if name == "__annotations__" => self.annotated(*class),
             Val::Object(class, made) => self.object_member(object, *class, made, name),
+            // A field of a dataclass, or a namespace.
+            Val::Dict(_) => object.entry(&Val::text(name)).unwrap_or_else(|| {
+                Val::Method(Rc::new(object.clone()), name.into())
+            }),
             Val::Str(..) | Val::Int(_) if matches!(name, "value") => object.clone(),
             // A model made of the job's input, or a namespace.
             object => Val::Method(Rc::new(object.clone()), name.into()),
@@ -841,6 +849,13 @@ impl<'t> Reader<'t> {
             }
         }
         all
+    }
+
+    /// A class's fields by their names.
+    pub fn annotated(&mut self, class: Node<'t>) -> Val<'t> {
+        let fields = self.fields(class).into_iter();
+        let fields = fields.filter(|(_, _, kind)| !kind.is_empty());
+        Val::Dict(fields.map(|(name, ..)| (Val::text(name), Val::Unknown)).collect())
     }
 
     /// The members of an enumeration.

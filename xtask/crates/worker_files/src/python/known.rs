@@ -170,6 +170,10 @@ impl<'t> Reader<'t> {
                 };
                 Val::list(items.into_iter().map(|item| one(self, item)).collect())
             }
+            "get_type_hints" | "get_annotations" | "vars" => match &first {
+                Val::Class(class) | Val::Object(class, _) => self.annotated(*class),
+                _ => Val::Unknown,
+            },
             "fields" if path.contains("dataclass") => match &first {
                 Val::Class(class) | Val::Object(class, _) => {
                     let class = *class;

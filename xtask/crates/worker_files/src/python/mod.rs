@@ -27,6 +27,9 @@ use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
 
+/// Why a read of a variable is unread whose name is not known.
+pub const COMPUTED_NAME: &str = "the name of this environment variable is computed";
+
 /// Everything that is read from a worker's Python files.
 #[derive(Debug, Default, Clone)]
 pub struct PythonFacts {

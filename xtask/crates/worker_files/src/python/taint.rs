@@ -93,8 +93,12 @@ pub struct Taint<'t> {
 struct Flow<'t> {
     /// From a name to those that may get what it stands for.
     to: HashMap<&'t str, Vec<&'t str>>,
-    functions: HashMap<&'t str, Vec<Node<'t>>>,
+    /// The same for what functions of a name are called with: it gets to their parameters.
+    calls: HashMap<&'t str, Vec<&'t str>>,
+    parameters: HashMap<&'t str, HashSet<&'t str>>,
+    functions: HashSet<&'t str>,
     seeds: Vec<(&'t str, u8)>,
+    spoken_of: HashSet<&'t str>,
     /// Whether the program hands a handler to RunPod's SDK.
     serverless: bool,
     steps: usize,
@@ -117,7 +121,10 @@ impl<'t> Taint<'t> {
     pub fn new(program: &Program<'t>) -> Self {
         let mut flow = Flow {
             to: HashMap::new(),
-            functions: HashMap::new(),
+            calls: HashMap::new(),
+            parameters: HashMap::new(),
+            spoken_of: HashSet::new(),
+            functions: HashSet::new(),
             seeds: Vec::new(),
             serverless: program
                 .files
@@ -192,8 +199,12 @@ impl<'t> Taint<'t> {
                     "string" if crate::python::command::is_server(node.text()) => {
                         todo.extend(owner);
                     }
+                    // What it keeps somewhere is read elsewhere.
+                    "attribute" | "subscript" if node.part() == "left" => todo.extend(owner),
                     "call" => {
-                        if let Some(owner) = owner.filter(|_| asks(node)) {
+                        let callee = node.field("function").map_or("", last_name);
+                        let keeps = super::scope::CHANGING.contains(&callee);
+                        if let Some(owner) = owner.filter(|_| keeps || asks(node)) {
                             todo.push(owner);
                         }
                     }
@@ -201,17 +212,19 @@ impl<'t> Taint<'t> {
                 }
             }
         }
+        let mut done: HashSet<&'t str> = HashSet::from([""]);
         while let Some(function) = todo.pop() {
             if !self.leads.insert(function) {
                 continue;
             }
             self.steps += 1;
             let class = super::scope::class_of(function).map_or("", |c| c.text_of("name"));
-            for name in [function.text_of("name"), class] {
-                // Names that stand for it are those that it flows into.
-                let others = flow.to.get(name).into_iter().flatten().copied();
-                for name in std::iter::once(name).chain(others) {
-                    todo.extend(said_by.get(name).into_iter().flatten());
+            let mut names = vec![function.text_of("name"), class];
+            // What a name stands for goes by those that it flows into, too.
+            while let Some(name) = names.pop() {
+                if done.insert(name) {
+                    todo.extend(said_by.remove(name).unwrap_or_default());
+                    names.extend(flow.to.get(name).into_iter().flatten());
                 }
             }
         }
@@ -250,14 +263,14 @@ impl<'t> Flow<'t> {
             "function_definition" => {
                 let name = node.text_of("name");
                 self.seeds.push((name, FUNCTION));
-                self.functions.entry(name).or_default().push(node);
+                self.function(name, node);
                 if name == "__call__" && self.serverless {
                     let all = parameters(node).filter(|(name, ..)| *name != "self");
                     self.seeds.extend(all.map(|(name, ..)| (name, JOB)));
                 }
                 if name == "__init__" || name == "__call__" {
                     let class = super::scope::class_of(node).map_or("", |c| c.text_of("name"));
-                    self.functions.entry(class).or_default().push(node);
+                    self.function(class, node);
                 }
                 for (parameter, default, _) in parameters(node) {
                     if matches!(parameter, "job" | "event") {
@@ -284,6 +297,15 @@ impl<'t> Flow<'t> {
             }
             _ => {}
         }
+    }
+
+    fn function(&mut self, name: &'t str, node: Node<'t>) {
+        self.functions.insert(name);
+        let all = parameters(node).map(|(name, ..)| name);
+        self.parameters
+            .entry(name)
+            .or_default()
+            .extend(all.filter(|name| !matches!(*name, "self" | "cls")));
     }
 
     fn edges(&mut self, node: Node<'t>) {
@@ -365,18 +387,14 @@ impl<'t> Flow<'t> {
         {
             self.connect(&given, last_name(object));
         }
-        let mut called = vec![name];
         // A function that is handed on is called with what goes with it.
-        called.extend(given.iter().copied().filter(|name| self.functions.contains_key(name)));
-        let mut parameters_of: Vec<&'t str> = Vec::new();
-        for name in called {
-            for function in self.functions.get(name).into_iter().flatten() {
-                let all = parameters(*function).map(|(name, ..)| name);
-                parameters_of.extend(all.filter(|name| !matches!(*name, "self" | "cls")));
+        let mut called: Vec<&'t str> = vec![name];
+        called.extend(given.iter().filter(|name| self.functions.contains(*name)));
+        for name in called.into_iter().filter(|name| self.functions.contains(name)) {
+            self.steps += given.len();
+            for given in &given {
+                self.calls.entry(given).or_default().push(name);
             }
-        }
-        for parameter in parameters_of {
-            self.connect(&given, parameter);
         }
         if callee.kind() == "lambda" {
             for (parameter, ..) in parameters(callee) {
@@ -395,10 +413,9 @@ impl<'t> Flow<'t> {
         if whole.part() == "function" || !self.serverless {
             return;
         }
-        for function in self.functions.get(node.text()).into_iter().flatten() {
-            let all = parameters(*function).map(|(name, ..)| (name, JOB));
-            self.seeds
-                .extend(all.filter(|(name, _)| !matches!(*name, "self" | "cls")));
+        if self.spoken_of.insert(node.text()) {
+            let all = self.parameters.get(node.text()).into_iter().flatten();
+            self.seeds.extend(all.map(|name| (*name, JOB)));
         }
     }
 
@@ -480,6 +497,7 @@ impl<'t> Flow<'t> {
         let mut todo: Vec<(&'t str, u8)> = seeds.chain([("lambda", FUNCTION)]).collect();
         todo.append(&mut self.seeds);
         let mut names: HashMap<&'t str, u8> = HashMap::new();
+        let mut reached: HashSet<(&'t str, u8)> = HashSet::new();
         while let Some((name, mask)) = todo.pop() {
             let known = names.entry(name).or_default();
             let new = mask & !*known;
@@ -487,9 +505,16 @@ impl<'t> Flow<'t> {
                 continue;
             }
             *known |= new;
-            let targets = self.to.get(name).into_iter().flatten();
             let before = todo.len();
+            let targets = self.to.get(name).into_iter().flatten();
             todo.extend(targets.map(|target| (*target, new)));
+            for function in self.calls.get(name).into_iter().flatten() {
+                // The same mask gets to the same parameters once.
+                if reached.insert((*function, new)) {
+                    let all = self.parameters.get(function).into_iter().flatten();
+                    todo.extend(all.map(|parameter| (*parameter, new)));
+                }
+            }
             self.steps += todo.len() - before;
         }
         names
