@@ -60,7 +60,8 @@ def render(version: str, flags: dict[str, Any], retired: dict[str, Any]) -> str:
     def lines(table: dict[str, Any]) -> str:
         return ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in table.items())
 
-    blocks = [f'  "version": {json.dumps(version)}']
+    # The worker reads a variable for each of these flags: `cargo xtask compare` goes by this.
+    blocks = [f'  "version": {json.dumps(version)}', '  "environment_interface": true']
     blocks.append('  "flags": {\n' + lines(flags) + "\n  }")
     blocks.append('  "retired": {\n' + lines(retired) + "\n  }" if retired else '  "retired": {}')
     return "{\n" + ",\n".join(blocks) + "\n}\n"

@@ -267,7 +267,7 @@ fn a_tree_of_odd_files_is_read_and_says_what_it_could_not() {
             "tests/helper.py",
             "import os\nos.getenv('NOT_THE_WORKERS')\n",
         )
-        .with("Dockerfile", "FROM\n")
+        .with("Dockerfile", "FROM\nCOPY . /\n")
         .with(".runpod/hub.json", "{")
         .with("docker-compose.yml", "a: [")
         .with("docker-bake.hcl", "a =");

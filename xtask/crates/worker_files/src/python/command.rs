@@ -31,7 +31,7 @@ pub fn starts(callee: &Val<'_>) -> bool {
     })
 }
 
-fn is_server(text: &str) -> bool {
+pub fn is_server(text: &str) -> bool {
     text.contains("sglang.launch_server")
         || text.contains("sglang serve")
         || text.contains("sglang.srt.entrypoints")

@@ -60,6 +60,12 @@ pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
                 ..plain(default, default.is_none())
             })
         }
+        Val::Ext(path) if &**path == "dotenv.get_key" => Some(Asked {
+            name: args.get(1, "key_to_get").cloned().unwrap_or(Val::Unknown),
+            default: None,
+            required: false,
+            interpreted: None,
+        }),
         Val::Method(object, method) => match &**object {
             Val::Environ(under) if READING.contains(&&**method) => {
                 let under = Val::Dict(under.clone()).entry(&name());
@@ -72,13 +78,16 @@ pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
             }
             Val::Made(made) if library(made) => {
                 let interpreted = match &**method {
-                    "str" | "url" | "path" | "get_value" | "read_env" => None,
+                    "str" | "url" | "path" | "get_value" => None,
                     "int" => Some("int"),
                     "float" => Some("float"),
                     "bool" => Some("bool"),
                     "json" | "dict" => Some("json"),
                     "list" => Some("list"),
-                    _ => return None,
+                    "prefixed" | "seal" | "dump" | "add_parser" | "parser_for" | "read_envfile"
+                    | "read_env" | "export" => return None,
+                    // A kind of value of its own.
+                    _ => None,
                 };
                 let default = args.get(1, "default");
                 Some(Asked {
@@ -144,6 +153,7 @@ impl<'t> Reader<'t> {
             "comparison_operator" => self.environment_test(node),
             "class_definition" => self.settings_class(node),
             "keyword_argument" => self.envvar(node),
+            "augmented_assignment" => self.environment_joined(node),
             "import_statement" | "import_from_statement" => {
                 let module = node.text_of("module_name");
                 let names = node
@@ -197,6 +207,7 @@ impl<'t> Reader<'t> {
                     );
                 }
                 "putenv" => return self.writes(node, &args),
+                "unsetenv" if args.len() == 1 => return self.write(node, args[0], None),
                 "load" | "create" if path.contains("OmegaConf") => {
                     return self.omega(node, args.first().copied());
                 }
@@ -259,6 +270,17 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// `os.environ |= {…}`.
+    fn environment_joined(&mut self, node: Node<'t>) {
+        let Some((left, right)) = node.field("left").zip(node.field("right")) else {
+            return;
+        };
+        if matches!(self.value(left), Val::Environ(_)) {
+            let names = self.value(right).elements();
+            self.sets(node, names.unwrap_or_else(|| vec![Val::Unknown]));
+        }
+    }
+
     fn first_is_os(&mut self, args: &[Node<'t>]) -> bool {
         args.first()
             .is_some_and(|first| self.value(*first) == Val::Ext("os".into()))
@@ -280,10 +302,7 @@ impl<'t> Reader<'t> {
             && (parent.kind() == "assignment" && node.part() == "left"
                 || parent.kind() == "delete_statement")
         {
-            if let Some(value) = parent.field("right") {
-                self.write(node, key, Some(value));
-            }
-            return;
+            return self.write(node, key, parent.field("right"));
         }
         for way in self.ways(&[object, key], &Ctx::default()) {
             let name = self.eval(key, &way);
@@ -336,7 +355,6 @@ impl<'t> Reader<'t> {
 
     fn writes(&mut self, node: Node<'t>, args: &[Node<'t>]) {
         let all = self.args(node, &Ctx::default());
-        let place = self.place(node);
         let mut names: Vec<Val<'t>> = all
             .named
             .iter()
@@ -345,12 +363,15 @@ impl<'t> Reader<'t> {
         if args.len() == 2 {
             return self.write(node, args[0], Some(args[1]));
         }
-        names.extend(
-            all.positional
-                .first()
-                .and_then(Val::elements)
-                .unwrap_or_default(),
-        );
+        if let Some(first) = all.positional.first() {
+            names.extend(first.elements().unwrap_or_else(|| vec![Val::Unknown]));
+        }
+        self.sets(node, names);
+    }
+
+    /// Notes what is set, all at once.
+    fn sets(&mut self, node: Node<'t>, names: Vec<Val<'t>>) {
+        let place = self.place(node);
         if names.is_empty() || names.iter().any(|name| name.as_str().is_none()) {
             self.not_read(
                 node,
@@ -390,16 +411,16 @@ impl<'t> Reader<'t> {
     /// A class of pydantic-settings: each field is a variable.
     fn settings_class(&mut self, class: Node<'t>) {
         let family = self.family(class);
-        let settings = |node: &Node<'t>| {
-            let bases = node
-                .field("superclasses")
-                .into_iter()
-                .flat_map(Node::children);
-            bases
-                .into_iter()
-                .any(|base| base.text().ends_with("BaseSettings"))
-        };
-        if !family.iter().any(settings) {
+        let bases: Vec<Node<'t>> = family
+            .iter()
+            .flat_map(|own| own.field("superclasses"))
+            .flat_map(Node::children)
+            .collect();
+        let is_settings = bases.into_iter().any(|base| {
+            base.text().ends_with("BaseSettings")
+                || matches!(self.value(base), Val::Ext(path) if path.ends_with("BaseSettings"))
+        });
+        if !is_settings {
             return;
         }
         let config = family
@@ -524,7 +545,11 @@ impl<'t> Reader<'t> {
     fn environment_string(&mut self, node: Node<'t>) {
         let text = node.text();
         self.omega_text(node, text);
-        let word = text.trim_matches(['b', 'r', '"', '\'']);
+        let word = bare(text);
+        if word == "envvar" {
+            let what = "a command line option reads a variable in a way that was not followed";
+            self.not_read(node, what, &[Hides::Variables]);
+        }
         if matches!(word, "environ" | "environb" | "getenv") {
             let known = node
                 .ancestors()
@@ -647,12 +672,13 @@ impl<'t> Reader<'t> {
         }
         if node.part() == "attribute" {
             // `x.environ` where `x` is nothing known.
-            if mentioned
-                && !matches!(
-                    self.value(parent),
-                    Val::Environ(_) | Val::Ext(_) | Val::Method(..)
-                )
-            {
+            let is_known = |value: &Val<'t>| match value {
+                Val::Environ(_) | Val::Func(..) => true,
+                Val::Ext(path) => path.starts_with("os.getenv"),
+                Val::Method(object, _) => matches!(**object, Val::Environ(_)),
+                _ => false,
+            };
+            if mentioned && !self.value(parent).each().iter().any(is_known) {
                 self.not_read(
                     parent,
                     "this mention of the environment is not understood",
@@ -700,7 +726,14 @@ impl<'t> Reader<'t> {
             "argument_list" | "keyword_argument" => {
                 self.environment_argument(inner, outer, is_whole)
             }
-            "list" | "tuple" | "interpolation" | "list_splat" if is_whole => {
+            "dictionary_splat" if is_whole => {
+                if let Some(list) = outer.parent().filter(|list| list.kind() == "argument_list") {
+                    self.environment_argument(outer, list, is_whole);
+                }
+            }
+            "list" | "tuple" | "interpolation" | "list_splat" | "binary_operator"
+                if is_whole && !outer.text_of("operator").starts_with('|') =>
+            {
                 self.not_read(
                     outer,
                     "the whole environment goes somewhere that was not followed",
@@ -833,7 +866,7 @@ impl<'t> Reader<'t> {
                 let what = if matches!(name, Val::Input(_)) {
                     "the job's input names the variable that is read"
                 } else {
-                    "the name of this environment variable is computed"
+                    super::COMPUTED_NAME
                 };
                 self.not_read(node, what, &[Hides::Variables]);
                 continue;
@@ -1282,6 +1315,12 @@ fn interpreted(usage: &Use<'_>) -> Option<String> {
         how.remove("not truthy");
     }
     (!how.is_empty()).then(|| how.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// A string without its quotes.
+pub fn bare(text: &str) -> &str {
+    text.trim_start_matches(|c: char| c.is_ascii_alphabetic())
+        .trim_matches(['"', '\''])
 }
 
 /// The values of a call's arguments.

@@ -7,17 +7,24 @@ use std::rc::Rc;
 use super::PythonFacts;
 use super::scope::{Bound, Program, class_of, is_comprehension};
 use super::syntax::Node;
+use super::taint::Taint;
 use super::value::{Args, Ctx, Frame, Val, unescape};
 use crate::{Hides, Place, Source, Unread};
 
 /// How deep expressions may lead to others.
 const DEEPEST: usize = 90;
 /// How many calls may lead to each other with other arguments each time.
-const LONGEST: usize = 100;
+const LONGEST: usize = 40;
+/// After how many calls a function is told apart by fewer arguments.
+const FEW_CALLS: usize = 5;
 /// How many calls a value is looked up through.
 const CALLS: usize = 8;
 /// How many calls of one function, or ways through loops, are told apart.
 pub const MOST_WAYS: usize = 700;
+/// How many places that bind one name are told apart.
+const MOST_BINDINGS: usize = 60;
+/// How many classes one may be made from.
+const MOST_BASES: usize = 40;
 
 /// What calls of a function give it.
 #[derive(Default)]
@@ -46,6 +53,8 @@ pub struct Reader<'t> {
     pub gave_up: bool,
     closed: HashMap<Node<'t>, Val<'t>>,
     joined: HashMap<Node<'t>, Val<'t>>,
+    /// What was given up before.
+    lost: HashSet<Node<'t>>,
     doing: HashSet<Node<'t>>,
     pub frames: HashMap<Node<'t>, Frames<'t>>,
     returns: HashMap<Node<'t>, Rc<[Node<'t>]>>,
@@ -56,6 +65,7 @@ pub struct Reader<'t> {
     age: usize,
     /// How many calls are being looked into.
     inside: usize,
+    pub taint: Taint<'t>,
     /// Whether calls are still being found.
     following: bool,
     results: HashMap<Ctx<'t>, (Val<'t>, bool)>,
@@ -74,9 +84,11 @@ impl<'t> Reader<'t> {
             .iter()
             .map(|file| file.source.text.len())
             .sum();
+        let taint = Taint::new(&program);
         Self {
             program,
             data,
+            taint,
             facts: PythonFacts::default(),
             unread: Vec::new(),
             steps: 0,
@@ -88,6 +100,7 @@ impl<'t> Reader<'t> {
             gave_up: false,
             closed: HashMap::new(),
             joined: HashMap::new(),
+            lost: HashSet::new(),
             doing: HashSet::new(),
             frames: HashMap::new(),
             returns: HashMap::new(),
@@ -133,16 +146,22 @@ impl<'t> Reader<'t> {
         if self.need.is_some() {
             return Val::Unknown;
         }
-        if self.depth >= DEEPEST || self.steps > self.limit {
+        let again = plain && self.depth > 0 && self.lost.contains(&node);
+        if again || self.depth >= DEEPEST || self.steps > self.limit {
             self.touched = true;
             self.gave_up = true;
-            return Val::Unknown;
+            return Val::Lost;
         }
         self.depth += 1;
         let before = std::mem::take(&mut self.touched);
         let gave_up = std::mem::take(&mut self.gave_up);
         let value = self.eval_kind(node, ctx);
         self.depth -= 1;
+        self.gave_up |= value == Val::Lost;
+        self.steps += value.size() / 8;
+        if self.gave_up && plain && self.need.is_none() {
+            self.lost.insert(node);
+        }
         if !self.gave_up && self.need.is_none() {
             if !self.touched {
                 self.closed.insert(node, value.clone());
@@ -357,7 +376,7 @@ impl<'t> Reader<'t> {
             self.steps += ways.len();
             if ways.len() > MOST_WAYS {
                 self.gave_up = true;
-                return Val::Unknown;
+                return Val::Lost;
             }
         }
         let touched = self.touched;
@@ -398,7 +417,10 @@ impl<'t> Reader<'t> {
             }
             return Val::Ext(name.into());
         };
-        let bindings = Program::reaching(at, scope, &bindings[..bindings.len().min(60)]);
+        self.steps += bindings.len();
+        self.gave_up |= bindings.len() > MOST_BINDINGS;
+        let first = bindings.len().saturating_sub(MOST_BINDINGS);
+        let bindings = Program::reaching(at, scope, &bindings[first..]);
         let mut values = Vec::new();
         for binding in bindings {
             let mut value = match binding.what {
@@ -453,6 +475,7 @@ impl<'t> Reader<'t> {
         let Some(changes) = self.program.changes.get(name).cloned() else {
             return value;
         };
+        self.steps += changes.len();
         let mut items = value.elements().unwrap_or_default();
         let mut pairs = match &value {
             Val::Dict(pairs) => pairs.to_vec(),
@@ -578,7 +601,7 @@ impl<'t> Reader<'t> {
         Val::any(frames.iter().filter_map(|ctx| ctx.frame(function)).map(of))
     }
 
-    fn imported(&mut self, from: usize, module: &str, item: Option<&'t str>) -> Val<'t> {
+    pub fn imported(&mut self, from: usize, module: &str, item: Option<&'t str>) -> Val<'t> {
         let found = self.program.module(from, module);
         let Some(item) = item else {
             return found.map_or_else(|| external(module), Val::Module);
@@ -608,7 +631,8 @@ impl<'t> Reader<'t> {
             return Val::Unknown;
         };
         if self.depth >= DEEPEST {
-            return Val::Unknown;
+            self.gave_up = true;
+            return Val::Lost;
         }
         self.depth += 1;
         let value = self.name(first, name, &Ctx::default());
@@ -642,6 +666,7 @@ impl<'t> Reader<'t> {
                 &Val::Dict(under.clone()).entry(key).unwrap_or(Val::None),
             ),
             Val::Any(all) => Val::any(all.to_vec().iter().map(|one| self.item(one, key))),
+            Val::Ext(path) if &**path == "sys.modules" => key.as_str().map_or(Val::Unknown, external),
             Val::Class(class) => key
                 .as_str()
                 .map_or(Val::Unknown, |name| self.class_member(*class, name)),
@@ -669,11 +694,19 @@ impl<'t> Reader<'t> {
                 let value = self.class_member(*class, name);
                 match (&value, name) {
                     (Val::Unknown, "__members__") => self.members(*class),
+                    (Val::Unknown, "__annotations__" | "__dataclass_fields__" | "model_fields") => {
+                        self.annotated(*class)
+                    }
                     (Val::Unknown, _) => Val::Method(Rc::new(object.clone()), name.into()),
                     _ => value,
                 }
             }
+            Val::Object(class, _) if name == "__annotations__" => self.annotated(*class),
             Val::Object(class, made) => self.object_member(object, *class, made, name),
+            // A field of a dataclass, or a namespace.
+            Val::Dict(_) => object.entry(&Val::text(name)).unwrap_or_else(|| {
+                Val::Method(Rc::new(object.clone()), name.into())
+            }),
             Val::Str(..) | Val::Int(_) if matches!(name, "value") => object.clone(),
             // A model made of the job's input, or a namespace.
             object => Val::Method(Rc::new(object.clone()), name.into()),
@@ -751,7 +784,11 @@ impl<'t> Reader<'t> {
     pub fn family(&mut self, class: Node<'t>) -> Vec<Node<'t>> {
         let mut all = vec![class];
         let mut at = 0;
-        while at < all.len() && all.len() < 20 {
+        while at < all.len() {
+            if all.len() > MOST_BASES {
+                self.gave_up = true;
+                break;
+            }
             let bases: Vec<_> = all[at]
                 .field("superclasses")
                 .into_iter()
@@ -812,6 +849,13 @@ impl<'t> Reader<'t> {
             }
         }
         all
+    }
+
+    /// A class's fields by their names.
+    pub fn annotated(&mut self, class: Node<'t>) -> Val<'t> {
+        let fields = self.fields(class).into_iter();
+        let fields = fields.filter(|(_, _, kind)| !kind.is_empty());
+        Val::Dict(fields.map(|(name, ..)| (Val::text(name), Val::Unknown)).collect())
     }
 
     /// The members of an enumeration.
@@ -908,7 +952,7 @@ impl<'t> Reader<'t> {
                 }
                 if self.inside >= CALLS || !self.doing.insert(*function) {
                     self.gave_up |= self.inside >= CALLS;
-                    return Val::Unknown;
+                    return if self.inside >= CALLS { Val::Lost } else { Val::Unknown };
                 }
                 self.inside += 1;
                 let before = std::mem::take(&mut self.gave_up);
@@ -1198,11 +1242,15 @@ impl<'t> Reader<'t> {
     }
 
     pub fn frame(&mut self, function: Node<'t>, ctx: Ctx<'t>) {
+        if !self.taint.leads(function) {
+            return;
+        }
         let frames = self.frames.entry(function).or_default();
         if frames.seen.contains_key(&ctx) {
             return;
         }
-        if frames.all.len() >= MOST_WAYS / 2 || self.age > LONGEST {
+        let most = if self.age > FEW_CALLS { MOST_WAYS / 16 } else { MOST_WAYS / 2 };
+        if frames.all.len() >= most || self.age > LONGEST {
             self.dropped = true;
             return;
         }
@@ -1224,6 +1272,7 @@ impl<'t> Reader<'t> {
     pub fn follow_calls(&mut self) {
         self.following = true;
         self.results.clear();
+        self.lost.clear();
         while let Some(call) = self.calls.pop_front() {
             self.queued.remove(&call);
             if self.steps > self.limit {
@@ -1269,6 +1318,7 @@ impl<'t> Reader<'t> {
             }
         }
         self.following = false;
+        self.lost.clear();
     }
 }
 
@@ -1285,8 +1335,10 @@ fn merged<'t>(first: &Args<'t>, then: &Args<'t>) -> Args<'t> {
 /// Something from elsewhere; the environment is one thing, however it is come by.
 pub fn external<'t>(path: &str) -> Val<'t> {
     match path {
-        "os.environ" | "os.environb" => Val::Environ(Vec::new().into()),
-        "posix.environ" => Val::Environ(Vec::new().into()),
+        "os.environ" | "os.environb" | "posix.environ" | "starlette.config.environ" => {
+            Val::Environ(Vec::new().into())
+        }
+        "environs.env" => Val::Made("environs.Env".into()),
         path => Val::Ext(path.into()),
     }
 }

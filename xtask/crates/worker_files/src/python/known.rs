@@ -37,6 +37,10 @@ impl<'t> Reader<'t> {
                 };
                 Val::Partial(Rc::new(first), Rc::new(rest))
             }
+            "__import__" | "import_module" => match first.as_str() {
+                Some(module) => self.imported(0, module, None),
+                None => Val::Unknown,
+            },
             "getattr" => match args.positional.get(1) {
                 Some(Val::Str(text, Some(node))) if &*text.clone() == node_text(*node) => {
                     self.attribute(&first, node_text(*node))
@@ -166,6 +170,10 @@ impl<'t> Reader<'t> {
                 };
                 Val::list(items.into_iter().map(|item| one(self, item)).collect())
             }
+            "get_type_hints" | "get_annotations" | "vars" => match &first {
+                Val::Class(class) | Val::Object(class, _) => self.annotated(*class),
+                _ => Val::Unknown,
+            },
             "fields" if path.contains("dataclass") => match &first {
                 Val::Class(class) | Val::Object(class, _) => {
                     let class = *class;

@@ -13,6 +13,7 @@ mod handler;
 mod known;
 mod scope;
 mod syntax;
+mod taint;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -25,6 +26,9 @@ use super::{EnvRead, Hides, How, Place, Reading, Source, Unread};
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
+
+/// Why a read of a variable is unread whose name is not known.
+pub const COMPUTED_NAME: &str = "the name of this environment variable is computed";
 
 /// Everything that is read from a worker's Python files.
 #[derive(Debug, Default, Clone)]
@@ -118,7 +122,7 @@ pub struct Reach {
 
 /// How many steps reading may take for so many bytes.
 fn steps_for(bytes: usize) -> usize {
-    200_000 + bytes * 60
+    100_000 + bytes * 20
 }
 
 /// Reads Python files as one program. `data` are files beside it, by name, that it may load.
@@ -177,7 +181,7 @@ impl<'t> Reader<'t> {
         let mut functions: Vec<Node<'t>> = Vec::new();
         for node in &nodes {
             match node.kind() {
-                "call" => self.queue(*node),
+                "call" if self.taint.of(*node) & taint::FUNCTION > 0 => self.queue(*node),
                 "function_definition" => functions.push(*node),
                 "identifier" => self
                     .names
@@ -213,28 +217,65 @@ impl<'t> Reader<'t> {
                 }
             }
         }
-        for node in &nodes {
-            let before = self.steps;
-            self.gave_up = false;
-            self.environment(*node);
-            self.command(*node);
-            self.input(*node);
-            if node.kind() == "call" {
-                self.request(*node);
-            }
-            self.named(*node);
-            let _ = before;
+        let mut unfinished: BTreeSet<usize> = BTreeSet::new();
+        if self.steps > self.limit {
+            unfinished.extend(nodes.iter().filter(|n| self.taint.of(**n) > 0).map(|n| n.file()));
+            self.limit = self.steps + self.limit / 2;
         }
-        if self.steps > self.limit
-            && let Some(node) = nodes.first()
-        {
-            self.not_read(
-                *node,
-                "the program is too much to follow to its end",
-                &[Hides::Variables, Hides::Flags, Hides::JobInput],
-            );
+        for node in nodes {
+            let speaks_of = self.taint.of(node);
+            self.named(node);
+            if self.steps > self.limit {
+                unfinished.insert(node.file());
+                continue;
+            }
+            self.account(node, speaks_of);
+        }
+        for file in unfinished {
+            let root = self.program.files[file].syntax.root();
+            let first = root.child(0).unwrap_or(root);
+            let what = "this file is too much to follow to its end";
+            self.not_read(first, what, &[Hides::Variables, Hides::Flags, Hides::JobInput]);
         }
         self.broken();
+    }
+
+    /// Accounts for a node: what it speaks of is a fact or unread.
+    fn account(&mut self, node: Node<'t>, speaks_of: u8) {
+        let mut hides = Vec::new();
+        let simple = matches!(
+            node.kind(),
+            "string" | "keyword_argument" | "import_statement" | "import_from_statement"
+        );
+        self.gave_up = false;
+        if simple || speaks_of & taint::ENV > 0 {
+            self.environment(node);
+        }
+        if std::mem::take(&mut self.gave_up) {
+            hides.push(Hides::Variables);
+        }
+        if simple || speaks_of & taint::RUN > 0 {
+            self.command(node);
+        }
+        if std::mem::take(&mut self.gave_up) {
+            hides.push(Hides::Flags);
+        }
+        if speaks_of & taint::JOB > 0 {
+            self.input(node);
+        }
+        if std::mem::take(&mut self.gave_up) {
+            hides.push(Hides::JobInput);
+        }
+        if node.kind() == "call" && taint::asks(node) {
+            self.request(node);
+        }
+        let asks = matches!(
+            node.kind(),
+            "call" | "subscript" | "comparison_operator" | "class_definition"
+        );
+        if asks && !hides.is_empty() {
+            self.not_read(node, "this is too much to follow to its end", &hides);
+        }
     }
 
     /// Notes the data files that code which runs names, and tables from a variable to a flag.
@@ -342,5 +383,9 @@ pub fn module_name(path: &RepoPath) -> String {
     stem.to_owned()
 }
 
+#[cfg(test)]
+mod accounting;
+#[cfg(test)]
+mod budget;
 #[cfg(test)]
 mod tests;

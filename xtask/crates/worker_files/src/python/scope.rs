@@ -39,7 +39,7 @@ pub struct File<'t> {
     /// Whether it is in the image, and something that runs imports it.
     pub reached: bool,
     /// For each node: whether it stands where the program never comes.
-    dead: HashSet<Node<'t>>,
+    dead: Vec<bool>,
 }
 
 pub struct Program<'t> {
@@ -63,7 +63,7 @@ pub fn is_comprehension(node: Node<'_>) -> bool {
 }
 
 /// Methods that change a list or a dict.
-const CHANGING: [&str; 6] = ["append", "extend", "insert", "add", "update", "setdefault"];
+pub const CHANGING: [&str; 6] = ["append", "extend", "insert", "add", "update", "setdefault"];
 
 impl<'t> Program<'t> {
     pub fn new(parsed: Vec<(&'t Source, &'t Syntax<'t>)>, reach: &Reach) -> Self {
@@ -90,7 +90,7 @@ impl<'t> Program<'t> {
                 syntax,
                 stars: Vec::new(),
                 reached: true,
-                dead: HashSet::new(),
+                dead: Vec::new(),
             });
         }
         for index in 0..program.files.len() {
@@ -507,22 +507,24 @@ impl<'t> Program<'t> {
                 .roots
                 .as_ref()
                 .is_none_or(|roots| roots.contains(&self.files[index].source.path));
-            let mut dead: HashSet<Node<'t>> = HashSet::new();
-            let mut owner: HashMap<Node<'t>, Node<'t>> = HashMap::new();
+            // By the nodes' numbers: what never runs, and which function each is part of.
+            let mut dead: Vec<bool> = Vec::new();
+            let mut owner: Vec<Option<Node<'t>>> = Vec::new();
             for node in self.files[index].syntax.nodes() {
                 let Some(parent) = node.parent() else {
+                    dead.push(false);
+                    owner.push(None);
                     continue;
                 };
-                if dead.contains(&parent) || never(node, parent, is_root) {
-                    dead.insert(node);
-                    continue;
-                }
+                let over = dead[parent.number()] || never(node, parent, is_root);
+                dead.push(over);
                 let own = match parent.kind() {
                     "function_definition" if node.part() == "body" => Some(parent),
-                    _ => owner.get(&parent).copied(),
+                    _ => owner[parent.number()],
                 };
-                if let Some(own) = own {
-                    owner.insert(node, own);
+                owner.push(own);
+                if over {
+                    continue;
                 }
                 match node.kind() {
                     "function_definition" => {
@@ -588,7 +590,8 @@ impl<'t> Program<'t> {
                 !inside || self.live.contains(&node)
             })
         };
-        file.reached && !file.dead.contains(&node) && called(node)
+        let dead = file.dead.get(node.number()).copied().unwrap_or_default();
+        file.reached && !dead && called(node)
     }
 }
 

@@ -81,6 +81,11 @@ impl<'s> Syntax<'s> {
         })
     }
 
+    /// The number of what a node is in.
+    pub fn parent_of(&self, at: usize) -> usize {
+        self.nodes[at].parent as usize
+    }
+
     /// Copies what the cursor stands on, with all that is below it.
     fn copied(mut cursor: TreeCursor<'_>, text: &'s str, file: u32) -> Self {
         let mut syntax = Self {
@@ -177,6 +182,11 @@ impl<'t> Node<'t> {
 
     pub fn file(self) -> usize {
         self.syntax.file as usize
+    }
+
+    /// Its number in the file.
+    pub fn number(self) -> usize {
+        self.at as usize
     }
 
     /// What it is, in the grammar's words: `if_statement`.
@@ -300,18 +310,22 @@ pub fn parse(text: &str, file: u32) -> Result<Syntax<'_>, &'static str> {
 /// No fewer levels than the scanner can count at once: they grow from one to the next, so that
 /// there are no more of them than there are different indentations.
 fn levels(text: &str) -> usize {
+    let bytes = text.as_bytes();
     let mut widths: HashSet<u16> = HashSet::new();
     let mut continued = 0;
-    for line in text.split(['\n', '\0']) {
+    let ends = memchr::memchr2_iter(b'\n', 0, bytes).map(|end| end + 1);
+    for start in std::iter::once(0).chain(ends) {
         let mut width = 0u16;
-        for (at, byte) in line.bytes().enumerate() {
+        for (at, byte) in bytes[start..].iter().enumerate() {
             match byte {
                 b' ' => width = width.wrapping_add(1),
                 b'\t' => width = width.wrapping_add(8),
                 b'\r' | b'\x0c' => width = 0,
                 // Nothing but a continuation: the next line's indentation adds to this one's.
-                b'\\' if line[at + 1..].trim_end_matches('\r').is_empty() => {
-                    continued += 1;
+                b'\\' => {
+                    let rest = &bytes[start + at + 1..];
+                    let rest = rest.strip_prefix(b"\r").unwrap_or(rest);
+                    continued += usize::from(matches!(rest.first(), None | Some(b'\n' | 0)));
                     break;
                 }
                 _ => break,

@@ -3,9 +3,9 @@
 use super::*;
 
 /// Facts with what was not read.
-struct Read {
+pub struct Read {
     facts: PythonFacts,
-    unread: Vec<Unread>,
+    pub unread: Vec<Unread>,
 }
 
 impl std::ops::Deref for Read {
@@ -27,7 +27,17 @@ fn read_with(files: &[(&str, &str)], data: &[(&str, &str)], reach: &Reach) -> Re
     Read { facts, unread }
 }
 
-fn facts(text: &str) -> Read {
+/// Steps, bytes and constructs that were not read.
+pub fn read_steps(files: &[(String, String)]) -> (usize, usize, usize) {
+    let of = |(path, text): &(String, String)| Source::new((&**path).into(), text.as_bytes());
+    let sources: Vec<Source> = files.iter().map(of).collect();
+    let bytes = sources.iter().map(|source| source.text.len()).sum();
+    let sources: Vec<&Source> = sources.iter().collect();
+    let (reading, steps) = read_counted(&sources, &BTreeMap::new(), &Reach::default());
+    (steps, bytes, reading.split().1.len())
+}
+
+pub fn facts(text: &str) -> Read {
     read_with(&[("engine.py", text)], &[], &Reach::default())
 }
 

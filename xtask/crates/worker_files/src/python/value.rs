@@ -10,6 +10,8 @@ use super::syntax::Node;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Val<'t> {
     Unknown,
+    /// What the reader gave up on.
+    Lost,
     None,
     Bool(bool),
     Int(i64),
@@ -214,7 +216,16 @@ impl<'t> Val<'t> {
             0 => Self::Unknown,
             1 => all.remove(0),
             2..MOST => Self::Any(all.into()),
-            _ => Self::Unknown,
+            _ => Self::Lost,
+        }
+    }
+
+    /// How much there is to copy.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::List(items) | Self::Any(items) | Self::Pieces(items) => items.len(),
+            Self::Dict(items) => items.len(),
+            _ => 0,
         }
     }
 
@@ -301,7 +312,7 @@ impl<'t> Val<'t> {
         }
         const LONGEST: usize = 200;
         if all.len() > LONGEST {
-            Self::Unknown
+            Self::Lost
         } else {
             Self::Pieces(all.into())
         }

@@ -1,33 +1,28 @@
 //! The flag table, and the variables that count as read because of it.
 
 use super::{Reader, Source, hub};
-use crate::{Drive, EnvRead, FlagTable, How, Place, TableFlag, Unread, json};
+use crate::{Drive, EnvRead, FlagTable, How, Place, TableFlag, json, python};
 use xtask_core::sglang;
 
 const TABLE: &str = "sglang_flags.json";
 
 impl Reader<'_> {
-    /// An engine that loads `sglang_flags.json` reads a variable for each flag and alias in it,
-    /// however it goes about it.
+    /// A table that names itself as the environment's interface, by the key
+    /// `environment_interface`, says which variables the worker reads: one for each flag and alias
+    /// in it. That counts where code that runs opens the table and the image holds it.
     pub fn table(&mut self) {
         let sources = std::mem::take(&mut self.surface.sources);
         if let Some(source) = sources
             .values()
             .find(|source| source.path.name() == TABLE.as_bytes())
         {
-            // A file that the image doesn't hold, or that only a comment names, decides nothing.
-            let opens = |source: &Source| {
-                source.path.name().ends_with(b".py")
-                    && self.holds(&source.path)
-                    && names_file(source, TABLE)
-            };
-            let loads = self.holds(&source.path) && sources.values().any(opens);
-            self.read_table(source, loads);
+            let opens = self.holds(&source.path) && self.surface.python.opens.contains(TABLE);
+            self.read_table(source, opens);
         }
         self.surface.sources = sources;
     }
 
-    fn read_table(&mut self, source: &Source, loads: bool) {
+    fn read_table(&mut self, source: &Source, opens: bool) {
         let parsed = json::parse(source.text.as_bytes());
         let Some(root) = parsed.root else {
             self.unread.extend(hub::root(source).err());
@@ -65,7 +60,10 @@ impl Reader<'_> {
                 place: source.place(member.key_span.clone()),
             });
         }
-        if loads {
+        let declares = root
+            .get("environment_interface")
+            .is_some_and(|value| value.kind == json::Kind::Bool(true));
+        if opens && declares {
             for flag in &table.flags {
                 let how = if flag.is_switch {
                     How::Switch { words: Vec::new() }
@@ -109,11 +107,15 @@ impl Reader<'_> {
             for (name, flag, place) in self.surface.python.tables.clone() {
                 self.table_read(&name, &flag, How::Value, &place);
             }
-            for gap in self.unread.iter_mut().filter(|gap| computed_name(gap)) {
-                "the name of this environment variable is computed; every flag in \
-                 sglang_flags.json counts as read"
-                    .clone_into(&mut gap.what);
-            }
+            // Those names are what the code beside the table computes.
+            let folder = source.path.parent();
+            self.unread.retain(|unread| {
+                let beside = match &folder {
+                    Some(folder) => unread.place.file.ancestors().any(|above| above == *folder),
+                    None => true,
+                };
+                !beside || unread.what != python::COMPUTED_NAME
+            });
         }
         self.surface.flag_table = Some(table);
     }
@@ -140,21 +142,4 @@ impl Reader<'_> {
             });
         }
     }
-}
-
-/// Whether a gap is about a variable's name: an engine that goes by the flag table computes them
-/// all, and the table tells them.
-fn computed_name(gap: &Unread) -> bool {
-    gap.what.contains("environment variable is computed")
-}
-
-/// Whether code names a file, in quotes; a comment says nothing.
-pub fn names_file(source: &Source, name: &str) -> bool {
-    source.text.match_indices(name).any(|(at, _)| {
-        let after = source.text[at + name.len()..].starts_with(['"', '\'']);
-        let line = source.text[..at].rfind('\n').map_or(0, |start| start + 1);
-        let before = &source.text[line..at];
-        let ends = before.ends_with(['"', '\'', '/']);
-        after && ends && !before.trim_start().starts_with('#') && !before.contains(" #")
-    })
 }
