@@ -10,13 +10,28 @@ from conftest import ANSWER, MESSAGES, Worker, wait_for
 from runpod_api import RunPod
 
 
+def served(
+    api: RunPod, tmp_path_factory: pytest.TempPathFactory, **more: str
+) -> Iterator[openai.OpenAI]:
+    """A client of a worker behind a key."""
+    environment = {"SERVED_MODEL_NAME": "served", "API_KEY": "sk-0000001"} | more
+    worker = Worker(tmp_path_factory.mktemp("worker"), api.environment() | environment)
+    yield openai.OpenAI(base_url=api.openai_url, api_key="rpa", max_retries=0, timeout=20)
+    worker.end()
+
+
 @pytest.fixture(scope="module")
 def client(runpod_api: RunPod, tmp_path_factory: pytest.TempPathFactory) -> Iterator[openai.OpenAI]:
-    """A client of a worker that serves an embedding model too, behind a key."""
-    environment = {"IS_EMBEDDING": "true", "SERVED_MODEL_NAME": "served", "API_KEY": "sk-0000001"}
-    worker = Worker(tmp_path_factory.mktemp("worker"), runpod_api.environment() | environment)
-    yield openai.OpenAI(base_url=runpod_api.openai_url, api_key="rpa", max_retries=0, timeout=20)
-    worker.end()
+    """A client of a worker that generates text."""
+    yield from served(runpod_api, tmp_path_factory)
+
+
+@pytest.fixture
+def embedder(
+    own_runpod: RunPod, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[openai.OpenAI]:
+    """A client of a worker whose model makes embeddings."""
+    yield from served(own_runpod, tmp_path_factory, IS_EMBEDDING="true")
 
 
 def test_models(client: openai.OpenAI) -> None:
@@ -51,8 +66,8 @@ def test_responses(client: openai.OpenAI) -> None:
     assert kinds[-1] == "response.completed"
 
 
-def test_embeddings(client: openai.OpenAI) -> None:
-    answer = client.embeddings.create(model="served", input=["a", "b"], encoding_format="float")
+def test_embeddings(embedder: openai.OpenAI) -> None:
+    answer = embedder.embeddings.create(model="served", input=["a", "b"], encoding_format="float")
     assert [item.embedding for item in answer.data] == [[0.25, -0.5, 1.0]] * 2
 
 
