@@ -1,7 +1,9 @@
 """The static reading of SGLang's source against what is known of its releases.
 
-It takes the releases' wheels, some 20 MB each, from the folder that SGLANG_WHEELS names, and fetches
-those that are not there.
+It takes the releases' wheels, some 20 MB each, from the folder that SGLANG_WHEELS names, and
+fetches those that are not there. What is known are the tables of the releases' own parsers, as
+scripts/sglang_flags.py writes them, where SGLANG_TABLES names a folder of `sglang-RELEASE.json`;
+else what the tool knows, which the same reader wrote once.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from conftest import ROOT
 
 from sglang_worker import extract, installed
 
+TABLES = os.environ.get("SGLANG_TABLES", "")
 WHEELS = os.environ.get("SGLANG_WHEELS", "")
 DATA = ROOT / "xtask" / "data"
 RELEASES: list[str] = json.loads((DATA / "sglang.json").read_text("utf-8"))["releases"]
@@ -31,7 +34,9 @@ pytestmark = [
 
 
 def known(release: str) -> dict[str, dict[str, Any]]:
-    """What the tool knows of a release: each flag's definition, without what is usual."""
+    """What is known of a release: each flag's definition."""
+    if TABLES:
+        return dict(json.loads(Path(TABLES, f"sglang-{release}.json").read_text("utf-8"))["flags"])
     index, found = RELEASES.index(release), {}
     for row in (DATA / "sglang.flags").read_text("utf-8").splitlines():
         name, _, definitions = row.partition(" ")
@@ -44,7 +49,16 @@ def known(release: str) -> dict[str, dict[str, Any]]:
 def package_of(release: str, folder: Path) -> Path:
     """The unpacked source of a release."""
     if not list(Path(WHEELS).glob(f"sglang-{release}-*.whl")):
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", WHEELS]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            WHEELS,
+        ]
         subprocess.run([*command, f"sglang=={release}"], check=True, timeout=600)
     (wheel,) = Path(WHEELS).glob(f"sglang-{release}-*.whl")
     with zipfile.ZipFile(wheel) as archive:
