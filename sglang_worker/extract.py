@@ -1,7 +1,7 @@
 """SGLang's command line as a table: asked of its own parser, or read from its source.
 
-The parser knows everything, but importing it takes most of a minute. The source is read in a tenth
-of a second: what it registers is registered anew, with a parser of Python's own, so that both ways
+The parser knows everything, but importing it takes most of a minute. The source is read in a
+second: what it registers is registered anew, with a parser of Python's own, so that both ways
 end in the same table. What only running code could tell, some choices and defaults, is left out.
 Nothing but the standard library is imported, so the build's script can use this by its path.
 """
@@ -24,6 +24,9 @@ TAKES_JSON = re.compile(
     r"(?i)\b(?:(?:inline|per-GPU) JSON|in JSON format"
     r"|JSON (?:string|content|object|config for|with schema))\b"
 )
+
+DEPRECATED = re.compile(r"\W*deprecated\b", re.IGNORECASE)
+IS_DEPRECATED = re.compile(r"(?:^|\s)(-[\w-]+) is deprecated")
 
 
 class ImplausibleError(Exception):
@@ -57,10 +60,10 @@ def kind_of(action: argparse.Action) -> str:
 def is_deprecated(action: argparse.Action, help_text: str) -> bool:
     """Whether SGLang calls this flag deprecated: by the class of its action, or in its help, which
     may also name another flag that is."""
-    names = "|".join(map(re.escape, action.option_strings))
-    return type(action).__name__.startswith("Deprecated") or bool(
-        re.match(r"\W*deprecated\b", help_text, re.IGNORECASE)
-        or re.search(rf"(?:^|\s)(?:{names}) is deprecated", help_text)
+    return (
+        type(action).__name__.startswith("Deprecated")
+        or bool(DEPRECATED.match(help_text))
+        or any(name in action.option_strings for name in IS_DEPRECATED.findall(help_text))
     )
 
 
@@ -175,9 +178,11 @@ UNKNOWN = _Unknown()
 class _Action(argparse.Action):
     """An action of SGLang's own, as far as its registration tells."""
 
+    raises = False
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.new_flag = kwargs.pop("new_flag", None)
-        self.error_message = kwargs.pop("error_message", None)
+        self.error_message = kwargs.pop("error_message", None) or self.raises
         kwargs.pop("const_value", None)
         name = type(self).__name__
         if name.startswith("Deprecated") and not name.endswith("AliasStoreAction"):
@@ -192,16 +197,34 @@ class _Source:
     """The files that register flags, and the names that they define."""
 
     def __init__(self, package: Path) -> None:
+        self._package = package
+        self._modules: dict[str, ast.Module] = {}
         groups = package / "srt" / "arg_groups"
         files = [package / "srt" / "server_args.py", groups / "choices.py"]
         files += sorted((groups / "fields").glob("*.py"))
         self.trees = [ast.parse(f.read_text("utf-8")) for f in files if f.is_file()]
         self.names: dict[str, ast.expr] = {}
+        self.imports: dict[str, tuple[str, str]] = {}
+        self.returns: dict[str, ast.expr] = {}
         self.fields: dict[str, ast.AnnAssign] = {}
         for tree in self.trees:
             for node in ast.walk(tree):
                 if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                     self.names.setdefault(node.targets[0].id, node.value)
+                elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sglang."):
+                    for alias in node.names:
+                        self.imports[alias.asname or alias.name] = (node.module or "", alias.name)
+            for node in tree.body:
+                if isinstance(node, ast.FunctionDef) and isinstance(node.body[-1], ast.Return):
+                    self.returns[node.name] = node.body[-1].value or ast.Constant(None)
+        self.raising = {
+            node.name
+            for node in self.trees[0].body
+            if isinstance(node, ast.ClassDef)
+            for item in node.body
+            if isinstance(item, ast.FunctionDef) and item.name == "__call__"
+            if isinstance(item.body[0], ast.Raise)
+        }
         for node in self._classes():
             for item in node.body:
                 if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
@@ -222,6 +245,29 @@ class _Source:
                     if isinstance(call, ast.Call) and _name(call.func) == "add_argument":
                         yield call
 
+    def _module(self, name: str) -> ast.Module:
+        """Another file of SGLang's, empty when it cannot be read."""
+        if name not in self._modules:
+            place = self._package.joinpath(*name.split(".")[1:])
+            try:
+                file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+                self._modules[name] = ast.parse(file.read_text("utf-8"))
+            except (OSError, ValueError, SyntaxError):
+                self._modules[name] = ast.Module([], [])
+        return self._modules[name]
+
+    def _definition(self, node: ast.expr) -> ast.expr | ast.ClassDef | None:
+        """What a name, or an attribute of an imported class, is set to."""
+        if isinstance(node, ast.Attribute):
+            owner = self._definition(node.value)
+            return _assigned(owner.body, node.attr) if isinstance(owner, ast.ClassDef) else None
+        if not isinstance(node, ast.Name):
+            return None
+        if node.id in self.names:
+            return self.names[node.id]
+        module, name = self.imports.get(node.id, ("", ""))
+        return _assigned(self._module(module).body, name) if module else None
+
     def value(self, node: ast.expr | None, depth: int = 0) -> Any:
         """What an expression is, or UNKNOWN."""
         if node is None or depth > 8:
@@ -233,7 +279,8 @@ class _Source:
         if isinstance(node, ast.Name):
             if node.id in ("str", "int", "float", "bool"):
                 return {"str": str, "int": int, "float": float, "bool": bool}[node.id]
-            return self.value(self.names.get(node.id), depth + 1)
+            known = self._definition(node)
+            return self.value(known, depth + 1) if isinstance(known, ast.expr) else UNKNOWN
         if _name(node) == "SUPPRESS":
             return argparse.SUPPRESS
         if isinstance(node, ast.JoinedStr):
@@ -246,6 +293,9 @@ class _Source:
             left, right = self.value(node.left, depth + 1), self.value(node.right, depth + 1)
             same = type(left) is type(right) and isinstance(left, (list, str))
             return left + right if same else UNKNOWN
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            left, right = self.value(node.left, depth + 1), self.value(node.right, depth + 1)
+            return left * right if type(left) is type(right) is int else UNKNOWN
         if isinstance(node, ast.Dict):
             pairs = [
                 (self.value(k), self.value(v, depth + 1))
@@ -253,11 +303,21 @@ class _Source:
             ]
             return {key: value for key, value in pairs if UNKNOWN not in (key, value)}
         if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-            items = [self.value(item, depth + 1) for item in node.elts]
+            items: list[Any] = []
+            for item in node.elts:
+                starred = isinstance(item, ast.Starred)
+                value = self.value(item.value if starred else item, depth + 1)
+                items += value if starred and isinstance(value, list) else [value]
             return UNKNOWN if UNKNOWN in items else items
         if isinstance(node, ast.Call):
             name, arguments = _name(node.func), node.args
-            if name in ("list", "sorted", "tuple", "set") and len(arguments) == 1:
+            if name in self.returns and not arguments:
+                return self.value(self.returns[name], depth + 1)
+            if name == "keys" and isinstance(node.func, ast.Attribute):
+                table = self._definition(node.func.value)
+                keys = table.keys if isinstance(table, ast.Dict) else [None]
+                return self.value(ast.List([k or ast.Name("") for k in keys]), depth + 1)
+            if name in ("list", "sorted", "tuple", "set", "frozenset") and len(arguments) == 1:
                 value = self.value(arguments[0], depth + 1)
                 return sorted(value) if isinstance(value, list) and name == "set" else value
             if name == "field":
@@ -267,12 +327,43 @@ class _Source:
                 return self.default(self.value(arguments[0], depth + 1))
         if isinstance(node, ast.Attribute) and _name(node.value) == "ServerArgs":
             return self.default(node.attr)
+        if isinstance(node, ast.ListComp):
+            return self._members(node)
         return UNKNOWN
+
+    def _members(self, node: ast.ListComp) -> Any:
+        """`[member.name.lower() for member in Enumeration]`, the only comprehension there is."""
+        source = node.generators[0].iter
+        if isinstance(source, ast.Call) and _name(source.func) in self.returns:
+            source = self.returns[_name(source.func)]
+        if isinstance(source, ast.Call) and _name(source.func) == "list" and source.args:
+            source = source.args[0]
+        of = self._definition(source)
+        if ast.unparse(node.elt) != f"{ast.unparse(node.generators[0].target)}.name.lower()":
+            return UNKNOWN
+        if len(node.generators) > 1 or node.generators[0].ifs or not isinstance(of, ast.ClassDef):
+            return UNKNOWN
+        return [
+            item.targets[0].id.lower()
+            for item in of.body
+            if isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name)
+        ]
 
     def default(self, field: Any) -> Any:
         """The default of a field."""
         item = self.fields.get(field)
         return self.value(item.value) if item and item.value else UNKNOWN
+
+
+def _assigned(body: list[ast.stmt], name: str) -> ast.expr | ast.ClassDef | None:
+    """What `name` is in a module or a class."""
+    for item in body:
+        if isinstance(item, ast.ClassDef) and item.name == name:
+            return item
+        targets = item.targets if isinstance(item, ast.Assign) else [getattr(item, "target", None)]
+        if isinstance(item, (ast.Assign, ast.AnnAssign)) and _name(targets[0]) == name:
+            return item.value
+    return None
 
 
 def _name(node: ast.expr | None) -> str:
@@ -300,7 +391,7 @@ def _keywords(source: _Source, call: ast.Call) -> dict[str, Any]:
             known = source.value(keyword.value)
             name = _name(keyword.value)
             builtin = argparse.BooleanOptionalAction if name == "BooleanOptionalAction" else None
-            own = type(name or "Action", (_Action,), {})
+            own = type(name or "Action", (_Action,), {"raises": name in source.raising})
             result["action"] = known if isinstance(known, str) else builtin or own
             continue
         value = source.value(keyword.value)

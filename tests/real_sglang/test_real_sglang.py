@@ -14,6 +14,8 @@ import pytest
 from conftest import ROOT, Worker
 from runpod_api import RunPod
 
+from sglang_worker import extract, installed
+
 PYTHON = os.environ.get("SGLANG_PYTHON", "")
 LOAD_LIMIT = 600.0  #: seconds that SGLang may take on a slow machine
 API_KEY = "sk-real-check-1234"
@@ -77,6 +79,20 @@ def test_the_flag_table_holds_what_the_worker_needs(flags: Path) -> None:
     table = json.loads(flags.read_text("utf-8"))
     assert len(table["flags"]) > 400
     assert table["flags"]["--kv-cache-dtype"]["choices"]
+
+
+def test_the_static_reading_is_what_the_parser_says(flags: Path) -> None:
+    found = installed.find(PYTHON, dict(os.environ))
+    assert found
+    read = extract.read_flags(extract.parser_from_source(found.folder))
+    table = json.loads(flags.read_text("utf-8"))
+    assert found.version == table["version"]
+    assert set(read) == set(table["flags"])
+    for name, flag in table["flags"].items():
+        for key in ("kind", "aliases", "dest"):
+            assert read[name][key] == flag[key], name
+        if read[name]["choices"] is not None:
+            assert set(read[name]["choices"]) == set(flag["choices"]), name
 
 
 def test_chat(worker: Worker, runpod_api: RunPod) -> None:

@@ -1,19 +1,29 @@
-"""Writes sglang.json and sglang.flags beside it from readings of SGLang's command line.
+"""Writes what the tool knows of SGLang's releases: sglang.json and sglang.flags beside this file.
 
-Usage: python3 xtask/data/sglang.py DIR
+    pip download --no-deps --dest WHEELS sglang==0.5.23
+    python3 xtask/data/sglang.py WHEELS/*.whl
 
-DIR holds one `sglang-<version>.json` a release, with every flag of `launch_server` (kind, type,
-choices, default, aliases, deprecated, replacement), and `env-var-history.json`, which says for the
-flags that the first workers used in which of many more releases they existed. The result holds
-each distinct definition once, with the releases it applies to, so that all releases fit into a
-fraction of the space. The definitions lie in sglang.flags, a flag a line, so that a name can be
-looked up without reading any of them; for the same reason aliases have a table of their own.
+Each argument is a release's wheel. What its source registers as flags of `launch_server` is read by
+the worker's own reader (sglang_worker/extract.py), without installing anything; what is known of
+other releases stays. The result holds each distinct definition once, with the releases that it
+applies to, so that all releases fit into a fraction of the space. The definitions lie in
+sglang.flags, a flag a line, so that a name can be looked up without reading any of them; for the
+same reason aliases have a table of their own. "history", which says for the flags that the first
+workers used in which of many older releases they existed, stays as it is.
 """
 
+from __future__ import annotations
+
+import importlib.util
 import json
 import re
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).resolve().parent
 
 # What SGLang itself named when it dropped a flag, from its deprecation messages and changelogs.
 # A value after the flag is part of the advice. None: nothing took the flag's place.
@@ -55,20 +65,50 @@ def compact(flag: dict) -> dict:
     return {k: v for k, v in short.items() if v not in (None, False, [], "")}
 
 
+def extractor() -> ModuleType:
+    """The worker's reader, by its path: the worker itself need not be importable."""
+    path = HERE.parent.parent / "sglang_worker" / "extract.py"
+    spec = importlib.util.spec_from_file_location("extract", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read(wheel: Path) -> tuple[str, dict[str, dict]]:
+    """The release of a wheel, and the definition of each of its flags."""
+    extract = extractor()
+    version = wheel.name.split("-")[1]
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".py")]
+        archive.extractall(folder, names)
+        flags = extract.read_flags(extract.parser_from_source(Path(folder) / "sglang"))
+    if missing := [name for name in extract.NEEDED if name not in flags]:
+        sys.exit(f"{wheel}: no {', '.join(missing)}: this is not SGLang's command line")
+    return version, {name: compact(flag) for name, flag in flags.items()}
+
+
+def known(about: dict) -> dict[str, dict[str, dict]]:
+    """What the files hold now, by release."""
+    tables: dict[str, dict[str, dict]] = {release: {} for release in about["releases"]}
+    for row in (HERE / "sglang.flags").read_text("utf-8").splitlines():
+        name, _, definitions = row.partition(" ")
+        for of, definition in json.loads(definitions):
+            for index in of:
+                tables[about["releases"][index]][name] = definition
+    return tables
+
+
 def main() -> None:
-    source = Path(sys.argv[1])
-    tables = {}
-    for path in source.glob("sglang-*.json"):
-        table = json.loads(path.read_text())
-        tables[table["version"]] = table["flags"]
+    about = json.loads((HERE / "sglang.json").read_text("utf-8"))
+    tables = known(about) | dict(read(Path(wheel)) for wheel in sys.argv[1:])
     releases = sorted(tables, key=order)
     flags: dict[str, list] = {}
     for index, release in enumerate(releases):
-        for name, flag in tables[release].items():
-            definition = compact(flag)
-            for known in flags.setdefault(name, []):
-                if known[1] == definition:
-                    known[0].append(index)
+        for name, definition in tables[release].items():
+            for one in flags.setdefault(name, []):
+                if one[1] == definition:
+                    one[0].append(index)
                     break
             else:
                 flags[name].append([[index], definition])
@@ -79,15 +119,6 @@ def main() -> None:
             for alias in definition.get("aliases", []):
                 aliases.setdefault(alias, []).extend([index, name] for index in of)
 
-    history = json.loads((source / "env-var-history.json").read_text())
-    seen = sorted({v for entry in history.values() for v in entry["versions"]}, key=order)
-    present = {
-        entry["flag"]: [
-            seen.index(v) for v in sorted(entry["versions"], key=order) if entry["versions"][v]
-        ]
-        for entry in history.values()
-    }
-
     def line(value: object) -> str:
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
@@ -95,14 +126,13 @@ def main() -> None:
         return ",\n".join(f"{line(k)}:{line(v)}" for k, v in sorted(table.items()))
 
     text = (
-        '{\n"generated_by":"python3 xtask/data/sglang.py DIR",\n'
+        '{\n"generated_by":"python3 xtask/data/sglang.py WHEEL...",\n'
         f'"releases":{line(releases)},\n"aliases":{{\n{rows(aliases)}\n}},\n'
-        f'"history_releases":{line(seen)},\n"history":{{\n{rows(present)}\n}},\n'
+        f'"history_releases":{line(about["history_releases"])},\n"history":{{\n{rows(about["history"])}\n}},\n'
         f'"successors":{{\n{rows(SUCCESSORS)}\n}},\n"nearest":{{\n{rows(NEAREST)}\n}}\n}}\n'
     )
-    here = Path(__file__).parent
-    (here / "sglang.json").write_text(text)
-    (here / "sglang.flags").write_text(
+    (HERE / "sglang.json").write_text(text)
+    (HERE / "sglang.flags").write_text(
         "".join(f"{name} {line(value)}\n" for name, value in sorted(flags.items()))
     )
 
