@@ -35,10 +35,20 @@ fn measure() {
             steps / bytes
         );
     }
-    let text = (0..60).fold("import os\ndef f60(x): return os.getenv(x)\n".to_owned(), |all, at| {
-        all + &format!("def f{at}(x): return f{}(x + 'a') or f{}(x + 'b')\n", at + 1, at + 1)
-    }) + "f0('A')\n";
+    let text = (0..60).fold(
+        "import os\ndef f60(x): return os.getenv(x)\n".to_owned(),
+        |all, at| {
+            all + &format!(
+                "def f{at}(x): return f{}(x + 'a') or f{}(x + 'b')\n",
+                at + 1,
+                at + 1
+            )
+        },
+    ) + "f0('A')\n";
     let start = std::time::Instant::now();
     let (steps, bytes, unread) = read_steps(&[("a.py".to_owned(), text)]);
-    eprintln!("doubling: {:?} for {bytes} bytes, {steps} steps, {unread} unread", start.elapsed());
+    eprintln!(
+        "doubling: {:?} for {bytes} bytes, {steps} steps, {unread} unread",
+        start.elapsed()
+    );
 }

@@ -53,6 +53,10 @@ pub struct Reader<'t> {
     pub gave_up: bool,
     closed: HashMap<Node<'t>, Val<'t>>,
     joined: HashMap<Node<'t>, Val<'t>>,
+    /// Values by what is bound around them, as far as no circle cut them short.
+    bound: HashMap<(Node<'t>, Ctx<'t>, bool), Val<'t>>,
+    /// Whether the last value lacks what it was being asked for already.
+    cut: bool,
     /// What was given up before.
     lost: HashSet<Node<'t>>,
     doing: HashSet<Node<'t>>,
@@ -100,6 +104,8 @@ impl<'t> Reader<'t> {
             gave_up: false,
             closed: HashMap::new(),
             joined: HashMap::new(),
+            bound: HashMap::new(),
+            cut: false,
             lost: HashSet::new(),
             doing: HashSet::new(),
             frames: HashMap::new(),
@@ -124,6 +130,13 @@ impl<'t> Reader<'t> {
         self.program.files[node.file()].source.place(range)
     }
 
+    /// Begins to look into something, unless that is being done already.
+    fn enter(&mut self, node: Node<'t>) -> bool {
+        let begun = self.doing.insert(node);
+        self.cut |= !begun;
+        begun
+    }
+
     /// Notes what was not understood, where code that runs says it.
     pub fn not_read(&mut self, node: Node<'t>, why: impl Into<String>, hides: &[Hides]) {
         if self.program.runs(node) {
@@ -146,6 +159,11 @@ impl<'t> Reader<'t> {
         if self.need.is_some() {
             return Val::Unknown;
         }
+        let key = (node, ctx.clone(), self.forking);
+        if let Some(known) = self.bound.get(&key) {
+            self.touched = true;
+            return known.clone();
+        }
         let again = plain && self.depth > 0 && self.lost.contains(&node);
         if again || self.depth >= DEEPEST || self.steps > self.limit {
             self.touched = true;
@@ -155,6 +173,7 @@ impl<'t> Reader<'t> {
         self.depth += 1;
         let before = std::mem::take(&mut self.touched);
         let gave_up = std::mem::take(&mut self.gave_up);
+        let cut = std::mem::take(&mut self.cut);
         let value = self.eval_kind(node, ctx);
         self.depth -= 1;
         self.gave_up |= value == Val::Lost;
@@ -167,8 +186,11 @@ impl<'t> Reader<'t> {
                 self.closed.insert(node, value.clone());
             } else if plain && self.doing.is_empty() {
                 self.joined.insert(node, value.clone());
+            } else if !self.cut {
+                self.bound.insert(key, value.clone());
             }
         }
+        self.cut = !self.doing.is_empty() && (self.cut || cut);
         self.touched |= before;
         self.gave_up |= gave_up;
         value
@@ -425,7 +447,7 @@ impl<'t> Reader<'t> {
         for binding in bindings {
             let mut value = match binding.what {
                 Bound::Value(node) => {
-                    if !self.doing.insert(node) {
+                    if !self.enter(node) {
                         self.touched = true;
                         continue;
                     }
@@ -494,7 +516,7 @@ impl<'t> Reader<'t> {
                 "attribute" => attribute,
                 _ => false,
             };
-            if !same || !self.doing.insert(change) {
+            if !same || !self.enter(change) {
                 continue;
             }
             self.touched = true;
@@ -564,7 +586,7 @@ impl<'t> Reader<'t> {
             self.need = self.need.or(Some(owner));
             return Val::Unknown;
         }
-        if !self.doing.insert(owner) {
+        if !self.enter(owner) {
             return Val::Unknown;
         }
         let iter = self.field(owner, "right", ctx);
@@ -623,7 +645,7 @@ impl<'t> Reader<'t> {
     /// What a module of the program calls by a name.
     fn member(&mut self, index: usize, name: &'t str) -> Val<'t> {
         let root = self.program.files[index].syntax.root();
-        if self.program.bound_in(root, name).is_none() || !self.doing.insert(root) {
+        if self.program.bound_in(root, name).is_none() || !self.enter(root) {
             return Val::Unknown;
         }
         self.doing.remove(&root);
@@ -666,7 +688,9 @@ impl<'t> Reader<'t> {
                 &Val::Dict(under.clone()).entry(key).unwrap_or(Val::None),
             ),
             Val::Any(all) => Val::any(all.to_vec().iter().map(|one| self.item(one, key))),
-            Val::Ext(path) if &**path == "sys.modules" => key.as_str().map_or(Val::Unknown, external),
+            Val::Ext(path) if &**path == "sys.modules" => {
+                key.as_str().map_or(Val::Unknown, external)
+            }
             Val::Class(class) => key
                 .as_str()
                 .map_or(Val::Unknown, |name| self.class_member(*class, name)),
@@ -704,9 +728,9 @@ impl<'t> Reader<'t> {
             Val::Object(class, _) if name == "__annotations__" => self.annotated(*class),
             Val::Object(class, made) => self.object_member(object, *class, made, name),
             // A field of a dataclass, or a namespace.
-            Val::Dict(_) => object.entry(&Val::text(name)).unwrap_or_else(|| {
-                Val::Method(Rc::new(object.clone()), name.into())
-            }),
+            Val::Dict(_) => object
+                .entry(&Val::text(name))
+                .unwrap_or_else(|| Val::Method(Rc::new(object.clone()), name.into())),
             Val::Str(..) | Val::Int(_) if matches!(name, "value") => object.clone(),
             // A model made of the job's input, or a namespace.
             object => Val::Method(Rc::new(object.clone()), name.into()),
@@ -757,7 +781,7 @@ impl<'t> Reader<'t> {
             let within = method
                 .and_then(class_of)
                 .is_some_and(|own| family.contains(&own));
-            if !within || !self.doing.insert(value) {
+            if !within || !self.enter(value) {
                 continue;
             }
             self.touched = true;
@@ -855,7 +879,11 @@ impl<'t> Reader<'t> {
     pub fn annotated(&mut self, class: Node<'t>) -> Val<'t> {
         let fields = self.fields(class).into_iter();
         let fields = fields.filter(|(_, _, kind)| !kind.is_empty());
-        Val::Dict(fields.map(|(name, ..)| (Val::text(name), Val::Unknown)).collect())
+        Val::Dict(
+            fields
+                .map(|(name, ..)| (Val::text(name), Val::Unknown))
+                .collect(),
+        )
     }
 
     /// The members of an enumeration.
@@ -950,9 +978,13 @@ impl<'t> Reader<'t> {
                     self.gave_up |= gave_up;
                     return known.clone();
                 }
-                if self.inside >= CALLS || !self.doing.insert(*function) {
+                if self.inside >= CALLS || !self.enter(*function) {
                     self.gave_up |= self.inside >= CALLS;
-                    return if self.inside >= CALLS { Val::Lost } else { Val::Unknown };
+                    return if self.inside >= CALLS {
+                        Val::Lost
+                    } else {
+                        Val::Unknown
+                    };
                 }
                 self.inside += 1;
                 let before = std::mem::take(&mut self.gave_up);
@@ -1249,7 +1281,11 @@ impl<'t> Reader<'t> {
         if frames.seen.contains_key(&ctx) {
             return;
         }
-        let most = if self.age > FEW_CALLS { MOST_WAYS / 16 } else { MOST_WAYS / 2 };
+        let most = if self.age > FEW_CALLS {
+            MOST_WAYS / 16
+        } else {
+            MOST_WAYS / 2
+        };
         if frames.all.len() >= most || self.age > LONGEST {
             self.dropped = true;
             return;
@@ -1309,6 +1345,7 @@ impl<'t> Reader<'t> {
                 self.not_read(call, what, &[Hides::Variables, Hides::Flags]);
             }
             self.joined.clear();
+            self.bound.clear();
             for function in std::mem::take(&mut self.consulted) {
                 self.frames
                     .entry(function)

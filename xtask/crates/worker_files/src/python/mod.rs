@@ -219,7 +219,12 @@ impl<'t> Reader<'t> {
         }
         let mut unfinished: BTreeSet<usize> = BTreeSet::new();
         if self.steps > self.limit {
-            unfinished.extend(nodes.iter().filter(|n| self.taint.of(**n) > 0).map(|n| n.file()));
+            unfinished.extend(
+                nodes
+                    .iter()
+                    .filter(|n| self.taint.of(**n) > 0)
+                    .map(|n| n.file()),
+            );
             self.limit = self.steps + self.limit / 2;
         }
         for node in nodes {
@@ -235,7 +240,11 @@ impl<'t> Reader<'t> {
             let root = self.program.files[file].syntax.root();
             let first = root.child(0).unwrap_or(root);
             let what = "this file is too much to follow to its end";
-            self.not_read(first, what, &[Hides::Variables, Hides::Flags, Hides::JobInput]);
+            self.not_read(
+                first,
+                what,
+                &[Hides::Variables, Hides::Flags, Hides::JobInput],
+            );
         }
         self.broken();
     }
