@@ -7,6 +7,7 @@ as_root=()
 root_is_missing=""
 if [ "$(id -u)" -ne 0 ]; then
   as_root=(sudo -n)
+  # shellcheck disable=SC2034 # for the scripts that read this one
   sudo -n true 2>/dev/null || root_is_missing="this is not root, and sudo asks for a password"
 fi
 

@@ -65,8 +65,12 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
 /// Migrates the repository that holds `dir`, or that of this tool.
 fn migrate(git: &Git, dir: Option<&Path>, args: &Args) -> Result<Outcome> {
     let next = Next::new(dir, args);
-    let folder = dir.map_or_else(tool_repo::repository, Path::to_owned);
-    let repo = Repo::open(git, &folder).map_err(|error| next.refusal(error))?;
+    let repo = tool_repo::chosen(dir)
+        .and_then(|folder| Repo::open(git, &folder))
+        .map_err(|error| next.refusal(error))?;
+    if args.upstream.is_none() && args.adopt.is_none() && !args.resume && !args.abort {
+        tool_repo::expect_named(dir, &repo.top, "migrate")?;
+    }
     let next = next.at_root(dir, &repo.top);
     let report = Report::new(args.format, &next);
     migrate_in(git, &repo, args, &report).map_err(|error| next.refusal(error))
