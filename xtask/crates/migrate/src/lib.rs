@@ -42,6 +42,7 @@ use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::{Outcome, UserError};
+use xtask_core::progress::Progress;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
@@ -92,6 +93,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
     // Outside of the journal, so that a dry run leaves the repository as it was.
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(&scratch_dir.path().join("git"))?;
+    let progress = Progress::begin("planning");
     let made = match &args.adopt {
         Some(revision) => adopt::make(git, &at, &scratch, args.upstream.as_deref(), revision)?,
         None => planner::make(
@@ -106,6 +108,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
             },
         )?,
     };
+    drop(progress);
     let plan = &made.plan;
     report.plan(plan)?;
     if plan.is_empty() {
