@@ -54,8 +54,11 @@ pub fn chosen(repo: Option<&Path>) -> Result<PathBuf> {
 /// The top of the work tree above a folder, where the folder is not the top itself.
 fn top(dir: &Path) -> Option<PathBuf> {
     let dir = dir.canonicalize().ok()?;
-    let top = dir.ancestors().find(|path| path.join(".git").exists())?;
-    (top != dir).then(|| top.to_owned())
+    // Inside of a git directory there is no work tree; git says so better.
+    let is_git_dir = |path: &Path| path.join("HEAD").is_file() && path.join("objects").is_dir();
+    let mut above = dir.ancestors();
+    let top = above.find(|path| path.join(".git").exists() || is_git_dir(path))?;
+    (top != dir && !is_git_dir(top)).then(|| top.to_owned())
 }
 
 /// Whether a folder has what makes it a worker: what its image is built from, or its page on the
