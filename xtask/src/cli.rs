@@ -113,7 +113,10 @@ pub fn completions(shell: Shell) -> String {
     };
     let mut text = Vec::new();
     clap_complete::generate(kind, &mut Cli::command(), "xtask", &mut text);
-    format!("{}\n{function}\n", String::from_utf8_lossy(&text).trim_end())
+    format!(
+        "{}\n{function}\n",
+        String::from_utf8_lossy(&text).trim_end()
+    )
 }
 
 #[derive(Debug, Subcommand)]
@@ -161,7 +164,10 @@ mod tests {
         for shell in Shell::value_variants() {
             let text = completions(*shell);
             for task in ["migrate", "hub-lint", "build-image", "--dry-run"] {
-                assert!(text.contains(task.trim_start_matches('-')), "{shell:?}: {task}");
+                assert!(
+                    text.contains(task.trim_start_matches('-')),
+                    "{shell:?}: {task}"
+                );
             }
             assert!(text.contains("cargo xtask "), "{shell:?}");
         }

@@ -51,13 +51,22 @@ fn excerpt(printed: &str) -> Vec<String> {
         let begin = lines.iter().position(|line| line.starts_with(head));
         let begin = begin.unwrap_or_else(|| panic!("nothing begins with {head:?}:\n{printed}"));
         let ends = |line: &&&str| {
-            !line.is_empty() && !line.starts_with(' ') && PARTS.iter().any(|(h, _)| line.starts_with(h))
+            !line.is_empty()
+                && !line.starts_with(' ')
+                && PARTS.iter().any(|(h, _)| line.starts_with(h))
         };
         let rest = &lines[begin + 1..];
-        let length = rest.iter().position(|line| ends(&line)).unwrap_or(rest.len());
+        let length = rest
+            .iter()
+            .position(|line| ends(&line))
+            .unwrap_or(rest.len());
         shown.push(String::new());
         shown.push(lines[begin].to_owned());
-        shown.extend(rest[..length.min(count)].iter().map(|line| (*line).to_owned()));
+        shown.extend(
+            rest[..length.min(count)]
+                .iter()
+                .map(|line| (*line).to_owned()),
+        );
         while shown.last().is_some_and(String::is_empty) {
             shown.pop();
         }
@@ -79,7 +88,11 @@ fn picture(lines: &[String]) -> String {
          <g font-family=\"ui-monospace, Menlo, Consolas, monospace\" font-size=\"{FONT_SIZE}\" \
          fill=\"#c9d1d9\" xml:space=\"preserve\">\n"
     );
-    for (number, line) in lines.iter().enumerate().filter(|(_, line)| !line.is_empty()) {
+    for (number, line) in lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty())
+    {
         let y = MARGIN + (number + 1) * LINE - 5;
         let is_head = !line.starts_with(' ');
         let weight = if is_head { " font-weight=\"bold\"" } else { "" };
@@ -88,7 +101,10 @@ fn picture(lines: &[String]) -> String {
             text.pop();
             text.push('…');
         }
-        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let text = text
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
         svg += &format!("<text x=\"{MARGIN}\" y=\"{y}\"{weight}>{text}</text>\n");
     }
     svg + "</g>\n</svg>\n"

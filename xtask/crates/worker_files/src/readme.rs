@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn pages_that_tell_defaults_continue_the_readme() {
-        let readme = b"[all](docs/all.md#a), [again](./docs/all.md), [code](docs/x.py), [up](docs/../x.md)";
+        let readme =
+            b"[all](docs/all.md#a), [again](./docs/all.md), [code](docs/x.py), [up](docs/../x.md)";
         let pages = pages(&Source::new("README.md".into(), readme));
         assert_eq!(pages, ["docs/all.md"]);
         let page = b"| Name | Default |\n|---|---|\n| `AB` | `3` |\n\n| Name | Now |\n|---|---|\n| `CD` | gone |\n";

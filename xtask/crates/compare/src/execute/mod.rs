@@ -128,7 +128,10 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Ve
     let total = scenarios.len();
     let reader = std::thread::spawn(move || -> std::io::Result<Vec<String>> {
         let mut lines = Vec::new();
-        for line in answers.into_iter().flat_map(|out| BufReader::new(out).lines()) {
+        for line in answers
+            .into_iter()
+            .flat_map(|out| BufReader::new(out).lines())
+        {
             lines.push(line?);
             progress::at(format!("running the handler: {} of {total}", lines.len()));
         }
