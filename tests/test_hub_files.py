@@ -201,19 +201,62 @@ def test_hub_test_waits_longer_than_the_model_may_load(test: dict[str, Any]) -> 
     assert test["timeout"] > int(env["READY_TIMEOUT"]) * 1000
 
 
-def readme_rows() -> dict[str, tuple[str, str]]:
-    section = README.split("\n## Configuration\n", 1)[1].split("\n## ", 1)[0]
-    table = section.split("<!-- variables -->", 1)[1].split("<!-- /variables -->", 1)[0]
-    rows = re.findall(r"^\| `([A-Z0-9_]+)` \| (?:`([^`]*)`)? ?\| (.*) \|$", table, re.MULTILINE)
+def allowed_values(field: dict[str, Any]) -> str:
+    """What the Hub's form takes, as the tables say it."""
+    values = [option["value"] for option in field.get("options", []) if option["value"] != ""]
+    if values:
+        return ", ".join(f"`{value}`" for value in values)
+    if field["type"] == "boolean":
+        return "`true`, `false`"
+    least, most = field.get("min"), field.get("max")
+    if least is not None:
+        return f"{least} or more" if most is None else f"{least} to {most}"
+    if most is not None:
+        return f"at most {most}"
+    return "a number" if field["type"] == "number" else ""
+
+
+def variable_rows(text: str) -> dict[str, tuple[str, str, str]]:
+    table = text.split("<!-- variables -->", 1)[1].split("<!-- /variables -->", 1)[0]
+    rows = re.findall(
+        r"^\| `([A-Z0-9_]+)` \| (?:`([^`]*)` )?\| (?:(.*?) )?\| (.*) \|$", table, re.MULTILINE
+    )
     assert len(rows) == len(re.findall(r"^\| `", table, re.MULTILINE))
-    return {name: (default, description) for name, default, description in rows}
+    return {name: (default, allowed, words) for name, default, allowed, words in rows}
 
 
-def test_readme_lists_the_same_variables_in_the_same_order() -> None:
-    rows = readme_rows()
+def test_page_lists_the_same_variables_in_the_same_order() -> None:
+    rows = variable_rows((ROOT / "docs/configuration.md").read_text("utf-8"))
     assert list(rows) == list(INPUTS)
     for key, field in INPUTS.items():
-        assert rows[key] == (as_text(field.get("default", "")), field["description"]), key
+        default = as_text(field.get("default", ""))
+        assert rows[key] == (default, allowed_values(field), field["description"]), key
+
+
+def test_readme_lists_twelve_of_them_alike() -> None:
+    rows = variable_rows(README)
+    assert list(rows) == [key for key in INPUTS if key in rows]
+    assert len(rows) == 12
+    for key, (default, allowed, words) in rows.items():
+        field = INPUTS[key]
+        assert (default, words) == (as_text(field.get("default", "")), field["description"])
+        beginning, more, _ = allowed.partition(", and [")
+        assert allowed_values(field).startswith(beginning)
+        if more:
+            left = len(field["options"]) - 1 - beginning.count("`") // 2
+            assert f", and [{left} more]" in allowed
+        else:
+            assert allowed == allowed_values(field)
+
+
+def test_readme_names_the_pinned_sglang_and_its_cuda() -> None:
+    match = re.search(r"has SGLang (\S+) and CUDA (\d+)\.(\d+)\s", README)
+    assert match
+    assert base_image().endswith(f":v{match[1]}-cu{match[2]}{match[3]}")
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) < 200
 
 
 def page_rows(title: str) -> set[str]:

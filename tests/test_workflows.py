@@ -14,7 +14,10 @@ from conftest import ROOT
 
 BIN = Path(sys.executable).parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-SCRIPTS = [ROOT / ".ci/run", ROOT / ".ci/room", ROOT / "tests/standin/base-image.sh"]
+SCRIPTS = [
+    *(ROOT / ".ci" / name for name in ("bare", "room", "run")),
+    *(ROOT / "tests/standin" / name for name in ("base-image.sh", "debootstrap.sh")),
+]
 NAMES = [path.name for path in WORKFLOWS]
 #: An expression that gives a secret's value, and not only whether there is one.
 GIVES_A_SECRET = re.compile(r"secrets\.\w+(?! != '')\b").search

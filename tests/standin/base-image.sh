@@ -37,24 +37,12 @@ while [ "$#" -gt 0 ]; do
 done
 
 scratch="$(mktemp -d)"
-root_before=""
-clean_up() {
-  rm -rf "$scratch"
-  # A root file system that is not finished belongs to root.
-  if [ -n "$root_before" ]; then "${as_root[@]}" rm -rf --one-file-system "$root_before"; fi
-}
-trap clean_up EXIT
+trap 'rm -rf "$scratch"' EXIT
 # What `trap EXIT` alone does not see.
 trap 'exit 130' INT
 trap 'exit 143' TERM
-
-# Words that make this root, or the reason why there are none.
-as_root=()
-root_is_missing=""
-if [ "$(id -u)" -ne 0 ]; then
-  as_root=(sudo -n)
-  sudo -n true 2>/dev/null || root_is_missing="this is not root, and sudo asks for a password"
-fi
+# shellcheck source=tests/standin/debootstrap.sh
+. tests/standin/debootstrap.sh
 
 # --- What goes on top of the root file system ------------------------------------------------
 
@@ -120,13 +108,9 @@ suite=bookworm
 mirror=""
 components=main
 read_release() {
-  local id="" codename="" file
-  if [ -r /etc/os-release ]; then
-    # shellcheck disable=SC1091 # a file of the machine
-    id="$(. /etc/os-release && echo "${ID:-}")"
-    # shellcheck disable=SC1091
-    codename="$(. /etc/os-release && echo "${VERSION_CODENAME:-}")"
-  fi
+  local id codename
+  id="$(machine ID)"
+  codename="$(machine VERSION_CODENAME)"
   case "$id" in
     debian) ;;
     ubuntu) components=main,universe ;;
@@ -134,40 +118,13 @@ read_release() {
   esac
   [ -e "/usr/share/debootstrap/scripts/$codename" ] || return 0
   suite="$codename"
-  for file in /etc/apt/sources.list.d/"$id".sources /etc/apt/sources.list; do
-    [ -f "$file" ] || continue
-    # Lists of mirrors and other ways of transport are apt's alone.
-    mirror="$(sed -nE 's,^(URIs:|deb( \[[^]]*\])?) +(https?://[^ ]+).*,\3,p' "$file" | head -n 1)"
-    [ -z "$mirror" ] || return 0
-  done
+  mirror="$(mirror_of "$id")"
 }
 
 from_packages() {
-  local key root archive python
+  local archive python
   read_release
-  key="$(printf '%s\n' "$suite" "$mirror" "$components" "$packages" | sha256sum | cut -c1-16)"
-  archive="$cache/$suite-$key.tar"
-  if [ ! -f "$archive" ]; then
-    echo "base-image: making $suite with debootstrap, once" >&2
-    mkdir -p "$cache"
-    # Root owns what is in it, so it lies where nobody minds, and only the archive is kept.
-    root="$(mktemp -d)"
-    root_before="$root"
-    "${as_root[@]}" debootstrap --variant=minbase --include="$packages" \
-      --components="$components" "$suite" "$root/root" ${mirror:+"$mirror"} \
-      >"$scratch/log" 2>&1 || {
-      tail -n 20 "$scratch/log" >&2
-      fail "debootstrap failed; its last lines are above"
-    }
-    # The bundle comes from the host, and a layer holds a path once only.
-    "${as_root[@]}" tar -C "$root/root" --sort=name --numeric-owner --exclude=".$bundle" \
-      --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' --exclude='./usr/share/doc/*' \
-      --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' --exclude='./dev/*' \
-      --exclude='./etc/pip.conf' --exclude='./etc/resolv.conf' --exclude='./etc/hostname' \
-      --exclude='./var/log/*' -c . >"$scratch/root.tar"
-    mv "$scratch/root.tar" "$archive.new"
-    mv "$archive.new" "$archive"
-  fi
+  archive="$(root_archive "$cache" "$suite" "$mirror" "$components" "$packages")" || exit 1
   python="$(tar -tf "$archive" --wildcards --no-wildcards-match-slash './usr/lib/python3.*/os.py' |
     cut -d/ -f4)"
   host_files "$scratch/top"

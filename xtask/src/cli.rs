@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use xtask_core::git::Git;
+use xtask_core::tool_repo;
 
 use crate::{status, test};
 
@@ -12,7 +14,6 @@ use crate::{status, test};
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    version,
     max_term_width = 80,
     disable_help_subcommand = true
 )]
@@ -22,11 +23,100 @@ pub struct Cli {
     pub repo: Option<PathBuf>,
 
     /// Print each program that is run to its end, before it runs
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
+
+    /// Show no progress
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+
+    /// Print the version, and the commit that the tool is of
+    #[arg(short = 'V', long)]
+    pub version: bool,
 
     #[command(subcommand)]
     pub task: Option<Task>,
+}
+
+/// When to use colours, as cargo has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// Where a terminal shows them
+    Auto,
+    Always,
+    Never,
+}
+
+impl ColorWhen {
+    /// Has everything that is printed from now on follow the choice.
+    pub fn apply(self) {
+        let choice = match self {
+            Self::Auto => return,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+/// `cargo xtask 1.2.0 (0123456789 2026-02-03)`; without git, or outside of a clone, the version
+/// alone.
+pub fn version() -> String {
+    let version = concat!("cargo xtask ", env!("CARGO_PKG_VERSION"));
+    let commit = Git::find().and_then(|git| {
+        git.call()
+            .dir(&tool_repo::repository())
+            .args(["log", "-1", "--abbrev=10", "--format=%h %cs"])
+            .line()
+    });
+    match commit {
+        Ok(commit) => format!("{version} ({commit})"),
+        Err(_) => version.to_owned(),
+    }
+}
+
+/// Print what completes this command line in a shell
+///
+/// The text also makes `xtask` short for `cargo xtask`, because a shell completes
+/// a command by its first word. For bash: `source <(cargo xtask completions bash)`
+/// in ~/.bashrc; zsh likewise, in ~/.zshrc after compinit; for fish
+/// `cargo xtask completions fish | source` in ~/.config/fish/config.fish.
+#[derive(Debug, clap::Args)]
+pub struct CompletionsArgs {
+    pub shell: Shell,
+}
+
+/// The shells that have completions here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// The completions of a shell, and the command that they are for.
+pub fn completions(shell: Shell) -> String {
+    let (kind, function) = match shell {
+        Shell::Bash => (
+            clap_complete::Shell::Bash,
+            "xtask() { cargo xtask \"$@\"; }",
+        ),
+        Shell::Zsh => (clap_complete::Shell::Zsh, "xtask() { cargo xtask \"$@\"; }"),
+        Shell::Fish => (
+            clap_complete::Shell::Fish,
+            "function xtask; cargo xtask $argv; end",
+        ),
+    };
+    let mut text = Vec::new();
+    clap_complete::generate(kind, &mut Cli::command(), "xtask", &mut text);
+    format!(
+        "{}\n{function}\n",
+        String::from_utf8_lossy(&text).trim_end()
+    )
 }
 
 #[derive(Debug, Subcommand)]
@@ -38,14 +128,48 @@ pub enum Task {
     Cleanup(cleanup::args::Args),
     Status(status::args::Args),
     Test(test::args::Args),
+    Completions(CompletionsArgs),
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
+    use super::*;
+
     #[test]
     fn the_command_line_is_sound() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_text_fits_into_80_columns() {
+        let mut command = Cli::command();
+        command.build();
+        let mut all = vec![command.clone()];
+        all.extend(command.get_subcommands().cloned());
+        assert!(all.len() > 8);
+        for mut command in all {
+            for text in [command.render_long_help(), command.render_help()] {
+                for line in text.to_string().lines() {
+                    let name = command.get_name();
+                    assert!(line.chars().count() <= 80, "{name}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_shell_learns_every_task() {
+        for shell in Shell::value_variants() {
+            let text = completions(*shell);
+            for task in ["migrate", "hub-lint", "build-image", "--dry-run"] {
+                assert!(
+                    text.contains(task.trim_start_matches('-')),
+                    "{shell:?}: {task}"
+                );
+            }
+            assert!(text.contains("cargo xtask "), "{shell:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use xtask::{cli, example, status, test};
-use xtask_core::{fault, outcome, process};
+use xtask_core::{fault, outcome, output, process, progress};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
@@ -17,7 +17,10 @@ fn main() -> ExitCode {
         1
     };
     process::set_verbose(cli.verbose);
+    progress::set_quiet(cli.quiet);
+    cli.color.apply();
     let result = match cli.task {
+        None if cli.version => said(&cli::version()),
         None => cli::Cli::command()
             .print_help()
             .map(|()| outcome::Outcome::Done)
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Some(cli::Task::Cleanup(args)) => cleanup::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Status(args)) => status::run(cli.repo.as_deref(), &args),
         Some(cli::Task::Test(args)) => test::run(cli.repo.as_deref(), &args),
+        Some(cli::Task::Completions(args)) => said(cli::completions(args.shell).trim_end()),
     };
     let code = match result {
         Ok(outcome) => outcome.into(),
@@ -41,4 +45,8 @@ fn main() -> ExitCode {
         eprintln!("fault points: {count}");
     }
     code
+}
+
+fn said(text: &str) -> anyhow::Result<outcome::Outcome> {
+    output::print(&format!("{text}\n")).map(|()| outcome::Outcome::Done)
 }

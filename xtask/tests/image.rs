@@ -469,12 +469,7 @@ fn a_run_that_is_ended_leaves_nothing_and_the_next_one_tidies_up_after_one_that_
         containers_of(killed.id()).is_empty(),
         "the next run removes them"
     );
-    let process = told.id().to_string();
-    let sent = Command::new("kill")
-        .args(["-TERM", &process])
-        .status()
-        .unwrap();
-    assert!(sent.success());
+    assert!(testing::send(rustix::process::Signal::TERM, told.id()));
     assert_eq!(told.wait().unwrap().code(), Some(143));
     assert!(containers_of(told.id()).is_empty());
 }

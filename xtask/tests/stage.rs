@@ -233,6 +233,7 @@ fn what_the_base_image_lacks_is_known_before_it_is_made() {
     for file in [
         "tests/standin/base-image.sh",
         "sglang_worker/sglang_flags.json",
+        "tests/standin/debootstrap.sh",
     ] {
         let copy = lab.path("repo").join(file);
         fs::create_dir_all(copy.parent().unwrap()).unwrap();

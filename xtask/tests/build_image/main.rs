@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::Signal;
+
 const DOCKERFILE: &str = "\
 ARG BASE_IMAGE=lmsysorg/sglang:v0.5.19-cu129
 FROM ${BASE_IMAGE}
@@ -437,7 +439,7 @@ fn an_epoch_that_is_none_is_wrong_usage() {
 
 #[test]
 fn a_signal_ends_docker_too_and_then_the_task() {
-    for (signal, expected) in [("TERM", 143), ("INT", 130)] {
+    for (signal, expected) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let worker = Worker::new();
         let child = worker
             .command(&[])
@@ -449,9 +451,7 @@ fn a_signal_ends_docker_too_and_then_the_task() {
         while !worker.called().contains("waiting") {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        let id = child.id().to_string();
-        let killed = Command::new("kill").args(["-s", signal, &id]).status();
-        assert!(killed.unwrap().success());
+        assert!(testing::send(signal, child.id()));
         let output = child.wait_with_output().unwrap();
         assert_eq!(code(&output), expected);
         assert!(worker.called().ends_with("ended\n"), "{}", worker.called());

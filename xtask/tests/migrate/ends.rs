@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::support::{Lab, Repo};
 
 /// A migration that waits for a server that never answers, with its folders made.
@@ -31,12 +33,8 @@ impl Waiting {
         waiting
     }
 
-    fn end(&mut self, signal: &str) {
-        let line = format!("kill -{signal} {}", self.child.id());
-        let sent = std::process::Command::new("sh")
-            .args(["-c", &line])
-            .status();
-        assert!(sent.unwrap().success());
+    fn end(&mut self, signal: Signal) {
+        assert!(testing::send(signal, self.child.id()));
         assert!(!self.child.wait().unwrap().success());
     }
 }
@@ -45,12 +43,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for process in std::fs::read_to_string(&self.left)
-            .unwrap_or_default()
-            .lines()
-        {
-            let _ = std::process::Command::new("kill").arg(process).status();
-        }
+        testing::end_all(&std::fs::read_to_string(&self.left).unwrap_or_default());
     }
 }
 
@@ -72,16 +65,16 @@ fn until(holds: impl Fn() -> bool) {
 
 #[test]
 fn a_signal_leaves_no_folder() {
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let lab = Lab::new();
         let worker = lab.legacy("worker");
         let before = worker.everything();
         Waiting::start(&lab, &worker).end(signal);
-        assert_eq!(folders(&lab), [""; 0], "{signal}");
+        assert_eq!(folders(&lab), [""; 0], "{signal:?}");
         let after = worker
             .everything()
             .without(|key| key.ends_with("xtask-migrate.lock"));
-        after.expect_same(&before, signal);
+        after.expect_same(&before, &format!("{signal:?}"));
     }
 }
 
@@ -89,7 +82,7 @@ fn a_signal_leaves_no_folder() {
 fn what_cannot_clean_up_is_cleaned_up_after() {
     let lab = Lab::new();
     lab.upstream("upstream");
-    Waiting::start(&lab, &lab.legacy("killed")).end("KILL");
+    Waiting::start(&lab, &lab.legacy("killed")).end(Signal::KILL);
     assert!(!folders(&lab).is_empty());
     let mut other = Waiting::start(&lab, &lab.legacy("other"));
     let there = folders(&lab);
@@ -103,7 +96,7 @@ fn what_cannot_clean_up_is_cleaned_up_after() {
     // Those of a run that is still at work stay.
     check();
     assert_eq!(folders(&lab), there);
-    other.end("KILL");
+    other.end(Signal::KILL);
     check();
     assert_eq!(folders(&lab), [""; 0]);
 }

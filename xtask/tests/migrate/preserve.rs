@@ -493,6 +493,8 @@ fn of_kind<'a>(lab: &'a Lab, kind: &str) -> Option<Repo<'a>> {
     let options: &[&str] = match kind {
         "sha256" => &["--object-format=sha256"],
         "reftable" if !lab.git_knows_reftable() => return None,
+        // What such a checkout hides, git tells from 2.41 on.
+        "sparse" if !lab.git_is_at_least((2, 41)) => return None,
         "reftable" => &["--ref-format=reftable"],
         _ => &[],
     };
@@ -653,10 +655,16 @@ fn a_program_that_does_not_sign_stops_a_commit_before_anything_is_written() {
     );
     let options = [MIGRATE, &["--commit"]].concat();
     let before = worker.state();
+    // What the program said, git passes on from 2.40 on.
+    let words = if lab.git_is_at_least((2, 40)) {
+        "no card in the reader"
+    } else {
+        "gpg failed to sign the data"
+    };
     let run = worker
         .migrate(&options)
         .refused_like("error: the commit could not be made with a signature: ")
-        .refused_like("no card in the reader")
+        .refused_like(words)
         .refused_like(
             "help: fix what git says of the key, or do without signatures here by `git config \
              commit.gpgSign false`, then run this again; ",

@@ -80,6 +80,14 @@ impl Lab {
         repo
     }
 
+    /// Whether this machine's git is of this version or a newer one. Debian 12 has 2.39.
+    pub fn git_is_at_least(&self, wanted: (u32, u32)) -> bool {
+        let said = self.at("").git(&["version"]);
+        let version = said.trim_start_matches("git version ");
+        let mut numbers = version.split('.').map(|number| number.parse().unwrap());
+        (numbers.next().unwrap(), numbers.next().unwrap()) >= wanted
+    }
+
     /// Whether this git can keep references in a table.
     pub fn git_knows_reftable(&self) -> bool {
         let made = self
@@ -765,18 +773,32 @@ pub fn is_root() -> bool {
 }
 
 impl Xtask<'_> {
+    /// The same call of another copy of the tool.
+    pub fn start_with(&mut self, tool: &Path) {
+        let mut command = with_environment_of(&self.command, tool.as_os_str());
+        command.args(self.command.get_args());
+        command.current_dir(self.command.get_current_dir().unwrap());
+        self.command = command;
+    }
+
     /// `--example` instead of a repository.
     pub fn example(mut self, options: &[&str]) -> Self {
-        let mut command = Command::new(self.command.get_program());
-        for (name, value) in self.command.get_envs() {
-            if let Some(value) = value {
-                command.env(name, value);
-            }
-        }
+        let mut command = with_environment_of(&self.command, self.command.get_program());
         command.current_dir(self.lab.path("home"));
         command.args(["migrate", "--example"]).args(options);
         command.stdin(Stdio::null());
         self.command = command;
         self
     }
+}
+
+fn with_environment_of(other: &Command, program: &OsStr) -> Command {
+    let mut command = Command::new(program);
+    for (name, value) in other.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
 }

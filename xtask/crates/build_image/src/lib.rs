@@ -28,6 +28,7 @@ use xtask_core::cli::Format;
 use xtask_core::docker::{Engine, NoEngine};
 use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
+use xtask_core::progress::Progress;
 use xtask_core::{interrupt, tool_repo};
 
 /// How a check came out.
@@ -224,11 +225,13 @@ fn verified(
         update_flags: args.update_flags.then_some(repository.root.as_path()),
     };
     let mut unsaid = Ok(());
+    let progress = Progress::begin("checking the image");
     let after = verify::image(engine, &subject, &mut |check| {
         if unsaid.is_ok() {
             unsaid = report.check("after", check);
         }
     })?;
+    drop(progress);
     unsaid?;
     interrupt::check()?;
     Ok(after)

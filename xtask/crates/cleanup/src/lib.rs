@@ -60,8 +60,9 @@ pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
 }
 
 fn open(dir: Option<&Path>) -> Result<Repo> {
-    let dir = dir.map_or_else(tool_repo::repository, Path::to_owned);
-    Repo::open(&Git::find()?, &dir)
+    let repo = Repo::open(&Git::find()?, &tool_repo::chosen(dir)?)?;
+    tool_repo::expect_named(dir, &repo.top, "cleanup")?;
+    Ok(repo)
 }
 
 #[expect(clippy::too_many_lines, reason = "one case per kind of syntax")]

@@ -34,6 +34,7 @@ use xtask_core::commands::Commands;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::{Outcome, UserError};
 use xtask_core::output::{self, quoted};
+use xtask_core::progress::{self, Progress};
 use xtask_core::records;
 use xtask_core::tool_repo;
 use xtask_core::tree::Tree;
@@ -54,11 +55,14 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
     if !args.withdraw.is_empty() {
         return reasons::withdraw(&root, &args.withdraw);
     }
+    let progress = Progress::begin("comparing");
+    progress.detail("reading the old worker");
     let old = old::find(&Trees::new(&root), &root, args.old.as_deref())?;
     if args.write_baseline {
         return write_baseline(&root, args, &old);
     }
     let compared = compare(repo, &root, args, old)?;
+    drop(progress);
     let report = &compared.report;
     let text = match args.format {
         ReportFormat::Text => report.text(),
@@ -126,7 +130,9 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
     } = old;
     let trees = Trees::new(root);
     let new_tree = trees.open(args.new.as_deref())?;
+    progress::at("reading the new worker");
     let new = Facts::read(new_tree.as_ref())?;
+    progress::at("reading upstream");
     let upstream_tree = match &args.upstream {
         Some(name) => Some(trees.open(Some(name))?),
         None => trees.locked(new_tree.as_ref())?,
@@ -135,6 +141,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
         Some(tree) => Some(Facts::read(tree.as_ref())?),
         None => None,
     };
+    progress::at("judging");
     let mut items = judge(&old, &new);
     let executed = if args.execute {
         let trees = [old_tree.as_deref(), Some(new_tree.as_ref())];

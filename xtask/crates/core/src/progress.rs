@@ -1,7 +1,9 @@
 //! One line that says what a long piece of work is doing. Only a terminal sees it.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,48 @@ const DELAY: Duration = Duration::from_millis(400);
 
 const REDRAW: Duration = Duration::from_millis(500);
 
+/// With `-q` nothing is shown.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Whether another program draws on the terminal for the moment.
+static SUSPENDED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the line is on the terminal, so that it goes before something else is printed.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// The line of the work under way, for code deep in it.
+static CURRENT: Mutex<Option<Sender<String>>> = Mutex::new(None);
+
+/// With `-q` there is no progress.
+pub fn set_quiet(on: bool) {
+    QUIET.store(on, Ordering::Relaxed);
+}
+
+/// Says what the work under way has come to, if a line tells of it.
+pub fn at(detail: impl Into<String>) {
+    let current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(sender) = &*current {
+        // A thread that could not draw is no reason to stop the work.
+        let _ = sender.send(detail.into());
+    }
+}
+
+/// Takes the line away, before something else is printed.
+pub fn clear() {
+    if SHOWN.swap(false, Ordering::Relaxed) {
+        draw("");
+    }
+}
+
+/// Does work that draws on the terminal itself.
+pub fn suspended<T>(work: impl FnOnce() -> T) -> T {
+    SUSPENDED.store(true, Ordering::Relaxed);
+    clear();
+    let done = work();
+    SUSPENDED.store(false, Ordering::Relaxed);
+    done
+}
+
 /// A line on standard error that goes when this value does. Without a terminal it shows nothing.
 #[derive(Debug)]
 pub struct Progress {
@@ -21,21 +65,26 @@ pub struct Progress {
 impl Progress {
     /// Begins with what is being done: `fetching the upstream`.
     pub fn begin(what: impl Into<String>) -> Self {
-        if !std::io::stderr().is_terminal() {
+        if QUIET.load(Ordering::Relaxed) || !std::io::stderr().is_terminal() {
             return Self { drawing: None };
         }
         let what = what.into();
         let (sender, receiver) = mpsc::channel::<String>();
+        set_current(Some(sender.clone()));
         let drawing = std::thread::spawn(move || {
             let start = Instant::now();
             let mut detail = String::new();
             let mut wait = DELAY;
-            let mut shown = false;
+            let mut begun = false;
             loop {
                 match receiver.recv_timeout(wait) {
                     Ok(text) => {
                         detail = text;
-                        if !shown {
+                        // What ends the work's last step is no text.
+                        if detail == END {
+                            break;
+                        }
+                        if !begun {
                             wait = DELAY.saturating_sub(start.elapsed());
                             continue;
                         }
@@ -44,12 +93,13 @@ impl Progress {
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
                 wait = REDRAW;
-                shown = true;
-                draw(&line(&what, start.elapsed(), &detail, width()));
+                begun = true;
+                if !SUSPENDED.load(Ordering::Relaxed) {
+                    SHOWN.store(true, Ordering::Relaxed);
+                    draw(&line(&what, start.elapsed(), &detail, width()));
+                }
             }
-            if shown {
-                draw("");
-            }
+            clear();
         });
         Self {
             drawing: Some((sender, drawing)),
@@ -68,10 +118,19 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((sender, drawing)) = self.drawing.take() {
+            set_current(None);
+            let _ = sender.send(END.to_owned());
             drop(sender);
             let _ = drawing.join();
         }
     }
+}
+
+/// Ends the line of work, in place of a detail: no program prints it.
+const END: &str = "\0";
+
+fn set_current(sender: Option<Sender<String>>) {
+    *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = sender;
 }
 
 fn draw(line: &str) {

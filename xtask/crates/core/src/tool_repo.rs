@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::layout::{LOCK, OUTDATED};
 use crate::outcome::UserError;
+use crate::records;
 
 /// Its folder.
 pub fn repository() -> PathBuf {
@@ -21,7 +23,8 @@ fn holder(package: &Path) -> &Path {
     tool.unwrap_or(package).parent().unwrap_or(package)
 }
 
-/// The repository to work on: the one that is named, or the one that holds this tool.
+/// The repository to work on: the one that is named, or the one that holds this tool. A folder
+/// below its top stands for it, unless the folder is a worker by itself.
 pub fn chosen(repo: Option<&Path>) -> Result<PathBuf> {
     let dir = repo.map_or_else(repository, Path::to_owned);
     if !dir.is_dir() {
@@ -30,7 +33,59 @@ pub fn chosen(repo: Option<&Path>) -> Result<PathBuf> {
             "name the worker's repository with `-C DIR`"
         ));
     }
-    Ok(dir)
+    let Some(top) = top(&dir) else {
+        return Ok(dir);
+    };
+    if is_worker(&dir) && !is_worker(&top) {
+        bail!(UserError::new(
+            format!(
+                "{} is a subfolder of a monorepo, {}; this task works on a repository that is one \
+                 worker",
+                dir.display(),
+                top.display()
+            ),
+            "make the folder a repository of its own first (git subtree split keeps its history); \
+             hub-lint takes it as it is"
+        ));
+    }
+    Ok(top)
+}
+
+/// The top of the work tree above a folder, where the folder is not the top itself.
+fn top(dir: &Path) -> Option<PathBuf> {
+    let dir = dir.canonicalize().ok()?;
+    // Inside of a git directory there is no work tree; git says so better.
+    let is_git_dir = |path: &Path| path.join("HEAD").is_file() && path.join("objects").is_dir();
+    let mut above = dir.ancestors();
+    let top = above.find(|path| path.join(".git").exists() || is_git_dir(path))?;
+    (top != dir && !is_git_dir(top)).then(|| top.to_owned())
+}
+
+/// Whether a folder has what makes it a worker: what its image is built from, or its page on the
+/// Hub.
+fn is_worker(folder: &Path) -> bool {
+    ["Dockerfile", ".runpod/hub.json"]
+        .iter()
+        .any(|file| folder.join(file).is_file())
+}
+
+/// Refuses what only a worker can have done to it where nobody named one, and the repository that
+/// holds this tool was never moved: it is the tool's own clone.
+pub fn expect_named(repo: Option<&Path>, root: &Path, task: &str) -> Result<()> {
+    let legacy = root.join("src").is_dir();
+    let moved = records::file(root, LOCK)?.exists() || root.join(OUTDATED).exists();
+    if repo.is_none() && !legacy && !moved {
+        bail!(no_worker_is_named(task));
+    }
+    Ok(())
+}
+
+/// What to say where the tool's own clone was taken for a worker.
+pub fn no_worker_is_named(task: &str) -> UserError {
+    UserError::new(
+        "this repository holds the tool; name your worker with -C",
+        format!("for example `cargo xtask {task} -C ../my-worker`"),
+    )
 }
 
 #[cfg(test)]
@@ -47,5 +102,43 @@ mod tests {
         ] {
             assert_eq!(holder(Path::new(package)), Path::new(repository));
         }
+    }
+
+    #[test]
+    fn a_folder_stands_for_its_repository_unless_it_is_a_worker_by_itself() {
+        let lab = tempfile::tempdir().unwrap();
+        let top = lab.path().canonicalize().unwrap().join("mono");
+        for folder in [".git", "docs", "workers/one/src", "workers/two/.runpod"] {
+            fs_err::create_dir_all(top.join(folder)).unwrap();
+        }
+        fs_err::write(top.join("workers/one/Dockerfile"), "FROM scratch\n").unwrap();
+        fs_err::write(top.join("workers/two/.runpod/hub.json"), "{}\n").unwrap();
+        let chosen = |folder: &str| chosen(Some(&top.join(folder)));
+        assert_eq!(chosen("docs").unwrap(), top);
+        for worker in ["workers/one", "workers/two"] {
+            let said = chosen(worker).unwrap_err().to_string();
+            let wanted = format!(
+                "{}/{worker} is a subfolder of a monorepo, {}; ",
+                top.display(),
+                top.display()
+            );
+            assert!(said.starts_with(&wanted), "{said}");
+        }
+        // What retired lies in a worker.
+        fs_err::write(top.join("Dockerfile"), "FROM scratch\n").unwrap();
+        assert_eq!(chosen("workers/one").unwrap(), top);
+    }
+
+    #[test]
+    fn the_tools_own_clone_is_no_worker_until_it_is_moved() {
+        let lab = tempfile::tempdir().unwrap();
+        let said = expect_named(None, lab.path(), "cleanup").unwrap_err();
+        assert_eq!(
+            said.to_string(),
+            "this repository holds the tool; name your worker with -C"
+        );
+        assert!(expect_named(Some(lab.path()), lab.path(), "cleanup").is_ok());
+        fs_err::create_dir(lab.path().join("outdated")).unwrap();
+        assert!(expect_named(None, lab.path(), "cleanup").is_ok());
     }
 }

@@ -42,6 +42,7 @@ use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::{Outcome, UserError};
+use xtask_core::progress::Progress;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
@@ -65,8 +66,12 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
 /// Migrates the repository that holds `dir`, or that of this tool.
 fn migrate(git: &Git, dir: Option<&Path>, args: &Args) -> Result<Outcome> {
     let next = Next::new(dir, args);
-    let folder = dir.map_or_else(tool_repo::repository, Path::to_owned);
-    let repo = Repo::open(git, &folder).map_err(|error| next.refusal(error))?;
+    let repo = tool_repo::chosen(dir)
+        .and_then(|folder| Repo::open(git, &folder))
+        .map_err(|error| next.refusal(error))?;
+    if args.upstream.is_none() && args.adopt.is_none() && !args.resume && !args.abort {
+        tool_repo::expect_named(dir, &repo.top, "migrate")?;
+    }
     let next = next.at_root(dir, &repo.top);
     let report = Report::new(args.format, &next);
     migrate_in(git, &repo, args, &report).map_err(|error| next.refusal(error))
@@ -88,6 +93,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
     // Outside of the journal, so that a dry run leaves the repository as it was.
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(&scratch_dir.path().join("git"))?;
+    let progress = Progress::begin("planning");
     let made = match &args.adopt {
         Some(revision) => adopt::make(git, &at, &scratch, args.upstream.as_deref(), revision)?,
         None => planner::make(
@@ -102,6 +108,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
             },
         )?,
     };
+    drop(progress);
     let plan = &made.plan;
     report.plan(plan)?;
     if plan.is_empty() {

@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail};
 use super::address::Login;
 use xtask_core::git::{Call, Git, GitTree, Objects, foreign};
 use xtask_core::outcome::{UsageError, UserError};
+use xtask_core::output;
+use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::{Entries, Oid};
 
@@ -165,11 +167,12 @@ impl Remote {
             .args(["--progress", "--no-tags", "--depth=1"])
             .args(["--filter=blob:none", "upstream", revision]);
         let call = if anstream::stderr().is_terminal() {
+            output::tell(&format!("fetching the upstream's {revision}\n"));
             call.show_progress()
         } else {
             call
         };
-        call.output().map(drop)
+        progress::suspended(|| call.output()).map(drop)
     }
 
     /// The files of a commit.

@@ -140,10 +140,9 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
     if address == OWN_ADDRESS {
         let own = tool_repo::repository();
         if same_folder(&own, repository) {
-            bail!(UserError::new(
-                "this repository holds the tool itself, so it can't be its own upstream",
-                "name one with --upstream DIR|URL"
-            ));
+            let refusal = tool_repo::no_worker_is_named("migrate");
+            let help = "; an upstream of this repository itself is named with --upstream DIR|URL";
+            bail!(UserError::new(refusal.what, refusal.help + help));
         }
         return Ok((OWN_ADDRESS.to_owned(), Place::Path(own)));
     }

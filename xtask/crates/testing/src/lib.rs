@@ -13,6 +13,7 @@ pub mod sarif;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::{Pid, Signal};
 use xtask_core::tree::{Entries, Entry, Mode, Oid};
 
 pub use json::agrees_with_serde;
@@ -28,6 +29,20 @@ pub fn files(of: &[(&str, &str)]) -> Entries {
     of.iter()
         .map(|&(path, oid)| (path.into(), entry(oid)))
         .collect()
+}
+
+/// Sends a signal to a process; `false` where there is none of that number.
+pub fn send(signal: Signal, process: u32) -> bool {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    process.is_some_and(|process| rustix::process::kill_process(process, signal).is_ok())
+}
+
+/// Ends what a script wrote down: a process number on each line.
+pub fn end_all(numbers: &str) {
+    for number in numbers.lines().filter_map(|line| line.trim().parse().ok()) {
+        // One that has ended by itself is as good.
+        send(Signal::TERM, number);
+    }
 }
 
 /// A program in a folder that does what a shell script says. Another process writes it: a program

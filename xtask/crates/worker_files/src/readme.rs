@@ -1,4 +1,4 @@
-//! The README's tables of environment variables.
+//! The README's tables of environment variables, and those of the pages that it leads to.
 
 use super::{Place, Source};
 
@@ -13,6 +13,31 @@ pub struct Documented {
 
 /// Reads every table row that begins with the name of a variable.
 pub fn read(source: &Source) -> Vec<Documented> {
+    tables(source, |_| true)
+}
+
+/// The same of a page of the documentation. Such a page may name variables for other reasons too,
+/// so only a table that tells their defaults counts.
+pub fn read_page(source: &Source) -> Vec<Documented> {
+    tables(source, |default_column| default_column.is_some())
+}
+
+/// The pages below `docs/` that a README links to, each once.
+pub fn pages(source: &Source) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for rest in source.text.split("](").skip(1) {
+        let link = rest.split([')', '#', ' ']).next().unwrap_or_default();
+        let link = link.strip_prefix("./").unwrap_or(link);
+        let is_page =
+            link.starts_with("docs/") && link.strip_suffix(".md").is_some() && !link.contains("..");
+        if is_page && !found.iter().any(|known| known == link) {
+            found.push(link.to_owned());
+        }
+    }
+    found
+}
+
+fn tables(source: &Source, counts: impl Fn(Option<usize>) -> bool) -> Vec<Documented> {
     let mut found = Vec::new();
     let mut default_column = None;
     let mut in_table = false;
@@ -32,6 +57,9 @@ pub fn read(source: &Source) -> Vec<Documented> {
         let Some(name) = cells.first().and_then(|cell| name(cell)) else {
             continue;
         };
+        if !counts(default_column) {
+            continue;
+        }
         let at = start + line.find(&name).unwrap_or_default();
         let default = default_column
             .and_then(|column| cells.get(column))
@@ -93,5 +121,16 @@ mod tests {
             .collect();
         assert_eq!(names, [("A_B", Some("3")), ("C1", None)]);
         assert_eq!((found[0].place.line, found[0].place.column), (3, 4));
+    }
+
+    #[test]
+    fn pages_that_tell_defaults_continue_the_readme() {
+        let readme =
+            b"[all](docs/all.md#a), [again](./docs/all.md), [code](docs/x.py), [up](docs/../x.md)";
+        let pages = pages(&Source::new("README.md".into(), readme));
+        assert_eq!(pages, ["docs/all.md"]);
+        let page = b"| Name | Default |\n|---|---|\n| `AB` | `3` |\n\n| Name | Now |\n|---|---|\n| `CD` | gone |\n";
+        let found = read_page(&Source::new("docs/all.md".into(), page));
+        assert_eq!((found.len(), found[0].name.as_str()), (1, "AB"));
     }
 }

@@ -37,6 +37,7 @@ use xtask_core::docker::Engine;
 use xtask_core::interrupt;
 use xtask_core::layout::{ACCEPTED, BASELINE};
 use xtask_core::outcome::UserError;
+use xtask_core::progress;
 use xtask_core::records;
 use xtask_core::tree::Tree;
 
@@ -75,14 +76,19 @@ pub fn image(
         checks.push(check);
     };
     let (token, too_short) = secrets::sought(subject.token);
+    progress::at("its description");
     let seen = Seen::read(engine, subject, token)?;
     tell(seen.base_check(subject.base));
     configuration_checks(&seen, subject, token, &mut tell)?;
+    progress::at("its layers");
     layer_checks(engine, &seen, subject, (token, too_short), &mut tell)?;
     let session = Session::begin(engine)?;
+    progress::at("its Python packages");
     python_checks(&session, &seen, subject, &mut tell)?;
+    progress::at("its flags");
     flag_checks(&session, &seen, subject, &mut tell)?;
     let plan = behaviour::plan(subject.tree, token)?;
+    progress::at("jobs in a worker");
     behaviour::check(&session, &seen.image, subject.image, &plan, &mut tell)?;
     let before = match subject.before {
         Some(before) => inspect::image(engine, before)?,

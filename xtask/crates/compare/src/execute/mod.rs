@@ -9,7 +9,7 @@
 mod plan;
 mod verify;
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -20,6 +20,7 @@ pub use plan::{jobs, scenarios};
 pub use verify::{Runs, Summary, verify};
 
 use xtask_core::outcome::{UsageError, UserError};
+use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::Tree;
 
@@ -123,11 +124,27 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Ve
     let feeder = std::thread::spawn(move || {
         input.map_or(Ok(()), |mut input| input.write_all(text.as_bytes()))
     });
+    let answers = child.stdout.take();
+    let total = scenarios.len();
+    let reader = std::thread::spawn(move || -> std::io::Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for line in answers
+            .into_iter()
+            .flat_map(|out| BufReader::new(out).lines())
+        {
+            lines.push(line?);
+            progress::at(format!("running the handler: {} of {total}", lines.len()));
+        }
+        Ok(lines)
+    });
     let output = child.wait_with_output().context("waiting for python3")?;
     let _ = feeder.join();
+    let Ok(lines) = reader.join() else {
+        bail!("reading what the driver wrote ended in a panic");
+    };
     let mut played = Vec::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let one: Played = serde_json::from_str(line).context("reading what the driver wrote")?;
+    for line in lines.context("reading what the driver wrote")? {
+        let one: Played = serde_json::from_str(&line).context("reading what the driver wrote")?;
         played.push(one);
     }
     if played.len() != scenarios.len() {

@@ -17,6 +17,7 @@ use std::ops::Range;
 use anyhow::{Context, Result};
 
 use crate::finding::{Finding, Severity, Span};
+use crate::progress;
 use crate::tree::RepoPath;
 
 /// Prints to standard output, with colours where that is a terminal. A reader that has seen
@@ -45,6 +46,7 @@ pub fn tell(text: &str) {
 }
 
 fn write(mut out: impl Write, text: &str) -> Result<()> {
+    progress::clear();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other.context("writing to standard output"),

@@ -152,6 +152,17 @@ impl Reader<'_> {
         }
         if let Some(source) = self.first(&["README.md", ".runpod/README.md"])? {
             self.surface.readme = readme::read(&source);
+            for page in readme::pages(&source) {
+                let Some(page) = self.first(&[page.as_str()])? else {
+                    continue;
+                };
+                for documented in readme::read_page(&page) {
+                    let known = &mut self.surface.readme;
+                    if known.iter().all(|other| other.name != documented.name) {
+                        known.push(documented);
+                    }
+                }
+            }
         }
         Ok(())
     }
