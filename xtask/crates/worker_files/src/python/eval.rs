@@ -66,8 +66,6 @@ pub struct Reader<'t> {
     /// How many calls are being looked into.
     inside: usize,
     pub taint: Taint<'t>,
-    /// Whether calls are still being found.
-    following: bool,
     results: HashMap<Ctx<'t>, (Val<'t>, bool)>,
     /// Whether a call was not followed because there are too many.
     dropped: bool,
@@ -109,7 +107,6 @@ impl<'t> Reader<'t> {
             queued: HashSet::new(),
             age: 0,
             inside: 0,
-            following: false,
             results: HashMap::new(),
             dropped: false,
             names: HashMap::new(),
@@ -666,7 +663,9 @@ impl<'t> Reader<'t> {
                 &Val::Dict(under.clone()).entry(key).unwrap_or(Val::None),
             ),
             Val::Any(all) => Val::any(all.to_vec().iter().map(|one| self.item(one, key))),
-            Val::Ext(path) if &**path == "sys.modules" => key.as_str().map_or(Val::Unknown, external),
+            Val::Ext(path) if &**path == "sys.modules" => {
+                key.as_str().map_or(Val::Unknown, external)
+            }
             Val::Class(class) => key
                 .as_str()
                 .map_or(Val::Unknown, |name| self.class_member(*class, name)),
@@ -704,9 +703,9 @@ impl<'t> Reader<'t> {
             Val::Object(class, _) if name == "__annotations__" => self.annotated(*class),
             Val::Object(class, made) => self.object_member(object, *class, made, name),
             // A field of a dataclass, or a namespace.
-            Val::Dict(_) => object.entry(&Val::text(name)).unwrap_or_else(|| {
-                Val::Method(Rc::new(object.clone()), name.into())
-            }),
+            Val::Dict(_) => object
+                .entry(&Val::text(name))
+                .unwrap_or_else(|| Val::Method(Rc::new(object.clone()), name.into())),
             Val::Str(..) | Val::Int(_) if matches!(name, "value") => object.clone(),
             // A model made of the job's input, or a namespace.
             object => Val::Method(Rc::new(object.clone()), name.into()),
@@ -855,7 +854,11 @@ impl<'t> Reader<'t> {
     pub fn annotated(&mut self, class: Node<'t>) -> Val<'t> {
         let fields = self.fields(class).into_iter();
         let fields = fields.filter(|(_, _, kind)| !kind.is_empty());
-        Val::Dict(fields.map(|(name, ..)| (Val::text(name), Val::Unknown)).collect())
+        Val::Dict(
+            fields
+                .map(|(name, ..)| (Val::text(name), Val::Unknown))
+                .collect(),
+        )
     }
 
     /// The members of an enumeration.
@@ -946,20 +949,25 @@ impl<'t> Reader<'t> {
             Val::Func(function, ctx, bound) => {
                 let inner = self.bind(*function, ctx, bound.as_deref(), args, call);
                 self.touched = true;
+                self.steps += 2 + args.positional.len();
                 if let Some((known, gave_up)) = self.results.get(&inner) {
                     self.gave_up |= gave_up;
                     return known.clone();
                 }
                 if self.inside >= CALLS || !self.doing.insert(*function) {
                     self.gave_up |= self.inside >= CALLS;
-                    return if self.inside >= CALLS { Val::Lost } else { Val::Unknown };
+                    return if self.inside >= CALLS {
+                        Val::Lost
+                    } else {
+                        Val::Unknown
+                    };
                 }
                 self.inside += 1;
                 let before = std::mem::take(&mut self.gave_up);
                 let value = self.returned_value(*function, &inner);
                 self.inside -= 1;
                 self.doing.remove(function);
-                if self.need.is_none() && !self.following && (self.inside == 0 || !self.gave_up) {
+                if self.need.is_none() {
                     self.results.insert(inner, (value.clone(), self.gave_up));
                 }
                 self.gave_up |= before;
@@ -1249,7 +1257,11 @@ impl<'t> Reader<'t> {
         if frames.seen.contains_key(&ctx) {
             return;
         }
-        let most = if self.age > FEW_CALLS { MOST_WAYS / 16 } else { MOST_WAYS / 2 };
+        let most = if self.age > FEW_CALLS {
+            MOST_WAYS / 16
+        } else {
+            MOST_WAYS / 2
+        };
         if frames.all.len() >= most || self.age > LONGEST {
             self.dropped = true;
             return;
@@ -1270,7 +1282,6 @@ impl<'t> Reader<'t> {
 
     /// Follows the calls of the program's functions until there is nothing new.
     pub fn follow_calls(&mut self) {
-        self.following = true;
         self.results.clear();
         self.lost.clear();
         while let Some(call) = self.calls.pop_front() {
@@ -1309,6 +1320,7 @@ impl<'t> Reader<'t> {
                 self.not_read(call, what, &[Hides::Variables, Hides::Flags]);
             }
             self.joined.clear();
+            self.results.clear();
             for function in std::mem::take(&mut self.consulted) {
                 self.frames
                     .entry(function)
@@ -1317,7 +1329,6 @@ impl<'t> Reader<'t> {
                     .insert(call);
             }
         }
-        self.following = false;
         self.lost.clear();
     }
 }

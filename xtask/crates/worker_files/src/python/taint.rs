@@ -139,24 +139,28 @@ impl<'t> Taint<'t> {
             file.syntax.nodes().for_each(|node| flow.edges(node));
         }
         let names = flow.spread();
-        let nodes: Vec<Vec<u8>> = program.files.iter().map(|file| {
-            let mut masks: Vec<u8> = Vec::new();
-            for node in file.syntax.nodes() {
-                let own = match node.kind() {
-                    "identifier" => names.get(node.text()).copied().unwrap_or_default(),
-                    "string" => string(node.text()),
-                    "lambda" => FUNCTION,
-                    _ => 0,
-                };
-                masks.push(own);
-            }
-            // Children come after what they are in.
-            for at in (1..masks.len()).rev() {
-                let parent = file.syntax.parent_of(at);
-                masks[parent] |= masks[at];
-            }
-            masks
-        }).collect();
+        let nodes: Vec<Vec<u8>> = program
+            .files
+            .iter()
+            .map(|file| {
+                let mut masks: Vec<u8> = Vec::new();
+                for node in file.syntax.nodes() {
+                    let own = match node.kind() {
+                        "identifier" => names.get(node.text()).copied().unwrap_or_default(),
+                        "string" => string(node.text()),
+                        "lambda" => FUNCTION,
+                        _ => 0,
+                    };
+                    masks.push(own);
+                }
+                // Children come after what they are in.
+                for at in (1..masks.len()).rev() {
+                    let parent = file.syntax.parent_of(at);
+                    masks[parent] |= masks[at];
+                }
+                masks
+            })
+            .collect();
         let mut taint = Self {
             nodes,
             leads: HashSet::new(),
@@ -234,8 +238,20 @@ impl<'t> Taint<'t> {
 /// Whether a call may ask a server for something.
 pub fn asks(call: Node<'_>) -> bool {
     const NAMES: [&str; 14] = [
-        "get", "post", "put", "delete", "patch", "head", "options", "urlopen", "ws_connect",
-        "request", "stream", "Request", "create", "list",
+        "get",
+        "post",
+        "put",
+        "delete",
+        "patch",
+        "head",
+        "options",
+        "urlopen",
+        "ws_connect",
+        "request",
+        "stream",
+        "Request",
+        "create",
+        "list",
     ];
     let Some(callee) = call.field("function") else {
         return false;
@@ -326,14 +342,13 @@ impl<'t> Flow<'t> {
                 }
             }
             "return_statement" | "yield" => {
-                let function = node
-                    .ancestors()
-                    .find(|a| a.kind() == "function_definition");
+                let function = node.ancestors().find(|a| a.kind() == "function_definition");
                 if let Some((function, value)) = function.zip(node.child(0)) {
                     self.flow(value, function.text_of("name"));
                     // What a decorator or a special method gives goes by the class's name.
                     let class = super::scope::class_of(function);
-                    if let Some(class) = class.filter(|_| function.text_of("name").starts_with("__"))
+                    if let Some(class) =
+                        class.filter(|_| function.text_of("name").starts_with("__"))
                     {
                         self.flow(value, class.text_of("name"));
                     }
@@ -373,7 +388,8 @@ impl<'t> Flow<'t> {
         if name == "start" {
             let lambdas = list.below().filter(|node| node.kind() == "lambda");
             for lambda in lambdas {
-                self.seeds.extend(parameters(lambda).map(|(name, ..)| (name, JOB)));
+                self.seeds
+                    .extend(parameters(lambda).map(|(name, ..)| (name, JOB)));
             }
         }
         let mut given: Vec<&'t str> = Vec::new();
@@ -390,7 +406,10 @@ impl<'t> Flow<'t> {
         // A function that is handed on is called with what goes with it.
         let mut called: Vec<&'t str> = vec![name];
         called.extend(given.iter().filter(|name| self.functions.contains(*name)));
-        for name in called.into_iter().filter(|name| self.functions.contains(name)) {
+        for name in called
+            .into_iter()
+            .filter(|name| self.functions.contains(name))
+        {
             self.steps += given.len();
             for given in &given {
                 self.calls.entry(given).or_default().push(name);
@@ -523,9 +542,14 @@ impl<'t> Flow<'t> {
 
 /// Whether a call reads a variable in the plainest way, so that its result is text.
 fn is_reading(callee: &str) -> bool {
-    ["environ.get", "environ.pop", "environ.setdefault", "os.getenv"]
-        .iter()
-        .any(|end| callee.ends_with(end))
+    [
+        "environ.get",
+        "environ.pop",
+        "environ.setdefault",
+        "os.getenv",
+    ]
+    .iter()
+    .any(|end| callee.ends_with(end))
 }
 
 /// The name at the end of an expression: of `a.b[c]` it is `b`.
