@@ -357,8 +357,11 @@ impl<'t> Reader<'t> {
             };
             let mut next = Vec::new();
             for way in ways {
-                if let input @ (Val::Input(_) | Val::Environ(_)) = self.eval(iter, &way) {
-                    return input;
+                match self.eval(iter, &way) {
+                    input @ Val::Input(_) => return input,
+                    // A dict made of it is a copy; a list is names or values.
+                    whole @ Val::Environ(_) if body.kind() == "pair" => return whole,
+                    _ => {}
                 }
                 let Some(items) = self.eval(iter, &way).elements() else {
                     return Val::Unknown;
@@ -1321,6 +1324,7 @@ impl<'t> Reader<'t> {
             }
             self.joined.clear();
             self.results.clear();
+            self.lost.clear();
             for function in std::mem::take(&mut self.consulted) {
                 self.frames
                     .entry(function)
