@@ -199,7 +199,7 @@ fn too_much() -> Vec<String> {
             .collect::<String>()
     };
     let mut all = Vec::new();
-    for depth in [6, 7, 8, 9, 12, 30, 70, 120] {
+    for depth in [7, 9, 12, 120] {
         all.push(calls(depth, "os.getenv(x)") + "f0('@')\n");
         all.push(calls(depth, "os.environ") + "f0(1)['@']\n");
         all.push(calls(depth, "os.environ") + "def g(e):\n    return e['@']\ng(f0(1))\n");
@@ -227,7 +227,7 @@ fn too_much() -> Vec<String> {
             "e = [e[0]]\n".repeat(depth)
         ));
     }
-    for count in [50, 65, 399, 401, 750, 1500] {
+    for count in [65, 401, 800] {
         all.push(format!(
             "for n in [{}'@']:\n    os.getenv(n)\n",
             list(count)
@@ -294,20 +294,7 @@ fn where_the_reader_gives_up_it_says_so() {
     let mut all = Vec::new();
     for text in too_much() {
         let text = format!("import os\n{}", text.replace('@', "ZQ_NAME"));
-        let start = std::time::Instant::now();
         let read = facts(&text);
-        if start.elapsed().as_millis() > 300 {
-            eprintln!(
-                "SLOW {:?} {} bytes {:?}",
-                start.elapsed(),
-                text.len(),
-                text.chars()
-                    .take(150)
-                    .chain("…".chars())
-                    .chain(text.chars().skip(text.len().saturating_sub(60)))
-                    .collect::<String>()
-            );
-        }
         if !accounted(&read) {
             all.push(text.chars().take(300).collect::<String>());
         }

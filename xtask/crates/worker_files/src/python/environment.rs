@@ -873,6 +873,10 @@ impl<'t> Reader<'t> {
             };
             if usage.seen.is_empty() {
                 self.used(node, ctx, &mut usage, false);
+                // Whether it is there has no default.
+                if node.kind() == "comparison_operator" {
+                    usage.defaults.clear();
+                }
                 if asked.required {
                     self.caught(node, ctx, &mut usage);
                 }

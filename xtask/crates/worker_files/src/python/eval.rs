@@ -70,8 +70,6 @@ pub struct Reader<'t> {
     /// How many calls are being looked into.
     inside: usize,
     pub taint: Taint<'t>,
-    /// Whether calls are still being found.
-    following: bool,
     results: HashMap<Ctx<'t>, (Val<'t>, bool)>,
     /// Whether a call was not followed because there are too many.
     dropped: bool,
@@ -115,7 +113,6 @@ impl<'t> Reader<'t> {
             queued: HashSet::new(),
             age: 0,
             inside: 0,
-            following: false,
             results: HashMap::new(),
             dropped: false,
             names: HashMap::new(),
@@ -382,8 +379,11 @@ impl<'t> Reader<'t> {
             };
             let mut next = Vec::new();
             for way in ways {
-                if let input @ (Val::Input(_) | Val::Environ(_)) = self.eval(iter, &way) {
-                    return input;
+                match self.eval(iter, &way) {
+                    input @ Val::Input(_) => return input,
+                    // A dict made of it is a copy; a list is names or values.
+                    whole @ Val::Environ(_) if body.kind() == "pair" => return whole,
+                    _ => {}
                 }
                 let Some(items) = self.eval(iter, &way).elements() else {
                     return Val::Unknown;
@@ -974,6 +974,7 @@ impl<'t> Reader<'t> {
             Val::Func(function, ctx, bound) => {
                 let inner = self.bind(*function, ctx, bound.as_deref(), args, call);
                 self.touched = true;
+                self.steps += 2 + args.positional.len();
                 if let Some((known, gave_up)) = self.results.get(&inner) {
                     self.gave_up |= gave_up;
                     return known.clone();
@@ -991,7 +992,7 @@ impl<'t> Reader<'t> {
                 let value = self.returned_value(*function, &inner);
                 self.inside -= 1;
                 self.doing.remove(function);
-                if self.need.is_none() && !self.following && (self.inside == 0 || !self.gave_up) {
+                if self.need.is_none() {
                     self.results.insert(inner, (value.clone(), self.gave_up));
                 }
                 self.gave_up |= before;
@@ -1306,7 +1307,6 @@ impl<'t> Reader<'t> {
 
     /// Follows the calls of the program's functions until there is nothing new.
     pub fn follow_calls(&mut self) {
-        self.following = true;
         self.results.clear();
         self.lost.clear();
         while let Some(call) = self.calls.pop_front() {
@@ -1346,6 +1346,8 @@ impl<'t> Reader<'t> {
             }
             self.joined.clear();
             self.bound.clear();
+            self.results.clear();
+            self.lost.clear();
             for function in std::mem::take(&mut self.consulted) {
                 self.frames
                     .entry(function)
@@ -1354,7 +1356,6 @@ impl<'t> Reader<'t> {
                     .insert(call);
             }
         }
-        self.following = false;
         self.lost.clear();
     }
 }

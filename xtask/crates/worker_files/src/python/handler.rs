@@ -115,13 +115,11 @@ impl<'t> Reader<'t> {
                 let Some((left, right)) = node.child(0).zip(node.child(1)) else {
                     return;
                 };
-                if self.is_input(right) {
+                // A sign that is looked for in text is no key.
+                let sign = left.kind() == "string"
+                    && !super::environment::bare(left.text()).contains(char::is_alphanumeric);
+                if !sign && self.is_input(right) {
                     self.taken(node, right, left, None, false);
-                } else if self.is_input(left) {
-                    // A key that is held against the ones that are allowed.
-                    let path = self.value(left);
-                    let names = self.value(right).elements().unwrap_or_default();
-                    let _ = (path, names);
                 }
                 self.filtered(node, left, right);
             }
@@ -255,7 +253,8 @@ impl<'t> Reader<'t> {
     }
 
     fn input_call(&mut self, node: Node<'t>) {
-        const HARMLESS: [&str; 41] = [
+        const HARMLESS: [&str; 42] = [
+            "setdefault",
             "set",
             "tuple",
             "frozenset",
@@ -581,6 +580,15 @@ impl<'t> Reader<'t> {
                     .or(keyword("url")),
             ),
             "urlopen" | "ws_connect" => (vec!["GET".to_owned()], args.first().copied()),
+            // A class of the program's own words.
+            "Request" if matches!(self.value(function), Val::Class(_)) => {
+                match args.first().map(|node| self.value(*node)) {
+                    Some(Val::Str(method, _)) => {
+                        (vec![method.to_uppercase()], args.get(1).copied())
+                    }
+                    _ => return,
+                }
+            }
             "request" | "stream" | "Request" => {
                 let method = keyword("method")
                     .or_else(|| args.first().copied().filter(|_| name != "Request"));

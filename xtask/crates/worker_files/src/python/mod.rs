@@ -11,12 +11,14 @@ mod environment;
 mod eval;
 mod handler;
 mod known;
+mod relevant;
 mod scope;
 mod syntax;
 mod taint;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 
 use self::eval::Reader;
 use self::scope::Program;
@@ -142,15 +144,19 @@ fn read_counted(
 ) -> (Reading<PythonFacts>, usize) {
     let mut unread = Vec::new();
     let mut parsed: Vec<(&Source, Syntax<'_>)> = Vec::new();
-    for source in sources {
+    // What has nothing to do with the rest comes last: only its classes and functions are read.
+    let (sources, apart) = relevant::sorted(sources, reach);
+    for source in sources.iter().chain(&apart) {
         let file = u32::try_from(parsed.len()).unwrap_or(u32::MAX);
         match syntax::parse(&source.text, file) {
             Ok(syntax) => parsed.push((source, syntax)),
             Err(why) => unread.push(Unread::new(why, Place::start_of(&source.path))),
         }
     }
+    let own: HashSet<&RepoPath> = apart.iter().map(|source| &source.path).collect();
     let files = parsed
         .iter()
+        .filter(|(source, _)| !own.contains(&source.path))
         .map(|(source, syntax)| (*source, syntax))
         .collect();
     let program = Program::new(files, reach);
@@ -163,6 +169,10 @@ fn read_counted(
         ..
     } = reader;
     for (source, syntax) in &parsed {
+        if own.contains(&source.path) {
+            let most = syntax.errors.iter().filter(|error| is_most(source, error));
+            unread.extend(most.map(|error| no_python(source, error)));
+        }
         facts.api.extend(api::items(source, syntax.root()));
     }
     unread.extend(more);
@@ -332,21 +342,26 @@ impl<'t> Reader<'t> {
             "Settings",
             "serverless",
         ];
-        for file in &self.program.files {
+        for file in self.program.files.iter().filter(|file| file.reached) {
             for error in &file.syntax.errors {
                 let text = file.source.text.get(error.clone()).unwrap_or_default();
-                let whole = error.len() > file.source.text.len() / 2 && error.len() > 200;
-                if file.reached && (whole || WORDS.iter().any(|word| text.contains(word))) {
-                    let what = "no Python, or not read as such; facts in it may be missing";
-                    self.unread.push(file.source.unread(
-                        error.clone(),
-                        what,
-                        &[Hides::Variables, Hides::Flags, Hides::JobInput],
-                    ));
+                if is_most(file.source, error) || WORDS.iter().any(|word| text.contains(word)) {
+                    self.unread.push(no_python(file.source, error));
                 }
             }
         }
     }
+}
+
+/// Whether a place takes up most of a file.
+fn is_most(source: &Source, range: &Range<usize>) -> bool {
+    range.len() > source.text.len() / 2 && range.len() > 200
+}
+
+fn no_python(source: &Source, range: &Range<usize>) -> Unread {
+    let what = "no Python, or not read as such; facts in it may be missing";
+    let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
+    source.unread(range.clone(), what, &hides)
 }
 
 impl PythonFacts {

@@ -335,11 +335,12 @@ impl<'t> Val<'t> {
             }
             (Self::Dict(_), key) => self.entry(key).unwrap_or(Self::Unknown),
             (Self::Any(all), key) => Self::any(all.iter().map(|one| one.item(key))),
-            (Self::Input(path), Self::Str(key, _)) => Self::Input(if path.is_empty() {
-                key.clone()
-            } else {
-                format!("{path}.{key}").into()
-            }),
+            (Self::Input(path), Self::Str(key, _)) => match path.rsplit('.').next() {
+                // What holds itself, like a job that is wrapped twice, is taken apart once.
+                Some(last) if last == &**key => Self::Input(path.clone()),
+                Some("") | None => Self::Input(key.clone()),
+                Some(_) => Self::Input(format!("{path}.{key}").into()),
+            },
             (Self::Input(path), _) => Self::Input(path.clone()),
             (Self::Job, Self::Str(key, _)) if &**key == "input" => Self::Input("".into()),
             (Self::List(items), _) => Self::any(items.iter().cloned()),
