@@ -29,14 +29,17 @@ _MODEL_TOKEN = re.compile(
     r"stop|begin|special|first|next|last|new|max|min|per|to|by|a)[-_]token)$"
 )
 
-# `api_key='...'` as Python prints it, `"api_key": "..."` as JSON does, `--api-key ...` as a
-# command line does. The name is kept, the value is masked, however short it is.
-_NAMED_VALUE = re.compile(
+# `api_key='...'` as Python prints it, `"api_key": "..."` as JSON does, also within a text and with
+# a list or an object behind it, `--api-key ...` as a command line does. The name is kept, the value
+# is masked, however short it is.
+_NAME = re.compile(r"""(?<![\w-])([A-Za-z_][\w-]*)\\*["']?(?:\s*[=:]\s*|\s+(?=["']))""")
+_VALUE = re.compile(
     r"""(?x)
-    (?<![\w-]) ( [A-Za-z_] [\w-]* ) ( ["']? (?: \s* [=:] \s* | \s+ (?=["']) ) )
-    ( "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | [^\s"',;)\]}]+ )
+    \[[^\[\]]*\] | \{[^{}]*\} | \\+"[^"\\]*\\+" | b?"(?:[^"\\]|\\.)*"
+    | b?'(?:[^'\\]|\\.)*' | [^\s"',;)\]}]+
     """
 )
+_QUOTE = re.compile(r"""b?(\\*["'])""")
 _OPTION = re.compile(r"""(?<![\w-])(--[A-Za-z][\w-]*)([= ]+)("[^"]*"|'[^']*'|(?!--)[^\s"']+)""")
 _NO_VALUES = frozenset({"None", "null", "True", "False", "true", "false"})
 
@@ -114,13 +117,33 @@ def _without(forms: Iterable[str], text: str) -> str:
     return text
 
 
-def _mask_named(match: re.Match[str]) -> str:
-    """What stands behind a name, masked when the name is a secret's."""
+def _masked(value: str) -> str:
+    quote = _QUOTE.match(value)
+    return f"{quote[0]}{MASK}{quote[1]}" if quote else MASK
+
+
+def _mask_named(text: str) -> str:
+    """The text with everything masked that stands behind a secret's name.
+
+    What stands behind another name is looked through as well: it can have names of its own.
+    """
+    parts, done, at = [], 0, 0
+    while name := _NAME.search(text, at):
+        at = name.end()
+        if not is_secret_name(name[1]):
+            continue
+        value = _VALUE.match(text, at)
+        if value and value[0] not in _NO_VALUES:
+            parts += [text[done:at], _masked(value[0])]
+            done = at = value.end()
+    return "".join([*parts, text[done:]])
+
+
+def _mask_option(match: re.Match[str]) -> str:
     name, between, value = match.groups()
     if value in _NO_VALUES or not is_secret_name(name):
         return match[0]
-    quote = value[0] if value[0] in "\"'" else ""
-    return f"{name}{between}{quote}{MASK}{quote}"
+    return f"{name}{between}{_masked(value)}"
 
 
 class Redactor:
@@ -162,7 +185,7 @@ class Redactor:
         line = _without(self._in_logs, line)
         lowered = line.lower()
         if any(word in lowered for word in ("key", "pass", "token", "secret")):
-            line = _OPTION.sub(_mask_named, _NAMED_VALUE.sub(_mask_named, line))
+            line = _OPTION.sub(_mask_option, _mask_named(line))
         if any(word in lowered for word in ("bearer ", "basic ", "hf_", "://", "=")):
             line = _SHAPED_SECRET.sub(lambda m: next(filter(None, m.groups()), "") + MASK, line)
         return line

@@ -37,13 +37,15 @@ KILLED_ITSELF = "kill_process_tree called"
     ],
 )
 def test_a_scheduler_that_fails_while_it_loads(
-    start_worker: Start, own_runpod: RunPod, words: str, told: str
+    start_worker: Start, own_runpod: RunPod, tmp_path: Path, words: str, told: str
 ) -> None:
+    gate = tmp_path / "gate"
     job = own_runpod.submit(CHAT)
     worker = start_worker(
-        own_runpod.environment() | {"STANDIN_FAIL_AT_START": words, "STANDIN_LOAD_SECONDS": "2"}
+        own_runpod.environment() | {"STANDIN_FAIL_AT_START": words, "STANDIN_GATE": str(gate)}
     )
     wait_for(lambda: job.taken, what="the job is taken")
+    gate.touch()
     assert worker.wait(20) == 1
     assert job.error == f"SGLang's scheduler failed, before it was ready: {told}"
     assert job.error in worker.log

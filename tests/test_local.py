@@ -144,7 +144,7 @@ def test_every_host_is_reached(start_worker: Start, host: str) -> None:
     worker = start_worker({"HOST": host}, arguments=[HANDLER, "--test_input", json.dumps(CHAT)])
     assert worker.wait(20) == 0
     assert ANSWER in worker.log
-    assert f"--host={host or '0.0.0.0'}" in worker.log
+    assert f"--host={host or '127.0.0.1'}" in worker.log
 
 
 def test_modules_of_the_worker_are_not_in_the_servers_way(start_worker: Start) -> None:

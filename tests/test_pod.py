@@ -134,7 +134,7 @@ def test_sigterm_lets_a_stream_finish(start_worker: Start) -> None:
     environment = {"STANDIN_TOKEN_MS": "10", "STANDIN_END_LOOK": "60", "PORT_HEALTH": str(port)}
     worker = start_worker(environment, arguments=[ENGINE])
     worker.wait_for_log("SGLang is ready")
-    response = stream_of(worker, 200)
+    response = stream_of(worker, 600)
     assert response.read(10)
     worker.process.send_signal(signal.SIGTERM)
     wait_for(lambda: ping(port) == 503, what="the load balancer is told")

@@ -206,6 +206,11 @@ def test_no_ordinary_word_stays_in_no_answer(secret: str) -> None:
         ("{'AWS_ACCESS_KEY_ID': '%s', 'n': 1}", "{'AWS_ACCESS_KEY_ID': '********', 'n': 1}"),
         ('{"db_password": "%s"}', '{"db_password": "********"}'),
         ("GITHUB_TOKEN: %s", "GITHUB_TOKEN: ********"),
+        ('{"body": "{\\"hf_token\\": \\"%s\\"}"}', '{"body": "{\\"hf_token\\": \\"********\\"}"}'),
+        ('{"api_key": ["%s", "b"], "n": 1}', '{"api_key": ********, "n": 1}'),
+        ("{'my_secret': {'of': '%s'}, 'n': 1}", "{'my_secret': ********, 'n': 1}"),
+        ("data={'n': 1, 'api_key': '%s'}", "data={'n': 1, 'api_key': '********'}"),
+        ("{b'x-api-key': b'%s'}", "{b'x-api-key': b'********'}"),
         ("start --wandb-token %s --port 1", "start --wandb-token ******** --port 1"),
         ("Illegal header value b'Bearer %s'", "Illegal header value b'Bearer ********'"),
         ("{'authorization': 'Basic %s'}", "{'authorization': 'Basic ********'}"),
@@ -223,7 +228,17 @@ def test_a_token_of_the_hub_is_known_by_its_shape() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["token='" + "\\" * 200_000, "key" + ":" * 200_000, "x=1 " * 50_000 + "key", "hf_" * 70_000],
+    [
+        "token='" + "\\" * 200_000,
+        "key" + ":" * 200_000,
+        "x=1 " * 50_000 + "key",
+        "hf_" * 70_000,
+        "token:[" * 50_000,
+        "token:{" * 50_000,
+        'token:\\"' * 50_000,
+        "token" + "\\" * 200_000,
+        "x='[x={" * 50_000 + "key",
+    ],
 )
 def test_a_long_line_is_read_once(line: str) -> None:
     assert len(Redactor().line(line)) > 100_000

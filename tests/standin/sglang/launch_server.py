@@ -3,7 +3,7 @@
 Environment variables make it misbehave:
 
 STANDIN_LOAD_SECONDS    seconds before it listens
-STANDIN_GATE            a file: it does not listen before that exists
+STANDIN_GATE            a file: it neither listens nor fails before that exists
 STANDIN_WARMUP_SECONDS  seconds in which /health then answers 503
 STANDIN_TOKEN_MS        milliseconds between two tokens
 STANDIN_FAIL_AT_START   the words of the exception with which its scheduler then fails
@@ -460,11 +460,11 @@ async def listen(server: Server) -> None:
     if os.environ.get("STANDIN_IGNORE_SIGTERM") != "1":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.end)
     await asyncio.sleep(float(os.environ.get("STANDIN_LOAD_SECONDS", "0")))
+    while (gate := os.environ.get("STANDIN_GATE")) and not os.path.exists(gate):
+        await asyncio.sleep(0.02)
     if words := os.environ.get("STANDIN_FAIL_AT_START"):
         server.children.fail(words)
         await asyncio.sleep(3600)
-    while (gate := os.environ.get("STANDIN_GATE")) and not os.path.exists(gate):
-        await asyncio.sleep(0.02)
     loop = asyncio.get_running_loop()
     args, context = server.args, None
     if args.ssl_certfile:
