@@ -1,7 +1,6 @@
 # The worker's image: SGLang's own image with the worker on top of it.
 #
-# v0.5.19-cu129 runs on hosts from CUDA 12.9 on. v0.5.21 (CUDA 13) is the alternative:
-#   --build-arg BASE_IMAGE=lmsysorg/sglang:v0.5.21
+# The default runs on more hosts; docker-bake.hcl also names the one for CUDA 13.
 ARG BASE_IMAGE=lmsysorg/sglang:v0.5.19-cu129
 FROM ${BASE_IMAGE}
 

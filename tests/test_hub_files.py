@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sglang_worker.arguments import resolve
-from sglang_worker.flags import GENERAL_NAMES, FlagTable
+from sglang_worker.flags import GENERAL_NAMES, FlagTable, env_name
 from sglang_worker.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -165,14 +165,73 @@ def test_what_is_required_comes_first_and_is_not_hidden() -> None:
     assert not INPUTS["MODEL_NAME"].get("advanced")
 
 
+def cuda_of(image: str) -> tuple[int, int]:
+    """The CUDA that a base image needs. SGLang's tags without a suffix are of 13 since 0.5.20."""
+    match = re.search(r"-cu(\d+)(\d)$", image)
+    return (int(match[1]), int(match[2])) if match else (13, 0)
+
+
 @pytest.mark.parametrize("config", [HUB["config"], TESTS["config"]], ids=["hub", "tests"])
 def test_cuda_versions_are_those_that_the_image_runs_on(config: dict[str, Any]) -> None:
-    match = re.search(r"-cu(\d+)(\d)$", base_image())
-    # SGLang's tags without a suffix are of CUDA 13 since 0.5.20.
-    needed = (int(match[1]), int(match[2])) if match else (13, 0)
     allowed = [tuple(map(int, version.split("."))) for version in config["allowedCudaVersions"]]
-    assert min(allowed) == needed
+    assert min(allowed) == cuda_of(base_image())
     assert allowed == sorted(allowed)
+
+
+@pytest.mark.parametrize("name", ["README.md", "compare.accepted.json"])
+def test_what_is_said_of_cuda_is_true_of_the_image(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    said = re.findall(r"(?:built on|needs|With a) CUDA (\d+\.\d)", text)
+    said += re.findall(r"hosts must offer (\d+\.\d)", text)
+    assert len(said) >= 2
+    assert set(said) == {"{}.{}".format(*cuda_of(base_image()))}
+
+
+def release_choices(release: str) -> dict[str, list[str]]:
+    """The choices of each of a release's flags, by the flag's variable."""
+    if release == TABLE.version:
+        return {name: list(TABLE.spellings[flag].choices) for name, flag in TABLE.env_names.items()}
+    data = ROOT / "xtask/data"
+    index = json.loads((data / "sglang.json").read_text("utf-8"))["releases"].index(release)
+    found = {}
+    for row in (data / "sglang.flags").read_text("utf-8").splitlines():
+        name, _, definitions = row.partition(" ")
+        for of, flag in json.loads(definitions):
+            if index in of:
+                choices = [str(choice) for choice in flag.get("choices") or []]
+                found |= {env_name(s): choices for s in [name, *flag.get("aliases", [])]}
+    return found
+
+
+def test_both_lines_of_cuda_have_hub_settings_that_fit() -> None:
+    page = (ROOT / "docs/configuration.md").read_text("utf-8")
+    rows = page.split("<!-- lines -->")[1].split("<!-- /lines -->")[0].strip().splitlines()[2:]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    bake = (ROOT / "docker-bake.hcl").read_text("utf-8")
+    bases = dict(re.findall(r'variable "(BASE_IMAGE\w*)" \{\s*default = "([^"]+)"', bake))
+    assert re.findall(r'^target "(cu\d+)"', bake, re.MULTILINE) == ["cu12", "cu13"]
+    assert [row[0] for row in cells] == ["`cu12`", "`cu13`"]
+    lines = (bases["BASE_IMAGE_CU12"], bases["BASE_IMAGE_CU13"])
+    assert bases["BASE_IMAGE"] == base_image()
+    assert base_image() in lines, "the default is one of them"
+    known = {version for version in HUB["config"]["allowedCudaVersions"] if float(version) >= 13}
+    for row, base in zip(cells, lines, strict=True):
+        needed, release = cuda_of(base), base.partition(":v")[2].partition("-")[0]
+        assert row[1] == f"`{base}`"
+        assert row[0] == f"`cu{needed[0]}`", "each line has its own major version"
+        fitting = re.findall(r"`([\d.]+)`", row[2])
+        assert fitting[0] == "{}.{}".format(*needed)
+        assert known <= set(fitting)
+        taken, lacking = release_choices(release), {}
+        for key in FLAG_KEYS:
+            offered = [option["value"] for option in INPUTS[key].get("options", [])]
+            if gone := [v for v in offered if v and v not in taken.get(key, [])]:
+                lacking[key] = gone
+        said = {}
+        for part in filter(None, row[3].split("; ")):
+            key, *options = re.findall(r"`([^`]+)`", part)
+            said[key] = options
+        assert said == lacking
 
 
 def test_hub_tests_bring_all_that_the_worker_needs() -> None:

@@ -62,7 +62,8 @@ def base_images() -> dict[str, str]:
 
 def test_all_files_name_the_pinned_base_image() -> None:
     assert len(set(base_images().values())) == 1
-    assert f":v{TABLE.version}-" in base_images()["Dockerfile"]
+    tag = base_images()["Dockerfile"].partition(":v")[2]
+    assert tag.partition("-")[0] == TABLE.version
 
 
 def test_exactly_the_files_that_the_worker_needs_are_copied() -> None:
@@ -205,12 +206,19 @@ def test_compose_sets_only_what_the_worker_understands() -> None:
 def test_bake_target_builds_this_dockerfile_and_mounts_the_token() -> None:
     text = read("docker-bake.hcl")
     assert set(re.findall(r'^variable "(\w+)"', text, re.MULTILINE)) == {
-        "REPOSITORY", "IMAGE", "VERSION", "BASE_IMAGE", "MODEL_NAME", "BASE_PATH",
+        "REPOSITORY", "IMAGE", "VERSION", "BASE_IMAGE", "BASE_IMAGE_CU12", "BASE_IMAGE_CU13",
+        "MODEL_NAME", "BASE_PATH",
     }  # fmt: skip
     assert 'secret = ["id=HF_TOKEN,env=HF_TOKEN"]' in text
     assert 'tags       = ["${REPOSITORY}/${IMAGE}:${VERSION}"]' in text
     passed = set(re.findall(r"^    (\w+)\s+= \w+$", text, re.MULTILINE))
     assert passed <= BUILD_ARGUMENTS | {"BASE_IMAGE"}
+    assert 'targets = ["worker-sglang"]' in text, "one target by default"
+    for line in ("cu12", "cu13"):
+        target = text.split(f'target "{line}" {{')[1].split("\n}\n")[0]
+        assert 'inherits = ["worker-sglang"]' in target
+        assert f'tags     = ["${{REPOSITORY}}/${{IMAGE}}:${{VERSION}}-{line}"]' in target
+        assert f"BASE_IMAGE = BASE_IMAGE_{line.upper()}" in target
 
 
 def test_example_job_is_a_chat() -> None:
