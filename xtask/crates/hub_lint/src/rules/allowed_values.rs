@@ -302,7 +302,7 @@ fn listing_type(document: &Document, findings: &mut Vec<Finding>) {
             if config.get("endpointType").is_none() {
                 edits.push(edit::add(&document.text, config, "endpointType", "\"LB\""));
             }
-            finding = finding.fix(Safety::Unsafe, "write it so", edits);
+            finding = finding.fix(Safety::Unsafe, "write it that way", edits);
         }
     } else {
         let safety = match suggest::nearest(text, ["serverless"]) {

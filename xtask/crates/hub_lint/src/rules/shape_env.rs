@@ -87,14 +87,14 @@ rules! { Shape;
         "a preset that sets nothing"
         from "the Hub's publishing guide; two published listings";
 
-    /// Two presets of one name, or two options with one value, can't be told apart.
+    /// Two presets of one name, or two options with one value, can't be distinguished.
     ///
     /// Bad:
     /// ```json config
     /// "presets": [{ "name": "Small", "defaults": {} }, { "name": "Small", "defaults": {} }]
     /// ```
     SAME_CHOICE = "HUB116" "same-choice-twice" Warning Never
-        "two presets or options that can't be told apart"
+        "two presets or options with the same name or value"
         from "the Hub's publishing guide";
 }
 
@@ -133,7 +133,7 @@ pub fn check_entry(document: &Document, node: &Node, meant: &[&str], findings: &
                     )
                     .fix(
                         Safety::Unsafe,
-                        "take `value` out",
+                        "remove `value`",
                         [edit::remove(node, value)],
                     );
             }

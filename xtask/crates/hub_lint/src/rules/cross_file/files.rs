@@ -78,7 +78,7 @@ rules! { Agreement;
         "a required variable is not set for the tests"
         from "the Hub's build and test, which take no default from hub.json";
 
-    /// A variable of tests.json that is spelt otherwise than in hub.json.
+    /// A variable of tests.json that is spelled differently from in hub.json.
     ///
     /// Bad:
     /// ```json env
@@ -89,7 +89,7 @@ rules! { Agreement;
     ///   "config": { "env": [{ "key": "MODELNAME", "value": "a/b" }] } }
     /// ```
     TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Never
-        "a variable of tests.json is spelt otherwise in hub.json"
+        "a variable of tests.json is spelled differently in hub.json"
         from "published tests.json with a variable of an older release";
 
     /// The tests run without these variables, which have no default to fall back on. That is fine
@@ -251,7 +251,7 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
                     )
                     .related(hub.place(variable.key_span), "required here")
                     .help(if is_secret(variable.key) {
-                        "the Hub's test run takes nothing from hub.json, and a secret must not stand \
+                        "the Hub's test run takes nothing from hub.json, and a secret must not be \
                          in tests.json: let the tests do without it"
                     } else {
                         "the Hub's test run takes no default from hub.json: put it into `config.env`"
@@ -305,7 +305,7 @@ fn untested(
                 let advanced = input.node.get("advanced").map(|n| &n.kind);
                 // An empty default is one, and so is null: the worker is meant to do without.
                 variable.value.is_none()
-                    // One that is spelt otherwise has its own finding.
+                    // One that is spelled differently has its own finding.
                     && !set.contains(&suggest::letters(variable.key))
                     && input.node.get("default").is_none()
                     && !input.required

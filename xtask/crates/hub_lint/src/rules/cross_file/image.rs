@@ -173,7 +173,7 @@ fn cuda(
         && older.len() < allowed.len()
     {
         let edits = edit::remove_items(list, |node| older.iter().any(|old| old.span == node.span));
-        finding = finding.fix(Safety::Unsafe, "take the older ones out", edits);
+        finding = finding.fix(Safety::Unsafe, "remove the older ones", edits);
     }
     findings.push(finding);
 }
