@@ -7,8 +7,9 @@ set -euo pipefail
 root=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-# What is built already need not be built again in the clones that pip and pre-commit make.
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+# What is built already need not be built again in the clones that pip and pre-commit make, nor
+# optimized: how fast it is doesn't matter here.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target} MATURIN_PEP517_ARGS="--profile dev"
 export PRE_COMMIT_HOME=$scratch/pre-commit
 
 python3 -m venv "$scratch/tools"

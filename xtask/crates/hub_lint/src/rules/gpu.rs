@@ -43,7 +43,7 @@ rules! { Meaning;
         "a GPU that RunPod doesn't have under this name"
         from "RunPod's list of GPU types (February 2026); ten published listings";
 
-    /// A `-` takes a single GPU out of the pools before it. It takes an id, not a pool, and has no
+    /// A `-` excludes a single GPU from the pools before it. It takes an id, not a pool, and has no
     /// meaning where nothing was chosen, or for a GPU that no pool holds.
     ///
     /// Bad:
@@ -209,7 +209,7 @@ fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Find
                     .at(
                         &EXCLUSION,
                         &choice.span,
-                        format!("`-` takes out one GPU, not the pool `{}`", choice.name),
+                        format!("`-` excludes one GPU, not the pool `{}`", choice.name),
                     )
                     .help("leave the pool out of the list, or name the GPU's id"),
             );
@@ -218,7 +218,7 @@ fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Find
                 &EXCLUSION,
                 &choice.span,
                 format!(
-                    "no pool holds `{}`, so there is nothing to take out",
+                    "no pool holds `{}`, so there is nothing to exclude",
                     short(choice.name)
                 ),
             ));
@@ -248,7 +248,7 @@ fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Find
         findings.push(document.at(
             &EXCLUSION,
             &node.span,
-            "`gpuIds` only takes GPUs out and names none to take them from",
+            "`gpuIds` only excludes GPUs and names none to use",
         ));
     }
 }

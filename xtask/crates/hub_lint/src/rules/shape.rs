@@ -142,10 +142,11 @@ fn foreign_message(root: &Node) -> String {
         .filter(|key| facts::LISTING.field(key).is_none())
         .take(4)
         .collect();
-    format!(
-        "this is no listing of the Hub: it has {} and no `config`",
-        suggest::all_of(&keys)
-    )
+    let has = match keys.as_slice() {
+        [] => "no".to_owned(),
+        keys => format!("{} and no", suggest::all_of(keys)),
+    };
+    format!("this is no listing of the Hub: it has {has} `config`")
 }
 
 /// Keys that only the Hub's `config` has.

@@ -306,7 +306,7 @@ fn how_bad_a_mistake_is_depends_on_what_it_costs() {
     assert_eq!(gpus(" "), ["warning `gpuIds` names no GPU"]);
     assert_eq!(
         gpus("ADA_24,-NVIDIA GeForce RTX 3070"),
-        ["warning no pool holds `NVIDIA GeForce RTX 3070`, so there is nothing to take out"]
+        ["warning no pool holds `NVIDIA GeForce RTX 3070`, so there is nothing to exclude"]
     );
     let help = |ids: &str| {
         let hub = listing(&format!(r#""gpuIds": "{ids}""#), "");
@@ -762,7 +762,7 @@ fn long_lists_take_steps_in_proportion() {
         }
         xtask_core::suggest::compared() - before
     };
-    let (few, many, most) = (steps(2_000), steps(4_000), steps(8_000));
+    let (few, most) = (steps(1_000), steps(8_000));
     assert!(few > 0, "nothing was compared");
-    assert!(most <= 2 * many && many <= 2 * few, "{few} {many} {most}");
+    assert!(most <= 8 * few, "{few} {most}");
 }

@@ -418,7 +418,8 @@ fn is_renamed_tests(path: &RepoPath) -> bool {
     let inside = name != text;
     !name.contains('/')
         && name.contains(".json")
-        && (letters.starts_with("tests") || (inside && letters.starts_with("test")))
+        && (letters.starts_with("tests")
+            || (inside && (letters.starts_with("test") || letters.contains("tests"))))
         && letters != "testinputjson"
         && (inside || letters.len() > "testsjson".len() || name.starts_with('_'))
 }
