@@ -134,9 +134,7 @@ fn tokens(document: &Document, root: &Node, findings: &mut Vec<Finding>, told: &
                     findings.push(
                         document
                             .at(&TOKEN, &node.span, format!("this looks like {what}"))
-                            .help(
-                                "remove it and revoke it: it stays in the repository's history",
-                            ),
+                            .help("remove it and revoke it: it stays in the repository's history"),
                     );
                 }
             }

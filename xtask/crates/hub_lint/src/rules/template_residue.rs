@@ -91,8 +91,7 @@ pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec
             }
         }
     }
-    let presets = root.get("config").and_then(|config| config.get("presets"));
-    for preset in presets.map_or(&[][..], Node::items) {
+    for preset in model::list(root, "presets") {
         text(document, preset.get("name"), findings);
     }
 }

@@ -235,13 +235,11 @@ fn unread(worker: &Worker<'_>, code: &Code, hub: &Document, findings: &mut Vec<F
 }
 
 fn starts(worker: &Worker<'_>, code: &Code, hub: &Document, findings: &mut Vec<Finding>) {
-    let config = hub.root.get("config");
     let is = |node: Option<&Node>, word: &str| {
         node.and_then(Node::as_str)
             .is_some_and(|text| text.eq_ignore_ascii_case(word))
     };
-    let balancer = is(config.and_then(|config| config.get("endpointType")), "LB")
-        || hub.root.get("endpointType").is_some();
+    let balancer = is(hub.config("endpointType"), "LB") || hub.root.get("endpointType").is_some();
     let Some(image) = &worker.facts.image else {
         return;
     };
@@ -347,10 +345,7 @@ const SIZES: &[&str] = &[
 
 fn idle_gpus(worker: &Worker<'_>, hub: &Document, findings: &mut Vec<Finding>) {
     let facts = &worker.facts;
-    let count = hub
-        .root
-        .get("config")
-        .and_then(|config| config.get("gpuCount"));
+    let count = hub.config("gpuCount");
     let Some(count) = count.filter(|node| node.as_f64().is_some_and(|n| n >= 2.0)) else {
         return;
     };

@@ -173,10 +173,6 @@ fn cuda(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
         return;
     };
     let names: Vec<&str> = extra.iter().filter_map(|(_, node)| node.as_str()).collect();
-    let list = hub
-        .root
-        .get("config")
-        .and_then(|c| c.get("allowedCudaVersions"));
     let mut finding = tests.at(
         &CUDA_LISTS,
         &first.span,
@@ -185,16 +181,14 @@ fn cuda(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
             suggest::all_of(&names)
         ),
     );
-    if let Some(list) = list {
+    if let Some(list) = hub.config("allowedCudaVersions") {
         finding = finding.related(hub.place(&begin(list)), "the listing's versions");
     }
     findings.push(finding);
 }
 
 fn gpus(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
-    let ids = hub.root.get("config").and_then(|c| c.get("gpuIds"));
-    let kind = tests.root.get("config").and_then(|c| c.get("gpuTypeId"));
-    let (Some(ids), Some(kind)) = (ids, kind) else {
+    let (Some(ids), Some(kind)) = (hub.config("gpuIds"), tests.config("gpuTypeId")) else {
         return;
     };
     let (Some(text), Some(gpu)) = (ids.as_str(), kind.as_str()) else {
