@@ -395,8 +395,8 @@ fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Fin
         }
     }
     if name == "RTX A4000" {
-        finding =
-            finding.help("the Hub guide's own template says so, and its table does not have it");
+        finding = finding
+            .help("the Hub guide's own template says `RTX A4000`, which its table does not have");
     }
     finding
 }
