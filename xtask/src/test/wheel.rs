@@ -29,7 +29,7 @@ const LISTING: &str = r#"{
 const TESTS: &str = r#"{ "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": { "gpuCount": 1 } }
 "#;
 const MISTAKE: &str = "error[HUB211 unknown-gpu]";
-const PLACE: &str = "--> .runpod/hub.json:3:66";
+const PLACE: &str = "--> .runpod/hub.json:3:68";
 
 pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
     let Some(python) = python() else {
@@ -53,8 +53,9 @@ pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
     if dist.exists() {
         fs_err::remove_dir_all(&dist)?;
     }
-    // Maturin calls cargo, which must not take the build of this tool for its own.
-    let words = ["-m", "maturin", "build", "--release", "--quiet", "--out"];
+    // Unoptimized, most of it is built already, and what is tried here is the wheel and not how
+    // fast it is. Maturin calls cargo, which must not take the build of this tool for its own.
+    let words = ["-m", "maturin", "build", "--quiet", "--out"];
     let mut build = command(root, &tools, &words);
     for (name, _) in cargo(root, &[]).get_envs() {
         build.env_remove(name);

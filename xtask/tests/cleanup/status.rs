@@ -83,7 +83,7 @@ fn a_migrated_worker_from_its_first_day_to_its_last() {
   upstream  ../upstream at [OID]: nothing new there
   outdated/ 9 files
   compare   {open} open
-  hub-lint  2 notes of style
+  hub-lint  2 style notes
   image     not known: there is no docker here
 
 Next: shows what nobody has decided on yet

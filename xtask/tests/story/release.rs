@@ -52,6 +52,17 @@ const RELEASE: &[(&str, &str, Here)] = &[
     ),
     ("image", "Push", Here::Not("needs a registry")),
     ("release", "Publish", Here::Not("needs GitHub")),
+    (
+        "wheels",
+        "Build the wheel",
+        Here::Not("the stage `wheel` of `cargo xtask test` builds one"),
+    ),
+    (
+        "wheels",
+        "It runs from an environment of its own",
+        Here::Not("the stage `wheel` runs its own there, in another worker's folder"),
+    ),
+    ("wheels", "Add it to the release", Here::Not("needs GitHub")),
 ];
 
 /// A tag, and what the release workflow does on it.

@@ -1,5 +1,7 @@
 //! What was probably meant: the known word that is nearest to an unknown one.
 
+use std::cell::Cell;
+
 /// How sure a guess is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sure {
@@ -23,6 +25,38 @@ const MOST_NAMES: usize = 2000;
 /// A word with more slips is another one.
 const MOST_SLIPS: usize = 3;
 
+thread_local! {
+    static COMPARED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How many names this thread has compared so far: what tests of long lists count, in place of
+/// seconds.
+pub fn compared() -> usize {
+    COMPARED.get()
+}
+
+/// Guesses for the names of a long list, which are compared with those of another one: only so many,
+/// or the work would grow with both. Of more findings of a kind none is shown anyway.
+pub struct Guesses(usize);
+
+impl Default for Guesses {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl Guesses {
+    /// The nearest of some names, as long as there are guesses left.
+    pub fn nearest<'a>(
+        &mut self,
+        text: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Option<&'a str> {
+        self.0 = self.0.checked_sub(1)?;
+        nearest(text, names).map(|(name, _)| name)
+    }
+}
+
 /// The nearest of some names, if one is near enough to be meant.
 pub fn nearest<'a>(
     text: &str,
@@ -32,6 +66,7 @@ pub fn nearest<'a>(
     let mut best: Option<(usize, &str)> = None;
     // So that nobody waits for a guess, however long the list is.
     for name in names.into_iter().take(MOST_NAMES) {
+        COMPARED.set(COMPARED.get() + 1);
         if name.len().abs_diff(text.len()) > MOST_SLIPS + name.len() / 2 {
             continue;
         }

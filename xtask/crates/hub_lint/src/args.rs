@@ -7,9 +7,9 @@ use clap::ValueEnum;
 /// Lint the RunPod Hub's files: .runpod/hub.json and .runpod/tests.json
 ///
 /// Also looks at what they have to agree on with each other and with the rest
-/// of the repository. Works on any worker repository. What a repository has
-/// decided to live with stands in its hub-lint.json. Ends with 1 where there is
-/// an error or a warning.
+/// of the repository. Works on any worker repository. What a repository
+/// accepts is listed in its hub-lint.json. Ends with 1 if there is an error or
+/// a warning.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Repositories or single files; `-` reads standard input [default: the

@@ -48,6 +48,11 @@ impl Document {
         Finding::at(rule, self.place(span), message)
     }
 
+    /// A value of the file's `config`.
+    pub fn config(&self, key: &str) -> Option<&Node> {
+        self.root.get("config")?.get(key)
+    }
+
     pub fn place(&self, span: &Span) -> Place {
         Place::new(self.path.clone(), span.clone())
     }

@@ -14,10 +14,8 @@ pub fn quote(text: &str) -> String {
 /// Removes a member with the comma that goes with it.
 pub fn remove(object: &Node, member: &Member) -> Replace {
     let members = object.members();
-    let index = members
-        .iter()
-        .position(|other| other.key_span == member.key_span)
-        .unwrap_or(0);
+    // They are in the order of the text.
+    let index = members.partition_point(|other| other.key_span.start < member.key_span.start);
     let end = member.value.span.end;
     if let Some(next) = members.get(index + 1) {
         (member.key_span.start..next.key_span.start, String::new())
@@ -44,7 +42,7 @@ pub fn remove_items(list: &Node, gone: impl Fn(&Node) -> bool) -> Vec<Replace> {
                 edits.push((item.span.start..next.span.start, String::new()));
             }
             _ => {
-                // Nothing is kept behind it: back to the last one that is.
+                // Nothing is kept after it: back to the last one that is.
                 let start = kept.map_or(item.span.start, |kept| kept.span.end);
                 let end = items.last().map_or(item.span.end, |last| last.span.end);
                 edits.push((start..end, String::new()));
@@ -55,7 +53,7 @@ pub fn remove_items(list: &Node, gone: impl Fn(&Node) -> bool) -> Vec<Replace> {
     edits
 }
 
-/// Adds a member behind the last one, laid out like it. `value` is JSON.
+/// Adds a member after the last one, laid out like it. `value` is JSON.
 pub fn add(text: &str, object: &Node, key: &str, value: &str) -> Replace {
     let member = format!("{}: {value}", quote(key));
     if let Some(last) = object.members().last() {

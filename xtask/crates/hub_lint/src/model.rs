@@ -61,7 +61,8 @@ pub fn said(node: &Node) -> Option<&Node> {
     }
 }
 
-fn list<'a>(root: &'a Node, key: &str) -> &'a [Node] {
+/// A list of the `config`; nothing where there is none.
+pub fn list<'a>(root: &'a Node, key: &str) -> &'a [Node] {
     root.get("config")
         .and_then(|config| config.get(key))
         .map_or(&[], Node::items)

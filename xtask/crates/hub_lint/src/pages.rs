@@ -19,7 +19,7 @@ pub const REFERENCE: &str = "docs/hub-lint-rules.md";
 const INTRODUCTION: &str = "\
 # The rules of hub-lint
 
-[hub-lint.md](hub-lint.md) tells how the linter is installed and used. `hub-lint --explain HUB252` prints a page of these.
+[hub-lint.md](hub-lint.md) says how to install and use the linter. `hub-lint --explain HUB252` prints a page of these.
 This file is written by `cargo xtask hub-lint --write-generated .`; a test holds it equal to the rules.
 
 In the examples, `json env` is an entry of `config.env`, `json config` a part of hub.json's `config`, `json listing` a part of

@@ -11,7 +11,7 @@ use xtask_core::finding::{self, Finding, Severity};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::{self, Counts};
 
-/// Notes of style alone are no failure.
+/// Style notes alone are no failure.
 pub fn fails(findings: &[Finding]) -> bool {
     findings.iter().any(|f| f.severity > Severity::Info)
 }
@@ -87,6 +87,6 @@ pub fn summary(report: &Report) -> String {
             let _ = write!(line, "; {count} to fix with `{how}`");
         }
     }
-    line.push_str("; `--explain RULE` tells why");
+    line.push_str("; `--explain RULE` says why");
     line
 }

@@ -1,4 +1,4 @@
-//! `hub-lint.json`: what a repository has decided to live with, each with a reason.
+//! `hub-lint.json`: the findings that a repository accepts, each with a reason.
 
 use std::cell::RefCell;
 
@@ -161,7 +161,7 @@ impl Suppressions {
                     Place::new(FILE, entry.span.clone()),
                     format!("nothing here breaks `{}` any more", entry.rule),
                 )
-                .help("take the entry out")
+                .help("remove the entry")
             })
     }
 }

@@ -242,14 +242,11 @@ impl std::fmt::Display for Counts {
         let parts: Vec<String> = [
             (self.errors, "error"),
             (self.warnings, "warning"),
-            (self.infos, "note of style"),
+            (self.infos, "style note"),
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| match word {
-            "note of style" if count > 1 => format!("{count} notes of style"),
-            _ => counted(count, word),
-        })
+        .map(|(count, word)| counted(count, word))
         .collect();
         f.write_str(&parts.join(", "))
     }

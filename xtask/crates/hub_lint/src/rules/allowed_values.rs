@@ -208,20 +208,16 @@ fn empty_texts(document: &Document, findings: &mut Vec<Finding>) {
         ("title", root.get("title")),
         ("description", root.get("description")),
     ];
-    let config = root.get("config");
-    let items = |key| config.and_then(|c| c.get(key)).map_or(&[][..], Node::items);
-    for entry in items("env") {
-        texts.push(("key", entry.get("key")));
+    // An empty `key` has been told as a bad name.
+    for entry in model::list(root, "env") {
         let input = entry.get("input");
         texts.push(("name", input.and_then(|input| input.get("name"))));
     }
-    for preset in items("presets") {
+    for preset in model::list(root, "presets") {
         texts.push(("name", preset.get("name")));
     }
     for (key, node) in texts {
-        // An empty `key` has been told as a bad name.
         if let Some(node) = node
-            && key != "key"
             && node.as_str().is_some_and(|text| text.trim().is_empty())
         {
             findings.push(document.at(&EMPTY_TEXT, &node.span, format!("`{key}` is empty")));
@@ -302,7 +298,7 @@ fn listing_type(document: &Document, findings: &mut Vec<Finding>) {
             if config.get("endpointType").is_none() {
                 edits.push(edit::add(&document.text, config, "endpointType", "\"LB\""));
             }
-            finding = finding.fix(Safety::Unsafe, "write it so", edits);
+            finding = finding.fix(Safety::Unsafe, "write it that way", edits);
         }
     } else {
         let safety = match suggest::nearest(text, ["serverless"]) {

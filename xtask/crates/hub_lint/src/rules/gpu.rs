@@ -1,5 +1,7 @@
 //! GPU pools, GPU ids and CUDA versions.
 
+use std::collections::HashSet;
+
 use crate::document::{Document, Which, short};
 use crate::edit;
 use crate::facts;
@@ -41,7 +43,7 @@ rules! { Meaning;
         "a GPU that RunPod doesn't have under this name"
         from "RunPod's list of GPU types (February 2026); ten published listings";
 
-    /// A `-` takes a single GPU out of the pools before it. It takes an id, not a pool, and has no
+    /// A `-` excludes a single GPU from the pools before it. It takes an id, not a pool, and has no
     /// meaning where nothing was chosen, or for a GPU that no pool holds.
     ///
     /// Bad:
@@ -193,11 +195,9 @@ pub fn looks_like_pool(name: &str) -> bool {
 
 fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Finding>) {
     let choices = choices(document, node, text);
+    let mut seen = HashSet::new();
     for choice in &choices {
-        if choices
-            .iter()
-            .any(|earlier| earlier.span.start < choice.span.start && earlier.name == choice.name)
-        {
+        if !seen.insert(choice.name) {
             let message = format!("`{}` is in the list twice", short(choice.name));
             findings.push(document.at(&LIST, &choice.span, message));
             continue;
@@ -209,7 +209,7 @@ fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Find
                     .at(
                         &EXCLUSION,
                         &choice.span,
-                        format!("`-` takes out one GPU, not the pool `{}`", choice.name),
+                        format!("`-` excludes one GPU, not the pool `{}`", choice.name),
                     )
                     .help("leave the pool out of the list, or name the GPU's id"),
             );
@@ -218,7 +218,7 @@ fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Find
                 &EXCLUSION,
                 &choice.span,
                 format!(
-                    "no pool holds `{}`, so there is nothing to take out",
+                    "no pool holds `{}`, so there is nothing to exclude",
                     short(choice.name)
                 ),
             ));
@@ -248,7 +248,7 @@ fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Find
         findings.push(document.at(
             &EXCLUSION,
             &node.span,
-            "`gpuIds` only takes GPUs out and names none to take them out of",
+            "`gpuIds` only excludes GPUs and names none to use",
         ));
     }
 }
@@ -394,7 +394,7 @@ fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Fin
             finding = finding.help(format!("there are {}", suggest::all_of(several)));
         }
     }
-    if name.starts_with("RTX ") {
+    if name == "RTX A4000" {
         finding = finding
             .help("the Hub guide's own template says `RTX A4000`, which its table does not have");
     }
@@ -419,31 +419,15 @@ fn gpu_type(document: &Document, node: &Node, text: &str, findings: &mut Vec<Fin
     if facts::GPU_IDS.contains(&text) {
         return;
     }
-    if text
-        .split(',')
-        .any(|part| looks_like_pool(part.trim().trim_start_matches('-')))
-    {
-        findings.push(
-            document
-                .at(
-                    &POOL_AS_GPU,
-                    &node.span,
-                    format!("`gpuTypeId` names one GPU, and `{}` is a pool", short(text)),
-                )
-                .help("name a GPU's id, such as `NVIDIA GeForce RTX 4090`"),
-        );
+    let help = "name one GPU's id, such as `NVIDIA GeForce RTX 4090`";
+    if text.contains(',') {
+        let message = "`gpuTypeId` names one GPU, not several";
+        findings.push(document.at(&POOL_AS_GPU, &node.span, message).help(help));
         return;
     }
-    if text.contains(',') {
-        findings.push(
-            document
-                .at(
-                    &POOL_AS_GPU,
-                    &node.span,
-                    "`gpuTypeId` names one GPU, not several",
-                )
-                .help("the tests run on one kind of machine"),
-        );
+    if looks_like_pool(text.trim().trim_start_matches('-')) {
+        let message = format!("`gpuTypeId` names one GPU, and `{}` is a pool", short(text));
+        findings.push(document.at(&POOL_AS_GPU, &node.span, message).help(help));
         return;
     }
     let inner = node.span.start + 1..node.span.end.saturating_sub(1).max(node.span.start + 1);

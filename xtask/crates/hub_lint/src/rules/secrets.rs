@@ -25,11 +25,11 @@ rules! { Meaning;
         from "one published listing";
 
     /// The text has the form of an access token that some service has given out. Whoever reads the
-    /// repository can use it; take it out and revoke it, because it stays in the history.
+    /// repository can use it; remove it and revoke it, because it stays in the history.
     ///
     /// Bad: a `value` that begins with `hf_` and 34 letters and digits.
     TOKEN = "HUB241" "token-in-file" Error Never
-        "an access token stands in the file"
+        "there is an access token in the file"
         from "the forms of tokens that services document";
 
     /// The input type `huggingface` lets users pick a model. For a token it shows a search for
@@ -134,9 +134,7 @@ fn tokens(document: &Document, root: &Node, findings: &mut Vec<Finding>, told: &
                     findings.push(
                         document
                             .at(&TOKEN, &node.span, format!("this looks like {what}"))
-                            .help(
-                                "take it out and revoke it: it stays in the repository's history",
-                            ),
+                            .help("remove it and revoke it: it stays in the repository's history"),
                     );
                 }
             }

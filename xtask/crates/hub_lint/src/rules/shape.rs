@@ -1,5 +1,7 @@
 //! Whether keys and types are those of the Hub, by the tables in [`crate::facts`].
 
+use std::collections::HashMap;
+
 use super::{shape_env, shape_tests};
 use crate::document::{Document, Which, begin, short};
 use crate::edit;
@@ -66,7 +68,7 @@ rules! { Shape;
     /// "allowedCudaVersions": ["12.8"]
     /// ```
     NEAR_KEY = "HUB103" "misspelt-key" Error Either
-        "a key that is spelt differently"
+        "a key that is spelled differently"
         from "the Hub's publishing guide; published listings with `runOn`, `gpuTypeIds`";
 
     /// A key of the Hub's at a level where the Hub does not look for it. For `endpointType` it is an
@@ -140,10 +142,11 @@ fn foreign_message(root: &Node) -> String {
         .filter(|key| facts::LISTING.field(key).is_none())
         .take(4)
         .collect();
-    format!(
-        "this is no listing of the Hub: it has {} and no `config`",
-        suggest::all_of(&keys)
-    )
+    let has = match keys.as_slice() {
+        [] => "no".to_owned(),
+        keys => format!("{} and no", suggest::all_of(keys)),
+    };
+    format!("this is no listing of the Hub: it has {has} `config`")
 }
 
 /// Keys that only the Hub's `config` has.
@@ -184,12 +187,15 @@ pub fn object(
     };
     let mut meant: Vec<&str> = Vec::new();
     let mut strangers: Vec<&Member> = Vec::new();
+    // Of a key that is there twice, the last one counts.
+    let last: HashMap<&str, &Member> = match document.duplicates {
+        true => members.iter().map(|m| (m.key.as_str(), m)).collect(),
+        false => HashMap::new(),
+    };
     for member in members {
-        // Of a key that is there twice, the last one counts.
-        if document.duplicates
-            && node
-                .member(&member.key)
-                .is_some_and(|last| last.key_span != member.key_span)
+        if last
+            .get(member.key.as_str())
+            .is_some_and(|last| last.key_span != member.key_span)
         {
             continue;
         }

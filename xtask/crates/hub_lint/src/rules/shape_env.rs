@@ -1,8 +1,8 @@
 //! The shape of env entries, their options, and presets.
 
 use crate::document::{Document, begin, short};
-use crate::edit;
 use crate::rule::rules;
+use crate::{edit, model};
 use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
 
@@ -87,14 +87,14 @@ rules! { Shape;
         "a preset that sets nothing"
         from "the Hub's publishing guide; two published listings";
 
-    /// Two presets of one name, or two options with one value, can't be told apart.
+    /// Two presets of one name, or two options with one value, can't be distinguished.
     ///
     /// Bad:
     /// ```json config
     /// "presets": [{ "name": "Small", "defaults": {} }, { "name": "Small", "defaults": {} }]
     /// ```
     SAME_CHOICE = "HUB116" "same-choice-twice" Warning Never
-        "two presets or options that can't be told apart"
+        "two presets or options with the same name or value"
         from "the Hub's publishing guide";
 }
 
@@ -133,7 +133,7 @@ pub fn check_entry(document: &Document, node: &Node, meant: &[&str], findings: &
                     )
                     .fix(
                         Safety::Unsafe,
-                        "take `value` out",
+                        "remove `value`",
                         [edit::remove(node, value)],
                     );
             }
@@ -187,10 +187,7 @@ pub fn bare_option(document: &Document, node: &Node, findings: &mut Vec<Finding>
 
 /// What stands twice in a listing: variables, presets, options.
 pub fn check_twice(document: &Document, findings: &mut Vec<Finding>) {
-    let Some(config) = document.root.get("config") else {
-        return;
-    };
-    let variables = config.get("env").map_or(&[][..], Node::items);
+    let variables = model::list(&document.root, "env");
     twice(
         document,
         variables,
@@ -217,7 +214,7 @@ pub fn check_twice(document: &Document, findings: &mut Vec<Finding>) {
                 .related(document.place(&first.span), "the other one")
         }
     };
-    let presets = config.get("presets").map_or(&[][..], Node::items);
+    let presets = model::list(&document.root, "presets");
     twice(document, presets, "name", same("presets"), findings);
     for variable in variables {
         let options = variable.get("input").and_then(|input| input.get("options"));

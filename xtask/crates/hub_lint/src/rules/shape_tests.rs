@@ -77,7 +77,7 @@ pub fn check_root(document: &Document, findings: &mut Vec<Finding>) -> bool {
                 .at(
                     &ROOT,
                     &begin(root),
-                    "tests.json is a list where an object with `tests` has to be",
+                    "tests.json is a list and has to be an object with `tests`",
                 )
                 .help("the Hub reads `{ \"tests\": […], \"config\": {…} }`");
             let tests = !items.is_empty()

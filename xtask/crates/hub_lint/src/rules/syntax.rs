@@ -51,7 +51,7 @@ rules! { Syntax;
         "JSON has no comments"
         from "JSON (RFC 8259); two published listings";
 
-    /// The Hub reads strict JSON, which has no comma behind the last element.
+    /// The Hub reads strict JSON, which allows no trailing comma.
     ///
     /// Bad:
     /// ```json tests
@@ -62,7 +62,7 @@ rules! { Syntax;
     /// { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": {} }
     /// ```
     TRAILING_COMMA = "HUB006" "trailing-comma" Error Safely
-        "a comma behind the last element"
+        "a trailing comma"
         from "JSON (RFC 8259); two published tests.json";
 
     /// Two elements stand side by side without the comma between them.
@@ -126,14 +126,14 @@ rules! { Syntax;
         "a word or number that JSON doesn't have"
         from "JSON (RFC 8259)";
 
-    /// Something stands where something else has to.
+    /// There is something other than what JSON needs at this place.
     ///
     /// Bad:
     /// ```json hub
     /// { "title" = "Worker" }
     /// ```
     UNEXPECTED = "HUB012" "unexpected-text" Error Never
-        "something stands where something else has to"
+        "text that does not belong there"
         from "JSON (RFC 8259)";
 
     /// Common parsers refuse JSON that is nested more than 127 levels deep; a listing needs seven.
@@ -156,7 +156,7 @@ rules! { Syntax;
     /// "containerDiskInGb": 80
     /// ```
     DUPLICATE_KEY = "HUB014" "duplicate-key" Warning Unsafely
-        "a key is there twice"
+        "a key appears twice"
         from "JSON (RFC 8259)";
 }
 
@@ -193,7 +193,7 @@ pub fn read(
         .all(|problem| problem.kind == ProblemKind::DuplicateKey);
     let duplicates = !parsed.problems.is_empty();
     for problem in parsed.problems {
-        // Behind a mistake that the parser only guessed its way past, duplicates may be guesses.
+        // After a mistake that the parser only guessed its way past, duplicates may be guesses.
         if !sound && problem.kind == ProblemKind::DuplicateKey {
             continue;
         }
@@ -233,41 +233,42 @@ pub fn read(
     Some(document)
 }
 
-/// Adds the fix that takes out the key that is without effect.
+/// Adds the fix that takes out the key that has no effect.
 fn remove_first(document: &Document, finding: &mut Finding) {
     let Some(first) = finding.related.first().map(|r| r.place.span.clone()) else {
         return;
     };
-    let mut pending = vec![&document.root];
-    while let Some(node) = pending.pop() {
-        for member in node.members() {
-            if member.key_span == first {
-                let edit = crate::edit::remove(node, member);
-                *finding =
-                    finding
-                        .clone()
-                        .fix(Safety::Unsafe, "take out the one without effect", [edit]);
-                return;
-            }
-            if member.value.span.contains(&first.start) {
-                pending.push(&member.value);
-            }
+    let mut node = &document.root;
+    loop {
+        // Members and items are in the order of the text.
+        let members = node.members();
+        let next = members.partition_point(|member| member.key_span.start <= first.start);
+        let member = members.get(next.wrapping_sub(1));
+        if let Some(member) = member.filter(|member| member.key_span == first) {
+            let edit = crate::edit::remove(node, member);
+            let title = "remove the one without effect";
+            *finding = finding.clone().fix(Safety::Unsafe, title, [edit]);
+            return;
         }
-        pending.extend(
-            node.items()
-                .iter()
-                .filter(|item| item.span.contains(&first.start)),
-        );
+        let items = node.items();
+        let next = items.partition_point(|item| item.span.start <= first.start);
+        let inner = member
+            .map(|member| &member.value)
+            .or_else(|| items.get(next.wrapping_sub(1)));
+        match inner {
+            Some(inner) => node = inner,
+            None => return,
+        }
     }
 }
 
 fn title(kind: ProblemKind) -> &'static str {
     match kind {
-        ProblemKind::ByteOrderMark => "take the mark out",
-        ProblemKind::Comment => "take the comment out",
-        ProblemKind::TrailingComma => "take the comma out",
-        ProblemKind::MissingComma => "put a comma there",
-        ProblemKind::LiteralEscape => "end the lines there",
+        ProblemKind::ByteOrderMark => "remove the mark",
+        ProblemKind::Comment => "remove the comment",
+        ProblemKind::TrailingComma => "remove the comma",
+        ProblemKind::MissingComma => "add a comma",
+        ProblemKind::LiteralEscape => "write line breaks there",
         _ => "write it as JSON does",
     }
 }

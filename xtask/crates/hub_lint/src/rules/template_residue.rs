@@ -91,13 +91,12 @@ pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec
             }
         }
     }
-    let presets = root.get("config").and_then(|config| config.get("presets"));
-    for preset in presets.map_or(&[][..], Node::items) {
+    for preset in model::list(root, "presets") {
         text(document, preset.get("name"), findings);
     }
 }
 
-/// The template's test, its variable, and addresses at which nothing answers.
+/// The template's test, its variable, and the addresses of examples.
 fn tests(document: &Document, findings: &mut Vec<Finding>) {
     for test in document.root.get("tests").map_or(&[][..], Node::items) {
         text(document, test.get("name"), findings);
@@ -110,8 +109,12 @@ fn tests(document: &Document, findings: &mut Vec<Finding>) {
                 .iter()
                 .any(|a| value.contains(a))
             {
-                let message = format!("nothing answers at `{}`", short(value));
-                findings.push(document.at(&LEFTOVER, &member.value.span, message));
+                let message = format!("`{}` is an example's address", short(value));
+                findings.push(
+                    document
+                        .at(&LEFTOVER, &member.value.span, message)
+                        .help("there is no such file, so the test fails"),
+                );
             }
         }
     }

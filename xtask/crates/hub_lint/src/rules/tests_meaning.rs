@@ -19,7 +19,7 @@ rules! { Meaning;
     /// { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300000 }
     /// ```
     TIMEOUT = "HUB250" "timeout-in-seconds" Warning Unsafely
-        "a time-out that looks like seconds"
+        "a timeout that looks like seconds"
         from "the Hub's publishing guide; three published tests.json";
 
     /// The Hub passes a test when the endpoint answers with status 200 and looks at nothing else.
@@ -54,7 +54,7 @@ rules! { Meaning;
         from "the Hub's publishing guide; four published tests.json";
 
     /// The Hub passes a test when the job succeeds, so a test of what the worker refuses fails, and
-    /// the release with it. Such tests belong into the worker's own test suite. Told by the name.
+    /// the release with it. Such tests belong in the worker's own test suite. Told by the name.
     ///
     /// Bad:
     /// ```json test
@@ -107,7 +107,7 @@ fn timeout(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
         .at(
             &TIMEOUT,
             &node.span,
-            format!("a time-out of {written} milliseconds ends before a worker has started"),
+            format!("a timeout of {written} milliseconds ends before a worker has started"),
         )
         .help("`timeout` counts milliseconds, not seconds");
     if number >= 1.0 && number.fract() == 0.0 && written.bytes().all(|b| b.is_ascii_digit()) {

@@ -376,7 +376,7 @@ fn keys(
                     )
                     .fix(
                         Safety::Unsafe,
-                        "take it out",
+                        "remove it",
                         [edit::remove(input.node, member)],
                     ),
             );
@@ -395,17 +395,13 @@ fn keys(
     }
 }
 
-/// So many names that nobody declares are compared with those that are.
-const MOST_GUESSES: usize = 100;
-
 fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
     let by_name: HashMap<&str, &Variable<'_>> = variables
         .iter()
         .rev()
         .map(|variable| (variable.key, variable))
         .collect();
-    // More findings of a kind are not shown, so no more guesses are needed.
-    let mut guesses = 0..MOST_GUESSES;
+    let mut guesses = suggest::Guesses::default();
     for preset in model::presets(&document.root) {
         // What the preset sets already can't be meant by another of its keys.
         let mut taken: HashSet<&str> = preset.defaults.iter().map(|m| m.key.as_str()).collect();
@@ -425,10 +421,7 @@ fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<F
                     .iter()
                     .map(|v| v.key)
                     .filter(|key| !taken.contains(key));
-                let meant = guesses
-                    .next()
-                    .and_then(|_| suggest::nearest(&member.key, free))
-                    .map(|(right, _)| right);
+                let meant = guesses.nearest(&member.key, free);
                 taken.extend(meant);
                 findings.push(undeclared(document, member, meant, &name));
                 continue;

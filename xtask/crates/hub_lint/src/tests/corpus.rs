@@ -134,7 +134,7 @@ fn every_broken_file_says_where_it_breaks() {
 }
 
 #[test]
-fn what_is_mended_stays_json_and_stays_mended() {
+fn what_is_fixed_stays_json_and_stays_fixed() {
     let Some(folder) = corpus() else {
         return;
     };
@@ -145,7 +145,7 @@ fn what_is_mended_stays_json_and_stays_mended() {
                 continue;
             };
             for safety in [Safety::Safe, Safety::Unsafe] {
-                fixes::mends_for_good(which, &bytes, safety);
+                fixes::fixes_for_good(which, &bytes, safety);
             }
         }
     }

@@ -12,7 +12,7 @@ fn look(which: Which, bytes: &[u8]) -> Vec<Finding> {
 }
 
 /// Fixes a text until nothing is left to fix, which is after a few rounds.
-pub(super) fn mends_for_good(which: Which, bytes: &[u8], safety: Safety) -> Vec<u8> {
+pub(super) fn fixes_for_good(which: Which, bytes: &[u8], safety: Safety) -> Vec<u8> {
     let mut text = bytes.to_vec();
     for _ in 0..20 {
         let findings = look(which, &text);
@@ -33,7 +33,7 @@ pub(super) fn mends_for_good(which: Which, bytes: &[u8], safety: Safety) -> Vec<
 }
 
 #[test]
-fn each_rule_that_mends_mends_its_bad_example() {
+fn each_rule_with_a_fix_fixes_its_bad_example() {
     for rule in registry::all() {
         if rule.fixability == rule::Fixability::Never {
             continue;
@@ -51,7 +51,7 @@ fn each_rule_that_mends_mends_its_bad_example() {
         };
         let path = &finding.place.path;
         let which = Which::of(path).unwrap();
-        let after = mends_for_good(which, &tree.read(path).unwrap(), Safety::Unsafe);
+        let after = fixes_for_good(which, &tree.read(path).unwrap(), Safety::Unsafe);
         let left = look(which, &after);
         let same: Vec<_> = left.iter().filter(|f| f.code == rule.code).collect();
         assert_eq!(
@@ -66,7 +66,7 @@ fn each_rule_that_mends_mends_its_bad_example() {
 #[test]
 fn the_rest_of_the_text_stays_as_it_is() {
     let old = "{\r\n\t\"title\": \"W\",   \"description\": \"D\",\r\n\t\"type\": \"Serverless\",\r\n\t\"category\": \"language\",\r\n\t\"config\": {\"runsOn\":\"gpu\", \"containerDiskInGb\": \"20\",\r\n\t\t\"gpuIds\": [\"ADA_24\",\r\n\t\t\t\"AMPERE_24\"] }\r\n}";
-    let new = mends_for_good(Which::Hub, old.as_bytes(), Safety::Safe);
+    let new = fixes_for_good(Which::Hub, old.as_bytes(), Safety::Safe);
     assert_eq!(
         String::from_utf8(new).unwrap(),
         "{\r\n\t\"title\": \"W\",   \"description\": \"D\",\r\n\t\"type\": \"serverless\",\r\n\t\"category\": \"language\",\r\n\t\"config\": {\"runsOn\":\"GPU\", \"containerDiskInGb\": 20,\r\n\t\t\"gpuIds\": \"ADA_24,AMPERE_24\" }\r\n}"
@@ -76,9 +76,9 @@ fn the_rest_of_the_text_stays_as_it_is() {
 #[test]
 fn a_guess_is_made_only_when_asked_for() {
     let hub = listing(r#""gpuIds": "RTX A4000""#, "");
-    let safe = mends_for_good(Which::Hub, hub.as_bytes(), Safety::Safe);
+    let safe = fixes_for_good(Which::Hub, hub.as_bytes(), Safety::Safe);
     assert_eq!(String::from_utf8(safe).unwrap(), hub);
-    let guessed = mends_for_good(Which::Hub, hub.as_bytes(), Safety::Unsafe);
+    let guessed = fixes_for_good(Which::Hub, hub.as_bytes(), Safety::Unsafe);
     assert!(
         String::from_utf8(guessed)
             .unwrap()
@@ -91,7 +91,7 @@ fn a_key_beside_input_moves_into_it() {
     let entry = r#"{ "key": "A", "required": true, "advanced": false,
       "input": { "name": "A", "type": "string" } }"#;
     let hub = listing("", entry);
-    let new = mends_for_good(Which::Hub, hub.as_bytes(), Safety::Unsafe);
+    let new = fixes_for_good(Which::Hub, hub.as_bytes(), Safety::Unsafe);
     let new = String::from_utf8(new).unwrap();
     assert!(
         new.contains(
@@ -102,14 +102,14 @@ fn a_key_beside_input_moves_into_it() {
 }
 
 #[test]
-fn two_keys_are_not_mended_into_one() {
+fn two_keys_are_not_fixed_into_one() {
     let tests = TESTS.replace("\"gpuTypeId\"", "\"gpuIds\": \"NVIDIA L4\", \"gpuTypeIds\"");
-    let new = mends_for_good(Which::Tests, tests.as_bytes(), Safety::Unsafe);
+    let new = fixes_for_good(Which::Tests, tests.as_bytes(), Safety::Unsafe);
     let new = String::from_utf8(new).unwrap();
     assert_eq!(new.matches("\"gpuTypeId\"").count(), 1, "{new}");
     let config = r#""env": [{ "key": "MODEL_NAME", "input": { "name": "M", "type": "string" } }],
         "presets": [{ "name": "P", "defaults": { "MODEL_NAMES": "a", "MODELNAME": "b" } }]"#;
-    let new = mends_for_good(Which::Hub, listing(config, "").as_bytes(), Safety::Unsafe);
+    let new = fixes_for_good(Which::Hub, listing(config, "").as_bytes(), Safety::Unsafe);
     let new = String::from_utf8(new).unwrap();
     assert_eq!(new.matches("\"MODEL_NAME\": ").count(), 1, "{new}");
 }
@@ -149,7 +149,7 @@ fn nothing_panics_and_nothing_breaks_whatever_the_bytes_are() {
             } else {
                 Safety::Unsafe
             };
-            mends_for_good(*which, &bytes, safety);
+            fixes_for_good(*which, &bytes, safety);
         }
     }
 }
@@ -173,7 +173,7 @@ fn a_map_of_variables_becomes_their_list() {
         r#"[{ "key": "HF_HOME", "value": "/models" }]"#,
         r#"{ "HF_HOME": "/models", "N": 1 }"#,
     );
-    let fixed = mends_for_good(Which::Tests, tests.as_bytes(), Safety::Safe);
+    let fixed = fixes_for_good(Which::Tests, tests.as_bytes(), Safety::Safe);
     let fixed = String::from_utf8(fixed).unwrap();
     assert!(
         fixed.contains(
@@ -186,9 +186,9 @@ fn a_map_of_variables_becomes_their_list() {
         r#"{ "HF_HOME": "/models", "N": 1 }"#,
         r#"{ "key": "HF_HOME", "value": "/models" }"#,
     );
-    let fixed = mends_for_good(Which::Tests, one.as_bytes(), Safety::Safe);
+    let fixed = fixes_for_good(Which::Tests, one.as_bytes(), Safety::Safe);
     assert_eq!(String::from_utf8(fixed).unwrap(), TESTS);
     let neither = tests.replace(r#""N": 1"#, r#""N": [1]"#);
-    let fixed = mends_for_good(Which::Tests, neither.as_bytes(), Safety::Safe);
+    let fixed = fixes_for_good(Which::Tests, neither.as_bytes(), Safety::Safe);
     assert_eq!(String::from_utf8(fixed).unwrap(), neither);
 }

@@ -95,7 +95,7 @@ fn input(random: &mut Random, seeds: &[(Which, Vec<u8>)]) -> (Which, Vec<u8>) {
 fn one(which: Which, bytes: &[u8]) {
     testing::agrees_with_serde(bytes);
     for safety in [Safety::Safe, Safety::Unsafe] {
-        fixes::mends_for_good(which, bytes, safety);
+        fixes::fixes_for_good(which, bytes, safety);
     }
     let path = format!(".runpod/{}", which.name());
     let tree = repository_of(&listing("", ""), TESTS).with(&path, bytes);

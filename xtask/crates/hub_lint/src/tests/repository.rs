@@ -119,7 +119,7 @@ fn findings_come_by_file_and_line() {
     assert_eq!(
         summary(&report),
         "hub-lint: 2 errors, 2 warnings in 2 files; 2 to fix with `--unsafe-fixes`; \
-         `--explain RULE` tells why"
+         `--explain RULE` says why"
     );
 }
 
@@ -306,7 +306,7 @@ fn how_bad_a_mistake_is_depends_on_what_it_costs() {
     assert_eq!(gpus(" "), ["warning `gpuIds` names no GPU"]);
     assert_eq!(
         gpus("ADA_24,-NVIDIA GeForce RTX 3070"),
-        ["warning no pool holds `NVIDIA GeForce RTX 3070`, so there is nothing to take out"]
+        ["warning no pool holds `NVIDIA GeForce RTX 3070`, so there is nothing to exclude"]
     );
     let help = |ids: &str| {
         let hub = listing(&format!(r#""gpuIds": "{ids}""#), "");
@@ -431,6 +431,7 @@ fn tests_that_are_switched_off_are_named() {
         ".runpod/_tests.json",
         ".runpod/tests.disabled.json",
         ".runpod/tests.json.bak",
+        ".runpod/disabled_tests.json",
         ".runpod/test.json",
         "tests.disabled.json",
     ] {
@@ -477,7 +478,7 @@ fn a_short_time_out_matters_where_a_model_is_loaded() {
     };
     let loads = "import runpod\nmodel = Model.from_pretrained('a/b')\n";
     let short = |seconds: u32| {
-        format!("HUB319 a time-out of {seconds} seconds is short where a model is loaded")
+        format!("HUB319 a timeout of {seconds} seconds is short where a model is loaded")
     };
     assert_eq!(with(30_000, loads), short(30));
     assert_eq!(with(10_000, loads), short(10));
@@ -535,7 +536,7 @@ fn what_the_present_template_leaves_is_told_in_both_files() {
         [
             "HUB260 `test_case_name` is the template's example",
             "HUB260 the input `param1` is the template's example",
-            "HUB260 nothing answers at `https://example.com/a.png`",
+            "HUB260 `https://example.com/a.png` is an example's address",
             "HUB260 the variable `TEST_ENV_VAR` is the template's example"
         ]
     );
@@ -637,7 +638,10 @@ fn a_worker_that_loops_over_its_environment_is_believed() {
         ["HUB320 nothing in the worker reads `ANYTHING`"]
     );
     let looping = format!("{ENGINE}\nfor name, value in os.environ.items():\n    print(name)\n");
-    assert_eq!(said(&tree.with("engine.py", looping)), [""; 0]);
+    assert_eq!(said(&tree.clone().with("engine.py", looping)), [""; 0]);
+    // What can't be read may read it.
+    let unread = format!("{ENGINE}\nfor name in sys.argv:\n    os.environ.get(name + \"_X\")\n");
+    assert_eq!(said(&tree.with("engine.py", unread)), [""; 0]);
 }
 
 #[test]
@@ -702,7 +706,7 @@ fn nobody_is_told_to_publish_a_secret() {
         panic!("{:#?}", report.findings);
     };
     assert_eq!(finding.code, "HUB303");
-    assert!(finding.help[0].contains("must not stand in tests.json"));
+    assert!(finding.help[0].contains("must not be in tests.json"));
 }
 
 #[test]
@@ -734,4 +738,35 @@ fn the_worker_knows_the_same_routes_without_a_body() {
     let list = list.split_once(')').unwrap().0;
     let own: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
     assert_eq!(own, rules::cross_file::worker::READING);
+}
+
+#[test]
+fn long_lists_take_steps_in_proportion() {
+    // Each name is unknown and near to others: declared, in a preset, and in the tests.
+    let steps = |count: usize| {
+        let entries: Vec<String> = (0..count)
+            .map(|n| format!(r#"{{ "key": "VARIABLE_{n}_A", "value": "x" }}"#))
+            .collect();
+        let preset: Vec<String> = (0..count)
+            .map(|n| format!(r#""VARIABLE_{n}_B": "x""#))
+            .collect();
+        let config = format!(
+            r#""env": [{}], "presets": [{{ "name": "P", "defaults": {{ {} }} }}]"#,
+            entries.join(","),
+            preset.join(",")
+        );
+        let own = entries.join(",").replace("_A\"", "_C\"");
+        let tests = TESTS.replace(HOME, &own);
+        let tree = worker("lmsysorg/sglang:v0.5.10", "", &tests)
+            .with(".runpod/hub.json", listing(&config, ""));
+        let before = xtask_core::suggest::compared();
+        let found = lint(&tree, true).unwrap().findings;
+        for code in ["HUB230", "HUB320", "HUB323"] {
+            assert!(found.iter().any(|finding| finding.code == code), "{code}");
+        }
+        xtask_core::suggest::compared() - before
+    };
+    let (few, most) = (steps(1_000), steps(8_000));
+    assert!(few > 0, "nothing was compared");
+    assert!(most <= 8 * few, "{few} {most}");
 }

@@ -1,7 +1,7 @@
 //! JSON with places: what a strict parser takes, and for what it doesn't, words that help.
 //!
 //! The parser is our own because of what has to be said: where an unclosed brace was opened, that
-//! there are three comments and not just a first one, what to write instead. It goes on behind
+//! there are three comments and not just a first one, what to write instead. It goes on after
 //! mistakes that leave no doubt (a comment, a trailing comma), so that all of them are told, and
 //! mended, at once. It never recurses, so that no input can exhaust the stack, and reads each byte
 //! a bounded number of times. What it takes without a problem is exactly what `serde_json` takes;
@@ -142,7 +142,7 @@ impl Parser<'_> {
             let message = if closes {
                 "one closing bracket too many".to_owned()
             } else {
-                "there is more text behind the end of the value".to_owned()
+                "there is more text after the end of the value".to_owned()
             };
             self.note(ProblemKind::Trailing, rest, message).related =
                 related.map(|(span, words)| {
@@ -161,7 +161,7 @@ impl Parser<'_> {
             let Some(mut node) = self.begin(&mut stack)? else {
                 continue;
             };
-            // A value is complete: hand it up, and close whatever closes behind it.
+            // A value is complete: hand it up, and close whatever closes after it.
             loop {
                 let Some(frame) = stack.last_mut() else {
                     return Ok(node);
@@ -234,18 +234,18 @@ impl Parser<'_> {
                     self.note(
                         ProblemKind::TrailingComma,
                         comma..comma + 1,
-                        "JSON has no comma behind the last element",
+                        "JSON has no trailing comma",
                     )
                     .edits = vec![(comma..comma + 1, String::new())];
                     return Ok(false);
                 }
             }
-            // A value right behind a value: only the comma is missing.
+            // A value right after a value: only the comma is missing.
             Some(b'"' | b'{' | b'[') if !object || self.peek() == Some(b'"') => {
                 self.note(
                     ProblemKind::MissingComma,
                     end.saturating_sub(1)..end,
-                    "a comma is missing behind this",
+                    "a comma is missing after this",
                 )
                 .edits = vec![(end..end, ",".to_owned())];
             }
@@ -291,7 +291,7 @@ impl Parser<'_> {
             Some(b':') => self.at += 1,
             None => return self.end_of_file(stack),
             Some(_) => {
-                return self.unexpected(stack, &format!("`:` behind the key `{}`", short(&key)));
+                return self.unexpected(stack, &format!("`:` after the key `{}`", short(&key)));
             }
         }
         if let Some(frame) = stack.last_mut() {
@@ -369,9 +369,9 @@ impl Parser<'_> {
                 self.note(
                     ProblemKind::DuplicateKey,
                     member.key_span.clone(),
-                    format!("the key `{}` is there twice", short(&member.key)),
+                    format!("the key `{}` appears twice", short(&member.key)),
                 )
-                .related = Some((first, "this one is without effect".to_owned()));
+                .related = Some((first, "this one has no effect".to_owned()));
             }
         }
     }

@@ -73,13 +73,13 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
         (
             "{\"a\": [1, 2,],\n}",
             &[
-                "1:12 TrailingComma: JSON has no comma behind the last element",
-                "1:14 TrailingComma: JSON has no comma behind the last element",
+                "1:12 TrailingComma: JSON has no trailing comma",
+                "1:14 TrailingComma: JSON has no trailing comma",
             ],
         ),
         (
             "{\"a\": 1\n \"b\": 2}",
-            &["1:7 MissingComma: a comma is missing behind this"],
+            &["1:7 MissingComma: a comma is missing after this"],
         ),
         (
             "{\n  \"a\": {\n    \"b\": 1\n",
@@ -108,7 +108,7 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
         (
             "{} {}",
             &[
-                "1:4 Trailing: there is more text behind the end of the value [1:2 the value ends here]",
+                "1:4 Trailing: there is more text after the end of the value [1:2 the value ends here]",
             ],
         ),
         (
@@ -140,11 +140,11 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
         ("[1e999]", &["1:2 BadValue: `1e999` is too large a number"]),
         (
             "{\"a\" 1}",
-            &["1:6 Unexpected: expected `:` behind the key `a`, found `1`"],
+            &["1:6 Unexpected: expected `:` after the key `a`, found `1`"],
         ),
         (
             "{\"a\": 1, \"a\": 2}",
-            &["1:10 DuplicateKey: the key `a` is there twice [1:2 this one is without effect]"],
+            &["1:10 DuplicateKey: the key `a` appears twice [1:2 this one has no effect]"],
         ),
         (
             "{\u{a0}}",

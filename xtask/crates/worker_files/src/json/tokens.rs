@@ -304,7 +304,7 @@ fn bad_number(text: &str) -> Option<&'static str> {
     let digits = |s: &str| s.bytes().take_while(u8::is_ascii_digit).count();
     let whole = digits(rest);
     if whole == 0 {
-        return Some("there is no digit behind the sign");
+        return Some("there is no digit after the sign");
     }
     if whole > 1 && rest.starts_with('0') {
         return Some("it begins with a zero");
@@ -313,7 +313,7 @@ fn bad_number(text: &str) -> Option<&'static str> {
     if let Some(fraction) = rest.strip_prefix('.') {
         let count = digits(fraction);
         if count == 0 {
-            return Some("there is no digit behind the point");
+            return Some("there is no digit after the point");
         }
         rest = &fraction[count..];
     }
@@ -325,5 +325,5 @@ fn bad_number(text: &str) -> Option<&'static str> {
         }
         rest = &exponent[count..];
     }
-    (!rest.is_empty()).then_some("it has something else behind its digits")
+    (!rest.is_empty()).then_some("it has something else after its digits")
 }

@@ -15,7 +15,7 @@ use xtask_core::tree::{RepoPath, Tree};
 
 rules! { Agreement;
     /// A queue worker takes jobs once it has called `runpod.serverless.start`. Where nothing in the
-    /// repository speaks of RunPod's SDK, no job is ever taken and every test waits for its time-out.
+    /// repository speaks of RunPod's SDK, no job is ever taken and every test waits for its timeout.
     /// Load balancers (`endpointType`), pods, and images that bring code of their own are not meant.
     ///
     /// Bad:
@@ -60,7 +60,7 @@ rules! { Agreement;
     /// transformers
     /// ```
     SHORT_TIMEOUT = "HUB319" "short-timeout" Warning Unsafely
-        "a time-out of 30 seconds or less where a model is loaded"
+        "a timeout of 30 seconds or less where a model is loaded"
         from "38 tests of 28 published listings";
 
     /// The endpoint pays for several GPUs, and SGLang uses one: nothing passes `--tp-size`,
@@ -235,13 +235,11 @@ fn unread(worker: &Worker<'_>, code: &Code, hub: &Document, findings: &mut Vec<F
 }
 
 fn starts(worker: &Worker<'_>, code: &Code, hub: &Document, findings: &mut Vec<Finding>) {
-    let config = hub.root.get("config");
     let is = |node: Option<&Node>, word: &str| {
         node.and_then(Node::as_str)
             .is_some_and(|text| text.eq_ignore_ascii_case(word))
     };
-    let balancer = is(config.and_then(|config| config.get("endpointType")), "LB")
-        || hub.root.get("endpointType").is_some();
+    let balancer = is(hub.config("endpointType"), "LB") || hub.root.get("endpointType").is_some();
     let Some(image) = &worker.facts.image else {
         return;
     };
@@ -317,7 +315,7 @@ fn short_timeouts(code: &Code, tests: &Document, findings: &mut Vec<Finding>) {
     }
     for node in short {
         let message = format!(
-            "a time-out of {} seconds is short where a model is loaded",
+            "a timeout of {} seconds is short where a model is loaded",
             node.as_f64().unwrap_or_default() / 1000.0
         );
         findings.push(
@@ -347,10 +345,7 @@ const SIZES: &[&str] = &[
 
 fn idle_gpus(worker: &Worker<'_>, hub: &Document, findings: &mut Vec<Finding>) {
     let facts = &worker.facts;
-    let count = hub
-        .root
-        .get("config")
-        .and_then(|config| config.get("gpuCount"));
+    let count = hub.config("gpuCount");
     let Some(count) = count.filter(|node| node.as_f64().is_some_and(|n| n >= 2.0)) else {
         return;
     };

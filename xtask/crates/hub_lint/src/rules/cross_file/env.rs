@@ -51,7 +51,7 @@ rules! { Agreement;
     /// --model-path $MODEL_NAME
     /// ```
     SPELLING = "HUB322" "variable-spelt-differently" Error Unsafely
-        "hub.json spells a variable otherwise than the worker"
+        "hub.json spells a variable differently from the worker"
         from "the Hub's publishing guide";
 
     /// The tests set a variable that the worker neither reads nor declares: most likely it has
@@ -117,7 +117,7 @@ pub fn check(
     }
     if let Some(tests) = tests {
         let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
-        let mut guesses = 0..100;
+        let mut guesses = suggest::Guesses::default();
         for own in model::test_variables(&tests.root) {
             let known = read.contains(own.key) || names.contains(own.key) || is_foreign(own.key);
             if known {
@@ -128,10 +128,7 @@ pub fn check(
                 own.key_span,
                 format!("the worker reads no variable `{}`", short(own.key)),
             );
-            if let Some((right, _)) = guesses
-                .next()
-                .and_then(|_| suggest::nearest(own.key, read.iter().copied()))
-            {
+            if let Some(right) = guesses.nearest(own.key, read.iter().copied()) {
                 finding = finding.help(format!("it reads `{right}`"));
             } else if let Some(right) = same_flag(own.key, surface) {
                 finding = finding.help(format!("for that flag it reads `{right}`"));
@@ -175,17 +172,13 @@ fn unread(
     let mut meant: BTreeSet<&str> = BTreeSet::new();
     let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
     let free: Vec<&str> = read.difference(&names).copied().collect();
-    // More findings of a kind are not shown, so no more guesses are needed.
-    let mut guesses = 0..100;
+    let mut guesses = suggest::Guesses::default();
     for variable in declared {
         if read.contains(variable.key) || is_foreign(variable.key) {
             continue;
         }
         let others = free.iter().copied().filter(|name| !meant.contains(name));
-        let other = guesses
-            .next()
-            .and_then(|_| suggest::nearest(variable.key, others));
-        let other = other.map(|(right, _)| right);
+        let other = guesses.nearest(variable.key, others);
         let reader = other.and_then(|name| surface.reads(name).next());
         if let (Some(right), Some(reader)) = (other, reader) {
             meant.insert(right);

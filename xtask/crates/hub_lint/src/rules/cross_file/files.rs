@@ -78,7 +78,7 @@ rules! { Agreement;
         "a required variable is not set for the tests"
         from "the Hub's build and test, which take no default from hub.json";
 
-    /// A variable of tests.json that is spelt otherwise than in hub.json.
+    /// A variable of tests.json that is spelled differently from in hub.json.
     ///
     /// Bad:
     /// ```json env
@@ -89,7 +89,7 @@ rules! { Agreement;
     ///   "config": { "env": [{ "key": "MODELNAME", "value": "a/b" }] } }
     /// ```
     TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Never
-        "a variable of tests.json is spelt otherwise in hub.json"
+        "a variable of tests.json is spelled differently in hub.json"
         from "published tests.json with a variable of an older release";
 
     /// The tests run without these variables, which have no default to fall back on. That is fine
@@ -173,10 +173,6 @@ fn cuda(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
         return;
     };
     let names: Vec<&str> = extra.iter().filter_map(|(_, node)| node.as_str()).collect();
-    let list = hub
-        .root
-        .get("config")
-        .and_then(|c| c.get("allowedCudaVersions"));
     let mut finding = tests.at(
         &CUDA_LISTS,
         &first.span,
@@ -185,16 +181,14 @@ fn cuda(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
             suggest::all_of(&names)
         ),
     );
-    if let Some(list) = list {
+    if let Some(list) = hub.config("allowedCudaVersions") {
         finding = finding.related(hub.place(&begin(list)), "the listing's versions");
     }
     findings.push(finding);
 }
 
 fn gpus(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
-    let ids = hub.root.get("config").and_then(|c| c.get("gpuIds"));
-    let kind = tests.root.get("config").and_then(|c| c.get("gpuTypeId"));
-    let (Some(ids), Some(kind)) = (ids, kind) else {
+    let (Some(ids), Some(kind)) = (hub.config("gpuIds"), tests.config("gpuTypeId")) else {
         return;
     };
     let (Some(text), Some(gpu)) = (ids.as_str(), kind.as_str()) else {
@@ -251,7 +245,7 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
                     )
                     .related(hub.place(variable.key_span), "required here")
                     .help(if is_secret(variable.key) {
-                        "the Hub's test run takes nothing from hub.json, and a secret must not stand \
+                        "the Hub's test run takes nothing from hub.json, and a secret must not be \
                          in tests.json: let the tests do without it"
                     } else {
                         "the Hub's test run takes no default from hub.json: put it into `config.env`"
@@ -305,7 +299,7 @@ fn untested(
                 let advanced = input.node.get("advanced").map(|n| &n.kind);
                 // An empty default is one, and so is null: the worker is meant to do without.
                 variable.value.is_none()
-                    // One that is spelt otherwise has its own finding.
+                    // One that is spelled differently has its own finding.
                     && !set.contains(&suggest::letters(variable.key))
                     && input.node.get("default").is_none()
                     && !input.required
@@ -418,7 +412,8 @@ fn is_renamed_tests(path: &RepoPath) -> bool {
     let inside = name != text;
     !name.contains('/')
         && name.contains(".json")
-        && (letters.starts_with("tests") || (inside && letters.starts_with("test")))
+        && (letters.starts_with("tests")
+            || (inside && (letters.starts_with("test") || letters.contains("tests"))))
         && letters != "testinputjson"
         && (inside || letters.len() > "testsjson".len() || name.starts_with('_'))
 }

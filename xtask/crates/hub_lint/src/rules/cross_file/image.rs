@@ -165,15 +165,11 @@ fn cuda(
         finding.severity = Severity::Warning;
         finding = finding.help("a driver of an older major version does not run it");
     }
-    let list = document
-        .root
-        .get("config")
-        .and_then(|config| config.get("allowedCudaVersions"));
-    if let Some(list) = list
+    if let Some(list) = document.config("allowedCudaVersions")
         && older.len() < allowed.len()
     {
         let edits = edit::remove_items(list, |node| older.iter().any(|old| old.span == node.span));
-        finding = finding.fix(Safety::Unsafe, "take the older ones out", edits);
+        finding = finding.fix(Safety::Unsafe, "remove the older ones", edits);
     }
     findings.push(finding);
 }
@@ -183,11 +179,7 @@ fn blackwell(document: &Document, surface: &WorkerInterface, findings: &mut Vec<
         Which::Hub => "gpuIds",
         Which::Tests => "gpuTypeId",
     };
-    let Some(node) = document
-        .root
-        .get("config")
-        .and_then(|config| config.get(key))
-    else {
+    let Some(node) = document.config(key) else {
         return;
     };
     let text = node.as_str().unwrap_or_default();

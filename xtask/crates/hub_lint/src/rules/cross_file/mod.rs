@@ -107,23 +107,33 @@ pub fn has_code(tree: &dyn Tree) -> bool {
     })
 }
 
-/// What the worker exposes. Of one that has nothing to do with `sglang`, only the Dockerfile and the
-/// README are asked, so its code is not read.
+/// What the worker exposes. Of one that does not install SGLang, only the Dockerfile and the README
+/// are asked, so its code is not read.
 pub fn surface(tree: &dyn Tree) -> Result<Reading<WorkerInterface>> {
     let mut around = Memory::new();
     for (path, entry) in tree.entries() {
         let name = path.name();
-        let code = name.ends_with(b".py") || name.ends_with(b".sh") || name.ends_with(b".txt");
-        let image = matches!(name, b"Dockerfile" | b"README.md" | b"sglang_flags.json");
-        if !entry.mode.is_file() || !(code || image) || entry.size.is_some_and(|n| n > LARGEST) {
+        let image = matches!(name, b"Dockerfile" | b"README.md");
+        let installs = name == b"setup.py"
+            || [&b".sh"[..], b".txt", b".toml"]
+                .iter()
+                .any(|end| name.ends_with(end));
+        if !entry.mode.is_file() || entry.size.is_some_and(|n| n > LARGEST) {
             continue;
         }
-        // The README of any language model's worker may speak of SGLang.
-        if name != b"README.md" && String::from_utf8_lossy(&tree.read(path)?).contains("sglang") {
+        if name == b"sglang_flags.json" {
+            return WorkerInterface::read(tree);
+        }
+        if !image && !installs {
+            continue;
+        }
+        // The README of any language model's worker may speak of SGLang, and so may its code.
+        let bytes = tree.read(path)?;
+        if name != b"README.md" && String::from_utf8_lossy(&bytes).contains("sglang") {
             return WorkerInterface::read(tree);
         }
         if image && let Some(text) = path.as_str() {
-            around = around.with(text, tree.read(path)?);
+            around = around.with(text, bytes);
         }
     }
     WorkerInterface::read(&around)

@@ -161,7 +161,7 @@ fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
                 Place::new(path.clone(), 0..0),
                 format!("{path}: `.runpod/` of a modern worker holds hub.json and tests.json alone"),
             )
-            .help("the Hub prefers what lies there over the root; `cargo xtask migrate --check` tells where it belongs"),
+            .help("the Hub prefers what lies there over the root; `cargo xtask migrate --check` says where it belongs"),
         );
     }
 }
