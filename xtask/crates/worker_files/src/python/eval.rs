@@ -731,7 +731,8 @@ impl<'t> Reader<'t> {
         match self.class_member(class, name) {
             Val::Func(node, ctx, _) => {
                 let bound = Val::Func(node, ctx, Some(Rc::new(object.clone())));
-                let decorators = node.parent().map_or("", Node::text);
+                let decorated = node.parent().filter(|p| p.kind() == "decorated_definition");
+                let decorators = decorated.map_or("", Node::text);
                 let decorators = decorators.split("def ").next().unwrap_or_default();
                 if decorators.contains("@property")
                     || decorators.contains("@cached_property")
