@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::PythonFacts;
 use super::scope::{Bound, Program, class_of, is_comprehension};
 use super::syntax::Node;
-use super::taint::Taint;
+use super::taint::{FUNCTION, Taint};
 use super::value::{Args, Ctx, Frame, Val, unescape};
 use crate::{Hides, Place, Source, Unread};
 
@@ -53,6 +53,8 @@ pub struct Reader<'t> {
     pub gave_up: bool,
     closed: HashMap<Node<'t>, Val<'t>>,
     joined: HashMap<Node<'t>, Val<'t>>,
+    /// Calls of which it was not found out what they call with what.
+    pub given_up: Vec<Node<'t>>,
     /// What was given up before.
     lost: HashSet<Node<'t>>,
     doing: HashSet<Node<'t>>,
@@ -98,6 +100,7 @@ impl<'t> Reader<'t> {
             gave_up: false,
             closed: HashMap::new(),
             joined: HashMap::new(),
+            given_up: Vec::new(),
             lost: HashSet::new(),
             doing: HashSet::new(),
             frames: HashMap::new(),
@@ -1294,6 +1297,7 @@ impl<'t> Reader<'t> {
                 break;
             }
             self.consulted.clear();
+            self.gave_up = false;
             let mut of: Vec<Node<'t>> = call.field("function").into_iter().collect();
             if let Some(list) = call.field("arguments") {
                 of.extend(
@@ -1318,6 +1322,10 @@ impl<'t> Reader<'t> {
                 });
                 self.age = from.map_or(0, |age| age + 1);
                 self.called(&callee, &args, call);
+            }
+            let matters = self.taint.of(call) & !FUNCTION > 0;
+            if std::mem::take(&mut self.gave_up) && matters {
+                self.given_up.push(call);
             }
             if std::mem::take(&mut self.dropped) {
                 let what = "this calls the function with more and more arguments";
