@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::PythonFacts;
 use super::scope::{Bound, Program, class_of, is_comprehension};
 use super::syntax::Node;
-use super::taint::Taint;
+use super::taint::{FUNCTION, Taint};
 use super::value::{Args, Ctx, Frame, Val, unescape};
 use crate::{Hides, Place, Source, Unread};
 
@@ -57,6 +57,8 @@ pub struct Reader<'t> {
     bound: HashMap<(Node<'t>, Ctx<'t>, bool), Val<'t>>,
     /// Whether the last value lacks what it was being asked for already.
     cut: bool,
+    /// Calls of which it was not found out what they call with what.
+    pub given_up: Vec<Node<'t>>,
     /// What was given up before.
     lost: HashSet<Node<'t>>,
     doing: HashSet<Node<'t>>,
@@ -104,6 +106,7 @@ impl<'t> Reader<'t> {
             joined: HashMap::new(),
             bound: HashMap::new(),
             cut: false,
+            given_up: Vec::new(),
             lost: HashSet::new(),
             doing: HashSet::new(),
             frames: HashMap::new(),
@@ -753,7 +756,8 @@ impl<'t> Reader<'t> {
         match self.class_member(class, name) {
             Val::Func(node, ctx, _) => {
                 let bound = Val::Func(node, ctx, Some(Rc::new(object.clone())));
-                let decorators = node.parent().map_or("", Node::text);
+                let decorated = node.parent().filter(|p| p.kind() == "decorated_definition");
+                let decorators = decorated.map_or("", Node::text);
                 let decorators = decorators.split("def ").next().unwrap_or_default();
                 if decorators.contains("@property")
                     || decorators.contains("@cached_property")
@@ -1315,6 +1319,7 @@ impl<'t> Reader<'t> {
                 break;
             }
             self.consulted.clear();
+            self.gave_up = false;
             let mut of: Vec<Node<'t>> = call.field("function").into_iter().collect();
             if let Some(list) = call.field("arguments") {
                 of.extend(
@@ -1339,6 +1344,10 @@ impl<'t> Reader<'t> {
                 });
                 self.age = from.map_or(0, |age| age + 1);
                 self.called(&callee, &args, call);
+            }
+            let matters = self.taint.of(call) & !FUNCTION > 0;
+            if std::mem::take(&mut self.gave_up) && matters {
+                self.given_up.push(call);
             }
             if std::mem::take(&mut self.dropped) {
                 let what = "this calls the function with more and more arguments";

@@ -227,6 +227,16 @@ impl<'t> Reader<'t> {
                 }
             }
         }
+        // Now that more is known, once more.
+        for call in std::mem::take(&mut self.given_up) {
+            self.queue(call);
+        }
+        self.follow_calls();
+        for call in std::mem::take(&mut self.given_up) {
+            let what = "what this calls is too much to follow";
+            let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
+            self.not_read(call, what, &hides);
+        }
         let mut unfinished: BTreeSet<usize> = BTreeSet::new();
         if self.steps > self.limit {
             unfinished.extend(
