@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import signal
@@ -181,6 +183,15 @@ class Worker:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=10) as response:
             return json.loads(response.read() or "null")
+
+    def posts(self) -> list[dict[str, Any]]:
+        """What jobs have asked of the server; the worker itself asks by GET."""
+        return [seen for seen in self.ask("/__seen") if seen["method"] == "POST"]
+
+    def harm(self, path: str, body: Any = None) -> None:
+        """Asks the server for what ends it, so that its answer may not come any more."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self.ask(path, body)
 
     def end(self) -> None:
         """Ends the worker and, if it failed to, everything that it started."""

@@ -59,7 +59,7 @@ def test_a_scheduler_that_fails_at_a_request(start_worker: Start, own_runpod: Ru
     hung = own_runpod.submit(HANG)
     wait_for(lambda: worker.ask("/__hanging"), what="the request")
     asked = time.monotonic()
-    worker.ask("/__fail", {"words": "RuntimeError: CUDA error: an illegal address\nMore of it"})
+    worker.harm("/__fail", {"words": "RuntimeError: CUDA error: an illegal address\nMore of it"})
     told = "RuntimeError: CUDA error: an illegal address | More of it"
     assert hung.error == f"SGLang's scheduler failed, after it was ready: {told}"
     assert worker.wait(10) == 1
@@ -74,7 +74,7 @@ def test_a_scheduler_that_is_killed(start_worker: Start, own_runpod: RunPod) -> 
     worker.wait_for_log("SGLang is ready")
     hung = own_runpod.submit(HANG)
     wait_for(lambda: worker.ask("/__hanging"), what="the request")
-    worker.ask("/__kill_scheduler")
+    worker.harm("/__kill_scheduler")
     assert hung.error == "SGLang's scheduler_0 was killed by SIGKILL, after it was ready"
     assert worker.wait(10) == 1
     assert KILLED_ITSELF not in worker.log

@@ -29,7 +29,7 @@ WORKER_SETTINGS = {setting.name: setting for setting in SETTINGS}
 #: Read by Hugging Face's library: neither a flag nor a setting of the worker.
 LIBRARY_VARIABLES = {"HF_TOKEN"}
 #: The worker's own defaults for flags of SGLang. HOST's is another where a key protects the port.
-WORKER_DEFAULTS = {"HOST": None, "PORT": 30000}
+WORKER_DEFAULTS = {"HOST": "", "PORT": 30000}
 #: What the Hub keeps of a description.
 DESCRIPTION_LIMIT = 191
 INPUT_KEYS = {

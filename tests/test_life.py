@@ -73,8 +73,7 @@ def test_a_job_stopped_while_it_waits_for_the_model(
     gate.touch()
     assert second.output, "the other one is not touched"
     assert not first.finished.is_set()
-    posts = [request for request in worker.ask("/__seen") if request["method"] == "POST"]
-    assert len(posts) == 1, "the stopped one never reached the server"
+    assert len(worker.posts()) == 1, "the stopped one never reached the server"
 
 
 def test_a_server_that_exits_at_start(start_worker: Start, own_runpod: RunPod) -> None:

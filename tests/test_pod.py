@@ -121,10 +121,10 @@ def test_a_further_node_takes_no_jobs(start_worker: Start, own_runpod: RunPod) -
 # The end, without a queue
 
 
-def stream_of(worker: Worker, tokens: int) -> http.client.HTTPResponse:
+def stream_of(worker: Worker, tokens: int, **more: object) -> http.client.HTTPResponse:
     """A stream that has begun."""
     connection = http.client.HTTPConnection("127.0.0.1", worker.port, timeout=30)
-    body = {"messages": CHAT["messages"], "stream": True, "max_tokens": tokens}
+    body = {"messages": CHAT["messages"], "stream": True, "max_tokens": tokens} | more
     connection.request("POST", "/v1/chat/completions", json.dumps(body))
     return connection.getresponse()
 
@@ -134,10 +134,11 @@ def test_sigterm_lets_a_stream_finish(start_worker: Start) -> None:
     environment = {"STANDIN_TOKEN_MS": "10", "STANDIN_END_LOOK": "60", "PORT_HEALTH": str(port)}
     worker = start_worker(environment, arguments=[ENGINE])
     worker.wait_for_log("SGLang is ready")
-    response = stream_of(worker, 600)
+    response = stream_of(worker, 200, __hold_after=100)
     assert response.read(10)
     worker.process.send_signal(signal.SIGTERM)
     wait_for(lambda: ping(port) == 503, what="the load balancer is told")
+    worker.ask("/__go")
     assert response.read().endswith(b"data: [DONE]\n\n"), "the stream is whole"
     assert worker.wait(15) == 0, "it does not wait for the server's own look"
     worker.nothing_is_left()

@@ -42,7 +42,7 @@ def test_sigterm_with_jobs_under_way(start_worker: Start, own_runpod: RunPod) ->
     worker.wait_for_log("SGLang is ready")
     hung = own_runpod.submit(HANG)
     short = own_runpod.submit({"messages": MESSAGES, "max_tokens": 40})
-    wait_for(lambda: worker.ask("/__hanging") and worker.ask("/__seen"), what="the requests")
+    wait_for(lambda: worker.ask("/__hanging") and worker.posts(), what="the requests")
     worker.process.send_signal(signal.SIGTERM)
     wait_for(lambda: not own_runpod.polled, what="the end of the long poll")
     late = own_runpod.submit(HANG)
