@@ -7,7 +7,7 @@
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run these stages only: format, clippy, rust, ruff, worker, compare,
-    /// hub-lint, image; and where they are named, upgrade (takes two releases of
+    /// hub-lint, image, and where they are named upgrade (takes two releases of
     /// SGLang in copies) and real-sglang (10 GB: asks, or takes `SGLANG_PYTHON`)
     #[arg(long, value_name = "NAME")]
     pub stage: Vec<String>,
