@@ -81,6 +81,10 @@ class Walk:
             sys.exit(f"SGLang {self.release}: `{' '.join(command)}` failed")
         return done.stdout
 
+    def tool(self, *words: str, may_fail: bool = False) -> None:
+        """Runs a task on the copy; by itself the tool would take the repository that holds it."""
+        self.call(self.xtask, "--repo", str(self.folder), *words, may_fail=may_fail)
+
     def replace(self, old: str, new: str, *names: str) -> None:
         """Writes `new` for `old`, which must be in each of the files."""
         for name in names:
@@ -112,7 +116,7 @@ class Walk:
         self.table()
         self.cuda()
         if self.xtask:
-            self.call(self.xtask, "hub-lint", "--unsafe-fixes", of=self.folder, may_fail=True)
+            self.tool("hub-lint", "--unsafe-fixes", may_fail=True)
         self.options()
 
     def table(self) -> None:
@@ -170,7 +174,7 @@ class Walk:
         print(self.call(sys.executable, *tests).splitlines()[-1], flush=True)
         if self.xtask:
             for command in (["hub-lint"], ["compare"], ["build-image", "--check"]):
-                self.call(self.xtask, *command)
+                self.tool(*command)
                 print(f"passed  {' '.join(command)}", flush=True)
 
 

@@ -125,8 +125,9 @@ fn chosen(args: &Args) -> Result<Vec<&'static Stage>> {
         )));
     }
     let asked = |stage: &Stage| {
-        let named = args.stage.is_empty() || args.stage.iter().any(|name| name == stage.name);
-        named && !(args.fast && stage.is_slow())
+        let named = args.stage.iter().any(|name| name == stage.name);
+        let everyday = args.stage.is_empty() && !stage.is_named_only();
+        (named || everyday) && !(args.fast && stage.is_slow())
     };
     Ok(STAGES.iter().filter(|stage| asked(stage)).collect())
 }
@@ -345,6 +346,10 @@ mod tests {
         let all = names(&[], false);
         assert_eq!(all.last(), Some(&"image"));
         assert_eq!(names(&[], true), all[..all.len() - 2]);
+        for alone in ["upgrade", "real-sglang"] {
+            assert!(!all.contains(&alone), "{alone} runs only where it is named");
+            assert_eq!(names(&[alone], false), [alone]);
+        }
         let unknown = chosen(&args(&["imge"], false)).err().unwrap().to_string();
         assert!(unknown.contains("image"), "{unknown}");
     }

@@ -29,6 +29,11 @@ impl Stage {
         self.needs.contains(&Need::Docker) || self.name == wheel::NAME
     }
 
+    /// Whether it runs only where it is named: it takes many minutes, or room that is not everyone's.
+    pub fn is_named_only(&self) -> bool {
+        NAMED_ONLY.contains(&self.name)
+    }
+
     /// Whether it asks for the tests' Python environment.
     pub fn needs_python(&self) -> bool {
         self.needs.contains(&Need::Python)
@@ -55,6 +60,9 @@ pub enum Run {
 
 /// What the worker's tests need.
 pub const WORKER_TESTS: &str = "tests/requirements.txt";
+
+/// The stages that are no part of the everyday run.
+const NAMED_ONLY: &[&str] = &["upgrade", "real-sglang"];
 
 pub const STAGES: &[Stage] = &[
     Stage {
@@ -172,6 +180,31 @@ pub const STAGES: &[Stage] = &[
         needs: &[Need::Docker, Need::BaseImage],
         file: Some(image::BASE),
         run: Run::Own(image::run),
+    },
+    Stage {
+        name: "upgrade",
+        about: "two releases of SGLang are taken",
+        needs: &[Need::Python, Need::Git],
+        file: Some("tests/upgrade.py"),
+        run: Run::Programs(|checkout| {
+            let python = checkout.environment.python(checkout.root)?;
+            let tool = std::env::current_exe()?;
+            let words = ["tests/upgrade.py", "0.5.21", "0.5.23", "--xtask"];
+            let mut walk = command(checkout.root, &python, &words);
+            walk.arg(tool);
+            Ok(vec![walk])
+        }),
+    },
+    Stage {
+        name: "real-sglang",
+        about: "the worker with the real SGLang",
+        needs: &[Need::Python],
+        file: Some("tests/real_sglang/run.py"),
+        run: Run::Programs(|checkout| {
+            let python = checkout.environment.python(checkout.root)?;
+            let words = ["tests/real_sglang/run.py"];
+            Ok(vec![command(checkout.root, &python, &words)])
+        }),
     },
 ];
 
