@@ -141,7 +141,7 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     // Staged with the markers still in it.
     worker.git(&["add", "engine.py"]);
     worker.migrate(&["--resume"]).refused(
-        "conflict markers are left in:\n  engine.py",
+        "conflict markers are staged in:\n  engine.py",
         "resolve them, stage the files with `git add FILE`, then run this again",
     );
     assert_eq!(locked_commit(&worker), old);

@@ -303,7 +303,7 @@ mod tests {
     fn upstreams_reasons_are_offered_for_the_same_value_alone() {
         let (base, fork) = (read(&legacy()), read(&fork()));
         let text = r#"{"version": 2, "accepted": [
-            {"fact": "apt:*", "reason": "the base image has it"},
+            {"fact": "serverless:ret*", "reason": "jobs stream"},
             {"fact": "env:MAX_NUM_REQS", "reason": "gone"},
             {"fact": "pip:ray", "reason": "of another value", "of": {"pip:ray": "0"}}]}"#;
         let (record, _) = base.baseline("old", None, None);
@@ -314,22 +314,29 @@ mod tests {
         let mut items = judge(&fork.0, &read(&modern()).0);
         let shown = offered.offered_for(&items);
         let ids: Vec<&str> = shown.keys().map(String::as_str).collect();
-        assert_eq!(ids, ["apt:curl"]);
+        assert_eq!(ids, ["serverless:return_aggregate_stream"]);
         // They answer for nothing until they are taken.
-        let open = |items: &[Item]| items.iter().any(|item| item.id == "apt:curl" && item.open);
+        let open = |items: &[Item]| {
+            items
+                .iter()
+                .any(|item| item.id == "serverless:return_aggregate_stream" && item.open)
+        };
         offered.apply(&mut items);
         assert!(open(&items));
         let mut taken = offered.clone();
-        assert_eq!(taken.take_offered(&items), ["apt:curl"]);
+        assert_eq!(
+            taken.take_offered(&items),
+            ["serverless:return_aggregate_stream"]
+        );
         taken.apply(&mut items);
         assert!(!open(&items));
         assert!(taken.write().contains("\"upstream\":\"c0ffee\""));
         // A fork's own change is nobody else's to explain.
-        let dockerfile = legacy().read_file("Dockerfile").unwrap().unwrap();
-        let dockerfile = String::from_utf8(dockerfile)
+        let handler = legacy().read_file("src/handler.py").unwrap().unwrap();
+        let handler = String::from_utf8(handler)
             .unwrap()
-            .replace("install -y curl", "install -y curl=7.88.1");
-        let own = read(&legacy().with("Dockerfile", dockerfile));
+            .replace("stream\": True", "stream\": False");
+        let own = read(&legacy().with("src/handler.py", handler));
         assert_eq!(
             own.offered(&base, &mine, &upstream, "c0ffee").unwrap(),
             None
