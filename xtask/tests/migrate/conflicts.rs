@@ -142,7 +142,8 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     worker.git(&["add", "engine.py"]);
     worker.migrate(&["--resume"]).refused(
         "conflict markers are staged in:\n  engine.py",
-        "resolve them, stage the files with `git add FILE`, then run this again",
+        "bring each conflict back with `git checkout --merge FILE`, resolve it, stage it with \
+         `git add FILE`, then run `cargo xtask migrate -C . --resume`",
     );
     assert_eq!(locked_commit(&worker), old);
     resolve(&worker);

@@ -88,6 +88,16 @@ pub fn in_conflict(
     };
     let mut changes = fork.changes(started, new);
     changes.retain(|change| is_there(&change.path));
+    // A flag beside its variable is the same change.
+    let variables: Vec<(RepoPath, usize)> = changes
+        .iter()
+        .filter(|change| change.id.starts_with("env:"))
+        .map(|change| (change.path.clone(), change.line))
+        .collect();
+    changes.retain(|change| {
+        let place = (change.path.clone(), change.line);
+        !change.id.starts_with("flag:") || !variables.contains(&place)
+    });
     for path in base.changed(at.ours.entries()) {
         if !is_there(&path) {
             continue;
