@@ -79,6 +79,19 @@ pub struct Change {
     pub now: String,
 }
 
+impl Change {
+    /// Whether the fork has it no more.
+    pub fn is_removal(&self) -> bool {
+        self.what == REMOVED
+    }
+
+    /// Whether all that changed is that something is gone or read as nothing.
+    pub fn is_loss(&self) -> bool {
+        let parts = self.what.split("; ");
+        self.is_removal() || parts.into_iter().all(|part| part.ends_with("→ none"))
+    }
+}
+
 impl Exposed {
     /// Reads a worker.
     pub fn read(tree: &dyn Tree) -> Result<Self> {
@@ -168,6 +181,8 @@ impl Exposed {
 /// The record that [`Exposed::offered`] is the text of.
 pub const OFFERED_IN: &str = ACCEPTED;
 
+const REMOVED: &str = "removed";
+
 /// A change in words.
 fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
     let (Some(before), Some(after)) = (before, after) else {
@@ -177,7 +192,7 @@ fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
                 let joint = if value.is_empty() { "" } else { ": " };
                 format!("added{joint}{value}")
             }
-            None => "removed".to_owned(),
+            None => REMOVED.to_owned(),
         };
     };
     let keys: BTreeSet<&String> = before.value.keys().chain(after.value.keys()).collect();

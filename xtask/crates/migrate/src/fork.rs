@@ -1,5 +1,7 @@
 //! A fork's own changes: since when, in which files, and what became of each.
 
+use std::ops::Range;
+
 use anyhow::{Result, bail};
 use serde::Serialize;
 
@@ -114,32 +116,53 @@ pub fn in_conflict(
             continue;
         }
         let hunks = hunks(&path, &before, &after);
-        let told: Vec<usize> = changes
+        // What reads otherwise at a line that nobody changed is a consequence; a value that is
+        // another now is told all the same.
+        changes.retain(|change| {
+            let is_changed = || hunks.iter().any(|hunk| hunk.holds(change));
+            change.path != path || !change.is_loss() || is_changed()
+        });
+        let told: Vec<Change> = changes
             .iter()
             .filter(|change| change.path == path)
-            .map(|change| change.line)
+            .cloned()
             .collect();
-        let is_told = |(change, end): &(Change, usize)| {
-            told.iter().any(|line| (change.line..*end).contains(line))
-        };
-        let hunks = hunks.into_iter().filter(|hunk| !is_told(hunk));
-        changes.extend(hunks.map(|(change, _)| change));
+        let hunks = hunks.into_iter();
+        let hunks = hunks.filter(|hunk| !told.iter().any(|change| hunk.holds(change)));
+        changes.extend(hunks.map(|hunk| hunk.change));
     }
     changes.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     Ok(changes)
 }
 
-/// What changed between two texts, by the line in the second, and the line after it.
-fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<(Change, usize)> {
+/// Lines that changed between two texts, counted from 1.
+struct Hunk {
+    change: Change,
+    before: Range<usize>,
+    after: Range<usize>,
+}
+
+impl Hunk {
+    /// Whether a fact that changed stands in these lines.
+    fn holds(&self, change: &Change) -> bool {
+        let lines = if change.is_removal() {
+            &self.before
+        } else {
+            &self.after
+        };
+        lines.contains(&change.line)
+    }
+}
+
+/// What changed between two texts.
+fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
     let diff = similar::TextDiff::from_lines(before, after);
     let hunk = |operation: &similar::DiffOp| {
         let (old_range, new_range) = (operation.old_range(), operation.new_range());
         let text = |lines: &[&str]| {
-            let said = lines
-                .iter()
-                .map(|line| line.trim())
-                .find(|line| !line.is_empty());
+            let mut lines = lines.iter().map(|line| line.trim());
+            let said = lines.find(|line| !line.is_empty());
             said.map(|line| line.chars().take(60).collect::<String>())
         };
         let added = new.get(new_range.clone()).and_then(text);
@@ -156,7 +179,11 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<(Change, usize)> {
             now: "decide whether the new worker needs it, and write it where that does this now"
                 .to_owned(),
         };
-        Some((change, new_range.end.max(new_range.start + 1) + 1))
+        Some(Hunk {
+            change,
+            before: old_range.start + 1..old_range.end + 1,
+            after: new_range.start + 1..new_range.end + 1,
+        })
     };
     let operations = diff.ops().iter();
     operations
@@ -219,10 +246,10 @@ mod tests {
     #[test]
     fn lines_that_changed_are_told_by_their_place_in_the_fork() {
         let found = hunks(&"a.py".into(), "1\n2\n3\n4\n", "1\n  two\n3\n");
-        let told: Vec<(usize, &str, usize)> = found
+        let told: Vec<(usize, &str, Range<usize>)> = found
             .iter()
-            .map(|(change, end)| (change.line, change.what.as_str(), *end))
+            .map(|hunk| (hunk.change.line, &*hunk.change.what, hunk.after.clone()))
             .collect();
-        assert_eq!(told, [(2, "`two`", 3), (4, "removed: `4`", 6)]);
+        assert_eq!(told, [(2, "`two`", 2..3), (4, "removed: `4`", 4..4)]);
     }
 }
