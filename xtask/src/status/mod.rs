@@ -135,7 +135,13 @@ fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<Und
         let state = match (record.task.as_str(), record.state) {
             (cleanup::TASK, _) => UnderWay::Cleanup,
             (_, State::Applying) => UnderWay::Interrupted,
-            (_, State::Conflicts) if status.unmerged.is_empty() => UnderWay::Resolved,
+            (_, State::Conflicts) if status.unmerged.is_empty() => {
+                let marked = migrate::marked(repo, &record, &repo.index()?.entries)?;
+                match marked.is_empty() {
+                    true => UnderWay::Resolved,
+                    false => UnderWay::Marked(marked),
+                }
+            }
             (_, State::Conflicts) => UnderWay::Conflicts,
             (_, State::Staged) => UnderWay::Staged,
         };

@@ -95,6 +95,7 @@ fn layout(at: &Standing) -> String {
         Some(UnderWay::Interrupted) => "a migration was interrupted",
         Some(UnderWay::Conflicts) => "conflicts of a migration wait to be resolved",
         Some(UnderWay::Resolved) => "conflicts of a migration are resolved, and it is not finished",
+        Some(UnderWay::Marked(_)) => "conflict markers of a migration are staged",
         Some(UnderWay::Staged) => "a migration is staged and not committed",
         Some(UnderWay::Cleanup) => "a cleanup was interrupted",
         Some(UnderWay::CleanupStaged) => "the removal of outdated/ is staged and not committed",

@@ -7,39 +7,9 @@ use serde::Serialize;
 
 use transaction::journal::Unreadable;
 use xtask_core::commands::Commands;
-use xtask_core::output::Counts;
-use xtask_core::tree::{Entries, RepoPath};
-
-/// The layout of a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layout {
-    Legacy,
-    Modern,
-    /// No worker that this tool knows.
-    Unknown,
-}
-
-/// Files by which a legacy worker is known: many a repository has a `src/`.
-const LEGACY: &[&str] = &[
-    "src/handler.py",
-    "worker-config.json",
-    "builder/requirements.txt",
-    "builder/setup.sh",
-];
-
-impl Layout {
-    pub fn of(entries: &Entries) -> Self {
-        let has = |path: &str| entries.contains_key(&RepoPath::from(path));
-        if has("handler.py") && has(".runpod/hub.json") {
-            Self::Modern
-        } else if LEGACY.iter().any(|path| has(path)) {
-            Self::Legacy
-        } else {
-            Self::Unknown
-        }
-    }
-}
+pub use xtask_core::layout::Layout;
+use xtask_core::output::{Counts, quoted_file};
+use xtask_core::tree::RepoPath;
 
 /// What this tool or git has begun and not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,6 +21,8 @@ pub enum UnderWay {
     Conflicts,
     /// They are resolved, and the migration waits to be finished.
     Resolved,
+    /// They are staged, and these files still have conflict markers.
+    Marked(Vec<RepoPath>),
     /// A migration is staged.
     Staged,
     /// A cleanup was killed.
@@ -166,6 +138,14 @@ impl Standing {
                 commands.git("status"),
                 "names the files in conflict: resolve each and stage it with `git add`",
             ),
+            UnderWay::Marked(paths) => {
+                let paths: Vec<String> = paths.iter().map(quoted_file).collect();
+                (
+                    commands.git(&format!("checkout --merge {}", paths.join(" "))),
+                    "brings the conflicts back: resolve each, stage it with `git add`, then run \
+                     `cargo xtask migrate --resume`",
+                )
+            }
             UnderWay::Resolved => (
                 commands.task("migrate", "--resume"),
                 "finishes the migration, of which every conflict is resolved",
@@ -323,7 +303,6 @@ fn elsewhere() -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask_core::tree::{Memory, Tree};
 
     fn modern() -> Standing {
         Standing {
@@ -366,20 +345,6 @@ mod tests {
     }
 
     #[test]
-    fn a_layout_is_known_by_its_files() {
-        let of = |paths: &[&str]| {
-            let tree = paths
-                .iter()
-                .fold(Memory::new(), |tree, path| tree.with(path, ""));
-            Layout::of(tree.entries())
-        };
-        assert_eq!(of(&["src/handler.py", "Dockerfile"]), Layout::Legacy);
-        assert_eq!(of(&["handler.py", ".runpod/hub.json"]), Layout::Modern);
-        assert_eq!(of(&["src/main.rs", "README.md"]), Layout::Unknown);
-        assert_eq!(of(&[]), Layout::Unknown);
-    }
-
-    #[test]
     fn what_is_begun_comes_first() {
         let under_way = |state: UnderWay| {
             next(|at| {
@@ -397,6 +362,9 @@ mod tests {
         assert_eq!(under_way(UnderWay::CleanupStaged), commit);
         let dry = "cargo xtask cleanup --dry-run";
         assert_eq!(under_way(UnderWay::RemovalStaged), dry);
+        let marked = UnderWay::Marked(vec!["engine.py".into(), "a b".into()]);
+        let back = "git checkout --merge engine.py 'a b'";
+        assert_eq!(under_way(marked), back);
         let unreadable = UnderWay::Unreadable(Unreadable {
             path: "/it's/.git/xtask-migrate/journal.json".into(),
             why: "EOF".into(),

@@ -141,7 +141,7 @@ fn a_fork_without_changes_takes_upstreams_files() {
             "{file}"
         );
     }
-    // The same result as without --carry.
+    // The same result as without --carry, but for what it started from.
     let other = lab.at("other");
     crate::support::copy(&worker.path, &other.path);
     other.git(&["reset", "--quiet", "--hard"]);
@@ -150,6 +150,9 @@ fn a_fork_without_changes_takes_upstreams_files() {
     plain.write("docs/ours.md", "ours\n");
     plain.commit("docs: ours");
     plain.migrate(&["--upstream", "../upstream"]).done();
+    for repo in [&plain, &worker] {
+        repo.git(&["rm", "--quiet", "--force", ".xtask/baseline.json"]);
+    }
     assert_eq!(plain.index_tree(), worker.index_tree());
 }
 
@@ -300,13 +303,14 @@ fn a_base_that_is_none_is_refused() {
         .refused(
             "there is no revision nowhere here",
             "name the commit of the legacy worker that this fork started from, and fetch it first \
-             if it is not here",
+             if it is not here; `--carry auto` looks for it",
         );
     worker
         .migrate(&["--upstream", "../upstream", "--carry", "nothing"])
         .refused(
             "nothing has none of builder, src, worker-config.json",
-            "name the commit of the legacy worker that this fork started from",
+            "name the commit of the legacy worker that this fork started from, or have it looked \
+             for with `--carry auto`",
         );
     worker
         .migrate(&["--upstream", "../upstream", "--carry=--all"])

@@ -141,8 +141,9 @@ fn resolved_conflicts_are_finished_and_only_then_locked() {
     // Staged with the markers still in it.
     worker.git(&["add", "engine.py"]);
     worker.migrate(&["--resume"]).refused(
-        "conflict markers are left in:\n  engine.py",
-        "resolve them, stage the files with `git add FILE`, then run this again",
+        "conflict markers are staged in:\n  engine.py",
+        "bring each conflict back with `git checkout --merge FILE`, resolve it, stage it with \
+         `git add FILE`, then run `cargo xtask migrate -C . --resume`",
     );
     assert_eq!(locked_commit(&worker), old);
     resolve(&worker);

@@ -20,6 +20,7 @@ mod ends;
 mod environment;
 mod faults;
 mod foreign;
+mod forks;
 mod hostile;
 mod legacy;
 mod login;

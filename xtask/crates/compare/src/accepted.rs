@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::facts::WORDING;
+use super::facts::{Fact, WORDING};
 use super::gaps::digest;
 use super::judge::{Item, Verdict};
 use xtask_core::layout::ACCEPTED;
@@ -23,6 +23,8 @@ const VERSION: u64 = 2;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accepted {
     entries: Vec<Entry>,
+    /// What upstream says of the same values; it answers for nothing until it is taken.
+    offered: Vec<Entry>,
 }
 
 /// One reason.
@@ -39,6 +41,9 @@ pub struct Entry {
     /// such a reason stands for whatever is open, until the file is written again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<BTreeMap<String, String>>,
+    /// The upstream's commit that it was taken from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
 }
 
 /// What `cleanup` asks reasons for, besides facts: a file below `outdated/` that is not the one
@@ -88,6 +93,8 @@ impl Entry {
 struct File {
     version: u64,
     accepted: Vec<Entry>,
+    #[serde(default)]
+    offered: Vec<Entry>,
 }
 
 impl Accepted {
@@ -121,28 +128,36 @@ impl Accepted {
         if let Some(entry) = file
             .accepted
             .iter()
+            .chain(&file.offered)
             .find(|entry| entry.reason.trim().is_empty())
         {
             bail!("{} is accepted without a reason", entry.fact);
         }
         Ok(Self {
             entries: file.accepted,
+            offered: file.offered,
         })
     }
 
     /// The file's text.
     pub fn write(&self) -> String {
-        let mut entries = self.entries.clone();
-        entries.sort();
-        let lines: Vec<String> = entries
-            .iter()
-            .filter_map(|entry| serde_json::to_string(entry).ok())
-            .collect();
-        let lines = match lines.join(",\n") {
-            none if none.is_empty() => none,
-            some => format!("\n{some}\n"),
+        let list = |entries: &[Entry]| {
+            let mut entries = entries.to_vec();
+            entries.sort();
+            let lines = entries
+                .iter()
+                .filter_map(|entry| serde_json::to_string(entry).ok());
+            match lines.collect::<Vec<_>>().join(",\n") {
+                none if none.is_empty() => none,
+                some => format!("\n{some}\n"),
+            }
         };
-        format!("{{\n\"version\": {VERSION},\n\"accepted\": [{lines}]\n}}\n")
+        let offered = match list(&self.offered) {
+            none if none.is_empty() => none,
+            some => format!(",\n\"offered\": [{some}]"),
+        };
+        let accepted = list(&self.entries);
+        format!("{{\n\"version\": {VERSION},\n\"accepted\": [{accepted}]{offered}\n}}\n")
     }
 
     /// Whether a reason is on record for a fact.
@@ -167,7 +182,68 @@ impl Accepted {
         let facts = self.entries.iter().filter(|e| !is_cleanups(&e.fact));
         Self {
             entries: facts.cloned().collect(),
+            offered: Vec::new(),
         }
+    }
+
+    /// Upstream's reason for a fact, where it was given for this value: the value that the reason
+    /// holds, or where it holds none, `is_known` says that it is the one that upstream's own old
+    /// worker had.
+    pub fn for_value(&self, id: &str, digest: &str, is_known: bool, commit: &str) -> Option<Entry> {
+        let fits = |entry: &&Entry| {
+            let holds = match &entry.of {
+                Some(of) => of.get(id).is_some_and(|held| held == digest),
+                None => is_known,
+            };
+            matches(&entry.fact, id) && holds
+        };
+        // The most particular one speaks.
+        let entry = self
+            .entries
+            .iter()
+            .filter(fits)
+            .max_by_key(|entry| entry.fact.len())?;
+        Some(Entry {
+            fact: id.to_owned(),
+            reason: entry.reason.clone(),
+            execute: entry.execute,
+            of: Some(BTreeMap::from([(id.to_owned(), digest.to_owned())])),
+            upstream: Some(commit.to_owned()),
+        })
+    }
+
+    /// Puts upstream's reasons beside those of the repository, in place of what was offered before.
+    pub fn offer(&mut self, entries: Vec<Entry>) {
+        self.offered = entries;
+    }
+
+    /// Upstream's reasons for what is open, by id.
+    pub fn offered_for(&self, items: &[Item]) -> BTreeMap<String, String> {
+        let open = items.iter().filter(|item| item.open);
+        open.filter_map(|item| Some((item.id.clone(), self.offer_of(item)?.reason.clone())))
+            .collect()
+    }
+
+    fn offer_of(&self, item: &Item) -> Option<&Entry> {
+        let now = value(item);
+        self.offered.iter().find(|entry| {
+            let of = entry.of.as_ref().and_then(|of| of.get(&item.id));
+            entry.fact == item.id && of == Some(&now)
+        })
+    }
+
+    /// Makes upstream's reasons for what is open the repository's own; gives their ids.
+    pub fn take_offered(&mut self, items: &[Item]) -> Vec<String> {
+        let open = items.iter().filter(|item| item.open);
+        let taken: Vec<Entry> = open
+            .filter_map(|item| self.offer_of(item))
+            .filter(|entry| self.reason(&entry.fact).is_none())
+            .cloned()
+            .collect();
+        self.offered.clear();
+        let ids = taken.iter().map(|entry| entry.fact.clone()).collect();
+        self.entries.extend(taken);
+        ids
     }
 
     /// Adds an entry for the facts named, or gives an old one a new reason.
@@ -178,6 +254,7 @@ impl Accepted {
             reason: reason.to_owned(),
             execute: execute && !fact.starts_with("run:"),
             of: (!is_cleanups(fact)).then_some(of),
+            upstream: None,
         });
     }
 
@@ -268,8 +345,17 @@ impl Accepted {
 /// What a fact is when a reason is given for it: a digest of the whole old reading, or of the new
 /// one where there is no old.
 fn value(item: &Item) -> String {
-    let fact = item.old.as_ref().or(item.new.as_ref());
-    let value = fact.map(|fact| &fact.value).into_iter().flatten();
+    digest_of(
+        item.old
+            .as_ref()
+            .or(item.new.as_ref())
+            .unwrap_or(&Fact::default()),
+    )
+}
+
+/// A digest of all of a fact that is judged.
+pub fn digest_of(fact: &Fact) -> String {
+    let value = fact.value.iter();
     let judged = value.filter(|(key, _)| !WORDING.contains(&key.as_str()));
     let parts = judged.flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]);
     format!("{:016x}", digest(parts))

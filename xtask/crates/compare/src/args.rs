@@ -53,6 +53,11 @@ pub struct Args {
     #[arg(long, requires = "accept")]
     pub yes: bool,
 
+    /// Take the reasons that upstream has for what is open, each for the value
+    /// that it was given for
+    #[arg(long, conflicts_with_all = ["new", "upstream", "all", "diff", "accept", "format"])]
+    pub accept_upstream: bool,
+
     /// Take the reason for FACT off the record; FACT is what it was accepted as,
     /// with its `*`
     #[arg(

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::facts::{Fact, Facts, WORDING};
+use super::origin::Base;
 use worker_files::Place;
 use xtask_core::outcome::UserError;
 
@@ -26,6 +27,8 @@ pub struct Origin {
     pub of: String,
     /// The commit that it was read from, where there is one.
     pub commit: Option<String>,
+    /// What it started from, where it is a fork and that is known.
+    pub base: Option<Base>,
 }
 
 /// What a record says.
@@ -48,6 +51,13 @@ pub fn write(facts: &Facts, origin: &Origin) -> String {
         origin.commit.as_deref().map_or(Value::Null, Value::from),
         facts.sglang.as_deref().map_or(Value::Null, Value::from)
     );
+    if let Some(base) = origin
+        .base
+        .as_ref()
+        .and_then(|it| serde_json::to_string(it).ok())
+    {
+        out = out.replacen("\"unread\"", &format!("\"base\": {base},\n\"unread\""), 1);
+    }
     let gaps = facts
         .unread
         .iter()
@@ -117,6 +127,10 @@ pub fn read(text: &str) -> Result<Record> {
             serde_json::from_value(list.clone()).context("its list of what was not read")?
         }
     };
+    let base = match root.get("base") {
+        None => None,
+        Some(base) => serde_json::from_value(base.clone()).context("what it says of its base")?,
+    };
     let list = root
         .get("facts")
         .and_then(Value::as_array)
@@ -148,6 +162,7 @@ pub fn read(text: &str) -> Result<Record> {
         origin: Origin {
             of,
             commit: word("commit").or(named),
+            base,
         },
         is_older,
         facts: Facts {

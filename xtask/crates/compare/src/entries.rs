@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::judge::{Item, Verdict};
+use super::origin::Base;
 
 /// Facts with one cause, to be decided on together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,8 +21,9 @@ pub struct Entry {
     pub origin: Option<&'static str>,
 }
 
-/// The entries of everything that is open.
-pub fn of(items: &[Item]) -> Vec<Entry> {
+/// The entries of everything that is open; those of a fork's own changes first, where it is known
+/// what it started from.
+pub fn of(items: &[Item], base: Option<&Base>) -> Vec<Entry> {
     let all: HashMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
     let mut causes: BTreeMap<String, Vec<&Item>> = BTreeMap::new();
     for item in items.iter().filter(|item| item.open) {
@@ -55,14 +57,27 @@ pub fn of(items: &[Item]) -> Vec<Entry> {
         let (class, area, model, id) = worst.unwrap_or_else(|| harm(group[0]));
         (class, area, model, Reverse(group.len()), id)
     });
-    let entry = |(index, group): (usize, Vec<&Item>)| Entry {
-        id: group[0].id.clone(),
-        members: group.iter().map(|item| item.id.clone()).collect(),
-        rank: index + 1,
-        origin: None,
+    let entry = |group: &Vec<&Item>| {
+        let mut entry = Entry {
+            id: group[0].id.clone(),
+            members: group.iter().map(|item| item.id.clone()).collect(),
+            rank: 0,
+            origin: None,
+        };
+        entry.origin = base.map(|base| if base.is_own(&entry) { FORK } else { UPSTREAM });
+        entry
     };
-    groups.into_iter().enumerate().map(entry).collect()
+    let mut entries: Vec<Entry> = groups.iter().map(entry).collect();
+    entries.sort_by_key(|entry| entry.origin == Some(UPSTREAM));
+    for (index, entry) in entries.iter_mut().enumerate() {
+        entry.rank = index + 1;
+    }
+    entries
 }
+
+/// Whose change an entry is.
+pub const FORK: &str = "fork";
+pub const UPSTREAM: &str = "upstream";
 
 /// What a fact is open because of, as a name that its siblings share.
 fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
@@ -131,7 +146,7 @@ mod tests {
     #[test]
     fn one_cause_is_one_entry_and_the_model_comes_first() {
         let items = compared(&legacy(), &modern());
-        let entries = of(&items);
+        let entries = of(&items, None);
         assert_eq!(entries[0].id, "env:MODEL_NAME");
         assert!(entries[0].members.contains(&"image:MODEL_NAME".to_owned()));
         let with = |id: &str| {

@@ -14,6 +14,7 @@ mod facts;
 mod gaps;
 pub mod judge;
 mod old;
+mod origin;
 mod reasons;
 mod report;
 mod trees;
@@ -27,6 +28,7 @@ use self::baseline::Origin;
 use self::facts::Facts;
 use self::judge::judge;
 use self::old::Old;
+pub use self::origin::{Change, Exposed, OFFERED_IN};
 use self::report::Report;
 use self::trees::Trees;
 use crate::args::{Args, ReportFormat};
@@ -51,6 +53,9 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
     let root = tool_repo::chosen(repo)?;
     if !args.accept.is_empty() {
         return reasons::accept(&root, args, questions);
+    }
+    if args.accept_upstream {
+        return reasons::accept_upstream(&root, args);
     }
     if !args.withdraw.is_empty() {
         return reasons::withdraw(&root, &args.withdraw);
@@ -106,6 +111,7 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
     let origin = Origin {
         of: args.old.as_deref().unwrap_or(OUTDATED).to_owned(),
         commit: old.commit.clone(),
+        base: old.base.clone(),
     };
     records::write(root, BASELINE, &baseline::write(&old.facts, &origin))?;
     anstream::println!("{BASELINE}: {} facts of {}", old.facts.all.len(), old.name);
@@ -126,6 +132,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
         name: old_name,
         tree: old_tree,
         mut notes,
+        base,
         ..
     } = old;
     let trees = Trees::new(root);
@@ -169,6 +176,8 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
         stale.retain(|entry| !entry.waits_for_cleanup(outdated.as_ref(), new_tree.as_ref()));
     }
     let report = Report {
+        offered: accepted.offered_for(&items),
+        base,
         old: old_name,
         new: new_tree.describe(),
         items,
@@ -194,12 +203,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
 /// What a worker exposes, as the text of the baseline, and how many facts that is. `of` says in
 /// words which worker that is, `commit` where it was read.
 pub fn baseline_of(tree: &dyn Tree, of: &str, commit: Option<&str>) -> Result<(String, usize)> {
-    let facts = Facts::read(tree)?;
-    let origin = Origin {
-        of: of.to_owned(),
-        commit: commit.map(str::to_owned),
-    };
-    Ok((baseline::write(&facts, &origin), facts.all.len()))
+    Ok(Exposed::read(tree)?.baseline(of, commit, None))
 }
 
 /// The summary of a comparison of the work tree at `root` with its past, and how many things keep

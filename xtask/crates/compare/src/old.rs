@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use super::baseline::{self, Record};
 use super::facts::Facts;
+use super::origin::Base;
 use super::trees::Trees;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::UserError;
@@ -21,6 +22,8 @@ pub struct Old {
     pub tree: Option<Box<dyn Tree>>,
     /// The commit that they are of.
     pub commit: Option<String>,
+    /// What it started from, where it is a fork.
+    pub base: Option<Base>,
     /// What a reader should know of where the facts come from.
     pub notes: Vec<String>,
 }
@@ -43,6 +46,7 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
             name,
             tree: Some(tree),
             commit,
+            base: None,
             notes: Vec::new(),
         });
     }
@@ -63,23 +67,25 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
             name,
             tree: None,
             commit: record.origin.commit,
+            base: record.origin.base,
             notes,
         });
     }
     let tree = trees.outdated()?;
     let mut facts = Facts::read(tree.as_ref())?;
-    let mut commit = None;
+    let (mut commit, mut base) = (None, None);
     // What the old worker kept in files that didn't retire (its README, its bake file) is on
     // record only.
     if let Some(record) = record {
         facts.complete(record.facts, tree.as_ref());
-        commit = record.origin.commit;
+        (commit, base) = (record.origin.commit, record.origin.base);
     }
     Ok(Old {
         facts,
         name: tree.describe(),
         tree: Some(tree),
         commit,
+        base,
         notes,
     })
 }

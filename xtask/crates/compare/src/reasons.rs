@@ -72,7 +72,7 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
     }
     let mut known = read(root)?;
     known.bind(&items);
-    let entries = entries::of(&items);
+    let entries = entries::of(&items, old.base.as_ref());
     for (fact, as_read) in args.accept.iter().zip(as_read) {
         let open = open(fact, &items);
         if open == 0 {
@@ -114,6 +114,31 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
         anstream::println!("{fact}: accepted ({open} open)");
     }
     records::write(root, ACCEPTED, &known.write())?;
+    Ok(Outcome::Done)
+}
+
+/// Takes upstream's reasons for what is open over.
+pub fn accept_upstream(root: &Path, args: &Args) -> Result<Outcome> {
+    let trees = Trees::new(root);
+    let old = old::find(&trees, root, args.old.as_deref())?;
+    let new = Facts::read(trees.open(None)?.as_ref())?;
+    let mut items = judge(&old.facts, &new);
+    let mut known = read(root)?;
+    known.bind(&items);
+    known.apply(&mut items);
+    let taken = known.take_offered(&items);
+    if taken.is_empty() {
+        bail!(UserError::new(
+            "upstream offers no reason for what is open",
+            "give one with `cargo xtask compare --accept FACT --reason TEXT`"
+        ));
+    }
+    records::write(root, ACCEPTED, &known.write())?;
+    output::print(&format!(
+        "{} accepted for upstream's reasons: {}\n",
+        taken.len(),
+        taken.join(", ")
+    ))?;
     Ok(Outcome::Done)
 }
 

@@ -127,6 +127,8 @@ pub(super) fn compared(old: &Memory, new: &Memory) -> Vec<judge::Item> {
 
 fn report(items: Vec<judge::Item>) -> Report {
     Report {
+        base: None,
+        offered: std::collections::BTreeMap::new(),
         old: "old".to_owned(),
         new: "new".to_owned(),
         items,

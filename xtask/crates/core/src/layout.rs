@@ -127,6 +127,38 @@ const LIVE: &[&str] = &[
     "vagrantfile",
 ];
 
+/// The layout of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    Legacy,
+    Modern,
+    /// No worker that this tool knows.
+    Unknown,
+}
+
+/// Files by which a legacy worker is known: many a repository has a `src/`.
+const LEGACY: &[&str] = &[
+    "src/handler.py",
+    "worker-config.json",
+    "builder/requirements.txt",
+    "builder/setup.sh",
+];
+
+impl Layout {
+    /// A modern worker may still have files of the old layout: nothing reads them there.
+    pub fn of(entries: &Entries) -> Self {
+        let has = |path: &str| entries.contains_key(&RepoPath::from(path));
+        if has("handler.py") && has(".runpod/hub.json") {
+            Self::Modern
+        } else if LEGACY.iter().any(|path| has(path)) {
+            Self::Legacy
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
 /// How an upstream arranges its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Shape {
@@ -265,6 +297,22 @@ pub fn counterpart(path: &RepoPath) -> Option<RepoPath> {
 mod tests {
     use super::*;
     use crate::tree::{Memory, Tree};
+
+    #[test]
+    fn a_layout_is_known_by_its_files() {
+        let of = |paths: &[&str]| {
+            let tree = paths
+                .iter()
+                .fold(Memory::new(), |tree, path| tree.with(path, ""));
+            Layout::of(tree.entries())
+        };
+        assert_eq!(of(&["src/handler.py", "Dockerfile"]), Layout::Legacy);
+        assert_eq!(of(&["handler.py", ".runpod/hub.json"]), Layout::Modern);
+        let hybrid = ["handler.py", ".runpod/hub.json", "worker-config.json"];
+        assert_eq!(of(&hybrid), Layout::Modern);
+        assert_eq!(of(&["src/main.rs", "README.md"]), Layout::Unknown);
+        assert_eq!(of(&[]), Layout::Unknown);
+    }
 
     #[test]
     fn both_shapes_lead_to_the_same_places() {

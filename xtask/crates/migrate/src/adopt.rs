@@ -8,13 +8,15 @@ use anyhow::{Context, Result, bail};
 
 use super::incoming;
 use super::merge::{self, Stored};
+use super::official::{ADDRESS, Official};
 use super::plan::{Arrival, Plan, Source, What};
 use super::planner::{self, Made};
 use super::preflight::Situation;
 use super::upstream::{self, Upstream};
+use crate::args::Args;
 use transaction::steps;
 use xtask_core::git::{Git, Scratch};
-use xtask_core::layout::{LOCK, Shape};
+use xtask_core::layout::{self, LOCK, Shape};
 use xtask_core::lock::{Lock, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
@@ -24,7 +26,7 @@ pub fn make(
     git: &Git,
     at: &Situation,
     scratch: &Scratch,
-    address: Option<&str>,
+    args: &Args,
     revision: &str,
 ) -> Result<Made> {
     if at.lock.is_some() {
@@ -40,6 +42,13 @@ pub fn make(
             "move it to the modern layout with `cargo xtask migrate`"
         ));
     }
+    let official = args.official.as_deref().unwrap_or(ADDRESS);
+    let address = match &args.upstream {
+        Some(address) => Some(address.as_str()),
+        None => Official::open(git, args.official.as_deref(), at)?
+            .has_most_of(ours)
+            .then_some(official),
+    };
     let upstream = upstream::open(
         git,
         &upstream::Request {
@@ -75,6 +84,8 @@ pub fn make(
         },
     );
     let after = steps::tree_of(scratch, ours, &entries)?;
+    let mut notes = found.notes;
+    notes.extend(left_over(ours));
     let steps = steps::between(ours, &entries, &[], &at.status.local, |_| false);
     planner::expect_no_obstacles(at, &steps)?;
     let plan = Plan {
@@ -91,9 +102,10 @@ pub fn make(
         files: files(&found.stored, ours),
         rewrites: Vec::new(),
         conflicts: Vec::new(),
+        own: None,
         dangling: Vec::new(),
         local: Vec::new(),
-        notes: found.notes,
+        notes,
         steps,
     };
     Ok(Made {
@@ -102,6 +114,19 @@ pub fn make(
         entries,
         lock,
         kind: planner::Kind::Adopt,
+    })
+}
+
+/// What a modern worker still has of the old layout.
+fn left_over(ours: &Entries) -> Option<String> {
+    let is_there = |path: &&&str| ours.keys().any(|file| file.is_within(path));
+    let left: Vec<&str> = layout::RETIRED.iter().filter(is_there).copied().collect();
+    (!left.is_empty()).then(|| {
+        format!(
+            "{} is left of the legacy layout, and the modern worker does not read it: take it \
+             out with `git rm -r`, or move it",
+            left.join(", ")
+        )
     })
 }
 

@@ -21,9 +21,20 @@ pub struct Args {
     pub rev: Option<String>,
 
     /// For a fork with changes of its own: merge what changed since BASE, the
-    /// revision of the legacy worker that it started from
+    /// revision of the legacy worker that it started from; `auto` finds the newest
+    /// revision of the official repository that it has
     #[arg(long, value_name = "BASE")]
     pub carry: Option<String>,
+
+    /// Where the official worker is, which forks come from
+    /// [default: https://github.com/runpod-workers/worker-sglang, asked only for
+    /// what is not here]
+    #[arg(long, value_name = "URL|DIR")]
+    pub official: Option<String>,
+
+    /// Migrate a worker all the same in which nothing names SGLang
+    #[arg(long)]
+    pub anyway: bool,
 
     /// For a worker that is modern already but has no .xtask/upstream.lock.json: find
     /// out which upstream revision its files came from (REV or one before it;
@@ -55,16 +66,16 @@ pub struct Args {
 
     /// Finish a migration that was interrupted, or whose conflicts are
     /// resolved and staged; with --commit, commit it too
-    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "adopt", "embed", "dry_run", "check", "example", "with_image"])]
+    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "official", "adopt", "embed", "dry_run", "check", "example", "with_image"])]
     pub resume: bool,
 
     /// Take back a migration that was interrupted or is not committed yet
-    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "adopt", "embed", "dry_run", "check", "commit", "example"])]
+    #[arg(long, group = "recovery", conflicts_with_all = ["upstream", "rev", "carry", "official", "adopt", "embed", "dry_run", "check", "commit", "example"])]
     pub abort: bool,
 
     /// Build the bundled legacy worker in a scratch folder and migrate that:
     /// needs no network, docker or GPU
-    #[arg(long, conflicts_with_all = ["repo", "upstream", "rev", "carry", "adopt"])]
+    #[arg(long, conflicts_with_all = ["repo", "upstream", "rev", "carry", "official", "adopt"])]
     pub example: bool,
 
     /// With --example: build the image of the migrated worker too, and check

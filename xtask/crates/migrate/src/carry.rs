@@ -1,12 +1,12 @@
 //! `--carry`: the changes of a fork of the legacy layout, as sides of a merge.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
+use super::official::Base;
 use super::preflight::Situation;
 use transaction::steps::{Conflict, Stage};
 use xtask_core::git::Scratch;
 use xtask_core::layout;
-use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Entry, RepoPath, Side, Tree, same};
 
 /// The changes of a fork of the legacy layout, as sides of a merge.
@@ -17,21 +17,9 @@ pub struct Carry {
     pub orphans: Vec<(Conflict, Vec<Stage>)>,
 }
 
-pub fn carry(at: &Situation, scratch: &Scratch, revision: &str, theirs: &Entries) -> Result<Carry> {
-    let commit = at.repo.commit(revision)?.ok_or_else(|| {
-        UserError::new(
-            format!("there is no revision {revision} here"),
-            "name the commit of the legacy worker that this fork started from, and fetch it first \
-             if it is not here",
-        )
-    })?;
-    let started = at.repo.entries(&commit)?;
-    if !started.keys().any(layout::is_retired) {
-        bail!(UserError::new(
-            format!("{revision} has none of {}", layout::RETIRED.join(", ")),
-            "name the commit of the legacy worker that this fork started from"
-        ));
-    }
+/// What changed in this fork since `base`. `theirs` is what upstream gives.
+pub fn carry(at: &Situation, scratch: &Scratch, base: &Base, theirs: &Entries) -> Result<Carry> {
+    let started = &base.files;
     let mut carry = Carry {
         base: Entries::new(),
         carried: Vec::new(),
@@ -41,7 +29,7 @@ pub fn carry(at: &Situation, scratch: &Scratch, revision: &str, theirs: &Entries
     let place = |path: &RepoPath| {
         layout::counterpart(path).or_else(|| theirs.contains_key(path).then(|| path.clone()))
     };
-    for (path, entry) in &started {
+    for (path, entry) in started {
         if let Some(to) = place(path) {
             carry.base.insert(to, entry.clone());
         }

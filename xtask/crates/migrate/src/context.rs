@@ -1,9 +1,15 @@
 //! Whether the new Dockerfile finds what it copies, and copies what the worker is made of. Pure:
 //! the two files and the paths of the result go in, notes for a person come out.
 
+use anyhow::Result;
+
+use super::incoming::Bundle;
 use references::rewrite;
+use worker_files::Source;
 use worker_files::ignore::Ignore;
-use xtask_core::tree::{Entries, RepoPath};
+use worker_files::python::imports;
+use xtask_core::layout;
+use xtask_core::tree::{Entries, RepoPath, Tree};
 
 /// What a build would read.
 pub struct Context<'a> {
@@ -56,6 +62,45 @@ pub fn notes(context: &Context) -> Vec<String> {
         }
     }
     notes
+}
+
+/// Modules of a worker's own that its Dockerfile copied so far, and that neither upstream knows.
+pub fn own_modules(ours: &dyn Tree, base: &Entries, bundle: &Bundle) -> Result<Vec<RepoPath>> {
+    let Some(dockerfile) = ours.read_file("Dockerfile")? else {
+        return Ok(Vec::new());
+    };
+    let copied = rewrite::copied_paths(&dockerfile).unwrap_or_default();
+    let is_own = |path: &&RepoPath| {
+        path.as_bytes().ends_with(b".py")
+            && !base.contains_key(*path)
+            && !bundle.files.contains_key(*path)
+            && copied.iter().any(|copied| copied.covers(path))
+    };
+    let files = ours.entries().keys().filter(is_own);
+    Ok(files
+        .filter(|path| {
+            !["tests", "docs", "outdated"]
+                .iter()
+                .any(|it| path.is_within(it))
+        })
+        .filter(|path| !layout::is_tool(path))
+        .cloned()
+        .collect())
+}
+
+/// Names that a worker's own modules import, and that are not where they look for them.
+pub fn unresolved(sources: &[Source], own: &[RepoPath]) -> Vec<String> {
+    let found = imports::unresolved(sources).into_iter();
+    found
+        .filter(|import| own.contains(&import.place.file))
+        .map(|import| {
+            format!(
+                "{}: `{}` is imported from {}.py, which has no such name: write what takes its \
+                 place there",
+                import.place, import.name, import.module
+            )
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -9,9 +9,11 @@ mod adopt;
 pub mod args;
 mod carry;
 mod context;
+mod fork;
 mod incoming;
 pub mod merge;
 mod merge_inputs;
+mod official;
 mod plan;
 mod planner;
 pub mod preflight;
@@ -46,7 +48,7 @@ use xtask_core::progress::Progress;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
-use xtask_core::tree::{Mode, Oid, RepoPath, Side, Tree};
+use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Side, Tree};
 
 /// This task's name in the journal.
 pub const TASK: &str = "migrate";
@@ -95,7 +97,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
     let scratch = repo.scratch(&scratch_dir.path().join("git"))?;
     let progress = Progress::begin("planning");
     let made = match &args.adopt {
-        Some(revision) => adopt::make(git, &at, &scratch, args.upstream.as_deref(), revision)?,
+        Some(revision) => adopt::make(git, &at, &scratch, args, revision)?,
         None => planner::make(
             git,
             &at,
@@ -104,6 +106,8 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
                 upstream: args.upstream.as_deref(),
                 rev: args.rev.as_deref(),
                 carry: args.carry.as_deref(),
+                official: args.official.as_deref(),
+                anyway: args.anyway,
                 embed: args.embed,
             },
         )?,
@@ -379,24 +383,11 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
             "bring what is still needed to the modern files, take each off with `git rm FILE`, then run this again"
         ));
     }
-    let objects = repo.objects();
-    let mut marked = Vec::new();
-    for conflict in &record.conflicts {
-        let oid = entries
-            .get(&conflict.path)
-            .and_then(|entry| entry.oid.as_ref());
-        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten()
-            && content
-                .split(|&b| b == b'\n')
-                .any(|line| line.starts_with(b"<<<<<<< ours"))
-        {
-            marked.push(conflict.path.clone());
-        }
-    }
+    let marked = marked(repo, &record, &entries)?;
     if !marked.is_empty() {
         bail!(UserError::new(
-            format!("conflict markers are left in:\n  {}", list(&marked)),
-            "resolve them, stage the files with `git add FILE`, then run this again"
+            format!("conflict markers are staged in:\n  {}", list(&marked)),
+            MARKED_HELP
         ));
     }
     record.state = State::Applying;
@@ -445,6 +436,29 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
     record.after_tree = tree_of(work.scratch, &entries, &after)?;
     record.conflicts.clear();
     Ok((record, edit))
+}
+
+/// What to do about staged conflict markers.
+pub const MARKED_HELP: &str = "bring each conflict back with `git checkout --merge FILE`, resolve it, \
+                               stage it with `git add FILE`, then run `cargo xtask migrate --resume`";
+
+/// The files of a migration that are staged with conflict markers in them.
+pub fn marked(repo: &Repo, record: &Record, staged: &Entries) -> Result<Vec<RepoPath>> {
+    let objects = repo.objects();
+    let mut marked = Vec::new();
+    for conflict in &record.conflicts {
+        let oid = staged
+            .get(&conflict.path)
+            .and_then(|entry| entry.oid.as_ref());
+        if let Some(content) = oid.map(|oid| objects.blob(oid)).transpose()?.flatten()
+            && content
+                .split(|&b| b == b'\n')
+                .any(|line| line.starts_with(b"<<<<<<< ours"))
+        {
+            marked.push(conflict.path.clone());
+        }
+    }
+    Ok(marked)
 }
 
 /// Takes back what is not committed.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::fork::Own;
 use references::dangling::Dangling;
 use references::rewrite::Change;
 use transaction::steps::{Conflict, Step};
@@ -28,6 +29,9 @@ pub struct Plan {
     pub files: Vec<Arrival>,
     pub rewrites: Vec<Rewrite>,
     pub conflicts: Vec<Conflict>,
+    /// What this fork changed itself, where it is known what it started from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own: Option<Own>,
     /// What still points at a path that moved.
     pub dangling: Vec<Dangling>,
     /// Files that git does not track, in folders that retire; they stay where they are.
@@ -152,7 +156,7 @@ pub fn relocate(ours: &Entries, incoming: &Entries, first: bool) -> Result<Vec<M
             continue;
         } else if first && layout::is_retired(path) {
             MoveReason::Retired
-        } else if layout::is_stray_in_runpod(path) {
+        } else if first && layout::is_stray_in_runpod(path) {
             MoveReason::NotAHubFile
         } else if first
             && (incoming.get(path).is_some_and(|new| !same(new, entry))
@@ -249,7 +253,7 @@ mod tests {
         );
         assert_eq!(
             shown(&relocate(&ours, &incoming, false).unwrap()),
-            [".runpod/README.md => outdated/.runpod/README.md (NotAHubFile)"]
+            Vec::<String>::new()
         );
     }
 

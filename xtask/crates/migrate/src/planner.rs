@@ -7,19 +7,22 @@ use anyhow::{Context, Result, bail};
 
 use super::carry::carry;
 use super::context;
+use super::fork::{self, Own};
 use super::incoming::{self, Bundle};
 use super::merge::{self, Built, Sides};
 use super::merge_inputs::{base, origin, tool_side};
+use super::official::{AUTO, Base};
 use super::plan::{self, Move, Plan, Rewrite, Source};
 use super::preflight::Situation;
 use super::sparse;
 use super::upstream::{self, OWN_ADDRESS, Upstream};
 use super::validate_upstream;
+use compare::Exposed;
 use references::dangling::{self, Dangling};
 use references::rewrite;
 use transaction::steps::{self, Obstacle, Stage, Step, Way};
 use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
-use xtask_core::layout::{self, BASELINE, LOCK, OUTDATED, Shape};
+use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::lock::{Lock, Retired};
 use xtask_core::outcome::UserError;
 use xtask_core::output::{quoted_file, quoted_path};
@@ -31,6 +34,8 @@ pub struct Wish<'a> {
     pub upstream: Option<&'a str>,
     pub rev: Option<&'a str>,
     pub carry: Option<&'a str>,
+    pub official: Option<&'a str>,
+    pub anyway: bool,
     pub embed: bool,
 }
 
@@ -59,6 +64,9 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     let first = at.lock.is_none();
     if first {
         expect_legacy(at)?;
+        if !wish.anyway {
+            fork::expect_sglang(at)?;
+        }
     } else if wish.carry.is_some() {
         bail!(UserError::new(
             format!("{LOCK} is there, so this worker is modern already"),
@@ -70,7 +78,12 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     let sparse = at.unseen.values().any(|why| *why == Unseen::Sparse);
     let needles = dangling::candidates();
     let mentions = at.repo.search(&needles, &outside, sparse)?;
-    let recording = first.then(|| record_facts(at)).flatten();
+    let started = if first {
+        fork::base(git, at, scratch, wish)?
+    } else {
+        None
+    };
+    let mut recording = first.then(|| record_facts(at)).flatten();
     let mut upstream = upstream::open(
         git,
         &upstream::Request {
@@ -83,6 +96,15 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     if wish.embed && upstream.address == OWN_ADDRESS {
         // "The repository that holds the tool" will be this one from now on.
         upstream.address = upstream::lasting_address(git, &at.repo.top)?;
+    }
+    let left = at
+        .lock
+        .as_ref()
+        .map(|lock| &lock.upstream)
+        .filter(|origin| origin.address != upstream.address);
+    if left.is_some() {
+        // Another upstream's worker is another worker.
+        recording = record_facts(at);
     }
     let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
         upstream.sizes(entries)
@@ -114,10 +136,16 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     let moves = plan::relocate(at.ours.entries(), &theirs, first)
         .map_err(|problems| plan::outdated_taken(&problems))?;
     expect_no_twins(at, &moves, &base, &theirs)?;
-    let carry = match wish.carry {
-        Some(revision) => Some(carry(at, scratch, revision, &theirs)?),
-        None => None,
+    let carry = match (&started, wish.carry) {
+        (Some(base), Some(_)) => Some(carry(at, scratch, base, &theirs)?),
+        _ => None,
     };
+    if let (Some(base), Some(AUTO)) = (&started, wish.carry) {
+        notes.push(format!(
+            "this fork started from the official worker at {}",
+            base.short()
+        ));
+    }
     let (carried, orphans) = match carry {
         Some(carry) => {
             base.extend(carry.base);
@@ -125,10 +153,22 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
         }
         None => (Vec::new(), Vec::new()),
     };
-    let records: Vec<_> = recording
-        .and_then(|recording| recorded(recording, &mut notes))
-        .into_iter()
-        .collect();
+    let mut own = started
+        .as_ref()
+        .and_then(|base| fork::own(at, base, wish.carry.is_some()));
+    let exposed = recording.and_then(|recording| recorded(recording, &mut notes));
+    let started = match (started, left) {
+        (None, Some(origin)) => Base::locked(at, origin)?,
+        (started, _) => started,
+    };
+    let started = match &started {
+        Some(base) => Some((base, Exposed::read(&*base.tree)?)),
+        None => None,
+    };
+    let records = match &exposed {
+        Some(exposed) => records(at, exposed, started.as_ref(), &upstream, &mut notes)?,
+        None => Vec::new(),
+    };
     let built = merge::build(
         &at.repo,
         scratch,
@@ -149,14 +189,24 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             },
         },
     )?;
+    if let (Some(own), Some((base, started)), Some(fork)) = (&mut own, &started, &exposed)
+        && own.carried
+        && !built.conflicts.is_empty()
+    {
+        let new = Exposed::read(&fork::tree_of(&bundle))?;
+        own.changes = fork::in_conflict(at, base, [fork, started, &new], &built.conflicts)?;
+    }
     // What a fork changed of upstream's own files goes where those go.
-    let modules: Vec<RepoPath> = carried
+    let mut modules: Vec<RepoPath> = carried
         .into_iter()
         .map(|(_, to)| to)
         .filter(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"))
         .collect();
+    if left.is_some() {
+        modules.extend(context::own_modules(&at.ours, &base, &bundle)?);
+    }
     finish(
-        at, &upstream, &bundle, mentions, moves, built, &modules, notes, first,
+        at, &upstream, &bundle, mentions, moves, built, &modules, notes, first, own,
     )
 }
 
@@ -169,8 +219,13 @@ fn ignores_target(at: &Situation) -> Result<bool> {
         .any(|line| line.trim().trim_matches('/') == "target"))
 }
 
-/// What the old worker exposes, as the text of the baseline, and how many facts that is.
-type Recording = JoinHandle<Result<(String, usize)>>;
+/// What the old worker exposes.
+type Recording = JoinHandle<Result<Exposed>>;
+
+/// What to call the old worker.
+fn name_of(at: &Situation) -> String {
+    format!("the worker at {}", &at.head.0[..at.head.0.len().min(10)])
+}
 
 /// Begins to read what the old worker exposes, for the time when its files are gone.
 fn record_facts(at: &Situation) -> Option<Recording> {
@@ -180,29 +235,46 @@ fn record_facts(at: &Situation) -> Option<Recording> {
         return None;
     }
     let repo = at.repo.clone();
-    let name = format!("the worker at {}", &at.head.0[..at.head.0.len().min(10)]);
-    let commit = at.head.0.clone();
+    let name = name_of(at);
     Some(std::thread::spawn(move || {
-        let tree = GitTree::new(repo.objects(), entries, name.as_str());
-        compare::baseline_of(&tree, &name, Some(&commit))
+        Exposed::read(&GitTree::new(repo.objects(), entries, name))
     }))
 }
 
-/// The baseline. What can't be read of the old worker keeps nobody from migrating.
-fn recorded(recording: Recording, notes: &mut Vec<String>) -> Option<(RepoPath, Vec<u8>)> {
+/// What can't be read of the old worker keeps nobody from migrating.
+fn recorded(recording: Recording, notes: &mut Vec<String>) -> Option<Exposed> {
     let why = match recording.join() {
-        Ok(Ok((text, count))) => {
-            notes.push(format!(
-                "{BASELINE} keeps {count} facts of the old worker; `cargo xtask compare` says what \
-                 became of each"
-            ));
-            return Some((BASELINE.into(), text.into_bytes()));
-        }
+        Ok(Ok(exposed)) => return Some(exposed),
         Ok(Err(error)) => format!("{error:#}"),
         Err(_) => "reading the old worker failed".to_owned(),
     };
     notes.push(format!("{BASELINE} is not written: {why}"));
     None
+}
+
+/// The records of the old worker: its facts, and what upstream gives as reasons for the same.
+fn records(
+    at: &Situation,
+    exposed: &Exposed,
+    started: Option<&(&Base, Exposed)>,
+    upstream: &Upstream,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+    let since = started.map(|(base, facts)| (facts, &*base.commit.0));
+    let (text, count) = exposed.baseline(&name_of(at), Some(&at.head.0), since);
+    notes.push(format!(
+        "{BASELINE} keeps {count} facts of the old worker; `cargo xtask compare` says what became \
+         of each"
+    ));
+    let mut records = vec![(RepoPath::from(BASELINE), text.into_bytes())];
+    if let (Some((_, started)), Some(commit)) = (started, &upstream.commit) {
+        match exposed.offered(started, &at.ours, &*upstream.tree, commit) {
+            Ok(Some(text)) => records.push((compare::OFFERED_IN.into(), text.into_bytes())),
+            Ok(None) => {}
+            Err(error) => notes.push(format!("upstream's reasons are not offered: {error:#}")),
+        }
+    }
+    Ok(records)
 }
 
 /// Refuses what comes to a name that a file system could take for that of a file here.
@@ -223,15 +295,14 @@ fn expect_no_twins(at: &Situation, moves: &[Move], base: &Entries, theirs: &Entr
 
 fn expect_legacy(at: &Situation) -> Result<()> {
     let entries = at.ours.entries();
-    if entries.keys().any(layout::is_retired) {
-        return Ok(());
-    }
-    if Shape::of(entries) == Some(Shape::Root) {
-        bail!(UserError::new(
+    match Layout::of(entries) {
+        Layout::Legacy => return Ok(()),
+        Layout::Modern => bail!(UserError::new(
             format!("this worker has the modern layout, but no {LOCK}"),
             "name the upstream that its files came from: `cargo xtask migrate --adopt REV \
              --upstream DIR|URL`"
-        ));
+        )),
+        Layout::Unknown => {}
     }
     bail!(UserError::new(
         format!(
@@ -261,6 +332,7 @@ fn finish(
     modules: &[RepoPath],
     mut notes: Vec<String>,
     first: bool,
+    own: Option<Own>,
 ) -> Result<Made> {
     let before = at.ours.entries();
     let moved: Vec<(RepoPath, RepoPath)> = moves
@@ -272,6 +344,9 @@ fn finish(
         transaction::journal::exists(&path.below(top))
     });
     expect_no_obstacles(at, &steps)?;
+    if !first {
+        notes.extend(strays(before));
+    }
     // What stays as it is needs no second reading.
     let news = |path: &RepoPath| {
         built
@@ -304,6 +379,7 @@ fn finish(
         files: built.arrivals,
         rewrites,
         conflicts: built.conflicts,
+        own,
         dangling,
         notes,
         steps,
@@ -314,6 +390,21 @@ fn finish(
         entries: built.entries,
         lock: built.lock,
         kind: if first { Kind::First } else { Kind::Again },
+    })
+}
+
+/// What an update leaves in `.runpod/` although the Hub reads nothing of it.
+fn strays(ours: &Entries) -> Option<String> {
+    let strays: Vec<String> = ours
+        .keys()
+        .filter(|path| layout::is_stray_in_runpod(path))
+        .map(ToString::to_string)
+        .collect();
+    (!strays.is_empty()).then(|| {
+        format!(
+            "{} stays where it is; the Hub reads nothing in .runpod/ but hub.json and tests.json",
+            strays.join(", ")
+        )
     })
 }
 
@@ -464,13 +555,25 @@ fn context_notes(
     let Some(dockerfile) = content("Dockerfile")? else {
         return Ok(Vec::new());
     };
-    Ok(context::notes(&context::Context {
+    let mut notes = context::notes(&context::Context {
         dockerfile: &dockerfile,
         dockerignore: content(".dockerignore")?.as_deref(),
         result: after,
         given: bundle.files.keys().collect(),
         carried: carried.iter().collect(),
-    }))
+    });
+    if !carried.is_empty() {
+        let mut sources = Vec::new();
+        let code = |path: &&RepoPath| path.as_bytes().ends_with(b".py");
+        for path in bundle.files.keys().filter(code).chain(carried) {
+            let oid = after.get(path).and_then(|entry| entry.oid.as_ref());
+            if let Some(text) = oid.map(|oid| at.objects.blob(oid)).transpose()?.flatten() {
+                sources.push(worker_files::Source::new(path.clone(), &text));
+            }
+        }
+        notes.extend(context::unresolved(&sources, carried));
+    }
+    Ok(notes)
 }
 
 /// The repository's symbolic links, and what each names.

@@ -200,8 +200,10 @@ fn text(plan: &Plan, next: &Next) -> String {
         out += &heading("Conflicts");
         for conflict in &plan.conflicts {
             out += &format!("  {RED}{}{RED:#}: {}\n", conflict.path, conflict.reason);
+            out += &held(plan, &conflict.path);
         }
     }
+    out += &own(plan, next);
     out += &dangling(plan);
     if !plan.local.is_empty() {
         out += &heading("Stays where it is, because git does not track it");
@@ -215,6 +217,43 @@ fn text(plan: &Plan, next: &Next) -> String {
             out += &format!("  {}\n", next.fit(note));
         }
     }
+    out
+}
+
+/// Which of the fork's changes a conflict holds, and what became of each.
+fn held(plan: &Plan, conflict: &RepoPath) -> String {
+    let mut out = String::new();
+    for change in plan.own.iter().flat_map(|own| &own.changes) {
+        let place = layout::counterpart(&change.path);
+        if *conflict != change.path && place.as_ref() != Some(conflict) {
+            continue;
+        }
+        let id = match &*change.id {
+            "" => String::new(),
+            id => format!("{id} "),
+        };
+        out += &format!(
+            "    {DIM}{}:{}{DIM:#} {id}{}\n      {}\n",
+            change.path, change.line, change.what, change.now
+        );
+    }
+    out
+}
+
+/// The changes of a fork that stay behind.
+fn own(plan: &Plan, next: &Next) -> String {
+    let Some(own) = plan.own.as_ref().filter(|own| !own.carried) else {
+        return String::new();
+    };
+    let mut out = heading(&format!(
+        "Changed by this fork since {}, and not in the new files",
+        &own.base[..own.base.len().min(10)]
+    ));
+    for path in &own.files {
+        out += &format!("  {YELLOW}{path}{YELLOW:#}\n");
+    }
+    let merge = next.again("--carry auto");
+    out += &format!("To merge these changes into the new files:\n  {merge}\n");
     out
 }
 

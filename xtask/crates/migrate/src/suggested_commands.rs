@@ -24,6 +24,7 @@ impl Next {
             ("upstream", &upstream),
             ("rev", &args.rev),
             ("carry", &args.carry),
+            ("official", &args.official),
             ("adopt", &args.adopt),
         ] {
             if let Some(value) = value {
@@ -33,6 +34,7 @@ impl Next {
         let markers = args.conflicts == Conflicts::Markers;
         for (option, wished) in [
             ("embed", args.embed),
+            ("anyway", args.anyway),
             ("commit", args.commit),
             ("conflicts markers", markers),
         ] {

@@ -276,7 +276,7 @@ fn directory(path: &Path) -> Result<Opened> {
     let wanted = |folder: &RepoPath| {
         layout::CORE_OPTIONAL
             .iter()
-            .chain([&layout::RUNPOD])
+            .chain([&layout::RUNPOD, &layout::KEPT])
             .any(|wanted| folder.is_within(wanted))
     };
     let open = |extra: &[RepoPath]| {
@@ -368,6 +368,7 @@ fn wanted(entries: &Entries, shape: Shape) -> Vec<&Oid> {
             Shape::Runpod => path.is_within(layout::RUNPOD),
             Shape::Root => {
                 layout::is_core(path)
+                    || layout::is_record(path)
                     || path.parent().is_none() && !layout::is_own(path) && !layout::is_tool(path)
             }
         })

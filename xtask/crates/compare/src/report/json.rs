@@ -54,11 +54,13 @@ impl Report {
             "old": self.old,
             "new": self.new,
             "summary": summary,
-            "entries": super::super::entries::of(&self.items),
+            "entries": super::super::entries::of(&self.items, self.base.as_ref()),
             "facts": facts,
             "executed": self.executed,
             "unread": unread,
             "stale": self.stale,
+            "base": self.base.as_ref().map(|base| &base.commit),
+            "offered": self.offered,
             "notes": self.notes,
         });
         let mut text = serde_json::to_string_pretty(&root).unwrap_or_default();

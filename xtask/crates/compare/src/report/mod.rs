@@ -4,11 +4,14 @@ mod json;
 mod markdown;
 mod text;
 
+use std::collections::BTreeMap;
+
 use super::accepted::Entry;
 use super::execute::Summary;
 use super::facts::{Fact, Facts};
 use super::gaps::Gap;
 use super::judge::{Item, Verdict};
+use super::origin::Base;
 use worker_files::Place;
 use xtask_core::commands::Commands;
 
@@ -19,6 +22,10 @@ pub struct Report {
     pub items: Vec<Item>,
     /// Reasons on record that match nothing any more.
     pub stale: Vec<Entry>,
+    /// What the old worker started from, where it is a fork and that is known.
+    pub base: Option<Base>,
+    /// Upstream's reasons for what is open, by id.
+    pub offered: BTreeMap<String, String>,
     /// What to know of where the facts and the reasons come from.
     pub notes: Vec<String>,
     /// What could not be read, by side.
@@ -106,7 +113,7 @@ type Parts<'a> = std::collections::HashMap<&'a str, Vec<&'a str>>;
 const LONGEST_VALUE: usize = 160;
 
 /// A fact's value in one line: `--model-path, default 0.0.0.0`.
-fn value(fact: &Fact) -> String {
+pub fn value(fact: &Fact) -> String {
     let mut parts = Vec::new();
     for (key, value) in &fact.value {
         let value = value.replace('\n', ", ");

@@ -1,11 +1,12 @@
 //! The report for people: what is open first, with places and a way on.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
 use super::super::accepted::withdrawal;
-use super::super::entries;
+use super::super::entries::{self, Entry};
 use super::super::judge::{Item, Verdict};
 use super::{Parts, Report, places, value};
 
@@ -123,19 +124,31 @@ impl Report {
         row("all", &self.items.iter().collect::<Vec<_>>(), BOLD);
     }
 
-    /// What is open, the most harmful first: ten entries in full, a line for each of the others.
+    /// What is open, the most harmful first: ten entries in full, a line for each of the others. Of
+    /// a fork its own changes come first, and of upstream's decisions only those are told in full
+    /// that break endpoints.
     fn entries(&self, out: &mut String) {
         const IN_FULL: usize = 10;
+        const BREAKS: [&str; 3] = ["env", "input", "route"];
         let of = |id: &str| self.items.iter().find(|item| item.id == id);
-        let entries = entries::of(&self.items);
-        for entry in &entries {
+        let entries = entries::of(&self.items, self.base.as_ref());
+        let mut origin = None;
+        let mut is_list = false;
+        for entry in entries.iter().filter(|entry| !self.is_offered(entry)) {
             let Some(item) = of(&entry.id) else { continue };
-            if entry.rank <= IN_FULL || self.all {
+            if origin != entry.origin {
+                origin = entry.origin;
+                is_list = false;
+                let _ = writeln!(out, "\n{BOLD}{}{BOLD:#}", self.heading(origin));
+            }
+            let is_folded = origin == Some(entries::UPSTREAM) && !BREAKS.contains(&item.area());
+            if entry.rank <= IN_FULL && !is_folded || self.all {
                 let members = &entry.members[1..];
                 self.item(out, item, &Parts::from([(item.id.as_str(), ids(members))]));
+                is_list = false;
                 continue;
             }
-            if entry.rank == IN_FULL + 1 {
+            if !std::mem::replace(&mut is_list, true) {
                 out.push('\n');
             }
             let style = style(item.verdict);
@@ -150,6 +163,46 @@ impl Report {
                 item.id
             );
         }
+        self.offers(out);
+    }
+
+    fn heading(&self, origin: Option<&str>) -> String {
+        let base = self.base.as_ref().map_or("", |base| &base.commit);
+        match origin {
+            Some(entries::FORK) => {
+                let short = base.get(..10).unwrap_or(base);
+                format!("This fork's own changes since {short}")
+            }
+            _ => "Upstream's decisions".to_owned(),
+        }
+    }
+
+    /// Whether upstream has a reason for all that is open in an entry.
+    fn is_offered(&self, entry: &Entry) -> bool {
+        let open = |id: &String| self.items.iter().any(|item| item.open && item.id == *id);
+        let mut open = entry.members.iter().filter(|id| open(id)).peekable();
+        open.peek().is_some() && open.all(|id| self.offered.contains_key(id))
+    }
+
+    /// What upstream has reasons for, by reason.
+    fn offers(&self, out: &mut String) {
+        if self.offered.is_empty() {
+            return;
+        }
+        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (id, reason) in &self.offered {
+            reasons.entry(reason).or_default().push(id);
+        }
+        let are = match self.offered.len() {
+            1 => "1 is upstream's decision".to_owned(),
+            n => format!("{n} are upstream's decisions"),
+        };
+        let _ = writeln!(out, "\n{BOLD}{are}:{BOLD:#}");
+        for (reason, ids) in reasons {
+            let _ = writeln!(out, "  {}\n    {DIM}{reason}{DIM:#}", ids.join(", "));
+        }
+        let take = self.commands.task("compare", "--accept-upstream");
+        let _ = writeln!(out, "Look at them, and take them with:\n  {take}");
     }
 
     /// Variables that retired and that another one stands in for.
@@ -257,13 +310,13 @@ impl Report {
             n => format!(", and {n} reasons on record are stale"),
         };
         let red = style(Verdict::Missing);
-        let entries = match entries::of(&self.items).len() {
+        let entries = match entries::of(&self.items, None).len() {
             n if n == open => String::new(),
             1 => " in one entry".to_owned(),
             n => format!(" in {n} entries"),
         };
         let _ = writeln!(out, "\n{red}{open} open{entries}{stale}.{red:#}");
-        if let Some(entry) = entries::of(&self.items).first() {
+        if let Some(entry) = entries::of(&self.items, self.base.as_ref()).first() {
             let _ = writeln!(
                 out,
                 "Fix them, or record why one is intended:\n  {} --accept {} --reason \"…\"",

@@ -10,6 +10,7 @@ mod command;
 mod environment;
 mod eval;
 mod handler;
+pub mod imports;
 mod known;
 mod relevant;
 mod scope;

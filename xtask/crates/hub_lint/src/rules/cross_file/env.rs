@@ -232,6 +232,7 @@ fn undeclared(
             || baked(name)
             || own.place.file.name() == b"sglang_flags.json"
             || surface.reads(name).all(|read| built.contains(&read.place.file))
+            || is_left_by_the_build(surface, name, &built)
             || !read.contains(name)
             // The other spelling has its own finding.
             || suggest::nearest(name, free.iter().copied()).is_some();
@@ -273,6 +274,21 @@ fn undeclared(
             format!("`{}` is read here", first.name),
         ),
     );
+}
+
+/// Whether a variable names the file that the image's build writes and the worker reads: both know
+/// it by its default, and no endpoint has a reason to set it.
+fn is_left_by_the_build(
+    surface: &WorkerInterface,
+    name: &str,
+    built: &BTreeSet<&RepoPath>,
+) -> bool {
+    let is_path = |read: &worker_files::EnvRead| {
+        let default = read.default.as_deref();
+        default.is_some_and(|default| default.starts_with('/'))
+    };
+    let in_build = |read: &worker_files::EnvRead| built.contains(&read.place.file);
+    surface.reads(name).any(in_build) && surface.reads(name).any(is_path)
 }
 
 /// The scripts that the image's build runs and the worker doesn't: nobody sets their variables in

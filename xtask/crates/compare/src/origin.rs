@@ -1,0 +1,360 @@
+//! Whose change a fact is: the fork's own, or a decision of the upstream that it came from. And
+//! what migrate asks of this task.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::accepted::{self, Accepted};
+use super::baseline;
+use super::entries::Entry;
+use super::facts::{Fact, Facts, WORDING};
+use super::judge::{Item, Verdict, judge};
+use xtask_core::layout::{ACCEPTED, BASELINE};
+use xtask_core::records;
+use xtask_core::tree::{RepoPath, Tree};
+
+/// The revision that a fork started from, and which of its facts are not that revision's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    pub commit: String,
+    /// The ids of what the fork added, changed or removed.
+    pub own: BTreeSet<String>,
+}
+
+impl Base {
+    /// Compares a fork with what it started from.
+    pub fn of(base: &Facts, fork: &Facts, commit: &str) -> Self {
+        let ids = base.all.keys().chain(fork.all.keys());
+        let differ = |id: &&String| match (base.get(id), fork.get(id)) {
+            (Some(one), Some(other)) => !judged(one).eq(judged(other)),
+            _ => true,
+        };
+        let unread = fork.unread.iter().filter(|gap| !gap.is_in(&base.unread));
+        Self {
+            commit: commit.to_owned(),
+            own: ids
+                .filter(differ)
+                .chain(unread.map(|gap| &gap.id))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Whether the fork's own changes are in an entry. What only a run shows is the fork's where
+    /// it is about a variable of the fork's.
+    pub fn is_own(&self, entry: &Entry) -> bool {
+        let of_a_run = |id: &str| {
+            let mut words = id
+                .strip_prefix("run:")
+                .into_iter()
+                .flat_map(|id| id.split('.'));
+            words.any(|word| self.own.contains(&format!("env:{word}")))
+        };
+        entry
+            .members
+            .iter()
+            .any(|id| self.own.contains(id) || of_a_run(id))
+    }
+}
+
+/// What of a fact is judged.
+fn judged(fact: &Fact) -> impl Iterator<Item = (&String, &String)> {
+    let value = fact.value.iter();
+    value.filter(|(key, _)| !WORDING.contains(&key.as_str()))
+}
+
+/// What a worker exposes, for whoever migrates it.
+pub struct Exposed(Facts);
+
+/// A change of a fork's, and what the new worker has for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub id: String,
+    /// Where the fork has it; in a file that it removed it from, where it was.
+    pub path: RepoPath,
+    pub line: usize,
+    pub what: String,
+    pub now: String,
+}
+
+impl Change {
+    /// Whether the fork has it no more.
+    pub fn is_removal(&self) -> bool {
+        self.what == REMOVED
+    }
+
+    /// Whether all that changed is that something is gone or read as nothing.
+    pub fn is_loss(&self) -> bool {
+        let parts = self.what.split("; ");
+        self.is_removal() || parts.into_iter().all(|part| part.ends_with("→ none"))
+    }
+}
+
+impl Exposed {
+    /// Reads a worker.
+    pub fn read(tree: &dyn Tree) -> Result<Self> {
+        Facts::read(tree).map(Self)
+    }
+
+    /// The text of the baseline, and how many facts that is. `of` says in words which worker it
+    /// is, `commit` where it was read; `base` is what it started from.
+    pub fn baseline(
+        &self,
+        of: &str,
+        commit: Option<&str>,
+        base: Option<(&Self, &str)>,
+    ) -> (String, usize) {
+        let origin = baseline::Origin {
+            of: of.to_owned(),
+            commit: commit.map(str::to_owned),
+            base: base.map(|(base, commit)| Base::of(&base.0, &self.0, commit)),
+        };
+        (baseline::write(&self.0, &origin), self.0.all.len())
+    }
+
+    /// What this fork changed since `base`, and what `new` has for each.
+    pub fn changes(&self, base: &Self, new: &Self) -> Vec<Change> {
+        let own = Base::of(&base.0, &self.0, "").own;
+        let items = judge(&self.0, &new.0);
+        let change = |id: &String| {
+            let (before, after) = (base.0.get(id), self.0.get(id));
+            let place = after.or(before)?.places.first()?;
+            let item = items.iter().find(|item| item.id == *id);
+            Some(Change {
+                id: id.clone(),
+                path: place.file.clone(),
+                line: place.line,
+                what: what(before, after),
+                now: now(id, before, after, item, &new.0),
+            })
+        };
+        own.iter().filter_map(change).collect()
+    }
+
+    /// The text of this worker's accepted reasons with those that its upstream has for the same
+    /// values, to be taken or not; `None` where upstream has nothing to offer. `mine` is the
+    /// worker's tree.
+    pub fn offered(
+        &self,
+        base: &Self,
+        mine: &dyn Tree,
+        upstream: &dyn Tree,
+        commit: &str,
+    ) -> Result<Option<String>> {
+        let theirs = Accepted::of_tree(upstream)?;
+        let record = match records::read(upstream, BASELINE)? {
+            Some((text, place)) => {
+                let text = String::from_utf8_lossy(&text);
+                baseline::of_repository(&text, place)?.facts
+            }
+            None => Facts::default(),
+        };
+        // A record of an older reader says less of the same thing.
+        let as_recorded = record.is_older.then(|| self.0.as_first_read());
+        let as_recorded = as_recorded.as_ref().unwrap_or(&self.0);
+        let own = Base::of(&base.0, &self.0, "").own;
+        let mut entries = Vec::new();
+        for (id, fact) in &self.0.all {
+            if own.contains(id)
+                || ["env:", "input:", "route:"]
+                    .iter()
+                    .any(|it| id.starts_with(it))
+            {
+                continue;
+            }
+            let digest = accepted::digest_of(fact);
+            let is_known = record.get(id).map(accepted::digest_of)
+                == as_recorded.get(id).map(accepted::digest_of);
+            entries.extend(theirs.for_value(id, &digest, is_known, commit));
+        }
+        if entries.is_empty() {
+            return Ok(None);
+        }
+        let mut accepted = Accepted::of_tree(mine)?;
+        accepted.offer(entries);
+        Ok(Some(accepted.write()))
+    }
+}
+
+/// The record that [`Exposed::offered`] is the text of.
+pub const OFFERED_IN: &str = ACCEPTED;
+
+const REMOVED: &str = "removed";
+
+/// A change in words.
+fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
+    let (Some(before), Some(after)) = (before, after) else {
+        return match after {
+            Some(fact) => {
+                let value = super::report::value(fact);
+                let joint = if value.is_empty() { "" } else { ": " };
+                format!("added{joint}{value}")
+            }
+            None => REMOVED.to_owned(),
+        };
+    };
+    let keys: BTreeSet<&String> = before.value.keys().chain(after.value.keys()).collect();
+    let differ = keys
+        .into_iter()
+        .filter(|key| !WORDING.contains(&key.as_str()) && before.get(key) != after.get(key));
+    let told = differ.map(|key| {
+        let side = |fact: &Fact| fact.get(key).unwrap_or("none").replace('\n', ", ");
+        format!("{key} {} → {}", side(before), side(after))
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// What became of a change in the new worker.
+fn now(
+    id: &str,
+    before: Option<&Fact>,
+    after: Option<&Fact>,
+    item: Option<&Item>,
+    new: &Facts,
+) -> String {
+    let Some(after) = after else {
+        return if new.get(id).is_some() {
+            "the new worker has it all the same".to_owned()
+        } else {
+            "the new worker does not have it either".to_owned()
+        };
+    };
+    let set = |name: &str, value: &str| {
+        format!(
+            "set {name}={value} in the new worker: `ENV {name}={value}` in the Dockerfile, or as the default in .runpod/hub.json"
+        )
+    };
+    if let Some(name) = id.strip_prefix("env:")
+        && let Some(there) = new.get(id)
+    {
+        let default = after.get("default").filter(|value| {
+            there.get("default") != Some(value)
+                && before.and_then(|fact| fact.get("default")) != Some(*value)
+        });
+        return match (default, there.get("flag")) {
+            (Some(default), _) => set(name, default),
+            (None, Some(flag)) => {
+                format!("nothing to carry: the new worker's {name} sets {flag}")
+            }
+            (None, None) => format!("nothing to carry: the new worker reads {name} too"),
+        };
+    }
+    if let Some(flag) = id.strip_prefix("flag:")
+        && let Some(value) = after.get("value")
+    {
+        let drives =
+            |(name, fact): (&str, &Fact)| (fact.get("flag") == Some(flag)).then(|| name.to_owned());
+        if let Some(name) = new.area("env").find_map(drives) {
+            let value = if value == super::facts::ALONE {
+                "true"
+            } else {
+                value
+            };
+            return set(&name, value);
+        }
+    }
+    match item {
+        Some(item) if item.verdict == Verdict::Kept => "the new worker has it too".to_owned(),
+        Some(item) if !item.help.is_empty() => format!("{} {}", item.why, item.help),
+        Some(item) if !item.why.is_empty() => item.why.clone(),
+        _ => "bring it to the new files by hand".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::entries;
+    use super::super::tests::{legacy, modern};
+    use super::*;
+    use xtask_core::tree::Memory;
+
+    fn read(tree: &Memory) -> Exposed {
+        Exposed::read(tree).unwrap()
+    }
+
+    /// The legacy worker with a flag that is set by a variable and one that is fixed.
+    fn fork() -> Memory {
+        let engine = legacy().read_file("src/engine.py").unwrap().unwrap();
+        let engine = String::from_utf8(engine).unwrap().replace(
+            "\"API_KEY\": \"--api-key\",",
+            "\"API_KEY\": \"--api-key\",\n            \"ATTENTION_BACKEND\": \"--attention-backend\",",
+        );
+        legacy().with("src/engine.py", engine)
+    }
+
+    #[test]
+    fn what_a_fork_changed_comes_before_what_upstream_decided() {
+        let (base, fork, new) = (read(&legacy()), read(&fork()), read(&modern()));
+        let since = Base::of(&base.0, &fork.0, "abc");
+        assert!(since.own.contains("env:ATTENTION_BACKEND"), "{since:?}");
+        assert!(!since.own.contains("env:MODEL_NAME"));
+        let changes = fork.changes(&base, &new);
+        let change = changes
+            .iter()
+            .find(|change| change.id == "env:ATTENTION_BACKEND");
+        let change = change.unwrap();
+        assert_eq!(change.path, "src/engine.py");
+        assert_eq!(
+            change.now,
+            "nothing to carry: the new worker's ATTENTION_BACKEND sets --attention-backend"
+        );
+        let same = Base::of(&base.0, &base.0, "abc");
+        assert!(same.own.is_empty(), "{same:?}");
+        // The one that the new worker lacks leads, whatever else is open.
+        let engine = modern().read_file("engine.py").unwrap().unwrap();
+        let engine = String::from_utf8(engine)
+            .unwrap()
+            .replace("\"ATTENTION_BACKEND\": \"--attention-backend\",", "");
+        let lacking = read(&modern().with("engine.py", engine));
+        let entries = entries::of(&judge(&fork.0, &lacking.0), Some(&since));
+        assert_eq!(entries[0].id, "env:ATTENTION_BACKEND");
+        assert_eq!(entries[0].origin, Some("fork"));
+        assert_eq!(entries[1].origin, Some("upstream"));
+    }
+
+    #[test]
+    fn upstreams_reasons_are_offered_for_the_same_value_alone() {
+        let (base, fork) = (read(&legacy()), read(&fork()));
+        let text = r#"{"version": 2, "accepted": [
+            {"fact": "serverless:ret*", "reason": "jobs stream"},
+            {"fact": "env:MAX_NUM_REQS", "reason": "gone"},
+            {"fact": "pip:ray", "reason": "of another value", "of": {"pip:ray": "0"}}]}"#;
+        let (record, _) = base.baseline("old", None, None);
+        let upstream = Memory::new().with(ACCEPTED, text).with(BASELINE, record);
+        let mine = Memory::new();
+        let offered = fork.offered(&base, &mine, &upstream, "c0ffee").unwrap();
+        let offered = Accepted::read(&offered.unwrap()).unwrap();
+        let mut items = judge(&fork.0, &read(&modern()).0);
+        let shown = offered.offered_for(&items);
+        let ids: Vec<&str> = shown.keys().map(String::as_str).collect();
+        assert_eq!(ids, ["serverless:return_aggregate_stream"]);
+        // They answer for nothing until they are taken.
+        let open = |items: &[Item]| {
+            items
+                .iter()
+                .any(|item| item.id == "serverless:return_aggregate_stream" && item.open)
+        };
+        offered.apply(&mut items);
+        assert!(open(&items));
+        let mut taken = offered.clone();
+        assert_eq!(
+            taken.take_offered(&items),
+            ["serverless:return_aggregate_stream"]
+        );
+        taken.apply(&mut items);
+        assert!(!open(&items));
+        assert!(taken.write().contains("\"upstream\":\"c0ffee\""));
+        // A fork's own change is nobody else's to explain.
+        let handler = legacy().read_file("src/handler.py").unwrap().unwrap();
+        let handler = String::from_utf8(handler)
+            .unwrap()
+            .replace("stream\": True", "stream\": False");
+        let own = read(&legacy().with("src/handler.py", handler));
+        assert_eq!(
+            own.offered(&base, &mine, &upstream, "c0ffee").unwrap(),
+            None
+        );
+    }
+}

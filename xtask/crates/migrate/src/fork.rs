@@ -1,0 +1,255 @@
+//! A fork's own changes: since when, in which files, and what became of each.
+
+use std::ops::Range;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use super::incoming::Bundle;
+use super::official::{AUTO, Base, Official};
+use super::planner::Wish;
+use super::preflight::Situation;
+use compare::{Change, Exposed};
+use transaction::steps::Conflict;
+use worker_files::WorkerInterface;
+use xtask_core::git::{Git, Scratch};
+use xtask_core::layout;
+use xtask_core::outcome::UserError;
+use xtask_core::tree::{Memory, RepoPath, Tree};
+
+/// What a fork of the legacy layout changed itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct Own {
+    /// The commit that it started from.
+    pub base: String,
+    /// Whether the changes are merged into the new files.
+    pub carried: bool,
+    /// The files that are not as they were there.
+    pub files: Vec<RepoPath>,
+    /// Of carried changes those in files in conflict, each with what the new worker has for it.
+    pub changes: Vec<Change>,
+}
+
+/// Finds what a legacy worker started from: what was named, or the official repository's newest
+/// revision that it has. Without `--carry` only what is here is looked at.
+pub fn base(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result<Option<Base>> {
+    let official = || Official::open(git, wish.official, at);
+    match wish.carry {
+        None => official()?.base_here(at),
+        Some(AUTO) => {
+            let found = official()?.base(at, scratch)?;
+            if found.is_none() {
+                bail!(UserError::new(
+                    "no official revision is an ancestor of HEAD or has the same files, so what \
+                     this fork started from is not known",
+                    "name it with `--carry BASE`, or the repository that it came from with \
+                     `--official URL|DIR`"
+                ));
+            }
+            Ok(found)
+        }
+        Some(revision) => Base::named(at, revision).map(Some),
+    }
+}
+
+/// The changes of a fork; `None` where it has none.
+pub fn own(at: &Situation, base: &Base, carried: bool) -> Option<Own> {
+    let files = base.changed(at.ours.entries());
+    (!files.is_empty()).then(|| Own {
+        base: base.commit.0.clone(),
+        carried,
+        files,
+        changes: Vec::new(),
+    })
+}
+
+/// What upstream gives, as a worker to be read.
+pub fn tree_of(bundle: &Bundle) -> Memory {
+    let files = bundle.files.iter();
+    files.fold(Memory::new(), |tree, (path, incoming)| {
+        match path.as_str() {
+            Some(name) => tree.with_mode(name, incoming.mode, &*incoming.rendered),
+            None => tree,
+        }
+    })
+}
+
+/// The changes in files in conflict: first what a worker exposes, then lines that say nothing of
+/// the kind.
+pub fn in_conflict(
+    at: &Situation,
+    base: &Base,
+    exposed: [&Exposed; 3],
+    conflicts: &[Conflict],
+) -> Result<Vec<Change>> {
+    let [fork, started, new] = exposed;
+    let is_there = |path: &RepoPath| {
+        let place = layout::counterpart(path);
+        let mut paths = conflicts.iter().map(|conflict| &conflict.path);
+        paths.any(|conflict| conflict == path || place.as_ref() == Some(conflict))
+    };
+    let mut changes = fork.changes(started, new);
+    changes.retain(|change| is_there(&change.path));
+    // A flag beside its variable is the same change.
+    let variables: Vec<(RepoPath, usize)> = changes
+        .iter()
+        .filter(|change| change.id.starts_with("env:"))
+        .map(|change| (change.path.clone(), change.line))
+        .collect();
+    changes.retain(|change| {
+        let place = (change.path.clone(), change.line);
+        !change.id.starts_with("flag:") || !variables.contains(&place)
+    });
+    for path in base.changed(at.ours.entries()) {
+        if !is_there(&path) {
+            continue;
+        }
+        let text = |tree: &dyn Tree| -> Result<String> {
+            let content = match tree.entries().contains_key(&path) {
+                true => tree.read(&path)?,
+                false => Vec::new(),
+            };
+            Ok(String::from_utf8_lossy(&content).into_owned())
+        };
+        let (before, after) = (text(&*base.tree)?, text(&at.ours)?);
+        if before.contains('\0') || after.contains('\0') {
+            continue;
+        }
+        let hunks = hunks(&path, &before, &after);
+        // What reads otherwise at a line that nobody changed is a consequence; a value that is
+        // another now is told all the same.
+        changes.retain(|change| {
+            let is_changed = || hunks.iter().any(|hunk| hunk.holds(change));
+            change.path != path || !change.is_loss() || is_changed()
+        });
+        let told: Vec<Change> = changes
+            .iter()
+            .filter(|change| change.path == path)
+            .cloned()
+            .collect();
+        let hunks = hunks.into_iter();
+        let hunks = hunks.filter(|hunk| !told.iter().any(|change| hunk.holds(change)));
+        changes.extend(hunks.map(|hunk| hunk.change));
+    }
+    changes.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+    Ok(changes)
+}
+
+/// Lines that changed between two texts, counted from 1.
+struct Hunk {
+    change: Change,
+    before: Range<usize>,
+    after: Range<usize>,
+}
+
+impl Hunk {
+    /// Whether a fact that changed stands in these lines.
+    fn holds(&self, change: &Change) -> bool {
+        let lines = if change.is_removal() {
+            &self.before
+        } else {
+            &self.after
+        };
+        lines.contains(&change.line)
+    }
+}
+
+/// What changed between two texts.
+fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
+    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let diff = similar::TextDiff::from_lines(before, after);
+    let hunk = |operation: &similar::DiffOp| {
+        let (old_range, new_range) = (operation.old_range(), operation.new_range());
+        let text = |lines: &[&str]| {
+            let mut lines = lines.iter().map(|line| line.trim());
+            let said = lines.find(|line| !line.is_empty());
+            said.map(|line| line.chars().take(60).collect::<String>())
+        };
+        let added = new.get(new_range.clone()).and_then(text);
+        let removed = || old.get(old_range.clone()).and_then(text);
+        let what = match added {
+            Some(line) => format!("`{line}`"),
+            None => format!("removed: `{}`", removed()?),
+        };
+        let change = Change {
+            id: String::new(),
+            path: path.clone(),
+            line: new_range.start + 1,
+            what,
+            now: "decide whether the new worker needs it, and write it where that does this now"
+                .to_owned(),
+        };
+        Some(Hunk {
+            change,
+            before: old_range.start + 1..old_range.end + 1,
+            after: new_range.start + 1..new_range.end + 1,
+        })
+    };
+    let operations = diff.ops().iter();
+    operations
+        .filter(|operation| operation.tag() != similar::DiffTag::Equal)
+        .filter_map(hunk)
+        .collect()
+}
+
+/// Refuses a worker in which nothing names `SGLang`: no import, command, base image or
+/// requirement. Texts for people do not count.
+pub fn expect_sglang(at: &Situation) -> Result<()> {
+    let call = at.repo.call();
+    let call = call.args(["grep", "--cached", "-q", "-i", "-I", "-F", "--no-textconv"]);
+    let call = call.args(["-e", "sglang", "--", "."]);
+    let texts = [
+        "*.md", "*.rst", "*.svg", "LICENSE*", "docs", ".github", ".xtask",
+    ];
+    let found = call
+        .args(texts.map(|path| format!(":(exclude,top){path}")))
+        .finish()?;
+    match found.code {
+        Some(0) => return Ok(()),
+        Some(1) => {}
+        _ => bail!("git could not search the index: {}", found.message),
+    }
+    let worker = WorkerInterface::read(&at.ours)?.split().0;
+    let mut has = Vec::new();
+    if let Some(base) = worker.image.as_ref().and_then(|image| image.base.as_ref()) {
+        has.push(format!("it is built on {}", base.text));
+    }
+    let packages = worker.packages.iter();
+    let mut packages: Vec<&str> = packages
+        .filter(|package| package.manager == worker_files::packages::Manager::Pip)
+        .map(|package| package.name.as_str())
+        .collect();
+    packages.dedup();
+    if !packages.is_empty() {
+        let more = if packages.len() > 6 { ", …" } else { "" };
+        packages.truncate(6);
+        has.push(format!("it installs {}{more}", packages.join(", ")));
+    }
+    let has = match has.as_slice() {
+        [] => String::new(),
+        has => format!(": {}", has.join(" and ")),
+    };
+    bail!(UserError::new(
+        format!(
+            "{} is no worker for SGLang: no import, command, base image or requirement in it \
+             names that{has}",
+            at.repo.top.display()
+        ),
+        "name the worker's repository with `-C DIR`, or migrate this one all the same with --anyway"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_changed_are_told_by_their_place_in_the_fork() {
+        let found = hunks(&"a.py".into(), "1\n2\n3\n4\n", "1\n  two\n3\n");
+        let told: Vec<(usize, &str, Range<usize>)> = found
+            .iter()
+            .map(|hunk| (hunk.change.line, &*hunk.change.what, hunk.after.clone()))
+            .collect();
+        assert_eq!(told, [(2, "`two`", 2..3), (4, "removed: `4`", 4..4)]);
+    }
+}

@@ -1,0 +1,374 @@
+//! The official repository, which forks come from, and the revision that a fork started from. Its
+//! commits and the hashes of its files are known without a network; what a fork lacks of them is
+//! fetched.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use super::preflight::Situation;
+use super::remote::Remote;
+use super::upstream::{Place, locate};
+use xtask_core::git::foreign::is_git;
+use xtask_core::git::{Git, GitTree, Scratch};
+use xtask_core::layout::{self, Layout, OUTDATED};
+use xtask_core::lock::Origin;
+use xtask_core::outcome::UserError;
+use xtask_core::tree::{Entries, Entry, Memory, Mode, Oid, RepoPath, Tree, same};
+
+/// Where the official repository is.
+pub const ADDRESS: &str = "https://github.com/runpod-workers/worker-sglang";
+
+/// The option's word for a base that is looked for.
+pub const AUTO: &str = "auto";
+
+/// How many files a worker without the official history must have as they were there.
+const ALIKE: usize = 2;
+
+/// The official repository's revisions.
+pub struct Official {
+    git: Git,
+    revisions: Vec<Revision>,
+    /// Where its files come from; by default it is not asked before they are needed.
+    source: Source,
+}
+
+enum Source {
+    Elsewhere,
+    Opened { address: String, remote: Remote },
+}
+
+/// One commit, with the worker's files in it. Newer ones come first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    pub commit: Oid,
+    pub files: Entries,
+}
+
+/// What a fork started from.
+pub struct Base {
+    pub commit: Oid,
+    /// All of its files that are known.
+    pub files: Entries,
+    /// The same, to be read.
+    pub tree: Box<dyn Tree>,
+}
+
+impl Base {
+    pub fn short(&self) -> &str {
+        &self.commit.0[..self.commit.0.len().min(10)]
+    }
+}
+
+#[derive(Deserialize)]
+struct Facts {
+    files: Vec<(String, String, String)>,
+    commits: Vec<Vec<serde_json::Value>>,
+}
+
+impl Official {
+    /// The repository that was named, or what is known of the official one.
+    pub fn open(git: &Git, address: Option<&str>, at: &Situation) -> Result<Self> {
+        let Some(address) = address else {
+            return Ok(Self {
+                git: git.clone(),
+                revisions: known(include_str!("../../../data/official.json"))?,
+                source: Source::Elsewhere,
+            });
+        };
+        let here = std::env::current_dir().context("finding the current folder")?;
+        let (address, place) = locate(address, &here, &at.repo.top)?;
+        let (remote, head) = match place {
+            Place::Url(url) => Remote::fetched(git, &url, None)?,
+            Place::Path(path) if is_git(&path) => Remote::local(git, &path, None)?,
+            Place::Path(path) => bail!(UserError::new(
+                format!(
+                    "{} is no git repository, so it has no revisions",
+                    path.display()
+                ),
+                "name the repository that this fork came from with --official URL|DIR"
+            )),
+        };
+        let mut revisions = Vec::new();
+        for commit in remote.history(&head.0)? {
+            let commit = Oid(commit);
+            let tree = remote.tree(&commit, &address)?;
+            let files = tree.entries().iter().filter(|(path, _)| is_workers(path));
+            let files = files.map(|(path, entry)| (path.clone(), entry.clone()));
+            revisions.push(Revision {
+                files: files.collect(),
+                commit,
+            });
+        }
+        Ok(Self {
+            git: git.clone(),
+            revisions,
+            source: Source::Opened { address, remote },
+        })
+    }
+
+    /// The newest official revision of the legacy layout that HEAD descends from, or else the one
+    /// that most files are the same as.
+    pub fn base(&self, at: &Situation, scratch: &Scratch) -> Result<Option<Base>> {
+        let legacy = |revision: &&Revision| Layout::of(&revision.files) == Layout::Legacy;
+        let ours = at.ours.entries();
+        if let Some(revision) = self.ancestor(at)?.filter(legacy) {
+            return Base::of_commit(at, &revision.commit).map(Some);
+        }
+        match self.most_alike(ours, legacy) {
+            Some((revision, _)) => self.fetched(at, scratch, revision).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The base where nothing has to be fetched for it.
+    pub fn base_here(&self, at: &Situation) -> Result<Option<Base>> {
+        match self.ancestor(at)? {
+            Some(revision) if Layout::of(&revision.files) == Layout::Legacy => {
+                Base::of_commit(at, &revision.commit).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn ancestor(&self, at: &Situation) -> Result<Option<&Revision>> {
+        let known: BTreeSet<&str> = self.revisions.iter().map(|one| &*one.commit.0).collect();
+        let call = at.repo.call().args(["rev-list", "--topo-order"]);
+        let listed = call.arg(&at.head.0).text()?;
+        let found = listed.lines().find(|commit| known.contains(commit));
+        Ok(found.and_then(|found| self.revisions.iter().find(|one| one.commit.0 == found)))
+    }
+
+    /// The revision that a worker without its history has the most files of, and how many.
+    pub fn most_alike(
+        &self,
+        ours: &Entries,
+        fits: impl Fn(&&Revision) -> bool,
+    ) -> Option<(&Revision, usize)> {
+        let mut best: Option<(&Revision, usize)> = None;
+        for revision in self.revisions.iter().filter(fits) {
+            let count = alike(&revision.files, ours);
+            // Of several the newest.
+            if count >= ALIKE && best.is_none_or(|(_, most)| count > most) {
+                best = Some((revision, count));
+            }
+        }
+        best
+    }
+
+    /// Whether a modern worker has most of the files of one official revision.
+    pub fn has_most_of(&self, ours: &Entries) -> bool {
+        let modern = |revision: &&Revision| Layout::of(&revision.files) == Layout::Modern;
+        self.most_alike(ours, modern)
+            .is_some_and(|(revision, count)| count * 2 > revision.files.len())
+    }
+
+    /// A revision with the content of its files, of which those that are not here are fetched.
+    fn fetched(&self, at: &Situation, scratch: &Scratch, revision: &Revision) -> Result<Base> {
+        let mut tree = Memory::new();
+        let mut lacking: Vec<(&RepoPath, &Entry, &Oid)> = Vec::new();
+        for (path, entry) in &revision.files {
+            let oid = entry.oid.as_ref().context("a file without a hash")?;
+            match (at.objects.blob(oid)?, path.as_str()) {
+                (Some(content), Some(name)) => tree = tree.with_mode(name, entry.mode, content),
+                _ => lacking.push((path, entry, oid)),
+            }
+        }
+        if !lacking.is_empty() {
+            let fetched;
+            let (remote, address) = match &self.source {
+                Source::Opened { address, remote } => (remote, &**address),
+                Source::Elsewhere => {
+                    fetched = Remote::fetched(&self.git, ADDRESS, Some(&revision.commit.0))
+                        .map_err(out_of_reach)?
+                        .0;
+                    (&fetched, ADDRESS)
+                }
+            };
+            let oids: Vec<&Oid> = lacking.iter().map(|(.., oid)| *oid).collect();
+            remote.prefetch(&oids)?;
+            let theirs = remote.tree(&revision.commit, address)?;
+            for (path, entry, oid) in lacking {
+                let content = theirs.read(path)?;
+                if scratch.blobs([&content[..]])?.first() != Some(oid) {
+                    bail!("{address} gives another {path} than it is known to have");
+                }
+                let name = path.as_str().context("a path that is no text")?;
+                tree = tree.with_mode(name, entry.mode, content);
+            }
+        }
+        Ok(Base {
+            commit: revision.commit.clone(),
+            files: revision.files.clone(),
+            tree: Box::new(tree),
+        })
+    }
+}
+
+fn out_of_reach(error: anyhow::Error) -> anyhow::Error {
+    UserError::new(
+        format!("what this fork started from is not here, and {error:#}"),
+        "name another copy of the official repository with --official URL|DIR",
+    )
+    .into()
+}
+
+impl Base {
+    fn of_commit(at: &Situation, commit: &Oid) -> Result<Self> {
+        let files = at.repo.entries(commit)?;
+        let name = commit.0[..commit.0.len().min(10)].to_owned();
+        let tree = GitTree::new(at.objects.clone(), files.clone(), name);
+        Ok(Self {
+            commit: commit.clone(),
+            files,
+            tree: Box::new(tree),
+        })
+    }
+
+    /// The revision that a person names.
+    pub fn named(at: &Situation, revision: &str) -> Result<Self> {
+        const HELP: &str = "name the commit of the legacy worker that this fork started from, or \
+                            have it looked for with `--carry auto`";
+        let commit = at.repo.commit(revision)?.ok_or_else(|| {
+            UserError::new(
+                format!("there is no revision {revision} here"),
+                "name the commit of the legacy worker that this fork started from, and fetch it \
+                 first if it is not here; `--carry auto` looks for it",
+            )
+        })?;
+        let base = Self::of_commit(at, &commit)?;
+        if !base.files.keys().any(layout::is_retired) {
+            bail!(UserError::new(
+                format!("{revision} has none of {}", layout::RETIRED.join(", ")),
+                HELP
+            ));
+        }
+        if commit == at.head {
+            bail!(UserError::new(
+                format!("{revision} is HEAD itself, so nothing has changed since"),
+                HELP
+            ));
+        }
+        let descends = at
+            .repo
+            .call()
+            .args(["merge-base", "--is-ancestor", &commit.0, &at.head.0])
+            .finish()?;
+        if !descends.ok {
+            bail!(UserError::new(
+                format!("{revision} is no ancestor of HEAD, so this fork did not start from it"),
+                HELP
+            ));
+        }
+        Ok(base)
+    }
+
+    /// What the upstream that a lock records gave last; `None` where its files are not here.
+    pub fn locked(at: &Situation, origin: &Origin) -> Result<Option<Self>> {
+        let mut files = Entries::new();
+        for (path, file) in &origin.files {
+            if at.objects.blob(file.rendered())?.is_none() {
+                return Ok(None);
+            }
+            let entry = Entry {
+                mode: file.mode,
+                size: None,
+                oid: Some(file.rendered().clone()),
+            };
+            files.insert(path.clone(), entry);
+        }
+        let commit = origin.commit.clone().unwrap_or_default();
+        Ok(Some(Self {
+            commit: Oid(commit),
+            tree: Box::new(GitTree::new(at.objects.clone(), files.clone(), "upstream")),
+            files,
+        }))
+    }
+
+    /// The worker's files that are not here as the base has them.
+    pub fn changed(&self, ours: &Entries) -> Vec<RepoPath> {
+        let paths: BTreeSet<&RepoPath> = self.files.keys().chain(ours.keys()).collect();
+        let differs = |path: &&RepoPath| match (self.files.get(*path), ours.get(*path)) {
+            (Some(one), Some(other)) => !same(one, other),
+            _ => true,
+        };
+        let changed = paths.into_iter().filter(|path| is_workers(path));
+        changed.filter(differs).cloned().collect()
+    }
+}
+
+/// Whether a file is the worker's, and no text about it.
+fn is_workers(path: &RepoPath) -> bool {
+    (layout::is_retired(path)
+        || layout::is_core(path)
+        || path.is_within(layout::RUNPOD)
+        || *path == "docker-bake.hcl")
+        && !path.is_within(OUTDATED)
+}
+
+/// How many files with something in them are the same.
+fn alike(theirs: &Entries, ours: &Entries) -> usize {
+    // git's names of the empty file.
+    const EMPTY: [&str; 2] = [
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    ];
+    let is_same = |path: &RepoPath, oid: &Oid| {
+        let ours = ours.get(path).and_then(|ours| ours.oid.as_ref());
+        !EMPTY.contains(&&*oid.0) && ours == Some(oid)
+    };
+    let files = theirs.iter();
+    files
+        .filter(|(path, entry)| entry.oid.as_ref().is_some_and(|oid| is_same(path, oid)))
+        .count()
+}
+
+/// Reads the list that comes with the tool.
+fn known(text: &str) -> Result<Vec<Revision>> {
+    let facts: Facts = serde_json::from_str(text).context("official.json")?;
+    let file = |index: &serde_json::Value| {
+        let index = usize::try_from(index.as_u64()?).ok()?;
+        let (path, mode, oid) = facts.files.get(index)?;
+        let entry = Entry {
+            mode: Mode::from_octal(mode.as_bytes())?,
+            size: None,
+            oid: Some(Oid(oid.clone())),
+        };
+        Some((RepoPath::from(path.as_str()), entry))
+    };
+    let revision = |line: &Vec<serde_json::Value>| {
+        let (commit, files) = line.split_first()?;
+        Some(Revision {
+            commit: Oid(commit.as_str()?.to_owned()),
+            files: files.iter().map(file).collect::<Option<_>>()?,
+        })
+    };
+    let revisions: Option<_> = facts.commits.iter().map(revision).collect();
+    revisions.context("official.json has a line that is no commit with its files")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_knows_both_layouts_of_the_official_worker() {
+        let all = known(include_str!("../../../data/official.json")).unwrap();
+        let of = |start: &str| all.iter().find(|one| one.commit.0.starts_with(start));
+        // The commit before its migration, and the migration.
+        let legacy = of("7ce2cf5").unwrap();
+        assert_eq!(Layout::of(&legacy.files), Layout::Legacy);
+        assert_eq!(Layout::of(&of("1d3221a").unwrap().files), Layout::Modern);
+        assert!(legacy.files.contains_key(&"src/engine.py".into()));
+        assert!(all.len() > 70, "{}", all.len());
+    }
+
+    #[test]
+    fn empty_files_make_nothing_alike() {
+        let empty = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
+        let files = testing::files(&[("src/__init__.py", empty), ("src/a.py", "1")]);
+        assert_eq!(alike(&files, &files), 1);
+        assert_eq!(alike(&files, &Entries::new()), 0);
+    }
+}

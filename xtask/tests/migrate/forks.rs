@@ -1,0 +1,299 @@
+//! Forks: what they started from, what they changed themselves, and whose decision a difference
+//! is.
+
+use serde_json::{Value, json};
+
+use crate::support::{Lab, Repo};
+
+/// The official worker, a fork of it with a change in the engine's table, and an upstream.
+fn fork(lab: &Lab) -> Repo<'_> {
+    lab.upstream("upstream");
+    let official = lab.legacy("official");
+    official.edit("src/utils.py", "\n", "\n# second\n");
+    official.commit("fix: the newest official revision");
+    let worker = official.copied("worker");
+    official.edit("src/utils.py", "\n", "\n# third\n");
+    official.commit("fix: what the fork never saw");
+    worker.edit(
+        "src/engine.py",
+        "    \"MODEL_NAME\": \"--model-path\",\n",
+        "    \"MODEL_NAME\": \"--model-path\",\n    \"ATTENTION_BACKEND\": \"--attention-backend\",\n",
+    );
+    worker.commit("feat: ATTENTION_BACKEND");
+    worker
+}
+
+const OFFICIAL: &[&str] = &["--upstream", "../upstream", "--official", "../official"];
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [OFFICIAL, more].concat()
+}
+
+fn baseline(worker: &Repo) -> Value {
+    serde_json::from_str(&worker.read(".xtask/baseline.json")).unwrap()
+}
+
+#[test]
+fn a_worker_for_something_else_is_refused_with_what_was_found() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.empty("worker");
+    worker.write("README.md", "# Like the one for SGLang\n");
+    worker.write("src/handler.py", "import runpod\nfrom vllm import LLM\n");
+    worker.write("builder/requirements.txt", "vllm\nrunpod\n");
+    worker.write(
+        "Dockerfile",
+        "FROM nvidia/cuda:12.4.1-base-ubuntu22.04\nCOPY builder/requirements.txt /r.txt\nRUN pip install -r /r.txt\nCOPY src /src\nCMD [\"python3\", \"/src/handler.py\"]\n",
+    );
+    worker.commit("feat: a worker for vLLM");
+    let before = worker.everything();
+    worker.migrate(&["--upstream", "../upstream"]).refused(
+        "[LAB]/worker is no worker for SGLang: no import, command, base image or requirement in it \
+         names that: it is built on nvidia/cuda:12.4.1-base-ubuntu22.04 and it installs vllm, runpod",
+        "name the worker's repository with `-C DIR`, or migrate this one all the same with --anyway",
+    );
+    worker.everything().expect_same(&before, "a refusal");
+    worker
+        .migrate(&["--upstream", "../upstream", "--anyway"])
+        .done();
+}
+
+#[test]
+fn own_changes_are_told_and_auto_finds_what_they_are_changes_of() {
+    let lab = Lab::new();
+    let worker = fork(&lab);
+    let base = worker.git(&["rev-parse", "HEAD~1"]);
+    let run = worker.migrate(&with(&["--dry-run"])).done().says(
+        "\nChanged by this fork since [OID], and not in the new files\n  src/engine.py\nTo merge \
+         these changes into the new files:\n  cargo xtask migrate -C . --upstream ../upstream \
+         --official ../official --carry auto\n",
+    );
+    assert!(run.stdout.contains("\nMoves\n"));
+    worker
+        .migrate(&with(&["--carry", "auto"]))
+        .finds()
+        .says("  this fork started from the official worker at [OID]\n")
+        .says(
+            "  engine.py: changed here and upstream in the same place\n    src/engine.py:12 \
+             env:ATTENTION_BACKEND added: --attention-backend\n      nothing to carry: the new \
+             worker's ATTENTION_BACKEND sets --attention-backend\n",
+        );
+    worker
+        .migrate(&with(&["--carry", "auto", "--conflicts", "markers"]))
+        .finds();
+    worker.git(&["checkout", "--theirs", "engine.py"]);
+    worker.git(&["add", "engine.py"]);
+    worker.migrate(&["--resume", "--commit"]).done();
+    let record = baseline(&worker);
+    assert_eq!(record["base"]["commit"], json!(base));
+    let own = record["base"]["own"].as_array().unwrap();
+    assert!(own.contains(&json!("env:ATTENTION_BACKEND")), "{own:?}");
+    assert!(!own.contains(&json!("env:MODEL_NAME")));
+}
+
+#[test]
+fn the_forks_own_losses_lead_the_comparison() {
+    let lab = Lab::new();
+    let worker = fork(&lab);
+    worker.edit(
+        "src/engine.py",
+        "    \"MODEL_NAME\": \"--model-path\",\n",
+        "    \"MODEL_NAME\": \"--model-path\",\n    \"KV_CACHE_DTYPE\": \"--kv-cache-dtype\",\n",
+    );
+    worker.commit("feat: KV_CACHE_DTYPE");
+    worker.migrate(&with(&["--commit"])).done();
+    let run = worker.compare(&[]).finds();
+    let at = |words: &str| run.stdout.find(words).unwrap_or_else(|| panic!("{run:#?}"));
+    let own = at("This fork's own changes since [OID]\n");
+    let lost = at("missing env:KV_CACHE_DTYPE");
+    let theirs = at("Upstream's decisions\n");
+    let renamed = at("renamed env:MODEL_NAME");
+    assert!(own < lost && lost < theirs && theirs < renamed, "{run:#?}");
+    let entries = worker.compare(&["--format", "json"]).finds().json();
+    let entries = entries["entries"].as_array().unwrap().clone();
+    assert_eq!(entries[0]["id"], "env:KV_CACHE_DTYPE");
+    assert_eq!(entries[0]["origin"], "fork");
+    assert_eq!(entries.last().unwrap()["origin"], "upstream");
+}
+
+#[test]
+fn a_fork_without_its_history_is_known_by_its_files() {
+    let lab = Lab::new();
+    let from = fork(&lab);
+    let worker = lab.empty("uploaded");
+    for folder in ["src", "builder"] {
+        crate::support::copy(&from.path.join(folder), &worker.path.join(folder));
+    }
+    for file in ["Dockerfile", "worker-config.json", "docker-bake.hcl"] {
+        worker.write(file, from.bytes(file));
+    }
+    worker.commit("Add files via upload");
+    let base = lab.at("official").git(&["rev-parse", "HEAD~1"]);
+    // What the fork changed is not among its objects: the official repository has it.
+    worker
+        .migrate(&with(&["--carry", "auto", "--conflicts", "markers"]))
+        .finds()
+        .says("env:ATTENTION_BACKEND added");
+    worker.git(&["checkout", "--theirs", "engine.py"]);
+    worker.git(&["add", "engine.py"]);
+    worker.migrate(&["--resume", "--commit"]).done();
+    assert_eq!(baseline(&worker)["base"]["commit"], json!(base));
+}
+
+#[test]
+fn what_is_no_base_is_refused() {
+    let lab = Lab::new();
+    let worker = fork(&lab);
+    const HELP: &str = "name the commit of the legacy worker that this fork started from, or have \
+                        it looked for with `--carry auto`";
+    worker.git(&["tag", "now"]);
+    worker
+        .migrate(&with(&["--carry", "now"]))
+        .refused("now is HEAD itself, so nothing has changed since", HELP);
+    worker.git(&["fetch", "--quiet", "../official", "HEAD:refs/heads/later"]);
+    worker.migrate(&with(&["--carry", "later"])).refused(
+        "later is no ancestor of HEAD, so this fork did not start from it",
+        HELP,
+    );
+    let other = lab.legacy("other");
+    other.edit("src/engine.py", "import os\n", "import os  # other\n");
+    other.commit("feat: of the same files, not of the official repository");
+    lab.modern("modern");
+    let args = [
+        "--upstream",
+        "../upstream",
+        "--official",
+        "../modern",
+        "--carry",
+        "auto",
+    ];
+    other.migrate(&args).refused(
+        "no official revision is an ancestor of HEAD or has the same files, so what this fork \
+         started from is not known",
+        "name it with `--carry BASE`, or the repository that it came from with `--official URL|DIR`",
+    );
+}
+
+#[test]
+fn upstreams_reasons_are_taken_with_one_command() {
+    let lab = Lab::new();
+    let worker = fork(&lab);
+    // Upstream was such a worker itself and says why it is not any more.
+    let old = lab.at("official").copied("old");
+    old.migrate(&["--upstream", "../upstream", "--commit"])
+        .done();
+    for (fact, reason) in [
+        ("pip:*", "The new image brings its own."),
+        ("env:*", "Variables were tidied up."),
+    ] {
+        old.compare(&["--accept", fact, "--reason", reason, "--yes"])
+            .succeeds();
+    }
+    let upstream = old.copied("theirs");
+    upstream.commit("docs: why");
+    let open =
+        |worker: &Repo| worker.compare(&["--format", "json"]).json()["summary"]["open"].clone();
+    let args = [
+        "--upstream",
+        "../theirs",
+        "--official",
+        "../official",
+        "--commit",
+    ];
+    worker.migrate(&args).done();
+    let before = open(&worker);
+    let run = worker
+        .compare(&[])
+        .finds()
+        .says("upstream's decisions:\n")
+        .says("The new image brings its own.\n")
+        .says("cargo xtask compare -C . --accept-upstream\n");
+    assert!(!run.stdout.contains("Variables were tidied up"), "{run:#?}");
+    worker
+        .compare(&["--accept-upstream"])
+        .done()
+        .says("accepted for upstream's reasons: pip:");
+    assert!(open(&worker).as_u64() < before.as_u64());
+    let record = worker.read(".xtask/accepted.json");
+    assert!(
+        record.contains(&format!("\"upstream\":\"{}\"", upstream.head())),
+        "{record}"
+    );
+    assert!(!record.contains("offered"), "{record}");
+    worker.compare(&["--accept-upstream"]).refused(
+        "upstream offers no reason for what is open",
+        "give one with `cargo xtask compare -C . --accept FACT --reason TEXT`",
+    );
+}
+
+#[test]
+fn staged_markers_are_told_alike_by_status_and_resume() {
+    let lab = Lab::new();
+    let worker = fork(&lab);
+    worker
+        .migrate(&with(&["--carry", "auto", "--conflicts", "markers"]))
+        .finds();
+    worker.git(&["add", "engine.py"]);
+    let run = worker
+        .task("status", &[])
+        .run()
+        .done()
+        .says("conflict markers of a migration are staged");
+    let next = "git checkout --merge engine.py";
+    assert_eq!(run.next(), [next]);
+    worker.migrate(&["--resume"]).refused(
+        "conflict markers are staged in:\n  engine.py",
+        "bring each conflict back with `git checkout --merge FILE`, resolve it, stage it with \
+         `git add FILE`, then run `cargo xtask migrate -C . --resume`",
+    );
+    lab.types("worker", next).succeeds();
+    let unmerged = worker.git(&["diff", "--name-only", "--diff-filter=U"]);
+    assert_eq!(unmerged, "engine.py");
+}
+
+#[test]
+fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
+    let lab = Lab::new();
+    let official = lab.modern("official");
+    let worker = official.copied("worker");
+    worker.write("lb.py", "from engine import Engine\n\nengine = Engine()\n");
+    worker.write("worker-config.json", "{}\n");
+    worker.commit("feat: a load balancer's entry");
+    // Nothing tells where it came from but its files.
+    worker
+        .task("status", &[])
+        .run()
+        .done()
+        .says("layout    modern")
+        .says("migrate -C . --adopt main");
+    worker
+        .migrate(&["--adopt", "main", "--official", "../official", "--commit"])
+        .done()
+        .says("Upstream ../official at [OID] (main)\n")
+        .says("  worker-config.json is left of the legacy layout");
+    lab.trust(&[lab.path("official"), lab.path("next")]);
+    let next = official.copied("next");
+    let modules = "COPY handler.py engine.py utils.py download_model.py requirements.txt ./";
+    next.edit("Dockerfile", "COPY *.py requirements.txt ./", modules);
+    next.edit("engine.py", "class Engine:", "class Server:");
+    next.edit("handler.py", "import Engine", "import Server as Engine");
+    next.commit("feat: the next worker");
+    worker.write(".runpod/tests.disabled.json", "{}\n");
+    worker.commit("chore: no tests for now");
+    worker
+        .migrate(&["--upstream", "../next"])
+        .done()
+        .says("  .runpod/tests.disabled.json stays where it is; the Hub reads nothing in .runpod/ but")
+        .says("  .xtask/baseline.json keeps ")
+        .says("  Dockerfile: `lb.py` is not copied into the image")
+        .says("  lb.py:1:1: `Engine` is imported from engine.py, which has no such name");
+    assert!(worker.has(".runpod/tests.disabled.json") && worker.has("worker-config.json"));
+    let record = baseline(&worker);
+    assert_eq!(record["base"]["commit"], json!(official.head()));
+    worker.git(&["commit", "--quiet", "-m", "feat: another upstream"]);
+    let run = worker.compare(&["--format", "json"]);
+    assert!(
+        run.json()["summary"]["kept"].as_u64().unwrap() > 50,
+        "{run:#?}"
+    );
+}
