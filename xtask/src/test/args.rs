@@ -7,7 +7,7 @@
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run these stages only: format, clippy, rust, ruff, worker, compare,
-    /// hub-lint, wheel, image
+    /// hub-lint, page, wheel, image
     #[arg(long, value_name = "NAME")]
     pub stage: Vec<String>,
 

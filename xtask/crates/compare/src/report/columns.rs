@@ -414,3 +414,111 @@ fn words(old: &str, new: &str) -> (String, String) {
         after.replace("</ins><ins>", ""),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(path: &str, text: &str) -> Vec<Text> {
+        vec![Text {
+            path: path.into(),
+            text: text.to_owned(),
+        }]
+    }
+
+    /// The lines of each row, `-` where a side has none.
+    fn shown(old: &str, upstream: &str, new: &str) -> Vec<String> {
+        let side = |text: &str| match text {
+            "" => Vec::new(),
+            text => texts("a.py", text),
+        };
+        let pair = Pair {
+            old: side(old),
+            upstream: side(upstream),
+            new: side(new),
+        };
+        let columns = Columns::of(&pair);
+        let row = |row: &Row| {
+            let cells = row.iter().enumerate().map(|(side, cell)| match cell {
+                Some(cell) => columns.line(side, *cell).text.trim_end(),
+                None => "-",
+            });
+            cells.collect::<Vec<_>>().join(" | ")
+        };
+        columns.rows.iter().map(row).collect()
+    }
+
+    #[test]
+    fn lines_stand_beside_those_that_they_came_from() {
+        assert_eq!(
+            shown("a\nport = 1\nc\n", "", "a\n# new\nport = 2\nc\nd\n"),
+            [
+                "a | a",
+                "- | # new",
+                "port = 1 | port = 2",
+                "c | c",
+                "- | d"
+            ]
+        );
+        // What has nothing in common shares a row to save space.
+        assert_eq!(
+            shown("a\nx\ny\nb\n", "", "a\nz\nb\n"),
+            ["a | a", "x | z", "y | -", "b | b"]
+        );
+        assert_eq!(shown("a\nb\n", "", ""), ["a", "b"]);
+    }
+
+    #[test]
+    fn every_line_of_every_side_is_shown_once_and_in_order() {
+        let old = "a\nb\nc = 1\nd\nd\ne\n";
+        let upstream = "b\nc = 2\n\nd\nf f\n";
+        let new = "z\nb\nc = 3\nd\nx y\ng\n";
+        let rows = shown(old, upstream, new);
+        for (side, text) in [old, upstream, new].into_iter().enumerate() {
+            let cells = rows.iter().map(|row| row.split(" | ").nth(side).unwrap());
+            let cells: Vec<&str> = cells.filter(|cell| *cell != "-").collect();
+            assert_eq!(cells, text.lines().collect::<Vec<_>>(), "{rows:#?}");
+        }
+        assert!(
+            rows.contains(&"c = 1 | c = 2 | c = 3".to_owned()),
+            "{rows:#?}"
+        );
+    }
+
+    #[test]
+    fn what_upstream_gives_anew_needs_one_column() {
+        assert_eq!(shown("", "a\n", "a\n"), ["a"]);
+        assert_eq!(shown("", "a\n", "b\n"), ["a | b"]);
+    }
+
+    #[test]
+    fn the_words_that_differ_are_marked() {
+        let (old, new) = words(
+            "x = os.getenv(\"A<B\", 1)\n",
+            "x = os.getenv(\"A<C\", 22)\n",
+        );
+        assert_eq!(
+            old,
+            "x = os.getenv(&quot;A&lt;<del>B</del>&quot;, <del>1</del>)"
+        );
+        assert_eq!(
+            new,
+            "x = os.getenv(&quot;A&lt;<ins>C</ins>&quot;, <ins>22</ins>)"
+        );
+    }
+
+    #[test]
+    fn a_missing_end_and_a_carriage_return_are_seen() {
+        let pair = Pair {
+            old: texts("a", "x\r\n"),
+            new: texts("a", "x"),
+            ..Pair::default()
+        };
+        let columns = Columns::of(&pair);
+        assert!(!columns.is_same());
+        let mut out = String::new();
+        columns.write(&mut out, 0..1, &HashSet::new());
+        assert!(out.contains("\\u000d"), "{out}");
+        assert!(out.contains("no newline at the end"), "{out}");
+    }
+}

@@ -407,3 +407,99 @@ pub(super) fn anchor(side: &str, file: &RepoPath, line: usize) -> String {
     );
     format!("{side}-{name}-{line}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::pairs::{OldFiles, of};
+    use super::super::super::tests::{compared, legacy, modern, report};
+    use super::*;
+    use xtask_core::tree::Memory;
+
+    fn page(old: &Memory, upstream: Option<&Memory>, new: &Memory) -> String {
+        let items = compared(old, new);
+        let before = OldFiles {
+            tree: old,
+            is_whole: true,
+        };
+        let upstream = upstream.map(|tree| tree as &dyn xtask_core::tree::Tree);
+        let pairs = of(Some(before), upstream, new, &items).unwrap();
+        report(items).html(&pairs)
+    }
+
+    #[test]
+    fn foreign_text_is_neither_markup_nor_does_it_turn_the_page_about() {
+        assert_eq!(
+            escaped("<b a=\"x\" b='y'>&amp;\u{202e}\u{1b}[2J\0"),
+            "&lt;b a=&quot;x&quot; b=&#39;y&#39;&gt;&amp;amp;\\u202e\\u001b[2J\\u0000"
+        );
+        assert_eq!(prose("set `<A>`, or"), "set <code>&lt;A&gt;</code>, or");
+        assert_eq!(prose("a ` <"), "a ` &lt;");
+        assert!(!anchor("old", &"a b\"<.py".into(), 3).contains([' ', '"', '<']));
+    }
+
+    #[test]
+    fn nothing_of_a_hostile_worker_gets_into_the_markup() {
+        let evil = "</table><script>alert(1)</script>\u{202e}";
+        let old = legacy()
+            .with(
+                "src/utils.py",
+                format!("# {evil}\nimport os\nos.getenv('{evil}')\n"),
+            )
+            .with(&format!("src/{evil}.py"), "x = 1\n");
+        let html = page(&old, None, &modern());
+        assert!(!html.contains("<script"), "{html}");
+        assert!(!html.contains('\u{202e}'));
+        assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;\\u202e"));
+    }
+
+    #[test]
+    fn the_page_stands_alone_and_holds_entries_and_files() {
+        let html = page(&legacy(), None, &modern());
+        for part in [
+            "default-src 'none'",
+            "<span class=\"word renamed\">renamed</span><code>env:MODEL_NAME</code> → <code>env:MODEL_PATH</code>",
+            "<a href=\"#old-src/engine.py-",
+            "<details class=\"pair\" open><summary><h3>src/engine.py → engine.py</h3>",
+            "<th class=\"o\">old: src/engine.py</th><th class=\"n\">new: engine.py</th>",
+            "&quot;<del>MODEL_NAME</del>&quot;: &quot;--model-path&quot;,",
+            "&quot;<ins>MODEL_PATH</ins>&quot;: &quot;--model-path&quot;,",
+        ] {
+            assert!(html.contains(part), "no {part} in {html}");
+        }
+        for from_elsewhere in [
+            "http:", "https:", "src=", "url(", "@import", "<script", "<link",
+        ] {
+            let marked = html.split("<h2>Files").next().unwrap();
+            assert!(!marked.contains(from_elsewhere), "{from_elsewhere}");
+        }
+        // Each link leads to a line that is there, once.
+        for link in html.split("href=\"#").skip(1) {
+            let target = format!(" id=\"{}\"", link.split('"').next().unwrap());
+            assert_eq!(html.matches(&target).count(), 1, "{target}");
+        }
+        let opened = |tag: &str| html.matches(&format!("<{tag}")).count();
+        let closed = |tag: &str| html.matches(&format!("</{tag}>")).count();
+        for tag in ["table", "details", "article", "tr", "td", "section"] {
+            assert_eq!(opened(tag), closed(tag), "{tag}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_is_a_column_between_them_and_own_lines_stand_out() {
+        let old = Memory::new().with("src/handler.py", "a = 1\nb = 2\nmine = 3\n");
+        let upstream = Memory::new().with("handler.py", "a = 1\nb = 20\n");
+        let new = Memory::new().with("handler.py", "a = 1\nb = 20\nmine = 3\n");
+        let html = page(&old, Some(&upstream), &new);
+        assert!(
+            html.contains("<th class=\"u\">upstream: handler.py</th>"),
+            "{html}"
+        );
+        assert!(html.contains("<td class=\"o c\" data-n=\"2\">b = <del>2</del></td><td class=\"u e\" data-n=\"2\">b = 20</td><td class=\"n c\" data-n=\"2\">b = <ins>20</ins></td>"), "{html}");
+        assert!(
+            html.contains(
+                "<td class=\"u x\"></td><td class=\"n e own\" data-n=\"3\">mine = 3</td>"
+            ),
+            "{html}"
+        );
+    }
+}
