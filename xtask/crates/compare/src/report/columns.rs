@@ -53,7 +53,8 @@ impl<'a> Columns<'a> {
             ("upstream", &pair.upstream),
             ("new", &pair.new),
         ] {
-            if !texts.is_empty() && !(is_given && side == "upstream") {
+            let is_left_out = is_given && side == "upstream";
+            if !texts.is_empty() && !is_left_out {
                 sides.push((side, lines(texts)));
             }
         }
@@ -252,9 +253,9 @@ fn rows(others: &[(&'static str, Vec<Line>)], last: &[Line]) -> Vec<Row> {
     let mut rows = Vec::new();
     for at in 0..=last.len() {
         // Lines that come before the origin of this one, or after all.
-        let until = |side: usize| match at == last.len() {
-            true => others[side].1.len(),
-            false => origins[side][at].unwrap_or(0),
+        let until = |side: usize| match origins[side].get(at) {
+            Some(origin) => origin.unwrap_or(0),
+            None => others[side].1.len(),
         };
         while (0..others.len()).any(|side| next[side] < until(side)) {
             let mut row: Row = Vec::new();

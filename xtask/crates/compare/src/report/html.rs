@@ -84,16 +84,14 @@ impl Page<'_> {
             0 => String::new(),
             n => format!(", {} on record stale", counted(n, "reason")),
         };
-        let said = match report.failures() {
-            0 => "<b class=\"kept\">Nothing is open.</b>".to_owned(),
-            _ => {
-                let entries = if entries == 1 {
-                    "1 entry".to_owned()
-                } else {
-                    format!("{entries} entries")
-                };
-                format!("<b class=\"missing\">{open} open in {entries}{stale}.</b>")
-            }
+        let entries = match entries {
+            1 => "1 entry".to_owned(),
+            n => format!("{n} entries"),
+        };
+        let said = if report.failures() == 0 {
+            "<b class=\"kept\">Nothing is open.</b>".to_owned()
+        } else {
+            format!("<b class=\"missing\">{open} open in {entries}{stale}.</b>")
         };
         let _ = writeln!(out, "<p>{said}</p>\n<table class=\"sums\">\n<tr><th></th>");
         let (words, rows) = report.sums();
@@ -219,9 +217,10 @@ impl Page<'_> {
                 anchor(side, &place.file, place.line),
                 escaped(&place.to_string()),
             );
-            match self.linked.contains(&anchor) {
-                true => format!("<a href=\"#{anchor}\">{text}</a>"),
-                false => format!("<span class=\"dim\">{text}</span>"),
+            if self.linked.contains(&anchor) {
+                format!("<a href=\"#{anchor}\">{text}</a>")
+            } else {
+                format!("<span class=\"dim\">{text}</span>")
             }
         };
         fact.places.iter().map(place).collect::<Vec<_>>().join(", ")
