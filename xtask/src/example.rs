@@ -31,17 +31,11 @@ const LEFT_OUT: [(&str, &str); 3] = [
 pub fn run(args: &migrate::args::Args) -> Result<Outcome> {
     let git = &Git::find()?;
     let root = tool_repo::repository();
-    let bundled = root.join("xtask/example");
     let scratch = from_here(&root.join("target/example"))?;
     if scratch.exists() {
         fs_err::remove_dir_all(&scratch)?;
     }
-    let worker = scratch.join("my-worker");
-    let theirs = scratch.join("upstream");
-    copy(&bundled.join("legacy"), &worker)?;
-    copy(&bundled.join("upstream"), &theirs)?;
-    commit(git, &worker, "feat: a worker of the legacy layout")?;
-    commit(git, &theirs, "feat: the worker that upstream maintains")?;
+    let (worker, theirs) = repositories(git, &scratch)?;
     if args.format == Format::Text {
         output::print(&format!(
             "The example is a worker of the legacy layout, as a git repository of its own:\n  \
@@ -63,6 +57,17 @@ pub fn run(args: &migrate::args::Args) -> Result<Outcome> {
         Some(base) if migrated => image(&worker, Some(base).filter(|base| !base.is_empty())),
         _ => Ok(outcome),
     }
+}
+
+/// Makes git repositories of the bundled legacy worker and its upstream below a folder.
+pub fn repositories(git: &Git, folder: &Path) -> Result<(PathBuf, PathBuf)> {
+    let bundled = tool_repo::repository().join("xtask/example");
+    let (worker, theirs) = (folder.join("my-worker"), folder.join("upstream"));
+    copy(&bundled.join("legacy"), &worker)?;
+    copy(&bundled.join("upstream"), &theirs)?;
+    commit(git, &worker, "feat: a worker of the legacy layout")?;
+    commit(git, &theirs, "feat: the worker that upstream maintains")?;
+    Ok((worker, theirs))
 }
 
 /// Builds the migrated worker's image and checks it: on the base image that its Dockerfile names,

@@ -128,6 +128,28 @@ fn in_ci_an_engine_must_answer() {
     assert_eq!(output.status.code(), Some(2));
 }
 
+#[test]
+fn without_a_browser_the_page_is_not_looked_at_and_ci_fails() {
+    let page = |ci: &str| {
+        let mut run = xtask(&["--stage", "page"]);
+        run.env("CHROMIUM", "no-such-browser").env("CI", ci);
+        run.output().unwrap()
+    };
+    let output = page("");
+    let said = stdout(&output);
+    let first = "skip    page     will be skipped: there is no Chromium on PATH\n                 \
+                 install it: apt-get install chromium\n";
+    assert!(said.starts_with(first), "{said}");
+    assert!(said.contains("; skipped: page\n"), "{said}");
+    assert_eq!(output.status.code(), Some(0));
+    let output = page("true");
+    let said = stderr(&output);
+    let refused =
+        "the stage page can't run, and where CI is set none may be skipped: there is no Chromium";
+    assert!(said.contains(refused), "{said}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
 /// On a machine with nothing, so that one look is enough to set it up.
 #[test]
 fn all_that_is_missing_is_named_before_the_first_stage() {
@@ -176,6 +198,7 @@ fn all_that_is_missing_is_named_before_the_first_stage() {
 
 const NONE: &str = "none    compare  there is no .xtask/baseline.json\n\
                     none    hub-lint there is no .runpod/hub.json\n\
+                    none    page     there is no xtask/example/legacy/Dockerfile\n\
                     none    wheel    there is no pyproject.toml\n";
 
 /// With docker alone missing, all stages run but one.

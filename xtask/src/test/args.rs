@@ -7,8 +7,9 @@
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Run these stages only: format, clippy, rust, ruff, worker, compare,
-    /// hub-lint, wheel, image, and where they are named upgrade (takes two releases
-    /// of SGLang in copies) and real-sglang (10 GB: asks, or takes `SGLANG_PYTHON`)
+    /// hub-lint, page, wheel, image, and where they are named upgrade (takes two
+    /// releases of SGLang in copies) and real-sglang (10 GB: asks, or takes
+    /// `SGLANG_PYTHON`)
     #[arg(long, value_name = "NAME")]
     pub stage: Vec<String>,
 

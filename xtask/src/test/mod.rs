@@ -7,6 +7,7 @@ mod file_lock;
 mod image;
 mod needs;
 mod output;
+mod page;
 mod stages;
 mod wheel;
 

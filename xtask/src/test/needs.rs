@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::environment::python;
 use super::stages::{Stage, cargo, command};
-use super::{image, text_of};
+use super::{image, page, text_of};
 use xtask_core::docker::Engine;
 use xtask_core::git::Git;
 use xtask_core::outcome::UsageError;
@@ -19,6 +19,8 @@ pub enum Need {
     Python,
     /// A docker engine that can build.
     Docker,
+    /// A browser without a window.
+    Browser,
     /// What the base image of the stage `image` is made from.
     BaseImage,
 }
@@ -52,7 +54,7 @@ pub struct Foresight {
 impl Need {
     /// Whether a stage that lacks this is skipped, where it may be.
     fn may_lack(self) -> bool {
-        matches!(self, Self::Docker | Self::BaseImage)
+        matches!(self, Self::Docker | Self::BaseImage | Self::Browser)
     }
 
     fn look(self, root: &Path) -> Found {
@@ -84,6 +86,10 @@ impl Need {
                 Ok(_) => Found::There,
                 Err(none) => Found::Missing(none.to_string()),
             },
+            Self::Browser => or(
+                page::browser().is_some(),
+                "there is no Chromium on PATH\ninstall it: apt-get install chromium",
+            ),
             Self::BaseImage => base_image(root),
         }
     }

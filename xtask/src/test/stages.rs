@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::environment::Environment;
 use super::needs::Need;
-use super::{StageOutcome, image, wheel};
+use super::{StageOutcome, image, page, wheel};
 use xtask_core::layout;
 use xtask_core::progress::Progress;
 
@@ -166,6 +166,13 @@ pub const STAGES: &[Stage] = &[
                 )
             }))
         }),
+    },
+    Stage {
+        name: page::NAME,
+        about: "a browser shows compare's page",
+        needs: &[Need::Git, Need::Browser],
+        file: Some(page::FILE),
+        run: Run::Own(page::run),
     },
     Stage {
         name: wheel::NAME,

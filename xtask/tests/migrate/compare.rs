@@ -168,6 +168,41 @@ fn the_advice_can_be_typed_as_it_stands() {
 }
 
 #[test]
+fn the_page_is_made_as_migrate_says_and_has_the_files_of_both_workers() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let options = ["--upstream", "../upstream", "--commit"];
+    let run = worker.migrate(&options).done();
+    let said = "Side by side in a browser: ";
+    let command = run.stdout.lines().find_map(|line| line.strip_prefix(said));
+    let made = lab.types("worker", command.unwrap());
+    assert_eq!(made.code, Some(1), "something is open: {made:?}");
+    assert_eq!(worker.status(), "");
+    let html = worker.read(".git/compare.html");
+    let json = worker.compare(&["--format", "json"]).json();
+    for entry in json["entries"].as_array().unwrap() {
+        let id = entry["id"].as_str().unwrap();
+        assert!(html.contains(&format!("<code>{id}</code>")), "{id}");
+    }
+    for part in [
+        "<th class=\"o\">old: src/engine.py</th><th class=\"u\">upstream: engine.py</th><th class=\"n\">new: engine.py</th>",
+        "<th class=\"o\">old: worker-config.json</th><th class=\"u\">upstream: .runpod/hub.json</th>",
+        "<th class=\"o\">old: builder/requirements.txt</th>",
+        "&quot;<del>MODEL_NAME</del>&quot;: &quot;--model-path&quot;,",
+        "&quot;<ins>MODEL_PATH</ins>&quot;: &quot;--model-path&quot;,",
+    ] {
+        assert!(html.contains(part), "no {part}");
+    }
+    // What did not retire is read from the commit that the old worker was.
+    let bake = "<th class=\"o\">old: docker-bake.hcl</th>";
+    let is_same = html.contains("<code>docker-bake.hcl</code>");
+    assert!(html.contains(bake) || is_same, "{html}");
+    let diff = worker.compare(&["--diff"]);
+    diff.says("--- old/src/engine.py\n+++ new/engine.py\n");
+}
+
+#[test]
 fn what_only_runs_show_is_accepted_by_running_and_is_not_stale_without() {
     let lab = Lab::new();
     let worker = migrated(&lab);

@@ -89,4 +89,6 @@ pub enum ReportFormat {
     Json,
     /// For a pull request
     Markdown,
+    /// A page for a browser, with the files of both workers side by side
+    Html,
 }

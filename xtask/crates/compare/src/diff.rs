@@ -3,90 +3,28 @@
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::Result;
 use similar::{ChangeTag, TextDiff};
 
-use worker_files::source::LARGEST;
-use xtask_core::tree::Tree;
-
-/// File pairs, legacy name first. Each side is looked for under every name given.
-const PAIRS: [(&[&str], &[&str]); 8] = [
-    (
-        &["src/handler.py", ".runpod/handler.py", "handler.py"],
-        &["handler.py", ".runpod/handler.py"],
-    ),
-    (
-        &["src/engine.py", ".runpod/engine.py", "engine.py"],
-        &["engine.py", ".runpod/engine.py"],
-    ),
-    (
-        &["src/utils.py", ".runpod/utils.py", "utils.py"],
-        &["utils.py", ".runpod/utils.py"],
-    ),
-    (
-        &[
-            "src/download_model.py",
-            ".runpod/download_model.py",
-            "download_model.py",
-        ],
-        &["download_model.py", ".runpod/download_model.py"],
-    ),
-    (
-        &["Dockerfile", ".runpod/Dockerfile"],
-        &["Dockerfile", ".runpod/Dockerfile"],
-    ),
-    (
-        &[
-            "builder/requirements.txt",
-            ".runpod/requirements.txt",
-            "requirements.txt",
-        ],
-        &["requirements.txt", ".runpod/requirements.txt"],
-    ),
-    (
-        &["worker-config.json", ".runpod/hub.json"],
-        &[".runpod/hub.json"],
-    ),
-    (&["docker-bake.hcl"], &["docker-bake.hcl"]),
-];
+use super::pairs::{Pair, Text};
 
 /// The diffs of every pair that differs: old against new, and where an upstream is known,
 /// upstream against new.
-pub fn diff(old: Option<&dyn Tree>, upstream: Option<&dyn Tree>, new: &dyn Tree) -> Result<String> {
+pub fn diff(pairs: &[Pair]) -> String {
     let mut out = String::new();
-    for (legacy, modern) in PAIRS {
-        for (side, tree) in [("old", old), ("upstream", upstream)] {
-            let (Some(before), Some(after)) = (
-                tree.map(|t| first(t, legacy)).transpose()?.flatten(),
-                first(new, modern)?,
-            ) else {
-                continue;
-            };
-            if before.1 != after.1 {
-                pair(&mut out, side, &before, &after);
+    for Pair { old, upstream, new } in pairs {
+        for (side, texts) in [("old", old), ("upstream", upstream)] {
+            if let (Some(before), Some(after)) = (texts.first(), new.first())
+                && before.text != after.text
+            {
+                pair(&mut out, side, before, after);
             }
         }
     }
-    Ok(out)
-}
-
-/// The first of some files that a tree has, as text.
-fn first(tree: &dyn Tree, names: &[&'static str]) -> Result<Option<(&'static str, String)>> {
-    for name in names {
-        if let Some(bytes) = tree.read_file(name)? {
-            let text = if bytes.len() > LARGEST {
-                format!("({} bytes, not shown)\n", bytes.len())
-            } else {
-                String::from_utf8_lossy(&bytes).into_owned()
-            };
-            return Ok(Some((name, text)));
-        }
-    }
-    Ok(None)
+    out
 }
 
 /// One unified diff. In changed lines, the words that changed stand out on a terminal.
-fn pair(out: &mut String, side: &str, before: &(&str, String), after: &(&str, String)) {
+fn pair(out: &mut String, side: &str, before: &Text, after: &Text) {
     const CONTEXT: usize = 3;
     let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
     let green = Style::new().fg_color(Some(AnsiColor::Green.into()));
@@ -95,11 +33,11 @@ fn pair(out: &mut String, side: &str, before: &(&str, String), after: &(&str, St
     let _ = writeln!(
         out,
         "{bold}--- {side}/{}{bold:#}\n{bold}+++ new/{}{bold:#}",
-        before.0, after.0
+        before.path, after.path
     );
     let mut config = TextDiff::configure();
     config.timeout(std::time::Duration::from_secs(2));
-    let changes = config.diff_lines(before.1.as_str(), after.1.as_str());
+    let changes = config.diff_lines(before.text.as_str(), after.text.as_str());
     for group in changes.grouped_ops(CONTEXT) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else {
             continue;
@@ -156,6 +94,7 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pairs::{OldFiles, of};
     use super::*;
     use xtask_core::tree::Memory;
 
@@ -167,7 +106,11 @@ mod tests {
         let new = Memory::new()
             .with("engine.py", "a = 1\nport = 30001\nc\nb = 2")
             .with(".runpod/hub.json", "{\"x\": \"\u{1b}[2J\"}\n");
-        let text = diff(Some(&old), Some(&new), &new).unwrap();
+        let before = OldFiles {
+            tree: &old,
+            is_whole: true,
+        };
+        let text = diff(&of(Some(before), Some(&new), &new, &[]).unwrap());
         let plain = anstream::adapter::strip_str(&text).to_string();
         assert!(plain.contains("--- old/src/engine.py\n+++ new/engine.py\n@@ -1,4 +1,4 @@\n a = 1\n-port = 30000\n+port = 30001\n"), "{plain}");
         assert!(plain.contains("\\ No newline at end of file"));
@@ -178,7 +121,7 @@ mod tests {
         );
         assert!(!text.contains("\u{1b}[2J"));
         assert!(text.contains("\u{1b}[1m"), "changed words are bold");
-        let all = diff(Some(&old), Some(&old), &new).unwrap();
+        let all = diff(&of(Some(before), Some(&old), &new, &[]).unwrap());
         assert!(all.contains("upstream/src/engine.py"));
     }
 }

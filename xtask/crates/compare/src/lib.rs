@@ -15,6 +15,7 @@ mod gaps;
 pub mod judge;
 mod old;
 mod origin;
+mod pairs;
 mod reasons;
 mod report;
 mod trees;
@@ -29,6 +30,7 @@ use self::facts::Facts;
 use self::judge::judge;
 use self::old::Old;
 pub use self::origin::{Change, Exposed, OFFERED_IN};
+use self::pairs::{OldFiles, Pair};
 use self::report::Report;
 use self::trees::Trees;
 use crate::args::{Args, ReportFormat};
@@ -73,13 +75,10 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
         ReportFormat::Text => report.text(),
         ReportFormat::Json => report.json(),
         ReportFormat::Markdown => report.markdown(),
+        ReportFormat::Html => report.html(&compared.pairs(&root)?),
     };
     if args.diff {
-        output::print(&diff::diff(
-            compared.old.as_deref(),
-            compared.upstream.as_deref(),
-            compared.new.as_ref(),
-        )?)?;
+        output::print(&diff::diff(&compared.pairs(&root)?))?;
     }
     output::print(&text)?;
     Ok(if report.failures() == 0 {
@@ -124,6 +123,23 @@ struct Compared {
     old: Option<Box<dyn Tree>>,
     new: Box<dyn Tree>,
     upstream: Option<Box<dyn Tree>>,
+    /// The old worker's commit.
+    commit: Option<String>,
+}
+
+impl Compared {
+    /// The files of both workers, side by side; the old ones of its commit where that is there.
+    fn pairs(&self, root: &Path) -> Result<Vec<Pair>> {
+        let commit = match &self.commit {
+            Some(commit) => Trees::new(root).revision(commit)?,
+            None => None,
+        };
+        let is_whole = commit.is_some() || self.report.cleanup.is_none();
+        let old = commit.as_deref().or(self.old.as_deref());
+        let old = old.map(|tree| OldFiles { tree, is_whole });
+        let (upstream, new) = (self.upstream.as_deref(), self.new.as_ref());
+        pairs::of(old, upstream, new, &self.report.items)
+    }
 }
 
 fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Compared> {
@@ -133,6 +149,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
         tree: old_tree,
         mut notes,
         base,
+        commit,
         ..
     } = old;
     let trees = Trees::new(root);
@@ -197,6 +214,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
         old: old_tree,
         new: new_tree,
         upstream: upstream_tree,
+        commit,
     })
 }
 

@@ -125,7 +125,7 @@ pub(super) fn compared(old: &Memory, new: &Memory) -> Vec<judge::Item> {
     judge(&Facts::read(old).unwrap(), &Facts::read(new).unwrap())
 }
 
-fn report(items: Vec<judge::Item>) -> Report {
+pub(super) fn report(items: Vec<judge::Item>) -> Report {
     Report {
         base: None,
         offered: std::collections::BTreeMap::new(),

@@ -293,6 +293,17 @@ pub fn counterpart(path: &RepoPath) -> Option<RepoPath> {
     }
 }
 
+/// Where the modern layout has what any layout has at `path`, for whoever reads both side by side:
+/// the settings of `worker-config.json` are in hub.json, however they are written there.
+pub fn successor(path: &RepoPath) -> RepoPath {
+    if *path == "worker-config.json" {
+        return HUB_FILES[0].into();
+    }
+    let modern = counterpart(path).or_else(|| Shape::Runpod.destination(path));
+    let modern = modern.filter(|modern| !is_own(modern));
+    modern.unwrap_or_else(|| path.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,6 +369,23 @@ mod tests {
         assert_eq!(to("builder/setup.sh"), None);
         assert_eq!(to("worker-config.json"), None);
         assert_eq!(to("Dockerfile"), None);
+    }
+
+    #[test]
+    fn files_of_every_layout_are_read_beside_their_successors() {
+        for (path, modern) in [
+            ("src/engine.py", "engine.py"),
+            (".runpod/engine.py", "engine.py"),
+            ("engine.py", "engine.py"),
+            ("builder/requirements.txt", "requirements.txt"),
+            ("worker-config.json", ".runpod/hub.json"),
+            (".runpod/hub.json", ".runpod/hub.json"),
+            (".runpod/README.md", ".runpod/README.md"),
+            ("docker-bake.hcl", "docker-bake.hcl"),
+            ("builder/setup.sh", "builder/setup.sh"),
+        ] {
+            assert_eq!(successor(&path.into()), modern, "{path}");
+        }
     }
 
     #[test]

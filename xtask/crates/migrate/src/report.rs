@@ -2,6 +2,7 @@
 //! data.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
@@ -16,7 +17,7 @@ use transaction::journal::Record;
 use xtask_core::cli::Format;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
-use xtask_core::output::print;
+use xtask_core::output::{print, quoted_file};
 use xtask_core::tree::{Oid, RepoPath};
 
 const BOLD: Style = Style::new().bold();
@@ -446,15 +447,17 @@ fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
                 (next.migrate("--abort"), "or takes all back"),
             ],
         ),
-        Ending::Staged => commands(
-            &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
-            &[
-                (next.git("status"), "what has moved and what is new"),
-                (next.git("diff --cached"), "the content"),
-                (next.git("commit"), "keeps it"),
-                (next.migrate("--abort"), "or takes it back"),
-            ],
-        ),
+        Ending::Staged => {
+            commands(
+                &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
+                &[
+                    (next.git("status"), "what has moved and what is new"),
+                    (next.git("diff --cached"), "the content"),
+                    (next.git("commit"), "keeps it"),
+                    (next.migrate("--abort"), "or takes it back"),
+                ],
+            ) + &page(at, plan, next)
+        }
         Ending::Committed(tip) => {
             let mut then = vec![(next.git("log --stat -2"), "what has moved and what is new")];
             if plan.moves.is_empty() {
@@ -473,9 +476,20 @@ fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
                     })
                 ),
                 &then,
-            )
+            ) + &page(at, plan, next)
         }
     }
+}
+
+/// The command for a page with the files of both workers, which lies where git does not look.
+fn page(at: &Situation, plan: &Plan, next: &Next) -> String {
+    if plan.moves.is_empty() {
+        return String::new();
+    }
+    let place = at.repo.git_dir.join("compare.html");
+    let place = quoted_file(&RepoPath::new(place.as_os_str().as_bytes()));
+    let compare = next.compare();
+    format!("\nSide by side in a browser: {compare} --format html > {place}\n")
 }
 
 /// Commands to type, a line each, with what each does.

@@ -1,5 +1,7 @@
 //! What compare says: for people, for programs, and for a pull request.
 
+mod columns;
+mod html;
 mod json;
 mod markdown;
 mod text;
@@ -92,6 +94,44 @@ impl Report {
             .into_iter()
             .filter(|(area, _)| present(area))
             .collect()
+    }
+
+    /// How many facts of each area came to what: the words, and a row of counts for each name.
+    fn sums(&self) -> ([&'static str; 6], Vec<(&'static str, [usize; 6])>) {
+        let column = |item: &Item| match item.verdict {
+            _ if item.open => 0,
+            Verdict::Missing | Verdict::Changed | Verdict::Renamed | Verdict::Unread => 1,
+            Verdict::Accepted => 2,
+            Verdict::Retired => 3,
+            Verdict::Kept => 4,
+            Verdict::Added => 5,
+        };
+        let counts = |area: Option<&str>| {
+            let mut counts = [0; 6];
+            let items = self.items.iter();
+            for item in items.filter(|item| area.is_none_or(|area| item.area() == area)) {
+                counts[column(item)] += 1;
+            }
+            counts
+        };
+        let mut rows = Vec::new();
+        let mut rest = [0; 6];
+        for (area, name) in self.areas() {
+            let row = counts(Some(area));
+            if self.all || row[..4].iter().any(|count| *count > 0) {
+                rows.push((name, row));
+            } else {
+                rest = std::array::from_fn(|at| rest[at] + row[at]);
+            }
+        }
+        if rest.iter().any(|count| *count > 0) {
+            rows.push(("the rest", rest));
+        }
+        rows.push(("all", counts(None)));
+        (
+            ["open", "folded", "accepted", "retired", "kept", "added"],
+            rows,
+        )
     }
 
     /// What belongs to each fact, and fails or stands with it.

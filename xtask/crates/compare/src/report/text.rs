@@ -70,58 +70,24 @@ impl Report {
     }
 
     fn summary(&self, out: &mut String) {
-        type Column = (&'static str, fn(&Item) -> bool);
-        let columns: [Column; 6] = [
-            ("open", |item| item.open),
-            ("folded", |item| {
-                let lost = matches!(
-                    item.verdict,
-                    Verdict::Missing | Verdict::Changed | Verdict::Renamed | Verdict::Unread
-                );
-                !item.open && lost
-            }),
-            ("accepted", |item| item.verdict == Verdict::Accepted),
-            ("retired", |item| {
-                item.verdict == Verdict::Retired && !item.open
-            }),
-            ("kept", |item| item.verdict == Verdict::Kept && !item.open),
-            ("added", |item| item.verdict == Verdict::Added && !item.open),
-        ];
+        let (words, rows) = self.sums();
         let _ = write!(out, "{:22}", "");
-        for (word, _) in columns {
+        for word in words {
             let _ = write!(out, "{word:>9}");
         }
         out.push('\n');
-        let mut row = |name: &str, items: &[&Item], style: Style| {
+        for (name, counts) in rows {
+            let style = if name == "all" { BOLD } else { Style::new() };
             let _ = write!(out, "{style}{name:22}");
-            for (_, holds) in columns {
-                let cell = match items.iter().filter(|item| holds(item)).count() {
+            for count in counts {
+                let cell = match count {
                     0 => "·".to_owned(),
                     count => count.to_string(),
                 };
                 let _ = write!(out, "{cell:>9}");
             }
             let _ = writeln!(out, "{style:#}");
-        };
-        let mut rest = Vec::new();
-        for (area, name) in self.areas() {
-            let items: Vec<&Item> = self
-                .items
-                .iter()
-                .filter(|item| item.area() == area)
-                .collect();
-            let is_quiet =
-                |item: &&Item| matches!(item.verdict, Verdict::Kept | Verdict::Added) && !item.open;
-            if self.all || !items.iter().all(is_quiet) {
-                row(name, &items, Style::new());
-            } else {
-                rest.extend(items);
-            }
         }
-        if !rest.is_empty() {
-            row("the rest", &rest, Style::new());
-        }
-        row("all", &self.items.iter().collect::<Vec<_>>(), BOLD);
     }
 
     /// What is open, the most harmful first: ten entries in full, a line for each of the others. Of

@@ -1,0 +1,525 @@
+//! A file pair as rows: each line of the new file beside the lines of the other sides that it came
+//! from, and the words that differ.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::time::Duration;
+
+use similar::{Algorithm, ChangeTag, DiffOp, TextDiff};
+
+use super::super::pairs::{Pair, Text};
+use super::html::{anchor, escaped};
+use xtask_core::tree::RepoPath;
+
+pub struct Line<'a> {
+    pub file: &'a RepoPath,
+    /// From 1.
+    pub number: usize,
+    /// With its end, where it has one.
+    text: &'a str,
+}
+
+/// A row: for each side the index of its line, and whether that is the new one's origin.
+type Row = Vec<Option<(usize, bool)>>;
+
+/// What a row is, for folding.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Same,
+    /// Only this side has a line.
+    Alone(usize),
+    Mixed,
+}
+
+/// The sides that have the file: old, upstream, new.
+pub struct Columns<'a> {
+    pub sides: Vec<(&'static str, Vec<Line<'a>>)>,
+    pub rows: Vec<Row>,
+}
+
+impl<'a> Columns<'a> {
+    pub fn of(pair: &'a Pair) -> Self {
+        let mut sides: Vec<(&'static str, Vec<Line>)> = Vec::new();
+        // What is new as upstream gives it needs no second column.
+        let is_given = pair.old.is_empty()
+            && pair
+                .upstream
+                .iter()
+                .map(|it| &it.text)
+                .eq(pair.new.iter().map(|it| &it.text));
+        for (side, texts) in [
+            ("old", &pair.old),
+            ("upstream", &pair.upstream),
+            ("new", &pair.new),
+        ] {
+            let is_left_out = is_given && side == "upstream";
+            if !texts.is_empty() && !is_left_out {
+                sides.push((side, lines(texts)));
+            }
+        }
+        let rows = match sides.split_last() {
+            Some(((_, last), others)) => rows(others, last),
+            None => Vec::new(),
+        };
+        Self { sides, rows }
+    }
+
+    /// The names of a side's files.
+    pub fn names(&self, side: &str) -> String {
+        let mut names: Vec<String> = Vec::new();
+        for line in self
+            .sides
+            .iter()
+            .filter(|(name, _)| *name == side)
+            .flat_map(|(_, lines)| lines)
+        {
+            let name = escaped(&line.file.to_string());
+            if names.last() != Some(&name) {
+                names.push(name);
+            }
+        }
+        names.join(", ")
+    }
+
+    pub fn is_same(&self) -> bool {
+        (0..self.rows.len()).all(|row| self.kind(row) == Kind::Same)
+    }
+
+    pub fn kind(&self, row: usize) -> Kind {
+        let row = &self.rows[row];
+        let texts: Vec<&str> = row
+            .iter()
+            .enumerate()
+            .filter_map(|(side, cell)| Some(self.line(side, (*cell)?).text))
+            .collect();
+        let is_everywhere = texts.len() == self.sides.len();
+        if is_everywhere && texts.len() > 1 && texts.iter().all(|text| *text == texts[0]) {
+            return Kind::Same;
+        }
+        match row.iter().position(Option::is_some) {
+            Some(side) if texts.len() == 1 => Kind::Alone(side),
+            _ => Kind::Mixed,
+        }
+    }
+
+    /// "12 lines gone, 30 new", or whose file it is alone.
+    pub fn counts(&self) -> String {
+        let last = self.sides.len() - 1;
+        if last == 0 {
+            return format!("only {}", self.sides[0].0);
+        }
+        let differs = |side: usize, other: usize| {
+            let cells = self
+                .rows
+                .iter()
+                .filter(|row| match (row[side], row[other]) {
+                    (Some(cell), Some(beside)) => {
+                        self.line(side, cell).text != self.line(other, beside).text
+                    }
+                    (cell, _) => cell.is_some(),
+                });
+            cells.count()
+        };
+        format!("−{} +{}", differs(0, last), differs(last, 0))
+    }
+
+    fn line(&self, side: usize, cell: (usize, bool)) -> &Line<'a> {
+        &self.sides[side].1[cell.0]
+    }
+
+    /// Writes rows of the table.
+    pub fn write(&self, out: &mut String, rows: Range<usize>, linked: &HashSet<String>) {
+        let last = self.sides.len() - 1;
+        let has_parts = self.sides[last].1.first().map(|line| line.file)
+            != self.sides[last].1.last().map(|line| line.file);
+        for row in &self.rows[rows] {
+            if let Some(line) = row[last]
+                .map(|cell| self.line(last, cell))
+                .filter(|line| has_parts && line.number == 1)
+            {
+                let _ = writeln!(
+                    out,
+                    "<tr class=\"file\"><td colspan=\"{}\">{}</td></tr>",
+                    last + 1,
+                    escaped(&line.file.to_string())
+                );
+            }
+            out.push_str("<tr>");
+            let new = row[last].map(|cell| self.line(last, cell).text);
+            // The new line with the words that it does not have from the first other side.
+            let mut after = None;
+            let mut cells = String::new();
+            let (mut is_changed, mut is_own) = (last == 0, false);
+            for (side, cell) in row[..last].iter().enumerate() {
+                let letter = &self.sides[side].0[..1];
+                let line = cell.map(|cell| self.line(side, cell));
+                let is_equal = line.map(|line| line.text) == new;
+                is_changed |= side == 0 && !is_equal;
+                is_own |= letter == "u" && !is_equal;
+                let Some(line) = line else {
+                    let _ = write!(cells, "<td class=\"{letter} x\"></td>");
+                    continue;
+                };
+                let html = match new {
+                    Some(new) if !is_equal && cell.is_some_and(|(_, is_origin)| is_origin) => {
+                        let (before, marked) = words(line.text, new);
+                        after.get_or_insert(marked);
+                        before
+                    }
+                    _ => whole(line.text),
+                };
+                cells += &td(
+                    letter,
+                    if is_equal { "e" } else { "c" },
+                    line,
+                    &html,
+                    &anchor(self.sides[side].0, line.file, line.number),
+                    linked,
+                );
+            }
+            match row[last].map(|cell| self.line(last, cell)) {
+                None => cells.push_str("<td class=\"n x\"></td>"),
+                Some(line) => {
+                    let name = self.sides[last].0;
+                    let class = format!(
+                        "{}{}",
+                        if is_changed { "c" } else { "e" },
+                        if is_own { " own" } else { "" }
+                    );
+                    let html = after.unwrap_or_else(|| whole(line.text));
+                    cells += &td(
+                        &name[..1],
+                        &class,
+                        line,
+                        &html,
+                        &anchor(name, line.file, line.number),
+                        linked,
+                    );
+                }
+            }
+            let _ = writeln!(out, "{cells}</tr>");
+        }
+    }
+}
+
+fn td(
+    letter: &str,
+    class: &str,
+    line: &Line,
+    html: &str,
+    anchor: &str,
+    linked: &HashSet<String>,
+) -> String {
+    let id = if linked.contains(anchor) {
+        format!(" id=\"{anchor}\"")
+    } else {
+        String::new()
+    };
+    let end = if line.text.ends_with('\n') {
+        ""
+    } else {
+        " <small>no newline at the end</small>"
+    };
+    format!(
+        "<td class=\"{letter} {class}\" data-n=\"{}\"{id}>{html}{end}</td>",
+        line.number
+    )
+}
+
+fn lines(texts: &[Text]) -> Vec<Line<'_>> {
+    texts
+        .iter()
+        .flat_map(|text| {
+            text.text
+                .split_inclusive('\n')
+                .zip(1..)
+                .map(|(line, number)| Line {
+                    file: &text.path,
+                    number,
+                    text: line,
+                })
+        })
+        .collect()
+}
+
+/// The rows of several sides beside the last one.
+fn rows(others: &[(&'static str, Vec<Line>)], last: &[Line]) -> Vec<Row> {
+    let origins: Vec<Vec<Option<usize>>> = others
+        .iter()
+        .map(|(_, lines)| origins(lines, last))
+        .collect();
+    let mut next = vec![0; others.len()];
+    let mut rows = Vec::new();
+    for at in 0..=last.len() {
+        // Lines that come before the origin of this one, or after all.
+        let until = |side: usize| match origins[side].get(at) {
+            Some(origin) => origin.unwrap_or(0),
+            None => others[side].1.len(),
+        };
+        while (0..others.len()).any(|side| next[side] < until(side)) {
+            let mut row: Row = Vec::new();
+            for (side, next) in next.iter_mut().enumerate() {
+                row.push((*next < until(side)).then_some((*next, false)));
+                *next += usize::from(*next < until(side));
+            }
+            row.push(None);
+            rows.push(row);
+        }
+        if at == last.len() {
+            break;
+        }
+        let mut row: Row = Vec::new();
+        for (side, next) in next.iter_mut().enumerate() {
+            let origin = origins[side][at];
+            // Beside a line without origin stands what was in its place.
+            let bound = origins[side][at..].iter().flatten().next();
+            let bound = bound.copied().unwrap_or(others[side].1.len());
+            let cell = origin
+                .map(|origin| (origin, true))
+                .or((*next < bound).then_some((*next, false)));
+            *next = cell.map_or(*next, |(line, _)| line + 1);
+            row.push(cell);
+        }
+        row.push(Some((at, true)));
+        rows.push(row);
+    }
+    rows
+}
+
+/// For each new line the line that it came from: the same one, or the most similar one of those
+/// that were replaced.
+fn origins(before: &[Line], after: &[Line]) -> Vec<Option<usize>> {
+    let old: Vec<&str> = before.iter().map(|line| line.text).collect();
+    let new: Vec<&str> = after.iter().map(|line| line.text).collect();
+    let mut config = TextDiff::configure();
+    config
+        .algorithm(Algorithm::Patience)
+        .timeout(Duration::from_secs(2));
+    let mut origins = vec![None; new.len()];
+    for op in config.diff_slices(&old, &new).ops() {
+        match *op {
+            DiffOp::Equal {
+                old_index,
+                new_index,
+                len,
+            } => {
+                for at in 0..len {
+                    origins[new_index + at] = Some(old_index + at);
+                }
+            }
+            DiffOp::Replace {
+                old_index,
+                old_len,
+                new_index,
+                new_len,
+            } => {
+                for (from, to) in
+                    similar_lines(&old[old_index..][..old_len], &new[new_index..][..new_len])
+                {
+                    origins[new_index + to] = Some(old_index + from);
+                }
+            }
+            DiffOp::Delete { .. } | DiffOp::Insert { .. } => {}
+        }
+    }
+    origins
+}
+
+/// The lines that are alike, in order, so that they are as alike as possible in sum.
+fn similar_lines(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
+    const MOST: usize = 60_000;
+    if old.len() * new.len() > MOST {
+        return Vec::new();
+    }
+    let words = |lines: &[&str]| -> Vec<Vec<String>> {
+        let words = |line: &&str| {
+            let mut words: Vec<String> = line
+                .split(|c: char| !c.is_alphanumeric())
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect();
+            words.sort_unstable();
+            words
+        };
+        lines.iter().map(words).collect()
+    };
+    let (old, new) = (words(old), words(new));
+    // The best sum for the lines from here on, of both sides.
+    let width = new.len() + 1;
+    let mut best = vec![0.0_f32; (old.len() + 1) * width];
+    let alike = |from: usize, to: usize| alike(&old[from], &new[to]);
+    for from in (0..old.len()).rev() {
+        for to in (0..new.len()).rev() {
+            let both = best[(from + 1) * width + to + 1] + alike(from, to);
+            let one = best[(from + 1) * width + to].max(best[from * width + to + 1]);
+            best[from * width + to] = both.max(one);
+        }
+    }
+    let (mut from, mut to) = (0, 0);
+    let mut found = Vec::new();
+    while from < old.len() && to < new.len() {
+        let here = best[from * width + to];
+        if here <= best[(from + 1) * width + to] {
+            from += 1;
+        } else if here <= best[from * width + to + 1] {
+            to += 1;
+        } else {
+            found.push((from, to));
+            (from, to) = (from + 1, to + 1);
+        }
+    }
+    found
+}
+
+/// How many of their words two lines share; nothing where that is less than half.
+fn alike(old: &[String], new: &[String]) -> f32 {
+    let (mut from, mut to, mut shared) = (0, 0, 0_u16);
+    while from < old.len() && to < new.len() {
+        let order = old[from].cmp(&new[to]);
+        shared += u16::from(order.is_eq());
+        from += usize::from(order.is_le());
+        to += usize::from(order.is_ge());
+    }
+    let all = u16::try_from(old.len() + new.len()).unwrap_or(u16::MAX);
+    let ratio = f32::from(shared.saturating_mul(2)) / f32::from(all.max(1));
+    if ratio < 0.5 { 0.0 } else { ratio }
+}
+
+/// A line that is marked as a whole or not at all.
+fn whole(text: &str) -> String {
+    escaped(text.trim_end_matches('\n'))
+}
+
+/// Two lines with the words marked that only one of them has.
+fn words(old: &str, new: &str) -> (String, String) {
+    const LONGEST: usize = 4_000;
+    if old.len() + new.len() > LONGEST {
+        return (whole(old), whole(new));
+    }
+    let (old, new) = (old.trim_end_matches('\n'), new.trim_end_matches('\n'));
+    let (mut before, mut after) = (String::new(), String::new());
+    for change in TextDiff::from_unicode_words(old, new).iter_all_changes() {
+        let text = escaped(change.value());
+        match change.tag() {
+            ChangeTag::Equal => {
+                before += &text;
+                after += &text;
+            }
+            ChangeTag::Delete => before += &format!("<del>{text}</del>"),
+            ChangeTag::Insert => after += &format!("<ins>{text}</ins>"),
+        }
+    }
+    (
+        before.replace("</del><del>", ""),
+        after.replace("</ins><ins>", ""),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(path: &str, text: &str) -> Vec<Text> {
+        vec![Text {
+            path: path.into(),
+            text: text.to_owned(),
+        }]
+    }
+
+    /// The lines of each row, `-` where a side has none.
+    fn shown(old: &str, upstream: &str, new: &str) -> Vec<String> {
+        let side = |text: &str| match text {
+            "" => Vec::new(),
+            text => texts("a.py", text),
+        };
+        let pair = Pair {
+            old: side(old),
+            upstream: side(upstream),
+            new: side(new),
+        };
+        let columns = Columns::of(&pair);
+        let row = |row: &Row| {
+            let cells = row.iter().enumerate().map(|(side, cell)| match cell {
+                Some(cell) => columns.line(side, *cell).text.trim_end(),
+                None => "-",
+            });
+            cells.collect::<Vec<_>>().join(" | ")
+        };
+        columns.rows.iter().map(row).collect()
+    }
+
+    #[test]
+    fn lines_stand_beside_those_that_they_came_from() {
+        assert_eq!(
+            shown("a\nport = 1\nc\n", "", "a\n# new\nport = 2\nc\nd\n"),
+            [
+                "a | a",
+                "- | # new",
+                "port = 1 | port = 2",
+                "c | c",
+                "- | d"
+            ]
+        );
+        // What has nothing in common shares a row to save space.
+        assert_eq!(
+            shown("a\nx\ny\nb\n", "", "a\nz\nb\n"),
+            ["a | a", "x | z", "y | -", "b | b"]
+        );
+        assert_eq!(shown("a\nb\n", "", ""), ["a", "b"]);
+    }
+
+    #[test]
+    fn every_line_of_every_side_is_shown_once_and_in_order() {
+        let old = "a\nb\nc = 1\nd\nd\ne\n";
+        let upstream = "b\nc = 2\n\nd\nf f\n";
+        let new = "z\nb\nc = 3\nd\nx y\ng\n";
+        let rows = shown(old, upstream, new);
+        for (side, text) in [old, upstream, new].into_iter().enumerate() {
+            let cells = rows.iter().map(|row| row.split(" | ").nth(side).unwrap());
+            let cells: Vec<&str> = cells.filter(|cell| *cell != "-").collect();
+            assert_eq!(cells, text.lines().collect::<Vec<_>>(), "{rows:#?}");
+        }
+        assert!(
+            rows.contains(&"c = 1 | c = 2 | c = 3".to_owned()),
+            "{rows:#?}"
+        );
+    }
+
+    #[test]
+    fn what_upstream_gives_anew_needs_one_column() {
+        assert_eq!(shown("", "a\n", "a\n"), ["a"]);
+        assert_eq!(shown("", "a\n", "b\n"), ["a | b"]);
+    }
+
+    #[test]
+    fn the_words_that_differ_are_marked() {
+        let (old, new) = words(
+            "x = os.getenv(\"A<B\", 1)\n",
+            "x = os.getenv(\"A<C\", 22)\n",
+        );
+        assert_eq!(
+            old,
+            "x = os.getenv(&quot;A&lt;<del>B</del>&quot;, <del>1</del>)"
+        );
+        assert_eq!(
+            new,
+            "x = os.getenv(&quot;A&lt;<ins>C</ins>&quot;, <ins>22</ins>)"
+        );
+    }
+
+    #[test]
+    fn a_missing_end_and_a_carriage_return_are_seen() {
+        let pair = Pair {
+            old: texts("a", "x\r\n"),
+            new: texts("a", "x"),
+            ..Pair::default()
+        };
+        let columns = Columns::of(&pair);
+        assert!(!columns.is_same());
+        let mut out = String::new();
+        columns.write(&mut out, 0..1, &HashSet::new());
+        assert!(out.contains("\\u000d"), "{out}");
+        assert!(out.contains("no newline at the end"), "{out}");
+    }
+}
