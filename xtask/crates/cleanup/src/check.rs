@@ -423,6 +423,7 @@ mod tests {
 
     fn reason(fact: &str) -> Entry {
         Entry {
+            upstream: None,
             fact: fact.to_owned(),
             reason: "r".to_owned(),
             execute: false,

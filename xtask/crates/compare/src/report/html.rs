@@ -79,7 +79,10 @@ struct Page<'a> {
 impl Page<'_> {
     fn summary(&self, out: &mut String) {
         let report = self.report;
-        let (open, entries) = (report.open().count(), entries::of(&report.items).len());
+        let (open, entries) = (
+            report.open().count(),
+            entries::of(&report.items, report.base.as_ref()).len(),
+        );
         let stale = match report.stale.len() {
             0 => String::new(),
             n => format!(", {} on record stale", counted(n, "reason")),
@@ -119,7 +122,7 @@ impl Page<'_> {
 
     /// What is open, the most harmful first.
     fn entries(&self, out: &mut String) {
-        let entries = entries::of(&self.report.items);
+        let entries = entries::of(&self.report.items, self.report.base.as_ref());
         let of = |id: &str| self.report.items.iter().find(|item| item.id == id);
         if let Some(first) = entries.first() {
             let _ = writeln!(
