@@ -137,9 +137,10 @@ fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<Und
             (_, State::Applying) => UnderWay::Interrupted,
             (_, State::Conflicts) if status.unmerged.is_empty() => {
                 let marked = migrate::marked(repo, &record, &repo.index()?.entries)?;
-                match marked.is_empty() {
-                    true => UnderWay::Resolved,
-                    false => UnderWay::Marked(marked),
+                if marked.is_empty() {
+                    UnderWay::Resolved
+                } else {
+                    UnderWay::Marked(marked)
                 }
             }
             (_, State::Conflicts) => UnderWay::Conflicts,

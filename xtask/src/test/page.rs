@@ -78,7 +78,7 @@ pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
     let report: Value = serde_json::from_str(&report)?;
     let mut outcome = StageOutcome::default();
     for width in WIDTHS {
-        progress.detail(&format!("showing it at {width} pixels"));
+        progress.detail(format!("showing it at {width} pixels"));
         let (seen, picture) = shown(&browser, &folder, width)?;
         for wrong in wrong(&seen, width, &report) {
             outcome.fail(&format!("at {width} pixels {wrong}\n"));

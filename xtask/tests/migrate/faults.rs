@@ -804,7 +804,7 @@ fn a_lock_or_journal_that_is_no_file_is_refused_before_anything_is_written() {
     let kinds: [(&str, &dyn Fn()); 3] = [
         ("a pipe", &|| pipe(&lock)),
         ("a link", &|| {
-            std::os::unix::fs::symlink("../precious", &lock).unwrap()
+            std::os::unix::fs::symlink("../precious", &lock).unwrap();
         }),
         ("a directory", &|| std::fs::create_dir(&lock).unwrap()),
     ];

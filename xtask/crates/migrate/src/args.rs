@@ -27,7 +27,7 @@ pub struct Args {
     pub carry: Option<String>,
 
     /// Where the official worker is, which forks come from
-    /// [default: https://github.com/runpod-workers/worker-sglang, asked only for
+    /// [default: <https://github.com/runpod-workers/worker-sglang>, asked only for
     /// what is not here]
     #[arg(long, value_name = "URL|DIR")]
     pub official: Option<String>,

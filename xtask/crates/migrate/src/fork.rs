@@ -105,9 +105,10 @@ pub fn in_conflict(
             continue;
         }
         let text = |tree: &dyn Tree| -> Result<String> {
-            let content = match tree.entries().contains_key(&path) {
-                true => tree.read(&path)?,
-                false => Vec::new(),
+            let content = if tree.entries().contains_key(&path) {
+                tree.read(&path)?
+            } else {
+                Vec::new()
             };
             Ok(String::from_utf8_lossy(&content).into_owned())
         };

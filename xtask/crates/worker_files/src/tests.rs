@@ -488,7 +488,7 @@ fn every_occurrence_is_a_fact_in_any_order_and_company() {
     for round in 0..60 {
         let mut left: Vec<usize> = (0..OCCURRENCES.len()).collect();
         let mut chosen = Vec::new();
-        for _ in 0..1 + random.below(OCCURRENCES.len()) {
+        for _ in 0..=random.below(OCCURRENCES.len()) {
             chosen.push(left.swap_remove(random.below(left.len())));
         }
         let mut text = "# a comment\nFROM base\n".to_owned();

@@ -188,9 +188,10 @@ pub fn object(
     let mut meant: Vec<&str> = Vec::new();
     let mut strangers: Vec<&Member> = Vec::new();
     // Of a key that is there twice, the last one counts.
-    let last: HashMap<&str, &Member> = match document.duplicates {
-        true => members.iter().map(|m| (m.key.as_str(), m)).collect(),
-        false => HashMap::new(),
+    let last: HashMap<&str, &Member> = if document.duplicates {
+        members.iter().map(|m| (m.key.as_str(), m)).collect()
+    } else {
+        HashMap::new()
     };
     for member in members {
         if last

@@ -71,7 +71,7 @@ impl<'t> Reader<'t> {
                     "serve" | "launch_server"
                 ) && node.parent().is_some_and(|p| p.text().contains("sglang")) =>
             {
-                self.server(node)
+                self.server(node);
             }
             _ => {}
         }
@@ -412,7 +412,7 @@ impl<'t> Reader<'t> {
         match node.kind() {
             "list" | "tuple" | "set" | "expression_list" => self.sequence_of(&children, seen),
             "parenthesized_expression" | "await" | "list_splat" | "yield" => {
-                children.iter().for_each(|child| self.parts(*child, seen))
+                children.iter().for_each(|child| self.parts(*child, seen));
             }
             "conditional_expression" => [0, 2]
                 .iter()
@@ -674,10 +674,10 @@ impl<'t> Reader<'t> {
         {
             match above.kind() {
                 "if_statement" | "elif_clause" if inner.part() == "consequence" => {
-                    conditions.extend(above.field("condition"))
+                    conditions.extend(above.field("condition"));
                 }
                 "conditional_expression" if above.child(1) != Some(inner) => {
-                    conditions.extend(above.child(1))
+                    conditions.extend(above.child(1));
                 }
                 "block" => {
                     let before = above.children().take_while(|other| *other != inner);
@@ -708,7 +708,7 @@ impl<'t> Reader<'t> {
             for part in condition.below() {
                 match part.kind() {
                     "call" | "subscript" | "identifier" | "attribute" => {
-                        names.extend(self.eval(part, way).envs())
+                        names.extend(self.eval(part, way).envs());
                     }
                     "comparison_operator" => {
                         if let Some(right) = part.child(1) {

@@ -413,7 +413,7 @@ impl<'t> Reader<'t> {
         let family = self.family(class);
         let bases: Vec<Node<'t>> = family
             .iter()
-            .flat_map(|own| own.field("superclasses"))
+            .filter_map(|own| own.field("superclasses"))
             .flat_map(Node::children)
             .collect();
         let is_settings = bases.into_iter().any(|base| {
@@ -425,7 +425,7 @@ impl<'t> Reader<'t> {
         }
         let config = family
             .iter()
-            .flat_map(|own| own.field("body"))
+            .filter_map(|own| own.field("body"))
             .map(Node::text)
             .collect::<Vec<_>>()
             .join("\n");
@@ -724,7 +724,7 @@ impl<'t> Reader<'t> {
             }
             "for_statement" | "for_in_clause" if is_whole => self.scanned(inner),
             "argument_list" | "keyword_argument" => {
-                self.environment_argument(inner, outer, is_whole)
+                self.environment_argument(inner, outer, is_whole);
             }
             "dictionary_splat" if is_whole => {
                 if let Some(list) = outer.parent().filter(|list| list.kind() == "argument_list") {
@@ -1119,9 +1119,10 @@ impl<'t> Reader<'t> {
                 let function = std::iter::once(parent)
                     .chain(parent.ancestors())
                     .find(|n| matches!(n.kind(), "function_definition" | "lambda"));
-                let call = function.and_then(|function| match ctx.frame(function) {
-                    Some(Frame::Call(_, call)) => *call,
-                    _ => {
+                let call = function.and_then(|function| {
+                    if let Some(Frame::Call(_, call)) = ctx.frame(function) {
+                        *call
+                    } else {
                         let all = &self.frames.get(&function)?.all;
                         match all.as_slice() {
                             [one] => match one.frame(function) {

@@ -252,7 +252,7 @@ impl<'t> Reader<'t> {
                     ("or", Val::None | Val::Bool(false)) | ("and", Val::Bool(true)) => right,
                     ("or", Val::Str(text, _)) if text.is_empty() => right,
                     ("or", Val::Dict(_) | Val::List(_)) if matches!(right, Val::Input(_)) => right,
-                    ("and", left) if matches!(left, Val::Unknown) => right,
+                    ("and", Val::Unknown) => right,
                     (_, left) => Val::any([left, right]),
                 }
             }
@@ -307,7 +307,7 @@ impl<'t> Reader<'t> {
                                     "}}"
                                 },
                             ),
-                    ))
+                    ));
                 }
                 "interpolation" => {
                     let value = part
@@ -942,7 +942,7 @@ impl<'t> Reader<'t> {
                     Val::Dict(items) => {
                         args.named.extend(items.iter().filter_map(|(key, value)| {
                             Some((Rc::from(key.as_str()?), value.clone()))
-                        }))
+                        }));
                     }
                     other => args.more.push(other),
                 },

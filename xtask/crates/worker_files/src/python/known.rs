@@ -67,13 +67,14 @@ impl<'t> Reader<'t> {
                     .map_or(Val::Unknown, |n| Val::text(&format!("{n:.0}"))),
                 _ => first,
             },
-            "dict" | "OrderedDict" | "ChainMap" | "MappingProxyType" => match args
-                .positional
-                .iter()
-                .find(|v| matches!(v, Val::Environ(_) | Val::Input(_)))
-            {
-                Some(found) => found.clone(),
-                None => {
+            "dict" | "OrderedDict" | "ChainMap" | "MappingProxyType" => {
+                if let Some(found) = args
+                    .positional
+                    .iter()
+                    .find(|v| matches!(v, Val::Environ(_) | Val::Input(_)))
+                {
+                    found.clone()
+                } else {
                     let mut items = match &first {
                         Val::Dict(items) => items.to_vec(),
                         Val::List(pairs) => pairs
@@ -89,7 +90,7 @@ impl<'t> Reader<'t> {
                     );
                     Val::Dict(items.into())
                 }
-            },
+            }
             "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter" | "copy"
             | "deepcopy" | "cast" | "next" | "min" | "max" => {
                 if args.positional.is_empty() {
@@ -368,7 +369,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn node_text<'t>(string: super::syntax::Node<'t>) -> &'t str {
+fn node_text(string: super::syntax::Node<'_>) -> &str {
     string
         .children()
         .find(|c| c.kind() == "string_content")

@@ -263,19 +263,16 @@ impl<'t> Program<'t> {
                 Some(alias) => (name.text_of("name"), Some(alias.text())),
                 None => (name.text(), None),
             };
-            match &module {
-                Some(module) => {
-                    let what = Bound::Import(module.clone(), Some(dotted));
-                    self.add(scope, alias.unwrap_or(dotted), what, Vec::new());
-                }
-                None => {
-                    let first = dotted.split('.').next().unwrap_or(dotted);
-                    let what = Bound::Import(
-                        if alias.is_some() { dotted } else { first }.to_owned(),
-                        None,
-                    );
-                    self.add(scope, alias.unwrap_or(first), what, Vec::new());
-                }
+            if let Some(module) = &module {
+                let what = Bound::Import(module.clone(), Some(dotted));
+                self.add(scope, alias.unwrap_or(dotted), what, Vec::new());
+            } else {
+                let first = dotted.split('.').next().unwrap_or(dotted);
+                let what = Bound::Import(
+                    if alias.is_some() { dotted } else { first }.to_owned(),
+                    None,
+                );
+                self.add(scope, alias.unwrap_or(first), what, Vec::new());
             }
         }
         if let Some(module) = module
@@ -348,9 +345,7 @@ impl<'t> Program<'t> {
                 return Some((scope, found));
             }
             // A file that is no Python has another root than a module.
-            if scope.parent().is_none() {
-                return None;
-            }
+            scope.parent()?;
             first = first && is_comprehension(scope);
             scope = scope_of(scope);
         }
@@ -665,9 +660,7 @@ pub fn scope_of(node: Node<'_>) -> Node<'_> {
 }
 
 /// A function's parameters: name, default, and the stars in front of it.
-pub fn parameters<'t>(
-    function: Node<'t>,
-) -> impl Iterator<Item = (&'t str, Option<Node<'t>>, usize)> {
+pub fn parameters(function: Node<'_>) -> impl Iterator<Item = (&str, Option<Node<'_>>, usize)> {
     let all = function
         .field("parameters")
         .into_iter()

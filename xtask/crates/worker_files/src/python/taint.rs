@@ -553,7 +553,7 @@ fn is_reading(callee: &str) -> bool {
 }
 
 /// The name at the end of an expression: of `a.b[c]` it is `b`.
-fn last_name<'t>(node: Node<'t>) -> &'t str {
+fn last_name(node: Node<'_>) -> &str {
     match node.kind() {
         "identifier" => node.text(),
         "attribute" => node.text_of("attribute"),

@@ -413,21 +413,3 @@ def handler(job):
         "asked for before"
     );
 }
-
-#[test]
-#[ignore = "a measurement"]
-fn measure_folder() {
-    let folder = std::env::var("FOLDER").unwrap();
-    let tree = xtask_core::tree::Directory::open(std::path::Path::new(&folder), |_| false).unwrap();
-    let start = std::time::Instant::now();
-    let (facts, unread) = crate::WorkerInterface::read(&tree).unwrap().split();
-    eprintln!(
-        "{:?} {} env {} unread",
-        start.elapsed(),
-        facts.env.len(),
-        unread.len()
-    );
-    for gap in &unread {
-        eprintln!("{} {}", gap.place, gap.what);
-    }
-}

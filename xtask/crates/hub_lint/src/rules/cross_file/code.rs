@@ -261,7 +261,7 @@ fn starts(worker: &Worker<'_>, code: &Code, hub: &Document, findings: &mut Vec<F
     // A file that is not here has its own finding.
     let here = |text: &str| {
         let words = text.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c)));
-        let mut python = words.filter(|word| word.ends_with(".py"));
+        let mut python = words.filter(|word| word.strip_suffix(".py").is_some());
         python.any(|name| {
             code.0
                 .iter()
