@@ -178,10 +178,10 @@ def test_cuda_versions_are_those_that_the_image_runs_on(config: dict[str, Any]) 
     assert allowed == sorted(allowed)
 
 
-@pytest.mark.parametrize("name", ["README.md", "compare.accepted.json"])
+@pytest.mark.parametrize("name", ["README.md", ".xtask/accepted.json"])
 def test_what_is_said_of_cuda_is_true_of_the_image(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
-    said = re.findall(r"(?:built on|needs|With a) CUDA (\d+\.\d)", text)
+    said = re.findall(r"(?:built on|needs|With a|and|with) CUDA (\d+\.\d)", text)
     said += re.findall(r"hosts must offer (\d+\.\d)", text)
     assert len(said) >= 2
     assert set(said) == {"{}.{}".format(*cuda_of(base_image()))}

@@ -22,7 +22,7 @@ from sglang_worker.flags import FlagTable
 
 TABLE_FILE = ROOT / "sglang_worker/sglang_flags.json"
 TABLE = json.loads(TABLE_FILE.read_text("utf-8"))
-MODEL = {"LOCAL_MODEL_ARGS": "/nonexistent", "MODEL_NAME": "org/model"}
+MODEL = {"LOCAL_MODEL_ARGS": "/nonexistent", "MODEL_NAME": "org/model", "ADMIN_ROUTES": "true"}
 
 #: As up to 0.5.19: one dataclass, and a registration for each of its fields.
 REGISTERED = """

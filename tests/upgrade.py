@@ -137,7 +137,7 @@ class Walk:
             (listed,) = re.findall(r'"allowedCudaVersions": (\[[^\]]*\])', text)
             fits = [v for v in json.loads(listed) if float(v) >= float(CUDA)]
             file.write_text(text.replace(listed, json.dumps(fits)), "utf-8")
-        for name in ("README.md", "compare.accepted.json"):
+        for name in ("README.md", ".xtask/accepted.json"):
             self.replace("12.9", CUDA, name)
 
     def options(self) -> None:
