@@ -113,7 +113,11 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
         base: old.base.clone(),
     };
     records::write(root, BASELINE, &baseline::write(&old.facts, &origin))?;
-    anstream::println!("{BASELINE}: {} facts of {}", old.facts.all.len(), old.name);
+    output::print(&format!(
+        "{BASELINE}: {} facts of {}\n",
+        old.facts.all.len(),
+        old.name
+    ))?;
     Ok(Outcome::Done)
 }
 
@@ -282,7 +286,7 @@ fn executed(
         ));
     };
     let trees = [old_tree, new_tree];
-    anstream::eprintln!("running the Python of both workers with stand-ins for everything else");
+    output::tell("running the Python of both workers with stand-ins for everything else\n");
     let table = judge::table_of(new);
     let scenarios = execute::scenarios(old, new, table, &execute::jobs(&trees));
     let runs = execute::Runs {

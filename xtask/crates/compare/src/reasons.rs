@@ -111,7 +111,7 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
             known.add(member, reason, false, accepted::values(member, &items));
         }
         let open = open + members.len();
-        anstream::println!("{fact}: accepted ({open} open)");
+        output::print(&format!("{fact}: accepted ({open} open)\n"))?;
     }
     records::write(root, ACCEPTED, &known.write())?;
     Ok(Outcome::Done)

@@ -206,6 +206,7 @@ impl Official {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "as map_err hands it on")]
 fn out_of_reach(error: anyhow::Error) -> anyhow::Error {
     UserError::new(
         format!("what this fork started from is not here, and {error:#}"),

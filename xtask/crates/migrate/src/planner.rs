@@ -60,6 +60,7 @@ pub enum Kind {
 }
 
 /// Makes the plan for `wish`.
+#[allow(clippy::too_many_lines, reason = "one step after the other")]
 pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result<Made> {
     let first = at.lock.is_none();
     if first {
@@ -166,7 +167,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
         None => None,
     };
     let records = match &exposed {
-        Some(exposed) => records(at, exposed, started.as_ref(), &upstream, &mut notes)?,
+        Some(exposed) => records(at, exposed, started.as_ref(), &upstream, &mut notes),
         None => Vec::new(),
     };
     let built = merge::build(
@@ -259,7 +260,7 @@ fn records(
     started: Option<&(&Base, Exposed)>,
     upstream: &Upstream,
     notes: &mut Vec<String>,
-) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+) -> Vec<(RepoPath, Vec<u8>)> {
     let since = started.map(|(base, facts)| (facts, &*base.commit.0));
     let (text, count) = exposed.baseline(&name_of(at), Some(&at.head.0), since);
     notes.push(format!(
@@ -274,7 +275,7 @@ fn records(
             Err(error) => notes.push(format!("upstream's reasons are not offered: {error:#}")),
         }
     }
-    Ok(records)
+    records
 }
 
 /// Refuses what comes to a name that a file system could take for that of a file here.

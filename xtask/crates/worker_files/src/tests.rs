@@ -428,8 +428,10 @@ fn one_instruction_or_script_that_is_not_understood_hides_only_itself() {
     assert_eq!(surface.image.unwrap().env[0].name, "A");
 }
 
+type Shows = fn(&WorkerInterface) -> bool;
+
 /// An occurrence as it stands in a Dockerfile, and where it shows.
-const OCCURRENCES: [(&str, fn(&WorkerInterface) -> bool); 12] = [
+const OCCURRENCES: [(&str, Shows); 12] = [
     ("ENV OCC=1", |w| {
         w.image
             .iter()

@@ -67,7 +67,7 @@ fn what_has_nothing_to_do_with_the_rest_is_not_followed() {
         "main.py".to_owned(),
         "import os\nos.getenv('A')\n".to_owned(),
     );
-    let (alone, _, _) = read_steps(&[main.clone()]);
+    let (alone, _, _) = read_steps(std::slice::from_ref(&main));
     let (both, _, _) = read_steps(&[main.clone(), quiet.clone()]);
     assert_eq!(alone, both);
     let imports = ("main.py".to_owned(), format!("import quiet\n{}", main.1));
