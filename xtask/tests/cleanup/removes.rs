@@ -264,15 +264,6 @@ fn the_record_grows_when_upstream_moves_on() {
     cleanup(&worker, &["--commit"])
         .done()
         .says("Removes outdated/, ");
-    // And again, once it has been emptied.
-    worker.write(".runpod/more.md", "no Hub file either\n");
-    worker.commit("docs: more notes");
-    lab.at("upstream").append(".runpod/utils.py", "# more\n");
-    lab.at("upstream").commit("feat: more");
-    worker.migrate(&["--commit"]).done();
-    cleanup(&worker, &["--commit"])
-        .done()
-        .says("Removes outdated/, 1 file\n");
     worker.migrate(&["--check"]).done();
 }
 

@@ -70,7 +70,7 @@ pub fn run(targets: &[Target], args: &Args) -> Result<Outcome> {
     if targets.iter().any(|target| target.input().is_some()) {
         // Standard output holds the text.
         if !left.findings.is_empty() {
-            eprint!("{}", output::text::plain(&left.findings, &left.sources));
+            output::tell(&output::text::plain(&left.findings, &left.sources));
         }
         return Ok(outcome(&left.findings));
     }
