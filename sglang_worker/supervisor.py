@@ -203,8 +203,10 @@ class Supervisor:
 
     def wait(self) -> None:
         """Blocks until the worker ends; for a main thread with nothing else to do."""
+        # Not `signal.pause()`: a signal that comes just before it, or to another thread, does not
+        # end it, and its handler would wait for the next one.
         while True:
-            signal.pause()
+            time.sleep(0.2)
 
     def close(self) -> None:
         """Ends the server and everything else below this process; for a worker that is done.
