@@ -12,6 +12,8 @@ What wins, from the strongest to the weakest:
 from __future__ import annotations
 
 import difflib
+import itertools
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -26,10 +28,23 @@ from sglang_worker.flags import (
     Retired,
     Value,
     env_name,
+    normal,
     parse_value,
+    split_list,
     value_problem,
 )
 from utils import parse_bool
+
+#: How SGLang's documents write some flags; its parser takes them as abbreviations.
+SHORT_NAMES = {
+    "--tp": ("--tp-size", "--tensor-parallel-size"),
+    "--dp": ("--dp-size", "--data-parallel-size"),
+    "--pp": ("--pp-size", "--pipeline-parallel-size"),
+    "--ep": ("--ep-size", "--expert-parallel-size"),
+}
+
+#: What a word processor or a web page makes of two hyphens.
+LONG_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 
 
 @dataclass(frozen=True)
@@ -114,7 +129,8 @@ def _retire(
     boolean = old.kind == "boolean"
     if boolean and parse_bool(text) is False:
         return
-    since = f"SGLang {table.version} no longer has {old.name}"
+    has = "no longer has" if old.gone else "has no"
+    since = f"SGLang {table.version} {has} {old.name}"
     if old.gone and old.gone != table.version:
         since += f" (dropped in {old.gone})"
     target = table.spellings.get(old.instead[0]) if old.instead else None
@@ -175,8 +191,9 @@ def _from_env(
                 )
             continue
         flag = table.spellings[spelling]
+        text = _without_quotes(flag, variable, text, arguments)
         try:
-            value = parse_value(flag, text)
+            value = parse_value(flag, _number_of_gpus(flag, text, env))
         except ValueError as error:
             shown = _shown(flag, variable, text)
             arguments.problems.append(f"{shown}: {error} (for {flag.name}){_general_hint(name)}")
@@ -201,6 +218,43 @@ def _from_env(
     return retired
 
 
+def _without_quotes(flag: Flag, name: str, text: str, arguments: Arguments) -> str:
+    """A value without the quotes around it: a form's field needs none, unlike a shell."""
+    inner = text[1:-1]
+    if len(text) < 2 or text[0] not in "\"'" or text[-1] != text[0] or text[0] in inner:
+        return text
+    if flag.secret:
+        arguments.warnings.append(f"{name}: there are quotes around the value; they are part of it")
+        return text
+    if flag.kind == "list":
+        return text  # split like a shell would, which takes them away
+    arguments.warnings.append(f"{name}: the quotes around the value are left out")
+    return inner.strip()
+
+
+def _number_of_gpus(flag: Flag, text: str, env: Mapping[str, str]) -> str:
+    """What `auto` means where a number of GPUs is asked for: all that the worker sees."""
+    if flag.dest != "tp_size" or text.lower() != "auto":
+        return text
+    count = visible_gpus(env)
+    if not count:
+        raise ValueError("auto, but the worker sees no GPU: give their number")
+    return str(count)
+
+
+def visible_gpus(env: Mapping[str, str], devices: str = "/dev") -> int:
+    """How many GPUs the worker sees: those that CUDA_VISIBLE_DEVICES leaves, else the devices that
+    are there, else as many as RunPod says."""
+    chosen = env.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        listed = [item.strip() for item in chosen.split(",")]
+        # As CUDA does: nothing counts from the first on that is no device.
+        return len(list(itertools.takewhile(lambda item: item and item != "-1", listed)))
+    found = len([name for name in os.listdir(devices) if re.fullmatch(r"nvidia\d+", name)])
+    told = env.get("RUNPOD_GPU_COUNT", "")
+    return found or (int(told) if told.isdigit() else 0)
+
+
 def _disagreement(flag_name: str, settings: list[Assignment]) -> str:
     if settings[0].flag.secret:
         names = " and ".join(setting.source for setting in settings)
@@ -222,23 +276,27 @@ def _general_hint(name: str) -> str:
 
 
 def _from_extra_args(
-    table: FlagTable, text: str, arguments: Arguments
+    table: FlagTable, text: str, env: Mapping[str, str], arguments: Arguments
 ) -> list[tuple[Retired, str, str]]:
     """Adds EXTRA_ARGS, after everything else; returns the retired flags in it."""
     try:
-        words = shlex.split(text)
+        # A backslash at the end of a line; in a form's field the line's end becomes a space.
+        words = shlex.split(re.sub(r"(?:^|(?<=\s))\\(?=\s|$)", " ", text))
     except ValueError as error:
         arguments.problems.append(f"EXTRA_ARGS cannot be split like a shell would: {error}")
         return []
+    words = _after_the_program(words, arguments)
     retired: list[tuple[Retired, str, str]] = []
     while words:
         word = words.pop(0)
         name, equals, inline = word.partition("=")
         if not name.startswith("--") or name == "--":
-            # The word may be a value that went astray, even a secret one: don't repeat it.
-            shown = repr(name) if re.fullmatch(r"-\w", name) else "a word"
-            arguments.problems.append(f"EXTRA_ARGS: {shown} stands where a flag should")
+            arguments.problems.append(_stray(table, name))
+            if name[:1] in LONG_DASHES or name[:1] == "-":
+                del words[: len(_following(words))]
             continue
+        if name in SHORT_NAMES and name not in table.spellings:
+            name = next((n for n in SHORT_NAMES[name] if n in table.spellings), name)
         taken = [] if equals else _following(words)
         if old := table.retired.get(name):
             if not equals and old.kind != "boolean":
@@ -253,10 +311,44 @@ def _from_extra_args(
                 del words[: len(taken)]
             continue
         try:
+            inline = _number_of_gpus(flag, inline, env)
+            if taken and taken[0] == "auto":
+                words[0] = taken[0] = _number_of_gpus(flag, "auto", env)
             arguments.put(_extra_setting(flag, name, inline if equals else None, words, taken))
         except ValueError as error:
             arguments.problems.append(f"EXTRA_ARGS: {name}: {error}")
     return retired
+
+
+def _after_the_program(words: list[str], arguments: Arguments) -> list[str]:
+    """The arguments of a whole command as SGLang's documents show it."""
+    if not words or words[0].startswith(("-", *LONG_DASHES)):
+        return words
+    for index, word in enumerate(words):
+        if word == "sglang.launch_server" or words[index : index + 2] == ["sglang", "serve"]:
+            for assignment in words[:index]:
+                name, equals, _ = assignment.partition("=")
+                if equals and re.fullmatch(r"\w+", name):
+                    arguments.problems.append(
+                        f"EXTRA_ARGS: {name}=… is a variable: set it as one of the worker's"
+                    )
+            return words[index + (1 if word == "sglang.launch_server" else 2) :]
+        if word.startswith("--"):
+            break
+    return words
+
+
+def _stray(table: FlagTable, name: str) -> str:
+    """A word that stands where a flag should. It may be a value that went astray, even a secret
+    one: only what looks like a flag is repeated."""
+    bare = name.lstrip("-" + LONG_DASHES)
+    if name[:1] in LONG_DASHES:
+        return f"EXTRA_ARGS: {name!r} begins with a long dash: write two hyphens, --{bare}"
+    if re.fullmatch(r"-\w", name):
+        return f"EXTRA_ARGS: {name!r} stands where a flag should"
+    if name.startswith("-") and {f"--{bare}"} & {*table.spellings, *SHORT_NAMES}:
+        return f"EXTRA_ARGS: {name!r} begins with one hyphen: write two, --{bare}"
+    return "EXTRA_ARGS: a word stands where a flag should"
 
 
 def _following(words: list[str]) -> list[str]:
@@ -275,12 +367,18 @@ def _extra_setting(
     if flag.is_boolean:
         if inline is not None:
             raise ValueError("takes no value")
+        if taken and (truth := parse_bool(taken[0])) is not None:
+            shown = words.pop(0)
+            advice = f"leave out {shown!r}" if truth else "leave it out to have it off"
+            raise ValueError(f"is a switch and takes no value: {advice}")
         negative = flag.kind == "boolean_optional" and name.startswith("--no-")
         return Assignment(flag, not negative, "EXTRA_ARGS")
     if flag.kind == "list":
         items = [inline] if inline is not None else taken
         if inline is None:
             del words[: len(taken)]
+        if flag.dest == "lora_paths":
+            items = [part for item in items for part in split_list(flag, shlex.quote(item))]
         for item in items:
             if problem := value_problem(flag, item):
                 raise ValueError(f"{item!r} is {problem}")
@@ -291,6 +389,7 @@ def _extra_setting(
         if not taken:
             raise ValueError("needs a value (one that begins with a dash is given as --flag=value)")
         inline = words.pop(0)
+    inline = normal(flag, inline)
     if problem := value_problem(flag, inline):
         raise ValueError(problem if flag.secret else f"{inline!r} is {problem}")
     return Assignment(flag, inline, "EXTRA_ARGS")
@@ -314,7 +413,7 @@ def resolve(table: FlagTable, env: Mapping[str, str], extra_args: str = "") -> A
     """
     arguments, extra = Arguments(), Arguments()
     retired = _from_env(table, env, arguments)
-    extra_retired = _from_extra_args(table, extra_args, extra)
+    extra_retired = _from_extra_args(table, extra_args, env, extra)
     rivals = arguments.settings | extra.settings
     for entry in retired:
         _retire(table, arguments, rivals, entry)

@@ -126,6 +126,10 @@ def read_flags(parser: argparse.ArgumentParser) -> dict[str, dict[str, Any]]:
 # What a table may be, and what it keeps of the one before
 
 
+def _order(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
 def retire(
     old: dict[str, Any], version: str, flags: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
@@ -135,7 +139,9 @@ def retire(
     for name, flag in old.get("flags", {}).items():
         kind = flag["kind"] if flag["kind"] in ("value", "list", "optional_value") else "boolean"
         nearest = (flag.get("replacement") or "").partition("=")[0]
-        entry = {"kind": kind, "last": old["version"], "gone": version, "instead": None}
+        # What an older release has not yet is not gone.
+        gone = version if _order(version) >= _order(old["version"]) else None
+        entry = {"kind": kind, "last": old["version"], "gone": gone, "instead": None}
         entry["nearest"] = nearest if nearest in live else None
         for spelling in [name, *flag["aliases"]]:
             # An alias's flag may live on under its other name.
@@ -388,7 +394,10 @@ def _register(parser: argparse.ArgumentParser, names: list[Any], given: dict[str
 def parser_from_source(package: Path) -> argparse.ArgumentParser:
     """A parser with what the source in this folder registers; OSError or ValueError when it
     cannot be read."""
-    source = _Source(package)
+    try:
+        source = _Source(package)
+    except SyntaxError as error:
+        raise ValueError(f"SGLang's source is no Python that this one reads: {error}") from error
     parser = argparse.ArgumentParser(prog="sglang", add_help=False, conflict_handler="resolve")
     try:
         for name, item in source.fields.items():

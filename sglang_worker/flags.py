@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+import os
 import re
 import shlex
 from collections.abc import Callable, Iterable
@@ -51,6 +53,22 @@ EXTRA_NAMES: dict[str, str] = {
 
 BOOLEAN_KINDS = frozenset({"store_true", "no_value", "boolean_optional"})
 
+#: Flags whose numbers have limits that SGLang finds out about when the model is loaded, by the
+#: field that they fill: the least and the greatest value, and what another one is.
+LIMITS: dict[str, tuple[float, float, str]] = {
+    "tp_size": (1, math.inf, "not a number of GPUs from 1 on, nor auto, which means all of them"),
+    "dp_size": (1, math.inf, "not a number from 1 on"),
+    "pp_size": (1, math.inf, "not a number from 1 on"),
+    "ep_size": (1, math.inf, "not a number from 1 on"),
+    "nnodes": (1, math.inf, "not a number from 1 on"),
+    "node_rank": (0, math.inf, "not a number from 0 on"),
+    "mem_fraction_static": (0.001, 0.999, "not a part of the GPU's memory: write 90 % as 0.9"),
+}
+
+#: The levels that SGLang's log and its HTTP server know, and what other programs call them.
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+LOG_LEVEL_NAMES = {"warn": "warning", "fatal": "critical", "err": "error"}
+
 _HUMAN_INT = re.compile(r"\d+(?:\.\d+)?[kMGT]|\d+(?:Ki|Mi|Gi|Ti)")
 NEGATIVE_NUMBER = re.compile(r"-\d+$|-\d*\.\d+$")
 
@@ -74,6 +92,8 @@ class Flag:
     dest: str = ""
     effect: str = ""
     replacement: str = ""
+    json: bool = False
+    default: Any = None
 
     @property
     def is_boolean(self) -> bool:
@@ -125,7 +145,11 @@ class FlagTable:
     @classmethod
     def load(cls, path: str | Path) -> FlagTable:
         """Reads a table as `scripts/sglang_flags.py` writes it."""
-        data = json.loads(Path(path).read_text("utf-8"))
+        return cls.of(json.loads(Path(path).read_text("utf-8")))
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> FlagTable:
+        """The table that `extract` made."""
         flags = [
             Flag(
                 name,
@@ -136,6 +160,8 @@ class FlagTable:
                 dest=entry.get("dest", ""),
                 effect=entry.get("effect") or "",
                 replacement=entry.get("replacement") or "",
+                json=bool(entry.get("json")),
+                default=entry.get("default"),
             )
             for name, entry in data["flags"].items()
         ]
@@ -158,12 +184,32 @@ class FlagTable:
         ]
 
 
+def normal(flag: Flag, text: str) -> str:
+    """`text` as SGLang wants it where others write it otherwise: the levels of its log."""
+    if flag.dest in ("log_level", "log_level_http"):
+        word = text.lower()
+        return LOG_LEVEL_NAMES.get(word, word)
+    return text
+
+
 def _fits(convert: Callable[[str], Any], text: str) -> bool:
     try:
         convert(text)
     except ValueError:
         return False
     return True
+
+
+def _more_levels(flag: Flag) -> tuple[str, ...]:
+    return ("trace",) if flag.dest == "log_level_http" else ()
+
+
+def _json_problem(text: str) -> str | None:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        return f"not JSON ({error})"
+    return None
 
 
 def value_problem(flag: Flag, text: str) -> str | None:
@@ -177,11 +223,19 @@ def value_problem(flag: Flag, text: str) -> str | None:
         return "not a whole number"
     if flag.type == "float" and not _fits(float, text):
         return "not a number"
+    if flag.dest in LIMITS:
+        least, greatest, advice = LIMITS[flag.dest]
+        if not least <= float(text) <= greatest:
+            return advice
+    if flag.dest.startswith("log_level") and text not in (*LOG_LEVELS, *_more_levels(flag)):
+        return f"not one of {', '.join(LOG_LEVELS)}"
+    if flag.json and (text.startswith("{") or flag.default == "{}"):
+        return _json_problem(text)
     if flag.type == "human_readable_int":
         if not _fits(int, text) and not _HUMAN_INT.fullmatch(text):
             return "not a whole number, nor one like 32k, 1M or 1Ki"
-    elif flag.type == "loads" and not _fits(json.loads, text):
-        return "not JSON"
+    elif flag.type == "loads":
+        return _json_problem(text)
     elif flag.type == "json_list_type" and not (
         _fits(json.loads, text) and isinstance(json.loads(text), list)
     ):
@@ -200,14 +254,28 @@ def split_list(flag: Flag, text: str) -> list[str]:
         if isinstance(items, list):
             return [item if isinstance(item, str) else json.dumps(item) for item in items]
     if text.startswith("{"):
-        return [text]
+        try:
+            objects = json.loads(f"[{text}]")
+        except ValueError:
+            objects = []
+        return [json.dumps(item) for item in objects] if len(objects) > 1 else [text]
     if flag.type in ("int", "float") or flag.choices:
         text = text.replace(",", " ")
-    return shlex.split(text)
+    items = shlex.split(text)
+    if flag.dest == "lora_paths":
+        items = [part for item in items for part in _adapters(item)]
+    return items
+
+
+def _adapters(item: str) -> list[str]:
+    """Adapters with commas between them, unless a path has them."""
+    parts = [part.strip() for part in item.split(",")]
+    return parts if all(parts) and not os.path.exists(item.rpartition("=")[2]) else [item]
 
 
 def parse_value(flag: Flag, text: str) -> Value:
     """The value that `text` gives `flag`; ValueError says what is wrong with it."""
+    text = normal(flag, text)
     if flag.is_boolean:
         truth = parse_bool(text)
         if truth is None:
