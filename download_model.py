@@ -3,7 +3,8 @@
 Reads MODEL_NAME (or MODEL_PATH), MODEL_REVISION, TOKENIZER_NAME, TOKENIZER_REVISION, QUANTIZATION
 and BASE_PATH, and the token from the build secret HF_TOKEN. Fetches one format of weights and every
 file beside them that serving may need, and writes what it did to `/local_model_args.json`, where
-`sglang_worker/config.py` finds it. Ends with a readable line and exit code 1 when nothing usable came.
+`sglang_worker/config.py` finds it. Ends with a readable line and exit code 1 when nothing usable
+came.
 """
 
 from __future__ import annotations
