@@ -21,6 +21,10 @@ pub struct Cli {
     #[arg(short = 'C', long, global = true, value_name = "DIR")]
     pub repo: Option<PathBuf>,
 
+    /// Print each program that is run to its end, before it runs
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+
     #[command(subcommand)]
     pub task: Option<Task>,
 }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use xtask::{cli, example, status, test};
-use xtask_core::{fault, outcome};
+use xtask_core::{fault, outcome, process};
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    process::set_verbose(cli.verbose);
     let result = match cli.task {
         None => cli::Cli::command()
             .print_help()

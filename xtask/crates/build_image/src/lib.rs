@@ -350,6 +350,9 @@ fn push(engine: &Engine, tag: &str, report: &Report) -> Result<()> {
 
 /// What failed, with the last lines that docker printed.
 fn told(what: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return format!("{what}, and docker did not say why");
+    }
     let lines = lines.iter().map(|line| format!("\n  {line}"));
     format!(
         "{what}; the last that docker said:{}",

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 /// Every environment variable, flag, route, package, image setting and Hub
 /// field of the old worker gets a verdict: kept, renamed, changed, missing,
 /// retired or accepted. What is missing, renamed or changed fails until it is
-/// mended or a reason for it is on record.
+/// fixed or a reason for it is on record.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
     /// The old worker: a directory or a git revision [default: outdated/, or

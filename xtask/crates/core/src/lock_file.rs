@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 use crate::outcome::UserError;
 
 /// Opens it, and makes it where it is not there. Anything else in its place (a link, a pipe, on
-/// which opening would wait for ever) is refused.
+/// where opening would never end) is refused.
 pub fn open(path: &Path) -> Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let opened = OpenOptions::new()

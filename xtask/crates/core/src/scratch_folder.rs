@@ -17,7 +17,7 @@ use crate::interrupt;
 /// What the names of all of them begin with.
 const PREFIX: &str = "xtask-";
 
-/// The file by which a folder is known to be in use: whoever made it holds its lock.
+/// The file by which a folder is known to be in use: the process that made it holds its lock.
 const IN_USE: &str = "in-use";
 
 /// How old a folder without that file is once nobody is about to make it.

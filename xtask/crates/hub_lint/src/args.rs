@@ -17,11 +17,11 @@ pub struct Args {
     #[arg(value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Mend what can be mended without a look
+    /// Fix what can be fixed without a look
     #[arg(long)]
     pub fix: bool,
 
-    /// Mend what can be mended, guesses included: look at the result
+    /// Fix what can be fixed, guesses included: look at the result
     #[arg(long)]
     pub unsafe_fixes: bool,
 

@@ -17,7 +17,7 @@ use xtask_core::tree::RepoPath;
 /// More passes than fixes that one fix can make possible.
 const PASSES: usize = 20;
 
-/// Fixability, or with a dry run shows what would be mended, and tells what is left.
+/// Fixes what can be fixed, or with a dry run shows it, and tells what is left.
 pub fn run(targets: &[Target], args: &Args) -> Result<Outcome> {
     let mut left = Report::default();
     let mut mended = 0;

@@ -28,7 +28,7 @@ pub fn harmless(text: &str, coloured: bool) -> Cow<'_, str> {
             _ => c.len_utf8(),
         };
         if length == 0 {
-            // None of these lies beyond the first plane.
+            // All of these are in the first plane, so four digits are enough.
             out.push_str(&format!("\\u{:04x}", u32::from(c)));
             rest = &rest[c.len_utf8()..];
         } else {

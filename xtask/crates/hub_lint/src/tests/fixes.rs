@@ -11,7 +11,7 @@ fn look(which: Which, bytes: &[u8]) -> Vec<Finding> {
     findings
 }
 
-/// Fixability a text until nothing is left to mend, which is after a few rounds.
+/// Fixes a text until nothing is left to fix, which is after a few rounds.
 pub(super) fn mends_for_good(which: Which, bytes: &[u8], safety: Safety) -> Vec<u8> {
     let mut text = bytes.to_vec();
     for _ in 0..20 {
