@@ -132,6 +132,10 @@ class Worker:
         """The worker and everything that it started, wherever that has gone."""
         return processes_with(self.mark)
 
+    def nothing_is_left(self, timeout: float = 2.0) -> None:
+        """All that the worker started is gone: a process that is killed takes a moment to go."""
+        wait_for(lambda: self.processes() == [], timeout, f"nothing is left of {self.processes()}")
+
     def server_pid(self) -> int:
         """The process that runs SGLang."""
 

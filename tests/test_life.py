@@ -85,7 +85,7 @@ def test_a_server_that_exits_at_start(start_worker: Start, own_runpod: RunPod) -
     assert "Traceback" not in worker.log
     if job.taken:
         assert "SGLang exited with code 3" in job.error
-    assert worker.processes() == []
+    worker.nothing_is_left()
 
 
 def test_a_server_that_exits_while_jobs_wait_for_it(
@@ -121,7 +121,7 @@ def test_a_server_that_dies_later(start_worker: Start, own_runpod: RunPod) -> No
     assert '"error"' in stream.items[-1], "the stream ends with an error event"
     assert not late.taken, "it takes no more jobs"
     assert reason in worker.log
-    assert worker.processes() == [], "nothing is left behind"
+    worker.nothing_is_left(), "nothing is left behind"
 
 
 def test_the_exit_code_holds_when_the_sdk_stops_first(start_worker: Start) -> None:
@@ -134,7 +134,7 @@ def test_the_exit_code_holds_when_the_sdk_stops_first(start_worker: Start) -> No
         time.sleep(0.3)
         worker.process.send_signal(signal.SIGINT)
         assert worker.wait(10) == 128 + signal.SIGINT
-        assert worker.processes() == []
+        worker.nothing_is_left()
     finally:
         api.close()
 
@@ -158,7 +158,7 @@ def test_a_server_that_is_never_ready(start_worker: Start, own_runpod: RunPod) -
     assert reason in worker.log
     if job.taken:
         assert job.error == reason
-    assert worker.processes() == []
+    worker.nothing_is_left()
 
 
 def test_a_request_that_takes_too_long(start_worker: Start, own_runpod: RunPod) -> None:

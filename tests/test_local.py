@@ -46,7 +46,7 @@ def test_curl_gets_a_chat(start_worker: Start) -> None:
     assert stream[-1]["output"].endswith("data: [DONE]\n\n")
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 0
-    assert worker.processes() == []
+    worker.nothing_is_left()
 
 
 def test_the_local_server_ends_in_time_with_a_job_under_way(start_worker: Start) -> None:
@@ -62,7 +62,7 @@ def test_the_local_server_ends_in_time_with_a_job_under_way(start_worker: Start)
     wait_for(lambda: worker.ask("/__hanging"), what="the request")
     worker.process.send_signal(signal.SIGTERM)
     worker.wait(10)
-    assert worker.processes() == []
+    worker.nothing_is_left()
     asking.wait(5)
 
 
@@ -77,7 +77,7 @@ def test_one_job_from_the_command_line_really_runs(start_worker: Start) -> None:
     worker = start_worker(arguments=[HANDLER, "--test_input", json.dumps(CHAT)])
     assert worker.wait(20) == 0
     assert ANSWER in worker.log
-    assert worker.processes() == []
+    worker.nothing_is_left()
 
 
 def test_one_failing_job_from_the_command_line(start_worker: Start) -> None:
@@ -85,7 +85,7 @@ def test_one_failing_job_from_the_command_line(start_worker: Start) -> None:
     worker = start_worker(arguments=[HANDLER, "--test_input", json.dumps(job)])
     assert worker.wait(20) == 1
     assert "prompt: Field required" in worker.log
-    assert worker.processes() == []
+    worker.nothing_is_left()
 
 
 def test_a_job_from_a_file(start_worker: Start, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_sigterm_as_soon_as_python_runs(start_worker: Start, own_runpod: RunPod)
     worker.wait_for_log("starting SGLang")
     worker.process.send_signal(signal.SIGTERM)
     assert worker.wait(10) == 0
-    assert worker.processes() == []
+    worker.nothing_is_left()
 
 
 def test_sigterm_during_the_fitness_checks(
