@@ -29,7 +29,7 @@ fn docker() -> Command {
 fn a_new_release_is_taken_as_the_document_says() {
     let mark = std::process::id();
     // Names of this test's own: on a developer's engine the real ones may be taken.
-    let base = Image(format!("worker-sglang-test-{mark}/sglang:v{RELEASE}"));
+    let base = Image(format!("lmsysorg/sglang:v{RELEASE}-test-{mark}"));
     let built = Image(format!("worker-sglang-test:{mark}-next"));
     make_base(&base.0);
     let swaps = [

@@ -1,8 +1,8 @@
 """Makes the table of flags of an image's SGLang; runs in the image, reads one JSON object from
 standard input and prints one.
 
-`script` is the text of scripts/sglang_flags.py, `table` the table that it starts from, `image` the
-place of the image's own. The image's files stay as they are.
+`script` is the text of scripts/sglang_flags.py, `reader` of the module that it reads with, `table`
+the table that it starts from, `image` the place of the image's own. The image's files stay as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ def main() -> None:
     answer: dict[str, str | None] = {"made": None, "error": None}
     answer["image"] = own.read_text("utf-8") if own.is_file() else None
     with tempfile.TemporaryDirectory() as scratch:
-        script, table = Path(scratch, "sglang_flags.py"), Path(scratch, "sglang_flags.json")
+        script, table = Path(scratch, "scripts", "sglang_flags.py"), Path(scratch, "flags.json")
+        reader = Path(scratch, "sglang_worker", "extract.py")
+        script.parent.mkdir()
+        if asked["reader"] is not None:
+            reader.parent.mkdir()
+            reader.write_text(asked["reader"], "utf-8")
         script.write_text(asked["script"] or "", "utf-8")
         if asked["table"] is not None:
             table.write_text(asked["table"], "utf-8")

@@ -20,6 +20,9 @@ const NAME: &str = "flags";
 /// What reads SGLang's parser, in every worker of the modern layout.
 const SCRIPT: &str = "scripts/sglang_flags.py";
 
+/// The module that the script reads with, where a worker has it.
+const READER: &str = "sglang_worker/extract.py";
+
 const READ: &str = include_str!("flags.py");
 
 /// Importing the real SGLang takes a while, more so without a GPU.
@@ -69,6 +72,7 @@ pub fn ask(
     };
     let input = serde_json::json!({
         "script": script,
+        "reader": text(tree, READER)?,
         "table": text(tree, TABLE)?,
         "image": format!("{}/{TABLE}", workdir.trim_end_matches('/')),
     });
