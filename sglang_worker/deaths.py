@@ -22,7 +22,8 @@ WORDS_AFTER = 5  #: lines that may follow an exception which then still counts a
 _STAMP = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]*\] ?")
 _OTHER_LOG = re.compile(r"(?:INFO|WARNING|ERROR|DEBUG|CRITICAL): ")
 _TRACEBACK = "Traceback (most recent call last):"
-_FATAL = re.compile(r"(?P<who>[\w ]{1,60}?) hit an exception: ")
+#: Another process's line can stand before it, if that one was written without its end.
+_FATAL = re.compile(rf"(?:.*{_STAMP.pattern})?(?P<who>[\w ]{{1,60}}?) hit an exception: ")
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 
 #: What SGLang says once it has decided to end. Only at the beginning of a line: a request that is

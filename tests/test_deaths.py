@@ -164,6 +164,11 @@ FAILED = f"{STAMP}Scheduler hit an exception: {FRAMES}"
             f"{FAILED}{STAMP}Load weight end.\n  File 'b.py'\nValueError: it\n",
             "SGLang's scheduler failed, then: ValueError: it",
         ),
+        # Another process's line before it, written without its end.
+        (
+            f"INFO:     127.0.0.1:1 - 200 OK{FAILED}ValueError: it\n",
+            "SGLang's scheduler failed, then: ValueError: it",
+        ),
         # The kernel's words, and a part's.
         (
             "[2026-11-28 01:02:03] Subprocess scheduler_0 (pid=5) crashed with exit code -11. "

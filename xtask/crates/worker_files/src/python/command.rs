@@ -1,7 +1,5 @@
 //! The commands that start `SGLang`'s server: their flags, and what decides on them.
 
-use std::collections::HashSet;
-
 use super::environment::argument_values;
 use super::eval::Reader;
 use super::scope::{parameters, scope_of};
@@ -9,6 +7,7 @@ use super::syntax::Node;
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue, Start};
 use crate::{EnvRead, Hides, How, shell};
+use indexmap::IndexSet;
 
 /// Whether a function starts a process.
 pub fn starts(callee: &Val<'_>) -> bool {
@@ -172,7 +171,7 @@ impl<'t> Reader<'t> {
 
     /// The command that names the server's module.
     fn server(&mut self, node: Node<'t>) {
-        let mut seen = HashSet::new();
+        let mut seen = IndexSet::new();
         let mut root = node;
         while let Some(parent) = root.parent() {
             match parent.kind() {
@@ -209,7 +208,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Where a part of the command goes: into a name that more is added to, or to who called.
-    fn flows(&mut self, node: Node<'t>, seen: &mut HashSet<Node<'t>>) {
+    fn flows(&mut self, node: Node<'t>, seen: &mut IndexSet<Node<'t>>) {
         let Some(parent) = node.parent() else { return };
         self.steps += 1;
         match parent.kind() {
@@ -280,7 +279,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A name that holds the command, or a part of it.
-    fn variable(&mut self, target: Node<'t>, seen: &mut HashSet<Node<'t>>) {
+    fn variable(&mut self, target: Node<'t>, seen: &mut IndexSet<Node<'t>>) {
         match target.kind() {
             "identifier" => {
                 let found = self
@@ -319,7 +318,7 @@ impl<'t> Reader<'t> {
         target: Node<'t>,
         scope: Node<'t>,
         name: &'t str,
-        seen: &mut HashSet<Node<'t>>,
+        seen: &mut IndexSet<Node<'t>>,
     ) {
         let bindings: Vec<_> = self
             .program
@@ -362,7 +361,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn change_parts(&mut self, change: Node<'t>, seen: &mut HashSet<Node<'t>>) {
+    fn change_parts(&mut self, change: Node<'t>, seen: &mut IndexSet<Node<'t>>) {
         if change.kind() != "call" {
             if let Some(right) = change.field("right") {
                 self.parts(right, seen);
@@ -403,7 +402,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The parts of the command in an expression.
-    fn parts(&mut self, node: Node<'t>, seen: &mut HashSet<Node<'t>>) {
+    fn parts(&mut self, node: Node<'t>, seen: &mut IndexSet<Node<'t>>) {
         if !seen.insert(node) || self.steps > self.limit || seen.len() > 3000 {
             return;
         }
@@ -458,7 +457,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn parts_of_call(&mut self, node: Node<'t>, seen: &mut HashSet<Node<'t>>) {
+    fn parts_of_call(&mut self, node: Node<'t>, seen: &mut IndexSet<Node<'t>>) {
         let Some(function) = node.field("function") else {
             return;
         };
@@ -513,7 +512,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Expressions that follow each other in the command.
-    fn sequence_of(&mut self, items: &[Node<'t>], seen: &mut HashSet<Node<'t>>) {
+    fn sequence_of(&mut self, items: &[Node<'t>], seen: &mut IndexSet<Node<'t>>) {
         for (at, item) in items.iter().enumerate() {
             if item.kind() == "list_splat" {
                 item.children().for_each(|inner| self.parts(inner, seen));

@@ -1,7 +1,7 @@
 //! What an expression's value is, as far as it is known: asked where a mention needs it, never by
 //! running the program.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::PythonFacts;
@@ -10,6 +10,7 @@ use super::syntax::Node;
 use super::taint::{FUNCTION, Taint};
 use super::value::{Args, Ctx, Frame, Val, unescape};
 use crate::{Hides, Place, Source, Unread};
+use indexmap::{IndexMap, IndexSet};
 
 /// How deep expressions may lead to others.
 const DEEPEST: usize = 90;
@@ -31,9 +32,9 @@ const MOST_BASES: usize = 40;
 pub struct Frames<'t> {
     pub all: Vec<Ctx<'t>>,
     /// How many calls lead to each.
-    seen: HashMap<Ctx<'t>, usize>,
+    seen: IndexMap<Ctx<'t>, usize>,
     /// The calls that were read with these, and have to be read again when there are more.
-    asked_by: HashSet<Node<'t>>,
+    asked_by: IndexSet<Node<'t>>,
 }
 
 pub struct Reader<'t> {
@@ -51,32 +52,32 @@ pub struct Reader<'t> {
     touched: bool,
     /// Whether something was given up.
     pub gave_up: bool,
-    closed: HashMap<Node<'t>, Val<'t>>,
-    joined: HashMap<Node<'t>, Val<'t>>,
+    closed: IndexMap<Node<'t>, Val<'t>>,
+    joined: IndexMap<Node<'t>, Val<'t>>,
     /// Values by what is bound around them, as far as no circle cut them short.
-    bound: HashMap<(Node<'t>, Ctx<'t>, bool), Val<'t>>,
+    bound: IndexMap<(Node<'t>, Ctx<'t>, bool), Val<'t>>,
     /// Whether the last value lacks what it was being asked for already.
     cut: bool,
     /// Calls of which it was not found out what they call with what.
     pub given_up: Vec<Node<'t>>,
     /// What was given up before.
-    lost: HashSet<Node<'t>>,
-    doing: HashSet<Node<'t>>,
-    pub frames: HashMap<Node<'t>, Frames<'t>>,
-    returns: HashMap<Node<'t>, Rc<[Node<'t>]>>,
-    consulted: HashSet<Node<'t>>,
+    lost: IndexSet<Node<'t>>,
+    doing: IndexSet<Node<'t>>,
+    pub frames: IndexMap<Node<'t>, Frames<'t>>,
+    returns: IndexMap<Node<'t>, Rc<[Node<'t>]>>,
+    consulted: IndexSet<Node<'t>>,
     pub calls: VecDeque<Node<'t>>,
-    queued: HashSet<Node<'t>>,
+    queued: IndexSet<Node<'t>>,
     /// How many calls lead to the one that is followed.
     age: usize,
     /// How many calls are being looked into.
     inside: usize,
     pub taint: Taint<'t>,
-    results: HashMap<Ctx<'t>, (Val<'t>, bool)>,
+    results: IndexMap<Ctx<'t>, (Val<'t>, bool)>,
     /// Whether a call was not followed because there are too many.
     dropped: bool,
     /// Identifiers, by file and name.
-    pub names: HashMap<(usize, &'t str), Vec<Node<'t>>>,
+    pub names: IndexMap<(usize, &'t str), Vec<Node<'t>>>,
     /// What is written to the environment: name, where, and the value.
     pub written: Vec<(Rc<str>, Node<'t>, Node<'t>)>,
 }
@@ -102,23 +103,23 @@ impl<'t> Reader<'t> {
             need: None,
             touched: false,
             gave_up: false,
-            closed: HashMap::new(),
-            joined: HashMap::new(),
-            bound: HashMap::new(),
+            closed: IndexMap::new(),
+            joined: IndexMap::new(),
+            bound: IndexMap::new(),
             cut: false,
             given_up: Vec::new(),
-            lost: HashSet::new(),
-            doing: HashSet::new(),
-            frames: HashMap::new(),
-            returns: HashMap::new(),
-            consulted: HashSet::new(),
+            lost: IndexSet::new(),
+            doing: IndexSet::new(),
+            frames: IndexMap::new(),
+            returns: IndexMap::new(),
+            consulted: IndexSet::new(),
             calls: VecDeque::new(),
-            queued: HashSet::new(),
+            queued: IndexSet::new(),
             age: 0,
             inside: 0,
-            results: HashMap::new(),
+            results: IndexMap::new(),
             dropped: false,
-            names: HashMap::new(),
+            names: IndexMap::new(),
             written: Vec::new(),
         }
     }
@@ -455,7 +456,7 @@ impl<'t> Reader<'t> {
                         continue;
                     }
                     let value = self.eval(node, ctx);
-                    self.doing.remove(&node);
+                    self.doing.swap_remove(&node);
                     value
                 }
                 Bound::Element(owner) => self.element(owner, ctx),
@@ -555,7 +556,7 @@ impl<'t> Reader<'t> {
                     items.extend(more.elements().unwrap_or_default());
                 }
             }
-            self.doing.remove(&change);
+            self.doing.swap_remove(&change);
         }
         self.forking = forking;
         if matches!(value, Val::Dict(_)) {
@@ -593,7 +594,7 @@ impl<'t> Reader<'t> {
             return Val::Unknown;
         }
         let iter = self.field(owner, "right", ctx);
-        self.doing.remove(&owner);
+        self.doing.swap_remove(&owner);
         match iter {
             Val::Input(path) => Val::Input(path),
             iter => iter.elements().map_or(Val::Unknown, Val::any),
@@ -651,7 +652,7 @@ impl<'t> Reader<'t> {
         if self.program.bound_in(root, name).is_none() || !self.enter(root) {
             return Val::Unknown;
         }
-        self.doing.remove(&root);
+        self.doing.swap_remove(&root);
         let Some(first) = root.child(0) else {
             return Val::Unknown;
         };
@@ -796,7 +797,7 @@ impl<'t> Reader<'t> {
             } else {
                 self.value(value)
             });
-            self.doing.remove(&value);
+            self.doing.swap_remove(&value);
         }
         let value = Val::any(values);
         let value = self.changed(value, class, name, true);
@@ -995,7 +996,7 @@ impl<'t> Reader<'t> {
                 let before = std::mem::take(&mut self.gave_up);
                 let value = self.returned_value(*function, &inner);
                 self.inside -= 1;
-                self.doing.remove(function);
+                self.doing.swap_remove(function);
                 if self.need.is_none() {
                     self.results.insert(inner, (value.clone(), self.gave_up));
                 }
@@ -1314,7 +1315,7 @@ impl<'t> Reader<'t> {
         self.results.clear();
         self.lost.clear();
         while let Some(call) = self.calls.pop_front() {
-            self.queued.remove(&call);
+            self.queued.swap_remove(&call);
             if self.steps > self.limit {
                 break;
             }

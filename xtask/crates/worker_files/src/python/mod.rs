@@ -28,7 +28,7 @@ mod syntax;
 mod taint;
 mod value;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use self::eval::Reader;
@@ -36,6 +36,7 @@ use self::scope::Program;
 use self::syntax::{Node, Syntax};
 use self::value::Val;
 use super::{EnvRead, Hides, How, Place, Reading, Source, Unread};
+use indexmap::IndexSet;
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
@@ -164,7 +165,7 @@ fn read_counted(
             Err(why) => unread.push(Unread::new(why, Place::start_of(&source.path))),
         }
     }
-    let own: HashSet<&RepoPath> = apart.iter().map(|source| &source.path).collect();
+    let own: IndexSet<&RepoPath> = apart.iter().map(|source| &source.path).collect();
     let files = parsed
         .iter()
         .filter(|(source, _)| !own.contains(&source.path))
@@ -218,7 +219,7 @@ impl<'t> Reader<'t> {
         }
         self.follow_calls();
         // What nobody is seen to call is called from elsewhere, if at all.
-        let speaks: HashSet<&str> = nodes
+        let speaks: IndexSet<&str> = nodes
             .iter()
             .filter(|n| n.kind() == "call")
             .filter_map(|n| n.field("function")?.text().rsplit('.').next())

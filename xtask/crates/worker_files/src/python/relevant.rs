@@ -1,10 +1,9 @@
 //! Which files have to be followed at all: those in which a word matters, and those that have
 //! something to do with other files of the program.
 
-use std::collections::HashSet;
-
 use super::{Reach, module_name};
 use crate::Source;
+use indexmap::IndexSet;
 
 /// Without one of these a file neither reads the environment, nor takes a job, nor starts or asks a
 /// server.
@@ -66,13 +65,13 @@ pub fn sorted<'s>(sources: &[&'s Source], reach: &Reach) -> (Vec<&'s Source>, Ve
     };
     let mut quiets: Vec<bool> = sources.iter().map(|source| quiet(source)).collect();
     if quiets.iter().any(|quiet| *quiet) {
-        let names: HashSet<String> = sources
+        let names: IndexSet<String> = sources
             .iter()
             .map(|source| module_name(&source.path))
             .collect();
-        let mut imported: HashSet<&str> = HashSet::new();
+        let mut imported: IndexSet<&str> = IndexSet::new();
         for (source, quiet) in sources.iter().zip(&mut quiets) {
-            let mut own: HashSet<&str> = HashSet::new();
+            let mut own: IndexSet<&str> = IndexSet::new();
             imports(&source.text, &mut own);
             *quiet &= !own.iter().any(|name| names.contains(*name));
             imported.extend(own);
@@ -97,7 +96,7 @@ pub fn sorted<'s>(sources: &[&'s Source], reach: &Reach) -> (Vec<&'s Source>, Ve
 }
 
 /// Every name in a line that imports something; `*` and `.` stand for anything in the folder.
-fn imports<'s>(text: &'s str, names: &mut HashSet<&'s str>) {
+fn imports<'s>(text: &'s str, names: &mut IndexSet<&'s str>) {
     for at in memchr::memmem::find_iter(text.as_bytes(), b"import") {
         let start = memchr::memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |end| end + 1);
         let rest = &text.as_bytes()[at..];

@@ -1,10 +1,11 @@
 //! What the names of a program mean, and which of its code runs.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use super::Reach;
 use super::syntax::{Node, Syntax};
 use crate::Source;
+use indexmap::{IndexMap, IndexSet};
 
 /// Where a name gets a value.
 #[derive(Debug, Clone)]
@@ -44,18 +45,18 @@ pub struct File<'t> {
 
 pub struct Program<'t> {
     pub files: Vec<File<'t>>,
-    bindings: HashMap<(Node<'t>, &'t str), Vec<Binding<'t>>>,
+    bindings: IndexMap<(Node<'t>, &'t str), Vec<Binding<'t>>>,
     /// `x.name = value`, by name.
-    pub attributes: HashMap<&'t str, Vec<(Node<'t>, Node<'t>)>>,
+    pub attributes: IndexMap<&'t str, Vec<(Node<'t>, Node<'t>)>>,
     /// What changes a list or dict, by its name: calls, assignments to items, `+=`.
-    pub changes: HashMap<&'t str, Vec<Node<'t>>>,
-    pub subclasses: HashMap<&'t str, Vec<Node<'t>>>,
+    pub changes: IndexMap<&'t str, Vec<Node<'t>>>,
+    pub subclasses: IndexMap<&'t str, Vec<Node<'t>>>,
     /// The functions that code which runs names.
-    live: HashSet<Node<'t>>,
-    globals: HashSet<(Node<'t>, &'t str)>,
+    live: IndexSet<Node<'t>>,
+    globals: IndexSet<(Node<'t>, &'t str)>,
     /// Files by the path that they are imported by, without `.py`.
-    by_path: HashMap<String, usize>,
-    by_end: HashMap<String, Vec<usize>>,
+    by_path: IndexMap<String, usize>,
+    by_end: IndexMap<String, Vec<usize>>,
 }
 
 pub fn is_comprehension(node: Node<'_>) -> bool {
@@ -69,14 +70,14 @@ impl<'t> Program<'t> {
     pub fn new(parsed: Vec<(&'t Source, &'t Syntax<'t>)>, reach: &Reach) -> Self {
         let mut program = Self {
             files: Vec::new(),
-            bindings: HashMap::new(),
-            attributes: HashMap::new(),
-            changes: HashMap::new(),
-            subclasses: HashMap::new(),
-            live: HashSet::new(),
-            globals: HashSet::new(),
-            by_path: HashMap::new(),
-            by_end: HashMap::new(),
+            bindings: IndexMap::new(),
+            attributes: IndexMap::new(),
+            changes: IndexMap::new(),
+            subclasses: IndexMap::new(),
+            live: IndexSet::new(),
+            globals: IndexSet::new(),
+            by_path: IndexMap::new(),
+            by_end: IndexMap::new(),
         };
         for (index, (source, syntax)) in parsed.into_iter().enumerate() {
             let path = source.path.to_string();
@@ -365,7 +366,7 @@ impl<'t> Program<'t> {
                 .ancestors()
                 .find(|a| matches!(a.kind(), "block" | "module" | "for_in_clause")),
         };
-        let around: HashSet<Node<'t>> = at.ancestors().collect();
+        let around: IndexSet<Node<'t>> = at.ancestors().collect();
         let start = at.range().start;
         let before = |binding: &Binding<'t>| {
             let statement = binding.at.and_then(|node| {
@@ -408,7 +409,7 @@ impl<'t> Program<'t> {
     }
 
     pub fn bound_in<'s>(&'s self, scope: Node<'t>, name: &'s str) -> Option<&'s [Binding<'t>]> {
-        let all: &'s HashMap<(Node<'s>, &'s str), Vec<Binding<'t>>> = &self.bindings;
+        let all: &'s IndexMap<(Node<'s>, &'s str), Vec<Binding<'t>>> = &self.bindings;
         all.get(&(scope, name)).map(Vec::as_slice)
     }
 
@@ -492,8 +493,8 @@ impl<'t> Program<'t> {
 
     /// Which functions run: those whose names code that runs speaks of.
     fn find_live(&mut self, reach: &Reach) {
-        let mut says: HashMap<Option<Node<'t>>, Vec<&'t str>> = HashMap::new();
-        let mut functions: HashMap<&'t str, Vec<Node<'t>>> = HashMap::new();
+        let mut says: IndexMap<Option<Node<'t>>, Vec<&'t str>> = IndexMap::new();
+        let mut functions: IndexMap<&'t str, Vec<Node<'t>>> = IndexMap::new();
         for index in 0..self.files.len() {
             if !self.files[index].reached {
                 continue;
@@ -555,15 +556,15 @@ impl<'t> Program<'t> {
             }
             self.files[index].dead = dead;
         }
-        let mut todo: Vec<&str> = says.remove(&None).unwrap_or_default();
-        let mut known: HashSet<&str> = HashSet::new();
+        let mut todo: Vec<&str> = says.swap_remove(&None).unwrap_or_default();
+        let mut known: IndexSet<&str> = IndexSet::new();
         while let Some(name) = todo.pop() {
             if !known.insert(name) {
                 continue;
             }
             for function in functions.get(name).into_iter().flatten() {
                 if self.live.insert(*function) {
-                    todo.extend(says.remove(&Some(*function)).unwrap_or_default());
+                    todo.extend(says.swap_remove(&Some(*function)).unwrap_or_default());
                 }
             }
         }

@@ -5,7 +5,7 @@
 //! a tree of our own, because a program is followed through its loops: the same nodes are asked
 //! for their kind and their children many times over, and tree-sitter's own take a while to say.
 
-use std::collections::HashSet;
+use indexmap::IndexSet;
 use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
 
@@ -311,7 +311,7 @@ pub fn parse(text: &str, file: u32) -> Result<Syntax<'_>, &'static str> {
 /// there are no more of them than there are different indentations.
 fn levels(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let mut widths: HashSet<u16> = HashSet::new();
+    let mut widths: IndexSet<u16> = IndexSet::new();
     let mut continued = 0;
     let ends = memchr::memchr2_iter(b'\n', 0, bytes).map(|end| end + 1);
     for start in std::iter::once(0).chain(ends) {

@@ -5,7 +5,7 @@
 //! looked at closely by the rest of the reader; what it leaves out is not looked at, and what it
 //! finds and nobody can follow is unread.
 
-use std::collections::{HashMap, HashSet};
+use indexmap::{IndexMap, IndexSet};
 
 use super::environment::bare;
 use super::scope::{Program, parameters};
@@ -86,19 +86,19 @@ const PLAIN: [&str; 14] = [
 pub struct Taint<'t> {
     nodes: Vec<Vec<u8>>,
     /// The functions that do something with one of these, or call one that does.
-    leads: HashSet<Node<'t>>,
+    leads: IndexSet<Node<'t>>,
     pub steps: usize,
 }
 
 struct Flow<'t> {
     /// From a name to those that may get what it stands for.
-    to: HashMap<&'t str, Vec<&'t str>>,
+    to: IndexMap<&'t str, Vec<&'t str>>,
     /// The same for what functions of a name are called with: it gets to their parameters.
-    calls: HashMap<&'t str, Vec<&'t str>>,
-    parameters: HashMap<&'t str, HashSet<&'t str>>,
-    functions: HashSet<&'t str>,
+    calls: IndexMap<&'t str, Vec<&'t str>>,
+    parameters: IndexMap<&'t str, IndexSet<&'t str>>,
+    functions: IndexSet<&'t str>,
     seeds: Vec<(&'t str, u8)>,
-    spoken_of: HashSet<&'t str>,
+    spoken_of: IndexSet<&'t str>,
     /// Whether the program hands a handler to RunPod's SDK.
     serverless: bool,
     steps: usize,
@@ -120,11 +120,11 @@ impl<'t> Taint<'t> {
 
     pub fn new(program: &Program<'t>) -> Self {
         let mut flow = Flow {
-            to: HashMap::new(),
-            calls: HashMap::new(),
-            parameters: HashMap::new(),
-            spoken_of: HashSet::new(),
-            functions: HashSet::new(),
+            to: IndexMap::new(),
+            calls: IndexMap::new(),
+            parameters: IndexMap::new(),
+            spoken_of: IndexSet::new(),
+            functions: IndexSet::new(),
             seeds: Vec::new(),
             serverless: program
                 .files
@@ -163,7 +163,7 @@ impl<'t> Taint<'t> {
             .collect();
         let mut taint = Self {
             nodes,
-            leads: HashSet::new(),
+            leads: IndexSet::new(),
             steps: flow.steps,
         };
         taint.find_leading(program, &flow);
@@ -173,7 +173,7 @@ impl<'t> Taint<'t> {
 
 impl<'t> Taint<'t> {
     fn find_leading(&mut self, program: &Program<'t>, flow: &Flow<'t>) {
-        let mut said_by: HashMap<&'t str, Vec<Node<'t>>> = HashMap::new();
+        let mut said_by: IndexMap<&'t str, Vec<Node<'t>>> = IndexMap::new();
         let mut todo: Vec<Node<'t>> = Vec::new();
         for file in &program.files {
             let mut owners: Vec<Option<Node<'t>>> = Vec::new();
@@ -216,7 +216,7 @@ impl<'t> Taint<'t> {
                 }
             }
         }
-        let mut done: HashSet<&'t str> = HashSet::from([""]);
+        let mut done: IndexSet<&'t str> = IndexSet::from([""]);
         while let Some(function) = todo.pop() {
             if !self.leads.insert(function) {
                 continue;
@@ -227,7 +227,7 @@ impl<'t> Taint<'t> {
             // What a name stands for goes by those that it flows into, too.
             while let Some(name) = names.pop() {
                 if done.insert(name) {
-                    todo.extend(said_by.remove(name).unwrap_or_default());
+                    todo.extend(said_by.swap_remove(name).unwrap_or_default());
                     names.extend(flow.to.get(name).into_iter().flatten());
                 }
             }
@@ -510,13 +510,13 @@ impl<'t> Flow<'t> {
         }
     }
 
-    fn spread(&mut self) -> HashMap<&'t str, u8> {
+    fn spread(&mut self) -> IndexMap<&'t str, u8> {
         let seeds = ENV_NAMES.iter().map(|name| (*name, ENV));
         let seeds = seeds.chain(RUN_NAMES.iter().map(|name| (*name, RUN)));
         let mut todo: Vec<(&'t str, u8)> = seeds.chain([("lambda", FUNCTION)]).collect();
         todo.append(&mut self.seeds);
-        let mut names: HashMap<&'t str, u8> = HashMap::new();
-        let mut reached: HashSet<(&'t str, u8)> = HashSet::new();
+        let mut names: IndexMap<&'t str, u8> = IndexMap::new();
+        let mut reached: IndexSet<(&'t str, u8)> = IndexSet::new();
         while let Some((name, mask)) = todo.pop() {
             let known = names.entry(name).or_default();
             let new = mask & !*known;

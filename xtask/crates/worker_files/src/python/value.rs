@@ -204,7 +204,7 @@ impl<'t> Val<'t> {
     pub fn any(values: impl IntoIterator<Item = Self>) -> Self {
         const MOST: usize = 400;
         let mut all: Vec<Self> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = indexmap::IndexSet::new();
         for value in values {
             for one in value.each() {
                 if seen.insert(one.clone()) {
