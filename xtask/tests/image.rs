@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use testing::Running;
 
 /// What the build is given as `HF_TOKEN`; nobody's.
 const TOKEN: &str = "hf_0a1b2c3d4e5f6g7h8i9jKLMNOPQRSTuvwx";
@@ -451,11 +452,8 @@ fn wait_for(what: &str, condition: impl Fn() -> bool) {
 fn a_run_that_is_ended_leaves_nothing_and_the_next_one_tidies_up_after_one_that_was_killed() {
     let image = Derived::new("ended", "CMD [\"sleep\", \"600\"]\n", &[]);
     let start = || {
-        build_image(&repository(), &["--verify", &image.0])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
+        let mut command = build_image(&repository(), &["--verify", &image.0]);
+        Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()))
     };
     let mut killed = start();
     // A worker beside the stand-in for RunPod: the run is in the middle of it.

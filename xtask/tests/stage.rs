@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use testing::Running;
+
 fn xtask(args: &[&str]) -> Command {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     xtask.arg("test").args(args).env_remove("CI");
@@ -361,14 +363,11 @@ fn slow_python(lab: &Lab) {
 }
 
 /// A run of the stage that needs the environment.
-fn worker(lab: &Lab) -> Child {
+fn worker(lab: &Lab) -> Running {
     let path = std::env::var("PATH").unwrap();
-    lab.xtask(&["--stage", "worker"])
-        .env("PATH", format!("{}:{path}", lab.path("bin").display()))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    let mut command = lab.xtask(&["--stage", "worker"]);
+    command.env("PATH", format!("{}:{path}", lab.path("bin").display()));
+    Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
 }
 
 /// Waits until pip is at work.
@@ -388,7 +387,7 @@ fn first_words(run: &mut Child) -> String {
     line
 }
 
-fn expect_success(mut run: Child) {
+fn expect_success(mut run: Running) {
     let mut said = String::new();
     run.stdout
         .take()

@@ -11,6 +11,7 @@ use super::file_lock::hold;
 use super::stages::{cargo, command};
 use super::{StageOutcome, text_of};
 use xtask_core::progress::Progress;
+use xtask_core::scratch_folder::ScratchFolder;
 
 pub const NAME: &str = "wheel";
 
@@ -94,7 +95,7 @@ fn tried(root: &Path, lint: &Path) -> Result<()> {
             root.display()
         );
     }
-    let worker = tempfile::tempdir()?;
+    let worker = ScratchFolder::new("wheel")?;
     let inside = worker.path().join(".runpod");
     fs_err::create_dir(&inside)?;
     for (path, text) in [

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use rustix::process::Signal;
+use testing::Running;
 
 const DOCKERFILE: &str = "\
 ARG BASE_IMAGE=lmsysorg/sglang:v0.5.19-cu129
@@ -441,18 +442,14 @@ fn an_epoch_that_is_none_is_wrong_usage() {
 fn a_signal_ends_docker_too_and_then_the_task() {
     for (signal, expected) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let worker = Worker::new();
-        let child = worker
-            .command(&[])
-            .env("STANDIN_BUILD", "wait")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = worker.command(&[]);
+        command.env("STANDIN_BUILD", "wait").stdout(Stdio::null());
+        let child = Running::start(command.stderr(Stdio::piped()));
         while !worker.called().contains("waiting") {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         assert!(testing::send(signal, child.id()));
-        let output = child.wait_with_output().unwrap();
+        let output = child.output();
         assert_eq!(code(&output), expected);
         assert!(worker.called().ends_with("ended\n"), "{}", worker.called());
         assert_eq!(errors(&output), "error: interrupted\n");

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use testing::Running;
+
 use crate::support::{Lab, Repo, Run, State, is_root};
 
 const MIGRATE: &[&str] = &["--upstream", "../upstream"];
@@ -350,13 +352,8 @@ fn killed_at_random_while_git_goes_on() {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let delay = whole * (random >> 16) / 65_536;
         let left = scenario.start.copied(&format!("random-{number}"));
-        let mut child = left
-            .xtask(COMMIT)
-            .command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = left.xtask(COMMIT).command;
+        let mut child = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
         std::thread::sleep(delay);
         // The process alone; a git that it has started goes on.
         child.kill().unwrap();
@@ -982,15 +979,10 @@ fn a_reader_that_has_seen_enough_stops_nothing() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
-    let mut child = worker
-        .xtask(MIGRATE)
-        .command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = worker.xtask(MIGRATE).command;
+    let mut child = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
+    let output = child.output();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert!(output.status.success());
     worker.migrate(&["--abort"]).done();
@@ -1003,12 +995,7 @@ fn another_migrate_at_work_is_waited_for() {
     let worker = lab.legacy("worker");
     let held = std::fs::File::create(worker.file(".git/xtask-migrate.lock")).unwrap();
     held.lock().unwrap();
-    let mut child = worker
-        .xtask(MIGRATE)
-        .command
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = Running::start(worker.xtask(MIGRATE).command.stdout(Stdio::null()));
     std::thread::sleep(Duration::from_millis(300));
     assert!(child.try_wait().unwrap().is_none(), "it did not wait");
     drop(held);

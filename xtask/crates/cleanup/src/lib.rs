@@ -15,7 +15,7 @@ mod retired;
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use self::check::{Found, Local, Obstacle, Reason};
 use self::differs::Differs;
@@ -39,6 +39,7 @@ use xtask_core::layout::{self, ACCEPTED, LOCK, OUTDATED};
 use xtask_core::lock::{Lock, Retired};
 use xtask_core::outcome::Outcome;
 use xtask_core::records;
+use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Entries, Entry, Mode, Part, RepoPath, Tree};
 
@@ -107,10 +108,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         return report.nothing();
     }
     let survey = Survey::make(&at, &head)?;
-    let scratch_dir = tempfile::Builder::new()
-        .prefix("xtask-scratch-")
-        .tempdir()
-        .context("making a scratch folder")?;
+    let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(scratch_dir.path())?;
     let writes = writes(
         head.entries(),

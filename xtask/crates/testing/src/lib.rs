@@ -10,8 +10,9 @@ mod json;
 mod random;
 pub mod sarif;
 
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Output};
 
 use rustix::process::{Pid, Signal};
 use xtask_core::tree::{Entries, Entry, Mode, Oid};
@@ -29,6 +30,43 @@ pub fn files(of: &[(&str, &str)]) -> Entries {
     of.iter()
         .map(|&(path, oid)| (path.into(), entry(oid)))
         .collect()
+}
+
+/// A program that runs while a test goes on; it ends with the test, also where that panics.
+pub struct Running(Option<Child>);
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        Self(Some(command.spawn().unwrap()))
+    }
+
+    /// Waits for its end, and takes what it said.
+    pub fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 /// Sends a signal to a process; `false` where there is none of that number.

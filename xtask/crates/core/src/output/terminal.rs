@@ -109,28 +109,52 @@ mod tests {
         "src/main.rs",
     ];
 
-    #[test]
-    fn nothing_else_prints() {
+    /// The product's code by file, without its unit tests.
+    fn product() -> Vec<(String, String)> {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let tree = crate::tree::Directory::open(&root, |path| path.name() == b"tests").unwrap();
-        let mut read = 0;
+        let mut found = Vec::new();
         for path in crate::tree::Tree::entries(&tree).keys() {
             let name = path.to_string();
             let is_test = name.ends_with("tests.rs") || name.ends_with("fuzz.rs");
-            if name.strip_suffix(".rs").is_none() || is_test || PRINTERS.contains(&&*name) {
+            if name.strip_suffix(".rs").is_none() || is_test {
                 continue;
             }
             let text = fs_err::read_to_string(path.below(&root)).unwrap();
-            read += 1;
             let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            found.push((name, product.to_owned()));
+        }
+        assert!(found.len() > 100, "{} files were read", found.len());
+        found
+    }
+
+    #[test]
+    fn nothing_else_prints() {
+        for (name, text) in product() {
             for way in ["print!(", "println!(", "stdout().lock", "stderr().lock"] {
-                let found = product.contains(way);
                 assert!(
-                    !found,
+                    PRINTERS.contains(&&*name) || !text.contains(way),
                     "{name} prints with {way}; use output::print or output::tell"
                 );
             }
         }
-        assert!(read > 100, "{read} files were read");
+    }
+
+    /// What another module makes would stay at Ctrl-C, and nothing would sweep it.
+    #[test]
+    fn nothing_else_makes_temporary_folders() {
+        for (name, text) in product() {
+            for way in [
+                "tempdir()",
+                "NamedTempFile::new()",
+                "create_temp_dir",
+                "env::temp_dir()",
+            ] {
+                assert!(
+                    name.ends_with("scratch_folder.rs") || !text.contains(way),
+                    "{name} has {way}; use ScratchFolder"
+                );
+            }
+        }
     }
 }

@@ -22,6 +22,7 @@ use super::containers::{Container, Session, State};
 use super::inspect::Image;
 use super::secrets::hidden;
 use worker_files::{Source, tests_json};
+use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::Tree;
 
 /// The label of images whose SGLang is the stand-in of tests/standin.
@@ -255,7 +256,9 @@ fn create<'s>(
     }
     // By a file, as an argument could be seen by everybody on this machine. It has no way to write
     // a line's end; what tests.json says everybody may see.
-    let mut file = tempfile::NamedTempFile::new().context("making a scratch file")?;
+    let scratch = ScratchFolder::new("environment")?;
+    let path = scratch.path().join("environment");
+    let mut file = fs_err::File::create(&path)?;
     for (name, value) in &env {
         if value.contains('\n') {
             options.extend(["--env".to_owned(), format!("{name}={value}")]);
@@ -264,7 +267,7 @@ fn create<'s>(
         }
     }
     options.push("--env-file".to_owned());
-    options.push(file.path().display().to_string());
+    options.push(path.display().to_string());
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     session.create(image, &options, &[])
 }
