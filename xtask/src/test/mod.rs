@@ -283,13 +283,7 @@ impl StageOutcome {
     fn absorb(&mut self, command: &mut Command, progress: &Progress) -> Result<()> {
         let (status, text) = output::followed(command, &mut |line| progress.detail(line))?;
         self.counts += count(&text);
-        self.notes.extend(
-            text.lines()
-                .filter(|line| {
-                    line.trim_start().starts_with("skipped: ") || line.starts_with("SKIPPED")
-                })
-                .map(|line| line.trim().to_owned()),
-        );
+        self.notes.extend(output::skipped(&text));
         if !status.success() {
             self.failed_tests.extend(output::failed_tests(&text));
             self.fail(&output::without_passing(&text));

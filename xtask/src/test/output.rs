@@ -57,11 +57,34 @@ pub fn failed_tests(text: &str) -> Vec<String> {
     found
 }
 
-/// The output of a runner without the tests that passed.
+/// Why pytest left out tests: each reason once, with how many it holds for.
+pub fn skipped(text: &str) -> Vec<String> {
+    let mut reasons: Vec<(usize, &str)> = Vec::new();
+    for line in text.lines() {
+        // SKIPPED [2] tests/test_a.py:12: the reason
+        let rest = line.strip_prefix("SKIPPED [");
+        let Some((number, rest)) = rest.and_then(|rest| rest.split_once("] ")) else {
+            continue;
+        };
+        let (number, reason) = (number.parse().unwrap_or(1), rest.split_once(": "));
+        let reason = reason.map_or(rest, |(_, reason)| reason);
+        match reasons.iter_mut().find(|(_, known)| *known == reason) {
+            Some((all, _)) => *all += number,
+            None => reasons.push((number, reason)),
+        }
+    }
+    let told = |(number, reason): (usize, &str)| format!("{number} skipped: {reason}");
+    reasons.into_iter().map(told).collect()
+}
+
+/// The output of a runner without the tests that passed, and those that are told as skipped.
 pub fn without_passing(text: &str) -> String {
     let passing = |line: &str| {
         let line = line.trim();
+        let is_progress = line.ends_with("%]") && line.starts_with(['.', 's', 'F', 'E', 'x']);
         line.is_empty()
+            || is_progress
+            || line.starts_with("SKIPPED [")
             || line.starts_with("test ")
                 && (line.ends_with(" ... ok") || line.contains(" ... ignored"))
             || line.starts_with("test result: ok.")
@@ -115,6 +138,14 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("3 passed"), "{text}");
+    }
+
+    #[test]
+    fn what_pytest_left_out_is_told_by_reason() {
+        let text = "..sF.. [ 52%]\nSKIPPED [1] tests/a.py:3: no GPU\nSKIPPED [2] tests/b.py:9: no \
+                    GPU\nSKIPPED [1] tests/a.py:8: too: old\n1 failed, 3 skipped in 2.00s\n";
+        assert_eq!(skipped(text), ["3 skipped: no GPU", "1 skipped: too: old"]);
+        assert_eq!(without_passing(text), "1 failed, 3 skipped in 2.00s\n");
     }
 
     #[test]

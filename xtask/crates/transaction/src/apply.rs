@@ -22,6 +22,7 @@ use xtask_core::fault;
 use xtask_core::git::{IndexEdit, Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_path;
+use xtask_core::progress::{self, Progress};
 use xtask_core::tree::{Entries, Oid, RepoPath, Side};
 
 /// A repository and the journal of what is done to it.
@@ -164,7 +165,9 @@ impl Work<'_> {
         let written = (record.done..record.steps.len())
             .rev()
             .find(|&number| self.is_written(number, &record.steps[number]));
+        let _progress = Progress::begin("changing files");
         for number in written.unwrap_or(record.done)..record.steps.len() {
+            progress::done(number, record.steps.len(), "files");
             self.step_forward(number, &record.steps[number], record)
                 .with_context(|| format!("step {} of {}", number + 1, record.steps.len()))?;
         }

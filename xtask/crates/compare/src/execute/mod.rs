@@ -133,7 +133,7 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Ve
             .flat_map(|out| BufReader::new(out).lines())
         {
             lines.push(line?);
-            progress::at(format!("running the handler: {} of {total}", lines.len()));
+            progress::done(lines.len(), total, "runs of the handler");
         }
         Ok(lines)
     });
