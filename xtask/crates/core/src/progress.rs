@@ -109,7 +109,12 @@ impl Progress {
                 begun = true;
                 if !SUSPENDED.load(Ordering::Relaxed) {
                     SHOWN.store(true, Ordering::Relaxed);
-                    draw(&line(&what, start.elapsed(), &detail, width()));
+                    draw(&line(
+                        &what,
+                        start.elapsed(),
+                        &detail,
+                        terminal::columns(&std::io::stderr()).unwrap_or(80),
+                    ));
                 }
             }
             clear();
@@ -150,15 +155,6 @@ fn draw(line: &str) {
     let mut err = std::io::stderr().lock();
     // A closed terminal is no reason to stop the work.
     let _ = write!(err, "\r{line}\x1b[K").and_then(|()| err.flush());
-}
-
-fn width() -> usize {
-    const USUAL: usize = 80;
-    rustix::termios::tcgetwinsize(std::io::stderr())
-        .ok()
-        .map(|size| usize::from(size.ws_col))
-        .filter(|&columns| columns > 0)
-        .unwrap_or(USUAL)
 }
 
 /// The line, one column narrower than the terminal: the last one would wrap.

@@ -23,7 +23,12 @@ use crate::tree::RepoPath;
 /// Prints to standard output, with colours where that is a terminal. A reader that has seen
 /// enough (`| head`) is no failure; a full disk is.
 pub fn print(text: &str) -> Result<()> {
-    write(anstream::stdout().lock(), &terminal::harmless(text, true))
+    let text = terminal::harmless(text, true);
+    let out = anstream::stdout().lock();
+    match terminal::columns(&std::io::stdout()) {
+        Some(columns) => write(out, &terminal::wrapped(&text, columns)),
+        None => write(out, &text),
+    }
 }
 
 /// Prints a line; a reader that is gone is no failure of what it reports.
@@ -42,7 +47,12 @@ pub fn print_plain(text: &str) -> Result<()> {
 /// Prints to standard error. Where even this can't be written, the exit code is all that is left
 /// to say.
 pub fn tell(text: &str) {
-    let _ = write(anstream::stderr().lock(), &terminal::harmless(text, true));
+    let text = terminal::harmless(text, true);
+    let err = anstream::stderr().lock();
+    let _ = match terminal::columns(&std::io::stderr()) {
+        Some(columns) => write(err, &terminal::wrapped(&text, columns)),
+        None => write(err, &text),
+    };
 }
 
 fn write(mut out: impl Write, text: &str) -> Result<()> {
