@@ -150,4 +150,4 @@ def test_every_host_is_reached(start_worker: Start, host: str) -> None:
 def test_modules_of_the_worker_are_not_in_the_servers_way(start_worker: Start) -> None:
     worker = start_worker(arguments=[str(ROOT / "engine.py")])
     worker.wait_for_log("SGLang is ready")
-    assert worker.ask("/__path") == [], "no folder of the worker's is on the server's path"
+    assert worker.ask("/__path") == [], "not a directory of the worker's is on the server's path"

@@ -16,7 +16,7 @@ use xtask_core::tree::{Directory, Mode, Tree};
 /// The image of the migrated worker.
 const IMAGE: &str = "worker-sglang-example:dev";
 
-/// What a build stumbles over of all that the plan leaves to a person: lines of these files that
+/// What a build fails on of all that the plan leaves to a person: lines of these files that
 /// pass arguments which the new Dockerfile does not declare.
 const LEFT_OUT: [(&str, &str); 3] = [
     (
@@ -74,7 +74,7 @@ pub fn repositories(git: &Git, folder: &Path) -> Result<(PathBuf, PathBuf)> {
 /// or on another.
 fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
     let bold = anstyle::Style::new().bold();
-    output::print(&format!("\n{bold}What is mended by hand{bold:#}\n\n"))?;
+    output::print(&format!("\n{bold}What is fixed by hand{bold:#}\n\n"))?;
     for (path, begin) in LEFT_OUT {
         output::print(&format!(
             "  {path}: without {}\n",
@@ -120,7 +120,7 @@ fn next(worker: &Path) -> Result<()> {
     output::print(&format!(
         "\n{bold}What became of what the old worker exposed{bold:#}\n\n{summary}\n\
          {open} are open. Each, with what to do: cargo xtask compare -C {here}\n\
-         \n{bold}What the Hub would stumble over{bold:#}\n\n{}\n\
+         \n{bold}Hub lint{bold:#}\n\n{}\n\
          Each, with its place: cargo xtask hub-lint -C {here}\n",
         hub_lint::summary(&lint)
     ))

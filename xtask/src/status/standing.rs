@@ -231,7 +231,7 @@ impl Standing {
         {
             return (
                 commands.task("hub-lint", ""),
-                "shows what the Hub would stumble over",
+                "shows what the Hub would reject",
             );
         }
         if let Known::Is(repository) = &self.repository

@@ -9,7 +9,7 @@ use crate::{accept, cleanup, expect_only, ready};
 fn start(lab: &Lab) -> Repo<'_> {
     let worker = ready(lab);
     worker.append("outdated/src/utils.py", "# more\n");
-    worker.commit("fix: mend the old worker");
+    worker.commit("fix: fix the old worker");
     accept(&worker, "outdated:src/utils.py", "a remark");
     worker
 }

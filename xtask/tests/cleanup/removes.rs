@@ -87,8 +87,8 @@ fn what_is_staged_can_be_taken_back_as_it_says() {
 fn the_message_says_what_went_and_brings_it_back() {
     let lab = Lab::new();
     let worker = ready(&lab);
-    worker.append("outdated/src/utils.py", "# mended once more\n");
-    worker.commit("fix: mend the old worker");
+    worker.append("outdated/src/utils.py", "# fixed once more\n");
+    worker.commit("fix: fix the old worker");
     accept(&worker, "outdated:src/utils.py", "only a\nremark");
     let before = worker.copied("before");
     cleanup(&worker, &["--commit"])
@@ -323,7 +323,7 @@ fn a_detached_head_needs_a_branch_that_keeps_the_folder() {
         .done()
         .says("a commit that main keeps");
     worker.append("outdated/src/utils.py", "# more\n");
-    worker.commit("fix: mend the old worker");
+    worker.commit("fix: fix the old worker");
     accept(&worker, "outdated:src/utils.py", "a remark");
     let head = worker.head();
     let settle = format!("git branch legacy-{} {head}", &head[..10]);

@@ -437,7 +437,7 @@ fn what_is_no_worker_and_what_has_no_git() {
     run.done().says("git is not on PATH");
     let run = worker.task("status", &["-C", "../nowhere"]).run();
     run.refused(
-        "../nowhere is no folder",
+        "../nowhere is not a directory",
         "name the worker's repository with `-C DIR`",
     );
 }

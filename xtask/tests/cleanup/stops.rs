@@ -96,7 +96,7 @@ fn with_all_in_the_way(lab: &Lab) -> Repo<'_> {
     worker.commit("chore: much that is wrong");
     worker.git(&["checkout", "--quiet", "--detach"]);
     worker.append("outdated/src/handler.py", "# more\n");
-    worker.commit("fix: mend the old worker");
+    worker.commit("fix: fix the old worker");
     let mark = [
         "update-index",
         "--assume-unchanged",
@@ -146,7 +146,7 @@ fn whatever_is_in_the_way_comes_with_a_command_that_settles_it() {
                 .replace("git commit", "git commit --quiet -m 'fix: more'");
             paste(&worker, &worker.path, [line]);
             if kind == "lint" {
-                // It says what is wrong, which only a person can mend.
+                // It says what is wrong, which only a person can fix.
                 assert!(settle.contains("hub-lint -C . --explain HUB"), "{settle}");
                 let text = worker.read(".runpod/tests.json");
                 worker.write(

@@ -584,7 +584,7 @@ fn what_still_points_at_a_path_that_moved_is_listed() {
         .done()
         .json();
     assert!(data["plan"]["dangling"].as_array().unwrap().len() > 5);
-    // Mended, it is not listed any more.
+    // Fixed, it is not listed any more.
     worker.edit("tests/test_utils.py", "from src.utils", "from utils");
     worker.commit("fix: import");
     worker
@@ -811,7 +811,7 @@ fn links_that_no_longer_lead_anywhere_are_told() {
     worker
         .migrate(&["--upstream", "../upstream"])
         .done()
-        .says("\nTo mend by hand: these no longer find what they name\n")
+        .says("\nTo fix by hand: these no longer find what they name\n")
         .says("\n  srclink:1:1 `src` is now `outdated/src`\n    a link to src\n    instead: outdated/src\n");
     // Done as it says, each leads to a file of the same name again.
     for one in dangling.iter().filter(|one| links.contains(one)) {

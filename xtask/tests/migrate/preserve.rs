@@ -84,7 +84,7 @@ fn an_ignored_file_where_a_folder_must_be() {
             worker.commit("chore: ignore public");
             worker.write("public", "mine\n");
         },
-        "public: is no folder, and git does not track it; public/worker-sglang_banner.png needs \
+        "public: is not a directory, and git does not track it; public/worker-sglang_banner.png needs \
          it to be one",
     );
 }
@@ -118,12 +118,12 @@ fn an_untracked_link_is_not_written_through() {
     for (link, line) in [
         (
             "public",
-            "public: is no folder, and git does not track it; public/worker-sglang_banner.png \
+            "public: is not a directory, and git does not track it; public/worker-sglang_banner.png \
              needs it to be one",
         ),
         (
             ".runpod",
-            ".runpod: is no folder, and git does not track it; .runpod/hub.json needs it to be one",
+            ".runpod: is not a directory, and git does not track it; .runpod/hub.json needs it to be one",
         ),
         (
             "engine.py",
@@ -139,7 +139,10 @@ fn an_untracked_link_is_not_written_through() {
     worker.link("outdated", "../elsewhere");
     let run = worker.migrate(MIGRATE);
     assert_eq!(run.code, Some(1), "{run:?}");
-    assert!(run.stderr.contains("\n  outdated: is no folder"), "{run:?}");
+    assert!(
+        run.stderr.contains("\n  outdated: is not a directory"),
+        "{run:?}"
+    );
     worker.remove("outdated");
     assert_eq!(std::fs::read_dir(lab.path("elsewhere")).unwrap().count(), 0);
     assert_eq!(worker.status(), "");

@@ -7,7 +7,7 @@ const PARTS: [(&str, usize); 6] = [
     ("Moves", 5),
     ("Comes from upstream", 4),
     ("Rewritten on the way", 6),
-    ("To mend by hand", 3),
+    ("To fix by hand", 3),
     ("Done.", 6),
     ("What became of", 12),
 ];

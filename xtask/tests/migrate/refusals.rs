@@ -210,7 +210,7 @@ fn no_repository_and_no_folder() {
         "{run:?}"
     );
     lab.at("plain").xtask_at("missing", MIGRATE).run().refused(
-        "missing is no folder",
+        "missing is not a directory",
         "name the worker's repository with `-C DIR`",
     );
 }

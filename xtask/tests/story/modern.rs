@@ -1,4 +1,4 @@
-//! To the modern layout: migrated, compared, linted, and mended until nothing is open.
+//! To the modern layout: migrated, compared, linted, and fixed until nothing is open.
 
 use snapbox::str;
 
@@ -43,7 +43,7 @@ Comes from upstream
 ...
   + xtask                              the tool, [..] files
 ...
-To mend by hand: these no longer find what they name
+To fix by hand: these no longer find what they name
 ...
 Nothing was changed. Run it again without --dry-run to do this.
 
@@ -108,7 +108,7 @@ A  utils.py
     terminal.next_is("cargo xtask compare");
 }
 
-/// What `compare` and `hub-lint` find is mended, or a reason for it goes on record.
+/// What `compare` and `hub-lint` find is fixed, or a reason for it goes on record.
 pub fn settles(terminal: &Terminal<'_>, worker: &Repo<'_>) {
     shows(
         &terminal.types("cargo xtask compare").finds(),
@@ -129,7 +129,7 @@ Fix them, or record why one is intended:
 
 "#]],
     );
-    mends_the_code(terminal);
+    fixes_the_code(terminal);
     terminal
         .types("cargo xtask compare")
         .finds()
@@ -216,7 +216,7 @@ hub-lint: fixed 2 findings
 }
 
 /// What the plan of the migration left to a person, and two of compare's findings.
-fn mends_the_code(terminal: &Terminal<'_>) {
+fn fixes_the_code(terminal: &Terminal<'_>) {
     terminal.edits(
         "engine.py",
         &[

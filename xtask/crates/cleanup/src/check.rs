@@ -69,7 +69,7 @@ pub struct Obstacle {
     /// A path, a place or an id.
     pub subject: String,
     pub why: String,
-    /// The command that settles it; of what only a person can mend, the one that says how.
+    /// The command that settles it; of what only a person can fix, the one that says how.
     pub settle: String,
 }
 
@@ -304,7 +304,7 @@ fn not_plain(
             format!("sparse-checkout add {OUTDATED}"),
         ),
         (_, Some(unseen)) => (overlooked(unseen), look_again(path, unseen)),
-        _ => ("is no folder", format!("rm -- {shown}")),
+        _ => ("is not a directory", format!("rm -- {shown}")),
     };
     (why.to_owned(), settle)
 }
@@ -561,7 +561,7 @@ mod tests {
     fn a_reason_answers_for_its_own_file_and_a_useless_one_is_told() {
         let restore = restore();
         let parting = parting(
-            r#"{"fact": "outdated:a", "reason": "mended there"},
+            r#"{"fact": "outdated:a", "reason": "fixed there"},
                {"fact": "outdated:*", "reason": "no pattern"},
                {"fact": "mention:Dockerfile", "reason": "a label"}"#,
         );

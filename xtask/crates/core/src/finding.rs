@@ -74,7 +74,7 @@ pub struct Edit {
     pub with: String,
 }
 
-/// A way to mend a finding: all of its edits or none.
+/// A way to fix a finding: all of its edits or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
     /// What it does, as an order: "write it as a number".
@@ -149,7 +149,7 @@ impl Finding {
         self
     }
 
-    /// The way to mend it; edits are of the finding's own file.
+    /// The way to fix it; edits are of the finding's own file.
     #[must_use]
     pub fn fix(
         mut self,

@@ -29,7 +29,7 @@ pub fn chosen(repo: Option<&Path>) -> Result<PathBuf> {
     let dir = repo.map_or_else(repository, Path::to_owned);
     if !dir.is_dir() {
         bail!(UserError::new(
-            format!("{} is no folder", dir.display()),
+            format!("{} is not a directory", dir.display()),
             "name the worker's repository with `-C DIR`"
         ));
     }

@@ -23,7 +23,7 @@ pub struct Context<'a> {
     pub carried: Vec<&'a RepoPath>,
 }
 
-/// What a person should mend before building.
+/// What a person should fix before building.
 pub fn notes(context: &Context) -> Vec<String> {
     let copied = rewrite::copied_paths(context.dockerfile).unwrap_or_default();
     let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));

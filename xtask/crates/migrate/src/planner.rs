@@ -542,7 +542,7 @@ pub fn messages(plan: &Plan, kind: Kind) -> (String, String) {
     (moves, content)
 }
 
-/// What a person should mend before building the new image.
+/// What a person should fix before building the new image.
 fn context_notes(
     at: &Situation,
     bundle: &Bundle,
@@ -598,7 +598,7 @@ fn dangling(
     let ours = at.ours.entries();
     let mut files = Vec::new();
     for path in mentions {
-        // What comes from upstream or lies below `outdated/` is not the repository's to mend.
+        // What comes from upstream or lies below `outdated/` is not the repository's to fix.
         let stays = match (ours.get(path), after.get(path)) {
             (Some(before), Some(after)) => same(before, after) && before.mode.is_file(),
             _ => false,

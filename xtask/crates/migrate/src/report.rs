@@ -369,13 +369,13 @@ fn adopted(plan: &Plan) -> String {
     out
 }
 
-/// What is left to mend by hand.
+/// What is left to fix by hand.
 fn dangling(plan: &Plan) -> String {
     let mut out = String::new();
     for (kind, title) in [
         (
             Kind::Code,
-            "To mend by hand: these no longer find what they name",
+            "To fix by hand: these no longer find what they name",
         ),
         (Kind::Prose, "Texts that speak of the old places"),
     ] {

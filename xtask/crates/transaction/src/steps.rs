@@ -259,8 +259,8 @@ pub fn obstacles(
         if let Some(above) = blocked {
             let (kind, way) = match tracked.get(above).map(|entry| entry.mode) {
                 Some(Mode::Submodule) => ("a submodule", Way::TakeOut),
-                Some(_) => ("no folder", Way::Rename),
-                None => ("no folder, and git does not track it", Way::MoveAway),
+                Some(_) => ("not a directory", Way::Rename),
+                None => ("not a directory, and git does not track it", Way::MoveAway),
             };
             let what = format!("{above}: is {kind}; {target} needs it to be one");
             add(above, way, what);

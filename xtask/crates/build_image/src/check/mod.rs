@@ -465,7 +465,7 @@ fn context(subject: &Subject) -> Check {
         for (line, text) in ignore.bad() {
             verdict = Verdict::Failed;
             words.push(format!(
-                "{path}:{line}: `{text}` is no pattern, and docker builds nothing then: mend it, or \
+                "{path}:{line}: `{text}` is no pattern, and docker builds nothing then: fix it, or \
                  take it out"
             ));
         }

@@ -441,7 +441,7 @@ fn a_context_is_told_when_it_is_large_or_holds_secrets() {
         wrong(&bad, &plan()),
         [
             "failed build context: 26 B in 3 files; the largest: handler.py 14 B, engine.py 6 B, \
-             lib/ 6 B / .dockerignore:5: `[a` is no pattern, and docker builds nothing then: mend it, \
+             lib/ 6 B / .dockerignore:5: `[a` is no pattern, and docker builds nothing then: fix it, \
              or take it out"
         ]
     );

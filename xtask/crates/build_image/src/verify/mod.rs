@@ -201,7 +201,7 @@ fn made(subject: &Subject, history: &[Step], base: Option<&Image>) -> Result<Mad
         )),
         Some(gap) => bail!(UserError::new(
             format!("{}: {}", gap.place, gap.what),
-            "mend the Dockerfile; `cargo xtask build-image --check` looks at it without building"
+            "fix the Dockerfile; `cargo xtask build-image --check` looks at it without building"
         )),
     }
 }

@@ -74,7 +74,7 @@ impl Verdict {
 pub struct Item {
     pub id: String,
     pub verdict: Verdict,
-    /// Whether it fails until somebody mends it or gives a reason.
+    /// Whether it fails until somebody fixes it or gives a reason.
     pub open: bool,
     pub old: Option<Fact>,
     /// The fact of the same id, or of the id that it was renamed to.

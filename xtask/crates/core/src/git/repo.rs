@@ -111,7 +111,7 @@ impl Repo {
     pub fn open(git: &Git, dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
             bail!(UserError::new(
-                format!("{} is no folder", dir.display()),
+                format!("{} is not a directory", dir.display()),
                 "name the worker's repository with `-C DIR`"
             ));
         }
@@ -418,7 +418,7 @@ impl Repo {
             Some(1) => Ok(false),
             _ => bail!(UserError::new(
                 format!("git can't read the setting {key}: {}", answer.message),
-                format!("mend it: `git config --show-origin {key}` tells where it is")
+                format!("fix it: `git config --show-origin {key}` tells where it is")
             )),
         }
     }

@@ -20,7 +20,7 @@ pub fn compose(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood
                 "no compose file that can be rewritten safely: {}",
                 fault.what
             ),
-            "mend the upstream's file; `docker compose config` reads it the same way",
+            "fix the upstream's file; `docker compose config` reads it the same way",
         )
     })?;
     let mut editor = Editor {

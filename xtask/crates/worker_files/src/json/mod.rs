@@ -3,7 +3,7 @@
 //! The parser is our own because of what has to be said: where an unclosed brace was opened, that
 //! there are three comments and not just a first one, what to write instead. It goes on after
 //! mistakes that leave no doubt (a comment, a trailing comma), so that all of them are told, and
-//! mended, at once. It never recurses, so that no input can exhaust the stack, and reads each byte
+//! fixed, at once. It never recurses, so that no input can exhaust the stack, and reads each byte
 //! a bounded number of times. What it takes without a problem is exactly what `serde_json` takes;
 //! tests hold the two together.
 

@@ -31,7 +31,7 @@ fn said(text: &str) -> Vec<String> {
 }
 
 /// The text with all edits made.
-fn mended(text: &str) -> String {
+fn fixed(text: &str) -> String {
     let mut edits: Vec<_> = parse(text.as_bytes())
         .problems
         .into_iter()
@@ -163,7 +163,7 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
 }
 
 #[test]
-fn what_can_be_mended_without_doubt_becomes_strict_json() {
+fn what_can_be_fixed_without_doubt_becomes_strict_json() {
     let cases = [
         (
             "{\r\n  // whole line\r\n  \"a\": 1, // behind\r\n  \"b\": [1,],\r\n}\r\n",
@@ -175,7 +175,7 @@ fn what_can_be_mended_without_doubt_becomes_strict_json() {
         ("[\"a\tb\"]", "[\"a\\tb\"]"),
     ];
     for (text, expected) in cases {
-        assert_eq!(mended(text), expected, "{text:?}");
+        assert_eq!(fixed(text), expected, "{text:?}");
     }
 }
 

@@ -152,7 +152,7 @@ fn walk(
         line: error.line().max(1),
         column: error.column().max(1),
         what: format!("{error:#}"),
-        help: "mend the upstream's Dockerfile; `docker build --check` reads it the same way"
+        help: "fix the upstream's Dockerfile; `docker build --check` reads it the same way"
             .to_owned(),
     })?;
     let mut scope = Scope::default();
@@ -197,7 +197,7 @@ fn refuse_source(text: &Text<'_>, offset: usize, what: String) -> NotUnderstood 
     text.refuse(
         offset,
         what,
-        "take an upstream whose Dockerfile copies from its worker folder only, or mend its \
+        "take an upstream whose Dockerfile copies from its worker folder only, or fix its \
          Dockerfile there",
     )
 }

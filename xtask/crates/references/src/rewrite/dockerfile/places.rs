@@ -131,7 +131,7 @@ fn the_image_stays_the_same() {
         for dest in dests {
             for keyword in ["COPY", "copy --chown=1:1", "ADD"] {
                 for is_json in [false, true] {
-                    // Several files in one that is no folder: no build does that.
+                    // Several files in one that is not a directory: no build does that.
                     if source.contains(['*', ' ']) && !dest.ends_with(['/', '.']) {
                         continue;
                     }
