@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Worker
+from conftest import ROOT, Worker, wait_for
 from runpod_api import RunPod
 
 from sglang_worker import extract, installed
@@ -44,21 +46,26 @@ def flags(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def worker(
-    runpod_api: RunPod, flags: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Worker]:
-    """A worker that has loaded the tiny model."""
-    folder = tmp_path_factory.mktemp("real")
+def prepared(flags: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a worker that serves the tiny model."""
+    folder = tmp_path_factory.mktemp("prepared")
     lines = ask_sglang_python(str(Path(__file__).with_name("prepare.py")), str(folder))
-    prepared = dict(line.split("=", 1) for line in lines.splitlines())
-    own = {
+    return dict(line.split("=", 1) for line in lines.splitlines()) | {
         "PYTHONPATH": "",
         "SGLANG_PYTHON": PYTHON,
         "SGLANG_FLAGS": str(flags),
         "SERVED_MODEL_NAME": "tiny",
         "API_KEY": API_KEY,
     }
-    started = Worker(folder, prepared | own | runpod_api.environment())
+
+
+@pytest.fixture(scope="module")
+def worker(
+    runpod_api: RunPod, prepared: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Worker]:
+    """A worker that has loaded the tiny model."""
+    folder = tmp_path_factory.mktemp("real")
+    started = Worker(folder, prepared | runpod_api.environment())
     try:
         runpod_api.run({"text": "a", "sampling_params": {"max_new_tokens": 1}}, LOAD_LIMIT)
         yield started
@@ -120,10 +127,11 @@ def test_native(worker: Worker, runpod_api: RunPod) -> None:
 def test_native_stream(worker: Worker, runpod_api: RunPod) -> None:
     sampling = {"max_new_tokens": 8, "ignore_eos": True}
     job = runpod_api.run({"text": "hello", "sampling_params": sampling, "stream": True})
-    assert job.output == job.items
-    *chunks, end = events(job.text)
+    # An event has all the text so far, so that the result needs only the last one.
+    last, end = events("".join(job.output))
     assert end == "[DONE]"
-    assert json.loads(chunks[-1])["meta_info"]["completion_tokens"] == 8
+    assert events(job.text)[-2:] == [last, end]
+    assert json.loads(last)["meta_info"]["completion_tokens"] == 8
 
 
 def test_responses_stream_keeps_its_event_names(worker: Worker, runpod_api: RunPod) -> None:
@@ -166,8 +174,63 @@ def test_the_key_is_asked_for_sent_and_never_shown(worker: Worker, runpod_api: R
         assert API_KEY.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_sigterm_ends_everything(worker: Worker) -> None:
+def test_what_sglang_does_not_survive_is_refused(worker: Worker, runpod_api: RunPod) -> None:
+    assert "empty" in runpod_api.run({"text": ""}).error
+    assert runpod_api.run(chat()).output
+
+
+@pytest.mark.parametrize("route", ["/flush_cache", "/start_profile", "/update_weights_from_disk"])
+def test_admin_routes_are_closed(worker: Worker, runpod_api: RunPod, route: str) -> None:
+    assert "401" in runpod_api.run({"route": route, "body": {"model_path": "x"}}).error
+
+
+def test_sigterm_lets_a_stream_end_and_then_ends_everything(
+    worker: Worker, runpod_api: RunPod
+) -> None:
     assert len(worker.processes()) > 1
+    job = runpod_api.submit(chat(stream=True, ignore_eos=True, max_tokens=400))
+    wait_for(lambda: job.items, what="the stream has begun")
     worker.process.terminate()
-    assert worker.wait(10) == 0
+    assert worker.wait(60) == 0
+    *_, last, end = events("".join(job.output))
+    assert end == "[DONE]"
+    assert json.loads(last)["choices"][0]["finish_reason"] == "length"
     assert worker.processes() == []
+
+
+def scheduler_of(worker: Worker) -> int:
+    names = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in worker.processes()}
+    (scheduler,) = (pid for pid, name in names.items() if name.startswith(b"sglang::scheduler"))
+    return scheduler
+
+
+def test_a_scheduler_that_is_killed(
+    start_worker: Callable[..., Worker], own_runpod: RunPod, prepared: dict[str, str]
+) -> None:
+    worker = start_worker(prepared | own_runpod.environment())
+    own_runpod.run({"text": "a", "sampling_params": {"max_new_tokens": 1}}, LOAD_LIMIT)
+    job = own_runpod.submit(chat(stream=True, ignore_eos=True, max_tokens=1500))
+    wait_for(lambda: job.items, what="the stream has begun")
+    os.kill(scheduler_of(worker), signal.SIGKILL)
+    assert job.wait(60)
+    assert "killed by SIGKILL, after it was ready" in job.error
+    assert worker.wait(30) == 1
+    worker.nothing_is_left()
+
+
+def test_a_death_while_loading_is_told_by_its_exception(
+    start_worker: Callable[..., Worker],
+    own_runpod: RunPod,
+    prepared: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(prepared["MODEL_NAME"], model)
+    (weights,) = model.glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:100])
+    job = own_runpod.submit(chat())
+    worker = start_worker(prepared | {"MODEL_NAME": str(model)} | own_runpod.environment())
+    assert worker.wait(LOAD_LIMIT) == 1
+    assert "before it was ready: " in job.error
+    assert "SafetensorError" in job.error
+    worker.nothing_is_left()
