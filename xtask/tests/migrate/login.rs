@@ -4,26 +4,47 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use crate::support::Lab;
 
 /// "bob:s3c@ret", as a browser would send it.
 const LOGIN: &str = "Basic Ym9iOnMzY0ByZXQ=";
 
-/// Serves the repositories of a folder to whoever logs in; ends with this process.
-fn serve(folder: PathBuf) -> u16 {
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = server.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for client in server.incoming().flatten() {
-            // A client that gives up is no matter of the server's.
-            let _ = answer(client, &folder);
-        }
-    });
-    port
+/// A web server with the repositories of a folder.
+struct Server {
+    folder: PathBuf,
+    /// What its visitors log in with.
+    login: Option<&'static str>,
+    /// The port on another host where it sends them.
+    elsewhere: Option<u16>,
+    /// What its visitors have tried to log in with.
+    tried: Mutex<Vec<String>>,
 }
 
-fn answer(mut client: TcpStream, folder: &Path) -> std::io::Result<()> {
+impl Server {
+    /// Starts it; it ends with this process.
+    fn start(lab: &Lab, login: Option<&'static str>, elsewhere: Option<u16>) -> (u16, Arc<Self>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = Arc::new(Self {
+            folder: lab.path(""),
+            login,
+            elsewhere,
+            tried: Mutex::default(),
+        });
+        let started = Arc::clone(&server);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                // A client that gives up is no matter of the server's.
+                let _ = answer(client, &started);
+            }
+        });
+        (port, server)
+    }
+}
+
+fn answer(mut client: TcpStream, server: &Server) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let mut request = String::new();
     reader.read_line(&mut request)?;
@@ -33,12 +54,12 @@ fn answer(mut client: TcpStream, folder: &Path) -> std::io::Result<()> {
     let mut backend = Command::new("git");
     backend
         .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", folder)
+        .env("GIT_PROJECT_ROOT", &server.folder)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("REQUEST_METHOD", method)
         .env("PATH_INFO", path)
         .env("QUERY_STRING", query);
-    let (mut length, mut allowed) = (0, false);
+    let (mut length, mut allowed) = (0, server.login.is_none());
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
@@ -46,13 +67,20 @@ fn answer(mut client: TcpStream, folder: &Path) -> std::io::Result<()> {
             break;
         };
         match &*name.to_ascii_lowercase() {
-            "authorization" => allowed = value == LOGIN,
+            "authorization" => {
+                allowed = server.login.is_none_or(|login| login == value);
+                server.tried.lock().unwrap().push(value.to_owned());
+            }
             "content-length" => length = value.parse().unwrap(),
             "content-type" => drop(backend.env("CONTENT_TYPE", value)),
             "content-encoding" => drop(backend.env("HTTP_CONTENT_ENCODING", value)),
             "git-protocol" => drop(backend.env("GIT_PROTOCOL", value)),
             _ => {}
         }
+    }
+    if let Some(port) = server.elsewhere {
+        let head = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\nLocation: ";
+        return write!(client, "{head}http://localhost:{port}{target}\r\n\r\n");
     }
     if !allowed {
         return client.write_all(
@@ -102,7 +130,7 @@ fn a_password_reaches_the_server_and_no_list_of_processes() {
     let lab = Lab::new();
     let upstream = lab.upstream("upstream");
     upstream.git(&["config", "uploadpack.allowFilter", "true"]);
-    let port = serve(lab.path(""));
+    let (port, _) = Server::start(&lab, Some(LOGIN), None);
     let programs = watched(&lab);
     let plain = format!("http://127.0.0.1:{port}/upstream");
     let given = plain.replace("//", "//bob:s3c%40ret@");
@@ -113,6 +141,10 @@ fn a_password_reaches_the_server_and_no_list_of_processes() {
             .env("GIT_TERMINAL_PROMPT", "0")
             .run()
     };
+    // What the user's own helper knows, it keeps; what is typed here is not for it.
+    let asked = format!("grep s3c >> '{}'", lab.path("asked").display());
+    let helper = lab.script("helper", &asked).display().to_string();
+    worker.git(&["config", "--global", "credential.helper", &helper]);
     migrate(&plain).refused_like("could not be fetched");
     migrate(&given.replace("ret", "ond")).refused_like("could not be fetched");
     migrate(&given)
@@ -129,5 +161,28 @@ fn a_password_reaches_the_server_and_no_list_of_processes() {
         !started.contains("s3c") && !started.contains("bob"),
         "{started}"
     );
+    assert_eq!(std::fs::read_to_string(lab.path("asked")).unwrap(), "");
     assert_eq!(std::fs::read_dir(lab.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_password_is_for_one_host_and_not_for_where_it_redirects() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    for login in [None, Some(LOGIN)] {
+        let (elsewhere, stranger) = Server::start(&lab, login, None);
+        let (port, _) = Server::start(&lab, Some(LOGIN), Some(elsewhere));
+        let address = format!("http://bob:s3c%40ret@127.0.0.1:{port}/upstream");
+        let run = worker
+            .xtask(&["--upstream", &address, "--dry-run"])
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .run();
+        match login {
+            None => run.done().says("Nothing was changed."),
+            Some(_) => run.refused_like("could not be fetched"),
+        };
+        let tried = stranger.tried.lock().unwrap();
+        assert!(tried.is_empty(), "another host was sent {tried:?}");
+    }
 }

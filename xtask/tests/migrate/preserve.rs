@@ -491,6 +491,54 @@ fn nothing_of_the_users_runs() {
     assert!(engine.contains("# mine") && !engine.contains("# theirs"));
 }
 
+#[test]
+fn filters_of_any_name_and_those_of_submodules_do_not_run() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let part = lab.empty("part");
+    part.write(".gitattributes", "* filter=own\n");
+    part.write("x.txt", "x\n");
+    part.commit("feat: a part");
+    let worker = lab.legacy("worker");
+    let add = ["submodule", "--quiet", "add", "../part", "vendor/part"];
+    worker.git(&[&["-c", "protocol.file.allow=always"][..], &add].concat());
+    worker.commit("feat: a submodule");
+    let marker = lab.path("ran");
+    let run = lab.script("run", &format!("echo $PWD >> '{}'; cat", marker.display()));
+    let mut config = std::fs::read(worker.path.join(".git/config")).unwrap();
+    config.extend(b"[filter \"\xff'!=\"]\n\tclean = ");
+    config.extend(run.as_os_str().as_bytes());
+    std::fs::write(worker.path.join(".git/config"), config).unwrap();
+    std::fs::create_dir_all(worker.path.join(".git/info")).unwrap();
+    std::fs::write(
+        worker.path.join(".git/info/attributes"),
+        b"*.md filter=\xff'!=\n",
+    )
+    .unwrap();
+    let inside = lab.at("worker/vendor/part");
+    for key in ["filter.own.clean", "core.fsmonitor"] {
+        inside.git(&["config", key, run.to_str().unwrap()]);
+    }
+    worker.git(&["config", "submodule.recurse", "true"]);
+    // What is as old as the index has to be read.
+    let touch = || {
+        for file in ["README.md", "docs/conventions.md", "vendor/part/x.txt"] {
+            let file = std::fs::File::open(worker.path.join(file)).unwrap();
+            file.set_modified(std::time::SystemTime::now()).unwrap();
+        }
+        let _ = std::fs::remove_file(&marker);
+    };
+    for args in [&["--upstream", "../upstream"][..], &["--abort"]] {
+        touch();
+        worker.migrate(args).done();
+        assert!(
+            !marker.exists(),
+            "{args:?}: {}",
+            std::fs::read_to_string(&marker).unwrap()
+        );
+    }
+}
+
 /// A worker of the legacy layout in a repository of some kind; `None` where git lacks the kind.
 fn of_kind<'a>(lab: &'a Lab, kind: &str) -> Option<Repo<'a>> {
     let options: &[&str] = match kind {

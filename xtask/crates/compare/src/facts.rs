@@ -3,6 +3,7 @@
 //! Everything after this speaks of facts only, so that a worker that is long gone and is known
 //! from `.xtask/baseline.json` compares like one that is there.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::gaps::{self, Gap};
@@ -10,6 +11,7 @@ use worker_files::dockerfile::Named;
 use worker_files::packages::Manager;
 use worker_files::python::FlagValue;
 use worker_files::{Declared, EnvRead, How, Place, WorkerInterface};
+use xtask_core::secret::masked;
 use xtask_core::sglang;
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -127,17 +129,18 @@ impl Facts {
         facts
     }
 
-    /// Adds to a fact: places pile up, the first value of an attribute stays.
+    /// Adds to a fact: places pile up, the first value of an attribute stays. Facts are recorded and
+    /// shown, so they hold no secret.
     fn add(&mut self, id: String, place: &Place, value: &[(&str, Option<&str>)]) {
         const MOST_PLACES: usize = 8;
-        let fact = self.all.entry(id).or_default();
+        let fact = self.all.entry(without_secrets(id)).or_default();
         if fact.places.len() < MOST_PLACES && !fact.places.contains(place) {
             fact.places.push(place.clone());
         }
         for (key, value) in value {
             if let Some(value) = value.filter(|v| !v.is_empty()) {
                 let entry = fact.value.entry((*key).to_owned());
-                entry.or_insert_with(|| value.to_owned());
+                entry.or_insert_with(|| masked(value).into_owned());
             }
         }
     }
@@ -418,7 +421,7 @@ impl Facts {
             .flat_map(|image| &image.steps)
             .chain(&surface.steps)
         {
-            let name: String = step.commands[0].chars().take(80).collect();
+            let name: String = masked(&step.commands[0]).chars().take(80).collect();
             let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
             let id = format!("step:{name}");
             self.add(id.clone(), &step.place, &[]);
@@ -428,7 +431,7 @@ impl Facts {
             for command in step
                 .commands
                 .iter()
-                .map(|command| command.replace('\n', " "))
+                .map(|command| masked(command).replace('\n', " "))
             {
                 if !known.lines().any(|line| line == command) {
                     let line = if known.is_empty() { "" } else { "\n" };
@@ -673,6 +676,13 @@ pub fn in_layout(path: &str) -> String {
         "" => "./".to_owned(),
         path => path.to_owned(),
     }
+}
+
+fn without_secrets(id: String) -> String {
+    if let Cow::Owned(masked) = masked(&id) {
+        return masked;
+    }
+    id
 }
 
 /// `${NAME}` as `$NAME`, so that both spellings are one value.

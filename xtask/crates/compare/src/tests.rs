@@ -364,3 +364,24 @@ fn a_baseline_says_how_many_facts_it_keeps() {
     assert!(text.contains("env:MODEL_NAME"));
     assert_eq!(baseline::read(&text).unwrap().facts.all.len(), count);
 }
+
+#[test]
+fn facts_hold_no_secrets() {
+    let token = format!("ghp_{}", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z");
+    let dockerfile = format!(
+        "FROM scratch\nENV HF_TOKEN={token} INDEX=https://u:s3cretpw@h/\n\
+         ADD https://u:s3cretpw@h/x.tar /x\nRUN curl -H 'Authorization: Bearer {token}' https://h\n"
+    );
+    let packages = format!(
+        "--extra-index-url https://u:s3cretpw@h/x\nray\ngit+https://{token}@github.com/x/y\n"
+    );
+    let tree = legacy()
+        .with("Dockerfile", dockerfile)
+        .with("builder/requirements.txt", packages);
+    let facts = format!("{:?}", Facts::read(&tree).unwrap().all);
+    assert!(facts.contains("(secret)"), "{facts}");
+    assert!(
+        !facts.contains("s3cretpw") && !facts.contains(&token),
+        "{facts}"
+    );
+}

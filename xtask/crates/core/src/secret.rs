@@ -1,5 +1,8 @@
 //! What a secret is: names of variables that hold one, and texts that look like one.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 /// Whether a variable of this name holds a secret.
 pub fn is_secret(key: &str) -> bool {
     let parts: Vec<String> = key.split('_').map(str::to_uppercase).collect();
@@ -47,22 +50,95 @@ pub fn token(text: &str) -> Option<&'static str> {
     if text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
         return Some("a private key");
     }
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
-        .find_map(|word| {
-            let (start, least, name) = TOKENS.iter().find(|(start, ..)| word.starts_with(start))?;
-            let rest = &word[start.len()..];
-            let long = rest.len() >= *least;
-            // Real ones mix letters and digits; `hf_your_token_goes_here_…` does not.
-            let mixed = rest.bytes().any(|b| b.is_ascii_digit())
-                && rest.bytes().any(|b| b.is_ascii_alphabetic())
-                && rest.bytes().filter(|b| *b == b'_' || *b == b'-').count() <= rest.len() / 10;
-            let varied = rest
-                .bytes()
-                .collect::<std::collections::BTreeSet<_>>()
-                .len()
-                >= 8;
-            (long && mixed && varied).then_some(*name)
-        })
+    text.split(is_edge).find_map(token_word)
+}
+
+/// Whether a character is part of no token.
+fn is_edge(c: char) -> bool {
+    !(c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+fn token_word(word: &str) -> Option<&'static str> {
+    let (start, least, name) = TOKENS.iter().find(|(start, ..)| word.starts_with(start))?;
+    let rest = &word[start.len()..];
+    let long = rest.len() >= *least;
+    // Real ones mix letters and digits; `hf_your_token_goes_here_…` does not.
+    let mixed = rest.bytes().any(|b| b.is_ascii_digit())
+        && rest.bytes().any(|b| b.is_ascii_alphabetic())
+        && rest.bytes().filter(|b| *b == b'_' || *b == b'-').count() <= rest.len() / 10;
+    let varied = rest
+        .bytes()
+        .collect::<std::collections::BTreeSet<_>>()
+        .len()
+        >= 8;
+    (long && mixed && varied).then_some(*name)
+}
+
+/// What stands in place of a secret.
+const MASK: &str = "(secret)";
+
+/// The text without tokens, what logs in at the addresses in it, and secrets in their queries. What
+/// a worker's files say may be recorded and shown to others than those who can read the files.
+pub fn masked(text: &str) -> Cow<'_, str> {
+    let mut hidden: Vec<Range<usize>> = Vec::new();
+    if text.len() >= SHORTEST {
+        let mut at = 0;
+        for word in text.split_inclusive(is_edge) {
+            let bare = word.trim_end_matches(is_edge);
+            if token_word(bare).is_some() {
+                hidden.push(at..at + bare.len());
+            }
+            at += word.len();
+        }
+    }
+    for (at, _) in text.match_indices("://") {
+        let start = at + "://".len();
+        let address = &text[start..];
+        let address = &address[..address.find(is_after_address).unwrap_or(address.len())];
+        let host = &address[..address.find(['/', '?', '#']).unwrap_or(address.len())];
+        let is_ssh = text[..at].to_ascii_lowercase().ends_with("ssh");
+        if let Some(end) = host.rfind('@') {
+            let login = &host[..end];
+            // `git@` is part of the place, and a variable is no secret.
+            let from = match login.split_once(':') {
+                Some((name, _)) if is_ssh => name.len() + 1,
+                None if is_ssh => end,
+                _ => 0,
+            };
+            hidden.push(start + from..start + end);
+        }
+        let mut at = start;
+        for part in address.split_inclusive(['?', '&', '#', ';']) {
+            let bare = part.trim_end_matches(['?', '&', '#', ';']);
+            if let Some((key, _)) = bare.split_once('=')
+                && is_secret(key)
+            {
+                hidden.push(at + key.len() + 1..at + bare.len());
+            }
+            at += part.len();
+        }
+    }
+    hidden.retain(|range| !range.is_empty() && !text[range.clone()].contains('$'));
+    if hidden.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    hidden.sort_by_key(|range| range.start);
+    let (mut out, mut done) = (String::new(), 0);
+    for range in hidden {
+        // A token in what is hidden already.
+        if range.start >= done {
+            out.push_str(&text[done..range.start]);
+            out.push_str(MASK);
+        }
+        done = done.max(range.end);
+    }
+    out.push_str(&text[done..]);
+    Cow::Owned(out)
+}
+
+/// What ends an address in a text.
+fn is_after_address(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || "\"'`<>|,".contains(c)
 }
 
 #[cfg(test)]
@@ -81,6 +157,35 @@ mod tests {
         assert_eq!(token("hf_dummy_token_for_testing_purposes_only"), None);
         assert_eq!(token("hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"), None);
         assert_eq!(token("sk-1234"), None);
+    }
+
+    #[test]
+    fn secrets_are_taken_out_of_texts() {
+        let real = format!("ghp_{}", "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z");
+        for (text, shown) in [
+            ("-i https://u:p@h/x y", "-i https://(secret)@h/x y"),
+            ("@git+https://TOKEN@h/x", "@git+https://(secret)@h/x"),
+            ("git+ssh://git@h/x", "git+ssh://git@h/x"),
+            ("ssh://git:p@h/x", "ssh://git:(secret)@h/x"),
+            ("https://$USER:${TOKEN}@h/x", "https://$USER:${TOKEN}@h/x"),
+            (
+                "redis://:p@h https://a:b@c",
+                "redis://(secret)@h https://(secret)@c",
+            ),
+            (
+                "https://h/x?a=1&private_token=t&b=@",
+                "https://h/x?a=1&private_token=(secret)&b=@",
+            ),
+            ("https://h/a@b", "https://h/a@b"),
+            ("a@b ://", "a@b ://"),
+            (&format!("Bearer {real}, ü"), "Bearer (secret), ü"),
+            (
+                &format!("https://{real}@h/{real}"),
+                "https://(secret)@h/(secret)",
+            ),
+        ] {
+            assert_eq!(masked(text), shown);
+        }
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! An address of an upstream without what logs somebody in: the lock, the commits, everything
 //! printed and the list of processes are for all to read.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use xtask_core::git::Call;
 use xtask_core::outcome::UsageError;
 
-/// The address as it may be recorded and shown. Of http and https it loses the user as well, whose
-/// name may be a token, and what follows the path; elsewhere the name is part of the place
-/// (`ssh://git@host`) and stays.
+/// The address as it may be recorded and shown. It loses the user as well, whose name may be a token,
+/// but for ssh, where the name is part of the place (`ssh://git@host`); of http and https also what
+/// follows the path.
 pub fn without_credentials(address: &str) -> String {
     let parts = Parts::of(address);
     let name = match parts.user() {
-        Some(user) if !parts.is_http() => {
+        Some(user) if parts.is_ssh() => {
             format!("{}@", user.split(':').next().unwrap_or_default())
         }
         _ => String::new(),
@@ -17,31 +21,62 @@ pub fn without_credentials(address: &str) -> String {
     format!("{}{name}{}", parts.scheme, parts.place())
 }
 
-/// What git is given: an address that is fit to be seen, and the settings that log in.
+/// What git is given: an address that is fit to be seen, and what logs in there.
 #[derive(Debug, Clone, Default)]
 pub struct Login {
     pub url: String,
-    pub settings: Vec<(String, String)>,
+    settings: Vec<(String, String)>,
+    environment: Vec<(&'static str, OsString)>,
 }
+
+/// The variables in which git's helper finds what logs in.
+const NAME: &str = "XTASK_UPSTREAM_NAME";
+const PASSWORD: &str = "XTASK_UPSTREAM_PASSWORD";
 
 impl Login {
     /// Takes a URL apart.
     pub fn of(url: &str) -> Self {
         let parts = Parts::of(url);
-        let base = format!("{}{}", parts.scheme, parts.host());
-        let settings = match parts.user().filter(|_| parts.is_http()) {
-            Some(user) => vec![if let Some((name, password)) = user.split_once(':') {
-                let login = [&*decoded(name), b":", &*decoded(password)].concat();
-                let header = format!("Authorization: Basic {}", base64(&login));
-                (format!("http.{base}/.extraHeader"), header)
-            } else {
-                let name = String::from_utf8_lossy(&decoded(user)).into_owned();
-                (format!("credential.{base}.username"), name)
-            }],
-            None => Vec::new(),
+        let mut login = Self {
+            url: without_credentials(url),
+            ..Self::default()
         };
-        let url = without_credentials(url);
-        Self { url, settings }
+        let Some(user) = parts.user().filter(|_| parts.is_http()) else {
+            return login;
+        };
+        let of_host = format!("credential.{}{}", parts.scheme, parts.host());
+        let (name, password) = user.split_once(':').unwrap_or((user, ""));
+        let (name, password) = (decoded(name), decoded(password));
+        // A line break would end the answer to git and begin another.
+        if name.iter().chain(&password).any(u8::is_ascii_control) {
+            return login;
+        }
+        if user.contains(':') {
+            // Not a header: git would send one along to wherever the host redirects.
+            let helper = format!(
+                "!f() {{ test \"$1\" != get || printf 'username=%s\\npassword=%s\\n' \"${NAME}\" \
+                 \"${PASSWORD}\"; }}; f"
+            );
+            // Without a name first, the user's own helpers would be asked, and keep it.
+            login.settings = [String::new(), helper]
+                .map(|helper| (format!("{of_host}.helper"), helper))
+                .into();
+            login.environment = vec![
+                (NAME, OsString::from_vec(name)),
+                (PASSWORD, OsString::from_vec(password)),
+            ];
+        } else {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            login.settings = vec![(format!("{of_host}.username"), name)];
+        }
+        login
+    }
+
+    /// A call of git that can log in.
+    pub fn call(&self, call: Call) -> Call {
+        let call = call.config_by_environment(&self.settings);
+        let variables = self.environment.iter();
+        variables.fold(call, |call, (name, value)| call.env(name, value))
     }
 }
 
@@ -111,8 +146,14 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// However it is dressed up: `git+https://`, `persistent-https::https://`.
     fn is_http(&self) -> bool {
-        self.scheme.to_ascii_lowercase().starts_with("http")
+        self.scheme.to_ascii_lowercase().contains("http")
+    }
+
+    /// `git@host:path` has no scheme.
+    fn is_ssh(&self) -> bool {
+        self.scheme.is_empty() || self.scheme.to_ascii_lowercase().contains("ssh")
     }
 
     /// What logs in.
@@ -147,24 +188,6 @@ fn decoded(text: &str) -> Vec<u8> {
     out
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for group in bytes.chunks(3) {
-        let number = (0..3).fold(0, |number, at| {
-            number << 8 | usize::from(group.get(at).copied().unwrap_or_default())
-        });
-        for digit in 0..4 {
-            out.push(if digit <= group.len() {
-                char::from(DIGITS[number >> (18 - 6 * digit) & 63])
-            } else {
-                '='
-            });
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +206,10 @@ mod tests {
             ("https:bob:token@host/x", "https:host/x"),
             ("bob:token@host:x", "bob@host:x"),
             ("ssh://git:s3cret@host:22/x", "ssh://git@host:22/x"),
-            ("ftp://bob:s3cret@host/x", "ftp://bob@host/x"),
+            ("ftp://bob:s3cret@host/x", "ftp://host/x"),
+            ("git+https://ghp_token@host/x?t=u", "git+https://host/x"),
+            ("git+ssh://git@host/x", "git+ssh://git@host/x"),
+            ("a::https://ghp_token@host/x", "a::https://host/x"),
         ] {
             assert_eq!(without_credentials(address), shown);
         }
@@ -209,23 +235,30 @@ mod tests {
     }
 
     #[test]
-    fn git_gets_them_by_its_settings() {
-        let settings = |url: &str| Login::of(url).settings;
+    fn git_gets_them_for_this_host_alone() {
+        let login = Login::of("https://bob:s3c%40ret@host:8443/x.git");
         assert_eq!(
-            settings("https://bob:s3c%40ret@host:8443/x.git"),
-            [(
-                "http.https://host:8443/.extraHeader".to_owned(),
-                "Authorization: Basic Ym9iOnMzY0ByZXQ=".to_owned()
-            )]
+            login.environment,
+            [(NAME, "bob".into()), (PASSWORD, "s3c@ret".into())]
         );
+        for (key, value) in login.settings {
+            assert_eq!(key, "credential.https://host:8443.helper");
+            assert!(!value.contains("s3c"), "{value}");
+        }
         assert_eq!(
-            settings("https://bob@host/x.git"),
+            Login::of("https://bob@host/x.git").settings,
             [(
                 "credential.https://host.username".to_owned(),
                 "bob".to_owned()
             )]
         );
-        assert_eq!(settings("ssh://git:s3cret@host/x"), []);
+        for url in [
+            "ssh://git:s3cret@host/x",
+            "https://bob:a%0aurl=https://other@host/x",
+        ] {
+            let login = Login::of(url);
+            assert!(login.settings.is_empty() && login.environment.is_empty());
+        }
         assert_eq!(Login::of("ssh://git:s3cret@host/x").url, "ssh://git@host/x");
     }
 
@@ -240,19 +273,5 @@ mod tests {
             let refused = expect_plain(address).unwrap_err().to_string();
             assert!(!refused.contains("s3cret"), "{refused}");
         }
-    }
-
-    #[test]
-    fn base64_is_what_others_make_of_it() {
-        for (text, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
-            assert_eq!(base64(text.as_bytes()), coded);
-        }
-        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
     }
 }

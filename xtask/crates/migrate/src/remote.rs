@@ -30,7 +30,7 @@ pub struct Remote {
     dir: Rc<ScratchFolder>,
     from: From,
     /// What logs in where it comes from.
-    settings: Vec<(String, String)>,
+    login: Login,
     objects: Rc<Objects>,
 }
 
@@ -39,7 +39,7 @@ impl Remote {
     pub fn open(git: &Git, path: &Path) -> Result<Self> {
         let dir = scratch_dir()?;
         foreign::borrow(git, path, dir.path())?;
-        Ok(Self::new(git, dir, From::Here, &[]))
+        Ok(Self::new(git, dir, From::Here, &Login::default()))
     }
 
     /// Reads a revision of a git repository on this machine.
@@ -91,7 +91,7 @@ impl Remote {
     fn empty(git: &Git, login: &Login, object_format: &str) -> Result<Self> {
         let dir = scratch_dir()?;
         foreign::make_git_dir(dir.path(), object_format)?;
-        let remote = Self::new(git, dir, From::Elsewhere, &login.settings);
+        let remote = Self::new(git, dir, From::Elsewhere, login);
         for (key, value) in [
             ("remote.upstream.url", &*login.url),
             ("remote.upstream.promisor", "true"),
@@ -123,30 +123,29 @@ impl Remote {
         Ok(refs.ok && digits.count() == 64)
     }
 
-    fn new(git: &Git, dir: ScratchFolder, from: From, settings: &[(String, String)]) -> Self {
+    fn new(git: &Git, dir: ScratchFolder, from: From, login: &Login) -> Self {
         let dir = Rc::new(dir);
-        let start = (git.clone(), Rc::clone(&dir), settings.to_vec());
+        let start = (git.clone(), Rc::clone(&dir), login.clone());
         Self {
             git: git.clone(),
             dir,
             from,
-            settings: settings.to_vec(),
+            login: login.clone(),
             objects: Rc::new(Objects::new(move || {
-                call(&start.0, start.1.path(), from).config_by_environment(&start.2)
+                start.2.call(call(&start.0, start.1.path(), from))
             })),
         }
     }
 
     /// A call of git that reads what is here.
     pub fn call(&self) -> Call {
-        call(&self.git, self.dir.path(), self.from).config_by_environment(&self.settings)
+        self.login.call(call(&self.git, self.dir.path(), self.from))
     }
 
     /// A fetch. What it starts where the objects are does not fetch in turn.
     fn fetch(&self) -> Call {
-        foreign::call(&self.git, self.dir.path())
-            .config_by_environment(&self.settings)
-            .arg("fetch")
+        let call = foreign::call(&self.git, self.dir.path());
+        self.login.call(call).arg("fetch")
     }
 
     /// The commit that a revision names here.

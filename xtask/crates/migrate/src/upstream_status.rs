@@ -125,8 +125,8 @@ fn ask(
     let nowhere = scratch_dir()?;
     foreign::make_git_dir(nowhere.path(), "sha1")?;
     let login = Login::of(url);
-    let call = foreign::call(git, nowhere.path())
-        .config_by_environment(&login.settings)
+    let call = login
+        .call(foreign::call(git, nowhere.path()))
         .env("GIT_TERMINAL_PROMPT", "0")
         .args(["ls-remote", "--", &login.url, revision]);
     let mut child = call.spawn()?;

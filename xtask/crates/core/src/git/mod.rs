@@ -7,6 +7,7 @@ mod repo;
 mod scratch;
 
 use std::ffi::{CStr, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
@@ -148,7 +149,7 @@ impl Call {
 
     /// Settings that do not stand in the list of processes, and whose names may hold any
     /// character. They win over what the environment says already.
-    pub fn config_by_environment(self, settings: &[(String, String)]) -> Self {
+    pub fn config_by_environment<K: AsRef<OsStr>>(self, settings: &[(K, String)]) -> Self {
         const VARIABLE: &str = "GIT_CONFIG_PARAMETERS";
         if settings.is_empty() {
             return self;
@@ -156,8 +157,10 @@ impl Call {
         // Of the two ways to do this, git reads the one with numbers first.
         let mut all = std::env::var_os(VARIABLE).unwrap_or_default();
         for (key, value) in settings {
-            let space = if all.is_empty() { "" } else { " " };
-            all.push(format!("{space}{}={}", sq_quoted(key), sq_quoted(value)));
+            all.push(if all.is_empty() { "" } else { " " });
+            all.push(sq_quoted(key.as_ref()));
+            all.push("=");
+            all.push(sq_quoted(value.as_ref()));
         }
         self.env(VARIABLE, all)
     }
@@ -265,8 +268,16 @@ impl Call {
 }
 
 /// A text in quotes as git reads them.
-fn sq_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''").replace('!', "'\\!'"))
+fn sq_quoted(text: &OsStr) -> OsString {
+    let mut out = vec![b'\''];
+    for &byte in text.as_bytes() {
+        match byte {
+            b'\'' | b'!' => out.extend([b'\'', b'\\', byte, b'\'']),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'\'');
+    OsString::from_vec(out)
 }
 
 /// Splits output made with `-z`.

@@ -31,7 +31,7 @@ pub struct Repo {
     /// `sha1` or `sha256`.
     pub object_format: String,
     /// Settings that keep the filters of the user's configuration from running.
-    no_filters: Vec<(String, String)>,
+    no_filters: Vec<(OsString, String)>,
 }
 
 /// How the work tree and the index stand against HEAD.
@@ -202,13 +202,14 @@ impl Repo {
         !self.no_filters.is_empty()
     }
 
-    /// How the work tree stands.
+    /// How the work tree stands. The files of a submodule are its own matter: to look at them, git
+    /// would go by its configuration and run its filters.
     pub fn status(&self) -> Result<Status> {
         let output = self
             .call()
             .args(["status", "--porcelain=v2", "-z", "--branch"])
             .args(["--untracked-files=all", "--ignored=matching"])
-            .args(["--ignore-submodules=none", "--no-renames"])
+            .args(["--ignore-submodules=dirty", "--no-renames"])
             .output()?;
         parse_status(&output)
     }
@@ -256,7 +257,7 @@ impl Repo {
         let call = self
             .call()
             .args(["grep", "-l", "-z", "-I", "-F", "--no-textconv"])
-            .args(["--full-name"])
+            .args(["--full-name", "--no-recurse-submodules"])
             .args((!sparse).then_some("--cached"));
         let call = needles
             .iter()
@@ -272,7 +273,8 @@ impl Repo {
         let answer = self
             .call()
             .args(["grep", "--cached", "-l", "-z", "-a", "-F", "--no-textconv"])
-            .args(["--full-name", "-e", needle, "--", "."])
+            .args(["--full-name", "--no-recurse-submodules"])
+            .args(["-e", needle, "--", "."])
             .arg(format!(":(exclude,top){outside}"))
             .finish()?;
         match answer.code {
@@ -500,16 +502,16 @@ fn filters(call: Call) -> Result<Vec<u8>> {
 }
 
 /// The settings by which none of them runs.
-fn filters_off(names: &[u8]) -> Vec<(String, String)> {
+fn filters_off(names: &[u8]) -> Vec<(OsString, String)> {
     records(names)
         .map(|key| {
-            let key = String::from_utf8_lossy(key).into_owned();
-            let off = if key.ends_with(".required") {
+            let off = if key.ends_with(b".required") {
                 "false"
             } else {
                 ""
             };
-            (key, off.to_owned())
+            // A name may be of any bytes.
+            (OsString::from_vec(key.to_vec()), off.to_owned())
         })
         .collect()
 }
