@@ -92,6 +92,44 @@ fn own_changes_are_told_and_auto_finds_what_they_are_changes_of() {
 }
 
 #[test]
+fn upstreams_files_are_taken_with_a_word_on_what_they_lack() {
+    let lab = Lab::new();
+    let worker = fork(&lab);
+    worker.write("src/prompts.py", "RULES = 'be kind'\n");
+    worker.edit("builder/setup.sh", "curl git", "curl git jq");
+    worker.commit("feat: a module, and a tool");
+    worker.migrate(&with(&["--conflicts", "upstream"])).refused(
+        "`--conflicts upstream` is for `--carry` alone, which keeps this fork's files below \
+             outdated/",
+        "write the conflicts into the files with `--conflicts markers`",
+    );
+    worker
+        .migrate(&with(&["--carry", "auto"]))
+        .finds()
+        .says("--carry auto --official ../official --conflicts upstream");
+    worker
+        .migrate(&with(&[
+            "--carry",
+            "auto",
+            "--conflicts",
+            "upstream",
+            "--commit",
+        ]))
+        .done()
+        .says("Not carried: upstream's file is taken\n")
+        .says("  builder/setup.sh: changed here; what it installs belongs in the Dockerfile\n")
+        .says("  engine.py: changed here and upstream in the same place\n")
+        .says("src/engine.py:12 env:ATTENTION_BACKEND added: --attention-backend\n");
+    let upstreams = lab.at("upstream").read(".runpod/engine.py");
+    assert_eq!(worker.read("engine.py"), upstreams);
+    assert_eq!(worker.read("prompts.py"), "RULES = 'be kind'\n");
+    assert!(worker.read("outdated/builder/setup.sh").contains("jq"));
+    assert!(!worker.has("builder/setup.sh"));
+    worker.expect_settled();
+    assert_eq!(worker.status(), "");
+}
+
+#[test]
 fn the_forks_own_losses_lead_the_comparison() {
     let lab = Lab::new();
     let worker = fork(&lab);
