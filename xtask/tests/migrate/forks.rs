@@ -293,8 +293,11 @@ fn staged_markers_are_told_alike_by_status_and_resume() {
 fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
     let lab = Lab::new();
     let official = lab.modern("official");
+    official.write("hub_client.py", "def ask(): ...\n");
+    official.commit("feat: a module that the next worker does without");
     let worker = official.copied("worker");
-    worker.write("lb.py", "from engine import Engine\n\nengine = Engine()\n");
+    let text = "import hub_client\nfrom engine import Engine\n\nengine = Engine()\n";
+    worker.write("lb.py", text);
     worker.write("worker-config.json", "{}\n");
     worker.commit("feat: a load balancer's entry");
     // Nothing tells where it came from but its files.
@@ -315,6 +318,7 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
     next.edit("Dockerfile", "COPY *.py requirements.txt ./", modules);
     next.edit("engine.py", "class Engine:", "class Server:");
     next.edit("handler.py", "import Engine", "import Server as Engine");
+    next.remove("hub_client.py");
     next.commit("feat: the next worker");
     worker.write(".runpod/tests.disabled.json", "{}\n");
     worker.commit("chore: no tests for now");
@@ -324,7 +328,8 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
         .says("  .runpod/tests.disabled.json stays where it is; the Hub reads nothing in .runpod/ but")
         .says("  .xtask/baseline.json keeps ")
         .says("  Dockerfile: `lb.py` is not copied into the image")
-        .says("  lb.py:1:1: `Engine` is imported from engine.py, which has no such name");
+        .says("  lb.py:1:1: `hub_client` is imported, and the new worker has no such module: ")
+        .says("  lb.py:2:1: `Engine` is imported from engine.py, which has no such name");
     assert!(worker.has(".runpod/tests.disabled.json") && worker.has("worker-config.json"));
     let record = baseline(&worker);
     assert_eq!(record["base"]["commit"], json!(official.head()));

@@ -577,7 +577,7 @@ fn context_notes(
                 sources.push(worker_files::Source::new(path.clone(), &text));
             }
         }
-        notes.extend(context::unresolved(&sources, carried));
+        notes.extend(context::unresolved(&sources, carried, at.ours.entries()));
     }
     Ok(notes)
 }
