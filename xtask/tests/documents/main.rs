@@ -12,6 +12,7 @@
 #[path = "../migrate/support.rs"]
 mod support;
 
+mod fork;
 mod image;
 mod modules;
 mod page;

@@ -7,6 +7,7 @@
 //! - `<!-- needs: docker -->` or `<!-- needs: PATH -->`: what the next block takes. Without it the
 //!   story stops (docker) or leaves the block out (a path in the clone).
 //! - `<!-- exits: 1 -->`: how the last command of the next block ends.
+//! - `<!-- in: FOLDER -->`: where the change of the next block is made.
 //! - `<!-- not run: WHY -->`: the next block is no part of a story.
 //!
 //! A `console` block has commands (`$ …`, going on with `> …`) and what they print, with `…` for
@@ -26,6 +27,8 @@ pub struct Step {
     /// The block's line in the document.
     pub line: usize,
     pub needs: Option<String>,
+    /// Where a change is made, as seen from where the reader stands.
+    pub at: Option<String>,
     pub what: What,
 }
 
@@ -41,6 +44,7 @@ pub enum What {
 #[derive(Default)]
 struct Marks {
     needs: Option<String>,
+    at: Option<String>,
     exits: Option<i32>,
     not_run: bool,
 }
@@ -71,6 +75,7 @@ pub fn stories(name: &str, text: &str) -> Vec<Story> {
             stories.last_mut().unwrap().steps.push(Step {
                 line: at + 1,
                 needs: marks.needs,
+                at: marks.at,
                 what,
             });
         } else if let Some(comment) = line.strip_prefix("<!-- ") {
@@ -85,6 +90,7 @@ pub fn stories(name: &str, text: &str) -> Vec<Story> {
                 }
                 ("ends", _) => open = false,
                 ("needs", what) => marks.needs = Some(what.to_owned()),
+                ("in", folder) => marks.at = Some(folder.to_owned()),
                 ("exits", code) => marks.exits = Some(code.parse().unwrap()),
                 ("not run", _) => marks.not_run = true,
                 _ => panic!("{name}:{}: what is `{comment}`?", at + 1),

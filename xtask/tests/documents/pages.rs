@@ -129,7 +129,8 @@ fn own_words(rest: &str) -> &str {
         quoted = matches!(c, '"' | '\'').then_some(c);
         matches!(c, '#' | '|' | '>' | '<' | '`' | ';')
     });
-    let words = &rest[..end.unwrap_or(rest.len())];
+    // What goes on in the next line is left to the walk.
+    let words = rest[..end.unwrap_or(rest.len())].trim_end_matches('\\');
     words.split(" -- ").next().unwrap_or(words)
 }
 

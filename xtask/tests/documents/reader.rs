@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::page::{Step, Story, What, difference};
-use crate::states;
 use crate::support::Lab;
+use crate::{fork, states};
 
 /// How many lines are shown of a command that ended in another way than the document says.
 const LAST: usize = 40;
 
 pub struct Reader {
     document: String,
-    lab: Lab,
+    pub lab: Lab,
     /// Where they stand.
     at: PathBuf,
     /// What they read as something else.
@@ -42,7 +42,7 @@ impl Reader {
             document: document.to_owned(),
             at: clone,
             lab,
-            swaps: Vec::new(),
+            swaps: fork::swaps(),
             docker: false,
         }
     }
@@ -50,7 +50,7 @@ impl Reader {
     /// One who has docker, and reads some names as others.
     pub fn with_docker(mut self, swaps: &[(String, String)]) -> Self {
         self.docker = true;
-        self.swaps = swaps.to_vec();
+        self.swaps.extend_from_slice(swaps);
         self
     }
 
@@ -73,9 +73,9 @@ impl Reader {
         }
     }
 
-    fn step(&mut self, place: &str, step: &Step, variables: &[(String, String)]) {
+    pub fn step(&mut self, place: &str, step: &Step, variables: &[(String, String)]) {
         match &step.what {
-            What::Change(diff) => self.change(place, &self.swapped(diff)),
+            What::Change(diff) => self.change(place, step.at.as_deref(), &self.swapped(diff)),
             What::Type(commands, exits) => {
                 let last = commands.len() - 1;
                 for (number, (command, shown)) in commands.iter().enumerate() {
@@ -130,12 +130,12 @@ impl Reader {
     }
 
     /// Makes a change that is shown as a diff.
-    fn change(&self, place: &str, diff: &str) {
+    fn change(&self, place: &str, at: Option<&str>, diff: &str) {
         let mut git = Command::new("git");
         self.lab.environment(&mut git);
         let mut git = git
             .args(["apply", "-"])
-            .current_dir(&self.at)
+            .current_dir(self.at.join(at.unwrap_or(".")))
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();

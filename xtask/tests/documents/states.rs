@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::repository;
 use crate::support::{Lab, Repo};
+use crate::{fork, repository};
 
 /// The reader's clone, in which they stand.
 pub const CLONE: &str = "worker-sglang";
 /// The reader's own worker.
-const WORKER: &str = "my-worker";
+pub const WORKER: &str = "my-worker";
 /// Where the clone comes from.
 const ORIGIN: &str = "origin";
 
@@ -20,9 +20,9 @@ pub fn make(lab: &Lab, state: &str) {
     let origin = origin(lab);
     match state {
         "clone" => clone(lab),
-        "fork" => {
+        fork::STATE => {
             clone(lab);
-            fork(lab);
+            fork::make(lab);
         }
         "migrated" => {
             clone(lab);
@@ -92,39 +92,6 @@ fn own_change(worker: &Repo) {
     );
     worker.commit("feat: more time for the server to end");
 }
-
-/// A legacy worker with changes of its own since it was forked at v1.2.0.
-fn fork(lab: &Lab) {
-    let worker = lab.legacy(WORKER);
-    worker.git(&["tag", "v1.2.0"]);
-    let last = "    \"LOAD_BALANCE_METHOD\": \"--load-balance-method\",\n";
-    let option = format!("{last}    \"KV_CACHE_DTYPE\": \"--kv-cache-dtype\",\n");
-    worker.edit("src/engine.py", last, &option);
-    worker.commit("feat: KV_CACHE_DTYPE");
-    worker.write("src/prompts.py", PROMPTS);
-    let import = "from engine import Engine\n";
-    let both = format!("{import}from prompts import with_rules\n");
-    worker.edit("src/handler.py", import, &both);
-    worker.edit(
-        "src/handler.py",
-        "job[\"input\"]",
-        "with_rules(job[\"input\"])",
-    );
-    worker.commit("feat: rules that every chat begins with");
-}
-
-const PROMPTS: &str = r#""""The rules that every chat of ours begins with."""
-
-import os
-
-
-def with_rules(job_input):
-    rules = os.getenv("CHAT_RULES")
-    if rules and "messages" in job_input:
-        first = {"role": "system", "content": rules}
-        job_input = job_input | {"messages": [first, *job_input["messages"]]}
-    return job_input
-"#;
 
 /// A legacy worker that was migrated with the clone, and changed since.
 fn migrated(lab: &Lab) {

@@ -92,6 +92,44 @@ fn own_changes_are_told_and_auto_finds_what_they_are_changes_of() {
 }
 
 #[test]
+fn upstreams_files_are_taken_with_a_word_on_what_they_lack() {
+    let lab = Lab::new();
+    let worker = fork(&lab);
+    worker.write("src/prompts.py", "RULES = 'be kind'\n");
+    worker.edit("builder/setup.sh", "curl git", "curl git jq");
+    worker.commit("feat: a module, and a tool");
+    worker.migrate(&with(&["--conflicts", "upstream"])).refused(
+        "`--conflicts upstream` is for `--carry` alone, which keeps this fork's files below \
+             outdated/",
+        "write the conflicts into the files with `--conflicts markers`",
+    );
+    worker
+        .migrate(&with(&["--carry", "auto"]))
+        .finds()
+        .says("--carry auto --official ../official --conflicts upstream");
+    worker
+        .migrate(&with(&[
+            "--carry",
+            "auto",
+            "--conflicts",
+            "upstream",
+            "--commit",
+        ]))
+        .done()
+        .says("Not carried: upstream's file is taken\n")
+        .says("  builder/setup.sh: changed here; what it installs belongs in the Dockerfile\n")
+        .says("  engine.py: changed here and upstream in the same place\n")
+        .says("src/engine.py:12 env:ATTENTION_BACKEND added: --attention-backend\n");
+    let upstreams = lab.at("upstream").read(".runpod/engine.py");
+    assert_eq!(worker.read("engine.py"), upstreams);
+    assert_eq!(worker.read("prompts.py"), "RULES = 'be kind'\n");
+    assert!(worker.read("outdated/builder/setup.sh").contains("jq"));
+    assert!(!worker.has("builder/setup.sh"));
+    worker.expect_settled();
+    assert_eq!(worker.status(), "");
+}
+
+#[test]
 fn the_forks_own_losses_lead_the_comparison() {
     let lab = Lab::new();
     let worker = fork(&lab);
@@ -255,8 +293,11 @@ fn staged_markers_are_told_alike_by_status_and_resume() {
 fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
     let lab = Lab::new();
     let official = lab.modern("official");
+    official.write("hub_client.py", "def ask(): ...\n");
+    official.commit("feat: a module that the next worker does without");
     let worker = official.copied("worker");
-    worker.write("lb.py", "from engine import Engine\n\nengine = Engine()\n");
+    let text = "import hub_client\nfrom engine import Engine\n\nengine = Engine()\n";
+    worker.write("lb.py", text);
     worker.write("worker-config.json", "{}\n");
     worker.commit("feat: a load balancer's entry");
     // Nothing tells where it came from but its files.
@@ -277,6 +318,7 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
     next.edit("Dockerfile", "COPY *.py requirements.txt ./", modules);
     next.edit("engine.py", "class Engine:", "class Server:");
     next.edit("handler.py", "import Engine", "import Server as Engine");
+    next.remove("hub_client.py");
     next.commit("feat: the next worker");
     worker.write(".runpod/tests.disabled.json", "{}\n");
     worker.commit("chore: no tests for now");
@@ -286,7 +328,8 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
         .says("  .runpod/tests.disabled.json stays where it is; the Hub reads nothing in .runpod/ but")
         .says("  .xtask/baseline.json keeps ")
         .says("  Dockerfile: `lb.py` is not copied into the image")
-        .says("  lb.py:1:1: `Engine` is imported from engine.py, which has no such name");
+        .says("  lb.py:1:1: `hub_client` is imported, and the new worker has no such module: ")
+        .says("  lb.py:2:1: `Engine` is imported from engine.py, which has no such name");
     assert!(worker.has(".runpod/tests.disabled.json") && worker.has("worker-config.json"));
     let record = baseline(&worker);
     assert_eq!(record["base"]["commit"], json!(official.head()));

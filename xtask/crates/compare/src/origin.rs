@@ -222,9 +222,7 @@ fn now(
         };
     };
     let set = |name: &str, value: &str| {
-        format!(
-            "set {name}={value} in the new worker: `ENV {name}={value}` in the Dockerfile, or as the default in .runpod/hub.json"
-        )
+        format!("set {name}={value} in the new worker: `ENV {name}={value}` in the Dockerfile")
     };
     if let Some(name) = id.strip_prefix("env:")
         && let Some(there) = new.get(id)

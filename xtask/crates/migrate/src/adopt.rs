@@ -102,6 +102,7 @@ pub fn make(
         files: files(&found.stored, ours),
         rewrites: Vec::new(),
         conflicts: Vec::new(),
+        taken: Vec::new(),
         own: None,
         dangling: Vec::new(),
         local: Vec::new(),

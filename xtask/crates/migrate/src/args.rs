@@ -59,8 +59,9 @@ pub struct Args {
     #[arg(long)]
     pub commit: bool,
 
-    /// What to do with conflicts: list them and write nothing, or write the
-    /// files with conflict markers as `git merge` does
+    /// What to do with conflicts: list them and write nothing, write the files
+    /// with conflict markers as `git merge` does, or with --carry take
+    /// upstream's files and tell what of this fork's is not in them
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub conflicts: Conflicts,
 
@@ -96,4 +97,6 @@ pub enum Conflicts {
     List,
     /// Write conflict markers and git's index stages
     Markers,
+    /// Take upstream's files; this fork's are below outdated/
+    Upstream,
 }

@@ -7,7 +7,7 @@ use super::incoming::Bundle;
 use references::rewrite;
 use worker_files::Source;
 use worker_files::ignore::Ignore;
-use worker_files::python::imports;
+use worker_files::python::{imports, module_name};
 use xtask_core::layout;
 use xtask_core::tree::{Entries, RepoPath, Tree};
 
@@ -88,17 +88,30 @@ pub fn own_modules(ours: &dyn Tree, base: &Entries, bundle: &Bundle) -> Result<V
         .collect())
 }
 
-/// Names that a worker's own modules import, and that are not where they look for them.
-pub fn unresolved(sources: &[Source], own: &[RepoPath]) -> Vec<String> {
-    let found = imports::unresolved(sources).into_iter();
+/// What a worker's own modules import, and that is not where they look for it.
+pub fn unresolved(sources: &[Source], own: &[RepoPath], before: &Entries) -> Vec<String> {
+    let there: Vec<String> = sources.iter().map(|one| module_name(&one.path)).collect();
+    let is_module = |path: &&RepoPath| {
+        let folder = path.parent();
+        path.as_bytes().ends_with(b".py")
+            && folder.is_none_or(|folder| folder == RepoPath::from("src"))
+    };
+    let gone = before.keys().filter(is_module).map(module_name);
+    let gone = gone.filter(|module| !there.contains(module)).collect();
+    let found = imports::unresolved(sources, &gone).into_iter();
     found
         .filter(|import| own.contains(&import.place.file))
-        .map(|import| {
-            format!(
-                "{}: `{}` is imported from {}.py, which has no such name: write what takes its \
+        .map(|import| match &import.name {
+            Some(name) => format!(
+                "{}: `{name}` is imported from {}.py, which has no such name: write what takes its \
                  place there",
-                import.place, import.name, import.module
-            )
+                import.place, import.module
+            ),
+            None => format!(
+                "{}: `{}` is imported, and the new worker has no such module: write what takes \
+                 its place there, or bring it along",
+                import.place, import.module
+            ),
         })
         .collect()
 }

@@ -21,6 +21,8 @@ pub struct Built {
     pub entries: Entries,
     pub arrivals: Vec<Arrival>,
     pub conflicts: Vec<Conflict>,
+    /// Conflicts that were settled by taking upstream's file.
+    pub taken: Vec<Conflict>,
     pub stages: Vec<Stage>,
     /// The lock as it stands in `after`; with conflicts, as it would stand.
     pub lock: Lock,
@@ -91,6 +93,8 @@ pub struct Sides<'a> {
     pub orphans: &'a [(Conflict, Vec<Stage>)],
     /// Whether renames are looked for (they are known beforehand when a fork is carried).
     pub renames: bool,
+    /// Whether upstream's files are taken where there is a conflict.
+    pub take_theirs: bool,
     /// What is written besides, such as the old worker's facts.
     pub records: &'a [(RepoPath, Vec<u8>)],
     /// The lines of the lock, and whether they are to be brought up to date.
@@ -128,11 +132,25 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
         } else {
             merge_changed(repo, scratch, &sides, &moved)?
         };
-    for (conflict, sides) in sides.orphans {
-        conflicts.push(conflict.clone());
-        stages.extend(sides.iter().cloned());
-        if let Some(ours) = sides.iter().find(|stage| stage.stage == 2) {
-            entries.insert(ours.path.clone(), entry_of(&ours.side));
+    let mut taken = Vec::new();
+    if sides.take_theirs {
+        stages.clear();
+        taken = std::mem::take(&mut conflicts);
+        for Conflict { path, .. } in &taken {
+            match sides.theirs.get(path) {
+                Some(entry) => entries.insert(path.clone(), entry.clone()),
+                None => entries.remove(path),
+            };
+        }
+        // What has no counterpart is below `outdated/` as it was.
+        taken.extend(sides.orphans.iter().map(|(conflict, _)| conflict.clone()));
+    } else {
+        for (conflict, sides) in sides.orphans {
+            conflicts.push(conflict.clone());
+            stages.extend(sides.iter().cloned());
+            if let Some(ours) = sides.iter().find(|stage| stage.stage == 2) {
+                entries.insert(ours.path.clone(), entry_of(&ours.side));
+            }
         }
     }
     let mut arrivals = arrivals(&sides, &moved, &entries, &conflicts);
@@ -171,6 +189,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
         entries,
         arrivals,
         conflicts,
+        taken,
         stages,
         lock,
     })

@@ -29,6 +29,9 @@ pub struct Plan {
     pub files: Vec<Arrival>,
     pub rewrites: Vec<Rewrite>,
     pub conflicts: Vec<Conflict>,
+    /// Conflicts that were settled by taking upstream's file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<Conflict>,
     /// What this fork changed itself, where it is known what it started from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own: Option<Own>,

@@ -35,6 +35,8 @@ pub struct Wish<'a> {
     pub rev: Option<&'a str>,
     pub carry: Option<&'a str>,
     pub official: Option<&'a str>,
+    /// Whether upstream's files are taken where the fork's changes do not merge.
+    pub take_theirs: bool,
     pub anyway: bool,
     pub embed: bool,
 }
@@ -182,6 +184,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
             carried: &carried,
             orphans: &orphans,
             renames: wish.carry.is_none(),
+            take_theirs: wish.take_theirs,
             upstream: (origin, news),
             tool: tool_origin.map(|origin| (origin, tool_news)),
             retired: match &at.lock {
@@ -192,10 +195,11 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     )?;
     if let (Some(own), Some((base, started)), Some(fork)) = (&mut own, &started, &exposed)
         && own.carried
-        && !built.conflicts.is_empty()
+        && !(built.conflicts.is_empty() && built.taken.is_empty())
     {
         let new = Exposed::read(&fork::tree_of(&bundle))?;
-        own.changes = fork::in_conflict(at, base, [fork, started, &new], &built.conflicts)?;
+        let conflicts = built.conflicts.iter().chain(&built.taken);
+        own.changes = fork::in_conflict(at, base, [fork, started, &new], conflicts)?;
     }
     // What a fork changed of upstream's own files goes where those go.
     let mut modules: Vec<RepoPath> = carried
@@ -380,6 +384,7 @@ fn finish(
         files: built.arrivals,
         rewrites,
         conflicts: built.conflicts,
+        taken: built.taken,
         own,
         dangling,
         notes,
@@ -572,7 +577,7 @@ fn context_notes(
                 sources.push(worker_files::Source::new(path.clone(), &text));
             }
         }
-        notes.extend(context::unresolved(&sources, carried));
+        notes.extend(context::unresolved(&sources, carried, at.ours.entries()));
     }
     Ok(notes)
 }

@@ -197,9 +197,15 @@ fn text(plan: &Plan, next: &Next) -> String {
             out += &colored(&rewrite.diff);
         }
     }
-    if !plan.conflicts.is_empty() {
-        out += &heading("Conflicts");
-        for conflict in &plan.conflicts {
+    for (title, conflicts) in [
+        ("Conflicts", &plan.conflicts),
+        ("Not carried: upstream's file is taken", &plan.taken),
+    ] {
+        if conflicts.is_empty() {
+            continue;
+        }
+        out += &heading(title);
+        for conflict in conflicts {
             out += &format!("  {RED}{}{RED:#}: {}\n", conflict.path, conflict.reason);
             out += &held(plan, &conflict.path);
         }
@@ -427,16 +433,25 @@ fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
             "This worker is not in line with its upstream. Bring it in line with:",
             &[(next.again(""), "")],
         ),
-        Ending::Conflicts => commands(
-            &format!(
-                "{RED}{} in conflict; nothing was written.{RED:#} To resolve them in the files:",
-                match plan.conflicts.len() {
-                    1 => "1 file is".to_owned(),
-                    count => format!("{count} files are"),
-                }
-            ),
-            &[(next.again("--conflicts markers"), "")],
-        ),
+        Ending::Conflicts => {
+            let mut then = vec![(next.again("--conflicts markers"), "to resolve in the files")];
+            if plan.own.as_ref().is_some_and(|own| own.carried) {
+                let upstream = "or upstream's files, and what they lack by hand";
+                then.push((next.again("--conflicts upstream"), upstream));
+            } else {
+                then[0].1 = "";
+            }
+            commands(
+                &format!(
+                    "{RED}{} in conflict; nothing was written.{RED:#} To resolve them in the files:",
+                    match plan.conflicts.len() {
+                        1 => "1 file is".to_owned(),
+                        count => format!("{count} files are"),
+                    }
+                ),
+                &then,
+            )
+        }
         Ending::Markers => commands(
             &next.fit(&format!(
                 "{YELLOW}The conflicts are written with markers.{YELLOW:#} Resolve them, stage \

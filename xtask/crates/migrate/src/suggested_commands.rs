@@ -31,12 +31,13 @@ impl Next {
                 wish += &format!(" --{name} {}", quoted(value));
             }
         }
-        let markers = args.conflicts == Conflicts::Markers;
+        let conflicts = |how| args.conflicts == how;
         for (option, wished) in [
             ("embed", args.embed),
             ("anyway", args.anyway),
             ("commit", args.commit),
-            ("conflicts markers", markers),
+            ("conflicts markers", conflicts(Conflicts::Markers)),
+            ("conflicts upstream", conflicts(Conflicts::Upstream)),
         ] {
             if wished {
                 wish += &format!(" --{option}");

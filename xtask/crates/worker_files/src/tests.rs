@@ -46,6 +46,29 @@ fn variables_come_from_scripts_and_commands_too() {
 }
 
 #[test]
+fn a_script_that_hands_its_arguments_on_starts_the_server_for_the_program_that_runs_it() {
+    let engine = "import os, subprocess\nTABLE = {'DTYPE': '--dtype'}\ndef command():\n    words = ['bash', '/src/serve.sh', '--kv-cache-dtype', 'fp8_e5m2']\n    for name, flag in TABLE.items():\n        if os.getenv(name):\n            words += [flag, os.getenv(name)]\n    return words\nsubprocess.Popen(command())\n";
+    let read = |script: &str| {
+        let tree = Memory::new()
+            .with("src/engine.py", engine)
+            .with("src/serve.sh", script)
+            .with(
+                "Dockerfile",
+                "FROM x\nCOPY src /src\nCMD [\"python3\", \"/src/engine.py\"]\n",
+            );
+        let (surface, _) = surface(&tree);
+        let flags = surface.python.flags.iter().map(|f| f.flag.clone());
+        flags.collect::<Vec<_>>()
+    };
+    let starts = "#!/bin/sh\nexec python3 -m sglang.launch_server --enable-mixed-chunk ";
+    assert_eq!(
+        read(&format!("{starts}\"$@\"\n")),
+        ["--kv-cache-dtype", "--dtype", "--enable-mixed-chunk"]
+    );
+    assert_eq!(read(starts), ["--enable-mixed-chunk"]);
+}
+
+#[test]
 fn a_table_of_flags_is_read_with_its_aliases_and_what_took_the_place_of_old_ones() {
     let flags = r#"{"version": "0.5.19", "environment_interface": true, "flags": {
  "--tp-size": {"kind": "value", "aliases": ["--tensor-parallel-size", "-tp"]},

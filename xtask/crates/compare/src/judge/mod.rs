@@ -525,11 +525,14 @@ impl Judge<'_> {
     }
 }
 
-/// Whether a kept fact holds a value that another part of the command line may override.
+/// Whether a kept fact holds a value that another part of the command line may override. What a
+/// variable decides on now is judged with that.
 fn is_decided(item: &Item) -> bool {
+    let by_variable = |fact: &Fact| fact.get("from").is_some();
     item.old
         .as_ref()
-        .is_some_and(|fact| fact.get("value").is_some() && fact.get("from").is_none())
+        .is_some_and(|fact| fact.get("value").is_some() && !by_variable(fact))
+        && !item.new.as_ref().is_some_and(by_variable)
 }
 
 /// What kind of unread construct a fact of this id may stand in.

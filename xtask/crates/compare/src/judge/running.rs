@@ -54,7 +54,7 @@ impl Judge<'_> {
         }
         let mut differences = Vec::new();
         let mut notes = Vec::new();
-        match self.unset(old, new) {
+        match self.unset(id, old, new) {
             Unset::Same => {}
             Unset::SameAsSglangs(default) => notes.push(format!(
                 "{} does the same by default: `{default}`.",
@@ -102,8 +102,9 @@ impl Judge<'_> {
 
     /// What both workers do where a variable is not set. What drives a flag is compared as what is
     /// passed to `SGLang`, against `SGLang`'s own default.
-    fn unset(&self, old: &Fact, new: &Fact) -> Unset {
-        let (was, is) = (old.get("default"), new.get("default"));
+    fn unset(&self, id: &str, old: &Fact, new: &Fact) -> Unset {
+        let image = self.set_by_image(id);
+        let (was, is) = (old.get("default"), image.or(new.get("default")));
         if same_value(was.unwrap_or_default(), is.unwrap_or_default()) {
             return Unset::Same;
         }
@@ -114,7 +115,7 @@ impl Judge<'_> {
         let Some(own) = own else {
             // A table's default is decided where it can't be followed.
             return match (was, new.get("by")) {
-                (None, Some(_)) => Unset::Same,
+                (None, Some(_)) if image.is_none() => Unset::Same,
                 _ => Unset::Differs(difference("default", was, is)),
             };
         };
@@ -136,6 +137,14 @@ impl Judge<'_> {
         Unset::Differs(format!("with it unset, {}, {now} now", side(was)))
     }
 
+    /// What the new image sets a variable to, unless the old one did the same.
+    fn set_by_image(&self, id: &str) -> Option<&str> {
+        let id = format!("image:{}", id.strip_prefix("env:")?);
+        let set = self.new.get(&id)?.get("value")?;
+        let is_news = self.old.get(&id).and_then(|fact| fact.get("value")) != Some(set);
+        (is_news && !set.is_empty() && !set.contains('$')).then_some(set)
+    }
+
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
         let gone = Item::new(id, Verdict::Missing, Some(old), None);
         if old.get("reached").is_some() {
@@ -145,6 +154,9 @@ impl Judge<'_> {
             return match old.get("default") {
                 None => Item::new(id, Verdict::Kept, Some(old), None)
                     .why("SGLang inherits it from the worker's environment."),
+                Some(default) if self.set_by_image(id) == Some(default) => {
+                    Item::new(id, Verdict::Kept, Some(old), None).why("The new image sets it.")
+                }
                 Some(default) => gone
                     .why(format!(
                         "SGLang still inherits it, but its default `{default}` is gone."
@@ -267,8 +279,15 @@ impl Judge<'_> {
             .get("from")
             .and_then(|from| from.split_whitespace().next());
         let default = variable
-            .and_then(|name| self.new.get(&format!("env:{name}")))
-            .and_then(|fact| fact.get("default"));
+            .map(|name| format!("env:{name}"))
+            .and_then(|id| {
+                let default = || self.new.get(&id).and_then(|fact| fact.get("default"));
+                self.set_by_image(&id).or_else(default)
+            })
+            .map(|value| match value {
+                "1" | "yes" if was == ALONE => ALONE,
+                value => value,
+            });
         let own = self.own_default(flag);
         let is = new.get("value").or(default).or(own.as_deref());
         if is.is_some_and(|is| same_value(was, is)) || is.is_none() && variable.is_none() {

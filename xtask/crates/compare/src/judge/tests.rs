@@ -293,6 +293,18 @@ fn what_is_passed_with_nothing_set_is_compared_with_sglangs_own_default() {
         why.contains("`fp8_e5m2` was passed always; now it is `auto`, unless KV_CACHE_DTYPE"),
         "{why}"
     );
+    // What the image sets holds with nothing set.
+    let sets = |variables: &str| {
+        let image = format!("{PINNED}\nENV {variables}");
+        compared(&starting(PINNED, old), &starting(&image, new))
+    };
+    let items = sets("TOOL_CALL_PARSER=qwen3_coder KV_CACHE_DTYPE=fp8_e5m2");
+    expect(&items, "env:TOOL_CALL_PARSER", Verdict::Kept, false);
+    expect(&items, "flag:--kv-cache-dtype", Verdict::Kept, false);
+    let items = sets("TOOL_CALL_PARSER=qwen KV_CACHE_DTYPE=$KV STREAM_INTERVAL=4");
+    expect(&items, "env:TOOL_CALL_PARSER", Verdict::Changed, true);
+    expect(&items, "env:STREAM_INTERVAL", Verdict::Changed, true);
+    expect(&items, "flag:--kv-cache-dtype", Verdict::Changed, true);
     // What is passed for the first time changes endpoints as well.
     let items = compared(
         &starting(PINNED, ""),

@@ -30,7 +30,7 @@ pub fn starts(callee: &Val<'_>) -> bool {
     })
 }
 
-pub fn is_server(text: &str) -> bool {
+pub(super) fn is_server(text: &str) -> bool {
     text.contains("sglang.launch_server")
         || text.contains("sglang serve")
         || text.contains("sglang.srt.entrypoints")
@@ -55,7 +55,7 @@ impl<'t> Reader<'t> {
     pub fn command(&mut self, node: Node<'t>) {
         match node.kind() {
             "call" => self.process(node),
-            "string" if is_server(node.text()) => {
+            "string" if self.program.starts_server(node.text()) => {
                 let docstring = node
                     .parent()
                     .is_some_and(|p| p.kind() == "expression_statement");

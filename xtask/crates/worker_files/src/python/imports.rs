@@ -1,22 +1,24 @@
-//! What modules import from each other by name, and whether it is there.
+//! What modules import from each other, and whether it is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::syntax::{self, Node};
 use crate::{Place, Source};
 
-/// `from engine import Engine` where `engine` has no `Engine`.
+/// `from engine import Engine` where `engine` has no `Engine`, or where there is no `engine`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unresolved {
     pub module: String,
-    pub name: String,
+    /// The name that is not there; `None` where the whole module is gone.
+    pub name: Option<String>,
     pub place: Place,
 }
 
-/// Imports of names that their module does not define, among modules at the root. A file that
-/// can't be parsed defines whatever it is asked for.
-pub fn unresolved(sources: &[Source]) -> Vec<Unresolved> {
+/// Imports of names that their module does not define, among modules at the root, and of modules
+/// that are `gone`. A file that can't be parsed defines whatever it is asked for.
+pub fn unresolved(sources: &[Source], gone: &BTreeSet<String>) -> Vec<Unresolved> {
     let mut wanted: Vec<Unresolved> = Vec::new();
+    let mut lost: Vec<Unresolved> = Vec::new();
     let mut defined: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
     for source in sources {
         let module = super::module_name(&source.path);
@@ -29,6 +31,12 @@ pub fn unresolved(sources: &[Source]) -> Vec<Unresolved> {
             if node.kind() == "import_from_statement" {
                 wanted.extend(imported(source, node));
             }
+            let modules = modules(node).filter(|module| gone.contains(*module));
+            lost.extend(modules.map(|module| Unresolved {
+                module: module.to_owned(),
+                name: None,
+                place: source.place(node.range()),
+            }));
             if node.kind() == "wildcard_import" {
                 names = None;
             }
@@ -39,10 +47,32 @@ pub fn unresolved(sources: &[Source]) -> Vec<Unresolved> {
         defined.insert(module, names);
     }
     wanted.retain(|import| match defined.get(&import.module) {
-        Some(Some(names)) => !names.contains(&import.name),
+        Some(Some(names)) => import
+            .name
+            .as_ref()
+            .is_some_and(|name| !names.contains(name)),
         _ => false,
     });
-    wanted
+    lost.append(&mut wanted);
+    lost.sort_by(|a, b| a.place.cmp(&b.place));
+    lost
+}
+
+/// The modules that an import names, each by the first part of its name.
+fn modules(node: Node<'_>) -> impl Iterator<Item = &str> {
+    let names: Vec<&str> = match node.kind() {
+        "import_from_statement" => vec![node.text_of("module_name")],
+        "import_statement" => node
+            .fields("name")
+            .map(|name| match name.kind() {
+                "aliased_import" => name.text_of("name"),
+                _ => name.text(),
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let first = |name: &'_ str| name.split('.').next().unwrap_or_default().len();
+    names.into_iter().map(move |name| &name[..first(name)])
 }
 
 /// The names that an import takes of a module.
@@ -55,7 +85,7 @@ fn imported(source: &Source, node: Node<'_>) -> Vec<Unresolved> {
     names
         .map(|name| Unresolved {
             module: module.to_owned(),
-            name: name.to_owned(),
+            name: Some(name.to_owned()),
             place: source.place(node.range()),
         })
         .collect()
@@ -89,22 +119,36 @@ mod tests {
     #[test]
     fn a_name_that_is_gone_is_told_with_its_place() {
         let source = |path: &str, text: &str| Source::new(path.into(), text.as_bytes());
-        let found = unresolved(&[
-            source(
-                "lb.py",
-                "import os\nfrom engine import Engine, LIMIT as most, gone\nfrom runpod import x\n",
-            ),
-            source(
-                "engine.py",
-                "import os as system\nclass Engine: ...\nif system:\n    LIMIT = 1\n",
-            ),
-            source("star.py", "from os import *\n"),
-            source("other.py", "from star import anything\n"),
-        ]);
+        let found = unresolved(
+            &[
+                source(
+                    "lb.py",
+                    "import os\nfrom engine import Engine, LIMIT as most, gone\nfrom runpod import x\n",
+                ),
+                source(
+                    "engine.py",
+                    "import os as system\nclass Engine: ...\nif system:\n    LIMIT = 1\n",
+                ),
+                source("star.py", "from os import *\n"),
+                source("other.py", "from star import anything\n"),
+                source(
+                    "own.py",
+                    "import os, sampling.top as top\nfrom sampling import choose\n",
+                ),
+            ],
+            &BTreeSet::from(["sampling".to_owned()]),
+        );
         let told: Vec<String> = found
             .iter()
-            .map(|one| format!("{} {}.{}", one.place, one.module, one.name))
+            .map(|one| format!("{} {}.{:?}", one.place, one.module, one.name))
             .collect();
-        assert_eq!(told, ["lb.py:2:1 engine.gone"]);
+        assert_eq!(
+            told,
+            [
+                "lb.py:2:1 engine.Some(\"gone\")",
+                "own.py:1:1 sampling.None",
+                "own.py:2:1 sampling.None"
+            ]
+        );
     }
 }

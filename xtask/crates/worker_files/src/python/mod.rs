@@ -132,6 +132,8 @@ pub struct Reach {
     pub roots: Option<BTreeSet<RepoPath>>,
     /// The files that the image holds.
     pub held: Option<BTreeSet<RepoPath>>,
+    /// The names of shell scripts that hand their arguments on to the server.
+    pub launchers: BTreeSet<String>,
 }
 
 /// How many steps reading may take for so many bytes.

@@ -57,6 +57,7 @@ pub struct Program<'t> {
     /// Files by the path that they are imported by, without `.py`.
     by_path: IndexMap<String, usize>,
     by_end: IndexMap<String, Vec<usize>>,
+    launchers: std::collections::BTreeSet<String>,
 }
 
 pub fn is_comprehension(node: Node<'_>) -> bool {
@@ -67,6 +68,15 @@ pub fn is_comprehension(node: Node<'_>) -> bool {
 pub const CHANGING: [&str; 6] = ["append", "extend", "insert", "add", "update", "setdefault"];
 
 impl<'t> Program<'t> {
+    /// Whether a text in quotes begins a command that starts the server.
+    pub fn starts_server(&self, text: &str) -> bool {
+        let named = |name: &String| {
+            let before = text.trim_end_matches(['"', '\'']).strip_suffix(&**name);
+            before.is_some_and(|before| before.ends_with(['"', '\'', '/']))
+        };
+        super::command::is_server(text) || self.launchers.iter().any(named)
+    }
+
     pub fn new(parsed: Vec<(&'t Source, &'t Syntax<'t>)>, reach: &Reach) -> Self {
         let mut program = Self {
             files: Vec::new(),
@@ -78,6 +88,7 @@ impl<'t> Program<'t> {
             globals: IndexSet::new(),
             by_path: IndexMap::new(),
             by_end: IndexMap::new(),
+            launchers: reach.launchers.clone(),
         };
         for (index, (source, syntax)) in parsed.into_iter().enumerate() {
             let path = source.path.to_string();

@@ -200,7 +200,7 @@ impl<'t> Taint<'t> {
                         }
                     }
                     // A request or a command can be made of the parameters.
-                    "string" if crate::python::command::is_server(node.text()) => {
+                    "string" if program.starts_server(node.text()) => {
                         todo.extend(owner);
                     }
                     // What it keeps somewhere is read elsewhere.

@@ -270,6 +270,7 @@ impl Reader<'_> {
                 self.roots.iter().chain(mentioned).cloned().collect()
             }),
             held: self.held.clone(),
+            launchers: self.launchers(&sources),
         };
         let mut facts = python::read(&program, &data, &reach).collect_unread(&mut self.unread);
         self.surface.env.append(&mut facts.env.clone());

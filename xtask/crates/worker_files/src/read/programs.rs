@@ -1,5 +1,7 @@
 //! Programs that supervisor's configuration starts, and files that the Python names.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::run::{Job, When};
 use super::{Reader, RepoPath, Source, shell};
 
@@ -46,6 +48,24 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+
+    /// Scripts that Python may start and that hand their arguments on to the server.
+    pub fn launchers(&self, sources: &BTreeMap<RepoPath, Source>) -> BTreeSet<String> {
+        let hands_on = |path: &&RepoPath| {
+            let source = sources.get(*path);
+            source.is_some_and(|source| {
+                let script = shell::parse(&source.text);
+                script.commands.iter().any(|command| {
+                    let all = |word: &shell::Word| matches!(&*word.text, "$@" | "$*");
+                    command.sglang().is_some() && command.words.iter().any(all)
+                })
+            })
+        };
+        let found = self.mentions.iter().filter(hands_on);
+        found
+            .map(|path| String::from_utf8_lossy(path.name()).into_owned())
+            .collect()
     }
 
     /// The files of the tree by their names.
