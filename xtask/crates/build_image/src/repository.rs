@@ -13,7 +13,7 @@ use super::labels::{self, Origin};
 use super::plan::{self, Plan};
 use super::token::{self, Token};
 use crate::args::Args;
-use references::rewrite::{arguments, copied_paths};
+use worker_files::dockerfile::{arguments, taken};
 use worker_files::ignore::Ignore;
 use worker_files::{Source, dockerfile};
 use xtask_core::tree::{Directory, RepoPath, Tree};
@@ -77,7 +77,7 @@ impl Repository {
         });
         let bytes = dockerfile.as_ref().map_or(&[][..], |(_, bytes)| bytes);
         let origin = {
-            let copied = copied_paths(bytes).unwrap_or_default();
+            let copied = taken(bytes).unwrap_or_default();
             let beside = [path, bake::FILE];
             let in_image = |file: &RepoPath| copied.iter().any(|copy| copy.covers(file));
             labels::origin(&root, |changed| {

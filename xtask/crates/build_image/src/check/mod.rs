@@ -9,10 +9,10 @@ use super::labels::Origin;
 use super::plan::Plan;
 use super::token::{self, Token};
 use super::{Check, Verdict, bake, plan};
-use references::dangling::undeclared;
-use references::rewrite::{Copied, arguments, copied_paths};
 use worker_files::dockerfile::{self, Image, is_predefined};
+use worker_files::dockerfile::{Taken, arguments, taken};
 use worker_files::ignore::Ignore;
+use worker_files::references::undeclared;
 use worker_files::{Source, WorkerInterface};
 use xtask_core::finding::{Finding, Severity};
 use xtask_core::output::{self, counted};
@@ -103,7 +103,7 @@ fn parsed(file: &Dockerfile, image: &Image) -> Check {
 /// Every source of a COPY is there, and not left out by `.dockerignore`.
 fn copies(subject: &Subject, file: &Dockerfile) -> Check {
     const NAME: &str = "copied files";
-    let copied = match copied_paths(file.bytes) {
+    let copied = match taken(file.bytes) {
         Ok(copied) => copied,
         Err(why) => {
             let words = format!("{}: {why}: not looked at", file.path);
@@ -149,7 +149,7 @@ fn copies(subject: &Subject, file: &Dockerfile) -> Check {
 }
 
 /// Which line of `.dockerignore` leaves out what is copied.
-fn left_out(subject: &Subject, copy: &Copied) -> String {
+fn left_out(subject: &Subject, copy: &Taken) -> String {
     let Some((path, ignore)) = &subject.ignore else {
         return format!("`{}` is not in the build context", copy.path);
     };
@@ -445,9 +445,7 @@ fn context(subject: &Subject) -> Check {
         .iter()
         .find(|(path, _)| path.name() == token::FILE.as_bytes())
     {
-        let copied = subject
-            .dockerfile
-            .and_then(|file| copied_paths(file.bytes).ok());
+        let copied = subject.dockerfile.and_then(|file| taken(file.bytes).ok());
         if copied.into_iter().flatten().any(|copy| copy.covers(path)) {
             verdict = Verdict::Failed;
             words.push(format!(

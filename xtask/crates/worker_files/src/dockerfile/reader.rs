@@ -649,18 +649,8 @@ fn in_image(path: &str, workdir: Option<&str>) -> String {
     } else {
         format!("{}/{path}", workdir.unwrap_or("/"))
     };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in joined.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
     let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
-    let mut plain = parts.join("/");
+    let mut plain = crate::read::clean(&joined);
     if is_folder && !plain.is_empty() {
         plain.push('/');
     }
