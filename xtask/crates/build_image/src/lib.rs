@@ -12,6 +12,7 @@ mod report;
 mod repository;
 mod run;
 mod token;
+mod verdict;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -112,11 +113,7 @@ fn engine_check(repository: &Repository, engine: &Result<Engine, NoEngine>) -> C
             (Verdict::Warning, lines.collect())
         }
     };
-    Check {
-        name: "engine",
-        verdict,
-        words,
-    }
+    Check::new("engine", verdict, words)
 }
 
 fn way(repository: &Repository, engine: &Engine) -> Way {
