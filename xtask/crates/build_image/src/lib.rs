@@ -4,7 +4,6 @@
 //! decided, and what came of it is looked at in turn ([`verify`]).
 
 pub mod args;
-mod bake;
 mod check;
 mod labels;
 mod plan;
@@ -25,6 +24,7 @@ use self::plan::{Call, Plan, Way};
 use self::report::Report;
 use self::repository::Repository;
 use crate::args::Args;
+use worker_files::bake;
 use xtask_core::cli::Format;
 use xtask_core::docker::{Engine, NoEngine};
 use xtask_core::outcome::{Outcome, UsageError, UserError};

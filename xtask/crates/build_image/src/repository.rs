@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::bake;
 use super::check::{DOCKERFILES, Dockerfile, Subject};
 use super::labels::{self, Origin};
 use super::plan::{self, Plan};
@@ -15,7 +14,7 @@ use super::token::{self, Token};
 use crate::args::Args;
 use worker_files::dockerfile::{arguments, taken};
 use worker_files::ignore::Ignore;
-use worker_files::{Source, dockerfile};
+use worker_files::{Source, bake, dockerfile};
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
 /// A repository, with what is to be built of it.

@@ -340,10 +340,7 @@ fn finish(
         .iter()
         .map(|planned| (planned.from.clone(), planned.to.clone()))
         .collect();
-    let top = &at.repo.top;
-    let steps = steps::between(before, &built.entries, &moved, &at.status.local, |path| {
-        transaction::journal::exists(&path.below(top))
-    });
+    let steps = steps::between(before, &built.entries, &moved);
     expect_no_obstacles(at, &steps)?;
     if !first {
         notes.extend(strays(before));

@@ -1,5 +1,7 @@
 //! docker-bake.hcl: variables, targets, and what a target hands to the Dockerfile.
 
+mod resolve;
+
 use std::collections::BTreeSet;
 
 use hcl_edit::Span;
@@ -8,6 +10,8 @@ use hcl_edit::structure::{Body, Structure};
 
 use super::dockerfile::Named;
 use super::{Hides, Place, Reading, Source, Unread, too_deep};
+
+pub use resolve::{FILE, Resolved, ordered, resolve};
 
 /// A bake file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

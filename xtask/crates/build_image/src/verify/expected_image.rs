@@ -46,10 +46,7 @@ impl Made {
         // Other stages and mounts leave nothing in the image.
         image.parts.clear();
         image.mounts.clear();
-        let absolute = |path: String| match path.starts_with('/') {
-            true => path,
-            false => format!("/{path}"),
-        };
+        let absolute = |path: String| format!("/{}", path.trim_start_matches('/'));
         Ok(Self {
             cmd: text(&image.cmd),
             entrypoint: text(&image.entrypoint),
