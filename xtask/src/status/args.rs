@@ -5,11 +5,6 @@ use xtask_core::cli::Format;
 /// Show where this repository stands, and what to type next
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Ask an upstream that is a URL whether it has moved on; without it the
-    /// network is left alone
-    #[arg(long)]
-    pub online: bool,
-
     /// Who reads the output
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,

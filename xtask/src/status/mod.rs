@@ -26,9 +26,8 @@ use xtask_core::output::Counts;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
-/// How long docker, and an upstream that is elsewhere, may take.
+/// How long docker may take.
 const DOCKER: Duration = Duration::from_secs(3);
-const NETWORK: Duration = Duration::from_secs(10);
 
 /// Runs the task.
 pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
@@ -48,7 +47,7 @@ pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
         let status = repo.status()?;
         Ok((repo, status))
     });
-    let standing = look(git.as_ref().ok(), &repo, &root, args.online)?;
+    let standing = look(git.as_ref().ok(), &repo, &root)?;
     report::print(&root, &standing, &commands, args.format)?;
     Ok(Outcome::Done)
 }
@@ -56,7 +55,7 @@ pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
 /// A repository, and what git tells of it; or why there is none.
 type Looked = Result<(Repo, Status)>;
 
-fn look(git: Option<&Git>, repo: &Looked, root: &Path, online: bool) -> Result<Standing> {
+fn look(git: Option<&Git>, repo: &Looked, root: &Path) -> Result<Standing> {
     std::thread::scope(|scope| {
         // The slowest first; each is a look of its own.
         let images = scope.spawn(|| docker::images(DOCKER));
@@ -74,7 +73,7 @@ fn look(git: Option<&Git>, repo: &Looked, root: &Path, online: bool) -> Result<S
                 Ok((repo, status)) => under_way(repo, status, &tree)?,
                 Err(_) => None,
             },
-            upstream: upstream_of(git, &tree, root, online),
+            upstream: upstream_of(git, &tree, root),
             is_tools_own: same_folder(&tool_repo::repository(), root),
             outdated: outdated.count(),
             compare: match compared.join() {
@@ -165,7 +164,7 @@ fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<Und
     }))
 }
 
-fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path, online: bool) -> Known<Upstream> {
+fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path) -> Known<Upstream> {
     let lock = match Lock::read(tree) {
         Ok(Some(lock)) => lock,
         Ok(None) => return Known::None,
@@ -174,25 +173,20 @@ fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path, online: bool) ->
     let origin = lock.upstream;
     let standing = match git {
         // What the lock says may be no revision at all.
-        Some(git) => upstream::standing(git, &origin, root, online.then_some(NETWORK))
+        Some(git) => upstream::standing(git, &origin, root)
             .unwrap_or_else(|error| upstream::Standing::Unknown(error.to_string())),
         None => upstream::Standing::Unknown("git is not there to look".to_owned()),
     };
-    let (behind, moved_to) = match standing {
-        upstream::Standing::UpToDate => (Known::Is(0), None),
-        upstream::Standing::Behind(count) => (Known::Is(count), None),
-        upstream::Standing::Moved(tip) => {
-            let why = "its commits are not here to be counted".to_owned();
-            (Known::Unknown(why), Some(tip.0))
-        }
-        upstream::Standing::Unknown(why) => (Known::Unknown(why), None),
+    let behind = match standing {
+        upstream::Standing::UpToDate => Known::Is(0),
+        upstream::Standing::Behind(count) => Known::Is(count),
+        upstream::Standing::Unknown(why) => Known::Unknown(why),
     };
     Known::Is(Upstream {
         address: address::without_credentials(&origin.address),
         rev: origin.rev,
         commit: origin.commit,
         behind,
-        moved_to,
     })
 }
 

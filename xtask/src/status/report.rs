@@ -124,18 +124,17 @@ fn upstream(at: &Standing) -> String {
     if let Some(commit) = &upstream.commit {
         text += &format!(" at {}", short(commit));
     }
-    let standing = match (&upstream.moved_to, &upstream.behind) {
-        (Some(tip), _) => format!("{YELLOW}moved on to {}{YELLOW:#}", short(tip)),
-        (None, Known::Is(0)) => format!("{GREEN}nothing new there{GREEN:#}"),
-        (None, Known::Is(count)) => {
+    let standing = match &upstream.behind {
+        Known::Is(0) => format!("{GREEN}nothing new there{GREEN:#}"),
+        Known::Is(count) => {
             let commits = counted(*count, "commit");
             format!("{YELLOW}{commits} behind{YELLOW:#}")
         }
-        (None, Known::Unknown(why)) if why.ends_with("was not asked") => {
-            format!("{why} whether it moved on (`--online` asks)")
+        Known::Unknown(why) if why.ends_with("was not asked") => {
+            format!("{why} whether it moved on (`migrate --check` asks)")
         }
-        (None, Known::Unknown(why)) => format!("how far behind is not known: {why}"),
-        (None, Known::None) => return text,
+        Known::Unknown(why) => format!("how far behind is not known: {why}"),
+        Known::None => return text,
     };
     format!("{text}: {standing}")
 }

@@ -76,8 +76,6 @@ pub struct Upstream {
     pub commit: Option<String>,
     /// Commits since then that touch the worker's files.
     pub behind: Known<usize>,
-    /// Where it is now, where that is all that is known.
-    pub moved_to: Option<String>,
 }
 
 /// The newest image that was made from a commit of this repository.
@@ -254,23 +252,13 @@ impl Standing {
                 "nothing is open any more: outdated/ may be ready to go",
             );
         }
-        if let Known::Is(upstream) = &self.upstream {
-            match upstream.behind {
-                Known::Is(0) => {}
-                Known::Is(_) => {
-                    return (
-                        commands.task("migrate", "--dry-run"),
-                        "shows what upstream has changed",
-                    );
-                }
-                _ if upstream.moved_to.is_some() => {
-                    return (
-                        commands.task("migrate", "--check"),
-                        "tells whether that concerns the worker's files",
-                    );
-                }
-                _ => {}
-            }
+        if let Known::Is(upstream) = &self.upstream
+            && matches!(upstream.behind, Known::Is(1..))
+        {
+            return (
+                commands.task("migrate", "--dry-run"),
+                "shows what upstream has changed",
+            );
         }
         match &self.image {
             Known::None => (
@@ -318,7 +306,6 @@ mod tests {
                 rev: None,
                 commit: Some("bb".into()),
                 behind: Known::Is(0),
-                moved_to: None,
             }),
             is_tools_own: false,
             outdated: 0,
@@ -450,24 +437,16 @@ mod tests {
             at.compare = Known::Unknown("it is no JSON".into());
         });
         assert_eq!(broken, "cargo xtask compare");
-        let upstream = |behind: Known<usize>, moved_to: Option<&str>| {
+        let upstream = |behind: Known<usize>| {
             next(|at| {
                 if let Known::Is(upstream) = &mut at.upstream {
                     upstream.behind = behind.clone();
-                    upstream.moved_to = moved_to.map(str::to_owned);
                 }
             })
         };
-        assert_eq!(
-            upstream(Known::Is(2), None),
-            "cargo xtask migrate --dry-run"
-        );
+        assert_eq!(upstream(Known::Is(2)), "cargo xtask migrate --dry-run");
         let unknown = || Known::Unknown("it was not asked".into());
-        assert_eq!(
-            upstream(unknown(), Some("cc")),
-            "cargo xtask migrate --check"
-        );
-        assert_eq!(upstream(unknown(), None), "cargo xtask migrate --check");
+        assert_eq!(upstream(unknown()), "cargo xtask migrate --check");
         assert_eq!(next(|at| at.image = Known::None), "cargo xtask build-image");
         assert_eq!(
             next(|at| at.image = Known::Unknown("no docker".into())),

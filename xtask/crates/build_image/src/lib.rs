@@ -4,7 +4,6 @@
 //! decided, and what came of it is looked at in turn ([`verify`]).
 
 pub mod args;
-mod bake;
 mod check;
 mod labels;
 mod plan;
@@ -12,6 +11,7 @@ mod report;
 mod repository;
 mod run;
 mod token;
+mod verdict;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ use self::plan::{Call, Plan, Way};
 use self::report::Report;
 use self::repository::Repository;
 use crate::args::Args;
+use worker_files::bake;
 use xtask_core::cli::Format;
 use xtask_core::docker::{Engine, NoEngine};
 use xtask_core::outcome::{Outcome, UsageError, UserError};
@@ -112,11 +113,7 @@ fn engine_check(repository: &Repository, engine: &Result<Engine, NoEngine>) -> C
             (Verdict::Warning, lines.collect())
         }
     };
-    Check {
-        name: "engine",
-        verdict,
-        words,
-    }
+    Check::new("engine", verdict, words)
 }
 
 fn way(repository: &Repository, engine: &Engine) -> Way {

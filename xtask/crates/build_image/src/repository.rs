@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::bake;
 use super::check::{DOCKERFILES, Dockerfile, Subject};
 use super::labels::{self, Origin};
 use super::plan::{self, Plan};
 use super::token::{self, Token};
 use crate::args::Args;
-use references::rewrite::{arguments, copied_paths};
+use worker_files::dockerfile::{arguments, taken};
 use worker_files::ignore::Ignore;
-use worker_files::{Source, dockerfile};
+use worker_files::{Source, bake, dockerfile};
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
 /// A repository, with what is to be built of it.
@@ -77,7 +76,7 @@ impl Repository {
         });
         let bytes = dockerfile.as_ref().map_or(&[][..], |(_, bytes)| bytes);
         let origin = {
-            let copied = copied_paths(bytes).unwrap_or_default();
+            let copied = taken(bytes).unwrap_or_default();
             let beside = [path, bake::FILE];
             let in_image = |file: &RepoPath| copied.iter().any(|copy| copy.covers(file));
             labels::origin(&root, |changed| {

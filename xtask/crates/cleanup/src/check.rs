@@ -9,7 +9,7 @@ use super::restore_point::Restore;
 use super::retired::Changed;
 use compare::accepted;
 use compare::cleanup_gate::Parting;
-use references::dangling::Kind as Reads;
+use worker_files::references::Kind as Reads;
 use xtask_core::commands::Commands;
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::git::Unseen;

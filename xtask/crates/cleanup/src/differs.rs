@@ -154,11 +154,7 @@ mod tests {
     use xtask_core::tree::{Entry, Oid};
 
     fn entries(paths: &[&str]) -> Entries {
-        let entry = Entry {
-            mode: Mode::File,
-            size: None,
-            oid: Some(Oid("1".into())),
-        };
+        let entry = Entry::of(Mode::File, Oid("1".into()));
         paths
             .iter()
             .map(|&path| (path.into(), entry.clone()))

@@ -27,12 +27,11 @@ use crate::args::Args;
 use compare::accepted::Accepted;
 use compare::cleanup_gate::{self, Parting};
 use migrate::preflight::{self, Situation};
-use references::dangling::Kind as Reads;
 use transaction::apply::Work;
 use transaction::files::{holds_no_file, remove_empty_below};
 use transaction::journal::{Commit, Journal, Record};
-use transaction::seen::Seen;
 use transaction::{Ways, steps, stopped};
+use worker_files::references::Kind as Reads;
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
 use xtask_core::layout::{self, ACCEPTED, LOCK, OUTDATED};
@@ -158,7 +157,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
         journal: &journal,
         scratch: &scratch,
         objects: &at.objects,
-        seen: &at.seen,
+        staged: at.ours.entries(),
     };
     transaction::begin(&journal)?;
     let mut record = work
@@ -437,11 +436,7 @@ fn after(
         scratch.hashes(contents)?
     };
     for ((path, _), oid) in writes.iter().zip(oids) {
-        let entry = Entry {
-            mode: after.get(path).map_or(Mode::File, |entry| entry.mode),
-            size: None,
-            oid: Some(oid),
-        };
+        let entry = Entry::of(after.get(path).map_or(Mode::File, |entry| entry.mode), oid);
         after.insert(path.clone(), entry);
     }
     Ok(after)
@@ -450,7 +445,7 @@ fn after(
 fn record(at: &Situation, scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Record> {
     let staged = at.ours.entries();
     // Nothing is left to do in the work tree where all of it is staged already.
-    let steps = steps::between(staged, after, &[], &at.status.local, |_| false);
+    let steps = steps::between(staged, after, &[]);
     let after_tree = if staged == after {
         steps::tree_of(scratch, staged, after)?
     } else {
@@ -477,7 +472,7 @@ fn finish(repo: &Repo, journal: &Journal, record: &mut Record) -> Result<()> {
         scratch: &scratch,
         objects: &repo.objects(),
         // Nothing is planned anew.
-        seen: &Seen::default(),
+        staged: &Entries::default(),
     };
     work.forward(record)
         .map_err(|error| stopped(journal, error))?;

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use references::dangling::{self, Kind};
+use worker_files::references::{self, Kind};
 use xtask_core::git::Repo;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Mode, RepoPath, Tree};
@@ -48,7 +48,7 @@ pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
         .collect();
     let mut result = entries.clone();
     result.retain(|path, _| !path.is_within(OUTDATED));
-    let mut found: Vec<Mention> = dangling::removed(&files, OUTDATED, &gone, &result)
+    let mut found: Vec<Mention> = references::removed(&files, OUTDATED, &gone, &result)
         .into_iter()
         .map(|one| Mention {
             path: one.path,

@@ -75,18 +75,11 @@ pub fn make(
         .pop()
         .context("git stored no lock")?;
     let mut entries = ours.clone();
-    entries.insert(
-        LOCK.into(),
-        Entry {
-            mode: Mode::File,
-            size: None,
-            oid: Some(oid),
-        },
-    );
+    entries.insert(LOCK.into(), Entry::of(Mode::File, oid));
     let after = steps::tree_of(scratch, ours, &entries)?;
     let mut notes = found.notes;
     notes.extend(left_over(ours));
-    let steps = steps::between(ours, &entries, &[], &at.status.local, |_| false);
+    let steps = steps::between(ours, &entries, &[]);
     planner::expect_no_obstacles(at, &steps)?;
     let plan = Plan {
         upstream: Source {

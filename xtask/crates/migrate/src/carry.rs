@@ -7,7 +7,7 @@ use super::preflight::Situation;
 use transaction::steps::{Conflict, Stage};
 use xtask_core::git::Scratch;
 use xtask_core::layout;
-use xtask_core::tree::{Entries, Entry, RepoPath, Side, Tree, same};
+use xtask_core::tree::{Entries, Entry, RepoPath, Tree, same};
 
 /// The changes of a fork of the legacy layout, as sides of a merge.
 pub struct Carry {
@@ -67,10 +67,7 @@ fn orphan(path: &RepoPath, before: Option<&Entry>, now: &Entry) -> (Conflict, Ve
         _ => "changed here, and the modern layout has no such file",
     };
     let stage = |stage: u8, entry: &Entry| {
-        let side = Side {
-            mode: entry.mode,
-            oid: entry.oid.clone()?,
-        };
+        let side = entry.side()?;
         let path = path.clone();
         Some(Stage { path, stage, side })
     };

@@ -4,8 +4,8 @@
 use anyhow::Result;
 
 use super::incoming::Bundle;
-use references::rewrite;
 use worker_files::Source;
+use worker_files::dockerfile;
 use worker_files::ignore::Ignore;
 use worker_files::python::{imports, module_name};
 use xtask_core::layout;
@@ -25,7 +25,7 @@ pub struct Context<'a> {
 
 /// What a person should fix before building.
 pub fn notes(context: &Context) -> Vec<String> {
-    let copied = rewrite::copied_paths(context.dockerfile).unwrap_or_default();
+    let copied = dockerfile::taken(context.dockerfile).unwrap_or_default();
     let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));
     let there = |path: &&&RepoPath| context.result.contains_key(**path);
     let mut notes = Vec::new();
@@ -69,7 +69,7 @@ pub fn own_modules(ours: &dyn Tree, base: &Entries, bundle: &Bundle) -> Result<V
     let Some(dockerfile) = ours.read_file("Dockerfile")? else {
         return Ok(Vec::new());
     };
-    let copied = rewrite::copied_paths(&dockerfile).unwrap_or_default();
+    let copied = dockerfile::taken(&dockerfile).unwrap_or_default();
     let is_own = |path: &&RepoPath| {
         path.as_bytes().ends_with(b".py")
             && !base.contains_key(*path)

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::validate_upstream;
-use references::rewrite::{self, Change, NotUnderstood, PathMap, Rewritten};
+use worker_files::rewrite::{Change, NotUnderstood, PathMap, Rewritten};
+use worker_files::{compose, dockerfile};
 use xtask_core::layout::{self, Shape};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Tree};
@@ -59,12 +60,12 @@ pub fn collect(
     }
     let dockerfile = shape.source("Dockerfile");
     let copied = match tree.entries().get(&dockerfile) {
-        Some(entry) if entry.mode.is_file() => rewrite::copied_paths(&tree.read(&dockerfile)?)
+        Some(entry) if entry.mode.is_file() => dockerfile::taken(&tree.read(&dockerfile)?)
             .map_err(|error| not_understood(&name, &dockerfile, error))?,
         _ => Vec::new(),
     };
     let mut bundle = Bundle::default();
-    if shape == Shape::Root && copied.iter().any(rewrite::Copied::is_everything) {
+    if shape == Shape::Root && copied.iter().any(dockerfile::Taken::is_everything) {
         bundle.notes.push(format!(
             "the Dockerfile of {name} copies its whole repository; of that only the files of the \
              modern layout come along"
@@ -109,8 +110,8 @@ pub fn collect(
     for (to, (from, entry)) in chosen {
         let given = tree.read(&from)?;
         let rewriter = match to.as_str() {
-            Some("Dockerfile") if shape == Shape::Runpod => Some(rewrite::dockerfile as Rewriter),
-            Some("docker-compose.yml") if shape == Shape::Runpod => Some(rewrite::compose as _),
+            Some("Dockerfile") if shape == Shape::Runpod => Some(dockerfile::rewrite as Rewriter),
+            Some("docker-compose.yml") if shape == Shape::Runpod => Some(compose::rewrite as _),
             _ => None,
         };
         let rewritten = match rewriter {
@@ -181,7 +182,7 @@ fn not_understood(upstream: &str, file: &RepoPath, error: NotUnderstood) -> User
 
 /// The folders outside of the core that a Dockerfile copies from.
 pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
-    let copied = rewrite::copied_paths(dockerfile).map_err(|error| {
+    let copied = dockerfile::taken(dockerfile).map_err(|error| {
         UserError::new(format!("Dockerfile of the upstream, {error}"), error.help)
     })?;
     Ok(copied

@@ -37,7 +37,6 @@ use self::suggested_commands::Next;
 use crate::args::{Args, Conflicts};
 use transaction::apply::Work;
 use transaction::journal::{Commit, Journal, Record, State};
-use transaction::seen::Seen;
 use transaction::steps::{Step, tree_of};
 use transaction::{Ways, begin, expect_identity, list, stopped};
 use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
@@ -48,7 +47,7 @@ use xtask_core::progress::Progress;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
-use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Side, Tree};
+use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, Tree};
 
 /// This task's name in the journal.
 pub const TASK: &str = "migrate";
@@ -143,7 +142,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
         journal: &journal,
         scratch: &scratch,
         objects: &at.objects,
-        seen: &at.seen,
+        staged: at.ours.entries(),
     };
     let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
     begin(&journal)?;
@@ -275,13 +274,13 @@ fn resume(
     }
     let scratch = repo.scratch(&journal.scratch())?;
     let objects = repo.objects();
-    let (seen, _) = Seen::look(repo)?;
+    let staged = repo.index()?.entries;
     let work = Work {
         repo,
         journal,
         scratch: &scratch,
         objects: &objects,
-        seen: &seen,
+        staged: &staged,
     };
     if let (true, Some(asked)) = (
         commit && record.state != State::Applying,
@@ -416,13 +415,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         mode: Mode::File,
         oid: oid.clone(),
     };
-    let old = entries.get(&path).and_then(|entry| {
-        let oid = entry.oid.clone()?;
-        Some(Side {
-            mode: entry.mode,
-            oid,
-        })
-    });
+    let old = entries.get(&path).and_then(Entry::side);
     let mut edit = IndexEdit::default();
     edit.put(&path, Mode::File, &oid);
     if old.as_ref() != Some(&new) {
@@ -433,14 +426,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
         });
     }
     let mut after = entries.clone();
-    after.insert(
-        path,
-        xtask_core::tree::Entry {
-            mode: Mode::File,
-            size: None,
-            oid: Some(oid),
-        },
-    );
+    after.insert(path, Entry::of(Mode::File, oid));
     record.after_tree = tree_of(work.scratch, &entries, &after)?;
     record.conflicts.clear();
     Ok((record, edit))
@@ -481,13 +467,13 @@ fn abort(
     };
     let scratch = repo.scratch(&journal.scratch())?;
     let objects = repo.objects();
-    let (seen, _) = Seen::look(repo)?;
+    let staged = repo.index()?.entries;
     let work = Work {
         repo,
         journal,
         scratch: &scratch,
         objects: &objects,
-        seen: &seen,
+        staged: &staged,
     };
     let kept: Vec<PathBuf> = work
         .back(&record)

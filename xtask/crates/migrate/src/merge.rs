@@ -12,7 +12,7 @@ use xtask_core::git::{IndexEdit, Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
 use xtask_core::records;
-use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, same};
+use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, differences, same};
 
 /// A merged result as a git tree.
 #[derive(Debug)]
@@ -54,11 +54,10 @@ pub fn store(scratch: &Scratch, bundle: &Bundle) -> Result<Stored> {
         } else {
             Some(next()?)
         };
-        let entry = Entry {
-            mode: incoming.mode,
-            size: None,
-            oid: Some(rendered.clone().unwrap_or_else(|| given.clone())),
-        };
+        let entry = Entry::of(
+            incoming.mode,
+            rendered.clone().unwrap_or_else(|| given.clone()),
+        );
         stored.entries.insert(path.clone(), entry);
         stored
             .locked
@@ -149,7 +148,8 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
             conflicts.push(conflict.clone());
             stages.extend(sides.iter().cloned());
             if let Some(ours) = sides.iter().find(|stage| stage.stage == 2) {
-                entries.insert(ours.path.clone(), entry_of(&ours.side));
+                let entry = Entry::of(ours.side.mode, ours.side.oid.clone());
+                entries.insert(ours.path.clone(), entry);
             }
         }
     }
@@ -167,7 +167,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
     let mut lock = Lock::new(up_to_date(sides.upstream), sides.tool.map(up_to_date));
     lock.retired = sides.retired.map(|mut retired| {
         retired.extend(sides.moves.iter().filter_map(|planned| {
-            let side = side_of(parked.get(&planned.to)?)?;
+            let side = parked.get(&planned.to)?.side()?;
             Some((planned.to.clone(), side))
         }));
         retired
@@ -181,7 +181,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
     }
     let oids = scratch.blobs(written.iter().map(|(_, content)| content.as_slice()))?;
     for ((path, _), oid) in written.into_iter().zip(oids) {
-        entries.insert(path, file_entry(oid));
+        entries.insert(path, Entry::of(Mode::File, oid));
     }
     let after = tree_of(scratch, sides.before, &entries)?;
     Ok(Built {
@@ -231,7 +231,7 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
         .stages
         .into_iter()
         .filter_map(|(path, stage, entry)| {
-            let side = side_of(&entry)?;
+            let side = entry.side()?;
             Some(Stage { path, stage, side })
         })
         .collect();
@@ -278,29 +278,6 @@ fn reason(stages: impl Iterator<Item = u8>) -> &'static str {
         [_, true, true, false] => "changed here, removed or moved upstream",
         [_, true, false, true] => "changed upstream, removed or moved here",
         _ => "renamed here and upstream in different ways",
-    }
-}
-
-fn entry_of(side: &Side) -> Entry {
-    Entry {
-        mode: side.mode,
-        size: None,
-        oid: Some(side.oid.clone()),
-    }
-}
-
-fn side_of(entry: &Entry) -> Option<Side> {
-    Some(Side {
-        mode: entry.mode,
-        oid: entry.oid.clone()?,
-    })
-}
-
-fn file_entry(oid: Oid) -> Entry {
-    Entry {
-        mode: Mode::File,
-        size: None,
-        oid: Some(oid),
     }
 }
 

@@ -13,7 +13,7 @@ use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{LOCK, Shape};
 use xtask_core::lock::{LockedFile, Origin};
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree, same};
+use xtask_core::tree::{Entries, Entry, RepoPath, Tree, same};
 
 /// The upstream as the lock will record it, and whether it gives anything new.
 pub fn origin(at: &Situation, upstream: &Upstream, stored: &Stored) -> (Origin, bool) {
@@ -43,11 +43,7 @@ fn locked_entries(files: &BTreeMap<RepoPath, LockedFile>) -> Entries {
     files
         .iter()
         .map(|(path, file)| {
-            let entry = Entry {
-                mode: file.mode,
-                size: None,
-                oid: Some(file.rendered().clone()),
-            };
+            let entry = Entry::of(file.mode, file.rendered().clone());
             (path.clone(), entry)
         })
         .collect()
@@ -69,7 +65,7 @@ pub fn base(
     for (path, file) in &lock.upstream.files {
         // Files that are not rewritten are in the history of the repository itself.
         if file.rendered.is_none() && at.objects.blob(&file.given)?.is_some() {
-            base.insert(path.clone(), entry(file.mode, &file.given));
+            base.insert(path.clone(), Entry::of(file.mode, file.given.clone()));
         } else {
             missing.push(path);
         }
@@ -100,17 +96,9 @@ pub fn base(
                 )
             ));
         }
-        base.insert(path.clone(), entry(file.mode, file.rendered()));
+        base.insert(path.clone(), Entry::of(file.mode, file.rendered().clone()));
     }
     Ok(base)
-}
-
-fn entry(mode: Mode, oid: &Oid) -> Entry {
-    Entry {
-        mode,
-        size: None,
-        oid: Some(oid.clone()),
-    }
 }
 
 /// The tool's own files, where they are to come along: now, their line in the lock, and what was

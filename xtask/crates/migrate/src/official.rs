@@ -272,11 +272,7 @@ impl Base {
             if at.objects.blob(file.rendered())?.is_none() {
                 return Ok(None);
             }
-            let entry = Entry {
-                mode: file.mode,
-                size: None,
-                oid: Some(file.rendered().clone()),
-            };
+            let entry = Entry::of(file.mode, file.rendered().clone());
             files.insert(path.clone(), entry);
         }
         let commit = origin.commit.clone().unwrap_or_default();
@@ -331,11 +327,7 @@ fn known(text: &str) -> Result<Vec<Revision>> {
     let file = |index: &serde_json::Value| {
         let index = usize::try_from(index.as_u64()?).ok()?;
         let (path, mode, oid) = facts.files.get(index)?;
-        let entry = Entry {
-            mode: Mode::from_octal(mode.as_bytes())?,
-            size: None,
-            oid: Some(Oid(oid.clone())),
-        };
+        let entry = Entry::of(Mode::from_octal(mode.as_bytes())?, Oid(oid.clone()));
         Some((RepoPath::from(path.as_str()), entry))
     };
     let revision = |line: &Vec<serde_json::Value>| {

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::fork::Own;
-use references::dangling::Dangling;
-use references::rewrite::Change;
 use transaction::steps::{Conflict, Step};
+use worker_files::references::Dangling;
+use worker_files::rewrite::Change;
 use xtask_core::layout::{self, OUTDATED, Shape};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Oid, RepoPath, same};

@@ -18,9 +18,9 @@ use super::sparse;
 use super::upstream::{self, OWN_ADDRESS, Upstream};
 use super::validate_upstream;
 use compare::Exposed;
-use references::dangling::{self, Dangling};
-use references::rewrite;
 use transaction::steps::{self, Obstacle, Stage, Step, Way};
+use worker_files::dockerfile;
+use worker_files::references::{self, Dangling};
 use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
 use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::lock::{Lock, Retired};
@@ -79,7 +79,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
     let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
     // Both take a while and need nothing of what follows.
     let sparse = at.unseen.values().any(|why| *why == Unseen::Sparse);
-    let needles = dangling::candidates();
+    let needles = references::candidates();
     let mentions = at.repo.search(&needles, &outside, sparse)?;
     let started = if first {
         fork::base(git, at, scratch, wish)?
@@ -344,10 +344,7 @@ fn finish(
         .iter()
         .map(|planned| (planned.from.clone(), planned.to.clone()))
         .collect();
-    let top = &at.repo.top;
-    let steps = steps::between(before, &built.entries, &moved, &at.status.local, |path| {
-        transaction::journal::exists(&path.below(top))
-    });
+    let steps = steps::between(before, &built.entries, &moved);
     expect_no_obstacles(at, &steps)?;
     if !first {
         notes.extend(strays(before));
@@ -616,16 +613,16 @@ fn dangling(
         .files
         .get(&RepoPath::from("Dockerfile"))
         .context("the upstream has no Dockerfile")?;
-    let arguments = rewrite::arguments(&dockerfile.rendered)
+    let arguments = dockerfile::arguments(&dockerfile.rendered)
         .map_err(|error| UserError::new(format!("Dockerfile, {error}"), error.help))?;
-    let after = dangling::After {
+    let after = references::After {
         moved,
         result: after,
         arguments: &arguments,
     };
-    let mut found = dangling::dangling(&files, &after);
+    let mut found = references::dangling(&files, &after);
     if !moved.is_empty() {
-        found.extend(dangling::links(&links(at)?, ours, &after));
+        found.extend(references::links(&links(at)?, ours, &after));
         found.sort();
     }
     Ok(found)

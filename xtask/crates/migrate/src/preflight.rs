@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 
-use transaction::seen::Seen;
 use xtask_core::git::{GitTree, Index, Objects, Repo, Status, Unseen};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
@@ -21,8 +20,6 @@ pub struct Situation {
     pub head_tree: Oid,
     pub ours: GitTree,
     pub lock: Option<Lock>,
-    /// To find out what is edited while a plan is made.
-    pub seen: Seen,
 }
 
 /// Looks at the repository and refuses what a migration can't start from.
@@ -41,7 +38,8 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
             "finish it or abort it, then run this again"
         ));
     }
-    let (seen, index) = Seen::look(repo)?;
+    // First, so that the status sees every edit that came before.
+    let index = repo.index()?;
     let status = repo.status()?;
     let Some(head) = status.head.clone() else {
         bail!(UserError::new(
@@ -72,7 +70,6 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
         head,
         ours,
         lock,
-        seen,
     })
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use super::preflight::Situation;
 use transaction::list;
 use transaction::steps::Step;
-use xtask_core::layout::{self, LOCK};
+use xtask_core::layout::LOCK;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -15,7 +15,7 @@ pub fn expect_shown(at: &Situation, steps: &[Step]) -> Result<()> {
     if steps.is_empty() || !at.repo.is_sparse()? {
         return Ok(());
     }
-    let written = written(at, steps);
+    let written = written(steps);
     let (hidden, what) = match at.repo.hidden(&written)? {
         Some(hidden) => (hidden, "the sparse checkout hides what would be written"),
         // What is checked out already is not hidden.
@@ -39,15 +39,10 @@ pub fn expect_shown(at: &Situation, steps: &[Step]) -> Result<()> {
 }
 
 /// Every path that the steps put a file at, and the lock's, which may come later.
-fn written(at: &Situation, steps: &[Step]) -> Vec<RepoPath> {
+fn written(steps: &[Step]) -> Vec<RepoPath> {
     let mut paths = vec![RepoPath::from(LOCK)];
     for step in steps {
         match step {
-            Step::MoveFolder { from, .. } => {
-                let tracked = at.ours.entries().keys();
-                let moved = tracked.filter(|path| path.ancestors().any(|above| above == *from));
-                paths.extend(moved.map(layout::outdated));
-            }
             Step::Move { to: path, .. } | Step::Write { path, .. } => paths.push(path.clone()),
             Step::Remove { .. } => {}
         }

@@ -22,11 +22,7 @@ pub use random::Random;
 
 /// Files with their ids, for tests that look at nothing else.
 pub fn files(of: &[(&str, &str)]) -> Entries {
-    let entry = |oid: &str| Entry {
-        mode: Mode::File,
-        size: None,
-        oid: Some(Oid(oid.into())),
-    };
+    let entry = |oid: &str| Entry::of(Mode::File, Oid(oid.into()));
     of.iter()
         .map(|&(path, oid)| (path.into(), entry(oid)))
         .collect()

@@ -10,14 +10,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::Ways;
 use super::files::{
     beside, content, copy, holds_no_file, make_parents, remove_empty_below, remove_empty_parents,
     rename, same_content, same_file, write_new,
 };
 use super::journal::{Commit, Journal, Record, State, exists};
-use super::seen::Seen;
 use super::steps::{Step, edit_between};
+use super::{Ways, list};
 use xtask_core::fault;
 use xtask_core::git::{IndexEdit, Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
@@ -31,7 +30,8 @@ pub struct Work<'a> {
     pub journal: &'a Journal,
     pub scratch: &'a Scratch,
     pub objects: &'a Objects,
-    pub seen: &'a Seen,
+    /// What was staged before a plan was made.
+    pub staged: &'a Entries,
 }
 
 impl Work<'_> {
@@ -59,8 +59,7 @@ impl Work<'_> {
         }
         let found = self.found(&record)?;
         let replaced = found.iter().map(|(path, _)| path);
-        self.seen
-            .expect_same(self.repo, self.journal, &record.head, replaced)?;
+        self.expect_same(&record.head, replaced)?;
         record.found.extend(found);
         record
             .new_folders
@@ -81,6 +80,33 @@ impl Work<'_> {
         self.make_commits(&mut record)?;
         self.journal.write(&record)?;
         Ok(record)
+    }
+
+    /// Refuses to go on where a file that is to be replaced, the index or HEAD is not what it was.
+    fn expect_same<'p>(
+        &self,
+        head: &Oid,
+        replaced: impl Iterator<Item = &'p RepoPath>,
+    ) -> Result<()> {
+        let changed = self.repo.changed_among(replaced)?;
+        let what = if !changed.is_empty() {
+            let changed = list(&changed);
+            format!("these have changed since the plan was made:\n  {changed}")
+        } else if *self.staged != self.repo.index()?.entries {
+            "the index has changed since the plan was made".to_owned()
+        } else if self.repo.commit("HEAD")?.as_ref() != Some(head) {
+            "HEAD has moved since the plan was made".to_owned()
+        } else {
+            return Ok(());
+        };
+        // With a record the journal holds what conflicts are taken back with.
+        let help = if self.journal.is_open() {
+            "take that back with `git restore FILE`, then run this again"
+        } else {
+            self.journal.remove()?;
+            "commit or stash that, then run this again"
+        };
+        bail!(UserError::new(what, help))
     }
 
     /// Has a transaction committed that was begun without.
@@ -118,7 +144,7 @@ impl Work<'_> {
         let mut folders: Vec<RepoPath> = steps
             .iter()
             .filter_map(|step| match step {
-                Step::MoveFolder { to, .. } | Step::Move { to, .. } => Some(to),
+                Step::Move { to, .. } => Some(to),
                 Step::Write { path, .. } => Some(path),
                 Step::Remove { .. } => None,
             })
@@ -213,7 +239,7 @@ impl Work<'_> {
     fn step_forward(&self, number: usize, step: &Step, record: &Record) -> Result<()> {
         let top = &self.repo.top;
         match step {
-            Step::MoveFolder { from, to } | Step::Move { from, to, .. } => {
+            Step::Move { from, to } => {
                 let (source, target) = (from.below(top), to.below(top));
                 match (exists(&source), exists(&target)) {
                     (true, false) => {
@@ -520,7 +546,6 @@ fn untouched(record: &Record) -> Vec<RepoPath> {
         record.steps.iter().any(|step| match step {
             Step::Write { path: one, .. } | Step::Remove { path: one, .. } => one == path,
             Step::Move { from, .. } => from == path,
-            Step::MoveFolder { from, .. } => path.ancestors().any(|above| above == *from),
         })
     };
     let ours = record.stages.iter().filter(|stage| stage.stage == 2);

@@ -9,7 +9,6 @@ pub mod apply;
 pub mod files;
 mod head;
 pub mod journal;
-pub mod seen;
 pub mod steps;
 mod undo;
 

@@ -14,11 +14,6 @@ use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, s
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
-    /// A folder whose files are all tracked goes to a place where nothing is.
-    MoveFolder {
-        from: RepoPath,
-        to: RepoPath,
-    },
     Move {
         from: RepoPath,
         to: RepoPath,
@@ -37,34 +32,29 @@ pub enum Step {
 }
 
 /// The steps from `before` to `after`. `moves` says which files of `after` are those of `before`
-/// under another name; `local` what git does not track.
-pub fn between(
-    before: &Entries,
-    after: &Entries,
-    moves: &[(RepoPath, RepoPath)],
-    local: &[RepoPath],
-    occupied: impl Fn(&RepoPath) -> bool,
-) -> Vec<Step> {
+/// under another name.
+pub fn between(before: &Entries, after: &Entries, moves: &[(RepoPath, RepoPath)]) -> Vec<Step> {
     let changes = differences(before, after);
     let change = |path: &RepoPath| {
         let at = changes.binary_search_by(|(other, _, _)| (*other).cmp(path));
         at.ok().map(|at| (changes[at].1, changes[at].2))
     };
     // A move holds only if the file really leaves, and arrives as it was where none was.
-    let moves: Vec<&(RepoPath, RepoPath)> = moves
-        .iter()
-        .filter(|(from, to)| match (change(from), change(to)) {
-            (Some((Some(old), _)), Some((None, Some(new)))) => same(old, new),
-            _ => false,
-        })
-        .collect();
+    let holds = |(from, to): &&(RepoPath, RepoPath)| match (change(from), change(to)) {
+        (Some((Some(old), _)), Some((None, Some(new)))) => same(old, new),
+        _ => false,
+    };
+    let moves: Vec<(RepoPath, RepoPath)> = moves.iter().filter(holds).cloned().collect();
     let left: BTreeSet<&RepoPath> = moves.iter().map(|(from, _)| from).collect();
     let reached: BTreeSet<&RepoPath> = moves.iter().map(|(_, to)| to).collect();
-    let mut steps = group(before, &moves, local, occupied);
+    let steps = moves.iter().cloned();
+    let mut steps: Vec<Step> = steps.map(|(from, to)| Step::Move { from, to }).collect();
     let (mut removes, mut writes) = (Vec::new(), Vec::new());
     for (path, old, new) in changes {
-        let old = old.filter(|_| !left.contains(path)).and_then(side);
-        let new = new.filter(|_| !reached.contains(path)).and_then(side);
+        let old = old.filter(|_| !left.contains(path)).and_then(Entry::side);
+        let new = new
+            .filter(|_| !reached.contains(path))
+            .and_then(Entry::side);
         let path = path.clone();
         match (old, new) {
             (old, Some(new)) => writes.push(Step::Write { path, old, new }),
@@ -74,52 +64,6 @@ pub fn between(
     }
     steps.append(&mut removes);
     steps.append(&mut writes);
-    steps
-}
-
-fn side(entry: &Entry) -> Option<Side> {
-    Some(Side {
-        mode: entry.mode,
-        oid: entry.oid.clone()?,
-    })
-}
-
-/// Joins the moves of whole folders at the root into one rename each.
-fn group(
-    before: &Entries,
-    moves: &[&(RepoPath, RepoPath)],
-    local: &[RepoPath],
-    occupied: impl Fn(&RepoPath) -> bool,
-) -> Vec<Step> {
-    let mut by_folder: BTreeMap<&[u8], Vec<&(RepoPath, RepoPath)>> = BTreeMap::new();
-    for pair in moves {
-        by_folder.entry(pair.0.top()).or_default().push(pair);
-    }
-    let mut tracked: BTreeMap<&[u8], usize> = BTreeMap::new();
-    for path in before.keys() {
-        *tracked.entry(path.top()).or_default() += 1;
-    }
-    let mut steps = Vec::new();
-    for (top, pairs) in by_folder {
-        let folder = RepoPath::new(top);
-        let to = xtask_core::layout::outdated(&folder);
-        let whole = pairs
-            .iter()
-            .all(|(from, target)| *from != folder && xtask_core::layout::outdated(from) == *target)
-            && tracked.get(top) == Some(&pairs.len())
-            && !local
-                .iter()
-                .any(|local| *local == folder || local.ancestors().any(|above| above == folder))
-            && !occupied(&to);
-        if whole {
-            steps.push(Step::MoveFolder { from: folder, to });
-        } else {
-            steps.extend(pairs.into_iter().map(|(from, to)| Step::Move {
-                from: from.clone(),
-                to: to.clone(),
-            }));
-        }
-    }
     steps
 }
 
@@ -201,14 +145,9 @@ pub fn obstacles(
     top: &Path,
 ) -> Result<Vec<Obstacle>> {
     let mut vacated: BTreeSet<&RepoPath> = BTreeSet::new();
-    let mut folders: BTreeSet<&RepoPath> = BTreeSet::new();
     let mut targets: Vec<&RepoPath> = Vec::new();
     for step in steps {
         match step {
-            Step::MoveFolder { from, to } => {
-                folders.insert(from);
-                targets.push(to);
-            }
             Step::Move { from, to } => {
                 vacated.insert(from);
                 targets.push(to);
@@ -224,11 +163,7 @@ pub fn obstacles(
             }
         }
     }
-    let leaves = |path: &RepoPath| {
-        vacated.contains(path)
-            || folders.contains(path)
-            || path.ancestors().any(|above| folders.contains(&above))
-    };
+    let leaves = |path: &RepoPath| vacated.contains(path);
     let mut problems = Vec::new();
     let mut add = |path: &RepoPath, way: Way, what: String| {
         let path = path.clone();
@@ -332,7 +267,6 @@ mod tests {
         steps
             .iter()
             .map(|step| match step {
-                Step::MoveFolder { from, to } => format!("{from}/ => {to}/"),
                 Step::Move { from, to } => format!("{from} => {to}"),
                 Step::Remove { path, .. } => format!("- {path}"),
                 Step::Write {
@@ -351,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_moves_at_once_and_a_replaced_file_makes_room() {
+    fn files_move_and_a_replaced_one_makes_room() {
         let before = files(&[("Dockerfile", "1"), ("src/a", "2"), ("src/b", "3")]);
         let after = files(&[
             ("Dockerfile", "9"),
@@ -360,38 +294,25 @@ mod tests {
             ("outdated/src/b", "3"),
         ]);
         let moves = moved(&["Dockerfile", "src/a", "src/b"]);
-        let steps = between(&before, &after, &moves, &[], |_| false);
+        let steps = between(&before, &after, &moves);
         assert_eq!(
             shown(&steps),
             [
                 "Dockerfile => outdated/Dockerfile",
-                "src/ => outdated/src/",
+                "src/a => outdated/src/a",
+                "src/b => outdated/src/b",
                 "+ Dockerfile"
             ]
         );
     }
 
     #[test]
-    fn a_folder_with_local_files_moves_file_by_file() {
-        let before = files(&[("src/a", "2")]);
-        let after = files(&[("outdated/src/a", "2")]);
-        let local = ["src/__pycache__".into()];
-        let steps = between(&before, &after, &moved(&["src/a"]), &local, |_| false);
-        assert_eq!(shown(&steps), ["src/a => outdated/src/a"]);
-        let steps = between(&before, &after, &moved(&["src/a"]), &[], |_| true);
-        assert_eq!(shown(&steps), ["src/a => outdated/src/a"]);
-    }
-
-    #[test]
     fn equal_trees_need_no_step() {
         let same = files(&[("a", "1"), ("b/c", "2")]);
-        assert_eq!(between(&same, &same, &[], &[], |_| false), []);
+        assert_eq!(between(&same, &same, &[]), []);
         let less = files(&[("a", "1")]);
-        assert_eq!(
-            shown(&between(&same, &less, &[], &[], |_| false)),
-            ["- b/c"]
-        );
+        assert_eq!(shown(&between(&same, &less, &[])), ["- b/c"]);
         let other = files(&[("a", "7"), ("b/c", "2")]);
-        assert_eq!(shown(&between(&same, &other, &[], &[], |_| false)), ["~ a"]);
+        assert_eq!(shown(&between(&same, &other, &[])), ["~ a"]);
     }
 }

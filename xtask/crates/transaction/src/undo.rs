@@ -6,15 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::apply::Work;
-use super::files::{
-    holds_no_file, make_parents, remove_empty_below, remove_empty_parents,
-    remove_empty_parents_until, rename, same_content, write_new,
-};
+use super::files::{make_parents, remove_empty_parents_until, rename, same_content, write_new};
 use super::journal::{Commit, Record, exists};
 use super::steps::Step;
 use xtask_core::git::IndexEdit;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, Entry, RepoPath, Side};
+use xtask_core::tree::{Entries, Entry, RepoPath};
 
 impl Work<'_> {
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.
@@ -63,31 +60,6 @@ impl Work<'_> {
     ) -> Result<()> {
         let top = &self.repo.top;
         match step {
-            Step::MoveFolder { from, to } => {
-                let (source, target) = (from.below(top), to.below(top));
-                if exists(&target) {
-                    if holds_no_file(&source)? {
-                        remove_empty_below(&source)?;
-                    }
-                    if !exists(&source) {
-                        rename(&target, &source)?;
-                    }
-                }
-                for (path, entry) in before {
-                    let Some(below) = path.as_bytes().strip_prefix(from.as_bytes()) else {
-                        continue;
-                    };
-                    if below.first() != Some(&b'/') {
-                        continue;
-                    }
-                    let mut moved = to.as_bytes().to_vec();
-                    moved.extend_from_slice(below);
-                    let moved = RepoPath::new(moved);
-                    self.bring_back(path, &moved, entry)?;
-                    remove_empty_parents(&moved, top)?;
-                }
-                Ok(())
-            }
             Step::Move { from, to } => match before.get(from) {
                 Some(entry) => self.bring_back(from, to, entry),
                 None => Ok(()),
@@ -149,13 +121,7 @@ impl Work<'_> {
         if exists(&target) {
             return rename(&target, &source);
         }
-        let side = Side {
-            mode: entry.mode,
-            oid: entry
-                .oid
-                .clone()
-                .context("a tracked file without an object")?,
-        };
+        let side = entry.side().context("a tracked file without an object")?;
         write_new(self.objects, &source, &side)
     }
 

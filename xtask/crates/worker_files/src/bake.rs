@@ -1,11 +1,17 @@
 //! docker-bake.hcl: variables, targets, and what a target hands to the Dockerfile.
 
+mod resolve;
+
+use std::collections::BTreeSet;
+
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Body, Structure};
 
 use super::dockerfile::Named;
 use super::{Hides, Place, Reading, Source, Unread, too_deep};
+
+pub use resolve::{FILE, Resolved, ordered, resolve};
 
 /// A bake file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +37,36 @@ impl Target {
     pub fn setting(&self, name: &str) -> Option<&str> {
         let mut settings = self.settings.iter().filter(|setting| setting.name == name);
         settings.next().map(|setting| setting.value.as_str())
+    }
+}
+
+impl Bake {
+    /// A target's setting as written, its own or that of one which it inherits from.
+    pub fn setting<'a>(&'a self, target: &'a Target, name: &str) -> Option<&'a str> {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![target];
+        while let Some(target) = open.pop() {
+            if let Some(value) = target.setting(name) {
+                return Some(value);
+            }
+            let bases = target.setting("inherits").unwrap_or_default();
+            // The first that is named is asked first.
+            for base in bases
+                .split('"')
+                .skip(1)
+                .step_by(2)
+                .collect::<Vec<_>>()
+                .iter()
+                .rev()
+            {
+                if let Some(base) = self.targets.iter().find(|target| target.name == **base)
+                    && seen.insert(&base.name)
+                {
+                    open.push(base);
+                }
+            }
+        }
+        None
     }
 }
 

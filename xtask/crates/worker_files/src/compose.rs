@@ -1,10 +1,14 @@
 //! docker-compose.yml: services with their image, environment, ports and volumes.
 
+mod rewrite;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dockerfile::{Named, expand};
 use super::yaml::{Node, Yaml};
 use super::{Hides, Place, Reading, Source, Unread};
+
+pub use rewrite::rewrite;
 
 /// A service.
 #[derive(Debug, Clone, PartialEq, Eq)]

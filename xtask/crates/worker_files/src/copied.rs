@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::dockerfile::{Copy, Image};
 use super::glob::{Glob, is_pattern};
 use super::ignore::Ignore;
+use super::read::clean;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// The files that a Dockerfile copies.
@@ -33,7 +34,7 @@ impl Copied {
             for mount in &part.mounts {
                 if let Some(source) = &mount.source {
                     let target = mount.name.trim_matches('/').to_owned();
-                    copied.take(tree, ignore, &plain(source), &target, &[]);
+                    copied.take(tree, ignore, &clean(source), &target, &[]);
                 }
             }
         }
@@ -53,7 +54,7 @@ impl Copied {
         let is_folder =
             copy.target.is_empty() || copy.target.ends_with('/') || copy.sources.len() > 1;
         let folder = copy.target.trim_end_matches('/');
-        let source = plain(source);
+        let source = clean(source);
         let excludes: Vec<Glob> = copy
             .excludes
             .iter()
@@ -159,21 +160,6 @@ fn under(folder: &str, below: &str) -> String {
     } else {
         format!("{folder}/{below}")
     }
-}
-
-/// A source without dots and outer slashes.
-fn plain(source: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in source.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 #[cfg(test)]

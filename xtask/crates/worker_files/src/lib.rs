@@ -18,6 +18,8 @@ pub mod packages;
 pub mod python;
 mod read;
 mod readme;
+pub mod references;
+pub mod rewrite;
 pub mod shell;
 pub mod source;
 mod steps;

@@ -8,12 +8,12 @@ use anyhow::Result;
 use super::labels::Origin;
 use super::plan::Plan;
 use super::token::{self, Token};
-use super::{Check, Verdict, bake, plan};
-use references::dangling::undeclared;
-use references::rewrite::{Copied, arguments, copied_paths};
+use super::{Check, Verdict, plan};
 use worker_files::dockerfile::{self, Image, is_predefined};
+use worker_files::dockerfile::{Taken, arguments, taken};
 use worker_files::ignore::Ignore;
-use worker_files::{Source, WorkerInterface};
+use worker_files::references::undeclared;
+use worker_files::{Source, WorkerInterface, bake};
 use xtask_core::finding::{Finding, Severity};
 use xtask_core::output::{self, counted};
 use xtask_core::tree::{Entries, RepoPath, Tree};
@@ -60,7 +60,10 @@ pub fn repository(subject: &Subject) -> Result<Vec<Check>> {
         let given: BTreeMap<String, String> = subject.plan.arguments().into_iter().collect();
         let (image, unread) = dockerfile::read_with(&source, given).split();
         if let Some(gap) = unread.first() {
-            checks.push(failed("Dockerfile", format!("{}: {}", gap.place, gap.what)));
+            checks.push(Check::failed(
+                "Dockerfile",
+                format!("{}: {}", gap.place, gap.what),
+            ));
         } else {
             checks.push(parsed(&file, &image));
             checks.push(copies(subject, &file));
@@ -68,7 +71,7 @@ pub fn repository(subject: &Subject) -> Result<Vec<Check>> {
             checks.push(base(subject, &image)?);
         }
     } else {
-        checks.push(failed(
+        checks.push(Check::failed(
             "Dockerfile",
             "there is none, neither at the root nor in .runpod/: name the worker's repository \
              with `-C DIR`",
@@ -82,32 +85,20 @@ pub fn repository(subject: &Subject) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
-fn check(name: &'static str, verdict: Verdict, words: impl Into<String>) -> Check {
-    Check {
-        name,
-        verdict,
-        words: vec![words.into()],
-    }
-}
-
-fn failed(name: &'static str, words: impl Into<String>) -> Check {
-    check(name, Verdict::Failed, words)
-}
-
 fn parsed(file: &Dockerfile, image: &Image) -> Check {
     let base = image.base.as_ref().map_or("nothing", |base| &base.text);
     let words = format!("{}, on {base}", file.path);
-    check("Dockerfile", Verdict::Passed, words)
+    Check::passed("Dockerfile", words)
 }
 
 /// Every source of a COPY is there, and not left out by `.dockerignore`.
 fn copies(subject: &Subject, file: &Dockerfile) -> Check {
     const NAME: &str = "copied files";
-    let copied = match copied_paths(file.bytes) {
+    let copied = match taken(file.bytes) {
         Ok(copied) => copied,
         Err(why) => {
             let words = format!("{}: {why}: not looked at", file.path);
-            return check(NAME, Verdict::Warning, words);
+            return Check::warning(NAME, words);
         }
     };
     let mut missing = Vec::new();
@@ -141,15 +132,11 @@ fn copies(subject: &Subject, file: &Dockerfile) -> Check {
             (Verdict::Passed, vec![words])
         }
     };
-    Check {
-        name: NAME,
-        verdict,
-        words,
-    }
+    Check::new(NAME, verdict, words)
 }
 
 /// Which line of `.dockerignore` leaves out what is copied.
-fn left_out(subject: &Subject, copy: &Copied) -> String {
+fn left_out(subject: &Subject, copy: &Taken) -> String {
     let Some((path, ignore)) = &subject.ignore else {
         return format!("`{}` is not in the build context", copy.path);
     };
@@ -181,7 +168,7 @@ fn passed(subject: &Subject, file: &Dockerfile) -> Result<Check> {
         Ok(declared) => declared,
         Err(why) => {
             let words = format!("{}: {why}: not looked at", file.path);
-            return Ok(check(NAME, Verdict::Warning, words));
+            return Ok(Check::warning(NAME, words));
         }
     };
     let mut files = Vec::new();
@@ -215,18 +202,14 @@ fn passed(subject: &Subject, file: &Dockerfile) -> Result<Check> {
     }
     wrong.extend(exposed(subject));
     if !wrong.is_empty() {
-        return Ok(Check {
-            name: NAME,
-            verdict: Verdict::Failed,
-            words: wrong,
-        });
+        return Ok(Check::new(NAME, Verdict::Failed, wrong));
     }
     let files: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
     let mut words = format!("{} declared", counted(declared.len(), "argument"));
     if !files.is_empty() {
         words += &format!("; no other is passed in {}", files.join(", "));
     }
-    Ok(check(NAME, Verdict::Passed, words))
+    Ok(Check::passed(NAME, words))
 }
 
 /// Where the token would be handed to docker as anything but a secret.
@@ -283,7 +266,7 @@ fn builds(path: &RepoPath) -> bool {
 fn base(subject: &Subject, image: &Image) -> Result<Check> {
     const NAME: &str = "base image";
     let Some(base) = &image.base else {
-        return Ok(check(NAME, Verdict::Skipped, "the Dockerfile names none"));
+        return Ok(Check::skipped(NAME, "the Dockerfile names none"));
     };
     let text = &base.text;
     let (surface, _) = WorkerInterface::read(subject.tree)?.split();
@@ -336,11 +319,7 @@ fn base(subject: &Subject, image: &Image) -> Result<Check> {
             ));
         }
     }
-    Ok(Check {
-        name: NAME,
-        verdict,
-        words,
-    })
+    Ok(Check::new(NAME, verdict, words))
 }
 
 /// docker-bake.hcl can be read and has one target for this Dockerfile.
@@ -348,21 +327,16 @@ fn bake_file(subject: &Subject) -> Option<Check> {
     const NAME: &str = "bake file";
     let file = bake::FILE;
     Some(match subject.bake? {
-        Err(why) => failed(NAME, format!("{file}: {why}")),
+        Err(why) => Check::failed(NAME, format!("{file}: {why}")),
         Ok(resolved) if !resolved.unresolved.is_empty() => {
             let told =
                 |what: &String| format!("{file}: {what}: a client without buildx leaves it out");
-            Check {
-                name: NAME,
-                verdict: Verdict::Warning,
-                words: resolved.unresolved.iter().map(told).collect(),
-            }
+            Check::new(NAME, Verdict::Warning, resolved.unresolved.iter().map(told))
         }
         Ok(_) => match &subject.plan.target {
-            Some((name, _)) => check(NAME, Verdict::Passed, format!("{file}: target `{name}`")),
-            None => check(
+            Some((name, _)) => Check::passed(NAME, format!("{file}: target `{name}`")),
+            None => Check::warning(
                 NAME,
-                Verdict::Warning,
                 format!("{file} is not used: it has no single default target for this Dockerfile"),
             ),
         },
@@ -390,23 +364,19 @@ fn hub(subject: &Subject) -> Result<Check> {
         .map(told)
         .collect();
     if !errors.is_empty() {
-        let words = errors.into_iter().chain([summary]).collect();
-        return Ok(Check {
-            name: NAME,
-            verdict: Verdict::Failed,
-            words,
-        });
+        let words = errors.into_iter().chain([summary]);
+        return Ok(Check::new(NAME, Verdict::Failed, words));
     }
     if report.files == 0 {
         let words = "there is no hub.json and no tests.json";
-        return Ok(check(NAME, Verdict::Skipped, words));
+        return Ok(Check::skipped(NAME, words));
     }
     let warns = |finding: &Finding| finding.severity == Severity::Warning;
     if report.findings.iter().any(warns) {
         let words = format!("{summary}; see `cargo xtask hub-lint`");
-        return Ok(check(NAME, Verdict::Warning, words));
+        return Ok(Check::warning(NAME, words));
     }
-    Ok(check(NAME, Verdict::Passed, summary))
+    Ok(Check::passed(NAME, summary))
 }
 
 /// How much there is for docker to read, and what of it is large.
@@ -445,9 +415,7 @@ fn context(subject: &Subject) -> Check {
         .iter()
         .find(|(path, _)| path.name() == token::FILE.as_bytes())
     {
-        let copied = subject
-            .dockerfile
-            .and_then(|file| copied_paths(file.bytes).ok());
+        let copied = subject.dockerfile.and_then(|file| taken(file.bytes).ok());
         if copied.into_iter().flatten().any(|copy| copy.covers(path)) {
             verdict = Verdict::Failed;
             words.push(format!(
@@ -478,31 +446,25 @@ fn context(subject: &Subject) -> Check {
                 .to_owned(),
         );
     }
-    Check {
-        name: "build context",
-        verdict,
-        words,
-    }
+    Check::new("build context", verdict, words)
 }
 
 /// What the image will say that it was made from.
 fn source(origin: &Origin) -> Check {
     const NAME: &str = "source";
     let Some(revision) = &origin.revision else {
-        return check(
+        return Check::warning(
             NAME,
-            Verdict::Warning,
             "no git commit: the image will not say what it was made from",
         );
     };
     let short = revision.get(..12).unwrap_or(revision);
     if origin.changed.is_empty() {
-        return check(NAME, Verdict::Passed, format!("commit {short}"));
+        return Check::passed(NAME, format!("commit {short}"));
     }
     let names: Vec<String> = origin.changed.iter().map(ToString::to_string).collect();
-    check(
+    Check::warning(
         NAME,
-        Verdict::Warning,
         format!("commit {short}-dirty: not committed: {}", names.join(", ")),
     )
 }
@@ -526,7 +488,7 @@ fn model(subject: &Subject) -> Option<Check> {
             "{model}, below /runpod-volume, where a network volume hides it: leave BASE_PATH out, \
              or name another folder"
         );
-        return Some(check("model", Verdict::Warning, words));
+        return Some(Check::warning("model", words));
     }
     words += &match subject.token {
         Some(token) => format!("; {} from {} as a build secret", token::NAME, token.from),
@@ -536,7 +498,7 @@ fn model(subject: &Subject) -> Option<Check> {
             token::FILE
         ),
     };
-    Some(check("model", Verdict::Passed, words))
+    Some(Check::passed("model", words))
 }
 
 #[cfg(test)]

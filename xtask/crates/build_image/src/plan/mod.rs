@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::{bake, labels, token};
+use super::{labels, token};
 use crate::args::Args;
+use worker_files::bake;
 use xtask_core::docker::Engine;
 use xtask_core::output::quoted;
 

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::inspect::{Image, Step};
-use worker_files::dockerfile::{self, Copy, Named, expand};
-use worker_files::glob::{Glob, is_pattern};
+use worker_files::copied::Copied;
+use worker_files::dockerfile::{self, Named, expand};
 use worker_files::ignore::Ignore;
+use worker_files::{Source, Unread};
 use xtask_core::tree::{RepoPath, Tree};
 
 /// The image as the Dockerfile has it.
@@ -25,35 +26,35 @@ pub struct Made {
 }
 
 impl Made {
+    /// Reads the Dockerfile as the build did; an error is what of it can't be read.
     pub fn new(
         tree: &dyn Tree,
         ignore: &Ignore,
-        image: &dockerfile::Image,
+        source: &Source,
         history: &[Step],
         base: Option<&Image>,
-    ) -> Self {
+    ) -> Result<Self, Unread> {
         let text = |text: &Option<dockerfile::Text>| text.as_ref().map(|text| text.text.clone());
-        let env = environment(image, &arguments(history), base);
-        let known: BTreeMap<String, String> = env
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
-            .collect();
-        let base_workdir = base.map(|base| base.workdir.as_str());
-        let mut files = BTreeMap::new();
-        for copy in image.copies.iter().filter(|copy| copy.from.is_none()) {
-            let workdir = copy.workdir.as_deref().or(base_workdir);
-            let place = |path: &str| absolute(&expand(path, &known), workdir);
-            copied(tree, ignore, copy, &place(&copy.dest), &mut files);
+        let arguments = arguments(history);
+        let mut given = arguments.clone();
+        given.extend(base.iter().flat_map(|base| base.env.clone()));
+        let workdir = base.map(|base| base.workdir.as_str());
+        let (mut image, unread) = dockerfile::read_on(source, given, workdir).split();
+        if let Some(unread) = unread.into_iter().next() {
+            return Err(unread);
         }
-        Self {
+        // Other stages and mounts leave nothing in the image.
+        image.parts.clear();
+        image.mounts.clear();
+        let absolute = |path: String| format!("/{}", path.trim_start_matches('/'));
+        Ok(Self {
             cmd: text(&image.cmd),
             entrypoint: text(&image.entrypoint),
-            workdir: text(&image.workdir)
-                .map(|path| format!("/{}", absolute(&expand(&path, &known), base_workdir))),
+            workdir: text(&image.workdir).map(absolute),
             user: text(&image.user),
-            env,
-            files,
-        }
+            env: environment(&image, &arguments, base),
+            files: Copied::new(tree, ignore, &image, "").files,
+        })
     }
 }
 
@@ -121,98 +122,13 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A path of the image without the first slash, dots taken out; what is relative begins in
-/// `workdir`. A slash at the end stays.
-fn absolute(path: &str, workdir: Option<&str>) -> String {
-    let joined = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("{}/{path}", workdir.unwrap_or("/"))
-    };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in joined.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
-    let mut plain = parts.join("/");
-    if is_folder && !plain.is_empty() {
-        plain.push('/');
-    }
-    plain
-}
-
-/// The files that a line copies, by their place in the image.
-fn copied(
-    tree: &dyn Tree,
-    ignore: &Ignore,
-    copy: &Copy,
-    dest: &str,
-    files: &mut BTreeMap<String, RepoPath>,
-) {
-    let folder = dest.trim_end_matches('/');
-    let is_folder = dest.is_empty() || dest.ends_with('/') || copy.sources.len() > 1;
-    let under = |below: &str| match folder {
-        "" => below.to_owned(),
-        folder => format!("{folder}/{below}"),
-    };
-    for source in &copy.sources {
-        let source = absolute(source, None);
-        let source = source.trim_end_matches('/');
-        let depth = source.split('/').count();
-        let glob = is_pattern(source)
-            .then(|| Glob::new(source, false))
-            .flatten();
-        for (path, entry) in tree.entries() {
-            let Some(text) = path.as_str().filter(|_| entry.mode.is_file()) else {
-                continue;
-            };
-            // What the source itself is called in this tree: itself, or what a pattern matches.
-            let head = match &glob {
-                Some(glob) => {
-                    let head: Vec<&str> = text.splitn(depth + 1, '/').take(depth).collect();
-                    let head = head.join("/");
-                    if !glob.matches(&head) {
-                        continue;
-                    }
-                    head
-                }
-                None => source.to_owned(),
-            };
-            if ignore.excludes(path) {
-                continue;
-            }
-            if text == head {
-                let name = String::from_utf8_lossy(path.name()).into_owned();
-                let place = if is_folder || glob.is_some() {
-                    under(&name)
-                } else {
-                    folder.to_owned()
-                };
-                files.insert(place, path.clone());
-            } else if head.is_empty() {
-                files.insert(under(text), path.clone());
-            } else if let Some(below) = text.strip_prefix(&format!("{head}/")) {
-                files.insert(under(below), path.clone());
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use worker_files::Source;
     use xtask_core::tree::Memory;
 
     fn made(dockerfile: &str, tree: &Memory, history: &[&str], base: Option<&Image>) -> Made {
         let source = Source::new("Dockerfile".into(), dockerfile.as_bytes());
-        let (image, _) = dockerfile::read(&source).split();
         let history: Vec<_> = history
             .iter()
             .map(|text| Step {
@@ -221,7 +137,7 @@ mod tests {
             })
             .collect();
         let ignore = tree.read_file(".dockerignore").unwrap().unwrap_or_default();
-        Made::new(tree, &Ignore::read(&ignore), &image, &history, base)
+        Made::new(tree, &Ignore::read(&ignore), &source, &history, base).unwrap()
     }
 
     #[test]

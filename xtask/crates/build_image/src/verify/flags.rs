@@ -94,11 +94,8 @@ pub fn unasked() -> Check {
 
 /// No answer.
 pub fn unread(why: &str) -> Check {
-    Check::new(
-        NAME,
-        Verdict::Failed,
-        [format!("SGLang's parser can't be read in the image: {why}")],
-    )
+    let words = format!("SGLang's parser can't be read in the image: {why}");
+    Check::failed(NAME, words)
 }
 
 /// The verdict, where the repository's table is left as it is.
@@ -199,7 +196,7 @@ pub fn update(answer: &Answer, here: Option<&str>, repository: &Path) -> Result<
 
 /// What SGLang's parser takes, or why that isn't known.
 fn made(answer: &Answer) -> Result<Table, Check> {
-    let failed = |words: String| Err(Check::new(NAME, Verdict::Failed, [words]));
+    let failed = |words: String| Err(Check::failed(NAME, words));
     match (&answer.made, &answer.error) {
         (Some(text), _) => match parse(text) {
             Some(table) => Ok(table),

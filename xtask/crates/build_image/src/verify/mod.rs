@@ -16,8 +16,6 @@ mod layers;
 mod python;
 mod secrets;
 mod size;
-mod verdict;
-mod version;
 
 use std::path::Path;
 
@@ -31,8 +29,8 @@ use self::layers::Look;
 use super::{Check, Verdict};
 use compare::accepted::Accepted;
 use compare::baseline;
+use worker_files::Source;
 use worker_files::ignore::Ignore;
-use worker_files::{Source, dockerfile};
 use xtask_core::docker::Engine;
 use xtask_core::interrupt;
 use xtask_core::layout::{ACCEPTED, BASELINE};
@@ -190,20 +188,13 @@ fn made(subject: &Subject, history: &[Step], base: Option<&Image>) -> Result<Mad
         ));
     };
     let source = Source::new(path.into(), bytes);
-    let (image, unread) = dockerfile::read(&source).split();
-    match unread.first() {
-        None => Ok(Made::new(
-            subject.tree,
-            subject.ignore,
-            &image,
-            history,
-            base,
-        )),
-        Some(gap) => bail!(UserError::new(
-            format!("{}: {}", gap.place, gap.what),
-            "fix the Dockerfile; `cargo xtask build-image --check` looks at it without building"
-        )),
-    }
+    Made::new(subject.tree, subject.ignore, &source, history, base).map_err(|unread| {
+        UserError::new(
+            format!("{}: {}", unread.place, unread.what),
+            "fix the Dockerfile; `cargo xtask build-image --check` looks at it without building",
+        )
+        .into()
+    })
 }
 
 fn configuration_checks(
@@ -321,14 +312,11 @@ fn python_checks(
     let answer = match python::ask(session, (subject.image, seen.workdir()), &asked)? {
         Ok(answer) => answer,
         Err(why) => {
-            tell(Check::new(
-                "python",
-                Verdict::Failed,
-                [format!(
-                    "python3 can't be run in the image: {why}: take a base image with Python, and \
-                     keep it on PATH"
-                )],
-            ));
+            let words = format!(
+                "python3 can't be run in the image: {why}: take a base image with Python, and \
+                 keep it on PATH"
+            );
+            tell(Check::failed("python", words));
             for name in ["modules", "packages", "versions"] {
                 tell(Check::skipped(name, "python3 can't be run in the image"));
             }

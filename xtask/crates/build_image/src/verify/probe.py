@@ -1,7 +1,8 @@
 """Says what an image's Python is, has and can import; runs in the image, reads one JSON object from
 standard input and prints one.
 
-`modules` are imported, `packages` asked for their versions; a table of SGLang's flags in the
+`modules` are imported; `packages` (each with the requirement that names it) are asked for their
+versions, which are held against what is asked for, as is Python's against `python`; a table of SGLang's flags in the
 working directory is asked for the release that it is of. Whatever a module prints goes to standard
 error.
 """
@@ -35,6 +36,32 @@ def version_of(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def unfit(wanted: dict[str, str], versions: dict[str, str | None]) -> list[str] | None:
+    """The names whose versions are not what a requirement asks for; None where nothing can tell.
+
+    A pre-release counts as its release.
+    """
+    for place in ("packaging", "pip._vendor.packaging", "setuptools._vendor.packaging"):
+        try:
+            requirements = importlib.import_module(f"{place}.requirements")
+            releases = importlib.import_module(f"{place}.version")
+            break
+        except ImportError:
+            continue
+    else:
+        return None
+    found = []
+    for name, text in wanted.items():
+        try:
+            specifier = requirements.Requirement(text).specifier
+            version = releases.Version(versions.get(name) or "").base_version
+        except ValueError:
+            continue
+        if not specifier.contains(version, prereleases=True):
+            found.append(name)
+    return found
 
 
 def conflicts() -> dict[str, Any]:
@@ -78,13 +105,17 @@ def table_version() -> str | None:
 
 def main() -> None:
     """Reads what is asked and answers it."""
-    asked: dict[str, list[str]] = json.load(sys.stdin)
+    asked: dict[str, Any] = json.load(sys.stdin)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    python = "{}.{}.{}".format(*sys.version_info[:3])
+    packages = {name: version_of(name) for name in asked["packages"]}
+    wanted = asked["packages"] | {"python": f"python{asked['python']}"}
     answer = {
-        "python": "{}.{}.{}".format(*sys.version_info[:3]),
+        "python": python,
         "modules": {name: trouble_with(name) for name in asked["modules"]},
-        "packages": {name: version_of(name) for name in asked["packages"]},
+        "packages": packages,
+        "unfit": unfit(wanted, packages | {"python": python}),
         "sglang": sglang_version() if asked["modules"] else None,
         "table": table_version(),
     }

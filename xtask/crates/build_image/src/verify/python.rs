@@ -12,7 +12,6 @@ use super::containers::Session;
 use super::expected_image::Made;
 use super::files::TABLE;
 use super::text;
-use super::version::satisfies;
 use worker_files::Source;
 use worker_files::packages::{self, Requirement};
 use xtask_core::tree::Tree;
@@ -32,6 +31,9 @@ pub struct Answer {
     /// Why a module can't be imported; `None` for one that can.
     pub modules: BTreeMap<String, Option<String>>,
     pub packages: BTreeMap<String, Option<String>>,
+    /// Packages, or `python`, whose versions are not what is asked for; `None` where the image has
+    /// nothing that can tell.
+    pub unfit: Option<Vec<String>>,
     pub sglang: Option<String>,
     /// The release that the image's table of flags is of.
     pub table: Option<String>,
@@ -47,6 +49,14 @@ pub struct Asked {
     pub requirements: Vec<Requirement>,
     /// The release that the repository's table of flags is of.
     pub sglang: Option<String>,
+}
+
+impl Answer {
+    /// Whether a version is known to be another than what is asked for.
+    fn is_unfit(&self, name: &str) -> bool {
+        let mut unfit = self.unfit.iter().flatten();
+        unfit.any(|unfit| unfit == name)
+    }
 }
 
 impl Asked {
@@ -101,14 +111,19 @@ pub fn ask(
     place: (&str, &str),
     asked: &Asked,
 ) -> Result<Result<Answer, String>> {
-    let packages: Vec<&str> = asked.requirements.iter().map(|r| r.name.as_str()).collect();
-    let input = serde_json::json!({"modules": asked.modules, "packages": packages});
+    let requirements = asked.requirements.iter();
+    let packages: BTreeMap<&str, String> = requirements
+        .map(|r| (r.name.as_str(), format!("{}{}", r.name, r.spec)))
+        .collect();
+    let input = serde_json::json!({
+        "modules": asked.modules, "packages": packages, "python": asked.python,
+    });
     run(session, place, &input)
 }
 
 /// Asks an image only for what its packages lack.
 pub fn ask_conflicts(session: &Session, image: &str) -> Result<Result<Answer, String>> {
-    let input = serde_json::json!({"modules": [], "packages": []});
+    let input = serde_json::json!({"modules": [], "packages": {}, "python": ""});
     run(session, (image, "/"), &input)
 }
 
@@ -130,7 +145,7 @@ fn run(
 /// The Python itself.
 pub fn interpreter(answer: &Answer, asked: &Asked) -> Check {
     let mut wrong = Vec::new();
-    if satisfies(&answer.python, &asked.python) == Some(false) {
+    if answer.is_unfit("python") {
         wrong.push(format!(
             "Python is {}, and the worker is written for {}: take a base image with another Python",
             answer.python, asked.python
@@ -215,7 +230,7 @@ pub fn versions(answer: &Answer, asked: &Asked) -> Check {
                  install`"
             )),
             Some(version) => {
-                if satisfies(version, spec) == Some(false) {
+                if answer.is_unfit(name) {
                     wrong.push(format!(
                         "{name} is {version}, and requirements.txt asks for {spec}: something later in \
                          the build replaces it"
@@ -225,7 +240,11 @@ pub fn versions(answer: &Answer, asked: &Asked) -> Check {
             }
         }
     }
-    let mut note = None;
+    let mut notes = Vec::new();
+    if answer.unfit.is_none() {
+        let note = "not held against what is asked for: the image has neither packaging nor pip";
+        notes.push(note.to_owned());
+    }
     match &answer.sglang {
         None => wrong.push(
             "SGLang is not installed: take one of SGLang's own images as the base image".to_owned(),
@@ -239,14 +258,14 @@ pub fn versions(answer: &Answer, asked: &Asked) -> Check {
                 ));
             }
             if let Some(here) = asked.sglang.as_ref().filter(|here| *here != sglang) {
-                note = Some(format!(
+                notes.push(format!(
                     "the repository's sglang_flags.json is SGLang {here}'s; --update-flags writes \
                      {sglang}'s"
                 ));
             }
         }
     }
-    Check::judged("versions", wrong, seen.join(", ")).and(note)
+    Check::judged("versions", wrong, seen.join(", ")).and(notes)
 }
 
 #[cfg(test)]
@@ -281,8 +300,8 @@ mod tests {
 
     fn answer() -> Answer {
         let text = r#"{"python": "3.11.2", "modules": {"handler": null},
-            "packages": {"runpod": "1.12.1", "aiohttp": "3.9"}, "sglang": "0.5.19",
-            "table": "0.5.19", "checker": "pip", "conflicts": []}"#;
+            "packages": {"runpod": "1.12.1", "aiohttp": "3.9"}, "unfit": [],
+            "sglang": "0.5.19", "table": "0.5.19", "checker": "pip", "conflicts": []}"#;
         serde_json::from_str(text).unwrap()
     }
 
@@ -314,6 +333,7 @@ mod tests {
     fn an_old_python_and_modules_that_do_not_import_fail() {
         let mut answer = answer();
         answer.python = "3.9.1".into();
+        answer.unfit = Some(vec!["python".into()]);
         answer.modules.insert(
             "relay".into(),
             Some("ModuleNotFoundError: No module named 'x'".into()),
@@ -348,6 +368,7 @@ mod tests {
         let mut answer = answer();
         answer.packages.insert("runpod".into(), Some("1.9".into()));
         answer.packages.insert("aiohttp".into(), None);
+        answer.unfit = Some(vec!["runpod".into()]);
         answer.table = Some("0.5.2".into());
         let check = versions(&answer, &asked());
         assert_eq!(check.verdict, Verdict::Failed);
@@ -364,7 +385,55 @@ mod tests {
         let check = versions(&other, &asked());
         assert_eq!(check.verdict, Verdict::Passed);
         assert!(check.words[1].contains("--update-flags writes 0.5.21's"));
+        other.unfit = None;
+        assert!(versions(&other, &asked()).words[1].starts_with("not held against"));
         other.sglang = None;
         assert_eq!(versions(&other, &asked()).verdict, Verdict::Failed);
+    }
+
+    /// Held by the probe itself, with the pip of this machine's Python.
+    #[test]
+    fn specifiers_hold_or_do_not() {
+        const JUDGE: &str = "import json, sys\n\
+            versions, wanted = json.load(sys.stdin)\n\
+            print(json.dumps(unfit(wanted, versions)))\n";
+        let cases = [
+            ("1.12.0", ">=1.12,<2", true),
+            ("1.9.3", ">=1.12,<2", false),
+            ("2.0", ">=1.12,<2", false),
+            ("1.12.0rc1+local", ">=1.12,<2", true),
+            ("1.13.0.post1", "[all]>=1.12", true),
+            ("1.7.4", "~=1.7.0", true),
+            ("1.8.0", "~=1.7.0", false),
+            ("1.8", "~=1.7", true),
+            ("0.5.19", "==0.5.19", true),
+            ("0.5.19", "==0.5.*", true),
+            ("0.6", "!=0.5.*", true),
+            ("3.11.2", ">=3.10", true),
+            ("1.0", "", true),
+            ("1.0", ">=1 ; python_version > '3'", true),
+            // What can't be told is no fault.
+            ("1.0", "@git+https://x", true),
+            ("unknown", ">=1", true),
+        ];
+        let name = |at: usize| format!("p{at:02}");
+        let cases_by = |part: &dyn Fn(usize) -> String| -> BTreeMap<String, String> {
+            (0..cases.len()).map(|at| (name(at), part(at))).collect()
+        };
+        let versions = cases_by(&|at| cases[at].0.to_owned());
+        let wanted = cases_by(&|at| format!("{}{}", name(at), cases[at].1));
+        let input = serde_json::to_vec(&(versions, wanted)).unwrap();
+        let (probe, _) = PROBE.split_once("if __name__").unwrap();
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", &format!("{probe}\n{JUDGE}")])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), &input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let unfit: Vec<String> = serde_json::from_slice(&output.stdout).unwrap();
+        let expected = (0..cases.len()).filter(|&at| !cases[at].2).map(name);
+        assert_eq!(unfit, expected.collect::<Vec<_>>());
     }
 }

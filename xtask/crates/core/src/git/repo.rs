@@ -284,15 +284,15 @@ impl Repo {
     }
 
     /// Which of some tracked files are not as they are staged.
-    pub fn changed_among(&self, paths: &[RepoPath]) -> Result<Vec<RepoPath>> {
-        if paths.is_empty() {
-            return Ok(Vec::new());
-        }
+    pub fn changed_among<'p>(
+        &self,
+        paths: impl Iterator<Item = &'p RepoPath>,
+    ) -> Result<Vec<RepoPath>> {
         // Unlike `git diff-files` it looks at the content where only the time is another.
         let call = self.call().args(["ls-files", "--modified", "-z"]);
         let output = call.args(["--full-name"]).output()?;
         let changed: BTreeSet<RepoPath> = records(&output).map(RepoPath::new).collect();
-        let changed = paths.iter().filter(|path| changed.contains(path));
+        let changed = paths.filter(|path| changed.contains(path));
         Ok(changed.cloned().collect())
     }
 

@@ -342,11 +342,10 @@ fn parse_merge(output: &[u8]) -> Result<Merged> {
         let [mode, oid, stage] = words.as_slice() else {
             bail!("git merge-tree answered an unknown conflict: {head}");
         };
-        let entry = Entry {
-            mode: Mode::from_octal(mode.as_bytes()).context("git merge-tree: unknown mode")?,
-            size: None,
-            oid: Some(Oid((*oid).to_owned())),
-        };
+        let entry = Entry::of(
+            Mode::from_octal(mode.as_bytes()).context("git merge-tree: unknown mode")?,
+            Oid((*oid).to_owned()),
+        );
         stages.push((RepoPath::new(&field[tab + 1..]), stage.parse()?, entry));
     }
     let mut messages = Vec::new();

@@ -80,6 +80,24 @@ pub struct Entry {
     pub oid: Option<Oid>,
 }
 
+impl Entry {
+    /// A file of git's.
+    pub fn of(mode: Mode, oid: Oid) -> Self {
+        let oid = Some(oid);
+        let size = None;
+        Self { mode, size, oid }
+    }
+
+    /// The file at rest, where the tree is git's.
+    pub fn side(&self) -> Option<Side> {
+        let oid = self.oid.clone()?;
+        Some(Side {
+            mode: self.mode,
+            oid,
+        })
+    }
+}
+
 /// A file at rest: its kind and its content.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Side {

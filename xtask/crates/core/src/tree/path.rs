@@ -87,6 +87,24 @@ impl RepoPath {
         Some(Self::new(parts.join(&b'/')))
     }
 
+    /// What a link at this path has to say to lead to `to`.
+    pub fn link_to(&self, to: &Self) -> Self {
+        let folder = self.parent();
+        let from: Vec<&[u8]> = folder.iter().flat_map(Self::parts).collect();
+        let to: Vec<&[u8]> = to
+            .parts()
+            .filter(|part| !matches!(*part, b"" | b"."))
+            .collect();
+        let shared = from.iter().zip(&to).take_while(|(one, other)| one == other);
+        let shared = shared.count();
+        let mut parts: Vec<&[u8]> = vec![b".."; from.len() - shared];
+        parts.extend(&to[shared..]);
+        if parts.is_empty() {
+            parts.push(b".");
+        }
+        Self::new(parts.join(&b'/'))
+    }
+
     /// This path below the folder `folder`.
     pub fn inside(&self, folder: &str) -> Self {
         let mut joined = folder.as_bytes().to_vec();

@@ -2,15 +2,19 @@
 
 mod expand;
 mod image;
+mod landing;
 mod reader;
+mod rewrite;
 mod split;
 
 use super::shell::Script;
 use super::{Hides, Place, Reading, Source, Unread};
 
 pub use expand::expand;
+use expand::try_expand;
 pub use image::Image;
-pub use reader::{read, read_with};
+pub use reader::{read, read_on, read_with};
+pub use rewrite::{Taken, arguments, rewrite, taken};
 pub use split::{Document, Instruction, Split, Word, clean, split, words};
 
 /// A name with a value: ENV, ARG, LABEL.

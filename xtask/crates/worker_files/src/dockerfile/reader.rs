@@ -15,11 +15,28 @@ pub fn read(source: &Source) -> Reading<Image> {
 
 /// Reads a Dockerfile as a build with these arguments would.
 pub fn read_with(source: &Source, given: BTreeMap<String, String>) -> Reading<Image> {
+    read_on(source, given, None)
+}
+
+/// The same on a base image whose WORKDIR is known.
+pub fn read_on(
+    source: &Source,
+    given: BTreeMap<String, String>,
+    workdir: Option<&str>,
+) -> Reading<Image> {
     let split = split(&source.text);
+    let place = source.place(0..0);
+    let workdir = workdir.map(|text| Text {
+        text: text.to_owned(),
+        place,
+    });
     let mut reader = Reader {
         source,
         escape: split.escape,
-        image: Image::default(),
+        image: Image {
+            workdir,
+            ..Image::default()
+        },
         values: given,
         exhausted: false,
         starts: Starts::default(),
@@ -649,18 +666,8 @@ fn in_image(path: &str, workdir: Option<&str>) -> String {
     } else {
         format!("{}/{path}", workdir.unwrap_or("/"))
     };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in joined.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
     let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
-    let mut plain = parts.join("/");
+    let mut plain = crate::read::clean(&joined);
     if is_folder && !plain.is_empty() {
         plain.push('/');
     }

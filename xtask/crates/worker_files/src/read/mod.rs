@@ -6,6 +6,8 @@ mod programs;
 mod run;
 mod table;
 
+pub use files::clean;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;

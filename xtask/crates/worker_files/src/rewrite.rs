@@ -1,31 +1,20 @@
 //! What an upstream's files must say differently once they lie at a worker's root. Pure: bytes
 //! go in, bytes come out, and what is not understood is refused with its place instead of guessed.
 
-mod compose;
-mod dockerfile;
-#[cfg(test)]
-mod fuzz;
-mod heredoc;
-mod landing;
-mod scope;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
 use xtask_core::tree::RepoPath;
 
-pub use compose::compose;
-pub use dockerfile::{Copied, arguments, copied_paths, dockerfile};
-
 /// Which file of the upstream becomes which file of the worker.
 #[derive(Debug, Clone, Default)]
 pub struct PathMap {
     /// The upstream folder that holds the worker: `.runpod`, or nothing for its root. Of what
     /// lies outside of this folder the map knows only the files that come along.
-    root: String,
-    moved: BTreeMap<RepoPath, RepoPath>,
-    left: BTreeSet<RepoPath>,
+    pub(crate) root: String,
+    pub(crate) moved: BTreeMap<RepoPath, RepoPath>,
+    pub(crate) left: BTreeSet<RepoPath>,
 }
 
 impl PathMap {
@@ -48,7 +37,7 @@ impl PathMap {
 #[cfg(test)]
 impl PathMap {
     /// For tests: the files `names` of `.runpod` come to the root, `left` stay behind.
-    fn of_worker(names: &[&str], left: &[&str]) -> Self {
+    pub(crate) fn of_worker(names: &[&str], left: &[&str]) -> Self {
         let inside = |name: &str| RepoPath::from(name).inside(".runpod");
         let moved = names.iter().map(|name| (inside(name), (*name).into()));
         let hub = inside("hub.json");
@@ -103,49 +92,38 @@ impl fmt::Display for NotUnderstood {
 impl std::error::Error for NotUnderstood {}
 
 /// The text of a file, without a byte order mark, and where its lines begin.
-struct Text<'a> {
+pub(crate) struct Text<'a> {
     mark: &'a str,
-    body: &'a str,
+    pub body: &'a str,
 }
 
-const BYTE_ORDER_MARK: &str = "\u{feff}";
-
 impl<'a> Text<'a> {
-    fn new(bytes: &'a [u8]) -> Result<Self, NotUnderstood> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(match text.strip_prefix(BYTE_ORDER_MARK) {
-                Some(body) => Self {
-                    mark: BYTE_ORDER_MARK,
-                    body,
-                },
-                None => Self {
-                    mark: "",
-                    body: text,
-                },
-            }),
-            Err(error) => {
-                let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-                let (line, column) = place(&good, good.len());
-                Err(NotUnderstood {
-                    line,
-                    column,
-                    what: "a byte that is not UTF-8".to_owned(),
-                    help: "save the file as UTF-8 in the upstream".to_owned(),
-                })
+    pub fn new(bytes: &'a [u8]) -> Result<Self, NotUnderstood> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let (line, column) = place(&good, good.len());
+            NotUnderstood {
+                line,
+                column,
+                what: "a byte that is not UTF-8".to_owned(),
+                help: "save the file as UTF-8 in the upstream".to_owned(),
             }
-        }
+        })?;
+        let body = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mark = &text[..text.len() - body.len()];
+        Ok(Self { mark, body })
     }
 
     /// Line and column, both from 1.
-    fn place(&self, offset: usize) -> (usize, usize) {
+    pub fn place(&self, offset: usize) -> (usize, usize) {
         place(self.body, offset)
     }
 
-    fn line(&self, offset: usize) -> usize {
+    pub fn line(&self, offset: usize) -> usize {
         self.place(offset).0
     }
 
-    fn refuse(
+    pub fn refuse(
         &self,
         offset: usize,
         what: impl Into<String>,
@@ -160,8 +138,14 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// What stands before an offset in its line.
+    pub fn indent(&self, offset: usize) -> &'a str {
+        let before = &self.body[..offset];
+        &before[before.rfind('\n').map_or(0, |at| at + 1)..]
+    }
+
     /// The line ending in use at `offset`: that of the line which holds it, else of the one before.
-    fn newline(&self, offset: usize) -> &'static str {
+    pub fn newline(&self, offset: usize) -> &'static str {
         let rest = self.body.get(offset..).unwrap_or_default();
         let end = match rest.find('\n') {
             Some(at) => Some(offset + at),
@@ -174,7 +158,7 @@ impl<'a> Text<'a> {
     }
 
     /// The body after the edits, or the place where two of them meet.
-    fn edited(&self, mut edits: Vec<(Range<usize>, String)>) -> Result<Vec<u8>, NotUnderstood> {
+    pub fn edited(&self, mut edits: Vec<(Range<usize>, String)>) -> Result<Vec<u8>, NotUnderstood> {
         edits.sort_by_key(|(range, _)| (range.start, range.end));
         edits.dedup();
         let mut out = self.mark.to_owned();
@@ -208,7 +192,7 @@ pub fn place(text: &str, offset: usize) -> (usize, usize) {
 }
 
 /// The paths as a sentence says them: `a`, `b` and `c`.
-fn listed<'a>(paths: impl IntoIterator<Item = &'a RepoPath>) -> String {
+pub(crate) fn listed<'a>(paths: impl IntoIterator<Item = &'a RepoPath>) -> String {
     let mut names: Vec<String> = paths.into_iter().map(|path| format!("`{path}`")).collect();
     match names.pop() {
         Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
@@ -216,3 +200,7 @@ fn listed<'a>(paths: impl IntoIterator<Item = &'a RepoPath>) -> String {
         None => String::new(),
     }
 }
+
+#[cfg(test)]
+#[path = "rewrite_fuzz.rs"]
+mod fuzz;

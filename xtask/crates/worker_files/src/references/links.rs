@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{After, Dangling, Kind, counterpart};
+use super::{After, Dangling, Kind, counterpart, has};
 use xtask_core::layout::OUTDATED;
 use xtask_core::tree::{Entries, Mode, RepoPath, same};
 
@@ -72,7 +72,7 @@ impl Places<'_> {
             Some(modern) if self.result.contains_key(&modern) => modern,
             _ => now,
         };
-        Some((what, relative(link, &to)))
+        Some((what, link.link_to(&to)))
     }
 
     /// Of a link that moves: what to write, if it leads elsewhere from its new place.
@@ -80,7 +80,7 @@ impl Places<'_> {
         if let Some(named) = old.leads_to(target) {
             let now = self.now(&named)?;
             let holds = new.leads_to(target).as_ref() == Some(&now);
-            return (!holds).then(|| relative(new, &now));
+            return (!holds).then(|| new.link_to(&now));
         }
         // Out of the repository, from as many folders deeper.
         let depth = |path: &RepoPath| path.ancestors().count();
@@ -117,32 +117,6 @@ impl Places<'_> {
             })
             .find_map(|(below, to)| to.as_bytes().strip_suffix(below).map(RepoPath::new))
     }
-}
-
-/// Whether a tree has a file or a folder at a path; the root is always there.
-fn has(entries: &Entries, path: &RepoPath) -> bool {
-    if path.as_bytes().is_empty() || entries.contains_key(path) {
-        return true;
-    }
-    let mut first = path.as_bytes().to_vec();
-    first.push(b'/');
-    let next = entries.range(RepoPath::new(first.clone())..).next();
-    next.is_some_and(|(path, _)| path.as_bytes().starts_with(&first))
-}
-
-/// What a link at `link` has to say to lead to `to`.
-fn relative(link: &RepoPath, to: &RepoPath) -> RepoPath {
-    let folder = link.parent();
-    let from: Vec<&[u8]> = folder.iter().flat_map(RepoPath::parts).collect();
-    let to: Vec<&[u8]> = to.parts().filter(|part| !part.is_empty()).collect();
-    let shared = from.iter().zip(&to).take_while(|(one, other)| one == other);
-    let shared = shared.count();
-    let mut parts: Vec<&[u8]> = vec![b".."; from.len() - shared];
-    parts.extend(&to[shared..]);
-    if parts.is_empty() {
-        parts.push(b".");
-    }
-    RepoPath::new(parts.join(&b'/'))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use hcl_edit::structure::{Block, Body, Structure};
 use hcl_edit::template::Element;
 use serde_json::{Map, Value};
 
-use worker_files::{Source, too_deep};
+use crate::{Source, too_deep};
 
 /// The bake file's name, beside the Dockerfile at the root.
 pub const FILE: &str = "docker-bake.hcl";

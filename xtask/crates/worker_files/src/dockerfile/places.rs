@@ -1,12 +1,7 @@
 //! The image holds the same files at the same places, whatever way the Dockerfile copies them:
 //! a small model of `COPY` is run on the upstream before and on the worker after.
 
-use std::collections::BTreeMap;
-
-use parse_dockerfile::Source;
-
 use super::*;
-use crate::rewrite::landing::clean;
 
 const FILES: &[(&str, &str)] = &[
     (".runpod/Dockerfile", "Dockerfile"),
@@ -27,13 +22,17 @@ type Context = BTreeMap<String, String>;
 
 /// Where each content lies in the image.
 fn build(dockerfile: &[u8], context: &Context) -> BTreeMap<String, String> {
-    let text = std::str::from_utf8(dockerfile).unwrap();
+    let text = Text::new(dockerfile).unwrap();
+    let mut copies = Vec::new();
+    let walked = Walk::new(&text).each(|walk, instruction| {
+        if let Some(copy) = walk.copy(instruction)? {
+            copies.push((copy.dest.text, copy.sources));
+        }
+        Ok(())
+    });
+    walked.unwrap();
     let mut image = BTreeMap::new();
-    for instruction in &parse_dockerfile::parse(text).unwrap().instructions {
-        let Some(copy) = copy::Copy::of(instruction, false) else {
-            continue;
-        };
-        let written = copy.dest.value.as_ref();
+    for (written, sources) in copies {
         let mut dest = String::from(if written.starts_with('/') {
             ""
         } else {
@@ -42,12 +41,8 @@ fn build(dockerfile: &[u8], context: &Context) -> BTreeMap<String, String> {
         for part in written.split('/').filter(|part| !["", "."].contains(part)) {
             dest = format!("{dest}/{part}");
         }
-        for source in copy.src {
-            let Source::Path(source) = source else {
-                continue;
-            };
-            let source = clean(&source.value).unwrap();
-            let glob = Glob::new(&source, false).unwrap();
+        for (source, _) in &sources {
+            let glob = Glob::new(source, false).unwrap();
             let depth = source.split('/').count();
             let mut found = false;
             for (path, content) in context {
@@ -59,7 +54,7 @@ fn build(dockerfile: &[u8], context: &Context) -> BTreeMap<String, String> {
                 let below = parts[depth..].join("/");
                 let is_folder = written.ends_with('/')
                     || written == "."
-                    || copy.src.len() > 1
+                    || sources.len() > 1
                     || image
                         .keys()
                         .any(|at: &String| at.starts_with(&format!("{dest}/")));
@@ -70,7 +65,7 @@ fn build(dockerfile: &[u8], context: &Context) -> BTreeMap<String, String> {
                 };
                 image.insert(place, content.clone());
             }
-            assert!(found, "nothing at {source} for\n{text}");
+            assert!(found, "nothing at {source} for\n{}", text.body);
         }
     }
     image
@@ -143,7 +138,7 @@ fn the_image_stays_the_same() {
                     };
                     let text =
                         format!("FROM a\nCOPY .runpod/engine.py /app/\n{keyword} {words}\nRUN x\n");
-                    match dockerfile(text.as_bytes(), &map) {
+                    match rewrite(text.as_bytes(), &map) {
                         Ok(result) => {
                             written += 1;
                             let shown = String::from_utf8_lossy(&result.bytes);

@@ -312,11 +312,14 @@ fn is_record(path: &RepoPath) -> bool {
         .any(|start| name.starts_with(start))
 }
 
-/// Whether anything lies below a folder.
-fn holds_files(entries: &Entries, folder: &str) -> bool {
-    let first = RepoPath::new(format!("{folder}/"));
-    let next = entries.range(first..).next();
-    next.is_some_and(|(path, _)| path.is_within(folder))
+/// Whether a tree has a file or a folder at a path; the root is always there.
+fn has(entries: &Entries, path: &RepoPath) -> bool {
+    if path.as_bytes().is_empty() || entries.contains_key(path) {
+        return true;
+    }
+    let first = [path.as_bytes(), b"/"].concat();
+    let next = entries.range(RepoPath::new(first.clone())..).next();
+    next.is_some_and(|(path, _)| path.as_bytes().starts_with(&first))
 }
 
 /// What the migration took away.
@@ -348,7 +351,7 @@ impl<'a> Gone<'a> {
                 }
             }
         }
-        folders.retain(|folder| !holds_files(after.result, folder));
+        folders.retain(|folder| !has(after.result, &RepoPath::from(*folder)));
         let tops = files.iter().filter(|(old, _)| modules::is_python(old));
         let packages = tops
             .filter_map(|(old, _)| old.split_once('/'))
@@ -364,7 +367,7 @@ impl<'a> Gone<'a> {
     }
 
     fn exists(&self, path: &str) -> bool {
-        self.result.contains_key(&RepoPath::from(path)) || holds_files(self.result, path)
+        has(self.result, &RepoPath::from(path))
     }
 
     /// What the result has in place of a file that is gone: its modern counterpart, or else where

@@ -1,12 +1,9 @@
 //! Build arguments that the new Dockerfile does not declare.
 
-use hcl_edit::Span;
-use hcl_edit::expr::Expression;
-use hcl_edit::structure::{Block, Body};
-
 use super::{File, Form};
-use worker_files::dockerfile::is_predefined;
-use worker_files::yaml::{Node, Yaml};
+use crate::dockerfile::is_predefined;
+use crate::yaml::{Node, Yaml};
+use crate::{Source, bake};
 
 /// `dockerfile` is where the Dockerfile lies: what builds another is passed over.
 pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
@@ -172,49 +169,17 @@ fn passed(yaml: &Yaml, text: &str, value: usize, found: &mut Vec<(usize, String)
 
 /// `args = { … }` of a bake file's targets.
 fn in_bake(text: &str, ours: &str) -> Vec<(usize, String)> {
+    let source = Source::new("docker-bake.hcl".into(), text.as_bytes());
+    let (bake, _) = bake::read(&source).split();
     let mut found = Vec::new();
-    let Ok(body) = hcl_edit::parser::parse_body(text) else {
-        return found;
-    };
-    for target in body.get_blocks("target") {
-        let dockerfile = setting(&body, target, "dockerfile", 0);
-        let context = setting(&body, target, "context", 0);
-        if !is_the_dockerfile(dockerfile.as_deref(), ours)
-            || context.is_some_and(|path| !is_root(&path))
+    for target in &bake.targets {
+        let context = bake.setting(target, "context");
+        if is_the_dockerfile(bake.setting(target, "dockerfile"), ours)
+            && context.is_none_or(is_root)
         {
-            continue;
-        }
-        let Some(args) = target.body.get_attribute("args") else {
-            continue;
-        };
-        let Some(args) = args.value.as_object() else {
-            continue;
-        };
-        for (key, _) in args {
-            let name = match key.as_ident() {
-                Some(ident) => Some(ident.as_str()),
-                None => key.as_expr().and_then(Expression::as_str),
-            };
-            if let (Some(name), Some(span)) = (name, key.span()) {
-                found.push((span.start, name.to_owned()));
-            }
+            let args = target.args.iter();
+            found.extend(args.map(|arg| (arg.place.start, arg.name.clone())));
         }
     }
     found
-}
-
-/// A target's own text setting, or that of one which it inherits from.
-fn setting(body: &Body, target: &Block, key: &str, depth: usize) -> Option<String> {
-    if let Some(attribute) = target.body.get_attribute(key) {
-        return Some(attribute.value.as_str().unwrap_or_default().to_owned());
-    }
-    let bases = target.body.get_attribute("inherits")?.value.as_array()?;
-    bases
-        .iter()
-        .filter_map(Expression::as_str)
-        .find_map(|base| {
-            let mut blocks = body.get_blocks("target");
-            let base = blocks.find(|block| block.has_labels(&[base]))?;
-            (depth < 10).then(|| setting(body, base, key, depth + 1))?
-        })
 }

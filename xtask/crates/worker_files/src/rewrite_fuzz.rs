@@ -1,10 +1,11 @@
 //! Whatever comes in, nothing panics, and what comes out takes only files that the result has.
 
 use super::*;
+use crate::glob::Glob;
+use crate::ignore::Ignore;
+use crate::yaml::Yaml;
+use crate::{compose, dockerfile};
 use testing::Random;
-use worker_files::glob::Glob;
-use worker_files::ignore::Ignore;
-use worker_files::yaml::Yaml;
 
 const DOCKERFILES: &[&str] = &[
     "# escape=`\r\nFROM a\r\nCOPY .runpod/ ./\r\nRUN x `\r\n  y\r\n",
@@ -109,10 +110,10 @@ fn a_dockerfile_is_rewritten_soundly_or_refused() {
     for round in 0..rounds() {
         let bytes = mutated(&mut random, DOCKERFILES[round % DOCKERFILES.len()]);
         let shown = || String::from_utf8_lossy(&bytes).into_owned();
-        match dockerfile(&bytes, &map) {
+        match dockerfile::rewrite(&bytes, &map) {
             Ok(result) => {
                 understood += 1;
-                let copied = copied_paths(&result.bytes)
+                let copied = dockerfile::taken(&result.bytes)
                     .unwrap_or_else(|fault| panic!("{fault}\n{}", shown()));
                 for copied in copied {
                     assert!(
@@ -137,10 +138,10 @@ fn a_compose_file_is_rewritten_or_refused() {
     let mut random = Random(0x1234_5678_9abc_def1);
     for round in 0..rounds() {
         let bytes = mutated(&mut random, COMPOSE[round % COMPOSE.len()]);
-        match compose(&bytes, &map) {
+        match compose::rewrite(&bytes, &map) {
             Ok(result) => {
                 let text = String::from_utf8(result.bytes).unwrap();
-                let body = text.trim_start_matches(BYTE_ORDER_MARK);
+                let body = text.trim_start_matches('\u{feff}');
                 assert!(
                     Yaml::parse(body).is_ok(),
                     "{}",
@@ -164,7 +165,7 @@ fn the_rest_never_panics() {
             ignore.excludes_all_of(&"a/b".into()),
         );
         let _ = Glob::new(&text, true).map(|glob| glob.matches("a/b"));
-        let _ = arguments(&bytes);
+        let _ = dockerfile::arguments(&bytes);
         let _ = Yaml::parse(&text);
     }
 }

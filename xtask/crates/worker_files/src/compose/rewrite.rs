@@ -3,15 +3,15 @@
 
 use std::ops::Range;
 
-use super::{Change, NotUnderstood, PathMap, Rewritten, Text};
-use worker_files::yaml::{Node, Yaml};
+use crate::rewrite::{Change, NotUnderstood, PathMap, Rewritten, Text};
+use crate::yaml::{Node, Yaml};
 use xtask_core::tree::RepoPath;
 
 /// The compose file of the upstream's worker folder, with every path that it names where that lies
 /// in the result. Files that move are followed; folders on the host that are no part of the
 /// repository (`./data`) stay beside the compose file; a path out of the worker folder means the
 /// same place in the worker's repository as it did in the upstream's.
-pub fn compose(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
+pub fn rewrite(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
     let text = Text::new(compose)?;
     let yaml = Yaml::parse(text.body).map_err(|fault| {
         text.refuse(
@@ -50,6 +50,29 @@ pub fn compose(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood
     })
 }
 
+/// Where a compose file names paths, beside builds and volumes.
+const PATHS: &[&str] = &[
+    "configs * file",
+    "secrets * file",
+    "include []",
+    "include [] path",
+    "include [] path []",
+    "include [] env_file",
+    "include [] env_file []",
+    "include [] project_directory",
+    "services * env_file",
+    "services * env_file []",
+    "services * env_file [] path",
+    "services * label_file",
+    "services * label_file []",
+    "services * extends file",
+    "services * credential_spec file",
+    "services * volumes [] source",
+    "services * develop watch [] path",
+    "services * build context",
+    "services * build additional_contexts *",
+];
+
 struct Editor<'a> {
     text: &'a Text<'a>,
     yaml: &'a Yaml,
@@ -61,59 +84,43 @@ struct Editor<'a> {
 
 impl Editor<'_> {
     fn file(&mut self, root: usize) -> Result<(), NotUnderstood> {
-        for (key, value) in self.yaml.pairs(root) {
-            match key {
-                "services" => {
-                    for (_, service) in self.yaml.pairs(value) {
-                        self.service(service)?;
-                    }
-                }
-                "configs" | "secrets" => {
-                    for (_, item) in self.yaml.pairs(value) {
-                        self.at(item, "file")?;
-                    }
-                }
-                "include" => {
-                    for &item in self.yaml.members(value) {
-                        self.either(item)?;
-                        self.each_at(item, "path")?;
-                        self.each_at(item, "env_file")?;
-                        self.at(item, "project_directory")?;
-                    }
-                }
-                _ => {}
+        for keys in PATHS {
+            for id in self.found(root, keys) {
+                self.path(id)?;
             }
+        }
+        for id in self.found(root, "services * build") {
+            self.build(id)?;
+        }
+        for id in self.found(root, "services * build additional_contexts []") {
+            self.named_context(id)?;
+        }
+        for id in self.found(root, "services * volumes []") {
+            self.volume(id)?;
         }
         Ok(())
     }
 
-    fn service(&mut self, service: usize) -> Result<(), NotUnderstood> {
-        for (key, value) in self.yaml.pairs(service) {
-            match key {
-                "build" => self.build(value)?,
-                "env_file" | "label_file" => {
-                    self.either(value)?;
-                    for &item in self.yaml.members(value) {
-                        self.either(item)?;
-                        self.at(item, "path")?;
-                    }
-                }
-                "extends" | "credential_spec" => self.at(value, "file")?,
-                "volumes" => {
-                    for &volume in self.yaml.members(value) {
-                        self.volume(volume)?;
-                    }
-                }
-                "develop" => {
-                    let watch = self.yaml.get(value, "watch");
-                    for &rule in watch.map_or(&[][..], |watch| self.yaml.members(watch)) {
-                        self.at(rule, "path")?;
-                    }
-                }
-                _ => {}
-            }
+    /// The values at a place: `*` is each value of a mapping, `[]` each member of a list.
+    fn found(&self, root: usize, keys: &str) -> Vec<usize> {
+        let mut found = vec![root];
+        for key in keys.split(' ') {
+            let inside = |id: usize| match key {
+                "*" => self
+                    .yaml
+                    .pairs(id)
+                    .into_iter()
+                    .map(|(_, value)| value)
+                    .collect(),
+                "[]" => self.yaml.members(id).to_vec(),
+                key => Vec::from_iter(self.yaml.get(id, key)),
+            };
+            found = found.into_iter().flat_map(inside).collect();
+            // What aliases lead to more than once is one value.
+            found.sort_unstable();
+            found.dedup();
         }
-        Ok(())
+        found
     }
 
     fn build(&mut self, build: usize) -> Result<(), NotUnderstood> {
@@ -167,23 +174,6 @@ impl Editor<'_> {
             }
             (None, None) => {}
         }
-        if let Some(id) = context_id {
-            self.path(id)?;
-        }
-        if let Some(more) = self.yaml.get(build, "additional_contexts") {
-            for (_, context) in self.yaml.pairs(more) {
-                self.path(context)?;
-            }
-            for &item in self.yaml.members(more) {
-                self.scalar(item, |editor, value| {
-                    let Some((name, path)) = value.split_once('=') else {
-                        return Ok(None);
-                    };
-                    let new = editor.anew(path, editor.offset(item))?;
-                    Ok(new.map(|path| format!("{name}={path}")))
-                })?;
-            }
-        }
         Ok(())
     }
 
@@ -198,10 +188,18 @@ impl Editor<'_> {
         }
     }
 
+    /// `name=path`
+    fn named_context(&mut self, item: usize) -> Result<(), NotUnderstood> {
+        self.scalar(item, |editor, value| {
+            let Some((name, path)) = value.split_once('=') else {
+                return Ok(None);
+            };
+            let new = editor.anew(path, editor.offset(item))?;
+            Ok(new.map(|path| format!("{name}={path}")))
+        })
+    }
+
     fn volume(&mut self, volume: usize) -> Result<(), NotUnderstood> {
-        if self.yaml.text(volume).is_none() {
-            return self.at(volume, "source");
-        }
         self.scalar(volume, |editor, value| {
             // `${VAR:-x}` holds colons of its own.
             let mut depth = 0;
@@ -221,32 +219,6 @@ impl Editor<'_> {
             let new = editor.anew(host, editor.offset(volume))?;
             Ok(new.map(|host| format!("{host}{rest}")))
         })
-    }
-
-    fn at(&mut self, mapping: usize, key: &str) -> Result<(), NotUnderstood> {
-        match self.yaml.get(mapping, key) {
-            Some(value) => self.either(value),
-            None => Ok(()),
-        }
-    }
-
-    fn each_at(&mut self, mapping: usize, key: &str) -> Result<(), NotUnderstood> {
-        let Some(value) = self.yaml.get(mapping, key) else {
-            return Ok(());
-        };
-        self.either(value)?;
-        for &item in self.yaml.members(value) {
-            self.either(item)?;
-        }
-        Ok(())
-    }
-
-    /// A path, if the value is a text at all.
-    fn either(&mut self, id: usize) -> Result<(), NotUnderstood> {
-        match self.yaml.text(id) {
-            Some(_) => self.path(id),
-            None => Ok(()),
-        }
     }
 
     fn path(&mut self, id: usize) -> Result<(), NotUnderstood> {
@@ -388,7 +360,7 @@ mod tests {
     }
 
     fn rewritten(text: &str) -> String {
-        let result = compose(text.as_bytes(), &map()).unwrap();
+        let result = rewrite(text.as_bytes(), &map()).unwrap();
         String::from_utf8(result.bytes).unwrap()
     }
 
@@ -447,7 +419,7 @@ volumes:
 
     #[test]
     fn a_build_without_a_dockerfile_is_pointed_out() {
-        let result = compose(b"services: {a: {build: ..}}\n", &map()).unwrap();
+        let result = rewrite(b"services: {a: {build: ..}}\n", &map()).unwrap();
         assert_eq!(result.notes.len(), 1);
         assert_eq!(result.changes[0].line, 1);
     }
@@ -468,7 +440,7 @@ volumes:
 
     #[test]
     fn what_cannot_be_edited_safely_is_refused_with_its_place() {
-        let refused = |text: &str| compose(text.as_bytes(), &map()).unwrap_err();
+        let refused = |text: &str| rewrite(text.as_bytes(), &map()).unwrap_err();
         let fault = refused("services:\n  a:\n    build: \"..\\u002f\"\n");
         assert_eq!((fault.line, fault.column), (3, 12));
         let fault = refused("services:\n  a:\n    volumes: ['${X:-../x}:/x']\n");
@@ -493,6 +465,6 @@ volumes:
     fn the_modern_shape_stays_as_it_is() {
         let map = PathMap::new("", [("Dockerfile".into(), "Dockerfile".into())], []);
         let text = b"services: {a: {build: ., env_file: ../x}}\n";
-        assert_eq!(compose(text, &map).unwrap().bytes, text);
+        assert_eq!(rewrite(text, &map).unwrap().bytes, text);
     }
 }

@@ -1,6 +1,7 @@
 //! Paths that are written out.
 
 use super::{File, Form, Gone};
+use xtask_core::tree::RepoPath;
 
 /// Finds every path in the text that names something gone.
 pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
@@ -114,19 +115,16 @@ fn check(
     if !word.contains('/') && !gone.files.contains_key(word) {
         return None;
     }
-    let folder = file.path.parent();
-    let folder = folder
-        .as_ref()
-        .and_then(|folder| folder.as_str())
-        .unwrap_or("");
-    if !folder.is_empty()
-        && let Some(path) = join(folder, word)
+    if file.path.parent().is_some()
+        && let Some(path) = file.path.leads_to(word.as_bytes())
+        && let Some(path) = path.as_str()
     {
-        if gone.exists(&path) {
+        if gone.exists(path) {
             return None;
         }
-        if let Some((what, instead)) = gone.lookup(&path) {
-            return Some((what, slashed(word, relative(folder, &instead))));
+        if let Some((what, instead)) = gone.lookup(path) {
+            let instead = file.path.link_to(&RepoPath::from(instead.as_str()));
+            return Some((what, slashed(word, instead.as_str()?.to_owned())));
         }
     }
     let (prefix, path) = root_part(word);
@@ -178,28 +176,4 @@ fn slashed(word: &str, instead: String) -> String {
     } else {
         instead
     }
-}
-
-fn join(folder: &str, path: &str) -> Option<String> {
-    let mut parts: Vec<&str> = folder.split('/').collect();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-/// `path` as seen from `folder`.
-fn relative(folder: &str, path: &str) -> String {
-    let from: Vec<&str> = folder.split('/').collect();
-    let to: Vec<&str> = path.split('/').filter(|part| *part != ".").collect();
-    let shared = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
-    let mut parts = vec![".."; from.len() - shared];
-    parts.extend(&to[shared..]);
-    parts.join("/")
 }

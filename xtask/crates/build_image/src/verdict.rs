@@ -1,6 +1,6 @@
 //! Checks from what was found.
 
-use super::super::{Check, Verdict};
+use super::{Check, Verdict};
 
 impl Check {
     pub fn new(
@@ -18,6 +18,15 @@ impl Check {
     /// In order, with what was seen.
     pub fn passed(name: &'static str, words: impl Into<String>) -> Self {
         Self::new(name, Verdict::Passed, [words.into()])
+    }
+
+    /// Worth a look.
+    pub fn warning(name: &'static str, words: impl Into<String>) -> Self {
+        Self::new(name, Verdict::Warning, [words.into()])
+    }
+
+    pub fn failed(name: &'static str, words: impl Into<String>) -> Self {
+        Self::new(name, Verdict::Failed, [words.into()])
     }
 
     /// Not looked at, with the reason.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PathMap, listed};
-use worker_files::glob::{Glob, is_pattern};
+use crate::glob::{Glob, is_pattern};
+use crate::rewrite::{PathMap, listed};
 use xtask_core::tree::RepoPath;
 
 /// What takes the place of one source.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Landing {
     /// Sources that land in the destination itself.
     pub here: Vec<String>,
@@ -21,19 +21,6 @@ pub struct Landing {
     pub pattern: bool,
 }
 
-/// A source, cleaned the way the build cleans it; `None` when it leaves the context.
-pub fn clean(source: &str) -> Option<String> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in source.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => return None,
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
-}
-
 impl PathMap {
     /// What the source `path` (already cleaned) becomes; `Err` says what is in the way.
     pub(super) fn land(&self, path: &str, folder_mark: bool) -> Result<Landing, String> {
@@ -44,37 +31,36 @@ impl PathMap {
                     .to_owned(),
             );
         }
-        if is_pattern(path) {
-            return self.land_pattern(path);
-        }
-        let file = RepoPath::from(path);
-        if let Some(result) = self.moved.get(&file) {
-            let mut landing = Landing::default();
-            landing.add(&file, "", &file, result)?;
-            return Ok(landing);
-        }
-        if self.left.contains(&file) {
-            return Err(format!("`{path}` is copied, which does not come along"));
-        }
         let mut landing = Landing::default();
-        self.land_folder(path, folder_mark, &mut landing)?;
+        let file = RepoPath::from(path);
+        if is_pattern(path) {
+            self.land_pattern(path, &mut landing)?;
+        } else if let Some(result) = self.moved.get(&file) {
+            landing.add(&file, "", result)?;
+        } else if self.left.contains(&file) {
+            return Err(format!("`{path}` is copied, which does not come along"));
+        } else {
+            self.land_folder(path, folder_mark, &mut landing)?;
+        }
+        landing
+            .here
+            .sort_by_key(|name| (name.starts_with(".runpod/"), name.clone()));
         Ok(landing)
     }
 
-    fn land_pattern(&self, pattern: &str) -> Result<Landing, String> {
+    fn land_pattern(&self, pattern: &str, landing: &mut Landing) -> Result<(), String> {
         if pattern.contains("**") {
             return Err(format!("the pattern `{pattern}` spans folders"));
         }
         if !self.root.is_empty() && !RepoPath::from(pattern).is_within(&self.root) {
+            let root = &self.root;
             return Err(format!(
-                "the pattern `{pattern}` reaches outside of `{}/`",
-                self.root
+                "the pattern `{pattern}` reaches outside of `{root}/`"
             ));
         }
         let depth = pattern.split('/').count();
         let glob =
             Glob::new(pattern, false).ok_or_else(|| format!("`{pattern}` is a bad pattern"))?;
-        let mut landing = Landing::default();
         let mut folders = BTreeSet::new();
         for file in self.moved.keys().chain(&self.left) {
             let text = String::from_utf8_lossy(file.as_bytes()).into_owned();
@@ -88,19 +74,19 @@ impl PathMap {
             if parts.len() > depth {
                 folders.insert(head);
             } else if let Some(result) = self.moved.get(file) {
-                landing.add(file, "", file, result)?;
+                landing.add(file, "", result)?;
             } else {
                 landing.left.insert(file.clone());
             }
         }
         for folder in folders {
-            self.land_folder(&folder, true, &mut landing)?;
+            self.land_folder(&folder, true, landing)?;
         }
-        if landing.is_empty() && landing.left.is_empty() {
+        if landing.here.is_empty() && landing.below.is_empty() && landing.left.is_empty() {
             return Err(format!("nothing that comes along matches `{pattern}`"));
         }
         landing.pattern = true;
-        Ok(landing)
+        Ok(())
     }
 
     /// A folder's contents land in the destination.
@@ -110,56 +96,51 @@ impl PathMap {
         folder_mark: bool,
         landing: &mut Landing,
     ) -> Result<(), String> {
-        let within = |path: &RepoPath| folder.is_empty() || path.is_within(folder);
-        let files: Vec<&RepoPath> = self.moved.keys().filter(|path| within(path)).collect();
-        if files.is_empty() {
-            let left: Vec<_> = self.left.iter().filter(|path| within(path)).collect();
+        let within = |path: &&RepoPath| folder.is_empty() || path.is_within(folder);
+        let left: Vec<_> = self.left.iter().filter(within).collect();
+        if !self.moved.keys().any(|path| within(&path)) {
             return Err(if left.is_empty() {
                 format!("`{folder}` is copied, which a worker's repository does not hold")
             } else {
                 format!("{} would not come along", listed(left))
             });
         }
-        landing
-            .left
-            .extend(self.left.iter().filter(|path| within(path)).cloned());
+        landing.left.extend(left.into_iter().cloned());
         if let Some(whole) = self.whole(folder) {
-            landing
-                .here
-                .push(if folder_mark { whole + "/" } else { whole });
+            let mark = if folder_mark { "/" } else { "" };
+            landing.here.push(whole + mark);
             return Ok(());
         }
         landing.folder = true;
-        // Folders that stay whole are copied as such, and what is in them need not be named.
-        let mut whole: BTreeSet<String> = BTreeSet::new();
-        for file in files {
+        self.spread(folder, "", landing)
+    }
+
+    /// The members of a folder one by one. A folder among them that stays whole is copied as such.
+    fn spread(&self, folder: &str, place: &str, landing: &mut Landing) -> Result<(), String> {
+        let prefix = if folder.is_empty() { "" } else { "/" };
+        let prefix = format!("{folder}{prefix}");
+        let mut done = BTreeSet::new();
+        for (file, result) in &self.moved {
+            if !folder.is_empty() && !file.is_within(folder) {
+                continue;
+            }
             let text = file.as_str().ok_or_else(|| {
                 format!("the name of {file} is not UTF-8, so no line can copy it by name")
             })?;
-            let below = &text[if folder.is_empty() {
-                0
-            } else {
-                folder.len() + 1
-            }..];
-            if whole.iter().any(|folder| file.is_within(folder)) {
+            let below = &text[prefix.len()..];
+            let Some((child, _)) = below.split_once('/') else {
+                landing.add(file, place, result)?;
+                continue;
+            };
+            if !done.insert(child) {
                 continue;
             }
-            let mut kept = None;
-            for (at, _) in below.match_indices('/') {
-                let inner = &text[..text.len() - below.len() + at];
-                if let Some(result) = self.whole(inner) {
-                    kept = Some((inner.to_owned(), below[..at].to_owned(), result));
-                    break;
-                }
+            let inner = format!("{prefix}{child}");
+            let place = format!("{place}{child}/");
+            match self.whole(&inner) {
+                Some(result) => landing.push_below(&place, format!("{result}/")),
+                None => self.spread(&inner, &place, landing)?,
             }
-            if let Some((inner, below, result)) = kept {
-                landing.push_below(&format!("{below}/"), format!("{result}/"));
-                whole.insert(inner);
-                continue;
-            }
-            let result = &self.moved[file];
-            let parent = below.rfind('/').map_or("", |end| &below[..=end]);
-            landing.add(file, parent, &RepoPath::from(below), result)?;
         }
         Ok(())
     }
@@ -191,31 +172,21 @@ impl PathMap {
 }
 
 impl Landing {
-    pub fn is_empty(&self) -> bool {
-        self.here.is_empty() && self.below.is_empty()
-    }
-
-    /// One file: `wanted` is where it landed below the destination, in the folder `parent`.
-    fn add(
-        &mut self,
-        file: &RepoPath,
-        parent: &str,
-        wanted: &RepoPath,
-        result: &RepoPath,
-    ) -> Result<(), String> {
-        let name = result.as_str().filter(|name| writable(name));
-        let name = name.ok_or_else(|| {
+    /// One file, which landed in the folder `parent` below the destination.
+    fn add(&mut self, file: &RepoPath, parent: &str, result: &RepoPath) -> Result<(), String> {
+        // Spaces can stand in a COPY line, in the JSON form.
+        let plain =
+            |name: &&str| !name.contains(|c: char| c.is_control() || "*?[]\\$\"'`<".contains(c));
+        let name = result.as_str().filter(plain).ok_or_else(|| {
             format!("the name of {file} has characters that a COPY line cannot say plainly")
         })?;
-        if result.name() == wanted.name() {
-            if parent.is_empty() {
-                self.here.push(name.to_owned());
-            } else {
-                self.push_below(parent, name.to_owned());
-            }
-        } else {
-            let wanted = String::from_utf8_lossy(wanted.name()).into_owned();
+        if result.name() != file.name() {
+            let wanted = String::from_utf8_lossy(file.name());
             self.push_below(&format!("{parent}{wanted}"), name.to_owned());
+        } else if parent.is_empty() {
+            self.here.push(name.to_owned());
+        } else {
+            self.push_below(parent, name.to_owned());
         }
         Ok(())
     }
@@ -223,9 +194,4 @@ impl Landing {
     fn push_below(&mut self, place: &str, source: String) {
         self.below.entry(place.to_owned()).or_default().push(source);
     }
-}
-
-/// Whether a name can stand in a COPY line and mean itself. Spaces can, in the JSON form.
-fn writable(name: &str) -> bool {
-    !name.contains(|c: char| c.is_control() || "*?[]\\$\"'`<".contains(c))
 }

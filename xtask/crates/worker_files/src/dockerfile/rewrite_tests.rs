@@ -33,13 +33,13 @@ fn map() -> PathMap {
 
 fn rewritten(body: &str) -> String {
     let text = format!("FROM base\n{body}");
-    let result = dockerfile(text.as_bytes(), &map()).unwrap();
+    let result = rewrite(text.as_bytes(), &map()).unwrap();
     let after = String::from_utf8(result.bytes).unwrap();
     after.strip_prefix("FROM base\n").unwrap().to_owned()
 }
 
 fn refused(body: &str) -> NotUnderstood {
-    dockerfile(format!("FROM base\n{body}").as_bytes(), &map()).unwrap_err()
+    rewrite(format!("FROM base\n{body}").as_bytes(), &map()).unwrap_err()
 }
 
 #[test]
@@ -69,7 +69,7 @@ COPY public/ ./public/
 
 #[test]
 fn what_does_not_come_along_is_noted() {
-    let result = dockerfile(b"FROM a\nCOPY .runpod/ ./\n", &map()).unwrap();
+    let result = rewrite(b"FROM a\nCOPY .runpod/ ./\n", &map()).unwrap();
     assert_eq!(
         result.notes,
         [
@@ -138,10 +138,10 @@ fn patterns_become_names() {
 #[test]
 fn line_endings_the_escape_directive_and_a_byte_order_mark_stay() {
     let text = "\u{feff}# escape=`\r\nFROM a\r\nCOPY .runpod/ C:\\app\\\r\nRUN dir\r\n";
-    let refused = dockerfile(text.as_bytes(), &map()).unwrap_err();
+    let refused = rewrite(text.as_bytes(), &map()).unwrap_err();
     assert_eq!(refused.line, 3);
     let text = text.replace("C:\\app\\", "./");
-    let after = dockerfile(text.as_bytes(), &map()).unwrap().bytes;
+    let after = rewrite(text.as_bytes(), &map()).unwrap().bytes;
     assert_eq!(
         String::from_utf8(after).unwrap(),
         "\u{feff}# escape=`\r\nFROM a\r\nCOPY Dockerfile docker-compose.yml download_model.py \
@@ -203,6 +203,26 @@ fn variables_with_a_literal_value_are_filled_in() {
 }
 
 #[test]
+fn a_variable_means_what_its_stage_says() {
+    let text = "\
+ARG DIR=.runpod
+FROM a
+ARG DIR OTHER=\"a b\" LATE=$UNKNOWN
+COPY $DIR/1 ${OTHER} /
+ENV DIR somewhere
+ARG DIR=ignored
+ENV DIR=a E=$DIR/b
+COPY $E ${DIR} /
+";
+    let found = taken(text.as_bytes()).unwrap();
+    let paths: Vec<_> = found.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(paths, [".runpod/1", "a b", "somewhere/b", "a"]);
+    assert!(taken(format!("{text}COPY $LATE /\n").as_bytes()).is_err());
+    assert!(taken(b"ARG DIR=x\nFROM a\nCOPY $DIR/x /\n").is_err());
+    assert!(taken(format!("{text}FROM b\nCOPY $E /\n").as_bytes()).is_err());
+}
+
+#[test]
 fn what_is_not_understood_is_refused_with_its_place() {
     for (body, says) in [
         ("COPY . /sgl\n", "whole build context"),
@@ -224,11 +244,8 @@ fn what_is_not_understood_is_refused_with_its_place() {
         assert!(fault.what.contains(says), "{body}: {fault}");
         assert!(fault.line >= 2 && fault.column >= 1, "{body}: {fault}");
     }
-    assert_eq!(
-        dockerfile(b"FROM a\nRUN \xff\n", &map()).unwrap_err().line,
-        2
-    );
-    assert!(dockerfile(b"", &map()).is_err());
+    assert_eq!(rewrite(b"FROM a\nRUN \xff\n", &map()).unwrap_err().line, 2);
+    assert!(rewrite(b"", &map()).is_err());
 }
 
 #[test]
@@ -241,9 +258,7 @@ fn names_with_spaces_take_the_json_form() {
         ],
         [],
     );
-    let after = dockerfile(b"FROM a\nCOPY .runpod ./\n", &map)
-        .unwrap()
-        .bytes;
+    let after = rewrite(b"FROM a\nCOPY .runpod ./\n", &map).unwrap().bytes;
     assert_eq!(
         String::from_utf8(after).unwrap(),
         "FROM a\nCOPY [\"a b.py\", \"c.py\", \"./\"]\n"
@@ -260,9 +275,7 @@ fn a_torn_folder_is_copied_file_by_file() {
         ],
         [".runpod/d/b.py".into()],
     );
-    let after = dockerfile(b"FROM a\nCOPY .runpod /w\n", &map)
-        .unwrap()
-        .bytes;
+    let after = rewrite(b"FROM a\nCOPY .runpod /w\n", &map).unwrap().bytes;
     assert_eq!(
         String::from_utf8(after).unwrap(),
         "FROM a\nCOPY d/a.py /w/d/\nCOPY y.py /w/x.py\n"
@@ -273,14 +286,14 @@ fn a_torn_folder_is_copied_file_by_file() {
 fn the_modern_shape_stays_but_must_find_its_files() {
     let map = PathMap::new("", [("handler.py".into(), "handler.py".into())], []);
     let text = b"FROM a\nCOPY handler.py ./\nCOPY *.py ./\nCOPY . .\n";
-    assert_eq!(dockerfile(text, &map).unwrap().bytes, text);
-    assert!(dockerfile(b"FROM a\nCOPY engine.py ./\n", &map).is_err());
+    assert_eq!(rewrite(text, &map).unwrap().bytes, text);
+    assert!(rewrite(b"FROM a\nCOPY engine.py ./\n", &map).is_err());
 }
 
 #[test]
 fn what_the_build_takes_is_told() {
     let text = b"FROM a AS b\nARG X=flags\nCOPY --from=b /a /b\nCOPY ./src/ *.py $X.json /\nRUN --mount=source=c.txt,target=/c true\n";
-    let found = copied_paths(text).unwrap();
+    let found = taken(text).unwrap();
     let paths: Vec<_> = found.iter().map(|c| (c.path.as_str(), c.line)).collect();
     assert_eq!(
         paths,
@@ -288,7 +301,7 @@ fn what_the_build_takes_is_told() {
     );
     assert!(found[0].covers(&"src/a/b.py".into()));
     assert!(found[1].covers(&"a.py".into()) && !found[1].covers(&"d/a.py".into()));
-    assert!(copied_paths(b"FROM a\nCOPY . .\n").unwrap()[0].is_everything());
+    assert!(taken(b"FROM a\nCOPY . .\n").unwrap()[0].is_everything());
     assert_eq!(
         arguments(b"ARG A\nFROM x\nARG B=1 C\nARG A\n").unwrap(),
         ["A", "B", "C"]
@@ -306,8 +319,8 @@ fn one_file_of_a_pattern_may_land_under_another_name() {
 
 #[test]
 fn the_bundled_upstream_is_understood() {
-    let text = include_bytes!("../../../../../example/upstream/.runpod/Dockerfile");
-    let result = dockerfile(text, &map()).unwrap();
+    let text = include_bytes!("../../../../example/upstream/.runpod/Dockerfile");
+    let result = rewrite(text, &map()).unwrap();
     let after = String::from_utf8(result.bytes).unwrap();
     assert!(!after.contains(".runpod/ "));
     assert_eq!(
