@@ -333,6 +333,17 @@ struct Gone<'a> {
     result: &'a Entries,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How often something was looked up: the tests' measure of time.
+    static LOOKUPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+fn looked_up() {
+    #[cfg(test)]
+    LOOKUPS.set(LOOKUPS.get() + 1);
+}
+
 impl<'a> Gone<'a> {
     fn new(after: &After<'a>) -> Self {
         let mut files = Vec::new();
@@ -342,6 +353,7 @@ impl<'a> Gone<'a> {
                 && !after.result.contains_key(from)
             {
                 files.push((old, new));
+                looked_up();
                 let mut folder = old;
                 // A folder that is there already has its own above it.
                 while let Some((above, _)) = folder.rsplit_once('/')
@@ -367,6 +379,7 @@ impl<'a> Gone<'a> {
     }
 
     fn exists(&self, path: &str) -> bool {
+        looked_up();
         has(self.result, &RepoPath::from(path))
     }
 
@@ -386,6 +399,7 @@ impl<'a> Gone<'a> {
             .map(|(at, _)| at)
             .chain([path.len()]);
         for end in ends {
+            looked_up();
             if self.folders.contains(&path[..end]) {
                 return Some((&path[..end], path[end..].trim_start_matches('/')));
             }
@@ -421,6 +435,7 @@ impl<'a> Gone<'a> {
         let first = format!("{folder}/");
         self.files
             .range::<str, _>((Bound::Included(&*first), Bound::Unbounded))
+            .inspect(|_| looked_up())
             .map_while(|(from, to)| from.starts_with(&first).then_some((from, to)))
             .find_map(|(from, to)| to.strip_suffix(&from[folder.len()..]))
             .map_or_else(|| format!("outdated/{folder}"), ToOwned::to_owned)

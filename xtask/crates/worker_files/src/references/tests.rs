@@ -288,3 +288,49 @@ fn whatever_names_a_folder_that_is_to_go() {
     assert_eq!(of("CHANGELOG.md", "moved to outdated/\n"), []);
     assert_eq!(of("outdated/src/engine.py", "'outdated/src'"), []);
 }
+
+/// Many files that moved, and a mention of each in files of every kind.
+#[test]
+fn the_work_grows_with_the_files_and_their_mentions_not_with_their_product() {
+    let lookups = |count: usize| {
+        let name = |number: usize| format!("src/many/part{}/f{number}.py", number % 7);
+        let moved: Vec<_> = (0..count)
+            .map(|number| RepoPath::from(name(number).as_str()))
+            .map(|path| (path.clone(), path.inside("outdated")))
+            .collect();
+        let after = After {
+            moved: &moved,
+            result: &result(),
+            arguments: &[],
+        };
+        let mentions = |line: &dyn Fn(&str) -> String| -> Vec<u8> {
+            let lines = (0..count).map(|number| line(&name(number)));
+            lines.collect::<String>().into_bytes()
+        };
+        let files = [
+            (
+                "run.sh".into(),
+                mentions(&|file| format!("python3 {file}\nls src/many\n")),
+            ),
+            (
+                "docs/a.md".into(),
+                mentions(&|file| format!("See [it](../{file}).\n")),
+            ),
+            (
+                "Makefile".into(),
+                mentions(&|file| format!("all:\n\tcat {file}\n")),
+            ),
+            (
+                "tests/test_a.py".into(),
+                mentions(&|file| format!("import {}\n", file[..file.len() - 3].replace('/', "."))),
+            ),
+        ];
+        let before = LOOKUPS.get();
+        let found = dangling(&files, &after);
+        assert!(found.len() >= 4 * count, "{} of {count}", found.len());
+        LOOKUPS.get() - before
+    };
+    let (few, many) = (lookups(100), lookups(400));
+    assert!(few > 100, "nothing was looked up");
+    assert!(many < 5 * few, "{few} lookups became {many}");
+}
