@@ -203,7 +203,8 @@ class Worker:
                 self.process.kill()
                 self.process.wait()
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may just have ended
+                os.kill(pid, signal.SIGKILL)
 
 
 def stop_and_check(worker: Worker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,12 @@ def sample(flag: Flag) -> tuple[str, Any]:
     return text, value
 
 
+#: Two flags of SGLang's that set the same, in each release other ones.
+FLAGS_OF_ONE_SETTING = [
+    ({env_name(one.name): "1"}, {env_name(other.name): "2"})
+    for one, other in itertools.combinations(TABLE.flags.values(), 2)
+    if one.dest == other.dest and one.type == other.type == "int"
+]
 FLAGS = [f for f in TABLE.flags.values() if f.name not in SPECIAL and not f.stops_the_launch]
 
 
@@ -135,7 +142,7 @@ def test_other_names_of_old() -> None:
         ({"TP_SIZE": "2"}, {"TENSOR_PARALLEL_SIZE": "4"}),
         ({"MODEL_NAME": "a/b"}, {"MODEL_PATH": "c/d"}),
         ({"DIST_INIT_ADDR": "a:1"}, {"NCCL_INIT_ADDR": "b:1"}),
-        ({"CUDA_GRAPH_MAX_BS": "1"}, {"CUDA_GRAPH_MAX_BS_DECODE": "2"}),
+        *FLAGS_OF_ONE_SETTING,
         ({"LORA_STRICT_LOADING": "true"}, {"NO_LORA_STRICT_LOADING": "true"}),
     ],
 )

@@ -118,6 +118,14 @@ class Walk:
         if self.xtask:
             self.tool("hub-lint", "--unsafe-fixes", may_fail=True)
         self.options()
+        self.pages(pinned)
+
+    def pages(self, pinned: str) -> None:
+        """What the README says of the release, and the tables of the form's values."""
+        (old,) = re.findall(r":v([\d.]+?)(?:-cu\d+)?$", pinned)
+        self.replace(f"has SGLang {old} ", f"has SGLang {self.release} ", "README.md")
+        test = ["-m", "pytest", "--quiet", "--numprocesses=0", "tests/test_hub_files.py"]
+        self.call("env", "UPDATE_TABLES=1", sys.executable, *test, may_fail=True)
 
     def table(self) -> None:
         """What `build-image --update-flags` would write: the script, run with the stand-in for the
