@@ -18,16 +18,21 @@ MASK = "********"
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off"})
 
-#: A name that holds a secret: `api_key`, `AWS_SECRET_ACCESS_KEY`, `keyfile_password`, `HF_TOKEN`.
+#: A name that holds a secret: `API_KEY`, `AWS_SECRET_ACCESS_KEY`, `keyfile_password`, `HF_TOKEN_2`.
 SECRET_NAME = re.compile(
-    r"(?i)(?:^|[-_])(?:api[-_]?key$|token$|secret|access[-_]key)|passw(?:or)?d|passphrase"
+    r"(?i)(?:^|[-_])(?:api[-_]?keys?$|token(?:[-_]?(?:\d+|read|write))?$|secret|access[-_]?key|pass$"
+    r"|(?:private|signing|encryption|account|auth|subscription|license)[-_]key$|credential$)"
+    r"|[-_]pwd$|passw(?:or)?d|passphrase|^(?:set-)?cookie$"
 )
 
-#: Tokens that a model is made of, and that a setting counts: `eos_token`, `per_token`.
+#: Tokens that a model is made of, and that a setting counts: `eos_token`, `per_token`. As the name
+#: of a variable `NEW_TOKEN` is a secret that takes the place of another.
 _MODEL_TOKEN = re.compile(
     r"(?i)^(?:token|(?:.*[-_])?(?:bos|eos|pad|unk|sep|cls|mask|image|video|audio|think|start|end|"
-    r"stop|begin|special|first|next|last|new|max|min|per|to|by|a)[-_]token)$"
+    r"stop|begin|special|first|max|min|per|to|by)[-_]token"
+    r"|(?-i:(?:[a-z_]*[-_])?(?:a|new|next|last)[-_]token))$"
 )
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 # `api_key='...'` as Python prints it, `"api_key": "..."` as JSON does, also within a text and with
 # a list or an object behind it, `--api-key ...` as a command line does. The name is kept, the value
@@ -40,18 +45,29 @@ _VALUE = re.compile(
     """
 )
 _QUOTE = re.compile(r"""b?(\\*["'])""")
-_OPTION = re.compile(r"""(?<![\w-])(--[A-Za-z][\w-]*)([= ]+)("[^"]*"|'[^']*'|(?!--)[^\s"']+)""")
+_OPTION = re.compile(
+    r"""(?<![\w-])(--[A-Za-z][\w-]*)([= ]+|["'],\s*["'])("[^"]*"|'[^']*'|(?!--)[^\s"']+)"""
+)
 _NO_VALUES = frozenset({"None", "null", "True", "False", "true", "false"})
 
 # What is a secret by its shape: libraries put a whole request into their messages.
 _SHAPED_SECRET = re.compile(
     r"""(?ix)
     ( \b (?: bearer | basic ) [ ]+ ) [\w.~+/=-]{6,}
-    | \b () hf_ [A-Za-z0-9]{16,}
+    | ( \b authorization ["']? \s? [:=] \s? (?: b?["'] )? (?: [A-Za-z0-9-]{1,20} [ ] )? )
+        [\w.~+/=-]{6,}
+    | \b () (?: (?: hf | rpa | gh[opsu] ) _ | glpat- | sk- ) [A-Za-z0-9]{16,}
+    | \b () (?: github_pat_ | sk-(?:ant|proj)- ) [\w-]{16,} | \b () (?-i: AKIA [A-Z0-9]{16} ) \b
     | ( :// [^/\s:@"']* : ) [^/\s@"']+ (?=@)
-    | ( [?&] [\w-]* (?: token | signature | credential | key ) = ) [^&\s"'<>]+
+    | ( https?:// ) [^/\s:@"']{6,} (?=@)
+    | ( [?&#] [\w-]* (?: token | signature | credential | key | sig | secret | password ) = )
+        [^&\s"'<>]+
     """
 )
+
+# A line with none of these needs no look at the patterns.
+_WORDS_OF_NAMES = ("key", "pass", "token", "secret", "credential", "pwd", "cookie")
+_WORDS_OF_SHAPES = ("bearer ", "basic ", "authorization", "://", "=", "_", "-", "akia")
 
 #: What a reader may meet in any answer: words, or digits alone. Cutting them out hides nothing.
 _ORDINARY = re.compile(r"(?:[^\W\d_]+(?:[ _-][^\W\d_]+)*|\d+)")
@@ -87,6 +103,8 @@ def without_quotes(text: str) -> str:
 def is_secret_name(name: str) -> bool:
     """Whether a flag, an environment variable or a JSON key of this name holds a secret."""
     name = name.lstrip("-")
+    if not name.isupper():
+        name = _CAMEL.sub("_", name)
     return bool(SECRET_NAME.search(name)) and not _MODEL_TOKEN.match(name)
 
 
@@ -141,7 +159,7 @@ def _mask_named(text: str) -> str:
 
 def _mask_option(match: re.Match[str]) -> str:
     name, between, value = match.groups()
-    if value in _NO_VALUES or not is_secret_name(name):
+    if value in _NO_VALUES or not (is_secret_name(name) or name == "--token"):
         return match[0]
     return f"{name}{between}{_masked(value)}"
 
@@ -184,9 +202,9 @@ class Redactor:
         secret's name."""
         line = _without(self._in_logs, line)
         lowered = line.lower()
-        if any(word in lowered for word in ("key", "pass", "token", "secret")):
+        if any(word in lowered for word in _WORDS_OF_NAMES):
             line = _OPTION.sub(_mask_option, _mask_named(line))
-        if any(word in lowered for word in ("bearer ", "basic ", "hf_", "://", "=")):
+        if any(word in lowered for word in _WORDS_OF_SHAPES):
             line = _SHAPED_SECRET.sub(lambda m: next(filter(None, m.groups()), "") + MASK, line)
         return line
 

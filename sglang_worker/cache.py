@@ -55,6 +55,27 @@ def find(cache: str, name: str, revision: str | None, env: Mapping[str, str]) ->
     return CachedModel(str(snapshot), f"{copy} is served: {why}")
 
 
+def vocabulary(model: str, env: Mapping[str, str]) -> int | None:
+    """How many tokens a model knows, by its configuration on this disk; None where that is not to
+    be found. Of several revisions the largest number counts."""
+    home = env.get("HF_HOME") or os.path.join(env.get("HOME", "/root"), ".cache", "huggingface")
+    hub = Path(env.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+    folders = [Path(model)]
+    if MODEL_NAME.fullmatch(model) and not os.path.isdir(model):
+        folders = [*(hub / f"models--{model.replace('/', '--')}" / "snapshots").glob("*")]
+    return max(filter(None, map(_vocabulary_in, folders)), default=None)
+
+
+def _vocabulary_in(folder: Path) -> int:
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        # A model that sees has its language's configuration in a part of its own.
+        parts = [config, *(part for part in config.values() if isinstance(part, dict))]
+        return max(int(part.get("vocab_size") or 0) for part in parts)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return 0
+
+
 def _commit_of(folder: Path, revision: str) -> str:
     """The commit that a revision has in the cache; empty when it has none there."""
     if COMMIT.fullmatch(revision):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,6 +53,15 @@ JOB_KEYS = frozenset({"id", "input", "policy", "s3Config", "webhook"})
 
 #: Native routes whose text goes to the scheduler as it is.
 NATIVE_ROUTES = frozenset({"/generate", "/encode", "/classify"})
+
+#: Where a prompt may be given as tokens.
+TOKENS = {
+    **dict.fromkeys(NATIVE_ROUTES, ("input_ids",)),
+    "/vertex_generate": ("input_ids",),
+    "/v1/completions": ("prompt",),
+    "/v1/embeddings": ("input",),
+    "/v1/score": ("query", "items"),
+}
 
 #: Routes that generate text, which the scheduler of a server for embeddings does not survive.
 GENERATING_ROUTES = frozenset(
@@ -175,8 +186,11 @@ def read_input(job_input: Any, served_model: str, *, wrapped: bool = False) -> R
     return Request("POST", "/generate", dict(job_input))
 
 
-def refuse_what_ends_the_server(request: Request, *, generates: bool) -> None:
-    """InputError for a request after which SGLang's scheduler would be dead."""
+def refuse_what_ends_the_server(
+    request: Request, *, generates: bool, vocabulary: int | None = None
+) -> None:
+    """InputError for a request after which SGLang's scheduler would be dead. `vocabulary` is how
+    many tokens the model knows, where that is known."""
     path = unquote(request.route.partition("?")[0]).rstrip("/")
     if request.method not in ("POST", "PUT"):
         return
@@ -186,13 +200,36 @@ def refuse_what_ends_the_server(request: Request, *, generates: bool) -> None:
             "ask /v1/embeddings"
         )
     body = request.body if isinstance(request.body, Mapping) else {}
-    prompts = [body.get(name) for name in ("text", "input_ids") if path in NATIVE_ROUTES]
-    # SGLang itself refuses an empty prompt here, but not a list in which one of them is empty.
-    if path == "/v1/completions" and isinstance(body.get("prompt"), list) and body["prompt"]:
-        prompts.append(body["prompt"])
-    for prompt in prompts:
-        if prompt in ("", []) or (isinstance(prompt, list) and any(p in ("", []) for p in prompt)):
-            raise InputError(f"the prompt is empty, or one of them is, which would end {path}")
+    bodies = [body]
+    native = path in NATIVE_ROUTES
+    if path == "/vertex_generate" and isinstance(body.get("instances"), list):
+        native, bodies = True, [item for item in body["instances"] if isinstance(item, Mapping)]
+    for body in bodies:
+        prompts = [body.get(name) for name in ("text", "input_ids") if native]
+        # SGLang itself refuses an empty prompt here, but not a list in which one is empty.
+        if path == "/v1/completions" and isinstance(body.get("prompt"), list) and body["prompt"]:
+            prompts.append(body["prompt"])
+        for prompt in prompts:
+            several = isinstance(prompt, list)
+            if prompt in ("", []) or (several and any(p in ("", []) for p in prompt)):
+                raise InputError(f"the prompt is empty, or one of them is, which would end {path}")
+        for name in TOKENS.get(path, ()):
+            _refuse_tokens(body.get(name), name, path, vocabulary)
+
+
+def _refuse_tokens(given: Any, name: str, path: str, vocabulary: int | None) -> None:
+    """SGLang looks tokens up without a look at them, and one that is none ends the GPU's work."""
+    for part in given if isinstance(given, list) else ():
+        for token in part if isinstance(part, list) else (part,):
+            if isinstance(token, str) and name == "input_ids":
+                with contextlib.suppress(ValueError):  # SGLang takes "-1" for a number, too
+                    token = int(token)
+            if isinstance(token, (int, float)) and not 0 <= token < (vocabulary or math.inf):
+                known = f"from 0 to {vocabulary - 1}" if vocabulary else "0 or more"
+                raise InputError(
+                    f"{name} holds {token}, which is no token of this model ({known}), and would "
+                    f"end {path}"
+                )
 
 
 def _openai_request(job_input: Mapping[str, Any], served_model: str) -> Request:

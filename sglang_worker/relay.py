@@ -217,7 +217,10 @@ class Relay:
             request = read_input(job_input, self._config.served_model)
             await self._wait_until_ready()
             if self._config.settings.refuse_crashing_jobs:
-                refuse_what_ends_the_server(request, generates=self._supervisor.generates)
+                model = self._supervisor
+                refuse_what_ends_the_server(
+                    request, generates=model.generates, vocabulary=model.vocabulary
+                )
         except (InputError, EngineError) as error:
             status = 400 if isinstance(error, InputError) else 503
             yield self._failure(str(error), about_error("", status))
@@ -321,7 +324,7 @@ class Relay:
                 return data
         try:
             return self._redactor.text(raw.decode(response.charset or "utf-8"))
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeError, LookupError):
             return {
                 "content_type": response.content_type,
                 "base64": base64.b64encode(raw).decode(),

@@ -24,6 +24,7 @@ from concurrent.futures import Future, InvalidStateError
 from types import FrameType
 from typing import NoReturn
 
+from sglang_worker import cache
 from sglang_worker.config import ServerConfig
 from sglang_worker.deaths import LastWords, kernel_kills
 from sglang_worker.launch import TO_CHILD
@@ -126,6 +127,8 @@ class Supervisor:
         self.ended: Future[str] = Future()
         #: Whether the server generates text, as against embeddings alone.
         self.generates = True
+        #: How many tokens its model knows, where that is known.
+        self.vocabulary: int | None = None
         #: How many jobs are not yet reported; the worker waits for them before it leaves.
         self.jobs_in_progress: Callable[[], int] = lambda: 0
         #: Called when no more jobs are to be taken.
@@ -272,7 +275,7 @@ class Supervisor:
         assert self._config is not None
         while not self.ended.done():
             if self._healthy(self._config):
-                self.generates = self._asked_whether_it_generates()
+                self._ask_about_the_model()
                 seconds = time.monotonic() - self._started
                 with contextlib.suppress(InvalidStateError):
                     self.ready.set_result(None)
@@ -280,15 +283,18 @@ class Supervisor:
                 return
             time.sleep(PROBE_INTERVAL)
 
-    def _asked_whether_it_generates(self) -> bool:
+    def _ask_about_the_model(self) -> None:
         """What the server says of its model; SGLang tells some models for embeddings by itself."""
         assert self._config is not None
+        self.generates = not self._config.embeds
         for route in ("/model_info", "/get_model_info"):
             status, answer = _ask(self._config, route)
             with contextlib.suppress(ValueError, AttributeError):
-                if status == 200 and json.loads(answer).get("is_generation") is not None:
-                    return bool(json.loads(answer)["is_generation"])
-        return not self._config.embeds
+                said = json.loads(answer) if status == 200 else {}
+                if said.get("is_generation") is not None:
+                    self.generates = bool(said["is_generation"])
+                    self.vocabulary = cache.vocabulary(str(said.get("model_path")), os.environ)
+                    return
 
     @staticmethod
     def _healthy(config: ServerConfig) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, Worker
 
-from sglang_worker.cache import find, missing_files
+from sglang_worker.cache import find, missing_files, vocabulary
 from sglang_worker.config import load_config
 
 NAME = "org/model"
@@ -211,3 +211,17 @@ def test_the_log_says_which_copy_is_served(
     worker.wait_for_log("SGLang is ready")
     assert f"the copy of {NAME} in {cache} (commit {HERE[:12]}) is served" in worker.log
     assert worker.ask("/v1/models")["data"][0]["id"] == NAME
+
+
+def test_a_models_configuration_tells_its_vocabulary(tmp_path: Path) -> None:
+    env = {"HF_HOME": str(tmp_path)}
+    assert vocabulary(NAME, env) is None
+    snapshots = tmp_path / "hub" / "models--org--model" / "snapshots"
+    for commit, text in ((HERE, '{"text_config": {"vocab_size": 20}}'), (THERE, "[broken")):
+        (snapshots / commit).mkdir(parents=True)
+        (snapshots / commit / "config.json").write_text(text)
+    assert vocabulary(NAME, env) == 20
+    assert vocabulary(NAME, {"HF_HUB_CACHE": str(tmp_path / "hub")}) == 20
+    assert vocabulary(str(snapshots / HERE), {}) == 20
+    assert vocabulary(str(snapshots / THERE), {}) is None
+    assert vocabulary("../" + NAME, env) is None

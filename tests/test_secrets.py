@@ -216,14 +216,27 @@ def test_no_ordinary_word_stays_in_no_answer(secret: str) -> None:
         ("{'authorization': 'Basic %s'}", "{'authorization': 'Basic ********'}"),
         ("GET https://user:%s@host/path", "GET https://user:********@host/path"),
         ("GET https://h/p?X-Amz-Signature=%s&n=1", "GET https://h/p?X-Amz-Signature=********&n=1"),
+        ("GET https://h/p?sp=r&sig=%s&n=1", "GET https://h/p?sp=r&sig=********&n=1"),
+        ("GET https://h/p#access_token=%s", "GET https://h/p#access_token=********"),
+        ("clone https://%s@host/path", "clone https://********@host/path"),
+        ("NEW_TOKEN=%s", "NEW_TOKEN=********"),
+        ('{"accessToken": "%s", "n": 1}', '{"accessToken": "********", "n": 1}'),
+        ("refreshToken=%s", "refreshToken=********"),
+        ("X-Auth-Key: %s", "X-Auth-Key: ********"),
+        ("{'Authorization': '%s'}", "{'Authorization': '********'}"),
+        ("Authorization: Token %s", "Authorization: Token ********"),
+        ("Cookie: %s", "Cookie: ********"),
+        ("['run', '--api-key', '%s', '-v']", "['run', '--api-key', '********', '-v']"),
+        ("login --token %s", "login --token ********"),
     ],
 )
 def test_a_librarys_message_loses_a_secret_that_nobody_named(line: str, kept: str) -> None:
     assert Redactor().line(line % "zXy98-unheard-of") == kept
 
 
-def test_a_token_of_the_hub_is_known_by_its_shape() -> None:
-    assert Redactor().line("got hf_" + "aB1" * 9 + ", no") == f"got {MASK}, no"
+@pytest.mark.parametrize("start", ["hf_", "rpa_", "ghp_", "github_pat_", "glpat-", "sk-"])
+def test_a_services_token_is_known_by_its_shape(start: str) -> None:
+    assert Redactor().line(f"got {start}" + "aB1" * 9 + ", no") == f"got {MASK}, no"
 
 
 @pytest.mark.parametrize(
@@ -248,7 +261,8 @@ def test_a_long_line_is_read_once(line: str) -> None:
     "name",
     """API_KEY --api-key ssl_keyfile_password HF_TOKEN HUGGING_FACE_HUB_TOKEN GITHUB_TOKEN
     AWS_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID S3_SECRET client_secret PASSWORD_OF_DB MY_PASSWORD
-    RUNPOD_AI_API_KEY""".split(),  # noqa: SIM905
+    RUNPOD_AI_API_KEY NEW_TOKEN newToken HFToken apiKey clientSecret private_key DB_PASS DB_PWD
+    API_TOKEN_2 x-api-key""".split(),  # noqa: SIM905
 )
 def test_names_of_secrets(name: str) -> None:
     assert is_secret_name(name)
@@ -256,7 +270,8 @@ def test_names_of_secrets(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    """TOKENIZER_PATH max_tokens KEY_VALUE SSL_KEYFILE token eos_token
+    """TOKENIZER_PATH max_tokens KEY_VALUE SSL_KEYFILE token eos_token EOS_TOKEN new_token PWD
+    BUCKET_TIME_TO_FIRST_TOKEN KT_MAX_DEFERRED_EXPERTS_PER_TOKEN maxTokens eosToken HF_TOKEN_PATH
     --bucket-time-to-first-token --kt-max-deferred-experts-per-token""".split(),  # noqa: SIM905
 )
 def test_names_of_no_secrets(name: str) -> None:

@@ -164,7 +164,38 @@ EMPTY = [
     ("/generate", {"input_ids": [[1], []]}),
     ("/encode", {"text": ""}),
     ("/v1/completions", {"prompt": ["a", ""]}),
+    ("/vertex_generate", {"instances": [{"text": "a"}, {"text": ""}]}),
 ]
+
+#: Prompts as tokens, one of which a model of ten tokens does not have.
+STRANGE = [
+    ("/generate", {"input_ids": [1, -1]}),
+    ("/generate", {"input_ids": [[1], [10]]}),
+    ("/generate", {"input_ids": ["10"]}),
+    ("/encode", {"input_ids": [10.0]}),
+    ("/v1/completions", {"prompt": [10]}),
+    ("/v1/completions", {"prompt": [[1], [10**12]]}),
+    ("/v1/embeddings", {"input": [10]}),
+    ("/v1/score", {"query": [1], "items": [[10]]}),
+    ("/vertex_generate", {"instances": [{"input_ids": [10]}]}),
+]
+
+
+@pytest.mark.parametrize(("route", "body"), STRANGE)
+def test_a_token_that_is_none_is_refused(route: str, body: dict[str, Any]) -> None:
+    request = Request("POST", route, body)
+    with pytest.raises(InputError, match=f"no token of this model .* would end {route}"):
+        refuse_what_ends_the_server(request, generates=True, vocabulary=10)
+
+
+def test_a_model_of_unknown_size_takes_no_token_below_zero() -> None:
+    for ids in ([10**9], ["a"], [None]):
+        body = {"input_ids": ids}
+        refuse_what_ends_the_server(Request("POST", "/generate", body), generates=True)
+    with pytest.raises(InputError, match="0 or more"):
+        refuse_what_ends_the_server(
+            Request("POST", "/generate", {"input_ids": ["-1"]}), generates=True
+        )
 
 
 @pytest.mark.parametrize(("route", "body"), EMPTY)
@@ -179,6 +210,9 @@ def test_an_empty_prompt_is_refused(route: str, body: dict[str, Any]) -> None:
     [
         ("/generate", {"text": "a"}),
         ("/generate", {"input_ids": [0]}),
+        ("/v1/completions", {"prompt": ["-1", "99"]}),
+        ("/v1/completions", {"prompt": [0, 9]}),
+        ("/v1/embeddings", {"input": ["-1"]}),
         ("/generate", {"text": ["a", "b"], "sampling_params": {}}),
         ("/v1/completions", {"prompt": ""}),
         ("/v1/chat/completions", {"messages": []}),
@@ -188,13 +222,25 @@ def test_an_empty_prompt_is_refused(route: str, body: dict[str, Any]) -> None:
     ],
 )
 def test_what_harms_nobody_is_sent(route: str, body: Any) -> None:
-    refuse_what_ends_the_server(Request("POST", route, body), generates=True)
+    refuse_what_ends_the_server(Request("POST", route, body), generates=True, vocabulary=10)
 
 
 def test_an_empty_prompt_leaves_the_worker_alive(ordinary: Worker, runpod_api: RunPod) -> None:
     assert "the prompt is empty" in runpod_api.run({"text": ""}).error
     assert runpod_api.run({"text": "a"}).output
     assert ordinary.process.poll() is None
+
+
+def test_a_model_says_how_many_tokens_it_has(
+    start_worker: Start, own_runpod: RunPod, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text('{"vocab_size": 10}')
+    worker = start_worker(own_runpod.environment() | {"MODEL_NAME": str(model)})
+    assert "no token of this model (from 0 to 9)" in own_runpod.run({"input_ids": [10]}).error
+    assert own_runpod.run({"text": "a"}).output
+    assert worker.process.poll() is None
 
 
 GENERATING: list[dict[str, Any]] = [CHAT, {"prompt": "a"}, {"text": "a"}]

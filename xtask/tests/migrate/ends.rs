@@ -1,5 +1,6 @@
 //! A run that is ended half-way leaves no temporary folder.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -99,4 +100,30 @@ fn what_cannot_clean_up_is_cleaned_up_after() {
     other.end(Signal::KILL);
     check();
     assert_eq!(folders(&lab), [""; 0]);
+}
+
+/// As Ctrl-C comes: to the tool and to the git that it waits for, whose end the tool sees as well.
+#[test]
+fn a_signal_at_any_moment_leaves_no_folder() {
+    let lab = Lab::new();
+    lab.upstream("upstream");
+    let worker = lab.legacy("worker");
+    let start = || {
+        let args = ["--upstream", "../upstream", "--dry-run"];
+        let mut command = worker.xtask(&args).command;
+        command.process_group(0);
+        let streams = command.stdout(Stdio::null()).stderr(Stdio::null());
+        streams.spawn().unwrap()
+    };
+    let begun = Instant::now();
+    assert!(start().wait().unwrap().success());
+    let whole = begun.elapsed();
+    for part in 0..40 {
+        let mut child = start();
+        std::thread::sleep(whole * part / 40);
+        let group = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+        let _ = rustix::process::kill_process_group(group, Signal::TERM);
+        child.wait().unwrap();
+        assert_eq!(folders(&lab), [""; 0], "after {part}/40 of {whole:?}");
+    }
 }

@@ -42,13 +42,21 @@ impl ScratchFolder {
             // Without it Ctrl-C leaves what the next run sweeps.
             let _ = watch();
         });
-        let dir = tempfile::Builder::new()
-            .prefix(&format!("{PREFIX}{what}-"))
-            .tempdir()
-            .context("making a temporary folder")?;
-        there().push(dir.path().to_owned());
-        let in_use = fs_err::File::create(dir.path().join(IN_USE))?.into_file();
+        let dir = {
+            // A signal waits for what is being made.
+            let mut there = there();
+            let dir = tempfile::Builder::new()
+                .prefix(&format!("{PREFIX}{what}-"))
+                .tempdir()
+                .context("making a temporary folder")?;
+            there.push(dir.path().to_owned());
+            dir
+        };
+        // Under its name it has been locked from the beginning: another run may be sweeping.
+        let unlocked = dir.path().join("new");
+        let in_use = fs_err::File::create(&unlocked)?.into_file();
         in_use.lock().context("locking a temporary folder")?;
+        fs_err::rename(unlocked, dir.path().join(IN_USE))?;
         Ok(Self {
             dir,
             _in_use: in_use,
@@ -62,6 +70,9 @@ impl ScratchFolder {
 
 impl Drop for ScratchFolder {
     fn drop(&mut self) {
+        // As long as a part of it is there, a signal has to find it in the list. What fails here
+        // is tried once more when `dir` goes.
+        let _ = fs_err::remove_dir_all(self.dir.path());
         there().retain(|path| path != self.dir.path());
     }
 }
@@ -81,6 +92,8 @@ fn watch() -> Result<()> {
                 // A task that listens for itself puts everything away in its own time.
                 if !interrupt::is_listening() {
                     let folders = there();
+                    folders.iter().for_each(|folder| remove(folder));
+                    // Whoever was about to write into one may have made it anew.
                     folders.iter().for_each(|folder| remove(folder));
                     let _ = signal_hook::low_level::emulate_default_handler(signal);
                 }
