@@ -133,7 +133,7 @@ const CHANGES: [Own; 12] = [
                 "with_rules(job[\"input\"])",
             ),
         ],
-        facts: &["env:CHAT_RULES", "input:messages", "copy:prompts.py"],
+        facts: &["env:CHAT_RULES", "copy:prompts.py"],
         lost: (
             "Dockerfile",
             "COPY handler.py engine.py prompts.py",

@@ -99,8 +99,8 @@ fn upstreams_files_are_taken_with_a_word_on_what_they_lack() {
     worker.edit("builder/setup.sh", "curl git", "curl git jq");
     worker.commit("feat: a module, and a tool");
     worker.migrate(&with(&["--conflicts", "upstream"])).refused(
-        "`--conflicts upstream` is for `--carry` alone, which keeps this fork's files below \
-             outdated/",
+        "`--conflicts upstream` is for `--carry` and for another upstream, where `compare` \
+             knows what was there before",
         "write the conflicts into the files with `--conflicts markers`",
     );
     worker

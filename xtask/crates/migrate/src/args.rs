@@ -60,8 +60,9 @@ pub struct Args {
     pub commit: bool,
 
     /// What to do with conflicts: list them and write nothing, write the files
-    /// with conflict markers as `git merge` does, or with --carry take
-    /// upstream's files and tell what of this fork's is not in them
+    /// with conflict markers as `git merge` does, or (with --carry, or where
+    /// upstream is another one now) take upstream's files and tell what of
+    /// this fork's is not in them
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     pub conflicts: Conflicts,
 
@@ -97,6 +98,6 @@ pub enum Conflicts {
     List,
     /// Write conflict markers and git's index stages
     Markers,
-    /// Take upstream's files; this fork's are below outdated/
+    /// Take upstream's files; `compare` lists what this fork loses by that
     Upstream,
 }

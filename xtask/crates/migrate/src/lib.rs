@@ -90,13 +90,6 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
     if let Some(record) = record {
         expect_dealt_with(repo, &record)?;
     }
-    if args.conflicts == Conflicts::Upstream && args.carry.is_none() {
-        bail!(UserError::new(
-            "`--conflicts upstream` is for `--carry` alone, which keeps this fork's files below \
-             outdated/",
-            "write the conflicts into the files with `--conflicts markers`"
-        ));
-    }
     let at = preflight::look(repo)?;
     // Outside of the journal, so that a dry run leaves the repository as it was.
     let scratch_dir = ScratchFolder::new("scratch")?;

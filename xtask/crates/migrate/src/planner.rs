@@ -109,6 +109,13 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
         // Another upstream's worker is another worker.
         recording = record_facts(at);
     }
+    if wish.take_theirs && wish.carry.is_none() && left.is_none() {
+        bail!(UserError::new(
+            "`--conflicts upstream` is for `--carry` and for another upstream, where `compare` \
+             knows what was there before",
+            "write the conflicts into the files with `--conflicts markers`"
+        ));
+    }
     let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
         upstream.sizes(entries)
     })?;
@@ -164,6 +171,9 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
         (None, Some(origin)) => Base::locked(at, origin)?,
         (started, _) => started,
     };
+    if left.is_some() {
+        own = own.or_else(|| fork::own(at, started.as_ref()?, true));
+    }
     let started = match &started {
         Some(base) => Some((base, Exposed::read(&*base.tree)?)),
         None => None,

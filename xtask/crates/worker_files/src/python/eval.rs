@@ -1164,7 +1164,11 @@ impl<'t> Reader<'t> {
             }
             let binder = std::mem::replace(&mut self.need, need);
             self.forking = forking;
-            let Some(binder) = binder else {
+            // What is bound already and asked for all the same is asked for where it can't be bound:
+            // that is answered with all that is known of it, as long as there is room for that.
+            let room = self.steps < self.limit / 4;
+            let again = |binder: &Node<'t>| room && ctx.frame(*binder).is_some();
+            let Some(binder) = binder.filter(|binder| !again(binder)) else {
                 done.push(ctx);
                 continue;
             };
