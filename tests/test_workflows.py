@@ -22,7 +22,7 @@ NAMES = [path.name for path in WORKFLOWS]
 #: An expression that gives a secret's value, and not only whether there is one.
 GIVES_A_SECRET = re.compile(r"secrets\.\w+(?! != '')\b").search
 
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / ".github"))
 from release_notes import NoNotesError, release_notes  # noqa: E402
 
 
@@ -201,7 +201,7 @@ def test_release_notes_are_the_versions_own() -> None:
 
 
 def test_an_unknown_version_ends_with_words() -> None:
-    done = call(sys.executable, ROOT / "scripts/release_notes.py", "v9.9.9")
+    done = call(sys.executable, ROOT / ".github/release_notes.py", "v9.9.9")
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("release_notes: CHANGELOG.md has no section 9.9.9")

@@ -166,7 +166,7 @@ fn troubleshooting_quotes_what_is_printed() {
 #[test]
 fn the_benches_look_for_what_is_printed() {
     let sources: Vec<String> = sources().iter().map(|path| printed_by(path)).collect();
-    let script = text_of("bench/kill.sh");
+    let script = text_of("xtask/bench/kill.sh");
     let wanted: Vec<&str> = script
         .split("grep -q '")
         .skip(1)

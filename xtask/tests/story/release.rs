@@ -68,7 +68,7 @@ const RELEASE: &[(&str, &str, Here)] = &[
 /// A tag, and what the release workflow does on it.
 pub fn releases(terminal: &mut Terminal<'_>, worker: &Repo<'_>, docker: Option<&Docker>) {
     let clone = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for file in [".github/workflows/release.yml", "scripts/release_notes.py"] {
+    for file in [".github/workflows/release.yml", ".github/release_notes.py"] {
         worker.write(file, std::fs::read(clone.join(file)).unwrap());
     }
     worker.write(

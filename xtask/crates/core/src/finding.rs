@@ -149,6 +149,13 @@ impl Finding {
         self
     }
 
+    /// The way to fix it where one text takes the place of another; `shown` is how people see it.
+    #[must_use]
+    pub fn write(self, safety: Safety, span: &Span, shown: &str, with: impl Into<String>) -> Self {
+        let edit = (span.clone(), with.into());
+        self.fix(safety, format!("write `{shown}`"), [edit])
+    }
+
     /// The way to fix it; edits are of the finding's own file.
     #[must_use]
     pub fn fix(

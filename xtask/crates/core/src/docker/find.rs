@@ -26,28 +26,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const BUILDKIT: (u32, u32) = (18, 9);
 const PLUGIN: u32 = 23;
 
-/// A client, and what it answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Candidate {
-    program: PathBuf,
-    answer: Answer,
-}
-
-/// What became of asking a client for its version and that of the daemon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer {
-    /// It could not be started, or what it said is no answer of a docker client.
-    Unfit(String),
-    /// It did not end in time.
-    Silent,
-    /// It reaches no daemon, for this reason.
-    Alone(String),
-    /// It reaches a daemon.
-    Reaches { version: String, buildx: bool },
+/// What is against a client.
+#[derive(Debug, PartialEq, Eq)]
+struct Against {
+    reason: String,
+    /// Whether it reaches a daemon all the same.
+    answers: bool,
 }
 
 /// Why there is no engine to build with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NoEngine {
     /// Each client that was tried, with what is against it.
     tried: Vec<(PathBuf, String)>,
@@ -99,19 +87,18 @@ impl From<NoEngine> for UsageError {
 /// Looks for a client, asking one after the other until one is fit.
 pub fn find() -> Result<Engine, NoEngine> {
     let chosen = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
-    let mut tried = Vec::new();
+    let mut none = NoEngine::default();
     for program in programs(chosen.as_deref()) {
-        let candidate = Candidate {
-            answer: ask(&program),
-            program,
-        };
-        if let Ok(engine) = fit(&candidate) {
-            return Ok(engine);
+        match ask(&program) {
+            Ok(engine) => return Ok(engine),
+            Err(Against { reason, answers }) => {
+                none.answers |= answers;
+                none.tried.push((program, reason));
+            }
         }
-        tried.push(candidate);
     }
-    let chosen = chosen.map(|name| name.to_string_lossy().into_owned());
-    Err(none(&tried, chosen))
+    none.chosen = chosen.map(|name| name.to_string_lossy().into_owned());
+    Err(none)
 }
 
 /// The clients to ask, each once although PATH may name its folder twice.
@@ -137,23 +124,13 @@ fn place(program: &Path) -> PathBuf {
     std::fs::canonicalize(folder).map_or_else(|_| program.to_owned(), |folder| folder.join(name))
 }
 
-/// The engine, or what is against this client.
-fn fit(candidate: &Candidate) -> Result<Engine, String> {
-    let (version, buildx) = match &candidate.answer {
-        Answer::Unfit(reason) | Answer::Alone(reason) => return Err(reason.clone()),
-        Answer::Silent => {
-            return Err(format!(
-                "the daemon did not answer within {} s",
-                PATIENCE.as_secs()
-            ));
-        }
-        Answer::Reaches { version, buildx } => (version, *buildx),
-    };
+/// The engine that a client of this version is, or what is against it.
+fn fit(program: &Path, version: &str, buildx: bool) -> Result<Engine, String> {
     let built_in =
         release(version).is_some_and(|release| release >= BUILDKIT && release.0 < PLUGIN);
     if buildx || built_in {
         return Ok(Engine {
-            program: candidate.program.clone(),
+            program: program.to_owned(),
             buildx,
         });
     }
@@ -165,20 +142,6 @@ fn fit(candidate: &Candidate) -> Result<Engine, String> {
     })
 }
 
-/// What to say of clients of which none is fit.
-fn none(tried: &[Candidate], chosen: Option<String>) -> NoEngine {
-    NoEngine {
-        tried: tried
-            .iter()
-            .filter_map(|candidate| Some((candidate.program.clone(), fit(candidate).err()?)))
-            .collect(),
-        answers: tried
-            .iter()
-            .any(|candidate| matches!(candidate.answer, Answer::Reaches { .. })),
-        chosen,
-    }
-}
-
 /// Major and minor of a version.
 pub fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split(|c: char| !c.is_ascii_digit());
@@ -186,21 +149,20 @@ pub fn release(version: &str) -> Option<(u32, u32)> {
 }
 
 /// Asks a client what it is.
-fn ask(program: &Path) -> Answer {
+fn ask(program: &Path) -> Result<Engine, Against> {
     let version = match said(program, &["version", "--format", "{{json .}}"], PATIENCE) {
-        Ok(Some(said)) => said,
-        Ok(None) => return Answer::Silent,
-        Err(error) => return Answer::Unfit(format!("it could not be started: {error}")),
+        Ok(Some(said)) => understand(&said),
+        Ok(None) => Err(format!(
+            "the daemon did not answer within {} s",
+            PATIENCE.as_secs()
+        )),
+        Err(error) => Err(format!("it could not be started: {error}")),
     };
-    let answer = understand(&version);
-    let Answer::Reaches { version, .. } = answer else {
-        return answer;
-    };
+    let against = |answers| move |reason| Against { reason, answers };
+    let version = version.map_err(against(false))?;
     let buildx = said(program, &["buildx", "version"], PATIENCE);
-    Answer::Reaches {
-        version,
-        buildx: matches!(buildx, Ok(Some(said)) if said.success && said.stdout.contains("buildx")),
-    }
+    let buildx = matches!(buildx, Ok(Some(said)) if said.success && said.stdout.contains("buildx"));
+    fit(program, &version, buildx).map_err(against(true))
 }
 
 /// What a client printed.
@@ -210,30 +172,25 @@ pub(super) struct Said {
     pub stderr: String,
 }
 
-/// What `docker version` tells of client and daemon; of buildx it knows nothing.
-fn understand(said: &Said) -> Answer {
+/// The version of a client that reaches a daemon, from what `docker version` tells; or why it is
+/// none.
+fn understand(said: &Said) -> Result<String, String> {
     let reason = || {
         let line = said.stderr.lines().map(str::trim).find(|l| !l.is_empty());
         line.unwrap_or("it reaches no daemon and does not say why")
             .to_owned()
     };
     let Ok(versions) = serde_json::from_str::<serde_json::Value>(&said.stdout) else {
-        return if said.success || said.stderr.trim().is_empty() {
-            Answer::Unfit("it does not answer `docker version` as a docker client does".to_owned())
+        return Err(if said.success || said.stderr.trim().is_empty() {
+            "it does not answer `docker version` as a docker client does".to_owned()
         } else {
-            Answer::Unfit(reason())
-        };
+            reason()
+        });
     };
-    match (
-        versions["Client"]["Version"].as_str(),
-        versions["Server"].is_object(),
-    ) {
-        (Some(version), true) => Answer::Reaches {
-            version: version.to_owned(),
-            buildx: false,
-        },
-        (Some(_), false) => Answer::Alone(reason()),
-        (None, _) => Answer::Unfit("it does not tell its version".to_owned()),
+    match versions["Client"]["Version"].as_str() {
+        Some(version) if versions["Server"].is_object() => Ok(version.to_owned()),
+        Some(_) => Err(reason()),
+        None => Err("it does not tell its version".to_owned()),
     }
 }
 
@@ -271,26 +228,9 @@ pub(super) fn said(
 mod tests {
     use super::*;
 
-    fn reaches(program: &str, version: &str, buildx: bool) -> Candidate {
-        candidate(
-            program,
-            Answer::Reaches {
-                version: version.to_owned(),
-                buildx,
-            },
-        )
-    }
-
-    fn candidate(program: &str, answer: Answer) -> Candidate {
-        Candidate {
-            program: program.into(),
-            answer,
-        }
-    }
-
     #[test]
     fn a_client_needs_buildx_or_an_age_at_which_buildkit_was_built_in() {
-        let fit = |version, buildx| fit(&reaches("docker", version, buildx)).map(|e| e.buildx);
+        let fit = |version, buildx| fit(Path::new("docker"), version, buildx).map(|e| e.buildx);
         assert_eq!(fit("28.2.2", true), Ok(true));
         assert_eq!(fit("20.10.24+dfsg1", false), Ok(false));
         assert_eq!(fit("20.10.24+dfsg1", true), Ok(true));
@@ -309,41 +249,37 @@ mod tests {
 
     #[test]
     fn all_that_was_tried_is_told_with_the_reason() {
-        let no = none(
-            &[
-                reaches("/usr/local/bin/docker", "28.2.2", false),
-                candidate(
-                    "/opt/docker",
-                    Answer::Unfit("it does not tell its version".to_owned()),
-                ),
-            ],
-            None,
-        );
-        assert!(no.answers);
+        let none = |tried: &[(&str, &str)], answers| {
+            let tried = tried
+                .iter()
+                .map(|(program, reason)| ((*program).into(), (*reason).to_owned()));
+            NoEngine {
+                tried: tried.collect(),
+                answers,
+                chosen: None,
+            }
+            .to_string()
+        };
         assert_eq!(
-            no.to_string(),
+            none(
+                &[
+                    ("/usr/local/bin/docker", "client 28.2.2 has no buildx"),
+                    ("/opt/docker", "it does not tell its version"),
+                ],
+                true
+            ),
             "no docker client here can build the image\n  \
-             /usr/local/bin/docker: client 28.2.2 has no buildx, without which it cannot run \
-             `RUN --mount`\n  \
+             /usr/local/bin/docker: client 28.2.2 has no buildx\n  \
              /opt/docker: it does not tell its version\n\
              install the buildx plugin (with Docker's packages: apt-get install \
              docker-buildx-plugin; else https://github.com/docker/buildx#installing)"
         );
-        let no = none(
-            &[
-                candidate("/usr/bin/docker", Answer::Silent),
-                candidate(
-                    "/bin/docker",
-                    Answer::Alone("Cannot connect to the Docker daemon".to_owned()),
-                ),
-            ],
-            None,
-        );
-        assert!(!no.answers);
         assert_eq!(
-            no.to_string(),
+            none(
+                &[("/bin/docker", "Cannot connect to the Docker daemon")],
+                false
+            ),
             "no docker engine answers\n  \
-             /usr/bin/docker: the daemon did not answer within 20 s\n  \
              /bin/docker: Cannot connect to the Docker daemon\n\
              start the daemon (systemctl start docker, or Docker Desktop); where it is not on \
              this machine, DOCKER_HOST or `docker context use` says where"
@@ -353,13 +289,17 @@ mod tests {
     #[test]
     fn without_any_client_the_way_to_one_is_told() {
         assert_eq!(
-            none(&[], None).to_string(),
+            NoEngine::default().to_string(),
             "there is no docker on PATH\n\
              install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
              docker.io)"
         );
+        let none = NoEngine {
+            chosen: Some("/opt/docker".to_owned()),
+            ..NoEngine::default()
+        };
         assert_eq!(
-            none(&[], Some("/opt/docker".to_owned())).to_string(),
+            none.to_string(),
             "there is no program `/opt/docker`\n  \
              ($DOCKER names it, so nothing else was tried)\n\
              install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
@@ -382,10 +322,7 @@ mod tests {
                 r#"{"Client":{"Version":"20.10.24+dfsg1"},"Server":{"Version":"20.10.24"}}"#,
                 ""
             ),
-            Answer::Reaches {
-                version: "20.10.24+dfsg1".to_owned(),
-                buildx: false
-            }
+            Ok("20.10.24+dfsg1".to_owned())
         );
         assert_eq!(
             understand(
@@ -393,17 +330,14 @@ mod tests {
                 r#"{"Client":{"Version":"28.2.2"},"Server":null}"#,
                 "\nCannot connect to the Docker daemon at unix:///x.\nMore.\n"
             ),
-            Answer::Alone("Cannot connect to the Docker daemon at unix:///x.".to_owned())
+            Err("Cannot connect to the Docker daemon at unix:///x.".to_owned())
         );
         assert_eq!(
             understand(false, "", "docker: not today\n"),
-            Answer::Unfit("docker: not today".to_owned())
+            Err("docker: not today".to_owned())
         );
         for nonsense in ["", "Docker version 1", "[]", "{\"Server\":{}}"] {
-            assert!(
-                matches!(understand(true, nonsense, ""), Answer::Unfit(_)),
-                "{nonsense}"
-            );
+            assert!(understand(true, nonsense, "").is_err(), "{nonsense}");
         }
     }
 
@@ -419,28 +353,27 @@ mod tests {
             let mut sh = Command::new("sh");
             sh.args(["-c", write, "sh", text]).arg(&program);
             assert!(sh.status().unwrap().success());
-            ask(&program)
+            ask(&program).map(|engine| engine.buildx)
         };
         assert_eq!(
             script(
                 r#"case $1 in version) echo '{"Client":{"Version":"28.0.0"},"Server":{}}';; *) echo github.com/docker/buildx v0.19.0;; esac"#
             ),
-            Answer::Reaches {
-                version: "28.0.0".to_owned(),
-                buildx: true
-            }
+            Ok(true)
         );
         // One that answers a command that it does not know with its help is no buildx.
         assert_eq!(
             script(
                 r#"case $1 in version) echo '{"Client":{"Version":"28.0.0"},"Server":{}}';; *) echo usage; exit 1;; esac"#
             ),
-            Answer::Reaches {
-                version: "28.0.0".to_owned(),
-                buildx: false
-            }
+            Err(Against {
+                reason: "client 28.0.0 has no buildx, without which it cannot run `RUN --mount`"
+                    .to_owned(),
+                answers: true
+            })
         );
         fs_err::remove_file(&program).unwrap();
-        assert!(matches!(ask(&program), Answer::Unfit(_)));
+        let reason = ask(&program).unwrap_err().reason;
+        assert!(reason.starts_with("it could not be started"), "{reason}");
     }
 }

@@ -260,10 +260,11 @@ fn one_of(
         .filter(|_| key == "category"),
     };
     if let Some((word, safety)) = related {
-        finding = finding.help(format!("did you mean `{word}`?")).fix(
+        finding = finding.help(format!("did you mean `{word}`?")).write(
             safety,
-            format!("write `{word}`"),
-            [(node.span.clone(), edit::quote(word))],
+            &node.span,
+            word,
+            edit::quote(word),
         );
     }
     findings.push(finding);
@@ -422,11 +423,7 @@ fn input_type(
         _ => finding,
     };
     if let Some((word, safety)) = guess {
-        finding = finding.fix(
-            safety,
-            format!("write `{word}`"),
-            [(node.span.clone(), edit::quote(word))],
-        );
+        finding = finding.write(safety, &node.span, word, edit::quote(word));
     }
     findings.push(finding);
 }

@@ -403,16 +403,10 @@ fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Fin
 
 fn replace(finding: Finding, node: &Node, span: &Span, right: &str) -> Finding {
     // Only where the name's own place is known.
-    let with = if *span == node.span {
+    if *span == node.span {
         return finding;
-    } else {
-        right.to_owned()
-    };
-    finding.fix(
-        Safety::Unsafe,
-        format!("write `{right}`"),
-        [(span.clone(), with)],
-    )
+    }
+    finding.write(Safety::Unsafe, span, right, right)
 }
 
 fn gpu_type(document: &Document, node: &Node, text: &str, findings: &mut Vec<Finding>) {

@@ -455,11 +455,7 @@ pub fn value(
             format!("{key} has to be {} and is {found}", wanted(shape)),
         );
         if let Some(with) = converted(document, node, shape) {
-            finding = finding.fix(
-                Safety::Safe,
-                format!("write `{}`", short(&with)),
-                [(node.span.clone(), with)],
-            );
+            finding = finding.write(Safety::Safe, &node.span, &short(&with), with);
         }
         findings.push(finding);
         return;

@@ -177,11 +177,7 @@ pub fn bare_option(document: &Document, node: &Node, findings: &mut Vec<Finding>
                 &node.span,
                 format!("the option {} has no label and value", short(written)),
             )
-            .fix(
-                Safety::Safe,
-                format!("write `{}`", short(&with)),
-                [(node.span.clone(), with)],
-            ),
+            .write(Safety::Safe, &node.span, &short(&with), with),
     );
 }
 

@@ -112,11 +112,7 @@ fn timeout(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
         .help("`timeout` counts milliseconds, not seconds");
     if number >= 1.0 && number.fract() == 0.0 && written.bytes().all(|b| b.is_ascii_digit()) {
         let with = format!("{written}000");
-        finding = finding.fix(
-            Safety::Unsafe,
-            format!("write `{with}`"),
-            [(node.span.clone(), with)],
-        );
+        finding = finding.write(Safety::Unsafe, &node.span, &with, with.as_str());
     }
     findings.push(finding);
 }

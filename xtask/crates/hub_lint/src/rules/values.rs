@@ -267,11 +267,7 @@ fn quoted(document: &Document, node: &Node, key: &str, kind: &str, with: &str) -
             &node.span,
             format!("`{key}` is {kind} and its default is {}", node.what()),
         )
-        .fix(
-            Safety::Safe,
-            format!("write `{}`", short(with)),
-            [(node.span.clone(), with.to_owned())],
-        )
+        .write(Safety::Safe, &node.span, &short(with), with.to_owned())
 }
 
 fn is_number(text: &str) -> bool {
@@ -461,10 +457,11 @@ fn undeclared(
         ),
     );
     if let Some(right) = meant {
-        finding = finding.help(format!("did you mean `{right}`?")).fix(
+        finding = finding.help(format!("did you mean `{right}`?")).write(
             Safety::Unsafe,
-            format!("write `{right}`"),
-            [(member.key_span.clone(), edit::quote(right))],
+            &member.key_span,
+            right,
+            edit::quote(right),
         );
     }
     finding

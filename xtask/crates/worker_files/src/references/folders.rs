@@ -61,7 +61,6 @@ pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
     if file.form == Form::Prose {
         return;
     }
-    let mut hits = Vec::new();
     for folder in gone.folders.iter().filter(|folder| !folder.contains('/')) {
         for (start, line) in file.lines() {
             for (at, _) in line.match_indices(*folder) {
@@ -69,15 +68,13 @@ pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
                 let after = line[at + folder.len()..].chars().next();
                 let is_word = !before.is_some_and(|c| is_path_char(c) || "$@{\\".contains(c))
                     && !after.is_some_and(|c| is_path_char(c) || c == '(');
-                if is_word && expects_path(file.form, line, at, folder.len()) {
-                    hits.push((start + at, *folder));
+                if is_word
+                    && expects_path(file.form, line, at, folder.len())
+                    && let Some((what, instead)) = gone.lookup(folder)
+                {
+                    file.hit(start + at, what, instead);
                 }
             }
-        }
-    }
-    for (offset, folder) in hits {
-        if let Some((what, instead)) = gone.lookup(folder) {
-            file.hit(offset, what, instead);
         }
     }
 }

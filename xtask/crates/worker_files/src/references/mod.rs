@@ -74,9 +74,7 @@ pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Danglin
         let Some(mut file) = File::open(path, bytes) else {
             continue;
         };
-        paths::find(&mut file, &gone);
-        folders::find(&mut file, &gone);
-        modules::find(&mut file, &gone);
+        file.find(&gone);
         arguments::find(&mut file, "Dockerfile", after.arguments);
         found.extend(file.into_findings());
     }
@@ -108,16 +106,14 @@ pub fn removed(
         let Some(mut file) = File::open(path, bytes) else {
             continue;
         };
-        for (start, line) in file.lines().collect::<Vec<_>>() {
+        for (start, line) in file.lines() {
             for (at, _) in line.match_indices(folder) {
                 if is_meant(file.form, &line[..at], &line[at + folder.len()..]) {
                     file.hit(start + at, String::new(), String::new());
                 }
             }
         }
-        paths::find(&mut file, &gone);
-        folders::find(&mut file, &gone);
-        modules::find(&mut file, &gone);
+        file.find(&gone);
         for mut one in file.into_findings() {
             if is_aside(path, &one.text) {
                 one.kind = Kind::Prose;
@@ -206,6 +202,13 @@ impl<'a> File<'a> {
             form: Form::of(path),
             hits: BTreeMap::new(),
         }
+    }
+
+    /// Finds what names something gone.
+    fn find(&mut self, gone: &Gone<'_>) {
+        paths::find(self, gone);
+        folders::find(self, gone);
+        modules::find(self, gone);
     }
 
     /// The first finding at a place stands.

@@ -3,35 +3,33 @@
 use super::{File, Gone};
 
 pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
-    let mut hits = Vec::new();
     for folder in &gone.packages {
         let dotted = format!("{folder}.");
         for (start, line) in file.lines() {
             for (at, _) in line.match_indices(&dotted) {
                 let before = line[..at].chars().next_back();
-                if before.is_some_and(|c| is_name(c) || "./-\\$@".contains(c)) {
-                    continue;
-                }
                 let rest = &line[at..];
                 let end = rest
                     .find(|c: char| !is_name(c) && c != '.')
                     .unwrap_or(rest.len());
-                if rest[end..].starts_with(['/', '-']) {
+                if before.is_some_and(|c| is_name(c) || "./-\\$@".contains(c))
+                    || rest[end..].starts_with(['/', '-'])
+                {
                     continue;
                 }
                 if let Some((module, instead)) = module(gone, &rest[..end]) {
-                    let what = format!("the module `{module}` is gone");
-                    hits.push((start + at, what, instead));
+                    file.hit(
+                        start + at,
+                        format!("the module `{module}` is gone"),
+                        instead,
+                    );
                 }
             }
-            hits.extend(
-                statement(gone, folder, line)
-                    .map(|(at, what, instead)| (start + at, what, instead)),
-            );
+            if let Some((at, instead)) = statement(gone, folder, line) {
+                let what = format!("the package `{folder}` is gone");
+                file.hit(start + at, what, instead);
+            }
         }
-    }
-    for (offset, what, instead) in hits {
-        file.hit(offset, what, instead);
     }
 }
 
@@ -63,16 +61,15 @@ fn module(gone: &Gone<'_>, dotted: &str) -> Option<(String, String)> {
 }
 
 /// `from src import engine` and `import src`.
-fn statement(gone: &Gone<'_>, folder: &str, line: &str) -> Option<(usize, String, String)> {
+fn statement(gone: &Gone<'_>, folder: &str, line: &str) -> Option<(usize, String)> {
     let code = line.trim_start();
     let indent = line.len() - code.len();
-    let what = format!("the package `{folder}` is gone");
     if let Some(rest) = code.strip_prefix("import ") {
         let first = rest.split([',', '#']).next()?.trim();
         let name = first.split_whitespace().next()?;
         return (name == folder).then(|| {
             let instead = "import the modules by their own names".to_owned();
-            (indent + 7, what, instead)
+            (indent + 7, instead)
         });
     }
     let rest = code.strip_prefix("from ")?.strip_prefix(folder)?;
@@ -89,5 +86,5 @@ fn statement(gone: &Gone<'_>, folder: &str, line: &str) -> Option<(usize, String
     } else {
         format!("import {}", names.join(", "))
     };
-    Some((indent + 5, what, instead))
+    Some((indent + 5, instead))
 }

@@ -5,16 +5,12 @@ use xtask_core::tree::RepoPath;
 
 /// Finds every path in the text that names something gone.
 pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
-    let mut hits = Vec::new();
     for (start, line) in file.lines() {
         for (at, word) in words(line, file.form) {
             if let Some((what, instead)) = check(file, gone, line, at, word) {
-                hits.push((start + at, what, instead));
+                file.hit(start + at, what, instead);
             }
         }
-    }
-    for (offset, what, instead) in hits {
-        file.hit(offset, what, instead);
     }
 }
 

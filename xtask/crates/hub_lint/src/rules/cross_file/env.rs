@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use super::{Worker, is_foreign, is_sglang, place};
 use crate::document::{Document, short};
+use crate::edit;
 use crate::model::{self, Variable};
 use crate::rule::rules;
 use worker_files::{Hides, WorkerInterface};
-use xtask_core::finding::Finding;
+use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 use xtask_core::tree::RepoPath;
 
@@ -189,10 +190,11 @@ fn unread(
                     format!("the worker reads `{right}`, not `{}`", short(variable.key)),
                 )
                 .related(place(&reader.place), "read here")
-                .fix(
-                    xtask_core::finding::Safety::Unsafe,
-                    format!("write `{right}`"),
-                    [(variable.key_span.clone(), crate::edit::quote(right))],
+                .write(
+                    Safety::Unsafe,
+                    variable.key_span,
+                    right,
+                    edit::quote(right),
                 ),
             );
             continue;

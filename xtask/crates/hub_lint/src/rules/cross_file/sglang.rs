@@ -272,8 +272,7 @@ impl Release {
         if let Some((right, _)) = suggest::nearest(&text, choices.iter().copied()) {
             finding = finding.help(format!("did you mean `{right}`?"));
             if std::ptr::eq(setting.rule, &raw const OPTION) {
-                let edit = (node.span.clone(), edit::quote(right));
-                finding = finding.fix(Safety::Unsafe, format!("write `{right}`"), [edit]);
+                finding = finding.write(Safety::Unsafe, &node.span, right, edit::quote(right));
             }
         }
         Some(finding)

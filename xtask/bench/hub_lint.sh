@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # hub-lint beside check-jsonschema with the generated schema, on one file and on a corpus.
 #
-#   bench/hub_lint.sh [CORPUS]
+#   xtask/bench/hub_lint.sh [CORPUS]
 #
 # CORPUS is a folder of folders that hold hub.json and tests.json; without one, a corpus of 115
 # copies of this repository's own files (or of a small listing) is made. Needs check-jsonschema
 # (`pip install check-jsonschema`). Both run over the same files, one after the other, in the same
 # run; each time is the best of five, since the rest is what else the machine did.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 runs=5
 scratch=$(mktemp -d)

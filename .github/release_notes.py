@@ -1,6 +1,6 @@
 """Prints what CHANGELOG.md says about a version: the text of its release.
 
-    python3 scripts/release_notes.py v1.2.3
+    python3 .github/release_notes.py v1.2.3
 
 Ends with 1 where the changelog has nothing to say about it.
 """

@@ -1,6 +1,6 @@
 """Measures the worker beside a direct client of the same server, in one run.
 
-    python3 bench/worker.py [--rounds N] [--idle SECONDS] [--json FILE]
+    python3 xtask/bench/worker.py [--rounds N] [--idle SECONDS] [--json FILE]
 
 It needs what requirements.txt asks for. A stand-in for SGLang serves tokens at a fixed pace, a
 stand-in for RunPod's job API hands out jobs and takes their outputs; both are those of the tests,
@@ -31,7 +31,7 @@ from typing import Any
 
 import aiohttp
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from runpod_api import Job, RunPod  # noqa: E402

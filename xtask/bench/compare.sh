@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # How long compare takes, beside `git diff --no-index` and diffoscope, in one run on one machine.
 #
-# Usage: bench/compare.sh [OLD NEW]
+# Usage: xtask/bench/compare.sh [OLD NEW]
 #
 # Without arguments: the bundled example against its migration. Then trees with 1,000
 # and 10,000 files around them. Prints medians of several runs, processor time, peak memory and
 # ratios. Needs git and python3; diffoscope is measured where it is installed
-# (`pip install diffoscope`, which needs libarchive: `apt-get install libarchive13`). Recorded results stand in bench/README.md, with how they were made.
+# (`pip install diffoscope`, which needs libarchive: `apt-get install libarchive13`). Recorded results stand in xtask/bench/README.md, with how they were made.
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "$(dirname "$0")/../.." && pwd)
 # C as that profile has it, and not as .cargo/config.toml has it for a short cold build.
 cargo build --quiet --release --package xtask --manifest-path "$root/Cargo.toml"
 xtask=${CARGO_TARGET_DIR:-$root/target}/release/xtask

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What it takes to bring `.runpod` from a large upstream, beside `git clone --depth 1`.
 #
-#   bench/fetch.sh [MEGABYTES]       default: 500
+#   xtask/bench/fetch.sh [MEGABYTES]       default: 500
 #
 # The upstream is generated: blobs of a megabyte that don't compress, 4,000 small source files and
 # the bundled example's `.runpod`. It is served by `git daemon` on this machine through a relay

@@ -2,7 +2,7 @@
 # How long a migration takes, beside a shell script that does the same with git, and beside
 # copier's update of an equal template.
 #
-#   bench/migrate.sh [ROUNDS]        default: 7 rounds
+#   xtask/bench/migrate.sh [ROUNDS]        default: 7 rounds
 #
 # Three scenes: the bundled example, the example with 10,000 further files elsewhere, and with
 # 10,000 files inside of src/. All contenders begin with the same clean clone whose index is

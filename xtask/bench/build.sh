@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A cold build of the tool: what a contributor waits for once. Crates are downloaded before.
 #
-#   bench/build.sh
+#   xtask/bench/build.sh
 #
 # Targets: at most 30 s on two cores, at most 90 crates.
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills migrate at random moments and sees that nothing is lost.
 #
-#   bench/kill.sh [KILLS] [SEED] [files|reftable]     default: 200 kills; refs kept in files
+#   xtask/bench/kill.sh [KILLS] [SEED] [files|reftable]     default: 200 kills; refs kept in files
 #
 # Each round takes the bundled legacy worker, kills `migrate` (in turn: staged, with --commit, and
 # with the whole process group, git included) after a random time, up to twice what it takes, then
