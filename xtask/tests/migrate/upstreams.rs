@@ -456,7 +456,7 @@ fn an_error_says_nothing_of_what_logs_in() {
     worker
         .migrate(&["--upstream", "ftp://bob:s3cret@host/x"])
         .unusable(
-            "upstream \"ftp://bob@host/x\": the transport ftp is not one of https, http, ssh, git, \
+            "upstream \"ftp://host/x\": the transport ftp is not one of https, http, ssh, git, \
              file",
         );
 }
