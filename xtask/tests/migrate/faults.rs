@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use testing::Running;
 
-use crate::support::{Lab, Repo, Run, State, is_root};
+use crate::support::{Lab, Repo, Run, State, copy, example, is_root};
 
 const MIGRATE: &[&str] = &["--upstream", "../upstream"];
 const COMMIT: &[&str] = &["--upstream", "../upstream", "--commit"];
@@ -539,6 +539,33 @@ fn a_lock_on_head_that_another_git_holds_is_refused_and_stays() {
         worker.expect_settled();
         worker.remove("");
     }
+}
+
+#[test]
+fn a_lock_on_a_table_of_references_is_named() {
+    let lab = Lab::new();
+    if !lab.git_knows_reftable() {
+        return;
+    }
+    lab.upstream("upstream");
+    let worker = lab.init("worker", &["--ref-format=reftable"]);
+    copy(&example("legacy"), &worker.path);
+    worker.commit("feat: a worker of the legacy layout");
+    let before = worker.state();
+    killed_while_head_moves(&lab, &worker);
+    let lock = ".git/reftable/tables.list.lock";
+    assert!(worker.has(lock), "git left no lock");
+    let other = worker.copied("other");
+    worker.migrate(RESUME).refused(
+        &format!("[LAB]/worker/{lock} is there: another git is at work, or was killed"),
+        "wait for it to end, or remove the file, then run `cargo xtask migrate -C . --resume`",
+    );
+    worker.remove(lock);
+    worker.migrate(RESUME).done();
+    worker.expect_settled();
+    other.migrate(&["--abort"]).done();
+    other.remove(lock);
+    other.state().expect_same(&before, "after --abort");
 }
 
 #[test]

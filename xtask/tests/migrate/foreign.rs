@@ -476,6 +476,57 @@ fn repositories_of_every_kind_are_read() {
     assert_eq!(std::fs::read_dir(lab.path("tmp")).unwrap().count(), 0);
 }
 
+/// As an archive may hold it: at a pipe git would wait for ever, and a device never ends.
+#[test]
+fn a_pipe_or_a_device_in_a_git_directory_is_refused() {
+    let lab = Lab::new();
+    let upstream = lab.upstream("upstream");
+    let object = upstream.git(&["rev-parse", "HEAD:.runpod/engine.py"]);
+    let object = format!("objects/{}/{}", &object[..2], &object[2..]);
+    let worker = lab.legacy("worker");
+    let names = [
+        "HEAD",
+        "config",
+        "packed-refs",
+        "commondir",
+        "shallow",
+        "refs/x",
+        &object,
+    ];
+    for name in names {
+        for device in [None, Some("/dev/zero")] {
+            let odd = upstream.copied("odd");
+            let path = odd.path.join(".git").join(name);
+            let _ = std::fs::remove_file(&path);
+            match device {
+                Some(device) => std::os::unix::fs::symlink(device, &path).unwrap(),
+                None => assert!(
+                    Command::new("mkfifo")
+                        .arg(&path)
+                        .status()
+                        .unwrap()
+                        .success()
+                ),
+            }
+            worker
+                .migrate(&["--upstream", "../odd", "--check"])
+                .refused(
+                    &format!("[LAB]/odd/.git/{name} is no file that git would have made"),
+                    "name another upstream with --upstream",
+                );
+            std::fs::remove_file(&path).unwrap();
+            odd.remove("");
+        }
+    }
+    let odd = upstream.copied("odd");
+    odd.remove(".git");
+    let file = std::fs::File::create(odd.path.join(".git")).unwrap();
+    file.set_len(3 << 30).unwrap();
+    worker
+        .migrate(&["--upstream", "../odd", "--check"])
+        .refused_like(".git is no file that git would have made");
+}
+
 #[test]
 fn a_partial_clone_is_told_and_not_completed() {
     let lab = Lab::new();

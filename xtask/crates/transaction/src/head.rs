@@ -4,8 +4,8 @@
 //! commit in it, renames that into place and removes `HEAD.lock`. A git that is killed on the way
 //! leaves one or both; every later commit would then be refused. The commit tells whose they are:
 //! nobody else knows it. Git keeps others out while it holds `HEAD.lock`, so one that is no younger
-//! than what holds the commit belongs to the same git. Where references are a table (reftable),
-//! none of these files exists.
+//! than what holds the commit belongs to the same git. Where references are a table (reftable), the
+//! lock says of nobody whose it is; it is named, and stays.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -43,11 +43,13 @@ impl Work<'_> {
             .args(["HEAD", &tip.0, &record.head.0])
             .output()
             .context("moving HEAD to the new commits");
-        if moved.is_err()
-            && let Some(locks) = self.head_locks()?
-            && let Some(lock) = [locks.head, locks.branch].iter().find(|lock| exists(lock))
-        {
-            bail!(self.locked(lock));
+        if moved.is_err() {
+            let tables = [&self.repo.git_dir, &self.repo.common_dir]
+                .map(|dir| dir.join("reftable/tables.list.lock"));
+            let files = self.head_locks()?.map(|locks| [locks.head, locks.branch]);
+            if let Some(lock) = files.unwrap_or(tables).iter().find(|lock| exists(lock)) {
+                bail!(self.locked(lock));
+            }
         }
         moved?;
         fault::point().context("moving HEAD to the new commits")

@@ -4,8 +4,11 @@
 //! The refs come from `git ls-remote`, the objects are alternates of a git directory that is made
 //! here. So a partial clone is not completed on the way: what it lacks is missing.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs::FileType;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -26,7 +29,11 @@ pub fn is_git(path: &Path) -> bool {
 /// configuration of our own.
 pub fn borrow(git: &Git, path: &Path, dir: &Path) -> Result<()> {
     let path = fs_err::canonicalize(path)?;
-    let common = common_dir(&path)?;
+    let (own, common) = git_dirs(&path)?;
+    let mut seen = BTreeSet::new();
+    for folder in [&own, &common] {
+        expect_ordinary(folder, &mut seen)?;
+    }
     // The format of the objects is not known before the refs are.
     make_git_dir(dir, "sha1")?;
     let listed = call(git, dir)
@@ -95,12 +102,14 @@ pub fn call(git: &Git, dir: &Path) -> Call {
         .arg("--git-dir=.")
 }
 
-/// The git directory with the objects, found as gitrepository-layout(5) describes: git itself
-/// would read the configuration on the way.
-fn common_dir(path: &Path) -> Result<PathBuf> {
+/// The git directory and the one with the objects, found as gitrepository-layout(5) describes: git
+/// itself would read the configuration on the way.
+fn git_dirs(path: &Path) -> Result<(PathBuf, PathBuf)> {
     let usual = path.join(".git");
-    let git_dir = if usual.is_file() {
-        let text = fs_err::read(&usual)?;
+    let git_dir = if usual.is_dir() {
+        usual
+    } else if usual.exists() {
+        let text = pointer(&usual)?;
         let named = text.strip_prefix(b"gitdir: ").with_context(|| {
             format!(
                 "{} does not say where its git directory is",
@@ -108,18 +117,67 @@ fn common_dir(path: &Path) -> Result<PathBuf> {
             )
         })?;
         path.join(line(named))
-    } else if usual.is_dir() {
-        usual
     } else {
         path.to_owned()
     };
     let common = git_dir.join("commondir");
-    let common = if common.is_file() {
-        git_dir.join(line(&fs_err::read(common)?))
+    let common = if common.exists() {
+        git_dir.join(line(&pointer(&common)?))
     } else {
-        git_dir
+        git_dir.clone()
     };
-    Ok(fs_err::canonicalize(common)?)
+    Ok((git_dir, fs_err::canonicalize(common)?))
+}
+
+/// A file that names another, which needs no more than a line.
+fn pointer(path: &Path) -> Result<Vec<u8>> {
+    const LONGEST: u64 = 64 * 1024;
+    let metadata = fs_err::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > LONGEST {
+        bail!(strange(path));
+    }
+    Ok(fs_err::read(path)?)
+}
+
+/// Refuses what git would read for ever, and lists of references that are no list.
+fn expect_ordinary(folder: &Path, seen: &mut BTreeSet<(u64, u64)>) -> Result<()> {
+    const LARGEST: u64 = 1 << 30;
+    let metadata = fs_err::metadata(folder)?;
+    // Links may lead in circles.
+    if !seen.insert((metadata.dev(), metadata.ino())) {
+        return Ok(());
+    }
+    for item in fs_err::read_dir(folder)? {
+        let item = item?;
+        let path = item.path();
+        let mut kind = item.file_type()?;
+        if kind.is_symlink() {
+            match path.metadata() {
+                Ok(metadata) => kind = metadata.file_type(),
+                // It leads nowhere, as git will see.
+                Err(_) => continue,
+            }
+        }
+        let is_list = || matches!(item.file_name().to_str(), Some("shallow" | "packed-refs"));
+        if kind.is_dir() {
+            expect_ordinary(&path, seen)?;
+        } else if waits(kind) || is_list() && path.metadata()?.len() > LARGEST {
+            bail!(strange(&path));
+        }
+    }
+    Ok(())
+}
+
+/// A socket can't be read, and git's own monitor has one.
+fn waits(kind: FileType) -> bool {
+    kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
+}
+
+fn strange(path: &Path) -> UserError {
+    UserError::new(
+        format!("{} is no file that git would have made", path.display()),
+        "name another upstream with --upstream",
+    )
 }
 
 /// A path that a file consists of.
