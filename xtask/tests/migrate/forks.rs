@@ -340,3 +340,40 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
         "{run:#?}"
     );
 }
+
+#[test]
+fn a_modern_fork_takes_another_upstreams_files_and_compare_tells_what_that_costs() {
+    let lab = Lab::new();
+    let official = lab.modern("official");
+    let worker = official.copied("worker");
+    let served = "import os\n\nRATE = os.getenv(\"OUR_RATE\", \"2\")\n\n\nclass Engine:";
+    worker.edit("engine.py", "class Engine:", served);
+    worker.commit("feat: a rate");
+    worker
+        .migrate(&["--adopt", "main", "--upstream", "../official", "--commit"])
+        .done();
+    lab.trust(&[lab.path("official"), lab.path("next")]);
+    let next = official.copied("next");
+    next.edit(
+        "engine.py",
+        "class Engine:",
+        "class Engine:  # the next one",
+    );
+    next.commit("feat: the next worker");
+    worker.migrate(&["--upstream", "../next"]).finds();
+    worker
+        .migrate(&[
+            "--upstream",
+            "../next",
+            "--conflicts",
+            "upstream",
+            "--commit",
+        ])
+        .done()
+        .says("Not carried: upstream's file is taken\n  engine.py: changed here and upstream")
+        .says("env:OUR_RATE added: default 2\n");
+    assert_eq!(worker.read("engine.py"), next.read("engine.py"));
+    let entries = worker.compare(&["--format", "json"]).finds().json();
+    assert_eq!(entries["entries"][0]["id"], "env:OUR_RATE");
+    assert_eq!(entries["entries"][0]["origin"], "fork");
+}

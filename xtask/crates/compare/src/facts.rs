@@ -33,6 +33,12 @@ impl Fact {
 /// Attributes that are wording: told, but a change of them is no change of the worker.
 pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
 
+/// Whether `SGLang` itself reads a variable, which it inherits from the worker.
+pub fn is_inherited(name: &str) -> bool {
+    const BEGINS: [&str; 3] = ["SGLANG_", "SGL_", "NCCL_"];
+    BEGINS.iter().any(|begin| name.starts_with(begin))
+}
+
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
 
@@ -153,6 +159,11 @@ impl Facts {
         for (name, reads) in variables {
             self.variable(surface, name, &reads);
         }
+        // What the server inherits of the worker is as if the image set it.
+        let assigned = &surface.python.assigned;
+        for (name, value, place) in assigned.iter().filter(|(name, ..)| is_inherited(name)) {
+            self.add(format!("image:{name}"), place, &[("value", Some(value))]);
+        }
         for requested in &surface.python.routes {
             let id = format!("route:{}", requested.route);
             self.add(id.clone(), &requested.place, &[]);
@@ -204,7 +215,7 @@ impl Facts {
         };
         // The worker's own fixed value for a flag is what holds when the variable is unset.
         let fixed = || {
-            let mut given = surface.python.flags.iter();
+            let mut given = surface.python.flags.iter().filter(|given| given.runs);
             given.find_map(|given| match &given.value {
                 FlagValue::Fixed(value)
                     if Some(given.flag.as_str()) == flag && given.from.is_empty() =>
@@ -246,7 +257,7 @@ impl Facts {
     }
 
     fn flags(&mut self, surface: &WorkerInterface) {
-        for given in &surface.python.flags {
+        for given in surface.python.flags.iter().filter(|given| given.runs) {
             let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {
                 FlagValue::Fixed(value) => (Some(value.as_str()), from.join(" ")),
@@ -254,7 +265,17 @@ impl Facts {
                 _ => (None, from.join(" ")),
             };
             let id = format!("flag:{}", given.flag);
-            self.add(id, &given.place, &[("value", value), ("from", Some(&from))]);
+            // A value that variables only let through is not that of those variables.
+            let through = value.filter(|_| !from.is_empty());
+            self.add(
+                id,
+                &given.place,
+                &[
+                    ("value", value),
+                    ("from", Some(&from)),
+                    ("through", through),
+                ],
+            );
         }
         let by_table = surface
             .env

@@ -94,7 +94,7 @@ pub fn unresolved(sources: &[Source], own: &[RepoPath], before: &Entries) -> Vec
     let is_module = |path: &&RepoPath| {
         let folder = path.parent();
         path.as_bytes().ends_with(b".py")
-            && folder.is_none_or(|folder| folder == RepoPath::from("src"))
+            && folder.is_none_or(|folder| folder.as_str() == Some("src"))
     };
     let gone = before.keys().filter(is_module).map(module_name);
     let gone = gone.filter(|module| !there.contains(module)).collect();

@@ -76,16 +76,16 @@ pub fn tree_of(bundle: &Bundle) -> Memory {
 
 /// The changes in files in conflict: first what a worker exposes, then lines that say nothing of
 /// the kind.
-pub fn in_conflict<'a>(
+pub fn in_conflict(
     at: &Situation,
     base: &Base,
     exposed: [&Exposed; 3],
-    conflicts: impl Iterator<Item = &'a Conflict> + Clone,
+    conflicts: &[&Conflict],
 ) -> Result<Vec<Change>> {
     let [fork, started, new] = exposed;
     let is_there = |path: &RepoPath| {
         let place = layout::counterpart(path);
-        let mut paths = conflicts.clone().map(|conflict| &conflict.path);
+        let mut paths = conflicts.iter().map(|conflict| &conflict.path);
         paths.any(|conflict| conflict == path || place.as_ref() == Some(conflict))
     };
     let mut changes = fork.changes(started, new);

@@ -208,8 +208,8 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
         && !(built.conflicts.is_empty() && built.taken.is_empty())
     {
         let new = Exposed::read(&fork::tree_of(&bundle))?;
-        let conflicts = built.conflicts.iter().chain(&built.taken);
-        own.changes = fork::in_conflict(at, base, [fork, started, &new], conflicts)?;
+        let conflicts: Vec<_> = built.conflicts.iter().chain(&built.taken).collect();
+        own.changes = fork::in_conflict(at, base, [fork, started, &new], &conflicts)?;
     }
     // What a fork changed of upstream's own files goes where those go.
     let mut modules: Vec<RepoPath> = carried

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact};
+use super::super::facts::{ALONE, Fact, is_inherited};
 use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
 
@@ -150,7 +150,7 @@ impl Judge<'_> {
         if old.get("reached").is_some() {
             return gone.note().why("Only code that nothing ran read it.");
         }
-        if INHERITED.iter().any(|prefix| name.starts_with(prefix)) {
+        if is_inherited(name) {
             return match old.get("default") {
                 None => Item::new(id, Verdict::Kept, Some(old), None)
                     .why("SGLang inherits it from the worker's environment."),
@@ -271,10 +271,23 @@ impl Judge<'_> {
     /// A flag that both pass: what the old one fixed must be what holds with nothing set.
     fn flag_kept(&self, flag: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let kept = Item::new(id, Verdict::Kept, Some(old), Some(new));
-        // What a variable decides on is judged with that.
-        let (Some(was), None) = (old.get("value"), old.get("from")) else {
+        // What a variable decides on is judged with that, but for a value that it only lets through.
+        let Some(was) = old.get("value") else {
             return kept;
         };
+        if let Some(from) = old.get("from") {
+            let own = self.own_default(flag);
+            let is = new.get("value").or(own.as_deref());
+            return if old.get("through") != Some(was) || is.is_some_and(|is| same_value(was, is)) {
+                kept
+            } else {
+                Item::new(id, Verdict::Changed, Some(old), Some(new))
+                    .why(format!(
+                        "`{was}` was passed where {from} says so; nothing passes it by itself now."
+                    ))
+                    .help("Pass it there again, set it where it is needed, or record why not.")
+            };
+        }
         let variable = new
             .get("from")
             .and_then(|from| from.split_whitespace().next());
@@ -497,9 +510,6 @@ impl Judge<'_> {
         }
     }
 }
-
-/// Variables that `SGLang`, its libraries and NCCL read by themselves.
-const INHERITED: [&str; 3] = ["SGLANG_", "SGL_", "NCCL_"];
 
 /// What two workers do where a variable is not set.
 enum Unset {

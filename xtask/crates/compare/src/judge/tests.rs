@@ -305,6 +305,31 @@ fn what_is_passed_with_nothing_set_is_compared_with_sglangs_own_default() {
     expect(&items, "env:TOOL_CALL_PARSER", Verdict::Changed, true);
     expect(&items, "env:STREAM_INTERVAL", Verdict::Changed, true);
     expect(&items, "flag:--kv-cache-dtype", Verdict::Changed, true);
+    // A value that a variable only lets through, and what the server inherits of the worker.
+    let table = "for name, flag in {'SPECULATIVE_ALGORITHM': '--speculative-algorithm', 'MAMBA_SCHEDULER_STRATEGY': '--mamba-scheduler-strategy'}.items():\n    if os.getenv(name):\n        command += [flag, os.getenv(name)]";
+    let old = format!(
+        "if os.getenv('SPECULATIVE_ALGORITHM') and not os.getenv('SGLANG_ENABLE_SPEC_V2'):\n    os.environ['SGLANG_ENABLE_SPEC_V2'] = '1'\n    command += ['--mamba-scheduler-strategy', 'extra_buffer']\n{table}"
+    );
+    let items = compared(&starting(PINNED, &old), &starting(PINNED, table));
+    expect(
+        &items,
+        "image:SGLANG_ENABLE_SPEC_V2",
+        Verdict::Missing,
+        true,
+    );
+    let flag = "flag:--mamba-scheduler-strategy";
+    expect(&items, flag, Verdict::Changed, true);
+    // What never runs gives nothing.
+    let helper = |tree: Memory| {
+        let text = "command = ['sglang.launch_server', '--kv-cache-dtype', 'fp8_e5m2']\n";
+        tree.with("helper.py", text)
+    };
+    let old = helper(starting(
+        PINNED,
+        "command += ['--kv-cache-dtype', 'fp8_e5m2']",
+    ));
+    let items = compared(&old, &helper(starting(PINNED, new)));
+    expect(&items, "flag:--kv-cache-dtype", Verdict::Changed, true);
     // What is passed for the first time changes endpoints as well.
     let items = compared(
         &starting(PINNED, ""),

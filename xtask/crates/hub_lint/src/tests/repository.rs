@@ -645,6 +645,24 @@ fn a_worker_that_loops_over_its_environment_is_believed() {
 }
 
 #[test]
+fn nobody_declares_where_the_build_leaves_the_models_facts() {
+    let tree = worker("lmsysorg/sglang:v0.5.19-cu129", BALANCE, TESTS);
+    let dockerfile = "FROM lmsysorg/sglang:v0.5.19-cu129\nCOPY engine.py download_model.py /\nRUN python3 /download_model.py\nCMD [\"python3\", \"/engine.py\"]\n";
+    let reads = |name: &str| format!("{ENGINE}\nopen(os.getenv(\"{name}\", \"/facts.json\"))\n");
+    let writes = "import os\nopen(os.getenv(\"LOCAL_MODEL_ARGS\", \"/facts.json\"), \"w\")\n";
+    let with = |name: &str| {
+        let tree = tree.clone().with("Dockerfile", dockerfile);
+        let tree = tree.with("download_model.py", writes);
+        let told = said(&tree.with("engine.py", reads(name)));
+        told.into_iter()
+            .filter(|one| one.starts_with("HUB321"))
+            .count()
+    };
+    assert_eq!(with("LOCAL_MODEL_ARGS"), 0);
+    assert_eq!(with("OUR_OWN_FACTS"), 1);
+}
+
+#[test]
 fn defaults_are_compared_by_what_they_mean() {
     let env = r#"{ "key": "SEED", "input": { "name": "S", "type": "number", "default": 300 } },
         { "key": "FAST", "input": { "name": "F", "type": "boolean", "default": true } }"#;

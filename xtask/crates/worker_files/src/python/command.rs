@@ -654,7 +654,9 @@ impl<'t> Reader<'t> {
             .map(|name| (name.to_string(), How::Value))
             .collect();
         let place = self.place(node);
+        let runs = self.program.runs_if_called(node);
         self.facts.flags.push(FlagGiven {
+            runs,
             flag: flag.to_owned(),
             value: given,
             from,

@@ -391,6 +391,13 @@ impl<'t> Reader<'t> {
             match self.eval(key, &way) {
                 Val::Str(name, _) => {
                     let place = self.place(node);
+                    if node.kind() == "subscript"
+                        && let Some(Val::Str(text, _)) = value.map(|value| self.value(value))
+                        && self.program.runs(node)
+                    {
+                        let fixed = (name.to_string(), text.to_string(), place.clone());
+                        self.facts.assigned.push(fixed);
+                    }
                     self.facts.set.push((name.to_string(), place));
                     self.written.push((name, node, value.unwrap_or(node)));
                 }

@@ -50,6 +50,8 @@ pub struct PythonFacts {
     pub env: Vec<EnvRead>,
     /// Variables that the program sets for what it starts or imports.
     pub set: Vec<(String, Place)>,
+    /// Those of them that code which runs assigns a fixed value to.
+    pub assigned: Vec<(String, String, Place)>,
     pub flags: Vec<FlagGiven>,
     pub routes: Vec<Requested>,
     pub inputs: Vec<InputKey>,
@@ -72,6 +74,8 @@ pub struct FlagGiven {
     /// The variables that decide on it, and how.
     pub from: Vec<(String, How)>,
     pub place: Place,
+    /// Whether it stands in a file that the image runs.
+    pub runs: bool,
 }
 
 /// What follows a flag.
@@ -415,6 +419,8 @@ impl PythonFacts {
         }
         self.env.sort();
         self.env.dedup();
+        self.assigned.sort();
+        self.assigned.dedup();
     }
 }
 

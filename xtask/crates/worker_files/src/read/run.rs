@@ -254,6 +254,7 @@ impl Reader<'_> {
                         .map(|name| (name, How::Value))
                         .collect(),
                     place: source.place(offset(&given.range, job.base)),
+                    runs: job.when == When::Start,
                 });
             }
         }

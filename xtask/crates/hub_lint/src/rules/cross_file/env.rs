@@ -312,7 +312,12 @@ fn build_scripts(surface: &WorkerInterface) -> BTreeSet<&RepoPath> {
         .filter(|(_, stem, _)| {
             let name = format!("{stem}.py");
             // Most are not even named there, which is sooner seen than who imports them.
-            if !dockerfile.text.contains(&format!("python3 {name}")) {
+            let runs = |(program, script): (&str, &str)| {
+                let script = script.trim_matches(|c: char| "\"',;])".contains(c));
+                program.contains("python") && script.rsplit('/').next() == Some(&*name)
+            };
+            let words = || dockerfile.text.split_whitespace();
+            if !dockerfile.text.contains(&name) || !words().zip(words().skip(1)).any(runs) {
                 return false;
             }
             let imports = [format!("import {stem}"), format!("from {stem} ")];
