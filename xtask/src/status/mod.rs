@@ -200,14 +200,9 @@ fn image(repo: &Looked, images: &[docker::Image]) -> Result<Known<Built>> {
             continue;
         }
         let range = format!("{}..HEAD", image.revision);
-        let count = repo
-            .call()
-            .args(["rev-list", "--count", "--end-of-options", &range])
-            .finish()?;
-        if let (true, Ok(behind)) = (
-            count.ok,
-            String::from_utf8_lossy(&count.stdout).trim().parse(),
-        ) {
+        let call = repo.call();
+        let count = call.args(["rev-list", "--count", "--end-of-options", &range]);
+        if let Some(behind) = count.said()?.and_then(|count| count.parse().ok()) {
             return Ok(Known::Is(Built {
                 name: image.name.clone(),
                 commit: image.revision.clone(),

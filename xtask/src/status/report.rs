@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -11,13 +10,8 @@ use super::standing::{Known, Layout, Standing, UnderWay};
 use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
 use xtask_core::layout::{BASELINE, LOCK, OUTDATED};
+use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
-const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
-const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
 
 /// Prints it.
 pub fn print(root: &Path, at: &Standing, commands: &Commands, format: Format) -> Result<()> {

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Instant;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use anyhow::{Result, bail};
 
 use self::args::Args;
@@ -27,13 +27,9 @@ use needs::{Foresight, judge, look};
 use stages::{Checkout, Run, STAGES, Stage};
 use xtask_core::outcome::{Outcome, UsageError, told};
 use xtask_core::output::counted;
+use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
 use xtask_core::progress::Progress;
 use xtask_core::tool_repo;
-
-const BOLD: Style = Style::new().bold();
-const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
-const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
-const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
 /// Runs the stages and ends with a line that counts the tests.
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {

@@ -53,12 +53,10 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin
     changed.sort();
     changed.dedup();
     let describe = repo.call().args(["describe", "--tags", "--always"]);
-    let described = describe.finish()?;
-    let text = String::from_utf8_lossy(&described.stdout).trim().to_owned();
     Ok(Origin {
         revision: Some(head.0),
         changed,
-        version: described.ok.then_some(text),
+        version: describe.said()?,
         source: repo
             .setting("remote.origin.url")?
             .and_then(|url| address(&url)),

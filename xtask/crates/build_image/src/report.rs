@@ -6,9 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Check, Verdict};
 use xtask_core::cli::Format;
+use xtask_core::output::style::BOLD;
 use xtask_core::output::{self, counted};
-
-const BOLD: Style = Style::new().bold();
 
 /// Tells one thing after the other, or gathers them.
 pub struct Report {

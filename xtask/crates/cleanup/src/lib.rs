@@ -155,9 +155,9 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let work = Work {
         repo,
         journal: &journal,
-        scratch: &scratch,
-        objects: &at.objects,
-        staged: at.ours.entries(),
+        scratch,
+        objects: at.objects.clone(),
+        staged: at.ours.entries().clone(),
     };
     transaction::begin(&journal)?;
     let mut record = work
@@ -465,15 +465,7 @@ fn is_current(repo: &Repo, record: &Record) -> Result<bool> {
 
 /// Takes the steps that are left.
 fn finish(repo: &Repo, journal: &Journal, record: &mut Record) -> Result<()> {
-    let scratch = repo.scratch(&journal.scratch())?;
-    let work = Work {
-        repo,
-        journal,
-        scratch: &scratch,
-        objects: &repo.objects(),
-        // Nothing is planned anew.
-        staged: &Entries::default(),
-    };
+    let work = Work::resumed(repo, journal)?;
     work.forward(record)
         .map_err(|error| stopped(journal, error))?;
     remove_folders(repo)

@@ -1,6 +1,5 @@
 //! What cleanup says: what goes or what keeps it from going, and what to type next.
 
-use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -13,14 +12,9 @@ use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
 use xtask_core::layout::OUTDATED;
 use xtask_core::outcome::Outcome;
+use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{counted, print};
 use xtask_core::tree::{Oid, RepoPath};
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
-const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
-const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
 /// How a run ended.
 pub enum Ending {
@@ -117,7 +111,7 @@ impl<'a> Report<'a> {
             }
             (Format::Text, Some(tip)) => print(&format!(
                 "{back}{GREEN}Finished{GREEN:#} what was interrupted, and committed as {}.\n",
-                short(tip)
+                tip.short()
             ))?,
             (Format::Text, None) => print(&format!(
                 "{back}{GREEN}Finished{GREEN:#} what was interrupted; it is staged.{}",
@@ -208,7 +202,7 @@ impl<'a> Report<'a> {
                 self.staged(plan.writes.iter())
             ),
             Ending::Committed(tip) => {
-                format!("\n{GREEN}Done.{GREEN:#} Committed as {}.\n", short(tip))
+                format!("\n{GREEN}Done.{GREEN:#} Committed as {}.\n", tip.short())
             }
         }
     }
@@ -239,10 +233,6 @@ impl<'a> Report<'a> {
 
 fn heading(title: &str) -> String {
     format!("\n{BOLD}{title}{BOLD:#}\n")
-}
-
-fn short(oid: &Oid) -> &str {
-    &oid.0[..oid.0.len().min(10)]
 }
 
 /// The files, a folder of many in one line.

@@ -175,31 +175,34 @@ fn add_file(
         });
         return Ok(());
     };
-    let mut root = above(path);
-    let mut shown_root = above(shown);
-    let mut inner = which.name().to_owned();
-    if root.file_name().is_some_and(|name| name == ".runpod") {
-        inner = format!(".runpod/{inner}");
-        root = above(&root);
-        shown_root = above(&shown_root);
-    }
-    let prefix = prefix(&shown_root);
+    let (root, inner) = repository_of(path, which);
+    let prefix = prefix(&repository_of(shown, which).0);
     match roots.entry(root.clone().into_os_string()) {
         std::collections::hash_map::Entry::Occupied(entry) => {
             if let Some(target) = targets.get_mut(*entry.get()) {
-                target.only.push(inner.as_str().into());
+                target.only.push(inner);
             }
         }
         std::collections::hash_map::Entry::Vacant(entry) => {
             entry.insert(targets.len());
             targets.push(Target {
                 prefix,
-                only: vec![inner.as_str().into()],
+                only: vec![inner],
                 what: What::Folder(root),
             });
         }
     }
     Ok(())
+}
+
+/// The repository that one of the Hub's files belongs to, and the file's path in there.
+fn repository_of(path: &Path, which: Which) -> (PathBuf, RepoPath) {
+    let root = above(path);
+    if root.file_name().is_some_and(|name| name == ".runpod") {
+        (above(&root), RepoPath::from(which.name()).inside(".runpod"))
+    } else {
+        (root, which.name().into())
+    }
 }
 
 fn guess(bytes: &[u8]) -> Which {
@@ -226,13 +229,7 @@ fn standard_input(name: Option<&Path>) -> Result<Target> {
     };
     let file = RepoPath::new(name.as_os_str().as_encoded_bytes());
     let which = Which::of(&file).unwrap_or_else(|| guess(&bytes));
-    let mut root = above(name);
-    let mut inner = which.name().to_owned();
-    if root.file_name().is_some_and(|name| name == ".runpod") {
-        root = above(&root);
-        inner = format!(".runpod/{inner}");
-    }
-    let inner = RepoPath::from(inner.as_str());
+    let (root, inner) = repository_of(name, which);
     Ok(Target {
         prefix: prefix(&root),
         only: vec![inner.clone()],

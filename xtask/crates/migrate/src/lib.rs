@@ -130,14 +130,14 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
     if args.commit {
         expect_identity(repo)?;
     }
+    let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
     let work = Work {
         repo,
         journal: &journal,
-        scratch: &scratch,
-        objects: &at.objects,
-        staged: at.ours.entries(),
+        scratch,
+        objects: at.objects.clone(),
+        staged: at.ours.entries().clone(),
     };
-    let (record, edit) = record_of(&at, &made, &scratch, args.commit)?;
     begin(&journal)?;
     let record = work
         .prepare(record, &edit)
@@ -265,16 +265,7 @@ fn resume(
     if commit {
         expect_identity(repo)?;
     }
-    let scratch = repo.scratch(&journal.scratch())?;
-    let objects = repo.objects();
-    let staged = repo.index()?.entries;
-    let work = Work {
-        repo,
-        journal,
-        scratch: &scratch,
-        objects: &objects,
-        staged: &staged,
-    };
+    let work = Work::resumed(repo, journal)?;
     if let (true, Some(asked)) = (
         commit && record.state != State::Applying,
         &mut record.commit,
@@ -284,7 +275,7 @@ fn resume(
     if is_staged {
         // What is staged by now, which a person may have changed.
         record.state = State::Applying;
-        record.after_tree = scratch.tree_from_index(&IndexEdit::default())?;
+        record.after_tree = work.scratch.tree_from_index(&IndexEdit::default())?;
         record = work.prepare(record, &IndexEdit::default())?;
     } else if commit && record.state == State::Applying {
         work.commit_too(&mut record)?;
@@ -420,7 +411,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
     }
     let mut after = entries.clone();
     after.insert(path, Entry::of(Mode::File, oid));
-    record.after_tree = tree_of(work.scratch, &entries, &after)?;
+    record.after_tree = tree_of(&work.scratch, &entries, &after)?;
     record.conflicts.clear();
     Ok((record, edit))
 }
@@ -458,16 +449,7 @@ fn abort(
     let Some(record) = record else {
         bail!(nothing_under_way("abort"));
     };
-    let scratch = repo.scratch(&journal.scratch())?;
-    let objects = repo.objects();
-    let staged = repo.index()?.entries;
-    let work = Work {
-        repo,
-        journal,
-        scratch: &scratch,
-        objects: &objects,
-        staged: &staged,
-    };
+    let work = Work::resumed(repo, journal)?;
     let kept: Vec<PathBuf> = work
         .back(&record)
         .map_err(|error| stopped(journal, error))?;

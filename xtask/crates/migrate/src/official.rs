@@ -57,7 +57,7 @@ pub struct Base {
 
 impl Base {
     pub fn short(&self) -> &str {
-        &self.commit.0[..self.commit.0.len().min(10)]
+        self.commit.short()
     }
 }
 
@@ -218,7 +218,7 @@ fn out_of_reach(error: anyhow::Error) -> anyhow::Error {
 impl Base {
     fn of_commit(at: &Situation, commit: &Oid) -> Result<Self> {
         let files = at.repo.entries(commit)?;
-        let name = commit.0[..commit.0.len().min(10)].to_owned();
+        let name = commit.short().to_owned();
         let tree = GitTree::new(at.objects.clone(), files.clone(), name);
         Ok(Self {
             commit: commit.clone(),

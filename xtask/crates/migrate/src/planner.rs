@@ -239,7 +239,7 @@ type Recording = JoinHandle<Result<Exposed>>;
 
 /// What to call the old worker.
 fn name_of(at: &Situation) -> String {
-    format!("the worker at {}", &at.head.0[..at.head.0.len().min(10)])
+    format!("the worker at {}", at.head.short())
 }
 
 /// Begins to read what the old worker exposes, for the time when its files are gone.

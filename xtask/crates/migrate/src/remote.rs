@@ -150,13 +150,7 @@ impl Remote {
 
     /// The commit that a revision names here.
     fn resolve(&self, revision: &str) -> Result<Option<Oid>> {
-        let answer = self
-            .call()
-            .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
-            .arg(format!("{revision}^{{commit}}"))
-            .finish()?;
-        let oid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
-        Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
+        self.call().object(format!("{revision}^{{commit}}"))
     }
 
     fn fetch_commit(&self, revision: &str) -> Result<()> {
@@ -189,7 +183,7 @@ impl Remote {
                 "name another upstream or revision",
             )
         })?;
-        let short = &commit.0[..commit.0.len().min(10)];
+        let short = commit.short();
         let name = format!("{name} at {short}");
         Ok(GitTree::new(self.objects.clone(), entries, name))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use anyhow::Result;
 use serde_json::json;
 
@@ -17,14 +17,9 @@ use worker_files::references::Kind;
 use xtask_core::cli::Format;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
+use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{print, quoted_file};
 use xtask_core::tree::{Oid, RepoPath};
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
-const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
-const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
 
 /// How a run ended.
 #[derive(Debug)]
@@ -486,9 +481,8 @@ fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
             commands(
                 &format!(
                     "{GREEN}Done.{GREEN:#} Committed{}. Look at it with:",
-                    tip.as_ref().map_or(String::new(), |tip| {
-                        format!(" as {}", &tip.0[..tip.0.len().min(10)])
-                    })
+                    tip.as_ref()
+                        .map_or(String::new(), |tip| { format!(" as {}", tip.short()) })
                 ),
                 &then,
             ) + &page(at, plan, next)

@@ -193,16 +193,12 @@ pub struct Own {
 /// carries a copy: where it was cloned from, else its folder.
 pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
     let path = tool_repo::repository();
-    let origin = git
-        .call()
-        .dir(&path)
-        .args(["config", "--get", "remote.origin.url"])
-        .finish()?;
-    let url = String::from_utf8_lossy(&origin.stdout).trim().to_owned();
-    if origin.ok && url.contains([':', '@']) {
-        return Ok(address::without_credentials(&url));
-    }
-    Ok(relative(&path, repository))
+    let call = git.call().dir(&path);
+    let origin = call.args(["config", "--get", "remote.origin.url"]).said()?;
+    Ok(match origin.filter(|url| url.contains([':', '@'])) {
+        Some(url) => address::without_credentials(&url),
+        None => relative(&path, repository),
+    })
 }
 
 /// Opens the repository that holds this tool.

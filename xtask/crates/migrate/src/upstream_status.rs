@@ -80,17 +80,16 @@ fn local(git: &Git, path: &Path, origin: &Origin, commit: &str) -> Result<Standi
         Ok(remote) => remote,
         Err(error) => return Ok(unknown(&error.to_string())),
     };
-    let answer = remote
+    let count = remote
         .call()
         .args(["rev-list", "--count", "--end-of-options"])
         .arg(format!("{commit}..{revision}"))
         .arg("--")
         .args(paths)
-        .finish()?;
-    let count = String::from_utf8_lossy(&answer.stdout).trim().parse();
-    Ok(match count {
-        Ok(0) if answer.ok => Standing::UpToDate,
-        Ok(count) if answer.ok => Standing::Behind(count),
+        .said()?;
+    Ok(match count.and_then(|count| count.parse().ok()) {
+        Some(0) => Standing::UpToDate,
+        Some(count) => Standing::Behind(count),
         _ => unknown(&format!("{} does not have both revisions", path.display())),
     })
 }

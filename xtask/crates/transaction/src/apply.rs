@@ -7,6 +7,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 
@@ -28,10 +29,23 @@ use xtask_core::tree::{Entries, Oid, RepoPath, Side};
 pub struct Work<'a> {
     pub repo: &'a Repo,
     pub journal: &'a Journal,
-    pub scratch: &'a Scratch,
-    pub objects: &'a Objects,
+    pub scratch: Scratch,
+    pub objects: Rc<Objects>,
     /// What was staged before a plan was made.
-    pub staged: &'a Entries,
+    pub staged: Entries,
+}
+
+impl<'a> Work<'a> {
+    /// Takes up what a record has of an earlier run.
+    pub fn resumed(repo: &'a Repo, journal: &'a Journal) -> Result<Self> {
+        Ok(Self {
+            repo,
+            journal,
+            scratch: repo.scratch(&journal.scratch())?,
+            objects: repo.objects(),
+            staged: repo.index()?.entries,
+        })
+    }
 }
 
 impl Work<'_> {
@@ -41,7 +55,7 @@ impl Work<'_> {
         fault::point()?;
         for number in record.done..record.steps.len() {
             if let Step::Write { new, .. } = &record.steps[number] {
-                write_new(self.objects, &self.journal.new_file(number), new)?;
+                write_new(&self.objects, &self.journal.new_file(number), new)?;
             }
         }
         fault::point()?;
@@ -92,7 +106,7 @@ impl Work<'_> {
         let what = if !changed.is_empty() {
             let changed = list(&changed);
             format!("these have changed since the plan was made:\n  {changed}")
-        } else if *self.staged != self.repo.index()?.entries {
+        } else if self.staged != self.repo.index()?.entries {
             "the index has changed since the plan was made".to_owned()
         } else if self.repo.commit("HEAD")?.as_ref() != Some(head) {
             "HEAD has moved since the plan was made".to_owned()
@@ -228,7 +242,7 @@ impl Work<'_> {
         if exists(&next) {
             fs_err::remove_file(&next)?;
         }
-        write_new(self.objects, &next, new)?;
+        write_new(&self.objects, &next, new)?;
         Ok(fs_err::rename(&next, &place)?)
     }
 

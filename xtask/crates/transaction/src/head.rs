@@ -95,9 +95,8 @@ impl Work<'_> {
             return Ok(None);
         }
         let call = self.repo.call();
-        let answer = call.args(["symbolic-ref", "--quiet", "HEAD"]).finish()?;
-        let name = String::from_utf8_lossy(answer.stdout.trim_ascii()).into_owned();
-        let name = if answer.ok { name } else { "HEAD".to_owned() };
+        let name = call.args(["symbolic-ref", "--quiet", "HEAD"]).said()?;
+        let name = name.unwrap_or_else(|| "HEAD".to_owned());
         Ok(Some(Locks {
             head: self.repo.git_path("HEAD.lock")?,
             branch: self.repo.git_path(&format!("{name}.lock"))?,

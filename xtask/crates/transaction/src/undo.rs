@@ -122,7 +122,7 @@ impl Work<'_> {
             return rename(&target, &source);
         }
         let side = entry.side().context("a tracked file without an object")?;
-        write_new(self.objects, &source, &side)
+        write_new(&self.objects, &source, &side)
     }
 
     /// Moves what a step had taken away back to its place.

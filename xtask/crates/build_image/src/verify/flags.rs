@@ -13,6 +13,7 @@ use super::super::{Check, Verdict};
 use super::containers::Session;
 use super::files::TABLE;
 use super::text;
+use xtask_core::output::cut;
 use xtask_core::tree::Tree;
 
 const NAME: &str = "flags";
@@ -274,10 +275,7 @@ fn differences(table: &Table, made: &Table) -> Differences {
 fn fields(old: &Value, new: &Value) -> Vec<String> {
     let short = |value: Option<&Value>| {
         let text = value.map_or_else(|| "nothing".to_owned(), Value::to_string);
-        match text.chars().count() {
-            0..=40 => text,
-            _ => text.chars().take(40).chain(['…']).collect(),
-        }
+        cut(&text, 40)
     };
     let values = SAID
         .iter()

@@ -8,6 +8,7 @@ use super::super::{Check, Verdict};
 use super::files::unread;
 use super::inspect::{Image, Step};
 use super::layers::{Keep, Layers};
+use xtask_core::output::cut;
 use xtask_core::secret::{is_secret, token};
 
 /// Files that hold passwords or tokens, by how their paths end.
@@ -215,11 +216,7 @@ fn shown(text: &str, token: Option<&str>) -> String {
             Some((name, value)) if is_secret(name) && !is_reference(value) => format!("{name}=***"),
             _ => hidden(word, token),
         });
-    let line: String = words.collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MOST {
-        return line;
-    }
-    line.chars().take(MOST).chain(['…']).collect()
+    cut(&words.collect::<Vec<_>>().join(" "), MOST)
 }
 
 fn layers(known: &Known, wrong: &mut Vec<String>) {

@@ -2,6 +2,7 @@
 
 use super::super::{Check, Verdict};
 use super::inspect::{Image, Step};
+use xtask_core::output::cut;
 
 /// The steps that are listed: the largest.
 const LISTED: usize = 5;
@@ -78,10 +79,7 @@ fn instruction(step: &Step) -> String {
     if text.is_empty() {
         "(imported)".clone_into(&mut text);
     }
-    if text.chars().count() <= MOST {
-        return text;
-    }
-    text.chars().take(MOST).chain(['…']).collect()
+    cut(&text, MOST)
 }
 
 #[cfg(test)]

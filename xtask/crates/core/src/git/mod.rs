@@ -21,6 +21,7 @@ pub use scratch::{IndexEdit, Scratch};
 use crate::outcome::UsageError;
 use crate::process;
 pub use crate::process::Finished;
+use crate::tree::Oid;
 
 /// The oldest git with `merge-tree --write-tree`.
 const OLDEST: (u32, u32) = (2, 38);
@@ -217,6 +218,19 @@ impl Call {
             text.pop();
         }
         Ok(text)
+    }
+
+    /// What it says, where it succeeds and says anything.
+    pub fn said(self) -> Result<Option<String>> {
+        let answer = self.finish()?;
+        let text = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
+        Ok((answer.ok && !text.is_empty()).then_some(text))
+    }
+
+    /// The object that an expression names, where there is one.
+    pub fn object(self, expression: String) -> Result<Option<Oid>> {
+        let call = self.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]);
+        Ok(call.arg(expression).said()?.map(Oid))
     }
 
     /// Runs to the end, whatever the exit code.

@@ -298,13 +298,7 @@ impl Repo {
 
     /// The tree of a folder in a commit.
     pub fn folder(&self, commit: &Oid, folder: &str) -> Result<Option<Oid>> {
-        let answer = self
-            .call()
-            .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
-            .arg(format!("{commit}:{folder}"))
-            .finish()?;
-        let oid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
-        Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
+        self.call().object(format!("{commit}:{folder}"))
     }
 
     /// The last commit up to `head` that changed anything in a folder.
@@ -374,13 +368,7 @@ impl Repo {
     /// The commit that a revision names; `None` where there is none.
     pub fn commit(&self, revision: &str) -> Result<Option<Oid>> {
         refuse_option("revision", revision)?;
-        let answer = self
-            .call()
-            .args(["rev-parse", "--verify", "--quiet", "--end-of-options"])
-            .arg(format!("{revision}^{{commit}}"))
-            .finish()?;
-        let oid = String::from_utf8_lossy(&answer.stdout).trim().to_owned();
-        Ok((answer.ok && !oid.is_empty()).then_some(Oid(oid)))
+        self.call().object(format!("{revision}^{{commit}}"))
     }
 
     /// The commit that HEAD names and its tree; `None` on an unborn branch.
@@ -403,11 +391,7 @@ impl Repo {
 
     /// The value of a setting, where it is set.
     pub fn setting(&self, key: &str) -> Result<Option<String>> {
-        let answer = self.call().args(["config", "--get", key]).finish()?;
-        let value = String::from_utf8_lossy(&answer.stdout)
-            .trim_end()
-            .to_owned();
-        Ok(answer.ok.then_some(value))
+        self.call().args(["config", "--get", key]).said()
     }
 
     /// Whether a setting of the user's is on, however that is written.

@@ -7,6 +7,7 @@ pub mod github;
 pub mod json;
 pub mod markdown;
 pub mod sarif;
+pub mod style;
 pub mod terminal;
 pub mod text;
 
@@ -235,6 +236,15 @@ pub fn bytes(size: u64) -> String {
         divisor *= 1000;
     }
     format!("{size} B")
+}
+
+/// The beginning of a text, so many characters of it.
+pub fn cut(text: &str, most: usize) -> String {
+    let mut cut: String = text.chars().take(most).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
 }
 
 /// "1 error", "2 errors".

@@ -64,6 +64,13 @@ impl Mode {
 #[serde(transparent)]
 pub struct Oid(pub String);
 
+impl Oid {
+    /// As people see it: so many digits tell it from others.
+    pub fn short(&self) -> &str {
+        self.0.get(..10).unwrap_or(&self.0)
+    }
+}
+
 impl fmt::Display for Oid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

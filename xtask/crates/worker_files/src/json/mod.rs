@@ -470,9 +470,5 @@ impl Frame {
 
 /// A text from a file, short enough for a message.
 fn short(text: &str) -> String {
-    let mut short: String = text.chars().take(60).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
+    xtask_core::output::cut(text, 60)
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 pub use links::links;
 
 use xtask_core::layout::{self, OUTDATED};
+use xtask_core::output::cut;
 use xtask_core::tree::{Entries, RepoPath};
 
 /// The repository as the migration leaves it.
@@ -261,12 +262,7 @@ impl<'a> File<'a> {
 
 /// The first line of a text as a finding shows it.
 fn shown(text: &str) -> String {
-    let whole = text.lines().next().unwrap_or_default().trim();
-    let mut text: String = whole.chars().take(160).collect();
-    if text.len() < whole.len() {
-        text.push('…');
-    }
-    text
+    cut(text.lines().next().unwrap_or_default().trim(), 160)
 }
 
 /// What a file is written in, as far as it matters here.
