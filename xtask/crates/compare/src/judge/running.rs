@@ -141,7 +141,8 @@ impl Judge<'_> {
         if old.get("reached").is_some() {
             return gone.note().why("Only code that nothing ran read it.");
         }
-        if INHERITED.iter().any(|prefix| name.starts_with(prefix)) {
+        // What the worker looks for by the beginning of its name is its own business.
+        if !name.contains('*') && INHERITED.iter().any(|prefix| name.starts_with(prefix)) {
             return match old.get("default") {
                 None => Item::new(id, Verdict::Kept, Some(old), None)
                     .why("SGLang inherits it from the worker's environment."),

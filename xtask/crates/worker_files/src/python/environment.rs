@@ -862,7 +862,9 @@ impl<'t> Reader<'t> {
             usage.how.insert(how.to_owned());
         }
         for name in asked.name.each() {
-            let Val::Str(text, at) = name else {
+            // A name from a file may have its line's end.
+            let text = name.as_str().map(|text| !text.contains(['\n', '=']));
+            let (Val::Str(text, at), Some(true)) = (name, text) else {
                 let what = if matches!(name, Val::Input(_)) {
                     "the job's input names the variable that is read"
                 } else {

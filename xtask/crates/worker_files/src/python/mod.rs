@@ -17,6 +17,7 @@
 
 mod api;
 mod command;
+mod data;
 mod environment;
 mod eval;
 mod handler;
@@ -40,6 +41,7 @@ use indexmap::IndexSet;
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
+pub use data::LARGEST as LARGEST_DATA;
 
 /// Why a read of a variable is unread whose name is not known.
 pub const COMPUTED_NAME: &str = "the name of this environment variable is computed";
@@ -139,7 +141,7 @@ fn steps_for(bytes: usize) -> usize {
     100_000 + bytes * 20
 }
 
-/// Reads Python files as one program. `data` are files beside it, by name, that it may load.
+/// Reads Python files as one program. `data` are files beside it, by path, that it may load.
 pub fn read(
     sources: &[&Source],
     data: &BTreeMap<String, &Source>,

@@ -18,6 +18,8 @@ pub enum Val<'t> {
     Float(Rc<str>),
     /// Text, and where it is written.
     Str(Rc<str>, Option<Node<'t>>),
+    /// An open file, by what is in it.
+    File(Rc<str>),
     /// Text with parts that are not known, or not fixed.
     Pieces(Shared<Val<'t>>),
     List(Shared<Val<'t>>),
@@ -366,6 +368,7 @@ impl<'t> Val<'t> {
     pub fn elements(&self) -> Option<Vec<Self>> {
         match self {
             Self::List(items) => Some(items.to_vec()),
+            Self::File(text) => Some(text.split_inclusive('\n').map(Self::text).collect()),
             Self::Dict(items) => Some(items.iter().map(|(key, _)| key.clone()).collect()),
             Self::Any(all) => {
                 let all: Option<Vec<_>> = all
