@@ -18,6 +18,7 @@
 mod api;
 mod command;
 mod data;
+mod deps;
 mod environment;
 mod eval;
 mod handler;
@@ -246,11 +247,10 @@ impl<'t> Reader<'t> {
             self.queue(call);
         }
         self.follow_calls();
-        for call in std::mem::take(&mut self.given_up) {
-            let what = "what this calls is too much to follow";
-            let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
-            self.not_read(call, what, &hides);
-        }
+        let given_up = std::mem::take(&mut self.given_up);
+        self.not_followed(given_up, "what this calls is too much to follow");
+        let endless = std::mem::take(&mut self.endless);
+        self.not_followed(endless, "this calls the function with more and more arguments");
         let mut unfinished: BTreeSet<usize> = BTreeSet::new();
         if self.steps > self.limit {
             unfinished.extend(

@@ -46,8 +46,8 @@ pub struct File<'t> {
 pub struct Program<'t> {
     pub files: Vec<File<'t>>,
     bindings: IndexMap<(Node<'t>, &'t str), Vec<Binding<'t>>>,
-    /// `x.name = value`, by name.
-    pub attributes: IndexMap<&'t str, Vec<(Node<'t>, Node<'t>)>>,
+    /// `x.name = value`, by name; with the way into the value where it is taken apart.
+    pub attributes: IndexMap<&'t str, Vec<(Node<'t>, Node<'t>, Vec<i64>)>>,
     /// What changes a list or dict, by its name: calls, assignments to items, `+=`.
     pub changes: IndexMap<&'t str, Vec<Node<'t>>>,
     pub subclasses: IndexMap<&'t str, Vec<Node<'t>>>,
@@ -216,7 +216,7 @@ impl<'t> Program<'t> {
                     self.attributes
                         .entry(name)
                         .or_default()
-                        .push((target, *value));
+                        .push((target, *value, path));
                 }
             }
             "subscript" => {
@@ -235,6 +235,18 @@ impl<'t> Program<'t> {
             | "tuple"
             | "list"
             | "parenthesized_expression" => {
+                // `a, b = x, y` is two assignments.
+                if let Bound::Value(value) = what
+                    && path.is_empty()
+                    && matches!(value.kind(), "tuple" | "list" | "expression_list")
+                    && value.children().count() == target.children().count()
+                    && value.children().all(|child| child.kind() != "list_splat")
+                {
+                    for (child, value) in target.children().zip(value.children()) {
+                        self.bind(child, &Bound::Value(value), Vec::new());
+                    }
+                    return;
+                }
                 for (at, child) in (0..).zip(target.children()) {
                     let mut path = path.clone();
                     path.push(at);
