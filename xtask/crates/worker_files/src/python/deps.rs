@@ -38,7 +38,9 @@ impl<'t> Deps<'t> {
     }
 
     fn members(&self, set: Set) -> &[u32] {
-        let set = set.checked_sub(1).and_then(|at| self.sets.get_index(at as usize));
+        let set = set
+            .checked_sub(1)
+            .and_then(|at| self.sets.get_index(at as usize));
         set.map_or(&[], Vec::as_slice)
     }
 
@@ -74,7 +76,11 @@ impl<'t> Deps<'t> {
     }
 
     pub fn keep<V>(&self, value: V, of: Set) -> Kept<V> {
-        Kept { value, of, at: self.now }
+        Kept {
+            value,
+            of,
+            at: self.now,
+        }
     }
 
     /// What was kept, as long as it holds.

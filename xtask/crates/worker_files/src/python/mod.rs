@@ -250,7 +250,10 @@ impl<'t> Reader<'t> {
         let given_up = std::mem::take(&mut self.given_up);
         self.not_followed(given_up, "what this calls is too much to follow");
         let endless = std::mem::take(&mut self.endless);
-        self.not_followed(endless, "this calls the function with more and more arguments");
+        self.not_followed(
+            endless,
+            "this calls the function with more and more arguments",
+        );
         let mut unfinished: BTreeSet<usize> = BTreeSet::new();
         if self.steps > self.limit {
             unfinished.extend(

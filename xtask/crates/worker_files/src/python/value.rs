@@ -74,13 +74,17 @@ impl Deep for Val<'_> {
             Self::Dict(items) | Self::Environ(items) => 1 + items.0.depth,
             Self::Object(_, ctx) => 1 + ctx.depth(),
             Self::Func(_, ctx, bound) => {
-                1 + ctx.depth().max(bound.as_ref().map_or(0, |bound| bound.depth()))
+                1 + ctx
+                    .depth()
+                    .max(bound.as_ref().map_or(0, |bound| bound.depth()))
             }
             Self::Method(object, _) => 1 + object.depth(),
             Self::Env(_, default) => 1 + default.depth(),
             Self::Partial(function, args) => {
                 let args = args.positional.iter().chain(&args.more);
-                1 + function.depth().max(args.map(Self::depth).max().unwrap_or(0))
+                1 + function
+                    .depth()
+                    .max(args.map(Self::depth).max().unwrap_or(0))
             }
             _ => 0,
         }
