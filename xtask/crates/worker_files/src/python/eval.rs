@@ -1370,23 +1370,26 @@ impl<'t> Reader<'t> {
         // A function that calls itself does so with other texts and numbers each time: what
         // depends on them is not known from then on.
         let most = MOST_WAYS / if self.age > FEW_CALLS { 16 } else { 2 };
-        let is_full = frames.all.len() >= most;
+        let is_full = frames.all.len() >= most || self.age > LONGEST;
         if let Some(Frame::Call(args, call)) = ctx.frame(function)
             && (is_full || self.age > FEW_CALLS)
         {
             let wide = |value: &Val<'t>| match value {
                 Val::Int(_) | Val::Float(_) => Val::Unknown,
+                Val::Env(..) if is_full => Val::Unknown,
                 value if is_full || self.age > FEWER_CALLS => value.widened(),
                 value => value.clone(),
             };
             let args = args.iter().map(|(name, value)| (*name, wide(value)));
-            let frame = Frame::Call(args.collect(), *call);
+            // Which of the calls it is makes no difference then.
+            let call = call.filter(|_| !is_full);
+            let frame = Frame::Call(args.collect(), call);
             ctx = ctx.instead(function, frame);
             if frames.seen.contains_key(&ctx) {
                 return;
             }
         }
-        if frames.all.len() >= most + MOST_WAYS / 16 || self.age > LONGEST {
+        if frames.all.len() >= most + MOST_WAYS / 16 {
             self.dropped = true;
             return;
         }

@@ -322,6 +322,7 @@ impl<'t> Val<'t> {
             }
             Self::Any(all) => Self::any(all.iter().map(Self::widened)),
             Self::List(items) => Self::list(vec![Self::any(items.iter().map(Self::widened))]),
+            Self::Method(object, _) if object.widened() == Self::Unknown => Self::Unknown,
             value => value.clone(),
         }
     }
