@@ -1,10 +1,8 @@
 //! Which functions' calls a value was made from, so that it is kept until one of them is called in
 //! a new way.
 
-use std::collections::HashMap;
-
+use super::quick::{self, Map};
 use super::syntax::Node;
-use indexmap::{IndexMap, IndexSet};
 
 /// A set of functions, by its number; 0 is none.
 pub type Set = u32;
@@ -12,9 +10,9 @@ pub type Set = u32;
 #[derive(Default)]
 pub struct Deps<'t> {
     /// The functions, each with when it was last called in a new way.
-    functions: IndexMap<Node<'t>, u32>,
-    sets: IndexSet<Vec<u32>>,
-    unions: HashMap<(Set, Set), Set>,
+    functions: Map<Node<'t>, u32>,
+    sets: quick::Set<Vec<u32>>,
+    unions: Map<(Set, Set), Set>,
     now: u32,
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::PythonFacts;
 use super::deps::{Deps, Kept, Set};
+use super::quick::{self, Map};
 use super::scope::{Bound, Program, class_of, is_comprehension};
 use super::syntax::Node;
 use super::taint::{FUNCTION, Taint};
@@ -35,7 +36,7 @@ const MOST_BASES: usize = 40;
 pub struct Frames<'t> {
     pub all: Vec<Ctx<'t>>,
     /// How many calls lead to each.
-    seen: IndexMap<Ctx<'t>, usize>,
+    seen: Map<Ctx<'t>, usize>,
     /// The calls that were read with these, and have to be read again when there are more.
     asked_by: IndexSet<Node<'t>>,
 }
@@ -52,15 +53,15 @@ pub struct Reader<'t> {
     forking: bool,
     need: Option<Node<'t>>,
     /// What is bound where the expression is asked for and out of sight where that is needed.
-    settled: IndexSet<Node<'t>>,
+    settled: quick::Set<Node<'t>>,
     /// Whether the last value depends on what is bound around it, or is not complete.
     touched: bool,
     /// Whether something was given up.
     pub gave_up: bool,
-    closed: IndexMap<Node<'t>, Val<'t>>,
-    joined: IndexMap<Node<'t>, Kept<Val<'t>>>,
+    closed: Map<Node<'t>, Val<'t>>,
+    joined: Map<Node<'t>, Kept<Val<'t>>>,
     /// Values by what is bound around them, as far as no circle cut them short.
-    bound: IndexMap<(Node<'t>, Ctx<'t>, u8), Kept<Val<'t>>>,
+    bound: Map<(Node<'t>, Ctx<'t>, u8), Kept<Val<'t>>>,
     /// Whether the last value lacks what it was being asked for already.
     cut: bool,
     /// Calls of which it was not found out what they call with what.
@@ -68,24 +69,24 @@ pub struct Reader<'t> {
     /// Calls that lead to others with other arguments each time.
     pub endless: Vec<Node<'t>>,
     /// What was given up before.
-    lost: IndexSet<Node<'t>>,
-    doing: IndexSet<Node<'t>>,
-    pub frames: IndexMap<Node<'t>, Frames<'t>>,
-    returns: IndexMap<Node<'t>, Rc<[Node<'t>]>>,
+    lost: quick::Set<Node<'t>>,
+    doing: quick::Set<Node<'t>>,
+    pub frames: Map<Node<'t>, Frames<'t>>,
+    returns: Map<Node<'t>, Rc<[Node<'t>]>>,
     /// The functions whose calls decided on what was looked at last.
     consulted: Set,
     deps: Deps<'t>,
     pub calls: VecDeque<Node<'t>>,
-    queued: IndexSet<Node<'t>>,
+    queued: quick::Set<Node<'t>>,
     /// How many calls lead to the one that is followed.
     age: usize,
     /// How many calls are being looked into.
     inside: usize,
     pub taint: Taint<'t>,
-    results: IndexMap<Ctx<'t>, Kept<Val<'t>>>,
+    results: Map<Ctx<'t>, Kept<Val<'t>>>,
     /// Those that are not complete, for as long as one call is followed, and whether something was
     /// given up.
-    parts: IndexMap<Ctx<'t>, (Val<'t>, bool, Set)>,
+    parts: Map<Ctx<'t>, (Val<'t>, bool, Set)>,
     /// Whether a call was not followed because there are too many.
     dropped: bool,
     /// Identifiers, by file and name.
@@ -113,27 +114,27 @@ impl<'t> Reader<'t> {
             depth: 0,
             forking: false,
             need: None,
-            settled: IndexSet::new(),
+            settled: quick::Set::default(),
             touched: false,
             gave_up: false,
-            closed: IndexMap::new(),
-            joined: IndexMap::new(),
-            bound: IndexMap::new(),
+            closed: Map::default(),
+            joined: Map::default(),
+            bound: Map::default(),
             cut: false,
             given_up: Vec::new(),
             endless: Vec::new(),
-            lost: IndexSet::new(),
-            doing: IndexSet::new(),
-            frames: IndexMap::new(),
-            returns: IndexMap::new(),
+            lost: quick::Set::default(),
+            doing: quick::Set::default(),
+            frames: Map::default(),
+            returns: Map::default(),
             consulted: 0,
             deps: Deps::default(),
             calls: VecDeque::new(),
-            queued: IndexSet::new(),
+            queued: quick::Set::default(),
             age: 0,
             inside: 0,
-            results: IndexMap::new(),
-            parts: IndexMap::new(),
+            results: Map::default(),
+            parts: Map::default(),
             dropped: false,
             names: IndexMap::new(),
             written: Vec::new(),

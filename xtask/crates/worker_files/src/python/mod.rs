@@ -24,6 +24,7 @@ mod eval;
 mod handler;
 pub mod imports;
 mod known;
+mod quick;
 mod relevant;
 mod scope;
 mod syntax;

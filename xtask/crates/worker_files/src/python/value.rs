@@ -1,6 +1,6 @@
 //! What is known of an expression's value.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -149,7 +149,7 @@ impl<T> Hash for Shared<T> {
 }
 
 fn hash_of(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = super::quick::Quick::default();
     value.hash(&mut hasher);
     hasher.finish()
 }
