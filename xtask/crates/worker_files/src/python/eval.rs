@@ -16,16 +16,16 @@ use indexmap::{IndexMap, IndexSet};
 
 /// How deep expressions may lead to others.
 const DEEPEST: usize = 90;
-/// How many calls may lead to each other with other arguments each time.
-const LONGEST: usize = 40;
+/// After how many calls that lead to each other the texts that they hand on count as any text.
+const LONGEST: usize = 15;
 /// After how many calls a function is told apart by fewer arguments.
 const FEW_CALLS: usize = 5;
-/// After how many the texts that they hand on count as any text.
-const FEWER_CALLS: usize = 15;
 /// How many calls a value is looked up through.
 const CALLS: usize = 8;
 /// How many calls of one function, or ways through loops, are told apart.
 pub const MOST_WAYS: usize = 700;
+/// How many values are kept by what is bound around them.
+const MOST_KEPT: usize = 20_000;
 /// How many places that bind one name are told apart.
 const MOST_BINDINGS: usize = 60;
 /// How many classes one may be made from.
@@ -1378,7 +1378,7 @@ impl<'t> Reader<'t> {
             let wide = |value: &Val<'t>| match value {
                 Val::Int(_) | Val::Float(_) => Val::Unknown,
                 Val::Env(..) if is_full => Val::Unknown,
-                value if is_full || self.age > FEWER_CALLS => value.widened(),
+                value if is_full => value.widened(),
                 value => value.clone(),
             };
             let args = args.iter().map(|(name, value)| (*name, wide(value)));
@@ -1454,6 +1454,11 @@ impl<'t> Reader<'t> {
             }
             self.parts.clear();
             self.lost.clear();
+            // Most of what was kept long ago is not asked for again.
+            if self.bound.len() > MOST_KEPT {
+                self.bound.clear();
+                self.results.clear();
+            }
             for function in self.deps.functions(self.consulted) {
                 self.frames
                     .entry(function)

@@ -31,6 +31,9 @@ pub enum Bound<'t> {
     Unknown,
 }
 
+/// An attribute that is set, the value, and the way into it where it is taken apart.
+type Attribute<'t> = (Node<'t>, Node<'t>, Vec<i64>);
+
 /// A Python file.
 pub struct File<'t> {
     pub source: &'t Source,
@@ -46,8 +49,8 @@ pub struct File<'t> {
 pub struct Program<'t> {
     pub files: Vec<File<'t>>,
     bindings: IndexMap<(Node<'t>, &'t str), Vec<Binding<'t>>>,
-    /// `x.name = value`, by name; with the way into the value where it is taken apart.
-    pub attributes: IndexMap<&'t str, Vec<(Node<'t>, Node<'t>, Vec<i64>)>>,
+    /// `x.name = value`, by name.
+    pub attributes: IndexMap<&'t str, Vec<Attribute<'t>>>,
     /// What changes a list or dict, by its name: calls, assignments to items, `+=`.
     pub changes: IndexMap<&'t str, Vec<Node<'t>>>,
     pub subclasses: IndexMap<&'t str, Vec<Node<'t>>>,

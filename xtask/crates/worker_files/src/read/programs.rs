@@ -58,7 +58,7 @@ impl Reader<'_> {
         let texts = self.surface.sources.values().chain(&self.inline);
         let words: BTreeSet<&str> = texts
             .flat_map(|source| source.text.split(|c| !is_word(c)))
-            .filter(|word| word.contains('.') && !word.ends_with(".py"))
+            .filter(|word| word.split_once('.').is_some_and(|(_, end)| end != "py"))
             .collect();
         let mut found = Vec::new();
         for path in words
