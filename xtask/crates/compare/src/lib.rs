@@ -298,4 +298,6 @@ fn executed(
 }
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod tests;

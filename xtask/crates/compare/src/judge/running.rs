@@ -150,7 +150,8 @@ impl Judge<'_> {
         if old.get("reached").is_some() {
             return gone.note().why("Only code that nothing ran read it.");
         }
-        if is_inherited(name) {
+        // What the worker looks for by the beginning of its name is its own business.
+        if !name.contains('*') && is_inherited(name) {
             return match old.get("default") {
                 None => Item::new(id, Verdict::Kept, Some(old), None)
                     .why("SGLang inherits it from the worker's environment."),

@@ -2,7 +2,7 @@
 
 mod install;
 mod project;
-mod toml;
+pub mod toml;
 
 use std::ops::Range;
 

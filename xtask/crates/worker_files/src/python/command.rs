@@ -295,7 +295,7 @@ impl<'t> Reader<'t> {
             }
             "attribute" => {
                 let name = target.text_of("attribute");
-                for (_, value) in self
+                for (_, value, _) in self
                     .program
                     .attributes
                     .get(name)

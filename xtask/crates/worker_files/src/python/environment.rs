@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::api::normal;
 use super::eval::Reader;
-use super::scope::scope_of;
+use super::scope::{Bound, scope_of};
 use super::syntax::Node;
 use super::value::{Args, Ctx, Frame, Val};
 use crate::{EnvRead, Hides};
@@ -869,7 +869,9 @@ impl<'t> Reader<'t> {
             usage.how.insert(how.to_owned());
         }
         for name in asked.name.each() {
-            let Val::Str(text, at) = name else {
+            // A name from a file may have its line's end.
+            let text = name.as_str().map(|text| !text.contains(['\n', '=']));
+            let (Val::Str(text, at), Some(true)) = (name, text) else {
                 let what = if matches!(name, Val::Input(_)) {
                     "the job's input names the variable that is read"
                 } else {
@@ -951,8 +953,70 @@ impl<'t> Reader<'t> {
             }
             Val::None => {}
             Val::Str(text, _) if text.is_empty() => {}
-            value => found.push(value.display().unwrap_or_else(|| normal(at.text()))),
+            value => found.push(value.display().unwrap_or_else(|| self.computed(at))),
         }
+    }
+
+    /// A default that is not known, as it is written, with a mark of what the program makes it from:
+    /// its own functions and values, and the files that it names.
+    fn computed(&self, at: Node<'t>) -> String {
+        const MOST: usize = 40;
+        let mut todo = vec![at];
+        let mut from: Vec<Node<'t>> = Vec::new();
+        while let Some(node) = todo.pop() {
+            let names = std::iter::once(node).chain(node.below());
+            for name in names.filter(|n| n.kind() == "identifier" && n.part() != "attribute") {
+                for bound in self.bound_to(name) {
+                    if from.len() < MOST && bound != at && !from.contains(&bound) {
+                        from.push(bound);
+                        todo.push(bound);
+                    }
+                }
+            }
+        }
+        let text = normal(at.text());
+        let own = &self.program.files[at.file()].source.text;
+        let named = |path: &String| own.contains(path.rsplit('/').next().unwrap_or(path));
+        let data = self.data.iter().filter(|(path, _)| named(path));
+        let data: Vec<&str> = data.map(|(_, source)| &*source.text).collect();
+        if from.is_empty() {
+            return text;
+        }
+        let parts = from.iter().map(|node| normal(node.text()));
+        let all = parts.chain(data.into_iter().map(str::to_owned));
+        // FNV-1a, which is the same in every version of this tool.
+        let all = all.collect::<Vec<_>>().join("\n");
+        let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        format!("{text}, made in the way {:04x}", mark & 0xffff)
+    }
+
+    /// What a name is bound to in the program: values, functions, and what loops go through.
+    fn bound_to(&self, name: Node<'t>) -> Vec<Node<'t>> {
+        let Some((_, bindings)) = self.program.lookup(name, name.text()) else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for binding in bindings {
+            match &binding.what {
+                Bound::Value(node) | Bound::Function(node) | Bound::Class(node) => all.push(*node),
+                Bound::Element(owner) => all.extend(owner.field("right")),
+                Bound::Import(module, Some(item)) => {
+                    let file = self.program.module(name.file(), module);
+                    let root = file.map(|file| self.program.files[file].syntax.root());
+                    let there = root.and_then(|root| self.program.bound_in(root, item));
+                    all.extend(there.into_iter().flatten().filter_map(|b| match &b.what {
+                        Bound::Value(node) | Bound::Function(node) | Bound::Class(node) => {
+                            Some(*node)
+                        }
+                        _ => None,
+                    }));
+                }
+                _ => {}
+            }
+        }
+        all
     }
 
     /// What a variable is set to before it is read here, if it is.
@@ -1093,6 +1157,13 @@ impl<'t> Reader<'t> {
                 usage.how.insert("truthy".to_owned());
             }
             "comparison_operator" => self.compared(node, parent, ctx, usage, any_case),
+            "match_statement" if node.part() == "subject" => {
+                let words = cases(parent);
+                if !words.is_empty() {
+                    let case = if any_case { " any case" } else { "" };
+                    usage.how.insert(format!("in {words}{case}"));
+                }
+            }
             "attribute" => {
                 let Some(call) = parent.parent().filter(|call| call.kind() == "call") else {
                     return;
@@ -1352,6 +1423,22 @@ pub fn argument_values(call: Node<'_>) -> Vec<Node<'_>> {
             _ => Some(argument),
         })
         .collect()
+}
+
+/// The words of each case that holds a value against texts: `[1,true] [auto]`.
+fn cases(of: Node<'_>) -> String {
+    let clauses = of.below().filter(|node| node.kind() == "case_clause");
+    let each = clauses.filter_map(|clause| {
+        let patterns = clause
+            .children()
+            .filter(|part| part.kind() == "case_pattern");
+        let strings = patterns.flat_map(Node::below);
+        let strings = strings.filter(|node| node.kind() == "string");
+        let words: BTreeSet<&str> = strings.map(|node| bare(node.text())).collect();
+        let words: Vec<&str> = words.into_iter().collect();
+        (!words.is_empty()).then(|| format!("[{}]", words.join(",")))
+    });
+    each.collect::<Vec<_>>().join(" ")
 }
 
 /// The default that a call is given, as it is written.

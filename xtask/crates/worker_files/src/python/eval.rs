@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::PythonFacts;
+use super::deps::{Deps, Kept, Set};
+use super::quick::{self, Map};
 use super::scope::{Bound, Program, class_of, is_comprehension};
 use super::syntax::Node;
 use super::taint::{FUNCTION, Taint};
@@ -14,14 +16,16 @@ use indexmap::{IndexMap, IndexSet};
 
 /// How deep expressions may lead to others.
 const DEEPEST: usize = 90;
-/// How many calls may lead to each other with other arguments each time.
-const LONGEST: usize = 40;
+/// After how many calls that lead to each other the texts that they hand on count as any text.
+const LONGEST: usize = 15;
 /// After how many calls a function is told apart by fewer arguments.
 const FEW_CALLS: usize = 5;
 /// How many calls a value is looked up through.
 const CALLS: usize = 8;
 /// How many calls of one function, or ways through loops, are told apart.
 pub const MOST_WAYS: usize = 700;
+/// How many values are kept by what is bound around them.
+const MOST_KEPT: usize = 20_000;
 /// How many places that bind one name are told apart.
 const MOST_BINDINGS: usize = 60;
 /// How many classes one may be made from.
@@ -32,7 +36,7 @@ const MOST_BASES: usize = 40;
 pub struct Frames<'t> {
     pub all: Vec<Ctx<'t>>,
     /// How many calls lead to each.
-    seen: IndexMap<Ctx<'t>, usize>,
+    seen: Map<Ctx<'t>, usize>,
     /// The calls that were read with these, and have to be read again when there are more.
     asked_by: IndexSet<Node<'t>>,
 }
@@ -48,32 +52,41 @@ pub struct Reader<'t> {
     /// Whether a loop or function that binds a name has to be known.
     forking: bool,
     need: Option<Node<'t>>,
+    /// What is bound where the expression is asked for and out of sight where that is needed.
+    settled: quick::Set<Node<'t>>,
     /// Whether the last value depends on what is bound around it, or is not complete.
     touched: bool,
     /// Whether something was given up.
     pub gave_up: bool,
-    closed: IndexMap<Node<'t>, Val<'t>>,
-    joined: IndexMap<Node<'t>, Val<'t>>,
+    closed: Map<Node<'t>, Val<'t>>,
+    joined: Map<Node<'t>, Kept<Val<'t>>>,
     /// Values by what is bound around them, as far as no circle cut them short.
-    bound: IndexMap<(Node<'t>, Ctx<'t>, bool), Val<'t>>,
+    bound: Map<(Node<'t>, Ctx<'t>, u8), Kept<Val<'t>>>,
     /// Whether the last value lacks what it was being asked for already.
     cut: bool,
     /// Calls of which it was not found out what they call with what.
     pub given_up: Vec<Node<'t>>,
+    /// Calls that lead to others with other arguments each time.
+    pub endless: Vec<Node<'t>>,
     /// What was given up before.
-    lost: IndexSet<Node<'t>>,
-    doing: IndexSet<Node<'t>>,
-    pub frames: IndexMap<Node<'t>, Frames<'t>>,
-    returns: IndexMap<Node<'t>, Rc<[Node<'t>]>>,
-    consulted: IndexSet<Node<'t>>,
+    lost: quick::Set<Node<'t>>,
+    doing: quick::Set<Node<'t>>,
+    pub frames: Map<Node<'t>, Frames<'t>>,
+    returns: Map<Node<'t>, Rc<[Node<'t>]>>,
+    /// The functions whose calls decided on what was looked at last.
+    consulted: Set,
+    deps: Deps<'t>,
     pub calls: VecDeque<Node<'t>>,
-    queued: IndexSet<Node<'t>>,
+    queued: quick::Set<Node<'t>>,
     /// How many calls lead to the one that is followed.
     age: usize,
     /// How many calls are being looked into.
     inside: usize,
     pub taint: Taint<'t>,
-    results: IndexMap<Ctx<'t>, (Val<'t>, bool)>,
+    results: Map<Ctx<'t>, Kept<Val<'t>>>,
+    /// Those that are not complete, for as long as one call is followed, and whether something was
+    /// given up.
+    parts: Map<Ctx<'t>, (Val<'t>, bool, Set)>,
     /// Whether a call was not followed because there are too many.
     dropped: bool,
     /// Identifiers, by file and name.
@@ -101,23 +114,27 @@ impl<'t> Reader<'t> {
             depth: 0,
             forking: false,
             need: None,
+            settled: quick::Set::default(),
             touched: false,
             gave_up: false,
-            closed: IndexMap::new(),
-            joined: IndexMap::new(),
-            bound: IndexMap::new(),
+            closed: Map::default(),
+            joined: Map::default(),
+            bound: Map::default(),
             cut: false,
             given_up: Vec::new(),
-            lost: IndexSet::new(),
-            doing: IndexSet::new(),
-            frames: IndexMap::new(),
-            returns: IndexMap::new(),
-            consulted: IndexSet::new(),
+            endless: Vec::new(),
+            lost: quick::Set::default(),
+            doing: quick::Set::default(),
+            frames: Map::default(),
+            returns: Map::default(),
+            consulted: 0,
+            deps: Deps::default(),
             calls: VecDeque::new(),
-            queued: IndexSet::new(),
+            queued: quick::Set::default(),
             age: 0,
             inside: 0,
-            results: IndexMap::new(),
+            results: Map::default(),
+            parts: Map::default(),
             dropped: false,
             names: IndexMap::new(),
             written: Vec::new(),
@@ -146,6 +163,18 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Notes calls that were not followed, those of one function as one.
+    pub fn not_followed(&mut self, calls: Vec<Node<'t>>, why: &str) {
+        let mut said: IndexSet<Option<Node<'t>>> = IndexSet::new();
+        for call in calls {
+            let function = call.ancestors().find(|a| a.kind() == "function_definition");
+            if self.program.runs(call) && said.insert(function) {
+                let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
+                self.not_read(call, why, &hides);
+            }
+        }
+    }
+
     /// The value of an expression with what is bound around it.
     pub fn eval(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         self.steps += 1;
@@ -153,17 +182,24 @@ impl<'t> Reader<'t> {
             return known.clone();
         }
         let plain = ctx.is_empty() && !self.forking;
-        if plain && let Some(known) = self.joined.get(&node) {
+        if plain && let Some((known, of)) = self.deps.fresh(self.joined.get(&node)) {
+            let known = known.clone();
+            self.consulted = self.deps.union(self.consulted, of);
             self.touched = true;
-            return known.clone();
+            return known;
         }
         if self.need.is_some() {
             return Val::Unknown;
         }
-        let key = (node, ctx.clone(), self.forking);
-        if let Some(known) = self.bound.get(&key) {
+        // Inside of a call, loops are not told apart.
+        let apart = u8::from(self.forking);
+        let mode = apart * (1 + u8::from(self.inside > 0) + 2 * u8::from(!self.settled.is_empty()));
+        let key = (node, ctx.clone(), mode);
+        if let Some((known, of)) = self.deps.fresh(self.bound.get(&key)) {
+            let known = known.clone();
+            self.consulted = self.deps.union(self.consulted, of);
             self.touched = true;
-            return known.clone();
+            return known;
         }
         let again = plain && self.depth > 0 && self.lost.contains(&node);
         if again || self.depth >= DEEPEST || self.steps > self.limit {
@@ -175,6 +211,7 @@ impl<'t> Reader<'t> {
         let before = std::mem::take(&mut self.touched);
         let gave_up = std::mem::take(&mut self.gave_up);
         let cut = std::mem::take(&mut self.cut);
+        let consulted = std::mem::take(&mut self.consulted);
         let value = self.eval_kind(node, ctx);
         self.depth -= 1;
         self.gave_up |= value == Val::Lost;
@@ -186,14 +223,17 @@ impl<'t> Reader<'t> {
             if !self.touched {
                 self.closed.insert(node, value.clone());
             } else if plain && self.doing.is_empty() {
-                self.joined.insert(node, value.clone());
+                let kept = self.deps.keep(value.clone(), self.consulted);
+                self.joined.insert(node, kept);
             } else if !self.cut {
-                self.bound.insert(key, value.clone());
+                let kept = self.deps.keep(value.clone(), self.consulted);
+                self.bound.insert(key, kept);
             }
         }
         self.cut = !self.doing.is_empty() && (self.cut || cut);
         self.touched |= before;
         self.gave_up |= gave_up;
+        self.consulted = self.deps.union(self.consulted, consulted);
         value
     }
 
@@ -586,7 +626,7 @@ impl<'t> Reader<'t> {
         if let Some(Frame::Element(value)) = ctx.frame(owner) {
             return value.clone();
         }
-        if self.forking {
+        if self.forking && !self.is_out_of_sight(owner) {
             self.need = self.need.or(Some(owner));
             return Val::Unknown;
         }
@@ -601,6 +641,18 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Whether a loop is inside of a function that is being looked into: what is bound around the
+    /// call says nothing of it, so that it gives all of its elements.
+    fn is_out_of_sight(&mut self, owner: Node<'t>) -> bool {
+        let function = |node: &Node<'t>| matches!(node.kind(), "function_definition" | "lambda");
+        self.steps += 1;
+        self.settled.contains(&owner)
+            || owner
+                .ancestors()
+                .filter(function)
+                .any(|above| self.doing.contains(&above))
+    }
+
     fn parameter(&mut self, function: Node<'t>, name: &str, ctx: &Ctx<'t>) -> Val<'t> {
         self.touched = true;
         let of = |frame: &Frame<'t>| match frame {
@@ -613,8 +665,9 @@ impl<'t> Reader<'t> {
         if let Some(frame) = ctx.frame(function) {
             return of(frame);
         }
-        self.consulted.insert(function);
-        if self.forking {
+        let own = self.deps.of(function);
+        self.consulted = self.deps.union(self.consulted, own);
+        if self.forking && !self.settled.contains(&function) {
             self.need = self.need.or(Some(function));
             return Val::Unknown;
         }
@@ -736,6 +789,10 @@ impl<'t> Reader<'t> {
                 .entry(&Val::text(name))
                 .unwrap_or_else(|| Val::Method(Rc::new(object.clone()), name.into())),
             Val::Str(..) | Val::Int(_) if matches!(name, "value") => object.clone(),
+            // What has something that is not known is not known either, however far that goes.
+            Val::Method(inner, _) if **inner == Val::Unknown => {
+                Val::Method(inner.clone(), name.into())
+            }
             // A model made of the job's input, or a namespace.
             object => Val::Method(Rc::new(object.clone()), name.into()),
         }
@@ -773,7 +830,7 @@ impl<'t> Reader<'t> {
         }
         let mut values = Vec::new();
         let family = self.family(class);
-        for (target, value) in self
+        for (target, value, path) in self
             .program
             .attributes
             .get(name)
@@ -792,11 +849,13 @@ impl<'t> Reader<'t> {
             self.touched = true;
             // The arguments that made the object are those of its `__init__`.
             let known = method.is_some_and(|method| made.frame(method).is_some());
-            values.push(if known {
+            let whole = if known {
                 self.eval(value, made)
             } else {
                 self.value(value)
-            });
+            };
+            let into = path.iter();
+            values.push(into.fold(whole, |value, step| value.item(&Val::Int(*step))));
             self.doing.swap_remove(&value);
         }
         let value = Val::any(values);
@@ -980,9 +1039,16 @@ impl<'t> Reader<'t> {
                 let inner = self.bind(*function, ctx, bound.as_deref(), args, call);
                 self.touched = true;
                 self.steps += 2 + args.positional.len();
-                if let Some((known, gave_up)) = self.results.get(&inner) {
+                if let Some((known, of)) = self.deps.fresh(self.results.get(&inner)) {
+                    let known = known.clone();
+                    self.consulted = self.deps.union(self.consulted, of);
+                    return known;
+                }
+                if let Some((known, gave_up, of)) = self.parts.get(&inner) {
                     self.gave_up |= gave_up;
-                    return known.clone();
+                    let known = known.clone();
+                    self.consulted = self.deps.union(self.consulted, *of);
+                    return known;
                 }
                 if self.inside >= CALLS || !self.enter(*function) {
                     self.gave_up |= self.inside >= CALLS;
@@ -994,13 +1060,21 @@ impl<'t> Reader<'t> {
                 }
                 self.inside += 1;
                 let before = std::mem::take(&mut self.gave_up);
+                let cut = std::mem::take(&mut self.cut);
+                let consulted = std::mem::take(&mut self.consulted);
                 let value = self.returned_value(*function, &inner);
                 self.inside -= 1;
                 self.doing.swap_remove(function);
-                if self.need.is_none() {
-                    self.results.insert(inner, (value.clone(), self.gave_up));
+                if self.need.is_none() && (self.gave_up || self.cut) {
+                    let part = (value.clone(), self.gave_up, self.consulted);
+                    self.parts.insert(inner, part);
+                } else if self.need.is_none() {
+                    let kept = self.deps.keep(value.clone(), self.consulted);
+                    self.results.insert(inner, kept);
                 }
                 self.gave_up |= before;
+                self.cut |= cut;
+                self.consulted = self.deps.union(self.consulted, consulted);
                 value
             }
             Val::Class(class) => self.made(*class, args, call),
@@ -1044,7 +1118,7 @@ impl<'t> Reader<'t> {
                 Some(value) => value.clone(),
                 None => default.map_or(Val::Unknown, |node| self.value(node)),
             };
-            values.push((name, value));
+            values.push((name, value.shallow()));
         }
         // An enumeration's member by its value.
         if args.positional.len() == 1
@@ -1113,7 +1187,7 @@ impl<'t> Reader<'t> {
                     }
                 }
             };
-            values.push((name, value));
+            values.push((name, value.shallow()));
         }
         outer.with(function, Frame::Call(values.into(), call))
     }
@@ -1149,6 +1223,7 @@ impl<'t> Reader<'t> {
     pub fn ways(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
         let mut done = Vec::new();
         let mut todo = vec![(ctx.clone(), 0)];
+        let settled = self.settled.len();
         while let Some((ctx, depth)) = todo.pop() {
             if done.len() + todo.len() > MOST_WAYS || self.steps > self.limit || depth > 12 {
                 self.gave_up = true;
@@ -1172,9 +1247,15 @@ impl<'t> Reader<'t> {
                 done.push(ctx);
                 continue;
             };
+            if ctx.frame(binder).is_some() {
+                self.settled.insert(binder);
+                todo.push((ctx, depth + 1));
+                continue;
+            }
             let more = self.bound_ways(binder, &ctx);
             todo.extend(more.into_iter().rev().map(|ctx| (ctx, depth + 1)));
         }
+        self.settled.truncate(settled);
         done
     }
 
@@ -1283,7 +1364,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub fn frame(&mut self, function: Node<'t>, ctx: Ctx<'t>) {
+    pub fn frame(&mut self, function: Node<'t>, mut ctx: Ctx<'t>) {
         if !self.taint.leads(function) {
             return;
         }
@@ -1291,17 +1372,35 @@ impl<'t> Reader<'t> {
         if frames.seen.contains_key(&ctx) {
             return;
         }
-        let most = if self.age > FEW_CALLS {
-            MOST_WAYS / 16
-        } else {
-            MOST_WAYS / 2
-        };
-        if frames.all.len() >= most || self.age > LONGEST {
+        // A function that calls itself does so with other texts and numbers each time: what
+        // depends on them is not known from then on.
+        let most = MOST_WAYS / if self.age > FEW_CALLS { 16 } else { 2 };
+        let is_full = frames.all.len() >= most || self.age > LONGEST;
+        if let Some(Frame::Call(args, call)) = ctx.frame(function)
+            && (is_full || self.age > FEW_CALLS)
+        {
+            let wide = |value: &Val<'t>| match value {
+                Val::Int(_) | Val::Float(_) => Val::Unknown,
+                Val::Env(..) if is_full => Val::Unknown,
+                value if is_full => value.widened(),
+                value => value.clone(),
+            };
+            let args = args.iter().map(|(name, value)| (*name, wide(value)));
+            // Which of the calls it is makes no difference then.
+            let call = call.filter(|_| !is_full);
+            let frame = Frame::Call(args.collect(), call);
+            ctx = ctx.instead(function, frame);
+            if frames.seen.contains_key(&ctx) {
+                return;
+            }
+        }
+        if frames.all.len() >= most + MOST_WAYS / 16 {
             self.dropped = true;
             return;
         }
         frames.seen.insert(ctx.clone(), self.age);
         frames.all.push(ctx);
+        self.deps.called(function);
         let again: Vec<_> = frames.asked_by.iter().copied().collect();
         for call in again {
             self.queue(call);
@@ -1316,14 +1415,14 @@ impl<'t> Reader<'t> {
 
     /// Follows the calls of the program's functions until there is nothing new.
     pub fn follow_calls(&mut self) {
-        self.results.clear();
+        self.parts.clear();
         self.lost.clear();
         while let Some(call) = self.calls.pop_front() {
             self.queued.swap_remove(&call);
             if self.steps > self.limit {
                 break;
             }
-            self.consulted.clear();
+            self.consulted = 0;
             self.gave_up = false;
             let mut of: Vec<Node<'t>> = call.field("function").into_iter().collect();
             if let Some(list) = call.field("arguments") {
@@ -1355,14 +1454,16 @@ impl<'t> Reader<'t> {
                 self.given_up.push(call);
             }
             if std::mem::take(&mut self.dropped) {
-                let what = "this calls the function with more and more arguments";
-                self.not_read(call, what, &[Hides::Variables, Hides::Flags]);
+                self.endless.push(call);
             }
-            self.joined.clear();
-            self.bound.clear();
-            self.results.clear();
+            self.parts.clear();
             self.lost.clear();
-            for function in std::mem::take(&mut self.consulted) {
+            // Most of what was kept long ago is not asked for again.
+            if self.bound.len() > MOST_KEPT {
+                self.bound.clear();
+                self.results.clear();
+            }
+            for function in self.deps.functions(self.consulted) {
                 self.frames
                     .entry(function)
                     .or_default()
@@ -1371,6 +1472,8 @@ impl<'t> Reader<'t> {
             }
         }
         self.lost.clear();
+        // What is called next is called from outside.
+        self.age = 0;
     }
 }
 

@@ -215,9 +215,13 @@ impl<'t> Reader<'t> {
                 .cloned()
                 .reduce(|a, b| a.join(&Val::text("/")).join(&b))
                 .unwrap_or(Val::Unknown),
-            "Path" | "PurePath" | "open" | "fspath" | "abspath" | "expanduser" | "realpath"
+            "open" => self.opened(&first),
+            "with_name" | "joinpath" if first.as_str().is_some() => Val::text("/").join(&first),
+            "Path" | "PurePath" | "fspath" | "abspath" | "expanduser" | "realpath"
             | "TextIOWrapper" | "run_in_executor" => first,
-            "load" | "loads" | "safe_load" if first != Val::Unknown => self.loaded(path, &first),
+            "load" | "loads" | "safe_load" | "full_load" if first != Val::Unknown => {
+                self.loaded(path, &first)
+            }
             "split" if path.contains("shlex") => match &first {
                 Val::Str(text, _) => {
                     let script = crate::shell::parse(text);
@@ -253,47 +257,6 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The content of a file of the repository that the program loads.
-    fn loaded(&mut self, path: &str, from: &Val<'t>) -> Val<'t> {
-        if let Val::Input(_) = from {
-            return from.clone();
-        }
-        if let Val::Env(..) = from {
-            return from.clone();
-        }
-        let name = match from {
-            Val::Str(text, _) => text.to_string(),
-            Val::Pieces(parts) => parts
-                .last()
-                .and_then(Val::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            _ => return Val::Unknown,
-        };
-        if let Ok(json) = serde_json::from_str(&name)
-            && path.ends_with("loads")
-        {
-            return Val::from_json(&json);
-        }
-        let Some(source) = self.data_file(&name) else {
-            return Val::Unknown;
-        };
-        serde_json::from_str(&source.text).map_or(Val::Unknown, |json| Val::from_json(&json))
-    }
-
-    /// A file that the repository holds under the name at the end of a path.
-    pub fn data_file(&self, path: &str) -> Option<&'t crate::Source> {
-        let name = path.rsplit('/').next()?;
-        let found = self.data.get(path).or_else(|| self.data.get(name));
-        let by_end = || {
-            self.data
-                .iter()
-                .find(|(own, _)| own.rsplit('/').next() == Some(name))
-                .map(|(_, source)| source)
-        };
-        found.or_else(by_end).copied()
-    }
-
     fn method(&mut self, object: &Val<'t>, name: &str, args: &Args<'t>) -> Val<'t> {
         let first = args.positional.first().cloned().unwrap_or(Val::Unknown);
         match (object, name) {
@@ -311,12 +274,19 @@ impl<'t> Reader<'t> {
                 text_method(text, *at, name, args).unwrap_or_else(|| match name {
                     "format" => object.format(args),
                     "join" => joined(text, &first),
-                    "read" | "read_text" | "read_bytes" | "open" | "resolve" | "absolute" => {
-                        object.clone()
-                    }
+                    "open" => self.opened(object),
+                    "read_text" | "read_bytes" => content(&self.opened(object)),
+                    "resolve" | "absolute" | "expanduser" => object.clone(),
                     "joinpath" => object.join(&Val::text("/")).join(&first),
                     _ => Val::Unknown,
                 })
+            }
+            (Val::Pieces(_), "open") => self.opened(object),
+            (Val::Pieces(_), "read_text" | "read_bytes") => content(&self.opened(object)),
+            (Val::File(_), "read") => content(object),
+            (Val::File(_), "readlines") => object.elements().map_or(Val::Unknown, Val::list),
+            (Val::Made(_), "joinpath" | "with_name") if first.as_str().is_some() => {
+                object.join(&Val::text("/")).join(&first)
             }
             (Val::Pieces(_), "joinpath") => object.join(&Val::text("/")).join(&first),
             (Val::Pieces(_), _) => object.clone(),
@@ -374,6 +344,14 @@ fn node_text(string: super::syntax::Node<'_>) -> &str {
         .children()
         .find(|c| c.kind() == "string_content")
         .map_or("", super::syntax::Node::text)
+}
+
+/// All of an open file; what says where a file is stands for what is in it.
+fn content<'t>(file: &Val<'t>) -> Val<'t> {
+    match file {
+        Val::File(text) => Val::Str(text.clone(), None),
+        other => other.clone(),
+    }
 }
 
 fn joined<'t>(between: &str, items: &Val<'t>) -> Val<'t> {

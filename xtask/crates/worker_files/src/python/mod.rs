@@ -17,11 +17,14 @@
 
 mod api;
 mod command;
+mod data;
+mod deps;
 mod environment;
 mod eval;
 mod handler;
 pub mod imports;
 mod known;
+mod quick;
 mod relevant;
 mod scope;
 mod syntax;
@@ -40,6 +43,7 @@ use indexmap::IndexSet;
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
+pub use data::LARGEST as LARGEST_DATA;
 
 /// Why a read of a variable is unread whose name is not known.
 pub const COMPUTED_NAME: &str = "the name of this environment variable is computed";
@@ -145,7 +149,7 @@ fn steps_for(bytes: usize) -> usize {
     100_000 + bytes * 20
 }
 
-/// Reads Python files as one program. `data` are files beside it, by name, that it may load.
+/// Reads Python files as one program. `data` are files beside it, by path, that it may load.
 pub fn read(
     sources: &[&Source],
     data: &BTreeMap<String, &Source>,
@@ -250,11 +254,13 @@ impl<'t> Reader<'t> {
             self.queue(call);
         }
         self.follow_calls();
-        for call in std::mem::take(&mut self.given_up) {
-            let what = "what this calls is too much to follow";
-            let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
-            self.not_read(call, what, &hides);
-        }
+        let given_up = std::mem::take(&mut self.given_up);
+        self.not_followed(given_up, "what this calls is too much to follow");
+        let endless = std::mem::take(&mut self.endless);
+        self.not_followed(
+            endless,
+            "this calls the function with more and more arguments",
+        );
         let mut unfinished: BTreeSet<usize> = BTreeSet::new();
         if self.steps > self.limit {
             unfinished.extend(

@@ -31,6 +31,9 @@ pub enum Bound<'t> {
     Unknown,
 }
 
+/// An attribute that is set, the value, and the way into it where it is taken apart.
+type Attribute<'t> = (Node<'t>, Node<'t>, Vec<i64>);
+
 /// A Python file.
 pub struct File<'t> {
     pub source: &'t Source,
@@ -47,7 +50,7 @@ pub struct Program<'t> {
     pub files: Vec<File<'t>>,
     bindings: IndexMap<(Node<'t>, &'t str), Vec<Binding<'t>>>,
     /// `x.name = value`, by name.
-    pub attributes: IndexMap<&'t str, Vec<(Node<'t>, Node<'t>)>>,
+    pub attributes: IndexMap<&'t str, Vec<Attribute<'t>>>,
     /// What changes a list or dict, by its name: calls, assignments to items, `+=`.
     pub changes: IndexMap<&'t str, Vec<Node<'t>>>,
     pub subclasses: IndexMap<&'t str, Vec<Node<'t>>>,
@@ -227,7 +230,7 @@ impl<'t> Program<'t> {
                     self.attributes
                         .entry(name)
                         .or_default()
-                        .push((target, *value));
+                        .push((target, *value, path));
                 }
             }
             "subscript" => {
@@ -246,6 +249,18 @@ impl<'t> Program<'t> {
             | "tuple"
             | "list"
             | "parenthesized_expression" => {
+                // `a, b = x, y` is two assignments.
+                if let Bound::Value(value) = what
+                    && path.is_empty()
+                    && matches!(value.kind(), "tuple" | "list" | "expression_list")
+                    && value.children().count() == target.children().count()
+                    && value.children().all(|child| child.kind() != "list_splat")
+                {
+                    for (child, value) in target.children().zip(value.children()) {
+                        self.bind(child, &Bound::Value(value), Vec::new());
+                    }
+                    return;
+                }
                 for (at, child) in (0..).zip(target.children()) {
                     let mut path = path.clone();
                     path.push(at);

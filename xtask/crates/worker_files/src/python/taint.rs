@@ -86,7 +86,7 @@ const PLAIN: [&str; 14] = [
 pub struct Taint<'t> {
     nodes: Vec<Vec<u8>>,
     /// The functions that do something with one of these, or call one that does.
-    leads: IndexSet<Node<'t>>,
+    leads: super::quick::Set<Node<'t>>,
     pub steps: usize,
 }
 
@@ -163,7 +163,7 @@ impl<'t> Taint<'t> {
             .collect();
         let mut taint = Self {
             nodes,
-            leads: IndexSet::new(),
+            leads: super::quick::Set::default(),
             steps: flow.steps,
         };
         taint.find_leading(program, &flow);

@@ -1,6 +1,6 @@
 //! What is known of an expression's value.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -18,6 +18,8 @@ pub enum Val<'t> {
     Float(Rc<str>),
     /// Text, and where it is written.
     Str(Rc<str>, Option<Node<'t>>),
+    /// An open file, by what is in it.
+    File(Rc<str>),
     /// Text with parts that are not known, or not fixed.
     Pieces(Shared<Val<'t>>),
     List(Shared<Val<'t>>),
@@ -47,10 +49,53 @@ pub enum Val<'t> {
     Partial(Rc<Val<'t>>, Rc<Args<'t>>),
 }
 
-/// Values that many others share. They know their hash, so that looking up what holds them does not
-/// walk through them each time.
+/// Values that many others share. They know their hash and how deep they are, so that looking up
+/// what holds them does not walk through them each time.
 #[derive(Debug)]
-pub struct Shared<T>(Rc<(u64, Vec<T>)>);
+pub struct Shared<T>(Rc<Many<T>>);
+
+#[derive(Debug)]
+struct Many<T> {
+    hash: u64,
+    depth: u32,
+    items: Vec<T>,
+}
+
+/// How many lists, objects and functions are inside of each other in it.
+pub trait Deep {
+    fn depth(&self) -> u32;
+}
+
+impl Deep for Val<'_> {
+    fn depth(&self) -> u32 {
+        match self {
+            Self::Any(items) => items.0.depth,
+            Self::List(items) | Self::Pieces(items) => 1 + items.0.depth,
+            Self::Dict(items) | Self::Environ(items) => 1 + items.0.depth,
+            Self::Object(_, ctx) => 1 + ctx.depth(),
+            Self::Func(_, ctx, bound) => {
+                1 + ctx
+                    .depth()
+                    .max(bound.as_ref().map_or(0, |bound| bound.depth()))
+            }
+            Self::Method(object, _) => 1 + object.depth(),
+            Self::Env(_, default) => 1 + default.depth(),
+            Self::Partial(function, args) => {
+                let args = args.positional.iter().chain(&args.more);
+                1 + function
+                    .depth()
+                    .max(args.map(Self::depth).max().unwrap_or(0))
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl Deep for (Val<'_>, Val<'_>) {
+    fn depth(&self) -> u32 {
+        self.0.depth().max(self.1.depth())
+    }
+}
 
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
@@ -58,19 +103,23 @@ impl<T> Clone for Shared<T> {
     }
 }
 
-impl<T: Hash> From<Vec<T>> for Shared<T> {
+impl<T: Hash + Deep> From<Vec<T>> for Shared<T> {
     fn from(items: Vec<T>) -> Self {
-        Self(Rc::new((hash_of(&items), items)))
+        Self(Rc::new(Many {
+            hash: hash_of(&items),
+            depth: items.iter().map(Deep::depth).max().unwrap_or(0),
+            items,
+        }))
     }
 }
 
-impl<T: Hash, const N: usize> From<[T; N]> for Shared<T> {
+impl<T: Hash + Deep, const N: usize> From<[T; N]> for Shared<T> {
     fn from(items: [T; N]) -> Self {
         Vec::from(items).into()
     }
 }
 
-impl<T: Hash> FromIterator<T> for Shared<T> {
+impl<T: Hash + Deep> FromIterator<T> for Shared<T> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
         items.into_iter().collect::<Vec<T>>().into()
     }
@@ -80,13 +129,14 @@ impl<T> Deref for Shared<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.0.1
+        &self.0.items
     }
 }
 
 impl<T: PartialEq> PartialEq for Shared<T> {
     fn eq(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0) || self.0.0 == other.0.0 && self.0.1 == other.0.1
+        let (a, b) = (&self.0, &other.0);
+        Rc::ptr_eq(a, b) || a.hash == b.hash && a.items == b.items
     }
 }
 
@@ -94,12 +144,12 @@ impl<T: Eq> Eq for Shared<T> {}
 
 impl<T> Hash for Shared<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.0);
+        state.write_u64(self.0.hash);
     }
 }
 
 fn hash_of(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = super::quick::Quick::default();
     value.hash(&mut hasher);
     hasher.finish()
 }
@@ -130,6 +180,7 @@ pub struct Ctx<'t>(Option<Rc<Link<'t>>>);
 #[derive(Debug)]
 struct Link<'t> {
     hash: u64,
+    depth: u32,
     binder: Node<'t>,
     frame: Frame<'t>,
     up: Ctx<'t>,
@@ -170,8 +221,13 @@ impl<'t> Ctx<'t> {
     pub fn with(&self, binder: Node<'t>, frame: Frame<'t>) -> Self {
         let up = self.clone();
         let hash = hash_of(&(&binder, &frame, &up));
+        let depth = match &frame {
+            Frame::Element(value) => value.depth(),
+            Frame::Call(args, _) => args.iter().map(|(_, v)| v.depth()).max().unwrap_or(0),
+        };
         Self(Some(Rc::new(Link {
             hash,
+            depth: depth.max(up.depth()),
             binder,
             frame,
             up,
@@ -184,6 +240,18 @@ impl<'t> Ctx<'t> {
             .take(64)
             .find(|link| link.binder == binder)
             .map(|link| &link.frame)
+    }
+
+    fn depth(&self) -> u32 {
+        self.0.as_ref().map_or(0, |link| link.depth)
+    }
+
+    /// The same with another innermost frame.
+    pub fn instead(&self, binder: Node<'t>, frame: Frame<'t>) -> Self {
+        match &self.0 {
+            Some(link) if link.binder == binder => link.up.with(binder, frame),
+            _ => self.with(binder, frame),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -226,6 +294,36 @@ impl<'t> Val<'t> {
             Self::List(items) | Self::Any(items) | Self::Pieces(items) => items.len(),
             Self::Dict(items) => items.len(),
             _ => 0,
+        }
+    }
+
+    /// The same, where it is too deep without what made the object that it is: any of its class.
+    pub fn shallow(self) -> Self {
+        const DEEPEST: u32 = 12;
+        if self.depth() <= DEEPEST {
+            return self;
+        }
+        match self {
+            Self::Object(class, _) => Self::Object(class, Ctx::default()),
+            Self::Func(function, ..) => Self::Func(function, Ctx::default(), None),
+            Self::Any(items) => Self::any(items.iter().cloned().map(Self::shallow)),
+            _ => Self::Lost,
+        }
+    }
+
+    /// Any text or number where it is one.
+    pub fn widened(&self) -> Self {
+        match self {
+            Self::Str(..) | Self::Int(_) | Self::Float(_) | Self::Bool(_) | Self::None => {
+                Self::Unknown
+            }
+            Self::Pieces(parts) if parts.iter().all(|part| part.widened() == Self::Unknown) => {
+                Self::Unknown
+            }
+            Self::Any(all) => Self::any(all.iter().map(Self::widened)),
+            Self::List(items) => Self::list(vec![Self::any(items.iter().map(Self::widened))]),
+            Self::Method(object, _) if object.widened() == Self::Unknown => Self::Unknown,
+            value => value.clone(),
         }
     }
 
@@ -366,6 +464,7 @@ impl<'t> Val<'t> {
     pub fn elements(&self) -> Option<Vec<Self>> {
         match self {
             Self::List(items) => Some(items.to_vec()),
+            Self::File(text) => Some(text.split_inclusive('\n').map(Self::text).collect()),
             Self::Dict(items) => Some(items.iter().map(|(key, _)| key.clone()).collect()),
             Self::Any(all) => {
                 let all: Option<Vec<_>> = all

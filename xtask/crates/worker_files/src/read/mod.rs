@@ -51,7 +51,7 @@ impl WorkerInterface {
         reader.load()?;
         reader.programs();
         reader.scripts()?;
-        reader.python();
+        reader.python()?;
         reader.packages()?;
         reader.table();
         let Reader {
@@ -245,7 +245,12 @@ impl Reader<'_> {
         self.held.as_ref().is_none_or(|held| held.contains(path))
     }
 
-    fn python(&mut self) {
+    fn python(&mut self) -> Result<()> {
+        let files = self.data()?;
+        let data = files
+            .iter()
+            .map(|source| (source.path.to_string(), source))
+            .collect();
         let sources = std::mem::take(&mut self.surface.sources);
         let is_python = |source: &&Source| {
             source.path.name().ends_with(b".py") || files::shebang(&source.text).contains("python")
@@ -254,16 +259,6 @@ impl Reader<'_> {
             .values()
             .filter(is_python)
             .chain(&self.inline)
-            .collect();
-        let data = sources
-            .values()
-            .filter(|source| source.path.name().ends_with(b".json"))
-            .map(|source| {
-                (
-                    String::from_utf8_lossy(source.path.name()).into_owned(),
-                    source,
-                )
-            })
             .collect();
         // Where nothing that starts is known, everything that the image holds may run.
         let reach = python::Reach {
@@ -281,5 +276,6 @@ impl Reader<'_> {
         facts.flags.append(&mut flags);
         self.surface.python = facts;
         self.surface.sources = sources;
+        Ok(())
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::Result;
+
 use super::run::{Job, When};
-use super::{Reader, RepoPath, Source, shell};
+use super::{Reader, RepoPath, Source, python, shell};
 
 impl Reader<'_> {
     /// Finds them.
@@ -66,6 +68,34 @@ impl Reader<'_> {
         found
             .map(|path| String::from_utf8_lossy(path.name()).into_owned())
             .collect()
+    }
+
+    /// Files that a Python program names and that it may read its tables from.
+    pub fn data(&self) -> Result<Vec<Source>> {
+        let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let texts = self.surface.sources.values().chain(&self.inline);
+        let words: BTreeSet<&str> = texts
+            .flat_map(|source| source.text.split(|c| !is_word(c)))
+            .filter(|word| word.split_once('.').is_some_and(|(_, end)| end != "py"))
+            .collect();
+        let mut found = Vec::new();
+        for path in words
+            .iter()
+            .filter_map(|word| self.names.get(word.as_bytes()))
+            .flatten()
+        {
+            let size = self.tree.entries().get(path).and_then(|entry| entry.size);
+            let most = python::LARGEST_DATA;
+            if !self.holds(path) || size.is_some_and(|size| size > most as u64) {
+                continue;
+            }
+            let bytes = self.tree.read(path)?;
+            let source = Source::new(path.clone(), &bytes);
+            if bytes.len() <= most && source.trouble().is_none() {
+                found.push(source);
+            }
+        }
+        Ok(found)
     }
 
     /// The files of the tree by their names.
