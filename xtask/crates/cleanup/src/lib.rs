@@ -65,7 +65,6 @@ fn open(dir: Option<&Path>) -> Result<Repo> {
     Ok(repo)
 }
 
-#[expect(clippy::too_many_lines, reason = "one case per kind of syntax")]
 fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let journal = Journal::hold(repo, WAYS)?;
     let report = Report::new(args.format, commands);
