@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use self::args::Args;
-use self::standing::{Built, Known, Layout, Repository, Standing, UnderWay, Upstream};
+use self::standing::{Built, Known, Layout, Repository, RepositoryStatus, UnderWay, Upstream};
 use migrate::{address, upstream::same_folder, upstream_status as upstream};
 use transaction::journal::{Journal, State};
 use xtask_core::commands::Commands;
@@ -55,7 +55,7 @@ pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
 /// A repository, and what git tells of it; or why there is none.
 type Looked = Result<(Repo, Status)>;
 
-fn look(git: Option<&Git>, repo: &Looked, root: &Path) -> Result<Standing> {
+fn look(git: Option<&Git>, repo: &Looked, root: &Path) -> Result<RepositoryStatus> {
     std::thread::scope(|scope| {
         // The slowest first; each is a look of its own.
         let images = scope.spawn(|| docker::images(DOCKER));
@@ -66,7 +66,7 @@ fn look(git: Option<&Git>, repo: &Looked, root: &Path) -> Result<Standing> {
             .entries()
             .keys()
             .filter(|path| path.is_within(OUTDATED));
-        let standing = Standing {
+        let standing = RepositoryStatus {
             layout: Layout::of(tree.entries()),
             repository: repository(repo),
             under_way: match repo {
@@ -174,13 +174,13 @@ fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path) -> Known<Upstrea
     let standing = match git {
         // What the lock says may be no revision at all.
         Some(git) => upstream::standing(git, &origin, root)
-            .unwrap_or_else(|error| upstream::Standing::Unknown(error.to_string())),
-        None => upstream::Standing::Unknown("git is not there to look".to_owned()),
+            .unwrap_or_else(|error| upstream::UpstreamStatus::Unknown(error.to_string())),
+        None => upstream::UpstreamStatus::Unknown("git is not there to look".to_owned()),
     };
     let behind = match standing {
-        upstream::Standing::UpToDate => Known::Is(0),
-        upstream::Standing::Behind(count) => Known::Is(count),
-        upstream::Standing::Unknown(why) => Known::Unknown(why),
+        upstream::UpstreamStatus::UpToDate => Known::Is(0),
+        upstream::UpstreamStatus::Behind(count) => Known::Is(count),
+        upstream::UpstreamStatus::Unknown(why) => Known::Unknown(why),
     };
     Known::Is(Upstream {
         address: address::without_credentials(&origin.address),

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::shown;
-use super::standing::{Known, Layout, Standing, UnderWay};
+use super::standing::{Known, Layout, RepositoryStatus, UnderWay};
 use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
 use xtask_core::layout::{BASELINE, LOCK, OUTDATED};
@@ -14,7 +14,12 @@ use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
 
 /// Prints it.
-pub fn print(root: &Path, at: &Standing, commands: &Commands, format: Format) -> Result<()> {
+pub fn print(
+    root: &Path,
+    at: &RepositoryStatus,
+    commands: &Commands,
+    format: Format,
+) -> Result<()> {
     let next = at.next(commands);
     match format {
         Format::Json => {
@@ -40,7 +45,7 @@ pub fn print(root: &Path, at: &Standing, commands: &Commands, format: Format) ->
     }
 }
 
-fn repository(at: &Standing) -> String {
+fn repository(at: &RepositoryStatus) -> String {
     match &at.repository {
         Known::Is(repository) => {
             let head = match &repository.head {
@@ -58,7 +63,7 @@ fn repository(at: &Standing) -> String {
     }
 }
 
-fn lines(at: &Standing) -> Vec<(&'static str, String)> {
+fn lines(at: &RepositoryStatus) -> Vec<(&'static str, String)> {
     let mut lines = vec![("layout", layout(at))];
     if at.layout == Layout::Unknown {
         return lines;
@@ -75,7 +80,7 @@ fn lines(at: &Standing) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn layout(at: &Standing) -> String {
+fn layout(at: &RepositoryStatus) -> String {
     let layout = match at.layout {
         Layout::Legacy => format!("{YELLOW}legacy{YELLOW:#}"),
         Layout::Modern => format!("{GREEN}modern{GREEN:#}"),
@@ -102,7 +107,7 @@ fn layout(at: &Standing) -> String {
     format!("{layout}; {RED}{state}{RED:#}")
 }
 
-fn upstream(at: &Standing) -> String {
+fn upstream(at: &RepositoryStatus) -> String {
     let upstream = match &at.upstream {
         Known::Is(upstream) => upstream,
         Known::None if at.is_tools_own => {
@@ -133,7 +138,7 @@ fn upstream(at: &Standing) -> String {
     format!("{text}: {standing}")
 }
 
-fn compared(at: &Standing) -> String {
+fn compared(at: &RepositoryStatus) -> String {
     match &at.compare {
         Known::Is(counts) => {
             let mut parts = vec![if counts.open == 0 {
@@ -154,7 +159,7 @@ fn compared(at: &Standing) -> String {
     }
 }
 
-fn linted(at: &Standing) -> String {
+fn linted(at: &RepositoryStatus) -> String {
     match &at.lint {
         Known::Is(counts) if counts.errors + counts.warnings == 0 => {
             let notes = counts.to_string();
@@ -171,7 +176,7 @@ fn linted(at: &Standing) -> String {
     }
 }
 
-fn image(at: &Standing) -> String {
+fn image(at: &RepositoryStatus) -> String {
     match &at.image {
         Known::Is(image) => {
             let head = match &at.repository {

@@ -91,7 +91,7 @@ pub struct Built {
 
 /// Where a repository stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Standing {
+pub struct RepositoryStatus {
     pub layout: Layout,
     pub repository: Known<Repository>,
     pub under_way: Option<UnderWay>,
@@ -112,7 +112,7 @@ pub struct Next {
     pub why: String,
 }
 
-impl Standing {
+impl RepositoryStatus {
     /// The one command that is of most use now.
     pub fn next(&self, commands: &Commands) -> Next {
         let (command, why) = self
@@ -292,8 +292,8 @@ fn elsewhere() -> (String, &'static str) {
 mod tests {
     use super::*;
 
-    fn modern() -> Standing {
-        Standing {
+    fn modern() -> RepositoryStatus {
+        RepositoryStatus {
             layout: Layout::Modern,
             repository: Known::Is(Repository {
                 branch: "main".into(),
@@ -325,7 +325,7 @@ mod tests {
         }
     }
 
-    fn next(change: impl Fn(&mut Standing)) -> String {
+    fn next(change: impl Fn(&mut RepositoryStatus)) -> String {
         let mut standing = modern();
         change(&mut standing);
         standing.next(&Commands::default()).command
@@ -399,7 +399,7 @@ mod tests {
 
     #[test]
     fn a_modern_worker_is_led_on_step_by_step() {
-        let open = |at: &mut Standing| {
+        let open = |at: &mut RepositoryStatus| {
             at.outdated = 9;
             at.compare = Known::Is(compare::Counts {
                 open: 1,
@@ -413,7 +413,7 @@ mod tests {
             });
         };
         assert_eq!(next(open), "cargo xtask compare");
-        let lint = |at: &mut Standing| {
+        let lint = |at: &mut RepositoryStatus| {
             open(at);
             at.compare = Known::None;
         };

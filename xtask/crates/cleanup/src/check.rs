@@ -8,7 +8,7 @@ use super::mentions::Mention;
 use super::restore_point::Restore;
 use super::retired::Changed;
 use compare::accepted;
-use compare::cleanup_gate::Parting;
+use compare::cleanup_gate::CleanupGate;
 use worker_files::references::Kind as Reads;
 use xtask_core::commands::Commands;
 use xtask_core::finding::{Finding, Safety, Severity};
@@ -99,7 +99,7 @@ pub struct Found<'a> {
     pub restore: Option<&'a Restore>,
     pub changed: &'a [Changed],
     pub shallow: bool,
-    pub parting: &'a Parting,
+    pub gate: &'a CleanupGate,
     pub lint: &'a [Finding],
     pub mentions: &'a [Mention],
 }
@@ -158,7 +158,7 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
     }
     let mut passed = Vec::new();
     let answered = |id: &str, passed: &mut Vec<Reason>| {
-        let reason = found.parting.accepted.reason(id);
+        let reason = found.gate.accepted.reason(id);
         if let Some(reason) = reason {
             passed.push(Reason {
                 id: id.to_owned(),
@@ -186,7 +186,7 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
         }
         add(Kind::Changed, id.clone(), why, accept(&id));
     }
-    facts(found.parting, commands, &accept, &mut add);
+    facts(found.gate, commands, &accept, &mut add);
     // One reason stands for all places of a file.
     let mut last = None;
     let code = |mention: &&Mention| mention.kind == Reads::Code;
@@ -210,13 +210,13 @@ pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>)
         let subject = format!("{} {}: {}", finding.code, finding.name, finding.place.path);
         add(Kind::Lint, subject, finding.message.clone(), task);
     }
-    for entry in &found.parting.stale {
+    for entry in &found.gate.stale {
         stale(&entry.fact, commands, &mut add);
     }
     let ids: Vec<&str> = passed.iter().map(|reason| reason.id.as_str()).collect();
-    for id in found.parting.accepted.of_cleanup() {
+    for id in found.gate.accepted.of_cleanup() {
         // The file is there; but nothing is to be forgiven it.
-        if !ids.contains(&id) && found.parting.stale.iter().all(|entry| entry.fact != id) {
+        if !ids.contains(&id) && found.gate.stale.iter().all(|entry| entry.fact != id) {
             stale(id, commands, &mut add);
         }
     }
@@ -262,19 +262,19 @@ fn stale(id: &str, commands: &Commands, add: &mut impl FnMut(Kind, String, Strin
 
 /// What compare has to say.
 fn facts(
-    parting: &Parting,
+    gate: &CleanupGate,
     commands: &Commands,
     accept: &impl Fn(&str) -> String,
     add: &mut impl FnMut(Kind, String, String, String),
 ) {
-    for item in &parting.open {
+    for item in &gate.open {
         let why = match item.why.as_str() {
             "" => item.verdict.word().to_owned(),
             why => format!("{}: {why}", item.verdict.word()),
         };
         add(Kind::Open, item.id.clone(), why, accept(&item.id));
     }
-    if let Some(unfit) = &parting.baseline {
+    if let Some(unfit) = &gate.baseline {
         // What can't be read is not asked for more where the old worker is named.
         let old = if unfit.is_unreadable {
             format!("{OUTDATED} ")
@@ -345,9 +345,9 @@ mod tests {
     use xtask_core::finding::{self, Place, Severity};
     use xtask_core::tree::Oid;
 
-    fn parting(entries: &str) -> Parting {
+    fn gate(entries: &str) -> CleanupGate {
         let text = format!("{{\"version\": 1, \"accepted\": [{entries}]}}");
-        Parting {
+        CleanupGate {
             open: Vec::new(),
             stale: Vec::new(),
             baseline: None,
@@ -355,7 +355,7 @@ mod tests {
         }
     }
 
-    fn found<'a>(parting: &'a Parting, restore: &'a Restore) -> Found<'a> {
+    fn found<'a>(gate: &'a CleanupGate, restore: &'a Restore) -> Found<'a> {
         Found {
             uncommitted: Vec::new(),
             unrecorded: Vec::new(),
@@ -367,7 +367,7 @@ mod tests {
             restore: Some(restore),
             changed: &[],
             shallow: false,
-            parting,
+            gate,
             lint: &[],
             mentions: &[],
         }
@@ -462,15 +462,15 @@ mod tests {
 
     #[test]
     fn nothing_in_the_way() {
-        let (parting, restore) = (parting(""), restore());
-        let found = found(&parting, &restore);
+        let (gate, restore) = (gate(""), restore());
+        let found = found(&gate, &restore);
         assert_eq!(check(&found, &Commands::default()), (vec![], vec![]));
     }
 
     #[test]
     fn everything_at_once_each_with_its_command() {
-        let (mut parting, restore) = (parting(""), restore());
-        parting.baseline = Some(Unfit {
+        let (mut gate, restore) = (gate(""), restore());
+        gate.baseline = Some(Unfit {
             why: "it lacks env:A".into(),
             is_unreadable: false,
         });
@@ -482,10 +482,10 @@ mod tests {
             mention("Dockerfile", 3, Reads::Code),
             mention("README.md", 1, Reads::Prose),
         ];
-        parting.open = vec![lost("env:A B")];
-        parting.stale = vec![reason("env:C*")];
+        gate.open = vec![lost("env:A B")];
+        gate.stale = vec![reason("env:C*")];
         let lint = [Some(Safety::Safe), Some(Safety::Unsafe), None].map(error);
-        let mut found = found(&parting, &restore);
+        let mut found = found(&gate, &restore);
         found.restore = None;
         found.lint = &lint;
         found.uncommitted = vec![
@@ -545,12 +545,12 @@ mod tests {
 
     #[test]
     fn a_baseline_that_can_not_be_read_is_made_without_it() {
-        let (mut parting, restore) = (parting(""), restore());
-        parting.baseline = Some(Unfit {
+        let (mut gate, restore) = (gate(""), restore());
+        gate.baseline = Some(Unfit {
             why: "can't be read".into(),
             is_unreadable: true,
         });
-        let found = found(&parting, &restore);
+        let found = found(&gate, &restore);
         assert_eq!(
             told(&check(&found, &Commands::default()).0),
             ["Baseline .xtask/baseline.json => cargo xtask compare outdated --write-baseline"]
@@ -560,7 +560,7 @@ mod tests {
     #[test]
     fn a_reason_answers_for_its_own_file_and_a_useless_one_is_told() {
         let restore = restore();
-        let parting = parting(
+        let gate = gate(
             r#"{"fact": "outdated:a", "reason": "fixed there"},
                {"fact": "outdated:*", "reason": "no pattern"},
                {"fact": "mention:Dockerfile", "reason": "a label"}"#,
@@ -570,7 +570,7 @@ mod tests {
             why: "was changed",
         });
         let mentions = [1, 2].map(|line| mention("Dockerfile", line, Reads::Code));
-        let mut found = found(&parting, &restore);
+        let mut found = found(&gate, &restore);
         found.changed = &changed;
         found.mentions = &mentions;
         let (obstacles, passed) = check(&found, &Commands::default());

@@ -25,8 +25,8 @@ use self::restore_point::Restore;
 use self::retired::{Changed, History, Witness};
 use crate::args::Args;
 use compare::accepted::Accepted;
-use compare::cleanup_gate::{self, Parting};
-use migrate::preflight::{self, Situation};
+use compare::cleanup_gate::{self, CleanupGate};
+use migrate::preflight::{self, Preflight};
 use transaction::apply::Work;
 use transaction::files::{holds_no_file, remove_empty_below};
 use transaction::journal::{Commit, Journal, Record};
@@ -108,11 +108,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let survey = Survey::make(&at, &head)?;
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(scratch_dir.path())?;
-    let writes = writes(
-        head.entries(),
-        survey.lock.as_ref(),
-        &survey.parting.accepted,
-    )?;
+    let writes = writes(head.entries(), survey.lock.as_ref(), &survey.gate.accepted)?;
     let after = after(&scratch, head.entries(), &writes, false)?;
     let staged = staged(&at, &after, &writes);
     let is_staged = !staged.is_empty() && staged.len() == at.status.changed.len();
@@ -195,13 +191,13 @@ struct Survey {
     is_sparse: bool,
     restore: Option<Restore>,
     changed: Vec<Changed>,
-    parting: Parting,
+    gate: CleanupGate,
     lint: hub_lint::Report,
     mentions: Vec<Mention>,
 }
 
 impl Survey {
-    fn make(at: &Situation, head: &GitTree) -> Result<Self> {
+    fn make(at: &Preflight, head: &GitTree) -> Result<Self> {
         // That of the commit: what is staged already may have none of this any more.
         let lock = Lock::read(head)?;
         Ok(Self {
@@ -210,7 +206,7 @@ impl Survey {
             changed: changed(at, head, lock.as_ref())?,
             has_folder: head.entries().keys().any(|path| path.is_within(OUTDATED)),
             lock,
-            parting: cleanup_gate::look(head)?,
+            gate: cleanup_gate::look(head)?,
             lint: hub_lint::lint(&Part::without(head, OUTDATED), true)?,
             mentions: mentions::find(head, &mentions::candidates(&at.repo)?)?,
         })
@@ -218,7 +214,7 @@ impl Survey {
 
     fn check(
         &self,
-        at: &Situation,
+        at: &Preflight,
         head: &GitTree,
         mut local: Vec<Local>,
         staged: &[RepoPath],
@@ -260,7 +256,7 @@ impl Survey {
             restore: self.restore.as_ref(),
             changed: &self.changed,
             shallow: at.repo.is_shallow()? && record_of(self.lock.as_ref()).is_none(),
-            parting: &self.parting,
+            gate: &self.gate,
             lint: &self.lint.findings,
             mentions: &self.mentions,
         };
@@ -308,7 +304,7 @@ pub fn is_on_record(tree: &dyn Tree) -> Result<bool> {
 }
 
 /// The paths that are staged as this stages them, where that is all that there is to do.
-fn staged(at: &Situation, after: &Entries, writes: &[(RepoPath, Vec<u8>)]) -> Vec<RepoPath> {
+fn staged(at: &Preflight, after: &Entries, writes: &[(RepoPath, Vec<u8>)]) -> Vec<RepoPath> {
     let concerns = |path: &RepoPath| {
         path.is_within(OUTDATED) || writes.iter().any(|(written, _)| written == path)
     };
@@ -383,7 +379,7 @@ impl Plan {
 }
 
 /// The committed files, which are those that everything is decided by.
-fn at_head(at: &Situation) -> Result<GitTree> {
+fn at_head(at: &Preflight) -> Result<GitTree> {
     let entries = at.repo.entries(&at.head_tree)?;
     Ok(GitTree::new(at.objects.clone(), entries, "HEAD"))
 }
@@ -392,7 +388,7 @@ fn record_of(lock: Option<&Lock>) -> Option<&Retired> {
     lock?.retired.as_ref()
 }
 
-fn changed(at: &Situation, head: &GitTree, lock: Option<&Lock>) -> Result<Vec<Changed>> {
+fn changed(at: &Preflight, head: &GitTree, lock: Option<&Lock>) -> Result<Vec<Changed>> {
     let entries = head.entries();
     if let Some(record) = record_of(lock) {
         return Ok(retired::changed(entries, &Witness::Record(record)));
@@ -409,7 +405,7 @@ fn within<'a>(paths: impl Iterator<Item = &'a RepoPath>) -> Vec<RepoPath> {
 }
 
 /// What git does not track below the folder.
-fn local(at: &Situation) -> Vec<Local> {
+fn local(at: &Preflight) -> Vec<Local> {
     let local = |path: RepoPath| Local {
         is_repository: path.below(&at.repo.top).join(".git").exists(),
         path,
@@ -441,7 +437,7 @@ fn after(
     Ok(after)
 }
 
-fn record(at: &Situation, scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Record> {
+fn record(at: &Preflight, scratch: &Scratch, before: &Entries, after: &Entries) -> Result<Record> {
     let staged = at.ours.entries();
     // Nothing is left to do in the work tree where all of it is staged already.
     let steps = steps::between(staged, after, &[]);

@@ -15,7 +15,7 @@ use xtask_core::tree::{Part, Tree};
 
 /// See the module.
 #[derive(Debug)]
-pub struct Parting {
+pub struct CleanupGate {
     /// Facts that nobody has decided on.
     pub open: Vec<Item>,
     /// Reasons on record that match nothing any more.
@@ -43,7 +43,7 @@ impl Unfit {
 }
 
 /// Looks at a tree that still has `outdated/`.
-pub fn look(tree: &dyn Tree) -> Result<Parting> {
+pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
     let outdated = Part::below(tree, OUTDATED);
     let rest = Part::without(tree, OUTDATED);
     let record = match records::read(tree, BASELINE)? {
@@ -92,7 +92,7 @@ pub fn look(tree: &dyn Tree) -> Result<Parting> {
             })
             .map(Unfit::new),
     };
-    Ok(Parting {
+    Ok(CleanupGate {
         open,
         stale,
         baseline,
@@ -176,8 +176,8 @@ mod tests {
         }
     }
 
-    fn open(parting: &Parting) -> Vec<&str> {
-        parting.open.iter().map(|item| item.id.as_str()).collect()
+    fn open(gate: &CleanupGate) -> Vec<&str> {
+        gate.open.iter().map(|item| item.id.as_str()).collect()
     }
 
     #[test]
@@ -229,8 +229,8 @@ mod tests {
             "| Variable | Default |\n| --- | --- |\n| `B` | 1 |\n",
         );
         let (text, _) = super::super::baseline_of(&legacy, "x", None).unwrap();
-        let parting = look(&tree(Some(text), &accepted(""))).unwrap();
-        assert_eq!(parting.baseline, None);
-        assert!(open(&parting).contains(&"env:B"));
+        let gate = look(&tree(Some(text), &accepted(""))).unwrap();
+        assert_eq!(gate.baseline, None);
+        assert!(open(&gate).contains(&"env:B"));
     }
 }

@@ -1,4 +1,4 @@
-//! Facts: what a surface says, one by one, each with an id that is the same for every worker.
+//! Facts: what a interface says, one by one, each with an id that is the same for every worker.
 //!
 //! Everything after this speaks of facts only, so that a worker that is long gone and is known
 //! from `.xtask/baseline.json` compares like one that is there.
@@ -6,11 +6,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::gaps::{self, Gap};
+use super::gaps::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::packages::Manager;
 use worker_files::python::FlagValue;
-use worker_files::{Declared, EnvRead, How, Place, WorkerInterface};
+use worker_files::{Declared, EnvRead, FlagKind, Place, WorkerInterface};
 use xtask_core::secret::masked;
 use xtask_core::sglang;
 use xtask_core::tree::{RepoPath, Tree};
@@ -50,7 +50,7 @@ pub const FILES: &str = "files";
 pub struct Facts {
     pub all: BTreeMap<String, Fact>,
     /// What was not understood, and may hold more of them.
-    pub unread: Vec<Gap>,
+    pub unread: Vec<UnreadFact>,
     /// Whether an older reader made them, which saw less.
     pub is_older: bool,
     /// The release of `SGLang` that the worker runs, where that is known.
@@ -60,10 +60,10 @@ pub struct Facts {
 impl Facts {
     /// Reads a tree.
     pub fn read(tree: &dyn Tree) -> anyhow::Result<Self> {
-        let (surface, unread) = WorkerInterface::read(tree)?.split();
+        let (interface, unread) = WorkerInterface::read(tree)?.split();
         Ok(Self {
             unread: gaps::of(unread, tree)?,
-            ..Self::of(&surface, tree)
+            ..Self::of(&interface, tree)
         })
     }
 
@@ -117,21 +117,21 @@ impl Facts {
             .filter_map(move |(id, fact)| Some((id.strip_prefix(prefix)?.strip_prefix(':')?, fact)))
     }
 
-    /// The facts of a surface; the tree tells what a copied folder holds.
-    pub fn of(surface: &WorkerInterface, tree: &dyn Tree) -> Self {
+    /// The facts of a interface; the tree tells what a copied folder holds.
+    pub fn of(interface: &WorkerInterface, tree: &dyn Tree) -> Self {
         let mut facts = Self {
-            sglang: surface.sglang().map(|(version, _)| version),
+            sglang: interface.sglang().map(|(version, _)| version),
             ..Self::default()
         };
         facts.sglang = facts
             .sglang
-            .or_else(|| surface.flag_table.as_ref()?.version.clone());
-        facts.running(surface);
-        facts.flags(surface);
-        facts.python(surface);
-        facts.image(surface, tree);
-        facts.build(surface);
-        facts.hub(surface);
+            .or_else(|| interface.flag_table.as_ref()?.version.clone());
+        facts.running(interface);
+        facts.flags(interface);
+        facts.python(interface);
+        facts.image(interface, tree);
+        facts.build(interface);
+        facts.hub(interface);
         facts
     }
 
@@ -151,20 +151,20 @@ impl Facts {
         }
     }
 
-    fn running(&mut self, surface: &WorkerInterface) {
+    fn running(&mut self, interface: &WorkerInterface) {
         let mut variables: BTreeMap<&str, Vec<&EnvRead>> = BTreeMap::new();
-        for read in &surface.env {
+        for read in &interface.env {
             variables.entry(&read.name).or_default().push(read);
         }
         for (name, reads) in variables {
-            self.variable(surface, name, &reads);
+            self.variable(interface, name, &reads);
         }
         // What the server inherits of the worker is as if the image set it.
-        let assigned = &surface.python.assigned;
+        let assigned = &interface.python.assigned;
         for (name, value, place) in assigned.iter().filter(|(name, ..)| is_inherited(name)) {
             self.add(format!("image:{name}"), place, &[("value", Some(value))]);
         }
-        for requested in &surface.python.routes {
+        for requested in &interface.python.routes {
             let id = format!("route:{}", requested.route);
             self.add(id.clone(), &requested.place, &[]);
             if let Some(fact) = self.all.get_mut(&id) {
@@ -177,7 +177,7 @@ impl Facts {
                 }
             }
         }
-        for input in &surface.python.inputs {
+        for input in &interface.python.inputs {
             let needed = input.needed.then_some("yes");
             self.add(
                 format!("input:{}", input.path),
@@ -185,7 +185,7 @@ impl Facts {
                 &[("needed", needed), ("default", input.default.as_deref())],
             );
         }
-        for setting in &surface.python.serverless {
+        for setting in &interface.python.serverless {
             let id = format!("serverless:{}", setting.name);
             // The name of a function is the worker's own business.
             let key = if setting.is_constant {
@@ -199,7 +199,7 @@ impl Facts {
 
     /// A variable, with what all of its reads say of it. Only code that runs has a say, where any
     /// does.
-    fn variable(&mut self, surface: &WorkerInterface, name: &str, reads: &[&EnvRead]) {
+    fn variable(&mut self, interface: &WorkerInterface, name: &str, reads: &[&EnvRead]) {
         let reached = reads.iter().any(|read| read.reached);
         let reads: Vec<&EnvRead> = reads
             .iter()
@@ -210,12 +210,12 @@ impl Facts {
         let flag = drive.map(|drive| drive.flag.as_str());
         let (how, words) = match drive.map(|drive| &drive.how) {
             None => (None, String::new()),
-            Some(How::Value) => (Some("value"), String::new()),
-            Some(How::Switch { words }) => (Some("switch"), words.join(" ")),
+            Some(FlagKind::Value) => (Some("value"), String::new()),
+            Some(FlagKind::Switch { words }) => (Some("switch"), words.join(" ")),
         };
         // The worker's own fixed value for a flag is what holds when the variable is unset.
         let fixed = || {
-            let mut given = surface.python.flags.iter().filter(|given| given.runs);
+            let mut given = interface.python.flags.iter().filter(|given| given.runs);
             given.find_map(|given| match &given.value {
                 FlagValue::Fixed(value)
                     if Some(given.flag.as_str()) == flag && given.from.is_empty() =>
@@ -256,8 +256,8 @@ impl Facts {
         }
     }
 
-    fn flags(&mut self, surface: &WorkerInterface) {
-        for given in surface.python.flags.iter().filter(|given| given.runs) {
+    fn flags(&mut self, interface: &WorkerInterface) {
+        for given in interface.python.flags.iter().filter(|given| given.runs) {
             let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
             let (value, from) = match &given.value {
                 FlagValue::Fixed(value) => (Some(value.as_str()), from.join(" ")),
@@ -277,7 +277,7 @@ impl Facts {
                 ],
             );
         }
-        let by_table = surface
+        let by_table = interface
             .env
             .iter()
             .filter_map(|read| Some((read, read.drives.as_ref()?)));
@@ -287,8 +287,8 @@ impl Facts {
         }
     }
 
-    fn python(&mut self, surface: &WorkerInterface) {
-        for path in surface
+    fn python(&mut self, interface: &WorkerInterface) {
+        for path in interface
             .sources
             .keys()
             .filter(|path| path.name() == b"__init__.py")
@@ -298,7 +298,7 @@ impl Facts {
                 self.add(format!("python:{package}"), &Place::start_of(path), &kind);
             }
         }
-        for item in &surface.python.api {
+        for item in &interface.python.api {
             let plain = format!("python:{}", item.name);
             let taken = self
                 .all
@@ -321,8 +321,8 @@ impl Facts {
         }
     }
 
-    fn image(&mut self, surface: &WorkerInterface, tree: &dyn Tree) {
-        let Some(image) = &surface.image else {
+    fn image(&mut self, interface: &WorkerInterface, tree: &dyn Tree) {
+        let Some(image) = &interface.image else {
             return;
         };
         if let Some(base) = &image.base {
@@ -341,7 +341,7 @@ impl Facts {
             }
         }
         if !self.all.contains_key("image:sglang")
-            && let Some((version, place)) = surface.sglang()
+            && let Some((version, place)) = interface.sglang()
         {
             self.add(
                 "image:sglang".to_owned(),
@@ -404,7 +404,7 @@ impl Facts {
                 }
             }
         }
-        for (name, place) in &surface.build_reads {
+        for (name, place) in &interface.build_reads {
             let declared = [format!("arg:{name}"), format!("image:{name}")];
             if let Some(id) = declared.iter().find(|id| self.all.contains_key(*id)) {
                 self.add(id.clone(), place, &[]);
@@ -412,15 +412,15 @@ impl Facts {
         }
     }
 
-    fn build(&mut self, surface: &WorkerInterface) {
+    fn build(&mut self, interface: &WorkerInterface) {
         // What one place installs is installed, whatever other places there are.
-        let installed: BTreeSet<(Manager, &str)> = surface
+        let installed: BTreeSet<(Manager, &str)> = interface
             .packages
             .iter()
             .filter(|package| package.in_image)
             .map(|package| (package.manager, package.name.as_str()))
             .collect();
-        for package in &surface.packages {
+        for package in &interface.packages {
             let is_installed = installed.contains(&(package.manager, &*package.name));
             if is_installed && !package.in_image {
                 continue;
@@ -436,11 +436,11 @@ impl Facts {
                 ],
             );
         }
-        for step in surface
+        for step in interface
             .image
             .iter()
             .flat_map(|image| &image.steps)
-            .chain(&surface.steps)
+            .chain(&interface.steps)
         {
             let name: String = masked(&step.commands[0]).chars().take(80).collect();
             let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -461,7 +461,7 @@ impl Facts {
                 }
             }
         }
-        for service in &surface.compose {
+        for service in &interface.compose {
             let id = format!("compose:{}", service.name);
             self.add(
                 id.clone(),
@@ -477,7 +477,7 @@ impl Facts {
                 self.add(format!("{id}.{name}"), place, &[("value", Some(value))]);
             }
         }
-        let Some(bake) = &surface.bake else {
+        let Some(bake) = &interface.bake else {
             return;
         };
         for Named { name, value, place } in &bake.variables {
@@ -512,9 +512,9 @@ impl Facts {
         }
     }
 
-    fn hub(&mut self, surface: &WorkerInterface) {
-        let form = surface.form.as_ref().filter(|_| surface.hub.is_none());
-        let declared = surface
+    fn hub(&mut self, interface: &WorkerInterface) {
+        let form = interface.form.as_ref().filter(|_| interface.hub.is_none());
+        let declared = interface
             .hub
             .iter()
             .flat_map(|hub| &hub.env)
@@ -546,7 +546,7 @@ impl Facts {
                 );
             }
         }
-        if let Some(hub) = &surface.hub {
+        if let Some(hub) = &interface.hub {
             self.cuda("hub:cuda", &hub.cuda);
             for preset in &hub.presets {
                 let values: Vec<String> = preset
@@ -567,7 +567,7 @@ impl Facts {
                 }
             }
         }
-        if let Some(tests) = &surface.tests {
+        if let Some(tests) = &interface.tests {
             self.cuda("tests:cuda", &tests.cuda);
             for Named { name, value, place } in &tests.env {
                 self.add(format!("tests:{name}"), place, &[("value", Some(value))]);
@@ -585,7 +585,7 @@ impl Facts {
                 self.add(format!("tests:test.{}", test.name), &test.place, &input);
             }
         }
-        for documented in &surface.readme {
+        for documented in &interface.readme {
             let default = documented.default.as_deref();
             self.add(
                 format!("readme:{}", documented.name),

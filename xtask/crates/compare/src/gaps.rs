@@ -15,7 +15,7 @@ use xtask_core::tree::{RepoPath, Tree};
 
 /// A construct that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Gap {
+pub struct UnreadFact {
     /// `unread:PATH:N`, where N comes from the text alone, so that edits elsewhere leave it.
     pub id: String,
     pub unread: Unread,
@@ -23,7 +23,7 @@ pub struct Gap {
     pub digest: String,
 }
 
-impl Gap {
+impl UnreadFact {
     /// The id under the name that both layouts know the file by.
     fn name(&self) -> String {
         let path = self.unread.place.file.to_string();
@@ -50,7 +50,7 @@ pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
 }
 
 /// The gaps of a tree, in order.
-pub fn of(unread: Vec<Unread>, tree: &dyn Tree) -> Result<Vec<Gap>> {
+pub fn of(unread: Vec<Unread>, tree: &dyn Tree) -> Result<Vec<UnreadFact>> {
     let files: BTreeSet<RepoPath> = unread.iter().map(|u| u.place.file.clone()).collect();
     if files.is_empty() {
         return Ok(Vec::new());
@@ -77,7 +77,7 @@ pub fn of(unread: Vec<Unread>, tree: &dyn Tree) -> Result<Vec<Gap>> {
             id = format!("{id}-{same}");
         }
         let digest = digests.get(&unread.place.file).cloned().unwrap_or_default();
-        Gap { id, unread, digest }
+        UnreadFact { id, unread, digest }
     });
     Ok(gaps.collect())
 }

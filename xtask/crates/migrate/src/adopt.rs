@@ -10,8 +10,8 @@ use super::incoming;
 use super::merge::{self, Stored};
 use super::official::{ADDRESS, Official};
 use super::plan::{Arrival, Plan, Source, What};
-use super::planner::{self, Made};
-use super::preflight::Situation;
+use super::planner::{self, Planned};
+use super::preflight::Preflight;
 use super::upstream::{self, Upstream};
 use crate::args::Args;
 use transaction::steps;
@@ -24,11 +24,11 @@ use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
 /// Makes the plan that writes the lock.
 pub fn make(
     git: &Git,
-    at: &Situation,
+    at: &Preflight,
     scratch: &Scratch,
     args: &Args,
     revision: &str,
-) -> Result<Made> {
+) -> Result<Planned> {
     if at.lock.is_some() {
         bail!(UserError::new(
             format!("{LOCK} is there already"),
@@ -102,7 +102,7 @@ pub fn make(
         notes,
         steps,
     };
-    Ok(Made {
+    Ok(Planned {
         plan,
         stages: Vec::new(),
         entries,

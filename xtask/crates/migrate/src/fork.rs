@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::incoming::Bundle;
 use super::official::{AUTO, Base, Official};
-use super::planner::Wish;
-use super::preflight::Situation;
+use super::planner::Options;
+use super::preflight::Preflight;
 use compare::{Change, Exposed};
 use transaction::steps::Conflict;
 use worker_files::WorkerInterface;
@@ -32,7 +32,7 @@ pub struct Own {
 
 /// Finds what a legacy worker started from: what was named, or the official repository's newest
 /// revision that it has. Without `--carry` only what is here is looked at.
-pub fn base(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result<Option<Base>> {
+pub fn base(git: &Git, at: &Preflight, scratch: &Scratch, wish: &Options) -> Result<Option<Base>> {
     let official = || Official::open(git, wish.official, at);
     match wish.carry {
         None => official()?.base_here(at),
@@ -53,7 +53,7 @@ pub fn base(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
 }
 
 /// The changes of a fork; `None` where it has none.
-pub fn own(at: &Situation, base: &Base, carried: bool) -> Option<Own> {
+pub fn own(at: &Preflight, base: &Base, carried: bool) -> Option<Own> {
     let files = base.changed(at.ours.entries());
     (!files.is_empty()).then(|| Own {
         base: base.commit.0.clone(),
@@ -77,7 +77,7 @@ pub fn tree_of(bundle: &Bundle) -> Memory {
 /// The changes in files in conflict: first what a worker exposes, then lines that say nothing of
 /// the kind.
 pub fn in_conflict(
-    at: &Situation,
+    at: &Preflight,
     base: &Base,
     exposed: [&Exposed; 3],
     conflicts: &[&Conflict],
@@ -195,7 +195,7 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
 
 /// Refuses a worker in which nothing names `SGLang`: no import, command, base image or
 /// requirement. Texts for people do not count.
-pub fn expect_sglang(at: &Situation) -> Result<()> {
+pub fn expect_sglang(at: &Preflight) -> Result<()> {
     let call = at.repo.call();
     let call = call.args(["grep", "--cached", "-q", "-i", "-I", "-F", "--no-textconv"]);
     let call = call.args(["-e", "sglang", "--", "."]);

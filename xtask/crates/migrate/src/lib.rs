@@ -30,10 +30,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use self::planner::{Made, Wish};
-use self::preflight::Situation;
+use self::planner::{Options, Planned};
+use self::preflight::Preflight;
 use self::report::{Ending, Report};
-use self::suggested_commands::Next;
+use self::suggested_commands::SuggestedCommands;
 use crate::args::{Args, Conflicts};
 use transaction::apply::Work;
 use transaction::journal::{Commit, Journal, Record, State};
@@ -66,7 +66,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
 
 /// Migrates the repository that holds `dir`, or that of this tool.
 fn migrate(git: &Git, dir: Option<&Path>, args: &Args) -> Result<Outcome> {
-    let next = Next::new(dir, args);
+    let next = SuggestedCommands::new(dir, args);
     let repo = tool_repo::chosen(dir)
         .and_then(|folder| Repo::open(git, &folder))
         .map_err(|error| next.refusal(error))?;
@@ -101,7 +101,7 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
             git,
             &at,
             &scratch,
-            &Wish {
+            &Options {
                 upstream: args.upstream.as_deref(),
                 rev: args.rev.as_deref(),
                 carry: args.carry.as_deref(),
@@ -152,8 +152,8 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
 }
 
 fn record_of(
-    at: &Situation,
-    made: &Made,
+    at: &Preflight,
+    made: &Planned,
     scratch: &Scratch,
     commit: bool,
 ) -> Result<(Record, IndexEdit)> {

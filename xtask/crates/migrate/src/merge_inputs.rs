@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 
 use super::incoming;
 use super::merge::{self, Stored};
-use super::planner::Wish;
-use super::preflight::Situation;
+use super::planner::Options;
+use super::preflight::Preflight;
 use super::upstream::{self, Upstream};
 use xtask_core::git::{Git, Scratch};
 use xtask_core::layout::{LOCK, Shape};
@@ -16,7 +16,7 @@ use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Entry, RepoPath, Tree, same};
 
 /// The upstream as the lock will record it, and whether it gives anything new.
-pub fn origin(at: &Situation, upstream: &Upstream, stored: &Stored) -> (Origin, bool) {
+pub fn origin(at: &Preflight, upstream: &Upstream, stored: &Stored) -> (Origin, bool) {
     let fresh = Origin {
         address: upstream.address.clone(),
         rev: upstream.rev.clone(),
@@ -52,7 +52,7 @@ fn locked_entries(files: &BTreeMap<RepoPath, LockedFile>) -> Entries {
 /// What upstream gave last time, as this version would render it: from the object database, or
 /// from the commit that the lock records.
 pub fn base(
-    at: &Situation,
+    at: &Preflight,
     scratch: &Scratch,
     upstream: &Upstream,
     notes: &mut Vec<String>,
@@ -105,9 +105,9 @@ pub fn base(
 /// given last time.
 pub fn tool_side(
     git: &Git,
-    at: &Situation,
+    at: &Preflight,
     scratch: &Scratch,
-    wish: &Wish,
+    wish: &Options,
 ) -> Result<Option<(Stored, Origin, Entries)>> {
     if !wish.embed {
         return Ok(None);

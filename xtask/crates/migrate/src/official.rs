@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::preflight::Situation;
+use super::preflight::Preflight;
 use super::remote::Remote;
 use super::upstream::{Place, locate};
 use xtask_core::git::foreign::is_git;
@@ -69,7 +69,7 @@ struct Facts {
 
 impl Official {
     /// The repository that was named, or what is known of the official one.
-    pub fn open(git: &Git, address: Option<&str>, at: &Situation) -> Result<Self> {
+    pub fn open(git: &Git, address: Option<&str>, at: &Preflight) -> Result<Self> {
         let Some(address) = address else {
             return Ok(Self {
                 git: git.clone(),
@@ -110,7 +110,7 @@ impl Official {
 
     /// The newest official revision of the legacy layout that HEAD descends from, or else the one
     /// that most files are the same as.
-    pub fn base(&self, at: &Situation, scratch: &Scratch) -> Result<Option<Base>> {
+    pub fn base(&self, at: &Preflight, scratch: &Scratch) -> Result<Option<Base>> {
         let legacy = |revision: &&Revision| Layout::of(&revision.files) == Layout::Legacy;
         let ours = at.ours.entries();
         if let Some(revision) = self.ancestor(at)?.filter(legacy) {
@@ -123,7 +123,7 @@ impl Official {
     }
 
     /// The base where nothing has to be fetched for it.
-    pub fn base_here(&self, at: &Situation) -> Result<Option<Base>> {
+    pub fn base_here(&self, at: &Preflight) -> Result<Option<Base>> {
         match self.ancestor(at)? {
             Some(revision) if Layout::of(&revision.files) == Layout::Legacy => {
                 Base::of_commit(at, &revision.commit).map(Some)
@@ -132,7 +132,7 @@ impl Official {
         }
     }
 
-    fn ancestor(&self, at: &Situation) -> Result<Option<&Revision>> {
+    fn ancestor(&self, at: &Preflight) -> Result<Option<&Revision>> {
         let known: BTreeSet<&str> = self.revisions.iter().map(|one| &*one.commit.0).collect();
         let call = at.repo.call().args(["rev-list", "--topo-order"]);
         let listed = call.arg(&at.head.0).text()?;
@@ -165,7 +165,7 @@ impl Official {
     }
 
     /// A revision with the content of its files, of which those that are not here are fetched.
-    fn fetched(&self, at: &Situation, scratch: &Scratch, revision: &Revision) -> Result<Base> {
+    fn fetched(&self, at: &Preflight, scratch: &Scratch, revision: &Revision) -> Result<Base> {
         let mut tree = Memory::new();
         let mut lacking: Vec<(&RepoPath, &Entry, &Oid)> = Vec::new();
         for (path, entry) in &revision.files {
@@ -216,7 +216,7 @@ fn out_of_reach(error: anyhow::Error) -> anyhow::Error {
 }
 
 impl Base {
-    fn of_commit(at: &Situation, commit: &Oid) -> Result<Self> {
+    fn of_commit(at: &Preflight, commit: &Oid) -> Result<Self> {
         let files = at.repo.entries(commit)?;
         let name = commit.short().to_owned();
         let tree = GitTree::new(at.objects.clone(), files.clone(), name);
@@ -228,7 +228,7 @@ impl Base {
     }
 
     /// The revision that a person names.
-    pub fn named(at: &Situation, revision: &str) -> Result<Self> {
+    pub fn named(at: &Preflight, revision: &str) -> Result<Self> {
         const HELP: &str = "name the commit of the legacy worker that this fork started from, or \
                             have it looked for with `--carry auto`";
         let commit = at.repo.commit(revision)?.ok_or_else(|| {
@@ -266,7 +266,7 @@ impl Base {
     }
 
     /// What the upstream that a lock records gave last; `None` where its files are not here.
-    pub fn locked(at: &Situation, origin: &Origin) -> Result<Option<Self>> {
+    pub fn locked(at: &Preflight, origin: &Origin) -> Result<Option<Self>> {
         let mut files = Entries::new();
         for (path, file) in &origin.files {
             if at.objects.blob(file.rendered())?.is_none() {

@@ -13,7 +13,7 @@ use super::merge::{self, Built, Sides};
 use super::merge_inputs::{base, origin, tool_side};
 use super::official::{AUTO, Base};
 use super::plan::{self, Move, Plan, Rewrite, Source};
-use super::preflight::Situation;
+use super::preflight::Preflight;
 use super::sparse;
 use super::upstream::{self, OWN_ADDRESS, Upstream};
 use super::validate_upstream;
@@ -30,7 +30,7 @@ use xtask_core::records;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
 
 /// What the user asks for.
-pub struct Wish<'a> {
+pub struct Options<'a> {
     pub upstream: Option<&'a str>,
     pub rev: Option<&'a str>,
     pub carry: Option<&'a str>,
@@ -42,7 +42,7 @@ pub struct Wish<'a> {
 }
 
 /// The plan, and what it takes to apply it.
-pub struct Made {
+pub struct Planned {
     pub plan: Plan,
     pub stages: Vec<Stage>,
     pub entries: Entries,
@@ -63,7 +63,7 @@ pub enum Kind {
 
 /// Makes the plan for `wish`.
 #[allow(clippy::too_many_lines, reason = "one step after the other")]
-pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result<Made> {
+pub fn make(git: &Git, at: &Preflight, scratch: &Scratch, wish: &Options) -> Result<Planned> {
     let first = at.lock.is_none();
     if first {
         expect_legacy(at)?;
@@ -226,7 +226,7 @@ pub fn make(git: &Git, at: &Situation, scratch: &Scratch, wish: &Wish) -> Result
 }
 
 /// Whether what the tool builds would stay out of git.
-fn ignores_target(at: &Situation) -> Result<bool> {
+fn ignores_target(at: &Preflight) -> Result<bool> {
     let ignore = at.ours.read_file(".gitignore")?.unwrap_or_default();
     let ignore = String::from_utf8_lossy(&ignore).into_owned();
     Ok(ignore
@@ -238,12 +238,12 @@ fn ignores_target(at: &Situation) -> Result<bool> {
 type Recording = JoinHandle<Result<Exposed>>;
 
 /// What to call the old worker.
-fn name_of(at: &Situation) -> String {
+fn name_of(at: &Preflight) -> String {
     format!("the worker at {}", at.head.short())
 }
 
 /// Begins to read what the old worker exposes, for the time when its files are gone.
-fn record_facts(at: &Situation) -> Option<Recording> {
+fn record_facts(at: &Preflight) -> Option<Recording> {
     let entries = at.ours.shared();
     let place = records::place_in(&entries, BASELINE).unwrap_or(BASELINE);
     if entries.contains_key(&RepoPath::from(place)) {
@@ -269,7 +269,7 @@ fn recorded(recording: Recording, notes: &mut Vec<String>) -> Option<Exposed> {
 
 /// The records of the old worker: its facts, and what upstream gives as reasons for the same.
 fn records(
-    at: &Situation,
+    at: &Preflight,
     exposed: &Exposed,
     started: Option<&(&Base, Exposed)>,
     upstream: &Upstream,
@@ -293,7 +293,7 @@ fn records(
 }
 
 /// Refuses what comes to a name that a file system could take for that of a file here.
-fn expect_no_twins(at: &Situation, moves: &[Move], base: &Entries, theirs: &Entries) -> Result<()> {
+fn expect_no_twins(at: &Preflight, moves: &[Move], base: &Entries, theirs: &Entries) -> Result<()> {
     let ours = at.ours.entries();
     let moved: BTreeSet<&RepoPath> = moves.iter().map(|planned| &planned.from).collect();
     let stays = |path: &&RepoPath| !moved.contains(path) && !base.contains_key(path);
@@ -308,7 +308,7 @@ fn expect_no_twins(at: &Situation, moves: &[Move], base: &Entries, theirs: &Entr
     ))
 }
 
-fn expect_legacy(at: &Situation) -> Result<()> {
+fn expect_legacy(at: &Preflight) -> Result<()> {
     let entries = at.ours.entries();
     match Layout::of(entries) {
         Layout::Legacy => return Ok(()),
@@ -338,7 +338,7 @@ fn expect_legacy(at: &Situation) -> Result<()> {
     reason = "the parts of one value, put together once"
 )]
 fn finish(
-    at: &Situation,
+    at: &Preflight,
     upstream: &Upstream,
     bundle: &Bundle,
     mentions: Search,
@@ -348,7 +348,7 @@ fn finish(
     mut notes: Vec<String>,
     first: bool,
     own: Option<Own>,
-) -> Result<Made> {
+) -> Result<Planned> {
     let before = at.ours.entries();
     let moved: Vec<(RepoPath, RepoPath)> = moves
         .iter()
@@ -397,7 +397,7 @@ fn finish(
         notes,
         steps,
     };
-    Ok(Made {
+    Ok(Planned {
         plan,
         stages: built.stages,
         entries: built.entries,
@@ -422,7 +422,7 @@ fn strays(ours: &Entries) -> Option<String> {
 }
 
 /// The tree in which files have moved and nothing else, where any move.
-pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<Option<Oid>> {
+pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<Option<Oid>> {
     if moves.is_empty() {
         return Ok(None);
     }
@@ -437,7 +437,7 @@ pub fn moves_tree(at: &Situation, scratch: &Scratch, moves: &[Move]) -> Result<O
 }
 
 /// Refuses steps that something in the work tree stands in the way of.
-pub fn expect_no_obstacles(at: &Situation, steps: &[Step]) -> Result<()> {
+pub fn expect_no_obstacles(at: &Preflight, steps: &[Step]) -> Result<()> {
     let obstacles = steps::obstacles(steps, at.ours.entries(), &at.unseen, &at.repo.top)?;
     if obstacles.is_empty() {
         return sparse::expect_shown(at, steps);
@@ -516,7 +516,7 @@ fn diff(old_name: &str, new_name: &str, old: &[u8], new: &[u8]) -> String {
 }
 
 /// Files that git does not track in folders that retire: they stay, and the user should know.
-fn local_in_retired(at: &Situation, moves: &[Move]) -> Vec<RepoPath> {
+fn local_in_retired(at: &Preflight, moves: &[Move]) -> Vec<RepoPath> {
     let left: BTreeSet<RepoPath> = moves
         .iter()
         .filter_map(|planned| planned.from.parent())
@@ -556,7 +556,7 @@ pub fn messages(plan: &Plan, kind: Kind) -> (String, String) {
 
 /// What a person should fix before building the new image.
 fn context_notes(
-    at: &Situation,
+    at: &Preflight,
     bundle: &Bundle,
     carried: &[RepoPath],
     after: &Entries,
@@ -590,7 +590,7 @@ fn context_notes(
 }
 
 /// The repository's symbolic links, and what each names.
-fn links(at: &Situation) -> Result<Vec<(RepoPath, Vec<u8>)>> {
+fn links(at: &Preflight) -> Result<Vec<(RepoPath, Vec<u8>)>> {
     let links = at.ours.entries().iter();
     links
         .filter(|(_, entry)| entry.mode == Mode::Symlink)
@@ -601,7 +601,7 @@ fn links(at: &Situation) -> Result<Vec<(RepoPath, Vec<u8>)>> {
 /// What in the repository's own files still points at a path that moved, or passes an argument
 /// that the new Dockerfile does not declare.
 fn dangling(
-    at: &Situation,
+    at: &Preflight,
     bundle: &Bundle,
     mentions: &[RepoPath],
     moved: &[(RepoPath, RepoPath)],

@@ -11,7 +11,7 @@ use xtask_core::outcome::UserError;
 use xtask_core::tree::{Oid, RepoPath};
 
 /// A repository as it stands, with nothing in the way of a migration.
-pub struct Situation {
+pub struct Preflight {
     pub repo: Repo,
     pub objects: Rc<Objects>,
     pub status: Status,
@@ -23,7 +23,7 @@ pub struct Situation {
 }
 
 /// Looks at the repository and refuses what a migration can't start from.
-pub fn look(repo: &Repo) -> Result<Situation> {
+pub fn look(repo: &Repo) -> Result<Preflight> {
     let at = look_at_any(repo)?;
     expect_clean(&at)?;
     expect_unlocked(repo)?;
@@ -31,7 +31,7 @@ pub fn look(repo: &Repo) -> Result<Situation> {
 }
 
 /// Looks at the repository, whatever is changed in it.
-pub fn look_at_any(repo: &Repo) -> Result<Situation> {
+pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
     if let Some(operation) = repo.under_way()? {
         bail!(UserError::new(
             format!("{operation} is under way in {}", repo.top.display()),
@@ -61,7 +61,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
     objects.begin()?;
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;
-    Ok(Situation {
+    Ok(Preflight {
         head_tree,
         repo: repo.clone(),
         objects,
@@ -74,8 +74,8 @@ pub fn look_at_any(repo: &Repo) -> Result<Situation> {
 }
 
 /// Refuses changes that are not committed.
-fn expect_clean(at: &Situation) -> Result<()> {
-    let Situation { repo, status, .. } = at;
+fn expect_clean(at: &Preflight) -> Result<()> {
+    let Preflight { repo, status, .. } = at;
     if !status.changed.is_empty() {
         let filters = if repo.has_filters() {
             "; files behind a filter such as LFS can look changed right after a clone, until \

@@ -10,8 +10,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::plan::{MoveReason, Plan, What};
-use super::preflight::Situation;
-use super::suggested_commands::Next;
+use super::preflight::Preflight;
+use super::suggested_commands::SuggestedCommands;
 use transaction::journal::Record;
 use worker_files::references::Kind;
 use xtask_core::cli::Format;
@@ -61,11 +61,11 @@ impl Ending {
 /// Prints for one reader.
 pub struct Report<'a> {
     format: Format,
-    next: &'a Next,
+    next: &'a SuggestedCommands,
 }
 
 impl<'a> Report<'a> {
-    pub fn new(format: Format, next: &'a Next) -> Self {
+    pub fn new(format: Format, next: &'a SuggestedCommands) -> Self {
         Self { format, next }
     }
 
@@ -78,7 +78,7 @@ impl<'a> Report<'a> {
     }
 
     /// Says how it ended and what to type next.
-    pub fn end(&self, at: &Situation, plan: &Plan, ending: &Ending) -> Result<Outcome> {
+    pub fn end(&self, at: &Preflight, plan: &Plan, ending: &Ending) -> Result<Outcome> {
         match self.format {
             Format::Json => {
                 let value = json!({ "version": 1, "ending": ending.word(), "plan": plan });
@@ -113,7 +113,7 @@ impl<'a> Report<'a> {
                 print(&format!("{GREEN}Finished and committed.{GREEN:#}\n"))?;
             }
             Format::Text => print(&format!(
-                "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    {}\n    {}\n",
+                "{GREEN}Finished and staged.{GREEN:#} SuggestedCommands:\n\n    {}\n    {}\n",
                 self.next.git("diff --cached"),
                 self.next.git("commit")
             ))?,
@@ -168,7 +168,7 @@ fn heading(title: &str) -> String {
 }
 
 /// The plan for a person.
-fn text(plan: &Plan, next: &Next) -> String {
+fn text(plan: &Plan, next: &SuggestedCommands) -> String {
     let mut out = String::new();
     let source = &plan.upstream;
     let commit = source.commit.as_deref().map_or(String::new(), |commit| {
@@ -243,7 +243,7 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
 }
 
 /// The changes of a fork that stay behind.
-fn own(plan: &Plan, next: &Next) -> String {
+fn own(plan: &Plan, next: &SuggestedCommands) -> String {
     let Some(own) = plan.own.as_ref().filter(|own| !own.carried) else {
         return String::new();
     };
@@ -415,7 +415,7 @@ fn colored(diff: &str) -> String {
 }
 
 /// How it ended, and the next commands.
-fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
+fn ended(at: &Preflight, plan: &Plan, ending: &Ending, next: &SuggestedCommands) -> String {
     let here = at.repo.top.display();
     match ending {
         Ending::UpToDate => {
@@ -459,7 +459,9 @@ fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
         ),
         Ending::Staged => {
             commands(
-                &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
+                &format!(
+                    "{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. SuggestedCommands:"
+                ),
                 &[
                     (next.git("status"), "what has moved and what is new"),
                     (next.git("diff --cached"), "the content"),
@@ -491,7 +493,7 @@ fn ended(at: &Situation, plan: &Plan, ending: &Ending, next: &Next) -> String {
 }
 
 /// The command for a page with the files of both workers, which lies where git does not look.
-fn page(at: &Situation, plan: &Plan, next: &Next) -> String {
+fn page(at: &Preflight, plan: &Plan, next: &SuggestedCommands) -> String {
     if plan.moves.is_empty() {
         return String::new();
     }

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, bail};
 
-use super::preflight::Situation;
+use super::preflight::Preflight;
 use transaction::list;
 use transaction::steps::Step;
 use xtask_core::layout::LOCK;
@@ -11,7 +11,7 @@ use xtask_core::outcome::UserError;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// Refuses steps that write where a sparse checkout has no files.
-pub fn expect_shown(at: &Situation, steps: &[Step]) -> Result<()> {
+pub fn expect_shown(at: &Preflight, steps: &[Step]) -> Result<()> {
     if steps.is_empty() || !at.repo.is_sparse()? {
         return Ok(());
     }

@@ -9,13 +9,13 @@ use xtask_core::commands::Commands;
 use xtask_core::output::quoted;
 
 /// What the commands have to name.
-pub struct Next {
+pub struct SuggestedCommands {
     commands: Commands,
     /// What else was asked for.
     wish: String,
 }
 
-impl Next {
+impl SuggestedCommands {
     pub fn new(repo: Option<&Path>, args: &Args) -> Self {
         let mut wish = String::new();
         let upstream = args.upstream.as_deref();
@@ -100,10 +100,10 @@ mod tests {
         args: Args,
     }
 
-    fn next(line: &str) -> Next {
+    fn next(line: &str) -> SuggestedCommands {
         let words = format!("xtask {line}");
         let line = Line::parse_from(words.split(' ').filter(|word| *word != "migrate"));
-        Next::new(line.repo.as_deref(), &line.args)
+        SuggestedCommands::new(line.repo.as_deref(), &line.args)
     }
 
     #[test]

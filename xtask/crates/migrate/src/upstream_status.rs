@@ -15,7 +15,7 @@ use xtask_core::tool_repo;
 
 /// What is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum UpstreamStatus {
     UpToDate,
     /// So many commits since then touch the worker's files.
     Behind(usize),
@@ -24,14 +24,14 @@ pub enum Standing {
 }
 
 /// How the upstream of a lock stands. One that is elsewhere is not asked.
-pub fn standing(git: &Git, origin: &Origin, repository: &Path) -> Result<Standing> {
+pub fn standing(git: &Git, origin: &Origin, repository: &Path) -> Result<UpstreamStatus> {
     let Some(commit) = &origin.commit else {
         return Ok(unknown("it is a directory without git"));
     };
     if let Some(rev) = &origin.rev {
         refuse_option("revision", rev)?;
         if commit.starts_with(rev.as_str()) && rev.len() == commit.len() {
-            return Ok(Standing::UpToDate);
+            return Ok(UpstreamStatus::UpToDate);
         }
     }
     refuse_option("commit", commit)?;
@@ -53,12 +53,12 @@ pub fn standing(git: &Git, origin: &Origin, repository: &Path) -> Result<Standin
     }
 }
 
-fn unknown(why: &str) -> Standing {
-    Standing::Unknown(why.to_owned())
+fn unknown(why: &str) -> UpstreamStatus {
+    UpstreamStatus::Unknown(why.to_owned())
 }
 
 /// Counts the commits of a repository on this machine that touch the worker's files.
-fn local(git: &Git, path: &Path, origin: &Origin, commit: &str) -> Result<Standing> {
+fn local(git: &Git, path: &Path, origin: &Origin, commit: &str) -> Result<UpstreamStatus> {
     let revision = origin.rev.as_deref().unwrap_or("HEAD");
     let mut paths: Vec<String> = origin
         .files
@@ -88,8 +88,8 @@ fn local(git: &Git, path: &Path, origin: &Origin, commit: &str) -> Result<Standi
         .args(paths)
         .said()?;
     Ok(match count.and_then(|count| count.parse().ok()) {
-        Some(0) => Standing::UpToDate,
-        Some(count) => Standing::Behind(count),
+        Some(0) => UpstreamStatus::UpToDate,
+        Some(count) => UpstreamStatus::Behind(count),
         _ => unknown(&format!("{} does not have both revisions", path.display())),
     })
 }

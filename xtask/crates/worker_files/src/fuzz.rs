@@ -1,7 +1,7 @@
 //! Whatever the bytes are, reading them ends, and neither panics nor leaves the file.
 //!
 //! The long run, one extractor or all (`FUZZ_TARGET=python`):
-//! `FUZZ_SECONDS=1800` cargo test --release --package surface `fuzz_surface` -- --ignored --nocapture
+//! `FUZZ_SECONDS=1800` cargo test --release --package interface `fuzz_surface` -- --ignored --nocapture
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -221,7 +221,7 @@ fn fuzz_surface() {
     let seconds = number("FUZZ_SECONDS").unwrap_or(30);
     let mut random = Random(number("FUZZ_SEED").unwrap_or(0x2545_f491_4f6c_dd1d));
     let start = std::time::Instant::now();
-    let file = std::env::temp_dir().join("xtask-fuzz-surface");
+    let file = std::env::temp_dir().join("xtask-fuzz-interface");
     let reading = Arc::new(AtomicU64::new(0));
     watch(reading.clone(), file.clone());
     let mut rounds = 0u64;
@@ -271,8 +271,12 @@ fn a_tree_of_odd_files_is_read_and_says_what_it_could_not() {
         .with(".runpod/hub.json", "{")
         .with("docker-compose.yml", "a: [")
         .with("docker-bake.hcl", "a =");
-    let (surface, gaps) = WorkerInterface::read(&tree).unwrap().split();
-    let names: Vec<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
+    let (interface, gaps) = WorkerInterface::read(&tree).unwrap().split();
+    let names: Vec<&str> = interface
+        .env
+        .iter()
+        .map(|read| read.name.as_str())
+        .collect();
     assert!(
         names.contains(&"LATIN") && names.contains(&"TABS"),
         "{names:?}"

@@ -37,15 +37,15 @@ use xtask_core::tree::RepoPath;
 
 /// How an environment variable reaches `SGLang`'s command line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Drive {
+pub struct FlagMapping {
     /// The flag as the worker writes it: `--model-path`.
     pub flag: String,
-    pub how: How,
+    pub how: FlagKind,
 }
 
 /// What of the variable is passed on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum How {
+pub enum FlagKind {
     /// Its value follows the flag.
     Value,
     /// The flag stands alone when the variable holds one of these words.
@@ -68,7 +68,7 @@ pub struct EnvRead {
     /// Whether code that runs reads it.
     pub reached: bool,
     /// The flag it drives, if it drives one.
-    pub drives: Option<Drive>,
+    pub drives: Option<FlagMapping>,
     /// Whether it is read because `sglang_flags.json` lists its flag: what it defaults to is
     /// then decided in code that was not followed.
     pub by_table: bool,

@@ -1,9 +1,9 @@
-//! Whole workers, and the surface that is read from them.
+//! Whole workers, and the interface that is read from them.
 
 use super::*;
 use xtask_core::tree::Memory;
 
-fn surface(tree: &Memory) -> (WorkerInterface, Vec<Unread>) {
+fn interface(tree: &Memory) -> (WorkerInterface, Vec<Unread>) {
     WorkerInterface::read(tree).unwrap().split()
 }
 
@@ -14,30 +14,34 @@ fn variables_come_from_scripts_and_commands_too() {
         .with("Dockerfile", "FROM x\nARG A=1\nENV B=2\nRUN echo $A ${B} $C\nCMD python3 handler.py --x $MODE\n")
         .with("docker-compose.yml", "services:\n  w:\n    environment: {D: 4}\n    env_file: [more.env]\n")
         .with("more.env", "E=5\n");
-    let (surface, _) = surface(&tree);
-    let names: Vec<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
+    let (interface, _) = interface(&tree);
+    let names: Vec<&str> = interface
+        .env
+        .iter()
+        .map(|read| read.name.as_str())
+        .collect();
     assert_eq!(names, ["HOST", "MODE", "PORT"]);
-    let host = surface.reads("HOST").next().unwrap();
+    let host = interface.reads("HOST").next().unwrap();
     assert_eq!(host.default.as_deref(), Some("0.0.0.0"));
     assert_eq!(host.drives.as_ref().unwrap().flag, "--host");
     assert_eq!(
         (host.place.line, &*host.place.file.to_string()),
         (3, "start.sh")
     );
-    let flags: Vec<&str> = surface
+    let flags: Vec<&str> = interface
         .python
         .flags
         .iter()
         .map(|f| f.flag.as_str())
         .collect();
     assert_eq!(flags, ["--port", "--host", "--trust-remote-code"]);
-    let build: Vec<&str> = surface
+    let build: Vec<&str> = interface
         .build_reads
         .iter()
         .map(|(name, _)| name.as_str())
         .collect();
     assert_eq!(build, ["A", "B", "C"]);
-    let compose: Vec<&str> = surface.compose[0]
+    let compose: Vec<&str> = interface.compose[0]
         .environment
         .iter()
         .map(|e| e.name.as_str())
@@ -56,8 +60,8 @@ fn a_script_that_hands_its_arguments_on_starts_the_server_for_the_program_that_r
                 "Dockerfile",
                 "FROM x\nCOPY src /src\nCMD [\"python3\", \"/src/engine.py\"]\n",
             );
-        let (surface, _) = surface(&tree);
-        let flags = surface.python.flags.iter().map(|f| f.flag.clone());
+        let (interface, _) = interface(&tree);
+        let flags = interface.python.flags.iter().map(|f| f.flag.clone());
         flags.collect::<Vec<_>>()
     };
     let starts = "#!/bin/sh\nexec python3 -m sglang.launch_server --enable-mixed-chunk ";
@@ -78,8 +82,8 @@ fn a_table_of_flags_is_read_with_its_aliases_and_what_took_the_place_of_old_ones
     let tree = Memory::new()
         .with("engine.py", engine)
         .with("sglang_flags.json", flags);
-    let (surface, unread) = surface(&tree);
-    let drives: Vec<String> = surface
+    let (interface, unread) = interface(&tree);
+    let drives: Vec<String> = interface
         .env
         .iter()
         .map(|read| format!("{}={}", read.name, read.drives.as_ref().unwrap().flag))
@@ -94,13 +98,13 @@ fn a_table_of_flags_is_read_with_its_aliases_and_what_took_the_place_of_old_ones
             "TRUST_REMOTE_CODE=--trust-remote-code",
         ]
     );
-    assert!(surface.env.iter().all(|read| read.by_table));
+    assert!(interface.env.iter().all(|read| read.by_table));
     assert!(unread.is_empty(), "{unread:?}");
     // A table that no code loads says nothing of the worker.
     let unused = Memory::new()
         .with("engine.py", "pass\n")
         .with("sglang_flags.json", flags);
-    assert!(super::tests::surface(&unused).0.env.is_empty());
+    assert!(super::tests::interface(&unused).0.env.is_empty());
 }
 
 #[test]
@@ -109,8 +113,8 @@ fn packages_tell_whether_the_image_gets_them() {
         .with("Dockerfile", "FROM x\nCOPY builder/requirements.txt /r/requirements.txt\nRUN pip install -r /r/requirements.txt \\\n && apt-get install -y curl=7.1\nRUN pip install $NAME\n")
         .with("builder/requirements.txt", "ray\n")
         .with("builder/setup.sh", "apt-get install -y openssh-server\n");
-    let (surface, unread) = surface(&tree);
-    let packages: Vec<String> = surface
+    let (interface, unread) = interface(&tree);
+    let packages: Vec<String> = interface
         .packages
         .iter()
         .map(|p| format!("{}{} {} {}", p.name, p.spec, p.in_image, p.place.line))
@@ -128,7 +132,7 @@ fn packages_tell_whether_the_image_gets_them() {
 
 #[test]
 fn the_pinned_release_is_in_the_base_image_or_the_requirements() {
-    let of = |tree: Memory| surface(&tree).0.sglang().map(|(version, _)| version);
+    let of = |tree: Memory| interface(&tree).0.sglang().map(|(version, _)| version);
     let image = Memory::new().with("Dockerfile", "FROM lmsysorg/sglang:v0.5.2-cu126\n");
     assert_eq!(of(image).as_deref(), Some("0.5.2"));
     let pinned = Memory::new().with("requirements.txt", "sglang[all]==0.4.1.post7\n");
@@ -137,8 +141,8 @@ fn the_pinned_release_is_in_the_base_image_or_the_requirements() {
 }
 
 fn names(tree: &Memory) -> Vec<String> {
-    let (surface, _) = surface(tree);
-    surface.env.into_iter().map(|read| read.name).collect()
+    let (interface, _) = interface(tree);
+    interface.env.into_iter().map(|read| read.name).collect()
 }
 
 #[test]
@@ -159,13 +163,13 @@ fn the_dockerfile_in_runpod_comes_first_and_the_others_are_said_to_be_not_read()
                 ".github/workflows/x.yml",
                 "run: docker build -f ./ci/Dockerfile .\n",
             );
-        let (surface, unread) = surface(&tree);
+        let (interface, unread) = interface(&tree);
         let others: Vec<String> = unread
             .iter()
             .map(|gap| gap.place.file.to_string())
             .collect();
         (
-            surface
+            interface
                 .dockerfile
                 .map(|path| path.to_string())
                 .unwrap_or_default(),
@@ -205,19 +209,23 @@ fn scripts_are_followed_from_what_the_image_starts() {
         .with("unused.sh", "echo $D; pip install bar\n")
         .with("get.py", "pass\n")
         .with("supervisord.conf", "[program:a]\ncommand=python3 -m sglang.launch_server --port %(ENV_E)s\nenvironment=F=\"%(ENV_G)s\"\n");
-    let (surface, unread) = surface(&tree);
+    let (interface, unread) = interface(&tree);
     assert!(unread.is_empty(), "{unread:?}");
-    let env: Vec<_> = surface.env.iter().map(|read| read.name.as_str()).collect();
+    let env: Vec<_> = interface
+        .env
+        .iter()
+        .map(|read| read.name.as_str())
+        .collect();
     assert_eq!(env, ["A", "B", "D", "E", "G"]);
-    assert_eq!(surface.build_reads[0].0, "C");
-    assert_eq!(surface.python.flags[0].from[0].0, "E");
-    let packages: Vec<_> = surface
+    assert_eq!(interface.build_reads[0].0, "C");
+    assert_eq!(interface.python.flags[0].from[0].0, "E");
+    let packages: Vec<_> = interface
         .packages
         .iter()
         .map(|p| format!("{} {}", p.name, p.in_image))
         .collect();
     assert_eq!(packages, ["curl true", "foo true", "bar false"]);
-    let steps: Vec<_> = surface
+    let steps: Vec<_> = interface
         .steps
         .iter()
         .map(|s| s.commands.join("; "))
@@ -231,7 +239,7 @@ fn a_run_line_is_one_step_with_what_was_not_understood() {
         "Dockerfile",
         "FROM x\nRUN apt-get update && ldconfig /c && pip install a && wget https://m -O /m && rm -rf /tmp/x\nRUN mkdir /x\nRUN echo a > /etc/b\n",
     );
-    let steps: Vec<_> = surface(&tree)
+    let steps: Vec<_> = interface(&tree)
         .0
         .steps
         .into_iter()
@@ -284,7 +292,7 @@ fn packages_are_found_in_every_file_that_an_install_names() {
             .with("list.txt", "curl git=1 # no\n")
             .with("pyproject.toml", "[project]\ndependencies = [\"proj\"]\n")
             .with("conda.yml", "dependencies: [numpy=1, {pip: [deep]}]\n");
-        let packages = surface(&tree).0.packages.into_iter();
+        let packages = interface(&tree).0.packages.into_iter();
         let packages = packages.filter(|package| package.in_image);
         packages
             .map(|p| format!("{}:{}", p.manager.word(), p.name))
@@ -403,8 +411,8 @@ fn what_dockerignore_leaves_out_is_not_in_the_image() {
             .with(".dockerignore", ignore)
     };
     let read = |ignore: &str| {
-        let (surface, _) = surface(&tree(ignore));
-        (surface.env[0].reached, surface.python.launches)
+        let (interface, _) = interface(&tree(ignore));
+        (interface.env[0].reached, interface.python.launches)
     };
     assert_eq!(read("docs\n"), (true, true));
     assert_eq!(read("*.sh\n"), (false, false));
@@ -422,7 +430,7 @@ fn a_script_that_only_python_names_is_started() {
             .with("server.sh", "#!/bin/sh\nx $A\n")
     };
     let reached = |code: &str| {
-        surface(&tree(code))
+        interface(&tree(code))
             .0
             .env
             .iter()
@@ -439,16 +447,16 @@ fn one_instruction_or_script_that_is_not_understood_hides_only_itself() {
     let tree = Memory::new()
         .with("Dockerfile", "FROM x\nENV A=1\nWHAT is this\nRUN pip install b && eval \"$C\"\nRUN pip install d\nCOPY s.sh ./\nENTRYPOINT []\nCMD [\"./s.sh\"]\n")
         .with("s.sh", "eval \"$E\"\npip install f\n");
-    let (surface, unread) = surface(&tree);
+    let (interface, unread) = interface(&tree);
     let places: Vec<_> = unread.iter().map(|gap| gap.place.to_string()).collect();
     assert_eq!(places, ["Dockerfile:3:1", "Dockerfile:4:22", "s.sh:1:1"]);
-    let packages: Vec<_> = surface
+    let packages: Vec<_> = interface
         .packages
         .iter()
         .map(|package| package.name.as_str())
         .collect();
     assert_eq!(packages, ["b", "d", "f"]);
-    assert_eq!(surface.image.unwrap().env[0].name, "A");
+    assert_eq!(interface.image.unwrap().env[0].name, "A");
 }
 
 type Shows = fn(&WorkerInterface) -> bool;
@@ -526,11 +534,11 @@ fn every_occurrence_is_a_fact_in_any_order_and_company() {
             1 => format!("\u{feff}{text}"),
             _ => text,
         };
-        let (surface, unread) = surface(&Memory::new().with("Dockerfile", text.clone()));
+        let (interface, unread) = interface(&Memory::new().with("Dockerfile", text.clone()));
         assert!(unread.is_empty(), "{unread:?}\n{text}");
         for (index, (written, is_there)) in OCCURRENCES.iter().enumerate() {
             assert_eq!(
-                is_there(&surface),
+                is_there(&interface),
                 chosen.contains(&index),
                 "{written} in\n{text}"
             );
@@ -541,7 +549,7 @@ fn every_occurrence_is_a_fact_in_any_order_and_company() {
 #[test]
 fn programs_inside_of_what_starts_are_read_or_said() {
     let tree = |cmd: &str| Memory::new().with("Dockerfile", format!("FROM x\n{cmd}\n"));
-    let unread = |cmd: &str| surface(&tree(cmd)).1.len();
+    let unread = |cmd: &str| interface(&tree(cmd)).1.len();
     assert_eq!(unread("CMD python3 -c \"import os; os.environ['A']\""), 1);
     assert_eq!(
         unread("CMD [\"python3\", \"-c\", \"import os; os.getenv('A')\"]"),
@@ -551,7 +559,10 @@ fn programs_inside_of_what_starts_are_read_or_said() {
     assert_eq!(unread("CMD python3 -c 'print(1)'"), 0);
     let script = "#!/bin/bash\npython3 - <<'PY'\nimport os\nos.getenv('A')\nPY\n";
     let tree = tree("COPY s.sh /\nCMD [\"/s.sh\"]").with("s.sh", script);
-    let (surface, unread) = surface(&tree);
+    let (interface, unread) = interface(&tree);
     assert!(unread.is_empty(), "{unread:?}");
-    assert_eq!((&*surface.env[0].name, surface.env[0].place.line), ("A", 4));
+    assert_eq!(
+        (&*interface.env[0].name, interface.env[0].place.line),
+        ("A", 4)
+    );
 }

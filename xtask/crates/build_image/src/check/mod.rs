@@ -269,12 +269,12 @@ fn base(subject: &Subject, image: &Image) -> Result<Check> {
         return Ok(Check::skipped(NAME, "the Dockerfile names none"));
     };
     let text = &base.text;
-    let (surface, _) = WorkerInterface::read(subject.tree)?.split();
-    let own = surface.image.as_ref().and_then(|own| own.base.as_ref());
+    let (interface, _) = WorkerInterface::read(subject.tree)?.split();
+    let own = interface.image.as_ref().and_then(|own| own.base.as_ref());
     let is_own = own.is_some_and(|own| own.text == *text);
     let mut words = Vec::new();
     let mut verdict = Verdict::Passed;
-    let table = surface
+    let table = interface
         .flag_table
         .as_ref()
         .and_then(|table| table.version.as_deref());
@@ -304,7 +304,7 @@ fn base(subject: &Subject, image: &Image) -> Result<Check> {
         (None, _) => words.push(format!("{text}: its tag does not tell SGLang's version")),
         (Some(version), None) => words.push(format!("{text}: SGLang {version}")),
     }
-    if let (Some(cuda), Some(hub)) = (image.cuda(), &surface.hub) {
+    if let (Some(cuda), Some(hub)) = (image.cuda(), &interface.hub) {
         let allowed = hub.cuda.iter().map(|one| one.text.as_str());
         let older: Vec<&str> = allowed
             .filter(|one| hub_lint::cuda_is_older(one, &cuda))

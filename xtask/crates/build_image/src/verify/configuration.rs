@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Check;
-use super::expected_image::Made;
+use super::expected_image::ExpectedImage;
 use super::inspect::Image;
 use worker_files::dockerfile::expand;
 
@@ -25,7 +25,7 @@ pub fn platform(image: &Image) -> Check {
 }
 
 /// ENTRYPOINT, CMD, WORKDIR and USER.
-pub fn command(image: &Image, made: &Made, base: Option<&Image>) -> Check {
+pub fn command(image: &Image, made: &ExpectedImage, base: Option<&Image>) -> Check {
     let mut wrong = Vec::new();
     let mut compare = |what: &str, wanted: Option<String>, is: &str| {
         if let Some(wanted) = wanted
@@ -96,7 +96,7 @@ fn line(words: &[String]) -> String {
 /// what may be shown of the value.
 pub fn environment(
     image: &Image,
-    made: &Made,
+    made: &ExpectedImage,
     base: Option<&Image>,
     hide: &dyn Fn(&str, &str) -> String,
 ) -> Check {
@@ -166,7 +166,7 @@ pub struct Promise {
 const MODULES: &str = "PYTHONPATH";
 
 /// Whether what the legacy image set still means the same to what runs in this one.
-pub fn promise(image: &Image, made: &Made, promise: Option<&Promise>) -> Check {
+pub fn promise(image: &Image, made: &ExpectedImage, promise: Option<&Promise>) -> Check {
     let name = "legacy promise";
     let Some(promise) = promise else {
         return Check::skipped(
@@ -260,15 +260,15 @@ mod tests {
         }
     }
 
-    fn made(env: &str) -> Made {
-        Made {
+    fn made(env: &str) -> ExpectedImage {
+        ExpectedImage {
             cmd: Some("python3 handler.py".into()),
             workdir: Some("/worker/".into()),
             env: variables(env)
                 .into_iter()
                 .map(|(a, b)| (a, Some(b)))
                 .collect(),
-            ..Made::default()
+            ..ExpectedImage::default()
         }
     }
 

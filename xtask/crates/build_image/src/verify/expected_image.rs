@@ -12,7 +12,7 @@ use xtask_core::tree::{RepoPath, Tree};
 
 /// The image as the Dockerfile has it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Made {
+pub struct ExpectedImage {
     /// As written, words joined; `None` where the base image's stays.
     pub cmd: Option<String>,
     pub entrypoint: Option<String>,
@@ -25,7 +25,7 @@ pub struct Made {
     pub files: BTreeMap<String, RepoPath>,
 }
 
-impl Made {
+impl ExpectedImage {
     /// Reads the Dockerfile as the build did; an error is what of it can't be read.
     pub fn new(
         tree: &dyn Tree,
@@ -127,7 +127,12 @@ mod tests {
     use super::*;
     use xtask_core::tree::Memory;
 
-    fn made(dockerfile: &str, tree: &Memory, history: &[&str], base: Option<&Image>) -> Made {
+    fn made(
+        dockerfile: &str,
+        tree: &Memory,
+        history: &[&str],
+        base: Option<&Image>,
+    ) -> ExpectedImage {
         let source = Source::new("Dockerfile".into(), dockerfile.as_bytes());
         let history: Vec<_> = history
             .iter()
@@ -137,7 +142,7 @@ mod tests {
             })
             .collect();
         let ignore = tree.read_file(".dockerignore").unwrap().unwrap_or_default();
-        Made::new(tree, &Ignore::read(&ignore), &source, &history, base).unwrap()
+        ExpectedImage::new(tree, &Ignore::read(&ignore), &source, &history, base).unwrap()
     }
 
     #[test]

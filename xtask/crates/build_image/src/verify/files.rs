@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::super::{Check, Verdict};
-use super::expected_image::Made;
+use super::expected_image::ExpectedImage;
 use super::layers::{Keep, Layers, Thing};
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -24,7 +24,7 @@ pub const TABLE: &str = "sglang_worker/sglang_flags.json";
 
 /// What to look for in the layers.
 pub struct Sought<'a> {
-    made: &'a Made,
+    made: &'a ExpectedImage,
     tree: &'a dyn Tree,
     /// WORKDIR without the first slash; empty for the root.
     workdir: String,
@@ -32,7 +32,7 @@ pub struct Sought<'a> {
 }
 
 impl<'a> Sought<'a> {
-    pub fn new(made: &'a Made, tree: &'a dyn Tree, workdir: &str) -> Self {
+    pub fn new(made: &'a ExpectedImage, tree: &'a dyn Tree, workdir: &str) -> Self {
         let sizes = tree.entries().values().filter_map(|entry| entry.size);
         Self {
             made,
@@ -285,18 +285,18 @@ mod tests {
             .with("README.md", LONG)
     }
 
-    fn made() -> Made {
+    fn made() -> ExpectedImage {
         let pairs = [
             "handler.py",
             "sglang_worker/sglang_flags.json",
             "scripts/flags.py",
         ];
-        Made {
+        ExpectedImage {
             files: pairs
                 .iter()
                 .map(|path| (format!("worker/{path}"), (*path).into()))
                 .collect(),
-            ..Made::default()
+            ..ExpectedImage::default()
         }
     }
 

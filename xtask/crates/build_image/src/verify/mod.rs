@@ -23,7 +23,7 @@ use anyhow::{Result, bail};
 
 use self::configuration::Promise;
 use self::containers::Session;
-use self::expected_image::Made;
+use self::expected_image::ExpectedImage;
 use self::inspect::{Image, Step};
 use self::layers::Look;
 use super::{Check, Verdict};
@@ -111,7 +111,7 @@ struct Seen {
     base_history: Vec<Step>,
     base_layers: usize,
     is_other_base: bool,
-    made: Made,
+    made: ExpectedImage,
 }
 
 impl Seen {
@@ -180,7 +180,7 @@ impl Seen {
     }
 }
 
-fn made(subject: &Subject, history: &[Step], base: Option<&Image>) -> Result<Made> {
+fn made(subject: &Subject, history: &[Step], base: Option<&Image>) -> Result<ExpectedImage> {
     let Some((path, bytes)) = subject.dockerfile else {
         bail!(UserError::new(
             format!("{} has no Dockerfile", subject.tree.describe()),
@@ -188,7 +188,7 @@ fn made(subject: &Subject, history: &[Step], base: Option<&Image>) -> Result<Mad
         ));
     };
     let source = Source::new(path.into(), bytes);
-    Made::new(subject.tree, subject.ignore, &source, history, base).map_err(|unread| {
+    ExpectedImage::new(subject.tree, subject.ignore, &source, history, base).map_err(|unread| {
         UserError::new(
             format!("{}: {}", unread.place, unread.what),
             "fix the Dockerfile; `cargo xtask build-image --check` looks at it without building",

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::super::{Check, Verdict};
 use super::containers::Session;
-use super::expected_image::Made;
+use super::expected_image::ExpectedImage;
 use super::files::TABLE;
 use super::text;
 use worker_files::Source;
@@ -60,7 +60,7 @@ impl Answer {
 }
 
 impl Asked {
-    pub fn new(tree: &dyn Tree, made: &Made, workdir: &str) -> Result<Self> {
+    pub fn new(tree: &dyn Tree, made: &ExpectedImage, workdir: &str) -> Result<Self> {
         let project = text(tree, "pyproject.toml")?;
         let python = project.as_deref().and_then(|text| {
             let line = text
@@ -83,7 +83,7 @@ impl Asked {
 }
 
 /// The modules that are copied into WORKDIR, those of packages included.
-fn modules(made: &Made, workdir: &str) -> Vec<String> {
+fn modules(made: &ExpectedImage, workdir: &str) -> Vec<String> {
     let workdir = workdir.trim_matches('/');
     let below = |place: &str| -> Option<String> {
         let below = match workdir {
@@ -281,7 +281,7 @@ mod tests {
             )
             .with("requirements.txt", "runpod>=1.12,<2\naiohttp\n")
             .with(TABLE, "{\"version\": \"0.5.19\"}");
-        let made = Made {
+        let made = ExpectedImage {
             files: [
                 "worker/handler.py",
                 "worker/lib/__init__.py",
@@ -293,7 +293,7 @@ mod tests {
             .iter()
             .map(|path| ((*path).to_owned(), "x".into()))
             .collect(),
-            ..Made::default()
+            ..ExpectedImage::default()
         };
         Asked::new(&tree, &made, "/worker").unwrap()
     }
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(asked.modules, ["handler", "lib", "lib.a"]);
         assert_eq!(asked.requirements.len(), 2);
         assert_eq!(asked.sglang.as_deref(), Some("0.5.19"));
-        let none = Asked::new(&Memory::new(), &Made::default(), "/").unwrap();
+        let none = Asked::new(&Memory::new(), &ExpectedImage::default(), "/").unwrap();
         assert_eq!(none.python, PYTHON);
     }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 pub use running::same_value;
 
 use super::facts::{ALONE, Fact, Facts, WORDING};
-use super::gaps::Gap;
+use super::gaps::UnreadFact;
 use worker_files::Hides;
 use xtask_core::sglang::{self, Flag, Table};
 
@@ -492,7 +492,7 @@ impl Judge<'_> {
             };
             self.push(item);
         }
-        let new: Vec<&Gap> = {
+        let new: Vec<&UnreadFact> = {
             let news = self
                 .new
                 .unread
@@ -549,7 +549,7 @@ fn hiding(id: &str) -> Option<Hides> {
 }
 
 /// What a gap may hide, as a list for a sentence.
-fn hides(gap: &Gap) -> String {
+fn hides(gap: &UnreadFact) -> String {
     let words = gap.unread.may_hide.iter().map(|may| match may {
         Hides::Variables => "variables",
         Hides::Flags => "flags",

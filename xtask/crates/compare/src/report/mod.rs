@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::accepted::Entry;
 use super::execute::Summary;
 use super::facts::{Fact, Facts};
-use super::gaps::Gap;
+use super::gaps::UnreadFact;
 use super::judge::{Item, Verdict};
 use super::origin::Base;
 use worker_files::Place;
@@ -31,7 +31,7 @@ pub struct Report {
     /// What to know of where the facts and the reasons come from.
     pub notes: Vec<String>,
     /// What could not be read, by side.
-    pub unread: [(&'static str, Vec<Gap>); 2],
+    pub unread: [(&'static str, Vec<UnreadFact>); 2],
     /// A third worker to show beside them.
     pub upstream: Option<Facts>,
     /// What running both workers came to.

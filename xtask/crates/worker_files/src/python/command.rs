@@ -6,7 +6,7 @@ use super::scope::{parameters, scope_of};
 use super::syntax::Node;
 use super::value::{Ctx, Val};
 use super::{FlagGiven, FlagValue, Start};
-use crate::{EnvRead, Hides, How, shell};
+use crate::{EnvRead, FlagKind, Hides, shell};
 use indexmap::IndexSet;
 
 /// Whether a function starts a process.
@@ -634,7 +634,7 @@ impl<'t> Reader<'t> {
         {
             for (variable, words) in guards {
                 if !last.from.iter().any(|(own, _)| *own == variable) {
-                    last.from.push((variable, How::Switch { words }));
+                    last.from.push((variable, FlagKind::Switch { words }));
                 }
             }
         }
@@ -651,7 +651,7 @@ impl<'t> Reader<'t> {
         };
         let from = envs
             .iter()
-            .map(|name| (name.to_string(), How::Value))
+            .map(|name| (name.to_string(), FlagKind::Value))
             .collect();
         let place = self.place(node);
         let runs = self.program.runs_if_called(node);

@@ -38,7 +38,7 @@ use self::eval::Reader;
 use self::scope::Program;
 use self::syntax::{Node, Syntax};
 use self::value::Val;
-use super::{EnvRead, Hides, How, Place, Reading, Source, Unread};
+use super::{EnvRead, FlagKind, Hides, Place, Reading, Source, Unread};
 use indexmap::IndexSet;
 use xtask_core::tree::RepoPath;
 
@@ -76,7 +76,7 @@ pub struct FlagGiven {
     pub flag: String,
     pub value: FlagValue,
     /// The variables that decide on it, and how.
-    pub from: Vec<(String, How)>,
+    pub from: Vec<(String, FlagKind)>,
     pub place: Place,
     /// Whether it stands in a file that the image runs.
     pub runs: bool,
@@ -401,17 +401,17 @@ fn no_python(source: &Source, range: &Range<usize>) -> Unread {
 impl PythonFacts {
     /// Ties reads and flags together, and puts everything in order.
     fn finish(&mut self) {
-        let mut drives: BTreeMap<&str, super::Drive> = BTreeMap::new();
+        let mut drives: BTreeMap<&str, super::FlagMapping> = BTreeMap::new();
         for given in &self.flags {
             for (name, how) in &given.from {
-                let drive = super::Drive {
+                let drive = super::FlagMapping {
                     flag: given.flag.clone(),
                     how: how.clone(),
                 };
                 // A flag that takes the variable's value says more than one that it switches on.
                 let better = drives
                     .get(name.as_str())
-                    .is_none_or(|old| old.how != How::Value && *how == How::Value);
+                    .is_none_or(|old| old.how != FlagKind::Value && *how == FlagKind::Value);
                 if better {
                     drives.insert(name, drive);
                 }

@@ -59,7 +59,11 @@ fn drives(text: &str) -> Vec<String> {
         .iter()
         .filter_map(|read| {
             let drive = read.drives.clone()?;
-            let arrow = if drive.how == How::Value { "->" } else { "=>" };
+            let arrow = if drive.how == FlagKind::Value {
+                "->"
+            } else {
+                "=>"
+            };
             Some(format!("{}{arrow}{}", read.name, drive.flag))
         })
         .collect();
@@ -171,7 +175,10 @@ class Engine:
         .find(|read| read.name == "ENABLE_MLA")
         .unwrap();
     let words = vec!["true".to_owned(), "1".to_owned(), "yes".to_owned()];
-    assert_eq!(switch.drives.as_ref().unwrap().how, How::Switch { words });
+    assert_eq!(
+        switch.drives.as_ref().unwrap().how,
+        FlagKind::Switch { words }
+    );
     assert_eq!(
         switch.place.line, 10,
         "the place is the table's, not the loop's"

@@ -36,7 +36,7 @@ pub fn shebang(text: &str) -> &str {
 }
 
 /// The Dockerfiles of a worker: first the one that its image is built from, then the others.
-pub fn dockerfiles(tree: &dyn Tree, surface: &WorkerInterface) -> Result<Vec<RepoPath>> {
+pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<RepoPath>> {
     let is_file = |path: &RepoPath| {
         tree.entries()
             .get(path)
@@ -51,7 +51,7 @@ pub fn dockerfiles(tree: &dyn Tree, surface: &WorkerInterface) -> Result<Vec<Rep
     add(".runpod/Dockerfile".into());
     add("Dockerfile".into());
     let named = |name: &str| RepoPath::from(clean(name).as_str());
-    for target in surface.bake.iter().flat_map(|bake| &bake.targets) {
+    for target in interface.bake.iter().flat_map(|bake| &bake.targets) {
         let (dockerfile, context) = (target.setting("dockerfile"), target.setting("context"));
         add(named(&format!(
             "{}/{}",
@@ -59,7 +59,7 @@ pub fn dockerfiles(tree: &dyn Tree, surface: &WorkerInterface) -> Result<Vec<Rep
             dockerfile.unwrap_or("Dockerfile")
         )));
     }
-    for build in surface
+    for build in interface
         .compose
         .iter()
         .filter_map(|service| service.build.as_ref())
@@ -136,7 +136,7 @@ impl Reader<'_> {
         }
         // A folder of such a name counts where code imports it.
         let imported: BTreeSet<String> = self
-            .surface
+            .interface
             .sources
             .values()
             .filter(|source| source.path.name().ends_with(b".py"))

@@ -17,8 +17,9 @@ use super::dockerfile::{self, Step};
 use super::ignore::Ignore;
 use super::packages::Manager;
 use super::{
-    Drive, EnvRead, Hides, How, Package, Place, Reading, Source, Unread, WorkerInterface, bake,
-    compose, hub, packages, python, readme, shell, source, tests_json, worker_config,
+    EnvRead, FlagKind, FlagMapping, Hides, Package, Place, Reading, Source, Unread,
+    WorkerInterface, bake, compose, hub, packages, python, readme, shell, source, tests_json,
+    worker_config,
 };
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -35,7 +36,7 @@ impl WorkerInterface {
     pub fn read(tree: &dyn Tree) -> Result<Reading<Self>> {
         let mut reader = Reader {
             tree,
-            surface: Self::default(),
+            interface: Self::default(),
             unread: Vec::new(),
             copied: None,
             roots: BTreeSet::new(),
@@ -55,21 +56,21 @@ impl WorkerInterface {
         reader.packages()?;
         reader.table();
         let Reader {
-            mut surface,
+            mut interface,
             mut unread,
             ..
         } = reader;
-        surface.env.sort();
-        surface.env.dedup();
+        interface.env.sort();
+        interface.env.dedup();
         unread.sort();
         unread.dedup();
-        Ok(Reading::new(surface, unread))
+        Ok(Reading::new(interface, unread))
     }
 }
 
 struct Reader<'t> {
     tree: &'t dyn Tree,
-    surface: WorkerInterface,
+    interface: WorkerInterface,
     unread: Vec<Unread>,
     /// The files that the image holds; without a Dockerfile, any.
     copied: Option<Copied>,
@@ -92,7 +93,7 @@ struct Reader<'t> {
 impl Reader<'_> {
     /// A file of the tree, unless it is missing or too large.
     fn open(&mut self, path: &RepoPath) -> Result<bool> {
-        if self.surface.sources.contains_key(path) {
+        if self.interface.sources.contains_key(path) {
             return Ok(true);
         }
         let Some(entry) = self
@@ -119,7 +120,7 @@ impl Reader<'_> {
         }
         let source = Source::new(path.clone(), &bytes);
         self.unread.extend(source.trouble());
-        self.surface.sources.insert(path.clone(), source);
+        self.interface.sources.insert(path.clone(), source);
         Ok(true)
     }
 
@@ -127,7 +128,7 @@ impl Reader<'_> {
         for name in names {
             let path = RepoPath::from(*name);
             if self.open(&path)? {
-                return Ok(self.surface.sources.get(&path).cloned());
+                return Ok(self.interface.sources.get(&path).cloned());
             }
         }
         Ok(None)
@@ -136,30 +137,30 @@ impl Reader<'_> {
     /// What the files declare that each have a form of their own.
     fn declared(&mut self) -> Result<()> {
         if let Some(source) = self.first(&["docker-bake.hcl"])? {
-            self.surface.bake = Some(bake::read(&source).collect_unread(&mut self.unread));
+            self.interface.bake = Some(bake::read(&source).collect_unread(&mut self.unread));
         }
         if let Some(source) = self.first(&COMPOSE)? {
-            self.surface.compose = compose::read(&source).collect_unread(&mut self.unread);
+            self.interface.compose = compose::read(&source).collect_unread(&mut self.unread);
             self.environment_files(&source.path)?;
         }
         // `.runpod/` takes precedence over the root.
         if let Some(source) = self.first(&[".runpod/hub.json", "hub.json"])? {
-            self.surface.hub = self.kept(hub::read(&source));
+            self.interface.hub = self.kept(hub::read(&source));
         }
         if let Some(source) = self.first(&[".runpod/tests.json"])? {
-            self.surface.tests = self.kept(tests_json::read(&source));
+            self.interface.tests = self.kept(tests_json::read(&source));
         }
         if let Some(source) = self.first(&["worker-config.json"])? {
-            self.surface.form = self.kept(worker_config::read(&source));
+            self.interface.form = self.kept(worker_config::read(&source));
         }
         if let Some(source) = self.first(&["README.md", ".runpod/README.md"])? {
-            self.surface.readme = readme::read(&source);
+            self.interface.readme = readme::read(&source);
             for page in readme::pages(&source) {
                 let Some(page) = self.first(&[page.as_str()])? else {
                     continue;
                 };
                 for documented in readme::read_page(&page) {
-                    let known = &mut self.surface.readme;
+                    let known = &mut self.interface.readme;
                     if known.iter().all(|other| other.name != documented.name) {
                         known.push(documented);
                     }
@@ -179,7 +180,7 @@ impl Reader<'_> {
             .parent()
             .and_then(|p| p.as_str().map(str::to_owned))
             .unwrap_or_default();
-        let mut services = std::mem::take(&mut self.surface.compose);
+        let mut services = std::mem::take(&mut self.interface.compose);
         for service in &mut services {
             for name in &service.env_files {
                 let name = name.trim_start_matches("./");
@@ -201,13 +202,13 @@ impl Reader<'_> {
                 }
             }
         }
-        self.surface.compose = services;
+        self.interface.compose = services;
         Ok(())
     }
 
     /// The Dockerfile, and what the image holds.
     fn image(&mut self) -> Result<()> {
-        let found = files::dockerfiles(self.tree, &self.surface)?;
+        let found = files::dockerfiles(self.tree, &self.interface)?;
         let Some((first, others)) = found.split_first() else {
             return Ok(());
         };
@@ -220,7 +221,7 @@ impl Reader<'_> {
             self.unread
                 .push(Unread::new(what, place).hiding(&[Hides::Image, Hides::Packages]));
         }
-        let source = self.surface.sources[first].clone();
+        let source = self.interface.sources[first].clone();
         let image = dockerfile::read(&source).collect_unread(&mut self.unread);
         let own = format!("{first}.dockerignore");
         let ignore = match self.tree.read_file(&own)? {
@@ -235,8 +236,8 @@ impl Reader<'_> {
         let copied = Copied::new(self.tree, &ignore, &image, &folder);
         self.held = (!copied.any).then(|| copied.held());
         self.copied = Some(copied);
-        self.surface.image = Some(image);
-        self.surface.dockerfile = Some(first.clone());
+        self.interface.image = Some(image);
+        self.interface.dockerfile = Some(first.clone());
         Ok(())
     }
 
@@ -251,7 +252,7 @@ impl Reader<'_> {
             .iter()
             .map(|source| (source.path.to_string(), source))
             .collect();
-        let sources = std::mem::take(&mut self.surface.sources);
+        let sources = std::mem::take(&mut self.interface.sources);
         let is_python = |source: &&Source| {
             source.path.name().ends_with(b".py") || files::shebang(&source.text).contains("python")
         };
@@ -270,12 +271,12 @@ impl Reader<'_> {
             launchers: self.launchers(&sources),
         };
         let mut facts = python::read(&program, &data, &reach).collect_unread(&mut self.unread);
-        self.surface.env.append(&mut facts.env.clone());
-        let mut flags = std::mem::take(&mut self.surface.python.flags);
-        facts.launches |= self.surface.python.launches;
+        self.interface.env.append(&mut facts.env.clone());
+        let mut flags = std::mem::take(&mut self.interface.python.flags);
+        facts.launches |= self.interface.python.launches;
         facts.flags.append(&mut flags);
-        self.surface.python = facts;
-        self.surface.sources = sources;
+        self.interface.python = facts;
+        self.interface.sources = sources;
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ impl Reader<'_> {
     pub fn programs(&mut self) {
         self.names();
         let files: Vec<RepoPath> = self
-            .surface
+            .interface
             .sources
             .keys()
             .filter(|path| path.name().ends_with(b".conf") || path.name().ends_with(b".ini"))
@@ -24,7 +24,7 @@ impl Reader<'_> {
             } else {
                 When::Never
             };
-            let source = self.surface.sources[&path].clone();
+            let source = self.interface.sources[&path].clone();
             self.supervisor(&source, when);
         }
         self.mentioned();
@@ -32,7 +32,7 @@ impl Reader<'_> {
 
     /// Scripts and programs that a Python file names in quotes: it may start them.
     fn mentioned(&mut self) {
-        for source in self.surface.sources.values() {
+        for source in self.interface.sources.values() {
             if !source.path.name().ends_with(b".py") {
                 continue;
             }
@@ -73,7 +73,7 @@ impl Reader<'_> {
     /// Files that a Python program names and that it may read its tables from.
     pub fn data(&self) -> Result<Vec<Source>> {
         let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-        let texts = self.surface.sources.values().chain(&self.inline);
+        let texts = self.interface.sources.values().chain(&self.inline);
         let words: BTreeSet<&str> = texts
             .flat_map(|source| source.text.split(|c| !is_word(c)))
             .filter(|word| word.split_once('.').is_some_and(|(_, end)| end != "py"))

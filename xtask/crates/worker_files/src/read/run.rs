@@ -7,8 +7,8 @@ use std::ops::Range;
 use anyhow::Result;
 
 use super::{
-    Drive, EnvRead, Hides, How, Manager, Package, Place, Reader, RepoPath, Source, Step, files,
-    packages, python, shell,
+    EnvRead, FlagKind, FlagMapping, Hides, Manager, Package, Place, Reader, RepoPath, Source, Step,
+    files, packages, python, shell,
 };
 use crate::packages::{Include, Install, Wanted};
 use crate::shell::{Command, Script};
@@ -70,7 +70,7 @@ impl Reader<'_> {
                 if !done.insert((path.clone(), job.when)) || !self.open(&path)? {
                     continue;
                 }
-                let source = &self.surface.sources[&path];
+                let source = &self.interface.sources[&path];
                 let opened = Job {
                     script: shell::parse(&source.text),
                     base: 0,
@@ -88,7 +88,7 @@ impl Reader<'_> {
 
     fn first_jobs(&mut self) -> Vec<Job> {
         let mut jobs = std::mem::take(&mut self.jobs);
-        let (Some(image), Some(file)) = (&self.surface.image, &self.surface.dockerfile) else {
+        let (Some(image), Some(file)) = (&self.interface.image, &self.interface.dockerfile) else {
             return jobs;
         };
         let runs = image.runs.iter().map(|run| (run, When::Build));
@@ -113,12 +113,12 @@ impl Reader<'_> {
     /// runs, any of them may be.
     fn other_scripts(&mut self, done: &BTreeSet<(RepoPath, When)>) -> Result<()> {
         let unknown = self
-            .surface
+            .interface
             .image
             .as_ref()
             .is_none_or(|image| image.started.is_empty());
         let scripts: Vec<(RepoPath, Script)> = self
-            .surface
+            .interface
             .sources
             .iter()
             .filter(|(path, _)| path.name().ends_with(b".sh") || path.name().ends_with(b".bash"))
@@ -145,7 +145,7 @@ impl Reader<'_> {
 
     /// Reports what a script that runs doesn't tell, and takes Python out of it.
     fn hand_over(&mut self, job: &Job) {
-        let source = &self.surface.sources[&job.file];
+        let source = &self.interface.sources[&job.file];
         for (range, what) in &job.script.unread {
             let hides = [Hides::Variables, Hides::Flags, Hides::Packages];
             self.unread
@@ -162,7 +162,7 @@ impl Reader<'_> {
 
     /// Takes the facts of a script, and returns the scripts that it starts.
     fn job(&mut self, job: &Job) -> Result<Vec<RepoPath>> {
-        let Some(source) = self.surface.sources.get(&job.file).cloned() else {
+        let Some(source) = self.interface.sources.get(&job.file).cloned() else {
             return Ok(Vec::new());
         };
         let drives = self.flags(job, &source);
@@ -194,7 +194,7 @@ impl Reader<'_> {
         }
         if matches!(job.when, When::Build | When::Part) && !left.is_empty() {
             let place = job.place.clone();
-            self.surface.steps.push(Step {
+            self.interface.steps.push(Step {
                 commands: left,
                 place,
             });
@@ -222,8 +222,8 @@ impl Reader<'_> {
         }
     }
 
-    fn flags(&mut self, job: &Job, source: &Source) -> BTreeMap<String, Drive> {
-        let mut drives: BTreeMap<String, Drive> = BTreeMap::new();
+    fn flags(&mut self, job: &Job, source: &Source) -> BTreeMap<String, FlagMapping> {
+        let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
         if matches!(job.when, When::Build | When::Part) {
             return drives;
         }
@@ -231,16 +231,16 @@ impl Reader<'_> {
             let Some(given) = command.sglang() else {
                 continue;
             };
-            self.surface.python.launches |= job.when == When::Start;
+            self.interface.python.launches |= job.when == When::Start;
             for given in given {
                 for name in &given.from {
-                    let drive = Drive {
+                    let drive = FlagMapping {
                         flag: given.flag.clone(),
-                        how: How::Value,
+                        how: FlagKind::Value,
                     };
                     drives.entry(name.clone()).or_insert(drive);
                 }
-                self.surface.python.flags.push(python::FlagGiven {
+                self.interface.python.flags.push(python::FlagGiven {
                     value: match given.value {
                         None => python::FlagValue::Alone,
                         Some(_) if !given.from.is_empty() => python::FlagValue::Env,
@@ -251,7 +251,7 @@ impl Reader<'_> {
                     from: given
                         .from
                         .into_iter()
-                        .map(|name| (name, How::Value))
+                        .map(|name| (name, FlagKind::Value))
                         .collect(),
                     place: source.place(offset(&given.range, job.base)),
                     runs: job.when == When::Start,
@@ -261,17 +261,17 @@ impl Reader<'_> {
         drives
     }
 
-    fn reads(&mut self, job: &Job, source: &Source, drives: &BTreeMap<String, Drive>) {
+    fn reads(&mut self, job: &Job, source: &Source, drives: &BTreeMap<String, FlagMapping>) {
         for variable in &job.script.reads {
             let place = source.place(offset(&variable.range, job.base));
             if matches!(job.when, When::Build | When::Part) {
-                self.surface
+                self.interface
                     .build_reads
                     .push((variable.name.clone(), place));
                 continue;
             }
             let default = variable.default.clone();
-            self.surface.env.push(EnvRead {
+            self.interface.env.push(EnvRead {
                 required: variable.required,
                 reached: job.when == When::Start,
                 drives: drives.get(&variable.name).cloned(),
@@ -314,7 +314,7 @@ impl Reader<'_> {
                     program,
                     "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh" | "source" | "."
                 );
-                let first = files::shebang(&self.surface.sources[&path].text);
+                let first = files::shebang(&self.interface.sources[&path].text);
                 let name = path.name();
                 if name.ends_with(b".py") || first.contains("python") {
                     found.push((path, Kind::Python));
@@ -440,7 +440,7 @@ impl Reader<'_> {
                 }
             };
             if !known {
-                self.surface.packages.push(package);
+                self.interface.packages.push(package);
             }
         }
         Ok(())
@@ -458,7 +458,7 @@ impl Reader<'_> {
             return Ok(None);
         }
         self.listed.insert(path.clone());
-        Ok(self.surface.sources.get(&path).cloned())
+        Ok(self.interface.sources.get(&path).cloned())
     }
 
     fn requirements(&mut self, path: &str, workdir: Option<&str>, like: &Package) -> Result<bool> {
@@ -481,7 +481,7 @@ impl Reader<'_> {
         self.listed.insert(source.path.clone());
         if source.path.name().ends_with(b".toml") || source.path.name().ends_with(b".lock") {
             let found = packages::project(&[source]).collect_unread(&mut self.unread);
-            self.surface
+            self.interface
                 .packages
                 .extend(found.into_iter().map(|r| of(r, like)));
             return Ok(());
@@ -495,7 +495,7 @@ impl Reader<'_> {
             index: (!index.is_empty()).then(|| index.join(" ")),
             ..like.clone()
         };
-        self.surface
+        self.interface
             .packages
             .extend(found.packages.into_iter().map(|r| of(r, &like)));
         let folder = source
@@ -507,17 +507,17 @@ impl Reader<'_> {
             let path = RepoPath::from(files::clean(&format!("{folder}/{name}")).as_str());
             match include {
                 Include::Requirements if self.open(&path)? => {
-                    let other = self.surface.sources[&path].clone();
+                    let other = self.interface.sources[&path].clone();
                     self.requirements_of(&other, &like, seen)?;
                 }
-                Include::Requirements => self.surface.packages.push(Package {
+                Include::Requirements => self.interface.packages.push(Package {
                     name: format!("-r {name}"),
                     place,
                     ..like.clone()
                 }),
                 Include::Project => {
                     self.project(&name, Some(&folder), &like)?;
-                    self.surface.packages.push(Package {
+                    self.interface.packages.push(Package {
                         name,
                         place,
                         ..like.clone()
@@ -537,7 +537,7 @@ impl Reader<'_> {
             for word in line.split_whitespace() {
                 let at = start + (word.as_ptr() as usize - line.as_ptr() as usize);
                 let (name, spec) = word.split_once('=').unwrap_or((word, ""));
-                self.surface.packages.push(Package {
+                self.interface.packages.push(Package {
                     name: name.to_owned(),
                     spec: spec.to_owned(),
                     place: source.place(at..at + word.len()),
@@ -555,7 +555,7 @@ impl Reader<'_> {
         let found = packages::environment(&source).collect_unread(&mut self.unread);
         for (manager, requirement) in found {
             let package = of(requirement, like);
-            self.surface.packages.push(Package { manager, ..package });
+            self.interface.packages.push(Package { manager, ..package });
         }
         Ok(true)
     }
@@ -578,12 +578,12 @@ impl Reader<'_> {
             let path = held.unwrap_or_else(|| RepoPath::from(relative.as_str()));
             if self.open(&path)? {
                 self.listed.insert(path.clone());
-                found.extend(self.surface.sources.get(&path).cloned());
+                found.extend(self.interface.sources.get(&path).cloned());
             }
         }
         let sources: Vec<&Source> = found.iter().collect();
         let needed = packages::project(&sources).collect_unread(&mut self.unread);
-        self.surface
+        self.interface
             .packages
             .extend(needed.into_iter().map(|r| of(r, like)));
         Ok(())
@@ -592,7 +592,7 @@ impl Reader<'_> {
     /// Requirements files that no command names.
     pub fn packages(&mut self) -> Result<()> {
         let files: Vec<Source> = self
-            .surface
+            .interface
             .sources
             .values()
             .filter(|source| {

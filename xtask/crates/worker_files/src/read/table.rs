@@ -1,7 +1,7 @@
 //! The flag table, and the variables that count as read because of it.
 
 use super::{Reader, Source, hub};
-use crate::{Drive, EnvRead, FlagTable, How, Place, TableFlag, json, python};
+use crate::{EnvRead, FlagKind, FlagMapping, FlagTable, Place, TableFlag, json, python};
 use xtask_core::sglang;
 
 const TABLE: &str = "sglang_flags.json";
@@ -11,15 +11,15 @@ impl Reader<'_> {
     /// `environment_interface`, says which variables the worker reads: one for each flag and alias
     /// in it. That counts where code that runs opens the table and the image holds it.
     pub fn table(&mut self) {
-        let sources = std::mem::take(&mut self.surface.sources);
+        let sources = std::mem::take(&mut self.interface.sources);
         if let Some(source) = sources
             .values()
             .find(|source| source.path.name() == TABLE.as_bytes())
         {
-            let opens = self.holds(&source.path) && self.surface.python.opens.contains(TABLE);
+            let opens = self.holds(&source.path) && self.interface.python.opens.contains(TABLE);
             self.read_table(source, opens);
         }
-        self.surface.sources = sources;
+        self.interface.sources = sources;
     }
 
     fn read_table(&mut self, source: &Source, opens: bool) {
@@ -66,9 +66,9 @@ impl Reader<'_> {
         if opens && declares {
             for flag in &table.flags {
                 let how = if flag.is_switch {
-                    How::Switch { words: Vec::new() }
+                    FlagKind::Switch { words: Vec::new() }
                 } else {
-                    How::Value
+                    FlagKind::Value
                 };
                 let names = std::iter::once(&flag.flag).chain(&flag.aliases);
                 for name in names.filter(|name| name.starts_with("--")) {
@@ -96,16 +96,16 @@ impl Reader<'_> {
                 };
                 let kind = member.value.get("kind").and_then(json::Node::as_str);
                 let how = if kind == Some("boolean") {
-                    How::Switch { words: Vec::new() }
+                    FlagKind::Switch { words: Vec::new() }
                 } else {
-                    How::Value
+                    FlagKind::Value
                 };
                 let place = source.place(member.key_span.clone());
                 self.table_read(&sglang::env_name(&member.key), flag, how, &place);
             }
             // More names for some flags, as a dict from name to flag.
-            for (name, flag, place) in self.surface.python.tables.clone() {
-                self.table_read(&name, &flag, How::Value, &place);
+            for (name, flag, place) in self.interface.python.tables.clone() {
+                self.table_read(&name, &flag, FlagKind::Value, &place);
             }
             // Those names are what the code beside the table computes.
             let folder = source.path.parent();
@@ -117,17 +117,22 @@ impl Reader<'_> {
                 !beside || unread.what != python::COMPUTED_NAME
             });
         }
-        self.surface.flag_table = Some(table);
+        self.interface.flag_table = Some(table);
     }
 
     /// Notes that a variable is read because a table names it.
-    fn table_read(&mut self, name: &str, flag: &str, how: How, place: &Place) {
-        let drives = Drive {
+    fn table_read(&mut self, name: &str, flag: &str, how: FlagKind, place: &Place) {
+        let drives = FlagMapping {
             flag: flag.to_owned(),
             how,
         };
         let mut known = false;
-        for read in self.surface.env.iter_mut().filter(|read| read.name == name) {
+        for read in self
+            .interface
+            .env
+            .iter_mut()
+            .filter(|read| read.name == name)
+        {
             known = true;
             if read.drives.is_none() {
                 read.drives = Some(drives.clone());
@@ -135,7 +140,7 @@ impl Reader<'_> {
             }
         }
         if !known {
-            self.surface.env.push(EnvRead {
+            self.interface.env.push(EnvRead {
                 drives: Some(drives),
                 by_table: true,
                 ..EnvRead::new(name, None, place.clone())

@@ -96,25 +96,29 @@ pub fn check(
     worker: &Worker<'_>,
     findings: &mut Vec<Finding>,
 ) {
-    let surface = &worker.facts;
+    let interface = &worker.facts;
     let declared = hub
         .map(|hub| model::variables(&hub.root))
         .unwrap_or_default();
     if let Some(hub) = hub {
-        defaults(hub, &declared, surface, findings);
+        defaults(hub, &declared, interface, findings);
     }
     // Without SGLang there is no saying what else reads the environment.
-    if !is_sglang(surface) || surface.env.is_empty() || reads_beyond(worker) {
+    if !is_sglang(interface) || interface.env.is_empty() || reads_beyond(worker) {
         return;
     }
-    let mut read: BTreeSet<&str> = surface.env.iter().map(|read| read.name.as_str()).collect();
-    if let Some(image) = &surface.image {
+    let mut read: BTreeSet<&str> = interface
+        .env
+        .iter()
+        .map(|read| read.name.as_str())
+        .collect();
+    if let Some(image) = &interface.image {
         read.extend(image.args.iter().map(|arg| arg.name.as_str()));
     }
-    read.extend(surface.build_reads.iter().map(|(name, _)| name.as_str()));
+    read.extend(interface.build_reads.iter().map(|(name, _)| name.as_str()));
     if let Some(hub) = hub {
-        unread(hub, &declared, &read, surface, findings);
-        undeclared(hub, &declared, &read, surface, findings);
+        unread(hub, &declared, &read, interface, findings);
+        undeclared(hub, &declared, &read, interface, findings);
     }
     if let Some(tests) = tests {
         let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
@@ -131,7 +135,7 @@ pub fn check(
             );
             if let Some(right) = guesses.nearest(own.key, read.iter().copied()) {
                 finding = finding.help(format!("it reads `{right}`"));
-            } else if let Some(right) = same_flag(own.key, surface) {
+            } else if let Some(right) = same_flag(own.key, interface) {
                 finding = finding.help(format!("for that flag it reads `{right}`"));
             }
             findings.push(finding);
@@ -141,18 +145,18 @@ pub fn check(
 
 /// Whether the worker may read variables that are not seen: then absence proves nothing.
 fn reads_beyond(worker: &Worker<'_>) -> bool {
-    let surface = &worker.facts;
+    let interface = &worker.facts;
     let unseen = worker.may_hide(Hides::Variables);
     // A loop over the whole environment takes whatever has a certain form.
-    let looping = surface.sources.iter().any(|(path, source)| {
+    let looping = interface.sources.iter().any(|(path, source)| {
         path.name().ends_with(b".py") && source.text.contains("environ.items()")
     });
-    unseen || (looping && surface.flag_table.is_none())
+    unseen || (looping && interface.flag_table.is_none())
 }
 
 /// The variable that drives the flag which a name spells: `MODEL_PATH` means `--model-path`.
-fn same_flag<'a>(name: &str, surface: &'a WorkerInterface) -> Option<&'a str> {
-    surface
+fn same_flag<'a>(name: &str, interface: &'a WorkerInterface) -> Option<&'a str> {
+    interface
         .env
         .iter()
         .find(|read| {
@@ -167,7 +171,7 @@ fn unread(
     hub: &Document,
     declared: &[Variable<'_>],
     read: &BTreeSet<&str>,
-    surface: &WorkerInterface,
+    interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     let mut meant: BTreeSet<&str> = BTreeSet::new();
@@ -180,7 +184,7 @@ fn unread(
         }
         let others = free.iter().copied().filter(|name| !meant.contains(name));
         let other = guesses.nearest(variable.key, others);
-        let reader = other.and_then(|name| surface.reads(name).next());
+        let reader = other.and_then(|name| interface.reads(name).next());
         if let (Some(right), Some(reader)) = (other, reader) {
             meant.insert(right);
             findings.push(
@@ -214,11 +218,11 @@ fn undeclared(
     hub: &Document,
     declared: &[Variable<'_>],
     read: &BTreeSet<&str>,
-    surface: &WorkerInterface,
+    interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     let baked = |name: &str| {
-        surface
+        interface
             .image
             .as_ref()
             .is_some_and(|image| image.env.iter().chain(&image.args).any(|e| e.name == name))
@@ -226,15 +230,15 @@ fn undeclared(
     let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
     let free: Vec<&str> = names.difference(read).copied().collect();
     let mut missing: Vec<&worker_files::EnvRead> = Vec::new();
-    let built: BTreeSet<&RepoPath> = build_scripts(surface);
-    for own in &surface.env {
+    let built: BTreeSet<&RepoPath> = build_scripts(interface);
+    for own in &interface.env {
         let name = own.name.as_str();
         let settled = names.contains(name)
             || is_foreign(name)
             || baked(name)
             || own.place.file.name() == b"sglang_flags.json"
-            || surface.reads(name).all(|read| built.contains(&read.place.file))
-            || is_left_by_the_build(surface, name, &built)
+            || interface.reads(name).all(|read| built.contains(&read.place.file))
+            || is_left_by_the_build(interface, name, &built)
             || !read.contains(name)
             // The other spelling has its own finding.
             || suggest::nearest(name, free.iter().copied()).is_some();
@@ -281,7 +285,7 @@ fn undeclared(
 /// Whether a variable names the file that the image's build writes and the worker reads: both know
 /// it by its default, and no endpoint has a reason to set it.
 fn is_left_by_the_build(
-    surface: &WorkerInterface,
+    interface: &WorkerInterface,
     name: &str,
     built: &BTreeSet<&RepoPath>,
 ) -> bool {
@@ -290,20 +294,20 @@ fn is_left_by_the_build(
         default.is_some_and(|default| default.starts_with('/'))
     };
     let in_build = |read: &worker_files::EnvRead| built.contains(&read.place.file);
-    surface.reads(name).any(in_build) && surface.reads(name).any(is_path)
+    interface.reads(name).any(in_build) && interface.reads(name).any(is_path)
 }
 
 /// The scripts that the image's build runs and the worker doesn't: nobody sets their variables in
 /// an endpoint.
-fn build_scripts(surface: &WorkerInterface) -> BTreeSet<&RepoPath> {
-    let Some(image) = &surface.image else {
+fn build_scripts(interface: &WorkerInterface) -> BTreeSet<&RepoPath> {
+    let Some(image) = &interface.image else {
         return BTreeSet::new();
     };
     let dockerfile = image.base.as_ref().map(|base| &base.place.file);
-    let Some(dockerfile) = dockerfile.and_then(|path| surface.sources.get(path)) else {
+    let Some(dockerfile) = dockerfile.and_then(|path| interface.sources.get(path)) else {
         return BTreeSet::new();
     };
-    let python = surface.sources.iter().filter_map(|(path, source)| {
+    let python = interface.sources.iter().filter_map(|(path, source)| {
         let stem = path.as_str()?.rsplit('/').next()?.strip_suffix(".py")?;
         Some((path, stem, source))
     });
@@ -351,7 +355,7 @@ fn plain(text: &str) -> Option<String> {
 fn defaults(
     hub: &Document,
     declared: &[Variable<'_>],
-    surface: &WorkerInterface,
+    interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     for variable in declared {
@@ -365,10 +369,10 @@ fn defaults(
         let Some(own) = plain(&written) else {
             continue;
         };
-        let code = surface
+        let code = interface
             .reads(variable.key)
             .filter_map(|read| Some((read.default.as_ref()?, &read.place, "the code's default")));
-        let readme = surface
+        let readme = interface
             .readme
             .iter()
             .filter(|row| row.name == variable.key)

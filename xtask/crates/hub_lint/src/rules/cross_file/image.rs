@@ -62,12 +62,12 @@ rules! { Agreement;
 pub fn check(
     hub: Option<&Document>,
     tests: Option<&Document>,
-    surface: &WorkerInterface,
+    interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
     for document in [hub, tests].into_iter().flatten() {
-        cuda(document, hub, surface, findings);
-        blackwell(document, surface, findings);
+        cuda(document, hub, interface, findings);
+        blackwell(document, interface, findings);
     }
 }
 
@@ -120,10 +120,10 @@ fn needed(image: &Image, hub: Option<&Document>) -> Option<(String, bool)> {
 fn cuda(
     document: &Document,
     hub: Option<&Document>,
-    surface: &WorkerInterface,
+    interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
-    let Some(image) = &surface.image else {
+    let Some(image) = &interface.image else {
         return;
     };
     let (Some((text, refused)), Some(base)) = (needed(image, hub), &image.base) else {
@@ -174,7 +174,7 @@ fn cuda(
     findings.push(finding);
 }
 
-fn blackwell(document: &Document, surface: &WorkerInterface, findings: &mut Vec<Finding>) {
+fn blackwell(document: &Document, interface: &WorkerInterface, findings: &mut Vec<Finding>) {
     let key = match document.which {
         Which::Hub => "gpuIds",
         Which::Tests => "gpuTypeId",
@@ -190,14 +190,14 @@ fn blackwell(document: &Document, surface: &WorkerInterface, findings: &mut Vec<
     else {
         return;
     };
-    let Some(image) = &surface.image else {
+    let Some(image) = &interface.image else {
         return;
     };
     let (Some(cuda), Some(base)) = (image.cuda(), &image.base) else {
         return;
     };
     // What pip installs brings a CUDA of its own.
-    let newer = surface.sources.values().any(|source| {
+    let newer = interface.sources.values().any(|source| {
         ["cu128", "cu129", "cu13"]
             .iter()
             .any(|tag| source.text.contains(tag))

@@ -32,7 +32,7 @@ pub fn check(
         files::check_tree(tree, hub, findings)?;
     }
     if (hub.is_some() || tests.is_some()) && has_code(tree) {
-        let (facts, unread) = surface(tree)?.split();
+        let (facts, unread) = interface(tree)?.split();
         let worker = Worker {
             tree,
             facts,
@@ -109,7 +109,7 @@ pub fn has_code(tree: &dyn Tree) -> bool {
 
 /// What the worker exposes. Of one that does not install SGLang, only the Dockerfile and the README
 /// are asked, so its code is not read.
-pub fn surface(tree: &dyn Tree) -> Result<Reading<WorkerInterface>> {
+pub fn interface(tree: &dyn Tree) -> Result<Reading<WorkerInterface>> {
     let mut around = Memory::new();
     for (path, entry) in tree.entries() {
         let name = path.name();
@@ -199,17 +199,17 @@ pub fn is_foreign(name: &str) -> bool {
     LIBRARIES.iter().any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
 }
 
-/// A place of the surface as one of a finding.
+/// A place of the interface as one of a finding.
 pub fn place(place: &worker_files::Place) -> Place {
     Place::new(place.file.clone(), place.start..place.end)
 }
 
 /// Whether the worker starts SGLang, so that its variables can be told from those of others.
-pub fn is_sglang(surface: &WorkerInterface) -> bool {
-    surface.python.launches
-        && (surface.sglang().is_some()
-            || surface.flag_table.is_some()
-            || surface
+pub fn is_sglang(interface: &WorkerInterface) -> bool {
+    interface.python.launches
+        && (interface.sglang().is_some()
+            || interface.flag_table.is_some()
+            || interface
                 .packages
                 .iter()
                 .any(|package| package.name == "sglang"))

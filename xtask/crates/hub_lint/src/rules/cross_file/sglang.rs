@@ -63,13 +63,13 @@ rules! { Agreement;
 pub fn check(
     hub: Option<&Document>,
     tests: Option<&Document>,
-    surface: &WorkerInterface,
+    interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
-    if !is_sglang(surface) {
+    if !is_sglang(interface) {
         return;
     }
-    let Some((version, _)) = surface.sglang() else {
+    let Some((version, _)) = interface.sglang() else {
         return;
     };
     let release = Release::of(&version);
@@ -77,14 +77,14 @@ pub fn check(
         return;
     }
     for setting in settings(hub, tests) {
-        if let Some(Driven::Flag(name, flags)) = release.driven(setting.key, surface) {
+        if let Some(Driven::Flag(name, flags)) = release.driven(setting.key, interface) {
             findings.extend(release.judge(&setting, name, &flags));
         }
     }
     if let Some(hub) = hub {
         for variable in model::variables(&hub.root) {
-            if let Some(Driven::Gone) = release.driven(variable.key, surface) {
-                findings.push(release.gone(hub, &variable, surface));
+            if let Some(Driven::Gone) = release.driven(variable.key, interface) {
+                findings.push(release.gone(hub, &variable, interface));
             }
         }
     }
@@ -184,8 +184,10 @@ impl Release {
         }
     }
 
-    fn driven(&self, name: &str, surface: &WorkerInterface) -> Option<Driven> {
-        let drive = surface.reads(name).find_map(|read| read.drives.as_ref())?;
+    fn driven(&self, name: &str, interface: &WorkerInterface) -> Option<Driven> {
+        let drive = interface
+            .reads(name)
+            .find_map(|read| read.drives.as_ref())?;
         let known: Vec<_> = self
             .judges
             .iter()
@@ -218,9 +220,9 @@ impl Release {
         &self,
         hub: &Document,
         variable: &model::Variable<'_>,
-        surface: &WorkerInterface,
+        interface: &WorkerInterface,
     ) -> Finding {
-        let read = surface
+        let read = interface
             .reads(variable.key)
             .find(|read| read.drives.is_some());
         let flag = read

@@ -89,8 +89,8 @@ pub fn check(
 /// The Python file that the image starts has to be in the repository, unless the image may have
 /// it from elsewhere.
 fn handler(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
-    let (tree, surface) = (worker.tree, &worker.facts);
-    let Some(image) = &surface.image else {
+    let (tree, interface) = (worker.tree, &worker.facts);
+    let Some(image) = &interface.image else {
         return;
     };
     let copies = image.copies.iter().any(|copy| copy.from.is_none());
@@ -115,7 +115,7 @@ fn handler(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
                 .keys()
                 .any(|path| path.name() == name.as_bytes());
             // A step of the build may write it.
-            let lines = surface
+            let lines = interface
                 .sources
                 .get(&start.place.file)
                 .map(|source| source.text.lines());
@@ -187,7 +187,7 @@ pub const READING: &[&str] = &[
 /// One of these is what `/generate` makes something of.
 const GENERATE: &[&str] = &["text", "input_ids", "input_embeds"];
 
-fn refused(tests: &Document, input: &Node, surface: &WorkerInterface) -> Option<Finding> {
+fn refused(tests: &Document, input: &Node, interface: &WorkerInterface) -> Option<Finding> {
     let Kind::Object(members) = &input.kind else {
         return None;
     };
@@ -240,7 +240,7 @@ fn refused(tests: &Document, input: &Node, surface: &WorkerInterface) -> Option<
     }
     // Keys that the handler itself looks at make it a form of its own.
     let looked_at = |key: &str| {
-        surface
+        interface
             .python
             .inputs
             .iter()
@@ -253,7 +253,7 @@ fn refused(tests: &Document, input: &Node, surface: &WorkerInterface) -> Option<
         return None;
     }
     // Nothing is known of how this handler reads its jobs.
-    if surface.python.inputs.is_empty() {
+    if interface.python.inputs.is_empty() {
         return None;
     }
     let span = members
