@@ -58,8 +58,11 @@ def find(cache: str, name: str, revision: str | None, env: Mapping[str, str]) ->
 def vocabulary(model: str, env: Mapping[str, str]) -> int | None:
     """How many tokens a model knows, by its configuration on this disk; None where that is not to
     be found. Of several revisions the largest number counts."""
-    home = env.get("HF_HOME") or os.path.join(env.get("HOME", "/root"), ".cache", "huggingface")
-    hub = Path(env.get("HF_HUB_CACHE") or os.path.join(home, "hub"))
+    hub = Path.home() / ".cache" / "huggingface" / "hub"
+    if home := env.get("HF_HOME"):
+        hub = Path(home, "hub")
+    if own := env.get("HF_HUB_CACHE"):
+        hub = Path(own)
     folders = [Path(model)]
     if MODEL_NAME.fullmatch(model) and not os.path.isdir(model):
         folders = [*(hub / f"models--{model.replace('/', '--')}" / "snapshots").glob("*")]

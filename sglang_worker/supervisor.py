@@ -293,7 +293,8 @@ class Supervisor:
                 said = json.loads(answer) if status == 200 else {}
                 if said.get("is_generation") is not None:
                     self.generates = bool(said["is_generation"])
-                    self.vocabulary = cache.vocabulary(str(said.get("model_path")), os.environ)
+                    model, env = str(said.get("model_path")), self._config.environment
+                    self.vocabulary = cache.vocabulary(model, env)
                     return
 
     @staticmethod

@@ -5,7 +5,7 @@
 
 pub mod args;
 mod report;
-mod standing;
+mod repository_status;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +13,9 @@ use std::time::Duration;
 use anyhow::Result;
 
 use self::args::Args;
-use self::standing::{Built, Known, Layout, Repository, RepositoryStatus, UnderWay, Upstream};
+use self::repository_status::{
+    Built, Known, Layout, Repository, RepositoryStatus, UnderWay, Upstream,
+};
 use migrate::{address, upstream::same_folder, upstream_status as upstream};
 use transaction::journal::{Journal, State};
 use xtask_core::commands::Commands;

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::repository_status::{Known, Layout, RepositoryStatus, UnderWay};
 use super::shown;
-use super::standing::{Known, Layout, RepositoryStatus, UnderWay};
 use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
 use xtask_core::layout::{BASELINE, LOCK, OUTDATED};

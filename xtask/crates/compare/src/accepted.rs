@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::facts::{Fact, WORDING};
-use super::gaps::digest;
 use super::judge::{Item, Verdict};
+use super::unread::digest;
 use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::gaps::{self, UnreadFact};
+use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::packages::Manager;
 use worker_files::python::FlagValue;
@@ -62,7 +62,7 @@ impl Facts {
     pub fn read(tree: &dyn Tree) -> anyhow::Result<Self> {
         let (interface, unread) = WorkerInterface::read(tree)?.split();
         Ok(Self {
-            unread: gaps::of(unread, tree)?,
+            unread: unread::of(unread, tree)?,
             ..Self::of(&interface, tree)
         })
     }

@@ -11,7 +11,6 @@ mod diff;
 mod entries;
 mod execute;
 mod facts;
-mod gaps;
 pub mod judge;
 mod old;
 mod origin;
@@ -19,6 +18,7 @@ mod pairs;
 mod reasons;
 mod report;
 mod trees;
+mod unread;
 
 use std::path::Path;
 

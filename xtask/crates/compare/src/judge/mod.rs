@@ -18,7 +18,7 @@ use serde_json::Value;
 pub use running::same_value;
 
 use super::facts::{ALONE, Fact, Facts, WORDING};
-use super::gaps::UnreadFact;
+use super::unread::UnreadFact;
 use worker_files::Hides;
 use xtask_core::sglang::{self, Flag, Table};
 

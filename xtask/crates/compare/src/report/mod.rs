@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use super::accepted::Entry;
 use super::execute::Summary;
 use super::facts::{Fact, Facts};
-use super::gaps::UnreadFact;
 use super::judge::{Item, Verdict};
 use super::origin::Base;
+use super::unread::UnreadFact;
 use worker_files::Place;
 use xtask_core::commands::Commands;
 
