@@ -113,7 +113,7 @@ impl<'a> Report<'a> {
                 print(&format!("{GREEN}Finished and committed.{GREEN:#}\n"))?;
             }
             Format::Text => print(&format!(
-                "{GREEN}Finished and staged.{GREEN:#} SuggestedCommands:\n\n    {}\n    {}\n",
+                "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    {}\n    {}\n",
                 self.next.git("diff --cached"),
                 self.next.git("commit")
             ))?,
@@ -459,9 +459,7 @@ fn ended(at: &Preflight, plan: &Plan, ending: &Ending, next: &SuggestedCommands)
         ),
         Ending::Staged => {
             commands(
-                &format!(
-                    "{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. SuggestedCommands:"
-                ),
+                &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
                 &[
                     (next.git("status"), "what has moved and what is new"),
                     (next.git("diff --cached"), "the content"),
