@@ -10,7 +10,7 @@ use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::packages::Manager;
 use worker_files::python::FlagValue;
-use worker_files::{Declared, EnvRead, FlagKind, Place, WorkerInterface};
+use worker_files::{Declared, EnvRead, FlagKind, Place, WorkerInterface, is_inherited};
 use xtask_core::secret::masked;
 use xtask_core::sglang;
 use xtask_core::tree::{RepoPath, Tree};
@@ -32,12 +32,6 @@ impl Fact {
 
 /// Attributes that are wording: told, but a change of them is no change of the worker.
 pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
-
-/// Whether `SGLang` itself reads a variable, which it inherits from the worker.
-pub fn is_inherited(name: &str) -> bool {
-    const BEGINS: [&str; 3] = ["SGLANG_", "SGL_", "NCCL_"];
-    BEGINS.iter().any(|begin| name.starts_with(begin))
-}
 
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
@@ -161,7 +155,12 @@ impl Facts {
         }
         // What the server inherits of the worker is as if the image set it.
         let assigned = &interface.python.assigned;
-        for (name, value, place) in assigned.iter().filter(|(name, ..)| is_inherited(name)) {
+        let own = |name: &String| interface.env.iter().any(|read| read.name == *name);
+        let outside = |(name, ..): &&(String, _, _)| is_inherited(name) || !own(name);
+        for (name, value, place) in assigned.iter().filter(outside) {
+            self.add(format!("image:{name}"), place, &[("value", Some(value))]);
+        }
+        for (name, value, place) in &interface.exports {
             self.add(format!("image:{name}"), place, &[("value", Some(value))]);
         }
         for requested in &interface.python.routes {
@@ -394,7 +393,7 @@ impl Facts {
         }
         for copy in image.copies.iter().filter(|copy| copy.from.is_none()) {
             for source in &copy.sources {
-                for (name, files) in held(tree, source) {
+                for (name, files) in held(tree, source, interface.held.as_ref()) {
                     let files = (!files.is_empty()).then(|| files.join("\n"));
                     self.add(
                         format!("copy:{name}"),
@@ -658,14 +657,19 @@ fn is_empty_blob(entry: &xtask_core::tree::Entry) -> bool {
 /// The files that a COPY takes, by the name that both layouts know them by: `handler.py` for
 /// `src/handler.py`. A folder of many files comes with their names. Empty files hold nothing that
 /// could be lost.
-fn held(tree: &dyn Tree, source: &str) -> Vec<(String, Vec<String>)> {
+fn held(
+    tree: &dyn Tree,
+    source: &str,
+    kept: Option<&BTreeSet<RepoPath>>,
+) -> Vec<(String, Vec<String>)> {
     /// A folder with more files than that is one fact: it is data, and nobody reads on.
     const MANY: usize = 50;
     let source = source.trim_start_matches("./").trim_end_matches('/');
     let source = if source == "." { "" } else { source };
     let files = tree.entries().iter().filter(|(path, entry)| {
         let inside = source.is_empty() || path.is_within(source);
-        inside && entry.size != Some(0) && !is_empty_blob(entry) && entry.mode.is_file()
+        let is_kept = kept.is_none_or(|kept| kept.contains(*path));
+        inside && is_kept && entry.size != Some(0) && !is_empty_blob(entry) && entry.mode.is_file()
     });
     let mut folders: BTreeMap<&[u8], Vec<&RepoPath>> = BTreeMap::new();
     for (path, _) in files {

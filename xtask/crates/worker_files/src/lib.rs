@@ -29,11 +29,17 @@ pub mod tests_json;
 mod worker_config;
 pub mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use source::{Hides, Place, Reading, Source, Unread};
 
 use xtask_core::tree::RepoPath;
+
+/// Whether `SGLang` itself reads a variable, which it inherits from the worker.
+pub fn is_inherited(name: &str) -> bool {
+    const BEGINS: [&str; 3] = ["SGLANG_", "SGL_", "NCCL_"];
+    BEGINS.iter().any(|begin| name.starts_with(begin))
+}
 
 /// How an environment variable reaches `SGLang`'s command line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,6 +169,10 @@ pub struct WorkerInterface {
     pub dockerfile: Option<RepoPath>,
     /// What the build does beside setting, copying and installing: an entry a RUN line.
     pub steps: Vec<dockerfile::Step>,
+    /// The files that the image holds; nothing where that is not known.
+    pub held: Option<BTreeSet<RepoPath>>,
+    /// Variables that a script which starts the worker exports, with their values.
+    pub exports: Vec<(String, String, Place)>,
     /// `$NAME` in RUN lines.
     pub build_reads: Vec<(String, Place)>,
     pub packages: Vec<Package>,

@@ -57,6 +57,8 @@ pub struct Script {
     pub reads: Vec<Variable>,
     /// Variables that it sets, with the place of the assignment.
     pub sets: Vec<(String, Range<usize>)>,
+    /// Those of them that the programs see which it starts, with their values.
+    pub exports: Vec<(String, String, Range<usize>)>,
     /// What was not understood: where, and why.
     pub unread: Vec<(Range<usize>, &'static str)>,
 }

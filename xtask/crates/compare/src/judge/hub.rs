@@ -375,7 +375,9 @@ impl Judge<'_> {
                     let outside = [
                         "HF_", "NCCL_", "CUDA_", "TORCH_", "SGLANG_", "RUNPOD_", "VLLM_",
                     ];
-                    if read || outside.iter().any(|prefix| name.starts_with(prefix)) {
+                    // It was no use before, either.
+                    let as_before = self.old.get(&format!("env:{name}")).is_none() && old.is_some();
+                    if read || as_before || outside.iter().any(|prefix| name.starts_with(prefix)) {
                         item
                     } else {
                         item.open()

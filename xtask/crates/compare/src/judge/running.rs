@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact, is_inherited};
+use super::super::facts::{ALONE, Fact};
 use super::{Item, Judge, Verdict, difference};
+use worker_files::is_inherited;
 use xtask_core::sglang;
 
 impl Judge<'_> {

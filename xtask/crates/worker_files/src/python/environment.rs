@@ -221,6 +221,14 @@ impl<'t> Reader<'t> {
             return self.writes(node, &args);
         }
         let joined = self.args(node, &Ctx::default());
+        // What a program is started with, beside what it inherits.
+        let given = joined.named.iter().find(|(name, _)| &**name == "env");
+        if let Some((_, Val::Environ(more))) = given {
+            let more = more.clone();
+            for (name, value) in more.iter() {
+                self.assigns(node, name, value);
+            }
+        }
         let own = |one: &Val<'t>| asked(one, &joined).is_some();
         let mapped = matches!(&callee, Val::Ext(name) if matches!(&**name, "map" | "filter"))
             && joined
@@ -363,7 +371,15 @@ impl<'t> Reader<'t> {
         if args.len() == 2 {
             return self.write(node, args[0], Some(args[1]));
         }
+        for (name, value) in &all.named {
+            self.assigns(node, &Val::Str(name.clone(), None), value);
+        }
         if let Some(first) = all.positional.first() {
+            if let Val::Dict(pairs) = first {
+                for (name, value) in pairs.iter() {
+                    self.assigns(node, name, value);
+                }
+            }
             names.extend(first.elements().unwrap_or_else(|| vec![Val::Unknown]));
         }
         self.sets(node, names);
@@ -386,17 +402,32 @@ impl<'t> Reader<'t> {
         self.facts.set.extend(names);
     }
 
+    /// Notes a variable that code which runs sets to a fixed value, whatever is set outside.
+    fn assigns(&mut self, node: Node<'t>, name: &Val<'t>, value: &Val<'t>) {
+        let mut around = node
+            .ancestors()
+            .take_while(|above| !matches!(above.kind(), "module" | "function_definition"));
+        let depends = around.any(|above| {
+            above.kind() == "if_statement" && !above.text_of("condition").contains("__name__")
+        });
+        if let (Val::Str(name, _), Val::Str(value, _)) = (name, value)
+            && (!depends || crate::is_inherited(name))
+            && self.program.runs(node)
+        {
+            let place = self.place(node);
+            let fixed = (name.to_string(), value.to_string(), place);
+            self.facts.assigned.push(fixed);
+        }
+    }
+
     fn write(&mut self, node: Node<'t>, key: Node<'t>, value: Option<Node<'t>>) {
         for way in self.ways(&[key], &Ctx::default()) {
             match self.eval(key, &way) {
                 Val::Str(name, _) => {
                     let place = self.place(node);
-                    if node.kind() == "subscript"
-                        && let Some(Val::Str(text, _)) = value.map(|value| self.value(value))
-                        && self.program.runs(node)
-                    {
-                        let fixed = (name.to_string(), text.to_string(), place.clone());
-                        self.facts.assigned.push(fixed);
+                    if let Some(value) = value {
+                        let value = self.value(value);
+                        self.assigns(node, &Val::Str(name.clone(), None), &value);
                     }
                     self.facts.set.push((name.to_string(), place));
                     self.written.push((name, node, value.unwrap_or(node)));

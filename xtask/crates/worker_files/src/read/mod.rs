@@ -235,6 +235,7 @@ impl Reader<'_> {
             .unwrap_or_default();
         let copied = Copied::new(self.tree, &ignore, &image, &folder);
         self.held = (!copied.any).then(|| copied.held());
+        self.interface.held.clone_from(&self.held);
         self.copied = Some(copied);
         self.interface.image = Some(image);
         self.interface.dockerfile = Some(first.clone());

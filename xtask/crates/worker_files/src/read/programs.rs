@@ -111,7 +111,7 @@ impl Reader<'_> {
     }
 
     /// `command=` of each program; `%(ENV_NAME)s` is the variable NAME.
-    fn supervisor(&mut self, source: &Source, when: When) {
+    pub fn supervisor(&mut self, source: &Source, when: When) {
         for (start, line) in source.lines() {
             let Some((key, value)) = line.split_once('=') else {
                 continue;
@@ -140,6 +140,12 @@ impl Reader<'_> {
             if key.trim() != "command" {
                 script.commands.clear();
             }
+            if key.trim() == "environment" && when == When::Start {
+                for (name, value) in pairs(value) {
+                    let place = source.place(range.clone());
+                    self.interface.exports.push((name, value, place));
+                }
+            }
             script.unread.clear();
             self.jobs.push(Job {
                 file: source.path.clone(),
@@ -151,4 +157,21 @@ impl Reader<'_> {
             });
         }
     }
+}
+
+/// `NAME="value",OTHER=value`, as supervisor writes an environment.
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let mut quote = None;
+    let parts = text.split(|c: char| {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            _ => {}
+        }
+        c == ',' && quote.is_none()
+    });
+    parts
+        .filter_map(|part| part.trim().split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches(['"', '\'']).to_owned()))
+        .collect()
 }

@@ -82,6 +82,7 @@ impl Reader<'_> {
                 self.hand_over(&opened);
                 jobs.push(opened);
             }
+            jobs.append(&mut self.jobs);
         }
         self.other_scripts(&done)
     }
@@ -171,8 +172,12 @@ impl Reader<'_> {
         let mut left = Vec::new();
         if job.when == When::Start {
             self.inline_programs(job, &source);
+            self.exports(job, &source);
         }
         for command in &job.script.commands {
+            if command.program() == "supervisord" {
+                self.supervisors(command, job.when)?;
+            }
             if let Some(install) = packages::installed(command) {
                 self.install(job, &source, install)?;
                 continue;
@@ -219,6 +224,60 @@ impl Reader<'_> {
                 let hides = [Hides::Variables, Hides::Flags];
                 self.unread.push(source.unread(at, what, &hides));
             }
+        }
+    }
+
+    /// Opens the configuration that supervisor is given, whatever its name.
+    fn supervisors(&mut self, command: &Command, when: When) -> Result<()> {
+        let words = command.run().iter();
+        let mut files = words.skip_while(|word| !matches!(&*word.text, "-c" | "--configuration"));
+        let name = files.nth(1).map(|word| word.text.rsplit('/').next());
+        let paths = name
+            .flatten()
+            .and_then(|name| self.names.get(name.as_bytes()));
+        for path in paths.cloned().unwrap_or_default() {
+            if !self.interface.sources.contains_key(&path) && self.open(&path)? {
+                let source = self.interface.sources[&path].clone();
+                self.supervisor(&source, when);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the script's programs find in their environment, and commands that see all of it.
+    fn exports(&mut self, job: &Job, source: &Source) {
+        for (name, value, range) in &job.script.exports {
+            // `export NAME=${NAME:-default}` is a read with a default.
+            let own = [format!("${name}"), format!("${{{name}")];
+            if name == "PATH" || !own.iter().any(|own| value.contains(own)) {
+                let place = source.place(offset(range, job.base));
+                self.interface
+                    .exports
+                    .push((name.clone(), value.clone(), place));
+            }
+        }
+        for command in &job.script.commands {
+            let words = command.run();
+            let what = match command.program() {
+                "awk" | "gawk" if words.iter().any(|word| word.text.contains("ENVIRON")) => {
+                    "a program inside of a command reads the environment"
+                }
+                "." | "source"
+                    if words.get(1).is_some_and(|file| {
+                        let name = file.text.rsplit('/').next().unwrap_or_default();
+                        !self.names.contains_key(name.as_bytes()) && name != "activate"
+                    }) =>
+                {
+                    "what this file sets is not known: it is not in the repository"
+                }
+                _ => continue,
+            };
+            let (Some(first), Some(last)) = (words.first(), words.last()) else {
+                continue;
+            };
+            let at = offset(&(first.range.start..last.range.end), job.base);
+            self.unread
+                .push(source.unread(at, what, &[Hides::Variables]));
         }
     }
 

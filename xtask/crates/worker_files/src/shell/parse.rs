@@ -548,6 +548,10 @@ impl<'a> Parser<'a> {
         self.script
             .sets
             .extend(sets.map(|(name, at)| (name, place(at))));
+        let exports = inner.exports.into_iter();
+        self.script
+            .exports
+            .extend(exports.map(|(name, value, at)| (name, value, place(at))));
         let unread = inner.unread.into_iter();
         self.script
             .unread
@@ -605,6 +609,14 @@ impl<'a> Parser<'a> {
             }
             if declares && is_name(written) && opener != "export" {
                 self.values.forget(written);
+            } else if declares && is_name(written) && self.values.is_set(written) {
+                let value = match self.values.get(written) {
+                    Some(Value::One(text)) => text.clone(),
+                    Some(Value::Each(texts)) => texts.join(" or "),
+                    _ => String::new(),
+                };
+                let (name, at) = (written.to_owned(), start..self.at);
+                self.script.exports.push((name, value, at));
             }
         }
         if self.loops.as_deref() == Some(written) && self.command.words.len() == 1 {
@@ -683,10 +695,25 @@ impl<'a> Parser<'a> {
         } else {
             let words = self.pieces();
             let texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+            if self.exports() {
+                let value = texts.join(" ");
+                self.script
+                    .exports
+                    .push((name.clone(), value, start..self.at));
+            }
             self.assign(&name, texts.join(" "), appends, element);
         }
         self.script.sets.push((name, start..self.at));
         true
+    }
+
+    /// Whether what is being declared is for the programs that the script starts.
+    fn exports(&self) -> bool {
+        let words = &self.command.words;
+        words.first().is_some_and(|first| first.text == "export")
+            || words
+                .get(1)
+                .is_some_and(|option| option.text.starts_with('-') && option.text.contains('x'))
     }
 
     fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
