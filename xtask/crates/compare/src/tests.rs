@@ -342,11 +342,7 @@ fn a_whole_session_from_outdated_to_accepted_and_without_the_old_files() {
     assert_eq!(compare(&[]).unwrap(), Outcome::Done);
     // Whoever compares a worker with itself finds nothing.
     fs_err::remove_file(root.join(xtask_core::layout::ACCEPTED)).unwrap();
-    assert_eq!(
-        compare(&[".", "."]).unwrap(),
-        Outcome::Findings,
-        "options SGLang refuses stay open"
-    );
+    assert_eq!(compare(&[".", "."]).unwrap(), Outcome::Done);
 }
 
 #[test]

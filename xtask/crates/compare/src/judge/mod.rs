@@ -179,6 +179,31 @@ pub fn table_of(facts: &Facts) -> Table {
 
 /// Judges every fact of both workers. The result is in order of id.
 pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
+    let mut items = judged(old, new);
+    if items.iter().any(|item| item.open) {
+        // What was wrong with the old worker already is no loss.
+        let before = judged(old, old);
+        let before: BTreeMap<&str, &Item> =
+            before.iter().map(|item| (item.id.as_str(), item)).collect();
+        let value = |facts: &Facts, id: &str| facts.get(id).map(|fact| fact.value.clone());
+        let was_so = |item: &Item| {
+            let was = before.get(item.id.as_str());
+            was.is_some_and(|was| was.open && was.verdict == item.verdict)
+                && value(old, &item.id) == value(new, &item.id)
+        };
+        items.retain(|item| !item.open || old.get(&item.id).is_some() || !was_so(item));
+        for item in items.iter_mut().filter(|item| item.open) {
+            if was_so(item) {
+                item.open = false;
+                item.verdict = Verdict::Kept;
+                item.help.clear();
+            }
+        }
+    }
+    items
+}
+
+fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
     let as_first_read = old.is_older.then(|| new.as_first_read());
     let new = as_first_read.as_ref().unwrap_or(new);
     let tables = new.sglang.as_deref().map(Table::around).unwrap_or_default();

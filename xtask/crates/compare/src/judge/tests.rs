@@ -80,11 +80,12 @@ fn a_flag_that_sglang_dropped_is_retired_and_names_what_to_set() {
 
 #[test]
 fn an_old_name_that_still_works_is_kept() {
-    let engine = |options: &str| {
+    let engine_on = |base: &str, options: &str| {
         Memory::new()
-            .with("Dockerfile", "FROM lmsysorg/sglang:v0.5.19-cu129\n")
+            .with("Dockerfile", format!("FROM {base}\n"))
             .with("engine.py", format!("import os\ncommand = ['-m', 'sglang.launch_server']\nfor name, flag in {options}.items():\n    if os.getenv(name):\n        command.extend([flag, os.getenv(name)])\n"))
     };
+    let engine = |options: &str| engine_on("lmsysorg/sglang:v0.5.19-cu129", options);
     let items = compared(
         &engine(
             "{'FILE_STORAGE_PTH': '--file-storage-pth', 'TENSOR_PARALLEL_SIZE': '--tensor-parallel-size'}",
@@ -96,12 +97,13 @@ fn an_old_name_that_still_works_is_kept() {
     expect(&items, "env:FILE_STORAGE_PTH", Verdict::Kept, false);
     expect(&items, "env:TENSOR_PARALLEL_SIZE", Verdict::Kept, false);
     // Passing a flag that the pinned release lacks ends its server.
-    let items = compared(
-        &engine("{'ENABLE_X': '--enable-mla'}"),
-        &engine("{'ENABLE_X': '--enable-mla'}"),
-    );
+    let passes = "{'ENABLE_X': '--enable-mla'}";
+    let items = compared(&engine_on("own/sglang:1", passes), &engine(passes));
     expect(&items, "env:ENABLE_X", Verdict::Retired, true);
     assert!(of(&items, "env:ENABLE_X").why.contains("exit code 2"));
+    // Where it did so before nothing is lost.
+    let items = compared(&engine(passes), &engine(passes));
+    expect(&items, "env:ENABLE_X", Verdict::Kept, false);
 }
 
 #[test]
@@ -349,8 +351,10 @@ fn flags_that_no_release_knows_are_open_and_only_on_a_pinned_release() {
             .contains("unknown to SGLang 0.2.6 to ")
     );
     // Passing it is refused by a release that is known, and nothing is said without one.
-    let items = compared(&starting(PINNED, old), &starting(PINNED, old));
+    let items = compared(&starting("", old), &starting(PINNED, old));
     expect(&items, "env:OWN", Verdict::Retired, true);
+    let items = compared(&starting(PINNED, old), &starting(PINNED, old));
+    expect(&items, "env:OWN", Verdict::Kept, false);
     let items = compared(&starting("", old), &starting("", old));
     expect(&items, "env:OWN", Verdict::Kept, false);
 }
