@@ -49,6 +49,7 @@ class ServerConfig:
     admin_key: str | None
     embeds: bool
     lora: bool
+    node_rank: int
     secrets: tuple[str, ...]
     environment: dict[str, str]
     notes: tuple[str, ...]
@@ -275,6 +276,12 @@ def _is_on(name: str, arguments: Arguments, in_file: Mapping[str, str]) -> bool:
     return bool(setting.value if setting else parse_bool(in_file.get(name, "")))
 
 
+def _has_lora(arguments: Arguments, in_file: Mapping[str, str]) -> bool:
+    """Whether SGLang will serve adapters, which it also does where some are given."""
+    given = arguments.get("--lora-paths") or "--lora-paths" in in_file
+    return bool(given) or _is_on("--enable-lora", arguments, in_file)
+
+
 def _close_admin_routes(
     table: FlagTable, arguments: Arguments, in_file: Mapping[str, str], settings: Settings
 ) -> None:
@@ -389,7 +396,8 @@ def load_config(
         api_key=effective("--api-key"),
         admin_key=effective(ADMIN_KEY),
         embeds=_is_on("--is-embedding", arguments, in_file),
-        lora=_is_on("--enable-lora", arguments, in_file),
+        lora=_has_lora(arguments, in_file),
+        node_rank=int(effective("--node-rank") or "0"),
         secrets=tuple(sorted({secret for secret in hidden if secret})),
         environment=_server_environment(
             original, settings, table, arguments, baked.on_disk or bool(cached.path)

@@ -117,6 +117,14 @@ def test_adapters_can_be_loaded_where_lora_is_on(start_worker: Start, own_runpod
     assert "401" in run(own_runpod, "/shutdown")
 
 
+def test_adapters_given_at_the_start_mean_lora_too(tmp_path: Path) -> None:
+    assert not load_config(MODEL).lora
+    assert load_config(MODEL | {"LORA_PATHS": "a=org/a"}).lora, "as SGLang itself takes it"
+    file = tmp_path / "args.yaml"
+    file.write_text("lora-paths:\n  - a=org/a\n")
+    assert load_config(MODEL | {"CONFIG": str(file)}).lora
+
+
 def test_the_way_back(start_worker: Start, own_runpod: RunPod) -> None:
     start_worker(own_runpod.environment() | {"ADMIN_ROUTES": "true"})
     for route in (*ADMIN, *LORA, "/abort_request"):
