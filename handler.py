@@ -114,7 +114,9 @@ def main() -> None:
     config, redactor = start(supervisor, everywhere=pod)
     if pod or config.node_rank:
         why = (
-            "no jobs come to a Pod" if pod else f"jobs go to node 0, this is node {config.node_rank}"
+            "no jobs come to a Pod"
+            if pod
+            else f"jobs go to node 0, this is node {config.node_rank}"
         )
         log.info("%s: SGLang answers on port %d", why, config.port)
         serve_http(config, supervisor)
