@@ -54,12 +54,18 @@ JOB_KEYS = frozenset({"id", "input", "policy", "s3Config", "webhook"})
 #: Native routes whose text goes to the scheduler as it is.
 NATIVE_ROUTES = frozenset({"/generate", "/encode", "/classify"})
 
+#: Where a list may hold several prompts.
+SEVERAL = {"/v1/completions": "prompt", "/v1/embeddings": "input", "/v1/classify": "input"}
+
+EMPTY: tuple[Any, ...] = ("", [])
+
 #: Where a prompt may be given as tokens.
 TOKENS = {
     **dict.fromkeys(NATIVE_ROUTES, ("input_ids",)),
     "/vertex_generate": ("input_ids",),
     "/v1/completions": ("prompt",),
     "/v1/embeddings": ("input",),
+    "/v1/classify": ("input",),
     "/v1/score": ("query", "items"),
 }
 
@@ -207,14 +213,20 @@ def refuse_what_ends_the_server(
     for body in bodies:
         prompts = [body.get(name) for name in ("text", "input_ids") if native]
         # SGLang itself refuses an empty prompt here, but not a list in which one is empty.
-        if path == "/v1/completions" and isinstance(body.get("prompt"), list) and body["prompt"]:
-            prompts.append(body["prompt"])
-        for prompt in prompts:
-            several = isinstance(prompt, list)
-            if prompt in ("", []) or (several and any(p in ("", []) for p in prompt)):
-                raise InputError(f"the prompt is empty, or one of them is, which would end {path}")
+        several = body.get(SEVERAL.get(path, ""))
+        if isinstance(several, list) and several:
+            prompts.append(several)
+        # What is scored is the query and an item together.
+        if path == "/v1/score" and body.get("query") in ("", []):
+            prompts.append(body.get("items"))
+        if any(map(_is_empty, prompts)):
+            raise InputError(f"the prompt is empty, or one of them is, which would end {path}")
         for name in TOKENS.get(path, ()):
             _refuse_tokens(body.get(name), name, path, vocabulary)
+
+
+def _is_empty(prompt: Any) -> bool:
+    return prompt in EMPTY or (isinstance(prompt, list) and any(p in EMPTY for p in prompt))
 
 
 def _refuse_tokens(given: Any, name: str, path: str, vocabulary: int | None) -> None:

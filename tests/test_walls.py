@@ -172,6 +172,11 @@ EMPTY = [
     ("/generate", {"input_ids": [[1], []]}),
     ("/encode", {"text": ""}),
     ("/v1/completions", {"prompt": ["a", ""]}),
+    ("/v1/embeddings", {"input": [[1], []]}),
+    ("/v1/classify", {"input": [[]]}),
+    ("/v1/score", {"query": "", "items": ["a", ""]}),
+    ("/v1/score", {"query": [], "items": [[]]}),
+    ("/v1/score", {"query": "", "items": ""}),
     ("/vertex_generate", {"instances": [{"text": "a"}, {"text": ""}]}),
 ]
 
@@ -184,6 +189,7 @@ STRANGE = [
     ("/v1/completions", {"prompt": [10]}),
     ("/v1/completions", {"prompt": [[1], [10**12]]}),
     ("/v1/embeddings", {"input": [10]}),
+    ("/v1/classify", {"input": [[10]]}),
     ("/v1/score", {"query": [1], "items": [[10]]}),
     ("/vertex_generate", {"instances": [{"input_ids": [10]}]}),
 ]
@@ -223,6 +229,8 @@ def test_an_empty_prompt_is_refused(route: str, body: dict[str, Any]) -> None:
         ("/v1/embeddings", {"input": ["-1"]}),
         ("/generate", {"text": ["a", "b"], "sampling_params": {}}),
         ("/v1/completions", {"prompt": ""}),
+        ("/v1/score", {"query": "a", "items": [""]}),
+        ("/v1/embeddings", {"input": []}),
         ("/v1/chat/completions", {"messages": []}),
         ("/__echo", {"text": ""}),
         ("/generate", None),
