@@ -259,14 +259,14 @@ def _use_cache(
     env: Mapping[str, str],
 ) -> cache.CachedModel:
     """Has SGLang read the model from this disk where a copy of it is there and up to date."""
-    asked = arguments.settings.get("--model-path")
-    if asked is None or not os.path.isdir(settings.model_cache):
+    name = arguments.text("--model-path") or in_file.get("--model-path") or in_file.get("--model")
+    if not name or not os.path.isdir(settings.model_cache):
         return cache.CachedModel()
-    name = str(asked.value)
     revision = arguments.text("--revision") or in_file.get("--revision")
     found = cache.find(settings.model_cache, name, revision, env)
     if found.path:
-        arguments.settings["--model-path"] = replace(asked, value=found.path)
+        flag = table.spellings["--model-path"]
+        arguments.settings["--model-path"] = Assignment(flag, found.path, "the cache")
         _fill_in(table, arguments, {"--served-model-name": name}, in_file)
     return found
 
