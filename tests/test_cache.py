@@ -203,9 +203,7 @@ def test_sglang_is_given_the_copy_under_the_models_name(cache: Path, hub: Hub) -
     assert any("is served: the hub has the same commit" in note for note in config.notes)
 
 
-def test_a_model_that_a_file_names_is_looked_for_too(
-    cache: Path, hub: Hub, tmp_path: Path
-) -> None:
+def test_a_model_that_a_file_names_is_looked_for_too(cache: Path, hub: Hub, tmp_path: Path) -> None:
     file = tmp_path / "args.yaml"
     file.write_text(f"model-path: {NAME}\n")
     config = load_config(base(cache, hub) | {"MODEL_NAME": "", "CONFIG": str(file)})

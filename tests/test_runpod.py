@@ -100,6 +100,16 @@ def test_a_stream_that_is_limited_by_rate_loses_nothing(
     assert own_runpod.limited > 0, "some were refused at first"
 
 
+def test_a_streams_posts_are_little_longer_than_the_stream(
+    start_worker: Start, own_runpod: RunPod
+) -> None:
+    start_worker(own_runpod.environment() | {"STANDIN_TOKEN_MS": "5"})
+    job = own_runpod.run({"messages": MESSAGES, "stream": True, "max_tokens": 300})
+    assert job.output
+    longer = own_runpod.posted_bytes / len(job.text.encode())
+    assert 1 < longer <= 1.15, "the quotes within JSON, and no more"
+
+
 # Outputs
 
 

@@ -192,6 +192,22 @@ STRANGE = [
     ("/v1/classify", {"input": [[10]]}),
     ("/v1/score", {"query": [1], "items": [[10]]}),
     ("/vertex_generate", {"instances": [{"input_ids": [10]}]}),
+    (
+        "/generate",
+        {"text": "a", "sampling_params": {"min_new_tokens": 2, "stop_token_ids": [10]}},
+    ),
+    (
+        "/generate",
+        {"text": ["a"], "sampling_params": [{"min_new_tokens": 2, "stop_token_ids": [-5]}]},
+    ),
+    (
+        "/vertex_generate",
+        {
+            "instances": [{"text": "a"}],
+            "parameters": {"sampling_params": {"min_new_tokens": 2, "stop_token_ids": [10]}},
+        },
+    ),
+    ("/v1/chat/completions", {"min_tokens": 2, "stop_token_ids": [1, 10]}),
 ]
 
 
@@ -200,6 +216,23 @@ def test_a_token_that_is_none_is_refused(route: str, body: dict[str, Any]) -> No
     request = Request("POST", route, body)
     with pytest.raises(InputError, match=f"no token of this model .* would end {route}"):
         refuse_what_ends_the_server(request, generates=True, vocabulary=10)
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("/generate", {"text": "a", "return_logprob": True, "top_logprobs_num": 11}),
+        ("/generate", {"text": ["a", "b"], "top_logprobs_num": [1, 11]}),
+        ("/v1/chat/completions", {"logprobs": True, "top_logprobs": "11"}),
+        ("/v1/completions", {"prompt": "a", "logprobs": 10**9}),
+    ],
+)
+def test_more_logprobs_than_there_are_tokens_are_refused(route: str, body: dict[str, Any]) -> None:
+    request = Request("POST", route, body)
+    with pytest.raises(InputError, match=f"more tokens than this model has .* would end {route}"):
+        refuse_what_ends_the_server(request, generates=True, vocabulary=10)
+    refuse_what_ends_the_server(request, generates=True, vocabulary=10**9)
+    refuse_what_ends_the_server(request, generates=True)
 
 
 def test_a_model_of_unknown_size_takes_no_token_below_zero() -> None:
@@ -231,7 +264,10 @@ def test_an_empty_prompt_is_refused(route: str, body: dict[str, Any]) -> None:
         ("/v1/completions", {"prompt": ""}),
         ("/v1/score", {"query": "a", "items": [""]}),
         ("/v1/embeddings", {"input": []}),
-        ("/v1/chat/completions", {"messages": []}),
+        ("/v1/chat/completions", {"stop_token_ids": [10]}),
+        ("/v1/chat/completions", {"min_tokens": 0, "stop_token_ids": [10]}),
+        ("/v1/chat/completions", {"min_tokens": 2, "stop_token_ids": [9]}),
+        ("/v1/chat/completions", {"messages": [], "logprobs": True, "top_logprobs": 10}),
         ("/__echo", {"text": ""}),
         ("/generate", None),
         ("/generate", "text"),
