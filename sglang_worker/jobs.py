@@ -58,7 +58,7 @@ NATIVE_ROUTES = frozenset({"/generate", "/encode", "/classify"})
 LOGPROBS = ("top_logprobs_num", "top_logprobs", "logprobs")
 
 #: Where a list may hold several prompts.
-SEVERAL = {"/v1/completions": "prompt", "/v1/embeddings": "input", "/v1/classify": "input"}
+SEVERAL = {"/v1/completions": "prompt", "/v1/embeddings": "input"}
 
 EMPTY: tuple[Any, ...] = ("", [])
 

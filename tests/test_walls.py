@@ -173,7 +173,7 @@ EMPTY = [
     ("/encode", {"text": ""}),
     ("/v1/completions", {"prompt": ["a", ""]}),
     ("/v1/embeddings", {"input": [[1], []]}),
-    ("/v1/classify", {"input": [[]]}),
+    ("/classify", {"text": ""}),
     ("/v1/score", {"query": "", "items": ["a", ""]}),
     ("/v1/score", {"query": [], "items": [[]]}),
     ("/v1/score", {"query": "", "items": ""}),
