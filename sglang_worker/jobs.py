@@ -57,6 +57,8 @@ NATIVE_ROUTES = frozenset({"/generate", "/encode", "/classify"})
 #: How a request asks for the likeliest tokens at each place, of which there can't be more than all.
 LOGPROBS = ("top_logprobs_num", "top_logprobs", "logprobs")
 
+LARGEST_TOP_K = 2**31 - 1  #: SGLang keeps it in 32 bits
+
 #: Where a list may hold several prompts.
 SEVERAL = {"/v1/completions": "prompt", "/v1/embeddings": "input"}
 
@@ -234,6 +236,8 @@ def refuse_what_ends_the_server(
 
 def _refuse_parameters(params: Mapping[str, Any], path: str, vocabulary: int | None) -> None:
     """What a request asks of tokens that the model does not have."""
+    if any(number > LARGEST_TOP_K for number in _numbers(params.get("top_k"))):
+        raise InputError(f"top_k is more than {LARGEST_TOP_K}, which would end {path}")
     for name in LOGPROBS if vocabulary else ():
         if any(number > (vocabulary or 0) for number in _numbers(params.get(name))):
             raise InputError(

@@ -235,6 +235,18 @@ def test_more_logprobs_than_there_are_tokens_are_refused(route: str, body: dict[
     refuse_what_ends_the_server(request, generates=True)
 
 
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("/generate", {"text": "a", "sampling_params": {"top_k": 2**31}}),
+        ("/v1/chat/completions", {"messages": [], "top_k": 2**40}),
+    ],
+)
+def test_a_number_that_has_no_room_is_refused(route: str, body: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"top_k is more than 2147483647, which would end {route}"):
+        refuse_what_ends_the_server(Request("POST", route, body), generates=True)
+
+
 def test_a_model_of_unknown_size_takes_no_token_below_zero() -> None:
     for ids in ([10**9], ["a"], [None]):
         body = {"input_ids": ids}
@@ -264,6 +276,7 @@ def test_an_empty_prompt_is_refused(route: str, body: dict[str, Any]) -> None:
         ("/v1/completions", {"prompt": ""}),
         ("/v1/score", {"query": "a", "items": [""]}),
         ("/v1/embeddings", {"input": []}),
+        ("/v1/chat/completions", {"top_k": 2**31 - 1}),
         ("/v1/chat/completions", {"stop_token_ids": [10]}),
         ("/v1/chat/completions", {"min_tokens": 0, "stop_token_ids": [10]}),
         ("/v1/chat/completions", {"min_tokens": 2, "stop_token_ids": [9]}),
