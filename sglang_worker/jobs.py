@@ -229,6 +229,9 @@ def refuse_what_ends_the_server(
             raise InputError(f"the prompt is empty, or one of them is, which would end {path}")
         for name in TOKENS.get(path, ()):
             _refuse_tokens(body.get(name), name, path, vocabulary)
+        # A list, one for each prompt, where there is one prompt alone.
+        if path == "/generate" and isinstance(body.get("text"), str):
+            _refuse_lists(body, path)
         if path in GENERATING_ROUTES:
             for params in (body, *_objects(body.get("sampling_params"))):
                 _refuse_parameters(params, path, vocabulary)
@@ -249,6 +252,13 @@ def _refuse_parameters(params: Mapping[str, Any], path: str, vocabulary: int | N
         _refuse_tokens(params.get("stop_token_ids"), "stop_token_ids", path, vocabulary)
 
 
+def _refuse_lists(body: Mapping[str, Any], path: str) -> None:
+    several = any((params.get("n") or 1) != 1 for params in _objects(body.get("sampling_params")))
+    for name in ("logprob_start_len", "top_logprobs_num"):
+        if body.get("return_logprob") and isinstance(body.get(name), list) and not several:
+            raise InputError(f"{name} is a list beside one text, which would end {path}")
+
+
 def _objects(given: Any) -> list[Mapping[str, Any]]:
     return [g for g in (given if isinstance(given, list) else [given]) if isinstance(g, Mapping)]
 
@@ -258,7 +268,7 @@ def _numbers(given: Any) -> Iterator[float]:
     for item in given if isinstance(given, list) else (given,):
         with contextlib.suppress(ValueError):
             if isinstance(item, (int, float, str)) and not isinstance(item, bool):
-                yield float(item)
+                yield float(item) if isinstance(item, str) else item
 
 
 def _is_empty(prompt: Any) -> bool:

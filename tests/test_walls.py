@@ -235,11 +235,20 @@ def test_more_logprobs_than_there_are_tokens_are_refused(route: str, body: dict[
     refuse_what_ends_the_server(request, generates=True)
 
 
+@pytest.mark.parametrize("name", ["logprob_start_len", "top_logprobs_num"])
+def test_a_list_beside_one_text_is_refused(name: str) -> None:
+    request = Request("POST", "/generate", {"text": "a", "return_logprob": True, name: [1]})
+    with pytest.raises(InputError, match=f"{name} is a list beside one text"):
+        refuse_what_ends_the_server(request, generates=True)
+    request = Request("POST", "/generate", {"text": ["a"], name: [1]})
+    refuse_what_ends_the_server(request, generates=True)
+
+
 @pytest.mark.parametrize(
     ("route", "body"),
     [
         ("/generate", {"text": "a", "sampling_params": {"top_k": 2**31}}),
-        ("/v1/chat/completions", {"messages": [], "top_k": 2**40}),
+        ("/v1/chat/completions", {"messages": [], "top_k": 10**400}),
     ],
 )
 def test_a_number_that_has_no_room_is_refused(route: str, body: dict[str, Any]) -> None:
