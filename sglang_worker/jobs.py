@@ -233,7 +233,8 @@ def refuse_what_ends_the_server(
         if path == "/generate" and isinstance(body.get("text"), str):
             _refuse_lists(body, path)
         if path in GENERATING_ROUTES:
-            for params in (body, *_objects(body.get("sampling_params"))):
+            more = [*_objects(body.get("sampling_params")), *_objects(body.get("options"))]
+            for params in (body, *more):
                 _refuse_parameters(params, path, vocabulary)
 
 
@@ -253,9 +254,8 @@ def _refuse_parameters(params: Mapping[str, Any], path: str, vocabulary: int | N
 
 
 def _refuse_lists(body: Mapping[str, Any], path: str) -> None:
-    several = any((params.get("n") or 1) != 1 for params in _objects(body.get("sampling_params")))
     for name in ("logprob_start_len", "top_logprobs_num"):
-        if body.get("return_logprob") and isinstance(body.get(name), list) and not several:
+        if body.get("return_logprob") and isinstance(body.get(name), list):
             raise InputError(f"{name} is a list beside one text, which would end {path}")
 
 

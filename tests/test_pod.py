@@ -46,6 +46,8 @@ def ping(port: int, path: str = "/ping", method: str = "GET") -> int | None:
         connection.request(method, path)
         response = connection.getresponse()
         assert response.read() == b""
+        length = None if response.status == 204 else "0"
+        assert response.getheader("Content-Length") == length
         return response.status
     except OSError:
         return None

@@ -249,6 +249,7 @@ def test_a_list_beside_one_text_is_refused(name: str) -> None:
     [
         ("/generate", {"text": "a", "sampling_params": {"top_k": 2**31}}),
         ("/v1/chat/completions", {"messages": [], "top_k": 10**400}),
+        ("/api/chat", {"messages": [], "options": {"top_k": 2**31}}),
     ],
 )
 def test_a_number_that_has_no_room_is_refused(route: str, body: dict[str, Any]) -> None:
