@@ -230,7 +230,7 @@ def refuse_what_ends_the_server(
         for name in TOKENS.get(path, ()):
             _refuse_tokens(body.get(name), name, path, vocabulary)
         # A list, one for each prompt, where there is one prompt alone.
-        if path == "/generate" and isinstance(body.get("text"), str):
+        if path == "/generate" and _is_one(body):
             _refuse_lists(body, path)
         if path in GENERATING_ROUTES:
             more = [*_objects(body.get("sampling_params")), *_objects(body.get("options"))]
@@ -253,10 +253,16 @@ def _refuse_parameters(params: Mapping[str, Any], path: str, vocabulary: int | N
         _refuse_tokens(params.get("stop_token_ids"), "stop_token_ids", path, vocabulary)
 
 
+def _is_one(body: Mapping[str, Any]) -> bool:
+    ids = body.get("input_ids")
+    tokens = isinstance(ids, list) and not any(isinstance(part, list) for part in ids)
+    return isinstance(body.get("text"), str) or (body.get("text") is None and tokens)
+
+
 def _refuse_lists(body: Mapping[str, Any], path: str) -> None:
     for name in ("logprob_start_len", "top_logprobs_num"):
         if body.get("return_logprob") and isinstance(body.get(name), list):
-            raise InputError(f"{name} is a list beside one text, which would end {path}")
+            raise InputError(f"{name} is a list beside one prompt, which would end {path}")
 
 
 def _objects(given: Any) -> list[Mapping[str, Any]]:

@@ -237,11 +237,18 @@ def test_more_logprobs_than_there_are_tokens_are_refused(route: str, body: dict[
 
 @pytest.mark.parametrize("name", ["logprob_start_len", "top_logprobs_num"])
 def test_a_list_beside_one_text_is_refused(name: str) -> None:
-    request = Request("POST", "/generate", {"text": "a", "return_logprob": True, name: [1]})
-    with pytest.raises(InputError, match=f"{name} is a list beside one text"):
+    rest = {"return_logprob": True, name: [1]}
+    for prompt in ({"text": "a"}, {"input_ids": [1, 2]}):
+        request = Request("POST", "/generate", prompt | rest)
+        with pytest.raises(InputError, match=f"{name} is a list beside one prompt"):
+            refuse_what_ends_the_server(request, generates=True)
+    for prompt in (
+        {"text": ["a"]},
+        {"input_ids": [[1, 2]]},
+        {"text": "a", "return_logprob": False},
+    ):
+        request = Request("POST", "/generate", rest | prompt)
         refuse_what_ends_the_server(request, generates=True)
-    request = Request("POST", "/generate", {"text": ["a"], name: [1]})
-    refuse_what_ends_the_server(request, generates=True)
 
 
 @pytest.mark.parametrize(
