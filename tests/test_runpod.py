@@ -83,6 +83,19 @@ def test_a_result_that_runpod_refuses_fails_the_job(
     assert own_runpod.run(CHAT).output, "the worker goes on"
 
 
+def test_a_part_of_a_stream_that_runpod_refuses_is_told_in_the_stream(
+    start_worker: Start, own_runpod: RunPod
+) -> None:
+    own_runpod.largest_part = 10_000
+    start_worker(own_runpod.environment())
+    native = {"text": "a", "stream": True, "sampling_params": {"max_new_tokens": 3000}}
+    job = own_runpod.run(native)
+    assert job.output, "its result has all of it"
+    told = [event["error"] for event in events(job.text) if "error" in event]
+    assert told and told[-1]["code"] == 413
+    assert told[-1]["message"].startswith("RunPod refused a part of the stream with status 413")
+
+
 def test_a_stream_that_is_limited_by_rate_loses_nothing(
     start_worker: Start, own_runpod: RunPod
 ) -> None:
