@@ -112,9 +112,12 @@ def main() -> None:
     supervisor = Supervisor()
     supervisor.catch_signals()
     config, redactor = start(supervisor, everywhere=pod)
-    rank = config.arguments.text("--node-rank") or "0"
-    if pod or rank != "0":
-        why = "no jobs come to a Pod" if pod else f"jobs go to node 0, and this is node {rank}"
+    if pod or config.node_rank:
+        why = (
+            "no jobs come to a Pod"
+            if pod
+            else f"jobs go to node 0, this is node {config.node_rank}"
+        )
         log.info("%s: SGLang answers on port %d", why, config.port)
         serve_http(config, supervisor)
     try:

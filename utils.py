@@ -32,6 +32,8 @@ _MODEL_TOKEN = re.compile(
     r"stop|begin|special|first|max|min|per|to|by)[-_]token"
     r"|(?-i:(?:[a-z_]*[-_])?(?:a|new|next|last)[-_]token))$"
 )
+#: In a log's prose also `OPENAI_KEY=…`: what such a variable holds is told by nothing else.
+_CAPITAL_KEY = re.compile(r"[A-Z][A-Z0-9_]*_KEY$")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 # `api_key='...'` as Python prints it, `"api_key": "..."` as JSON does, also within a text and with
@@ -56,6 +58,7 @@ _SHAPED_SECRET = re.compile(
     ( \b (?: bearer | basic ) [ ]+ ) [\w.~+/=-]{6,}
     | ( \b authorization ["']? \s? [:=] \s? (?: b?["'] )? (?: [A-Za-z0-9-]{1,20} [ ] )? )
         [\w.~+/=-]{6,}
+    | ( \b token ["']? \s? [:=] \s? (?: b?["'] )? ) (?= [\w.+/-]* \d ) [\w.+/-]{16,}
     | \b () (?: (?: hf | rpa | gh[opsu] ) _ | glpat- | sk- ) [A-Za-z0-9]{16,}
     | \b () (?: github_pat_ | sk-(?:ant|proj)- ) [\w-]{16,} | \b () (?-i: AKIA [A-Z0-9]{16} ) \b
     | ( :// [^/\s:@"']* : ) [^/\s@"']+ (?=@)
@@ -67,7 +70,7 @@ _SHAPED_SECRET = re.compile(
 
 # A line with none of these needs no look at the patterns.
 _WORDS_OF_NAMES = ("key", "pass", "token", "secret", "credential", "pwd", "cookie")
-_WORDS_OF_SHAPES = ("bearer ", "basic ", "authorization", "://", "=", "_", "-", "akia")
+_WORDS_OF_SHAPES = ("bearer ", "basic ", "authorization", "://", "=", "token", "_", "-", "akia")
 
 #: What a reader may meet in any answer: words, or digits alone. Cutting them out hides nothing.
 _ORDINARY = re.compile(r"(?:[^\W\d_]+(?:[ _-][^\W\d_]+)*|\d+)")
@@ -148,7 +151,7 @@ def _mask_named(text: str) -> str:
     parts, done, at = [], 0, 0
     while name := _NAME.search(text, at):
         at = name.end()
-        if not is_secret_name(name[1]):
+        if not (is_secret_name(name[1]) or _CAPITAL_KEY.match(name[1])):
             continue
         value = _VALUE.match(text, at)
         if value and value[0] not in _NO_VALUES:

@@ -7,6 +7,7 @@ missing token does no harm and an old copy is not served for ever.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -135,6 +136,6 @@ def _hub_commit(name: str, revision: str, env: Mapping[str, str]) -> tuple[str, 
             commit = str(json.load(response)["sha"])
     except urllib.error.HTTPError as error:
         return "", f"the hub refuses with {error.code}"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
         return "", f"the hub could not be asked ({error})"
     return commit, "the hub has the same commit"

@@ -49,6 +49,7 @@ class ServerConfig:
     admin_key: str | None
     embeds: bool
     lora: bool
+    node_rank: int
     secrets: tuple[str, ...]
     environment: dict[str, str]
     notes: tuple[str, ...]
@@ -258,14 +259,14 @@ def _use_cache(
     env: Mapping[str, str],
 ) -> cache.CachedModel:
     """Has SGLang read the model from this disk where a copy of it is there and up to date."""
-    asked = arguments.settings.get("--model-path")
-    if asked is None or not os.path.isdir(settings.model_cache):
+    name = arguments.text("--model-path") or in_file.get("--model-path") or in_file.get("--model")
+    if not name or not os.path.isdir(settings.model_cache):
         return cache.CachedModel()
-    name = str(asked.value)
     revision = arguments.text("--revision") or in_file.get("--revision")
     found = cache.find(settings.model_cache, name, revision, env)
     if found.path:
-        arguments.settings["--model-path"] = replace(asked, value=found.path)
+        flag = table.spellings["--model-path"]
+        arguments.settings["--model-path"] = Assignment(flag, found.path, "the cache")
         _fill_in(table, arguments, {"--served-model-name": name}, in_file)
     return found
 
@@ -273,6 +274,12 @@ def _use_cache(
 def _is_on(name: str, arguments: Arguments, in_file: Mapping[str, str]) -> bool:
     setting = arguments.settings.get(name)
     return bool(setting.value if setting else parse_bool(in_file.get(name, "")))
+
+
+def _has_lora(arguments: Arguments, in_file: Mapping[str, str]) -> bool:
+    """Whether SGLang will serve adapters, which it also does where some are given."""
+    given = arguments.get("--lora-paths") or "--lora-paths" in in_file
+    return bool(given) or _is_on("--enable-lora", arguments, in_file)
 
 
 def _close_admin_routes(
@@ -389,7 +396,8 @@ def load_config(
         api_key=effective("--api-key"),
         admin_key=effective(ADMIN_KEY),
         embeds=_is_on("--is-embedding", arguments, in_file),
-        lora=_is_on("--enable-lora", arguments, in_file),
+        lora=_has_lora(arguments, in_file),
+        node_rank=int(effective("--node-rank") or "0"),
         secrets=tuple(sorted({secret for secret in hidden if secret})),
         environment=_server_environment(
             original, settings, table, arguments, baked.on_disk or bool(cached.path)

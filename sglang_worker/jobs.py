@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -54,12 +54,23 @@ JOB_KEYS = frozenset({"id", "input", "policy", "s3Config", "webhook"})
 #: Native routes whose text goes to the scheduler as it is.
 NATIVE_ROUTES = frozenset({"/generate", "/encode", "/classify"})
 
+#: How a request asks for the likeliest tokens at each place, of which there can't be more than all.
+LOGPROBS = ("top_logprobs_num", "top_logprobs", "logprobs")
+
+LARGEST_TOP_K = 2**31 - 1  #: SGLang keeps it in 32 bits
+
+#: Where a list may hold several prompts.
+SEVERAL = {"/v1/completions": "prompt", "/v1/embeddings": "input"}
+
+EMPTY: tuple[Any, ...] = ("", [])
+
 #: Where a prompt may be given as tokens.
 TOKENS = {
     **dict.fromkeys(NATIVE_ROUTES, ("input_ids",)),
     "/vertex_generate": ("input_ids",),
     "/v1/completions": ("prompt",),
     "/v1/embeddings": ("input",),
+    "/v1/classify": ("input",),
     "/v1/score": ("query", "items"),
 }
 
@@ -203,25 +214,78 @@ def refuse_what_ends_the_server(
     bodies = [body]
     native = path in NATIVE_ROUTES
     if path == "/vertex_generate" and isinstance(body.get("instances"), list):
-        native, bodies = True, [item for item in body["instances"] if isinstance(item, Mapping)]
+        given = next(iter(_objects(body.get("parameters"))), {})
+        native, bodies = True, [{**given, **item} for item in _objects(body["instances"])]
     for body in bodies:
         prompts = [body.get(name) for name in ("text", "input_ids") if native]
         # SGLang itself refuses an empty prompt here, but not a list in which one is empty.
-        if path == "/v1/completions" and isinstance(body.get("prompt"), list) and body["prompt"]:
-            prompts.append(body["prompt"])
-        for prompt in prompts:
-            several = isinstance(prompt, list)
-            if prompt in ("", []) or (several and any(p in ("", []) for p in prompt)):
-                raise InputError(f"the prompt is empty, or one of them is, which would end {path}")
+        several = body.get(SEVERAL.get(path, ""))
+        if isinstance(several, list) and several:
+            prompts.append(several)
+        # What is scored is the query and an item together.
+        if path == "/v1/score" and body.get("query") in ("", []):
+            prompts.append(body.get("items"))
+        if any(map(_is_empty, prompts)):
+            raise InputError(f"the prompt is empty, or one of them is, which would end {path}")
         for name in TOKENS.get(path, ()):
             _refuse_tokens(body.get(name), name, path, vocabulary)
+        # A list, one for each prompt, where there is one prompt alone.
+        if path == "/generate" and _is_one(body):
+            _refuse_lists(body, path)
+        if path in GENERATING_ROUTES:
+            more = [*_objects(body.get("sampling_params")), *_objects(body.get("options"))]
+            for params in (body, *more):
+                _refuse_parameters(params, path, vocabulary)
+
+
+def _refuse_parameters(params: Mapping[str, Any], path: str, vocabulary: int | None) -> None:
+    """What a request asks of tokens that the model does not have."""
+    if any(number > LARGEST_TOP_K for number in _numbers(params.get("top_k"))):
+        raise InputError(f"top_k is more than {LARGEST_TOP_K}, which would end {path}")
+    for name in LOGPROBS if vocabulary else ():
+        if any(number > (vocabulary or 0) for number in _numbers(params.get(name))):
+            raise InputError(
+                f"{name} asks for more tokens than this model has ({vocabulary}), which would "
+                f"end {path}"
+            )
+    # Until the least number is reached SGLang keeps these away, each in its place among all.
+    if params.get("min_new_tokens") or params.get("min_tokens"):
+        _refuse_tokens(params.get("stop_token_ids"), "stop_token_ids", path, vocabulary)
+
+
+def _is_one(body: Mapping[str, Any]) -> bool:
+    ids = body.get("input_ids")
+    tokens = isinstance(ids, list) and not any(isinstance(part, list) for part in ids)
+    return isinstance(body.get("text"), str) or (body.get("text") is None and tokens)
+
+
+def _refuse_lists(body: Mapping[str, Any], path: str) -> None:
+    for name in ("logprob_start_len", "top_logprobs_num"):
+        if body.get("return_logprob") and isinstance(body.get(name), list):
+            raise InputError(f"{name} is a list beside one prompt, which would end {path}")
+
+
+def _objects(given: Any) -> list[Mapping[str, Any]]:
+    return [g for g in (given if isinstance(given, list) else [given]) if isinstance(g, Mapping)]
+
+
+def _numbers(given: Any) -> Iterator[float]:
+    """The numbers in a value, or in a list, as SGLang takes them: `"5"` is one, too."""
+    for item in given if isinstance(given, list) else (given,):
+        with contextlib.suppress(ValueError):
+            if isinstance(item, (int, float, str)) and not isinstance(item, bool):
+                yield float(item) if isinstance(item, str) else item
+
+
+def _is_empty(prompt: Any) -> bool:
+    return prompt in EMPTY or (isinstance(prompt, list) and any(p in EMPTY for p in prompt))
 
 
 def _refuse_tokens(given: Any, name: str, path: str, vocabulary: int | None) -> None:
     """SGLang looks tokens up without a look at them, and one that is none ends the GPU's work."""
     for part in given if isinstance(given, list) else ():
         for token in part if isinstance(part, list) else (part,):
-            if isinstance(token, str) and name == "input_ids":
+            if isinstance(token, str) and name in ("input_ids", "stop_token_ids"):
                 with contextlib.suppress(ValueError):  # SGLang takes "-1" for a number, too
                     token = int(token)
             if isinstance(token, (int, float)) and not 0 <= token < (vocabulary or math.inf):

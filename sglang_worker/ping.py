@@ -40,8 +40,10 @@ def serve(config: ServerConfig, supervisor: Supervisor) -> None:
         def do_GET(self) -> None:
             asked = self.path.partition("?")[0].rstrip("/") or "/"
             known = asked in ("/ping", path.rstrip("/") or "/")
-            self.send_response(status_of(supervisor) if known else 404)
-            self.send_header("Content-Length", "0")
+            status = status_of(supervisor) if known else 404
+            self.send_response(status)
+            if status != 204:  # which has none by the standard, and strict proxies look
+                self.send_header("Content-Length", "0")
             self.end_headers()
 
         do_HEAD = do_GET  # noqa: N815

@@ -389,7 +389,8 @@ def _refused(request: Request, status: int, answer: str) -> RequestError:
     if status == 405 and request.no_body:
         words = (
             f"the body is missing: SGLang answered 405 to {request.route} without one; give it in "
-            "openai_input beside openai_route, or in body beside route"
+            "openai_input beside openai_route, or in body beside route; where it takes none, give "
+            "the method POST"
         )
     return RequestError(words, status, answer)
 

@@ -157,20 +157,27 @@ def finishing(finish: Callable[[dict[str, Any], str], Any]) -> Callable[[Any], A
 
 async def transmit(client_session: aiohttp.ClientSession, url: str, job_data: str) -> None:
     """Posts a stream's item or a result. What RunPod limits by rate is posted again, and since the
-    SDK waits for each post of a job, in order; a result that it refuses becomes an error."""
+    SDK waits for each post of a job, in order; what it refuses becomes an error."""
     data = job_data.encode()
     try:
         await _post(client_session, url, data)
     except aiohttp.ClientResponseError as error:
-        if not (_is_result.get() and error.status in REFUSALS):
+        if error.status not in REFUSALS:
             raise
-        words = (
-            f"RunPod refused the job's result with status {error.status} ({error.message}). "
-            f"The result has {len(data) / 1e6:.1f} MB; "
-            "RunPod documents limits of 10 MB for /run and 20 MB for /runsync"
-        )
+        refused = f"with status {error.status} ({error.message})"
+        size = f"{len(data) / 1e6:.1f} MB"
+        if _is_result.get():
+            words = (
+                f"RunPod refused the job's result {refused}. The result has {size}; "
+                "RunPod documents limits of 10 MB for /run and 20 MB for /runsync"
+            )
+            told: dict[str, str] = {"error": words}
+        else:
+            words = f"RunPod refused a part of the stream {refused}. The part has {size}"
+            event = {"message": words, "type": "server_error", "param": None, "code": error.status}
+            told = {"output": f"data: {json.dumps({'error': event})}\n\n"}
         log.error("%s", words)
-        await _post(client_session, url, json.dumps({"error": words}).encode())
+        await _post(client_session, url, json.dumps(told).encode())
 
 
 async def _post(session: aiohttp.ClientSession, url: str, data: bytes) -> None:

@@ -86,8 +86,10 @@ class RunPod:
         self.stream_rate: int | None = None
         self.limited = 0
         self._stream_posts: list[float] = []
-        #: How many bytes a result may have, and what a larger one is answered.
+        #: How many bytes a result and a part of a stream may have, and what a larger one is
+        #: answered.
         self.largest_result: int = 1 << 26
+        self.largest_part: int = 1 << 26
         self.refusal = 413
         self.jobs: dict[str, Job] = {}
         self.pings = 0
@@ -244,6 +246,8 @@ class RunPod:
             self.limited += 1
             return web.Response(status=429)
         self._stream_posts.append(now)
+        if len(raw) > self.largest_part:
+            return web.Response(status=self.refusal)
         self.posted_bytes += len(raw)
         job = self.jobs[request.match_info["id"]]
         job.items.append(strict(raw)["output"])

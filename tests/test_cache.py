@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -92,10 +93,34 @@ def test_a_hub_that_refuses_does_no_harm(cache: Path, hub: Hub, status: int) -> 
     assert f"the hub refuses with {status}" in found.note
 
 
-@pytest.mark.parametrize("env", [{"HF_ENDPOINT": "http://127.0.0.1:9"}, {"HF_HUB_OFFLINE": "1"}])
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"HF_ENDPOINT": "http://127.0.0.1:9"},
+        {"HF_ENDPOINT": "http://no host"},
+        {"HF_ENDPOINT": "huggingface"},
+        {"HF_HUB_OFFLINE": "1"},
+    ],
+)
 def test_a_hub_out_of_reach_does_no_harm(cache: Path, env: dict[str, str]) -> None:
     found = find(str(cache), NAME, None, env)
     assert found.path == str(snapshot(cache))
+
+
+def test_a_hub_that_talks_nonsense_does_no_harm(cache: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            client, _ = server.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(b"this is no HTTP\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        env = {"HF_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}"}
+        found = find(str(cache), NAME, None, env)
+    assert found.path == str(snapshot(cache))
+    assert "the hub could not be asked" in found.note
 
 
 def test_an_old_copy_is_not_served(cache: Path, hub: Hub) -> None:
@@ -176,6 +201,15 @@ def test_sglang_is_given_the_copy_under_the_models_name(cache: Path, hub: Hub) -
     assert config.served_model == NAME
     assert config.environment["HF_HUB_OFFLINE"] == "1"
     assert any("is served: the hub has the same commit" in note for note in config.notes)
+
+
+def test_a_model_that_a_file_names_is_looked_for_too(cache: Path, hub: Hub, tmp_path: Path) -> None:
+    file = tmp_path / "args.yaml"
+    file.write_text(f"model-path: {NAME}\n")
+    config = load_config(base(cache, hub) | {"MODEL_NAME": "", "CONFIG": str(file)})
+    assert f"--model-path={snapshot(cache)}" in config.command
+    assert config.served_model == NAME
+    assert config.environment["HF_HUB_OFFLINE"] == "1"
 
 
 def test_what_else_comes_from_the_hub_still_may(cache: Path, hub: Hub) -> None:

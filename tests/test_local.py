@@ -57,6 +57,14 @@ def test_the_local_server_answers_a_chat(start_worker: Start) -> None:
     worker.nothing_is_left()
 
 
+def test_the_local_server_calls_a_failed_job_completed(start_worker: Start) -> None:
+    _, url = start_local(start_worker)
+    wrong = {"input": {"route": "/__status/404"}}
+    answer = wait_for(lambda: ask(f"{url}/runsync", wrong), what="the local server")
+    assert answer["status"] == "COMPLETED", "else README.md says what is no longer so"
+    assert answer["output"][-1]["error"].startswith("SGLang answered 404")
+
+
 def test_the_local_server_ends_in_time_with_a_job_under_way(start_worker: Start) -> None:
     worker, url = start_local(start_worker, {"SHUTDOWN_TIMEOUT": "6"})
     wait_for(lambda: ask(f"{url}/runsync", CHAT), what="the local server")

@@ -46,6 +46,8 @@ def ping(port: int, path: str = "/ping", method: str = "GET") -> int | None:
         connection.request(method, path)
         response = connection.getresponse()
         assert response.read() == b""
+        length = None if response.status == 204 else "0"
+        assert response.getheader("Content-Length") == length
         return response.status
     except OSError:
         return None
@@ -106,10 +108,15 @@ def test_a_port_for_ping_that_is_taken_stops_the_worker(start_worker: Start) -> 
         api.close()
 
 
-def test_a_further_node_takes_no_jobs(start_worker: Start, own_runpod: RunPod) -> None:
-    environment = own_runpod.environment() | {"NNODES": "2", "NODE_RANK": "1"}
-    worker = start_worker(environment | {"DIST_INIT_ADDR": "127.0.0.1:5000"})
-    worker.wait_for_log("jobs go to node 0, and this is node 1")
+@pytest.mark.parametrize("given", ["NODE_RANK", "CONFIG"])
+def test_a_further_node_takes_no_jobs(
+    start_worker: Start, own_runpod: RunPod, tmp_path: Path, given: str
+) -> None:
+    file = tmp_path / "args.yaml"
+    file.write_text("node-rank: 1\n")
+    environment = own_runpod.environment() | {"NNODES": "2", "DIST_INIT_ADDR": "127.0.0.1:5000"}
+    worker = start_worker(environment | {given: "1" if given == "NODE_RANK" else str(file)})
+    worker.wait_for_log("jobs go to node 0, this is node 1")
     worker.wait_for_log("SGLang is ready")
     job = own_runpod.submit(CHAT)
     time.sleep(0.5)

@@ -83,6 +83,19 @@ def test_a_result_that_runpod_refuses_fails_the_job(
     assert own_runpod.run(CHAT).output, "the worker goes on"
 
 
+def test_a_part_of_a_stream_that_runpod_refuses_is_told_in_the_stream(
+    start_worker: Start, own_runpod: RunPod
+) -> None:
+    own_runpod.largest_part = 10_000
+    start_worker(own_runpod.environment())
+    native = {"text": "a", "stream": True, "sampling_params": {"max_new_tokens": 3000}}
+    job = own_runpod.run(native)
+    assert job.output, "its result has all of it"
+    told = [event["error"] for event in events(job.text) if "error" in event]
+    assert told and told[-1]["code"] == 413
+    assert told[-1]["message"].startswith("RunPod refused a part of the stream with status 413")
+
+
 def test_a_stream_that_is_limited_by_rate_loses_nothing(
     start_worker: Start, own_runpod: RunPod
 ) -> None:
@@ -98,6 +111,16 @@ def test_a_stream_that_is_limited_by_rate_loses_nothing(
         assert len([delta for delta in deltas if delta]) == 300
         assert job.text == "".join(job.output), "every event came, and in order"
     assert own_runpod.limited > 0, "some were refused at first"
+
+
+def test_a_streams_posts_are_little_longer_than_the_stream(
+    start_worker: Start, own_runpod: RunPod
+) -> None:
+    start_worker(own_runpod.environment() | {"STANDIN_TOKEN_MS": "5"})
+    job = own_runpod.run({"messages": MESSAGES, "stream": True, "max_tokens": 300})
+    assert job.output
+    longer = own_runpod.posted_bytes / len(job.text.encode())
+    assert 1 < longer <= 1.15, "the quotes within JSON, and no more"
 
 
 # Outputs

@@ -172,6 +172,8 @@ def test_what_is_no_secret_stays() -> None:
         "tokenizer_path='x' key='y' max_total_tokens=5 token 1",
         "eos_token='</s>' pad_token: '<pad>' #token: 5, token usage: 0.10",
         "ServerArgs(api_key=None, admin_api_key=None)",
+        "token=128009, token='<|reserved_special_token_12|>', token: 5, cache_key='a1'",
+        "token=aWordThatIsOfNoInterestWithoutADigit",
         "HF_TOKEN is not set; the password is wrong",
         "launch --api-key --port 1",
         "http://127.0.0.1:30000/v1/models?limit=1",
@@ -228,6 +230,9 @@ def test_no_ordinary_word_stays_in_no_answer(secret: str) -> None:
         ("Cookie: %s", "Cookie: ********"),
         ("['run', '--api-key', '%s', '-v']", "['run', '--api-key', '********', '-v']"),
         ("login --token %s", "login --token ********"),
+        ("OPENAI_KEY=%s", "OPENAI_KEY=********"),
+        ("login(token='%s-of-a-library-1')", "login(token='********')"),
+        ('{"token": "%s-of-a-library-1"}', '{"token": "********"}'),
     ],
 )
 def test_a_librarys_message_loses_a_secret_that_nobody_named(line: str, kept: str) -> None:

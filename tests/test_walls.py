@@ -117,6 +117,14 @@ def test_adapters_can_be_loaded_where_lora_is_on(start_worker: Start, own_runpod
     assert "401" in run(own_runpod, "/shutdown")
 
 
+def test_adapters_given_at_the_start_mean_lora_too(tmp_path: Path) -> None:
+    assert not load_config(MODEL).lora
+    assert load_config(MODEL | {"LORA_PATHS": "a=org/a"}).lora, "as SGLang itself takes it"
+    file = tmp_path / "args.yaml"
+    file.write_text("lora-paths:\n  - a=org/a\n")
+    assert load_config(MODEL | {"CONFIG": str(file)}).lora
+
+
 def test_the_way_back(start_worker: Start, own_runpod: RunPod) -> None:
     start_worker(own_runpod.environment() | {"ADMIN_ROUTES": "true"})
     for route in (*ADMIN, *LORA, "/abort_request"):
@@ -164,6 +172,11 @@ EMPTY = [
     ("/generate", {"input_ids": [[1], []]}),
     ("/encode", {"text": ""}),
     ("/v1/completions", {"prompt": ["a", ""]}),
+    ("/v1/embeddings", {"input": [[1], []]}),
+    ("/classify", {"text": ""}),
+    ("/v1/score", {"query": "", "items": ["a", ""]}),
+    ("/v1/score", {"query": [], "items": [[]]}),
+    ("/v1/score", {"query": "", "items": ""}),
     ("/vertex_generate", {"instances": [{"text": "a"}, {"text": ""}]}),
 ]
 
@@ -176,8 +189,25 @@ STRANGE = [
     ("/v1/completions", {"prompt": [10]}),
     ("/v1/completions", {"prompt": [[1], [10**12]]}),
     ("/v1/embeddings", {"input": [10]}),
+    ("/v1/classify", {"input": [[10]]}),
     ("/v1/score", {"query": [1], "items": [[10]]}),
     ("/vertex_generate", {"instances": [{"input_ids": [10]}]}),
+    (
+        "/generate",
+        {"text": "a", "sampling_params": {"min_new_tokens": 2, "stop_token_ids": [10]}},
+    ),
+    (
+        "/generate",
+        {"text": ["a"], "sampling_params": [{"min_new_tokens": 2, "stop_token_ids": [-5]}]},
+    ),
+    (
+        "/vertex_generate",
+        {
+            "instances": [{"text": "a"}],
+            "parameters": {"sampling_params": {"min_new_tokens": 2, "stop_token_ids": [10]}},
+        },
+    ),
+    ("/v1/chat/completions", {"min_tokens": 2, "stop_token_ids": [1, 10]}),
 ]
 
 
@@ -186,6 +216,52 @@ def test_a_token_that_is_none_is_refused(route: str, body: dict[str, Any]) -> No
     request = Request("POST", route, body)
     with pytest.raises(InputError, match=f"no token of this model .* would end {route}"):
         refuse_what_ends_the_server(request, generates=True, vocabulary=10)
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("/generate", {"text": "a", "return_logprob": True, "top_logprobs_num": 11}),
+        ("/generate", {"text": ["a", "b"], "top_logprobs_num": [1, 11]}),
+        ("/v1/chat/completions", {"logprobs": True, "top_logprobs": "11"}),
+        ("/v1/completions", {"prompt": "a", "logprobs": 10**9}),
+    ],
+)
+def test_more_logprobs_than_there_are_tokens_are_refused(route: str, body: dict[str, Any]) -> None:
+    request = Request("POST", route, body)
+    with pytest.raises(InputError, match=f"more tokens than this model has .* would end {route}"):
+        refuse_what_ends_the_server(request, generates=True, vocabulary=10)
+    refuse_what_ends_the_server(request, generates=True, vocabulary=10**9)
+    refuse_what_ends_the_server(request, generates=True)
+
+
+@pytest.mark.parametrize("name", ["logprob_start_len", "top_logprobs_num"])
+def test_a_list_beside_one_text_is_refused(name: str) -> None:
+    rest = {"return_logprob": True, name: [1]}
+    for prompt in ({"text": "a"}, {"input_ids": [1, 2]}):
+        request = Request("POST", "/generate", prompt | rest)
+        with pytest.raises(InputError, match=f"{name} is a list beside one prompt"):
+            refuse_what_ends_the_server(request, generates=True)
+    for prompt in (
+        {"text": ["a"]},
+        {"input_ids": [[1, 2]]},
+        {"text": "a", "return_logprob": False},
+    ):
+        request = Request("POST", "/generate", rest | prompt)
+        refuse_what_ends_the_server(request, generates=True)
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("/generate", {"text": "a", "sampling_params": {"top_k": 2**31}}),
+        ("/v1/chat/completions", {"messages": [], "top_k": 10**400}),
+        ("/api/chat", {"messages": [], "options": {"top_k": 2**31}}),
+    ],
+)
+def test_a_number_that_has_no_room_is_refused(route: str, body: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"top_k is more than 2147483647, which would end {route}"):
+        refuse_what_ends_the_server(Request("POST", route, body), generates=True)
 
 
 def test_a_model_of_unknown_size_takes_no_token_below_zero() -> None:
@@ -215,7 +291,13 @@ def test_an_empty_prompt_is_refused(route: str, body: dict[str, Any]) -> None:
         ("/v1/embeddings", {"input": ["-1"]}),
         ("/generate", {"text": ["a", "b"], "sampling_params": {}}),
         ("/v1/completions", {"prompt": ""}),
-        ("/v1/chat/completions", {"messages": []}),
+        ("/v1/score", {"query": "a", "items": [""]}),
+        ("/v1/embeddings", {"input": []}),
+        ("/v1/chat/completions", {"top_k": 2**31 - 1}),
+        ("/v1/chat/completions", {"stop_token_ids": [10]}),
+        ("/v1/chat/completions", {"min_tokens": 0, "stop_token_ids": [10]}),
+        ("/v1/chat/completions", {"min_tokens": 2, "stop_token_ids": [9]}),
+        ("/v1/chat/completions", {"messages": [], "logprobs": True, "top_logprobs": 10}),
         ("/__echo", {"text": ""}),
         ("/generate", None),
         ("/generate", "text"),

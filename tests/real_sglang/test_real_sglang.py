@@ -174,8 +174,22 @@ def test_the_key_is_asked_for_sent_and_never_shown(worker: Worker, runpod_api: R
         assert API_KEY.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_what_sglang_does_not_survive_is_refused(worker: Worker, runpod_api: RunPod) -> None:
-    assert "empty" in runpod_api.run({"text": ""}).error
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"text": ""},
+        {"input_ids": [10**6]},
+        {"route": "/v1/score", "body": {"query": "", "items": [""], "label_token_ids": [1]}},
+        {"text": "a", "return_logprob": True, "top_logprobs_num": 10**6},
+        {"text": "a", "return_logprob": True, "top_logprobs_num": [1]},
+        {"text": "a", "sampling_params": {"min_new_tokens": 2, "stop_token_ids": [10**6]}},
+        chat(top_k=2**31),
+    ],
+)
+def test_what_sglang_does_not_survive_is_refused(
+    worker: Worker, runpod_api: RunPod, job: dict[str, Any]
+) -> None:
+    assert "would end /" in runpod_api.run(job).error
     assert runpod_api.run(chat()).output
 
 

@@ -259,15 +259,15 @@ def streams(api: RunPod, pid: int, base: str, count: int, rounds: int, report: R
     first, base_first = (median([median(r.first) for r in side]) for side in (own, other))
     report.add(name + "direct, all done", base_wall, "s")
     report.add(name + "worker, all done", wall, "s")
-    report.add(name + "worker by direct", wall / base_wall, "", 1.10 if judged else None)
+    report.add(name + "worker by direct", wall / base_wall, "", 1.05 if judged else None)
     report.add(name + "direct, first chunk", base_first * 1000, "ms")
     report.add(name + "worker, first chunk", first * 1000, "ms")
     behind = (first - base_first) * 1000
-    report.add(name + "first chunk behind", behind, "ms", 50 if judged else None)
+    report.add(name + "first chunk behind", behind, "ms", 20 if judged else None)
     cpu = median([r.cpu for r in own]) / (count * TOKENS) * 10_000
-    report.add(name + "CPU for 10,000 tokens", cpu, "s", 1.0 if judged else None)
+    report.add(name + "CPU for 10,000 tokens", cpu, "s", 0.6 if judged else None)
     ratio = median([r.posted / r.received for r in own])
-    report.add(name + "bytes posted by received", ratio, "", 1.2 if judged else None)
+    report.add(name + "bytes posted by received", ratio, "", 1.15 if judged else None)
 
 
 def plain(api: RunPod, pid: int, base: str, rounds: int, report: Report) -> None:

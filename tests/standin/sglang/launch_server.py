@@ -142,13 +142,18 @@ class Server:
         identity = {"id": "chat-1", "created": 1, "model": body.get("model") or self.model}
         usage = {"prompt_tokens": 1, "completion_tokens": self.count(body), "total_tokens": 1}
         if body.get("stream"):
-            base = identity | {"object": "chat.completion.chunk"}
+            # In the real one's shape and length, which what a post adds is measured by.
+            base = {"id": "0123456789abcdef" * 2, "object": "chat.completion.chunk"}
+            base |= {"created": 1795863707, "model": identity["model"]}
+            rest = {"logprobs": None, "finish_reason": None, "matched_stop": None}
             events = []
             for i in range(self.count(body)):
-                choice = {"index": 0, "delta": {"content": token(i)}, "finish_reason": None}
-                events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
-            choice = {"index": 0, "delta": {}, "finish_reason": "stop"}
-            events.append(f"data: {dumps(base | {'choices': [choice]})}\n\n")
+                delta = {"reasoning_content": None, "content": token(i)}
+                choice = {"index": 0, "delta": delta} | rest
+                events.append(f"data: {compact(base | {'choices': [choice]})}\n\n")
+            choice = {"index": 0, "delta": {"reasoning_content": None}} | rest
+            choice |= {"finish_reason": "stop"}
+            events.append(f"data: {compact(base | {'choices': [choice]})}\n\n")
             await self.sse(reply, body, [*events, DONE])
             return
         text = await self.work(body)
@@ -369,6 +374,10 @@ class Server:
 
 def dumps(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class Reply:
