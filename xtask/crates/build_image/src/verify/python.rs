@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(versions(&other, &asked()).verdict, Verdict::Failed);
     }
 
-    /// Held by the probe itself, with the pip of this machine's Python.
+    /// Held by the probe itself, with the pip of an environment: Python alone may have none.
     #[test]
     fn specifiers_hold_or_do_not() {
         const JUDGE: &str = "import json, sys\n\
@@ -424,7 +424,13 @@ mod tests {
         let wanted = cases_by(&|at| format!("{}{}", name(at), cases[at].1));
         let input = serde_json::to_vec(&(versions, wanted)).unwrap();
         let (probe, _) = PROBE.split_once("if __name__").unwrap();
-        let mut child = std::process::Command::new("python3")
+        let scratch = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("python3")
+            .args(["-m", "venv"])
+            .arg(scratch.path())
+            .status();
+        assert!(made.unwrap().success(), "python3 -m venv");
+        let mut child = std::process::Command::new(scratch.path().join("bin/python"))
             .args(["-c", &format!("{probe}\n{JUDGE}")])
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
