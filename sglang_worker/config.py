@@ -291,7 +291,7 @@ def _close_admin_routes(
         return
     if flag is None:
         arguments.warnings.append(
-            f"SGLang {table.version} has no {ADMIN_KEY}: whoever reaches it can stop or change it"
+            f"SGLang {table.version} has no {ADMIN_KEY}: any client can stop or change it"
         )
         return
     arguments.put(Assignment(flag, secrets.token_urlsafe(32), "the worker"))

@@ -38,7 +38,7 @@ root_archive() {
   if [ ! -f "$archive" ]; then
     echo "making $2 with debootstrap, once" >&2
     mkdir -p "$1"
-    # Root owns what is in it, so it lies where nobody minds, and only the archive is kept.
+    # Root owns its files, so it is made in a temporary folder, and only the archive is kept.
     work="$(mktemp -d)"
     # shellcheck disable=SC2064 # this folder, and not the last one at the end
     trap "${as_root[*]} rm -rf --one-file-system '$work'" EXIT

@@ -65,7 +65,7 @@ fn judged(fact: &Fact) -> impl Iterator<Item = (&String, &String)> {
     value.filter(|(key, _)| !WORDING.contains(&key.as_str()))
 }
 
-/// What a worker exposes, for whoever migrates it.
+/// What a worker exposes: the input of a migration.
 pub struct Exposed(Facts);
 
 /// A change of a fork's, and what the new worker has for it.

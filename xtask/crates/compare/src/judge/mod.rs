@@ -181,14 +181,14 @@ pub fn table_of(facts: &Facts) -> Table {
 pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
     let mut items = judged(old, new);
     if items.iter().any(|item| item.open) {
-        // What was wrong with the old worker already is no loss.
+        // What was wrong with the old worker already, in the same words, is no loss.
         let before = judged(old, old);
         let before: BTreeMap<&str, &Item> =
             before.iter().map(|item| (item.id.as_str(), item)).collect();
         let value = |facts: &Facts, id: &str| facts.get(id).map(|fact| fact.value.clone());
         let was_so = |item: &Item| {
             let was = before.get(item.id.as_str());
-            was.is_some_and(|was| was.open && was.verdict == item.verdict)
+            was.is_some_and(|was| was.open && was.verdict == item.verdict && was.why == item.why)
                 && value(old, &item.id) == value(new, &item.id)
         };
         items.retain(|item| !item.open || old.get(&item.id).is_some() || !was_so(item));

@@ -19,7 +19,7 @@ pub struct Asked<'t> {
 
 const READING: [&str; 5] = ["get", "pop", "setdefault", "__getitem__", "__contains__"];
 /// Modules that read the environment in ways of their own.
-const FOREIGN: [&str; 8] = [
+pub const FOREIGN: [&str; 8] = [
     "dynaconf",
     "hydra",
     "prettyconf",

@@ -1,13 +1,14 @@
 //! Which files have to be followed at all: those in which a word matters, and those that have
 //! something to do with other files of the program.
 
+use super::environment::FOREIGN;
 use super::{Reach, module_name};
 use crate::Source;
 use indexmap::IndexSet;
 
 /// Without one of these a file neither reads the environment, nor takes a job, nor starts or asks a
 /// server.
-const WORDS: [&str; 44] = [
+const WORDS: [&str; 38] = [
     "environ",
     "getenv",
     "expandvars",
@@ -19,12 +20,6 @@ const WORDS: [&str; 44] = [
     "oc.env",
     "OmegaConf",
     "starlette",
-    "dynaconf",
-    "hydra",
-    "prettyconf",
-    "everett",
-    "confz",
-    "goodconf",
     "printenv",
     "putenv",
     "unsetenv",
@@ -59,9 +54,8 @@ const WORDS: [&str; 44] = [
 pub fn sorted<'s>(sources: &[&'s Source], reach: &Reach) -> (Vec<&'s Source>, Vec<&'s Source>) {
     let quiet = |source: &Source| {
         let text = source.text.as_bytes();
-        WORDS
-            .iter()
-            .all(|word| memchr::memmem::find(text, word.as_bytes()).is_none())
+        let mut words = WORDS.iter().chain(&FOREIGN);
+        words.all(|word| memchr::memmem::find(text, word.as_bytes()).is_none())
     };
     let mut quiets: Vec<bool> = sources.iter().map(|source| quiet(source)).collect();
     if quiets.iter().any(|quiet| *quiet) {

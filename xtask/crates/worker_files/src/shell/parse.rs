@@ -695,7 +695,7 @@ impl<'a> Parser<'a> {
         } else {
             let words = self.pieces();
             let texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
-            if self.exports() {
+            if self.exports() && !self.is_default_of(&name) {
                 let value = texts.join(" ");
                 self.script
                     .exports
@@ -716,6 +716,12 @@ impl<'a> Parser<'a> {
                 .is_some_and(|option| option.text.starts_with('-') && option.text.contains('x'))
     }
 
+    /// Whether this stands where a variable from outside is empty: what it is set to is its default.
+    fn is_default_of(&self, name: &str) -> bool {
+        let guard = self.guard.as_ref();
+        guard.is_some_and(|(asked, empty)| asked == name && *empty) && !self.values.is_set(name)
+    }
+
     fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
         if element {
             let word = Word {
@@ -726,12 +732,7 @@ impl<'a> Parser<'a> {
             self.values.extend(name, vec![word]);
         } else if appends {
             self.values.append(name, &text);
-        } else if self
-            .guard
-            .as_ref()
-            .is_some_and(|(asked, empty)| asked == name && *empty)
-            && !self.values.is_set(name)
-        {
+        } else if self.is_default_of(name) {
             // `[ -z "$NAME" ] && NAME=default`: it is the environment's all the same.
             for index in self.seen.remove(name).unwrap_or_default() {
                 self.script.reads[index].default.get_or_insert(text.clone());
