@@ -49,6 +49,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SGLANG_PYTHON", "", "program"),
     Setting("SGLANG_FLAGS", "", "file"),
 )
+#: `cargo xtask compare` reads the variables off this table and does not follow the code below.
+ENVIRONMENT_INTERFACE = SETTINGS
 
 
 @dataclass(frozen=True)

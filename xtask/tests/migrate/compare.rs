@@ -168,16 +168,15 @@ fn the_advice_can_be_typed_as_it_stands() {
 }
 
 #[test]
-fn the_page_is_made_as_migrate_says_and_has_the_files_of_both_workers() {
+fn migrate_writes_a_page_that_has_the_files_of_both_workers() {
     let lab = Lab::new();
     lab.upstream("upstream");
     let worker = lab.legacy("worker");
     let options = ["--upstream", "../upstream", "--commit"];
     let run = worker.migrate(&options).done();
     let said = "Side by side in a browser: ";
-    let command = run.stdout.lines().find_map(|line| line.strip_prefix(said));
-    let made = lab.types("worker", command.unwrap());
-    assert_eq!(made.code, Some(1), "something is open: {made:?}");
+    let page = run.stdout.lines().find_map(|line| line.strip_prefix(said));
+    assert!(page.unwrap().ends_with("/.git/compare.html"), "{run:?}");
     assert_eq!(worker.status(), "");
     let html = worker.read(".git/compare.html");
     let json = worker.compare(&["--format", "json"]).json();

@@ -64,7 +64,7 @@ Done. The result is staged, HEAD has not moved. Next:
     git commit                          # keeps it
     cargo xtask migrate -C . --abort    # or takes it back
 
-Side by side in a browser: cargo xtask compare -C . --format html > [..]/.git/compare.html
+Side by side in a browser: [..]/.git/compare.html
 
 "]],
     );

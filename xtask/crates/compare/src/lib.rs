@@ -237,6 +237,16 @@ pub fn summary(root: &Path) -> Result<(String, usize)> {
     Ok((report.summary_text(), report.failures()))
 }
 
+/// Writes the page of a comparison of the work tree at `root` with its past.
+pub fn write_page(root: &Path, file: &Path) -> Result<()> {
+    let _progress = Progress::begin("writing the page with both workers");
+    let old = old::find(&Trees::new(root), root, None)?;
+    let compared = compare(Some(root), root, &Args::default(), old)?;
+    let page = compared.report.html(&compared.pairs(root)?);
+    fs_err::write(file, page)?;
+    Ok(())
+}
+
 /// What keeps a comparison from being clean, in numbers.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {

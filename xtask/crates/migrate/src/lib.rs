@@ -453,5 +453,9 @@ fn abort(
     let kept: Vec<PathBuf> = work
         .back(&record)
         .map_err(|error| stopped(journal, error))?;
+    let page = repo.git_dir.join(report::PAGE);
+    if page.is_file() {
+        fs_err::remove_file(page)?;
+    }
     report.aborted(&kept)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anstyle::Style;
 use anyhow::Result;
@@ -20,6 +20,9 @@ use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{print, quoted_file};
 use xtask_core::tree::{Oid, RepoPath};
+
+/// The page with both workers side by side, in the git directory.
+pub const PAGE: &str = "compare.html";
 
 /// How a run ended.
 #[derive(Debug)]
@@ -84,7 +87,13 @@ impl<'a> Report<'a> {
                 let value = json!({ "version": 1, "ending": ending.word(), "plan": plan });
                 print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
             }
-            Format::Text => print(&ended(at, plan, ending, self.next))?,
+            Format::Text => {
+                print(&ended(at, plan, ending, self.next))?;
+                if matches!(ending, Ending::Staged | Ending::Committed(_)) && !plan.moves.is_empty()
+                {
+                    print(&page(&at.repo.top, &at.repo.git_dir, self.next))?;
+                }
+            }
         }
         Ok(ending.outcome())
     }
@@ -457,17 +466,15 @@ fn ended(at: &Preflight, plan: &Plan, ending: &Ending, next: &SuggestedCommands)
                 (next.migrate("--abort"), "or takes all back"),
             ],
         ),
-        Ending::Staged => {
-            commands(
-                &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
-                &[
-                    (next.git("status"), "what has moved and what is new"),
-                    (next.git("diff --cached"), "the content"),
-                    (next.git("commit"), "keeps it"),
-                    (next.migrate("--abort"), "or takes it back"),
-                ],
-            ) + &page(at, plan, next)
-        }
+        Ending::Staged => commands(
+            &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
+            &[
+                (next.git("status"), "what has moved and what is new"),
+                (next.git("diff --cached"), "the content"),
+                (next.git("commit"), "keeps it"),
+                (next.migrate("--abort"), "or takes it back"),
+            ],
+        ),
         Ending::Committed(tip) => {
             let mut then = vec![(next.git("log --stat -2"), "what has moved and what is new")];
             if plan.moves.is_empty() {
@@ -485,20 +492,23 @@ fn ended(at: &Preflight, plan: &Plan, ending: &Ending, next: &SuggestedCommands)
                         .map_or(String::new(), |tip| { format!(" as {}", tip.short()) })
                 ),
                 &then,
-            ) + &page(at, plan, next)
+            )
         }
     }
 }
 
-/// The command for a page with the files of both workers, which lies where git does not look.
-fn page(at: &Preflight, plan: &Plan, next: &SuggestedCommands) -> String {
-    if plan.moves.is_empty() {
-        return String::new();
+/// Writes the page with the files of both workers where git does not look, and says where that is.
+/// The migration is done by then: a page that cannot be written is no reason to fail.
+fn page(root: &Path, git_dir: &Path, next: &SuggestedCommands) -> String {
+    let file = git_dir.join(PAGE);
+    let name = quoted_file(&RepoPath::new(file.as_os_str().as_bytes()));
+    match compare::write_page(root, &file) {
+        Ok(()) => format!("\nSide by side in a browser: {name}\n"),
+        Err(error) => format!(
+            "\nThe page with both workers side by side was not written: {error:#}\n\n    {} --format html > {name}\n",
+            next.compare()
+        ),
     }
-    let place = at.repo.git_dir.join("compare.html");
-    let place = quoted_file(&RepoPath::new(place.as_os_str().as_bytes()));
-    let compare = next.compare();
-    format!("\nSide by side in a browser: {compare} --format html > {place}\n")
 }
 
 /// Commands to type, a line each, with what each does.

@@ -153,6 +153,8 @@ pub struct TableFlag {
     pub flag: String,
     pub aliases: Vec<String>,
     pub is_switch: bool,
+    /// Whether `SGLang` still knows it and ends because of it; the worker never passes that on.
+    pub is_refused: bool,
     pub place: Place,
 }
 

@@ -566,3 +566,47 @@ fn programs_inside_of_what_starts_are_read_or_said() {
         ("A", 4)
     );
 }
+
+#[test]
+fn a_table_in_python_may_declare_the_variables() {
+    let table = |rows: &str| {
+        format!(
+            "SETTINGS = (\n{rows})\nENVIRONMENT_INTERFACE = SETTINGS\n\ndef get(env):\n    return {{row.name: env.get(row.name) or row.default for row in SETTINGS}}\n"
+        )
+    };
+    let tree = |rows: &str, engine: &str| {
+        Memory::new()
+            .with(
+                "Dockerfile",
+                "FROM x\nCOPY *.py /\nCMD [\"python\", \"/engine.py\"]\n",
+            )
+            .with("engine.py", engine)
+            .with("settings.py", table(rows))
+    };
+    let rows = "    Setting(\"PORT_HEALTH\", \"0\", \"port\", int),\n    (\"NAME\", \"\"),\n    Setting(PREFIX + \"X\", \"1\"),\n";
+    let (read, unread) = interface(&tree(rows, "import settings\n"));
+    let env: Vec<_> = read
+        .env
+        .iter()
+        .filter(|read| read.by_table)
+        .map(|read| (read.name.as_str(), read.default.as_deref(), read.place.line))
+        .collect();
+    assert_eq!(env, [("NAME", Some(""), 3), ("PORT_HEALTH", Some("0"), 2)]);
+    let not_plain = unread.iter().filter(|one| one.what.contains("plain text"));
+    assert_eq!(not_plain.count(), 1);
+    // What nothing imports declares nothing, and neither does a comment.
+    assert!(
+        interface(&tree(rows, "pass\n"))
+            .0
+            .env
+            .iter()
+            .all(|read| !read.by_table)
+    );
+    let odd = Memory::new().with(
+        "engine.py",
+        "# ENVIRONMENT_INTERFACE = X\nENVIRONMENT_INTERFACE = load()\n",
+    );
+    let (read, unread) = interface(&odd);
+    assert!(read.env.is_empty());
+    assert_eq!(unread.len(), 1, "{unread:?}");
+}

@@ -82,11 +82,17 @@ fn value(name: &str, old: &Facts, new: &Facts, table: Table) -> String {
     if let Some((_, flag)) = flag.and_then(|flag| table.flag(flag)) {
         return of_flag(flag);
     }
-    let number = facts.iter().any(|fact| {
-        fact.get("default")
-            .is_some_and(|d| d.parse::<f64>().is_ok())
-    });
-    if number { "7" } else { "a-value" }.to_owned()
+    let defaults: Vec<&str> = facts
+        .iter()
+        .filter_map(|fact| fact.get("default"))
+        .collect();
+    let value = match defaults.first().copied() {
+        Some("true") => "false",
+        Some("false") => "true",
+        _ if defaults.iter().any(|text| text.parse::<f64>().is_ok()) => "7",
+        _ => "a-value",
+    };
+    value.to_owned()
 }
 
 fn of_flag(flag: &Flag) -> String {

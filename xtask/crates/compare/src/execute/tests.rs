@@ -6,7 +6,7 @@ use super::super::facts::Facts;
 use super::super::judge::{Item, Verdict, judge, table_of};
 use super::super::tests::{legacy, modern};
 use super::*;
-use xtask_core::tree::Memory;
+use xtask_core::tree::{Directory, Memory};
 
 fn scenario(name: &str, env: &[(&str, &str)], jobs: Vec<Job>) -> Scenario {
     Scenario {
@@ -245,4 +245,33 @@ fn what_never_ends_or_breaks_is_said() {
     assert_eq!(stopped.error.as_deref(), Some("it ended with no model"));
     let nothing = play(&Memory::new(), &[]).unwrap_err();
     assert!(nothing.to_string().contains("no handler.py"));
+}
+
+/// What this repository's worker declares is true: each variable of a flag sets that flag, or is
+/// refused for the value that was tried.
+#[test]
+fn every_variable_that_the_worker_declares_does_what_the_declaration_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let tree = Directory::open_work_tree(&root).unwrap();
+    let facts = Facts::read(&tree).unwrap();
+    let table = table_of(&facts);
+    let mut scenarios = scenarios(&facts, &facts, table, &[]);
+    scenarios.retain(|scenario| !scenario.name.contains('='));
+    let played = play(&tree, &scenarios).unwrap();
+    let base = &played[0];
+    assert_eq!((base.started, &base.error), (true, &None));
+    let (mut driven, mut refused, mut without) = (0, Vec::new(), Vec::new());
+    for (scenario, run) in scenarios.iter().zip(&played).skip(1) {
+        let fact = facts.get(&format!("env:{}", scenario.name)).unwrap();
+        let effect = verify::effect(base, run, &scenario.name, table);
+        match fact.get("flag") {
+            _ if run.error.is_some() => refused.push(&*scenario.name),
+            Some(flag) if effect.contains_key(&verify::canonical(flag, table).0) => driven += 1,
+            Some(_) => without.push(&*scenario.name),
+            None => {}
+        }
+    }
+    assert!(driven > 480, "{driven}, refused: {refused:?}");
+    assert!(refused.len() < 20, "{refused:?}");
+    assert!(without.is_empty(), "{without:?}");
 }

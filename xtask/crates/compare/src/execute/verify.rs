@@ -79,6 +79,11 @@ pub fn verify(
         let id = format!("env:{name}");
         let was_effect = effect(old_base, was, name, table);
         let is_effect = effect(new_base, is, name, table);
+        // A value that both refuse is not the one to tell them apart.
+        if was.error.is_some() && is.error.is_some() {
+            summary.alike += 1;
+            continue;
+        }
         if was_effect == is_effect && is.error.is_none() {
             summary.alike += 1;
             let lost = items.iter_mut().find(|item| {
@@ -292,7 +297,7 @@ fn show(flags: &Flags) -> String {
 }
 
 /// What a variable changes in the server's command line.
-fn effect(base: &Played, run: &Played, name: &str, table: Table) -> Flags {
+pub(super) fn effect(base: &Played, run: &Played, name: &str, table: Table) -> Flags {
     let mut plain = flags(base, table);
     if matches!(name, "MODEL_NAME" | "MODEL_PATH") {
         plain.remove("--model-path");
@@ -329,7 +334,7 @@ fn flags(played: &Played, table: Table) -> Flags {
 }
 
 /// The pinned release's name for a flag, with the value that stands for one that is gone.
-fn canonical(flag: &str, table: Table) -> (String, Option<String>) {
+pub(super) fn canonical(flag: &str, table: Table) -> (String, Option<String>) {
     if let Some((name, _)) = table.flag(flag) {
         return (name.to_owned(), None);
     }

@@ -4,6 +4,7 @@
 //! a variable that got another name takes its build argument, its Hub entry and its README row
 //! along: such facts are part of another one and fail with it, not beside it.
 
+mod api;
 mod hub;
 mod image;
 mod running;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::facts::{ALONE, Fact};
-use super::{Item, Judge, Verdict, difference};
+use super::{Item, Judge, Verdict, api, difference};
 use worker_files::is_inherited;
 use xtask_core::sglang;
 
@@ -437,6 +437,7 @@ impl Judge<'_> {
                         .help("Give it a default.")
                 }
                 (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, Some(&["default"])),
+                (Some(old), None) if self.hands_on(&path) => handed_on(&id, old),
                 (Some(_), None) => Item::new(&id, Verdict::Missing, old, None)
                     .why("The new handler doesn't look at it: jobs that use it are understood differently.")
                     .help("Handle it again, or record what jobs have to say instead."),
@@ -449,6 +450,22 @@ impl Judge<'_> {
             "The new worker doesn't hand it to runpod.serverless.start.",
             "Hand it over again, or record why not.",
         );
+    }
+
+    /// Whether the new worker gives a parameter of the job's body to `SGLang` without looking at it:
+    /// it takes the body as a whole, for a route that the job names, and picks nothing out of it.
+    fn hands_on(&self, path: &str) -> bool {
+        let Some((body, name)) = path.rsplit_once('.') else {
+            return false;
+        };
+        let has = |id: String| self.new.get(&id).is_some();
+        let picks = |name: &str| has(format!("input:{body}.{name}"));
+        let named = |(route, _): (&str, &Fact)| route.contains("{openai_route}");
+        body == "openai_input"
+            && api::takes(name)
+            && has(format!("input:{body}"))
+            && self.new.area("route").any(named)
+            && !["messages", "prompt", "model"].into_iter().any(picks)
     }
 
     /// Whether jobs can name the route of a request that is made with the same method.
@@ -510,6 +527,22 @@ impl Judge<'_> {
             };
             self.push(item);
         }
+    }
+}
+
+/// A parameter of the job's body that the new worker gives to `SGLang` as it is.
+fn handed_on(id: &str, old: &Fact) -> Item {
+    let name = id.rsplit('.').next().unwrap_or_default();
+    match old.get("default") {
+        Some(default) if !api::is_default(name, default) => {
+            Item::new(id, Verdict::Changed, Some(old), None)
+                .why(format!(
+                    "Jobs without it got `{default}`; the new worker leaves it to SGLang."
+                ))
+                .help("Set the default again, or record that jobs give it or don't need it.")
+        }
+        _ => Item::new(id, Verdict::Kept, Some(old), None)
+            .why("The new worker hands the whole body on to SGLang."),
     }
 }
 

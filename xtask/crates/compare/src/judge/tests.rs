@@ -485,3 +485,28 @@ fn a_package_that_only_a_script_installs_now_which_nothing_runs_is_missing() {
     let items = compared(&index(" --index-url https://i"), &index(""));
     expect(&items, "pip:torch", Verdict::Changed, true);
 }
+
+#[test]
+fn what_a_job_s_body_says_is_kept_where_the_body_is_handed_on_as_a_whole() {
+    let old = Memory::new().with(
+        "handler.py",
+        "import runpod\n\ndef handler(job):\n    body = job['input']['openai_input']\n    use(body['messages'], body.get('stream', False), body.get('n', 1), body.get('max_tokens', 100), body.get('tenant'))\n\nrunpod.serverless.start({'handler': handler})\n",
+    );
+    let new = |body: &str| {
+        Memory::new().with(
+            "handler.py",
+            format!("import runpod, requests\n\ndef handler(job):\n    body = job['input']['openai_input']\n    route = job['input']['openai_route']\n    return requests.post('http://localhost:30000/v1' + route, json={body}).json()\n\nrunpod.serverless.start({{'handler': handler}})\n"),
+        )
+    };
+    let items = compared(&old, &new("body"));
+    let id = |name: &str| format!("input:openai_input.{name}");
+    for name in ["messages", "stream", "n"] {
+        expect(&items, &id(name), Verdict::Kept, false);
+    }
+    expect(&items, &id("max_tokens"), Verdict::Changed, true);
+    assert!(of(&items, &id("max_tokens")).why.contains("got `100`"));
+    // No parameter of SGLang's: the old handler did something of its own with it.
+    expect(&items, &id("tenant"), Verdict::Missing, true);
+    let items = compared(&old, &new("{'messages': body['messages']}"));
+    expect(&items, &id("stream"), Verdict::Missing, true);
+}

@@ -18,6 +18,7 @@
 mod api;
 mod command;
 mod data;
+mod declared;
 mod deps;
 mod environment;
 mod eval;
@@ -182,6 +183,10 @@ fn read_counted(
         .map(|(source, syntax)| (*source, syntax))
         .collect();
     let program = Program::new(files, reach);
+    let mut declared = Vec::new();
+    for file in program.files.iter().filter(|file| file.reached) {
+        declared.extend(declared::reads(file.source, file.syntax, &mut unread));
+    }
     let mut reader = Reader::new(program, data);
     reader.run();
     let Reader {
@@ -198,6 +203,7 @@ fn read_counted(
         facts.api.extend(api::items(source, syntax.root()));
     }
     unread.extend(more);
+    facts.env.extend(declared);
     facts.finish();
     unread.sort();
     unread.dedup();

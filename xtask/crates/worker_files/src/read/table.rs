@@ -56,6 +56,11 @@ impl Reader<'_> {
                     .iter()
                     .filter_map(|a| a.as_str().map(str::to_owned))
                     .collect(),
+                is_refused: member
+                    .value
+                    .get("effect")
+                    .and_then(json::Node::as_str)
+                    .is_some_and(|effect| effect.starts_with("raises")),
                 is_switch: matches!(kind, "store_true" | "no_value" | "boolean_optional"),
                 place: source.place(member.key_span.clone()),
             });
@@ -64,7 +69,7 @@ impl Reader<'_> {
             .get("environment_interface")
             .is_some_and(|value| value.kind == json::Kind::Bool(true));
         if opens && declares {
-            for flag in &table.flags {
+            for flag in table.flags.iter().filter(|flag| !flag.is_refused) {
                 let how = if flag.is_switch {
                     FlagKind::Switch { words: Vec::new() }
                 } else {

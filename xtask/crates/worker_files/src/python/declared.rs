@@ -1,0 +1,62 @@
+//! A table that names itself as the environment's interface: `ENVIRONMENT_INTERFACE = TABLE`, where
+//! `TABLE` holds `Setting("NAME", "default", …)` or `("NAME", "default", …)` for each variable.
+
+use super::syntax::{Node, Syntax};
+use crate::{EnvRead, Hides, Source, Unread};
+
+const MARK: &str = "ENVIRONMENT_INTERFACE";
+
+/// The variables that a module declares in this way, as the worker reads them.
+pub fn reads(source: &Source, syntax: &Syntax<'_>, unread: &mut Vec<Unread>) -> Vec<EnvRead> {
+    let Some(mut table) = assigned(syntax, MARK) else {
+        return Vec::new();
+    };
+    if table.kind() == "identifier" {
+        table = assigned(syntax, table.text()).unwrap_or(table);
+    }
+    if !matches!(table.kind(), "tuple" | "list") {
+        let what = "the environment's interface is declared here in a form that is not known";
+        unread.push(source.unread(table.range(), what, &[Hides::Variables]));
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for row in table.children().filter(|node| node.kind() != "comment") {
+        let cells = row.field("arguments").unwrap_or(row);
+        let mut texts = cells.children().map_while(plain_text);
+        match texts.next() {
+            Some((name, range)) => found.push(EnvRead {
+                by_table: true,
+                ..EnvRead::new(
+                    name,
+                    texts.next().map(|(text, _)| text),
+                    source.place(range),
+                )
+            }),
+            None => unread.push(source.unread(
+                row.range(),
+                "the name of this environment variable is not a plain text",
+                &[Hides::Variables],
+            )),
+        }
+    }
+    found
+}
+
+/// What the module assigns to a name at its top level.
+fn assigned<'t>(syntax: &'t Syntax<'t>, name: &str) -> Option<Node<'t>> {
+    let statements = syntax.root().children();
+    let assignments = statements.filter_map(|statement| statement.child(0));
+    assignments
+        .filter(|node| node.kind() == "assignment" && node.text_of("left") == name)
+        .find_map(|node| node.field("right"))
+}
+
+/// The content of a string literal without anything computed, and where it stands.
+fn plain_text(node: Node<'_>) -> Option<(String, std::ops::Range<usize>)> {
+    let computed = node.children().any(|part| part.kind() == "interpolation");
+    let content = node.children().find(|part| part.kind() == "string_content");
+    (node.kind() == "string" && !computed).then(|| {
+        let text = content.map_or("", Node::text).to_owned();
+        (text, content.unwrap_or(node).range())
+    })
+}
