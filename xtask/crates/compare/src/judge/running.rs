@@ -437,7 +437,7 @@ impl Judge<'_> {
                         .help("Give it a default.")
                 }
                 (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, Some(&["default"])),
-                (Some(old), None) if self.hands_on(&path) => handed_on(&id, old),
+                (Some(old), None) if self.hands_on(path) => handed_on(&id, old),
                 (Some(_), None) => Item::new(&id, Verdict::Missing, old, None)
                     .why("The new handler doesn't look at it: jobs that use it are understood differently.")
                     .help("Handle it again, or record what jobs have to say instead."),
