@@ -7,6 +7,7 @@
 pub mod address;
 mod adopt;
 pub mod args;
+mod bake_arguments;
 mod carry;
 mod context;
 mod fork;

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 
+use super::bake_arguments;
 use super::carry::carry;
 use super::context;
 use super::fork::{self, Own};
@@ -19,8 +20,8 @@ use super::upstream::{self, OWN_ADDRESS, Upstream};
 use super::validate_upstream;
 use compare::Exposed;
 use transaction::steps::{self, Obstacle, Stage, Step, Way};
-use worker_files::dockerfile;
 use worker_files::references::{self, Dangling};
+use worker_files::{bake, dockerfile};
 use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
 use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::lock::{Lock, Retired};
@@ -182,7 +183,7 @@ pub fn make(git: &Git, at: &Preflight, scratch: &Scratch, wish: &Options) -> Res
         Some(exposed) => records(at, exposed, started.as_ref(), &upstream, &mut notes),
         None => Vec::new(),
     };
-    let built = merge::build(
+    let mut built = merge::build(
         &at.repo,
         scratch,
         Sides {
@@ -220,9 +221,16 @@ pub fn make(git: &Git, at: &Preflight, scratch: &Scratch, wish: &Options) -> Res
     if left.is_some() {
         modules.extend(context::own_modules(&at.ours, &base, &bundle)?);
     }
-    finish(
+    let dropped = if first {
+        bake_arguments::drop_undeclared(at, scratch, &mut built)?
+    } else {
+        None
+    };
+    let mut planned = finish(
         at, &upstream, &bundle, mentions, moves, built, &modules, notes, first, own,
-    )
+    )?;
+    planned.plan.rewrites.extend(dropped);
+    Ok(planned)
 }
 
 /// Whether what the tool builds would stay out of git.
@@ -495,24 +503,14 @@ fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
         .map(|(path, incoming)| Rewrite {
             path: path.clone(),
             changes: incoming.changes.clone(),
-            diff: diff(
-                &incoming.from.to_string(),
+            diff: plan::diff(
+                &format!("upstream/{}", incoming.from),
                 &path.to_string(),
                 &incoming.given,
                 &incoming.rendered,
             ),
         })
         .collect()
-}
-
-/// A unified diff of two texts.
-fn diff(old_name: &str, new_name: &str, old: &[u8], new: &[u8]) -> String {
-    let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
-    similar::TextDiff::from_lines(&*old, &*new)
-        .unified_diff()
-        .context_radius(2)
-        .header(&format!("upstream/{old_name}"), new_name)
-        .to_string()
 }
 
 /// Files that git does not track in folders that retire: they stay, and the user should know.
@@ -612,11 +610,16 @@ fn dangling(
     for path in mentions {
         // What comes from upstream or lies below `outdated/` is not the repository's to fix.
         let stays = match (ours.get(path), after.get(path)) {
-            (Some(before), Some(after)) => same(before, after) && before.mode.is_file(),
+            (Some(before), Some(after)) => {
+                before.mode.is_file()
+                    && (same(before, after) || *path == RepoPath::from(bake::FILE))
+            }
             _ => false,
         };
-        if stays && !bundle.files.contains_key(path) {
-            files.push((path.clone(), at.ours.read(path)?));
+        let oid = after.get(path).and_then(|entry| entry.oid.as_ref());
+        if let (true, Some(oid)) = (stays && !bundle.files.contains_key(path), oid) {
+            let content = at.objects.blob(oid)?;
+            files.push((path.clone(), content.unwrap_or_default()));
         }
     }
     let dockerfile = bundle

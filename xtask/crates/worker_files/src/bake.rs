@@ -180,6 +180,36 @@ fn body(source: &Source, unread: &mut Vec<Unread>) -> Result<Bake, Unread> {
     Ok(bake)
 }
 
+/// The file without arguments of targets that `drop` chooses, by where their names begin. One that
+/// shares its line with something else stays.
+pub fn without_arguments(text: &str, drop: impl Fn(usize) -> bool) -> String {
+    let source = Source::new(FILE.into(), text.as_bytes());
+    let (bake, _) = read(&source).split();
+    let args = bake.targets.iter().flat_map(|target| &target.args);
+    let mut lines: Vec<std::ops::Range<usize>> = args
+        .filter(|arg| drop(arg.place.start))
+        .filter_map(|arg| {
+            let start = text[..arg.place.start].rfind('\n').map_or(0, |at| at + 1);
+            let rest = text[start..]
+                .find('\n')
+                .map_or(text.len(), |at| start + at + 1);
+            let line = text[start..rest].trim().trim_end_matches(',').trim_end();
+            let (name, value) = line.split_once(['=', ':'])?;
+            let alone =
+                name.trim().trim_matches('"') == arg.name && plain(value.trim()) == arg.value;
+            alone.then_some(start..rest)
+        })
+        .collect();
+    lines.sort_by_key(|line| line.start);
+    let mut out = String::new();
+    let mut at = 0;
+    for line in lines {
+        out += &text[at..line.start];
+        at = line.end;
+    }
+    out + &text[at..]
+}
+
 fn attribute<'a>(body: &'a Body, name: &str) -> Option<&'a Expression> {
     body.get_attribute(name).map(|attribute| &attribute.value)
 }
@@ -214,6 +244,18 @@ mod tests {
         assert_eq!(args, ["B=1@8", "C=${A}@9"]);
         assert_eq!(bake.targets[0].settings[0].name, "tags");
         assert_eq!(bake.groups[0].value, "[\"t\"]");
+    }
+
+    #[test]
+    fn arguments_are_dropped_with_their_lines() {
+        let text = "target \"t\" {\n  args = {\n    A = \"1\"\n    \"B\" = \"${X}\",\n    C = { a = 1 }\n  }\n}\ntarget \"u\" {\n  args = { A = 1, D = 2 }\n}\n";
+        assert_eq!(
+            without_arguments(text, |_| true),
+            "target \"t\" {\n  args = {\n    C = { a = 1 }\n  }\n}\ntarget \"u\" {\n  args = { A = 1, D = 2 }\n}\n"
+                .replace("    C = { a = 1 }\n", "")
+        );
+        assert_eq!(without_arguments(text, |_| false), text);
+        assert_eq!(without_arguments("target {", |_| true), "target {");
     }
 
     #[test]

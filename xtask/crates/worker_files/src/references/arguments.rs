@@ -22,7 +22,7 @@ pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
         )
     };
     for (offset, name) in passed {
-        if !declared.contains(&name) && !is_predefined(&name) {
+        if is_undeclared(&name, declared) {
             file.hit(
                 offset,
                 format!("the Dockerfile declares no argument `{name}`"),
@@ -30,6 +30,10 @@ pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
             );
         }
     }
+}
+
+pub(super) fn is_undeclared(name: &str, declared: &[String]) -> bool {
+    !declared.iter().any(|known| known == name) && !is_predefined(name)
 }
 
 /// Whether a build that names this file builds the worker's Dockerfile, rather than another of the
@@ -168,7 +172,7 @@ fn passed(yaml: &Yaml, text: &str, value: usize, found: &mut Vec<(usize, String)
 }
 
 /// `args = { … }` of a bake file's targets.
-fn in_bake(text: &str, ours: &str) -> Vec<(usize, String)> {
+pub(super) fn in_bake(text: &str, ours: &str) -> Vec<(usize, String)> {
     let source = Source::new("docker-bake.hcl".into(), text.as_bytes());
     let (bake, _) = bake::read(&source).split();
     let mut found = Vec::new();

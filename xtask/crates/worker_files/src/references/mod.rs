@@ -16,6 +16,7 @@ use serde::Serialize;
 
 pub use links::links;
 
+use crate::bake;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::output::cut;
 use xtask_core::tree::{Entries, RepoPath};
@@ -168,6 +169,20 @@ struct File<'a> {
     form: Form,
     /// By offset: what is wrong, and what to write instead.
     hits: BTreeMap<usize, (String, String)>,
+}
+
+/// A bake file without the arguments that the worker's Dockerfile does not declare, as far as each
+/// stands on a line of its own.
+pub fn without_undeclared(bake: &[u8], declared: &[String]) -> Option<String> {
+    let text = std::str::from_utf8(bake).ok()?;
+    let undeclared = arguments::in_bake(text, "Dockerfile");
+    let undeclared: BTreeSet<usize> = undeclared
+        .into_iter()
+        .filter(|(_, name)| arguments::is_undeclared(name, declared))
+        .map(|(offset, _)| offset)
+        .collect();
+    let without = bake::without_arguments(text, |offset| undeclared.contains(&offset));
+    (without != text).then_some(without)
 }
 
 /// Every place in `files` that hands the Dockerfile at `dockerfile` an argument that it does not
