@@ -80,6 +80,7 @@ A  .xtask/upstream.lock.json
 A  Cargo.lock
 A  Cargo.toml
 M  Dockerfile
+M  docker-bake.hcl
 A  docker-compose.yml
 A  download_model.py
 A  engine.py
@@ -245,13 +246,7 @@ fn fixes_the_code(terminal: &Terminal<'_>) {
     );
     terminal.edits(
         "docker-bake.hcl",
-        &[
-            (
-                "    MODEL_NAME          = \"\"\n",
-                "    MODEL_PATH = \"\"\n",
-            ),
-            ("    WORKER_CUDA_VERSION = \"12.1.0\"\n", ""),
-        ],
+        &[("  args = {\n", "  args = {\n    MODEL_PATH = \"\"\n")],
     );
     terminal.edits(
         ".github/workflows/docker_buildandpush.yml",

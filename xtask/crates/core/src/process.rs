@@ -20,10 +20,15 @@ pub fn set_verbose(on: bool) {
 
 /// A shell in the current directory, or in `dir`.
 pub fn shell(dir: Option<&Path>) -> Result<Shell> {
-    let shell = Shell::new().context("finding the current directory")?;
-    if let Some(dir) = dir {
-        shell.change_dir(dir);
-    }
+    let Some(dir) = dir else {
+        return Shell::new().context("finding the current directory");
+    };
+    let shell = Shell::new().or_else(|_| {
+        // The folder in which the command was typed may have moved meanwhile.
+        std::env::set_current_dir("/").context("leaving a folder that is gone")?;
+        Shell::new().context("finding the current directory")
+    })?;
+    shell.change_dir(dir);
     Ok(shell)
 }
 

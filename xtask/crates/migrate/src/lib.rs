@@ -455,7 +455,8 @@ fn abort(
         .back(&record)
         .map_err(|error| stopped(journal, error))?;
     let page = repo.git_dir.join(report::PAGE);
-    if page.is_file() {
+    let moves = |step: &Step| matches!(step, Step::Move { .. });
+    if record.steps.iter().any(moves) && page.is_file() {
         fs_err::remove_file(page)?;
     }
     report.aborted(&kept)
