@@ -310,4 +310,6 @@ fn executed(
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod deletions;
+#[cfg(test)]
 mod tests;
