@@ -100,7 +100,7 @@ pub struct RepositoryStatus {
     pub is_tools_own: bool,
     /// Files below `outdated/`.
     pub outdated: usize,
-    pub compare: Known<compare::Counts>,
+    pub compare: Known<compare::OpenCounts>,
     pub lint: Known<Counts>,
     pub image: Known<Built>,
 }
@@ -309,7 +309,7 @@ mod tests {
             }),
             is_tools_own: false,
             outdated: 0,
-            compare: Known::Is(compare::Counts {
+            compare: Known::Is(compare::OpenCounts {
                 open: 0,
                 stale: 0,
                 accepted: 7,
@@ -401,7 +401,7 @@ mod tests {
     fn a_modern_worker_is_led_on_step_by_step() {
         let open = |at: &mut RepositoryStatus| {
             at.outdated = 9;
-            at.compare = Known::Is(compare::Counts {
+            at.compare = Known::Is(compare::OpenCounts {
                 open: 1,
                 stale: 0,
                 accepted: 0,

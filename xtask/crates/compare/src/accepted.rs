@@ -22,15 +22,15 @@ const VERSION: u64 = 2;
 /// The file: entries in order, one a line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accepted {
-    entries: Vec<Entry>,
+    entries: Vec<Reason>,
     /// What upstream says of the same values; it answers for nothing until it is taken.
-    offered: Vec<Entry>,
+    offered: Vec<Reason>,
 }
 
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct Reason {
     /// A fact's id; `*` stands for anything.
     pub fact: String,
     pub reason: String,
@@ -66,7 +66,7 @@ pub fn withdrawal(fact: &str) -> String {
     format!("--withdraw{joint}{}", quoted(fact))
 }
 
-impl Entry {
+impl Reason {
     /// Whether `cleanup` may still ask for this reason: the file that it speaks of is there.
     pub fn waits_for_cleanup(&self, outdated: &dyn Tree, rest: &dyn Tree) -> bool {
         let there = |tree: &dyn Tree, path: &str| {
@@ -92,9 +92,9 @@ impl Entry {
 #[serde(deny_unknown_fields)]
 struct File {
     version: u64,
-    accepted: Vec<Entry>,
+    accepted: Vec<Reason>,
     #[serde(default)]
-    offered: Vec<Entry>,
+    offered: Vec<Reason>,
 }
 
 impl Accepted {
@@ -141,7 +141,7 @@ impl Accepted {
 
     /// The file's text.
     pub fn write(&self) -> String {
-        let list = |entries: &[Entry]| {
+        let list = |entries: &[Reason]| {
             let mut entries = entries.to_vec();
             entries.sort();
             let lines = entries
@@ -189,8 +189,14 @@ impl Accepted {
     /// Upstream's reason for a fact, where it was given for this value: the value that the reason
     /// holds, or where it holds none, `is_known` says that it is the one that upstream's own old
     /// worker had.
-    pub fn for_value(&self, id: &str, digest: &str, is_known: bool, commit: &str) -> Option<Entry> {
-        let fits = |entry: &&Entry| {
+    pub fn for_value(
+        &self,
+        id: &str,
+        digest: &str,
+        is_known: bool,
+        commit: &str,
+    ) -> Option<Reason> {
+        let fits = |entry: &&Reason| {
             let holds = match &entry.of {
                 Some(of) => of.get(id).is_some_and(|held| held == digest),
                 None => is_known,
@@ -203,7 +209,7 @@ impl Accepted {
             .iter()
             .filter(fits)
             .max_by_key(|entry| entry.fact.len())?;
-        Some(Entry {
+        Some(Reason {
             fact: id.to_owned(),
             reason: entry.reason.clone(),
             execute: entry.execute,
@@ -213,7 +219,7 @@ impl Accepted {
     }
 
     /// Puts upstream's reasons beside those of the repository, in place of what was offered before.
-    pub fn offer(&mut self, entries: Vec<Entry>) {
+    pub fn offer(&mut self, entries: Vec<Reason>) {
         self.offered = entries;
     }
 
@@ -224,7 +230,7 @@ impl Accepted {
             .collect()
     }
 
-    fn offer_of(&self, item: &Item) -> Option<&Entry> {
+    fn offer_of(&self, item: &Item) -> Option<&Reason> {
         let now = value(item);
         self.offered.iter().find(|entry| {
             let of = entry.of.as_ref().and_then(|of| of.get(&item.id));
@@ -235,7 +241,7 @@ impl Accepted {
     /// Makes upstream's reasons for what is open the repository's own; gives their ids.
     pub fn take_offered(&mut self, items: &[Item]) -> Vec<String> {
         let open = items.iter().filter(|item| item.open);
-        let taken: Vec<Entry> = open
+        let taken: Vec<Reason> = open
             .filter_map(|item| self.offer_of(item))
             .filter(|entry| self.reason(&entry.fact).is_none())
             .cloned()
@@ -249,7 +255,7 @@ impl Accepted {
     /// Adds an entry for the facts named, or gives an old one a new reason.
     pub fn add(&mut self, fact: &str, reason: &str, execute: bool, of: BTreeMap<String, String>) {
         self.entries.retain(|entry| entry.fact != fact);
-        self.entries.push(Entry {
+        self.entries.push(Reason {
             fact: fact.to_owned(),
             reason: reason.to_owned(),
             execute: execute && !fact.starts_with("run:"),
@@ -259,7 +265,7 @@ impl Accepted {
     }
 
     /// Reasons that hold no value yet.
-    pub fn unbound(&self) -> impl Iterator<Item = &Entry> {
+    pub fn unbound(&self) -> impl Iterator<Item = &Reason> {
         self.entries
             .iter()
             .filter(|entry| entry.of.is_none() && !is_cleanups(&entry.fact))
@@ -301,13 +307,13 @@ impl Accepted {
 
     /// Turns what a reason is on record for into accepted. Returns the entries that answer for
     /// nothing any more.
-    pub fn apply(&self, items: &mut [Item]) -> Vec<Entry> {
+    pub fn apply(&self, items: &mut [Item]) -> Vec<Reason> {
         let mut used = vec![false; self.entries.len()];
         for item in items.iter_mut().filter(|item| item.open) {
             let now = value(item);
             // The most particular entry speaks: the longest.
-            let mut best: Option<&Entry> = None;
-            let mut outgrown: Option<&Entry> = None;
+            let mut best: Option<&Reason> = None;
+            let mut outgrown: Option<&Reason> = None;
             for (index, entry) in self.entries.iter().enumerate() {
                 if !matches(&entry.fact, &item.id) {
                     continue;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::facts::{Fact, Facts, WORDING};
-use super::origin::Base;
+use super::own_changes::OwnChanges;
 use worker_files::Place;
 use xtask_core::outcome::UserError;
 
@@ -22,19 +22,19 @@ const READER: u64 = 3;
 
 /// Where a record comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct OldCommit {
     /// The old worker, for people.
     pub of: String,
     /// The commit that it was read from, where there is one.
     pub commit: Option<String>,
     /// What it started from, where it is a fork and that is known.
-    pub base: Option<Base>,
+    pub base: Option<OwnChanges>,
 }
 
 /// What a record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    pub origin: Origin,
+    pub origin: OldCommit,
     pub facts: Facts,
     /// Whether an older reader made it, which saw less.
     pub is_older: bool,
@@ -44,7 +44,7 @@ pub struct Record {
 const AT: &str = "the worker at ";
 
 /// The file's text.
-pub fn write(facts: &Facts, origin: &Origin) -> String {
+pub fn write(facts: &Facts, origin: &OldCommit) -> String {
     let mut out = format!(
         "{{\n\"version\": {VERSION},\n\"made_by\": \"cargo xtask compare OLD --write-baseline\",\n\"of\": {},\n\"commit\": {},\n\"reader\": {READER},\n\"sglang\": {},\n\"unread\": [",
         Value::from(origin.of.as_str()),
@@ -159,7 +159,7 @@ pub fn read(text: &str) -> Result<Record> {
     }
     let is_older = root.get("reader").and_then(Value::as_u64).unwrap_or(1) < READER;
     Ok(Record {
-        origin: Origin {
+        origin: OldCommit {
             of,
             commit: word("commit").or(named),
             base,

@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use super::accepted::{Accepted, Entry};
+use super::accepted::{Accepted, Reason};
 use super::baseline;
 use super::facts::{Fact, Facts, WORDING};
 use super::judge::{Item, judge};
@@ -19,7 +19,7 @@ pub struct CleanupGate {
     /// Facts that nobody has decided on.
     pub open: Vec<Item>,
     /// Reasons on record that match nothing any more.
-    pub stale: Vec<Entry>,
+    pub stale: Vec<Reason>,
     /// Why the baseline can't stand for `outdated/`, where it can't.
     pub baseline: Option<Unfit>,
     pub accepted: Accepted,

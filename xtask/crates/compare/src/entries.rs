@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 
 use super::judge::{Item, Verdict};
-use super::origin::Base;
+use super::own_changes::OwnChanges;
 
 /// Facts with one cause, to be decided on together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,7 +23,7 @@ pub struct Entry {
 
 /// The entries of everything that is open; those of a fork's own changes first, where it is known
 /// what it started from.
-pub fn of(items: &[Item], base: Option<&Base>) -> Vec<Entry> {
+pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
     let all: HashMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
     let mut causes: BTreeMap<String, Vec<&Item>> = BTreeMap::new();
     for item in items.iter().filter(|item| item.open) {
@@ -64,7 +64,13 @@ pub fn of(items: &[Item], base: Option<&Base>) -> Vec<Entry> {
             rank: 0,
             origin: None,
         };
-        entry.origin = base.map(|base| if base.is_own(&entry) { FORK } else { UPSTREAM });
+        entry.origin = base.map(|base| {
+            if base.is_own(&entry.members) {
+                FORK
+            } else {
+                UPSTREAM
+            }
+        });
         entry
     };
     let mut entries: Vec<Entry> = groups.iter().map(entry).collect();

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::unread::{self, UnreadFact};
+use super::unread::{self, UnreadFact, in_layout};
 use worker_files::dockerfile::Named;
 use worker_files::packages::Manager;
 use worker_files::python::FlagValue;
@@ -693,13 +693,25 @@ fn held(
     held
 }
 
-/// A path without the folder that its layout puts it in.
-pub fn in_layout(path: &str) -> String {
-    let folders = ["src/", "builder/", ".runpod/"];
-    let below = folders.iter().find_map(|folder| path.strip_prefix(folder));
-    match below.unwrap_or(path) {
-        "" => "./".to_owned(),
-        path => path.to_owned(),
+/// Characters of a value that a line shows.
+const LONGEST_VALUE: usize = 160;
+
+/// A fact's value in one line: `--model-path, default 0.0.0.0`.
+pub fn value(fact: &Fact) -> String {
+    let mut parts = Vec::new();
+    for (key, value) in &fact.value {
+        let value = value.replace('\n', ", ");
+        match key.as_str() {
+            "title" | "description" | "on" | "module" | "kind" => {}
+            "value" | "flag" | "spec" | "signature" | "values" | "target" => parts.insert(0, value),
+            "how" if value == "value" => {}
+            _ => parts.push(format!("{key} {value}")),
+        }
+    }
+    let line = parts.join(", ");
+    match line.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 

@@ -14,6 +14,7 @@ mod facts;
 pub mod judge;
 mod old;
 mod origin;
+mod own_changes;
 mod pairs;
 mod reasons;
 mod report;
@@ -25,11 +26,11 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use self::accepted::Accepted;
-use self::baseline::Origin;
+use self::baseline::OldCommit;
 use self::facts::Facts;
 use self::judge::judge;
 use self::old::Old;
-pub use self::origin::{Change, Exposed, OFFERED_IN};
+pub use self::origin::{Exposed, ForkChange, OFFERED_IN};
 use self::pairs::{OldFiles, Pair};
 use self::report::Report;
 use self::trees::Trees;
@@ -107,7 +108,7 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
             "name the worker before the migration, a directory or a revision"
         ));
     }
-    let origin = Origin {
+    let origin = OldCommit {
         of: args.old.as_deref().unwrap_or(OUTDATED).to_owned(),
         commit: old.commit.clone(),
         base: old.base.clone(),
@@ -249,21 +250,21 @@ pub fn write_page(root: &Path, file: &Path) -> Result<()> {
 
 /// What keeps a comparison from being clean, in numbers.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Counts {
+pub struct OpenCounts {
     pub open: usize,
     pub stale: usize,
     pub accepted: usize,
 }
 
 /// The same in numbers; `None` where there is no past to compare with.
-pub fn counts(root: &Path) -> Result<Option<Counts>> {
+pub fn counts(root: &Path) -> Result<Option<OpenCounts>> {
     if !root.join(OUTDATED).is_dir() && !records::file(root, BASELINE)?.is_file() {
         return Ok(None);
     }
     let args = Args::default();
     let old = old::find(&Trees::new(root), root, None)?;
     let report = compare(Some(root), root, &args, old)?.report;
-    Ok(Some(Counts {
+    Ok(Some(OpenCounts {
         open: report.open().count(),
         stale: report.stale.len(),
         accepted: report.count(judge::Verdict::Accepted),

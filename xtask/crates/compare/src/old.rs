@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::baseline::{self, Record};
 use super::facts::Facts;
-use super::origin::Base;
+use super::own_changes::OwnChanges;
 use super::trees::Trees;
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::outcome::UserError;
@@ -23,7 +23,7 @@ pub struct Old {
     /// The commit that they are of.
     pub commit: Option<String>,
     /// What it started from, where it is a fork.
-    pub base: Option<Base>,
+    pub base: Option<OwnChanges>,
     /// What a reader should know of where the facts come from.
     pub notes: Vec<String>,
 }

@@ -4,73 +4,23 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::accepted::{self, Accepted};
 use super::baseline;
-use super::entries::Entry;
-use super::facts::{Fact, Facts, WORDING};
+use super::facts::{Fact, Facts, WORDING, value};
 use super::judge::{Item, Verdict, judge};
+use super::own_changes::OwnChanges;
 use xtask_core::layout::{ACCEPTED, BASELINE};
 use xtask_core::records;
 use xtask_core::tree::{RepoPath, Tree};
-
-/// The revision that a fork started from, and which of its facts are not that revision's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Base {
-    pub commit: String,
-    /// The ids of what the fork added, changed or removed.
-    pub own: BTreeSet<String>,
-}
-
-impl Base {
-    /// Compares a fork with what it started from.
-    pub fn of(base: &Facts, fork: &Facts, commit: &str) -> Self {
-        let ids = base.all.keys().chain(fork.all.keys());
-        let differ = |id: &&String| match (base.get(id), fork.get(id)) {
-            (Some(one), Some(other)) => !judged(one).eq(judged(other)),
-            _ => true,
-        };
-        let unread = fork.unread.iter().filter(|gap| !gap.is_in(&base.unread));
-        Self {
-            commit: commit.to_owned(),
-            own: ids
-                .filter(differ)
-                .chain(unread.map(|gap| &gap.id))
-                .cloned()
-                .collect(),
-        }
-    }
-
-    /// Whether the fork's own changes are in an entry. What only a run shows is the fork's where
-    /// it is about a variable of the fork's.
-    pub fn is_own(&self, entry: &Entry) -> bool {
-        let of_a_run = |id: &str| {
-            let mut words = id
-                .strip_prefix("run:")
-                .into_iter()
-                .flat_map(|id| id.split('.'));
-            words.any(|word| self.own.contains(&format!("env:{word}")))
-        };
-        entry
-            .members
-            .iter()
-            .any(|id| self.own.contains(id) || of_a_run(id))
-    }
-}
-
-/// What of a fact is judged.
-fn judged(fact: &Fact) -> impl Iterator<Item = (&String, &String)> {
-    let value = fact.value.iter();
-    value.filter(|(key, _)| !WORDING.contains(&key.as_str()))
-}
 
 /// What a worker exposes: the input of a migration.
 pub struct Exposed(Facts);
 
 /// A change of a fork's, and what the new worker has for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub struct ForkChange {
     pub id: String,
     /// Where the fork has it; in a file that it removed it from, where it was.
     pub path: RepoPath,
@@ -79,7 +29,7 @@ pub struct Change {
     pub now: String,
 }
 
-impl Change {
+impl ForkChange {
     /// Whether the fork has it no more.
     pub fn is_removal(&self) -> bool {
         self.what == REMOVED
@@ -106,23 +56,23 @@ impl Exposed {
         commit: Option<&str>,
         base: Option<(&Self, &str)>,
     ) -> (String, usize) {
-        let origin = baseline::Origin {
+        let origin = baseline::OldCommit {
             of: of.to_owned(),
             commit: commit.map(str::to_owned),
-            base: base.map(|(base, commit)| Base::of(&base.0, &self.0, commit)),
+            base: base.map(|(base, commit)| OwnChanges::of(&base.0, &self.0, commit)),
         };
         (baseline::write(&self.0, &origin), self.0.all.len())
     }
 
     /// What this fork changed since `base`, and what `new` has for each.
-    pub fn changes(&self, base: &Self, new: &Self) -> Vec<Change> {
-        let own = Base::of(&base.0, &self.0, "").own;
+    pub fn changes(&self, base: &Self, new: &Self) -> Vec<ForkChange> {
+        let own = OwnChanges::of(&base.0, &self.0, "").own;
         let items = judge(&self.0, &new.0);
         let change = |id: &String| {
             let (before, after) = (base.0.get(id), self.0.get(id));
             let place = after.or(before)?.places.first()?;
             let item = items.iter().find(|item| item.id == *id);
-            Some(Change {
+            Some(ForkChange {
                 id: id.clone(),
                 path: place.file.clone(),
                 line: place.line,
@@ -154,7 +104,7 @@ impl Exposed {
         // A record of an older reader says less of the same thing.
         let as_recorded = record.is_older.then(|| self.0.as_first_read());
         let as_recorded = as_recorded.as_ref().unwrap_or(&self.0);
-        let own = Base::of(&base.0, &self.0, "").own;
+        let own = OwnChanges::of(&base.0, &self.0, "").own;
         let mut entries = Vec::new();
         for (id, fact) in &self.0.all {
             if own.contains(id)
@@ -188,7 +138,7 @@ fn what(before: Option<&Fact>, after: Option<&Fact>) -> String {
     let (Some(before), Some(after)) = (before, after) else {
         return match after {
             Some(fact) => {
-                let value = super::report::value(fact);
+                let value = value(fact);
                 let joint = if value.is_empty() { "" } else { ": " };
                 format!("added{joint}{value}")
             }
@@ -285,7 +235,7 @@ mod tests {
     #[test]
     fn what_a_fork_changed_comes_before_what_upstream_decided() {
         let (base, fork, new) = (read(&legacy()), read(&fork()), read(&modern()));
-        let since = Base::of(&base.0, &fork.0, "abc");
+        let since = OwnChanges::of(&base.0, &fork.0, "abc");
         assert!(since.own.contains("env:ATTENTION_BACKEND"), "{since:?}");
         assert!(!since.own.contains("env:MODEL_NAME"));
         let changes = fork.changes(&base, &new);
@@ -298,7 +248,7 @@ mod tests {
             change.now,
             "nothing to carry: the new worker's ATTENTION_BACKEND sets --attention-backend"
         );
-        let same = Base::of(&base.0, &base.0, "abc");
+        let same = OwnChanges::of(&base.0, &base.0, "abc");
         assert!(same.own.is_empty(), "{same:?}");
         // The one that the new worker lacks leads, whatever else is open.
         let engine = modern().read_file("engine.py").unwrap().unwrap();

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use anyhow::Result;
 
-use super::facts::in_layout;
 use worker_files::Unread;
 use worker_files::source::LARGEST;
 use xtask_core::tree::{RepoPath, Tree};
@@ -34,6 +33,16 @@ impl UnreadFact {
     pub fn is_in(&self, others: &[Self]) -> bool {
         let mut others = others.iter().filter(|other| other.digest == self.digest);
         others.any(|other| other.name() == self.name())
+    }
+}
+
+/// A path without the folder that its layout puts it in.
+pub fn in_layout(path: &str) -> String {
+    let folders = ["src/", "builder/", ".runpod/"];
+    let below = folders.iter().find_map(|folder| path.strip_prefix(folder));
+    match below.unwrap_or(path) {
+        "" => "./".to_owned(),
+        path => path.to_owned(),
     }
 }
 

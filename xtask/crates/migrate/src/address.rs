@@ -3,9 +3,20 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use xtask_core::git::Call;
 use xtask_core::outcome::UsageError;
+
+/// The address, in the lock, of the repository that holds the tool.
+pub const OWN_ADDRESS: &str = "xtask:";
+
+/// Where an address leads.
+#[derive(Debug)]
+pub enum UpstreamPlace {
+    Path(PathBuf),
+    Url(String),
+}
 
 /// The address as it may be recorded and shown. It loses the user as well, whose name may be a token,
 /// but for ssh, where the name is part of the place (`ssh://git@host`); of http and https also what

@@ -107,7 +107,7 @@ pub fn make(
         stages: Vec::new(),
         entries,
         lock,
-        kind: planner::Kind::Adopt,
+        kind: planner::MigrationKind::Adopt,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::official::Base;
+use super::official::OfficialBase;
 use super::preflight::Preflight;
 use transaction::steps::{Conflict, Stage};
 use xtask_core::git::Scratch;
@@ -18,7 +18,12 @@ pub struct Carry {
 }
 
 /// What changed in this fork since `base`. `theirs` is what upstream gives.
-pub fn carry(at: &Preflight, scratch: &Scratch, base: &Base, theirs: &Entries) -> Result<Carry> {
+pub fn carry(
+    at: &Preflight,
+    scratch: &Scratch,
+    base: &OfficialBase,
+    theirs: &Entries,
+) -> Result<Carry> {
     let started = &base.files;
     let mut carry = Carry {
         base: Entries::new(),

@@ -6,10 +6,10 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::incoming::Bundle;
-use super::official::{AUTO, Base, Official};
-use super::planner::Options;
+use super::official::{AUTO, Official, OfficialBase};
+use super::options::Options;
 use super::preflight::Preflight;
-use compare::{Change, Exposed};
+use compare::{Exposed, ForkChange};
 use transaction::steps::Conflict;
 use worker_files::WorkerInterface;
 use xtask_core::git::{Git, Scratch};
@@ -27,12 +27,17 @@ pub struct Own {
     /// The files that are not as they were there.
     pub files: Vec<RepoPath>,
     /// Of carried changes those in files in conflict, each with what the new worker has for it.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ForkChange>,
 }
 
 /// Finds what a legacy worker started from: what was named, or the official repository's newest
 /// revision that it has. Without `--carry` only what is here is looked at.
-pub fn base(git: &Git, at: &Preflight, scratch: &Scratch, wish: &Options) -> Result<Option<Base>> {
+pub fn base(
+    git: &Git,
+    at: &Preflight,
+    scratch: &Scratch,
+    wish: &Options,
+) -> Result<Option<OfficialBase>> {
     let official = || Official::open(git, wish.official, at);
     match wish.carry {
         None => official()?.base_here(at),
@@ -48,12 +53,12 @@ pub fn base(git: &Git, at: &Preflight, scratch: &Scratch, wish: &Options) -> Res
             }
             Ok(found)
         }
-        Some(revision) => Base::named(at, revision).map(Some),
+        Some(revision) => OfficialBase::named(at, revision).map(Some),
     }
 }
 
 /// The changes of a fork; `None` where it has none.
-pub fn own(at: &Preflight, base: &Base, carried: bool) -> Option<Own> {
+pub fn own(at: &Preflight, base: &OfficialBase, carried: bool) -> Option<Own> {
     let files = base.changed(at.ours.entries());
     (!files.is_empty()).then(|| Own {
         base: base.commit.0.clone(),
@@ -78,10 +83,10 @@ pub fn tree_of(bundle: &Bundle) -> Memory {
 /// the kind.
 pub fn in_conflict(
     at: &Preflight,
-    base: &Base,
+    base: &OfficialBase,
     exposed: [&Exposed; 3],
     conflicts: &[&Conflict],
-) -> Result<Vec<Change>> {
+) -> Result<Vec<ForkChange>> {
     let [fork, started, new] = exposed;
     let is_there = |path: &RepoPath| {
         let place = layout::counterpart(path);
@@ -123,7 +128,7 @@ pub fn in_conflict(
             let is_changed = || hunks.iter().any(|hunk| hunk.holds(change));
             change.path != path || !change.is_loss() || is_changed()
         });
-        let told: Vec<Change> = changes
+        let told: Vec<ForkChange> = changes
             .iter()
             .filter(|change| change.path == path)
             .cloned()
@@ -138,14 +143,14 @@ pub fn in_conflict(
 
 /// Lines that changed between two texts, counted from 1.
 struct Hunk {
-    change: Change,
+    change: ForkChange,
     before: Range<usize>,
     after: Range<usize>,
 }
 
 impl Hunk {
     /// Whether a fact that changed stands in these lines.
-    fn holds(&self, change: &Change) -> bool {
+    fn holds(&self, change: &ForkChange) -> bool {
         let lines = if change.is_removal() {
             &self.before
         } else {
@@ -172,7 +177,7 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
             Some(line) => format!("`{line}`"),
             None => format!("removed: `{}`", removed()?),
         };
-        let change = Change {
+        let change = ForkChange {
             id: String::new(),
             path: path.clone(),
             line: new_range.start + 1,

@@ -15,6 +15,7 @@ mod incoming;
 pub mod merge;
 mod merge_inputs;
 mod official;
+mod options;
 mod plan;
 mod planner;
 pub mod preflight;
@@ -31,7 +32,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use self::planner::{Options, Planned};
+use self::options::Options;
+use self::planner::Planned;
 use self::preflight::Preflight;
 use self::report::{Ending, Report};
 use self::suggested_commands::SuggestedCommands;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::incoming;
 use super::merge::{self, Stored};
-use super::planner::Options;
+use super::options::Options;
 use super::preflight::Preflight;
 use super::upstream::{self, Upstream};
 use xtask_core::git::{Git, Scratch};

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::address::UpstreamPlace;
 use super::preflight::Preflight;
 use super::remote::Remote;
-use super::upstream::{Place, locate};
+use super::upstream::locate;
 use xtask_core::git::foreign::is_git;
 use xtask_core::git::{Git, GitTree, Scratch};
 use xtask_core::layout::{self, Layout, OUTDATED};
@@ -47,7 +48,7 @@ pub struct Revision {
 }
 
 /// What a fork started from.
-pub struct Base {
+pub struct OfficialBase {
     pub commit: Oid,
     /// All of its files that are known.
     pub files: Entries,
@@ -55,7 +56,7 @@ pub struct Base {
     pub tree: Box<dyn Tree>,
 }
 
-impl Base {
+impl OfficialBase {
     pub fn short(&self) -> &str {
         self.commit.short()
     }
@@ -80,9 +81,9 @@ impl Official {
         let here = std::env::current_dir().context("finding the current folder")?;
         let (address, place) = locate(address, &here, &at.repo.top)?;
         let (remote, head) = match place {
-            Place::Url(url) => Remote::fetched(git, &url, None)?,
-            Place::Path(path) if is_git(&path) => Remote::local(git, &path, None)?,
-            Place::Path(path) => bail!(UserError::new(
+            UpstreamPlace::Url(url) => Remote::fetched(git, &url, None)?,
+            UpstreamPlace::Path(path) if is_git(&path) => Remote::local(git, &path, None)?,
+            UpstreamPlace::Path(path) => bail!(UserError::new(
                 format!(
                     "{} is no git repository, so it has no revisions",
                     path.display()
@@ -110,11 +111,11 @@ impl Official {
 
     /// The newest official revision of the legacy layout that HEAD descends from, or else the one
     /// that most files are the same as.
-    pub fn base(&self, at: &Preflight, scratch: &Scratch) -> Result<Option<Base>> {
+    pub fn base(&self, at: &Preflight, scratch: &Scratch) -> Result<Option<OfficialBase>> {
         let legacy = |revision: &&Revision| Layout::of(&revision.files) == Layout::Legacy;
         let ours = at.ours.entries();
         if let Some(revision) = self.ancestor(at)?.filter(legacy) {
-            return Base::of_commit(at, &revision.commit).map(Some);
+            return OfficialBase::of_commit(at, &revision.commit).map(Some);
         }
         match self.most_alike(ours, legacy) {
             Some((revision, _)) => self.fetched(at, scratch, revision).map(Some),
@@ -123,10 +124,10 @@ impl Official {
     }
 
     /// The base where nothing has to be fetched for it.
-    pub fn base_here(&self, at: &Preflight) -> Result<Option<Base>> {
+    pub fn base_here(&self, at: &Preflight) -> Result<Option<OfficialBase>> {
         match self.ancestor(at)? {
             Some(revision) if Layout::of(&revision.files) == Layout::Legacy => {
-                Base::of_commit(at, &revision.commit).map(Some)
+                OfficialBase::of_commit(at, &revision.commit).map(Some)
             }
             _ => Ok(None),
         }
@@ -165,7 +166,12 @@ impl Official {
     }
 
     /// A revision with the content of its files, of which those that are not here are fetched.
-    fn fetched(&self, at: &Preflight, scratch: &Scratch, revision: &Revision) -> Result<Base> {
+    fn fetched(
+        &self,
+        at: &Preflight,
+        scratch: &Scratch,
+        revision: &Revision,
+    ) -> Result<OfficialBase> {
         let mut tree = Memory::new();
         let mut lacking: Vec<(&RepoPath, &Entry, &Oid)> = Vec::new();
         for (path, entry) in &revision.files {
@@ -198,7 +204,7 @@ impl Official {
                 tree = tree.with_mode(name, entry.mode, content);
             }
         }
-        Ok(Base {
+        Ok(OfficialBase {
             commit: revision.commit.clone(),
             files: revision.files.clone(),
             tree: Box::new(tree),
@@ -215,7 +221,7 @@ fn out_of_reach(error: anyhow::Error) -> anyhow::Error {
     .into()
 }
 
-impl Base {
+impl OfficialBase {
     fn of_commit(at: &Preflight, commit: &Oid) -> Result<Self> {
         let files = at.repo.entries(commit)?;
         let name = commit.short().to_owned();

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail};
 
+use super::address::OWN_ADDRESS;
 use super::bake_arguments;
 use super::carry::carry;
 use super::context;
@@ -12,11 +13,12 @@ use super::fork::{self, Own};
 use super::incoming::{self, Bundle};
 use super::merge::{self, Built, Sides};
 use super::merge_inputs::{base, origin, tool_side};
-use super::official::{AUTO, Base};
+use super::official::{AUTO, OfficialBase};
+use super::options::Options;
 use super::plan::{self, Move, Plan, Rewrite, Source};
 use super::preflight::Preflight;
 use super::sparse;
-use super::upstream::{self, OWN_ADDRESS, Upstream};
+use super::upstream::{self, Upstream};
 use super::validate_upstream;
 use compare::Exposed;
 use transaction::steps::{self, Obstacle, Stage, Step, Way};
@@ -30,30 +32,18 @@ use xtask_core::output::{quoted_file, quoted_path};
 use xtask_core::records;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
 
-/// What the user asks for.
-pub struct Options<'a> {
-    pub upstream: Option<&'a str>,
-    pub rev: Option<&'a str>,
-    pub carry: Option<&'a str>,
-    pub official: Option<&'a str>,
-    /// Whether upstream's files are taken where the fork's changes do not merge.
-    pub take_theirs: bool,
-    pub anyway: bool,
-    pub embed: bool,
-}
-
 /// The plan, and what it takes to apply it.
 pub struct Planned {
     pub plan: Plan,
     pub stages: Vec<Stage>,
     pub entries: Entries,
     pub lock: Lock,
-    pub kind: Kind,
+    pub kind: MigrationKind,
 }
 
 /// What a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MigrationKind {
     /// From the legacy layout to the modern one.
     First,
     /// From one upstream revision to the next.
@@ -169,7 +159,7 @@ pub fn make(git: &Git, at: &Preflight, scratch: &Scratch, wish: &Options) -> Res
         .and_then(|base| fork::own(at, base, wish.carry.is_some()));
     let exposed = recording.and_then(|recording| recorded(recording, &mut notes));
     let started = match (started, left) {
-        (None, Some(origin)) => Base::locked(at, origin)?,
+        (None, Some(origin)) => OfficialBase::locked(at, origin)?,
         (started, _) => started,
     };
     if left.is_some() {
@@ -279,7 +269,7 @@ fn recorded(recording: Recording, notes: &mut Vec<String>) -> Option<Exposed> {
 fn records(
     at: &Preflight,
     exposed: &Exposed,
-    started: Option<&(&Base, Exposed)>,
+    started: Option<&(&OfficialBase, Exposed)>,
     upstream: &Upstream,
     notes: &mut Vec<String>,
 ) -> Vec<(RepoPath, Vec<u8>)> {
@@ -410,7 +400,11 @@ fn finish(
         stages: built.stages,
         entries: built.entries,
         lock: built.lock,
-        kind: if first { Kind::First } else { Kind::Again },
+        kind: if first {
+            MigrationKind::First
+        } else {
+            MigrationKind::Again
+        },
     })
 }
 
@@ -534,7 +528,7 @@ fn local_in_retired(at: &Preflight, moves: &[Move]) -> Vec<RepoPath> {
 }
 
 /// The commit messages of a migration.
-pub fn messages(plan: &Plan, kind: Kind) -> (String, String) {
+pub fn messages(plan: &Plan, kind: MigrationKind) -> (String, String) {
     let upstream = match &plan.upstream.commit {
         Some(commit) => format!("{} at {commit}", plan.upstream.address),
         None => plan.upstream.address.clone(),
@@ -544,9 +538,9 @@ pub fn messages(plan: &Plan, kind: Kind) -> (String, String) {
          each file.\n"
     );
     let subject = match kind {
-        Kind::First => "feat: bring in the modern worker",
-        Kind::Again => "feat: bring in upstream's changes",
-        Kind::Adopt => "chore: record the upstream that this worker came from",
+        MigrationKind::First => "feat: bring in the modern worker",
+        MigrationKind::Again => "feat: bring in upstream's changes",
+        MigrationKind::Adopt => "chore: record the upstream that this worker came from",
     };
     let content = format!("{subject}\n\nUpstream: {upstream}\n");
     (moves, content)
@@ -611,8 +605,7 @@ fn dangling(
         // What comes from upstream or lies below `outdated/` is not the repository's to fix.
         let stays = match (ours.get(path), after.get(path)) {
             (Some(before), Some(after)) => {
-                before.mode.is_file()
-                    && (same(before, after) || *path == RepoPath::from(bake::FILE))
+                before.mode.is_file() && (same(before, after) || path == bake::FILE)
             }
             _ => false,
         };

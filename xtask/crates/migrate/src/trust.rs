@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::address::without_credentials;
-use super::upstream::{OWN_ADDRESS, Place};
+use super::address::{OWN_ADDRESS, UpstreamPlace, without_credentials};
 use xtask_core::git::{Git, records};
 use xtask_core::layout::LOCK;
 use xtask_core::outcome::UserError;
@@ -19,11 +18,11 @@ const SETTING: &str = "xtask.trustedUpstream";
 
 /// Refuses an address of a lock that leads to this machine, unless the user's configuration names
 /// it. One inside of the worker came with the worker: its author can't vouch for it.
-pub fn expect(git: &Git, address: &str, place: &Place, repository: &Path) -> Result<()> {
+pub fn expect(git: &Git, address: &str, place: &UpstreamPlace, repository: &Path) -> Result<()> {
     let path = match place {
         _ if address == OWN_ADDRESS => return Ok(()),
-        Place::Path(path) => path.clone(),
-        Place::Url(url) => match local_path(url) {
+        UpstreamPlace::Path(path) => path.clone(),
+        UpstreamPlace::Url(url) => match local_path(url) {
             Some(path) => path,
             None => return Ok(()),
         },

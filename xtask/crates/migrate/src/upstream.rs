@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::address;
+use super::address::{self, OWN_ADDRESS, UpstreamPlace};
 use super::remote::Remote;
 use super::trust;
 use xtask_core::git::foreign::{TRANSPORTS, is_git};
@@ -15,9 +15,6 @@ use xtask_core::lock::Origin;
 use xtask_core::outcome::{UsageError, UserError};
 use xtask_core::tool_repo;
 use xtask_core::tree::{Directory, Entries, Oid, RepoPath, Tree};
-
-/// The address, in the lock, of the repository that holds the tool.
-pub const OWN_ADDRESS: &str = "xtask:";
 
 const LEFT_OUT: &str = "the user name and password in the upstream's address were used to fetch and \
                         are not recorded; later runs get them from git's credential helper";
@@ -81,16 +78,16 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
     }
     let mut notes = Vec::new();
     let opened = match place {
-        Place::Url(url) => {
+        UpstreamPlace::Url(url) => {
             if url != recorded {
                 notes.push(LEFT_OUT.to_owned());
             }
             read_at(Remote::fetched(git, &url, rev)?, &recorded)?
         }
-        Place::Path(path) if is_git(&path) => {
+        UpstreamPlace::Path(path) if is_git(&path) => {
             read_at(Remote::local(git, &path, rev)?, &path.display().to_string())?
         }
-        Place::Path(path) => match rev {
+        UpstreamPlace::Path(path) => match rev {
             None => directory(&path)?,
             Some(rev) => bail!(UserError::new(
                 format!(
@@ -124,14 +121,12 @@ pub fn open(git: &Git, request: &Request) -> Result<Upstream> {
     Ok(upstream)
 }
 
-#[derive(Debug)]
-pub(super) enum Place {
-    Path(PathBuf),
-    Url(String),
-}
-
 /// What an address means, and how the lock records it.
-pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(String, Place)> {
+pub(super) fn locate(
+    address: &str,
+    base: &Path,
+    repository: &Path,
+) -> Result<(String, UpstreamPlace)> {
     let shown = address::without_credentials(address);
     refuse_option("upstream", &shown)?;
     if !base.join(address).is_dir() {
@@ -144,7 +139,7 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
             let help = "; an upstream of this repository itself is named with --upstream DIR|URL";
             bail!(UserError::new(refusal.what, refusal.help + help));
         }
-        return Ok((OWN_ADDRESS.to_owned(), Place::Path(own)));
+        return Ok((OWN_ADDRESS.to_owned(), UpstreamPlace::Path(own)));
     }
     let path = base.join(address);
     if let Some((scheme, _)) = address.split_once("://") {
@@ -154,7 +149,7 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
                 TRANSPORTS.join(", ")
             )));
         }
-        return Ok((shown, Place::Url(address.to_owned())));
+        return Ok((shown, UpstreamPlace::Url(address.to_owned())));
     }
     if address.contains("::") {
         bail!(UsageError(format!(
@@ -165,14 +160,14 @@ pub(super) fn locate(address: &str, base: &Path, repository: &Path) -> Result<(S
     }
     if path.is_dir() {
         let recorded = relative(&path, repository);
-        return Ok((recorded, Place::Path(path)));
+        return Ok((recorded, UpstreamPlace::Path(path)));
     }
     // `host:path` and `user@host:path`, as git reads them: no slash before the first colon.
     if address
         .split_once(':')
         .is_some_and(|(host, _)| !host.is_empty() && !host.contains('/'))
     {
-        return Ok((shown, Place::Url(address.to_owned())));
+        return Ok((shown, UpstreamPlace::Url(address.to_owned())));
     }
     bail!(UserError::new(
         format!(
@@ -394,7 +389,7 @@ mod tests {
         for address in ["https://example.com/a.git", "git@example.com:a/b.git"] {
             assert!(matches!(
                 locate(address, here, here),
-                Ok((_, Place::Url(_)))
+                Ok((_, UpstreamPlace::Url(_)))
             ));
         }
     }

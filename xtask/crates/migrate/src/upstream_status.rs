@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::address::{OWN_ADDRESS, UpstreamPlace};
 use super::remote::Remote;
 use super::trust;
-use super::upstream::{OWN_ADDRESS, Place, locate};
+use super::upstream::locate;
 use xtask_core::git::{Git, foreign, refuse_option};
 use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
@@ -36,7 +37,7 @@ pub fn standing(git: &Git, origin: &Origin, repository: &Path) -> Result<Upstrea
     }
     refuse_option("commit", commit)?;
     let place = if origin.address == OWN_ADDRESS {
-        Place::Path(tool_repo::repository())
+        UpstreamPlace::Path(tool_repo::repository())
     } else {
         match locate(&origin.address, repository, repository) {
             Ok((_, place)) => place,
@@ -47,9 +48,9 @@ pub fn standing(git: &Git, origin: &Origin, repository: &Path) -> Result<Upstrea
         return Ok(unknown(&trust::in_short(&error)));
     }
     match place {
-        Place::Path(path) if foreign::is_git(&path) => local(git, &path, origin, commit),
-        Place::Path(_) => Ok(unknown("it has no git any more")),
-        Place::Url(_) => Ok(unknown("it is elsewhere, and was not asked")),
+        UpstreamPlace::Path(path) if foreign::is_git(&path) => local(git, &path, origin, commit),
+        UpstreamPlace::Path(_) => Ok(unknown("it has no git any more")),
+        UpstreamPlace::Url(_) => Ok(unknown("it is elsewhere, and was not asked")),
     }
 }
 

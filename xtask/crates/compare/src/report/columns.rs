@@ -9,7 +9,7 @@ use std::time::Duration;
 use similar::{Algorithm, ChangeTag, DiffOp, TextDiff};
 
 use super::super::pairs::{Pair, Text};
-use super::html::{anchor, escaped};
+use super::markup::{anchor, escaped};
 use xtask_core::tree::RepoPath;
 
 pub struct Line<'a> {
@@ -25,7 +25,7 @@ type Row = Vec<Option<(usize, bool)>>;
 
 /// What a row is, for folding.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum RowKind {
     Same,
     /// Only this side has a line.
     Alone(usize),
@@ -83,10 +83,10 @@ impl<'a> Columns<'a> {
     }
 
     pub fn is_same(&self) -> bool {
-        (0..self.rows.len()).all(|row| self.kind(row) == Kind::Same)
+        (0..self.rows.len()).all(|row| self.kind(row) == RowKind::Same)
     }
 
-    pub fn kind(&self, row: usize) -> Kind {
+    pub fn kind(&self, row: usize) -> RowKind {
         let row = &self.rows[row];
         let texts: Vec<&str> = row
             .iter()
@@ -95,11 +95,11 @@ impl<'a> Columns<'a> {
             .collect();
         let is_everywhere = texts.len() == self.sides.len();
         if is_everywhere && texts.len() > 1 && texts.iter().all(|text| *text == texts[0]) {
-            return Kind::Same;
+            return RowKind::Same;
         }
         match row.iter().position(Option::is_some) {
-            Some(side) if texts.len() == 1 => Kind::Alone(side),
-            _ => Kind::Mixed,
+            Some(side) if texts.len() == 1 => RowKind::Alone(side),
+            _ => RowKind::Mixed,
         }
     }
 

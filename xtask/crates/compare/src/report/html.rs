@@ -1,18 +1,18 @@
 //! The report as one page for a browser: no script, and nothing from elsewhere. All that others
-//! wrote goes through [`escaped`].
+//! wrote goes through [`escaped`](super::markup::escaped).
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::super::entries;
-use super::super::facts::Fact;
+use super::super::facts::{Fact, value};
 use super::super::judge::{Item, Verdict};
 use super::super::pairs::Pair;
-use super::columns::{Columns, Kind};
-use super::{Report, value};
+use super::Report;
+use super::columns::{Columns, RowKind};
+use super::markup::{anchor, escaped, prose};
 use worker_files::Place;
-use xtask_core::output::{counted, terminal};
-use xtask_core::tree::RepoPath;
+use xtask_core::output::counted;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -340,18 +340,18 @@ impl Page<'_> {
                 .find(|row| columns.kind(*row) != kind)
                 .unwrap_or(count);
             let (head, tail) = match kind {
-                Kind::Same => (
+                RowKind::Same => (
                     if from == 0 { 0 } else { CONTEXT },
                     if to == count { 0 } else { CONTEXT },
                 ),
-                Kind::Alone(_) if to - from > SHOWN => (CONTEXT, CONTEXT),
+                RowKind::Alone(_) if to - from > SHOWN => (CONTEXT, CONTEXT),
                 _ => (to - from, 0),
             };
             let (begin, end) = (from + head, to.saturating_sub(tail));
             if begin + 1 < end {
                 columns.write(out, from..begin, &self.linked);
                 let what = match kind {
-                    Kind::Alone(side) => format!("only {}", columns.sides[side].0),
+                    RowKind::Alone(side) => format!("only {}", columns.sides[side].0),
                     _ => "unchanged".to_owned(),
                 };
                 let _ = writeln!(
@@ -369,45 +369,6 @@ impl Page<'_> {
         }
         out.push_str("</table></details>\n");
     }
-}
-
-/// Foreign text within HTML: nothing in it is markup, ends an attribute, or turns the text around
-/// it about.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in terminal::harmless(text, false).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// The same for sentences, with what stands between backticks as code.
-fn prose(text: &str) -> String {
-    if !text.matches('`').count().is_multiple_of(2) {
-        return escaped(text);
-    }
-    let parts = text.split('`').enumerate();
-    let parts = parts.map(|(number, part)| match number % 2 {
-        0 => escaped(part),
-        _ => format!("<code>{}</code>", escaped(part)),
-    });
-    parts.collect()
-}
-
-/// The name of a line within the page.
-pub(super) fn anchor(side: &str, file: &RepoPath, line: usize) -> String {
-    let name = file.to_string().replace(
-        |c: char| !c.is_ascii_alphanumeric() && !"._/-".contains(c),
-        "_",
-    );
-    format!("{side}-{name}-{line}")
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::super::facts::value;
 use super::super::judge::{Item, Verdict};
-use super::{Report, places, value};
+use super::{Report, places};
 
 impl Report {
     pub fn markdown(&self) -> String {

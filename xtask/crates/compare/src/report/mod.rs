@@ -4,15 +4,16 @@ mod columns;
 mod html;
 mod json;
 mod markdown;
+mod markup;
 mod text;
 
 use std::collections::BTreeMap;
 
-use super::accepted::Entry;
+use super::accepted::Reason;
 use super::execute::Summary;
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict};
-use super::origin::Base;
+use super::own_changes::OwnChanges;
 use super::unread::UnreadFact;
 use worker_files::Place;
 use xtask_core::commands::Commands;
@@ -23,9 +24,9 @@ pub struct Report {
     pub new: String,
     pub items: Vec<Item>,
     /// Reasons on record that match nothing any more.
-    pub stale: Vec<Entry>,
+    pub stale: Vec<Reason>,
     /// What the old worker started from, where it is a fork and that is known.
-    pub base: Option<Base>,
+    pub base: Option<OwnChanges>,
     /// Upstream's reasons for what is open, by id.
     pub offered: BTreeMap<String, String>,
     /// What to know of where the facts and the reasons come from.
@@ -148,28 +149,6 @@ impl Report {
 
 /// Ids by the id of the fact that they belong to.
 type Parts<'a> = std::collections::HashMap<&'a str, Vec<&'a str>>;
-
-/// Characters of a value that a line shows.
-const LONGEST_VALUE: usize = 160;
-
-/// A fact's value in one line: `--model-path, default 0.0.0.0`.
-pub fn value(fact: &Fact) -> String {
-    let mut parts = Vec::new();
-    for (key, value) in &fact.value {
-        let value = value.replace('\n', ", ");
-        match key.as_str() {
-            "title" | "description" | "on" | "module" | "kind" => {}
-            "value" | "flag" | "spec" | "signature" | "values" | "target" => parts.insert(0, value),
-            "how" if value == "value" => {}
-            _ => parts.push(format!("{key} {value}")),
-        }
-    }
-    let line = parts.join(", ");
-    match line.char_indices().nth(LONGEST_VALUE) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
-}
 
 /// The first places of a fact.
 fn places(fact: Option<&Fact>, most: usize) -> String {

@@ -7,8 +7,9 @@ use anstyle::{AnsiColor, Style};
 
 use super::super::accepted::withdrawal;
 use super::super::entries::{self, Entry};
+use super::super::facts::value;
 use super::super::judge::{Item, Verdict};
-use super::{Parts, Report, places, value};
+use super::{Parts, Report, places};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
