@@ -70,6 +70,7 @@ fn value(name: &str, old: &Facts, new: &Facts, table: Table) -> String {
         "MODEL_NAME" | "MODEL_PATH" | "MODEL" => return "org/other".to_owned(),
         "HOST" => return "127.0.0.2".to_owned(),
         "PORT" => return "30123".to_owned(),
+        "LOG_LEVEL" | "LOG_LEVEL_HTTP" => return "debug".to_owned(),
         _ => {}
     }
     let id = format!("env:{name}");

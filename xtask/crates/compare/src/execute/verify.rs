@@ -223,24 +223,29 @@ fn read_otherwise(
             effect(old_base, was, name, table),
             effect(new_base, is, name, table),
         ];
-        let concurrency = |played: &Played| played.settings.get("concurrency").cloned();
+        let concurrency = |played: &Played| {
+            let jobs = played.settings.get("concurrency");
+            jobs.map_or_else(String::new, |jobs| jobs.to_string().replace('"', ""))
+        };
         let same = effects[0] == effects[1]
             && (concurrency(was) == concurrency(old_base))
                 == (concurrency(is) == concurrency(new_base));
-        if was.error.is_some() || same && is.error.is_none() {
+        // Where the old worker failed, to do otherwise is no loss.
+        let failed = was.error.is_some() || concurrency(was).starts_with("error");
+        if failed || same && is.error.is_none() {
             continue;
         }
+        let [before, after] =
+            [(was, &effects[0]), (is, &effects[1])].map(|(run, effect)| match &run.error {
+                Some(error) => format!("stops ({error})"),
+                None if effects[0] == effects[1] => format!("takes {} jobs", concurrency(run)),
+                None => format!("passes {}", show(effect)),
+            });
         found += 1;
         item.verdict = Verdict::Changed;
         item.open = true;
-        let now = is.error.as_ref().map_or_else(
-            || format!("passes {}", show(&effects[1])),
-            |error| format!("stops ({error})"),
-        );
-        item.why = format!(
-            "Run with {name}={value:?}, the old worker passes {}, the new one {now}.",
-            show(&effects[0])
-        );
+        item.why =
+            format!("Run with {name}={value:?}, the old worker {before}, the new one {after}.");
         "Take it as the old worker did, or record why not.".clone_into(&mut item.help);
     }
     found
