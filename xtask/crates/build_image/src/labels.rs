@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::repository::environment;
 use xtask_core::git::{Git, Repo};
 use xtask_core::outcome::UsageError;
 use xtask_core::tree::RepoPath;
@@ -33,33 +34,24 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin
     let Ok(repo) = Git::find().and_then(|git| Repo::open(&git, root)) else {
         return Ok(Origin::default());
     };
-    let top = std::fs::canonicalize(&repo.top).unwrap_or_else(|_| repo.top.clone());
-    let here = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
-    if top != here {
-        // A folder inside of another repository: its commit says nothing of the worker.
-        return Ok(Origin::default());
-    }
-    let Some((head, _)) = repo.head_and_tree()? else {
+    let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let head = repo.head_and_tree()?;
+    // Of a folder inside of another repository that one's commit says nothing.
+    let (Some((head, _)), true) = (head, whole(&repo.top) == whole(root)) else {
         return Ok(Origin::default());
     };
     let status = repo.status()?;
-    let mut changed: Vec<RepoPath> = status
-        .changed
-        .iter()
-        .chain(&status.local)
-        .filter(|path| matters(path))
-        .cloned()
-        .collect();
+    let mut changed = [status.changed, status.local].concat();
+    changed.retain(matters);
     changed.sort();
     changed.dedup();
     let describe = repo.call().args(["describe", "--tags", "--always"]);
+    let remote = repo.setting("remote.origin.url")?;
     Ok(Origin {
         revision: Some(head.0),
         changed,
         version: describe.said()?,
-        source: repo
-            .setting("remote.origin.url")?
-            .and_then(|url| address(&url)),
+        source: remote.and_then(|url| address(&url)),
     })
 }
 
@@ -70,17 +62,14 @@ pub fn labels(origin: &Origin, created: i64) -> Vec<(String, String)> {
     } else {
         "-dirty"
     };
-    let revision = origin
-        .revision
-        .as_ref()
-        .map(|text| format!("{text}{dirty}"));
-    let version = origin.version.as_ref().map(|text| {
+    let marked = |text: &str| format!("{text}{dirty}");
+    let version = origin.version.as_deref().map(|text| {
         let number = text.strip_prefix('v');
         let number = number.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        format!("{}{dirty}", number.unwrap_or(text))
+        marked(number.unwrap_or(text))
     });
     [
-        ("revision", revision),
+        ("revision", origin.revision.as_deref().map(marked)),
         ("version", version),
         ("source", origin.source.clone()),
         ("created", Some(timestamp(created))),
@@ -109,12 +98,12 @@ pub fn created(epoch: Option<&str>, now: i64) -> Result<i64, UsageError> {
 
 /// The same with what this process was given.
 pub fn created_here() -> Result<i64, UsageError> {
-    let epoch = std::env::var_os(EPOCH).map(|text| text.to_string_lossy().into_owned());
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    });
-    created(epoch.as_deref(), now)
+    let now = since.unwrap_or_default().as_secs();
+    created(
+        environment(EPOCH).as_deref(),
+        now.try_into().unwrap_or(i64::MAX),
+    )
 }
 
 /// Seconds since 1970 as RFC 3339 has them, in UTC.

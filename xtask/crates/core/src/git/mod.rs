@@ -243,7 +243,8 @@ impl Call {
         if self.input.is_empty() {
             return process::finish(cmd);
         }
-        process::finish_with_input(cmd, &self.input)
+        let done = process::within(process::command(cmd), &self.input, None)?;
+        done.context("git did not end")
     }
 
     /// Starts git for a conversation: standard input and output are piped, messages are dropped.

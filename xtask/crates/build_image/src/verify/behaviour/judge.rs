@@ -48,16 +48,14 @@ pub fn judge(answer: &Answer) -> Result<(), String> {
         }
         Answer::Done { result, streamed } => (result, streamed),
     };
-    let output = result.get("output");
-    let parts = || streamed.iter().chain(output);
-    if let Some(error) = error_of(result).or_else(|| parts().find_map(error_in)) {
+    let mut parts = streamed.iter().chain(result.get("output"));
+    if let Some(error) = error_of(result).or_else(|| parts.clone().find_map(error_in)) {
         return Err(format!("the worker answered with an error: {error}"));
     }
-    if parts().any(says_something) {
-        Ok(())
-    } else {
-        Err("the answer is empty: expected some text, a list of vectors or the like".to_owned())
+    if parts.any(says_something) {
+        return Ok(());
     }
+    Err("the answer is empty: expected some text, a list of vectors or the like".to_owned())
 }
 
 /// The error that a result or an output has in its own field.
@@ -84,9 +82,8 @@ fn error_in(value: &Value) -> Option<String> {
 
 /// The data of server-sent events, where a text is made of them.
 fn events(text: &str) -> impl Iterator<Item = Value> {
-    text.lines()
-        .filter_map(|line| line.strip_prefix("data:"))
-        .filter_map(|data| serde_json::from_str(data.trim()).ok())
+    let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+    data.filter_map(|data| serde_json::from_str(data.trim()).ok())
 }
 
 /// Whether there is something that a model said, and not only the frame around it.
@@ -94,35 +91,25 @@ fn says_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(_) | Value::Number(_) => true,
-        Value::String(text) if is_events(text) => events(text).any(|event| says_something(&event)),
+        Value::String(text) if text.lines().any(|line| line.starts_with("data:")) => {
+            events(text).any(|event| says_something(&event))
+        }
         Value::String(text) => !text.trim().is_empty(),
         Value::Array(items) => items.iter().any(says_something),
-        Value::Object(object) => {
-            if let Some(choices) = object.get("choices") {
-                return choices.as_array().is_some_and(|all| all.iter().any(chosen));
-            }
-            if let Some(text) = object.get("text") {
-                return says_something(text);
-            }
-            object.values().any(says_something)
-        }
+        Value::Object(object) => match (object.get("choices"), object.get("text")) {
+            (Some(choices), _) => choices.as_array().into_iter().flatten().any(chosen),
+            (None, Some(text)) => says_something(text),
+            (None, None) => object.values().any(says_something),
+        },
     }
-}
-
-fn is_events(text: &str) -> bool {
-    text.lines().any(|line| line.starts_with("data:"))
 }
 
 /// Whether a choice of a completion, or a piece of one, has anything to it.
 fn chosen(choice: &Value) -> bool {
     let said = choice.get("message").or_else(|| choice.get("delta"));
     let parts = ["content", "reasoning_content", "tool_calls"];
-    let in_message = |said: &Value| {
-        parts
-            .iter()
-            .any(|part| said.get(part).is_some_and(says_something))
-    };
-    said.is_some_and(in_message) || choice.get("text").is_some_and(says_something)
+    let mut parts = parts.iter().filter_map(|part| said?.get(part));
+    parts.any(says_something) || choice.get("text").is_some_and(says_something)
 }
 
 fn short(text: &str) -> String {
