@@ -89,7 +89,7 @@ pub struct Record {
 }
 
 /// What is committed, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// Whether it was asked for; `--resume` may ask later.
     pub wanted: bool,
