@@ -64,10 +64,8 @@ pub struct UserError {
 
 impl UserError {
     pub fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            help: help.into(),
-        }
+        let (what, help) = (what.into(), help.into());
+        Self { what, help }
     }
 }
 

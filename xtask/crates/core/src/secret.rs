@@ -1,6 +1,7 @@
 //! What a secret is: names of variables that hold one, and texts that look like one.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Whether a variable of this name holds a secret.
@@ -11,9 +12,12 @@ pub fn is_secret(key: &str) -> bool {
     };
     match last.as_str() {
         "TOKEN" | "SECRET" | "PASSWORD" | "PASSWD" | "APIKEY" => true,
-        "KEY" => before
-            .last()
-            .is_some_and(|word| matches!(word.as_str(), "API" | "ACCESS" | "SECRET" | "PRIVATE")),
+        "KEY" => {
+            let kinds = ["API", "ACCESS", "SECRET", "PRIVATE"];
+            before
+                .last()
+                .is_some_and(|word| kinds.contains(&word.as_str()))
+        }
         _ => false,
     }
 }
@@ -66,11 +70,7 @@ fn token_word(word: &str) -> Option<&'static str> {
     let mixed = rest.bytes().any(|b| b.is_ascii_digit())
         && rest.bytes().any(|b| b.is_ascii_alphabetic())
         && rest.bytes().filter(|b| *b == b'_' || *b == b'-').count() <= rest.len() / 10;
-    let varied = rest
-        .bytes()
-        .collect::<std::collections::BTreeSet<_>>()
-        .len()
-        >= 8;
+    let varied = rest.bytes().collect::<BTreeSet<_>>().len() >= 8;
     (long && mixed && varied).then_some(*name)
 }
 

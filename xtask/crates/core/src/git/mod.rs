@@ -92,11 +92,7 @@ impl Git {
     pub fn call(&self) -> Call {
         let call = Call {
             program: self.program.clone(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            directory: None,
-            input: Vec::new(),
-            progress: false,
+            ..Call::default()
         };
         // Messages are read by this program; prompts and refreshed indexes are not wanted.
         call.env("LC_ALL", "C")
@@ -120,7 +116,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 }
 
 /// One call of git.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use]
 pub struct Call {
     program: PathBuf,
@@ -213,11 +209,8 @@ impl Call {
 
     /// Like [`Call::text`] without the last newline.
     pub fn line(self) -> Result<String> {
-        let mut text = self.text()?;
-        if text.ends_with('\n') {
-            text.pop();
-        }
-        Ok(text)
+        let text = self.text()?;
+        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 
     /// What it says, where it succeeds and says anything.
@@ -284,34 +277,25 @@ impl Call {
 
 /// A text in quotes as git reads them.
 fn sq_quoted(text: &OsStr) -> OsString {
-    let mut out = vec![b'\''];
-    for &byte in text.as_bytes() {
-        match byte {
-            b'\'' | b'!' => out.extend([b'\'', b'\\', byte, b'\'']),
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'\'');
-    OsString::from_vec(out)
+    let escaped = text.as_bytes().iter().flat_map(|byte| match byte {
+        b'\'' | b'!' => vec![b'\'', b'\\', *byte, b'\''],
+        _ => vec![*byte],
+    });
+    OsString::from_vec([b"'", &*escaped.collect::<Vec<u8>>(), b"'"].concat())
 }
 
 /// Splits output made with `-z`.
 pub fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = output;
-    std::iter::from_fn(move || {
-        loop {
-            if rest.is_empty() {
-                return None;
-            }
-            // A search for a byte that is fast in every build, which `slice::split` is not.
-            let length = CStr::from_bytes_until_nul(rest).map_or(rest.len(), CStr::count_bytes);
-            let (record, after) = rest.split_at(length);
-            rest = after.get(1..).unwrap_or_default();
-            if !record.is_empty() {
-                return Some(record);
-            }
-        }
-    })
+    let next = move || {
+        // A search for a byte that is fast in every build, which `slice::split` is not.
+        let length = CStr::from_bytes_until_nul(rest).map_or(rest.len(), CStr::count_bytes);
+        let (record, after) = rest.split_at(length);
+        let was_empty = rest.is_empty();
+        rest = after.get(1..).unwrap_or_default();
+        (!was_empty).then_some(record)
+    };
+    std::iter::from_fn(next).filter(|record| !record.is_empty())
 }
 
 /// Refuses what would be read as an option or run as a command: a revision or an address comes

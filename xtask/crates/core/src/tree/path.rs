@@ -146,34 +146,24 @@ impl fmt::Display for RepoPath {
         if let Some(text) = self.plain() {
             return f.write_str(text);
         }
-        match self.as_str() {
-            Some(text) if !text.contains(|c: char| acts(c) || c == '"' || c == '\\') => {
-                f.write_str(text)
-            }
-            _ => {
-                f.write_str("\"")?;
-                for chunk in self.0.utf8_chunks() {
-                    for c in chunk.valid().chars() {
-                        match c {
-                            '"' | '\\' => write!(f, "\\{c}")?,
-                            '\n' => f.write_str("\\n")?,
-                            '\t' => f.write_str("\\t")?,
-                            c if acts(c) => {
-                                let mut buffer = [0; 4];
-                                for byte in c.encode_utf8(&mut buffer).bytes() {
-                                    write!(f, "\\{byte:03o}")?;
-                                }
-                            }
-                            c => write!(f, "{c}")?,
-                        }
+        let octal = |byte: &u8| format!("\\{byte:03o}");
+        f.write_str("\"")?;
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '"' | '\\' => write!(f, "\\{c}")?,
+                    '\n' => f.write_str("\\n")?,
+                    '\t' => f.write_str("\\t")?,
+                    c if acts(c) => {
+                        let bytes = c.to_string().into_bytes();
+                        f.write_str(&bytes.iter().map(octal).collect::<String>())?;
                     }
-                    for byte in chunk.invalid() {
-                        write!(f, "\\{byte:03o}")?;
-                    }
+                    c => write!(f, "{c}")?,
                 }
-                f.write_str("\"")
             }
+            f.write_str(&chunk.invalid().iter().map(octal).collect::<String>())?;
         }
+        f.write_str("\"")
     }
 }
 
@@ -184,18 +174,14 @@ impl fmt::Debug for RepoPath {
 }
 
 impl RepoPath {
-    /// The path, where it is of the kind that nearly all are of and stands for itself.
+    /// The path, where it needs no quotes.
     fn plain(&self) -> Option<&str> {
-        let needs_no_quotes = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\"\\".contains(byte);
-        self.as_str().filter(|_| self.0.iter().all(needs_no_quotes))
-    }
-
-    /// The path as a string of JSON.
-    pub fn to_json(&self) -> serde_json::Result<String> {
-        match self.plain() {
-            Some(text) => Ok(["\"", text, "\""].concat()),
-            None => serde_json::to_string(self),
-        }
+        let text = self.as_str()?;
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\"\\".contains(byte);
+        // Nearly all paths are of bytes that stand for themselves.
+        let stands =
+            self.0.iter().all(is_plain) || !text.contains(|c| acts(c) || matches!(c, '"' | '\\'));
+        stands.then_some(text)
     }
 
     /// Reads what `Display` wrote.
