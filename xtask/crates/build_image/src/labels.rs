@@ -133,15 +133,15 @@ fn address(url: &str) -> Option<String> {
         Some(("https" | "http" | "ssh" | "git", rest)) => rest.split_once('/')?,
         Some(_) => return None,
         // `git@host:path`, and no `C:\` or `./a:b`.
-        None => url
-            .split_once(':')
-            .filter(|(host, _)| host.len() > 1 && !host.contains('/'))?,
+        None => {
+            let pair = url.split_once(':');
+            pair.filter(|(host, _)| host.len() > 1 && !host.contains('/'))?
+        }
     };
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     // A port of ssh is none of https.
-    let host = host.split(':').next().unwrap_or(host);
-    let path = path.split(['?', '#']).next().unwrap_or(path);
-    let path = path.trim_matches('/');
+    let host = host.split(':').next()?;
+    let path = path.split(['?', '#']).next()?.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
     (!host.is_empty() && !path.is_empty()).then(|| format!("https://{host}/{path}"))
 }

@@ -19,10 +19,7 @@ pub enum Outcome {
 
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Done => Self::from(0),
-            Outcome::Findings => Self::from(1),
-        }
+        Self::from(u8::from(outcome == Outcome::Findings))
     }
 }
 

@@ -48,32 +48,34 @@ pub struct NoEngine {
 
 impl fmt::Display for NoEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.tried.as_slice(), &self.chosen, self.answers) {
-            ([], Some(name), _) => write!(f, "there is no program `{name}`")?,
-            ([], None, _) => f.write_str("there is no docker on PATH")?,
-            (_, _, false) => f.write_str("no docker engine answers")?,
-            (_, _, true) => f.write_str("no docker client here can build the image")?,
-        }
+        let (what, help) = match (self.tried.is_empty(), self.answers) {
+            (true, _) => (
+                match &self.chosen {
+                    Some(name) => format!("there is no program `{name}`"),
+                    None => "there is no docker on PATH".to_owned(),
+                },
+                "install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
+                 docker.io)",
+            ),
+            (_, false) => (
+                "no docker engine answers".to_owned(),
+                "start the daemon (systemctl start docker, or Docker Desktop); where it is not on \
+                 this machine, DOCKER_HOST or `docker context use` says where",
+            ),
+            (_, true) => (
+                "no docker client here can build the image".to_owned(),
+                "install the buildx plugin (with Docker's packages: apt-get install \
+                 docker-buildx-plugin; else https://github.com/docker/buildx#installing)",
+            ),
+        };
+        f.write_str(&what)?;
         for (program, reason) in &self.tried {
             write!(f, "\n  {}: {reason}", program.display())?;
         }
         if self.chosen.is_some() {
             write!(f, "\n  (${VARIABLE} names it, so nothing else was tried)")?;
         }
-        f.write_str(match (self.tried.is_empty(), self.answers) {
-            (true, _) => {
-                "\ninstall docker: https://docs.docker.com/engine/install/ (Debian: apt-get \
-                 install docker.io)"
-            }
-            (_, false) => {
-                "\nstart the daemon (systemctl start docker, or Docker Desktop); where it is not \
-                 on this machine, DOCKER_HOST or `docker context use` says where"
-            }
-            (_, true) => {
-                "\ninstall the buildx plugin (with Docker's packages: apt-get install \
-                 docker-buildx-plugin; else https://github.com/docker/buildx#installing)"
-            }
-        })
+        write!(f, "\n{help}")
     }
 }
 

@@ -105,21 +105,19 @@ fn git_dirs(path: &Path) -> Result<(PathBuf, PathBuf)> {
     } else if usual.exists() {
         let text = pointer(&usual)?;
         let named = text.strip_prefix(b"gitdir: ").with_context(|| {
-            format!(
-                "{} does not say where its git directory is",
-                usual.display()
-            )
+            let usual = usual.display();
+            format!("{usual} does not say where its git directory is")
         })?;
         path.join(line(named))
     } else {
         path.to_owned()
     };
-    let common = git_dir.join("commondir");
-    let common = if common.exists() {
-        git_dir.join(line(&pointer(&common)?))
+    let mut common = git_dir.join("commondir");
+    if common.exists() {
+        common = git_dir.join(line(&pointer(&common)?));
     } else {
-        git_dir.clone()
-    };
+        common.clone_from(&git_dir);
+    }
     Ok((git_dir, fs_err::canonicalize(common)?))
 }
 
@@ -183,13 +181,9 @@ fn line(text: &[u8]) -> PathBuf {
 
 /// A path as git reads it in a list: in quotes, since it may hold a newline or begin with `#`.
 fn quoted(path: &[u8]) -> Vec<u8> {
-    let mut out = vec![b'"'];
-    for &byte in path {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(byte);
-    }
-    out.extend(b"\"\n");
-    out
+    let escaped = path.iter().flat_map(|byte| match byte {
+        b'"' | b'\\' => vec![b'\\', *byte],
+        _ => vec![*byte],
+    });
+    [b"\"", &*escaped.collect::<Vec<u8>>(), b"\"\n"].concat()
 }

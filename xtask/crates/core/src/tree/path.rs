@@ -91,10 +91,8 @@ impl RepoPath {
     pub fn link_to(&self, to: &Self) -> Self {
         let folder = self.parent();
         let from: Vec<&[u8]> = folder.iter().flat_map(Self::parts).collect();
-        let to: Vec<&[u8]> = to
-            .parts()
-            .filter(|part| !matches!(*part, b"" | b"."))
-            .collect();
+        let to = to.parts().filter(|part| !matches!(*part, b"" | b"."));
+        let to: Vec<&[u8]> = to.collect();
         let shared = from.iter().zip(&to).take_while(|(one, other)| one == other);
         let shared = shared.count();
         let mut parts: Vec<&[u8]> = vec![b".."; from.len() - shared];
@@ -107,12 +105,8 @@ impl RepoPath {
 
     /// This path below the folder `folder`.
     pub fn inside(&self, folder: &str) -> Self {
-        let mut joined = folder.as_bytes().to_vec();
-        if !joined.is_empty() {
-            joined.push(b'/');
-        }
-        joined.extend_from_slice(&self.0);
-        Self(joined)
+        let slash = if folder.is_empty() { "" } else { "/" };
+        Self([folder.as_bytes(), slash.as_bytes(), &self.0].concat())
     }
 
     /// The parts between the slashes.

@@ -2,52 +2,8 @@
 
 use serde_json::Value;
 
-/// A job to hand to the worker.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Case {
-    /// Where it comes from, and its name there.
-    pub name: String,
-    pub input: Value,
-    /// In milliseconds, where the file says.
-    pub timeout: Option<u64>,
-}
-
-/// What became of a job.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// The worker reported its end.
-    Done {
-        result: Value,
-        /// What it streamed before that.
-        streamed: Vec<Value>,
-    },
-    /// Nothing in that many seconds, though it may have been taken.
-    Late { seconds: u64, taken: bool },
-    /// The worker ended meanwhile, with that exit code.
-    Died(i64),
-}
-
-/// What is wrong with an answer.
-pub fn judge(answer: &Answer) -> Result<(), String> {
-    let (result, streamed) = match answer {
-        Answer::Late {
-            seconds,
-            taken: true,
-        } => {
-            return Err(format!(
-                "no answer in {seconds} s: expected one in that time"
-            ));
-        }
-        Answer::Late { seconds, .. } => {
-            return Err(format!("the worker has not taken the job in {seconds} s"));
-        }
-        Answer::Died(code) => {
-            return Err(format!(
-                "the worker ended with exit code {code} before it answered"
-            ));
-        }
-        Answer::Done { result, streamed } => (result, streamed),
-    };
+/// What is wrong with an answer: its result, and what was streamed before that.
+pub fn judge(result: &Value, streamed: &[Value]) -> Result<(), String> {
     let mut parts = streamed.iter().chain(result.get("output"));
     if let Some(error) = error_of(result).or_else(|| parts.clone().find_map(error_in)) {
         return Err(format!("the worker answered with an error: {error}"));
@@ -124,9 +80,8 @@ mod tests {
 
     use super::*;
 
-    fn of(result: Value) -> Result<(), String> {
-        let streamed = Vec::new();
-        judge(&Answer::Done { result, streamed })
+    fn of(result: &Value) -> Result<(), String> {
+        judge(result, &[])
     }
 
     #[test]
@@ -138,11 +93,10 @@ mod tests {
             json!({"output": ["data: {\"choices\": [{\"delta\": {\"content\": \"1\"}}]}\n\ndata: [DONE]\n\n"]}),
             json!({"output": [{"data": [{"embedding": [0.5]}]}], "error": null}),
         ] {
-            assert_eq!(of(good.clone()), Ok(()), "{good}");
+            assert_eq!(of(&good), Ok(()), "{good}");
         }
         let streamed = vec![json!("data: {\"choices\": [{\"text\": \"x\"}]}\n\n")];
-        let result = json!({});
-        assert_eq!(judge(&Answer::Done { result, streamed }), Ok(()));
+        assert_eq!(judge(&json!({}), &streamed), Ok(()));
     }
 
     #[test]
@@ -177,12 +131,8 @@ mod tests {
                 "empty",
             ),
         ] {
-            let wrong = of(bad.clone()).unwrap_err();
+            let wrong = of(&bad).unwrap_err();
             assert!(wrong.contains(words), "{bad}: {wrong}");
         }
-        let late = |taken| judge(&Answer::Late { seconds: 60, taken }).unwrap_err();
-        assert!(late(true).contains("no answer in 60 s"));
-        assert!(late(false).contains("not taken"));
-        assert!(judge(&Answer::Died(3)).unwrap_err().contains("exit code 3"));
     }
 }

@@ -15,7 +15,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use self::api::{Api, Event};
-use self::judge::{Answer, Case, judge};
+use self::judge::judge;
 use super::super::{Check, Verdict};
 use super::containers::{Container, Session, State};
 use super::inspect::Image;
@@ -78,6 +78,23 @@ impl Server {
         const USUAL: u64 = 300_000;
         Duration::from_millis(case.timeout.unwrap_or(USUAL).min(self.most))
     }
+}
+
+/// A job to hand to the worker.
+struct Case {
+    /// Where it comes from, and its name there.
+    name: String,
+    input: Value,
+    /// In milliseconds, where the file says.
+    timeout: Option<u64>,
+}
+
+/// What became of something that was waited for.
+enum Waited<T> {
+    Came(T),
+    Late,
+    /// The worker ended meanwhile, with that exit code.
+    Died(i64),
 }
 
 /// What the worker is to do.
@@ -252,14 +269,13 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Waits for something to happen, for as long as the worker runs. `None` when the time was
-    /// over; the error is the exit code of a worker that ended.
+    /// Waits for something to happen, for as long as the worker runs.
     fn until<T>(
         &self,
         api: &Api,
         limit: Duration,
         mut wanted: impl FnMut(Event) -> Option<T>,
-    ) -> Result<Result<Option<T>, i64>> {
+    ) -> Result<Waited<T>> {
         let start = Instant::now();
         let mut looked = Instant::now();
         let mut ended = None;
@@ -268,12 +284,12 @@ impl Watch<'_> {
             // What a worker has sent before its end still comes in.
             if let Some(event) = api.event(LOOK)? {
                 if let Some(found) = wanted(event) {
-                    return Ok(Ok(Some(found)));
+                    return Ok(Waited::Came(found));
                 }
             } else if let Some(code) = ended {
-                return Ok(Err(code));
+                return Ok(Waited::Died(code));
             } else if start.elapsed() > limit {
-                return Ok(Ok(None));
+                return Ok(Waited::Late);
             }
             if looked.elapsed() > BEAT {
                 looked = Instant::now();
@@ -300,16 +316,16 @@ impl Watch<'_> {
         let limit = self.server.registers_in;
         let polled = self.until(api, limit, |event| (event == Event::Poll).then_some(()))?;
         let words = match polled {
-            Ok(Some(())) => {
+            Waited::Came(()) => {
                 let words = format!("asks for jobs, with {}", self.server.words);
                 return Ok(Check::passed(START, words));
             }
-            Ok(None) => format!(
+            Waited::Late => format!(
                 "the worker has not asked for a job in {} s: it has to register with RunPod before \
                  the model is loaded, or the platform gives it up",
                 limit.as_secs()
             ),
-            Err(code) => format!(
+            Waited::Died(code) => format!(
                 "the worker ended with exit code {code} before it asked for a job: it has to start \
                  with the variables of tests.json"
             ),
@@ -326,13 +342,13 @@ impl Watch<'_> {
         let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
         let mut wrong = Vec::new();
         for (number, case) in cases.iter().enumerate() {
-            let answer = self.answer(api, number, case)?;
-            if let Err(words) = judge(&answer) {
+            let (answer, goes_on) = self.answer(api, number, case)?;
+            if let Err(words) = answer {
                 let words = hidden(&words, self.plan.token);
                 wrong.push(format!("{}: {words}", case.name));
             }
             // Whatever holds this one up holds up the others too.
-            if !matches!(answer, Answer::Done { .. }) {
+            if !goes_on {
                 let left = &names[number + 1..];
                 if !left.is_empty() {
                     wrong.push(format!("not tried after that: {}", left.join(", ")));
@@ -349,13 +365,19 @@ impl Watch<'_> {
         Ok(Check::judged(ANSWERS, wrong, help, names.join(", ")).and(tail))
     }
 
-    fn answer(&self, api: &mut Api, number: usize, case: &Case) -> Result<Answer> {
+    /// What is wrong with the answer to a job, and whether the worker is fit for another.
+    fn answer(
+        &self,
+        api: &mut Api,
+        number: usize,
+        case: &Case,
+    ) -> Result<(Result<(), String>, bool)> {
         let job = format!("case-{number}");
         api.submit(&job, &case.input)?;
         let limit = self.server.answers_in(case);
         let mut taken = false;
         let mut streamed = Vec::new();
-        let result = self.until(api, limit, |event| match event {
+        let waited = self.until(api, limit, |event| match event {
             Event::Taken { id } => {
                 taken |= id == job;
                 None
@@ -368,11 +390,13 @@ impl Watch<'_> {
             Event::Done { id, value } => (id == job).then_some(value),
             _ => None,
         })?;
-        let seconds = limit.as_secs();
-        Ok(match result {
-            Ok(Some(result)) => Answer::Done { result, streamed },
-            Ok(None) => Answer::Late { seconds, taken },
-            Err(code) => Answer::Died(code),
+        Ok(match waited {
+            Waited::Came(result) => (judge(&result, &streamed), true),
+            Waited::Late => (Err(late(limit.as_secs(), taken)), false),
+            Waited::Died(code) => {
+                let why = format!("the worker ended with exit code {code} before it answered");
+                (Err(why), false)
+            }
         })
     }
 
@@ -388,6 +412,15 @@ impl Watch<'_> {
             }
             Err(words) => Check::failed(STOP, words).and(self.tail()),
         })
+    }
+}
+
+/// What is said where nothing came in so many seconds, though the job may have been taken.
+fn late(seconds: u64, taken: bool) -> String {
+    if taken {
+        format!("no answer in {seconds} s: expected one in that time")
+    } else {
+        format!("the worker has not taken the job in {seconds} s")
     }
 }
 
@@ -452,6 +485,12 @@ mod tests {
         assert_eq!(SGLANG.answers_in(&plan.cases[1]).as_secs(), 300);
         let none = self::plan(&Memory::new(), None).unwrap();
         assert!(none.cases.is_empty() && none.env.is_empty());
+    }
+
+    #[test]
+    fn a_late_answer_is_told_apart_from_a_job_that_nobody_took() {
+        assert!(late(60, true).contains("no answer in 60 s"));
+        assert!(late(60, false).contains("not taken"));
     }
 
     #[test]
