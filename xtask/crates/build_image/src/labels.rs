@@ -45,12 +45,11 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin
     changed.retain(matters);
     changed.sort();
     changed.dedup();
-    let describe = repo.call().args(["describe", "--tags", "--always"]);
     let remote = repo.setting("remote.origin.url")?;
     Ok(Origin {
         revision: Some(head.0),
         changed,
-        version: describe.said()?,
+        version: repo.git("describe --tags --always").said()?,
         source: remote.and_then(|url| address(&url)),
     })
 }

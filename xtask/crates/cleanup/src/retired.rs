@@ -89,11 +89,11 @@ impl History {
             asked.extend([b":(top,literal)", path, b"\n"].concat());
         }
         // The paths of a large folder don't fit on a command line.
-        let commits = repo.call().args(["rev-list", "--stdin", "--full-history"]);
+        let commits = repo.git("rev-list --stdin --full-history");
         let commits = commits.input(asked).text()?;
-        let call = repo.call().args(["diff-tree", "--stdin", "-r", "-z"]);
-        let call = call.args(["--root", "-m", "--raw", "--no-renames", "--no-abbrev"]);
-        let output = call.arg("--no-commit-id").input(commits).output()?;
+        let call = repo
+            .git("diff-tree --stdin -r -z --root -m --raw --no-renames --no-abbrev --no-commit-id");
+        let output = call.input(commits).output()?;
         Self::parse(&output, |path| {
             path.is_within(OUTDATED) || wanted.contains(path)
         })

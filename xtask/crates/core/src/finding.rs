@@ -4,15 +4,16 @@
 
 use std::ops::Range;
 
+use clap::ValueEnum;
+use serde::Serialize;
+
 use crate::tree::RepoPath;
 
 /// Bytes of a file, or of a file's text.
 pub type Span = Range<usize>;
 
 /// How bad it is, the worst last.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Style: works all the same.
@@ -58,7 +59,7 @@ pub struct Related {
 }
 
 /// Whether a fix can be made without a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Safety {
     /// Says the same in the right form.

@@ -34,7 +34,7 @@ impl Work<'_> {
             return Ok(());
         }
         let subject = message.lines().next().unwrap_or_default();
-        let call = self.repo.call().args(["update-ref", "-m"]);
+        let call = self.repo.git("update-ref -m");
         let call = call.arg(format!("xtask {}: {subject}", record.task));
         let call = call.args(["HEAD", &tip.0, &record.head.0]);
         let moved = at_once(|| call.output()).context("moving HEAD to the new commits");
@@ -85,8 +85,7 @@ impl Work<'_> {
         if format.is_some_and(|format| format != "files") {
             return Ok(None);
         }
-        let call = self.repo.call();
-        let name = call.args(["symbolic-ref", "--quiet", "HEAD"]).said()?;
+        let name = self.repo.git("symbolic-ref --quiet HEAD").said()?;
         let name = name.unwrap_or_else(|| "HEAD".to_owned());
         Ok(Some(Locks {
             head: self.repo.git_path("HEAD.lock")?,

@@ -76,8 +76,8 @@ impl Work<'_> {
     /// Whether two index files stage the same, whatever they know of the work tree.
     fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
         let list = |index: &Path| {
-            let call = self.repo.call().env("GIT_INDEX_FILE", index);
-            call.args(["ls-files", "--stage", "-z"]).output()
+            let call = self.repo.git("ls-files --stage -z");
+            call.env("GIT_INDEX_FILE", index).output()
         };
         Ok(same_file(one, other)
             || fs_err::read(one)? == fs_err::read(other)?

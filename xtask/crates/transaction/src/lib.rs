@@ -55,7 +55,7 @@ pub fn begin(journal: &Journal) -> Result<()> {
 /// A commit needs an author; better to know before anything is written.
 pub fn expect_identity(repo: &Repo) -> Result<()> {
     for name in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
-        if !repo.call().args(["var", name]).finish()?.ok {
+        if !repo.git("var").arg(name).finish()?.ok {
             bail!(UserError::new(
                 "git does not know who commits",
                 "set it with `git config user.name NAME` and `git config user.email ADDRESS`"

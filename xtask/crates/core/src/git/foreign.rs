@@ -36,8 +36,8 @@ pub fn borrow(git: &Git, path: &Path, dir: &Path) -> Result<()> {
     }
     // The format of the objects is not known before the refs are.
     make_git_dir(dir, "sha1")?;
-    let listed = call(git, dir).args(["ls-remote", "--quiet", "--"]);
-    let listed = listed.arg(&path).finish()?;
+    let listed = call(git, dir).words("ls-remote --quiet --").arg(&path);
+    let listed = listed.finish()?;
     let (shown, said) = (path.display(), &listed.message);
     if said.contains("dubious ownership") {
         bail!(UserError::new(

@@ -76,7 +76,7 @@ impl Git {
 
     /// Fails where it is too old, or does not tell its version.
     pub fn expect_new_enough(&self) -> Result<()> {
-        let version = self.call().args(["version"]).text()?;
+        let version = self.call().arg("version").text()?;
         match parse_version(&version) {
             Some(found) if found >= OLDEST => Ok(()),
             _ => bail!(UsageError(format!(
@@ -136,6 +136,11 @@ impl Call {
 
     pub fn arg(self, arg: impl AsRef<OsStr>) -> Self {
         self.args([arg])
+    }
+
+    /// Arguments that are written here, divided by spaces: nothing that comes from outside.
+    pub fn words(self, words: &'static str) -> Self {
+        self.args(words.split_whitespace())
     }
 
     pub fn config(self, settings: &[(&str, &str)]) -> Self {
@@ -213,6 +218,11 @@ impl Call {
         Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 
+    /// Like [`Call::line`]; `None` for an empty one.
+    pub fn some_line(self) -> Result<Option<String>> {
+        Ok(Some(self.line()?).filter(|line| !line.is_empty()))
+    }
+
     /// What it says, where it succeeds and says anything.
     pub fn said(self) -> Result<Option<String>> {
         let answer = self.finish()?;
@@ -222,7 +232,7 @@ impl Call {
 
     /// The object that an expression names, where there is one.
     pub fn object(self, expression: String) -> Result<Option<Oid>> {
-        let call = self.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]);
+        let call = self.words("rev-parse --verify --quiet --end-of-options");
         Ok(call.arg(expression).said()?.map(Oid))
     }
 

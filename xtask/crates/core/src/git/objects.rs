@@ -47,7 +47,7 @@ impl Objects {
     fn talk(&self) -> Result<RefMut<'_, Talk>> {
         let mut talk = self.talk.borrow_mut();
         if talk.is_none() {
-            let mut child = (self.start)().args(["cat-file", "--batch"]).spawn()?;
+            let mut child = (self.start)().words("cat-file --batch").spawn()?;
             let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
                 bail!("no pipes to `git cat-file --batch`");
             };

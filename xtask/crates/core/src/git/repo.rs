@@ -125,14 +125,13 @@ impl Repo {
                 "name the worker's repository with `-C DIR`"
             ));
         }
-        let call = git.call().dir(dir).arg("rev-parse");
-        let call = call.args(["--path-format=absolute", "--is-bare-repository"]);
-        let call = call.args(["--is-inside-work-tree", "--show-object-format"]);
-        let call = call.args(["--absolute-git-dir", "--git-common-dir"]);
         // The top comes last, because it ends the call where there is no work tree.
-        let answer = call
-            .args(["--git-path", "index", "--show-toplevel"])
-            .finish()?;
+        let call = git.call().dir(dir).words(
+            "rev-parse --path-format=absolute --is-bare-repository --is-inside-work-tree \
+             --show-object-format --absolute-git-dir --git-common-dir --git-path index \
+             --show-toplevel",
+        );
+        let answer = call.finish()?;
         git.expect_new_enough()?;
         let no_work_tree = || {
             UserError::new(
@@ -198,25 +197,18 @@ impl Repo {
         !self.no_filters.is_empty()
     }
 
-    /// What git prints where it has to succeed.
-    fn output(&self, args: &[&str]) -> Result<Vec<u8>> {
-        self.call().args(args).output()
-    }
-
-    /// A line that git prints where it has to succeed; `None` for an empty one.
-    fn line(&self, args: &[&str]) -> Result<Option<String>> {
-        let line = self.call().args(args).line()?;
-        Ok(Some(line).filter(|line| !line.is_empty()))
+    /// A call with arguments that are written here, divided by spaces.
+    pub fn git(&self, words: &'static str) -> Call {
+        self.call().words(words)
     }
 
     /// How the work tree stands. The files of a submodule are its own matter: to look at them, git
     /// would go by its configuration and run its filters.
     pub fn status(&self) -> Result<Status> {
-        let call = self
-            .call()
-            .args(["status", "--porcelain=v2", "-z", "--branch"]);
-        let call = call.args(["--untracked-files=all", "--ignored=matching"]);
-        let call = call.args(["--ignore-submodules=dirty", "--no-renames"]);
+        let call = self.git(
+            "status --porcelain=v2 -z --branch --untracked-files=all --ignored=matching \
+             --ignore-submodules=dirty --no-renames",
+        );
         parse_status(&call.output()?)
     }
 
@@ -224,7 +216,7 @@ impl Repo {
     pub fn index(&self) -> Result<Index> {
         let mut index = Index::default();
         let mut entries = Vec::new();
-        let output = self.output(&["ls-files", "-z", "-v", "--stage", "--full-name"])?;
+        let output = self.git("ls-files -z -v --stage --full-name").output()?;
         for record in records(&output) {
             let (head, path) =
                 head_and_path(record).context("git ls-files answered a line without a path")?;
@@ -253,7 +245,7 @@ impl Repo {
     /// many files. Not so where the checkout is `sparse`: the index would have git download what
     /// a partial clone left out.
     pub fn search(&self, needles: &[String], outside: &[&str], sparse: bool) -> Result<Search> {
-        let options: &[&str] = if sparse { &["-I"] } else { &["-I", "--cached"] };
+        let options = if sparse { "-I" } else { "-I --cached" };
         let call = self.grep(needles.iter().map(String::as_str), outside, options);
         Ok(Search(call.spawn()?))
     }
@@ -261,9 +253,7 @@ impl Repo {
     /// The tracked files, as they are staged, that hold `needle`, outside of a folder. Whatever
     /// attributes call binary is looked at too, and so is what is not checked out.
     pub fn staged_with(&self, needle: &str, outside: &str) -> Result<Vec<RepoPath>> {
-        let answer = self
-            .grep([needle], &[outside], &["--cached", "-a"])
-            .finish()?;
+        let answer = self.grep([needle], &[outside], "--cached -a").finish()?;
         match answer.code {
             Some(0 | 1) => Ok(paths(&answer.stdout)),
             _ => bail!("git could not search the index: {}", answer.message),
@@ -275,18 +265,13 @@ impl Repo {
         &self,
         needles: impl IntoIterator<Item = &'n str>,
         outside: &[&str],
-        options: &[&str],
+        options: &'static str,
     ) -> Call {
-        let call = self
-            .call()
-            .args(["grep", "-l", "-z", "-F", "--no-textconv"]);
-        let call = call.args(["--full-name", "--no-recurse-submodules"]);
+        let call = self.git("grep -l -z -F --no-textconv --full-name --no-recurse-submodules");
+        let call = call.words(options);
         let needles = needles.into_iter().flat_map(|needle| ["-e", needle]);
         let outside = outside.iter().map(|path| format!(":(exclude,top){path}"));
-        call.args(options)
-            .args(needles)
-            .args(["--", "."])
-            .args(outside)
+        call.args(needles).words("-- .").args(outside)
     }
 
     /// Which of some tracked files are not as they are staged.
@@ -295,7 +280,7 @@ impl Repo {
         paths: impl Iterator<Item = &'p RepoPath>,
     ) -> Result<Vec<RepoPath>> {
         // Unlike `git diff-files` it looks at the content where only the time is another.
-        let output = self.output(&["ls-files", "--modified", "-z", "--full-name"])?;
+        let output = self.git("ls-files --modified -z --full-name").output()?;
         let changed: BTreeSet<&[u8]> = records(&output).collect();
         let changed = paths.filter(|path| changed.contains(path.as_bytes()));
         Ok(changed.cloned().collect())
@@ -309,26 +294,28 @@ impl Repo {
     /// The last commit up to `head` that changed anything in a folder.
     pub fn last_change(&self, head: &Oid, folder: &str) -> Result<Option<Oid>> {
         let folder = format!(":(top,literal){folder}");
-        let line = self.line(&["rev-list", "--max-count=1", &head.0, "--", &folder])?;
-        Ok(line.map(Oid))
+        let call = self
+            .git("rev-list --max-count=1")
+            .args([&head.0, "--", &folder]);
+        Ok(call.some_line()?.map(Oid))
     }
 
     /// A branch or tag, of this repository or a remote one, that keeps a commit.
     pub fn kept_by(&self, commit: &Oid) -> Result<Option<String>> {
-        let list = ["for-each-ref", "--count=1", "--format=%(refname:short)"];
-        let refs = ["refs/heads", "refs/tags", "refs/remotes"];
-        self.line(&[&list[..], &["--contains", &commit.0], &refs].concat())
+        let call = self.git("for-each-ref --count=1 --format=%(refname:short) --contains");
+        let call = call.arg(&commit.0);
+        call.words("refs/heads refs/tags refs/remotes").some_line()
     }
 
     /// Whether the history ends where it was cut off.
     pub fn is_shallow(&self) -> Result<bool> {
-        let answer = self.line(&["rev-parse", "--is-shallow-repository"])?;
-        Ok(answer.as_deref() == Some("true"))
+        Ok(self.git("rev-parse --is-shallow-repository").line()? == "true")
     }
 
     /// Where git keeps something of this work tree, which is not the same in every repository.
     pub fn git_path(&self, name: &str) -> Result<PathBuf> {
-        let output = self.output(&["rev-parse", "--path-format=absolute", "--git-path", name])?;
+        let call = self.git("rev-parse --path-format=absolute --git-path");
+        let output = call.arg(name).output()?;
         Ok(path_buf(output.strip_suffix(b"\n").unwrap_or(&output)))
     }
 
@@ -340,7 +327,7 @@ impl Repo {
     /// The paths with conflicts in the index.
     pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
         // `git diff` would tell too, but refreshes the index on the way.
-        let output = self.output(&["ls-files", "-z", "--unmerged"])?;
+        let output = self.git("ls-files -z --unmerged").output()?;
         let paths = records(&output).filter_map(|record| Some(head_and_path(record)?.1));
         let mut paths: Vec<RepoPath> = paths.collect();
         paths.dedup();
@@ -349,7 +336,8 @@ impl Repo {
 
     /// The files of a commit or tree.
     pub fn entries(&self, treeish: &Oid) -> Result<Entries> {
-        parse_ls_tree(&self.output(&["ls-tree", "-r", "-z", "--full-tree", &treeish.0])?)
+        let call = self.git("ls-tree -r -z --full-tree").arg(&treeish.0);
+        parse_ls_tree(&call.output()?)
     }
 
     /// The commit that a revision names; `None` where there is none.
@@ -360,8 +348,8 @@ impl Repo {
 
     /// The commit that HEAD names and its tree; `None` on an unborn branch.
     pub fn head_and_tree(&self) -> Result<Option<(Oid, Oid)>> {
-        let call = self.call().args(["rev-parse", "--quiet"]);
-        let answer = call.args(["HEAD^{commit}", "HEAD^{tree}"]).finish()?;
+        let call = self.git("rev-parse --quiet HEAD^{commit} HEAD^{tree}");
+        let answer = call.finish()?;
         let text = String::from_utf8_lossy(&answer.stdout);
         let mut lines = text.lines().map(|line| Oid(line.to_owned()));
         Ok(match (answer.ok, lines.next(), lines.next()) {
@@ -372,19 +360,18 @@ impl Repo {
 
     /// The tree of a commit.
     pub fn tree_of(&self, commit: &Oid) -> Result<Oid> {
-        let call = self.call().args(["rev-parse", "--verify", "--quiet"]);
+        let call = self.git("rev-parse --verify --quiet");
         Ok(Oid(call.arg(format!("{commit}^{{tree}}")).line()?))
     }
 
     /// The value of a setting, where it is set.
     pub fn setting(&self, key: &str) -> Result<Option<String>> {
-        self.call().args(["config", "--get", key]).said()
+        self.git("config --get").arg(key).said()
     }
 
     /// Whether a setting of the user's is on, however that is written.
     pub fn is_on(&self, key: &str) -> Result<bool> {
-        let call = self.call().args(["config", "--type=bool", "--get", key]);
-        let answer = call.finish()?;
+        let answer = self.git("config --type=bool --get").arg(key).finish()?;
         match answer.code {
             Some(0) => Ok(answer.stdout.starts_with(b"true")),
             // It is not set.
@@ -405,7 +392,7 @@ impl Repo {
     /// Those of `paths` that the sparse checkout hides; `None` where git is too old to tell.
     pub fn hidden(&self, paths: &[RepoPath]) -> Result<Option<Vec<RepoPath>>> {
         let names: Vec<&[u8]> = paths.iter().map(RepoPath::as_bytes).collect();
-        let call = self.call().args(["sparse-checkout", "check-rules", "-z"]);
+        let call = self.git("sparse-checkout check-rules -z");
         let answer = call.input(names.join(&0)).finish()?;
         match answer.code {
             Some(0) => {}
@@ -443,8 +430,7 @@ impl Repo {
         ];
         // These may be in a table, so git is asked: a line for each.
         let names = REFS.map(|(name, _)| name).join("\n");
-        let call = self.call().args(["cat-file", "--batch-check"]);
-        let answers = call.input(names).text()?;
+        let answers = self.git("cat-file --batch-check").input(names).text()?;
         let refs = answers.lines().zip(REFS);
         let refs = refs.filter(|(answer, _)| !answer.ends_with(" missing"));
         let folders = FOLDERS.into_iter();
@@ -456,7 +442,7 @@ impl Repo {
 
 /// The settings by which none of the filters runs that the configuration names.
 fn filters_off(call: Call) -> Result<Vec<(OsString, String)>> {
-    let call = call.args(["config", "-z", "--name-only", "--get-regexp"]);
+    let call = call.words("config -z --name-only --get-regexp");
     let filters = call.arg(r"^filter\..*\.(clean|smudge|process|required)$");
     let off = |key: &[u8]| {
         let is_switch = key.ends_with(b".required");

@@ -140,18 +140,18 @@ impl Scratch {
 
     /// Stores contents as blobs, all in one process, and gives their names in order.
     pub fn blobs<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Oid>> {
-        self.hash_objects(contents, &["-w"])
+        self.hash_objects(contents, "-w")
     }
 
     /// The names that contents would have as blobs.
     pub fn hashes<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Oid>> {
-        self.hash_objects(contents, &[])
+        self.hash_objects(contents, "")
     }
 
     fn hash_objects<'a>(
         &self,
         contents: impl IntoIterator<Item = &'a [u8]>,
-        options: &[&str],
+        options: &'static str,
     ) -> Result<Vec<Oid>> {
         let folder = self.dir.join("blobs");
         fs_err::create_dir_all(&folder)?;
@@ -163,8 +163,8 @@ impl Scratch {
         if list.is_empty() {
             return Ok(Vec::new());
         }
-        let call = self.call().arg("hash-object").args(options);
-        let call = call.args(["--no-filters", "--stdin-paths"]);
+        let call = self.call().arg("hash-object").words(options);
+        let call = call.words("--no-filters --stdin-paths");
         let answer = call.input(list.concat()).text()?;
         let oids: Vec<Oid> = answer.lines().map(|line| Oid(line.to_owned())).collect();
         if oids.len() != list.len() {
@@ -191,7 +191,7 @@ impl Scratch {
     /// Edits the index that a call is about.
     fn update(&self, call: Call, edit: &IndexEdit) -> Result<()> {
         if !edit.is_empty() {
-            let call = call.args(["update-index", "-z", "--index-info"]);
+            let call = call.words("update-index -z --index-info");
             call.input(edit.input(self.oid_width)).output()?;
         }
         Ok(())
@@ -248,11 +248,10 @@ impl Scratch {
         let style = self.of.setting("merge.conflictStyle")?;
         settings.extend(style.map(|style| ("merge.conflictStyle", style)));
         let settings: Vec<_> = settings.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        let call = self.call().config(&settings).arg("merge-tree");
-        let call = call.args(["--write-tree", "-z", "--messages"]);
-        let answer = call
-            .args(["--allow-unrelated-histories", "ours", "upstream"])
-            .finish()?;
+        let call = self.call().config(&settings).words(
+            "merge-tree --write-tree -z --messages --allow-unrelated-histories ours upstream",
+        );
+        let answer = call.finish()?;
         match answer.code {
             Some(0 | 1) => parse_merge(&answer.stdout),
             _ => bail!("git could not merge: {}", answer.message),
@@ -262,9 +261,9 @@ impl Scratch {
     /// The files of one tree that another has under a new name: old and new. The merge goes by
     /// likeness too.
     pub fn renames(&self, old: &Oid, new: &Oid) -> Result<Vec<(RepoPath, RepoPath)>> {
-        let call = self.call().args(["diff-tree", "-r", "-z", "--name-status"]);
-        let call = call.args(["-M", "-l0", "--diff-filter=R", &old.0, &new.0]);
-        let output = call.output()?;
+        let call = self.call();
+        let call = call.words("diff-tree -r -z --name-status -M -l0 --diff-filter=R");
+        let output = call.args([&old.0, &new.0]).output()?;
         let mut fields = records(&output);
         let mut found = Vec::new();
         // `R100`, the old path, the new path.
@@ -275,7 +274,7 @@ impl Scratch {
     }
 
     fn wrap(&self, tree: &Oid, parent: Option<&Oid>) -> Result<Oid> {
-        let call = self.call().args(["commit-tree", "-m", "tree", &tree.0]);
+        let call = self.call().words("commit-tree -m tree").arg(&tree.0);
         let call = NOBODY
             .iter()
             .fold(call, |call, (name, value)| call.env(name, value));

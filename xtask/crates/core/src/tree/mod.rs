@@ -9,14 +9,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 pub use directory::Directory;
 pub use path::RepoPath;
 
 /// What kind of thing lies at a path, as git tells them apart.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Mode {
     #[serde(rename = "100644")]
     File,
@@ -58,18 +57,7 @@ impl Mode {
 }
 
 /// The name of a git object, in hexadecimal.
-#[derive(
-    Debug,
-    Clone,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Oid(pub String);
 
@@ -117,7 +105,7 @@ impl Entry {
 }
 
 /// A file at rest: its kind and its content.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     pub mode: Mode,
     pub oid: Oid,
