@@ -438,6 +438,7 @@ mod tests {
             ("Licence-is-not-it.md", ""),
             ("license.txt", "own"),
             ("conftest.py", "by its name"),
+            ("docker-bake.json", "by its name"),
             ("tests/ConfTest.py", "by its name"),
             ("rust-toolchain.toml", "by its name"),
             ("compose.yaml", "by its name"),
