@@ -35,9 +35,11 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin
         return Ok(Origin::default());
     };
     let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let head = repo.head_and_tree()?;
-    // Of a folder inside of another repository that one's commit says nothing.
-    let (Some((head, _)), true) = (head, whole(&repo.top) == whole(root)) else {
+    if whole(&repo.top) != whole(root) {
+        // A folder inside of another repository: its commit says nothing of the worker.
+        return Ok(Origin::default());
+    }
+    let Some((head, _)) = repo.head_and_tree()? else {
         return Ok(Origin::default());
     };
     let status = repo.status()?;

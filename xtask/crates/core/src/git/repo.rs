@@ -431,12 +431,13 @@ impl Repo {
         // These may be in a table, so git is asked: a line for each.
         let names = REFS.map(|(name, _)| name).join("\n");
         let answers = self.git("cat-file --batch-check").input(names).text()?;
-        let refs = answers.lines().zip(REFS);
-        let refs = refs.filter(|(answer, _)| !answer.ends_with(" missing"));
-        let folders = FOLDERS.into_iter();
-        let mut folders = folders.filter(|(folder, _)| self.git_dir.join(folder).exists());
-        let operation = refs.map(|(_, (_, operation))| operation).next();
-        Ok(operation.or_else(|| folders.next().map(|(_, operation)| operation)))
+        let mut refs = answers.lines().zip(REFS);
+        if let Some((_, (_, operation))) = refs.find(|(answer, _)| !answer.ends_with(" missing")) {
+            return Ok(Some(operation));
+        }
+        let mut folders = FOLDERS.into_iter();
+        let folder = folders.find(|(folder, _)| self.git_dir.join(folder).exists());
+        Ok(folder.map(|(_, operation)| operation))
     }
 }
 
