@@ -113,7 +113,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(scratch_dir.path())?;
     let writes = writes(head.entries(), lock.as_ref(), &gate.accepted)?;
-    let after = after(&scratch, head.entries(), &writes, false)?;
+    let after = after(&scratch, head.entries(), &writes)?;
     let staged = staged(&at, &after, &writes);
     let is_staged = !staged.is_empty() && staged.len() == at.status.changed.len();
     let survey = Survey::make(&at, &head, lock.as_ref(), gate, &staged)?;
@@ -138,31 +138,33 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
             ..Commit::default()
         });
     }
-    let record = remove(&journal, &at, scratch, (head.entries(), &writes), commit)?;
+    let contents = writes.iter().map(|(_, content)| content.as_slice());
+    scratch.blobs(contents)?;
+    let record = remove(&journal, &at, scratch, (head.entries(), &after), commit)?;
     match record.commit.and_then(|commit| commit.tip) {
         Some(tip) => report.end(&plan, &Ending::Committed(tip)),
         None => report.end(&plan, &Ending::Staged),
     }
 }
 
-/// Removes the folder, writes what goes with that, and commits it where that is wanted.
+/// Brings the files from what they are to what they are in the end, and commits that where it is
+/// wanted.
 fn remove(
     journal: &Journal,
     at: &Preflight,
     scratch: Scratch,
-    (before, writes): (&Entries, &[Written]),
+    (before, after): (&Entries, &Entries),
     commit: Option<Commit>,
 ) -> Result<Record> {
-    let after = after(&scratch, before, writes, true)?;
     let staged = at.ours.entries();
     // Nothing is left to do in the work tree where all of it is staged already.
-    let steps = steps::between(staged, &after, &[]);
-    let from = if *staged == after { staged } else { before };
-    let after_tree = steps::tree_of(&scratch, from, &after)?;
+    let steps = steps::between(staged, after, &[]);
+    let from = if staged == after { staged } else { before };
+    let after_tree = steps::tree_of(&scratch, from, after)?;
     let mut record = Record::new(TASK, &at.head, &at.head_tree, &after_tree, steps);
     record.ends_when_staged = true;
     record.commit = commit;
-    let edit = Work::index_edit(before, &after, &record)?;
+    let edit = Work::index_edit(before, after, &record)?;
     let work = Work {
         repo: &at.repo,
         journal,
@@ -304,17 +306,11 @@ fn at_head(at: &Preflight) -> Result<GitTree> {
     Ok(GitTree::new(at.objects.clone(), entries, "HEAD"))
 }
 
-/// The files as they are in the end. `store` puts new contents into the object database; a dry
-/// run only wants their names.
-fn after(scratch: &Scratch, before: &Entries, writes: &[Written], store: bool) -> Result<Entries> {
+/// The files as they are in the end. Nothing is stored: a dry run only wants their names.
+fn after(scratch: &Scratch, before: &Entries, writes: &[Written]) -> Result<Entries> {
     let mut after = before.clone();
     after.retain(|path, _| !path.is_within(OUTDATED));
-    let contents = writes.iter().map(|(_, content)| content.as_slice());
-    let oids = if store {
-        scratch.blobs(contents)?
-    } else {
-        scratch.hashes(contents)?
-    };
+    let oids = scratch.hashes(writes.iter().map(|(_, content)| content.as_slice()))?;
     for ((path, _), oid) in writes.iter().zip(oids) {
         let mode = after.get(path).map_or(Mode::File, |entry| entry.mode);
         after.insert(path.clone(), Entry::of(mode, oid));
