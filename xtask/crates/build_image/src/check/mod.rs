@@ -273,9 +273,8 @@ fn hub(of: &Repository) -> Result<Check> {
     let summary = hub_lint::summary(&report);
     let told = |finding: &Finding| {
         let (place, code) = (&finding.place, finding.code);
-        let source = report.sources.get(&place.path);
-        let at = source.map(|source| source.position(place.span.start));
-        let at = at.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column));
+        let at = report.sources.positions(place);
+        let at = at.map_or_else(String::new, |(at, _)| format!(":{}:{}", at.line, at.column));
         format!("{}{at}: {code}: {}", place.path, finding.message)
     };
     let of_severity = |severity| {

@@ -18,8 +18,7 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
             .as_str()
             .map_or_else(|| path.to_string(), str::to_owned);
         out += &format!("::{command} file={}", property(&path));
-        if let Some(source) = sources.get(&finding.place.path) {
-            let (start, end) = source.positions(&finding.place.span);
+        if let Some((start, end)) = sources.positions(&finding.place) {
             out += &format!(",line={},endLine={}", start.line, end.line);
             // GitHub takes columns within one line only.
             if start.line == end.line {

@@ -11,8 +11,7 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
     let mut out = "| | where | what |\n| --- | --- | --- |\n".to_owned();
     for finding in findings {
         let mut place = finding.place.path.to_string();
-        if let Some(source) = sources.get(&finding.place.path) {
-            let at = source.position(finding.place.span.start);
+        if let Some((at, _)) = sources.positions(&finding.place) {
             place += &format!(":{}", at.line);
         }
         let (severity, code_of) = (finding.severity.word(), finding.code);

@@ -18,7 +18,7 @@ use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 
-use crate::finding::{Finding, Severity, Span};
+use crate::finding::{Finding, Place, Severity, Span};
 use crate::progress;
 use crate::tree::RepoPath;
 
@@ -91,6 +91,11 @@ impl Sources {
 
     pub fn get(&self, path: &RepoPath) -> Option<&Source> {
         self.0.get(path)
+    }
+
+    /// Where a place begins and ends, in a file that was read.
+    pub fn positions(&self, place: &Place) -> Option<(Position, Position)> {
+        Some(self.get(&place.path)?.positions(&place.span))
     }
 }
 

@@ -99,10 +99,9 @@ fn physical(place: &Place, sources: &Sources) -> Value {
 
 /// A place in a file that was not read is its first line.
 fn region(place: &Place, sources: &Sources) -> Value {
-    let Some(source) = sources.get(&place.path) else {
+    let Some((start, end)) = sources.positions(place) else {
         return json!({ "startLine": 1 });
     };
-    let (start, end) = source.positions(&place.span);
     json!({
         "startLine": start.line,
         "startColumn": start.column,
