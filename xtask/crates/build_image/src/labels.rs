@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::repository::environment;
 use xtask_core::git::{Git, Repo};
 use xtask_core::outcome::UsageError;
 use xtask_core::tree::RepoPath;
@@ -33,9 +34,8 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin
     let Ok(repo) = Git::find().and_then(|git| Repo::open(&git, root)) else {
         return Ok(Origin::default());
     };
-    let top = std::fs::canonicalize(&repo.top).unwrap_or_else(|_| repo.top.clone());
-    let here = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
-    if top != here {
+    let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if whole(&repo.top) != whole(root) {
         // A folder inside of another repository: its commit says nothing of the worker.
         return Ok(Origin::default());
     }
@@ -43,23 +43,16 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin
         return Ok(Origin::default());
     };
     let status = repo.status()?;
-    let mut changed: Vec<RepoPath> = status
-        .changed
-        .iter()
-        .chain(&status.local)
-        .filter(|path| matters(path))
-        .cloned()
-        .collect();
+    let mut changed = [status.changed, status.local].concat();
+    changed.retain(matters);
     changed.sort();
     changed.dedup();
-    let describe = repo.call().args(["describe", "--tags", "--always"]);
+    let remote = repo.setting("remote.origin.url")?;
     Ok(Origin {
         revision: Some(head.0),
         changed,
-        version: describe.said()?,
-        source: repo
-            .setting("remote.origin.url")?
-            .and_then(|url| address(&url)),
+        version: repo.git("describe --tags --always").said()?,
+        source: remote.and_then(|url| address(&url)),
     })
 }
 
@@ -70,17 +63,14 @@ pub fn labels(origin: &Origin, created: i64) -> Vec<(String, String)> {
     } else {
         "-dirty"
     };
-    let revision = origin
-        .revision
-        .as_ref()
-        .map(|text| format!("{text}{dirty}"));
-    let version = origin.version.as_ref().map(|text| {
+    let marked = |text: &str| format!("{text}{dirty}");
+    let version = origin.version.as_deref().map(|text| {
         let number = text.strip_prefix('v');
         let number = number.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        format!("{}{dirty}", number.unwrap_or(text))
+        marked(number.unwrap_or(text))
     });
     [
-        ("revision", revision),
+        ("revision", origin.revision.as_deref().map(marked)),
         ("version", version),
         ("source", origin.source.clone()),
         ("created", Some(timestamp(created))),
@@ -109,12 +99,12 @@ pub fn created(epoch: Option<&str>, now: i64) -> Result<i64, UsageError> {
 
 /// The same with what this process was given.
 pub fn created_here() -> Result<i64, UsageError> {
-    let epoch = std::env::var_os(EPOCH).map(|text| text.to_string_lossy().into_owned());
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    });
-    created(epoch.as_deref(), now)
+    let now = since.unwrap_or_default().as_secs();
+    created(
+        environment(EPOCH).as_deref(),
+        now.try_into().unwrap_or(i64::MAX),
+    )
 }
 
 /// Seconds since 1970 as RFC 3339 has them, in UTC.
@@ -144,15 +134,15 @@ fn address(url: &str) -> Option<String> {
         Some(("https" | "http" | "ssh" | "git", rest)) => rest.split_once('/')?,
         Some(_) => return None,
         // `git@host:path`, and no `C:\` or `./a:b`.
-        None => url
-            .split_once(':')
-            .filter(|(host, _)| host.len() > 1 && !host.contains('/'))?,
+        None => {
+            let pair = url.split_once(':');
+            pair.filter(|(host, _)| host.len() > 1 && !host.contains('/'))?
+        }
     };
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     // A port of ssh is none of https.
-    let host = host.split(':').next().unwrap_or(host);
-    let path = path.split(['?', '#']).next().unwrap_or(path);
-    let path = path.trim_matches('/');
+    let host = host.split(':').next()?;
+    let path = path.split(['?', '#']).next()?.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);
     (!host.is_empty() && !path.is_empty()).then(|| format!("https://{host}/{path}"))
 }

@@ -15,14 +15,15 @@ mod verdict;
 mod verify;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use self::plan::{Call, Plan, Way};
+use self::plan::Way;
 use self::report::Report;
 use self::repository::Repository;
+pub use self::verdict::{Check, Verdict};
 use crate::args::Args;
 use worker_files::bake;
 use xtask_core::cli::Format;
@@ -32,56 +33,43 @@ use xtask_core::output;
 use xtask_core::progress::Progress;
 use xtask_core::{interrupt, tool_repo};
 
-/// How a check came out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    Passed,
-    /// Worth a look, no failure.
-    Warning,
-    Failed,
-    /// Not looked at; the words say why.
-    Skipped,
-}
-
-/// One thing that was looked at, before the build or in the image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// What was looked at, in a word or two: the name in text and JSON.
-    pub name: &'static str,
-    pub verdict: Verdict,
-    /// What was seen; where it failed, what was expected and what to do.
-    pub words: Vec<String>,
-}
-
 /// Runs the task.
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
-    let root = tool_repo::chosen(repo)?;
-    let repository = Repository::read(root, args)?;
+    let repository = Repository::read(tool_repo::chosen(repo)?, args)?;
     let engine = Engine::find();
-    if let Some(image) = &args.verify {
-        return verify_only(&repository, engine, image, args);
-    }
     if args.print {
         return print(&repository, &engine.map_err(UsageError::from)?, args.format);
     }
     let mut report = Report::new(args.format);
-    let mut before = check::repository(&repository.subject())?;
-    before.push(engine_check(&repository, &engine));
-    for check in &before {
-        report.check("before", check)?;
-    }
-    if args.check || report::has_failed(&before) {
-        report.say(&format!("\n{}", report::summary(&before)))?;
-        if report::has_failed(&before) && !args.check {
-            report.say("nothing was built")?;
+    if args.verify.is_none() {
+        let mut before = check::repository(&repository)?;
+        before.push(engine_check(&repository, &engine));
+        for check in &before {
+            report.check("before", check)?;
         }
-        report.end()?;
-        return Ok(outcome(&before));
+        let failed = report::has_failed(&before);
+        if args.check || failed {
+            report.say(&format!("\n{}", report::summary(&before)))?;
+            if failed && !args.check {
+                report.say("nothing was built")?;
+            }
+            report.end()?;
+            return Ok(outcome(&before));
+        }
     }
     let engine = engine.map_err(UsageError::from)?;
     interrupt::listen()?;
-    let ended = build_and_verify(&repository, &engine, args, &mut report);
-    report.end()?;
+    let mut run = Run {
+        repository: &repository,
+        engine: &engine,
+        args,
+        report,
+    };
+    let ended = match &args.verify {
+        Some(image) => run.verify_only(image),
+        None => run.build_and_verify(),
+    };
+    run.report.end()?;
     // A program that was interrupted too may have failed for no other reason.
     interrupt::check()?;
     ended
@@ -97,23 +85,23 @@ fn outcome(checks: &[Check]) -> Outcome {
 
 /// What would build. Its absence is no fault of the repository.
 fn engine_check(repository: &Repository, engine: &Result<Engine, NoEngine>) -> Check {
-    let (verdict, words) = match engine {
+    const NAME: &str = "engine";
+    match engine {
         Ok(engine) => {
             let how = match way(repository, engine) {
                 Way::Bake { .. } => "docker buildx bake",
                 Way::Buildx => "docker buildx build",
                 Way::Plain => "docker build",
             };
-            let words = format!("{}, which builds with `{how}`", engine.program.display());
-            (Verdict::Passed, vec![words])
+            let program = engine.program.display();
+            Check::passed(NAME, format!("{program}, which builds with `{how}`"))
         }
         Err(none) => {
             let lines = none.to_string();
             let lines = lines.lines().map(|line| line.trim().to_owned());
-            (Verdict::Warning, lines.collect())
+            Check::new(NAME, Verdict::Warning, lines)
         }
-    };
-    Check::new("engine", verdict, words)
+    }
 }
 
 fn way(repository: &Repository, engine: &Engine) -> Way {
@@ -124,53 +112,45 @@ fn way(repository: &Repository, engine: &Engine) -> Way {
 
 /// `--print`: the command as it can be typed, and the bake file as docker would see it.
 fn print(repository: &Repository, engine: &Engine, format: Format) -> Result<Outcome> {
-    let plan = &repository.plan;
-    // What would hand it on in the open fails the check, and is no reason to show it here.
-    let say = |text: &str| {
-        let token = repository.token.as_ref();
-        output::print_plain(&token.map_or_else(|| text.to_owned(), |token| token.hidden(text)))
-    };
+    let (plan, token) = (&repository.plan, repository.token.as_ref());
     let way = way(repository, engine);
     let call = plan.call(&engine.program, way);
-    let folder = elsewhere(&repository.root);
-    let shell = call.shell(folder.as_deref());
+    let shell = call.shell(elsewhere(&repository.root).as_deref());
     let resolved = plan.resolved().or_else(|| {
         let bake = repository.bake.as_ref()?;
         bake.as_ref().ok().map(bake::Resolved::json)
     });
-    if matches!(format, Format::Json) {
+    let mut text = String::new();
+    if format == Format::Json {
         let arguments: Vec<_> = call.arguments().map(|a| a.to_string_lossy()).collect();
         let all = json!({
             "program": engine.program.to_string_lossy(),
             "arguments": arguments,
             "environment": { "DOCKER_BUILDKIT": "1" },
             "folder": repository.root.to_string_lossy(),
-            "token": repository.token.as_ref().map(|token| token.from),
+            "token": token.map(|token| token.from),
             "shell": shell,
             "bake": resolved,
         });
-        say(&format!("{all:#}\n"))?;
-        return Ok(Outcome::Done);
-    }
-    let mut text = String::new();
-    if let Some(token) = &repository.token
-        && token.from == token::FILE
-    {
+        text += &format!("{all:#}\n");
+    } else {
         let (name, file) = (token::NAME, token::FILE);
-        text += &format!("# {name} stands in {file}: export it before you run this\n");
+        if token.is_some_and(|token| token.from == file) {
+            text += &format!("# {name} stands in {file}: export it before you run this\n");
+        }
+        text += &format!("{shell}\n");
+        if let Some(resolved) = resolved {
+            let used = match (way, &plan.target) {
+                (Way::Bake { .. }, _) => "",
+                (_, Some(_)) => ", which this client can't read: all that it says stands above",
+                (_, None) => ", which has no single target for this Dockerfile and is not used",
+            };
+            text += &format!("\n# {}{used}\n{resolved:#}\n", bake::FILE);
+        }
     }
-    text += &format!("{shell}\n");
-    if let Some(resolved) = resolved {
-        let used = if matches!(way, Way::Bake { .. }) {
-            ""
-        } else if plan.target.is_some() {
-            ", which this client can't read: all that it says stands above"
-        } else {
-            ", which has no single target for this Dockerfile and is not used"
-        };
-        text += &format!("\n# {}{used}\n{resolved:#}\n", bake::FILE);
-    }
-    say(&text)?;
+    // What would hand it on in the open fails the check, and is no reason to show it here.
+    let text = token.map_or_else(|| text.clone(), |token| token.hidden(&text));
+    output::print_plain(&text)?;
     Ok(Outcome::Done)
 }
 
@@ -181,171 +161,147 @@ fn elsewhere(root: &Path) -> Option<PathBuf> {
     (root != std::fs::canonicalize(here).ok()?).then_some(root)
 }
 
-/// `--verify`: looks at an image that is there.
-fn verify_only(
-    repository: &Repository,
-    engine: Result<Engine, NoEngine>,
-    image: &str,
-    args: &Args,
-) -> Result<Outcome> {
-    let engine = engine.map_err(UsageError::from)?;
-    interrupt::listen()?;
-    let mut report = Report::new(args.format);
-    report.set("image", image);
-    let after = verified(repository, &engine, args, (image, None), &mut report);
-    if let Ok(after) = &after {
-        report.say(&format!("\n{}", report::summary(after)))?;
-    }
-    report.end()?;
-    // A program that was interrupted too may have failed for no other reason.
-    interrupt::check()?;
-    Ok(outcome(&after?))
+/// A run that calls docker.
+struct Run<'a> {
+    repository: &'a Repository,
+    engine: &'a Engine,
+    args: &'a Args,
+    report: Report,
 }
 
-/// Looks at an image, and tells what is found as it goes. `before` had its tag.
-fn verified(
-    repository: &Repository,
-    engine: &Engine,
-    args: &Args,
-    (image, before): (&str, Option<&str>),
-    report: &mut Report,
-) -> Result<Vec<Check>> {
-    let subject = verify::Subject {
-        tree: &repository.tree,
-        dockerfile: repository.dockerfile(),
-        ignore: &repository.ignore,
-        image,
-        base: &repository.base(),
-        token: repository.token.as_ref().map(|token| token.value.as_str()),
-        before,
-        budget: args.size_budget.saturating_mul(1_000_000),
-        update_flags: args.update_flags.then_some(repository.root.as_path()),
-    };
-    let mut unsaid = Ok(());
-    let progress = Progress::begin("checking the image");
-    let after = verify::image(engine, &subject, &mut |check| {
-        if unsaid.is_ok() {
-            unsaid = report.check("after", check);
+impl Run<'_> {
+    /// `--verify`: looks at an image that is there.
+    fn verify_only(&mut self, image: &str) -> Result<Outcome> {
+        self.report.set("image", image);
+        let after = self.verified(image, None)?;
+        Ok(outcome(&after))
+    }
+
+    /// Looks at an image, and tells what is found as it goes. `before` had its tag.
+    fn verified(&mut self, image: &str, before: Option<&str>) -> Result<Vec<Check>> {
+        let subject = verify::Subject {
+            engine: self.engine,
+            repository: self.repository,
+            image,
+            before,
+            budget: self.args.size_budget.saturating_mul(1_000_000),
+        };
+        let mut unsaid = Ok(());
+        let progress = Progress::begin("checking the image");
+        let after = verify::image(&subject, &mut |check| {
+            if unsaid.is_ok() {
+                unsaid = self.report.check("after", check);
+            }
+        })?;
+        drop(progress);
+        unsaid?;
+        interrupt::check()?;
+        self.report.say(&format!("\n{}", report::summary(&after)))?;
+        Ok(after)
+    }
+
+    fn build_and_verify(&mut self) -> Result<Outcome> {
+        let tag = &self.repository.plan.tag;
+        let earlier = image_says(self.engine, tag, "{{.Id}}");
+        self.report
+            .say(&format!("\nbuilding {tag}; `--print` shows the command"))?;
+        let built = self.build()?;
+        self.report.set("image", tag.as_str());
+        self.report.set("id", built.as_str());
+        self.report.say(&format!("\nbuilt {tag} ({built})\n"))?;
+        let before = earlier.as_deref().filter(|earlier| *earlier != built);
+        let after = self.verified(&built, before)?;
+        let push = self.args.push;
+        if report::has_failed(&after) {
+            let not = if push { " and was not pushed" } else { "" };
+            self.report
+                .say(&format!("{tag} is there to be looked at{not}"))?;
+            return Ok(Outcome::Findings);
         }
-    })?;
-    drop(progress);
-    unsaid?;
-    interrupt::check()?;
-    Ok(after)
-}
-
-fn build_and_verify(
-    repository: &Repository,
-    engine: &Engine,
-    args: &Args,
-    report: &mut Report,
-) -> Result<Outcome> {
-    let plan = &repository.plan;
-    let tag = &plan.tag;
-    let earlier = image_id(engine, tag);
-    let call = plan.call(&engine.program, way(repository, engine));
-    report.say(&format!("\nbuilding {tag}; `--print` shows the command"))?;
-    let built = build(repository, engine, &call, report)?;
-    report.set("image", tag.as_str());
-    report.set("id", built.as_str());
-    report.say(&format!("\nbuilt {tag} ({built})\n"))?;
-    let before = earlier.as_deref().filter(|earlier| *earlier != built);
-    let after = verified(repository, engine, args, (&built, before), report)?;
-    report.say(&format!("\n{}", report::summary(&after)))?;
-    if report::has_failed(&after) {
-        let not = if args.push { " and was not pushed" } else { "" };
-        report.say(&format!("{tag} is there to be looked at{not}"))?;
-        return Ok(Outcome::Findings);
+        if push {
+            self.push(tag)?;
+        }
+        self.report.set("pushed", push);
+        Ok(Outcome::Done)
     }
-    if args.push {
-        push(engine, tag, report)?;
-    }
-    report.set("pushed", args.push);
-    Ok(Outcome::Done)
-}
 
-/// Builds, and gives the id of what was built.
-fn build(
-    repository: &Repository,
-    engine: &Engine,
-    call: &Call,
-    report: &mut Report,
-) -> Result<String> {
-    let tag = &repository.plan.tag;
-    let mut command = engine.command(&[])?;
-    command.args(call.arguments()).current_dir(&repository.root);
-    match &repository.token {
-        Some(token) => command.env(token::NAME, &token.value),
-        None => command.env_remove(token::NAME),
-    };
-    to_the_right_place(&mut command, report);
-    let ended = run::through(command)?;
-    interrupt::check()?;
-    if !ended.status.success() {
-        report.set("failure", json!({ "lines": ended.last }));
+    /// Builds, and gives the id of what was built.
+    fn build(&mut self) -> Result<String> {
+        let Repository { plan, token, .. } = self.repository;
+        let call = plan.call(&self.engine.program, way(self.repository, self.engine));
+        let mut command = self.engine.command(&[])?;
+        command.args(call.arguments());
+        command.current_dir(&self.repository.root);
+        match token {
+            Some(token) => command.env(token::NAME, &token.value),
+            None => command.env_remove(token::NAME),
+        };
+        let (status, last) = self.docker(command)?;
+        if !status.success() {
+            let words = told("the build failed", &last);
+            self.report.set("failure", json!({ "lines": last }));
+            bail!(UserError::new(
+                words,
+                "fix what docker names, and build again: the steps before it are kept; `--check` looks at \
+                 the Dockerfile without building, `--base-image IMAGE` builds on another base image",
+            ));
+        }
+        let tag = &plan.tag;
+        let what = match image_says(self.engine, tag, "{{.Id}}") {
+            Some(id) if self.is_new(&id) => return Ok(id),
+            Some(_) => format!("docker built, and {tag} is still an earlier image"),
+            None => format!("docker built, and kept no image {tag}"),
+        };
         bail!(UserError::new(
-            told("the build failed", &ended.last),
-            "fix what docker names, and build again: the steps before it are kept; `--check` looks at \
-             the Dockerfile without building, `--base-image IMAGE` builds on another base image",
-        ));
+            format!("{what}: nothing was checked"),
+            "leave what sends the image elsewhere out of what follows `--`; `--push` in front of \
+             that pushes once all checks have passed",
+        ))
     }
-    let what = match image_id(engine, tag) {
-        Some(id) if is_new(engine, &id, &repository.plan) => return Ok(id),
-        Some(_) => format!("docker built, and {tag} is still an earlier image"),
-        None => format!("docker built, and kept no image {tag}"),
-    };
-    bail!(UserError::new(
-        format!("{what}: nothing was checked"),
-        "leave what sends the image elsewhere out of what follows `--`; `--push` in front of \
-         that pushes once all checks have passed",
-    ))
-}
 
-/// Whether an image is what this plan builds, by the time that it says of itself. What is for docker
-/// itself may say another one.
-fn is_new(engine: &Engine, id: &str, plan: &Plan) -> bool {
-    let name = labels::CREATED;
-    let Some((_, created)) = plan.labels.iter().find(|(label, _)| label == name) else {
-        return true;
-    };
-    let of = |word: &std::ffi::OsString| word.to_string_lossy().contains(name);
-    let format = format!("{{{{index .Config.Labels \"{name}\"}}}}");
-    let args = ["image", "inspect", "--format", &format, "--", id];
-    plan.extra.iter().any(of)
-        || engine
-            .output(&args)
-            .is_ok_and(|said| String::from_utf8_lossy(&said).trim() == created)
-}
+    /// Whether an image is what this plan builds, by the time that it says of itself. What is for
+    /// docker itself may say another one.
+    fn is_new(&self, id: &str) -> bool {
+        let (plan, name) = (&self.repository.plan, labels::CREATED);
+        let Some((_, created)) = plan.labels.iter().find(|(label, _)| label == name) else {
+            return true;
+        };
+        let mut extra = plan.extra.iter();
+        let format = format!("{{{{index .Config.Labels \"{name}\"}}}}");
+        extra.any(|word| word.to_string_lossy().contains(name))
+            || image_says(self.engine, id, &format).as_ref() == Some(created)
+    }
 
-/// What docker prints on standard output is not what programs read there.
-fn to_the_right_place(command: &mut Command, report: &Report) {
-    if !report.is_text() {
-        command.stdout(std::io::stderr());
+    fn push(&self, tag: &str) -> Result<()> {
+        self.report.say(&format!("\npushing {tag}"))?;
+        let (status, last) = self.docker(self.engine.command(&["push", "--", tag])?)?;
+        if !status.success() {
+            bail!(UserError::new(
+                told(&format!("{tag} was not pushed"), &last),
+                "log in with `docker login`, and name the registry in `--tag`, as in \
+                 `--tag registry.example/worker-sglang:dev`"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Runs docker to its end. What it prints on standard output is not what programs read there.
+    fn docker(&self, mut command: Command) -> Result<(ExitStatus, Vec<String>)> {
+        if !self.report.is_text() {
+            command.stdout(std::io::stderr());
+        }
+        let ended = run::through(command)?;
+        interrupt::check()?;
+        Ok(ended)
     }
 }
 
-/// The image that carries a tag.
-fn image_id(engine: &Engine, tag: &str) -> Option<String> {
-    let args = ["image", "inspect", "--format", "{{.Id}}", "--", tag];
-    let id = engine.output(&args).ok()?;
-    let id = String::from_utf8_lossy(&id).trim().to_owned();
-    (!id.is_empty()).then_some(id)
-}
-
-fn push(engine: &Engine, tag: &str, report: &Report) -> Result<()> {
-    report.say(&format!("\npushing {tag}"))?;
-    let mut command = engine.command(&["push", "--", tag])?;
-    to_the_right_place(&mut command, report);
-    let ended = run::through(command)?;
-    interrupt::check()?;
-    if ended.status.success() {
-        return Ok(());
-    }
-    bail!(UserError::new(
-        told(&format!("{tag} was not pushed"), &ended.last),
-        "log in with `docker login`, and name the registry in `--tag`, as in \
-         `--tag registry.example/worker-sglang:dev`"
-    ))
+/// What docker says of an image, where there is one of that name.
+fn image_says(engine: &Engine, image: &str, format: &str) -> Option<String> {
+    let args = ["image", "inspect", "--format", format, "--", image];
+    let said = engine.output(&args).ok()?;
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    (!said.is_empty()).then_some(said)
 }
 
 /// What failed, with the last lines that docker printed.
@@ -353,9 +309,6 @@ fn told(what: &str, lines: &[String]) -> String {
     if lines.is_empty() {
         return format!("{what}, and docker did not say why");
     }
-    let lines = lines.iter().map(|line| format!("\n  {line}"));
-    format!(
-        "{what}; the last that docker said:{}",
-        lines.collect::<String>()
-    )
+    let lines = lines.join("\n  ");
+    format!("{what}; the last that docker said:\n  {lines}")
 }

@@ -1,12 +1,12 @@
 //! What the task says: for people as it goes, for programs at the end.
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use super::{Check, Verdict};
 use xtask_core::cli::Format;
-use xtask_core::output::style::BOLD;
+use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
 
 /// Tells one thing after the other, or gathers them.
@@ -17,14 +17,12 @@ pub struct Report {
 
 impl Report {
     pub fn new(format: Format) -> Self {
-        Self {
-            format,
-            all: Map::from_iter([("version".to_owned(), json!(1))]),
-        }
+        let all = Map::from_iter([("version".to_owned(), json!(1))]);
+        Self { format, all }
     }
 
     pub fn is_text(&self) -> bool {
-        matches!(self.format, Format::Text)
+        self.format == Format::Text
     }
 
     /// A line for people.
@@ -47,11 +45,7 @@ impl Report {
         }
         let group = self.all.entry(group).or_insert_with(|| json!([]));
         if let Value::Array(all) = group {
-            all.push(json!({
-                "name": check.name,
-                "verdict": word(&check.verdict),
-                "words": check.words,
-            }));
+            all.push(json!(check));
         }
         Ok(())
     }
@@ -67,27 +61,18 @@ impl Report {
 
 /// A check in a line, with more below it where there is more to say.
 fn text(check: &Check) -> String {
-    let colour = match check.verdict {
-        Verdict::Passed => Some(AnsiColor::Green),
-        Verdict::Warning => Some(AnsiColor::Yellow),
-        Verdict::Failed => Some(AnsiColor::Red),
-        Verdict::Skipped => None,
+    let style = match check.verdict {
+        Verdict::Passed => GREEN,
+        Verdict::Warning => YELLOW,
+        Verdict::Failed => RED,
+        Verdict::Skipped => Style::new(),
     };
-    let style = Style::new().fg_color(colour.map(Into::into));
-    let mut words = check.words.iter();
-    let first = words.next().map_or("", |word| word);
-    let mut text = format!(
-        "{style}{:<7}{style:#} {BOLD}{:<15}{BOLD:#} {first}\n",
-        word(&check.verdict),
-        check.name
-    );
-    for more in words {
-        text += &format!("{:24}{more}\n", "");
-    }
-    text
+    let (word, name) = (word(check.verdict), check.name);
+    let words = check.words.join(&format!("\n{:24}", ""));
+    format!("{style}{word:<7}{style:#} {BOLD}{name:<15}{BOLD:#} {words}\n")
 }
 
-pub fn word(verdict: &Verdict) -> &'static str {
+pub fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "passed",
         Verdict::Warning => "warning",
@@ -98,14 +83,13 @@ pub fn word(verdict: &Verdict) -> &'static str {
 
 /// "9 passed, 1 warning, 2 failed".
 pub fn summary(checks: &[Check]) -> String {
-    let count = |verdict: &Verdict| checks.iter().filter(|c| c.verdict == *verdict).count();
-    let mut parts = vec![format!("{} passed", count(&Verdict::Passed))];
-    if count(&Verdict::Warning) > 0 {
-        parts.push(counted(count(&Verdict::Warning), "warning"));
-    }
-    for verdict in [Verdict::Failed, Verdict::Skipped] {
-        if count(&verdict) > 0 {
-            parts.push(format!("{} {}", count(&verdict), word(&verdict)));
+    let count = |verdict| checks.iter().filter(|c| c.verdict == verdict).count();
+    let mut parts = vec![format!("{} passed", count(Verdict::Passed))];
+    for verdict in [Verdict::Warning, Verdict::Failed, Verdict::Skipped] {
+        match (count(verdict), verdict) {
+            (0, _) => {}
+            (count, Verdict::Warning) => parts.push(counted(count, "warning")),
+            (count, verdict) => parts.push(format!("{count} {}", word(verdict))),
         }
     }
     parts.join(", ")

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::check::{DOCKERFILES, Dockerfile, Subject};
 use super::labels::{self, Origin};
 use super::plan::{self, Plan};
 use super::token::{self, Token};
@@ -15,95 +14,94 @@ use crate::args::Args;
 use worker_files::dockerfile::{arguments, taken};
 use worker_files::ignore::Ignore;
 use worker_files::{Source, bake, dockerfile};
-use xtask_core::tree::{Directory, RepoPath, Tree};
+use xtask_core::tree::{Directory, Entries, RepoPath, Tree};
+
+/// Where the Hub looks for the Dockerfile.
+pub const DOCKERFILES: [&str; 2] = [".runpod/Dockerfile", "Dockerfile"];
 
 /// A repository, with what is to be built of it.
 pub struct Repository {
     pub root: PathBuf,
-    pub tree: Directory,
-    dockerfile: Option<(String, Vec<u8>)>,
-    ignore_path: Option<String>,
+    pub tree: Box<dyn Tree>,
+    /// The Dockerfile's path and bytes.
+    pub dockerfile: Option<(String, Vec<u8>)>,
+    /// The `.dockerignore` that counts, by its path; without one nothing is left out.
+    pub ignore_path: Option<String>,
     pub ignore: Ignore,
-    around: Directory,
+    /// All that could be in the build context; folders that are left out as a whole may be missing.
+    pub around: Entries,
     pub bake: Option<Result<bake::Resolved, String>>,
     pub token: Option<Token>,
-    origin: Origin,
+    pub origin: Origin,
     pub plan: Plan,
-    model: Option<String>,
-    update_flags: bool,
+    /// The model that is to be baked in.
+    pub model: Option<String>,
+    /// Whether the flag table is to be written anew from the image.
+    pub update_flags: bool,
+}
+
+/// The first of some files that is there.
+fn first<'a>(
+    tree: &dyn Tree,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<Option<(String, Vec<u8>)>> {
+    for name in names {
+        if let Some(bytes) = tree.read_file(name)? {
+            return Ok(Some((name.to_owned(), bytes)));
+        }
+    }
+    Ok(None)
 }
 
 impl Repository {
-    /// The Dockerfile's path and text.
-    pub fn dockerfile(&self) -> Option<(&str, &[u8])> {
-        let (path, bytes) = self.dockerfile.as_ref()?;
-        Some((path, bytes))
-    }
-
     pub fn read(root: PathBuf, args: &Args) -> Result<Self> {
         let tree = Directory::open_work_tree(&root)?;
-        let mut dockerfile = None;
-        for path in DOCKERFILES {
-            if let Some(bytes) = tree.read_file(path)? {
-                dockerfile = Some((path.to_owned(), bytes));
-                break;
-            }
-        }
-        let path = dockerfile.as_ref().map_or("Dockerfile", |(path, _)| path);
+        let dockerfile = first(&tree, DOCKERFILES)?;
+        let (path, bytes) = match &dockerfile {
+            Some((path, bytes)) => (path.as_str(), bytes.as_slice()),
+            None => ("Dockerfile", &[][..]),
+        };
         // One that belongs to the Dockerfile comes before the one for all.
-        let mut ignore_path = None;
-        let mut ignore = Ignore::default();
-        for name in [format!("{path}.dockerignore"), ".dockerignore".to_owned()] {
-            if let Some(bytes) = tree.read_file(&name)? {
-                ignore = Ignore::read(&bytes);
-                ignore_path = Some(name);
-                break;
-            }
-        }
+        let own = format!("{path}.dockerignore");
+        let ignored = first(&tree, [own.as_str(), ".dockerignore"])?;
+        let (ignore_path, ignored) = ignored.unzip();
+        let ignore = ignored.map_or_else(Ignore::default, |bytes| Ignore::read(&bytes));
         let around = Directory::open_all(&root, |folder| ignore.excludes_all_of(folder))?;
-        let token = token::find(
-            environment(token::NAME),
-            tree.read_file(token::FILE)?.as_deref(),
-        );
+        let around = around.entries().clone();
+        let in_file = tree.read_file(token::FILE)?;
+        let token = token::find(environment(token::NAME), in_file.as_deref());
         // Docker finds the token in its environment, wherever it came from.
         let given = |name: &str| match name {
             token::NAME => token.as_ref().map(|token| token.value.clone()),
             name => environment(name),
         };
-        let bake = tree.read_file(bake::FILE)?.map(|bytes| {
-            let source = Source::new(bake::FILE.into(), &bytes);
-            bake::resolve(&source, &given)
-        });
-        let bytes = dockerfile.as_ref().map_or(&[][..], |(_, bytes)| bytes);
-        let origin = {
-            let copied = taken(bytes).unwrap_or_default();
-            let beside = [path, bake::FILE];
-            let in_image = |file: &RepoPath| copied.iter().any(|copy| copy.covers(file));
-            labels::origin(&root, |changed| {
-                let is_changed = |file: &RepoPath| {
-                    file == changed || file.ancestors().any(|folder| folder == *changed)
-                };
-                beside.iter().any(|file| is_changed(&(*file).into()))
-                    || ignore_path
-                        .as_ref()
-                        .is_some_and(|file| is_changed(&file.as_str().into()))
-                    || in_image(changed) && !ignore.excludes(changed)
-                    || around
-                        .entries()
-                        .keys()
-                        .any(|file| is_changed(file) && in_image(file) && !ignore.excludes(file))
-            })?
-        };
+        let bake = tree
+            .read_file(bake::FILE)?
+            .map(|bytes| bake::resolve(&Source::new(bake::FILE.into(), &bytes), &given));
+        let copied = taken(bytes).unwrap_or_default();
+        let in_image =
+            |file: &RepoPath| copied.iter().any(|copy| copy.covers(file)) && !ignore.excludes(file);
+        let origin = labels::origin(&root, |changed| {
+            let is_changed = |file: &RepoPath| {
+                file == changed || file.ancestors().any(|folder| folder == *changed)
+            };
+            let mut beside = [Some(path), Some(bake::FILE), ignore_path.as_deref()]
+                .into_iter()
+                .flatten();
+            beside.any(|file| is_changed(&file.into()))
+                || in_image(changed)
+                || around.keys().any(|file| is_changed(file) && in_image(file))
+        })?;
         let target = bake.as_ref().and_then(|bake| {
             let (name, settings) = bake.as_ref().ok()?.target()?;
             is_for(settings, path).then(|| (name.to_owned(), settings.clone()))
         });
-        let declared = arguments(bytes).unwrap_or_default();
         let base_path = target
             .as_ref()
             .and_then(|(_, target)| target.get("args")?.get("BASE_PATH")?.as_str())
             .map(str::to_owned)
             .or_else(|| default_of(path, bytes, "BASE_PATH"));
+        let declared = arguments(bytes).unwrap_or_default();
         let plan = Plan {
             tag: args.tag.clone().unwrap_or_else(|| plan::TAG.to_owned()),
             dockerfile: path.to_owned(),
@@ -116,6 +114,7 @@ impl Repository {
         };
         Ok(Self {
             root,
+            tree: Box::new(tree),
             dockerfile,
             ignore_path,
             ignore,
@@ -126,46 +125,26 @@ impl Repository {
             plan,
             model: args.model.clone(),
             update_flags: args.update_flags,
-            tree,
         })
     }
 
-    /// What the checks look at.
-    pub fn subject(&self) -> Subject<'_> {
-        Subject {
-            tree: &self.tree,
-            dockerfile: self
-                .dockerfile
-                .as_ref()
-                .map(|(path, bytes)| Dockerfile { path, bytes }),
-            ignore: self
-                .ignore_path
-                .as_ref()
-                .map(|path| (path.clone(), &self.ignore)),
-            around: self.around.entries(),
-            bake: self.bake.as_ref(),
-            plan: &self.plan,
-            origin: &self.origin,
-            token: self.token.as_ref(),
-            model: self.model.as_deref(),
-            update_flags: self.update_flags,
-        }
+    /// What the build makes of the Dockerfile, and what of it can't be read.
+    pub fn image(&self) -> Option<(dockerfile::Image, Vec<worker_files::Unread>)> {
+        let (path, bytes) = self.dockerfile.as_ref()?;
+        let given: BTreeMap<String, String> = self.plan.arguments().into_iter().collect();
+        let source = Source::new(path.as_str().into(), bytes);
+        Some(dockerfile::read_with(&source, given).split())
     }
 
     /// The base image that the build takes.
     pub fn base(&self) -> String {
-        let given: BTreeMap<String, String> = self.plan.arguments().into_iter().collect();
-        self.dockerfile
-            .as_ref()
-            .and_then(|(path, bytes)| {
-                let source = Source::new(path.as_str().into(), bytes);
-                dockerfile::read_with(&source, given).split().0.base
-            })
-            .map_or_else(String::new, |base| base.text)
+        let base = self.image().and_then(|(image, _)| image.base);
+        base.map_or_else(String::new, |base| base.text)
     }
 }
 
-fn environment(name: &str) -> Option<String> {
+/// A variable of this process.
+pub fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 

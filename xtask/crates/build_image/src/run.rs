@@ -9,25 +9,17 @@ use anyhow::{Context, Result};
 
 use xtask_core::interrupt;
 
-/// How many bytes of the end are kept.
+/// How many bytes of the end are kept, and how many lines of them are repeated when a build fails.
 const KEPT: usize = 16 * 1024;
-
-/// How many lines of them are repeated when a build fails.
 const LINES: usize = 20;
 
 /// How long the rest of the output is waited for once the builder has ended: a process that it
 /// left behind may hold the pipe open.
 const REST: Duration = Duration::from_secs(2);
 
-/// A builder that has ended.
-pub struct Ended {
-    pub status: ExitStatus,
-    /// The last lines that it printed on standard error, where builders print.
-    pub last: Vec<String>,
-}
-
-/// Runs a program to its end.
-pub fn through(mut command: Command) -> Result<Ended> {
+/// Runs a program to its end, and gives the last lines that it printed on standard error, where
+/// builders print.
+pub fn through(mut command: Command) -> Result<(ExitStatus, Vec<String>)> {
     let mut child = command
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
@@ -39,10 +31,7 @@ pub fn through(mut command: Command) -> Result<Ended> {
     }
     let status = interrupt::wait(&mut child)?;
     let tail = tail.recv_timeout(REST).unwrap_or_default();
-    Ok(Ended {
-        status,
-        last: last_lines(&tail),
-    })
+    Ok((status, last_lines(&tail)))
 }
 
 /// Copies to standard error as it comes, and keeps the end.
@@ -64,16 +53,10 @@ fn pass_on(mut from: impl Read) -> Vec<u8> {
 fn last_lines(tail: &[u8]) -> Vec<String> {
     let plain = anstream::adapter::strip_bytes(tail).into_vec();
     let text = String::from_utf8_lossy(&plain);
-    let lines: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.trim_end().rsplit('\r').next())
-        .filter(|line| !line.is_empty())
-        .collect();
-    let from = lines.len().saturating_sub(LINES);
-    lines[from..]
-        .iter()
-        .map(|line| (*line).to_owned())
-        .collect()
+    let shown = |line: &str| line.trim_end().rsplit('\r').next().map(str::to_owned);
+    let mut lines: Vec<String> = text.lines().filter_map(shown).collect();
+    lines.retain(|line| !line.is_empty());
+    lines.split_off(lines.len().saturating_sub(LINES))
 }
 
 #[cfg(test)]
@@ -96,7 +79,7 @@ mod tests {
     fn a_process_left_behind_does_not_hold_the_end_up() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo failed >&2; sleep 20 & exit 3"]);
-        let ended = through(command).unwrap();
-        assert_eq!(ended.status.code(), Some(3));
+        let (status, _) = through(command).unwrap();
+        assert_eq!(status.code(), Some(3));
     }
 }

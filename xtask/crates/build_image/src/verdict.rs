@@ -1,6 +1,28 @@
-//! Checks from what was found.
+//! What was looked at, and how that came out.
 
-use super::{Check, Verdict};
+use serde::Serialize;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Passed,
+    /// Worth a look, no failure.
+    Warning,
+    Failed,
+    /// Not looked at; the words say why.
+    Skipped,
+}
+
+/// One thing that was looked at, before the build or in the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at, in a word or two: the name in text and JSON.
+    pub name: &'static str,
+    pub verdict: Verdict,
+    /// What was seen; where it failed, what was expected and what to do.
+    pub words: Vec<String>,
+}
 
 impl Check {
     pub fn new(
@@ -8,19 +30,18 @@ impl Check {
         verdict: Verdict,
         words: impl IntoIterator<Item = String>,
     ) -> Self {
+        let words = words.into_iter().collect();
         Self {
             name,
             verdict,
-            words: words.into_iter().collect(),
+            words,
         }
     }
 
-    /// In order, with what was seen.
     pub fn passed(name: &'static str, words: impl Into<String>) -> Self {
         Self::new(name, Verdict::Passed, [words.into()])
     }
 
-    /// Worth a look.
     pub fn warning(name: &'static str, words: impl Into<String>) -> Self {
         Self::new(name, Verdict::Warning, [words.into()])
     }
@@ -29,24 +50,38 @@ impl Check {
         Self::new(name, Verdict::Failed, [words.into()])
     }
 
-    /// Not looked at, with the reason.
     pub fn skipped(name: &'static str, why: impl Into<String>) -> Self {
         Self::new(name, Verdict::Skipped, [why.into()])
     }
 
-    /// In order with these words, unless something was found.
-    pub fn judged(name: &'static str, wrong: Vec<String>, in_order: impl Into<String>) -> Self {
+    /// In order with these words, unless something was found: then `help` says what to do, once
+    /// for all of it.
+    pub fn judged(
+        name: &'static str,
+        wrong: Vec<String>,
+        help: &str,
+        in_order: impl Into<String>,
+    ) -> Self {
         if wrong.is_empty() {
-            Self::passed(name, in_order)
-        } else {
-            Self::new(name, Verdict::Failed, wrong)
+            return Self::passed(name, in_order);
         }
+        let help = Some(help.to_owned()).filter(|help| !help.is_empty());
+        Self::new(name, Verdict::Failed, wrong).and(help)
     }
 
-    /// With a line more.
+    /// With more lines.
     #[must_use]
     pub fn and(mut self, words: impl IntoIterator<Item = String>) -> Self {
         self.words.extend(words);
         self
+    }
+
+    /// With what could not be looked at: where that may hide something, nothing simply passes.
+    #[must_use]
+    pub fn doubted(mut self, unread: Vec<String>) -> Self {
+        if self.verdict == Verdict::Passed && !unread.is_empty() {
+            self.verdict = Verdict::Warning;
+        }
+        self.and(unread)
     }
 }

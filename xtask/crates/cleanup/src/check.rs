@@ -3,17 +3,13 @@
 
 use serde::Serialize;
 
-use super::differs::Differs;
-use super::mentions::Mention;
-use super::restore_point::Restore;
-use super::retired::Changed;
+use super::survey::{Local, Survey};
 use compare::accepted;
-use compare::cleanup_gate::CleanupGate;
 use worker_files::references::Kind as Reads;
 use xtask_core::commands::Commands;
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::git::Unseen;
-use xtask_core::layout::OUTDATED;
+use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::output::{quoted, quoted_file, quoted_path};
 use xtask_core::tree::{Mode, RepoPath};
 
@@ -73,6 +69,17 @@ pub struct Obstacle {
     pub settle: String,
 }
 
+impl Obstacle {
+    fn new(kind: Kind, subject: &impl ToString, why: impl Into<String>, settle: String) -> Self {
+        Self {
+            kind,
+            subject: subject.to_string(),
+            why: why.into(),
+            settle,
+        }
+    }
+}
+
 /// A reason on record that lets something pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
@@ -80,201 +87,117 @@ pub struct Reason {
     pub reason: String,
 }
 
-/// The repository as it was found.
-pub struct Found<'a> {
-    /// Tracked files that differ from HEAD.
-    pub uncommitted: Vec<(RepoPath, Differs)>,
-    /// Records that git does not track, so that what they say goes unheard.
-    pub unrecorded: Vec<RepoPath>,
-    /// Records that git does not look at in the work tree, so that it would not tell of changes.
-    pub unseen: Vec<(RepoPath, Unseen)>,
-    /// What git does not track below `outdated/`.
-    pub local: Vec<Local>,
-    /// What is tracked there and is no file, or is not looked at.
-    pub not_plain: Vec<(RepoPath, Mode, Option<Unseen>)>,
-    /// Whether the work tree is a sparse checkout.
-    pub sparse: bool,
-    /// The commit that must be kept, where it has the folder.
-    pub head: Option<&'a str>,
-    pub restore: Option<&'a Restore>,
-    pub changed: &'a [Changed],
-    pub shallow: bool,
-    pub gate: &'a CleanupGate,
-    pub lint: &'a [Finding],
-    pub mentions: &'a [Mention],
-}
-
 /// What keeps the folder from going, and the reasons that let something pass.
-#[expect(clippy::too_many_lines, reason = "one case per kind of syntax")]
-pub fn check(found: &Found, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>) {
-    let mut all = Vec::new();
-    let mut add = |kind, subject: String, why: String, settle: String| {
-        all.push(Obstacle {
-            kind,
-            subject,
-            why,
-            settle,
-        });
-    };
-    let shown = quoted_path;
-    let accept = |id: &str| {
-        let options = format!("--accept {} --reason \"…\"", quoted(id));
-        commands.task("compare", &options)
-    };
-    for (path, differs) in &found.uncommitted {
-        let (why, settle) = differs.settle(path, commands);
-        add(Kind::Uncommitted, path.to_string(), why, settle);
-    }
-    for path in &found.unrecorded {
-        // Something may ignore it.
-        let settle = commands.git(&format!("add --force -- {}", shown(path)));
-        let why = "only what is committed counts".to_owned();
-        add(Kind::Uncommitted, path.to_string(), why, settle);
-    }
-    for (path, unseen) in &found.unseen {
-        let why = overlooked(*unseen).to_owned();
-        let settle = commands.git(&look_again(path, *unseen));
-        add(Kind::Uncommitted, path.to_string(), why, settle);
-    }
-    for one in &found.local {
-        let Obstacle {
-            kind,
-            subject,
-            why,
-            settle,
-        } = local(one, commands);
-        add(kind, subject, why, settle);
-    }
+pub fn check(found: &Survey, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>) {
+    let mut all = not_committed(found, commands);
+    all.extend(found.local.iter().map(|one| local(one, commands)));
     for (path, mode, unseen) in &found.not_plain {
-        let (why, settle) = not_plain(path, *mode, *unseen, found.sparse);
-        add(Kind::NotPlain, path.to_string(), why, commands.git(&settle));
+        let (why, settle) = not_plain(path, *mode, *unseen, found.is_sparse);
+        let settle = commands.git(&settle);
+        all.push(Obstacle::new(Kind::NotPlain, path, why, settle));
     }
-    if let (None, Some(head)) = (found.restore, found.head) {
+    if let (None, Some(head)) = (&found.restore, &found.head) {
         // A name that nothing has yet.
         let short = head.get(..10).unwrap_or(head);
         let settle = commands.git(&format!("branch legacy-{short} {head}"));
-        let why = "HEAD is on no branch, and no branch or tag has this folder".to_owned();
-        add(Kind::Unreachable, OUTDATED.to_owned(), why, settle);
+        let why = "HEAD is on no branch, and no branch or tag has this folder";
+        all.push(Obstacle::new(Kind::Unreachable, &OUTDATED, why, settle));
     }
     let mut passed = Vec::new();
-    let answered = |id: &str, passed: &mut Vec<Reason>| {
-        let reason = found.gate.accepted.reason(id);
-        if let Some(reason) = reason {
-            passed.push(Reason {
-                id: id.to_owned(),
-                reason: reason.to_owned(),
-            });
-        }
-        reason.is_some()
-    };
-    for file in found.changed {
-        // A reason would not let a submodule go, and be stale once it has.
-        let is_module = |(path, mode, _): &(RepoPath, Mode, _)| {
-            *mode == Mode::Submodule && path.strip_prefix(OUTDATED) == Some(file.below.as_bytes())
-        };
-        if found.not_plain.iter().any(is_module) {
-            continue;
-        }
-        let id = changed_id(&file.below);
-        if answered(&id, &mut passed) {
-            continue;
-        }
-        let mut why = file.why.to_owned();
-        if found.shallow {
-            let fetch = commands.git("fetch --unshallow");
-            why += &format!("; `{fetch}` brings the rest of it");
-        }
-        add(Kind::Changed, id.clone(), why, accept(&id));
-    }
-    facts(found.gate, commands, &accept, &mut add);
-    // One reason stands for all places of a file.
-    let mut last = None;
-    let code = |mention: &&Mention| mention.kind == Reads::Code;
-    for mention in found.mentions.iter().filter(code) {
-        let id = mention_id(&mention.path);
-        let known = last.as_ref() == Some(&mention.path);
-        last = Some(mention.path.clone());
-        let mut again = Vec::new();
-        if answered(&id, if known { &mut again } else { &mut passed }) {
-            continue;
-        }
-        let place = format!("{}:{}:{}", mention.path, mention.line, mention.column);
-        add(Kind::Mention, place, mention.text.clone(), accept(&id));
-    }
-    for finding in found.lint.iter().filter(|f| f.severity == Severity::Error) {
-        let task = match finding.fix.as_ref().map(|fix| fix.safety) {
-            Some(Safety::Safe) => commands.task("hub-lint", "--fix"),
-            Some(Safety::Unsafe) => commands.task("hub-lint", "--unsafe-fixes"),
-            None => commands.task("hub-lint", &format!("--explain {}", finding.code)),
-        };
-        let subject = format!("{} {}: {}", finding.code, finding.name, finding.place.path);
-        add(Kind::Lint, subject, finding.message.clone(), task);
-    }
-    for entry in &found.gate.stale {
-        stale(&entry.fact, commands, &mut add);
-    }
-    let ids: Vec<&str> = passed.iter().map(|reason| reason.id.as_str()).collect();
-    for id in found.gate.accepted.of_cleanup() {
+    asked(found, commands, &mut all, &mut passed);
+    facts(found, commands, &mut all);
+    let errors = found.lint.iter();
+    let errors = errors.filter(|finding| finding.severity == Severity::Error);
+    all.extend(errors.map(|finding| lint(finding, commands)));
+    let gate = &found.gate;
+    let stale = gate.stale.iter().map(|entry| entry.fact.as_str());
+    let idle = gate.accepted.of_cleanup().filter(|id| {
         // The file is there; but nothing is to be forgiven it.
-        if !ids.contains(&id) && found.gate.stale.iter().all(|entry| entry.fact != id) {
-            stale(id, commands, &mut add);
-        }
-    }
+        passed.iter().all(|reason| reason.id != *id) && stale.clone().all(|fact| fact != *id)
+    });
+    all.extend(stale.clone().chain(idle).map(|id| {
+        let settle = commands.task("compare", &accepted::withdrawal(id));
+        Obstacle::new(Kind::Stale, &id, "matches nothing that is open", settle)
+    }));
     all.sort_by_key(|one| one.kind);
     (all, passed)
 }
 
-/// What git does not track.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Local {
-    pub path: RepoPath,
-    /// Whether it is a repository of its own, which git passes over unless it is told twice.
-    pub is_repository: bool,
+fn not_committed(found: &Survey, commands: &Commands) -> Vec<Obstacle> {
+    let add = |path, why: String, settle| Obstacle::new(Kind::Uncommitted, path, why, settle);
+    let uncommitted = found.uncommitted.iter().map(|(path, differs)| {
+        let (why, settle) = differs.settle(path, commands);
+        add(path, why, settle)
+    });
+    let unrecorded = found.unrecorded.iter().map(|path| {
+        // Something may ignore it.
+        let settle = commands.git(&format!("add --force -- {}", quoted_path(path)));
+        add(path, "only what is committed counts".to_owned(), settle)
+    });
+    let unseen = found.unseen.iter().map(|(path, unseen)| {
+        let (why, settle) = overlooked(path, *unseen);
+        add(path, why, commands.git(&settle))
+    });
+    uncommitted.chain(unrecorded).chain(unseen).collect()
 }
 
-/// What is to be done about it.
-pub fn local(one: &Local, commands: &Commands) -> Obstacle {
-    let shown = quoted_path(&one.path);
-    let (why, clean) = if one.is_repository {
-        (
-            "a git repository of its own: move it to where it belongs, or let git ask about it",
-            "clean -ffdxi",
-        )
-    } else {
-        (
-            "move it to where it belongs, or let git ask about it",
-            "clean -dxi",
-        )
+/// The command that puts a reason on record.
+fn accept(id: &str, commands: &Commands) -> String {
+    let options = format!("--accept {} --reason \"…\"", quoted(id));
+    commands.task("compare", &options)
+}
+
+/// What a reason on record lets pass: files that were changed, and places that speak of the folder.
+fn asked(found: &Survey, commands: &Commands, all: &mut Vec<Obstacle>, passed: &mut Vec<Reason>) {
+    let mut is_answered = |id: &str| {
+        let reason = found.gate.accepted.reason(id).map(str::to_owned);
+        let known = passed.iter().any(|passed| passed.id == id);
+        let answer = reason.clone().filter(|_| !known);
+        passed.extend(answer.map(|reason| Reason {
+            id: id.to_owned(),
+            reason,
+        }));
+        reason.is_some()
     };
-    Obstacle {
-        kind: Kind::Local,
-        subject: one.path.to_string(),
-        why: why.to_owned(),
-        settle: commands.git(&format!("{clean} -- {shown}")),
+    for file in &found.changed {
+        // A reason would not let a submodule go, and be stale once it has.
+        let is_module = |(path, mode, _): &(RepoPath, Mode, _)| {
+            *mode == Mode::Submodule && path.strip_prefix(OUTDATED) == Some(file.below.as_bytes())
+        };
+        let id = changed_id(&file.below);
+        if found.not_plain.iter().any(is_module) || is_answered(&id) {
+            continue;
+        }
+        let mut why = file.why.to_owned();
+        if found.is_cut_off {
+            let fetch = commands.git("fetch --unshallow");
+            why += &format!("; `{fetch}` brings the rest of it");
+        }
+        let settle = accept(&id, commands);
+        all.push(Obstacle::new(Kind::Changed, &id, why, settle));
+    }
+    // One reason stands for all places of a file.
+    for mention in found.mentions.iter().filter(|one| one.kind == Reads::Code) {
+        let id = mention_id(&mention.path);
+        if !is_answered(&id) {
+            let place = format!("{}:{}:{}", mention.path, mention.line, mention.column);
+            let settle = accept(&id, commands);
+            all.push(Obstacle::new(Kind::Mention, &place, &*mention.text, settle));
+        }
     }
 }
 
-fn stale(id: &str, commands: &Commands, add: &mut impl FnMut(Kind, String, String, String)) {
-    let settle = commands.task("compare", &accepted::withdrawal(id));
-    let why = "matches nothing that is open".to_owned();
-    add(Kind::Stale, id.to_owned(), why, settle);
-}
-
 /// What compare has to say.
-fn facts(
-    gate: &CleanupGate,
-    commands: &Commands,
-    accept: &impl Fn(&str) -> String,
-    add: &mut impl FnMut(Kind, String, String, String),
-) {
-    for item in &gate.open {
+fn facts(found: &Survey, commands: &Commands, all: &mut Vec<Obstacle>) {
+    for item in &found.gate.open {
         let why = match item.why.as_str() {
             "" => item.verdict.word().to_owned(),
             why => format!("{}: {why}", item.verdict.word()),
         };
-        add(Kind::Open, item.id.clone(), why, accept(&item.id));
+        let settle = accept(&item.id, commands);
+        all.push(Obstacle::new(Kind::Open, &item.id, why, settle));
     }
-    if let Some(unfit) = &gate.baseline {
+    if let Some(unfit) = &found.gate.baseline {
         // What can't be read is not asked for more where the old worker is named.
         let old = if unfit.is_unreadable {
             format!("{OUTDATED} ")
@@ -282,46 +205,67 @@ fn facts(
             String::new()
         };
         let settle = commands.task("compare", &format!("{old}--write-baseline"));
-        let subject = xtask_core::layout::BASELINE.to_owned();
-        add(Kind::Baseline, subject, unfit.why.clone(), settle);
+        all.push(Obstacle::new(
+            Kind::Baseline,
+            &BASELINE,
+            &*unfit.why,
+            settle,
+        ));
     }
+}
+
+fn lint(finding: &Finding, commands: &Commands) -> Obstacle {
+    let options = match finding.fix.as_ref().map(|fix| fix.safety) {
+        Some(Safety::Safe) => "--fix".to_owned(),
+        Some(Safety::Unsafe) => "--unsafe-fixes".to_owned(),
+        None => format!("--explain {}", finding.code),
+    };
+    let settle = commands.task("hub-lint", &options);
+    let subject = format!("{} {}: {}", finding.code, finding.name, finding.place.path);
+    Obstacle::new(Kind::Lint, &subject, &*finding.message, settle)
+}
+
+/// What is to be done about something that git does not track.
+pub fn local(one: &Local, commands: &Commands) -> Obstacle {
+    let (what, clean) = if one.is_repository {
+        ("a git repository of its own: ", "clean -ffdxi")
+    } else {
+        ("", "clean -dxi")
+    };
+    let settle = commands.git(&format!("{clean} -- {}", quoted_path(&one.path)));
+    let why = format!("{what}move it to where it belongs, or let git ask about it");
+    Obstacle::new(Kind::Local, &one.path, why, settle)
 }
 
 fn not_plain(
     path: &RepoPath,
     mode: Mode,
     unseen: Option<Unseen>,
-    sparse: bool,
+    is_sparse: bool,
 ) -> (String, String) {
-    let shown = quoted_path(path);
+    let remove = format!("rm -- {}", quoted_path(path));
     let (why, settle) = match (mode, unseen) {
-        (Mode::Submodule, _) => (
-            "is a submodule, with a history of its own",
-            format!("rm -- {shown}"),
-        ),
-        (_, Some(Unseen::Sparse)) if sparse => (
+        (Mode::Submodule, _) => ("is a submodule, with a history of its own", remove),
+        (_, Some(Unseen::Sparse)) if is_sparse => (
             "is not checked out (sparse checkout)",
             format!("sparse-checkout add {OUTDATED}"),
         ),
-        (_, Some(unseen)) => (overlooked(unseen), look_again(path, unseen)),
-        _ => ("is not a directory", format!("rm -- {shown}")),
+        (_, Some(unseen)) => return overlooked(path, unseen),
+        _ => ("is not a directory", remove),
     };
     (why.to_owned(), settle)
 }
 
-/// Why git does not look at a file.
-fn overlooked(unseen: Unseen) -> &'static str {
-    match unseen {
-        Unseen::Sparse => "is marked skip-worktree, so git does not tell whether it is committed",
-        Unseen::Assumed => {
-            "is marked assume-unchanged, so git does not tell whether it is committed"
-        }
-    }
-}
-
-/// The command of git that makes it look.
-fn look_again(path: &RepoPath, unseen: Unseen) -> String {
-    format!("update-index {} {}", unseen.option(), quoted_file(path))
+/// Why git does not look at a file, and the command of git that makes it look.
+fn overlooked(path: &RepoPath, unseen: Unseen) -> (String, String) {
+    let mark = match unseen {
+        Unseen::Sparse => "skip-worktree",
+        Unseen::Assumed => "assume-unchanged",
+    };
+    (
+        format!("is marked {mark}, so git does not tell whether it is committed"),
+        format!("update-index {} {}", unseen.option(), quoted_file(path)),
+    )
 }
 
 /// The id by which a changed file is accepted.
@@ -339,8 +283,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::differs::Differs;
+    use crate::mentions::Mention;
+    use crate::restore_point::Restore;
+    use crate::retired::Changed;
     use compare::accepted::{Accepted, Entry};
-    use compare::cleanup_gate::Unfit;
+    use compare::cleanup_gate::{CleanupGate, Unfit};
     use compare::judge::{Item, Verdict};
     use xtask_core::finding::{self, Place, Severity};
     use xtask_core::tree::Oid;
@@ -355,21 +303,21 @@ mod tests {
         }
     }
 
-    fn found<'a>(gate: &'a CleanupGate, restore: &'a Restore) -> Found<'a> {
-        Found {
+    fn found(gate: CleanupGate) -> Survey {
+        Survey {
             uncommitted: Vec::new(),
             unrecorded: Vec::new(),
             unseen: Vec::new(),
             local: Vec::new(),
             not_plain: Vec::new(),
-            sparse: true,
-            head: Some("aa"),
-            restore: Some(restore),
-            changed: &[],
-            shallow: false,
+            is_sparse: true,
+            head: Some("aa".to_owned()),
+            restore: Some(restore()),
+            changed: Vec::new(),
+            is_cut_off: false,
             gate,
-            lint: &[],
-            mentions: &[],
+            lint: Vec::new(),
+            mentions: Vec::new(),
         }
     }
 
@@ -462,14 +410,13 @@ mod tests {
 
     #[test]
     fn nothing_in_the_way() {
-        let (gate, restore) = (gate(""), restore());
-        let found = found(&gate, &restore);
+        let found = found(gate(""));
         assert_eq!(check(&found, &Commands::default()), (vec![], vec![]));
     }
 
     #[test]
     fn everything_at_once_each_with_its_command() {
-        let (mut gate, restore) = (gate(""), restore());
+        let mut gate = gate("");
         gate.baseline = Some(Unfit {
             why: "it lacks env:A".into(),
             is_unreadable: false,
@@ -485,9 +432,9 @@ mod tests {
         gate.open = vec![lost("env:A B")];
         gate.stale = vec![reason("env:C*")];
         let lint = [Some(Safety::Safe), Some(Safety::Unsafe), None].map(error);
-        let mut found = found(&gate, &restore);
+        let mut found = found(gate);
         found.restore = None;
-        found.lint = &lint;
+        found.lint = lint.into();
         found.uncommitted = vec![
             ("engine.py".into(), Differs::Changed),
             ("outdated/a".into(), Differs::Gone),
@@ -505,8 +452,8 @@ mod tests {
             ("outdated/x".into(), Mode::File, Some(Unseen::Assumed)),
             ("outdated/y".into(), Mode::File, Some(Unseen::Sparse)),
         ];
-        found.changed = &changed;
-        found.mentions = &mentions;
+        found.changed = changed.into();
+        found.mentions = mentions.into();
         let commands = Commands::new(Some(std::path::Path::new("../w")));
         let obstacles = check(&found, &commands).0;
         let kinds: BTreeSet<Kind> = obstacles.iter().map(|one| one.kind).collect();
@@ -545,12 +492,12 @@ mod tests {
 
     #[test]
     fn a_baseline_that_can_not_be_read_is_made_without_it() {
-        let (mut gate, restore) = (gate(""), restore());
+        let mut gate = gate("");
         gate.baseline = Some(Unfit {
             why: "can't be read".into(),
             is_unreadable: true,
         });
-        let found = found(&gate, &restore);
+        let found = found(gate);
         assert_eq!(
             told(&check(&found, &Commands::default()).0),
             ["Baseline .xtask/baseline.json => cargo xtask compare outdated --write-baseline"]
@@ -559,7 +506,6 @@ mod tests {
 
     #[test]
     fn a_reason_answers_for_its_own_file_and_a_useless_one_is_told() {
-        let restore = restore();
         let gate = gate(
             r#"{"fact": "outdated:a", "reason": "fixed there"},
                {"fact": "outdated:*", "reason": "no pattern"},
@@ -570,9 +516,9 @@ mod tests {
             why: "was changed",
         });
         let mentions = [1, 2].map(|line| mention("Dockerfile", line, Reads::Code));
-        let mut found = found(&gate, &restore);
-        found.changed = &changed;
-        found.mentions = &mentions;
+        let mut found = found(gate);
+        found.changed = changed.into();
+        found.mentions = mentions.into();
         let (obstacles, passed) = check(&found, &Commands::default());
         assert_eq!(
             told(&obstacles),

@@ -103,44 +103,41 @@ impl Differs {
 
     /// Why the file is in the way, and the command that settles it.
     pub fn settle(&self, path: &RepoPath, commands: &Commands) -> (String, String) {
-        let shown = quoted_path(path);
-        let why = "differs from HEAD";
-        let (why, settle) = match self {
-            Self::Changed => (why.to_owned(), format!("commit -- {shown}")),
+        let back = "restore --staged --worktree";
+        let (more, settle) = match self {
+            Self::Changed => ("", "commit"),
             Self::Conflict => (
-                format!("{why}: it holds a conflict; resolve it, then `git add` it"),
-                format!("mergetool -- {shown}"),
+                ": it holds a conflict; resolve it, then `git add` it",
+                "mergetool",
             ),
-            Self::Forgotten => (
-                format!("{why}: it is staged to go, and still there"),
-                format!("restore --staged -- {shown}"),
-            ),
-            Self::Gone => (
-                why.to_owned(),
-                format!("restore --staged --worktree -- {shown}"),
-            ),
-            Self::OnlyStaged => (
-                format!("{why}: it is staged, and not there"),
-                format!("restore -- {shown}"),
-            ),
-            Self::Replaced(stranger) => (
-                format!("{why}: {stranger}, which git does not track, lies in its place"),
-                format!("clean -dxi -- {}", quoted_path(stranger)),
-            ),
-            Self::RemovalStaged => (
-                format!(
+            Self::Forgotten => (": it is staged to go, and still there", "restore --staged"),
+            Self::Gone => ("", back),
+            Self::OnlyStaged => (": it is staged, and not there", "restore"),
+            Self::Replaced(stranger) => {
+                let why = format!(
+                    "differs from HEAD: {stranger}, which git does not track, lies in its place"
+                );
+                let settle = format!("clean -dxi -- {}", quoted_path(stranger));
+                return (commands.fit(&why), commands.git(&settle));
+            }
+            Self::ReplacedStaged => {
+                let why = "differs from HEAD: what lies in its place is staged";
+                return (why.to_owned(), commands.git("commit"));
+            }
+            Self::RemovalStaged => {
+                let why = format!(
                     "its removal is staged already, and nothing was checked for that: bring it \
                      back and this removes it, or keep it so with `{}`",
                     commands.git("commit")
-                ),
-                format!("restore --staged --worktree -- {shown}"),
-            ),
-            Self::ReplacedStaged => (
-                format!("{why}: what lies in its place is staged"),
-                "commit".to_owned(),
-            ),
+                );
+                return (
+                    commands.fit(&why),
+                    commands.git(&format!("{back} -- {}", quoted_path(path))),
+                );
+            }
         };
-        (commands.fit(&why), commands.git(&settle))
+        let settle = commands.git(&format!("{settle} -- {}", quoted_path(path)));
+        (commands.fit(&format!("differs from HEAD{more}")), settle)
     }
 }
 

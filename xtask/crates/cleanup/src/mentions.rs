@@ -4,10 +4,10 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use worker_files::references::{self, Kind};
+use worker_files::references::{self, Dangling, Kind};
 use xtask_core::git::Repo;
 use xtask_core::layout::{self, OUTDATED};
-use xtask_core::tree::{Mode, RepoPath, Tree};
+use xtask_core::tree::{Mode, Part, RepoPath, Tree};
 
 /// A place that speaks of `outdated/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,45 +28,37 @@ pub fn candidates(repo: &Repo) -> Result<Vec<RepoPath>> {
 
 /// All mentions in the files of `tree` that are `candidates`, and links that lead there.
 pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
-    let entries = tree.entries();
+    let (gone, rest) = (Part::below(tree, OUTDATED), Part::without(tree, OUTDATED));
+    let rest = rest.entries();
     let mut files = Vec::new();
     for path in candidates {
         // The tool itself speaks of the folder all the time, and so do the records.
-        let passed_over =
-            path.is_within(OUTDATED) || layout::is_tool(path) || layout::is_record(path);
-        let is_file = entries.get(path).is_some_and(|entry| entry.mode.is_file());
+        let passed_over = layout::is_tool(path) || layout::is_record(path);
+        let is_file = rest.get(path).is_some_and(|entry| entry.mode.is_file());
         if is_file && !passed_over {
             // What runs or builds need not be UTF-8; what is not can't be the folder's name.
             let text = String::from_utf8_lossy(&tree.read(path)?).into_owned();
             files.push((path.clone(), text.into_bytes()));
         }
     }
-    let gone: Vec<RepoPath> = entries
+    let gone: Vec<RepoPath> = gone
+        .entries()
         .keys()
-        .filter(|path| path.is_within(OUTDATED))
-        .cloned()
+        .map(|path| path.inside(OUTDATED))
         .collect();
-    let mut result = entries.clone();
-    result.retain(|path, _| !path.is_within(OUTDATED));
-    let mut found: Vec<Mention> = references::removed(&files, OUTDATED, &gone, &result)
-        .into_iter()
-        .map(|one| Mention {
-            path: one.path,
-            line: one.line,
-            column: one.column,
-            kind: one.kind,
-            text: one.text,
-        })
-        .collect();
-    for (path, _) in result
-        .iter()
-        .filter(|(_, entry)| entry.mode == Mode::Symlink)
-    {
+    let dangling = references::removed(&files, OUTDATED, &gone, rest).into_iter();
+    let mention = |one: Dangling| Mention {
+        path: one.path,
+        line: one.line,
+        column: one.column,
+        kind: one.kind,
+        text: one.text,
+    };
+    let mut found: Vec<Mention> = dangling.map(mention).collect();
+    for (path, _) in rest.iter().filter(|(_, entry)| entry.mode == Mode::Symlink) {
         let target = tree.read(path)?;
-        if path
-            .leads_to(&target)
-            .is_some_and(|to| to.is_within(OUTDATED))
-        {
+        let to = path.leads_to(&target);
+        if to.is_some_and(|to| to.is_within(OUTDATED)) {
             found.push(Mention {
                 path: path.clone(),
                 line: 1,

@@ -1,6 +1,7 @@
 //! What cleanup says: what goes or what keeps it from going, and what to type next.
 
 use anyhow::Result;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Plan;
@@ -53,20 +54,7 @@ impl<'a> Report<'a> {
             Ending::Staged => ("staged", None),
             Ending::Committed(tip) => ("committed", Some(tip)),
         };
-        match self.format {
-            Format::Json => {
-                let parts = json!({
-                    "restore": plan.restore,
-                    "files": plan.files,
-                    "writes": plan.writes,
-                    "obstacles": plan.obstacles,
-                    "reasons": plan.reasons,
-                    "mentions": plan.mentions,
-                });
-                Self::json(word, commit, &parts)?;
-            }
-            Format::Text => print(&self.ended(plan, ending))?,
-        }
+        self.say(word, commit, plan, || self.ended(plan, ending))?;
         Ok(match ending {
             Ending::Stopped => Outcome::Findings,
             _ => Outcome::Done,
@@ -75,62 +63,60 @@ impl<'a> Report<'a> {
 
     /// There is no such folder.
     pub fn nothing(&self) -> Result<Outcome> {
-        match self.format {
-            Format::Json => Self::json("nothing", None, &Value::Null)?,
-            Format::Text => print(&format!(
-                "{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n"
-            ))?,
-        }
+        self.say("nothing", None, json!({}), || {
+            format!("{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n")
+        })?;
         Ok(Outcome::Done)
     }
 
     /// An earlier run was killed, and this one is only to look.
     pub fn interrupted(&self) -> Result<Outcome> {
-        match self.format {
-            Format::Json => Self::json("interrupted", None, &Value::Null)?,
-            Format::Text => print(&format!(
-                "{YELLOW}A cleanup was interrupted here.{YELLOW:#} Finish it with:\n\n    {}\n",
-                self.commands.task("cleanup", "")
-            ))?,
-        }
+        self.say("interrupted", None, json!({}), || {
+            let cleanup = self.commands.task("cleanup", "");
+            format!(
+                "{YELLOW}A cleanup was interrupted here.{YELLOW:#} Finish it with:\n\n    {cleanup}\n"
+            )
+        })?;
         Ok(Outcome::Findings)
     }
 
     /// An earlier run was killed, and this one finished it.
     pub fn finished(&self, record: &Record, restore: Option<&Restore>) -> Result<Outcome> {
-        let tip = record
-            .commit
-            .as_ref()
-            .and_then(|commit| commit.tip.as_ref());
-        let back = restore.map(|restore| self.comes_back(restore) + "\n");
-        let back = back.unwrap_or_default();
-        match (self.format, tip) {
-            (Format::Json, tip) => {
-                let word = if tip.is_some() { "committed" } else { "staged" };
-                Self::json(word, tip, &json!({ "restore": restore }))?;
-            }
-            (Format::Text, Some(tip)) => print(&format!(
-                "{back}{GREEN}Finished{GREEN:#} what was interrupted, and committed as {}.\n",
-                tip.short()
-            ))?,
-            (Format::Text, None) => print(&format!(
-                "{back}{GREEN}Finished{GREEN:#} what was interrupted; it is staged.{}",
-                self.staged(record.steps.iter().filter_map(|step| match step {
-                    Step::Write { path, .. } => Some(path),
-                    _ => None,
-                }))
-            ))?,
-        }
+        let commit = record.commit.as_ref();
+        let tip = commit.and_then(|commit| commit.tip.as_ref());
+        let word = if tip.is_some() { "committed" } else { "staged" };
+        self.say(word, tip, json!({ "restore": restore }), || {
+            let back = restore.map(|restore| self.comes_back(restore) + "\n");
+            let written = record.steps.iter().filter_map(|step| match step {
+                Step::Write { path, .. } => Some(path),
+                _ => None,
+            });
+            let end = match tip {
+                Some(tip) => format!(", and committed as {}.\n", tip.short()),
+                None => format!("; it is staged.{}", self.staged(written)),
+            };
+            let back = back.unwrap_or_default();
+            format!("{back}{GREEN}Finished{GREEN:#} what was interrupted{end}")
+        })?;
         Ok(Outcome::Done)
     }
 
-    /// Prints how it ended, and what else there is to tell.
-    fn json(ending: &str, commit: Option<&Oid>, parts: &Value) -> Result<()> {
-        let mut value = json!({ "version": 1, "ending": ending, "commit": commit });
-        if let (Value::Object(all), Value::Object(parts)) = (&mut value, parts) {
-            all.extend(parts.clone());
+    /// Prints how it ended: to a program with what else there is to tell.
+    fn say(
+        &self,
+        ending: &str,
+        commit: Option<&Oid>,
+        parts: impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<()> {
+        if self.format == Format::Text {
+            return print(&text());
         }
-        print(&format!("{}\n", serde_json::to_string_pretty(&value)?))
+        let mut value = json!({ "version": 1, "ending": ending, "commit": commit });
+        if let (Value::Object(all), Value::Object(parts)) = (&mut value, json!(parts)) {
+            all.extend(parts);
+        }
+        print(&format!("{value:#}\n"))
     }
 
     fn text(&self, plan: &Plan) -> String {
@@ -138,10 +124,10 @@ impl<'a> Report<'a> {
         if plan.obstacles.is_empty() {
             let files = counted(plan.files.len(), "file");
             out += &format!("{BOLD}Removes{BOLD:#} {OUTDATED}/, {files}\n");
-            out += &folders(&plan.files);
-            if let Some(restore) = &plan.restore {
-                out += &format!("\n{}", self.comes_back(restore));
-            }
+            out += &listed(&plan.files);
+            let restore = plan.restore.as_ref();
+            let back = restore.map(|restore| format!("\n{}", self.comes_back(restore)));
+            out += &back.unwrap_or_default();
         }
         let mut kind = None;
         for obstacle in &plan.obstacles {
@@ -153,27 +139,23 @@ impl<'a> Report<'a> {
                 Kind::Local | Kind::Unreachable => String::new(),
                 _ => format!(" {DIM}{}{DIM:#}", obstacle.why),
             };
-            out += &format!(
-                "  {RED}{}{RED:#}{line}\n    {}\n",
-                obstacle.subject, obstacle.settle
-            );
+            let (subject, settle) = (&obstacle.subject, &obstacle.settle);
+            out += &format!("  {RED}{subject}{RED:#}{line}\n    {settle}\n");
         }
         if !plan.reasons.is_empty() {
             out += &heading("Passes for a reason on record");
-            for reason in &plan.reasons {
-                out += &format!("  {}: {}\n", reason.id, reason.reason);
-            }
+        }
+        for reason in &plan.reasons {
+            out += &format!("  {}: {}\n", reason.id, reason.reason);
         }
         if !plan.mentions.is_empty() {
-            out += &heading(&format!(
-                "Texts that speak of {OUTDATED}/, and stop nothing"
-            ));
-            for one in &plan.mentions {
-                out += &format!(
-                    "  {YELLOW}{}:{}:{}{YELLOW:#} {DIM}{}{DIM:#}\n",
-                    one.path, one.line, one.column, one.text
-                );
-            }
+            let title = format!("Texts that speak of {OUTDATED}/, and stop nothing");
+            out += &heading(&title);
+        }
+        for one in &plan.mentions {
+            let place = format!("{}:{}:{}", one.path, one.line, one.column);
+            let text = &one.text;
+            out += &format!("  {YELLOW}{place}{YELLOW:#} {DIM}{text}{DIM:#}\n");
         }
         out
     }
@@ -182,11 +164,10 @@ impl<'a> Report<'a> {
         match ending {
             Ending::Stopped => {
                 let count = plan.obstacles.len();
-                let (things, are) = if count == 1 {
-                    ("1 thing".to_owned(), "is")
-                } else {
-                    (format!("{count} things"), "are")
-                };
+                let (things, are) = (
+                    counted(count, "thing"),
+                    if count == 1 { "is" } else { "are" },
+                );
                 format!(
                     "\n{RED}{OUTDATED}/ stays: {things} {are} in the way, and nothing was \
                      changed.{RED:#}\nWhat is settled has to be committed too. Then:\n\n    {}\n",
@@ -218,10 +199,8 @@ impl<'a> Report<'a> {
 
     fn staged<'p>(&self, written: impl Iterator<Item = &'p RepoPath>) -> String {
         let keep = self.commands.task("cleanup", "--commit");
-        let mut back = format!("restore --staged --worktree -- {OUTDATED}");
-        for path in written {
-            back += &format!(" {path}");
-        }
+        let written: String = written.map(|path| format!(" {path}")).collect();
+        let back = format!("restore --staged --worktree -- {OUTDATED}{written}");
         let back = self.commands.git(&back);
         let width = keep.len().max(back.len()) + 4;
         format!(
@@ -235,14 +214,11 @@ fn heading(title: &str) -> String {
     format!("\n{BOLD}{title}{BOLD:#}\n")
 }
 
-/// The files, a folder of many in one line.
-fn folders(files: &[RepoPath]) -> String {
+/// The first of the files, a line each.
+fn listed(files: &[RepoPath]) -> String {
     const LISTED: usize = 30;
-    let mut out: String = files
-        .iter()
-        .take(LISTED)
-        .map(|path| format!("  {path}\n"))
-        .collect();
+    let shown = files.iter().take(LISTED);
+    let mut out: String = shown.map(|path| format!("  {path}\n")).collect();
     if files.len() > LISTED {
         out += &format!("  and {} more\n", files.len() - LISTED);
     }

@@ -5,7 +5,7 @@
 //! asked for its history: the file must have lain at its old place as it lies here now, and have
 //! arrived here like that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 
@@ -31,74 +31,69 @@ pub struct History {
     arrivals: BTreeSet<(RepoPath, Mode, Oid)>,
 }
 
-/// Who can vouch for the files.
-pub enum Witness<'a> {
-    Record(&'a Retired),
-    History(&'a History),
+/// What can vouch for the files below `outdated/`.
+pub trait Witness {
+    /// Why a file is not the one that was put there; `below` is its path as seen from `outdated/`.
+    fn doubts(&self, below: &RepoPath, path: &RepoPath, entry: &Entry) -> Option<&'static str>;
 }
 
 /// The files below `outdated/` that are not those that were put there.
-pub fn changed(entries: &Entries, witness: &Witness) -> Vec<Changed> {
-    let mut found = Vec::new();
-    for (path, entry) in entries {
-        let Some(below) = path.strip_prefix(OUTDATED).filter(|path| !path.is_empty()) else {
-            continue;
-        };
+pub fn changed(entries: &Entries, witness: &impl Witness) -> Vec<Changed> {
+    let changed = entries.iter().filter_map(|(path, entry)| {
+        let below = path
+            .strip_prefix(OUTDATED)
+            .filter(|path| !path.is_empty())?;
         let below = RepoPath::new(below);
-        let why = match witness {
-            Witness::Record(record) => match record.get(path) {
-                Some(side) if side.mode == entry.mode && entry.oid.as_ref() == Some(&side.oid) => {
-                    continue;
-                }
-                Some(side) if entry.oid.as_ref() == Some(&side.oid) => {
-                    "its mode was changed since migrate put it there"
-                }
-                Some(_) => "was changed since migrate put it there",
-                None => "was not put there by migrate",
-            },
-            Witness::History(history) if history.proves(&below, path, entry) => continue,
-            Witness::History(_) => "the history does not show that it was moved there like this",
-        };
-        found.push(Changed { below, why });
+        let why = witness.doubts(&below, path, entry)?;
+        Some(Changed { below, why })
+    });
+    changed.collect()
+}
+
+impl Witness for Retired {
+    fn doubts(&self, _: &RepoPath, path: &RepoPath, entry: &Entry) -> Option<&'static str> {
+        match self.get(path) {
+            None => Some("was not put there by migrate"),
+            Some(side) if entry.oid.as_ref() != Some(&side.oid) => {
+                Some("was changed since migrate put it there")
+            }
+            Some(side) if side.mode != entry.mode => {
+                Some("its mode was changed since migrate put it there")
+            }
+            Some(_) => None,
+        }
     }
-    found
+}
+
+impl Witness for History {
+    fn doubts(&self, below: &RepoPath, path: &RepoPath, entry: &Entry) -> Option<&'static str> {
+        let state = |path: &RepoPath| Some((path.clone(), entry.mode, entry.oid.clone()?));
+        let is_proven = state(below).is_some_and(|state| self.states.contains(&state))
+            && state(path).is_some_and(|state| self.arrivals.contains(&state));
+        (!is_proven).then_some("the history does not show that it was moved there like this")
+    }
 }
 
 impl History {
-    fn proves(&self, before: &RepoPath, now: &RepoPath, entry: &Entry) -> bool {
-        let Some(oid) = &entry.oid else { return false };
-        let state = |path: &RepoPath| (path.clone(), entry.mode, oid.clone());
-        self.states.contains(&state(before)) && self.arrivals.contains(&state(now))
-    }
-
     /// Reads what happened to the files below `outdated/`, here and where they were before.
     pub fn read(repo: &Repo, head: &Oid, entries: &Entries) -> Result<Self> {
         let old = entries
             .keys()
-            .filter_map(|path| path.strip_prefix(OUTDATED))
-            .filter(|path| !path.is_empty())
-            .map(RepoPath::new);
+            .filter_map(|path| path.strip_prefix(OUTDATED));
+        let old = old.filter(|path| !path.is_empty()).map(RepoPath::new);
         let wanted: BTreeSet<RepoPath> = std::iter::once(OUTDATED.into()).chain(old).collect();
         let mut asked = format!("{head}\n--\n").into_bytes();
         // What has a newline in its name can't be asked for line by line, and is not proven then.
-        for path in wanted
-            .iter()
-            .filter(|path| !path.as_bytes().contains(&b'\n'))
-        {
-            asked.extend([b":(top,literal)", path.as_bytes(), b"\n"].concat());
+        let paths = wanted.iter().map(RepoPath::as_bytes);
+        for path in paths.filter(|path| !path.contains(&b'\n')) {
+            asked.extend([b":(top,literal)", path, b"\n"].concat());
         }
         // The paths of a large folder don't fit on a command line.
-        let commits = repo
-            .call()
-            .args(["rev-list", "--stdin", "--full-history"])
-            .input(asked)
-            .text()?;
-        let output = repo
-            .call()
-            .args(["diff-tree", "--stdin", "-r", "-z", "--root", "-m", "--raw"])
-            .args(["--no-renames", "--no-abbrev", "--no-commit-id"])
-            .input(commits)
-            .output()?;
+        let commits = repo.git("rev-list --stdin --full-history");
+        let commits = commits.input(asked).text()?;
+        let call = repo
+            .git("diff-tree --stdin -r -z --root -m --raw --no-renames --no-abbrev --no-commit-id");
+        let output = call.input(commits).output()?;
         Self::parse(&output, |path| {
             path.is_within(OUTDATED) || wanted.contains(path)
         })
@@ -134,15 +129,6 @@ impl History {
         }
         Ok(history)
     }
-}
-
-/// The record of the repository as it is once `outdated/` is gone.
-pub fn without_outdated(retired: &Retired) -> Retired {
-    let kept = retired
-        .iter()
-        .filter(|(path, _)| !path.is_within(OUTDATED))
-        .map(|(path, side)| (path.clone(), side.clone()));
-    kept.collect::<BTreeMap<_, _>>()
 }
 
 #[cfg(test)]
@@ -185,14 +171,13 @@ mod tests {
             ("outdated/gone".into(), side("5")),
         ]);
         assert_eq!(
-            shown(&changed(&entries, &Witness::Record(&record))),
+            shown(&changed(&entries, &record)),
             [
                 "b: was changed since migrate put it there",
                 "c: its mode was changed since migrate put it there",
                 "d: was not put there by migrate",
             ]
         );
-        assert!(without_outdated(&record).is_empty());
     }
 
     #[test]
@@ -209,7 +194,7 @@ mod tests {
         ]);
         let why = "the history does not show that it was moved there like this";
         assert_eq!(
-            shown(&changed(&entries, &Witness::History(&history))),
+            shown(&changed(&entries, &history)),
             [format!("src/b: {why}"), format!("src/c: {why}")]
         );
         assert!(!history.states.iter().any(|(path, ..)| path == "elsewhere"));

@@ -21,11 +21,10 @@ pub struct Commands {
 
 impl Commands {
     pub fn new(repo: Option<&Path>) -> Self {
+        let named = |repo: Option<&Path>| repo.map_or_else(String::new, option);
         Self {
-            git: repo
-                .filter(|repo| *repo != Path::new("."))
-                .map_or_else(String::new, option),
-            task: repo.map_or_else(String::new, option),
+            git: named(repo.filter(|repo| *repo != Path::new("."))),
+            task: named(repo),
         }
     }
 
@@ -62,17 +61,12 @@ impl Commands {
 
     /// A text with the repository in its commands of this tool, and in those of git in backticks.
     pub fn fit(&self, text: &str) -> String {
-        let parts: Vec<String> = text
-            .split('`')
-            .enumerate()
-            .map(|(number, part)| match part.strip_prefix("git ") {
-                // What holds for every repository needs none.
-                Some(command) if number % 2 == 1 && !command.contains("--global") => {
-                    self.git(command)
-                }
-                _ => part.to_owned(),
-            })
-            .collect();
+        let part = |(number, part): (usize, &str)| match part.strip_prefix("git ") {
+            // What holds for every repository needs none.
+            Some(command) if number % 2 == 1 && !command.contains("--global") => self.git(command),
+            _ => part.to_owned(),
+        };
+        let parts: Vec<String> = text.split('`').enumerate().map(part).collect();
         let mut out = parts.join("`");
         for task in ["migrate", "compare", "hub-lint", "build-image", "cleanup"] {
             let short = format!("{TASK}{task}");

@@ -4,15 +4,16 @@
 
 use std::ops::Range;
 
+use clap::ValueEnum;
+use serde::Serialize;
+
 use crate::tree::RepoPath;
 
 /// Bytes of a file, or of a file's text.
 pub type Span = Range<usize>;
 
 /// How bad it is, the worst last.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, clap::ValueEnum,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Style: works all the same.
@@ -58,7 +59,7 @@ pub struct Related {
 }
 
 /// Whether a fix can be made without a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Safety {
     /// Says the same in the right form.
@@ -164,32 +165,32 @@ impl Finding {
         title: impl Into<String>,
         edits: impl IntoIterator<Item = (Span, String)>,
     ) -> Self {
-        let path = self.place.path.clone();
+        let path = &self.place.path;
+        let edit = |(span, with)| Edit {
+            place: Place::new(path.clone(), span),
+            with,
+        };
         self.fix = Some(Fix {
             title: title.into(),
             safety,
-            edits: edits
-                .into_iter()
-                .map(|(span, with)| Edit {
-                    place: Place::new(path.clone(), span),
-                    with,
-                })
-                .collect(),
+            edits: edits.into_iter().map(edit).collect(),
         });
         self
+    }
+
+    /// The message with all help below it.
+    pub fn whole_message(&self) -> String {
+        let help = self.help.iter().map(|help| format!("\n{help}"));
+        help.fold(self.message.clone(), |text, help| text + &help)
     }
 
     /// The same finding, with every path below `folder`.
     #[must_use]
     pub fn inside(mut self, folder: &str) -> Self {
-        let places = std::iter::once(&mut self.place)
-            .chain(self.related.iter_mut().map(|r| &mut r.place))
-            .chain(
-                self.fix
-                    .iter_mut()
-                    .flat_map(|f| f.edits.iter_mut().map(|e| &mut e.place)),
-            );
-        for place in places {
+        let related = self.related.iter_mut().map(|related| &mut related.place);
+        let edits = self.fix.iter_mut().flat_map(|fix| &mut fix.edits);
+        let places = related.chain(edits.map(|edit| &mut edit.place));
+        for place in places.chain([&mut self.place]) {
             place.path = place.path.inside(folder);
         }
         self
@@ -198,12 +199,9 @@ impl Finding {
 
 /// Puts findings in the order in which they are read: by file, then by place, then by code.
 pub fn sort(findings: &mut [Finding]) {
-    findings.sort_by(|a, b| {
-        (&a.place.path, a.place.span.start, a.code, &a.message).cmp(&(
-            &b.place.path,
-            b.place.span.start,
-            b.code,
-            &b.message,
-        ))
-    });
+    let key = |finding: &Finding| {
+        let Place { path, span } = finding.place.clone();
+        (path, span.start, finding.code, finding.message.clone())
+    };
+    findings.sort_by_cached_key(key);
 }

@@ -219,12 +219,11 @@ impl Shape {
     pub fn destination(self, source: &RepoPath) -> Option<RepoPath> {
         match self {
             _ if is_hub_file(source) => Some(source.clone()),
-            Self::Runpod => match source.strip_prefix(RUNPOD)? {
-                [] => None,
-                below => Some(RepoPath::new(below)),
-            },
-            Self::Root if source.is_within(RUNPOD) => None,
-            Self::Root => Some(source.clone()),
+            Self::Runpod => {
+                let below = source.strip_prefix(RUNPOD).filter(|path| !path.is_empty());
+                below.map(RepoPath::new)
+            }
+            Self::Root => (!source.is_within(RUNPOD)).then(|| source.clone()),
         }
     }
 }
@@ -439,6 +438,7 @@ mod tests {
             ("Licence-is-not-it.md", ""),
             ("license.txt", "own"),
             ("conftest.py", "by its name"),
+            ("docker-bake.json", "by its name"),
             ("tests/ConfTest.py", "by its name"),
             ("rust-toolchain.toml", "by its name"),
             ("compose.yaml", "by its name"),

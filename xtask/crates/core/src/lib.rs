@@ -22,3 +22,11 @@ pub mod sglang;
 pub mod suggest;
 pub mod tool_repo;
 pub mod tree;
+
+/// What an operation on a file gives; `None` where there is no such file.
+pub fn if_there<T>(done: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match done {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
+    }
+}

@@ -25,30 +25,41 @@ pub struct Lock {
     pub tool: Option<Origin>,
     /// What this tool put below `outdated/`, by path there, for the time when somebody wants to
     /// know whether it is still that. Absent where files moved before this was kept.
-    #[serde(default, skip_serializing, deserialize_with = "sides")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "sides")]
     pub retired: Option<Retired>,
 }
 
 /// Files that retired, by the path that they have since.
 pub type Retired = BTreeMap<RepoPath, Side>;
 
-/// Reads files as `"path": "mode hash"`.
-fn sides<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Retired>, D::Error> {
+/// Files as `"path": "mode hash"`.
+mod sides {
+    use super::{BTreeMap, Deserialize, Deserializer, Mode, Oid, RepoPath, Retired, Side};
     use serde::de::Error;
+    use serde::{Serialize, Serializer};
 
-    let files = BTreeMap::<RepoPath, String>::deserialize(from)?.into_iter();
-    let side = |text: &str| {
-        let (mode, oid) = text.split_once(' ')?;
-        let mode = Mode::from_octal(mode.as_bytes())?;
-        let is_hash = oid.len() >= 40 && oid.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let oid = is_hash.then(|| Oid(oid.to_owned()))?;
-        Some(Side { mode, oid })
-    };
-    let read = files.map(|(path, text)| match side(&text) {
-        Some(side) => Ok((path, side)),
-        None => Err(D::Error::custom(format!("{text:?} is no mode and hash"))),
-    });
-    read.collect::<Result<_, _>>().map(Some)
+    #[expect(clippy::ref_option, reason = "serde asks for a reference")]
+    pub fn serialize<S: Serializer>(files: &Option<Retired>, to: S) -> Result<S::Ok, S::Error> {
+        let files = files.iter().flatten();
+        let texts = files.map(|(path, side)| (path, format!("{} {}", side.mode.octal(), side.oid)));
+        texts.collect::<BTreeMap<_, _>>().serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Retired>, D::Error> {
+        let files = BTreeMap::<RepoPath, String>::deserialize(from)?.into_iter();
+        let side = |text: &str| {
+            let (mode, oid) = text.split_once(' ')?;
+            let mode = Mode::from_octal(mode.as_bytes())?;
+            let is_hash = oid.len() >= 40 && oid.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let oid = is_hash.then(|| Oid(oid.to_owned()))?;
+            Some(Side { mode, oid })
+        };
+        let read = files.map(|(path, text)| match side(&text) {
+            Some(side) => Ok((path, side)),
+            None => Err(D::Error::custom(format!("{text:?} is no mode and hash"))),
+        });
+        read.collect::<Result<_, _>>().map(Some)
+    }
 }
 
 /// A place that files come from.
@@ -85,16 +96,8 @@ pub struct LockedFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<Oid>,
     /// Set when this repository has removed the file.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removed: bool,
-}
-
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
-)]
-fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 impl LockedFile {
@@ -150,25 +153,8 @@ impl Lock {
 
     /// The bytes of the file.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut text = serde_json::to_string_pretty(self).context("writing the lock as JSON")?;
-        if let Some(files) = &self.retired
-            && text.ends_with("\n}")
-        {
-            // By hand: there may be ten thousand, of which none needs an escape.
-            text.truncate(text.len() - 2);
-            text.push_str(",\n  \"retired\": {");
-            let mut end = "\n";
-            for (path, Side { mode, oid }) in files {
-                let path = path.to_json().context("writing the lock as JSON")?;
-                for part in [end, "    ", &path, ": \"", mode.octal(), " ", &oid.0, "\""] {
-                    text.push_str(part);
-                }
-                end = ",\n";
-            }
-            text.push_str(if files.is_empty() { "}\n}" } else { "\n  }\n}" });
-        }
-        text.push('\n');
-        Ok(text.into_bytes())
+        let text = serde_json::to_string_pretty(self).context("writing the lock as JSON")?;
+        Ok((text + "\n").into_bytes())
     }
 }
 

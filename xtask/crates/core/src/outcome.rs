@@ -19,10 +19,7 @@ pub enum Outcome {
 
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Done => Self::from(0),
-            Outcome::Findings => Self::from(1),
-        }
+        Self::from(u8::from(outcome == Outcome::Findings))
     }
 }
 
@@ -64,10 +61,8 @@ pub struct UserError {
 
 impl UserError {
     pub fn new(what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            help: help.into(),
-        }
+        let (what, help) = (what.into(), help.into());
+        Self { what, help }
     }
 }
 

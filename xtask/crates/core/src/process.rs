@@ -1,15 +1,16 @@
 //! Programs that are run: one place for the working directory, logging and errors.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::path::Path;
-use std::process::{Child, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use xshell::{Cmd, Shell};
 
-use crate::output;
+use crate::{interrupt, output};
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 
@@ -71,23 +72,39 @@ pub fn finish(cmd: Cmd<'_>) -> Result<Finished> {
     Ok(output.into())
 }
 
-/// Like [`finish`], with bytes for standard input. A program that ends without reading them all
-/// says why by its exit code.
-pub fn finish_with_input(cmd: Cmd<'_>, input: &[u8]) -> Result<Finished> {
-    let shown = cmd.to_string();
-    let mut child = command(cmd)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+/// Runs a program that reads `input` to its end; `None` where it took longer than `limit` and was
+/// killed. It reads from a file and prints to files: a pipe could fill up, or be held open by a child
+/// of its own that outlives it.
+pub fn within(
+    mut command: Command,
+    input: &[u8],
+    limit: Option<Duration>,
+) -> Result<Option<Finished>> {
+    let file = || tempfile::tempfile().context("making a temporary file");
+    let (mut stdin, stdout, stderr) = (file()?, file()?, file()?);
+    stdin.write_all(input)?;
+    stdin.rewind()?;
+    let mut child = command
+        .stdin(stdin)
+        .stdout(stdout.try_clone()?)
+        .stderr(stderr.try_clone()?)
         .spawn()
-        .with_context(|| format!("starting `{shown}`"))?;
-    let stdin = child.stdin.take();
-    let output = std::thread::scope(|scope| {
-        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
-        child.wait_with_output()
-    });
-    let output = output.with_context(|| format!("running `{shown}`"))?;
-    Ok(output.into())
+        .with_context(|| format!("starting {}", command.get_program().display()))?;
+    let Some(status) = wait(&mut child, limit)? else {
+        return Ok(None);
+    };
+    let read = |mut file: File| -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let output = Output {
+        status,
+        stdout: read(stdout)?,
+        stderr: read(stderr)?,
+    };
+    Ok(Some(output.into()))
 }
 
 /// Like [`finish`], with standard error shown to the user as it comes.
@@ -100,7 +117,7 @@ pub fn finish_with_progress(cmd: Cmd<'_>) -> Result<Finished> {
 }
 
 /// A command for a child that lives on beside this process.
-pub fn command(cmd: Cmd<'_>) -> std::process::Command {
+pub fn command(cmd: Cmd<'_>) -> Command {
     log(&cmd);
     cmd.into()
 }
@@ -111,16 +128,23 @@ fn log(cmd: &Cmd<'_>) {
     }
 }
 
-/// Waits for a child; `None` where it took longer than `limit` and was killed.
-pub fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
+/// Waits for a child; `None` where it took longer and was killed. A signal ends the wait.
+fn wait(child: &mut Child, limit: Option<Duration>) -> Result<Option<ExitStatus>> {
+    let Some(limit) = limit else {
+        return Ok(Some(child.wait()?));
+    };
     let deadline = Instant::now() + limit;
     loop {
-        if let Some(status) = child.try_wait()? {
+        let status = child.try_wait()?;
+        let interrupted = interrupt::check();
+        if let (Some(status), Ok(())) = (status, &interrupted) {
             return Ok(Some(status));
         }
-        if Instant::now() > deadline {
-            child.kill()?;
+        if interrupted.is_err() || Instant::now() > deadline {
+            // It may have ended in this very moment.
+            let _ = child.kill();
             child.wait()?;
+            interrupted?;
             return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -135,13 +159,10 @@ mod tests {
     #[test]
     fn a_program_is_told_by_its_words_or_by_its_end() {
         let shell = shell(None).unwrap();
-        let cat = cmd!(shell, "sh -c 'cat; echo no >&2; exit 3'");
-        let done = finish_with_input(cat, b"in").unwrap();
-        let deaf = cmd!(shell, "sh -c 'exit 4'");
-        assert_eq!(
-            finish_with_input(deaf, &vec![0; 1 << 20]).unwrap().code,
-            Some(4)
-        );
+        let run = |cmd, input: &[u8]| within(command(cmd), input, None).unwrap().unwrap();
+        let done = run(cmd!(shell, "sh -c 'cat; echo no >&2; exit 3'"), b"in");
+        let deaf = run(cmd!(shell, "sh -c 'exit 4'"), &vec![0; 1 << 20]);
+        assert_eq!(deaf.code, Some(4));
         assert_eq!((done.ok, done.code), (false, Some(3)));
         assert_eq!(
             (done.stdout.as_slice(), done.message.as_str()),
@@ -159,14 +180,16 @@ mod tests {
     #[test]
     fn a_program_that_takes_too_long_is_killed() {
         let shell = shell(None).unwrap();
-        let mut child = command(cmd!(shell, "sleep 60")).spawn().unwrap();
-        assert_eq!(wait(&mut child, Duration::from_millis(20)).unwrap(), None);
-        let mut child = command(cmd!(shell, "true")).spawn().unwrap();
-        assert!(
-            wait(&mut child, Duration::from_mins(1))
-                .unwrap()
-                .unwrap()
-                .success()
+        let run = |cmd, limit| within(command(cmd), b"", Some(limit)).unwrap();
+        assert!(run(cmd!(shell, "sleep 60"), Duration::from_millis(20)).is_none());
+        let done = run(cmd!(shell, "true"), Duration::from_mins(1)).unwrap();
+        assert!(done.ok);
+        // What a program left behind does not hold its end up.
+        let left = cmd!(shell, "sh -c 'echo said; sleep 20 & exit 3'");
+        let done = run(left, Duration::from_secs(10)).unwrap();
+        assert_eq!(
+            (done.code, done.stdout.as_slice()),
+            (Some(3), &b"said\n"[..])
         );
     }
 }

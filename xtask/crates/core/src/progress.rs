@@ -2,8 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,8 +22,19 @@ static SUSPENDED: AtomicBool = AtomicBool::new(false);
 /// Whether the line is on the terminal, so that it goes before something else is printed.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// The line of the work under way, for code deep in it.
-static CURRENT: Mutex<Option<Sender<String>>> = Mutex::new(None);
+/// The work under way.
+static WORK: Mutex<Option<Work>> = Mutex::new(None);
+static CHANGED: Condvar = Condvar::new();
+
+struct Work {
+    what: String,
+    detail: String,
+    begun: Instant,
+}
+
+fn work() -> MutexGuard<'static, Option<Work>> {
+    WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// With `-q` there is no progress.
 pub fn set_quiet(on: bool) {
@@ -33,10 +43,9 @@ pub fn set_quiet(on: bool) {
 
 /// Says what the work under way has come to, if a line tells of it.
 pub fn at(detail: impl Into<String>) {
-    let current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(sender) = &*current {
-        // A thread that could not draw is no reason to stop the work.
-        let _ = sender.send(detail.into());
+    if let Some(work) = &mut *work() {
+        work.detail = detail.into();
+        CHANGED.notify_all();
     }
 }
 
@@ -47,9 +56,7 @@ pub fn done(part: usize, all: usize, what: &str) {
 
 fn bar(part: usize, all: usize) -> String {
     const WIDTH: usize = 20;
-    let full = (part * WIDTH)
-        .checked_div(all)
-        .map_or(0, |full| full.min(WIDTH));
+    let full = (part * WIDTH).checked_div(all).unwrap_or(0).min(WIDTH);
     format!("[{}{}]", "=".repeat(full), " ".repeat(WIDTH - full))
 }
 
@@ -72,7 +79,7 @@ pub fn suspended<T>(work: impl FnOnce() -> T) -> T {
 /// A line on standard error that goes when this value does. Without a terminal it shows nothing.
 #[derive(Debug)]
 pub struct Progress {
-    drawing: Option<(Sender<String>, JoinHandle<()>)>,
+    drawing: Option<JoinHandle<()>>,
 }
 
 impl Progress {
@@ -81,74 +88,49 @@ impl Progress {
         if QUIET.load(Ordering::Relaxed) || !std::io::stderr().is_terminal() {
             return Self { drawing: None };
         }
-        let what = what.into();
-        let (sender, receiver) = mpsc::channel::<String>();
-        set_current(Some(sender.clone()));
-        let drawing = std::thread::spawn(move || {
-            let start = Instant::now();
-            let mut detail = String::new();
-            let mut wait = DELAY;
-            let mut begun = false;
-            loop {
-                match receiver.recv_timeout(wait) {
-                    Ok(text) => {
-                        detail = text;
-                        // What ends the work's last step is no text.
-                        if detail == END {
-                            break;
-                        }
-                        if !begun {
-                            wait = DELAY.saturating_sub(start.elapsed());
-                            continue;
-                        }
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => break,
-                }
-                wait = REDRAW;
-                begun = true;
-                if !SUSPENDED.load(Ordering::Relaxed) {
-                    SHOWN.store(true, Ordering::Relaxed);
-                    draw(&line(
-                        &what,
-                        start.elapsed(),
-                        &detail,
-                        terminal::columns(&std::io::stderr()).unwrap_or(80),
-                    ));
-                }
-            }
-            clear();
+        *work() = Some(Work {
+            what: what.into(),
+            detail: String::new(),
+            begun: Instant::now(),
         });
-        Self {
-            drawing: Some((sender, drawing)),
-        }
+        let drawing = Some(std::thread::spawn(draw_until_done));
+        Self { drawing }
     }
 
     /// Says more: how far it is, or the last line of a program.
     pub fn detail(&self, text: impl Into<String>) {
-        if let Some((sender, _)) = &self.drawing {
-            // A thread that could not draw is no reason to stop the work.
-            let _ = sender.send(text.into());
-        }
+        at(text);
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some((sender, drawing)) = self.drawing.take() {
-            set_current(None);
-            let _ = sender.send(END.to_owned());
-            drop(sender);
+        if let Some(drawing) = self.drawing.take() {
+            *work() = None;
+            CHANGED.notify_all();
             let _ = drawing.join();
         }
     }
 }
 
-/// Ends the line of work, in place of a detail: no program prints it.
-const END: &str = "\0";
-
-fn set_current(sender: Option<Sender<String>>) {
-    *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = sender;
+/// Draws the line whenever there is something new, and from time to time for the seconds in it.
+fn draw_until_done() {
+    let mut now = work();
+    while let Some(work) = &*now {
+        let elapsed = work.begun.elapsed();
+        let mut wait = DELAY.saturating_sub(elapsed);
+        if wait.is_zero() {
+            wait = REDRAW;
+            if !SUSPENDED.load(Ordering::Relaxed) {
+                SHOWN.store(true, Ordering::Relaxed);
+                let width = terminal::columns(&std::io::stderr()).unwrap_or(80);
+                draw(&line(&work.what, elapsed, &work.detail, width));
+            }
+        }
+        let waited = CHANGED.wait_timeout(now, wait);
+        (now, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    }
+    clear();
 }
 
 fn draw(line: &str) {

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
@@ -119,13 +119,14 @@ fn sweep(folder: &Path) {
     let Ok(items) = fs_err::read_dir(folder) else {
         return;
     };
-    for item in items.flatten() {
-        let path = item.path();
-        let named = item.file_name().to_string_lossy().starts_with(PREFIX);
-        if named && is_abandoned(&path) {
-            remove(&path);
-        }
-    }
+    let ours = items.flatten().filter(|item| {
+        let name = item.file_name();
+        name.to_string_lossy().starts_with(PREFIX)
+    });
+    let abandoned = ours
+        .map(|item| item.path())
+        .filter(|path| is_abandoned(path));
+    abandoned.for_each(|path| remove(&path));
 }
 
 fn is_abandoned(folder: &Path) -> bool {
@@ -141,16 +142,14 @@ fn is_abandoned(folder: &Path) -> bool {
     if fs_err::symlink_metadata(&lock).is_ok_and(|lock| lock.is_file()) {
         return fs_err::File::open(lock).is_ok_and(|lock| lock.file().try_lock().is_ok());
     }
-    let age = metadata
-        .modified()
-        .ok()
-        .and_then(|at| SystemTime::now().duration_since(at).ok());
-    age.is_some_and(|age| age > ABANDONED)
+    let age = metadata.modified().map(|at| at.elapsed());
+    age.is_ok_and(|age| age.is_ok_and(|age| age > ABANDONED))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
 
     #[test]
     fn what_killed_runs_left_is_swept_and_nothing_else() {

@@ -1,6 +1,7 @@
 //! What a secret is: names of variables that hold one, and texts that look like one.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Whether a variable of this name holds a secret.
@@ -11,9 +12,12 @@ pub fn is_secret(key: &str) -> bool {
     };
     match last.as_str() {
         "TOKEN" | "SECRET" | "PASSWORD" | "PASSWD" | "APIKEY" => true,
-        "KEY" => before
-            .last()
-            .is_some_and(|word| matches!(word.as_str(), "API" | "ACCESS" | "SECRET" | "PRIVATE")),
+        "KEY" => {
+            let kinds = ["API", "ACCESS", "SECRET", "PRIVATE"];
+            before
+                .last()
+                .is_some_and(|word| kinds.contains(&word.as_str()))
+        }
         _ => false,
     }
 }
@@ -66,11 +70,7 @@ fn token_word(word: &str) -> Option<&'static str> {
     let mixed = rest.bytes().any(|b| b.is_ascii_digit())
         && rest.bytes().any(|b| b.is_ascii_alphabetic())
         && rest.bytes().filter(|b| *b == b'_' || *b == b'-').count() <= rest.len() / 10;
-    let varied = rest
-        .bytes()
-        .collect::<std::collections::BTreeSet<_>>()
-        .len()
-        >= 8;
+    let varied = rest.bytes().collect::<BTreeSet<_>>().len() >= 8;
     (long && mixed && varied).then_some(*name)
 }
 
@@ -82,14 +82,8 @@ const MASK: &str = "(secret)";
 pub fn masked(text: &str) -> Cow<'_, str> {
     let mut hidden: Vec<Range<usize>> = Vec::new();
     if text.len() >= SHORTEST {
-        let mut at = 0;
-        for word in text.split_inclusive(is_edge) {
-            let bare = word.trim_end_matches(is_edge);
-            if token_word(bare).is_some() {
-                hidden.push(at..at + bare.len());
-            }
-            at += word.len();
-        }
+        let tokens = words(text, is_edge).filter(|(_, word)| token_word(word).is_some());
+        hidden.extend(tokens.map(|(at, word)| at..at + word.len()));
     }
     for (at, _) in text.match_indices("://") {
         let start = at + "://".len();
@@ -107,15 +101,13 @@ pub fn masked(text: &str) -> Cow<'_, str> {
             };
             hidden.push(start + from..start + end);
         }
-        let mut at = start;
-        for part in address.split_inclusive(['?', '&', '#', ';']) {
-            let bare = part.trim_end_matches(['?', '&', '#', ';']);
-            if let Some((key, _)) = bare.split_once('=')
+        for (at, part) in words(address, |c| matches!(c, '?' | '&' | '#' | ';')) {
+            if let Some((key, _)) = part.split_once('=')
                 && is_secret(key)
             {
-                hidden.push(at + key.len() + 1..at + bare.len());
+                let at = start + at;
+                hidden.push(at + key.len() + 1..at + part.len());
             }
-            at += part.len();
         }
     }
     hidden.retain(|range| !range.is_empty() && !text[range.clone()].contains('$'));
@@ -134,6 +126,17 @@ pub fn masked(text: &str) -> Cow<'_, str> {
     }
     out.push_str(&text[done..]);
     Cow::Owned(out)
+}
+
+/// What stands between the characters that divide a text, and from where on.
+fn words(text: &str, divides: fn(char) -> bool) -> impl Iterator<Item = (usize, &str)> {
+    let mut next = 0;
+    text.split(divides).map(move |word| {
+        let at = next;
+        let after = text[at + word.len()..].chars().next();
+        next = at + word.len() + after.map_or(0, char::len_utf8);
+        (at, word)
+    })
 }
 
 /// What ends an address in a text.

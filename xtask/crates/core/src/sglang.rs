@@ -88,36 +88,28 @@ impl Table {
         if let Some(release) = releases.iter().position(|known| known == wanted) {
             return (Self { release }, Exactness::Exact);
         }
-        let nearest = Exactness::Nearest {
-            asked: wanted.to_owned(),
+        let is_number = wanted.starts_with(|c: char| c.is_ascii_digit());
+        let is_older = |known: &String| order(known, wanted) != Ordering::Greater;
+        let release = if is_number {
+            releases.iter().rposition(is_older).unwrap_or_default()
+        } else {
+            last
         };
-        if !wanted.starts_with(|c: char| c.is_ascii_digit()) {
-            return (Self { release: last }, nearest);
-        }
-        let release = releases
-            .iter()
-            .rposition(|known| order(known, wanted) != Ordering::Greater)
-            .unwrap_or_default();
-        (Self { release }, nearest)
+        let asked = wanted.to_owned();
+        (Self { release }, Exactness::Nearest { asked })
     }
 
     /// The tables to judge a release by: its own, or where it has none, those of both known
     /// neighbours. A release that is newer than all has one neighbour.
     pub fn around(version: &str) -> Vec<Self> {
         let (table, exactness) = Self::for_version(version);
-        let next = table.release + 1;
-        let between = table.release() != ""
-            && !exactness.is_exact()
-            && next < DATA.releases.len()
-            && version
-                .trim_start_matches('v')
-                .starts_with(|c: char| c.is_ascii_digit());
-        let next = between.then_some(Self { release: next });
+        let version = version.trim_start_matches('v');
+        let between = !exactness.is_exact() && version.starts_with(|c: char| c.is_ascii_digit());
+        let next = table.newer().filter(|_| between);
         std::iter::once(table).chain(next).collect()
     }
 
     /// The newest release that is known.
-    #[allow(dead_code, reason = "for images whose release cannot be read")]
     pub fn newest() -> Self {
         Self {
             release: DATA.releases.len().saturating_sub(1),
@@ -149,16 +141,6 @@ impl Table {
                 .find(|(release, _)| *release == self.release)?;
             own(owner)
         })
-    }
-
-    /// All flags, by name.
-    #[allow(dead_code, reason = "hub-lint lists them")]
-    pub fn flags(self) -> impl Iterator<Item = (&'static str, &'static Flag)> {
-        let release = self.release;
-        let of_release = move |(name, definitions): (&&'static str, &'static Definitions)| {
-            Some((*name, definitions.of(release)?))
-        };
-        DATA.flags.iter().filter_map(of_release)
     }
 }
 
@@ -216,31 +198,25 @@ pub fn is_plain(successor: &str) -> bool {
 /// What is known of a flag over all releases, by name or alias.
 pub fn history(flag: &str) -> History {
     // Both lists are in order, so their ends are all that has to be put in order.
-    fn ends(
-        releases: &[String],
-        indices: impl Iterator<Item = usize>,
-    ) -> impl Iterator<Item = &str> {
+    fn ends(releases: &[String], indices: impl Iterator<Item = usize>) -> [Option<&String>; 2] {
         let (first, last) = indices.fold((usize::MAX, 0), |(a, b), i| (a.min(i), b.max(i)));
-        [releases.get(first), releases.get(last)]
-            .into_iter()
-            .take(if first == usize::MAX { 0 } else { 2 })
-            .flatten()
-            .map(String::as_str)
+        let last = (first <= last).then(|| releases.get(last)).flatten();
+        [releases.get(first), last]
     }
     let own = DATA.flags.get(flag).map_or(&[][..], Definitions::all);
     let owners = DATA.aliases.get(flag).map_or(&[][..], Vec::as_slice);
     let older = DATA.history.get(flag).map_or(&[][..], Vec::as_slice);
     let with_table = own.iter().flat_map(|(releases, _)| releases).copied();
     let with_table = with_table.chain(owners.iter().map(|&(release, _)| release));
-    let mut seen: Vec<&str> = ends(&DATA.releases, with_table)
-        .chain(ends(&DATA.history_releases, older.iter().copied()))
-        .collect();
+    let newer = ends(&DATA.releases, with_table);
+    let older = ends(&DATA.history_releases, older.iter().copied());
+    let mut seen: Vec<&String> = newer.into_iter().chain(older).flatten().collect();
     seen.sort_by(|a, b| order(a, b));
     History {
-        seen: match (seen.first(), seen.last()) {
-            (Some(first), Some(last)) => Some(((*first).to_owned(), (*last).to_owned())),
-            _ => None,
-        },
+        seen: seen
+            .first()
+            .zip(seen.last())
+            .map(|(first, last)| ((*first).clone(), (*last).clone())),
         successor: successor(flag),
         nearest: DATA.nearest.get(flag).map(String::as_str),
     }
@@ -256,23 +232,11 @@ pub fn is_known(flag: &str) -> bool {
 
 /// The oldest and the newest release of which anything is known.
 pub fn known_releases() -> (&'static str, &'static str) {
-    let mut all: Vec<&str> = DATA
-        .releases
-        .iter()
-        .chain(&DATA.history_releases)
-        .map(String::as_str)
-        .collect();
+    let all = DATA.releases.iter().chain(&DATA.history_releases);
+    let mut all: Vec<&str> = all.map(String::as_str).collect();
     all.sort_by(|a, b| order(a, b));
-    (
-        all.first().copied().unwrap_or_default(),
-        all.last().copied().unwrap_or_default(),
-    )
-}
-
-/// The releases with a table, oldest first.
-#[allow(dead_code, reason = "hub-lint names them")]
-pub fn releases() -> &'static [String] {
-    &DATA.releases
+    let [first, last] = [all.first(), all.last()].map(|end| end.copied().unwrap_or_default());
+    (first, last)
 }
 
 /// The environment variable that stands for a flag: `--tp-size` is `TP_SIZE`.

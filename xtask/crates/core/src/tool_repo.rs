@@ -37,12 +37,11 @@ pub fn chosen(repo: Option<&Path>) -> Result<PathBuf> {
         return Ok(dir);
     };
     if is_worker(&dir) && !is_worker(&top) {
+        let (dir, top) = (dir.display(), top.display());
         bail!(UserError::new(
             format!(
-                "{} is a subfolder of a monorepo, {}; this task works on a repository that is one \
-                 worker",
-                dir.display(),
-                top.display()
+                "{dir} is a subfolder of a monorepo, {top}; this task works on a repository that is \
+                 one worker"
             ),
             "make the folder a repository of its own first (git subtree split keeps its history); \
              hub-lint takes it as it is"

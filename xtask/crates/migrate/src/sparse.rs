@@ -41,12 +41,7 @@ pub fn expect_shown(at: &Preflight, steps: &[Step]) -> Result<()> {
 /// Every path that the steps put a file at, and the lock's, which may come later.
 fn written(steps: &[Step]) -> Vec<RepoPath> {
     let mut paths = vec![RepoPath::from(LOCK)];
-    for step in steps {
-        match step {
-            Step::Move { to: path, .. } | Step::Write { path, .. } => paths.push(path.clone()),
-            Step::Remove { .. } => {}
-        }
-    }
+    paths.extend(steps.iter().filter_map(Step::target).cloned());
     paths.sort();
     paths.dedup();
     paths

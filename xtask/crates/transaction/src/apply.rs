@@ -12,12 +12,12 @@ use std::rc::Rc;
 use anyhow::{Context, Result, bail};
 
 use super::files::{
-    beside, content, copy, holds_no_file, make_parents, remove_empty_below, remove_empty_parents,
-    rename, same_content, same_file, write_new,
+    beside, content, copy, exists, holds_no_file, is_file, make_parents, remove_empty_below,
+    remove_empty_parents, rename, same_content, write_new,
 };
-use super::journal::{Commit, Journal, Record, State, exists};
+use super::journal::{Journal, Record, State};
+use super::list;
 use super::steps::{Step, edit_between};
-use super::{Ways, list};
 use xtask_core::fault;
 use xtask_core::git::{IndexEdit, Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
@@ -52,45 +52,38 @@ impl Work<'_> {
     /// Lays out everything the steps need, then writes the record. Until that is on disk nothing
     /// of the repository has changed.
     pub fn prepare(&self, mut record: Record, index: &IndexEdit) -> Result<Record> {
+        let top = &self.repo.top;
         fault::point()?;
-        for number in record.done..record.steps.len() {
-            if let Step::Write { new, .. } = &record.steps[number] {
+        for (number, step) in record.steps.iter().enumerate().skip(record.done) {
+            if let Step::Write { new, .. } = step {
                 write_new(&self.objects, &self.journal.new_file(number), new)?;
             }
         }
         fault::point()?;
         if !record.conflicts.is_empty() {
             // What is not checked out, or a submodule, is nobody's to resolve in a file.
-            let is_file = |path: &RepoPath| {
-                let place = path.below(&self.repo.top);
-                place.is_symlink() || place.is_file()
-            };
             record.ours = untouched(&record);
-            record.ours.retain(is_file);
+            record.ours.retain(|path| is_file(&path.below(top)));
             for (number, path) in record.ours.iter().enumerate() {
-                copy(&path.below(&self.repo.top), &self.journal.our_file(number))?;
+                copy(&path.below(top), &self.journal.our_file(number))?;
             }
         }
-        let found = self.found(&record)?;
-        let replaced = found.iter().map(|(path, _)| path);
-        self.expect_same(&record.head, replaced)?;
-        record.found.extend(found);
-        record
-            .new_folders
-            .extend(self.new_folders(&record.steps[record.done..]));
-        let index_file = &self.repo.index_file;
-        if !exists(&self.journal.index_old()) {
-            // Whole or not at all: a later run takes what is there for the index from before.
-            let next = self.journal.index_old().with_extension("next");
-            fs_err::copy(index_file, &next)?;
-            fs_err::rename(&next, self.journal.index_old())?;
-        }
-        fs_err::copy(index_file, self.journal.index_seen())?;
-        // Never write into the copy before: it may be the live index by a second name.
-        let next = self.journal.index_new().with_extension("next");
-        fs_err::copy(index_file, &next)?;
-        self.scratch.edit_index(&next, index)?;
-        fs_err::rename(&next, self.journal.index_new())?;
+        let left = &record.steps[record.done..];
+        let replaced: Vec<&RepoPath> = left.iter().filter_map(Step::replaced).collect();
+        // As they lie there, before any filter.
+        let contents = replaced.iter().map(|path| content(&path.below(top)));
+        let contents: Vec<Vec<u8>> = contents.collect::<Result<_>>()?;
+        let oids = self.scratch.hashes(contents.iter().map(Vec::as_slice))?;
+        self.expect_same(&record.head, replaced.iter().copied())?;
+        record.found.extend(replaced.into_iter().cloned().zip(oids));
+        let targets = left.iter().filter_map(Step::target);
+        let mut folders: Vec<RepoPath> = targets.flat_map(RepoPath::ancestors).collect();
+        folders.retain(|folder| !folder.below(top).is_dir());
+        // The deepest first, as they have to be removed.
+        folders.sort_by(|one, other| other.cmp(one));
+        folders.dedup();
+        record.new_folders.extend(folders);
+        self.lay_out_index(index)?;
         self.make_commits(&mut record)?;
         self.journal.write(&record)?;
         Ok(record)
@@ -132,45 +125,6 @@ impl Work<'_> {
         self.journal.write(record)
     }
 
-    /// The hashes of the files that will be replaced, as they lie there.
-    fn found(&self, record: &Record) -> Result<Vec<(RepoPath, Oid)>> {
-        let mut paths = Vec::new();
-        for step in &record.steps[record.done..] {
-            match step {
-                Step::Remove { path, .. }
-                | Step::Write {
-                    path, old: Some(_), ..
-                } => {
-                    paths.push(path.clone());
-                }
-                _ => {}
-            }
-        }
-        let contents: Vec<Vec<u8>> = paths
-            .iter()
-            .map(|path| content(&path.below(&self.repo.top)))
-            .collect::<Result<_>>()?;
-        let oids = self.scratch.hashes(contents.iter().map(Vec::as_slice))?;
-        Ok(paths.into_iter().zip(oids).collect())
-    }
-
-    fn new_folders(&self, steps: &[Step]) -> Vec<RepoPath> {
-        let mut folders: Vec<RepoPath> = steps
-            .iter()
-            .filter_map(|step| match step {
-                Step::Move { to, .. } => Some(to),
-                Step::Write { path, .. } => Some(path),
-                Step::Remove { .. } => None,
-            })
-            .flat_map(RepoPath::ancestors)
-            .filter(|folder| !folder.below(&self.repo.top).is_dir())
-            .collect();
-        // The deepest first, as they have to be removed.
-        folders.sort_by(|one, other| other.cmp(one));
-        folders.dedup();
-        folders
-    }
-
     /// Makes the commits, which nothing names until HEAD is moved to them.
     fn make_commits(&self, record: &mut Record) -> Result<()> {
         let Some(commit) = &mut record.commit else {
@@ -182,13 +136,11 @@ impl Work<'_> {
         // `git commit-tree` signs only when it is told to, whatever the configuration says.
         let sign = self.repo.is_on("commit.gpgSign")?;
         let make = |tree: &Oid, parent: &Oid, message: &str| {
-            let call = self
-                .repo
-                .call()
-                .args(["commit-tree", &tree.0, "-p", &parent.0])
-                .args(sign.then_some("-S"));
-            let made = call.input(message).line().map(Oid);
-            made.map_err(|error| if sign { unsigned(&error).into() } else { error })
+            let call = self.repo.call();
+            let call = call.args(["commit-tree", &tree.0, "-p", &parent.0]);
+            let made = call.args(sign.then_some("-S")).input(message).line();
+            made.map(Oid)
+                .map_err(|error| if sign { unsigned(&error).into() } else { error })
         };
         let mut parent = record.head.clone();
         if let Some(moves) = &commit.moves_tree {
@@ -200,38 +152,36 @@ impl Work<'_> {
 
     /// Takes all steps that are left, and brings the index and HEAD after them.
     pub fn forward(&self, record: &mut Record) -> Result<()> {
+        let all = record.steps.len();
         // Steps are taken in order and undone in reverse, so a file that has been written says that
         // all moves and removals before it are done; its name may be one that they vacated.
-        let written = (record.done..record.steps.len())
-            .rev()
-            .find(|&number| self.is_written(number, &record.steps[number]));
+        let is_written = |number: &usize| {
+            matches!(record.steps[*number], Step::Write { .. })
+                && !exists(&self.journal.new_file(*number))
+        };
+        let written = (record.done..all).rev().find(is_written);
         let _progress = Progress::begin("changing files");
-        for number in written.unwrap_or(record.done)..record.steps.len() {
-            progress::done(number, record.steps.len(), "files");
+        for number in written.unwrap_or(record.done)..all {
+            progress::done(number, all, "files");
             self.step_forward(number, &record.steps[number], record)
-                .with_context(|| format!("step {} of {}", number + 1, record.steps.len()))?;
+                .with_context(|| format!("step {} of {all}", number + 1))?;
         }
         self.sweep(record)?;
         self.install_index(&self.journal.index_new(), &self.journal.index_seen())?;
-        if record.conflicts.is_empty() {
-            if let Some(Commit {
-                tip: Some(tip),
-                message,
-                ..
-            }) = &record.commit
-            {
-                self.advance(tip, record, message)?;
-                return self.end(record);
-            }
-            if record.ends_when_staged {
-                // All that went is committed: git has it back as soon as somebody asks.
-                return self.end(record);
-            }
-            record.state = State::Staged;
-        } else {
+        if !record.conflicts.is_empty() {
             record.state = State::Conflicts;
+        } else if let Some(commit) = &record.commit
+            && let Some(tip) = &commit.tip
+        {
+            self.advance(tip, record, &commit.message)?;
+            return self.end(record);
+        } else if record.ends_when_staged {
+            // All that went is committed: git has it back as soon as somebody asks.
+            return self.end(record);
+        } else {
+            record.state = State::Staged;
         }
-        record.done = record.steps.len();
+        record.done = all;
         self.journal.write(record)
     }
 
@@ -246,35 +196,11 @@ impl Work<'_> {
         Ok(fs_err::rename(&next, &place)?)
     }
 
-    fn is_written(&self, number: usize, step: &Step) -> bool {
-        matches!(step, Step::Write { .. }) && !exists(&self.journal.new_file(number))
-    }
-
     fn step_forward(&self, number: usize, step: &Step, record: &Record) -> Result<()> {
         let top = &self.repo.top;
         match step {
             Step::Move { from, to } => {
-                let (source, target) = (from.below(top), to.below(top));
-                match (exists(&source), exists(&target)) {
-                    (true, false) => {
-                        make_parents(&target)?;
-                        rename(&source, &target)?;
-                    }
-                    (false, true) => {}
-                    // A copy across file systems that was killed before its last step.
-                    (true, true) if same_content(&source, &target)? => {
-                        fs_err::remove_file(&source)?;
-                    }
-                    // The way to a later file, made anew before the kill.
-                    (true, true) if holds_no_file(&source)? => {}
-                    // Folders without files, which git does not see.
-                    (true, true) if holds_no_file(&target)? => {
-                        remove_empty_below(&target)?;
-                        rename(&source, &target)?;
-                    }
-                    (true, true) => bail!(self.both(from, to)),
-                    (false, false) => bail!(self.gone(from)),
-                }
+                self.move_forward(from, to)?;
                 remove_empty_parents(from, top)
             }
             Step::Remove { path, .. } => {
@@ -300,18 +226,44 @@ impl Work<'_> {
                     remove_empty_below(&target)?;
                 }
                 if exists(&target) {
-                    bail!(UserError::new(
+                    bail!(self.journal.ways.hold_up(
                         format!("{path} has appeared since the plan was made"),
-                        format!(
-                            "move it to another place, then run `{}`",
-                            self.journal.ways.resume
-                        )
+                        "move it to another place"
                     ));
                 }
                 make_parents(&target)?;
                 rename(&source, &target)
             }
         }
+    }
+
+    fn move_forward(&self, from: &RepoPath, to: &RepoPath) -> Result<()> {
+        let top = &self.repo.top;
+        let (source, target) = (from.below(top), to.below(top));
+        match (exists(&source), exists(&target)) {
+            (true, false) => make_parents(&target)?,
+            (false, true) => return Ok(()),
+            // A copy across file systems that was killed before its last step.
+            (true, true) if same_content(&source, &target)? => {
+                return Ok(fs_err::remove_file(&source)?);
+            }
+            // The way to a later file, made anew before the kill.
+            (true, true) if holds_no_file(&source)? => return Ok(()),
+            // Folders without files, which git does not see.
+            (true, true) if holds_no_file(&target)? => remove_empty_below(&target)?,
+            (true, true) => bail!(self.journal.ways.hold_up(
+                format!(
+                    "{from} and {to} are both there: one of them has appeared since the plan was \
+                     made"
+                ),
+                "move that one to another place"
+            )),
+            (false, false) => bail!(self.journal.ways.refuse(
+                format!("{from} has disappeared since the plan was made"),
+                "restore it with `git checkout -- FILE`"
+            )),
+        }
+        rename(&source, &target)
     }
 
     /// Whether what a step writes lies in its place although the journal still has it.
@@ -321,70 +273,60 @@ impl Work<'_> {
         };
         let target = path.below(&self.repo.top);
         let room = old.is_none() || exists(&self.journal.old_file(number));
-        let is_file = exists(&target) && (target.is_symlink() || target.is_file());
-        Ok(room && is_file && self.hash(&target)? == new.oid)
+        Ok(room && is_file(&target) && self.hash(&content(&target)?)? == new.oid)
     }
 
     /// Moves what lies at a path into the journal, if it is what was found there.
     fn put_aside(&self, number: usize, path: &RepoPath, record: &Record) -> Result<()> {
         let (lying, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
         let is_as_found = |content: &[u8]| {
-            let hash = self.hash_of(content)?;
+            let hash = self.hash(content)?;
             anyhow::Ok(record.found.get(path) == Some(&hash))
+        };
+        let changed = || {
+            let what = format!("{path} has changed since the plan was made");
+            let first = format!(
+                "copy your version to another place and restore the file with `git checkout -- {}`",
+                quoted_path(path)
+            );
+            self.journal.ways.refuse(what, &first)
         };
         if !exists(&lying) {
             // A run that was killed may not have come to look at it again.
             if exists(&aside) && !is_as_found(&content(&aside)?)? {
                 rename(&aside, &lying)?;
-                bail!(self.changed(path));
+                bail!(changed());
             }
             return Ok(());
         }
         let seen = content(&lying)?;
-        let as_found = is_as_found(&seen)?;
-        if as_found && exists(&aside) {
+        match (is_as_found(&seen)?, exists(&aside)) {
+            (true, false) => rename(&lying, &aside)?,
             // A copy across file systems that was not removed.
-            return Ok(fs_err::remove_file(&lying)?);
+            (true, true) => return Ok(fs_err::remove_file(&lying)?),
+            (false, _) => bail!(changed()),
         }
-        if !as_found || exists(&aside) {
-            bail!(self.changed(path));
-        }
-        rename(&lying, &aside)?;
         // Somebody may have saved it since the look before the rename.
         if content(&aside)? != seen {
             rename(&aside, &lying)?;
-            bail!(self.changed(path));
+            bail!(changed());
         }
         Ok(())
-    }
-
-    fn changed(&self, path: &RepoPath) -> UserError {
-        let Ways { resume, abort, .. } = self.journal.ways;
-        UserError::new(
-            format!("{path} has changed since the plan was made"),
-            format!(
-                "copy your version to another place and restore the file with `git checkout -- \
-                 {}`, then run `{resume}`; or take all back with `{abort}`",
-                quoted_path(path)
-            ),
-        )
     }
 
     /// Ends what is committed as a whole. What was put aside goes, but for a file that a program
     /// which still had it open has saved there.
     fn end(&self, record: &Record) -> Result<()> {
+        let mut kept = Vec::new();
         let mut aside = Vec::new();
         for (number, step) in record.steps.iter().enumerate() {
-            if let Step::Write { path, .. } | Step::Remove { path, .. } = step
-                && let file = self.journal.old_file(number)
-                && exists(&file)
-            {
+            let file = self.journal.old_file(number);
+            if let Some(path) = step.replaced().filter(|_| exists(&file)) {
                 aside.push((path, content(&file)?, file));
             }
         }
         let contents = aside.iter().map(|(_, content, _)| content.as_slice());
         let oids = self.scratch.hashes(contents)?;
-        let mut kept = Vec::new();
         for ((path, _, file), oid) in aside.iter().zip(oids) {
             if record.found.get(*path) != Some(&oid) {
                 kept.push(self.keep(path, file)?.display().to_string());
@@ -404,11 +346,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(crate) fn hash(&self, path: &Path) -> Result<Oid> {
-        self.hash_of(&content(path)?)
-    }
-
-    fn hash_of(&self, content: &[u8]) -> Result<Oid> {
+    pub(crate) fn hash(&self, content: &[u8]) -> Result<Oid> {
         let oids = self.scratch.hashes([content])?;
         oids.into_iter().next().context("git answered no hash")
     }
@@ -436,72 +374,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Puts `next` in the place of the index, as git does it: through `index.lock`, which is a
-    /// second name of `next`, so that a lock of our own can be told from anybody else's.
-    pub(crate) fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
-        let (index, lock) = (&self.repo.index_file, self.repo.index_lock());
-        self.remove_own_lock()?;
-        if same_file(index, next) {
-            return Ok(());
-        }
-        // Most often nobody has touched the index, and git need not be asked.
-        if fs_err::read(index)? != fs_err::read(expected)? {
-            if self.same_index(index, next)? {
-                return Ok(());
-            }
-            if !self.same_index(index, expected)? {
-                let Ways { resume, abort, .. } = self.journal.ways;
-                bail!(UserError::new(
-                    "the index has changed since the plan was made",
-                    format!(
-                        "unstage what was staged in between with `git restore --staged FILE`, \
-                         then run `{resume}`; or take all back with `{abort}`"
-                    )
-                ));
-            }
-        }
-        fault::point()?;
-        match fs_err::hard_link(next, &lock) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                bail!(self.locked(&lock));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        fault::point()?;
-        fs_err::rename(&lock, index)?;
-        fault::point()?;
-        Ok(())
-    }
-
-    /// Removes a lock that a killed run of ours left: one that is a second name of an index in
-    /// the journal.
-    pub(crate) fn remove_own_lock(&self) -> Result<()> {
-        let lock = self.repo.index_lock();
-        let new = self.journal.index_new();
-        let ours = [self.journal.index_old(), new.with_extension("back"), new];
-        if ours.iter().any(|ours| same_file(&lock, ours)) {
-            fault::point()?;
-            fs_err::remove_file(&lock)?;
-            fault::point()?;
-        }
-        Ok(())
-    }
-
-    /// Whether two index files stage the same, whatever they know of the work tree.
-    pub(crate) fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
-        let list = |index: &Path| {
-            self.repo
-                .call()
-                .env("GIT_INDEX_FILE", index)
-                .args(["ls-files", "--stage", "-z"])
-                .output()
-        };
-        Ok(same_file(one, other)
-            || fs_err::read(one)? == fs_err::read(other)?
-            || list(one)? == list(other)?)
-    }
-
     /// The index edit that leads from one tree to another, with the sides of conflicts.
     pub fn index_edit(before: &Entries, after: &Entries, record: &Record) -> Result<IndexEdit> {
         let mut edit = edit_between(before, after)?;
@@ -516,31 +388,10 @@ impl Work<'_> {
 
     /// A lock that is none of ours.
     pub(crate) fn locked(&self, lock: &Path) -> UserError {
-        let (lock, resume) = (lock.display(), self.journal.ways.resume);
-        UserError::new(
+        let lock = lock.display();
+        self.journal.ways.hold_up(
             format!("{lock} is there: another git is at work, or was killed"),
-            format!("wait for it to end, or remove the file, then run `{resume}`"),
-        )
-    }
-
-    fn both(&self, from: &RepoPath, to: &RepoPath) -> UserError {
-        let resume = self.journal.ways.resume;
-        UserError::new(
-            format!(
-                "{from} and {to} are both there: one of them has appeared since the plan was made"
-            ),
-            format!("move that one to another place, then run `{resume}`"),
-        )
-    }
-
-    fn gone(&self, from: &RepoPath) -> UserError {
-        let Ways { resume, abort, .. } = self.journal.ways;
-        UserError::new(
-            format!("{from} has disappeared since the plan was made"),
-            format!(
-                "restore it with `git checkout -- FILE`, then run `{resume}`; or take all back \
-                 with `{abort}`"
-            ),
+            "wait for it to end, or remove the file",
         )
     }
 }
@@ -556,14 +407,14 @@ fn unsigned(error: &anyhow::Error) -> UserError {
 
 /// Our sides of conflicts that no step changes: whoever resolves the conflict may.
 fn untouched(record: &Record) -> Vec<RepoPath> {
-    let stepped = |path: &RepoPath| {
+    let is_stepped = |path: &RepoPath| {
         record.steps.iter().any(|step| match step {
             Step::Write { path: one, .. } | Step::Remove { path: one, .. } => one == path,
             Step::Move { from, .. } => from == path,
         })
     };
     let ours = record.stages.iter().filter(|stage| stage.stage == 2);
-    ours.map(|stage| stage.path.clone())
-        .filter(|path| !stepped(path))
-        .collect()
+    let mut ours: Vec<RepoPath> = ours.map(|stage| stage.path.clone()).collect();
+    ours.retain(|path| !is_stepped(path));
+    ours
 }

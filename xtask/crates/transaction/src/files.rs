@@ -1,6 +1,9 @@
 //! Files and folders in the work tree and the journal: each change is one that a killed process
 //! leaves done or not begun.
 
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -8,9 +11,27 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
-use xtask_core::fault;
 use xtask_core::git::Objects;
 use xtask_core::tree::{Mode, RepoPath, Side};
+use xtask_core::{fault, if_there};
+
+/// Makes a change, with a moment to be killed at on both sides of it.
+pub fn at_once<T, E: Into<anyhow::Error>>(change: impl FnOnce() -> Result<T, E>) -> Result<T> {
+    fault::point()?;
+    let done = change().map_err(Into::into)?;
+    fault::point()?;
+    Ok(done)
+}
+
+/// Whether anything lies at a path, a dangling link included.
+pub fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Whether a file or a link lies at a path.
+pub fn is_file(path: &Path) -> bool {
+    path.is_symlink() || path.is_file()
+}
 
 pub fn same_file(one: &Path, other: &Path) -> bool {
     match (one.symlink_metadata(), other.symlink_metadata()) {
@@ -20,29 +41,24 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
 }
 
 pub fn same_content(one: &Path, other: &Path) -> Result<bool> {
-    let is_file = |path: &Path| path.is_symlink() || path.is_file();
     Ok(is_file(one) && is_file(other) && content(one)? == content(other)?)
 }
 
 /// The bytes of a file, or the target of a link.
 pub fn content(path: &Path) -> Result<Vec<u8>> {
-    use std::os::unix::ffi::OsStringExt;
     if path.is_symlink() {
-        Ok(fs_err::read_link(path)?.into_os_string().into_vec())
-    } else {
-        Ok(fs_err::read(path)?)
+        return Ok(fs_err::read_link(path)?.into_os_string().into_vec());
     }
+    Ok(fs_err::read(path)?)
 }
 
 /// Writes a git object as a file of its kind, as it is: no filter, no change of line ends.
 pub fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::ffi::OsStringExt;
     let content = objects
         .blob(&side.oid)?
         .with_context(|| format!("git lacks object {}", side.oid))?;
     if side.mode == Mode::Symlink {
-        let target = std::ffi::OsString::from_vec(content);
+        let target = OsString::from_vec(content);
         return Ok(fs_err::os::unix::fs::symlink(target, path)?);
     }
     // What the user's umask leaves of it, as everywhere.
@@ -51,54 +67,40 @@ pub fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
     } else {
         0o666
     };
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    options
         .mode(permissions)
         .open(path)
-        .with_context(|| format!("writing {}", path.display()))?;
-    file.write_all(&content)
-        .with_context(|| format!("writing {}", path.display()))?;
-    Ok(())
+        .and_then(|mut file| file.write_all(&content))
+        .with_context(|| format!("writing {}", path.display()))
 }
 
 /// Renames, across file systems too (a linked work tree may lie on another one than the git
 /// directory): then by a copy under a name of its own beside the target.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    fault::point()?;
-    let moved = rename_to_vacant(from, to);
-    match moved {
+    let what = || format!("renaming {} to {}", from.display(), to.display());
+    at_once(|| match rename_to_vacant(from, to) {
         Err(Errno::XDEV) => {
             let beside = beside(to);
             let _ = fs_err::remove_file(&beside);
             copy(from, &beside)?;
-            fault::point()?;
-            rename_to_vacant(&beside, to).with_context(|| what(&beside, to))?;
-            fault::point()?;
+            at_once(|| rename_to_vacant(&beside, to).with_context(what))?;
             if !same_content(from, to)? {
                 fs_err::remove_file(to)?;
                 bail!("{} was saved while it was copied", from.display());
             }
-            fs_err::remove_file(from)?;
+            Ok(fs_err::remove_file(from)?)
         }
-        other => other.with_context(|| what(from, to))?,
-    }
-    fault::point()?;
-    Ok(())
-}
-
-fn what(from: &Path, to: &Path) -> String {
-    format!("renaming {} to {}", from.display(), to.display())
+        done => done.with_context(what),
+    })
 }
 
 /// Renames, and refuses where something has appeared at the target: it may be somebody's work.
 fn rename_to_vacant(from: &Path, to: &Path) -> Result<(), Errno> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // Not every file system knows the flag.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if to.symlink_metadata().is_ok() => {
-            Err(Errno::EXIST)
-        }
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if exists(to) => Err(Errno::EXIST),
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => rustix::fs::rename(from, to),
         done => done,
     }
@@ -123,14 +125,10 @@ pub fn beside(path: &Path) -> PathBuf {
 }
 
 pub fn make_parents(path: &Path) -> Result<()> {
-    if let Some(parent) = path.parent()
-        && !parent.is_dir()
-    {
-        fault::point()?;
-        fs_err::create_dir_all(parent)?;
-        fault::point()?;
+    match path.parent() {
+        Some(parent) if !parent.is_dir() => at_once(|| fs_err::create_dir_all(parent)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 pub fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
@@ -143,15 +141,10 @@ pub fn remove_empty_parents_until(
     top: &Path,
     stays: impl Fn(&RepoPath) -> bool,
 ) -> Result<()> {
-    for folder in path.ancestors() {
-        if stays(&folder) {
-            break;
-        }
+    for folder in path.ancestors().take_while(|folder| !stays(folder)) {
         let folder = folder.below(top);
-        let mut items = match fs_err::read_dir(&folder) {
-            Ok(items) => items,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error.into()),
+        let Some(mut items) = if_there(fs_err::read_dir(&folder))? else {
+            continue;
         };
         if items.next().is_some() {
             break;

@@ -7,15 +7,15 @@
 //! than what holds the commit belongs to the same git. Where references are a table (reftable), the
 //! lock says of nobody whose it is; it is named, and stays.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
 use super::apply::Work;
-use super::journal::{Record, exists};
-use xtask_core::fault;
+use super::files::{at_once, exists};
+use super::journal::Record;
 use xtask_core::tree::Oid;
+use xtask_core::{fault, if_there};
 
 /// The files that stand for HEAD while it is moved.
 struct Locks {
@@ -33,16 +33,11 @@ impl Work<'_> {
         if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
             return Ok(());
         }
-        fault::point()?;
         let subject = message.lines().next().unwrap_or_default();
-        let moved = self
-            .repo
-            .call()
-            .args(["update-ref", "-m"])
-            .arg(format!("xtask {}: {subject}", record.task))
-            .args(["HEAD", &tip.0, &record.head.0])
-            .output()
-            .context("moving HEAD to the new commits");
+        let call = self.repo.git("update-ref -m");
+        let call = call.arg(format!("xtask {}: {subject}", record.task));
+        let call = call.args(["HEAD", &tip.0, &record.head.0]);
+        let moved = at_once(|| call.output()).context("moving HEAD to the new commits");
         if moved.is_err() {
             let tables = [&self.repo.git_dir, &self.repo.common_dir]
                 .map(|dir| dir.join("reftable/tables.list.lock"));
@@ -51,8 +46,7 @@ impl Work<'_> {
                 bail!(self.locked(lock));
             }
         }
-        moved?;
-        fault::point().context("moving HEAD to the new commits")
+        moved.map(drop)
     }
 
     /// Removes the locks of a git that was about to move HEAD to `tip` and was killed. None of ours
@@ -61,11 +55,8 @@ impl Work<'_> {
         let Some(locks) = self.head_locks()? else {
             return Ok(());
         };
-        let is_locked = match fs_err::read(&locks.branch) {
-            Ok(content) => content.trim_ascii() == tip.0.as_bytes(),
-            Err(error) if error.kind() == ErrorKind::NotFound => false,
-            Err(error) => return Err(error.into()),
-        };
+        let content = if_there(fs_err::read(&locks.branch))?;
+        let is_locked = content.is_some_and(|content| content.trim_ascii() == tip.0.as_bytes());
         let ours = if is_locked {
             &locks.branch
         } else if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
@@ -94,8 +85,7 @@ impl Work<'_> {
         if format.is_some_and(|format| format != "files") {
             return Ok(None);
         }
-        let call = self.repo.call();
-        let name = call.args(["symbolic-ref", "--quiet", "HEAD"]).said()?;
+        let name = self.repo.git("symbolic-ref --quiet HEAD").said()?;
         let name = name.unwrap_or_else(|| "HEAD".to_owned());
         Ok(Some(Locks {
             head: self.repo.git_path("HEAD.lock")?,

@@ -1,4 +1,4 @@
-//! The journal of a migration, or of a cleanup, in the git directory: what is to be done, and what lay there
+//! The journal of a transaction, in the git directory: what is to be done, and what lay there
 //! before. It exists before the first file is touched and goes when nothing is left to undo.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //! xtask-migrate/old/N          what step N took away
 //! xtask-migrate/ours/N         a file in conflict that no step touches, as it was
 //! xtask-migrate/index.new      the index to come
-//! xtask-migrate/index.old      the index from before the migration
+//! xtask-migrate/index.old      the index from before the transaction
 //! xtask-migrate/index.seen     the index when the steps were laid out: the same, or the one in
 //!                              which the conflicts were resolved
 //! ```
@@ -19,6 +19,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -27,13 +28,13 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::Ways;
+use super::files::{at_once, exists};
 use super::steps::{Conflict, Stage, Step};
-use xtask_core::fault;
 use xtask_core::git::Repo;
-use xtask_core::lock_file;
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_file;
 use xtask_core::tree::{Oid, RepoPath};
+use xtask_core::{fault, if_there, lock_file};
 
 const VERSION: u32 = 2;
 
@@ -44,11 +45,12 @@ const LAST_OF_VERSION_1: &str = "ac8c84b";
 const FOLDER: &str = "xtask-migrate";
 const RECORD: &str = "journal.json";
 
-/// How far a migration has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How far a transaction has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Steps are being taken; a journal found in this state was interrupted.
+    #[default]
     Applying,
     /// Conflict markers are in the work tree and wait for a person.
     Conflicts,
@@ -57,7 +59,7 @@ pub enum State {
 }
 
 /// What the journal knows.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Record {
     pub version: u32,
     /// The name of the task that began it.
@@ -65,7 +67,7 @@ pub struct Record {
     /// Whether nothing is kept once all is staged, because all that goes is committed.
     pub ends_when_staged: bool,
     pub state: State,
-    /// HEAD before the migration.
+    /// HEAD before the transaction.
     pub head: Oid,
     pub before_tree: Oid,
     pub after_tree: Oid,
@@ -89,7 +91,7 @@ pub struct Record {
 }
 
 /// What is committed, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// Whether it was asked for; `--resume` may ask later.
     pub wanted: bool,
@@ -113,21 +115,11 @@ impl Record {
         Self {
             version: VERSION,
             task: task.to_owned(),
-            ends_when_staged: false,
-            state: State::Applying,
             head: head.clone(),
             before_tree: before_tree.clone(),
             after_tree: after_tree.clone(),
             steps,
-            done: 0,
-            undo_from: 0,
-            found: BTreeMap::new(),
-            new_folders: Vec::new(),
-            conflicts: Vec::new(),
-            stages: Vec::new(),
-            ours: Vec::new(),
-            pending: None,
-            commit: None,
+            ..Self::default()
         }
     }
 }
@@ -154,14 +146,14 @@ impl Journal {
     /// Takes hold of the journal of a work tree.
     pub fn hold(repo: &Repo, ways: Ways) -> Result<Self> {
         let lock = repo.git_dir.join("xtask-migrate.lock");
-        let patience = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(20);
         let held = loop {
             let file = lock_file::open(&lock)?;
             match file.try_lock() {
                 Ok(()) if is_file(&file, &lock) => break file,
                 // The one who held it has removed it in between.
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) if Instant::now() < patience => {
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 Err(TryLockError::WouldBlock) => bail!(UserError::new(
@@ -186,11 +178,10 @@ impl Journal {
         })
     }
 
-    /// The record; `None` where no migration is under way. What a run left behind before it had
+    /// The record; `None` where no transaction is under way. What a run left behind before it had
     /// written its record is removed: nothing else had been touched by then.
     pub fn read(&self) -> Result<Option<Record>> {
-        let path = self.dir.join(RECORD);
-        let record = look(&path).map_err(UserError::from)?;
+        let record = look(&self.file(RECORD)).map_err(UserError::from)?;
         if record.is_none() {
             self.remove_folder()?;
         }
@@ -204,90 +195,81 @@ impl Journal {
 
     /// Whether a record is there.
     pub fn is_open(&self) -> bool {
-        exists(&self.dir.join(RECORD))
+        exists(&self.file(RECORD))
     }
 
     /// Makes the folder for what the steps need.
     pub fn prepare(&self) -> Result<()> {
         self.remove_folder()?;
-        fs_err::create_dir_all(self.dir.join("new"))?;
-        fs_err::create_dir_all(self.dir.join("old"))?;
-        fs_err::create_dir_all(self.dir.join("ours"))?;
+        for folder in ["new", "old", "ours"] {
+            fs_err::create_dir_all(self.file(folder))?;
+        }
         Ok(())
     }
 
     /// Puts the record on disk, whole or not at all.
     pub fn write(&self, record: &Record) -> Result<()> {
         let bytes = serde_json::to_vec(record).context("writing the journal as JSON")?;
-        let path = self.dir.join(RECORD);
-        let next = self.dir.join("journal.json.next");
+        let next = self.file("journal.json.next");
         fault::point()?;
         let mut file = fs_err::File::create(&next)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
-        fault::point()?;
-        fs_err::rename(&next, &path)?;
-        fault::point()?;
-        Ok(())
+        at_once(|| fs_err::rename(&next, self.file(RECORD)))
     }
 
-    /// Ends the migration: nothing is left to undo.
+    /// Ends the transaction: nothing is left to undo.
     pub fn remove(&self) -> Result<()> {
-        fault::point()?;
-        match fs_err::remove_file(self.dir.join(RECORD)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        fault::point()?;
+        at_once(|| if_there(fs_err::remove_file(self.file(RECORD))))?;
         self.remove_folder()
     }
 
     fn remove_folder(&self) -> Result<()> {
-        match fs_err::remove_dir_all(&self.dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+        if_there(fs_err::remove_dir_all(&self.dir))?;
+        Ok(())
     }
 
     /// Forgets the index from before: what it led to has been committed.
     pub fn forget_index(&self) -> Result<()> {
-        match fs_err::remove_file(self.index_old()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+        if_there(fs_err::remove_file(self.index_old()))?;
+        Ok(())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
     }
 
     /// What step `number` will put in place.
     pub fn new_file(&self, number: usize) -> PathBuf {
-        self.dir.join("new").join(number.to_string())
+        self.file(&format!("new/{number}"))
     }
 
     /// What step `number` took away.
     pub fn old_file(&self, number: usize) -> PathBuf {
-        self.dir.join("old").join(number.to_string())
+        self.file(&format!("old/{number}"))
     }
 
     /// The copy of file `number` of [`Record::ours`].
     pub fn our_file(&self, number: usize) -> PathBuf {
-        self.dir.join("ours").join(number.to_string())
+        self.file(&format!("ours/{number}"))
     }
 
     pub fn index_new(&self) -> PathBuf {
-        self.dir.join("index.new")
+        self.file("index.new")
     }
 
     pub fn index_old(&self) -> PathBuf {
-        self.dir.join("index.old")
+        self.file("index.old")
     }
 
     /// The index as it was when the steps were laid out.
     pub fn index_seen(&self) -> PathBuf {
-        self.dir.join("index.seen")
+        self.file("index.seen")
     }
 
     /// A folder for git's temporary files.
     pub fn scratch(&self) -> PathBuf {
-        self.dir.join("scratch")
+        self.file("scratch")
     }
 }
 
@@ -299,13 +281,6 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    fn new(path: &Path, why: &impl ToString) -> Self {
-        Self {
-            path: path.to_owned(),
-            why: why.to_string(),
-        }
-    }
-
     /// What is there, for a line.
     pub fn what(&self) -> String {
         let (path, why) = (self.path.display(), &self.why);
@@ -314,7 +289,6 @@ impl Unreadable {
 
     /// The command that puts the journal aside, with all that it holds.
     pub fn put_aside(&self) -> String {
-        use std::os::unix::ffi::OsStrExt;
         let folder = self.path.parent().unwrap_or(&self.path);
         let quoted = |path: &Path| quoted_file(&RepoPath::new(path.as_os_str().as_bytes()));
         let aside = folder.with_extension("aside");
@@ -336,36 +310,34 @@ impl From<Unreadable> for UserError {
 }
 
 fn look(path: &Path) -> Result<Option<Record>, Unreadable> {
-    let is_link = |path: &Path| path.is_symlink();
-    if path.parent().is_some_and(is_link)
-        || path.symlink_metadata().is_ok_and(|data| !data.is_file())
-    {
-        return Err(Unreadable::new(path, &"it is not a file of this tool"));
-    }
-    match std::fs::read(path) {
-        Ok(bytes) => parse(path, &bytes).map(Some),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Unreadable::new(path, &error)),
-    }
-}
-
-fn parse(path: &Path, bytes: &[u8]) -> Result<Record, Unreadable> {
     /// What the record of every version has.
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
-    let broken = |error| Unreadable::new(path, &error);
-    let Versioned { version } = serde_json::from_slice(bytes).map_err(broken)?;
-    if version != VERSION {
-        let why = if version == 1 {
-            format!("it is of version 1; the tool of commit {LAST_OF_VERSION_1} finishes it")
-        } else {
-            format!("it is of version {version}; this tool knows {VERSION}")
-        };
-        return Err(Unreadable::new(path, &why));
+    let unreadable = |why: &dyn ToString| Unreadable {
+        path: path.to_owned(),
+        why: why.to_string(),
+    };
+    let is_link = path.parent().is_some_and(Path::is_symlink);
+    if is_link || path.symlink_metadata().is_ok_and(|data| !data.is_file()) {
+        return Err(unreadable(&"it is not a file of this tool"));
     }
-    serde_json::from_slice(bytes).map_err(broken)
+    let read = if_there(std::fs::read(path));
+    let Some(bytes) = read.map_err(|error| unreadable(&error))? else {
+        return Ok(None);
+    };
+    let broken = |error| unreadable(&error);
+    let Versioned { version } = serde_json::from_slice(&bytes).map_err(broken)?;
+    match version {
+        VERSION => serde_json::from_slice(&bytes).map(Some).map_err(broken),
+        1 => Err(unreadable(&format!(
+            "it is of version 1; the tool of commit {LAST_OF_VERSION_1} finishes it"
+        ))),
+        _ => Err(unreadable(&format!(
+            "it is of version {version}; this tool knows {VERSION}"
+        ))),
+    }
 }
 
 /// Whether an open file is the one that lies at a path.
@@ -374,9 +346,4 @@ fn is_file(file: &File, path: &Path) -> bool {
         (Ok(open), Ok(there)) => open.dev() == there.dev() && open.ino() == there.ino(),
         _ => false,
     }
-}
-
-/// Whether anything lies at a path, a dangling link included.
-pub fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }

@@ -8,6 +8,7 @@
 pub mod apply;
 pub mod files;
 mod head;
+mod index;
 pub mod journal;
 pub mod steps;
 mod undo;
@@ -27,6 +28,20 @@ pub struct Ways {
     pub abort: &'static str,
 }
 
+impl Ways {
+    /// A refusal: what to do first, and then both ways out.
+    fn refuse(self, what: String, first: &str) -> UserError {
+        let Self { resume, abort, .. } = self;
+        let help = format!("{first}, then run `{resume}`; or take all back with `{abort}`");
+        UserError::new(what, help)
+    }
+
+    /// A refusal after which only finishing makes sense.
+    fn hold_up(self, what: String, first: &str) -> UserError {
+        UserError::new(what, format!("{first}, then run `{}`", self.resume))
+    }
+}
+
 /// Makes room in the journal for a new record. One that is there has been dealt with, as far as can
 /// be seen; but what it is of may come back (out of a stash, or by a reset) and be taken back then,
 /// so it stays until another takes its place.
@@ -40,8 +55,7 @@ pub fn begin(journal: &Journal) -> Result<()> {
 /// A commit needs an author; better to know before anything is written.
 pub fn expect_identity(repo: &Repo) -> Result<()> {
     for name in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {
-        let answer = repo.call().args(["var", name]).finish()?;
-        if !answer.ok {
+        if !repo.git("var").arg(name).finish()?.ok {
             bail!(UserError::new(
                 "git does not know who commits",
                 "set it with `git config user.name NAME` and `git config user.email ADDRESS`"

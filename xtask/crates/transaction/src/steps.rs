@@ -1,6 +1,7 @@
 //! The steps from one tree to another, as data: what the plan decides and the journal replays.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -31,6 +32,32 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Where a file comes to lie.
+    pub fn target(&self) -> Option<&RepoPath> {
+        match self {
+            Self::Move { to: path, .. } | Self::Write { path, .. } => Some(path),
+            Self::Remove { .. } => None,
+        }
+    }
+
+    /// The file that is put aside, because it goes or another takes its place.
+    pub fn replaced(&self) -> Option<&RepoPath> {
+        match self {
+            Self::Write { old: None, .. } | Self::Move { .. } => None,
+            Self::Write { path, .. } | Self::Remove { path, .. } => Some(path),
+        }
+    }
+
+    /// The file that leaves its place.
+    fn vacated(&self) -> Option<&RepoPath> {
+        match self {
+            Self::Move { from, .. } => Some(from),
+            step => step.replaced(),
+        }
+    }
+}
+
 /// The steps from `before` to `after`. `moves` says which files of `after` are those of `before`
 /// under another name.
 pub fn between(before: &Entries, after: &Entries, moves: &[(RepoPath, RepoPath)]) -> Vec<Step> {
@@ -44,27 +71,26 @@ pub fn between(before: &Entries, after: &Entries, moves: &[(RepoPath, RepoPath)]
         (Some((Some(old), _)), Some((None, Some(new)))) => same(old, new),
         _ => false,
     };
-    let moves: Vec<(RepoPath, RepoPath)> = moves.iter().filter(holds).cloned().collect();
+    let moves: Vec<&(RepoPath, RepoPath)> = moves.iter().filter(holds).collect();
     let left: BTreeSet<&RepoPath> = moves.iter().map(|(from, _)| from).collect();
     let reached: BTreeSet<&RepoPath> = moves.iter().map(|(_, to)| to).collect();
-    let steps = moves.iter().cloned();
-    let mut steps: Vec<Step> = steps.map(|(from, to)| Step::Move { from, to }).collect();
+    let moves = moves.into_iter().cloned();
     let (mut removes, mut writes) = (Vec::new(), Vec::new());
     for (path, old, new) in changes {
         let old = old.filter(|_| !left.contains(path)).and_then(Entry::side);
-        let new = new
-            .filter(|_| !reached.contains(path))
-            .and_then(Entry::side);
+        let new = new.filter(|_| !reached.contains(path));
         let path = path.clone();
-        match (old, new) {
+        match (old, new.and_then(Entry::side)) {
             (old, Some(new)) => writes.push(Step::Write { path, old, new }),
             (Some(old), None) => removes.push(Step::Remove { path, old }),
             (None, None) => {}
         }
     }
-    steps.append(&mut removes);
-    steps.append(&mut writes);
-    steps
+    moves
+        .map(|(from, to)| Step::Move { from, to })
+        .chain(removes)
+        .chain(writes)
+        .collect()
 }
 
 /// One side of a conflict, for the index.
@@ -85,10 +111,8 @@ pub struct Conflict {
 
 /// Puts a file into an edit of the index.
 pub fn put(edit: &mut IndexEdit, path: &RepoPath, entry: &Entry) -> Result<()> {
-    let oid = entry
-        .oid
-        .as_ref()
-        .with_context(|| format!("{path} is in no object database"))?;
+    let oid = entry.oid.as_ref();
+    let oid = oid.with_context(|| format!("{path} is in no object database"))?;
     edit.put(path, entry.mode, oid);
     Ok(())
 }
@@ -102,9 +126,8 @@ pub fn tree_of(scratch: &Scratch, before: &Entries, after: &Entries) -> Result<O
 pub fn edit_between(before: &Entries, after: &Entries) -> Result<IndexEdit> {
     let mut edit = IndexEdit::default();
     let differences = differences(before, after);
-    for (path, _, _) in differences.iter().filter(|(_, _, new)| new.is_none()) {
-        edit.remove(path);
-    }
+    let removed = differences.iter().filter(|(_, _, new)| new.is_none());
+    removed.for_each(|(path, _, _)| edit.remove(path));
     for (path, _, new) in &differences {
         if let Some(new) = new {
             put(&mut edit, path, new)?;
@@ -144,118 +167,100 @@ pub fn obstacles(
     unseen: &BTreeMap<RepoPath, Unseen>,
     top: &Path,
 ) -> Result<Vec<Obstacle>> {
-    let mut vacated: BTreeSet<&RepoPath> = BTreeSet::new();
-    let mut targets: Vec<&RepoPath> = Vec::new();
-    for step in steps {
-        match step {
-            Step::Move { from, to } => {
-                vacated.insert(from);
-                targets.push(to);
-            }
-            Step::Remove { path, .. } => {
-                vacated.insert(path);
-            }
-            Step::Write { path, old, .. } => {
-                if old.is_some() {
-                    vacated.insert(path);
-                }
-                targets.push(path);
-            }
+    let ground = Ground {
+        vacated: steps.iter().filter_map(Step::vacated).collect(),
+        tracked,
+        top,
+    };
+    let mut found = BTreeSet::new();
+    for &path in &ground.vacated {
+        let unseen = unseen.get(path).map(|&unseen| match unseen {
+            Unseen::Sparse => (Way::LookAgain(unseen), "is not checked out (skip-worktree)"),
+            Unseen::Assumed => (Way::LookAgain(unseen), "is marked assume-unchanged"),
+        });
+        let is_module = ground.mode(path) == Some(Mode::Submodule);
+        let module = is_module.then_some((Way::TakeOut, "is a submodule"));
+        for (way, what) in unseen.into_iter().chain(module) {
+            found.insert(Obstacle {
+                what: format!("{path}: {what}"),
+                way,
+                path: path.clone(),
+            });
         }
     }
-    let leaves = |path: &RepoPath| vacated.contains(path);
-    let mut problems = Vec::new();
-    let mut add = |path: &RepoPath, way: Way, what: String| {
-        let path = path.clone();
-        problems.push(Obstacle { what, way, path });
-    };
-    for (path, unseen) in unseen.iter().filter(|(path, _)| leaves(path)) {
-        let what = match unseen {
-            Unseen::Sparse => format!("{path}: is not checked out (skip-worktree)"),
-            Unseen::Assumed => format!("{path}: is marked assume-unchanged"),
-        };
-        add(path, Way::LookAgain(*unseen), what);
+    for target in steps.iter().filter_map(Step::target) {
+        let obstacle = ground.in_the_way(target)?;
+        found.extend(obstacle.map(|(path, way, what)| Obstacle { what, way, path }));
     }
-    let submodules = tracked
-        .iter()
-        .filter(|(_, entry)| entry.mode == Mode::Submodule);
-    for (path, _) in submodules.filter(|(path, _)| leaves(path)) {
-        add(path, Way::TakeOut, format!("{path}: is a submodule"));
+    Ok(found.into_iter().collect())
+}
+
+/// The work tree that steps are to be taken in.
+struct Ground<'a> {
+    /// What leaves its place.
+    vacated: BTreeSet<&'a RepoPath>,
+    tracked: &'a Entries,
+    top: &'a Path,
+}
+
+impl Ground<'_> {
+    fn mode(&self, path: &RepoPath) -> Option<Mode> {
+        self.tracked.get(path).map(|entry| entry.mode)
     }
-    for target in targets {
+
+    /// What keeps a file from being put at `target`.
+    fn in_the_way(&self, target: &RepoPath) -> Result<Option<(RepoPath, Way, String)>> {
         let above: Vec<RepoPath> = target.ancestors().collect();
-        let blocked = above.iter().rev().find(|above| {
-            !leaves(above)
-                && above
-                    .below(top)
-                    .symlink_metadata()
-                    .is_ok_and(|metadata| !metadata.is_dir())
-        });
-        if let Some(above) = blocked {
-            let (kind, way) = match tracked.get(above).map(|entry| entry.mode) {
+        let blocks = |above: &&RepoPath| {
+            let metadata = above.below(self.top).symlink_metadata();
+            !self.vacated.contains(above) && metadata.is_ok_and(|metadata| !metadata.is_dir())
+        };
+        if let Some(above) = above.iter().rev().find(blocks) {
+            let (kind, way) = match self.mode(above) {
                 Some(Mode::Submodule) => ("a submodule", Way::TakeOut),
                 Some(_) => ("not a directory", Way::Rename),
                 None => ("not a directory, and git does not track it", Way::MoveAway),
             };
             let what = format!("{above}: is {kind}; {target} needs it to be one");
-            add(above, way, what);
-            continue;
+            return Ok(Some((above.clone(), way, what)));
         }
-        let submodule = above.iter().find(|above| {
-            tracked
-                .get(above)
-                .is_some_and(|entry| entry.mode == Mode::Submodule)
-        });
-        if let Some(module) = submodule {
+        let is_module = |above: &RepoPath| self.mode(above) == Some(Mode::Submodule);
+        if let Some(module) = above.into_iter().find(is_module) {
             let what = format!("{target}: lies in the submodule {module}");
-            add(module, Way::TakeOut, what);
-            continue;
+            return Ok(Some((module, Way::TakeOut, what)));
         }
-        if leaves(target) {
-            continue;
-        }
-        if let Ok(metadata) = target.below(top).symlink_metadata() {
-            if metadata.is_dir() && is_vacated(target, tracked, top, &leaves)? {
-                continue;
-            }
-            let kind = if metadata.is_dir() {
-                "a folder"
-            } else {
-                "a file"
-            };
-            let what = format!("{target}: {kind} that git does not track is in the way");
-            add(target, Way::MoveAway, what);
-        }
-    }
-    problems.sort();
-    problems.dedup();
-    Ok(problems)
-}
-
-/// Whether a folder will be empty once all that leaves has left.
-fn is_vacated(
-    folder: &RepoPath,
-    tracked: &Entries,
-    top: &Path,
-    leaves: &impl Fn(&RepoPath) -> bool,
-) -> Result<bool> {
-    use std::os::unix::ffi::OsStrExt;
-    for item in fs_err::read_dir(folder.below(top))? {
-        let item = item?;
-        let mut path = folder.as_bytes().to_vec();
-        path.push(b'/');
-        path.extend_from_slice(item.file_name().as_bytes());
-        let path = RepoPath::new(path);
-        let fine = if item.file_type()?.is_dir() {
-            is_vacated(&path, tracked, top, leaves)?
-        } else {
-            tracked.contains_key(&path) && leaves(&path)
+        let Ok(metadata) = target.below(self.top).symlink_metadata() else {
+            return Ok(None);
         };
-        if !fine {
-            return Ok(false);
+        if self.vacated.contains(target) || metadata.is_dir() && self.is_vacated(target)? {
+            return Ok(None);
         }
+        let kind = if metadata.is_dir() {
+            "a folder"
+        } else {
+            "a file"
+        };
+        let what = format!("{target}: {kind} that git does not track is in the way");
+        Ok(Some((target.clone(), Way::MoveAway, what)))
     }
-    Ok(true)
+
+    /// Whether a folder will be empty once all that leaves has left.
+    fn is_vacated(&self, folder: &RepoPath) -> Result<bool> {
+        for item in fs_err::read_dir(folder.below(self.top))? {
+            let item = item?;
+            let name = item.file_name();
+            let path = RepoPath::new([folder.as_bytes(), b"/", name.as_bytes()].concat());
+            let fine = if item.file_type()?.is_dir() {
+                self.is_vacated(&path)?
+            } else {
+                self.tracked.contains_key(&path) && self.vacated.contains(&path)
+            };
+            if !fine {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 #[cfg(test)]

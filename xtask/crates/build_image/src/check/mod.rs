@@ -6,17 +6,15 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::labels::Origin;
-use super::plan::Plan;
-use super::token::{self, Token};
-use super::{Check, Verdict, plan};
-use worker_files::dockerfile::{self, Image, is_predefined};
-use worker_files::dockerfile::{Taken, arguments, taken};
-use worker_files::ignore::Ignore;
+use super::repository::Repository;
+use super::{Check, Verdict, plan, token};
+use worker_files::WorkerInterface;
+use worker_files::bake;
+use worker_files::dockerfile::{Image, Taken, arguments, is_predefined, taken};
 use worker_files::references::undeclared;
-use worker_files::{Source, WorkerInterface, bake};
 use xtask_core::finding::{Finding, Severity};
 use xtask_core::output::{self, counted};
-use xtask_core::tree::{Entries, RepoPath, Tree};
+use xtask_core::tree::{Entries, RepoPath};
 
 /// From this size on a build context is worth a look.
 const LARGE_CONTEXT: u64 = 100_000_000;
@@ -24,213 +22,151 @@ const LARGE_CONTEXT: u64 = 100_000_000;
 /// How many of the largest entries of the context are named.
 const NAMED: usize = 5;
 
-/// The Dockerfile, where the Hub looks for it.
-pub const DOCKERFILES: [&str; 2] = [".runpod/Dockerfile", "Dockerfile"];
-
-/// The repository, read.
-pub struct Subject<'a> {
-    pub tree: &'a dyn Tree,
-    pub dockerfile: Option<Dockerfile<'a>>,
-    /// The `.dockerignore` that counts, by its path.
-    pub ignore: Option<(String, &'a Ignore)>,
-    /// All that could be in the build context; folders that are left out as a whole may be missing.
-    pub around: &'a Entries,
-    pub bake: Option<&'a Result<bake::Resolved, String>>,
-    pub plan: &'a Plan,
-    pub origin: &'a Origin,
-    pub token: Option<&'a Token>,
-    /// The model that is to be baked in.
-    pub model: Option<&'a str>,
-    /// Whether the flag table is to be written anew from the image.
-    pub update_flags: bool,
-}
-
-/// The Dockerfile's path and bytes.
-#[derive(Clone, Copy)]
-pub struct Dockerfile<'a> {
-    pub path: &'a str,
-    pub bytes: &'a [u8],
-}
-
 /// Looks at everything, in the order in which it is printed.
-pub fn repository(subject: &Subject) -> Result<Vec<Check>> {
+pub fn repository(of: &Repository) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
-    if let Some(file) = subject.dockerfile {
-        let source = Source::new(file.path.into(), file.bytes);
-        let given: BTreeMap<String, String> = subject.plan.arguments().into_iter().collect();
-        let (image, unread) = dockerfile::read_with(&source, given).split();
-        if let Some(gap) = unread.first() {
-            checks.push(Check::failed(
-                "Dockerfile",
-                format!("{}: {}", gap.place, gap.what),
-            ));
-        } else {
-            checks.push(parsed(&file, &image));
-            checks.push(copies(subject, &file));
-            checks.push(passed(subject, &file)?);
-            checks.push(base(subject, &image)?);
+    match (&of.dockerfile, of.image()) {
+        (Some((path, bytes)), Some((image, unread))) => {
+            if let Some(gap) = unread.first() {
+                let words = format!("{}: {}", gap.place, gap.what);
+                checks.push(Check::failed("Dockerfile", words));
+            } else {
+                let base = image.base.as_ref().map_or("nothing", |base| &base.text);
+                checks.push(Check::passed("Dockerfile", format!("{path}, on {base}")));
+                checks.push(copies(of, path, bytes));
+                checks.push(passed(of, path, bytes)?);
+                checks.push(base_image(of, &image)?);
+            }
         }
-    } else {
-        checks.push(Check::failed(
+        _ => checks.push(Check::failed(
             "Dockerfile",
             "there is none, neither at the root nor in .runpod/: name the worker's repository \
              with `-C DIR`",
-        ));
+        )),
     }
-    checks.extend(bake_file(subject));
-    checks.push(hub(subject)?);
-    checks.push(context(subject));
-    checks.push(source(subject.origin));
-    checks.extend(model(subject));
+    checks.extend(bake_file(of));
+    checks.push(hub(of)?);
+    checks.push(context(of));
+    checks.push(source(&of.origin));
+    checks.extend(model(of));
     Ok(checks)
 }
 
-fn parsed(file: &Dockerfile, image: &Image) -> Check {
-    let base = image.base.as_ref().map_or("nothing", |base| &base.text);
-    let words = format!("{}, on {base}", file.path);
-    Check::passed("Dockerfile", words)
-}
-
 /// Every source of a COPY is there, and not left out by `.dockerignore`.
-fn copies(subject: &Subject, file: &Dockerfile) -> Check {
+fn copies(of: &Repository, file: &str, bytes: &[u8]) -> Check {
     const NAME: &str = "copied files";
-    let copied = match taken(file.bytes) {
+    let copied = match taken(bytes) {
         Ok(copied) => copied,
-        Err(why) => {
-            let words = format!("{}: {why}: not looked at", file.path);
-            return Check::warning(NAME, words);
-        }
+        Err(why) => return Check::warning(NAME, format!("{file}: {why}: not looked at")),
     };
-    let mut missing = Vec::new();
-    let mut empty = Vec::new();
+    let (mut missing, mut empty) = (Vec::new(), Vec::new());
     for copy in &copied {
-        if sent(subject).any(|(path, _)| copy.covers(path)) || copy.is_everything() {
+        if sent(of).any(|(path, _)| copy.covers(path)) || copy.is_everything() {
             continue;
         }
-        let place = format!("{}:{}", file.path, copy.line);
+        let (place, path) = (format!("{file}:{}", copy.line), &copy.path);
         let there = |entries: &Entries| entries.keys().any(|path| copy.covers(path));
-        let is_pattern = copy.path.contains(['*', '?', '[']);
-        if there(subject.around) || there(subject.tree.entries()) {
-            missing.push(format!("{place}: {}", left_out(subject, copy)));
-        } else if is_pattern {
+        if there(&of.around) || there(of.tree.entries()) {
+            missing.push(format!("{place}: {}", left_out(of, copy)));
+        } else if path.contains(['*', '?', '[']) {
             // BuildKit copies nothing then, and says nothing.
-            empty.push(format!("{place}: nothing matches `{}`", copy.path));
+            empty.push(format!("{place}: nothing matches `{path}`"));
         } else {
             missing.push(format!(
-                "{place}: `{}` is copied, and is not here: take it out, or write the name that it \
-                 has now",
-                copy.path
+                "{place}: `{path}` is copied, and is not here: take it out, or write the name that \
+                 it has now"
             ));
         }
     }
-    let (verdict, words) = match (missing.is_empty(), empty.is_empty()) {
-        (false, _) => (Verdict::Failed, [missing, empty].concat()),
-        (true, false) => (Verdict::Warning, empty),
-        (true, true) => {
-            let all = counted(copied.len(), "source");
-            let words = format!("{all} of COPY, all there and none left out by .dockerignore");
-            (Verdict::Passed, vec![words])
-        }
-    };
-    Check::new(NAME, verdict, words)
-}
-
-/// Which line of `.dockerignore` leaves out what is copied.
-fn left_out(subject: &Subject, copy: &Taken) -> String {
-    let Some((path, ignore)) = &subject.ignore else {
-        return format!("`{}` is not in the build context", copy.path);
-    };
-    let mut all = subject.around.keys().chain(subject.tree.entries().keys());
-    let one = all.find(|path| copy.covers(path));
-    let line = one.and_then(|one| ignore.line_against(one));
-    format!(
-        "`{}` is copied, and {path}{} leaves it out: add `!{}` below that",
-        copy.path,
-        line.map_or_else(String::new, |line| format!(":{line}")),
-        copy.path
+    if !missing.is_empty() {
+        return Check::new(NAME, Verdict::Failed, missing).and(empty);
+    }
+    if !empty.is_empty() {
+        return Check::new(NAME, Verdict::Warning, empty);
+    }
+    let all = counted(copied.len(), "source");
+    Check::passed(
+        NAME,
+        format!("{all} of COPY, all there and none left out by .dockerignore"),
     )
 }
 
-/// What the build context holds.
-fn sent<'a>(subject: &'a Subject) -> impl Iterator<Item = (&'a RepoPath, u64)> {
-    let ignore = subject.ignore.as_ref().map(|(_, ignore)| *ignore);
-    subject
-        .around
-        .iter()
-        .filter(move |(path, _)| ignore.is_none_or(|ignore| !ignore.excludes(path)))
+/// Which line of `.dockerignore` leaves out what is copied.
+fn left_out(of: &Repository, copy: &Taken) -> String {
+    let path = &copy.path;
+    let Some(file) = &of.ignore_path else {
+        return format!("`{path}` is not in the build context");
+    };
+    let mut all = of.around.keys().chain(of.tree.entries().keys());
+    let one = all.find(|path| copy.covers(path));
+    let line = one.and_then(|one| of.ignore.line_against(one));
+    let line = line.map_or_else(String::new, |line| format!(":{line}"));
+    format!("`{path}` is copied, and {file}{line} leaves it out: add `!{path}` below that")
+}
+
+/// What the build context holds, with the sizes.
+fn sent(of: &Repository) -> impl Iterator<Item = (&RepoPath, u64)> {
+    let all = of.around.iter();
+    all.filter(|(path, _)| !of.ignore.excludes(path))
         .map(|(path, entry)| (path, entry.size.unwrap_or_default()))
 }
 
 /// Every build argument that is passed, here or by a file of the repository, is declared.
-fn passed(subject: &Subject, file: &Dockerfile) -> Result<Check> {
+fn passed(of: &Repository, file: &str, bytes: &[u8]) -> Result<Check> {
     const NAME: &str = "build arguments";
-    let declared = match arguments(file.bytes) {
+    let declared = match arguments(bytes) {
         Ok(declared) => declared,
         Err(why) => {
-            let words = format!("{}: {why}: not looked at", file.path);
-            return Ok(Check::warning(NAME, words));
+            return Ok(Check::warning(
+                NAME,
+                format!("{file}: {why}: not looked at"),
+            ));
         }
     };
     let mut files = Vec::new();
-    for path in subject.tree.entries().keys() {
-        if builds(path)
-            && let Some(bytes) = subject.tree.read_file(&path.to_string())?
-        {
+    for path in of.tree.entries().keys().filter(|path| builds(path)) {
+        if let Some(bytes) = of.tree.read_file(&path.to_string())? {
             files.push((path.clone(), bytes));
         }
     }
-    let mut wrong: Vec<String> = undeclared(&files, file.path, &declared)
-        .into_iter()
-        .map(|one| {
-            let (path, what) = (&one.path, &one.what);
-            format!(
-                "{path}:{}:{}: {what}: {}",
-                one.line, one.column, one.instead
-            )
-        })
-        .collect();
-    let here = subject.plan.given.iter();
-    let docker = plan::in_extra(&subject.plan.extra);
-    for (name, _) in here.chain(&docker) {
+    let mut wrong = Vec::new();
+    for one in undeclared(&files, file, &declared) {
+        let place = format!("{}:{}:{}", one.path, one.line, one.column);
+        wrong.push(format!("{place}: {}: {}", one.what, one.instead));
+    }
+    let docker = plan::in_extra(&of.plan.extra);
+    for (name, _) in of.plan.given.iter().chain(&docker) {
         if !declared.contains(name) && !is_predefined(name) {
             wrong.push(format!(
-                "the command line passes `{name}`, and {} does not declare it: it has {}",
-                file.path,
+                "the command line passes `{name}`, and {file} does not declare it: it has {}",
                 declared.join(", ")
             ));
         }
     }
-    wrong.extend(exposed(subject));
-    if !wrong.is_empty() {
-        return Ok(Check::new(NAME, Verdict::Failed, wrong));
-    }
-    let files: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
+    wrong.extend(exposed(of));
     let mut words = format!("{} declared", counted(declared.len(), "argument"));
     if !files.is_empty() {
+        let files: Vec<String> = files.iter().map(|(path, _)| path.to_string()).collect();
         words += &format!("; no other is passed in {}", files.join(", "));
     }
-    Ok(Check::passed(NAME, words))
+    Ok(Check::judged(NAME, wrong, "", words))
 }
 
 /// Where the token would be handed to docker as anything but a secret.
-fn exposed(subject: &Subject) -> Vec<String> {
-    let Some(token) = subject.token else {
+fn exposed(of: &Repository) -> Vec<String> {
+    let Some(token) = &of.token else {
         return Vec::new();
     };
-    let (plan, name) = (subject.plan, token::NAME);
-    let mut arguments: Vec<String> = plan
-        .arguments()
-        .into_iter()
-        .filter(|(_, value)| token.is_in(value))
-        .map(|(name, _)| name)
-        .collect();
+    let (plan, name) = (&of.plan, token::NAME);
+    let mut arguments = plan.arguments();
+    arguments.retain(|(_, value)| token.is_in(value));
     // Without a value docker takes it from the environment.
-    if plan::is_inherited(&plan.extra, name) && !arguments.iter().any(|known| known == name) {
-        arguments.push(name.to_owned());
+    if plan::is_inherited(&plan.extra, name) && arguments.iter().all(|(known, _)| known != name) {
+        arguments.push((name.to_owned(), String::new()));
     }
     let mut told: Vec<String> = arguments
         .iter()
-        .map(|argument| {
+        .map(|(argument, _)| {
             format!(
                 "`{argument}` would hold the value of {name}, which everybody reads in the image's \
                  history: the build has it as a secret already, for `RUN \
@@ -263,52 +199,41 @@ fn builds(path: &RepoPath) -> bool {
 
 /// The base image against the flag table and the Hub's CUDA versions. What the Dockerfile itself
 /// says against those versions is hub-lint's (`HUB333`); here it is about another base image.
-fn base(subject: &Subject, image: &Image) -> Result<Check> {
+fn base_image(of: &Repository, image: &Image) -> Result<Check> {
     const NAME: &str = "base image";
     let Some(base) = &image.base else {
         return Ok(Check::skipped(NAME, "the Dockerfile names none"));
     };
     let text = &base.text;
-    let (interface, _) = WorkerInterface::read(subject.tree)?.split();
+    let (interface, _) = WorkerInterface::read(&*of.tree)?.split();
     let own = interface.image.as_ref().and_then(|own| own.base.as_ref());
     let is_own = own.is_some_and(|own| own.text == *text);
-    let mut words = Vec::new();
+    let table = interface.flag_table.and_then(|table| table.version);
     let mut verdict = Verdict::Passed;
-    let table = interface
-        .flag_table
-        .as_ref()
-        .and_then(|table| table.version.as_deref());
-    match (image.sglang(), table) {
+    let sglang = match (image.sglang(), table) {
+        (None, _) => "its tag does not tell SGLang's version".to_owned(),
+        (Some(version), None) => format!("SGLang {version}"),
         (Some(version), Some(table)) if version == table => {
-            words.push(format!(
-                "{text}: SGLang {version}, as sglang_flags.json has it"
-            ));
+            format!("SGLang {version}, as sglang_flags.json has it")
         }
-        (Some(version), Some(table)) if subject.update_flags => words.push(format!(
-            "{text}: SGLang {version}; sglang_flags.json, for {table}, is written anew"
-        )),
-        (Some(version), Some(table)) if is_own => {
-            verdict = Verdict::Failed;
-            words.push(format!(
-                "{text}: SGLang {version}, and sglang_flags.json is for {table}: \
-                 `cargo xtask build-image --update-flags` writes it anew"
-            ));
+        (Some(version), Some(table)) if of.update_flags => {
+            format!("SGLang {version}; sglang_flags.json, for {table}, is written anew")
         }
         (Some(version), Some(table)) => {
-            verdict = Verdict::Warning;
-            words.push(format!(
-                "{text}: SGLang {version}, and sglang_flags.json is for {table}: the image asks \
-                 its own SGLang for the flags"
-            ));
+            let then = if is_own {
+                verdict = Verdict::Failed;
+                "`cargo xtask build-image --update-flags` writes it anew"
+            } else {
+                verdict = Verdict::Warning;
+                "the image asks its own SGLang for the flags"
+            };
+            format!("SGLang {version}, and sglang_flags.json is for {table}: {then}")
         }
-        (None, _) => words.push(format!("{text}: its tag does not tell SGLang's version")),
-        (Some(version), None) => words.push(format!("{text}: SGLang {version}")),
-    }
+    };
+    let mut words = vec![format!("{text}: {sglang}")];
     if let (Some(cuda), Some(hub)) = (image.cuda(), &interface.hub) {
-        let allowed = hub.cuda.iter().map(|one| one.text.as_str());
-        let older: Vec<&str> = allowed
-            .filter(|one| hub_lint::cuda_is_older(one, &cuda))
-            .collect();
+        let mut older: Vec<&str> = hub.cuda.iter().map(|one| one.text.as_str()).collect();
+        older.retain(|one| hub_lint::cuda_is_older(one, &cuda));
         if older.is_empty() {
             words.push(format!("CUDA {cuda}, and hub.json allows nothing older"));
         } else if !is_own {
@@ -323,120 +248,85 @@ fn base(subject: &Subject, image: &Image) -> Result<Check> {
 }
 
 /// docker-bake.hcl can be read and has one target for this Dockerfile.
-fn bake_file(subject: &Subject) -> Option<Check> {
+fn bake_file(of: &Repository) -> Option<Check> {
     const NAME: &str = "bake file";
     let file = bake::FILE;
-    Some(match subject.bake? {
-        Err(why) => Check::failed(NAME, format!("{file}: {why}")),
-        Ok(resolved) if !resolved.unresolved.is_empty() => {
+    Some(match (of.bake.as_ref()?, &of.plan.target) {
+        (Err(why), _) => Check::failed(NAME, format!("{file}: {why}")),
+        (Ok(resolved), _) if !resolved.unresolved.is_empty() => {
             let told =
                 |what: &String| format!("{file}: {what}: a client without buildx leaves it out");
             Check::new(NAME, Verdict::Warning, resolved.unresolved.iter().map(told))
         }
-        Ok(_) => match &subject.plan.target {
-            Some((name, _)) => Check::passed(NAME, format!("{file}: target `{name}`")),
-            None => Check::warning(
-                NAME,
-                format!("{file} is not used: it has no single default target for this Dockerfile"),
-            ),
-        },
+        (Ok(_), Some((name, _))) => Check::passed(NAME, format!("{file}: target `{name}`")),
+        (Ok(_), None) => Check::warning(
+            NAME,
+            format!("{file} is not used: it has no single default target for this Dockerfile"),
+        ),
     })
 }
 
 /// hub-lint has no errors.
-fn hub(subject: &Subject) -> Result<Check> {
+fn hub(of: &Repository) -> Result<Check> {
     const NAME: &str = "hub-lint";
-    let report = hub_lint::lint(subject.tree, true)?;
+    let report = hub_lint::lint(&*of.tree, true)?;
     let summary = hub_lint::summary(&report);
     let told = |finding: &Finding| {
-        let source = report.sources.get(&finding.place.path);
-        let at = source.map(|source| source.position(finding.place.span.start));
-        let at = at.map_or_else(String::new, |at| format!(":{}:{}", at.line, at.column));
-        format!(
-            "{}{at}: {}: {}",
-            finding.place.path, finding.code, finding.message
-        )
+        let (place, code) = (&finding.place, finding.code);
+        let at = report.sources.positions(place);
+        let at = at.map_or_else(String::new, |(at, _)| format!(":{}:{}", at.line, at.column));
+        format!("{}{at}: {code}: {}", place.path, finding.message)
     };
-    let errors: Vec<String> = report
-        .findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .map(told)
-        .collect();
-    if !errors.is_empty() {
-        let words = errors.into_iter().chain([summary]);
-        return Ok(Check::new(NAME, Verdict::Failed, words));
-    }
-    if report.files == 0 {
-        let words = "there is no hub.json and no tests.json";
-        return Ok(Check::skipped(NAME, words));
-    }
-    let warns = |finding: &Finding| finding.severity == Severity::Warning;
-    if report.findings.iter().any(warns) {
-        let words = format!("{summary}; see `cargo xtask hub-lint`");
-        return Ok(Check::warning(NAME, words));
-    }
-    Ok(Check::passed(NAME, summary))
+    let of_severity = |severity| {
+        let findings = report.findings.iter();
+        findings.filter(move |finding| finding.severity == severity)
+    };
+    let errors: Vec<String> = of_severity(Severity::Error).map(told).collect();
+    Ok(if !errors.is_empty() {
+        Check::judged(NAME, errors, &summary, "")
+    } else if report.files == 0 {
+        Check::skipped(NAME, "there is no hub.json and no tests.json")
+    } else if of_severity(Severity::Warning).next().is_some() {
+        Check::warning(NAME, format!("{summary}; see `cargo xtask hub-lint`"))
+    } else {
+        Check::passed(NAME, summary)
+    })
 }
 
 /// How much there is for docker to read, and what of it is large.
-fn context(subject: &Subject) -> Check {
-    let all: Vec<(&RepoPath, u64)> = sent(subject).collect();
+fn context(of: &Repository) -> Check {
+    let all: Vec<(&RepoPath, u64)> = sent(of).collect();
     let total: u64 = all.iter().map(|(_, size)| size).sum();
-    let mut entries: BTreeMap<String, u64> = BTreeMap::new();
-    for (path, size) in &all {
-        // A folder counts as one.
-        let top = String::from_utf8_lossy(path.top()).into_owned();
-        let name = if path.parent().is_some() {
-            format!("{top}/")
-        } else {
-            top
-        };
-        *entries.entry(name).or_default() += size;
-    }
-    let mut largest: Vec<(String, u64)> = entries.into_iter().collect();
-    largest.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
-    largest.truncate(NAMED);
-    let named: Vec<String> = largest
-        .iter()
-        .map(|(name, size)| format!("{name} {}", output::bytes(*size)))
-        .collect();
     let mut words = vec![format!(
         "{} in {}; the largest: {}",
         output::bytes(total),
         counted(all.len(), "file"),
-        named.join(", ")
+        largest(&all).join(", ")
     )];
-    let mut verdict = Verdict::Passed;
     if all.is_empty() {
         words = vec!["nothing: .dockerignore leaves everything out".to_owned()];
     }
-    if let Some((path, _)) = all
-        .iter()
-        .find(|(path, _)| path.name() == token::FILE.as_bytes())
-    {
-        let copied = subject.dockerfile.and_then(|file| taken(file.bytes).ok());
-        if copied.into_iter().flatten().any(|copy| copy.covers(path)) {
+    let mut verdict = Verdict::Passed;
+    let mut secrets = all.iter().map(|(path, _)| path);
+    if let Some(path) = secrets.find(|path| path.name() == token::FILE.as_bytes()) {
+        let copied = of.dockerfile.as_ref().and_then(|file| taken(&file.1).ok());
+        let mut copied = copied.into_iter().flatten();
+        let what = if copied.any(|copy| copy.covers(path)) {
             verdict = Verdict::Failed;
-            words.push(format!(
-                "{path} would be copied into the image, with the secrets in it: add it to \
-                 .dockerignore"
-            ));
+            "would be copied into the image, with the secrets in it"
         } else {
             verdict = Verdict::Warning;
-            words.push(format!(
-                "{path} is in it, which no image needs: add it to .dockerignore"
-            ));
-        }
+            "is in it, which no image needs"
+        };
+        words.push(format!("{path} {what}: add it to .dockerignore"));
     }
-    if let Some((path, ignore)) = &subject.ignore {
-        for (line, text) in ignore.bad() {
-            verdict = Verdict::Failed;
-            words.push(format!(
-                "{path}:{line}: `{text}` is no pattern, and docker builds nothing then: fix it, or \
-                 take it out"
-            ));
-        }
+    for (line, text) in of.ignore.bad() {
+        verdict = Verdict::Failed;
+        words.push(format!(
+            "{}:{line}: `{text}` is no pattern, and docker builds nothing then: fix it, or take it \
+             out",
+            of.ignore_path.as_deref().unwrap_or_default()
+        ));
     }
     if total > LARGE_CONTEXT && verdict != Verdict::Failed {
         verdict = Verdict::Warning;
@@ -447,6 +337,24 @@ fn context(subject: &Subject) -> Check {
         );
     }
     Check::new("build context", verdict, words)
+}
+
+/// The largest entries at the root, with their sizes; a folder counts as one.
+fn largest(all: &[(&RepoPath, u64)]) -> Vec<String> {
+    let mut entries: BTreeMap<String, u64> = BTreeMap::new();
+    for (path, size) in all {
+        let slash = if path.parent().is_some() { "/" } else { "" };
+        let name = format!("{}{slash}", String::from_utf8_lossy(path.top()));
+        *entries.entry(name).or_default() += size;
+    }
+    let mut largest: Vec<(String, u64)> = entries.into_iter().collect();
+    // In the order of their names where they are as large.
+    largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+    largest.truncate(NAMED);
+    let named = largest.iter();
+    named
+        .map(|(name, size)| format!("{name} {}", output::bytes(*size)))
+        .collect()
 }
 
 /// What the image will say that it was made from.
@@ -470,35 +378,31 @@ fn source(origin: &Origin) -> Check {
 }
 
 /// What a model that is baked in depends on.
-fn model(subject: &Subject) -> Option<Check> {
-    let model = subject.model?;
-    let arguments = subject.plan.arguments();
-    let of = |name: &str| {
-        let mut all = arguments.iter();
-        all.find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
-    };
-    let mut words = match of("BASE_PATH") {
+fn model(of: &Repository) -> Option<Check> {
+    const NAME: &str = "model";
+    let model = of.model.as_ref()?;
+    let mut arguments = of.plan.arguments().into_iter();
+    let path = arguments.find(|(name, _)| name == "BASE_PATH");
+    let path = path.map(|(_, path)| path);
+    let mut words = match &path {
+        Some(path) if std::path::Path::new(path).starts_with("/runpod-volume") => {
+            let words = format!(
+                "{model}, below /runpod-volume, where a network volume hides it: leave BASE_PATH out, \
+                 or name another folder"
+            );
+            return Some(Check::warning(NAME, words));
+        }
         Some(path) => format!("{model}, below {path}, where no network volume hides it"),
-        None => model.to_owned(),
+        None => model.clone(),
     };
-    if of("BASE_PATH").is_some_and(|path| std::path::Path::new(path).starts_with("/runpod-volume"))
-    {
-        let words = format!(
-            "{model}, below /runpod-volume, where a network volume hides it: leave BASE_PATH out, \
-             or name another folder"
-        );
-        return Some(Check::warning("model", words));
-    }
-    words += &match subject.token {
-        Some(token) => format!("; {} from {} as a build secret", token::NAME, token.from),
-        None => format!(
-            "; without {}: a gated model needs it, in the environment or {}",
-            token::NAME,
-            token::FILE
-        ),
+    let (name, file) = (token::NAME, token::FILE);
+    words += &match &of.token {
+        Some(token) => format!("; {name} from {} as a build secret", token.from),
+        None => {
+            format!("; without {name}: a gated model needs it, in the environment or {file}")
+        }
     };
-    Some(Check::passed("model", words))
+    Some(Check::passed(NAME, words))
 }
 
 #[cfg(test)]

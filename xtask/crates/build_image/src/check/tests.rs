@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::bake::resolve;
-use crate::plan::TAG;
+use crate::plan::{Plan, TAG};
+use crate::repository::DOCKERFILES;
 use crate::token::Token;
-use xtask_core::tree::Memory;
+use worker_files::Source;
+use worker_files::ignore::Ignore;
+use xtask_core::tree::{Memory, Tree};
 
 const DOCKERFILE: &str = "\
 ARG BASE_IMAGE=lmsysorg/sglang:v0.5.19-cu129
@@ -93,33 +96,31 @@ fn looked_at(
     (model, token): (Option<&str>, Option<&Token>),
 ) -> Vec<String> {
     let file = |path: &str| tree.read_file(path).unwrap();
-    let path = DOCKERFILES.into_iter().find(|path| file(path).is_some());
-    let bytes = path.and_then(file).unwrap_or_default();
+    let dockerfile = DOCKERFILES
+        .into_iter()
+        .find_map(|path| Some((path.to_owned(), file(path)?)));
     let ignore = file(".dockerignore").map(|bytes| Ignore::read(&bytes));
     let bake =
         file(bake::FILE).map(|bytes| resolve(&Source::new(bake::FILE.into(), &bytes), &|_| None));
-    let subject = Subject {
-        tree,
-        dockerfile: path.map(|path| Dockerfile {
-            path,
-            bytes: &bytes,
-        }),
-        ignore: ignore
-            .as_ref()
-            .map(|ignore| (".dockerignore".to_owned(), ignore)),
-        around: tree.entries(),
-        bake: bake.as_ref(),
-        plan,
-        origin,
-        token,
-        model,
+    let subject = Repository {
+        root: "/worker".into(),
+        tree: Box::new(tree.clone()),
+        dockerfile,
+        ignore_path: ignore.is_some().then(|| ".dockerignore".to_owned()),
+        ignore: ignore.unwrap_or_default(),
+        around: tree.entries().clone(),
+        bake,
+        plan: plan.clone(),
+        origin: origin.clone(),
+        token: token.cloned(),
+        model: model.map(str::to_owned),
         update_flags: plan.tag == "worker:flags",
     };
     repository(&subject)
         .unwrap()
         .into_iter()
         .map(|check| {
-            let verdict = crate::report::word(&check.verdict);
+            let verdict = crate::report::word(check.verdict);
             format!("{verdict} {}: {}", check.name, check.words.join(" / "))
         })
         .collect()

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{labels, token};
 use crate::args::Args;
@@ -38,12 +38,11 @@ impl Way {
     /// The way for a client; `bake` says whether there is a bake file with one target for this
     /// Dockerfile.
     pub fn of(engine: &Engine, buildx: Option<(u32, u32)>, bake: bool) -> Self {
+        let buildx = buildx.unwrap_or_default();
         match (engine.buildx, bake) {
             (false, _) => Self::Plain,
             (true, false) => Self::Buildx,
-            (true, true) => Self::Bake {
-                buildx: buildx.unwrap_or_default(),
-            },
+            (true, true) => Self::Bake { buildx },
         }
     }
 }
@@ -77,70 +76,59 @@ pub fn given(args: &Args, declared: &[String], base_path: Option<&str>) -> Vec<(
     } else {
         "MODEL_NAME"
     };
-    let mut given: Vec<(String, String)> = [
-        ("BASE_IMAGE", &args.base_image),
-        (model, &args.model),
-        ("MODEL_REVISION", &args.revision),
-        ("QUANTIZATION", &args.quantization),
-        ("TOKENIZER_NAME", &args.tokenizer),
+    let hidden = base_path.is_some_and(|path| Path::new(path).starts_with(VOLUME));
+    let mut chosen = in_extra(&args.docker).into_iter();
+    let moves = args.model.is_some() && hidden && is_declared("BASE_PATH");
+    let moves = moves && !chosen.any(|(name, _)| name == "BASE_PATH");
+    [
+        ("BASE_IMAGE", args.base_image.clone()),
+        (model, args.model.clone()),
+        ("MODEL_REVISION", args.revision.clone()),
+        ("QUANTIZATION", args.quantization.clone()),
+        ("TOKENIZER_NAME", args.tokenizer.clone()),
+        ("BASE_PATH", moves.then(|| MODELS.to_owned())),
     ]
     .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
-    .collect();
-    let hidden = base_path.is_some_and(|path| Path::new(path).starts_with(VOLUME));
-    let chosen = in_extra(&args.docker)
-        .iter()
-        .any(|(name, _)| name == "BASE_PATH");
-    if args.model.is_some() && hidden && !chosen && is_declared("BASE_PATH") {
-        given.push(("BASE_PATH".to_owned(), MODELS.to_owned()));
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
+}
+
+/// The options among what is for docker itself, each with its value: what stands behind its `=`,
+/// or else the next word.
+fn options(extra: &[OsString]) -> Vec<(String, String)> {
+    let words: Vec<_> = extra.iter().map(|word| word.to_string_lossy()).collect();
+    let mut options = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        let next = words.get(at + 1).map_or("", |next| next);
+        let (name, value) = match word.split_once('=') {
+            Some(pair) if word.starts_with("--") => pair,
+            _ => (&**word, next),
+        };
+        if word.starts_with('-') {
+            options.push((name.to_owned(), value.to_owned()));
+        }
     }
-    given
+    options
 }
 
 /// Build arguments among what is for docker itself.
 pub fn in_extra(extra: &[OsString]) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let words: Vec<String> = extra
-        .iter()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let (option, value) = match word.split_once('=') {
-            Some((option, value)) if option.starts_with("--") => (option, value),
-            _ => match word.as_str() {
-                "--build-arg" | "--set" => (word.as_str(), words.next().map_or("", |w| w)),
-                _ => continue,
-            },
+    let argument = |(option, value): (String, String)| {
+        let (key, value) = value.split_once('=')?;
+        let name = match option.as_str() {
+            "--build-arg" => key,
+            "--set" => key.split_once(".args.")?.1,
+            _ => return None,
         };
-        let pair = match option {
-            "--build-arg" => value.split_once('='),
-            "--set" => value
-                .split_once('=')
-                .and_then(|(key, value)| Some((key.split_once(".args.")?.1, value))),
-            _ => None,
-        };
-        found.extend(pair.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    }
-    found
+        Some((name.to_owned(), value.to_owned()))
+    };
+    options(extra).into_iter().filter_map(argument).collect()
 }
 
 /// Whether what is for docker itself passes this argument with the value that the environment has.
 pub fn is_inherited(extra: &[OsString], name: &str) -> bool {
-    let alone = format!("--build-arg={name}");
-    extra.iter().any(|word| *word == *alone)
-        || extra
-            .windows(2)
-            .any(|pair| pair[0] == "--build-arg" && pair[1] == name)
-}
-
-/// Whether what is for docker itself has one of these options.
-fn has(extra: &[OsString], options: &[&str]) -> bool {
-    extra.iter().any(|word| {
-        let word = word.to_string_lossy();
-        let name = word.split('=').next().unwrap_or(&word);
-        options.contains(&name)
-    })
+    let mut all = options(extra).into_iter();
+    all.any(|(option, value)| option == "--build-arg" && value == name)
 }
 
 impl Plan {
@@ -157,6 +145,31 @@ impl Plan {
         all
     }
 
+    /// Whether what is for docker itself has one of these options.
+    fn has(&self, wanted: &[&str]) -> bool {
+        let mut all = options(&self.extra).into_iter();
+        all.any(|(option, _)| wanted.contains(&option.as_str()))
+    }
+
+    /// Whether what is for docker sets something of a target, as `--set '*.platform=…'`.
+    fn sets(&self, key: &str) -> bool {
+        let mut all = options(&self.extra).into_iter();
+        all.any(|(_, value)| value.split_once('=').is_some_and(|(n, _)| n.ends_with(key)))
+    }
+
+    fn setting(&self, name: &str) -> Option<&Value> {
+        self.target.as_ref()?.1.get(name)
+    }
+
+    fn text(&self, setting: &str) -> Option<&str> {
+        self.setting(setting)?.as_str()
+    }
+
+    fn list(&self, setting: &str) -> impl Iterator<Item = &Value> {
+        let all = self.setting(setting).and_then(Value::as_array);
+        all.into_iter().flatten()
+    }
+
     fn in_target(&self, setting: &str) -> Vec<(String, String)> {
         let settings = self.setting(setting).and_then(Value::as_object);
         let pairs = settings.into_iter().flatten();
@@ -165,13 +178,8 @@ impl Plan {
             .collect()
     }
 
-    fn setting(&self, name: &str) -> Option<&Value> {
-        self.target.as_ref()?.1.get(name)
-    }
-
     fn texts(&self, setting: &str) -> Vec<String> {
-        let all = self.setting(setting).and_then(Value::as_array);
-        let texts = all.into_iter().flatten().filter_map(Value::as_str);
+        let texts = self.list(setting).filter_map(Value::as_str);
         texts.map(str::to_owned).collect()
     }
 
@@ -179,28 +187,22 @@ impl Plan {
     pub fn resolved(&self) -> Option<Value> {
         let (name, settings) = self.target.as_ref()?;
         let mut settings = settings.clone();
-        let mut set = |key: &str, pairs: &[(String, String)]| {
+        let mut set = |key: &str, pairs: Vec<(String, String)>| {
             let mut all = settings.get(key).and_then(Value::as_object).cloned();
             let all = all.get_or_insert_default();
-            for (name, value) in pairs {
-                all.insert(name.clone(), value.clone().into());
-            }
+            all.extend(pairs.into_iter().map(|(name, value)| (name, value.into())));
             all.sort_keys();
             settings.insert(key.to_owned(), all.clone().into());
         };
         let mut arguments = self.arguments();
         let epoch = self.epoch.iter();
         arguments.extend(epoch.map(|epoch| (labels::EPOCH.to_owned(), epoch.clone())));
-        set("args", &arguments);
-        set("labels", &self.labels);
-        settings.insert(
-            "tags".to_owned(),
-            vec![Value::from(self.tag.as_str())].into(),
-        );
-        if !settings.contains_key("platforms") {
-            settings.insert("platforms".to_owned(), vec![Value::from(PLATFORM)].into());
-        }
-        Some(serde_json::json!({
+        set("args", arguments);
+        set("labels", self.labels.clone());
+        settings.insert("tags".to_owned(), json!([self.tag]));
+        let platforms = settings.entry("platforms");
+        platforms.or_insert_with(|| json!([PLATFORM]));
+        Some(json!({
             "group": { "default": { "targets": [name] } },
             "target": { name: bake::ordered(settings) },
         }))
@@ -208,27 +210,28 @@ impl Plan {
 
     /// The call of docker.
     pub fn call(&self, program: &Path, way: Way) -> Call {
-        let mut call = Call::new(program);
+        let mut call = Call {
+            program: program.to_owned(),
+            groups: Vec::new(),
+        };
         match (way, &self.target) {
             (Way::Bake { buildx }, Some((name, _))) => self.bake(&mut call, buildx, name),
             (Way::Plain, _) => self.build(&mut call, &["build"]),
-            _ => {
-                self.build(&mut call, &["buildx", "build"]);
-            }
+            _ => self.build(&mut call, &["buildx", "build"]),
         }
         call
     }
 
     fn bake(&self, call: &mut Call, buildx: (u32, u32), name: &str) {
         call.words(&["buildx", "bake"]);
-        call.option("--file", bake::FILE);
+        call.words(&["--file", bake::FILE]);
         for resource in self.asked_for(buildx) {
-            call.option("--allow", &resource);
+            call.words(&["--allow", &resource]);
         }
         let mut set =
-            |key: &str, value: &str| call.option("--set", &format!("{name}.{key}={value}"));
+            |key: &str, value: &str| call.words(&["--set", &format!("{name}.{key}={value}")]);
         set("tags", &self.tag);
-        if self.setting("platforms").is_none() && !sets(&self.extra, ".platform") {
+        if self.setting("platforms").is_none() && !self.sets(".platform") {
             set("platform", PLATFORM);
         }
         for (name, value) in &self.given {
@@ -237,87 +240,71 @@ impl Plan {
         for (name, value) in &self.labels {
             set(&format!("labels.{name}"), value);
         }
-        if self.secret && !self.has_secret() {
+        let has_secret = self.list("secret").any(|one| one["id"] == token::NAME);
+        if self.secret && !has_secret {
             // Replaces what the target has: only where that has nothing for the token.
             set("secrets", &secret());
         }
-        if !has(&self.extra, &["--load", "--push"]) && !sets(&self.extra, ".output") {
+        if !self.has(&["--load", "--push"]) && !self.sets(".output") {
             call.words(&["--load"]);
         }
-        call.extra(&self.extra);
+        call.words(&self.extra);
         call.words(&[name]);
     }
 
     fn build(&self, call: &mut Call, command: &[&str]) {
         call.words(command);
-        call.option("--file", &self.dockerfile);
-        call.option("--tag", &self.tag);
-        let platforms = self.texts("platforms").join(",");
-        if !has(&self.extra, &["--platform"]) {
-            let platforms = if platforms.is_empty() {
-                PLATFORM
-            } else {
-                &platforms
+        call.words(&["--file", &self.dockerfile]);
+        call.words(&["--tag", &self.tag]);
+        if !self.has(&["--platform"]) {
+            let platforms = match self.texts("platforms").join(",") {
+                none if none.is_empty() => PLATFORM.to_owned(),
+                some => some,
             };
-            call.option("--platform", platforms);
+            call.words(&["--platform", &platforms]);
         }
-        if let Some(stage) = self.setting("target").and_then(Value::as_str) {
-            call.option("--target", stage);
+        if let Some(stage) = self.text("target") {
+            call.words(&["--target", stage]);
         }
         let extra = in_extra(&self.extra);
         for (name, value) in self.arguments() {
             // Docker gets those once more as they are.
             if !extra.iter().any(|(given, _)| *given == name) {
-                call.option("--build-arg", &format!("{name}={value}"));
+                call.words(&["--build-arg", &format!("{name}={value}")]);
             }
         }
         for (name, value) in self.in_target("labels").iter().chain(&self.labels) {
-            call.option("--label", &format!("{name}={value}"));
+            call.words(&["--label", &format!("{name}={value}")]);
         }
         if self.secret {
-            call.option("--secret", &secret());
+            call.words(&["--secret", &secret()]);
         }
-        if command.contains(&"buildx") && !has(&self.extra, &["--load", "--push", "--output", "-o"])
-        {
+        let keeps = self.has(&["--load", "--push", "--output", "-o"]);
+        if command.contains(&"buildx") && !keeps {
             call.words(&["--load"]);
         }
-        call.extra(&self.extra);
+        call.words(&self.extra);
         call.words(&["."]);
-    }
-
-    /// Whether the bake file's target takes the token as a secret.
-    fn has_secret(&self) -> bool {
-        let all = self.setting("secret").and_then(Value::as_array);
-        all.into_iter()
-            .flatten()
-            .any(|one| one["id"] == token::NAME)
     }
 
     /// What bake would stop to ask for: from buildx 0.19 on, paths that leave the working
     /// directory, and before that already what a target calls its entitlements.
     fn asked_for(&self, buildx: (u32, u32)) -> Vec<String> {
         let mut asked = self.texts("entitlements");
-        if self.setting("network").and_then(Value::as_str) == Some("host")
-            && !asked.iter().any(|one| one == "network.host")
-        {
+        if self.text("network") == Some("host") && !asked.iter().any(|one| one == "network.host") {
             asked.push("network.host".to_owned());
         }
         if buildx < (0, 19) {
             return asked;
         }
-        let mut paths: Vec<String> = ["context", "dockerfile"]
-            .iter()
-            .filter_map(|key| self.setting(key)?.as_str().map(str::to_owned))
-            .collect();
-        paths.extend(self.in_target("contexts").into_iter().map(|(_, path)| path));
-        for secret in ["secret", "ssh"] {
-            let all = self.setting(secret).and_then(Value::as_array);
-            for one in all.into_iter().flatten() {
-                let path = one["src"].as_str().or_else(|| one["source"].as_str());
-                paths.extend(path.map(str::to_owned));
-            }
-        }
-        let outside = paths.into_iter().filter(|path| leaves(path));
+        let contexts = self.in_target("contexts");
+        let files = ["secret", "ssh"].into_iter().flat_map(|key| self.list(key));
+        let paths = ["context", "dockerfile"].into_iter();
+        let paths = paths
+            .filter_map(|key| self.text(key))
+            .chain(contexts.iter().map(|(_, path)| path.as_str()))
+            .chain(files.filter_map(|one| one["src"].as_str().or(one["source"].as_str())));
+        let outside = paths.filter(|path| leaves(path));
         asked.extend(outside.map(|path| format!("fs.read={path}")));
         asked
     }
@@ -328,33 +315,22 @@ fn secret() -> String {
     format!("id={0},env={0}", token::NAME)
 }
 
-/// Whether what is for docker sets something of a target, as `--set '*.platform=…'`.
-fn sets(extra: &[OsString], key: &str) -> bool {
-    extra.iter().any(|word| {
-        let word = word.to_string_lossy();
-        let word = word.strip_prefix("--set=").unwrap_or(&word);
-        word.split_once('=')
-            .is_some_and(|(name, _)| name.ends_with(key))
-    })
-}
-
 /// Whether a path leads out of the working directory. Other stages and addresses are no paths.
 fn leaves(path: &str) -> bool {
     if path.contains("://") || path.starts_with("git@") {
         return false;
     }
     let mut depth = 0_i32;
+    let mut leaves = path.starts_with(['/', '~']);
     for part in path.split('/') {
         match part {
             "" | "." => {}
             ".." => depth -= 1,
             _ => depth += 1,
         }
-        if depth < 0 {
-            return true;
-        }
+        leaves |= depth < 0;
     }
-    path.starts_with('/') || path.starts_with('~')
+    leaves
 }
 
 /// A call of docker, with its arguments in the groups in which a person reads them.
@@ -365,24 +341,10 @@ pub struct Call {
 }
 
 impl Call {
-    fn new(program: &Path) -> Self {
-        Self {
-            program: program.to_owned(),
-            groups: Vec::new(),
-        }
-    }
-
-    fn words(&mut self, words: &[&str]) {
-        self.groups.push(words.iter().map(OsString::from).collect());
-    }
-
-    fn option(&mut self, name: &str, value: &str) {
-        self.words(&[name, value]);
-    }
-
-    fn extra(&mut self, words: &[OsString]) {
+    fn words(&mut self, words: &[impl AsRef<OsStr>]) {
         if !words.is_empty() {
-            self.groups.push(words.to_vec());
+            let words = words.iter().map(|word| word.as_ref().to_owned());
+            self.groups.push(words.collect());
         }
     }
 
@@ -392,21 +354,17 @@ impl Call {
 
     /// The call for a shell, an option a line; `folder` is where it is to run, unless that is here.
     pub fn shell(&self, folder: Option<&Path>) -> String {
-        let mut text = String::new();
-        if let Some(folder) = folder {
-            text += &format!("cd {} &&\n", quoted(&folder.to_string_lossy()));
-        }
-        text += "DOCKER_BUILDKIT=1 ";
-        text += &quoted(&self.program.to_string_lossy());
-        for (index, group) in self.groups.iter().enumerate() {
-            text += if index == 0 { " " } else { " \\\n  " };
-            let words: Vec<String> = group
-                .iter()
-                .map(|word| quoted(&word.to_string_lossy()))
-                .collect();
-            text += &words.join(" ");
-        }
-        text
+        let quote = |word: &OsString| quoted(&word.to_string_lossy());
+        let groups = self.groups.iter();
+        let groups = groups.map(|group| group.iter().map(quote).collect::<Vec<_>>().join(" "));
+        let groups: Vec<String> = groups.collect();
+        let folder = folder.map(|folder| format!("cd {} &&\n", quoted(&folder.to_string_lossy())));
+        format!(
+            "{}DOCKER_BUILDKIT=1 {} {}",
+            folder.unwrap_or_default(),
+            quoted(&self.program.to_string_lossy()),
+            groups.join(" \\\n  ")
+        )
     }
 }
 

@@ -13,75 +13,54 @@ const PLATFORM: &str = "linux/amd64";
 
 /// Whether RunPod can run it at all.
 pub fn platform(image: &Image) -> Check {
-    let mut wrong = Vec::new();
-    if image.platform != PLATFORM {
-        wrong.push(format!(
-            "the image is for {}, and RunPod runs {PLATFORM}: build it with `--platform {PLATFORM}` \
-             on a base image for it",
-            image.platform
-        ));
+    if image.platform == PLATFORM {
+        return Check::passed("platform", PLATFORM);
     }
-    Check::judged("platform", wrong, PLATFORM)
+    let words = format!(
+        "the image is for {}, and RunPod runs {PLATFORM}: build it with `--platform {PLATFORM}` on \
+         a base image for it",
+        image.platform
+    );
+    Check::failed("platform", words)
 }
 
 /// ENTRYPOINT, CMD, WORKDIR and USER.
 pub fn command(image: &Image, made: &ExpectedImage, base: Option<&Image>) -> Check {
-    let mut wrong = Vec::new();
-    let mut compare = |what: &str, wanted: Option<String>, is: &str| {
-        if let Some(wanted) = wanted
-            && wanted != is
-        {
-            wrong.push(format!(
-                "{what} is `{is}`, and by the Dockerfile it is `{wanted}`"
-            ));
-        }
-    };
-    // An ENTRYPOINT of the Dockerfile's takes the base image's CMD away.
-    let inherited = base.filter(|_| made.entrypoint.is_none());
-    compare(
-        "CMD",
-        (made.cmd.clone()).or_else(|| inherited.map(|base| line(&base.cmd))),
-        &line(&image.cmd),
-    );
-    compare(
-        "ENTRYPOINT",
-        (made.entrypoint.clone()).or_else(|| base.map(|base| line(&base.entrypoint))),
-        &line(&image.entrypoint),
-    );
-    let folder = |path: &str| match path.trim_end_matches('/') {
+    let folder = |path: &String| match path.trim_end_matches('/') {
         "" => "/".to_owned(),
         path => path.to_owned(),
     };
-    compare(
-        "WORKDIR",
-        (made.workdir.clone())
-            .or_else(|| base.map(|base| base.workdir.clone()))
-            .map(|path| folder(&path)),
-        &folder(&image.workdir),
+    // An ENTRYPOINT of the Dockerfile's takes the base image's CMD away.
+    let cmd = base.filter(|_| made.entrypoint.is_none());
+    let (cmd, entrypoint) = (
+        cmd.map(|base| line(&base.cmd)),
+        base.map(|base| line(&base.entrypoint)),
     );
-    compare(
-        "USER",
-        (made.user.clone()).or_else(|| base.map(|base| base.user.clone())),
-        &image.user,
-    );
-    helped(
-        &mut wrong,
-        "build the image from this Dockerfile, or write down there what is meant",
-    );
-    let mut all = image.entrypoint.clone();
-    all.extend(image.cmd.iter().cloned());
+    let workdir = made.workdir.as_ref().or(base.map(|base| &base.workdir));
+    let user = base.map(|base| base.user.clone());
+    let compared = [
+        ("CMD", made.cmd.clone().or(cmd), line(&image.cmd)),
+        (
+            "ENTRYPOINT",
+            made.entrypoint.clone().or(entrypoint),
+            line(&image.entrypoint),
+        ),
+        ("WORKDIR", workdir.map(folder), folder(&image.workdir)),
+        ("USER", made.user.clone().or(user), image.user.clone()),
+    ];
+    let wrong = compared.into_iter().filter_map(|(what, wanted, is)| {
+        let wanted = wanted.filter(|wanted| *wanted != is)?;
+        Some(format!(
+            "{what} is `{is}`, and by the Dockerfile it is `{wanted}`"
+        ))
+    });
+    let all = [image.entrypoint.clone(), image.cmd.clone()].concat();
     Check::judged(
         "command",
-        wrong,
+        wrong.collect(),
+        "build the image from this Dockerfile, or write down there what is meant",
         format!("{} in {}", line(&all), folder(&image.workdir)),
     )
-}
-
-/// Says what to do, once for all that is wrong.
-fn helped(wrong: &mut Vec<String>, help: &str) {
-    if !wrong.is_empty() {
-        wrong.push(help.to_owned());
-    }
 }
 
 /// A command as a Dockerfile writes it: what a shell runs stands alone.
@@ -100,58 +79,49 @@ pub fn environment(
     base: Option<&Image>,
     hide: &dyn Fn(&str, &str) -> String,
 ) -> Check {
-    let mut wrong = Vec::new();
-    let mut compared = 0;
-    let mut unknown = Vec::new();
+    let (mut wrong, mut unknown, mut compared) = (Vec::new(), Vec::new(), 0);
     for (name, wanted) in &made.env {
-        let is = image.env.get(name);
-        match (wanted, is) {
+        match (wanted, image.env.get(name)) {
             (_, None) => wrong.push(format!("{name} is not set, and the Dockerfile sets it")),
             (None, Some(_)) => unknown.push(name.as_str()),
-            (Some(wanted), Some(is)) if wanted != is => wrong.push(format!(
-                "{name} is `{}`, and by the Dockerfile it is `{}`",
-                hide(name, is),
-                hide(name, wanted)
-            )),
-            _ => compared += 1,
-        }
-    }
-    if let Some(base) = base {
-        for (name, value) in image
-            .env
-            .iter()
-            .filter(|(name, _)| !made.env.contains_key(*name))
-        {
-            match base.env.get(name) {
-                None => wrong.push(format!(
-                    "{name} is set to `{}`, which neither the Dockerfile nor the base image does",
-                    hide(name, value)
-                )),
-                Some(own) if own != value => wrong.push(format!(
-                    "{name} is `{}`, and in the base image it is `{}`",
-                    hide(name, value),
-                    hide(name, own)
-                )),
-                Some(_) => compared += 1,
+            (Some(wanted), Some(is)) if wanted == is => compared += 1,
+            (Some(wanted), Some(is)) => {
+                let (is, wanted) = (hide(name, is), hide(name, wanted));
+                wrong.push(format!(
+                    "{name} is `{is}`, and by the Dockerfile it is `{wanted}`"
+                ));
             }
         }
     }
-    helped(
-        &mut wrong,
-        "build the image from this Dockerfile; if it was, something later in the build sets them",
-    );
+    if let Some(base) = base {
+        let inherited = image.env.iter();
+        for (name, value) in inherited.filter(|(name, _)| !made.env.contains_key(*name)) {
+            let is = hide(name, value);
+            match base.env.get(name) {
+                None => wrong.push(format!(
+                    "{name} is set to `{is}`, which neither the Dockerfile nor the base image does"
+                )),
+                Some(own) if own == value => compared += 1,
+                Some(own) => wrong.push(format!(
+                    "{name} is `{is}`, and in the base image it is `{}`",
+                    hide(name, own)
+                )),
+            }
+        }
+    }
     let check = Check::judged(
         "environment",
         wrong,
+        "build the image from this Dockerfile; if it was, something later in the build sets them",
         format!("{compared} variables as they should be"),
     );
-    if unknown.is_empty() {
-        return check;
-    }
-    check.and([format!(
-        "not compared, as the base image is not known: {}",
-        unknown.join(", ")
-    )])
+    let unknown = Some(unknown).filter(|unknown| !unknown.is_empty());
+    check.and(unknown.map(|unknown| {
+        format!(
+            "not compared, as the base image is not known: {}",
+            unknown.join(", ")
+        )
+    }))
 }
 
 /// What the record says of the legacy image's variables.
@@ -167,30 +137,33 @@ const MODULES: &str = "PYTHONPATH";
 
 /// Whether what the legacy image set still means the same to what runs in this one.
 pub fn promise(image: &Image, made: &ExpectedImage, promise: Option<&Promise>) -> Check {
-    let name = "legacy promise";
+    const NAME: &str = "legacy promise";
     let Some(promise) = promise else {
         return Check::skipped(
-            name,
+            NAME,
             "no .xtask/baseline.json says what the legacy worker's image set; \
              `cargo xtask compare OLD --write-baseline` writes it",
         );
     };
-    let mut wrong = Vec::new();
-    let mut kept = 0;
-    let mut elsewhere = Vec::new();
+    let (mut wrong, mut elsewhere, mut kept) = (Vec::new(), Vec::new(), 0);
     for (name, promised) in &promise.variables {
         let promised = expand(promised, &image.env);
-        match image.env.get(name) {
-            Some(is) if *is == promised => kept += 1,
-            Some(is) => wrong.push(format!(
-                "{name} is `{is}`, and in the legacy image it was `{promised}`"
-            )),
+        let is = match image.env.get(name) {
+            Some(is) if *is == promised => {
+                kept += 1;
+                continue;
+            }
+            Some(is) => format!("is `{is}`"),
             // Compare judges the Dockerfile, renamed variables and all.
-            None if !made.env.contains_key(name) => elsewhere.push(name.as_str()),
-            None => wrong.push(format!(
-                "{name} is not set, and in the legacy image it was `{promised}`"
-            )),
-        }
+            None if !made.env.contains_key(name) => {
+                elsewhere.push(name.as_str());
+                continue;
+            }
+            None => "is not set".to_owned(),
+        };
+        wrong.push(format!(
+            "{name} {is}, and in the legacy image it was `{promised}`"
+        ));
     }
     let mut notes = Vec::new();
     // A reason may have been given for another part of it: what users lose is said either way.
@@ -201,22 +174,19 @@ pub fn promise(image: &Image, made: &ExpectedImage, promise: Option<&Promise>) -
             wrong.push(lost);
         }
     }
-    helped(
-        &mut wrong,
-        "set them so in the Dockerfile, or accept a change with \
-         `cargo xtask compare --accept image:NAME --reason …`",
-    );
-    let check = Check::judged(
-        name,
-        wrong,
-        format!("{kept} variables as in the legacy image"),
-    );
     if !elsewhere.is_empty() {
         notes.push(format!(
             "no longer set by the Dockerfile, which `cargo xtask compare` judges: {}",
             elsewhere.join(", ")
         ));
     }
+    let check = Check::judged(
+        NAME,
+        wrong,
+        "set them so in the Dockerfile, or accept a change with \
+         `cargo xtask compare --accept image:NAME --reason …`",
+        format!("{kept} variables as in the legacy image"),
+    );
     check.and(notes)
 }
 

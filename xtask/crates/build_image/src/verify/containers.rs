@@ -2,18 +2,13 @@
 //! a run left behind that was killed, the next one removes.
 
 use std::cell::Cell;
-use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use xtask_core::docker::{Engine, LABEL};
-use xtask_core::interrupt;
-
-/// How often what runs is looked at.
-pub const LOOK: Duration = Duration::from_millis(20);
+use xtask_core::{interrupt, process};
 
 /// After this time whatever carries the label belongs to nobody any more.
 const ABANDONED: u64 = 24 * 60 * 60;
@@ -30,58 +25,27 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Begins a run, and removes what dead ones left behind.
     pub fn begin(engine: &'a Engine) -> Result<Self> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default();
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy().replace('/', "-");
         let process = std::process::id();
-        let session = Self {
+        sweep(engine, &host, now.as_secs())?;
+        Ok(Self {
             engine,
             mark: format!("{host}/{process}/{}", now.as_secs()),
             names: format!("worker-sglang-{process}-{}", now.as_nanos()),
             count: Cell::new(0),
-        };
-        session.sweep(&host, now.as_secs())?;
-        Ok(session)
-    }
-
-    fn sweep(&self, host: &str, now: u64) -> Result<()> {
-        let filter = format!("label={LABEL}");
-        let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
-        let listed = self.engine.output(&[
-            "ps",
-            "--all",
-            "--no-trunc",
-            "--filter",
-            &filter,
-            "--format",
-            &format,
-        ])?;
-        for line in String::from_utf8_lossy(&listed).lines() {
-            if let Some((id, mark)) = line.split_once(' ')
-                && is_dead(mark, host, now, &is_running)
-            {
-                remove(self.engine, id);
-            }
-        }
-        Ok(())
-    }
-
-    /// A name for a container of this run.
-    fn name(&self) -> String {
-        self.count.set(self.count.get() + 1);
-        format!("{}-{}", self.names, self.count.get())
+        })
     }
 
     /// Makes a container, without starting it. `options` go before the image, `command` behind.
     pub fn create(&self, image: &str, options: &[&str], command: &[&str]) -> Result<Container<'_>> {
-        let name = self.name();
+        self.count.set(self.count.get() + 1);
+        let name = format!("{}-{}", self.names, self.count.get());
         let label = format!("{LABEL}={}", self.mark);
-        let mut words = vec!["create", "--name", &name, "--label", &label];
-        words.extend(options);
-        words.push(image);
-        words.extend(command);
+        let create = ["create", "--name", &name, "--label", &label];
+        let words = [&create, options, &[image], command].concat();
         // Before it is made: an interrupted `create` may well have made it.
         let container = Container {
             engine: self.engine,
@@ -93,47 +57,43 @@ impl<'a> Session<'a> {
         Ok(container)
     }
 
-    /// Runs Python in a folder of the image with nothing around it, and gives what it prints. `input`
-    /// is what it reads.
+    /// Runs Python in a folder of the image with nothing around it, and gives what it prints, or why
+    /// it failed. `input` is what it reads.
     pub fn python(
         &self,
         (image, folder): (&str, &str),
         script: &str,
         input: &str,
         limit: Duration,
-    ) -> Result<Ended> {
-        let container = self.create(
-            image,
-            &[
-                "--interactive",
-                "--network",
-                "none",
-                "--entrypoint",
-                "python3",
-                "--workdir",
-                folder,
-            ],
-            &["-c", script],
-        )?;
+    ) -> Result<Result<String, String>> {
+        let alone = ["--interactive", "--network", "none", "--workdir", folder];
+        let options = [&alone[..], &["--entrypoint", "python3"]].concat();
+        let container = self.create(image, &options, &["-c", script])?;
         let start = ["start", "--attach", "--interactive", &container.name];
         let start = self.engine.command(&start)?;
-        ended(start, input.as_bytes(), limit)
+        let Some(done) = process::within(start, input.as_bytes(), Some(limit))? else {
+            return Ok(Err("it did not end in time".to_owned()));
+        };
+        if done.ok {
+            return Ok(Ok(String::from_utf8_lossy(&done.stdout).into_owned()));
+        }
+        let said: Vec<&str> = done.stderr.trim().lines().collect();
+        Ok(Err(match &said[said.len().saturating_sub(3)..] {
+            [] => format!("exit code {}", done.code.unwrap_or(-1)),
+            last => last.join(" | "),
+        }))
     }
 
     /// What of this run is still there: containers, networks and volumes.
     pub fn left(&self) -> Result<Vec<String>> {
         let filter = format!("label={LABEL}={}", self.mark);
         let mut left = Vec::new();
-        for (what, list) in [
-            (
-                "container",
-                ["ps", "--all", "--format", "{{.Names}}"].as_slice(),
-            ),
-            ("network", &["network", "ls", "--format", "{{.Name}}"]),
-            ("volume", &["volume", "ls", "--format", "{{.Name}}"]),
+        for (what, list, name) in [
+            ("container", &["ps", "--all"][..], "{{.Names}}"),
+            ("network", &["network", "ls"], "{{.Name}}"),
+            ("volume", &["volume", "ls"], "{{.Name}}"),
         ] {
-            let mut words = list.to_vec();
-            words.extend(["--filter", &filter]);
+            let words = [list, &["--format", name, "--filter", &filter]].concat();
             let listed = self.engine.output(&words)?;
             let names = String::from_utf8_lossy(&listed);
             left.extend(names.lines().map(|name| format!("{what} {name}")));
@@ -142,10 +102,26 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Removes the containers of runs that are dead.
+fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
+    let filter = format!("label={LABEL}");
+    let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
+    let list = ["ps", "--all", "--no-trunc", "--filter", &filter];
+    let listed = engine.output(&[&list[..], &["--format", &format]].concat())?;
+    for line in String::from_utf8_lossy(&listed).lines() {
+        if let Some((id, mark)) = line.split_once(' ')
+            && is_dead(mark, host, now, &is_running)
+        {
+            remove(engine, id);
+        }
+    }
+    Ok(())
+}
+
 /// Whether what carries a mark belongs to no run any more.
 fn is_dead(mark: &str, host: &str, now: u64, is_running: &dyn Fn(i32) -> bool) -> bool {
-    let mut parts = mark.split('/');
-    let (Some(of), Some(process), Some(since)) = (parts.next(), parts.next(), parts.next()) else {
+    let parts: Vec<&str> = mark.split('/').collect();
+    let [of, process, since] = parts[..] else {
         return false;
     };
     let since: u64 = since.parse().unwrap_or(now);
@@ -189,22 +165,18 @@ impl Container<'_> {
 
     pub fn state(&self) -> Result<State> {
         let format = "{{json .State}} {{json .Mounts}}";
-        let text = self
-            .engine
-            .output(&["inspect", "--format", format, &self.name])?;
-        read_state(&text).context("reading what docker says of a container")
+        let inspect = ["inspect", "--format", format, &self.name];
+        read_state(&self.engine.output(&inspect)?)
+            .context("reading what docker says of a container")
     }
 
     /// Asks it to end, and kills it when it has not after so many seconds.
     pub fn stop(&self, seconds: u32) -> Result<()> {
         let seconds = seconds.to_string();
         let stop = self.engine.command(&["stop", "-t", &seconds, &self.name])?;
-        let ended = ended(stop, b"", Duration::from_mins(2))?;
-        anyhow::ensure!(
-            ended.code == Some(0),
-            "docker stop failed: {}",
-            ended.said.trim()
-        );
+        let done = process::within(stop, b"", Some(Duration::from_mins(2)))?;
+        let done = done.context("docker stop did not end")?;
+        anyhow::ensure!(done.ok, "docker stop failed: {}", done.message);
         Ok(())
     }
 
@@ -215,9 +187,8 @@ impl Container<'_> {
         let Ok(done) = self.engine.finish(&logs) else {
             return Vec::new();
         };
-        let stdout = String::from_utf8_lossy(&done.stdout).into_owned();
-        let text = [stdout, done.stderr];
-        let mut all: Vec<&str> = text.iter().flat_map(|text| text.lines()).collect();
+        let stdout = String::from_utf8_lossy(&done.stdout);
+        let mut all: Vec<&str> = stdout.lines().chain(done.stderr.lines()).collect();
         // The two streams come apart; the times put them together.
         all.sort_by_key(|line| line.split(' ').next());
         all.iter()
@@ -233,119 +204,20 @@ impl Drop for Container<'_> {
     }
 }
 
-fn read_state(text: &[u8]) -> Result<State> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Raw {
-        running: bool,
-        exit_code: i64,
-        #[serde(rename = "OOMKilled", default)]
-        out_of_memory: bool,
-    }
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Mount {
-        #[serde(rename = "Type", default)]
-        kind: String,
-        #[serde(default)]
-        destination: String,
-    }
-    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<serde_json::Value>();
-    let mut next = || values.next().context("half of it is missing");
-    let raw: Raw = serde_json::from_value(next()??)?;
-    let mounts: Option<Vec<Mount>> = serde_json::from_value(next()??)?;
-    let volumes = mounts.into_iter().flatten();
-    Ok(State {
-        running: raw.running,
-        exit_code: raw.exit_code,
-        out_of_memory: raw.out_of_memory,
-        volumes: volumes
-            .filter(|mount| mount.kind == "volume")
-            .map(|mount| mount.destination)
-            .collect(),
+/// Reads the state of a container and the list of its mounts.
+fn read_state(text: &[u8]) -> Option<State> {
+    let values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
+    let mut values = values.map_while(Result::ok);
+    let (state, mounts) = (values.next()?, values.next()?);
+    let mounts = mounts.as_array().into_iter().flatten();
+    let volumes = mounts.filter(|mount| mount["Type"] == "volume");
+    let place = |mount: &Value| mount["Destination"].as_str().map(str::to_owned);
+    Some(State {
+        running: state["Running"].as_bool()?,
+        exit_code: state["ExitCode"].as_i64()?,
+        out_of_memory: state["OOMKilled"].as_bool().unwrap_or_default(),
+        volumes: volumes.filter_map(place).collect(),
     })
-}
-
-/// A program that was waited for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// `None` when the time was over.
-    pub code: Option<i32>,
-    pub output: String,
-    /// What it wrote to standard error.
-    pub said: String,
-}
-
-impl Ended {
-    /// The last lines of what it said, or in what other way it ended.
-    pub fn why(&self) -> String {
-        let said: Vec<&str> = self.said.trim().lines().collect();
-        let last = &said[said.len().saturating_sub(3)..];
-        match (self.code, last) {
-            (None, _) => "it did not end in time".to_owned(),
-            (Some(code), []) => format!("exit code {code}"),
-            (Some(_), lines) => lines.join(" | "),
-        }
-    }
-}
-
-/// Runs a program, for so long at the most.
-pub fn ended(mut command: Command, input: &[u8], limit: Duration) -> Result<Ended> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("starting {}", command.get_program().to_string_lossy()))?;
-    let stdin = child.stdin.take();
-    let input = input.to_vec();
-    let feeder = std::thread::spawn(move || {
-        // One that ends without reading says why in another way.
-        stdin.map(|mut stdin| stdin.write_all(&input))
-    });
-    let output = reader(child.stdout.take());
-    let said = reader(child.stderr.take());
-    let code = wait(&mut child, limit);
-    let _ = feeder.join();
-    let text = |reader: JoinHandle<Vec<u8>>| {
-        let bytes = reader.join().unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    let (output, said) = (text(output), text(said));
-    Ok(Ended {
-        code: code?,
-        output,
-        said,
-    })
-}
-
-fn reader(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut stream) = stream {
-            let _ = stream.read_to_end(&mut bytes);
-        }
-        bytes
-    })
-}
-
-/// The exit code; `None` when the time was over. A signal ends the wait.
-fn wait(child: &mut Child, limit: Duration) -> Result<Option<i32>> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().context("waiting for docker")? {
-            interrupt::check()?;
-            return Ok(Some(status.code().unwrap_or(-1)));
-        }
-        let interrupted = interrupt::check();
-        if interrupted.is_err() || start.elapsed() > limit {
-            let _ = child.kill();
-            let _ = child.wait();
-            interrupted?;
-            return Ok(None);
-        }
-        std::thread::sleep(LOOK);
-    }
 }
 
 #[cfg(test)]
@@ -378,19 +250,5 @@ mod tests {
                 volumes: vec!["/data".into()],
             }
         );
-    }
-
-    #[test]
-    fn a_program_that_takes_too_long_is_ended() {
-        let mut sleep = Command::new("sh");
-        sleep.args(["-c", "exec sleep 60"]);
-        let end = ended(sleep, b"", Duration::from_millis(50)).unwrap();
-        assert_eq!(end.code, None);
-        assert!(end.why().contains("in time"));
-        let mut cat = Command::new("sh");
-        cat.args(["-c", "cat; echo one >&2; exit 3"]);
-        let end = ended(cat, b"text", Duration::from_secs(30)).unwrap();
-        assert_eq!((end.code, end.output.as_str()), (Some(3), "text"));
-        assert_eq!(end.why(), "one");
     }
 }

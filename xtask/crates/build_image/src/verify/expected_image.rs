@@ -60,18 +60,18 @@ impl ExpectedImage {
 
 /// The build arguments with the values that the build was given, as its history has them.
 fn arguments(history: &[Step]) -> BTreeMap<String, String> {
-    let words = history.iter().filter_map(|step| {
+    let argument = |step: &Step| {
         let text = step.created_by.trim();
         // The builder before BuildKit writes its steps as a shell's comment.
-        let text = text
-            .strip_prefix("/bin/sh -c #(nop)")
-            .unwrap_or(text)
-            .trim_start();
-        text.strip_prefix("ARG ")?.trim().split_once('=')
-    });
-    words
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+        let text = text.strip_prefix("/bin/sh -c #(nop)").unwrap_or(text);
+        let (name, value) = text
+            .trim_start()
+            .strip_prefix("ARG ")?
+            .trim()
+            .split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    history.iter().filter_map(argument).collect()
 }
 
 /// What ENV sets, one after the other.
@@ -82,21 +82,17 @@ fn environment(
 ) -> BTreeMap<String, Option<String>> {
     let mut values = BTreeMap::new();
     for Named { name, value, .. } in &image.args {
-        let value = arguments
-            .get(name)
-            .cloned()
-            .unwrap_or_else(|| expand(value, &values));
-        values.insert(name.clone(), value);
+        let given = arguments.get(name).cloned();
+        values.insert(
+            name.clone(),
+            given.unwrap_or_else(|| expand(value, &values)),
+        );
     }
-    if let Some(base) = base {
-        values.extend(base.env.clone());
-    }
+    values.extend(base.into_iter().flat_map(|base| base.env.clone()));
     let mut env = BTreeMap::new();
     for Named { name, value, .. } in &image.env {
-        let unset: Vec<String> = names(value)
-            .filter(|name| !values.contains_key(*name))
-            .map(str::to_owned)
-            .collect();
+        let unset = names(value).filter(|name| !values.contains_key(*name));
+        let unset: Vec<String> = unset.map(str::to_owned).collect();
         if base.is_none() && !unset.is_empty() {
             values.remove(name);
             env.insert(name.clone(), None);

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::super::{Check, Verdict};
+use super::super::Check;
 use super::expected_image::ExpectedImage;
+use super::flags::version;
 use super::layers::{Keep, Layers, Thing};
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -72,20 +73,17 @@ impl<'a> Sought<'a> {
             return false;
         }
         let top = below.split('/').next().unwrap_or_default();
-        // A folder above a copied file comes with it.
-        let folder = format!("{path}/");
-        let holds = self.made.files.keys().any(|file| file.starts_with(&folder));
+        let top_place = &path[..path.len() - below.len() + top.len()];
+        let comes_below = |folder: &str| {
+            let folder = format!("{folder}/");
+            self.made.files.keys().any(|file| file.starts_with(&folder))
+        };
         let entries = self.tree.entries();
         let is_here = entries.contains_key(&RepoPath::from(below));
         let is_folder_here = || entries.keys().any(|file| file.is_within(top));
-        let copied_top = || {
-            let top = match self.workdir.as_str() {
-                "" => format!("{top}/"),
-                workdir => format!("{workdir}/{top}/"),
-            };
-            self.made.files.keys().any(|file| file.starts_with(&top))
-        };
-        !holds && (is_here || NEVER.contains(&top) || is_folder_here() && !copied_top())
+        // A folder above a copied file comes with it.
+        !comes_below(path)
+            && (is_here || NEVER.contains(&top) || is_folder_here() && !comes_below(top_place))
     }
 }
 
@@ -104,43 +102,36 @@ pub fn copied(sought: &Sought, layers: &Layers, updates: bool) -> Result<Check> 
     let mut note = None;
     for (place, path) in &sought.made.files {
         let wanted = sought.tree.read(path)?;
-        match layers.find(place) {
-            Some(Thing::File(Some(bytes))) if *bytes == wanted => {}
-            Some(Thing::File(Some(bytes))) => match other_table(path, bytes, &wanted, updates) {
-                Some(words) => note = Some(words),
-                None => wrong.push(format!(
-                    "/{place} is not what {path} is here ({} bytes, {} here)",
-                    bytes.len(),
-                    wanted.len()
-                )),
-            },
-            Some(Thing::Link(target)) => wrong.push(format!(
-                "/{place} is a link to {target}, and the Dockerfile copies {path} there"
-            )),
-            Some(_) => wrong.push(format!(
-                "/{place} is no file, and the Dockerfile copies {path} there"
-            )),
-            None => wrong.push(format!(
-                "/{place} is not in the image, and the Dockerfile copies {path} there"
-            )),
-        }
+        let what = match layers.find(place) {
+            Some(Thing::File(Some(bytes))) if *bytes == wanted => continue,
+            Some(Thing::File(Some(bytes))) => {
+                if let Some(words) = other_table(path, bytes, &wanted, updates) {
+                    note = Some(words);
+                    continue;
+                }
+                let (bytes, here) = (bytes.len(), wanted.len());
+                wrong.push(format!(
+                    "/{place} is not what {path} is here ({bytes} bytes, {here} here)"
+                ));
+                continue;
+            }
+            Some(Thing::Link(target)) => format!("a link to {target}"),
+            Some(_) => "no file".to_owned(),
+            None => "not in the image".to_owned(),
+        };
+        wrong.push(format!(
+            "/{place} is {what}, and the Dockerfile copies {path} there"
+        ));
     }
-    if !wrong.is_empty() {
-        wrong.push(
-            "build the image again; if it was built from these files, something later in the build \
-             changes them or takes them away"
-                .to_owned(),
-        );
-    }
+    let count = sought.made.files.len();
     let check = Check::judged(
         "files",
         wrong,
-        format!(
-            "{} files of the repository, each as it is here",
-            sought.made.files.len()
-        ),
+        "build the image again; if it was built from these files, something later in the build \
+         changes them or takes them away",
+        format!("{count} files of the repository, each as it is here"),
     );
-    Ok(with_unread(check, layers).and(note))
+    Ok(check.doubted(layers.unread()).and(note))
 }
 
 /// Why a table of flags may differ: it is another release's, or this one is about to be replaced.
@@ -148,82 +139,62 @@ fn other_table(path: &RepoPath, bytes: &[u8], here: &[u8], updates: bool) -> Opt
     if *path != TABLE {
         return None;
     }
-    let version = |bytes: &[u8]| {
-        let table: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-        Some(table.get("version")?.as_str()?.to_owned())
-    };
     if updates {
         return Some(format!(
             "{path} was another one here than in the image, and --update-flags writes it"
         ));
     }
+    let version = |bytes| version(&String::from_utf8_lossy(bytes));
     let (image, here) = (version(bytes)?, version(here)?);
     (image != here).then(|| format!("{path} is SGLang {image}'s in the image, and {here}'s here"))
 }
 
 /// What else of the repository is in a layer of the worker's; `base` is how many layers are not.
 pub fn strange(sought: &Sought, layers: &Layers, base: usize) -> Result<Check> {
+    const MOST: usize = 10;
     let mut wrong: Vec<String> = Vec::new();
-    let mut more = 0;
-    let mut tell = |words: String| {
-        if wrong.len() < 10 {
-            wrong.push(words);
-        } else {
-            more += 1;
-        }
-    };
-    let mut told: BTreeSet<String> = BTreeSet::new();
+    let mut told: BTreeSet<&str> = BTreeSet::new();
     for (number, layer) in layers.layers.iter().enumerate().skip(base) {
         for (path, thing) in &layer.things {
-            if told.contains(path) {
+            if told.contains(path.as_str()) {
                 continue;
             }
             let below = sought.below_workdir(path);
-            let above = path
-                .match_indices('/')
-                .any(|(at, _)| told.contains(&path[..at]));
             if below.is_some_and(|below| sought.is_strange(path, below)) {
-                if !above {
-                    let what = if *thing == Thing::Folder {
-                        "folder"
-                    } else {
-                        "file"
-                    };
-                    tell(format!(
+                let mut above = path.match_indices('/').map(|(at, _)| &path[..at]);
+                if !above.any(|above| told.contains(above)) {
+                    let is_folder = *thing == Thing::Folder;
+                    let what = if is_folder { "folder" } else { "file" };
+                    wrong.push(format!(
                         "/{path} is a {what} of the repository (layer {number})"
                     ));
                 }
-                told.insert(path.clone());
-                continue;
-            }
-            let Thing::File(Some(bytes)) = thing else {
-                continue;
-            };
-            if sought.made.files.contains_key(path) || is_installed(path) {
-                continue;
-            }
-            if let Some(file) = same(sought, bytes)? {
-                tell(format!(
+                told.insert(path);
+            } else if let Thing::File(Some(bytes)) = thing
+                && !sought.made.files.contains_key(path)
+                && !is_installed(path)
+                && let Some(file) = same(sought, bytes)?
+            {
+                wrong.push(format!(
                     "/{path} is the repository's {file} (layer {number})"
                 ));
             }
         }
     }
+    let more = wrong.len().saturating_sub(MOST);
     if more > 0 {
+        wrong.truncate(MOST);
         wrong.push(format!("and {more} more"));
     }
-    if !wrong.is_empty() {
-        wrong.push(
-            "the Dockerfile does not name them: keep them out of the build with .dockerignore, or \
-             out of the image with a COPY that names its files; one that a later step deletes is \
-             still in its layer"
-                .to_owned(),
-        );
-    }
-    Ok(with_unread(
-        Check::judged("repository", wrong, "nothing else of it is in the image"),
-        layers,
-    ))
+    let check = Check::judged(
+        "repository",
+        wrong,
+        "the Dockerfile does not name them: keep them out of the build with .dockerignore, or out \
+         of the image with a COPY that names its files; one that a later step deletes is still in \
+         its layer",
+        "nothing else of it is in the image",
+    );
+    Ok(check.doubted(layers.unread()))
 }
 
 /// The file of the repository with these bytes, unless it is one that is copied.
@@ -240,35 +211,9 @@ fn same(sought: &Sought, bytes: &[u8]) -> Result<Option<RepoPath>> {
     Ok(None)
 }
 
-/// A check that can't be sure when a layer wasn't read says so.
-fn with_unread(check: Check, layers: &Layers) -> Check {
-    let unread = unread(layers);
-    if unread.is_empty() {
-        return check;
-    }
-    Check {
-        verdict: if check.verdict == Verdict::Passed {
-            Verdict::Warning
-        } else {
-            check.verdict.clone()
-        },
-        ..check
-    }
-    .and(unread)
-}
-
-/// Which layers could not be read, and why.
-pub fn unread(layers: &Layers) -> Vec<String> {
-    let all = layers.layers.iter().enumerate();
-    all.filter_map(|(number, layer)| {
-        let why = layer.unread.as_ref()?;
-        Some(format!("layer {number} was not read: {why}"))
-    })
-    .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::Verdict;
     use super::super::layers::Layer;
     use super::*;
     use xtask_core::tree::Memory;

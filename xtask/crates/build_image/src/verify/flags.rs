@@ -12,9 +12,8 @@ use serde_json::{Map, Value};
 use super::super::{Check, Verdict};
 use super::containers::Session;
 use super::files::TABLE;
-use super::text;
+use super::{Seen, Subject, text};
 use xtask_core::output::cut;
-use xtask_core::tree::Tree;
 
 const NAME: &str = "flags";
 
@@ -48,12 +47,12 @@ const NAMED: usize = 12;
 
 /// What the image says of its flags.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub struct Answer {
+struct Answer {
     /// Its own table.
-    pub image: Option<String>,
+    image: Option<String>,
     /// The repository's table brought up to what the parser takes.
-    pub made: Option<String>,
-    pub error: Option<String>,
+    made: Option<String>,
+    error: Option<String>,
 }
 
 /// The release that a table is of.
@@ -62,133 +61,111 @@ pub fn version(table: &str) -> Option<String> {
     Some(table.get("version")?.as_str()?.to_owned())
 }
 
-/// Asks the image; `None` where the repository has no script to ask with.
-pub fn ask(
-    session: &Session,
-    (image, workdir): (&str, &str),
-    tree: &dyn Tree,
-) -> Result<Option<Result<Answer, String>>> {
+/// Asks the image, and writes the repository's table where that is wanted.
+pub fn look(session: &Session, seen: &Seen, subject: &Subject) -> Result<Check> {
+    let repository = subject.repository;
+    let tree = &*repository.tree;
     let Some(script) = text(tree, SCRIPT)? else {
-        return Ok(None);
+        let why = format!("the repository has no {SCRIPT}, which reads SGLang's parser");
+        return Ok(Check::skipped(NAME, why));
     };
+    let (workdir, here) = (seen.workdir(), text(tree, TABLE)?);
     let input = serde_json::json!({
         "script": script,
         "reader": text(tree, READER)?,
-        "table": text(tree, TABLE)?,
+        "table": here,
         "image": format!("{}/{TABLE}", workdir.trim_end_matches('/')),
     });
-    let ended = session.python((image, workdir), READ, &input.to_string(), LIMIT)?;
-    if ended.code != Some(0) {
-        return Ok(Some(Err(ended.why())));
+    let place = (subject.image, workdir);
+    let answer = match session.python(place, READ, &input.to_string(), LIMIT)? {
+        Ok(said) => serde_json::from_str(&said).context("reading the image's flags")?,
+        Err(why) => return Ok(unread(&why)),
+    };
+    if repository.update_flags {
+        return update(&answer, here.as_deref(), &repository.root);
     }
-    let answer = serde_json::from_str(&ended.output).context("reading the image's flags")?;
-    Ok(Some(Ok(answer)))
-}
-
-/// No script to ask with.
-pub fn unasked() -> Check {
-    Check::skipped(
-        NAME,
-        format!("the repository has no {SCRIPT}, which reads SGLang's parser"),
-    )
+    Ok(check(&answer, here.as_deref()))
 }
 
 /// No answer.
-pub fn unread(why: &str) -> Check {
+fn unread(why: &str) -> Check {
     let words = format!("SGLang's parser can't be read in the image: {why}");
     Check::failed(NAME, words)
 }
 
 /// The verdict, where the repository's table is left as it is.
-pub fn check(answer: &Answer, here: Option<&str>) -> Check {
+fn check(answer: &Answer, here: Option<&str>) -> Check {
     let made = match made(answer) {
         Ok(made) => made,
         Err(check) => return check,
     };
-    let mut wrong = Vec::new();
-    let mut notes = Vec::new();
-    let mut compare =
-        |table: Option<&str>, whose: &str, is_another: &mut dyn FnMut(&str) -> bool| {
-            let Some(table) = table else {
-                wrong.push(format!("{whose} has no {TABLE}, which engine.py reads"));
-                return;
-            };
-            let Some(table) = parse(table) else {
-                wrong.push(format!(
-                    "{whose}'s {TABLE} can't be read: it is no table of flags"
+    let (mut wrong, mut notes) = (Vec::new(), Vec::new());
+    let release = &made.version;
+    let tables = [
+        ("the image", answer.image.as_deref(), false),
+        ("the repository", here, true),
+    ];
+    for (whose, table, may_be_another) in tables {
+        match table.map(parse) {
+            None => wrong.push(format!("{whose} has no {TABLE}, which engine.py reads")),
+            Some(None) => wrong.push(format!(
+                "{whose}'s {TABLE} can't be read: it is no table of flags"
+            )),
+            // A base image with another SGLang has another table, which the build writes.
+            Some(Some(Table { version, .. })) if version != *release && may_be_another => {
+                notes.push(format!(
+                    "the repository's {TABLE} is SGLang {version}'s; --update-flags writes \
+                     {release}'s"
                 ));
-                return;
-            };
-            if table.version != made.version {
-                if !is_another(&table.version) {
+            }
+            Some(Some(Table { version, .. })) if version != *release => wrong.push(format!(
+                "{whose}'s {TABLE} is SGLang {version}'s, and its SGLang is {release}"
+            )),
+            Some(Some(table)) => {
+                let lines = differences(&table, &made);
+                if !lines.is_empty() {
                     wrong.push(format!(
-                        "{whose}'s {TABLE} is SGLang {}'s, and its SGLang is {}",
-                        table.version, made.version
+                        "{whose}'s {TABLE} is not what its SGLang {release} takes:"
                     ));
+                    wrong.extend(lines);
                 }
-                return;
             }
-            let lines = differences(&table, &made).lines();
-            if !lines.is_empty() {
-                wrong.push(format!(
-                    "{whose}'s {TABLE} is not what its SGLang {} takes:",
-                    made.version
-                ));
-                wrong.extend(lines);
-            }
-        };
-    compare(answer.image.as_deref(), "the image", &mut |_| false);
-    // A base image with another SGLang has another table, which the build writes.
-    compare(here, "the repository", &mut |version| {
-        notes.push(format!(
-            "the repository's {TABLE} is SGLang {version}'s; --update-flags writes {}'s",
-            made.version
-        ));
-        true
-    });
-    if !wrong.is_empty() {
-        wrong.push(format!(
-            "`cargo xtask build-image --update-flags` writes the repository's {TABLE} from the image; \
-             then build again"
-        ));
+        }
     }
+    let help = format!(
+        "`cargo xtask build-image --update-flags` writes the repository's {TABLE} from the image; \
+         then build again"
+    );
     let count = made.flags.len();
-    Check::judged(
-        NAME,
-        wrong,
-        format!(
-            "{count} flags of SGLang {}, as its own parser has them",
-            made.version
-        ),
-    )
-    .and(notes)
+    let in_order = format!("{count} flags of SGLang {release}, as its own parser has them");
+    Check::judged(NAME, wrong, &help, in_order).and(notes)
 }
 
 /// Writes the repository's table from the image, and says what changed.
-pub fn update(answer: &Answer, here: Option<&str>, repository: &Path) -> Result<Check> {
+fn update(answer: &Answer, here: Option<&str>, repository: &Path) -> Result<Check> {
     let made = match made(answer) {
         Ok(made) => made,
         Err(check) => return Ok(check),
     };
-    let text = answer.made.as_deref().unwrap_or_default();
+    let (text, release) = (answer.made.as_deref().unwrap_or_default(), &made.version);
     let mut words = Vec::new();
     if here == Some(text) {
-        words.push(format!("{TABLE} is SGLang {}'s already", made.version));
+        words.push(format!("{TABLE} is SGLang {release}'s already"));
     } else {
         write(&repository.join(TABLE), text)?;
-        words.push(format!("{TABLE} is written, for SGLang {}:", made.version));
+        words.push(format!("{TABLE} is written, for SGLang {release}:"));
         let old = here.and_then(parse).unwrap_or_default();
-        if old.version != made.version && !old.version.is_empty() {
+        if old.version != *release && !old.version.is_empty() {
             words.push(format!("it was SGLang {}'s", old.version));
         }
-        let lines = differences(&old, &made).lines();
+        let lines = differences(&old, &made);
         if lines.is_empty() {
             words.push("the flags are the same".to_owned());
         }
         words.extend(lines);
     }
     let own = answer.image.as_deref().and_then(parse);
-    if own.is_some_and(|own| own.version == made.version && differences(&own, &made).is_empty()) {
+    if own.is_some_and(|own| own.version == *release && differences(&own, &made).is_empty()) {
         return Ok(Check::new(NAME, Verdict::Passed, words));
     }
     words.push("the image still has another table: build it again".to_owned());
@@ -197,14 +174,12 @@ pub fn update(answer: &Answer, here: Option<&str>, repository: &Path) -> Result<
 
 /// What SGLang's parser takes, or why that isn't known.
 fn made(answer: &Answer) -> Result<Table, Check> {
-    let failed = |words: String| Err(Check::failed(NAME, words));
-    match (&answer.made, &answer.error) {
-        (Some(text), _) => match parse(text) {
-            Some(table) => Ok(table),
-            None => failed(format!("{SCRIPT} wrote no table of flags")),
-        },
-        (None, error) => Err(unread(error.as_deref().unwrap_or("no reason was given"))),
-    }
+    let Some(text) = &answer.made else {
+        let why = answer.error.as_deref();
+        return Err(unread(why.unwrap_or("no reason was given")));
+    };
+    let nothing = || Check::failed(NAME, format!("{SCRIPT} wrote no table of flags"));
+    parse(text).ok_or_else(nothing)
 }
 
 /// Writes a file in one go: it is the old one or the new one, never a part.
@@ -225,50 +200,44 @@ fn write(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize)]
 struct Table {
     version: String,
     flags: Map<String, Value>,
 }
 
 fn parse(text: &str) -> Option<Table> {
-    let table: Value = serde_json::from_str(text).ok()?;
-    Some(Table {
-        version: table.get("version")?.as_str()?.to_owned(),
-        flags: table.get("flags")?.as_object()?.clone(),
+    serde_json::from_str(text).ok()
+}
+
+/// How the flags that a parser takes differ from a table's: a line for those that are added, gone
+/// and changed.
+fn differences(table: &Table, made: &Table) -> Vec<String> {
+    let not_in = |other: &Table, flags: &Table| -> Vec<String> {
+        let names = flags.flags.keys().cloned();
+        names
+            .filter(|name| !other.flags.contains_key(name))
+            .collect()
+    };
+    let changed = made.flags.iter().filter_map(|(name, flag)| {
+        let different = fields(table.flags.get(name)?, flag).join(", ");
+        (!different.is_empty()).then(|| format!("{name} ({different})"))
+    });
+    let kinds = [
+        ("added", not_in(table, made)),
+        ("gone", not_in(made, table)),
+        ("changed", changed.collect()),
+    ];
+    let some = kinds.iter().filter(|(_, flags)| !flags.is_empty());
+    some.map(|(kind, flags)| {
+        let named: Vec<&str> = flags.iter().take(NAMED).map(String::as_str).collect();
+        let more = match flags.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{} {kind}: {}{more}", flags.len(), named.join(", "))
     })
-}
-
-/// How the flags that a parser takes differ from a table's.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Differences {
-    added: Vec<String>,
-    gone: Vec<String>,
-    /// With what is different, and how.
-    changed: Vec<String>,
-}
-
-fn differences(table: &Table, made: &Table) -> Differences {
-    let mut found = Differences::default();
-    for (name, flag) in &made.flags {
-        match table.flags.get(name) {
-            None => found.added.push(name.clone()),
-            Some(old) => {
-                let different = fields(old, flag);
-                if !different.is_empty() {
-                    found
-                        .changed
-                        .push(format!("{name} ({})", different.join(", ")));
-                }
-            }
-        }
-    }
-    let gone = table
-        .flags
-        .keys()
-        .filter(|name| !made.flags.contains_key(*name));
-    found.gone = gone.cloned().collect();
-    found
+    .collect()
 }
 
 /// What is different about a flag.
@@ -284,30 +253,6 @@ fn fields(old: &Value, new: &Value) -> Vec<String> {
         .filter(|(_, old, new)| old != new)
         .map(|(name, old, new)| format!("{name}: {} → {}", short(old), short(new)))
         .collect()
-}
-
-impl Differences {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let kinds = [
-            ("added", &self.added),
-            ("gone", &self.gone),
-            ("changed", &self.changed),
-        ];
-        let some = kinds.iter().filter(|(_, flags)| !flags.is_empty());
-        some.map(|(kind, flags)| {
-            let named: Vec<&str> = flags.iter().take(NAMED).map(String::as_str).collect();
-            let more = match flags.len().saturating_sub(NAMED) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            format!("{} {kind}: {}{more}", flags.len(), named.join(", "))
-        })
-        .collect()
-    }
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde_json::Value;
 
 use xtask_core::docker::Engine;
 
 /// An image as `docker image inspect` describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
-    pub id: String,
     /// `linux/amd64`.
     pub platform: String,
     pub cmd: Vec<String>,
@@ -19,8 +19,6 @@ pub struct Image {
     pub user: String,
     pub env: BTreeMap<String, String>,
     pub labels: BTreeMap<String, String>,
-    /// Folders that a container gets a volume of its own for.
-    pub volumes: Vec<String>,
     /// The digests of its layers, the lowest first.
     pub layers: Vec<String>,
     pub size: u64,
@@ -42,42 +40,6 @@ pub struct Step {
     pub size: u64,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Raw {
-    id: String,
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
-    #[serde(default)]
-    size: u64,
-    #[serde(default)]
-    config: Option<RawConfig>,
-    #[serde(default, rename = "RootFS")]
-    root: Option<RawRoot>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase")]
-struct RawConfig {
-    env: Option<Vec<String>>,
-    cmd: Option<Vec<String>>,
-    entrypoint: Option<Vec<String>>,
-    #[serde(default)]
-    working_dir: String,
-    #[serde(default)]
-    user: String,
-    labels: Option<BTreeMap<String, String>>,
-    volumes: Option<BTreeMap<String, serde_json::Value>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RawRoot {
-    layers: Option<Vec<String>>,
-}
-
 /// Asks for an image; `None` when the daemon has none of that name.
 pub fn image(engine: &Engine, name: &str) -> Result<Option<Image>> {
     let done = engine.finish(&["image", "inspect", "--", name])?;
@@ -96,42 +58,35 @@ pub fn image(engine: &Engine, name: &str) -> Result<Option<Image>> {
 
 /// The steps that made an image, the oldest first.
 pub fn history(engine: &Engine, name: &str) -> Result<Vec<Step>> {
-    let format = "{{json .}}";
-    let text = engine.output(&[
-        "history",
-        "--no-trunc",
-        "--human=false",
-        "--format",
-        format,
-        name,
-    ])?;
+    let format = ["--human=false", "--format", "{{json .}}"];
+    let text = engine.output(&[&["history", "--no-trunc"], &format[..], &[name]].concat())?;
     read_history(&text).with_context(|| format!("reading the history of {name}"))
 }
 
 fn read_image(text: &[u8]) -> Result<Image> {
-    let all: Vec<Raw> = serde_json::from_slice(text)?;
-    let raw = all.into_iter().next().context("docker described nothing")?;
-    let config = raw.config.unwrap_or_default();
+    /// A value that may be missing, or `null`.
+    fn read<'a, T: Deserialize<'a> + Default>(value: &'a Value) -> Result<T> {
+        Ok(Option::deserialize(value)?.unwrap_or_default())
+    }
+    let all: Value = serde_json::from_slice(text)?;
+    let raw = all.get(0).context("docker described nothing")?;
+    let config = &raw["Config"];
+    let env: Vec<String> = read(&config["Env"])?;
+    let pair = |entry: &String| {
+        let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
+        (name.to_owned(), value.to_owned())
+    };
+    let [os, architecture]: [&str; 2] = [read(&raw["Os"])?, read(&raw["Architecture"])?];
     Ok(Image {
-        id: raw.id,
-        platform: format!("{}/{}", raw.os, raw.architecture),
-        cmd: config.cmd.unwrap_or_default(),
-        entrypoint: config.entrypoint.unwrap_or_default(),
-        workdir: config.working_dir,
-        user: config.user,
-        env: config
-            .env
-            .unwrap_or_default()
-            .iter()
-            .map(|entry| {
-                let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
-                (name.to_owned(), value.to_owned())
-            })
-            .collect(),
-        labels: config.labels.unwrap_or_default(),
-        volumes: config.volumes.unwrap_or_default().into_keys().collect(),
-        layers: raw.root.and_then(|root| root.layers).unwrap_or_default(),
-        size: raw.size,
+        platform: format!("{os}/{architecture}"),
+        cmd: read(&config["Cmd"])?,
+        entrypoint: read(&config["Entrypoint"])?,
+        workdir: read(&config["WorkingDir"])?,
+        user: read(&config["User"])?,
+        env: env.iter().map(pair).collect(),
+        labels: read(&config["Labels"])?,
+        layers: read(&raw["RootFS"]["Layers"])?,
+        size: read(&raw["Size"])?,
     })
 }
 
@@ -142,16 +97,15 @@ fn read_history(text: &[u8]) -> Result<Vec<Step>> {
         created_by: String,
         size: String,
     }
-    let text = String::from_utf8_lossy(text);
-    let mut steps = Vec::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        let line: Line = serde_json::from_str(line)?;
-        steps.push(Step {
-            created_by: line.created_by,
+    let lines = serde_json::Deserializer::from_slice(text).into_iter::<Line>();
+    let step = |line: Result<Line, _>| {
+        line.map(|Line { created_by, size }| {
             // Newer clients write `0B` even where bytes were asked for.
-            size: line.size.trim_end_matches('B').parse().unwrap_or_default(),
-        });
-    }
+            let size = size.trim_end_matches('B').parse().unwrap_or_default();
+            Step { created_by, size }
+        })
+    };
+    let mut steps: Vec<Step> = lines.map(step).collect::<Result<_, _>>()?;
     steps.reverse();
     Ok(steps)
 }
@@ -165,7 +119,7 @@ mod tests {
         let image = read_image(
             br#"[{"Id": "sha256:1", "Os": "linux", "Architecture": "amd64", "Size": 7,
                 "Config": {"Env": ["A=1=2", "B="], "Cmd": ["a", "b"], "Entrypoint": null,
-                "WorkingDir": "/w", "Labels": null, "Volumes": {"/data": {}}},
+                "WorkingDir": "/w", "Labels": null},
                 "RootFS": {"Type": "layers", "Layers": ["x", "y"]}}]"#,
         )
         .unwrap();
@@ -174,7 +128,6 @@ mod tests {
         assert_eq!(image.env["B"], "");
         assert_eq!(image.cmd, ["a", "b"]);
         assert!(image.entrypoint.is_empty());
-        assert_eq!(image.volumes, ["/data"]);
         let base = |layers: &[&str]| Image {
             layers: layers.iter().map(ToString::to_string).collect(),
             ..Image::default()

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read, Seek};
-use std::path::{Component, Path};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{ChildStdout, Command, Output, Stdio};
 
 use anyhow::{Context, Result};
 use memchr::memmem::Finder;
@@ -15,6 +15,8 @@ use tar::{Archive, Entry, EntryType};
 
 use xtask_core::docker::Engine;
 use xtask_core::interrupt;
+use xtask_core::process::Finished;
+use xtask_core::tree::RepoPath;
 
 /// What to keep of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +69,15 @@ pub struct Layers {
     pub tokens: Vec<String>,
 }
 
+impl Layer {
+    fn unread(why: impl Into<String>) -> Self {
+        Self {
+            unread: Some(why.into()),
+            ..Self::default()
+        }
+    }
+}
+
 impl Layers {
     /// What a container finds at a path.
     pub fn find(&self, path: &str) -> Option<&Thing> {
@@ -75,47 +86,61 @@ impl Layers {
                 return Some(thing);
             }
             let mut folders = Path::new(path).ancestors().filter_map(Path::to_str);
-            let is_gone = |path: &str| layer.gone.contains(path);
-            if folders.any(|above| is_gone(above) || layer.emptied.contains(above)) {
+            if folders.any(|above| layer.gone.contains(above) || layer.emptied.contains(above)) {
                 return None;
             }
         }
         None
     }
+
+    /// Which layers could not be read, and why.
+    pub fn unread(&self) -> Vec<String> {
+        let all = self.layers.iter().enumerate();
+        all.filter_map(|(number, layer)| {
+            let why = layer.unread.as_ref()?;
+            Some(format!("layer {number} was not read: {why}"))
+        })
+        .collect()
+    }
 }
 
 /// Has docker write the image and reads along.
 pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
-    let mut child = engine
-        .command(&["save", image])?
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("starting docker save")?;
-    let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
-        anyhow::bail!("docker save has no output");
-    };
-    let says = std::thread::spawn(move || {
-        let mut said = String::new();
-        let _ = stderr.read_to_string(&mut said);
-        said
-    });
-    let read = read_saved(BufReader::with_capacity(1 << 18, stdout), look);
-    if read.is_err() {
-        let _ = child.kill();
-    }
-    let status = child.wait().context("waiting for docker save")?;
-    let said = says.join().unwrap_or_default();
+    let mut save = engine.command(&["save", image])?;
+    save.stdin(Stdio::null());
+    let (read, ended) =
+        printed(save, |saved| read_saved(saved, look)).context("running docker save")?;
     anyhow::ensure!(
-        status.success() || read.is_err() && said.trim().is_empty(),
+        ended.ok || read.is_err() && ended.stderr.trim().is_empty(),
         "docker save {image} failed: {}",
-        match said.trim() {
-            "" => status.to_string(),
-            said => said.to_owned(),
-        }
+        ended.message
     );
     read.with_context(|| format!("reading what docker save wrote of {image}"))
+}
+
+/// Runs a program, takes what it prints as it comes, and waits for its end.
+fn printed<T>(
+    mut command: Command,
+    take: impl FnOnce(BufReader<ChildStdout>) -> Result<T>,
+) -> Result<(Result<T>, Finished)> {
+    let mut said = tempfile::tempfile().context("making a temporary file")?;
+    let stderr = said.try_clone()?;
+    let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn()?;
+    let stdout = child.stdout.take().context("it has no output")?;
+    let taken = take(BufReader::with_capacity(1 << 18, stdout));
+    if taken.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait()?;
+    let (stdout, mut stderr) = (Vec::new(), Vec::new());
+    said.rewind()?;
+    said.read_to_end(&mut stderr)?;
+    let ended = Output {
+        status,
+        stdout,
+        stderr,
+    };
+    Ok((taken, ended.into()))
 }
 
 /// What a tar archive is made of.
@@ -130,19 +155,6 @@ fn is_text(start: &[u8]) -> bool {
         || start.len() < BLOCK && unpacker(start).is_none()
 }
 
-/// Whether a text holds the token.
-fn holds(mut text: impl Read, token: &[u8]) -> Result<bool> {
-    let mut search = Search::new(token);
-    let mut buffer = vec![0; 1 << 17];
-    let mut found = false;
-    loop {
-        match text.read(&mut buffer)? {
-            0 => return Ok(found),
-            count => found |= search.feed(&buffer[..count]),
-        }
-    }
-}
-
 fn read_saved(saved: impl Read, look: &Look) -> Result<Layers> {
     let mut archive = Archive::new(saved);
     let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
@@ -153,50 +165,41 @@ fn read_saved(saved: impl Read, look: &Look) -> Result<Layers> {
         let mut entry = entry?;
         let path = path_of(&entry);
         if let Some(target) = target_of(&entry) {
-            links.insert(path.clone(), beside(&path, &target));
+            let target = RepoPath::from(&*path).leads_to(target.as_bytes());
+            links.extend(target.map(|target| (path, target.to_string())));
             continue;
         }
         if !is_file(&entry) {
             continue;
         }
-        let mut start = [0; BLOCK];
-        let count = fill(&mut entry, &mut start)?;
-        let start = &start[..count];
-        let mut whole = io::Cursor::new(start.to_vec()).chain(&mut entry);
-        if is_text(start) {
-            if path == "manifest.json" {
-                let mut text = Vec::new();
-                whole.read_to_end(&mut text)?;
-                order = read_order(&text)?;
-            } else if let Some(token) = look.token
-                && holds(whole, token)?
-            {
-                tokens.push(path.clone());
-            }
-            continue;
+        let mut start = Vec::new();
+        entry.by_ref().take(BLOCK as u64).read_to_end(&mut start)?;
+        let mut whole = io::Cursor::new(&start).chain(&mut entry);
+        if path == "manifest.json" {
+            let mut text = Vec::new();
+            whole.read_to_end(&mut text)?;
+            order = read_order(&text)?;
+        } else if is_text(&start) {
+            let mut search = Search::new(look.token);
+            search.read(whole, false)?;
+            tokens.extend(search.found.then_some(path));
+        } else {
+            let layer = match unpacker(&start) {
+                None => read_layer(whole, look),
+                Some(program) => unpacked(program, whole, look),
+            };
+            layers.insert(path, layer?);
         }
-        let layer = match unpacker(start) {
-            None => read_layer(whole, look),
-            Some(program) => unpacked(program, whole, look),
-        };
-        layers.insert(path, layer?);
     }
     // Docker is killed by a closed pipe where its padding is not read.
     io::copy(&mut archive.into_inner(), &mut io::sink())?;
     anyhow::ensure!(!order.is_empty(), "it has no list of layers");
-    let mut found = Layers {
-        layers: Vec::new(),
-        tokens,
+    let layer = |name: &String| {
+        let layer = layers.get(links.get(name).unwrap_or(name)).cloned();
+        layer.unwrap_or_else(|| Layer::unread("docker save did not write it"))
     };
-    for name in order {
-        let name = links.get(&name).unwrap_or(&name);
-        let layer = layers.get(name).cloned();
-        found.layers.push(layer.unwrap_or_else(|| Layer {
-            unread: Some("docker save did not write it".to_owned()),
-            ..Layer::default()
-        }));
-    }
-    Ok(found)
+    let layers = order.iter().map(layer).collect();
+    Ok(Layers { layers, tokens })
 }
 
 fn read_order(manifest: &[u8]) -> Result<Vec<String>> {
@@ -210,23 +213,6 @@ fn read_order(manifest: &[u8]) -> Result<Vec<String>> {
     Ok(first.layers)
 }
 
-/// A link's target, seen from the archive's top.
-fn beside(path: &str, target: &str) -> String {
-    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
-    let mut parts: Vec<&str> = Vec::new();
-    let joined = folder.join(target);
-    for part in joined.components() {
-        match part {
-            Component::ParentDir => {
-                parts.pop();
-            }
-            Component::Normal(part) => parts.extend(part.to_str()),
-            _ => {}
-        }
-    }
-    parts.join("/")
-}
-
 /// The program that unpacks what begins like this.
 fn unpacker(start: &[u8]) -> Option<&'static str> {
     match start {
@@ -238,35 +224,18 @@ fn unpacker(start: &[u8]) -> Option<&'static str> {
 
 /// Reads a layer through a program that unpacks it. What can't be unpacked is left out in words.
 fn unpacked(program: &str, mut packed: impl Read, look: &Look) -> Result<Layer> {
-    let unread = |why: String| Layer {
-        unread: Some(why),
-        ..Layer::default()
-    };
     let mut file = tempfile::tempfile().context("making a temporary file")?;
     io::copy(&mut packed, &mut file).context("reading a compressed layer")?;
     file.rewind()?;
-    let child = Command::new(program)
-        .arg("-dc")
-        .stdin(file)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut child) = child else {
-        return Ok(unread(format!(
+    let mut command = Command::new(program);
+    command.arg("-dc").stdin(file);
+    Ok(match printed(command, |layer| read_layer(layer, look)) {
+        Ok((Ok(layer), ended)) if ended.ok => layer,
+        Ok(_) => Layer::unread(format!("{program} could not unpack it")),
+        Err(_) => Layer::unread(format!(
             "it is compressed, and there is no {program} to read it with"
-        )));
-    };
-    let Some(stdout) = child.stdout.take() else {
-        anyhow::bail!("{program} has no output");
-    };
-    let layer = read_layer(BufReader::with_capacity(1 << 18, stdout), look);
-    let status = child
-        .wait()
-        .with_context(|| format!("waiting for {program}"))?;
-    match layer {
-        Ok(layer) if status.success() => Ok(layer),
-        _ => Ok(unread(format!("{program} could not unpack it"))),
-    }
+        )),
+    })
 }
 
 /// An entry's path without a leading `./` or `/` and without a slash at the end.
@@ -291,39 +260,18 @@ fn is_file(entry: &Entry<impl Read>) -> bool {
 fn read_layer(layer: impl Read, look: &Look) -> Result<Layer> {
     let mut archive = Archive::new(layer);
     let mut found = Layer::default();
-    let mut buffer = vec![0; 1 << 17];
+    let mut search = Search::new(look.token);
     for entry in archive.entries()? {
         interrupt::check()?;
         let mut entry = entry?;
-        let path = path_of(&entry);
-        let target = target_of(&entry);
+        let (path, target) = (path_of(&entry), target_of(&entry));
         let keep = (look.keep)(&path, entry.size());
         let wants_bytes = keep == Keep::Bytes && is_file(&entry);
-        let mut search = look.token.map(Search::new);
-        let mut bytes = Vec::new();
-        let mut has_token = search.as_mut().is_some_and(|search| {
-            search.feed(path.as_bytes()) || {
-                search.clear();
-                target
-                    .as_ref()
-                    .is_some_and(|target| search.feed(target.as_bytes()))
-            }
-        });
-        if let Some(search) = &mut search {
-            search.clear();
-        }
-        loop {
-            let count = entry.read(&mut buffer)?;
-            if count == 0 {
-                break;
-            }
-            let data = &buffer[..count];
-            has_token |= search.as_mut().is_some_and(|search| search.feed(data));
-            if wants_bytes {
-                bytes.extend_from_slice(data);
-            }
-        }
-        if has_token {
+        search.found = false;
+        search.read(path.as_bytes(), false)?;
+        search.read(target.as_deref().unwrap_or_default().as_bytes(), false)?;
+        let bytes = search.read(&mut entry, wants_bytes)?;
+        if search.found {
             found.tokens.push(path.clone());
         }
         if note_removal(&mut found, &path) || keep == Keep::Nothing {
@@ -348,62 +296,52 @@ fn note_removal(layer: &mut Layer, path: &str) -> bool {
     };
     if name == ".wh..opq" {
         layer.emptied.insert(folder.to_owned());
-    } else if folder.is_empty() {
-        layer.gone.insert(name.to_owned());
     } else {
-        layer.gone.insert(format!("{folder}/{name}"));
+        let gone = format!("{folder}/{name}");
+        layer.gone.insert(gone.trim_start_matches('/').to_owned());
     }
     true
 }
 
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    Ok(filled)
-}
-
-/// Finds a token in pieces of data, wherever they are cut.
+/// Reads whole texts, and finds a token in them.
 struct Search<'a> {
-    finder: Finder<'a>,
-    length: usize,
-    /// The end of what was seen, one byte shorter than the token.
-    tail: Vec<u8>,
+    finder: Option<Finder<'a>>,
+    /// What was read last, behind what a token could have begun in.
+    seen: Vec<u8>,
+    found: bool,
 }
 
 impl<'a> Search<'a> {
-    fn new(token: &'a [u8]) -> Self {
+    const PIECE: usize = 1 << 17;
+
+    fn new(token: Option<&'a [u8]>) -> Self {
         Self {
-            finder: Finder::new(token),
-            length: token.len(),
-            tail: Vec::new(),
+            finder: token.map(Finder::new),
+            seen: Vec::new(),
+            found: false,
         }
     }
 
-    fn clear(&mut self) {
-        self.tail.clear();
-    }
-
-    /// Whether the token ends in this piece.
-    fn feed(&mut self, data: &[u8]) -> bool {
-        let most = self.length.saturating_sub(1);
-        let head = &data[..data.len().min(most)];
-        self.tail.extend_from_slice(head);
-        if self.finder.find(&self.tail).is_some() || self.finder.find(data).is_some() {
-            return true;
+    /// Reads to the end, and gives the bytes where they are wanted.
+    fn read(&mut self, mut text: impl Read, wanted: bool) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.seen.clear();
+        loop {
+            let kept = self.seen.len();
+            let mut piece = text.by_ref().take(Self::PIECE as u64);
+            if piece.read_to_end(&mut self.seen)? == 0 {
+                return Ok(bytes);
+            }
+            if wanted {
+                bytes.extend_from_slice(&self.seen[kept..]);
+            }
+            let mut begun = 0;
+            if let Some(finder) = &self.finder {
+                self.found |= finder.find(&self.seen).is_some();
+                begun = finder.needle().len().saturating_sub(1);
+            }
+            self.seen.drain(..self.seen.len().saturating_sub(begun));
         }
-        if data.len() >= most {
-            self.tail.clear();
-            self.tail.extend_from_slice(&data[data.len() - most..]);
-        } else {
-            let extra = self.tail.len().saturating_sub(most);
-            self.tail.drain(..extra);
-        }
-        false
     }
 }
 
@@ -516,15 +454,19 @@ mod tests {
 
     #[test]
     fn a_token_is_found_wherever_the_pieces_are_cut() {
-        let text = b"some hf_secret here";
-        for size in 1..text.len() {
-            let mut search = Search::new(TOKEN);
-            assert!(text.chunks(size).any(|piece| search.feed(piece)), "{size}");
+        let found = |text: &[u8]| {
+            let mut search = Search::new(Some(TOKEN));
+            assert_eq!(search.read(text, true).unwrap(), text);
+            search.found
+        };
+        for before in 0..=TOKEN.len() {
+            let mut text = vec![b'.'; Search::PIECE - before];
+            text.extend(TOKEN);
+            assert!(found(&text), "{before}");
+            text.pop();
+            assert!(!found(&text), "{before}");
         }
-        let mut search = Search::new(TOKEN);
-        assert!(!search.feed(b"hf_secre"));
-        assert!(!search.feed(b"hf_secre"));
-        assert!(search.feed(b"t"));
+        assert!(!found(b"hf_secrehf_secre"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::super::{Check, Verdict};
 use super::containers::Session;
 use super::expected_image::ExpectedImage;
 use super::files::TABLE;
-use super::text;
+use super::{Seen, text};
 use worker_files::Source;
 use worker_files::packages::{self, Requirement};
 use xtask_core::tree::Tree;
@@ -26,29 +26,30 @@ const PYTHON: &str = ">=3.10";
 
 /// What an image says of its Python.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub struct Answer {
-    pub python: String,
+struct Answer {
+    python: String,
     /// Why a module can't be imported; `None` for one that can.
-    pub modules: BTreeMap<String, Option<String>>,
-    pub packages: BTreeMap<String, Option<String>>,
+    modules: BTreeMap<String, Option<String>>,
+    packages: BTreeMap<String, Option<String>>,
     /// Packages, or `python`, whose versions are not what is asked for; `None` where the image has
     /// nothing that can tell.
-    pub unfit: Option<Vec<String>>,
-    pub sglang: Option<String>,
+    unfit: Option<Vec<String>>,
+    sglang: Option<String>,
     /// The release that the image's table of flags is of.
-    pub table: Option<String>,
+    table: Option<String>,
     /// `pip` or `uv`.
-    pub checker: Option<String>,
-    pub conflicts: Vec<String>,
+    checker: Option<String>,
+    conflicts: Vec<String>,
 }
 
 /// What the repository asks of it.
-pub struct Asked {
-    pub python: String,
-    pub modules: Vec<String>,
-    pub requirements: Vec<Requirement>,
+#[derive(Default)]
+struct Asked {
+    python: String,
+    modules: Vec<String>,
+    requirements: Vec<Requirement>,
     /// The release that the repository's table of flags is of.
-    pub sglang: Option<String>,
+    sglang: Option<String>,
 }
 
 impl Answer {
@@ -60,23 +61,17 @@ impl Answer {
 }
 
 impl Asked {
-    pub fn new(tree: &dyn Tree, made: &ExpectedImage, workdir: &str) -> Result<Self> {
-        let project = text(tree, "pyproject.toml")?;
-        let python = project.as_deref().and_then(|text| {
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix("requires-python"))?;
-            let (_, value) = line.split_once('=')?;
-            Some(value.trim().trim_matches(['"', '\'']).to_owned())
-        });
-        let requirements = text(tree, "requirements.txt")?.map(|text| {
-            let source = Source::new("requirements.txt".into(), text.as_bytes());
-            packages::requirements(&source).split().0.packages
-        });
+    fn new(tree: &dyn Tree, made: &ExpectedImage, workdir: &str) -> Result<Self> {
+        let project = text(tree, "pyproject.toml")?.unwrap_or_default();
+        let mut lines = project.lines();
+        let python = lines.find_map(|line| line.strip_prefix("requires-python")?.split_once('='));
+        let python = python.map_or(PYTHON, |(_, value)| value.trim().trim_matches(['"', '\'']));
+        let requirements = text(tree, "requirements.txt")?.unwrap_or_default();
+        let source = Source::new("requirements.txt".into(), requirements.as_bytes());
         Ok(Self {
-            python: python.unwrap_or_else(|| PYTHON.to_owned()),
+            python: python.to_owned(),
             modules: modules(made, workdir),
-            requirements: requirements.unwrap_or_default(),
+            requirements: packages::requirements(&source).split().0.packages,
             sglang: text(tree, TABLE)?.and_then(|text| super::flags::version(&text)),
         })
     }
@@ -84,15 +79,19 @@ impl Asked {
 
 /// The modules that are copied into WORKDIR, those of packages included.
 fn modules(made: &ExpectedImage, workdir: &str) -> Vec<String> {
-    let workdir = workdir.trim_matches('/');
-    let below = |place: &str| -> Option<String> {
-        let below = match workdir {
-            "" => place,
-            workdir => place.strip_prefix(workdir)?.strip_prefix('/')?,
-        };
-        below.strip_suffix(".py").map(str::to_owned)
+    let workdir = match workdir.trim_matches('/') {
+        "" => String::new(),
+        workdir => format!("{workdir}/"),
     };
-    let names: BTreeSet<String> = made.files.keys().filter_map(|place| below(place)).collect();
+    let below = |place: &String| {
+        Some(
+            place
+                .strip_prefix(&workdir)?
+                .strip_suffix(".py")?
+                .to_owned(),
+        )
+    };
+    let names: BTreeSet<String> = made.files.keys().filter_map(below).collect();
     let is_module = |name: &&String| {
         let package = name.rsplit_once('/').map(|(folder, _)| folder);
         !name.contains(['-', '.'])
@@ -106,11 +105,7 @@ fn modules(made: &ExpectedImage, workdir: &str) -> Vec<String> {
 }
 
 /// Asks an image, in its folder with the worker; the error is a sentence about why it can't be asked.
-pub fn ask(
-    session: &Session,
-    place: (&str, &str),
-    asked: &Asked,
-) -> Result<Result<Answer, String>> {
+fn ask(session: &Session, place: (&str, &str), asked: &Asked) -> Result<Result<Answer, String>> {
     let requirements = asked.requirements.iter();
     let packages: BTreeMap<&str, String> = requirements
         .map(|r| (r.name.as_str(), format!("{}{}", r.name, r.spec)))
@@ -118,111 +113,119 @@ pub fn ask(
     let input = serde_json::json!({
         "modules": asked.modules, "packages": packages, "python": asked.python,
     });
-    run(session, place, &input)
-}
-
-/// Asks an image only for what its packages lack.
-pub fn ask_conflicts(session: &Session, image: &str) -> Result<Result<Answer, String>> {
-    let input = serde_json::json!({"modules": [], "packages": {}, "python": ""});
-    run(session, (image, "/"), &input)
-}
-
-fn run(
-    session: &Session,
-    place: (&str, &str),
-    input: &serde_json::Value,
-) -> Result<Result<Answer, String>> {
-    let ended = session.python(place, PROBE, &input.to_string(), LIMIT)?;
-    if ended.code != Some(0) {
-        return Ok(Err(ended.why()));
-    }
-    let line = ended.output.lines().last().unwrap_or_default();
-    serde_json::from_str(line)
+    let said = match session.python(place, PROBE, &input.to_string(), LIMIT)? {
+        Ok(said) => said,
+        Err(why) => return Ok(Err(why)),
+    };
+    let line = said.lines().last().unwrap_or_default();
+    let answer = serde_json::from_str(line);
+    answer
         .with_context(|| format!("reading what Python said in {}", place.0))
         .map(Ok)
 }
 
+/// Asks the image, and the base image where that makes a difference.
+pub fn check(
+    session: &Session,
+    seen: &Seen,
+    (image, base): (&str, &str),
+    tree: &dyn Tree,
+) -> Result<Vec<Check>> {
+    let asked = Asked::new(tree, &seen.made, seen.workdir())?;
+    let answer = match ask(session, (image, seen.workdir()), &asked)? {
+        Ok(answer) => answer,
+        Err(why) => {
+            let words = format!(
+                "python3 can't be run in the image: {why}: take a base image with Python, and \
+                 keep it on PATH"
+            );
+            let skipped = |name| Check::skipped(name, "python3 can't be run in the image");
+            let mut checks = vec![Check::failed("python", words)];
+            checks.extend(["modules", "packages", "versions"].map(skipped));
+            return Ok(checks);
+        }
+    };
+    let base = if answer.conflicts.is_empty() || seen.base.is_none() {
+        None
+    } else {
+        ask(session, (base, "/"), &Asked::default())?.ok()
+    };
+    let base = base.filter(|base| base.checker.is_some());
+    Ok(vec![
+        interpreter(&answer, &asked),
+        imports(&answer),
+        packages(&answer, base.as_ref().map(|base| base.conflicts.as_slice())),
+        versions(&answer, &asked),
+    ])
+}
+
 /// The Python itself.
-pub fn interpreter(answer: &Answer, asked: &Asked) -> Check {
-    let mut wrong = Vec::new();
+fn interpreter(answer: &Answer, asked: &Asked) -> Check {
+    let (is, wanted) = (&answer.python, &asked.python);
     if answer.is_unfit("python") {
-        wrong.push(format!(
-            "Python is {}, and the worker is written for {}: take a base image with another Python",
-            answer.python, asked.python
-        ));
+        let words = format!(
+            "Python is {is}, and the worker is written for {wanted}: take a base image with another \
+             Python"
+        );
+        return Check::failed("python", words);
     }
-    Check::judged("python", wrong, format!("Python {}", answer.python))
+    Check::passed("python", format!("Python {is}"))
 }
 
 /// Whether every module of the worker imports.
-pub fn imports(answer: &Answer) -> Check {
-    let mut wrong: Vec<String> = answer
-        .modules
-        .iter()
-        .filter_map(|(name, trouble)| {
-            Some(format!("{name} can't be imported: {}", trouble.as_ref()?))
-        })
-        .collect();
-    if !wrong.is_empty() {
-        wrong.push(
-            "a module or package is missing in the image: see what the Dockerfile copies and what \
-             requirements.txt names"
-                .to_owned(),
-        );
+fn imports(answer: &Answer) -> Check {
+    const NAME: &str = "modules";
+    if answer.modules.is_empty() {
+        let why = "the Dockerfile copies no Python module into WORKDIR";
+        return Check::skipped(NAME, why);
     }
-    let count = answer.modules.len();
-    if count == 0 {
-        return Check::skipped(
-            "modules",
-            "the Dockerfile copies no Python module into WORKDIR",
-        );
-    }
-    Check::judged("modules", wrong, format!("{count} modules import"))
+    let modules = answer.modules.iter();
+    let trouble = modules.filter_map(|(name, why)| Some((name, why.as_ref()?)));
+    let wrong = trouble.map(|(name, why)| format!("{name} can't be imported: {why}"));
+    Check::judged(
+        NAME,
+        wrong.collect(),
+        "a module or package is missing in the image: see what the Dockerfile copies and what \
+         requirements.txt names",
+        format!("{} modules import", answer.modules.len()),
+    )
 }
 
 /// Whether the packages fit each other. `base` is what the base image says of its own, where it
 /// was asked.
-pub fn packages(answer: &Answer, base: Option<&[String]>) -> Check {
-    let name = "packages";
+fn packages(answer: &Answer, base: Option<&[String]>) -> Check {
+    const NAME: &str = "packages";
     let Some(checker) = &answer.checker else {
         return Check::skipped(
-            name,
+            NAME,
             "the image has neither pip nor uv to check its packages with",
         );
     };
-    let (own, new): (Vec<_>, Vec<_>) = answer
-        .conflicts
-        .iter()
-        .cloned()
-        .partition(|line| base.is_some_and(|base| base.contains(line)));
+    let conflicts = answer.conflicts.iter().cloned();
+    let (own, new): (Vec<_>, Vec<_>) =
+        conflicts.partition(|line| base.is_some_and(|base| base.contains(line)));
     let check = if new.is_empty() {
-        Check::passed(
-            name,
-            format!("{checker} check finds no conflict that the worker brings"),
-        )
+        let words = format!("{checker} check finds no conflict that the worker brings");
+        Check::passed(NAME, words)
     } else if base.is_none() {
-        Check::new(name, Verdict::Warning, new).and([format!(
+        Check::new(NAME, Verdict::Warning, new).and([format!(
             "{checker} check found these, and the base image, which may have had them before, could \
              not be asked: pull it, and run this again"
         )])
     } else {
-        Check::new(name, Verdict::Failed, new).and([format!(
+        Check::new(NAME, Verdict::Failed, new).and([format!(
             "{checker} check finds these in the image and not in its base image: choose versions in \
              requirements.txt that fit what the base image has"
         )])
     };
-    match own.len() {
-        0 => check,
-        count => check.and([format!("the base image itself has {count} more")]),
-    }
+    let more = Some(own.len()).filter(|count| *count > 0);
+    check.and(more.map(|count| format!("the base image itself has {count} more")))
 }
 
 /// What is installed against requirements.txt, and SGLang against the tables of its flags.
-pub fn versions(answer: &Answer, asked: &Asked) -> Check {
-    let mut wrong = Vec::new();
-    let mut seen = Vec::new();
-    for requirement in &asked.requirements {
-        let Requirement { name, spec, .. } = requirement;
+fn versions(answer: &Answer, asked: &Asked) -> Check {
+    let (mut wrong, mut seen, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    for Requirement { name, spec, .. } in &asked.requirements {
         match answer.packages.get(name).and_then(Option::as_deref) {
             None if spec.contains(';') => {}
             None => wrong.push(format!(
@@ -240,32 +243,30 @@ pub fn versions(answer: &Answer, asked: &Asked) -> Check {
             }
         }
     }
-    let mut notes = Vec::new();
     if answer.unfit.is_none() {
         let note = "not held against what is asked for: the image has neither packaging nor pip";
         notes.push(note.to_owned());
     }
-    match &answer.sglang {
-        None => wrong.push(
-            "SGLang is not installed: take one of SGLang's own images as the base image".to_owned(),
-        ),
-        Some(sglang) => {
-            seen.push(format!("SGLang {sglang}"));
-            if let Some(table) = answer.table.as_ref().filter(|table| *table != sglang) {
-                wrong.push(format!(
-                    "SGLang is {sglang}, and the image's sglang_flags.json is {table}'s: run \
-                     scripts/sglang_flags.py in the Dockerfile, behind whatever installs SGLang"
-                ));
-            }
-            if let Some(here) = asked.sglang.as_ref().filter(|here| *here != sglang) {
-                notes.push(format!(
-                    "the repository's sglang_flags.json is SGLang {here}'s; --update-flags writes \
-                     {sglang}'s"
-                ));
-            }
-        }
+    if let Some(sglang) = &answer.sglang {
+        seen.push(format!("SGLang {sglang}"));
+        let other = |table: &&String| *table != sglang;
+        wrong.extend(answer.table.as_ref().filter(other).map(|table| {
+            format!(
+                "SGLang is {sglang}, and the image's sglang_flags.json is {table}'s: run \
+                 scripts/sglang_flags.py in the Dockerfile, behind whatever installs SGLang"
+            )
+        }));
+        notes.extend(asked.sglang.as_ref().filter(other).map(|here| {
+            format!(
+                "the repository's sglang_flags.json is SGLang {here}'s; --update-flags writes \
+                 {sglang}'s"
+            )
+        }));
+    } else {
+        let what = "SGLang is not installed: take one of SGLang's own images as the base image";
+        wrong.push(what.to_owned());
     }
-    Check::judged("versions", wrong, seen.join(", ")).and(notes)
+    Check::judged("versions", wrong, "", seen.join(", ")).and(notes)
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use super::super::Check;
 use super::super::token::SHORTEST;
-use super::super::{Check, Verdict};
-use super::files::unread;
-use super::inspect::{Image, Step};
+use super::Seen;
 use super::layers::{Keep, Layers};
 use xtask_core::output::cut;
 use xtask_core::secret::{is_secret, token};
+use xtask_core::tree::RepoPath;
 
 /// Files that hold passwords or tokens, by how their paths end.
 const CREDENTIALS: &[&str] = &[
@@ -36,18 +36,13 @@ pub fn hidden(text: &str, secret: Option<&str>) -> String {
         _ => text.to_owned(),
     };
     // Words are kept with what divides them, so that only the token goes.
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let mut out = String::new();
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end);
-        out.push_str(if token(word).is_some() { "***" } else { word });
-        let next = after.find(is_word).unwrap_or(after.len());
-        out.push_str(&after[..next]);
-        rest = &after[next..];
-    }
-    out
+    let divides = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let words = text.split_inclusive(divides).map(|word| {
+        let bare = word.trim_end_matches(divides);
+        let shown = if token(bare).is_some() { "***" } else { bare };
+        format!("{shown}{}", &word[bare.len()..])
+    });
+    words.collect()
 }
 
 /// What may be shown of a variable's value.
@@ -83,42 +78,19 @@ pub fn sought(given: Option<&str>) -> (Option<&str>, bool) {
     }
 }
 
-/// What is known of an image and of what it was made on.
-pub struct Known<'a> {
-    pub image: &'a Image,
-    pub history: &'a [Step],
-    pub layers: &'a Layers,
-    /// The base image, with its history.
-    pub base: Option<(&'a Image, &'a [Step])>,
-    /// How many of the lowest layers are the base image's.
-    pub base_layers: usize,
-    /// The value of `HF_TOKEN` that is looked for.
-    pub token: Option<&'a str>,
-    /// Whether one was given that is too short for that.
-    pub too_short: bool,
-}
-
 /// The verdict.
-pub fn check(known: &Known) -> Check {
+pub fn check(seen: &Seen, layers: &Layers) -> Check {
     let mut wrong = Vec::new();
-    configuration(known, &mut wrong);
-    history(known, &mut wrong);
-    layers(known, &mut wrong);
-    if !wrong.is_empty() {
-        wrong.push(
-            "whoever pulls the image can read these: take the value back where it was given out, \
-             and give it to the build as a secret (`RUN --mount=type=secret`), never as ENV, ARG or \
-             file"
-                .to_owned(),
-        );
-    }
-    let count = known.layers.layers.len();
+    configuration(seen, &mut wrong);
+    history(seen, &mut wrong);
+    in_layers(seen, layers, &mut wrong);
+    let count = layers.layers.len();
     let without = "nothing in configuration, history and file names looks like a secret";
-    let in_order = match known.token {
+    let in_order = match seen.token {
         Some(_) => {
             format!("HF_TOKEN is in none of {count} layers, nor in configuration or history")
         }
-        None if known.too_short => format!(
+        None if seen.too_short => format!(
             "the HF_TOKEN that was given is shorter than {SHORTEST} bytes, which is too short to be \
              looked for; {without}"
         ),
@@ -126,12 +98,14 @@ pub fn check(known: &Known) -> Check {
             format!("no HF_TOKEN was given, so there was no value to look for; {without}")
         }
     };
-    let mut check = Check::judged("secrets", wrong, in_order);
-    let unread = unread(known.layers);
-    if !unread.is_empty() && check.verdict == Verdict::Passed {
-        check.verdict = Verdict::Warning;
-    }
-    check.and(unread)
+    let check = Check::judged(
+        "secrets",
+        wrong,
+        "whoever pulls the image can read these: take the value back where it was given out, and \
+         give it to the build as a secret (`RUN --mount=type=secret`), never as ENV, ARG or file",
+        in_order,
+    );
+    check.doubted(layers.unread())
 }
 
 /// Why a value must not be where everybody reads it.
@@ -153,45 +127,45 @@ fn is_reference(value: &str) -> bool {
     value.is_empty() || value.starts_with(['$', '`', '<', '/'])
 }
 
-fn configuration(known: &Known, wrong: &mut Vec<String>) {
-    let base = known.base.map(|(image, _)| image);
-    for (name, value) in &known.image.env {
-        let is_own = base.is_none_or(|base| base.env.get(name) != Some(value));
-        if let Some(what) = suspicion(name, value, known.token).filter(|_| is_own) {
+fn configuration(seen: &Seen, wrong: &mut Vec<String>) {
+    let (image, base) = (&seen.image, seen.base.as_ref().map(|base| &base.image));
+    let own = |value, inherited: Option<&String>| inherited != Some(value);
+    for (name, value) in &image.env {
+        let is_own = own(value, base.and_then(|base| base.env.get(name)));
+        if let Some(what) = suspicion(name, value, seen.token).filter(|_| is_own) {
             wrong.push(format!("ENV {name} holds {what}"));
         }
     }
-    for (name, value) in &known.image.labels {
-        let is_own = base.is_none_or(|base| base.labels.get(name) != Some(value));
-        if let Some(what) = suspicion("", value, known.token).filter(|_| is_own) {
+    for (name, value) in &image.labels {
+        let is_own = own(value, base.and_then(|base| base.labels.get(name)));
+        if let Some(what) = suspicion("", value, seen.token).filter(|_| is_own) {
             wrong.push(format!("LABEL {name} holds {what}"));
         }
     }
-    let command = [known.image.entrypoint.join(" "), known.image.cmd.join(" ")].join(" ");
-    if let Some(what) = suspicion("", &command, known.token) {
+    let command = [image.entrypoint.join(" "), image.cmd.join(" ")].join(" ");
+    if let Some(what) = suspicion("", &command, seen.token) {
         wrong.push(format!("ENTRYPOINT or CMD holds {what}"));
     }
 }
 
-fn history(known: &Known, wrong: &mut Vec<String>) {
-    let own = match known.base {
-        Some((_, base)) if known.history.starts_with(base) => &known.history[base.len()..],
-        _ => known.history,
+fn history(seen: &Seen, wrong: &mut Vec<String>) {
+    let base = seen.base.as_ref().map_or(&[][..], |base| &base.history);
+    let inherited = if seen.history.starts_with(base) {
+        base.len()
+    } else {
+        0
     };
     // A build argument stands in every later step again.
     let mut told = BTreeSet::new();
-    for (number, step) in own.iter().enumerate() {
+    for (number, step) in seen.history.iter().enumerate().skip(inherited) {
         let text = &step.created_by;
-        let number = known.history.len() - own.len() + number + 1;
-        let step = format!(
-            "step {number} of the history ({})",
-            shown(text, known.token)
-        );
+        let shown = shown(text, seen.token);
+        let step = format!("step {} of the history ({shown})", number + 1);
         let mut found = BTreeSet::new();
         for word in text.split_whitespace() {
             if let Some((name, value)) = word.split_once('=')
                 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && let Some(what) = suspicion(name, value, known.token)
+                && let Some(what) = suspicion(name, value, seen.token)
             {
                 if told.insert(name.to_owned()) {
                     wrong.push(format!("{step} has {what}: {name}"));
@@ -199,11 +173,8 @@ fn history(known: &Known, wrong: &mut Vec<String>) {
                 found.insert(what);
             }
         }
-        if let Some(what) = suspicion("", text, known.token)
-            && !found.contains(&what)
-        {
-            wrong.push(format!("{step} has {what}"));
-        }
+        let whole = suspicion("", text, seen.token).filter(|what| !found.contains(what));
+        wrong.extend(whole.map(|what| format!("{step} has {what}")));
     }
 }
 
@@ -219,41 +190,38 @@ fn shown(text: &str, token: Option<&str>) -> String {
     cut(&words.collect::<Vec<_>>().join(" "), MOST)
 }
 
-fn layers(known: &Known, wrong: &mut Vec<String>) {
+fn in_layers(seen: &Seen, layers: &Layers, wrong: &mut Vec<String>) {
     const MOST: usize = 10;
     let mut more = 0;
-    for (number, layer) in known.layers.layers.iter().enumerate() {
+    let base_layers = seen.base.as_ref().map_or(0, |base| base.layers);
+    for (number, layer) in layers.layers.iter().enumerate() {
         for path in &layer.tokens {
-            if wrong.len() < MOST {
-                let gone = if is_gone(known.layers, number, path) {
-                    ", which a later step deletes: it is still in the layer"
-                } else {
-                    ""
-                };
-                wrong.push(format!(
-                    "layer {number} has the value of HF_TOKEN in /{}{gone}",
-                    hidden(path, known.token)
-                ));
-            } else {
+            if wrong.len() >= MOST {
                 more += 1;
+                continue;
             }
+            let gone = if is_gone(layers, number, path) {
+                ", which a later step deletes: it is still in the layer"
+            } else {
+                ""
+            };
+            let path = hidden(path, seen.token);
+            wrong.push(format!(
+                "layer {number} has the value of HF_TOKEN in /{path}{gone}"
+            ));
         }
-        if number < known.base_layers {
-            continue;
-        }
-        for path in layer.things.keys().filter(|path| is_credentials(path)) {
-            if !layer.tokens.contains(path) {
-                wrong.push(format!(
-                    "layer {number} has /{path}, a file for passwords and tokens"
-                ));
-            }
+        let named = layer.things.keys().filter(|path| is_credentials(path));
+        for path in named.filter(|path| number >= base_layers && !layer.tokens.contains(path)) {
+            wrong.push(format!(
+                "layer {number} has /{path}, a file for passwords and tokens"
+            ));
         }
     }
     if more > 0 {
         wrong.push(format!("and {more} files more that have it"));
     }
     // Whatever the configuration holds was told with its name where that is known.
-    if !known.layers.tokens.is_empty() && wrong.is_empty() {
+    if !layers.tokens.is_empty() && wrong.is_empty() {
         wrong.push(
             "the image's description, as docker saves it, has the value of HF_TOKEN".to_owned(),
         );
@@ -263,16 +231,15 @@ fn layers(known: &Known, wrong: &mut Vec<String>) {
 /// Whether a layer above takes the path away.
 fn is_gone(layers: &Layers, number: usize, path: &str) -> bool {
     let above = layers.layers.iter().skip(number + 1);
-    above.rev().any(|layer| {
-        layer.gone.iter().chain(&layer.emptied).any(|gone| {
-            path.strip_prefix(gone.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
-    })
+    let mut gone = above.flat_map(|layer| layer.gone.iter().chain(&layer.emptied));
+    gone.any(|gone| RepoPath::from(path).is_within(gone))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Verdict;
+    use super::super::Base;
+    use super::super::inspect::{Image, Step};
     use super::super::layers::{Layer, Thing};
     use super::*;
 
@@ -294,34 +261,31 @@ mod tests {
         token: Option<&str>,
     ) -> Check {
         let (token, too_short) = sought(token);
-        let pairs = |env: &[(&str, &str)]| {
-            env.iter()
+        let image = |env: &[(&str, &str)]| Image {
+            env: env
+                .iter()
                 .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
-                .collect()
-        };
-        let image = Image {
-            env: pairs(env),
+                .collect(),
             ..Image::default()
         };
-        let base = Image {
-            env: pairs(&[("INDEX_PASSWORD", "the base's own")]),
-            ..Image::default()
+        let base = Base {
+            image: image(&[("INDEX_PASSWORD", "the base's own")]),
+            history: steps(&["RUN export A_TOKEN=base"]),
+            layers: 1,
         };
-        let base_history = steps(&["RUN export A_TOKEN=base"]);
-        let mut history = base_history.clone();
-        history.extend(steps(lines));
-        check(&Known {
-            image: &image,
-            history: &history,
-            layers: &Layers {
-                layers,
-                ..Layers::default()
-            },
-            base: Some((&base, &base_history)),
-            base_layers: 1,
+        let seen = Seen {
+            image: image(env),
+            history: [base.history.clone(), steps(lines)].concat(),
+            base: Some(base),
             token,
             too_short,
-        })
+            ..Seen::default()
+        };
+        let layers = Layers {
+            layers,
+            ..Layers::default()
+        };
+        check(&seen, &layers)
     }
 
     #[test]

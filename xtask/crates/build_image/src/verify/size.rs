@@ -15,31 +15,24 @@ pub fn check(
     before: Option<&Image>,
     budget: u64,
 ) -> Check {
-    let mut lines = vec![match base {
-        Some(base) => format!(
-            "{} in all, {} over the base image's {}",
-            megabytes(image.size),
-            megabytes(image.size.saturating_sub(base.size)),
+    let over = base.map(|base| image.size.saturating_sub(base.size));
+    let whole = megabytes(image.size);
+    let mut lines = vec![match (base, over) {
+        (Some(base), Some(over)) => format!(
+            "{whole} in all, {} over the base image's {}",
+            megabytes(over),
             megabytes(base.size)
         ),
-        None => format!(
-            "{} in all; the base image is not on this engine",
-            megabytes(image.size)
-        ),
+        _ => format!("{whole} in all; the base image is not on this engine"),
     }];
     let mut steps: Vec<&Step> = history.iter().filter(|step| step.size > 0).collect();
     steps.sort_by_key(|step| std::cmp::Reverse(step.size));
-    let more: u64 = steps.iter().skip(LISTED).map(|step| step.size).sum();
-    for step in steps.iter().take(LISTED) {
-        lines.push(format!(
-            "{:>10}  {}",
-            megabytes(step.size),
-            instruction(step)
-        ));
-    }
-    if steps.len() > LISTED {
-        let count = steps.len() - LISTED;
-        lines.push(format!("{:>10}  in {count} smaller steps", megabytes(more)));
+    let smaller = steps.split_off(steps.len().min(LISTED));
+    let line = |size: u64, what: &str| format!("{:>10}  {what}", megabytes(size));
+    lines.extend(steps.iter().map(|step| line(step.size, &instruction(step))));
+    if !smaller.is_empty() {
+        let sum = smaller.iter().map(|step| step.size).sum();
+        lines.push(line(sum, &format!("in {} smaller steps", smaller.len())));
     }
     if let Some(before) = before {
         let words = match megabytes(image.size.abs_diff(before.size)) {
@@ -49,16 +42,15 @@ pub fn check(
         };
         lines.push(format!("{words} the last build of this tag"));
     }
-    let over = base.map(|base| image.size.saturating_sub(base.size));
-    if over.is_some_and(|over| over > budget) {
-        lines.push(format!(
-            "that is more than the {} that a worker may add to its base image: look at the steps \
-             above, or raise the limit with --size-budget",
-            megabytes(budget)
-        ));
-        return Check::new("size", Verdict::Warning, lines);
+    if over.is_none_or(|over| over <= budget) {
+        return Check::new("size", Verdict::Passed, lines);
     }
-    Check::new("size", Verdict::Passed, lines)
+    lines.push(format!(
+        "that is more than the {} that a worker may add to its base image: look at the steps \
+         above, or raise the limit with --size-budget",
+        megabytes(budget)
+    ));
+    Check::new("size", Verdict::Warning, lines)
 }
 
 /// Bytes as docker counts them: a megabyte is a million.

@@ -7,17 +7,18 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
+
+use anyhow::Result;
 
 use super::Engine;
 use crate::outcome::UsageError;
-use crate::process;
+use crate::process::{self, Finished};
 
 /// The variable that names the client to take.
-pub(super) const VARIABLE: &str = "DOCKER";
+const VARIABLE: &str = "DOCKER";
 
 /// How long a client may take to tell what it is and what it reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,32 +48,34 @@ pub struct NoEngine {
 
 impl fmt::Display for NoEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.tried.as_slice(), &self.chosen, self.answers) {
-            ([], Some(name), _) => write!(f, "there is no program `{name}`")?,
-            ([], None, _) => f.write_str("there is no docker on PATH")?,
-            (_, _, false) => f.write_str("no docker engine answers")?,
-            (_, _, true) => f.write_str("no docker client here can build the image")?,
-        }
+        let (what, help) = match (self.tried.is_empty(), self.answers) {
+            (true, _) => (
+                match &self.chosen {
+                    Some(name) => format!("there is no program `{name}`"),
+                    None => "there is no docker on PATH".to_owned(),
+                },
+                "install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
+                 docker.io)",
+            ),
+            (_, false) => (
+                "no docker engine answers".to_owned(),
+                "start the daemon (systemctl start docker, or Docker Desktop); where it is not on \
+                 this machine, DOCKER_HOST or `docker context use` says where",
+            ),
+            (_, true) => (
+                "no docker client here can build the image".to_owned(),
+                "install the buildx plugin (with Docker's packages: apt-get install \
+                 docker-buildx-plugin; else https://github.com/docker/buildx#installing)",
+            ),
+        };
+        f.write_str(&what)?;
         for (program, reason) in &self.tried {
             write!(f, "\n  {}: {reason}", program.display())?;
         }
         if self.chosen.is_some() {
             write!(f, "\n  (${VARIABLE} names it, so nothing else was tried)")?;
         }
-        f.write_str(match (self.tried.is_empty(), self.answers) {
-            (true, _) => {
-                "\ninstall docker: https://docs.docker.com/engine/install/ (Debian: apt-get \
-                 install docker.io)"
-            }
-            (_, false) => {
-                "\nstart the daemon (systemctl start docker, or Docker Desktop); where it is not \
-                 on this machine, DOCKER_HOST or `docker context use` says where"
-            }
-            (_, true) => {
-                "\ninstall the buildx plugin (with Docker's packages: apt-get install \
-                 docker-buildx-plugin; else https://github.com/docker/buildx#installing)"
-            }
-        })
+        write!(f, "\n{help}")
     }
 }
 
@@ -86,7 +89,7 @@ impl From<NoEngine> for UsageError {
 
 /// Looks for a client, asking one after the other until one is fit.
 pub fn find() -> Result<Engine, NoEngine> {
-    let chosen = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
+    let chosen = chosen();
     let mut none = NoEngine::default();
     for program in programs(chosen.as_deref()) {
         match ask(&program) {
@@ -99,6 +102,11 @@ pub fn find() -> Result<Engine, NoEngine> {
     }
     none.chosen = chosen.map(|name| name.to_string_lossy().into_owned());
     Err(none)
+}
+
+/// What `$DOCKER` names, where it is set.
+pub(super) fn chosen() -> Option<OsString> {
+    std::env::var_os(VARIABLE).filter(|name| !name.is_empty())
 }
 
 /// The clients to ask, each once although PATH may name its folder twice.
@@ -151,37 +159,31 @@ pub fn release(version: &str) -> Option<(u32, u32)> {
 /// Asks a client what it is.
 fn ask(program: &Path) -> Result<Engine, Against> {
     let version = match said(program, &["version", "--format", "{{json .}}"], PATIENCE) {
-        Ok(Some(said)) => understand(&said),
+        Ok(Some(said)) => understand(said.ok, &said.stdout, &said.stderr),
         Ok(None) => Err(format!(
             "the daemon did not answer within {} s",
             PATIENCE.as_secs()
         )),
-        Err(error) => Err(format!("it could not be started: {error}")),
+        Err(error) => Err(format!("it could not be started: {}", error.root_cause())),
     };
     let against = |answers| move |reason| Against { reason, answers };
     let version = version.map_err(against(false))?;
     let buildx = said(program, &["buildx", "version"], PATIENCE);
-    let buildx = matches!(buildx, Ok(Some(said)) if said.success && said.stdout.contains("buildx"));
+    let buildx = matches!(buildx, Ok(Some(said))
+        if said.ok && String::from_utf8_lossy(&said.stdout).contains("buildx"));
     fit(program, &version, buildx).map_err(against(true))
-}
-
-/// What a client printed.
-pub(super) struct Said {
-    pub success: bool,
-    pub stdout: String,
-    pub stderr: String,
 }
 
 /// The version of a client that reaches a daemon, from what `docker version` tells; or why it is
 /// none.
-fn understand(said: &Said) -> Result<String, String> {
+fn understand(ok: bool, stdout: &[u8], stderr: &str) -> Result<String, String> {
     let reason = || {
-        let line = said.stderr.lines().map(str::trim).find(|l| !l.is_empty());
+        let line = stderr.lines().map(str::trim).find(|l| !l.is_empty());
         line.unwrap_or("it reaches no daemon and does not say why")
             .to_owned()
     };
-    let Ok(versions) = serde_json::from_str::<serde_json::Value>(&said.stdout) else {
-        return Err(if said.success || said.stderr.trim().is_empty() {
+    let Ok(versions) = serde_json::from_slice::<serde_json::Value>(stdout) else {
+        return Err(if ok || stderr.trim().is_empty() {
             "it does not answer `docker version` as a docker client does".to_owned()
         } else {
             reason()
@@ -194,34 +196,11 @@ fn understand(said: &Said) -> Result<String, String> {
     }
 }
 
-/// Runs a client and reads what it prints; `None` where it does not end in time. It prints to
-/// files: a pipe could be held open by a child of its own that outlives it.
-pub(super) fn said(
-    program: &Path,
-    args: &[&str],
-    patience: Duration,
-) -> std::io::Result<Option<Said>> {
-    let (mut stdout, mut stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
-    let mut child = Command::new(program)
-        .args(args.iter().map(OsString::from))
-        .stdin(Stdio::null())
-        .stdout(stdout.try_clone()?)
-        .stderr(stderr.try_clone()?)
-        .spawn()?;
-    let Some(status) = process::wait(&mut child, patience)? else {
-        return Ok(None);
-    };
-    let text = |file: &mut std::fs::File| -> std::io::Result<String> {
-        let mut bytes = Vec::new();
-        file.rewind()?;
-        file.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    Ok(Some(Said {
-        success: status.success(),
-        stdout: text(&mut stdout)?,
-        stderr: text(&mut stderr)?,
-    }))
+/// What a client says; `None` where it does not end in time.
+pub(super) fn said(program: &Path, args: &[&str], limit: Duration) -> Result<Option<Finished>> {
+    let mut command = Command::new(program);
+    command.args(args);
+    process::within(command, b"", Some(limit))
 }
 
 #[cfg(test)]
@@ -310,11 +289,7 @@ mod tests {
     #[test]
     fn what_a_client_prints_is_understood() {
         let understand = |success, stdout: &str, stderr: &str| {
-            understand(&Said {
-                success,
-                stdout: stdout.to_owned(),
-                stderr: stderr.to_owned(),
-            })
+            super::understand(success, stdout.as_bytes(), stderr)
         };
         assert_eq!(
             understand(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::find::{Said, VARIABLE, programs, said};
+use super::find::{chosen, programs, said};
 
 /// The label with the commit that an image was made from.
 const REVISION: &str = "org.opencontainers.image.revision";
@@ -31,34 +31,29 @@ pub struct Image {
 /// All images with a revision, the newest first; or why they are not known.
 pub fn images(patience: Duration) -> Result<Vec<Image>, String> {
     let deadline = Instant::now() + patience;
-    let chosen = std::env::var_os(VARIABLE).filter(|name| !name.is_empty());
     let mut why = "there is no docker here".to_owned();
-    for program in programs(chosen.as_deref()) {
-        let left = || deadline.saturating_duration_since(Instant::now());
-        let reason = |answer: std::io::Result<Option<Said>>| match answer {
-            Ok(Some(said)) => said.stderr.lines().next().unwrap_or("").to_owned(),
-            Ok(None) => format!("docker did not answer in {} s", patience.as_secs()),
-            Err(error) => error.to_string(),
-        };
-        let filter = format!("label={REVISION}");
-        let list = ["image", "ls", "--quiet", "--no-trunc", "--filter", &filter];
-        let ids = match said(&program, &list, left()) {
-            Ok(Some(said)) if said.success => said.stdout,
-            answer => {
-                why = reason(answer);
-                continue;
+    for program in programs(chosen().as_deref()) {
+        let ask = |args: &[&str]| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match said(&program, args, left) {
+                // What was removed since it was listed is told as an error beside all the others.
+                Ok(Some(said)) if said.ok || !said.stdout.trim_ascii().is_empty() => {
+                    Ok(String::from_utf8_lossy(&said.stdout).into_owned())
+                }
+                Ok(Some(said)) => Err(said.stderr.lines().next().unwrap_or("").to_owned()),
+                Ok(None) => Err(format!("docker did not answer in {} s", patience.as_secs())),
+                Err(error) => Err(error.root_cause().to_string()),
             }
         };
-        if ids.trim().is_empty() {
-            return Ok(Vec::new());
+        let filter = format!("label={REVISION}");
+        match ask(&["image", "ls", "--quiet", "--no-trunc", "--filter", &filter]) {
+            Ok(ids) if ids.trim().is_empty() => return Ok(Vec::new()),
+            Ok(ids) => {
+                let inspect = ["image", "inspect"].into_iter().chain(ids.lines());
+                return read(&ask(&inspect.collect::<Vec<_>>())?);
+            }
+            Err(reason) => why = reason,
         }
-        let mut inspect = vec!["image", "inspect"];
-        inspect.extend(ids.lines());
-        return match said(&program, &inspect, left()) {
-            // What was removed since it was listed is told as an error beside all the others.
-            Ok(Some(said)) if said.success || !said.stdout.trim().is_empty() => read(&said.stdout),
-            answer => Err(reason(answer)),
-        };
     }
     Err(why)
 }

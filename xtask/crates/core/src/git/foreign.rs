@@ -36,42 +36,36 @@ pub fn borrow(git: &Git, path: &Path, dir: &Path) -> Result<()> {
     }
     // The format of the objects is not known before the refs are.
     make_git_dir(dir, "sha1")?;
-    let listed = call(git, dir)
-        .args(["ls-remote", "--quiet", "--"])
-        .arg(&path)
-        .finish()?;
-    if listed.message.contains("dubious ownership") {
+    let listed = call(git, dir).words("ls-remote --quiet --").arg(&path);
+    let listed = listed.finish()?;
+    let (shown, said) = (path.display(), &listed.message);
+    if said.contains("dubious ownership") {
         bail!(UserError::new(
-            format!("git will not read {}: {}", path.display(), listed.message),
+            format!("git will not read {shown}: {said}"),
             "trust it with `git config --global --add safe.directory DIR`"
         ));
     }
     if !listed.ok {
         bail!(UserError::new(
-            format!("git can't read {}: {}", path.display(), listed.message),
+            format!("git can't read {shown}: {said}"),
             "name another upstream with --upstream"
         ));
     }
     let refs = String::from_utf8_lossy(&listed.stdout);
-    let refs: Vec<(&str, &str)> = refs
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .collect();
-    if refs.first().is_some_and(|(oid, _)| oid.len() == 64) {
+    let refs = refs.lines().filter_map(|line| line.split_once('\t'));
+    if refs.clone().next().is_some_and(|(oid, _)| oid.len() == 64) {
         make_git_dir(dir, "sha256")?;
     }
     // A replacement would pass for another object, and a peeled tag is no ref.
-    let packed: String = refs
-        .iter()
-        .filter(|(_, name)| {
-            name.starts_with("refs/")
-                && !name.starts_with("refs/replace/")
-                && !name.ends_with("^{}")
-        })
+    let is_ref = |name: &str| {
+        name.starts_with("refs/") && !name.starts_with("refs/replace/") && !name.ends_with("^{}")
+    };
+    let packed = refs.clone().filter(|(_, name)| is_ref(name));
+    let packed: String = packed
         .map(|(oid, name)| format!("{oid} {name}\n"))
         .collect();
     fs_err::write(dir.join("packed-refs"), packed)?;
-    if let Some((oid, _)) = refs.iter().find(|(_, name)| *name == "HEAD") {
+    if let Some((oid, _)) = refs.clone().find(|(_, name)| *name == "HEAD") {
         fs_err::write(dir.join("HEAD"), format!("{oid}\n"))?;
     }
     fs_err::create_dir_all(dir.join("objects/info"))?;
@@ -111,21 +105,19 @@ fn git_dirs(path: &Path) -> Result<(PathBuf, PathBuf)> {
     } else if usual.exists() {
         let text = pointer(&usual)?;
         let named = text.strip_prefix(b"gitdir: ").with_context(|| {
-            format!(
-                "{} does not say where its git directory is",
-                usual.display()
-            )
+            let usual = usual.display();
+            format!("{usual} does not say where its git directory is")
         })?;
         path.join(line(named))
     } else {
         path.to_owned()
     };
-    let common = git_dir.join("commondir");
-    let common = if common.exists() {
-        git_dir.join(line(&pointer(&common)?))
+    let mut common = git_dir.join("commondir");
+    if common.exists() {
+        common = git_dir.join(line(&pointer(&common)?));
     } else {
-        git_dir.clone()
-    };
+        common.clone_from(&git_dir);
+    }
     Ok((git_dir, fs_err::canonicalize(common)?))
 }
 
@@ -189,13 +181,9 @@ fn line(text: &[u8]) -> PathBuf {
 
 /// A path as git reads it in a list: in quotes, since it may hold a newline or begin with `#`.
 fn quoted(path: &[u8]) -> Vec<u8> {
-    let mut out = vec![b'"'];
-    for &byte in path {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(byte);
-    }
-    out.extend(b"\"\n");
-    out
+    let escaped = path.iter().flat_map(|byte| match byte {
+        b'"' | b'\\' => vec![b'\\', *byte],
+        _ => vec![*byte],
+    });
+    [b"\"", &*escaped.collect::<Vec<u8>>(), b"\"\n"].concat()
 }

@@ -76,7 +76,7 @@ impl Git {
 
     /// Fails where it is too old, or does not tell its version.
     pub fn expect_new_enough(&self) -> Result<()> {
-        let version = self.call().args(["version"]).text()?;
+        let version = self.call().arg("version").text()?;
         match parse_version(&version) {
             Some(found) if found >= OLDEST => Ok(()),
             _ => bail!(UsageError(format!(
@@ -92,11 +92,7 @@ impl Git {
     pub fn call(&self) -> Call {
         let call = Call {
             program: self.program.clone(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            directory: None,
-            input: Vec::new(),
-            progress: false,
+            ..Call::default()
         };
         // Messages are read by this program; prompts and refreshed indexes are not wanted.
         call.env("LC_ALL", "C")
@@ -120,7 +116,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 }
 
 /// One call of git.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[must_use]
 pub struct Call {
     program: PathBuf,
@@ -140,6 +136,11 @@ impl Call {
 
     pub fn arg(self, arg: impl AsRef<OsStr>) -> Self {
         self.args([arg])
+    }
+
+    /// Arguments that are written here, divided by spaces: nothing that comes from outside.
+    pub fn words(self, words: &'static str) -> Self {
+        self.args(words.split_whitespace())
     }
 
     pub fn config(self, settings: &[(&str, &str)]) -> Self {
@@ -213,11 +214,13 @@ impl Call {
 
     /// Like [`Call::text`] without the last newline.
     pub fn line(self) -> Result<String> {
-        let mut text = self.text()?;
-        if text.ends_with('\n') {
-            text.pop();
-        }
-        Ok(text)
+        let text = self.text()?;
+        Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+    }
+
+    /// Like [`Call::line`]; `None` for an empty one.
+    pub fn some_line(self) -> Result<Option<String>> {
+        Ok(Some(self.line()?).filter(|line| !line.is_empty()))
     }
 
     /// What it says, where it succeeds and says anything.
@@ -229,7 +232,7 @@ impl Call {
 
     /// The object that an expression names, where there is one.
     pub fn object(self, expression: String) -> Result<Option<Oid>> {
-        let call = self.args(["rev-parse", "--verify", "--quiet", "--end-of-options"]);
+        let call = self.words("rev-parse --verify --quiet --end-of-options");
         Ok(call.arg(expression).said()?.map(Oid))
     }
 
@@ -243,7 +246,8 @@ impl Call {
         if self.input.is_empty() {
             return process::finish(cmd);
         }
-        process::finish_with_input(cmd, &self.input)
+        let done = process::within(process::command(cmd), &self.input, None)?;
+        done.context("git did not end")
     }
 
     /// Starts git for a conversation: standard input and output are piped, messages are dropped.
@@ -283,34 +287,25 @@ impl Call {
 
 /// A text in quotes as git reads them.
 fn sq_quoted(text: &OsStr) -> OsString {
-    let mut out = vec![b'\''];
-    for &byte in text.as_bytes() {
-        match byte {
-            b'\'' | b'!' => out.extend([b'\'', b'\\', byte, b'\'']),
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'\'');
-    OsString::from_vec(out)
+    let escaped = text.as_bytes().iter().flat_map(|byte| match byte {
+        b'\'' | b'!' => vec![b'\'', b'\\', *byte, b'\''],
+        _ => vec![*byte],
+    });
+    OsString::from_vec([b"'", &*escaped.collect::<Vec<u8>>(), b"'"].concat())
 }
 
 /// Splits output made with `-z`.
 pub fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = output;
-    std::iter::from_fn(move || {
-        loop {
-            if rest.is_empty() {
-                return None;
-            }
-            // A search for a byte that is fast in every build, which `slice::split` is not.
-            let length = CStr::from_bytes_until_nul(rest).map_or(rest.len(), CStr::count_bytes);
-            let (record, after) = rest.split_at(length);
-            rest = after.get(1..).unwrap_or_default();
-            if !record.is_empty() {
-                return Some(record);
-            }
-        }
-    })
+    let next = move || {
+        // A search for a byte that is fast in every build, which `slice::split` is not.
+        let length = CStr::from_bytes_until_nul(rest).map_or(rest.len(), CStr::count_bytes);
+        let (record, after) = rest.split_at(length);
+        let was_empty = rest.is_empty();
+        rest = after.get(1..).unwrap_or_default();
+        (!was_empty).then_some(record)
+    };
+    std::iter::from_fn(next).filter(|record| !record.is_empty())
 }
 
 /// Refuses what would be read as an option or run as a command: a revision or an address comes

@@ -47,7 +47,7 @@ impl Objects {
     fn talk(&self) -> Result<RefMut<'_, Talk>> {
         let mut talk = self.talk.borrow_mut();
         if talk.is_none() {
-            let mut child = (self.start)().args(["cat-file", "--batch"]).spawn()?;
+            let mut child = (self.start)().words("cat-file --batch").spawn()?;
             let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
                 bail!("no pipes to `git cat-file --batch`");
             };
@@ -121,18 +121,14 @@ impl Tree for GitTree {
     }
 
     fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        let entry = self
-            .entries
-            .get(path)
-            .with_context(|| format!("no file {path} in {}", self.name))?;
-        let oid = entry
-            .oid
-            .as_ref()
-            .filter(|_| entry.mode != Mode::Submodule)
-            .with_context(|| format!("{path} in {} is a submodule", self.name))?;
-        self.objects
-            .blob(oid)?
-            .with_context(|| format!("git lacks the content of {path} in {}", self.name))
+        let name = &self.name;
+        let entry = self.entries.get(path);
+        let entry = entry.with_context(|| format!("no file {path} in {name}"))?;
+        let oid = entry.oid.as_ref();
+        let oid = oid.filter(|_| entry.mode != Mode::Submodule);
+        let oid = oid.with_context(|| format!("{path} in {name} is a submodule"))?;
+        let content = self.objects.blob(oid)?;
+        content.with_context(|| format!("git lacks the content of {path} in {name}"))
     }
 
     fn describe(&self) -> String {
@@ -147,9 +143,8 @@ pub fn parse_ls_tree(output: &[u8]) -> Result<Entries> {
     for record in records(output) {
         let (head, path) =
             head_and_path(record).context("git ls-tree answered a line without a path")?;
-        let mut words = head.split(' ');
-        let (Some(mode), Some(_kind), Some(oid)) = (words.next(), words.next(), words.next())
-        else {
+        let words: Vec<&str> = head.split(' ').collect();
+        let [mode, _kind, oid] = words[..] else {
             bail!("git ls-tree answered an unknown line for {path}");
         };
         let entry = entry(mode, oid).with_context(|| format!("reading {path}"))?;
@@ -174,9 +169,5 @@ pub(super) fn head_and_path(record: &[u8]) -> Option<(&str, RepoPath)> {
 pub(super) fn entry(mode: &str, oid: &str) -> Result<Entry> {
     let mode = Mode::from_octal(mode.as_bytes())
         .with_context(|| format!("git knows no file mode {mode}"))?;
-    Ok(Entry {
-        mode,
-        size: None,
-        oid: Some(Oid(oid.to_owned())),
-    })
+    Ok(Entry::of(mode, Oid(oid.to_owned())))
 }

@@ -64,7 +64,7 @@ impl Search {
         }
         // 1: none has.
         match self.0.wait()?.code() {
-            Some(0 | 1) => Ok(records(&output).map(RepoPath::new).collect()),
+            Some(0 | 1) => Ok(paths(&output)),
             _ => bail!("git could not search the tracked files"),
         }
     }
@@ -76,6 +76,15 @@ impl Drop for Search {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// The paths that git lists with `-z`.
+fn paths(output: &[u8]) -> Vec<RepoPath> {
+    records(output).map(RepoPath::new).collect()
+}
+
+fn path_buf(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
 
 /// The index.
@@ -109,64 +118,50 @@ impl Unseen {
 impl Repo {
     /// Opens the repository whose work tree holds `dir`.
     pub fn open(git: &Git, dir: &Path) -> Result<Self> {
+        let shown = dir.display();
         if !dir.is_dir() {
             bail!(UserError::new(
-                format!("{} is not a directory", dir.display()),
+                format!("{shown} is not a directory"),
                 "name the worker's repository with `-C DIR`"
             ));
         }
-        let answer = git
-            .call()
-            .dir(dir)
-            .args([
-                "rev-parse",
-                "--path-format=absolute",
-                "--is-bare-repository",
-                "--is-inside-work-tree",
-                "--show-object-format",
-                "--absolute-git-dir",
-                "--git-common-dir",
-                "--git-path",
-                "index",
-                // Last, because it ends the call where there is no work tree.
-                "--show-toplevel",
-            ])
-            .finish()?;
+        // The top comes last, because it ends the call where there is no work tree.
+        let call = git.call().dir(dir).words(
+            "rev-parse --path-format=absolute --is-bare-repository --is-inside-work-tree \
+             --show-object-format --absolute-git-dir --git-common-dir --git-path index \
+             --show-toplevel",
+        );
+        let answer = call.finish()?;
         git.expect_new_enough()?;
-        if answer.message.contains("dubious ownership") {
-            bail!(UserError::new(
-                format!(
-                    "git does not trust {}: somebody else owns it",
-                    dir.display()
-                ),
-                format!(
-                    "trust it with `git config --global --add safe.directory {}`",
-                    quoted(&dir.canonicalize()?.display().to_string())
-                )
-            ));
-        }
         let no_work_tree = || {
             UserError::new(
-                format!("{} has no work tree (a bare repository)", dir.display()),
+                format!("{shown} has no work tree (a bare repository)"),
                 "clone it, and run this in the clone",
             )
         };
-        if answer.message.contains("safe.bareRepository") {
+        let said = &answer.message;
+        if said.contains("dubious ownership") {
+            let folder = dir.canonicalize()?.display().to_string();
+            bail!(UserError::new(
+                format!("git does not trust {shown}: somebody else owns it"),
+                format!(
+                    "trust it with `git config --global --add safe.directory {}`",
+                    quoted(&folder)
+                )
+            ));
+        }
+        if said.contains("safe.bareRepository") {
             bail!(no_work_tree());
         }
         if answer.stdout.is_empty() {
             bail!(UserError::new(
-                format!(
-                    "{} is in no git repository ({})",
-                    dir.display(),
-                    answer.message
-                ),
+                format!("{shown} is in no git repository ({said})"),
                 "run `git init`, and commit the worker's files first"
             ));
         }
         let lines: Vec<&[u8]> = answer.stdout.split(|&b| b == b'\n').collect();
         let [bare, inside, format, git_dir, common_dir, index, top @ ..] = lines.as_slice() else {
-            bail!("git rev-parse answered too few lines in {}", dir.display());
+            bail!("git rev-parse answered too few lines in {shown}");
         };
         if *bare == b"true" || *inside != b"true" {
             bail!(no_work_tree());
@@ -182,12 +177,12 @@ impl Repo {
         };
         Ok(Self {
             git: git.clone(),
-            top: PathBuf::from(OsString::from_vec(top.to_vec())),
-            git_dir: PathBuf::from(OsString::from_vec(git_dir.to_vec())),
-            common_dir: PathBuf::from(OsString::from_vec(common_dir.to_vec())),
-            index_file: PathBuf::from(OsString::from_vec(index.to_vec())),
+            top: path_buf(top),
+            git_dir: path_buf(git_dir),
+            common_dir: path_buf(common_dir),
+            index_file: path_buf(index),
             object_format: String::from_utf8_lossy(format).into_owned(),
-            no_filters: filters_off(&filters(git.call().dir(dir))?),
+            no_filters: filters_off(git.call().dir(dir))?,
         })
     }
 
@@ -202,49 +197,45 @@ impl Repo {
         !self.no_filters.is_empty()
     }
 
+    /// A call with arguments that are written here, divided by spaces.
+    pub fn git(&self, words: &'static str) -> Call {
+        self.call().words(words)
+    }
+
     /// How the work tree stands. The files of a submodule are its own matter: to look at them, git
     /// would go by its configuration and run its filters.
     pub fn status(&self) -> Result<Status> {
-        let output = self
-            .call()
-            .args(["status", "--porcelain=v2", "-z", "--branch"])
-            .args(["--untracked-files=all", "--ignored=matching"])
-            .args(["--ignore-submodules=dirty", "--no-renames"])
-            .output()?;
-        parse_status(&output)
+        let call = self.git(
+            "status --porcelain=v2 -z --branch --untracked-files=all --ignored=matching \
+             --ignore-submodules=dirty --no-renames",
+        );
+        parse_status(&call.output()?)
     }
 
     /// The index.
     pub fn index(&self) -> Result<Index> {
-        let output = self
-            .call()
-            .args(["ls-files", "-z", "-v", "--stage", "--full-name"])
-            .output()?;
+        let mut index = Index::default();
         let mut entries = Vec::new();
-        let mut unseen = BTreeMap::new();
+        let output = self.git("ls-files -z -v --stage --full-name").output()?;
         for record in records(&output) {
             let (head, path) =
                 head_and_path(record).context("git ls-files answered a line without a path")?;
-            let mut words = head.split(' ');
-            let (Some(tag), Some(mode), Some(oid), Some(stage)) =
-                (words.next(), words.next(), words.next(), words.next())
-            else {
+            let words: Vec<&str> = head.split(' ').collect();
+            let [tag, mode, oid, stage] = words[..] else {
                 bail!("git ls-files answered an unknown line for {path}");
             };
             if stage != "0" {
                 continue;
             }
             if tag.eq_ignore_ascii_case("s") {
-                unseen.insert(path.clone(), Unseen::Sparse);
+                index.unseen.insert(path.clone(), Unseen::Sparse);
             } else if tag.starts_with(char::is_lowercase) {
-                unseen.insert(path.clone(), Unseen::Assumed);
+                index.unseen.insert(path.clone(), Unseen::Assumed);
             }
             entries.push((path, entry(mode, oid)?));
         }
-        Ok(Index {
-            entries: entries.into_iter().collect(),
-            unseen,
-        })
+        index.entries = entries.into_iter().collect();
+        Ok(index)
     }
 
     /// Starts to look for tracked text files that hold one of `needles`, outside of some folders.
@@ -254,33 +245,33 @@ impl Repo {
     /// many files. Not so where the checkout is `sparse`: the index would have git download what
     /// a partial clone left out.
     pub fn search(&self, needles: &[String], outside: &[&str], sparse: bool) -> Result<Search> {
-        let call = self
-            .call()
-            .args(["grep", "-l", "-z", "-I", "-F", "--no-textconv"])
-            .args(["--full-name", "--no-recurse-submodules"])
-            .args((!sparse).then_some("--cached"));
-        let call = needles
-            .iter()
-            .fold(call, |call, needle| call.args(["-e", needle]))
-            .args(["--", "."])
-            .args(outside.iter().map(|path| format!(":(exclude,top){path}")));
+        let options = if sparse { "-I" } else { "-I --cached" };
+        let call = self.grep(needles.iter().map(String::as_str), outside, options);
         Ok(Search(call.spawn()?))
     }
 
     /// The tracked files, as they are staged, that hold `needle`, outside of a folder. Whatever
     /// attributes call binary is looked at too, and so is what is not checked out.
     pub fn staged_with(&self, needle: &str, outside: &str) -> Result<Vec<RepoPath>> {
-        let answer = self
-            .call()
-            .args(["grep", "--cached", "-l", "-z", "-a", "-F", "--no-textconv"])
-            .args(["--full-name", "--no-recurse-submodules"])
-            .args(["-e", needle, "--", "."])
-            .arg(format!(":(exclude,top){outside}"))
-            .finish()?;
+        let answer = self.grep([needle], &[outside], "--cached -a").finish()?;
         match answer.code {
-            Some(0 | 1) => Ok(records(&answer.stdout).map(RepoPath::new).collect()),
+            Some(0 | 1) => Ok(paths(&answer.stdout)),
             _ => bail!("git could not search the index: {}", answer.message),
         }
+    }
+
+    /// Looks for fixed strings in tracked files, outside of some folders.
+    fn grep<'n>(
+        &self,
+        needles: impl IntoIterator<Item = &'n str>,
+        outside: &[&str],
+        options: &'static str,
+    ) -> Call {
+        let call = self.git("grep -l -z -F --no-textconv --full-name --no-recurse-submodules");
+        let call = call.words(options);
+        let needles = needles.into_iter().flat_map(|needle| ["-e", needle]);
+        let outside = outside.iter().map(|path| format!(":(exclude,top){path}"));
+        call.args(needles).words("-- .").args(outside)
     }
 
     /// Which of some tracked files are not as they are staged.
@@ -289,10 +280,9 @@ impl Repo {
         paths: impl Iterator<Item = &'p RepoPath>,
     ) -> Result<Vec<RepoPath>> {
         // Unlike `git diff-files` it looks at the content where only the time is another.
-        let call = self.call().args(["ls-files", "--modified", "-z"]);
-        let output = call.args(["--full-name"]).output()?;
-        let changed: BTreeSet<RepoPath> = records(&output).map(RepoPath::new).collect();
-        let changed = paths.filter(|path| changed.contains(path));
+        let output = self.git("ls-files --modified -z --full-name").output()?;
+        let changed: BTreeSet<&[u8]> = records(&output).collect();
+        let changed = paths.filter(|path| changed.contains(path.as_bytes()));
         Ok(changed.cloned().collect())
     }
 
@@ -303,36 +293,30 @@ impl Repo {
 
     /// The last commit up to `head` that changed anything in a folder.
     pub fn last_change(&self, head: &Oid, folder: &str) -> Result<Option<Oid>> {
-        let call = self.call().args(["rev-list", "--max-count=1", &head.0]);
-        let line = call
-            .args(["--", &format!(":(top,literal){folder}")])
-            .line()?;
-        Ok((!line.is_empty()).then_some(Oid(line)))
+        let folder = format!(":(top,literal){folder}");
+        let call = self
+            .git("rev-list --max-count=1")
+            .args([&head.0, "--", &folder]);
+        Ok(call.some_line()?.map(Oid))
     }
 
     /// A branch or tag, of this repository or a remote one, that keeps a commit.
     pub fn kept_by(&self, commit: &Oid) -> Result<Option<String>> {
-        let line = self
-            .call()
-            .args(["for-each-ref", "--count=1", "--format=%(refname:short)"])
-            .args(["--contains", &commit.0])
-            .args(["refs/heads", "refs/tags", "refs/remotes"])
-            .line()?;
-        Ok((!line.is_empty()).then_some(line))
+        let call = self.git("for-each-ref --count=1 --format=%(refname:short) --contains");
+        let call = call.arg(&commit.0);
+        call.words("refs/heads refs/tags refs/remotes").some_line()
     }
 
     /// Whether the history ends where it was cut off.
     pub fn is_shallow(&self) -> Result<bool> {
-        let call = self.call().args(["rev-parse", "--is-shallow-repository"]);
-        Ok(call.line()? == "true")
+        Ok(self.git("rev-parse --is-shallow-repository").line()? == "true")
     }
 
     /// Where git keeps something of this work tree, which is not the same in every repository.
     pub fn git_path(&self, name: &str) -> Result<PathBuf> {
-        let call = self.call().args(["rev-parse", "--path-format=absolute"]);
-        let output = call.args(["--git-path", name]).output()?;
-        let path = output.strip_suffix(b"\n").unwrap_or(&output);
-        Ok(PathBuf::from(OsString::from_vec(path.to_vec())))
+        let call = self.git("rev-parse --path-format=absolute --git-path");
+        let output = call.arg(name).output()?;
+        Ok(path_buf(output.strip_suffix(b"\n").unwrap_or(&output)))
     }
 
     /// The lock under which git writes the index.
@@ -343,26 +327,17 @@ impl Repo {
     /// The paths with conflicts in the index.
     pub fn unmerged(&self) -> Result<Vec<RepoPath>> {
         // `git diff` would tell too, but refreshes the index on the way.
-        let output = self
-            .call()
-            .args(["ls-files", "-z", "--unmerged"])
-            .output()?;
-        let mut paths: Vec<RepoPath> = records(&output)
-            .filter_map(|record| record.splitn(2, |&b| b == b'\t').nth(1))
-            .map(RepoPath::new)
-            .collect();
+        let output = self.git("ls-files -z --unmerged").output()?;
+        let paths = records(&output).filter_map(|record| Some(head_and_path(record)?.1));
+        let mut paths: Vec<RepoPath> = paths.collect();
         paths.dedup();
         Ok(paths)
     }
 
     /// The files of a commit or tree.
     pub fn entries(&self, treeish: &Oid) -> Result<Entries> {
-        let output = self
-            .call()
-            .args(["ls-tree", "-r", "-z", "--full-tree"])
-            .arg(&treeish.0)
-            .output()?;
-        parse_ls_tree(&output)
+        let call = self.git("ls-tree -r -z --full-tree").arg(&treeish.0);
+        parse_ls_tree(&call.output()?)
     }
 
     /// The commit that a revision names; `None` where there is none.
@@ -373,8 +348,8 @@ impl Repo {
 
     /// The commit that HEAD names and its tree; `None` on an unborn branch.
     pub fn head_and_tree(&self) -> Result<Option<(Oid, Oid)>> {
-        let call = self.call().args(["rev-parse", "--quiet"]);
-        let answer = call.args(["HEAD^{commit}", "HEAD^{tree}"]).finish()?;
+        let call = self.git("rev-parse --quiet HEAD^{commit} HEAD^{tree}");
+        let answer = call.finish()?;
         let text = String::from_utf8_lossy(&answer.stdout);
         let mut lines = text.lines().map(|line| Oid(line.to_owned()));
         Ok(match (answer.ok, lines.next(), lines.next()) {
@@ -385,19 +360,18 @@ impl Repo {
 
     /// The tree of a commit.
     pub fn tree_of(&self, commit: &Oid) -> Result<Oid> {
-        let call = self.call().args(["rev-parse", "--verify", "--quiet"]);
+        let call = self.git("rev-parse --verify --quiet");
         Ok(Oid(call.arg(format!("{commit}^{{tree}}")).line()?))
     }
 
     /// The value of a setting, where it is set.
     pub fn setting(&self, key: &str) -> Result<Option<String>> {
-        self.call().args(["config", "--get", key]).said()
+        self.git("config --get").arg(key).said()
     }
 
     /// Whether a setting of the user's is on, however that is written.
     pub fn is_on(&self, key: &str) -> Result<bool> {
-        let call = self.call().args(["config", "--type=bool", "--get", key]);
-        let answer = call.finish()?;
+        let answer = self.git("config --type=bool --get").arg(key).finish()?;
         match answer.code {
             Some(0) => Ok(answer.stdout.starts_with(b"true")),
             // It is not set.
@@ -417,13 +391,9 @@ impl Repo {
 
     /// Those of `paths` that the sparse checkout hides; `None` where git is too old to tell.
     pub fn hidden(&self, paths: &[RepoPath]) -> Result<Option<Vec<RepoPath>>> {
-        let mut input = Vec::new();
-        for path in paths {
-            input.extend_from_slice(path.as_bytes());
-            input.push(0);
-        }
-        let call = self.call().args(["sparse-checkout", "check-rules", "-z"]);
-        let answer = call.input(input).finish()?;
+        let names: Vec<&[u8]> = paths.iter().map(RepoPath::as_bytes).collect();
+        let call = self.git("sparse-checkout check-rules -z");
+        let answer = call.input(names.join(&0)).finish()?;
         match answer.code {
             Some(0) => {}
             // The word is unknown to it.
@@ -460,44 +430,28 @@ impl Repo {
         ];
         // These may be in a table, so git is asked: a line for each.
         let names = REFS.map(|(name, _)| name).join("\n");
-        let call = self.call().args(["cat-file", "--batch-check"]);
-        let answers = call.input(names).text()?;
-        for (answer, (_, operation)) in answers.lines().zip(REFS) {
-            if !answer.ends_with(" missing") {
-                return Ok(Some(operation));
-            }
+        let answers = self.git("cat-file --batch-check").input(names).text()?;
+        let mut refs = answers.lines().zip(REFS);
+        if let Some((_, (_, operation))) = refs.find(|(answer, _)| !answer.ends_with(" missing")) {
+            return Ok(Some(operation));
         }
-        for (folder, operation) in FOLDERS {
-            if self.git_dir.join(folder).exists() {
-                return Ok(Some(operation));
-            }
-        }
-        Ok(None)
+        let mut folders = FOLDERS.into_iter();
+        let folder = folders.find(|(folder, _)| self.git_dir.join(folder).exists());
+        Ok(folder.map(|(_, operation)| operation))
     }
 }
 
-/// The filters that the configuration names, separated by NUL.
-fn filters(call: Call) -> Result<Vec<u8>> {
-    let call = call.args(["config", "-z", "--name-only", "--get-regexp"]);
-    let answer = call
-        .arg(r"^filter\..*\.(clean|smudge|process|required)$")
-        .finish()?;
-    Ok(answer.stdout)
-}
-
-/// The settings by which none of them runs.
-fn filters_off(names: &[u8]) -> Vec<(OsString, String)> {
-    records(names)
-        .map(|key| {
-            let off = if key.ends_with(b".required") {
-                "false"
-            } else {
-                ""
-            };
-            // A name may be of any bytes.
-            (OsString::from_vec(key.to_vec()), off.to_owned())
-        })
-        .collect()
+/// The settings by which none of the filters runs that the configuration names.
+fn filters_off(call: Call) -> Result<Vec<(OsString, String)>> {
+    let call = call.words("config -z --name-only --get-regexp");
+    let filters = call.arg(r"^filter\..*\.(clean|smudge|process|required)$");
+    let off = |key: &[u8]| {
+        let is_switch = key.ends_with(b".required");
+        let off = if is_switch { "false" } else { "" };
+        // A name may be of any bytes.
+        (OsString::from_vec(key.to_vec()), off.to_owned())
+    };
+    Ok(records(&filters.finish()?.stdout).map(off).collect())
 }
 
 fn parse_status(output: &[u8]) -> Result<Status> {
@@ -508,32 +462,30 @@ fn parse_status(output: &[u8]) -> Result<Status> {
             status.head = (oid != "(initial)").then(|| Oid(oid.to_owned()));
         } else if let Some(branch) = text.strip_prefix("# branch.head ") {
             branch.clone_into(&mut status.branch);
-        } else if let Some(path) = record
-            .strip_prefix(b"? ")
-            .or_else(|| record.strip_prefix(b"! "))
-        {
-            let path = path.strip_suffix(b"/").unwrap_or(path);
-            status.local.push(RepoPath::new(path));
-        } else if let Some(fields) = match record.first() {
-            // Fields before the path: git-status(1), "Porcelain Format Version 2".
-            Some(b'1') => Some(8),
-            Some(b'2') => Some(9),
-            Some(b'u') => Some(10),
-            _ => None,
-        } {
-            let path = record
-                .splitn(fields + 1, |&b| b == b' ')
-                .nth(fields)
-                .context("git status answered a line without a path")?;
-            if record.first() == Some(&b'u') {
-                status.unmerged.push(RepoPath::new(path));
-            }
-            // `XY`: the index against HEAD, the work tree against the index.
-            if record.get(3).is_some_and(|&y| y != b'.') {
-                status.unstaged.push(RepoPath::new(path));
-            }
-            status.changed.push(RepoPath::new(path));
+            continue;
         }
+        // Fields before the path: git-status(1), "Porcelain Format Version 2".
+        let fields = match record {
+            [b'?' | b'!', b' ', path @ ..] => {
+                let path = path.strip_suffix(b"/").unwrap_or(path);
+                status.local.push(RepoPath::new(path));
+                continue;
+            }
+            [b'1', ..] => 8,
+            [b'2', ..] => 9,
+            [b'u', ..] => 10,
+            _ => continue,
+        };
+        let path = record.splitn(fields + 1, |&b| b == b' ').nth(fields);
+        let path = RepoPath::new(path.context("git status answered a line without a path")?);
+        if record[0] == b'u' {
+            status.unmerged.push(path.clone());
+        }
+        // `XY`: the index against HEAD, the work tree against the index.
+        if record.get(3).is_some_and(|&y| y != b'.') {
+            status.unstaged.push(path.clone());
+        }
+        status.changed.push(path);
     }
     Ok(status)
 }

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use super::objects::{entry, head_and_path};
 use super::{Call, Git, Repo, records};
+use crate::if_there;
 use crate::tree::{Entry, Mode, Oid, RepoPath};
 
 /// The author of the commits that wrap trees for a merge; nobody ever sees them.
@@ -87,16 +89,13 @@ impl IndexEdit {
     fn input(&self, width: usize) -> Vec<u8> {
         let mut input = Vec::new();
         let nothing = "0".repeat(width);
-        for line in &self.lines {
-            let (mode, oid) = match &line.put {
+        for Line { path, put, stage } in &self.lines {
+            let (mode, oid) = match put {
                 Some((mode, oid)) => (mode.octal(), &oid.0),
                 None => ("0", &nothing),
             };
-            for part in [mode, " ", oid] {
-                input.extend_from_slice(part.as_bytes());
-            }
-            input.extend_from_slice(&[b' ', b'0' + line.stage, b'\t']);
-            input.extend_from_slice(line.path.as_bytes());
+            input.extend_from_slice(format!("{mode} {oid} {stage}\t").as_bytes());
+            input.extend_from_slice(path.as_bytes());
             input.push(0);
         }
         input
@@ -132,53 +131,48 @@ impl Scratch {
     }
 
     fn call(&self) -> Call {
-        self.git
-            .call()
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        let call = self.git.call().dir(&self.dir).arg("--git-dir=.");
+        call.env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_OBJECT_DIRECTORY", &self.objects)
-            .dir(&self.dir)
-            .arg("--git-dir=.")
     }
 
     /// Stores contents as blobs, all in one process, and gives their names in order.
     pub fn blobs<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Oid>> {
-        self.hash_objects(contents, &["-w"])
+        self.hash_objects(contents, "-w")
     }
 
     /// The names that contents would have as blobs.
     pub fn hashes<'a>(&self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Oid>> {
-        self.hash_objects(contents, &[])
+        self.hash_objects(contents, "")
     }
 
     fn hash_objects<'a>(
         &self,
         contents: impl IntoIterator<Item = &'a [u8]>,
-        options: &[&str],
+        options: &'static str,
     ) -> Result<Vec<Oid>> {
-        let mut list = String::new();
         let folder = self.dir.join("blobs");
         fs_err::create_dir_all(&folder)?;
-        let mut count = 0_usize;
-        for content in contents {
-            fs_err::write(folder.join(count.to_string()), content)?;
-            list.push_str(&format!("blobs/{count}\n"));
-            count += 1;
+        let mut list = Vec::new();
+        for (number, content) in contents.into_iter().enumerate() {
+            fs_err::write(folder.join(number.to_string()), content)?;
+            list.push(format!("blobs/{number}\n"));
         }
-        if count == 0 {
+        if list.is_empty() {
             return Ok(Vec::new());
         }
-        let answer = self
-            .call()
-            .arg("hash-object")
-            .args(options)
-            .args(["--no-filters", "--stdin-paths"])
-            .input(list)
-            .text()?;
+        let call = self.call().arg("hash-object").words(options);
+        let call = call.words("--no-filters --stdin-paths");
+        let answer = call.input(list.concat()).text()?;
         let oids: Vec<Oid> = answer.lines().map(|line| Oid(line.to_owned())).collect();
-        if oids.len() != count {
-            bail!("git hash-object named {} of {count} files", oids.len());
+        if oids.len() != list.len() {
+            bail!(
+                "git hash-object named {} of {} files",
+                oids.len(),
+                list.len()
+            );
         }
         fs_err::remove_dir_all(&folder)?;
         Ok(oids)
@@ -188,18 +182,19 @@ impl Scratch {
     pub fn tree(&self, edit: &IndexEdit) -> Result<Oid> {
         let index = self.dir.join("index");
         // An index that another build left behind would leak into this tree.
-        match fs_err::remove_file(&index) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        if_there(fs_err::remove_file(&index))?;
         let call = || self.call().env("GIT_INDEX_FILE", &index);
-        if !edit.is_empty() {
-            call()
-                .args(["update-index", "-z", "--index-info"])
-                .input(edit.input(self.oid_width))
-                .output()?;
-        }
+        self.update(call(), edit)?;
         Ok(Oid(call().arg("write-tree").line()?))
+    }
+
+    /// Edits the index that a call is about.
+    fn update(&self, call: Call, edit: &IndexEdit) -> Result<()> {
+        if !edit.is_empty() {
+            let call = call.words("update-index -z --index-info");
+            call.input(edit.input(self.oid_width)).output()?;
+        }
+        Ok(())
     }
 
     /// The tree that `edit` makes of what the repository's index stages. The index itself is not
@@ -224,9 +219,6 @@ impl Scratch {
     /// Applies `edit` to a copy of the repository's index, in place. It may refer to a shared
     /// index in the repository's git directory, so it can't be read from here.
     pub fn edit_index(&self, index: &Path, edit: &IndexEdit) -> Result<()> {
-        if edit.is_empty() {
-            return Ok(());
-        }
         if let Some(last) = &*self.last.borrow()
             && last.edit == *edit
             && last.before == fs_err::read(index)?
@@ -234,13 +226,7 @@ impl Scratch {
             fs_err::copy(self.edited(), index)?;
             return Ok(());
         }
-        self.of
-            .call()
-            .env("GIT_INDEX_FILE", index)
-            .args(["update-index", "-z", "--index-info"])
-            .input(edit.input(self.oid_width))
-            .output()?;
-        Ok(())
+        self.update(self.of.call().env("GIT_INDEX_FILE", index), edit)
     }
 
     /// Merges what changed from `base` to `theirs` into `ours`.
@@ -258,15 +244,14 @@ impl Scratch {
                 format!("{commit}\n"),
             )?;
         }
-        let renames = if renames { "true" } else { "false" };
-        let mut call = self.call().config(&[("merge.renames", renames)]);
-        if let Some(style) = self.of.setting("merge.conflictStyle")? {
-            call = call.config(&[("merge.conflictStyle", &style)]);
-        }
-        let answer = call
-            .args(["merge-tree", "--write-tree", "-z", "--messages"])
-            .args(["--allow-unrelated-histories", "ours", "upstream"])
-            .finish()?;
+        let mut settings = vec![("merge.renames", renames.to_string())];
+        let style = self.of.setting("merge.conflictStyle")?;
+        settings.extend(style.map(|style| ("merge.conflictStyle", style)));
+        let settings: Vec<_> = settings.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let call = self.call().config(&settings).words(
+            "merge-tree --write-tree -z --messages --allow-unrelated-histories ours upstream",
+        );
+        let answer = call.finish()?;
         match answer.code {
             Some(0 | 1) => parse_merge(&answer.stdout),
             _ => bail!("git could not merge: {}", answer.message),
@@ -276,11 +261,9 @@ impl Scratch {
     /// The files of one tree that another has under a new name: old and new. The merge goes by
     /// likeness too.
     pub fn renames(&self, old: &Oid, new: &Oid) -> Result<Vec<(RepoPath, RepoPath)>> {
-        let output = self
-            .call()
-            .args(["diff-tree", "-r", "-z", "--name-status"])
-            .args(["-M", "-l0", "--diff-filter=R", &old.0, &new.0])
-            .output()?;
+        let call = self.call();
+        let call = call.words("diff-tree -r -z --name-status -M -l0 --diff-filter=R");
+        let output = call.args([&old.0, &new.0]).output()?;
         let mut fields = records(&output);
         let mut found = Vec::new();
         // `R100`, the old path, the new path.
@@ -291,15 +274,12 @@ impl Scratch {
     }
 
     fn wrap(&self, tree: &Oid, parent: Option<&Oid>) -> Result<Oid> {
+        let call = self.call().words("commit-tree -m tree").arg(&tree.0);
         let call = NOBODY
             .iter()
-            .fold(self.call(), |call, (name, value)| call.env(name, value))
-            .args(["commit-tree", "-m", "tree", &tree.0]);
-        let call = match parent {
-            Some(parent) => call.args(["-p", &parent.0]),
-            None => call,
-        };
-        Ok(Oid(call.line()?))
+            .fold(call, |call, (name, value)| call.env(name, value));
+        let parent = parent.into_iter().flat_map(|parent| ["-p", &parent.0]);
+        Ok(Oid(call.args(parent).line()?))
     }
 }
 
@@ -309,15 +289,12 @@ pub fn make_git_dir(dir: &Path, object_format: &str) -> Result<()> {
     fs_err::create_dir_all(dir.join("refs/heads"))?;
     fs_err::create_dir_all(dir.join("objects"))?;
     fs_err::write(dir.join("HEAD"), "ref: refs/heads/none\n")?;
-    let config = if object_format == "sha1" {
-        "[core]\n\trepositoryformatversion = 0\n\tbare = true\n".to_owned()
-    } else {
-        format!(
-            "[core]\n\trepositoryformatversion = 1\n\tbare = true\n\
-             [extensions]\n\tobjectformat = {object_format}\n"
-        )
+    let (version, extension) = match object_format {
+        "sha1" => (0, String::new()),
+        other => (1, format!("[extensions]\n\tobjectformat = {other}\n")),
     };
-    Ok(fs_err::write(dir.join("config"), config)?)
+    let core = format!("[core]\n\trepositoryformatversion = {version}\n\tbare = true\n");
+    Ok(fs_err::write(dir.join("config"), core + &extension)?)
 }
 
 /// Reads `git merge-tree --write-tree -z --messages`: the tree, the conflicted entries, an empty
@@ -325,28 +302,17 @@ pub fn make_git_dir(dir: &Path, object_format: &str) -> Result<()> {
 fn parse_merge(output: &[u8]) -> Result<Merged> {
     let mut fields = output.split(|&b| b == 0);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let tree = Oid(text(
-        fields.next().context("git merge-tree answered nothing")?,
-    ));
+    let tree = fields.next().context("git merge-tree answered nothing")?;
+    let tree = Oid(text(tree));
     let mut stages = Vec::new();
-    for field in fields.by_ref() {
-        if field.is_empty() {
-            break;
-        }
-        let tab = field
-            .iter()
-            .position(|&b| b == b'\t')
-            .context("git merge-tree answered a conflict without a path")?;
-        let head = text(&field[..tab]);
+    for field in fields.by_ref().take_while(|field| !field.is_empty()) {
+        let (head, path) =
+            head_and_path(field).context("git merge-tree answered a conflict without a path")?;
         let words: Vec<&str> = head.split(' ').collect();
-        let [mode, oid, stage] = words.as_slice() else {
+        let [mode, oid, stage] = words[..] else {
             bail!("git merge-tree answered an unknown conflict: {head}");
         };
-        let entry = Entry::of(
-            Mode::from_octal(mode.as_bytes()).context("git merge-tree: unknown mode")?,
-            Oid((*oid).to_owned()),
-        );
-        stages.push((RepoPath::new(&field[tab + 1..]), stage.parse()?, entry));
+        stages.push((path, stage.parse()?, entry(mode, oid)?));
     }
     let mut messages = Vec::new();
     while let Some(count) = fields.next().filter(|field| !field.is_empty()) {

@@ -1,8 +1,6 @@
 //! Findings as GitHub Actions reads them from a step's output: one `::error …::…` a line, which it
 //! shows beside the line of the file.
 
-use std::fmt::Write;
-
 use super::Sources;
 use crate::finding::{Finding, Severity};
 
@@ -15,28 +13,20 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
             Severity::Warning => "warning",
             Severity::Info => "notice",
         };
-        let path = finding.place.path.as_str().map_or_else(
-            || finding.place.path.to_string(),
-            std::borrow::ToOwned::to_owned,
-        );
-        let _ = write!(out, "::{command} file={}", property(&path));
-        if let Some(source) = sources.get(&finding.place.path) {
-            let (start, end) = source.positions(&finding.place.span);
-            let _ = write!(out, ",line={},endLine={}", start.line, end.line);
+        let path = &finding.place.path;
+        let path = path
+            .as_str()
+            .map_or_else(|| path.to_string(), str::to_owned);
+        out += &format!("::{command} file={}", property(&path));
+        if let Some((start, end)) = sources.positions(&finding.place) {
+            out += &format!(",line={},endLine={}", start.line, end.line);
             // GitHub takes columns within one line only.
             if start.line == end.line {
-                let _ = write!(out, ",col={},endColumn={}", start.column, end.column);
+                out += &format!(",col={},endColumn={}", start.column, end.column);
             }
         }
-        let title = format!("{} {}", finding.code, finding.name);
-        let _ = write!(out, ",title={}::", property(&title));
-        let mut message = finding.message.clone();
-        for help in &finding.help {
-            message.push('\n');
-            message.push_str(help);
-        }
-        out.push_str(&data(&message));
-        out.push('\n');
+        let title = property(&format!("{} {}", finding.code, finding.name));
+        out += &format!(",title={title}::{}\n", data(&finding.whole_message()));
     }
     out
 }

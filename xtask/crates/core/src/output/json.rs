@@ -45,8 +45,7 @@ fn place(place: &Place, sources: &Sources) -> Value {
         "start": place.span.start,
         "end": place.span.end,
     });
-    if let Some(source) = sources.get(&place.path) {
-        let (start, end) = source.positions(&place.span);
+    if let Some((start, end)) = sources.positions(place) {
         value["line"] = start.line.into();
         value["column"] = start.column.into();
         value["end_line"] = end.line.into();

@@ -1,31 +1,22 @@
 //! Findings as Markdown, for a pull request or a step's summary.
 
-use std::fmt::Write;
-
 use super::Sources;
 use crate::finding::Finding;
 
 /// A table; empty where there is nothing to say.
 pub fn render(findings: &[Finding], sources: &Sources) -> String {
-    let mut out = String::new();
     if findings.is_empty() {
-        return out;
+        return String::new();
     }
-    out.push_str("| | where | what |\n| --- | --- | --- |\n");
+    let mut out = "| | where | what |\n| --- | --- | --- |\n".to_owned();
     for finding in findings {
         let mut place = finding.place.path.to_string();
-        if let Some(source) = sources.get(&finding.place.path) {
-            let at = source.position(finding.place.span.start);
-            let _ = write!(place, ":{}", at.line);
+        if let Some((at, _)) = sources.positions(&finding.place) {
+            place += &format!(":{}", at.line);
         }
-        let _ = writeln!(
-            out,
-            "| {} {} | {} | {} |",
-            finding.severity.word(),
-            finding.code,
-            code(&place),
-            cell(&finding.message)
-        );
+        let (severity, code_of) = (finding.severity.word(), finding.code);
+        let (place, message) = (code(&place), cell(&finding.message));
+        out += &format!("| {severity} {code_of} | {place} | {message} |\n");
     }
     out
 }
@@ -59,21 +50,11 @@ pub fn cell(text: &str) -> String {
 
 /// Text as code within a cell.
 pub fn code(text: &str) -> String {
-    let text: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect::<String>()
-        .replace('|', "\\|");
+    let text = text.replace(char::is_control, " ").replace('|', "\\|");
     // A fence longer than any run of backticks inside.
-    let longest = text
-        .split(|c| c != '`')
-        .map(str::len)
-        .max()
-        .unwrap_or_default();
+    let longest = text.split(|c| c != '`').map(str::len).max();
+    let longest = longest.unwrap_or_default();
     let fence = "`".repeat(longest + 1);
-    if longest == 0 {
-        format!("{fence}{text}{fence}")
-    } else {
-        format!("{fence} {text} {fence}")
-    }
+    let space = if longest == 0 { "" } else { " " };
+    format!("{fence}{space}{text}{space}{fence}")
 }

@@ -14,21 +14,29 @@ pub mod text;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::ops::Range;
+use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 
-use crate::finding::{Finding, Severity, Span};
+use crate::finding::{Finding, Place, Severity, Span};
 use crate::progress;
 use crate::tree::RepoPath;
 
 /// Prints to standard output, with colours where that is a terminal. A reader that has seen
 /// enough (`| head`) is no failure; a full disk is.
 pub fn print(text: &str) -> Result<()> {
+    write(
+        anstream::stdout().lock(),
+        &fitting(text, &std::io::stdout()),
+    )
+}
+
+/// The text made harmless, with its lines broken where it goes to a terminal.
+fn fitting(text: &str, to: &impl AsFd) -> String {
     let text = terminal::harmless(text, true);
-    let out = anstream::stdout().lock();
-    match terminal::columns(&std::io::stdout()) {
-        Some(columns) => write(out, &terminal::wrapped(&text, columns)),
-        None => write(out, &text),
+    match terminal::columns(to) {
+        Some(columns) => terminal::wrapped(&text, columns),
+        None => text.into_owned(),
     }
 }
 
@@ -48,12 +56,10 @@ pub fn print_plain(text: &str) -> Result<()> {
 /// Prints to standard error. Where even this can't be written, the exit code is all that is left
 /// to say.
 pub fn tell(text: &str) {
-    let text = terminal::harmless(text, true);
-    let err = anstream::stderr().lock();
-    let _ = match terminal::columns(&std::io::stderr()) {
-        Some(columns) => write(err, &terminal::wrapped(&text, columns)),
-        None => write(err, &text),
-    };
+    let _ = write(
+        anstream::stderr().lock(),
+        &fitting(text, &std::io::stderr()),
+    );
 }
 
 fn write(mut out: impl Write, text: &str) -> Result<()> {
@@ -85,6 +91,11 @@ impl Sources {
 
     pub fn get(&self, path: &RepoPath) -> Option<&Source> {
         self.0.get(path)
+    }
+
+    /// Where a place begins and ends, in a file that was read.
+    pub fn positions(&self, place: &Place) -> Option<(Position, Position)> {
+        Some(self.get(&place.path)?.positions(&place.span))
     }
 }
 
@@ -204,20 +215,16 @@ pub fn quoted_file(path: &RepoPath) -> String {
 }
 
 fn quoted_after(literal: &str, path: &RepoPath) -> String {
-    match path.as_str() {
-        Some(text) if !text.contains(terminal::acts) => quoted(&format!("{literal}{text}")),
-        _ => {
-            let mut out = format!("$'{literal}");
-            for &byte in path.as_bytes() {
-                match byte {
-                    b'\'' | b'\\' => out.extend(['\\', char::from(byte)]),
-                    b' '..=b'~' => out.push(char::from(byte)),
-                    _ => out += &format!("\\{byte:03o}"),
-                }
-            }
-            out + "'"
-        }
+    if let Some(text) = path.as_str().filter(|text| !text.contains(terminal::acts)) {
+        return quoted(&format!("{literal}{text}"));
     }
+    let shown = |byte: &u8| match byte {
+        b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+        b' '..=b'~' => char::from(*byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    };
+    let path: String = path.as_bytes().iter().map(shown).collect();
+    format!("$'{literal}{path}'")
 }
 
 /// A size as people and docker say it: `512 B`, `4.1 kB`, `1.2 GB`.
@@ -259,15 +266,14 @@ pub fn counted(count: usize, one: &str) -> String {
 /// "2 errors, 1 warning"; empty where there is nothing.
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let parts: Vec<String> = [
-            (self.errors, "error"),
-            (self.warnings, "warning"),
-            (self.infos, "style note"),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| counted(count, word))
-        .collect();
+        let (errors, warnings, infos) = (self.errors, self.warnings, self.infos);
+        let all = [
+            (errors, "error"),
+            (warnings, "warning"),
+            (infos, "style note"),
+        ];
+        let some = all.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = some.map(|(count, word)| counted(*count, word)).collect();
         f.write_str(&parts.join(", "))
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Sources;
-use crate::finding::{Finding, Place, Severity};
+use crate::finding::{Edit, Finding, Place, Related, Severity};
 
 /// What SARIF wants to know of a rule.
 pub struct Descriptor {
@@ -20,23 +20,19 @@ pub struct Descriptor {
 
 /// A complete log with one run. `tool` is the task's name.
 pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &Sources) -> Value {
-    let descriptors: Vec<Value> = rules
-        .iter()
-        .map(|rule| {
-            json!({
-                "id": rule.code,
-                "name": rule.name,
-                "shortDescription": { "text": rule.summary },
-                "helpUri": rule.address,
-                "help": { "text": rule.page, "markdown": rule.page },
-                "defaultConfiguration": { "level": level(rule.severity) },
-            })
+    let descriptor = |rule: &Descriptor| {
+        json!({
+            "id": rule.code,
+            "name": rule.name,
+            "shortDescription": { "text": rule.summary },
+            "helpUri": rule.address,
+            "help": { "text": rule.page, "markdown": rule.page },
+            "defaultConfiguration": { "level": level(rule.severity) },
         })
-        .collect();
-    let results: Vec<Value> = findings
-        .iter()
-        .map(|finding| result(finding, rules, sources))
-        .collect();
+    };
+    let descriptors: Vec<Value> = rules.iter().map(descriptor).collect();
+    let results = findings.iter().map(|one| result(one, rules, sources));
+    let results: Vec<Value> = results.collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -55,11 +51,7 @@ pub fn render(tool: &str, rules: &[Descriptor], findings: &[Finding], sources: &
 }
 
 fn result(finding: &Finding, rules: &[Descriptor], sources: &Sources) -> Value {
-    let mut text = finding.message.clone();
-    for help in &finding.help {
-        text.push('\n');
-        text.push_str(help);
-    }
+    let text = finding.whole_message();
     let mut result = json!({
         "ruleId": finding.code,
         "level": level(finding.severity),
@@ -70,35 +62,28 @@ fn result(finding: &Finding, rules: &[Descriptor], sources: &Sources) -> Value {
         result["ruleIndex"] = index.into();
     }
     if !finding.related.is_empty() {
-        result["relatedLocations"] = finding
-            .related
-            .iter()
-            .enumerate()
-            .map(|(id, related)| {
-                json!({
-                    "id": id,
-                    "physicalLocation": physical(&related.place, sources),
-                    "message": { "text": related.label },
-                })
+        let location = |(id, related): (usize, &Related)| {
+            json!({
+                "id": id,
+                "physicalLocation": physical(&related.place, sources),
+                "message": { "text": related.label },
             })
-            .collect();
+        };
+        let related = finding.related.iter().enumerate();
+        result["relatedLocations"] = related.map(location).collect();
     }
     if let Some(fix) = &finding.fix {
-        let replacements: Vec<Value> = fix
-            .edits
-            .iter()
-            .map(|edit| {
-                json!({
-                    "deletedRegion": region(&edit.place, sources),
-                    "insertedContent": { "text": edit.with },
-                })
+        let replacement = |edit: &Edit| {
+            json!({
+                "deletedRegion": region(&edit.place, sources),
+                "insertedContent": { "text": edit.with },
             })
-            .collect();
+        };
         result["fixes"] = json!([{
             "description": { "text": fix.title },
             "artifactChanges": [{
                 "artifactLocation": { "uri": uri(&finding.place) },
-                "replacements": replacements,
+                "replacements": fix.edits.iter().map(replacement).collect::<Vec<_>>(),
             }],
         }]);
     }
@@ -114,10 +99,9 @@ fn physical(place: &Place, sources: &Sources) -> Value {
 
 /// A place in a file that was not read is its first line.
 fn region(place: &Place, sources: &Sources) -> Value {
-    let Some(source) = sources.get(&place.path) else {
+    let Some((start, end)) = sources.positions(place) else {
         return json!({ "startLine": 1 });
     };
-    let (start, end) = source.positions(&place.span);
     json!({
         "startLine": start.line,
         "startColumn": start.column,
@@ -136,14 +120,12 @@ fn level(severity: Severity) -> &'static str {
 
 /// The path as a relative URI reference: what has a meaning in one is escaped.
 fn uri(place: &Place) -> String {
-    use std::fmt::Write;
-    let mut out = String::new();
-    for &byte in place.path.as_bytes() {
+    let escaped = place.path.as_bytes().iter().map(|&byte| {
         if byte.is_ascii_alphanumeric() || b"/-._~+@".contains(&byte) {
-            out.push(char::from(byte));
+            char::from(byte).to_string()
         } else {
-            let _ = write!(out, "%{byte:02X}");
+            format!("%{byte:02X}")
         }
-    }
-    out
+    });
+    escaped.collect()
 }

@@ -70,7 +70,8 @@ pub fn columns(to: &impl std::os::fd::AsFd) -> Option<usize> {
 pub fn wrapped(text: &str, columns: usize) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
-        let shown = anstream::adapter::strip_str(line).to_string();
+        let plain = |text| anstream::adapter::strip_str(text).to_string();
+        let shown = plain(line);
         let words = shown.trim_start();
         let begins = |signs: &[&str]| signs.iter().any(|sign| words.starts_with(sign));
         let is_code =
@@ -79,22 +80,18 @@ pub fn wrapped(text: &str, columns: usize) -> String {
             out.push_str(line);
             continue;
         }
-        let indent = shown.len() - words.len();
+        let indent = shown.len() - words.len() + 2;
         let mut at = 0;
         for (number, word) in unbroken(line).into_iter().enumerate() {
-            let width = anstream::adapter::strip_str(word)
-                .map(|part| part.trim_end().chars().count())
-                .sum::<usize>();
-            if number > 0 && at + width > columns && at > indent + 2 {
+            let shown = plain(word);
+            if number > 0 && at + shown.trim_end().chars().count() > columns && at > indent {
                 out.truncate(out.trim_end_matches(' ').len());
                 out.push('\n');
-                out.push_str(&" ".repeat(indent + 2));
-                at = indent + 2;
+                out.push_str(&" ".repeat(indent));
+                at = indent;
             }
             out.push_str(word);
-            at += anstream::adapter::strip_str(word)
-                .map(|part| part.chars().count())
-                .sum::<usize>();
+            at += shown.chars().count();
         }
     }
     out

@@ -3,30 +3,26 @@
 use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer};
 
 use super::{Source, Sources};
-use crate::finding::{Finding, Place, Safety, Severity, Span};
+use crate::finding::{Finding, Place, Related, Safety, Severity, Span};
 
 /// Longer lines are cut around the place, for people and for speed.
 const LONG_LINE: usize = 400;
 
 /// All findings, coloured, for a terminal.
 pub fn render(findings: &[Finding], sources: &Sources) -> String {
-    let renderer = Renderer::styled();
-    let mut out = String::new();
-    for finding in findings {
-        out.push_str(&one(&renderer, finding, sources));
-        out.push_str("\n\n");
-    }
-    out
+    all(&Renderer::styled(), findings, sources)
 }
 
 /// All findings without colour.
 pub fn plain(findings: &[Finding], sources: &Sources) -> String {
-    let mut out = String::new();
-    for finding in findings {
-        out.push_str(&one(&Renderer::plain(), finding, sources));
-        out.push_str("\n\n");
-    }
-    out
+    all(&Renderer::plain(), findings, sources)
+}
+
+fn all(renderer: &Renderer, findings: &[Finding], sources: &Sources) -> String {
+    let findings = findings.iter();
+    findings
+        .map(|finding| one(renderer, finding, sources) + "\n\n")
+        .collect()
 }
 
 /// The words that tell how a fix is made.
@@ -47,25 +43,20 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
         .primary_title(finding.message.replace(['\r', '\n'], " "))
         .id(format!("{} {}", finding.code, finding.name));
     let mut elements = Vec::new();
-    excerpt(
-        &mut elements,
-        sources,
+    let primary = (
         &finding.place,
         AnnotationKind::Primary,
         finding.label.as_deref(),
-        &finding.related,
     );
-    for related in &finding.related {
-        if related.place.path != finding.place.path {
-            excerpt(
-                &mut elements,
-                sources,
-                &related.place,
-                AnnotationKind::Context,
-                Some(&related.label),
-                &[],
-            );
-        }
+    let is_here = |other: &&Related| other.place.path == finding.place.path;
+    let here = finding.related.iter().filter(is_here).map(context);
+    excerpt(
+        &mut elements,
+        sources,
+        &[primary].into_iter().chain(here).collect::<Vec<_>>(),
+    );
+    for related in finding.related.iter().filter(|other| !is_here(other)) {
+        excerpt(&mut elements, sources, &[context(related)]);
     }
     for help in &finding.help {
         elements.push(Level::HELP.message(help.as_str()).into());
@@ -81,42 +72,36 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
     renderer.render(&[Group::with_title(title).elements(elements)])
 }
 
-/// The lines around a place. Related places of the same file stand in the same excerpt.
-fn excerpt<'a>(
-    elements: &mut Vec<Element<'a>>,
-    sources: &'a Sources,
-    place: &Place,
-    kind: AnnotationKind,
-    label: Option<&'a str>,
-    related: &'a [crate::finding::Related],
-) {
-    let Some(source) = sources.get(&place.path) else {
-        elements.push(Origin::path(place.path.to_string()).into());
+/// A place, with the words that stand at it.
+type Mark<'a> = (&'a Place, AnnotationKind, Option<&'a str>);
+
+fn context(other: &Related) -> Mark<'_> {
+    (&other.place, AnnotationKind::Context, Some(&other.label))
+}
+
+/// The lines around some places of one file.
+fn excerpt<'a>(elements: &mut Vec<Element<'a>>, sources: &'a Sources, marks: &[Mark<'a>]) {
+    let Some((place, _, _)) = marks.first() else {
         return;
     };
-    let mut marks: Vec<(Span, AnnotationKind, Option<&str>)> =
-        vec![(source.clamp(&place.span), kind, label)];
-    for other in related.iter().filter(|r| r.place.path == place.path) {
-        marks.push((
-            source.clamp(&other.place.span),
-            AnnotationKind::Context,
-            Some(&other.label),
-        ));
-    }
+    let path = place.path.to_string();
+    let Some(source) = sources.get(&place.path) else {
+        elements.push(Origin::path(path).into());
+        return;
+    };
+    let marks = marks.iter();
+    let marks = marks.map(|(place, kind, label)| (source.clamp(&place.span), *kind, *label));
+    let marks: Vec<(Span, AnnotationKind, Option<&str>)> = marks.collect();
     // The window: whole lines from the first mark to the last, or a piece of one long line.
     let first = marks.iter().map(|m| m.0.start).min().unwrap_or(0);
     let last = marks.iter().map(|m| m.0.end).max().unwrap_or(0);
     let window = whole_lines(source, &(first..last));
     if longest_line(&source.text[window.clone()]) <= LONG_LINE {
-        let at = source.position(first);
+        let marks = marks.into_iter();
         let snippet = annotate_snippets::Snippet::source(&source.text[window.clone()])
-            .line_start(at.line)
-            .path(place.path.to_string())
-            .annotations(
-                marks
-                    .into_iter()
-                    .map(|(span, kind, label)| mark(&window, span, kind, label)),
-            );
+            .line_start(source.position(first).line)
+            .path(path)
+            .annotations(marks.map(|(span, kind, label)| mark(&window, span, kind, label)));
         elements.push(snippet.into());
         return;
     }
@@ -129,18 +114,12 @@ fn excerpt<'a>(
         let end = source.text.ceil_char_boundary((start + 120).min(line.end));
         let window = start..end;
         let span = span.start..span.end.min(end);
-        elements.push(
-            Origin::path(place.path.to_string())
-                .line(at.line)
-                .char_column(at.column)
-                .into(),
-        );
-        elements.push(
-            annotate_snippets::Snippet::source(&source.text[window.clone()])
-                .line_start(at.line)
-                .annotation(mark(&window, span, kind, label))
-                .into(),
-        );
+        let origin = Origin::path(path.clone()).line(at.line);
+        elements.push(origin.char_column(at.column).into());
+        let snippet = annotate_snippets::Snippet::source(&source.text[window.clone()])
+            .line_start(at.line)
+            .annotation(mark(&window, span, kind, label));
+        elements.push(snippet.into());
     }
 }
 

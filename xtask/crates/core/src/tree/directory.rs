@@ -1,10 +1,10 @@
 //! A directory in the file system, as a tree.
 
-use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::{Entries, Entry, Mode, RepoPath, Tree};
 
@@ -56,11 +56,11 @@ impl Directory {
     /// reading one could block or have effects.
     pub fn open_all(root: &Path, skip: impl Fn(&RepoPath) -> bool) -> Result<Self> {
         let mut entries = Entries::new();
-        let mut pending: Vec<OsString> = vec![OsString::new()];
+        let mut pending = vec![RepoPath(Vec::new())];
         while let Some(folder) = pending.pop() {
-            for item in fs_err::read_dir(root.join(&folder))? {
+            for item in fs_err::read_dir(folder.below(root))? {
                 let item = item?;
-                let mut path = folder.clone().into_vec();
+                let mut path = folder.0.clone();
                 if !path.is_empty() {
                     path.push(b'/');
                 }
@@ -69,39 +69,25 @@ impl Directory {
                 let metadata = fs_err::symlink_metadata(item.path())?;
                 if metadata.is_dir() {
                     if !skip(&path) {
-                        pending.push(OsString::from_vec(path.0));
+                        pending.push(path);
                     }
                     continue;
                 }
-                let mode = if metadata.is_symlink() {
-                    Mode::Symlink
-                } else if metadata.is_file() {
-                    use std::os::unix::fs::PermissionsExt;
-                    if metadata.permissions().mode() & 0o100 == 0 {
-                        Mode::File
-                    } else {
-                        Mode::Executable
-                    }
-                } else {
-                    bail!(
+                let is_program = metadata.permissions().mode() & 0o100 != 0;
+                let mode = match (metadata.is_symlink(), metadata.is_file()) {
+                    (true, _) => Mode::Symlink,
+                    (false, true) if is_program => Mode::Executable,
+                    (false, true) => Mode::File,
+                    (false, false) => bail!(
                         "{path} in {} is neither a file, a link nor a folder",
                         root.display()
-                    );
+                    ),
                 };
-                entries.insert(
-                    path,
-                    Entry {
-                        mode,
-                        size: Some(metadata.len()),
-                        oid: None,
-                    },
-                );
+                entries.insert(path, Entry::sized(mode, metadata.len()));
             }
         }
-        Ok(Self {
-            root: root.to_owned(),
-            entries,
-        })
+        let root = root.to_owned();
+        Ok(Self { root, entries })
     }
 }
 
@@ -111,14 +97,11 @@ impl Tree for Directory {
     }
 
     fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        let entry = self
-            .entries
-            .get(path)
-            .with_context(|| format!("no file {path} in {}", self.root.display()))?;
         let file = path.below(&self.root);
-        match entry.mode {
-            Mode::Symlink => Ok(fs_err::read_link(file)?.into_os_string().into_vec()),
-            _ => Ok(fs_err::read(file)?),
+        match self.entries.get(path).map(|entry| entry.mode) {
+            None => bail!("no file {path} in {}", self.root.display()),
+            Some(Mode::Symlink) => Ok(fs_err::read_link(file)?.into_os_string().into_vec()),
+            Some(_) => Ok(fs_err::read(file)?),
         }
     }
 

@@ -8,15 +8,14 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 pub use directory::Directory;
 pub use path::RepoPath;
 
 /// What kind of thing lies at a path, as git tells them apart.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Mode {
     #[serde(rename = "100644")]
     File,
@@ -58,9 +57,7 @@ impl Mode {
 }
 
 /// The name of a git object, in hexadecimal.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Oid(pub String);
 
@@ -90,23 +87,25 @@ pub struct Entry {
 impl Entry {
     /// A file of git's.
     pub fn of(mode: Mode, oid: Oid) -> Self {
-        let oid = Some(oid);
-        let size = None;
+        let (oid, size) = (Some(oid), None);
+        Self { mode, size, oid }
+    }
+
+    /// A file of so many bytes that is none of git's.
+    pub fn sized(mode: Mode, size: u64) -> Self {
+        let (oid, size) = (None, Some(size));
         Self { mode, size, oid }
     }
 
     /// The file at rest, where the tree is git's.
     pub fn side(&self) -> Option<Side> {
-        let oid = self.oid.clone()?;
-        Some(Side {
-            mode: self.mode,
-            oid,
-        })
+        let (mode, oid) = (self.mode, self.oid.clone()?);
+        Some(Side { mode, oid })
     }
 }
 
 /// A file at rest: its kind and its content.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     pub mode: Mode,
     pub oid: Oid,
@@ -176,10 +175,6 @@ pub struct Memory {
     contents: BTreeMap<RepoPath, Vec<u8>>,
 }
 
-#[allow(
-    dead_code,
-    reason = "tests of several modules build their trees with it"
-)]
 impl Memory {
     pub fn new() -> Self {
         Self::default()
@@ -195,14 +190,8 @@ impl Memory {
     #[must_use]
     pub fn with_mode(mut self, path: &str, mode: Mode, content: impl Into<Vec<u8>>) -> Self {
         let content = content.into();
-        self.entries.insert(
-            path.into(),
-            Entry {
-                mode,
-                size: Some(content.len() as u64),
-                oid: None,
-            },
-        );
+        let entry = Entry::sized(mode, content.len() as u64);
+        self.entries.insert(path.into(), entry);
         self.contents.insert(path.into(), content);
         self
     }
@@ -214,10 +203,8 @@ impl Tree for Memory {
     }
 
     fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        match self.contents.get(path) {
-            Some(content) => Ok(content.clone()),
-            None => bail!("no file {path}"),
-        }
+        let content = self.contents.get(path).cloned();
+        content.with_context(|| format!("no file {path}"))
     }
 
     fn describe(&self) -> String {
@@ -240,24 +227,21 @@ impl<'a> Part<'a> {
             let below = path.strip_prefix(folder).filter(|path| !path.is_empty())?;
             Some((RepoPath::new(below), entry.clone()))
         });
+        let entries = inside.collect();
         Self {
             of,
-            entries: inside.collect(),
+            entries,
             folder,
         }
     }
 
     /// All but what lies in a folder.
     pub fn without(of: &'a dyn Tree, folder: &str) -> Self {
-        let outside = of
-            .entries()
-            .iter()
-            .filter(|(path, _)| !path.is_within(folder));
+        let mut entries = of.entries().clone();
+        entries.retain(|path, _| !path.is_within(folder));
         Self {
             of,
-            entries: outside
-                .map(|(path, entry)| (path.clone(), entry.clone()))
-                .collect(),
+            entries,
             folder: "",
         }
     }

@@ -91,10 +91,8 @@ impl RepoPath {
     pub fn link_to(&self, to: &Self) -> Self {
         let folder = self.parent();
         let from: Vec<&[u8]> = folder.iter().flat_map(Self::parts).collect();
-        let to: Vec<&[u8]> = to
-            .parts()
-            .filter(|part| !matches!(*part, b"" | b"."))
-            .collect();
+        let to = to.parts().filter(|part| !matches!(*part, b"" | b"."));
+        let to: Vec<&[u8]> = to.collect();
         let shared = from.iter().zip(&to).take_while(|(one, other)| one == other);
         let shared = shared.count();
         let mut parts: Vec<&[u8]> = vec![b".."; from.len() - shared];
@@ -107,12 +105,8 @@ impl RepoPath {
 
     /// This path below the folder `folder`.
     pub fn inside(&self, folder: &str) -> Self {
-        let mut joined = folder.as_bytes().to_vec();
-        if !joined.is_empty() {
-            joined.push(b'/');
-        }
-        joined.extend_from_slice(&self.0);
-        Self(joined)
+        let slash = if folder.is_empty() { "" } else { "/" };
+        Self([folder.as_bytes(), slash.as_bytes(), &self.0].concat())
     }
 
     /// The parts between the slashes.
@@ -146,34 +140,24 @@ impl fmt::Display for RepoPath {
         if let Some(text) = self.plain() {
             return f.write_str(text);
         }
-        match self.as_str() {
-            Some(text) if !text.contains(|c: char| acts(c) || c == '"' || c == '\\') => {
-                f.write_str(text)
-            }
-            _ => {
-                f.write_str("\"")?;
-                for chunk in self.0.utf8_chunks() {
-                    for c in chunk.valid().chars() {
-                        match c {
-                            '"' | '\\' => write!(f, "\\{c}")?,
-                            '\n' => f.write_str("\\n")?,
-                            '\t' => f.write_str("\\t")?,
-                            c if acts(c) => {
-                                let mut buffer = [0; 4];
-                                for byte in c.encode_utf8(&mut buffer).bytes() {
-                                    write!(f, "\\{byte:03o}")?;
-                                }
-                            }
-                            c => write!(f, "{c}")?,
-                        }
+        let octal = |byte: &u8| format!("\\{byte:03o}");
+        f.write_str("\"")?;
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '"' | '\\' => write!(f, "\\{c}")?,
+                    '\n' => f.write_str("\\n")?,
+                    '\t' => f.write_str("\\t")?,
+                    c if acts(c) => {
+                        let bytes = c.to_string().into_bytes();
+                        f.write_str(&bytes.iter().map(octal).collect::<String>())?;
                     }
-                    for byte in chunk.invalid() {
-                        write!(f, "\\{byte:03o}")?;
-                    }
+                    c => write!(f, "{c}")?,
                 }
-                f.write_str("\"")
             }
+            f.write_str(&chunk.invalid().iter().map(octal).collect::<String>())?;
         }
+        f.write_str("\"")
     }
 }
 
@@ -184,18 +168,14 @@ impl fmt::Debug for RepoPath {
 }
 
 impl RepoPath {
-    /// The path, where it is of the kind that nearly all are of and stands for itself.
+    /// The path, where it needs no quotes.
     fn plain(&self) -> Option<&str> {
-        let needs_no_quotes = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\"\\".contains(byte);
-        self.as_str().filter(|_| self.0.iter().all(needs_no_quotes))
-    }
-
-    /// The path as a string of JSON.
-    pub fn to_json(&self) -> serde_json::Result<String> {
-        match self.plain() {
-            Some(text) => Ok(["\"", text, "\""].concat()),
-            None => serde_json::to_string(self),
-        }
+        let text = self.as_str()?;
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b"\"\\".contains(byte);
+        // Nearly all paths are of bytes that stand for themselves.
+        let stands =
+            self.0.iter().all(is_plain) || !text.contains(|c| acts(c) || matches!(c, '"' | '\\'));
+        stands.then_some(text)
     }
 
     /// Reads what `Display` wrote.

@@ -36,17 +36,9 @@ impl<'s> Api<'s> {
     /// Starts it. The worker shares its network, where both are on the loopback device: so there
     /// is no network to make, no name to resolve, and nothing that a firewall could forbid.
     pub fn start(session: &'s Session, image: &str, network: &str) -> Result<Self> {
-        let container = session.create(
-            image,
-            &[
-                "--interactive",
-                "--network",
-                network,
-                "--entrypoint",
-                "python3",
-            ],
-            &["-c", SCRIPT],
-        )?;
+        let options = ["--network", network, "--entrypoint", "python3"];
+        let options = [&["--interactive"], &options[..]].concat();
+        let container = session.create(image, &options, &["-c", SCRIPT])?;
         let mut child = session
             .engine
             .command(&["start", "--attach", "--interactive", &container.name])?
@@ -60,13 +52,9 @@ impl<'s> Api<'s> {
         };
         let (sender, events) = channel();
         std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Ok(event) = serde_json::from_str(&line)
-                    && sender.send(event).is_err()
-                {
-                    return;
-                }
-            }
+            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            let mut events = lines.filter_map(|line| serde_json::from_str(&line).ok());
+            events.try_for_each(|event| sender.send(event))
         });
         Ok(Self {
             container,

@@ -2,62 +2,16 @@
 
 use serde_json::Value;
 
-/// A job to hand to the worker.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Case {
-    /// Where it comes from, and its name there.
-    pub name: String,
-    pub input: Value,
-    /// In milliseconds, where the file says.
-    pub timeout: Option<u64>,
-}
-
-/// What became of a job.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// The worker reported its end.
-    Done {
-        result: Value,
-        /// What it streamed before that.
-        streamed: Vec<Value>,
-    },
-    /// Nothing in that many seconds, though it may have been taken.
-    Late { seconds: u64, taken: bool },
-    /// The worker ended meanwhile, with that exit code.
-    Died(i64),
-}
-
-/// What is wrong with an answer.
-pub fn judge(answer: &Answer) -> Result<(), String> {
-    let (result, streamed) = match answer {
-        Answer::Late {
-            seconds,
-            taken: true,
-        } => {
-            return Err(format!(
-                "no answer in {seconds} s: expected one in that time"
-            ));
-        }
-        Answer::Late { seconds, .. } => {
-            return Err(format!("the worker has not taken the job in {seconds} s"));
-        }
-        Answer::Died(code) => {
-            return Err(format!(
-                "the worker ended with exit code {code} before it answered"
-            ));
-        }
-        Answer::Done { result, streamed } => (result, streamed),
-    };
-    let output = result.get("output");
-    let parts = || streamed.iter().chain(output);
-    if let Some(error) = error_of(result).or_else(|| parts().find_map(error_in)) {
+/// What is wrong with an answer: its result, and what was streamed before that.
+pub fn judge(result: &Value, streamed: &[Value]) -> Result<(), String> {
+    let mut parts = streamed.iter().chain(result.get("output"));
+    if let Some(error) = error_of(result).or_else(|| parts.clone().find_map(error_in)) {
         return Err(format!("the worker answered with an error: {error}"));
     }
-    if parts().any(says_something) {
-        Ok(())
-    } else {
-        Err("the answer is empty: expected some text, a list of vectors or the like".to_owned())
+    if parts.any(says_something) {
+        return Ok(());
     }
+    Err("the answer is empty: expected some text, a list of vectors or the like".to_owned())
 }
 
 /// The error that a result or an output has in its own field.
@@ -84,9 +38,8 @@ fn error_in(value: &Value) -> Option<String> {
 
 /// The data of server-sent events, where a text is made of them.
 fn events(text: &str) -> impl Iterator<Item = Value> {
-    text.lines()
-        .filter_map(|line| line.strip_prefix("data:"))
-        .filter_map(|data| serde_json::from_str(data.trim()).ok())
+    let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+    data.filter_map(|data| serde_json::from_str(data.trim()).ok())
 }
 
 /// Whether there is something that a model said, and not only the frame around it.
@@ -94,35 +47,25 @@ fn says_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(_) | Value::Number(_) => true,
-        Value::String(text) if is_events(text) => events(text).any(|event| says_something(&event)),
+        Value::String(text) if text.lines().any(|line| line.starts_with("data:")) => {
+            events(text).any(|event| says_something(&event))
+        }
         Value::String(text) => !text.trim().is_empty(),
         Value::Array(items) => items.iter().any(says_something),
-        Value::Object(object) => {
-            if let Some(choices) = object.get("choices") {
-                return choices.as_array().is_some_and(|all| all.iter().any(chosen));
-            }
-            if let Some(text) = object.get("text") {
-                return says_something(text);
-            }
-            object.values().any(says_something)
-        }
+        Value::Object(object) => match (object.get("choices"), object.get("text")) {
+            (Some(choices), _) => choices.as_array().into_iter().flatten().any(chosen),
+            (None, Some(text)) => says_something(text),
+            (None, None) => object.values().any(says_something),
+        },
     }
-}
-
-fn is_events(text: &str) -> bool {
-    text.lines().any(|line| line.starts_with("data:"))
 }
 
 /// Whether a choice of a completion, or a piece of one, has anything to it.
 fn chosen(choice: &Value) -> bool {
     let said = choice.get("message").or_else(|| choice.get("delta"));
     let parts = ["content", "reasoning_content", "tool_calls"];
-    let in_message = |said: &Value| {
-        parts
-            .iter()
-            .any(|part| said.get(part).is_some_and(says_something))
-    };
-    said.is_some_and(in_message) || choice.get("text").is_some_and(says_something)
+    let mut parts = parts.iter().filter_map(|part| said?.get(part));
+    parts.any(says_something) || choice.get("text").is_some_and(says_something)
 }
 
 fn short(text: &str) -> String {
@@ -137,9 +80,8 @@ mod tests {
 
     use super::*;
 
-    fn of(result: Value) -> Result<(), String> {
-        let streamed = Vec::new();
-        judge(&Answer::Done { result, streamed })
+    fn of(result: &Value) -> Result<(), String> {
+        judge(result, &[])
     }
 
     #[test]
@@ -151,11 +93,10 @@ mod tests {
             json!({"output": ["data: {\"choices\": [{\"delta\": {\"content\": \"1\"}}]}\n\ndata: [DONE]\n\n"]}),
             json!({"output": [{"data": [{"embedding": [0.5]}]}], "error": null}),
         ] {
-            assert_eq!(of(good.clone()), Ok(()), "{good}");
+            assert_eq!(of(&good), Ok(()), "{good}");
         }
         let streamed = vec![json!("data: {\"choices\": [{\"text\": \"x\"}]}\n\n")];
-        let result = json!({});
-        assert_eq!(judge(&Answer::Done { result, streamed }), Ok(()));
+        assert_eq!(judge(&json!({}), &streamed), Ok(()));
     }
 
     #[test]
@@ -190,12 +131,8 @@ mod tests {
                 "empty",
             ),
         ] {
-            let wrong = of(bad.clone()).unwrap_err();
+            let wrong = of(&bad).unwrap_err();
             assert!(wrong.contains(words), "{bad}: {wrong}");
         }
-        let late = |taken| judge(&Answer::Late { seconds: 60, taken }).unwrap_err();
-        assert!(late(true).contains("no answer in 60 s"));
-        assert!(late(false).contains("not taken"));
-        assert!(judge(&Answer::Died(3)).unwrap_err().contains("exit code 3"));
     }
 }

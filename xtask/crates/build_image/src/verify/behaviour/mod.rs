@@ -9,19 +9,19 @@ mod api;
 mod judge;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
 use self::api::{Api, Event};
-use self::judge::{Answer, Case, judge};
+use self::judge::judge;
 use super::super::{Check, Verdict};
 use super::containers::{Container, Session, State};
 use super::inspect::Image;
 use super::secrets::hidden;
 use worker_files::{Source, tests_json};
+use xtask_core::outcome::Interrupted;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::Tree;
 
@@ -31,59 +31,82 @@ const STANDIN: &str = "worker-sglang.standin";
 /// How long a worker has to end, by RunPod's word.
 const GRACE: u32 = 10;
 
-/// How often it is looked at whether the worker still runs.
+/// How long something that happens is waited for, before it is looked at whether the worker still
+/// runs.
+const LOOK: Duration = Duration::from_millis(100);
 const BEAT: Duration = Duration::from_secs(1);
 
 /// How many of its last lines are shown.
 const TAIL: usize = 15;
 
-const CHECKS: [&str; 4] = ["start", "answers", "stop", "leftovers"];
+const START: &str = "start";
+const ANSWERS: &str = "answers";
+const STOP: &str = "stop";
+const LEFTOVERS: &str = "leftovers";
 
-/// Which server the worker starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Server {
-    StandIn,
-    /// SGLang itself, on a GPU.
-    Real,
+/// The server that the worker starts.
+struct Server {
+    words: &'static str,
+    is_real: bool,
+    network: &'static str,
+    /// How long the worker may take to ask for jobs, which it does before the model is loaded.
+    registers_in: Duration,
+    /// The longest that a job may take, in milliseconds.
+    most: u64,
 }
 
+const STAND_IN: Server = Server {
+    words: "the stand-in for SGLang",
+    is_real: false,
+    network: "none",
+    registers_in: Duration::from_secs(30),
+    most: 60_000,
+};
+
+const SGLANG: Server = Server {
+    words: "SGLang itself, on this host's GPU",
+    is_real: true,
+    // It fetches its model.
+    network: "bridge",
+    registers_in: Duration::from_mins(2),
+    most: 1_800_000,
+};
+
 impl Server {
-    fn words(self) -> &'static str {
-        match self {
-            Self::StandIn => "the stand-in for SGLang",
-            Self::Real => "SGLang itself, on this host's GPU",
-        }
-    }
-
-    /// How long the worker may take to ask for jobs, which it does before the model is loaded.
-    fn registers_in(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::StandIn => 30,
-            Self::Real => 120,
-        })
-    }
-
     /// How long a job may take: what the file says, but no longer than makes sense.
-    fn answers_in(self, case: &Case) -> Duration {
+    fn answers_in(&self, case: &Case) -> Duration {
         const USUAL: u64 = 300_000;
-        let most = match self {
-            Self::StandIn => 60_000,
-            Self::Real => 1_800_000,
-        };
-        Duration::from_millis(case.timeout.unwrap_or(USUAL).min(most))
+        Duration::from_millis(case.timeout.unwrap_or(USUAL).min(self.most))
     }
+}
+
+/// A job to hand to the worker.
+struct Case {
+    /// Where it comes from, and its name there.
+    name: String,
+    input: Value,
+    /// In milliseconds, where the file says.
+    timeout: Option<u64>,
+}
+
+/// What became of something that was waited for.
+enum Waited<T> {
+    Came(T),
+    Late,
+    /// The worker ended meanwhile, with that exit code.
+    Died(i64),
 }
 
 /// What the worker is to do.
-pub struct Plan {
-    pub env: BTreeMap<String, String>,
-    pub cases: Vec<Case>,
+pub struct Plan<'a> {
+    env: BTreeMap<String, String>,
+    cases: Vec<Case>,
     /// The token that is passed on, and that is never shown.
-    pub token: Option<String>,
+    token: Option<&'a str>,
 }
 
 /// What the Hub would set and run.
-pub fn plan(tree: &dyn Tree, token: Option<&str>) -> Result<Plan> {
+pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<Plan<'a>> {
     let mut env = BTreeMap::new();
     let mut cases = Vec::new();
     for path in [".runpod/tests.json", "tests.json"] {
@@ -94,59 +117,43 @@ pub fn plan(tree: &dyn Tree, token: Option<&str>) -> Result<Plan> {
             let all = tests.env.into_iter();
             env = all.map(|named| (named.name, named.value)).collect();
         }
-        cases = cases_of(&bytes);
+        let root: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let all = root["tests"].as_array().into_iter().flatten().enumerate();
+        cases.extend(all.filter_map(|(number, test)| case(test, &format!("test {}", number + 1))));
         break;
     }
-    if let Some(bytes) = tree.read_file("test_input.json")?
-        && let Ok(Value::Object(mut job)) = serde_json::from_slice::<Value>(&bytes)
-        && let Some(input) = job.remove("input")
-    {
-        cases.push(Case {
+    if let Some(bytes) = tree.read_file("test_input.json")? {
+        let job: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let input = job.get("input").cloned();
+        cases.extend(input.map(|input| Case {
             name: "test_input.json".to_owned(),
             input,
             timeout: None,
-        });
+        }));
     }
-    Ok(Plan {
-        env,
-        cases,
-        token: token.map(str::to_owned),
-    })
+    Ok(Plan { env, cases, token })
 }
 
-/// The cases of tests.json.
-fn cases_of(tests: &[u8]) -> Vec<Case> {
-    let root: Value = serde_json::from_slice(tests).unwrap_or_default();
-    let all = root.get("tests").and_then(Value::as_array);
-    let all = all.into_iter().flatten().enumerate();
-    all.filter_map(|(number, test)| {
-        let name = test.get("name").and_then(Value::as_str);
-        Some(Case {
-            name: name.map_or_else(|| format!("test {}", number + 1), str::to_owned),
-            input: test.get("input")?.clone(),
-            timeout: test.get("timeout").and_then(Value::as_u64),
-        })
+/// A case of tests.json; one without a name is called by its number.
+fn case(test: &Value, number: &str) -> Option<Case> {
+    Some(Case {
+        name: test["name"].as_str().unwrap_or(number).to_owned(),
+        input: test.get("input")?.clone(),
+        timeout: test["timeout"].as_u64(),
     })
-    .collect()
 }
 
 /// Which server would run here; the error says why none can.
 fn server(session: &Session, image: &Image, name: &str) -> Result<Result<Server, String>> {
     if image.labels.contains_key(STANDIN) {
-        return Ok(Ok(Server::StandIn));
+        return Ok(Ok(STAND_IN));
     }
-    let options = [
-        "--gpus",
-        "all",
-        "--network",
-        "none",
-        "--entrypoint",
-        "python3",
-    ];
-    let with_gpu = session.create(name, &options, &["-c", ""]);
-    Ok(match with_gpu.and_then(|container| container.start()) {
-        Ok(()) => Ok(Server::Real),
-        Err(error) if error.is::<xtask_core::outcome::Interrupted>() => return Err(error),
+    let alone = ["--network", "none", "--entrypoint", "python3"];
+    let with_gpu = [&["--gpus", "all"], &alone[..]].concat();
+    let container = session.create(name, &with_gpu, &["-c", ""]);
+    Ok(match container.and_then(|container| container.start()) {
+        Ok(()) => Ok(SGLANG),
+        Err(error) if error.is::<Interrupted>() => return Err(error),
         Err(_) => Err(
             "the image has SGLang itself, and docker has no GPU here to run it on: run this on a \
              host with NVIDIA's container toolkit"
@@ -166,22 +173,17 @@ pub fn check(
     let server = match server(session, image, name)? {
         Ok(server) => server,
         Err(why) => {
-            for check in CHECKS {
+            for check in [START, ANSWERS, STOP, LEFTOVERS] {
                 done(Check::skipped(check, &why));
             }
             return Ok(());
         }
     };
-    // The real server fetches its model.
-    let network = match server {
-        Server::StandIn => "none",
-        Server::Real => "bridge",
-    };
-    let mut api = Api::start(session, name, network)?;
+    let mut api = Api::start(session, name, server.network)?;
     let Some(Event::Listening { port }) = api.event(Duration::from_mins(1))? else {
         anyhow::bail!("the stand-in for RunPod's API does not begin to listen");
     };
-    let worker = create(session, server, name, plan, (&api.container, port))?;
+    let worker = create(session, &server, name, plan, (&api.container, port))?;
     worker.start()?;
     let watch = Watch {
         worker: &worker,
@@ -195,7 +197,7 @@ pub fn check(
         done(watch.answers(&mut api)?);
         done(watch.stops()?);
     } else {
-        for check in &CHECKS[1..3] {
+        for check in [ANSWERS, STOP] {
             done(Check::skipped(check, "the worker did not start"));
         }
     }
@@ -208,67 +210,54 @@ pub fn check(
 /// The worker's container, as the platform would make it.
 fn create<'s>(
     session: &'s Session,
-    server: Server,
+    server: &Server,
     image: &str,
     plan: &Plan,
     (api, port): (&Container, u16),
 ) -> Result<Container<'s>> {
-    let base = format!("http://127.0.0.1:{port}");
     let mut env = plan.env.clone();
-    if server == Server::StandIn {
+    if !server.is_real {
         // It loads nothing, but the worker wants to know what.
-        env.entry("MODEL_NAME".to_owned())
-            .or_insert_with(|| "stand-in/model".to_owned());
+        let model = env.entry("MODEL_NAME".to_owned());
+        model.or_insert_with(|| "stand-in/model".to_owned());
+    }
+    let at = |path: &str| format!("http://127.0.0.1:{port}/{path}?gpu=none");
+    for (name, path) in [
+        ("GET_JOB", "job-take/$ID"),
+        ("POST_OUTPUT", "job-done/$RUNPOD_POD_ID/$ID"),
+        ("POST_STREAM", "job-stream/$RUNPOD_POD_ID/$ID"),
+        ("PING", "ping/$RUNPOD_POD_ID"),
+    ] {
+        env.insert(format!("RUNPOD_WEBHOOK_{name}"), at(path));
     }
     for (name, value) in [
-        (
-            "RUNPOD_WEBHOOK_GET_JOB",
-            format!("{base}/job-take/$ID?gpu=none"),
-        ),
-        (
-            "RUNPOD_WEBHOOK_POST_OUTPUT",
-            format!("{base}/job-done/$RUNPOD_POD_ID/$ID?gpu=none"),
-        ),
-        (
-            "RUNPOD_WEBHOOK_POST_STREAM",
-            format!("{base}/job-stream/$RUNPOD_POD_ID/$ID?gpu=none"),
-        ),
-        (
-            "RUNPOD_WEBHOOK_PING",
-            format!("{base}/ping/$RUNPOD_POD_ID?gpu=none"),
-        ),
-        ("RUNPOD_POD_ID", "image-check".to_owned()),
-        ("RUNPOD_AI_API_KEY", "none".to_owned()),
+        ("RUNPOD_POD_ID", "image-check"),
+        ("RUNPOD_AI_API_KEY", "none"),
         // They dial a public address, which is not there.
-        ("RUNPOD_SKIP_AUTO_SYSTEM_CHECKS", "true".to_owned()),
+        ("RUNPOD_SKIP_AUTO_SYSTEM_CHECKS", "true"),
         // Docker's own settings may name a proxy for all containers.
-        ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
-        ("no_proxy", "127.0.0.1,localhost".to_owned()),
+        ("NO_PROXY", "127.0.0.1,localhost"),
+        ("no_proxy", "127.0.0.1,localhost"),
     ] {
-        env.insert(name.to_owned(), value);
+        env.insert(name.to_owned(), value.to_owned());
     }
-    let mut options = vec!["--network".to_owned(), format!("container:{}", api.name)];
-    if server == Server::Real {
-        options.extend(["--gpus".to_owned(), "all".to_owned()]);
-        if let Some(token) = &plan.token {
-            env.insert("HF_TOKEN".to_owned(), token.clone());
-        }
+    let network = format!("container:{}", api.name);
+    let mut options = vec!["--network", &network];
+    if server.is_real {
+        options.extend(["--gpus", "all"]);
+        let token = plan.token.map(str::to_owned);
+        env.extend(token.map(|token| ("HF_TOKEN".to_owned(), token)));
     }
     // By a file, as an argument could be seen by everybody on this machine. It has no way to write
     // a line's end; what tests.json says everybody may see.
+    let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
+    let (open, hidden): (Vec<_>, Vec<_>) = pairs.partition(|pair| pair.contains('\n'));
+    options.extend(open.iter().flat_map(|pair| ["--env", pair]));
     let scratch = ScratchFolder::new("environment")?;
-    let path = scratch.path().join("environment");
-    let mut file = fs_err::File::create(&path)?;
-    for (name, value) in &env {
-        if value.contains('\n') {
-            options.extend(["--env".to_owned(), format!("{name}={value}")]);
-        } else {
-            writeln!(file, "{name}={value}").context("writing a scratch file")?;
-        }
-    }
-    options.push("--env-file".to_owned());
-    options.push(path.display().to_string());
-    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let file = scratch.path().join("environment");
+    fs_err::write(&file, hidden.join("\n") + "\n")?;
+    let file = file.display().to_string();
+    options.extend(["--env-file", &file]);
     session.create(image, &options, &[])
 }
 
@@ -276,33 +265,31 @@ fn create<'s>(
 struct Watch<'a> {
     worker: &'a Container<'a>,
     server: Server,
-    plan: &'a Plan,
+    plan: &'a Plan<'a>,
 }
 
 impl Watch<'_> {
-    /// Waits for something to happen, for as long as the worker runs. `None` when the time was
-    /// over; the error is the exit code of a worker that ended.
+    /// Waits for something to happen, for as long as the worker runs.
     fn until<T>(
         &self,
         api: &Api,
         limit: Duration,
         mut wanted: impl FnMut(Event) -> Option<T>,
-    ) -> Result<Result<Option<T>, i64>> {
+    ) -> Result<Waited<T>> {
         let start = Instant::now();
         let mut looked = Instant::now();
         let mut ended = None;
         loop {
             xtask_core::interrupt::check()?;
             // What a worker has sent before its end still comes in.
-            let patience = super::containers::LOOK * 5;
-            if let Some(event) = api.event(patience)? {
+            if let Some(event) = api.event(LOOK)? {
                 if let Some(found) = wanted(event) {
-                    return Ok(Ok(Some(found)));
+                    return Ok(Waited::Came(found));
                 }
             } else if let Some(code) = ended {
-                return Ok(Err(code));
+                return Ok(Waited::Died(code));
             } else if start.elapsed() > limit {
-                return Ok(Ok(None));
+                return Ok(Waited::Late);
             }
             if looked.elapsed() > BEAT {
                 looked = Instant::now();
@@ -314,89 +301,85 @@ impl Watch<'_> {
 
     /// The worker's last lines, for the words of a check that failed.
     fn tail(&self) -> Vec<String> {
-        let lines = self.worker.tail(TAIL);
+        let mut lines = self.worker.tail(TAIL);
         if lines.is_empty() {
             return vec!["the worker wrote nothing".to_owned()];
         }
-        let token = self.plan.token.as_deref();
-        let lines = lines
-            .iter()
-            .map(|line| format!("| {}", hidden(line, token)));
-        ["its last lines:".to_owned()]
-            .into_iter()
-            .chain(lines)
-            .collect()
+        for line in &mut lines {
+            *line = format!("| {}", hidden(line, self.plan.token));
+        }
+        lines.insert(0, "its last lines:".to_owned());
+        lines
     }
 
     fn registers(&self, api: &Api) -> Result<Check> {
-        let limit = self.server.registers_in();
+        let limit = self.server.registers_in;
         let polled = self.until(api, limit, |event| (event == Event::Poll).then_some(()))?;
         let words = match polled {
-            Ok(Some(())) => {
-                return Ok(Check::passed(
-                    CHECKS[0],
-                    format!("asks for jobs, with {}", self.server.words()),
-                ));
+            Waited::Came(()) => {
+                let words = format!("asks for jobs, with {}", self.server.words);
+                return Ok(Check::passed(START, words));
             }
-            Ok(None) => format!(
+            Waited::Late => format!(
                 "the worker has not asked for a job in {} s: it has to register with RunPod before \
                  the model is loaded, or the platform gives it up",
                 limit.as_secs()
             ),
-            Err(code) => format!(
+            Waited::Died(code) => format!(
                 "the worker ended with exit code {code} before it asked for a job: it has to start \
                  with the variables of tests.json"
             ),
         };
-        Ok(Check::new(CHECKS[0], Verdict::Failed, [words]).and(self.tail()))
+        Ok(Check::failed(START, words).and(self.tail()))
     }
 
     fn answers(&self, api: &mut Api) -> Result<Check> {
+        let cases = &self.plan.cases;
+        if cases.is_empty() {
+            let why = "neither .runpod/tests.json nor test_input.json has a case";
+            return Ok(Check::skipped(ANSWERS, why));
+        }
+        let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
         let mut wrong = Vec::new();
-        let mut left = self.plan.cases.iter().enumerate();
-        for (number, case) in left.by_ref() {
-            let answer = self.answer(api, number, case)?;
-            if let Err(words) = judge(&answer) {
-                let words = hidden(&words, self.plan.token.as_deref());
+        for (number, case) in cases.iter().enumerate() {
+            let (answer, goes_on) = self.answer(api, number, case)?;
+            if let Err(words) = answer {
+                let words = hidden(&words, self.plan.token);
                 wrong.push(format!("{}: {words}", case.name));
             }
             // Whatever holds this one up holds up the others too.
-            if !matches!(answer, Answer::Done { .. }) {
+            if !goes_on {
+                let left = &names[number + 1..];
+                if !left.is_empty() {
+                    wrong.push(format!("not tried after that: {}", left.join(", ")));
+                }
                 break;
             }
         }
-        let left: Vec<&str> = left.map(|(_, case)| case.name.as_str()).collect();
-        if !left.is_empty() {
-            wrong.push(format!("not tried after that: {}", left.join(", ")));
-        }
-        if self.plan.cases.is_empty() {
-            let why = "neither .runpod/tests.json nor test_input.json has a case";
-            return Ok(Check::skipped(CHECKS[1], why));
-        }
-        if !wrong.is_empty() {
-            wrong.push(
-                "the Hub runs these cases too, and takes no release that fails them".to_owned(),
-            );
-            wrong.extend(self.tail());
-        }
-        let names: Vec<&str> = self
-            .plan
-            .cases
-            .iter()
-            .map(|case| case.name.as_str())
-            .collect();
-        Ok(Check::judged(CHECKS[1], wrong, names.join(", ")))
+        let tail = if wrong.is_empty() {
+            Vec::new()
+        } else {
+            self.tail()
+        };
+        let help = "the Hub runs these cases too, and takes no release that fails them";
+        Ok(Check::judged(ANSWERS, wrong, help, names.join(", ")).and(tail))
     }
 
-    fn answer(&self, api: &mut Api, number: usize, case: &Case) -> Result<Answer> {
+    /// What is wrong with the answer to a job, and whether the worker is fit for another.
+    fn answer(
+        &self,
+        api: &mut Api,
+        number: usize,
+        case: &Case,
+    ) -> Result<(Result<(), String>, bool)> {
         let job = format!("case-{number}");
         api.submit(&job, &case.input)?;
         let limit = self.server.answers_in(case);
-        let mut was_taken = false;
+        let mut taken = false;
         let mut streamed = Vec::new();
-        let result = self.until(api, limit, |event| match event {
+        let waited = self.until(api, limit, |event| match event {
             Event::Taken { id } => {
-                was_taken |= id == job;
+                taken |= id == job;
                 None
             }
             Event::Stream { id, value } => {
@@ -407,29 +390,37 @@ impl Watch<'_> {
             Event::Done { id, value } => (id == job).then_some(value),
             _ => None,
         })?;
-        Ok(match result {
-            Ok(Some(result)) => Answer::Done { result, streamed },
-            Ok(None) => Answer::Late {
-                seconds: limit.as_secs(),
-                taken: was_taken,
-            },
-            Err(code) => Answer::Died(code),
+        Ok(match waited {
+            Waited::Came(result) => (judge(&result, &streamed), true),
+            Waited::Late => (Err(late(limit.as_secs(), taken)), false),
+            Waited::Died(code) => {
+                let why = format!("the worker ended with exit code {code} before it answered");
+                (Err(why), false)
+            }
         })
     }
 
     fn stops(&self) -> Result<Check> {
         if !self.worker.state()?.running {
-            return Ok(Check::skipped(CHECKS[2], "the worker had ended before"));
+            return Ok(Check::skipped(STOP, "the worker had ended before"));
         }
         self.worker.stop(GRACE)?;
-        let state = self.worker.state()?;
-        let Err(words) = ending(&state) else {
-            return Ok(Check::passed(
-                CHECKS[2],
-                format!("ends with exit code 0, in less than {GRACE} s"),
-            ));
-        };
-        Ok(Check::new(CHECKS[2], Verdict::Failed, [words]).and(self.tail()))
+        Ok(match ending(&self.worker.state()?) {
+            Ok(()) => {
+                let words = format!("ends with exit code 0, in less than {GRACE} s");
+                Check::passed(STOP, words)
+            }
+            Err(words) => Check::failed(STOP, words).and(self.tail()),
+        })
+    }
+}
+
+/// What is said where nothing came in so many seconds, though the job may have been taken.
+fn late(seconds: u64, taken: bool) -> String {
+    if taken {
+        format!("no answer in {seconds} s: expected one in that time")
+    } else {
+        format!("the worker has not taken the job in {seconds} s")
     }
 }
 
@@ -455,17 +446,20 @@ fn ending(state: &State) -> Result<(), String> {
 
 /// Whether anything stays when the container goes.
 fn leftovers(state: &State, left: &[String]) -> Check {
-    let mut wrong: Vec<String> = left
-        .iter()
-        .map(|what| format!("{what} is still there"))
-        .collect();
-    for folder in &state.volumes {
-        wrong.push(format!(
+    let left = left.iter().map(|what| format!("{what} is still there"));
+    let volumes = state.volumes.iter().map(|folder| {
+        format!(
             "each worker leaves a volume behind for {folder}: take VOLUME out of the Dockerfile, or \
              choose a base image without it"
-        ));
-    }
-    Check::judged(CHECKS[3], wrong, "no container, network or volume stays")
+        )
+    });
+    let wrong = left.chain(volumes).collect();
+    Check::judged(
+        LEFTOVERS,
+        wrong,
+        "",
+        "no container, network or volume stays",
+    )
 }
 
 #[cfg(test)]
@@ -486,11 +480,17 @@ mod tests {
         let names: Vec<_> = plan.cases.iter().map(|case| case.name.as_str()).collect();
         assert_eq!(names, ["a", "test 2", "test_input.json"]);
         assert_eq!(plan.env["MODEL_NAME"], "org/m");
-        assert_eq!(Server::StandIn.answers_in(&plan.cases[0]).as_secs(), 5);
-        assert_eq!(Server::StandIn.answers_in(&plan.cases[1]).as_secs(), 60);
-        assert_eq!(Server::Real.answers_in(&plan.cases[1]).as_secs(), 300);
+        assert_eq!(STAND_IN.answers_in(&plan.cases[0]).as_secs(), 5);
+        assert_eq!(STAND_IN.answers_in(&plan.cases[1]).as_secs(), 60);
+        assert_eq!(SGLANG.answers_in(&plan.cases[1]).as_secs(), 300);
         let none = self::plan(&Memory::new(), None).unwrap();
         assert!(none.cases.is_empty() && none.env.is_empty());
+    }
+
+    #[test]
+    fn a_late_answer_is_told_apart_from_a_job_that_nobody_took() {
+        assert!(late(60, true).contains("no answer in 60 s"));
+        assert!(late(60, false).contains("not taken"));
     }
 
     #[test]

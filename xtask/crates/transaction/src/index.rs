@@ -1,0 +1,118 @@
+//! The index: laid out in the journal, put in place as git does it, and taken back.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::apply::Work;
+use super::files::{at_once, exists, same_file};
+use super::journal::Record;
+use super::steps::put;
+use xtask_core::fault;
+use xtask_core::git::IndexEdit;
+use xtask_core::tree::Entries;
+
+impl Work<'_> {
+    /// Puts the index as it is and as it is to be into the journal.
+    pub(crate) fn lay_out_index(&self, edit: &IndexEdit) -> Result<()> {
+        let index = &self.repo.index_file;
+        let (old, new) = (self.journal.index_old(), self.journal.index_new());
+        if !exists(&old) {
+            // Whole or not at all: a later run takes what is there for the index from before.
+            let next = old.with_extension("next");
+            fs_err::copy(index, &next)?;
+            fs_err::rename(&next, old)?;
+        }
+        fs_err::copy(index, self.journal.index_seen())?;
+        // Never write into the copy before: it may be the live index by a second name.
+        let next = new.with_extension("next");
+        fs_err::copy(index, &next)?;
+        self.scratch.edit_index(&next, edit)?;
+        Ok(fs_err::rename(&next, new)?)
+    }
+
+    /// Puts `next` in the place of the index, as git does it: through `index.lock`, which is a
+    /// second name of `next`, so that a lock of our own can be told from anybody else's.
+    pub(crate) fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
+        let (index, lock) = (&self.repo.index_file, self.repo.index_lock());
+        self.remove_own_lock()?;
+        if same_file(index, next) {
+            return Ok(());
+        }
+        // Most often nobody has touched the index, and git need not be asked.
+        if fs_err::read(index)? != fs_err::read(expected)? {
+            if self.same_index(index, next)? {
+                return Ok(());
+            }
+            if !self.same_index(index, expected)? {
+                bail!(self.journal.ways.refuse(
+                    "the index has changed since the plan was made".to_owned(),
+                    "unstage what was staged in between with `git restore --staged FILE`"
+                ));
+            }
+        }
+        fault::point()?;
+        match fs_err::hard_link(next, &lock) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                bail!(self.locked(&lock));
+            }
+            done => done?,
+        }
+        at_once(|| fs_err::rename(&lock, index))
+    }
+
+    /// Removes a lock that a killed run of ours left: one that is a second name of an index in
+    /// the journal.
+    fn remove_own_lock(&self) -> Result<()> {
+        let lock = self.repo.index_lock();
+        let new = self.journal.index_new();
+        let ours = [self.journal.index_old(), new.with_extension("back"), new];
+        if ours.iter().any(|ours| same_file(&lock, ours)) {
+            at_once(|| fs_err::remove_file(&lock))?;
+        }
+        Ok(())
+    }
+
+    /// Whether two index files stage the same, whatever they know of the work tree.
+    fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
+        let list = |index: &Path| {
+            let call = self.repo.git("ls-files --stage -z");
+            call.env("GIT_INDEX_FILE", index).output()
+        };
+        Ok(same_file(one, other)
+            || fs_err::read(one)? == fs_err::read(other)?
+            || list(one)? == list(other)?)
+    }
+
+    /// Takes back what was staged.
+    pub(crate) fn index_back(&self, record: &Record, before: &Entries) -> Result<()> {
+        let index = &self.repo.index_file;
+        let (old, new) = (self.journal.index_old(), self.journal.index_new());
+        self.remove_own_lock()?;
+        if self.same_index(index, &old)? {
+            return Ok(());
+        }
+        if self.same_index(index, &new)? {
+            return self.install_index(&old, &new);
+        }
+        // Something else was staged since; only what the transaction staged is taken back.
+        let mut edit = IndexEdit::default();
+        let after = self.repo.entries(&record.after_tree)?;
+        let stages = record.stages.iter().map(|stage| &stage.path);
+        let added = after.keys().filter(|path| !before.contains_key(path));
+        stages
+            .clone()
+            .chain(added)
+            .for_each(|path| edit.remove(path));
+        for (path, entry) in before {
+            if after.get(path) != Some(entry) || stages.clone().any(|stage| stage == path) {
+                put(&mut edit, path, entry)?;
+            }
+        }
+        let (back, current) = (new.with_extension("back"), new.with_extension("current"));
+        fs_err::copy(index, &back)?;
+        self.scratch.edit_index(&back, &edit)?;
+        fs_err::copy(index, &current)?;
+        self.install_index(&back, &current)
+    }
+}
