@@ -287,7 +287,7 @@ mod tests {
     use crate::mentions::Mention;
     use crate::restore_point::Restore;
     use crate::retired::Changed;
-    use compare::accepted::{Accepted, Entry};
+    use compare::accepted::{Accepted, Reason};
     use compare::cleanup_gate::{CleanupGate, Unfit};
     use compare::judge::{Item, Verdict};
     use xtask_core::finding::{self, Place, Severity};
@@ -369,8 +369,8 @@ mod tests {
         }
     }
 
-    fn reason(fact: &str) -> Entry {
-        Entry {
+    fn reason(fact: &str) -> Reason {
+        Reason {
             upstream: None,
             fact: fact.to_owned(),
             reason: "r".to_owned(),
