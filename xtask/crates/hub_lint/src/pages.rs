@@ -42,7 +42,7 @@ pub fn page(rule: &Rule, level: usize) -> String {
         rule.fixability.words(),
         sentence(rule.summary)
     );
-    let _ = writeln!(out, "{}\n", rule.text());
+    let _ = writeln!(out, "{}\n", rule.page());
     if let Some(known) = known(rule) {
         let _ = writeln!(out, "{known}\n");
     }
@@ -135,7 +135,7 @@ pub fn descriptors() -> Vec<Descriptor> {
             name: rule.name,
             severity: rule.severity,
             summary: rule.summary,
-            page: rule.text(),
+            page: rule.page().to_owned(),
             address: address(rule),
         })
         .collect()

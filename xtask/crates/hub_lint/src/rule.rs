@@ -1,5 +1,5 @@
-//! What a rule is. A rule's doc comment is its page: `--explain` prints it, the reference holds
-//! it, and its examples are run as tests.
+//! What a rule is. Its page is in pages.md: `--explain` prints it, the reference holds it, and its
+//! examples are run as tests.
 
 use xtask_core::finding::{Kind, Severity};
 
@@ -52,6 +52,9 @@ impl Fixability {
     }
 }
 
+/// The pages of all rules, each below a heading with its code.
+pub const PAGES: &str = include_str!("pages.md");
+
 /// One kind of mistake.
 #[derive(Debug)]
 pub struct Rule {
@@ -64,8 +67,6 @@ pub struct Rule {
     pub summary: &'static str,
     /// Where the knowledge comes from.
     pub source: &'static str,
-    /// The page, in Markdown: why, and examples.
-    pub page: &'static str,
 }
 
 impl Kind for Rule {
@@ -95,15 +96,11 @@ impl Rule {
         means(pattern, self.code, self.name)
     }
 
-    /// The page's text without the space that a doc comment begins its lines with.
-    pub fn text(&self) -> String {
-        self.page
-            .lines()
-            .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
-            .collect::<Vec<_>>()
-            .join("\n")
-            .trim()
-            .to_owned()
+    /// The page, in Markdown: why, and examples.
+    pub fn page(&self) -> &'static str {
+        let page = PAGES.split_once(&format!("\n# {}\n", self.code));
+        let page = page.and_then(|(_, page)| page.split("\n# HUB").next());
+        page.unwrap_or_default().trim()
     }
 }
 
@@ -111,7 +108,6 @@ impl Rule {
 ///
 /// ```text
 /// rules! { Shape;
-///     /// Why it is a mistake, and examples.
 ///     MISSING_KEY = "HUB101" "missing-key" Error Never
 ///         "a key that the Hub needs is not there"
 ///         from "the Hub's guide";
@@ -119,7 +115,6 @@ impl Rule {
 /// ```
 macro_rules! rules {
     ($layer:ident; $(
-        $(#[doc = $doc:literal])+
         $ident:ident = $code:literal $name:literal $severity:ident $fixability:ident
             $summary:literal
             from $source:literal;
@@ -134,7 +129,6 @@ macro_rules! rules {
                     fixability: $crate::rule::Fixability::$fixability,
                     summary: $summary,
                     source: $source,
-                    page: concat!($($doc, "\n"),+),
                 };
         )+
         /// The rules of this group, in the order of their codes.

@@ -14,7 +14,7 @@ fn blocks(rule: &Rule) -> (Vec<Block>, Vec<Block>) {
     let (mut bad, mut good) = (Vec::new(), Vec::new());
     let mut in_good = false;
     let mut open: Option<Block> = None;
-    for line in rule.text().lines() {
+    for line in rule.page().lines() {
         match &mut open {
             Some(block) if line == "```" => {
                 let block = Block {
@@ -253,6 +253,16 @@ fn ids_and_names_are_told_apart_and_in_their_layer() {
             rule.code
         );
     }
+}
+
+#[test]
+fn each_page_is_of_a_rule() {
+    let heads = rule::PAGES
+        .lines()
+        .filter_map(|line| line.strip_prefix("# "));
+    let codes: Vec<_> = registry::all().iter().map(|rule| rule.code).collect();
+    assert_eq!(heads.collect::<Vec<_>>(), codes);
+    assert!(registry::all().iter().all(|rule| !rule.page().is_empty()));
 }
 
 #[test]
