@@ -79,18 +79,14 @@ pub fn address(rule: &Rule) -> String {
 
 /// Every rule in a line.
 pub fn list() -> String {
-    registry::all()
-        .iter()
-        .map(|rule| {
-            format!(
-                "{} {:<28} {:<8} {}\n",
-                rule.code,
-                rule.name,
-                rule.severity.word(),
-                rule.summary
-            )
-        })
-        .collect()
+    let line = |rule: &&Rule| {
+        let severity = rule.severity.word();
+        format!(
+            "{} {:<28} {severity:<8} {}\n",
+            rule.code, rule.name, rule.summary
+        )
+    };
+    registry::all().iter().map(line).collect()
 }
 
 fn sentence(text: &str) -> String {
