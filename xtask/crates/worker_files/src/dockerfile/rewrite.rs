@@ -343,7 +343,7 @@ impl<'t> Walk<'t> {
 fn is_keyword(word: &str) -> bool {
     const KEYWORDS: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME HEALTHCHECK \
                             COPY ADD RUN SHELL CMD ENTRYPOINT ONBUILD MAINTAINER";
-    KEYWORDS.split(' ').any(|known| known == word)
+    crate::is_one_of(KEYWORDS, word)
 }
 
 /// What `ADD` fetches instead of reading it from the context.
