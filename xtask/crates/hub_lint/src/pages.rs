@@ -42,11 +42,9 @@ pub fn page(rule: &Rule, level: usize) -> String {
         rule.fixability.words(),
         sentence(rule.summary)
     );
-    let _ = writeln!(out, "{}\n", rule.page());
-    if let Some(known) = known(rule) {
-        let _ = writeln!(out, "{known}\n");
-    }
-    let _ = write!(out, "Known from: {}.", rule.source);
+    let (text, source) = rule.page();
+    let known = known(rule).map_or(String::new(), |known| known + "\n\n");
+    let _ = write!(out, "{text}\n\n{known}{source}");
     out
 }
 
@@ -131,7 +129,7 @@ pub fn descriptors() -> Vec<Descriptor> {
             name: rule.name,
             severity: rule.severity,
             summary: rule.summary,
-            page: rule.page().to_owned(),
+            page: rule.page().0.to_owned(),
             address: address(rule),
         })
         .collect()

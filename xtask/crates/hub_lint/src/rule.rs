@@ -65,8 +65,6 @@ pub struct Rule {
     pub fixability: Fixability,
     /// One line: what is wrong where the rule finds something.
     pub summary: &'static str,
-    /// Where the knowledge comes from.
-    pub source: &'static str,
 }
 
 impl Kind for Rule {
@@ -96,11 +94,13 @@ impl Rule {
         means(pattern, self.code, self.name)
     }
 
-    /// The page, in Markdown: why, and examples.
-    pub fn page(&self) -> &'static str {
+    /// The page, in Markdown: why, and examples; and where the knowledge comes from.
+    pub fn page(&self) -> (&'static str, &'static str) {
         let page = PAGES.split_once(&format!("\n# {}\n", self.code));
         let page = page.and_then(|(_, page)| page.split("\n# HUB").next());
-        page.unwrap_or_default().trim()
+        let page = page.unwrap_or_default().trim();
+        let source = page.rfind("Known from: ").unwrap_or(page.len());
+        (page[..source].trim(), &page[source..])
     }
 }
 
@@ -109,15 +109,13 @@ impl Rule {
 /// ```text
 /// rules! { Shape;
 ///     MISSING_KEY = "HUB101" "missing-key" Error Never
-///         "a key that the Hub needs is not there"
-///         from "the Hub's guide";
+///         "a key that the Hub needs is not there";
 /// }
 /// ```
 macro_rules! rules {
     ($layer:ident; $(
         $ident:ident = $code:literal $name:literal $severity:ident $fixability:ident
-            $summary:literal
-            from $source:literal;
+            $summary:literal;
     )+) => {
         $(
             pub static $ident: $crate::rule::Rule =
@@ -128,7 +126,6 @@ macro_rules! rules {
                     severity: xtask_core::finding::Severity::$severity,
                     fixability: $crate::rule::Fixability::$fixability,
                     summary: $summary,
-                    source: $source,
                 };
         )+
         /// The rules of this group, in the order of their codes.

@@ -14,11 +14,9 @@ pub const FILE: &str = "hub-lint.json";
 
 rules! { Agreement;
     STALE = "HUB390" "stale-ignore" Warning Never
-        "an entry of hub-lint.json matches nothing"
-        from "this tool";
+        "an entry of hub-lint.json matches nothing";
     BAD_ENTRY = "HUB391" "bad-ignore" Error Never
-        "hub-lint.json can't be understood"
-        from "this tool";
+        "hub-lint.json can't be understood";
 }
 
 /// What is ignored.

@@ -11,32 +11,23 @@ use xtask_core::suggest;
 
 rules! { Meaning;
     DESCRIPTION_TOO_LONG = "HUB201" "description-too-long" Error Never
-        "the description is over 191 characters"
-        from "the Hub's answer to longer ones";
+        "the description is over 191 characters";
     EMPTY_TEXT = "HUB202" "empty-text" Warning Never
-        "a text that has to say something is empty"
-        from "the Hub's publishing guide";
+        "a text that has to say something is empty";
     CATEGORY = "HUB203" "unknown-category" Error Either
-        "a category that the Hub doesn't have"
-        from "the Hub's publishing guide; four published listings";
+        "a category that the Hub doesn't have";
     LISTING_TYPE = "HUB204" "unknown-listing-type" Error Either
-        "a listing type that the Hub doesn't have"
-        from "the Hub's publishing guide; two published listings";
+        "a listing type that the Hub doesn't have";
     RUNS_ON = "HUB205" "unknown-endpoint" Error Safely
-        "a word for `runsOn` or `endpointType` that the Hub doesn't have"
-        from "the Hub's publishing guide";
+        "a word for `runsOn` or `endpointType` that the Hub doesn't have";
     INPUT_TYPE = "HUB206" "unknown-input-type" Error Either
-        "an input type that the Hub doesn't have"
-        from "the Hub's publishing guide; listings with `select` and `password`";
+        "an input type that the Hub doesn't have";
     MACHINE = "HUB207" "machine-mismatch" Warning Never
-        "a key for GPU workers on a CPU worker, or the other way round"
-        from "the Hub's publishing guide";
+        "a key for GPU workers on a CPU worker, or the other way round";
     CPU_FLAVOR = "HUB208" "odd-cpu-flavor" Warning Never
-        "a CPU flavor of an unusual form"
-        from "the Hub's publishing guide";
+        "a CPU flavor of an unusual form";
     TOO_SMALL = "HUB209" "not-positive" Error Never
-        "a size or count that has to be at least 1"
-        from "the Hub's publishing guide";
+        "a size or count that has to be at least 1";
 }
 
 /// Looks at the words of either file.

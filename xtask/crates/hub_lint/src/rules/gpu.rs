@@ -13,26 +13,19 @@ use xtask_core::suggest;
 
 rules! { Meaning;
     POOL = "HUB210" "unknown-gpu-pool" Error Unsafely
-        "a GPU pool that RunPod doesn't have"
-        from "the Hub's publishing guide and RunPod's Flash documentation; eight published listings";
+        "a GPU pool that RunPod doesn't have";
     GPU = "HUB211" "unknown-gpu" Error Unsafely
-        "a GPU that RunPod doesn't have under this name"
-        from "RunPod's list of GPU types (February 2026); ten published listings";
+        "a GPU that RunPod doesn't have under this name";
     EXCLUSION = "HUB212" "odd-gpu-exclusion" Warning Never
-        "an exclusion that excludes nothing"
-        from "the Hub's publishing guide";
+        "an exclusion that excludes nothing";
     POOL_AS_GPU = "HUB213" "pool-as-gpu" Error Never
-        "a pool where one GPU has to be named"
-        from "the Hub's publishing guide; two published tests.json";
+        "a pool where one GPU has to be named";
     CUDA_FORM = "HUB214" "odd-cuda-version" Error Never
-        "text that is no CUDA version"
-        from "the Hub's publishing guide";
+        "text that is no CUDA version";
     CUDA_UNKNOWN = "HUB215" "unknown-cuda-version" Warning Never
-        "a CUDA version that nobody has seen"
-        from "the versions in published listings: 11.8, 12.0 to 12.9, 13.0 to 13.2";
+        "a CUDA version that nobody has seen";
     LIST = "HUB216" "odd-gpu-list" Warning Unsafely
-        "a list of GPUs that is empty, names one twice or has no commas"
-        from "the Hub's publishing guide; published listings";
+        "a list of GPUs that is empty, names one twice or has no commas";
 }
 
 /// Looks at one file.

@@ -10,14 +10,11 @@ use xtask_core::secret::{is_secret, token};
 
 rules! { Meaning;
     SECRET_VALUE = "HUB240" "secret-with-value" Warning Never
-        "a secret has a value in a public file"
-        from "one published listing";
+        "a secret has a value in a public file";
     TOKEN = "HUB241" "token-in-file" Error Never
-        "there is an access token in the file"
-        from "the forms of tokens that services document";
+        "there is an access token in the file";
     TOKEN_PICKER = "HUB242" "model-picker-for-token" Warning Unsafely
-        "a token's input type is the model picker"
-        from "the Hub's publishing guide; one published listing";
+        "a token's input type is the model picker";
 }
 
 /// Looks at either file.

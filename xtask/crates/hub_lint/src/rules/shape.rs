@@ -13,23 +13,17 @@ use xtask_core::suggest::{self, Sure};
 
 rules! { Shape;
     OTHER_SCHEMA = "HUB100" "not-a-listing" Error Never
-        "the file is not a listing of the Hub"
-        from "the Hub's publishing guide; 13 published files";
+        "the file is not a listing of the Hub";
     MISSING_KEY = "HUB101" "missing-key" Error Never
-        "a key that the Hub needs is not there"
-        from "the Hub's publishing guide";
+        "a key that the Hub needs is not there";
     WRONG_TYPE = "HUB102" "wrong-type" Error Safely
-        "a value of the wrong type"
-        from "the Hub's publishing guide";
+        "a value of the wrong type";
     NEAR_KEY = "HUB103" "misspelt-key" Error Either
-        "a key that is spelled differently"
-        from "the Hub's publishing guide; published listings with `runOn`, `gpuTypeIds`";
+        "a key that is spelled differently";
     MISPLACED_KEY = "HUB104" "misplaced-key" Warning Unsafely
-        "a key at the wrong level"
-        from "the Hub's publishing guide; two published listings";
+        "a key at the wrong level";
     UNKNOWN_KEY = "HUB105" "unknown-key" Warning Never
-        "a key that the Hub doesn't know"
-        from "the Hub's publishing guide";
+        "a key that the Hub doesn't know";
 }
 
 /// Looks at a whole file. False where it is of another kind, and nothing more is to be said.

@@ -10,26 +10,19 @@ use xtask_core::finding::{Finding, Safety};
 
 rules! { Shape;
     NEITHER = "HUB110" "env-without-value" Error Never
-        "an env entry with neither `value` nor `input`"
-        from "the Hub's publishing guide";
+        "an env entry with neither `value` nor `input`";
     BOTH = "HUB111" "env-with-both" Warning Unsafely
-        "an env entry with both `value` and `input`"
-        from "the Hub's publishing guide; one published listing";
+        "an env entry with both `value` and `input`";
     BAD_NAME = "HUB112" "bad-variable-name" Error Never
-        "a key that is no name of an environment variable"
-        from "POSIX";
+        "a key that is no name of an environment variable";
     DUPLICATE = "HUB113" "duplicate-variable" Warning Never
-        "a variable has two entries"
-        from "the Hub's publishing guide";
+        "a variable has two entries";
     BARE_OPTION = "HUB114" "bare-option" Error Safely
-        "an option without label and value"
-        from "the Hub's publishing guide; one published listing";
+        "an option without label and value";
     PRESET_WITHOUT_DEFAULTS = "HUB115" "preset-without-defaults" Warning Never
-        "a preset that sets nothing"
-        from "the Hub's publishing guide; two published listings";
+        "a preset that sets nothing";
     SAME_CHOICE = "HUB116" "same-choice-twice" Warning Never
-        "two presets or options with the same name or value"
-        from "the Hub's publishing guide";
+        "two presets or options with the same name or value";
 }
 
 /// What an entry is, beyond its keys one by one. `meant` are keys that stand there misspelt.

@@ -8,17 +8,13 @@ use xtask_core::suggest::letters;
 
 rules! { Shape;
     ROOT = "HUB120" "tests-root" Error Unsafely
-        "tests.json is not an object with `tests`"
-        from "the Hub's publishing guide; four published files";
+        "tests.json is not an object with `tests`";
     NO_TESTS = "HUB121" "no-tests" Warning Never
-        "tests.json has no tests"
-        from "the Hub's publishing guide; two published files";
+        "tests.json has no tests";
     NO_CONFIG = "HUB122" "tests-without-config" Warning Never
-        "tests.json has no `config`"
-        from "the Hub's publishing guide; eleven published files";
+        "tests.json has no `config`";
     INCOMPLETE_TEST = "HUB123" "incomplete-test" Error Never
-        "a test without name or input"
-        from "the Hub's publishing guide; four published files";
+        "a test without name or input";
 }
 
 /// Looks at the root. False where nothing more can be said of the file.

@@ -8,47 +8,33 @@ use xtask_core::tree::RepoPath;
 
 rules! { Syntax;
     EMPTY = "HUB001" "empty-file" Error Never
-        "the file has nothing in it"
-        from "JSON (RFC 8259); a published tests.json of 0 bytes";
+        "the file has nothing in it";
     NOT_UTF8 = "HUB002" "not-utf8" Error Never
-        "the file is not UTF-8"
-        from "JSON (RFC 8259)";
+        "the file is not UTF-8";
     BYTE_ORDER_MARK = "HUB003" "byte-order-mark" Error Safely
-        "the file begins with a byte-order mark"
-        from "JSON (RFC 8259)";
+        "the file begins with a byte-order mark";
     NUL = "HUB004" "nul-byte" Error Never
-        "the file holds a NUL byte"
-        from "JSON (RFC 8259)";
+        "the file holds a NUL byte";
     COMMENT = "HUB005" "comment" Error Safely
-        "JSON has no comments"
-        from "JSON (RFC 8259); two published listings";
+        "JSON has no comments";
     TRAILING_COMMA = "HUB006" "trailing-comma" Error Safely
-        "a trailing comma"
-        from "JSON (RFC 8259); two published tests.json";
+        "a trailing comma";
     MISSING_COMMA = "HUB007" "missing-comma" Error Safely
-        "a comma is missing between two elements"
-        from "JSON (RFC 8259)";
+        "a comma is missing between two elements";
     LITERAL_ESCAPE = "HUB008" "literal-escape" Error Safely
-        "`\\n` is written out where a line should end"
-        from "JSON (RFC 8259); two published tests.json";
+        "`\\n` is written out where a line should end";
     BRACKETS = "HUB009" "unbalanced-brackets" Error Never
-        "brackets don't match"
-        from "JSON (RFC 8259); two published listings";
+        "brackets don't match";
     BAD_STRING = "HUB010" "bad-string" Error Safely
-        "text that is no JSON string"
-        from "JSON (RFC 8259)";
+        "text that is no JSON string";
     BAD_VALUE = "HUB011" "bad-value" Error Safely
-        "a word or number that JSON doesn't have"
-        from "JSON (RFC 8259)";
+        "a word or number that JSON doesn't have";
     UNEXPECTED = "HUB012" "unexpected-text" Error Never
-        "text that does not belong there"
-        from "JSON (RFC 8259)";
+        "text that does not belong there";
     TOO_DEEP = "HUB013" "too-deep" Error Never
-        "nested too deep"
-        from "the limit of common JSON parsers";
+        "nested too deep";
     DUPLICATE_KEY = "HUB014" "duplicate-key" Warning Unsafely
-        "a key appears twice"
-        from "JSON (RFC 8259)";
+        "a key appears twice";
 }
 
 fn rule(kind: ProblemKind) -> &'static Rule {

@@ -8,11 +8,9 @@ use xtask_core::finding::{Finding, Span};
 
 rules! { Meaning;
     LEFTOVER = "HUB260" "template-leftover" Warning Never
-        "a text of the template is still there"
-        from "the Hub guide's template; nine places in published listings";
+        "a text of the template is still there";
     ICON = "HUB261" "icon-not-a-picture" Warning Never
-        "the icon's address can't be shown"
-        from "the Hub's publishing guide";
+        "the icon's address can't be shown";
 }
 
 /// Hosts and paths that stand in templates.

@@ -9,17 +9,13 @@ use xtask_core::suggest;
 
 rules! { Meaning;
     TIMEOUT = "HUB250" "timeout-in-seconds" Warning Unsafely
-        "a timeout that looks like seconds"
-        from "the Hub's publishing guide; three published tests.json";
+        "a timeout that looks like seconds";
     ASSERTION = "HUB251" "ignored-assertion" Warning Never
-        "a test asserts what the Hub doesn't look at"
-        from "the Hub's publishing guide; seven published tests.json";
+        "a test asserts what the Hub doesn't look at";
     WRAPPED = "HUB252" "wrapped-input" Warning Unsafely
-        "an input inside an input"
-        from "the Hub's publishing guide; four published tests.json";
+        "an input inside an input";
     EXPECTS_FAILURE = "HUB253" "test-expects-failure" Warning Never
-        "a test that wants the worker to fail"
-        from "three published tests.json";
+        "a test that wants the worker to fail";
 }
 
 /// Words in the name of a test that wants an error.

@@ -12,32 +12,23 @@ use xtask_core::suggest;
 
 rules! { Meaning;
     QUOTED = "HUB220" "default-in-quotes" Warning Safely
-        "a default is written as another type than its own"
-        from "the Hub's publishing guide; one published listing";
+        "a default is written as another type than its own";
     DEFAULT_TYPE = "HUB221" "default-of-wrong-type" Error Never
-        "a default that is no value of its type"
-        from "the Hub's publishing guide";
+        "a default that is no value of its type";
     NOT_AN_OPTION = "HUB222" "default-not-an-option" Warning Never
-        "a default that is not among the options"
-        from "the Hub's publishing guide";
+        "a default that is not among the options";
     OUT_OF_RANGE = "HUB223" "default-out-of-range" Warning Never
-        "a default outside of `min` and `max`, or no room between the two"
-        from "the Hub's publishing guide";
+        "a default outside of `min` and `max`, or no room between the two";
     WITHOUT_EFFECT = "HUB224" "key-without-effect" Info Unsafely
-        "a key of another input type"
-        from "the Hub's publishing guide";
+        "a key of another input type";
     SAME_SWITCH = "HUB225" "switch-without-effect" Warning Never
-        "`trueValue` and `falseValue` are the same"
-        from "the Hub's publishing guide";
+        "`trueValue` and `falseValue` are the same";
     PRESET_UNKNOWN = "HUB230" "preset-of-unknown-variable" Warning Unsafely
-        "a preset sets a variable that is not declared"
-        from "the Hub's publishing guide; eight published listings";
+        "a preset sets a variable that is not declared";
     PRESET_FIXED = "HUB231" "preset-of-fixed-value" Warning Never
-        "a preset sets a variable whose value is fixed"
-        from "the Hub's publishing guide; six published listings";
+        "a preset sets a variable whose value is fixed";
     PRESET_VALUE = "HUB232" "preset-value-does-not-fit" Warning Never
-        "a preset's value does not fit its variable"
-        from "the Hub's publishing guide";
+        "a preset's value does not fit its variable";
 }
 
 /// Looks at hub.json.

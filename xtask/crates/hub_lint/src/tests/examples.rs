@@ -14,7 +14,7 @@ fn blocks(rule: &Rule) -> (Vec<Block>, Vec<Block>) {
     let (mut bad, mut good) = (Vec::new(), Vec::new());
     let mut in_good = false;
     let mut open: Option<Block> = None;
-    for line in rule.page().lines() {
+    for line in rule.page().0.lines() {
         match &mut open {
             Some(block) if line == "```" => {
                 let block = Block {
@@ -262,7 +262,10 @@ fn each_page_is_of_a_rule() {
         .filter_map(|line| line.strip_prefix("# "));
     let codes: Vec<_> = registry::all().iter().map(|rule| rule.code).collect();
     assert_eq!(heads.collect::<Vec<_>>(), codes);
-    assert!(registry::all().iter().all(|rule| !rule.page().is_empty()));
+    for rule in registry::all() {
+        let (text, source) = rule.page();
+        assert!(!text.is_empty() && source.ends_with('.'), "{}", rule.code);
+    }
 }
 
 #[test]

@@ -25,11 +25,9 @@ impl PathMap {
     /// What the source `path` (already cleaned) becomes; `Err` says what is in the way.
     pub(super) fn land(&self, path: &str, folder_mark: bool) -> Result<Landing, String> {
         if path.is_empty() && !self.root.is_empty() {
-            return Err(
-                "the whole build context is copied, and upstream's other files are not in a \
-                 worker's repository"
-                    .to_owned(),
-            );
+            let what = "the whole build context is copied, and upstream's other files are not in a \
+                        worker's repository";
+            return Err(what.to_owned());
         }
         let mut landing = Landing::default();
         let file = RepoPath::from(path);

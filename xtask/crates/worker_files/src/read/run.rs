@@ -38,6 +38,20 @@ pub struct Job {
     pub place: Place,
 }
 
+impl Job {
+    /// A file that is a script.
+    fn of(source: &Source, when: When, workdir: Option<String>) -> Self {
+        Self {
+            file: source.path.clone(),
+            script: shell::parse(&source.text),
+            base: 0,
+            workdir,
+            when,
+            place: Place::start_of(&source.path),
+        }
+    }
+}
+
 /// Programs whose arguments are files that they run.
 const RUNNERS: &str = "torchrun accelerate deepspeed uvicorn gunicorn hypercorn granian fastapi \
                        supervisord streamlit";
@@ -61,14 +75,7 @@ impl Reader<'_> {
                     continue;
                 }
                 let source = &self.interface.sources[&path];
-                let opened = Job {
-                    script: shell::parse(&source.text),
-                    base: 0,
-                    workdir: job.workdir.clone(),
-                    when: job.when,
-                    place: Place::start_of(&path),
-                    file: path,
-                };
+                let opened = Job::of(source, job.when, job.workdir.clone());
                 self.hand_over(&opened);
                 jobs.push(opened);
             }
@@ -103,29 +110,18 @@ impl Reader<'_> {
     /// Scripts that nothing starts. Without a Dockerfile, or where the base image decides what
     /// runs, any of them may be.
     fn other_scripts(&mut self, done: &BTreeSet<(RepoPath, When)>) -> Result<()> {
-        let unknown = self
-            .interface
-            .image
-            .as_ref()
-            .is_none_or(|image| image.started.is_empty());
-        let scripts: Vec<(RepoPath, Script)> = self
-            .interface
-            .sources
-            .iter()
-            .filter(|(path, _)| path.name().ends_with(b".sh") || path.name().ends_with(b".bash"))
-            .filter(|(path, _)| !done.iter().any(|(known, _)| known == *path))
-            .map(|(path, source)| (path.clone(), shell::parse(&source.text)))
-            .collect();
-        for (path, script) in scripts {
-            let starts = self.holds(&path) && (unknown || self.mentions.contains(&path));
-            let job = Job {
-                script,
-                base: 0,
-                workdir: None,
-                when: if starts { When::Start } else { When::Never },
-                place: Place::start_of(&path),
-                file: path,
-            };
+        let image = self.interface.image.as_ref();
+        let unknown = image.is_none_or(|image| image.started.is_empty());
+        let done: BTreeSet<&RepoPath> = done.iter().map(|(path, _)| path).collect();
+        let scripts = self.interface.sources.values().filter(|source| {
+            let name = source.path.name();
+            (name.ends_with(b".sh") || name.ends_with(b".bash")) && !done.contains(&source.path)
+        });
+        for source in scripts.cloned().collect::<Vec<Source>>() {
+            let starts =
+                self.holds(&source.path) && (unknown || self.mentions.contains(&source.path));
+            let when = if starts { When::Start } else { When::Never };
+            let job = Job::of(&source, when, None);
             if starts {
                 self.hand_over(&job);
             }
@@ -139,8 +135,8 @@ impl Reader<'_> {
         let source = &self.interface.sources[&job.file];
         for (range, what) in &job.script.unread {
             let hides = [Hides::Variables, Hides::Flags, Hides::Packages];
-            self.unread
-                .push(source.unread(range.clone(), *what, &hides));
+            let unread = source.unread(range.clone(), *what, &hides);
+            self.unread.push(unread);
         }
         for command in &job.script.commands {
             if let Some((_, range)) = &command.input
@@ -156,8 +152,19 @@ impl Reader<'_> {
         let Some(source) = self.interface.sources.get(&job.file).cloned() else {
             return Ok(Vec::new());
         };
-        let drives = self.flags(job, &source);
-        self.reads(job, &source, &drives);
+        let in_build = matches!(job.when, When::Build | When::Part);
+        if in_build {
+            let reads = job.script.reads.iter();
+            let reads = reads.map(|read| {
+                (
+                    read.name.clone(),
+                    source.place(offset(&read.range, job.base)),
+                )
+            });
+            self.interface.build_reads.extend(reads);
+        } else {
+            self.flags_and_reads(job, &source);
+        }
         let mut starts = Vec::new();
         let mut left = Vec::new();
         if job.when == When::Start {
@@ -188,11 +195,10 @@ impl Reader<'_> {
                 }
             }
         }
-        if matches!(job.when, When::Build | When::Part) && !left.is_empty() {
-            let place = job.place.clone();
+        if in_build && !left.is_empty() {
             self.interface.steps.push(Step {
                 commands: left,
-                place,
+                place: job.place.clone(),
             });
         }
         if job.when == When::Never {
@@ -266,67 +272,50 @@ impl Reader<'_> {
                 continue;
             };
             let at = offset(&(first.range.start..last.range.end), job.base);
-            self.unread
-                .push(source.unread(at, what, &[Hides::Variables]));
+            let unread = source.unread(at, what, &[Hides::Variables]);
+            self.unread.push(unread);
         }
     }
 
-    fn flags(&mut self, job: &Job, source: &Source) -> BTreeMap<String, FlagMapping> {
+    /// The flags that a script gives to `SGLang`, and the variables that it reads.
+    fn flags_and_reads(&mut self, job: &Job, source: &Source) {
+        let starts = job.when == When::Start;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
-        if matches!(job.when, When::Build | When::Part) {
-            return drives;
-        }
-        for command in &job.script.commands {
-            let Some(given) = command.sglang() else {
-                continue;
-            };
-            self.interface.python.launches |= job.when == When::Start;
+        for given in job.script.commands.iter().filter_map(Command::sglang) {
+            self.interface.python.launches |= starts;
             for given in given {
                 for name in &given.from {
-                    let drive = FlagMapping {
+                    drives.entry(name.clone()).or_insert_with(|| FlagMapping {
                         flag: given.flag.clone(),
                         how: FlagKind::Value,
-                    };
-                    drives.entry(name.clone()).or_insert(drive);
+                    });
                 }
+                let value = match given.value {
+                    None => python::FlagValue::Alone,
+                    Some(_) if !given.from.is_empty() => python::FlagValue::Env,
+                    Some(value) if value.contains('$') => python::FlagValue::Computed,
+                    Some(value) => python::FlagValue::Fixed(value),
+                };
+                let from = given.from.into_iter().map(|name| (name, FlagKind::Value));
                 self.interface.python.flags.push(python::FlagGiven {
-                    value: match given.value {
-                        None => python::FlagValue::Alone,
-                        Some(_) if !given.from.is_empty() => python::FlagValue::Env,
-                        Some(value) if value.contains('$') => python::FlagValue::Computed,
-                        Some(value) => python::FlagValue::Fixed(value),
-                    },
+                    value,
                     flag: given.flag,
-                    from: given
-                        .from
-                        .into_iter()
-                        .map(|name| (name, FlagKind::Value))
-                        .collect(),
+                    from: from.collect(),
                     place: source.place(offset(&given.range, job.base)),
-                    runs: job.when == When::Start,
+                    runs: starts,
                 });
             }
         }
-        drives
-    }
-
-    fn reads(&mut self, job: &Job, source: &Source, drives: &BTreeMap<String, FlagMapping>) {
-        for variable in &job.script.reads {
+        let reads = job.script.reads.iter().map(|variable| {
             let place = source.place(offset(&variable.range, job.base));
-            if matches!(job.when, When::Build | When::Part) {
-                self.interface
-                    .build_reads
-                    .push((variable.name.clone(), place));
-                continue;
-            }
-            let default = variable.default.clone();
-            self.interface.env.push(EnvRead {
+            EnvRead {
                 required: variable.required,
-                reached: job.when == When::Start,
+                reached: starts,
                 drives: drives.get(&variable.name).cloned(),
-                ..EnvRead::new(&variable.name, default, place)
-            });
-        }
+                ..EnvRead::new(&variable.name, variable.default.clone(), place)
+            }
+        });
+        self.interface.env.extend(reads);
     }
 
     /// The files that a command starts.
@@ -709,16 +698,11 @@ fn full_line(command: &Command, started: &[(RepoPath, Kind)]) -> String {
     };
     let words = command.run().iter().map(|word| {
         let name = word.text.rsplit('/').next().unwrap_or_default();
-        if is_own(name) {
-            name
-        } else {
-            word.text.as_str()
-        }
+        if is_own(name) { name } else { &word.text }
     });
     let mut line = words.collect::<Vec<_>>().join(" ");
     for file in &command.writes {
-        line.push_str(" > ");
-        line.push_str(file);
+        line += &format!(" > {file}");
     }
     line
 }

@@ -81,6 +81,7 @@ struct Announced {
     command: Option<usize>,
 }
 
+#[derive(Default)]
 struct Parser<'a> {
     text: &'a str,
     bytes: &'a [u8],
@@ -116,22 +117,9 @@ impl<'a> Parser<'a> {
         Self {
             text,
             bytes: text.as_bytes(),
-            at: 0,
-            depth: 0,
             shells,
-            script: Script::default(),
-            command: Command::default(),
             values,
-            conditions: 0,
-            guard: None,
-            documents: Vec::new(),
-            functions: Vec::new(),
-            braces: 0,
-            cases: Vec::new(),
-            loops: None,
-            seen: BTreeMap::new(),
-            ticks: false,
-            filled: 0,
+            ..Self::default()
         }
     }
 

@@ -14,14 +14,11 @@ use xtask_core::tree::{RepoPath, Tree};
 
 rules! { Agreement;
     NO_START = "HUB317" "no-serverless-start" Error Never
-        "a queue worker that never starts RunPod's SDK"
-        from "RunPod's indexer, which asks for a handler; three published listings";
+        "a queue worker that never starts RunPod's SDK";
     SHORT_TIMEOUT = "HUB319" "short-timeout" Warning Unsafely
-        "a timeout of 30 seconds or less where a model is loaded"
-        from "38 tests of 28 published listings";
+        "a timeout of 30 seconds or less where a model is loaded";
     IDLE_GPUS = "HUB335" "idle-gpus" Warning Never
-        "several GPUs of which SGLang uses one"
-        from "SGLang's defaults: all of its sizes are 1";
+        "several GPUs of which SGLang uses one";
 }
 
 /// More bytes of text than this are no worker's own files: nothing is said of them.

@@ -17,20 +17,15 @@ use xtask_core::tree::RepoPath;
 
 rules! { Agreement;
     NOT_READ = "HUB320" "variable-not-read" Warning Never
-        "a declared variable that nothing reads"
-        from "the move of the official worker to its modern layout";
+        "a declared variable that nothing reads";
     NOT_DECLARED = "HUB321" "variable-not-declared" Info Never
-        "the worker reads variables that hub.json doesn't declare"
-        from "the official worker, whose hub.json lost six variables of worker-config.json";
+        "the worker reads variables that hub.json doesn't declare";
     SPELLING = "HUB322" "variable-spelt-differently" Error Unsafely
-        "hub.json spells a variable differently from the worker"
-        from "the Hub's publishing guide";
+        "hub.json spells a variable differently from the worker";
     TEST_UNKNOWN = "HUB323" "test-variable-unknown" Warning Never
-        "the tests set a variable that the worker doesn't know"
-        from "the official worker's tests.json after its revert";
+        "the tests set a variable that the worker doesn't know";
     DEFAULTS = "HUB324" "defaults-differ" Warning Never
-        "hub.json's default is not the code's or the README's"
-        from "the official worker, whose handler and forms disagreed on MAX_CONCURRENCY";
+        "hub.json's default is not the code's or the README's";
 }
 
 /// Compares variables over files.

@@ -15,35 +15,25 @@ use xtask_core::tree::{RepoPath, Tree};
 
 rules! { Agreement;
     CUDA_LISTS = "HUB301" "cuda-lists-differ" Warning Never
-        "the tests allow a CUDA version that the listing does not"
-        from "the Hub's publishing guide";
+        "the tests allow a CUDA version that the listing does not";
     GPU_LEFT_OUT = "HUB302" "test-gpu-left-out" Warning Never
-        "the tests' GPU is not one of the listing's"
-        from "the Hub's publishing guide";
+        "the tests' GPU is not one of the listing's";
     REQUIRED_UNTESTED = "HUB303" "required-not-in-tests" Warning Never
-        "a required variable is not set for the tests"
-        from "the Hub's build and test, which take no default from hub.json";
+        "a required variable is not set for the tests";
     TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Never
-        "a variable of tests.json is spelled differently in hub.json"
-        from "published tests.json with a variable of an older release";
+        "a variable of tests.json is spelled differently in hub.json";
     UNTESTED = "HUB305" "no-default-not-in-tests" Info Never
-        "the tests leave out variables that have no default"
-        from "the Hub's build and test, which take no default from hub.json";
+        "the tests leave out variables that have no default";
     NO_DOCKERFILE = "HUB310" "no-dockerfile" Error Never
-        "the repository has no Dockerfile"
-        from "the Hub's publishing guide";
+        "the repository has no Dockerfile";
     NO_README = "HUB311" "no-readme" Error Never
-        "the repository has no README.md"
-        from "the Hub's publishing guide";
+        "the repository has no README.md";
     SHADOWED = "HUB312" "shadowed-file" Warning Never
-        "a file at the root that `.runpod/` takes precedence over"
-        from "the Hub's publishing guide";
+        "a file at the root that `.runpod/` takes precedence over";
     NO_TESTS_FILE = "HUB313" "no-tests-file" Warning Never
-        "the repository has no tests.json"
-        from "the Hub's publishing guide";
+        "the repository has no tests.json";
     RENAMED_TESTS = "HUB318" "tests-renamed" Warning Never
-        "tests.json is switched off by another name"
-        from "13 of 112 published listings";
+        "tests.json is switched off by another name";
 }
 
 /// Compares the two files of the Hub.

@@ -13,11 +13,9 @@ use xtask_core::suggest;
 
 rules! { Agreement;
     CUDA = "HUB333" "cuda-older-than-image" Error Unsafely
-        "a CUDA version older than the base image's is allowed"
-        from "the official worker, which allowed 12.4 and 12.5 with an image for 12.6";
+        "a CUDA version older than the base image's is allowed";
     BLACKWELL = "HUB334" "blackwell-needs-newer-cuda" Warning Never
-        "a Blackwell GPU with a CUDA before 12.8"
-        from "NVIDIA's compatibility guide for Blackwell";
+        "a Blackwell GPU with a CUDA before 12.8";
 }
 
 /// Compares the two files with the image.

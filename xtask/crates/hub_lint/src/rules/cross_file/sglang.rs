@@ -13,14 +13,11 @@ use xtask_core::suggest;
 
 rules! { Agreement;
     OPTION = "HUB330" "option-not-of-flag" Error Unsafely
-        "an option that SGLang doesn't take"
-        from "SGLang's own command lines; the official worker's REASONING_PARSER, TOOL_CALL_PARSER and QUANTIZATION";
+        "an option that SGLang doesn't take";
     VALUE = "HUB331" "value-not-of-flag" Error Never
-        "a value that SGLang doesn't take"
-        from "SGLang's own command lines";
+        "a value that SGLang doesn't take";
     FLAG_GONE = "HUB332" "flag-gone" Error Never
-        "a variable drives a flag that SGLang no longer has"
-        from "SGLang's own command lines";
+        "a variable drives a flag that SGLang no longer has";
 }
 
 /// Compares the two files with the release.

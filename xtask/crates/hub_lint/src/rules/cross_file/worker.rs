@@ -11,14 +11,11 @@ use xtask_core::tree::{RepoPath, Tree};
 
 rules! { Agreement;
     NO_HANDLER = "HUB314" "no-handler" Error Never
-        "the Dockerfile starts a file that is not in the repository"
-        from "the Hub's publishing guide";
+        "the Dockerfile starts a file that is not in the repository";
     STRAY = "HUB315" "stray-file" Warning Never
-        "something else in `.runpod/` of a modern worker"
-        from "the modern layout";
+        "something else in `.runpod/` of a modern worker";
     REFUSED = "HUB316" "test-input-refused" Error Never
-        "a test's input that the handler or SGLang refuses"
-        from "the official worker's handler and a real server's answers";
+        "a test's input that the handler or SGLang refuses";
 }
 
 /// Looks at the repository around the two files.
