@@ -70,24 +70,22 @@ pub fn variables(root: &Node) -> Vec<Variable<'_>> {
 
 fn input(node: &Node) -> Input<'_> {
     let number = |key| {
-        node.get(key)
-            .and_then(|value| Some((value.as_f64()?, value)))
+        let value = node.get(key)?;
+        Some((value.as_f64()?, value))
     };
+    let options = node.list("options").iter();
+    let options = options.filter_map(|option| match option.kind {
+        Kind::Object(_) => option.get("value"),
+        // Bare options have their own rule; their values are plain all the same.
+        Kind::String(_) | Kind::Number(_) => Some(option),
+        _ => None,
+    });
     Input {
         node,
         kind: node.text("type"),
         default: node.get("default").and_then(said),
         required: node.is_true("required"),
-        options: node
-            .list("options")
-            .iter()
-            .filter_map(|option| match option.kind {
-                Kind::Object(_) => option.get("value"),
-                // Bare options have their own rule; their values are plain all the same.
-                Kind::String(_) | Kind::Number(_) => Some(option),
-                _ => None,
-            })
-            .collect(),
+        options: options.collect(),
         min: number("min"),
         max: number("max"),
     }

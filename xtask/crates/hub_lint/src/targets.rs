@@ -248,9 +248,8 @@ impl Target {
             What::Alone(path, which, _) => alone(path, *which, &self.read(path)?),
         };
         if !self.only.is_empty() {
-            report
-                .findings
-                .retain(|f| self.only.contains(&f.place.path));
+            let only = |finding: &Finding| self.only.contains(&finding.place.path);
+            report.findings.retain(only);
             report.files = self.only.len();
         }
         Ok(report)
@@ -274,18 +273,16 @@ impl Target {
 
     /// The finding with its paths as the command line has them.
     pub fn shown(&self, finding: Finding) -> Finding {
-        if self.prefix.is_empty() {
-            finding
-        } else {
-            finding.inside(&self.prefix)
+        match self.prefix.as_str() {
+            "" => finding,
+            prefix => finding.inside(prefix),
         }
     }
 
     pub fn shown_path(&self, path: &RepoPath) -> RepoPath {
-        if self.prefix.is_empty() {
-            path.clone()
-        } else {
-            path.inside(&self.prefix)
+        match self.prefix.as_str() {
+            "" => path.clone(),
+            prefix => path.inside(prefix),
         }
     }
 

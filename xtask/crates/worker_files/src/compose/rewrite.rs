@@ -90,15 +90,12 @@ impl Editor<'_> {
     fn found(&self, root: usize, keys: &str) -> Vec<usize> {
         let mut found = vec![root];
         for key in keys.split(' ') {
-            let inside = |id: usize| match key {
-                "*" => self
-                    .yaml
-                    .pairs(id)
-                    .into_iter()
-                    .map(|(_, value)| value)
-                    .collect(),
-                "[]" => self.yaml.members(id).to_vec(),
-                key => Vec::from_iter(self.yaml.get(id, key)),
+            let inside = |id: usize| -> Vec<usize> {
+                match key {
+                    "*" => self.yaml.pairs(id).into_iter().map(|pair| pair.1).collect(),
+                    "[]" => self.yaml.members(id).to_vec(),
+                    key => self.yaml.get(id, key).into_iter().collect(),
+                }
             };
             found = found.into_iter().flat_map(inside).collect();
             // What aliases lead to more than once is one value.

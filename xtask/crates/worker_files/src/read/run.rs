@@ -71,11 +71,13 @@ impl Reader<'_> {
         let mut done: BTreeSet<(RepoPath, When)> = BTreeSet::new();
         while let Some(job) = jobs.pop() {
             for path in self.job(&job)? {
-                if !done.insert((path.clone(), job.when)) || !self.open(&path)? {
+                if !done.insert((path.clone(), job.when)) {
                     continue;
                 }
-                let source = &self.interface.sources[&path];
-                let opened = Job::of(source, job.when, job.workdir.clone());
+                let Some(source) = self.source(&path)? else {
+                    continue;
+                };
+                let opened = Job::of(&source, job.when, job.workdir.clone());
                 self.hand_over(&opened);
                 jobs.push(opened);
             }
@@ -228,13 +230,12 @@ impl Reader<'_> {
     fn supervisors(&mut self, command: &Command, when: When) -> Result<()> {
         let words = command.run().iter();
         let mut files = words.skip_while(|word| !matches!(&*word.text, "-c" | "--configuration"));
-        let name = files.nth(1).map(|word| word.text.rsplit('/').next());
-        let paths = name
-            .flatten()
-            .and_then(|name| self.names.get(name.as_bytes()));
+        let name = files.nth(1).and_then(|word| word.text.rsplit('/').next());
+        let paths = name.and_then(|name| self.names.get(name.as_bytes()));
         for path in paths.cloned().unwrap_or_default() {
-            if !self.interface.sources.contains_key(&path) && self.open(&path)? {
-                let source = self.interface.sources[&path].clone();
+            if !self.interface.sources.contains_key(&path)
+                && let Some(source) = self.source(&path)?
+            {
                 self.supervisor(&source, when);
             }
         }
@@ -516,11 +517,11 @@ impl Reader<'_> {
             self.tree.entries().contains_key(&plain).then_some(plain)
         });
         let Some(path) = found else { return Ok(None) };
-        if !self.open(&path)? {
-            return Ok(None);
+        let source = self.source(&path)?;
+        if source.is_some() {
+            self.listed.insert(path);
         }
-        self.listed.insert(path.clone());
-        Ok(self.interface.sources.get(&path).cloned())
+        Ok(source)
     }
 
     fn requirements(&mut self, source: &Source, like: &Package) -> Result<()> {
@@ -550,8 +551,7 @@ impl Reader<'_> {
             ..like.clone()
         };
         self.take(found.packages, &like);
-        let folder = source.path.parent();
-        let folder = folder.map(|parent| parent.to_string()).unwrap_or_default();
+        let folder = super::folder_of(&source.path);
         for (include, name, place) in found.includes {
             let mut like = Package {
                 place,
@@ -567,11 +567,9 @@ impl Reader<'_> {
                 (like.manager, like.index, option) = (Manager::Constraint, None, "-c");
             }
             let path = RepoPath::from(files::clean(&format!("{folder}/{name}")).as_str());
-            if self.open(&path)? {
-                let other = self.interface.sources[&path].clone();
-                self.requirements_of(&other, &like, seen)?;
-            } else {
-                self.missing(format!("{option} {name}"), like);
+            match self.source(&path)? {
+                Some(other) => self.requirements_of(&other, &like, seen)?,
+                None => self.missing(format!("{option} {name}"), like),
             }
         }
         Ok(())
@@ -630,9 +628,9 @@ impl Reader<'_> {
             let relative = files::clean(&path);
             let held = self.in_image(&path, workdir);
             let path = held.unwrap_or_else(|| RepoPath::from(relative.as_str()));
-            if self.open(&path)? {
-                self.listed.insert(path.clone());
-                found.extend(self.interface.sources.get(&path).cloned());
+            if let Some(source) = self.source(&path)? {
+                self.listed.insert(path);
+                found.push(source);
             }
         }
         let sources: Vec<&Source> = found.iter().collect();

@@ -579,8 +579,7 @@ impl<'a> Parser<'a> {
                 self.values.forget(written);
             } else if declares && is_name(written) && self.values.is_set(written) {
                 let value = match self.values.get(written) {
-                    Some(Value::One(text)) => text.clone(),
-                    Some(Value::Each(texts)) => texts.join(" or "),
+                    Some(value @ Value::Any(_)) => value.texts().join(" or "),
                     _ => String::new(),
                 };
                 let (name, at) = (written.to_owned(), start..self.at);
@@ -698,7 +697,7 @@ impl<'a> Parser<'a> {
             let before = from_outside.then(|| format!("${name}"));
             self.values.maybe(name, text, before);
         } else {
-            self.values.put(name, Value::One(text));
+            self.values.put(name, Value::one(text));
         }
     }
 
@@ -945,12 +944,8 @@ impl<'a> Parser<'a> {
 
     /// `${!NAME}`: the variable whose name a variable holds.
     fn indirect(&mut self, name: &str, range: Range<usize>) {
-        let names: Vec<String> = match self.values.get(name) {
-            Some(Value::One(text)) => vec![text.clone()],
-            Some(Value::Each(texts)) => texts.clone(),
-            Some(Value::Array(words)) => words.iter().map(|word| word.text.clone()).collect(),
-            None => Vec::new(),
-        };
+        let names = self.values.get(name).map(Value::texts).unwrap_or_default();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         if names.is_empty() || !names.iter().all(|name| is_name(name)) {
             self.unread(range, "the name of this variable is computed");
             return;
@@ -1035,9 +1030,9 @@ impl<'a> Parser<'a> {
         {
             let texts = match value {
                 Value::Array(words) => return words.clone(),
-                Value::One(text) => std::slice::from_ref(text),
-                Value::Each(texts) => texts,
+                Value::Any(texts) => texts,
             };
+            let is_choice = texts.len() > 1;
             let texts = texts.iter().flat_map(|text| {
                 if quoted {
                     vec![text.as_str()]
@@ -1047,7 +1042,7 @@ impl<'a> Parser<'a> {
             });
             let mut words: Vec<Word> = texts.map(word).collect();
             for later in words.iter_mut().skip(1) {
-                later.choice = matches!(value, Value::Each(_));
+                later.choice = is_choice;
             }
             return words;
         }
@@ -1056,12 +1051,12 @@ impl<'a> Parser<'a> {
             let choices: Vec<String> = match part {
                 Part::Text(text) => vec![text.clone()],
                 Part::Variable { name, written, .. } => match self.values.get(name) {
-                    Some(Value::One(text)) if !self.values.exhausted => vec![text.clone()],
-                    Some(Value::Each(all)) if texts.len() * all.len() <= MOST => all.clone(),
-                    Some(Value::Array(words)) => {
-                        let words: Vec<_> = words.iter().map(|word| word.text.as_str()).collect();
-                        vec![words.join(" ")]
+                    Some(Value::Any(all))
+                        if !self.values.exhausted && texts.len() * all.len() <= MOST =>
+                    {
+                        all.clone()
                     }
+                    Some(array @ Value::Array(_)) => vec![array.texts().join(" ")],
                     _ => vec![written.clone()],
                 },
             };
@@ -1094,7 +1089,7 @@ impl<'a> Parser<'a> {
             if words.is_empty() {
                 self.values.forget(&name);
             } else {
-                self.values.put(&name, Value::Each(words));
+                self.values.put(&name, Value::Any(words));
             }
             self.conditions += 1;
             return;
@@ -1106,7 +1101,7 @@ impl<'a> Parser<'a> {
         if command.words.is_empty() && command.writes.is_empty() && self.documents.is_empty() {
             return;
         }
-        command.skip_to(command::start(&command.words));
+        command.start = command::start(&command.words);
         command.function = self.functions.last().map(|(name, _)| name.clone());
         self.builtin(&command);
         self.xargs(&mut command);
@@ -1170,7 +1165,7 @@ impl<'a> Parser<'a> {
             }
             return;
         }
-        let mut at = command.start() + 1;
+        let mut at = command.start + 1;
         while let Some(word) = command.words.get(at)
             && word.text.starts_with('-')
         {
@@ -1193,7 +1188,7 @@ impl<'a> Parser<'a> {
         command.list = command.list.take().or(list);
         command.words.extend(said);
         let behind = command::start(command.words.get(at..).unwrap_or_default());
-        command.skip_to((at + behind).min(command.words.len()));
+        command.start = (at + behind).min(command.words.len());
     }
 }
 
