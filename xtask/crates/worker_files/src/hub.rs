@@ -23,12 +23,6 @@ pub struct Hub {
     pub settings: Vec<(String, Text)>,
 }
 
-impl Hub {
-    pub fn declared(&self, name: &str) -> Option<&Declared> {
-        self.env.iter().find(|declared| declared.name == name)
-    }
-}
-
 /// The root of a JSON file, or what is wrong with it.
 pub fn root(source: &Source) -> Result<Node, Unread> {
     let parsed = json::parse(source.text.as_bytes());
@@ -137,12 +131,13 @@ mod tests {
 "presets": [{"name": "p", "defaults": {"A": 4}}]}}"#,
         );
         let hub = read(&source).unwrap();
-        let a = hub.declared("A").unwrap();
+        let declared = |name: &str| hub.env.iter().find(|declared| declared.name == name);
+        let a = declared("A").unwrap();
         assert_eq!(
             (a.default.as_deref(), a.required, a.options.len()),
             (Some("3"), true, 2)
         );
-        assert_eq!(hub.declared("F").unwrap().fixed.as_deref(), Some("x"));
+        assert_eq!(declared("F").unwrap().fixed.as_deref(), Some("x"));
         assert_eq!(hub.cuda[0].text, "12.4");
         assert_eq!(hub.presets[0].defaults[0].1, "4");
         assert!(

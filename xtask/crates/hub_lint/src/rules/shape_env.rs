@@ -6,6 +6,7 @@ use crate::document::{Document, begin, short};
 use crate::rule::{Rule, rules};
 use crate::{edit, model};
 use worker_files::json::{Kind, Node};
+use worker_files::shell::is_name;
 use xtask_core::finding::{Finding, Safety};
 
 rules! { Shape;
@@ -60,11 +61,6 @@ pub fn check_entry(document: &Document, node: &Node, meant: &[&str], findings: &
         let finding = document.at(&BAD_NAME, &key.span, what);
         findings.push(finding.help("letters, digits and `_`, and no digit first"));
     }
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// An option that is a bare string or number.

@@ -24,7 +24,7 @@ pub fn read_on(
     given: BTreeMap<String, String>,
     workdir: Option<&str>,
 ) -> Reading<Image> {
-    let instructions = split(&source.text).instructions;
+    let instructions = split(&source.text);
     let stages = Stages::new(&instructions);
     let mut reader = Reader {
         source,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::landing::Landing;
-use super::{Instruction, Split, Word, split, try_expand};
+use super::{Instruction, Word, split, try_expand};
 use crate::glob::{Glob, is_pattern};
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, Text, listed};
 use xtask_core::tree::RepoPath;
@@ -107,7 +107,6 @@ type ContextSource = (String, Range<usize>);
 /// A way through the instructions that knows the variables which each sees.
 struct Walk<'t> {
     text: &'t Text<'t>,
-    escape: u8,
     /// Arguments before the first FROM, which a stage sees once it declares them.
     global: BTreeMap<String, String>,
     /// Those whose values stand in the file.
@@ -121,7 +120,6 @@ impl<'t> Walk<'t> {
     fn new(text: &'t Text<'t>) -> Self {
         Self {
             text,
-            escape: b'\\',
             global: BTreeMap::new(),
             values: BTreeMap::new(),
             env: BTreeSet::new(),
@@ -135,12 +133,7 @@ impl<'t> Walk<'t> {
     ) -> Result<(), NotUnderstood> {
         const HELP: &str =
             "fix the upstream's Dockerfile; `docker build --check` reads it the same way";
-        let Split {
-            instructions,
-            escape,
-        } = split(self.text.body);
-        self.escape = escape;
-        for instruction in &instructions {
+        for instruction in &split(self.text.body) {
             let start = instruction.range.start;
             let keyword = instruction.keyword.as_str();
             if !is_keyword(keyword) {
@@ -270,7 +263,7 @@ impl<'t> Walk<'t> {
                 continue;
             }
             let written = &self.text.body[word.range.clone()];
-            if !is_json && written.contains(char::from(self.escape)) {
+            if !is_json && written.contains(char::from(instruction.escape)) {
                 let what = format!("escapes or a line end inside of the source `{written}`");
                 let help = "write the source plainly on one line, or the arguments as a JSON array";
                 return Err(self.text.refuse(word.range.start, what, help));
@@ -306,6 +299,7 @@ impl<'t> Walk<'t> {
                 source: None,
                 target: None,
                 writable: false,
+                escape: instruction.escape,
             };
             let mut is_bind = true;
             let mut at = option.range.start + "--mount=".len();
@@ -537,7 +531,8 @@ impl Copy<'_> {
             let width = name.chars().count();
             if out.is_empty() {
             } else if *column + width + 2 > WIDTH {
-                let (escape, newline) = (char::from(walk.escape), walk.text.newline(start));
+                let escape = char::from(self.instruction.escape);
+                let newline = walk.text.newline(start);
                 out += &format!(" {escape}{newline}{indent}    ");
                 *column = indent.chars().count() + 5;
             } else {
@@ -566,6 +561,8 @@ struct Mount {
     source: Option<Range<usize>>,
     target: Option<Range<usize>>,
     writable: bool,
+    /// What continues a line.
+    escape: u8,
 }
 
 impl Mount {
@@ -636,7 +633,7 @@ impl Mount {
             }
             all.push(flag);
         }
-        let (escape, newline) = (char::from(walk.escape), text.newline(self.flag.start));
+        let (escape, newline) = (char::from(self.escape), text.newline(self.flag.start));
         let separator = format!(" {escape}{newline}    ");
         output.edits.push((self.flag.clone(), all.join(&separator)));
         Ok(())

@@ -19,7 +19,8 @@ pub struct Instruction {
     pub documents: Vec<Document>,
     /// The first line of text behind which here-documents begin.
     pub line_end: usize,
-    escape: u8,
+    /// What continues a line: a backslash, or what `# escape=` says.
+    pub escape: u8,
 }
 
 /// A here-document of RUN, COPY or ADD.
@@ -99,16 +100,8 @@ impl Instruction {
     }
 }
 
-/// A Dockerfile in instructions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Split {
-    pub instructions: Vec<Instruction>,
-    /// What continues a line: a backslash, or what `# escape=` says.
-    pub escape: u8,
-}
-
 /// Splits a Dockerfile. No text is too strange: what is no instruction has a strange keyword.
-pub fn split(text: &str) -> Split {
+pub fn split(text: &str) -> Vec<Instruction> {
     let mut lines = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -135,10 +128,7 @@ pub fn split(text: &str) -> Split {
         escape,
         next: 0,
     };
-    Split {
-        instructions: std::iter::from_fn(|| splitter.instruction()).collect(),
-        escape,
-    }
+    std::iter::from_fn(|| splitter.instruction()).collect()
 }
 
 struct Line<'a> {
