@@ -134,7 +134,8 @@ fn harm(item: &Item) -> (usize, usize, bool, &str) {
         _ if area.is_some() => 1,
         "unread" => 2,
         "hub" | "tests" => 3,
-        "image" | "arg" | "mount" | "copy" | "pip" | "apt" | "apk" | "conda" | "step" => 4,
+        "image" | "arg" | "mount" | "copy" | "pip" | "constraint" | "apt" | "apk" | "conda"
+        | "step" => 4,
         "compose" | "bake" => 5,
         _ => 6,
     };

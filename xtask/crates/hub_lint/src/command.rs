@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
 use crate::lint::Report;
-use crate::report::{outcome, print, wanted};
+use crate::report::{outcome, print};
 use crate::{fix, pages, registry, targets};
 use xtask_core::outcome::{Outcome, UsageError};
 use xtask_core::{finding, output, suggest};
@@ -36,20 +36,11 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
             .for_each(targets::Target::show_from_git_root);
     }
     if args.fix || args.unsafe_fixes || args.dry_run {
-        return fix::run(&targets, args);
+        return fix::run(&mut targets, args);
     }
     let mut all = Report::default();
     for target in &targets {
-        let report = target.lint()?;
-        all.files += report.files;
-        for finding in report.findings {
-            if wanted(&finding, args) {
-                all.findings.push(target.shown(finding));
-            }
-        }
-        for (path, bytes) in target.sources(report.sources) {
-            all.sources.insert(path, bytes);
-        }
+        all.take(target, args)?;
     }
     finding::sort(&mut all.findings);
     print(&all, args)?;

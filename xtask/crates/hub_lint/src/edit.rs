@@ -1,10 +1,19 @@
 //! Small edits of JSON text that leave the rest as it is: order, indentation, line endings.
 
 use worker_files::json::{Member, Node};
-use xtask_core::finding::Span;
+use xtask_core::finding::{Safety, Span};
+use xtask_core::suggest::Sure;
 
 /// A replacement of bytes.
 pub type Replace = (Span, String);
+
+/// Whether a guess can be written without a look.
+pub fn safety(sure: Sure) -> Safety {
+    match sure {
+        Sure::Same => Safety::Safe,
+        Sure::Near => Safety::Unsafe,
+    }
+}
 
 /// Text as a JSON string.
 pub fn quote(text: &str) -> String {

@@ -55,6 +55,11 @@ impl Table {
     pub fn field(&self, key: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.key == key)
     }
+
+    /// Whether it is this table, and not only one like it.
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
 }
 
 use Need::{Optional, Required, Seen};

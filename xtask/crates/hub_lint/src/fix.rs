@@ -1,6 +1,6 @@
 //! Applying fixes: edits that overlap wait for the next pass, and none may break the JSON.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use anyhow::Result;
@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::args::{Args, LintFormat};
 use crate::lint::Report;
 use crate::report::{outcome, print, wanted};
-use crate::targets::{Rehearsal, Target};
+use crate::targets::Target;
 use worker_files::json;
 use xtask_core::finding::{self, Edit, Fix, Safety, Span};
 use xtask_core::outcome::Outcome;
@@ -19,73 +19,54 @@ use xtask_core::tree::RepoPath;
 const PASSES: usize = 20;
 
 /// Fixes what can be fixed, or with a dry run shows it, and tells what is left.
-pub fn run(targets: &[Target], args: &Args) -> Result<Outcome> {
+pub fn run(targets: &mut [Target], args: &Args) -> Result<Outcome> {
     let mut left = Report::default();
-    let mut fixed = 0;
-    let mut changes = 0;
+    let (mut fixed, mut changes) = (0, 0);
+    let mut filters = false;
     for target in targets {
-        let mut rehearsal = Rehearsal::new(target);
-        fixed += fix(&mut rehearsal, args)?;
-        for (path, new) in rehearsal.changed() {
-            changes += 1;
-            let old = Rehearsal::new(target).read(path)?;
+        fixed += fix(target, args)?;
+        changes += target.fixed().len();
+        for (path, new) in target.fixed() {
             if args.dry_run {
                 let shown = target.shown_path(path);
-                output::print(&diff(&shown, &old, new))?;
+                output::print(&diff(&shown, &target.original(path)?, new))?;
             } else {
                 target.write(path, new)?;
             }
         }
         if let Some((path, bytes)) = target.input() {
-            // A filter: what comes in and is right goes out as it is.
-            if !args.dry_run && !rehearsal.changed().contains_key(path) {
+            filters = true;
+            // What comes in and is right goes out as it is.
+            if !args.dry_run && !target.fixed().contains_key(path) {
                 target.write(path, bytes)?;
             }
         }
-        let report = rehearsal.lint()?;
-        left.files += report.files;
-        left.findings.extend(
-            report
-                .findings
-                .into_iter()
-                .filter(|finding| wanted(finding, args))
-                .map(|finding| target.shown(finding)),
-        );
-        for (path, source) in target.sources(report.sources) {
-            left.sources.insert(path, source);
-        }
+        left.take(target, args)?;
     }
     finding::sort(&mut left.findings);
-    if args.dry_run {
-        if changes > 0 {
-            output::print(&format!(
-                "hub-lint: would fix {}\n",
-                output::counted(fixed, "finding")
-            ))?;
-            return Ok(Outcome::Findings);
-        }
+    let outcome = outcome(&left.findings);
+    let counted = output::counted(fixed, "finding");
+    if args.dry_run && changes > 0 {
+        output::print(&format!("hub-lint: would fix {counted}\n"))?;
+        return Ok(Outcome::Findings);
+    } else if args.dry_run {
         output::print("hub-lint: nothing to fix\n")?;
-        return Ok(outcome(&left.findings));
-    }
-    if targets.iter().any(|target| target.input().is_some()) {
+    } else if filters {
         // Standard output holds the text.
         if !left.findings.is_empty() {
             output::tell(&output::text::plain(&left.findings, &left.sources));
         }
-        return Ok(outcome(&left.findings));
+    } else {
+        print(&left, args)?;
+        if fixed > 0 && args.format == LintFormat::Text {
+            output::print(&format!("hub-lint: fixed {counted}\n"))?;
+        }
     }
-    print(&left, args)?;
-    if fixed > 0 && args.format == LintFormat::Text {
-        output::print(&format!(
-            "hub-lint: fixed {}\n",
-            output::counted(fixed, "finding")
-        ))?;
-    }
-    Ok(outcome(&left.findings))
+    Ok(outcome)
 }
 
 /// Passes until nothing is left to fix; how many findings were.
-pub fn fix(rehearsal: &mut Rehearsal<'_>, args: &Args) -> Result<usize> {
+fn fix(target: &mut Target, args: &Args) -> Result<usize> {
     let allowed = if args.unsafe_fixes {
         Safety::Unsafe
     } else {
@@ -93,15 +74,11 @@ pub fn fix(rehearsal: &mut Rehearsal<'_>, args: &Args) -> Result<usize> {
     };
     let mut fixed = 0;
     for _ in 0..PASSES {
-        let report = rehearsal.lint()?;
-        let fixes: Vec<&Fix> = report
-            .findings
-            .iter()
-            .filter(|finding| wanted(finding, args))
-            .filter_map(|finding| finding.fix.as_ref())
-            .filter(|fix| fix.safety <= allowed)
-            .collect();
-        let made = pass(rehearsal, &fixes)?;
+        let findings = target.lint()?.findings;
+        let wanted = findings.iter().filter(|finding| wanted(finding, args));
+        let fixes = wanted.filter_map(|finding| finding.fix.as_ref());
+        let fixes: Vec<&Fix> = fixes.filter(|fix| fix.safety <= allowed).collect();
+        let made = pass(target, &fixes)?;
         if made == 0 {
             break;
         }
@@ -111,35 +88,27 @@ pub fn fix(rehearsal: &mut Rehearsal<'_>, args: &Args) -> Result<usize> {
 }
 
 /// One pass: each fix whose edits touch no earlier one's.
-fn pass(rehearsal: &mut Rehearsal<'_>, fixes: &[&Fix]) -> Result<usize> {
-    let mut texts: BTreeMap<&RepoPath, Vec<u8>> = BTreeMap::new();
-    for edit in fixes.iter().flat_map(|fix| &fix.edits) {
-        let path = &edit.place.path;
-        if !texts.contains_key(path) {
-            texts.insert(path, rehearsal.read(path)?);
-        }
-    }
+fn pass(target: &mut Target, fixes: &[&Fix]) -> Result<usize> {
+    let edits = fixes.iter().flat_map(|fix| &fix.edits);
+    let paths: BTreeSet<&RepoPath> = edits.map(|edit| &edit.place.path).collect();
     let mut made = 0;
-    for (path, old) in texts {
+    for path in paths {
+        let old = target.read(path)?;
+        let of_file = |fix: &&&Fix| fix.edits.iter().all(|edit| edit.place.path == *path);
         let of_file: Vec<&[Edit]> = fixes
             .iter()
-            .filter(|fix| fix.edits.iter().all(|edit| edit.place.path == *path))
+            .filter(of_file)
             .map(|fix| fix.edits.as_slice())
             .collect();
         let (mut new, mut count) = apply(&old, &of_file);
         if breaks(&old, &new) {
-            // One of them does: take them one by one.
-            (new, count) = (old.clone(), 0);
-            for edits in of_file {
-                let (one, made) = apply(&old, &[edits]);
-                if made == 1 && !breaks(&old, &one) {
-                    (new, count) = (one, 1);
-                    break;
-                }
-            }
+            // One of them does: take the first that doesn't.
+            let single = of_file.iter().map(|edits| apply(&old, &[edits]));
+            let mut good = single.filter(|(one, made)| *made == 1 && !breaks(&old, one));
+            (new, count) = good.next().unwrap_or_else(|| (old.clone(), 0));
         }
         if count > 0 && new != old {
-            rehearsal.write(path, new);
+            target.fix(path, new);
             made += count;
         }
     }

@@ -82,26 +82,24 @@ fn find(tree: &dyn Tree, which: Which) -> Result<Option<(RepoPath, Vec<u8>)>> {
 
 /// Keeps the first findings of each rule in each file and counts the rest.
 fn shorten(findings: &mut Vec<Finding>) {
+    let key = |finding: &Finding| (finding.code, finding.place.path.clone());
     let mut counts: HashMap<(&'static str, RepoPath), usize> = HashMap::new();
     for finding in findings.iter() {
-        *counts
-            .entry((finding.code, finding.place.path.clone()))
-            .or_default() += 1;
+        *counts.entry(key(finding)).or_default() += 1;
     }
-    if counts.values().all(|count| *count <= MOST_OF_A_KIND) {
-        return;
-    }
+    counts.retain(|_, count| *count > MOST_OF_A_KIND);
     let mut seen: HashMap<(&'static str, RepoPath), usize> = HashMap::new();
     findings.retain_mut(|finding| {
-        let key = (finding.code, finding.place.path.clone());
-        let all = counts.get(&key).copied().unwrap_or_default();
+        let key = key(finding);
+        let Some(all) = counts.get(&key) else {
+            return true;
+        };
         let nth = seen.entry(key).or_default();
         *nth += 1;
-        if *nth == MOST_OF_A_KIND && all > MOST_OF_A_KIND {
+        if *nth == MOST_OF_A_KIND {
             let more = all - MOST_OF_A_KIND;
-            finding
-                .help
-                .push(format!("and {more} more of this kind in this file"));
+            let help = format!("and {more} more of this kind in this file");
+            finding.help.push(help);
         }
         *nth <= MOST_OF_A_KIND
     });

@@ -4,7 +4,7 @@
 use worker_files::json::{Kind, Member, Node};
 use xtask_core::finding::Span;
 
-/// A variable of hub.json.
+/// A variable of hub.json; those of tests.json have no input.
 #[derive(Debug)]
 pub struct Variable<'a> {
     pub key: &'a str,
@@ -35,23 +35,6 @@ pub struct Preset<'a> {
     pub defaults: &'a [Member],
 }
 
-/// A variable of tests.json.
-#[derive(Debug)]
-pub struct TestVariable<'a> {
-    pub key: &'a str,
-    pub key_span: &'a Span,
-    pub value: Option<&'a Node>,
-}
-
-/// A scalar as the environment would hold it.
-pub fn text_of(node: &Node) -> Option<String> {
-    match &node.kind {
-        Kind::String(text) | Kind::Number(text) => Some(text.clone()),
-        Kind::Bool(value) => Some(value.to_string()),
-        _ => None,
-    }
-}
-
 /// A value that says something.
 pub fn said(node: &Node) -> Option<&Node> {
     match &node.kind {
@@ -63,12 +46,10 @@ pub fn said(node: &Node) -> Option<&Node> {
 
 /// A list of the `config`; nothing where there is none.
 pub fn list<'a>(root: &'a Node, key: &str) -> &'a [Node] {
-    root.get("config")
-        .and_then(|config| config.get(key))
-        .map_or(&[], Node::items)
+    root.get("config").map_or(&[], |config| config.list(key))
 }
 
-/// The variables of hub.json.
+/// The variables of either file.
 pub fn variables(root: &Node) -> Vec<Variable<'_>> {
     list(root, "env")
         .iter()
@@ -89,28 +70,22 @@ pub fn variables(root: &Node) -> Vec<Variable<'_>> {
 
 fn input(node: &Node) -> Input<'_> {
     let number = |key| {
-        node.get(key)
-            .and_then(|value| Some((value.as_f64()?, value)))
+        let value = node.get(key)?;
+        Some((value.as_f64()?, value))
     };
+    let options = node.list("options").iter();
+    let options = options.filter_map(|option| match option.kind {
+        Kind::Object(_) => option.get("value"),
+        // Bare options have their own rule; their values are plain all the same.
+        Kind::String(_) | Kind::Number(_) => Some(option),
+        _ => None,
+    });
     Input {
         node,
-        kind: node.get("type").and_then(Node::as_str),
+        kind: node.text("type"),
         default: node.get("default").and_then(said),
-        required: matches!(
-            node.get("required").map(|n| &n.kind),
-            Some(Kind::Bool(true))
-        ),
-        options: node
-            .get("options")
-            .map_or(&[][..], Node::items)
-            .iter()
-            .filter_map(|option| match option.kind {
-                Kind::Object(_) => option.get("value"),
-                // Bare options have their own rule; their values are plain all the same.
-                Kind::String(_) | Kind::Number(_) => Some(option),
-                _ => None,
-            })
-            .collect(),
+        required: node.is_true("required"),
+        options: options.collect(),
         min: number("min"),
         max: number("max"),
     }
@@ -122,23 +97,8 @@ pub fn presets(root: &Node) -> Vec<Preset<'_>> {
         .iter()
         .filter_map(|node| {
             Some(Preset {
-                name: node.get("name").and_then(Node::as_str).unwrap_or_default(),
+                name: node.text("name").unwrap_or_default(),
                 defaults: node.get("defaults")?.members(),
-            })
-        })
-        .collect()
-}
-
-/// The variables of tests.json.
-pub fn test_variables(root: &Node) -> Vec<TestVariable<'_>> {
-    list(root, "env")
-        .iter()
-        .filter_map(|node| {
-            let key = node.get("key")?;
-            Some(TestVariable {
-                key: key.as_str()?,
-                key_span: &key.span,
-                value: node.get("value").and_then(said),
             })
         })
         .collect()

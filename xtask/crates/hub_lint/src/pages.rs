@@ -35,18 +35,12 @@ test: the bad one is found by its rule and by no other, the good one by none.
 pub fn page(rule: &Rule, level: usize) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{} {} {}\n", "#".repeat(level), rule.code, rule.name);
-    let _ = writeln!(
-        out,
-        "*{}; fix: {}.* {}.\n",
-        rule.severity.word(),
-        rule.fixability.words(),
-        sentence(rule.summary)
-    );
-    let _ = writeln!(out, "{}\n", rule.text());
-    if let Some(known) = known(rule) {
-        let _ = writeln!(out, "{known}\n");
-    }
-    let _ = write!(out, "Known from: {}.", rule.source);
+    let (severity, fix) = (rule.severity.word(), rule.fixability.words());
+    let summary = sentence(rule.summary);
+    let _ = writeln!(out, "*{severity}; fix: {fix}.* {summary}.\n");
+    let known = known(rule).map_or(String::new(), |known| known + "\n\n");
+    let (text, source) = (rule.text(), rule.source);
+    let _ = write!(out, "{text}\n\n{known}Known from: {source}.");
     out
 }
 
@@ -79,18 +73,14 @@ pub fn address(rule: &Rule) -> String {
 
 /// Every rule in a line.
 pub fn list() -> String {
-    registry::all()
-        .iter()
-        .map(|rule| {
-            format!(
-                "{} {:<28} {:<8} {}\n",
-                rule.code,
-                rule.name,
-                rule.severity.word(),
-                rule.summary
-            )
-        })
-        .collect()
+    let line = |rule: &&Rule| {
+        let severity = rule.severity.word();
+        format!(
+            "{} {:<28} {severity:<8} {}\n",
+            rule.code, rule.name, rule.summary
+        )
+    };
+    registry::all().iter().map(line).collect()
 }
 
 fn sentence(text: &str) -> String {
@@ -105,17 +95,11 @@ fn sentence(text: &str) -> String {
 pub fn document() -> String {
     let mut out = INTRODUCTION.to_owned();
     for rule in registry::all() {
-        let _ = writeln!(
-            out,
-            "| [{} {}](#{}-{}) | {} | {} | {} |",
-            rule.code,
-            rule.name,
-            rule.code.to_lowercase(),
-            rule.name,
-            rule.severity.word(),
-            rule.fixability.words(),
-            rule.summary.replace('|', "\\|"),
-        );
+        let (code, name, severity) = (rule.code, rule.name, rule.severity.word());
+        let (anchor, fix) = (code.to_lowercase(), rule.fixability.words());
+        let summary = rule.summary.replace('|', "\\|");
+        let head = format!("[{code} {name}](#{anchor}-{name})");
+        let _ = writeln!(out, "| {head} | {severity} | {fix} | {summary} |");
     }
     for layer in Layer::ALL {
         let _ = write!(out, "\n## {}\n", layer.title());
@@ -128,31 +112,24 @@ pub fn document() -> String {
 
 /// The rules for SARIF.
 pub fn descriptors() -> Vec<Descriptor> {
-    registry::all()
-        .iter()
-        .map(|rule| Descriptor {
-            code: rule.code,
-            name: rule.name,
-            severity: rule.severity,
-            summary: rule.summary,
-            page: rule.text(),
-            address: address(rule),
-        })
-        .collect()
+    let descriptor = |rule: &&Rule| Descriptor {
+        code: rule.code,
+        name: rule.name,
+        severity: rule.severity,
+        summary: rule.summary,
+        page: rule.text(),
+        address: address(rule),
+    };
+    registry::all().iter().map(descriptor).collect()
 }
 
 /// Every generated file with its content.
 pub fn generated() -> Vec<(&'static str, String)> {
+    let schema = |schema: serde_json::Value| format!("{schema:#}\n");
     vec![
         (REFERENCE, document()),
-        (
-            "xtask/schemas/hub.schema.json",
-            format!("{:#}\n", schema::hub()),
-        ),
-        (
-            "xtask/schemas/tests.schema.json",
-            format!("{:#}\n", schema::tests()),
-        ),
+        ("xtask/schemas/hub.schema.json", schema(schema::hub())),
+        ("xtask/schemas/tests.schema.json", schema(schema::tests())),
     ]
 }
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
 use crate::lint::Report;
+use crate::targets::Target;
 use crate::{pages, rule};
 use xtask_core::finding::{self, Finding, Severity};
 use xtask_core::outcome::Outcome;
@@ -34,6 +35,24 @@ pub fn wanted(finding: &Finding, args: &Args) -> bool {
     (args.select.is_empty() || means(&args.select))
         && !means(&args.ignore)
         && finding.severity >= args.min_severity
+}
+
+impl Report {
+    /// Lints a target, and takes what the command line asks for.
+    pub fn take(&mut self, target: &Target, args: &Args) -> Result<()> {
+        let report = target.lint()?;
+        self.files += report.files;
+        let findings = report
+            .findings
+            .into_iter()
+            .filter(|finding| wanted(finding, args));
+        self.findings
+            .extend(findings.map(|finding| target.shown(finding)));
+        for (path, source) in target.sources(report.sources) {
+            self.sources.insert(path, source);
+        }
+        Ok(())
+    }
 }
 
 pub fn print(report: &Report, args: &Args) -> Result<()> {

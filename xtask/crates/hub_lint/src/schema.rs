@@ -51,7 +51,7 @@ fn object(table: &'static Table) -> Value {
     if !required.is_empty() {
         schema["required"] = required.into();
     }
-    if std::ptr::eq(table, &raw const facts::VARIABLE) {
+    if table.is(&facts::VARIABLE) {
         schema["anyOf"] = json!([{ "required": ["value"] }, { "required": ["input"] }]);
     }
     schema

@@ -1,6 +1,6 @@
 //! `hub-lint.json`: the findings that a repository accepts, each with a reason.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use crate::document::begin;
 use crate::rule::rules;
@@ -47,7 +47,7 @@ struct Entry {
     rule: String,
     path: Option<String>,
     span: Span,
-    used: RefCell<bool>,
+    used: Cell<bool>,
 }
 
 /// Reads `hub-lint.json`, where there is one. What is wrong with it becomes findings.
@@ -101,24 +101,20 @@ pub fn read(
 
 fn entry(node: &Node, is_rule: &dyn Fn(&str) -> bool) -> Result<Entry, (Span, String)> {
     let start = begin(node);
-    let Kind::Object(members) = &node.kind else {
+    if !matches!(node.kind, Kind::Object(_)) {
         return Err((start, format!("an entry is an object, not {}", node.what())));
-    };
-    for member in members {
-        if !["rule", "path", "reason"].contains(&member.key.as_str()) {
-            return Err((
-                member.key_span.clone(),
-                format!("an entry has no key `{}`", member.key),
-            ));
-        }
     }
-    let text = |key: &str| node.get(key).and_then(Node::as_str).map(str::trim);
-    let Some(rule) = text("rule") else {
+    let mut members = node.members().iter();
+    if let Some(other) = members.find(|m| !["rule", "path", "reason"].contains(&m.key.as_str())) {
+        let what = format!("an entry has no key `{}`", other.key);
+        return Err((other.key_span.clone(), what));
+    }
+    let text = |key: &str| node.text(key).map(str::trim);
+    let (Some(named), Some(rule)) = (node.get("rule"), text("rule")) else {
         return Err((start, "an entry names its `rule`".to_owned()));
     };
     if !is_rule(rule) {
-        let span = node.get("rule").map_or(start, |n| n.span.clone());
-        return Err((span, format!("there is no rule `{rule}`")));
+        return Err((named.span.clone(), format!("there is no rule `{rule}`")));
     }
     if text("reason").is_none_or(str::is_empty) {
         return Err((start, format!("the entry for `{rule}` gives no `reason`")));
@@ -127,7 +123,7 @@ fn entry(node: &Node, is_rule: &dyn Fn(&str) -> bool) -> Result<Entry, (Span, St
         rule: rule.to_owned(),
         path: text("path").map(str::to_owned),
         span: node.span.clone(),
-        used: RefCell::new(false),
+        used: Cell::new(false),
     })
 }
 
@@ -136,14 +132,14 @@ impl Suppressions {
     pub fn covers(&self, finding: &Finding) -> bool {
         let mut covered = false;
         for entry in &self.entries {
-            let path = entry
-                .path
-                .as_ref()
-                .is_none_or(|path| finding.place.path == *path.as_str());
-            let rule = finding.code.eq_ignore_ascii_case(&entry.rule)
-                || finding.name.eq_ignore_ascii_case(&entry.rule);
-            if path && rule {
-                entry.used.replace(true);
+            let is_path = |path: &String| finding.place.path == *path.as_str();
+            let names = [finding.code, finding.name];
+            if entry.path.as_ref().is_none_or(is_path)
+                && names
+                    .iter()
+                    .any(|name| name.eq_ignore_ascii_case(&entry.rule))
+            {
+                entry.used.set(true);
                 covered = true;
             }
         }
@@ -152,16 +148,11 @@ impl Suppressions {
 
     /// The entries that covered nothing.
     pub fn stale(&self) -> impl Iterator<Item = Finding> {
-        self.entries
-            .iter()
-            .filter(|entry| !*entry.used.borrow())
-            .map(|entry| {
-                Finding::at(
-                    &STALE,
-                    Place::new(FILE, entry.span.clone()),
-                    format!("nothing here breaks `{}` any more", entry.rule),
-                )
-                .help("remove the entry")
-            })
+        let unused = self.entries.iter().filter(|entry| !entry.used.get());
+        unused.map(|entry| {
+            let what = format!("nothing here breaks `{}` any more", entry.rule);
+            let place = Place::new(FILE, entry.span.clone());
+            Finding::at(&STALE, place, what).help("remove the entry")
+        })
     }
 }

@@ -1,7 +1,6 @@
 //! What to lint: repositories, single files, or what an editor sends on standard input.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,9 @@ use xtask_core::outcome::UsageError;
 use xtask_core::output::{Source, Sources};
 use xtask_core::tree::{Directory, Entries, Entry, Mode, RepoPath, Tree};
 
+/// Files whose bytes are others than on disk.
+type Changed = BTreeMap<RepoPath, Vec<u8>>;
+
 /// One thing to lint.
 pub struct Target {
     /// What stands before the paths of findings.
@@ -21,15 +23,16 @@ pub struct Target {
     /// Findings of these files only; all where it is empty.
     only: Vec<RepoPath>,
     what: What,
+    /// Standard input, in the place of one file.
+    input: Option<(RepoPath, Vec<u8>)>,
+    /// What was fixed, in memory.
+    fixed: Changed,
 }
 
 enum What {
-    /// A repository.
-    Folder(PathBuf),
-    /// A file by itself, under another name than the Hub's, and which of the two it is.
-    File(PathBuf, Which),
-    /// Standard input, in the place of a file of a repository where its name says so.
-    Input(Vec<u8>, RepoPath, Option<PathBuf>),
+    Repository(PathBuf),
+    /// A file by itself: its name, which of the two it is, and where it lies.
+    Alone(RepoPath, Which, PathBuf),
 }
 
 /// Finds out what the command line means.
@@ -38,13 +41,14 @@ pub fn resolve(
     paths: &[PathBuf],
     stdin_name: Option<&Path>,
 ) -> Result<Vec<Target>> {
+    let refuse = |words: &str| Err(UsageError(words.to_owned()).into());
     match paths.iter().filter(|path| path.as_os_str() == "-").count() {
         0 if stdin_name.is_some() => {
             let words = "--stdin-name says where standard input is from, and `-` is not asked for";
-            return Err(UsageError(words.to_owned()).into());
+            return refuse(words);
         }
         0 | 1 => {}
-        _ => return Err(UsageError("standard input can be read only once".to_owned()).into()),
+        _ => return refuse("standard input can be read only once"),
     }
     if paths.is_empty() {
         return Ok(vec![match repo {
@@ -54,24 +58,21 @@ pub fn resolve(
     }
     let mut targets: Vec<Target> = Vec::new();
     let mut missing = Vec::new();
-    // The repositories of single files, so that two files of one are linted once.
-    let mut roots = HashMap::new();
-    for path in paths {
-        if path.as_os_str() == "-" {
+    for shown in paths {
+        if shown.as_os_str() == "-" {
             targets.push(standard_input(stdin_name)?);
             continue;
         }
-        let shown = path;
-        let path = repo.map_or_else(|| path.clone(), |repo| repo.join(path));
+        let path = repo.map_or_else(|| shown.clone(), |repo| repo.join(shown));
         if path.is_dir() {
-            let (root, shown) = if path.file_name().is_some_and(|name| name == ".runpod") {
-                (above(&path), above(shown))
+            let inside = path.file_name().is_some_and(|name| name == ".runpod");
+            targets.push(if inside {
+                folder(&above(&path), prefix(&above(shown)))?
             } else {
-                (path, shown.clone())
-            };
-            targets.push(folder(&root, prefix(&shown))?);
+                folder(&path, prefix(shown))?
+            });
         } else if path.is_file() {
-            add_file(&mut targets, &mut roots, &path, shown)?;
+            add_file(&mut targets, &path, shown)?;
         } else {
             missing.push(shown.display().to_string());
         }
@@ -131,67 +132,44 @@ fn prefix(shown: &Path) -> String {
 }
 
 fn folder(root: &Path, prefix: String) -> Result<Target> {
+    let shown = root.display();
     if !root.is_dir() {
-        return Err(UsageError(format!("{} is not a directory", root.display())).into());
+        return Err(UsageError(format!("{shown} is not a directory")).into());
     }
     if !HUB_FILES.iter().any(|path| root.join(path).is_file()) {
-        return Err(UsageError(format!(
-            "{} has no .runpod/hub.json: there is nothing to lint",
-            root.display()
-        ))
-        .into());
+        let words = format!("{shown} has no .runpod/hub.json: there is nothing to lint");
+        return Err(UsageError(words).into());
     }
-    Ok(Target {
-        prefix,
-        only: Vec::new(),
-        what: What::Folder(root.to_owned()),
-    })
+    Ok(Target::new(prefix, What::Repository(root.to_owned())))
 }
 
 /// A file: of its repository where it has the Hub's name, else by itself.
-fn add_file(
-    targets: &mut Vec<Target>,
-    roots: &mut HashMap<OsString, usize>,
-    path: &Path,
-    shown: &Path,
-) -> Result<()> {
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let Some(which) = Which::of(&RepoPath::from(name.as_str())) else {
-        let which = if name.starts_with("hub") {
-            Which::Hub
-        } else if name.starts_with("tests") {
-            Which::Tests
-        } else {
-            guess(&fs_err::read(path)?)
+fn add_file(targets: &mut Vec<Target>, path: &Path, shown: &Path) -> Result<()> {
+    let name = RepoPath::new(path.file_name().unwrap_or_default().as_encoded_bytes());
+    let Some(which) = Which::of(&name) else {
+        let which = match name.as_bytes() {
+            name if name.starts_with(b"hub") => Which::Hub,
+            name if name.starts_with(b"tests") => Which::Tests,
+            _ => guess(&fs_err::read(path)?),
         };
-        targets.push(Target {
-            prefix: prefix(&above(shown)),
-            only: Vec::new(),
-            what: What::File(path.to_owned(), which),
-        });
+        let what = What::Alone(name, which, path.to_owned());
+        targets.push(Target::new(prefix(&above(shown)), what));
         return Ok(());
     };
     let (root, inner) = repository_of(path, which);
-    let prefix = prefix(&repository_of(shown, which).0);
-    match roots.entry(root.clone().into_os_string()) {
-        std::collections::hash_map::Entry::Occupied(entry) => {
-            if let Some(target) = targets.get_mut(*entry.get()) {
-                target.only.push(inner);
-            }
-        }
-        std::collections::hash_map::Entry::Vacant(entry) => {
-            entry.insert(targets.len());
-            targets.push(Target {
-                prefix,
-                only: vec![inner],
-                what: What::Folder(root),
-            });
-        }
+    // Two files of one repository are linted once.
+    let is_same = |target: &&mut Target| {
+        let same = matches!(&target.what, What::Repository(known) if *known == root);
+        same && target.input.is_none() && !target.only.is_empty()
+    };
+    if let Some(target) = targets.iter_mut().find(is_same) {
+        target.only.push(inner);
+        return Ok(());
     }
+    let prefix = prefix(&repository_of(shown, which).0);
+    let mut target = Target::new(prefix, What::Repository(root));
+    target.only.push(inner);
+    targets.push(target);
     Ok(())
 }
 
@@ -215,70 +193,63 @@ fn guess(bytes: &[u8]) -> Which {
 
 fn standard_input(name: Option<&Path>) -> Result<Target> {
     let mut bytes = Vec::new();
-    std::io::stdin()
-        .lock()
-        .read_to_end(&mut bytes)
-        .context("could not read standard input")?;
-    let Some(name) = name else {
-        let path = RepoPath::from(guess(&bytes).name());
-        return Ok(Target {
-            prefix: String::new(),
-            only: Vec::new(),
-            what: What::Input(bytes, path, None),
-        });
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    read.context("could not read standard input")?;
+    let named = name.map(|name| RepoPath::new(name.as_os_str().as_encoded_bytes()));
+    let which = named.and_then(|file| Which::of(&file));
+    let which = which.unwrap_or_else(|| guess(&bytes));
+    let alone = |path: RepoPath| What::Alone(path, which, PathBuf::new());
+    let mut target;
+    let path = if let Some(name) = name {
+        let (root, path) = repository_of(name, which);
+        target = Target::new(prefix(&root), alone(path.clone()));
+        if root.is_dir() {
+            target.what = What::Repository(root);
+        }
+        target.only.push(path.clone());
+        path
+    } else {
+        let path = RepoPath::from(which.name());
+        target = Target::new(String::new(), alone(path.clone()));
+        path
     };
-    let file = RepoPath::new(name.as_os_str().as_encoded_bytes());
-    let which = Which::of(&file).unwrap_or_else(|| guess(&bytes));
-    let (root, inner) = repository_of(name, which);
-    Ok(Target {
-        prefix: prefix(&root),
-        only: vec![inner.clone()],
-        what: What::Input(bytes, inner, root.is_dir().then_some(root)),
-    })
+    target.input = Some((path, bytes));
+    Ok(target)
 }
 
 impl Target {
-    /// Lints it; paths are those of its own tree.
-    pub fn lint(&self) -> Result<Report> {
-        self.lint_with(&BTreeMap::new())
+    fn new(prefix: String, what: What) -> Self {
+        Self {
+            prefix,
+            only: Vec::new(),
+            what,
+            input: None,
+            fixed: Changed::new(),
+        }
     }
 
-    /// Lints it as if these files had these bytes.
-    fn lint_with(&self, changed: &BTreeMap<RepoPath, Vec<u8>>) -> Result<Report> {
+    /// Lints it with what was fixed so far; paths are those of its own tree.
+    pub fn lint(&self) -> Result<Report> {
         let mut report = match &self.what {
-            What::Folder(root) => {
+            What::Repository(root) => {
                 let (tree, whole) = (Directory::open_work_tree(root)?, self.only.is_empty());
+                let changed: Changed = self
+                    .input
+                    .iter()
+                    .cloned()
+                    .chain(self.fixed.clone())
+                    .collect();
                 if changed.is_empty() {
                     lint(&tree, whole)?
                 } else {
                     lint(&Overlay::new(tree, changed), whole)?
                 }
             }
-            What::File(file, which) => {
-                let path = name_of(file);
-                match changed.get(&path) {
-                    Some(bytes) => alone(&path, *which, bytes),
-                    None => alone(&path, *which, &fs_err::read(file)?),
-                }
-            }
-            What::Input(bytes, path, root) => {
-                let bytes = changed.get(path).unwrap_or(bytes);
-                match root {
-                    None => alone(path, Which::of(path).unwrap_or(Which::Hub), bytes),
-                    Some(root) => {
-                        let input = BTreeMap::from([(path.clone(), bytes.clone())]);
-                        lint(
-                            &Overlay::new(Directory::open_work_tree(root)?, &input),
-                            false,
-                        )?
-                    }
-                }
-            }
+            What::Alone(path, which, _) => alone(path, *which, &self.read(path)?),
         };
         if !self.only.is_empty() {
-            report
-                .findings
-                .retain(|f| self.only.contains(&f.place.path));
+            let only = |finding: &Finding| self.only.contains(&finding.place.path);
+            report.findings.retain(only);
             report.files = self.only.len();
         }
         Ok(report)
@@ -287,9 +258,9 @@ impl Target {
     /// From here on, paths are shown as the git repository around the target has them.
     pub fn show_from_git_root(&mut self) {
         let root = match &self.what {
-            What::Folder(root) | What::Input(_, _, Some(root)) => root.clone(),
-            What::File(file, _) => above(file),
-            What::Input(..) => return,
+            What::Repository(root) => root.clone(),
+            What::Alone(_, _, file) if self.input.is_none() => above(file),
+            What::Alone(..) => return,
         };
         let Ok(root) = root.canonicalize() else {
             return;
@@ -302,88 +273,67 @@ impl Target {
 
     /// The finding with its paths as the command line has them.
     pub fn shown(&self, finding: Finding) -> Finding {
-        if self.prefix.is_empty() {
-            finding
-        } else {
-            finding.inside(&self.prefix)
+        match self.prefix.as_str() {
+            "" => finding,
+            prefix => finding.inside(prefix),
         }
     }
 
     pub fn shown_path(&self, path: &RepoPath) -> RepoPath {
-        if self.prefix.is_empty() {
-            path.clone()
-        } else {
-            path.inside(&self.prefix)
+        match self.prefix.as_str() {
+            "" => path.clone(),
+            prefix => path.inside(prefix),
         }
     }
 
     /// The texts under the paths of [`Self::shown`].
-    pub fn sources(&self, sources: Sources) -> BTreeMap<RepoPath, Source> {
-        sources
-            .into_iter()
-            .map(|(path, source)| (self.shown_path(&path), source))
-            .collect()
+    pub fn sources(&self, sources: Sources) -> impl Iterator<Item = (RepoPath, Source)> {
+        let sources = sources.into_iter();
+        sources.map(|(path, source)| (self.shown_path(&path), source))
     }
 
-    /// Puts new bytes in the place of a file; of standard input, on standard output.
-    pub fn write(&self, path: &RepoPath, new: &[u8]) -> Result<()> {
+    fn disk(&self, path: &RepoPath) -> PathBuf {
         match &self.what {
-            What::Folder(root) => Ok(fs_err::write(path.below(root), new)?),
-            What::File(file, _) => Ok(fs_err::write(file, new)?),
-            What::Input(..) => Ok(std::io::stdout().lock().write_all(new)?),
+            What::Repository(root) => path.below(root),
+            What::Alone(_, _, file) => file.clone(),
         }
     }
 
-    /// The bytes of standard input, where that is what is linted.
-    pub fn input(&self) -> Option<(&RepoPath, &[u8])> {
-        match &self.what {
-            What::Input(bytes, path, _) => Some((path, bytes)),
-            _ => None,
+    /// The bytes of a file before anything was fixed.
+    pub fn original(&self, path: &RepoPath) -> Result<Vec<u8>> {
+        match &self.input {
+            Some((input, bytes)) if input == path => Ok(bytes.clone()),
+            _ => Ok(fs_err::read(self.disk(path))?),
         }
-    }
-}
-
-fn name_of(path: &Path) -> RepoPath {
-    RepoPath::new(path.file_name().unwrap_or_default().as_encoded_bytes())
-}
-
-/// A target whose files are changed in memory alone.
-pub struct Rehearsal<'a> {
-    target: &'a Target,
-    changed: BTreeMap<RepoPath, Vec<u8>>,
-}
-
-impl<'a> Rehearsal<'a> {
-    pub fn new(target: &'a Target) -> Self {
-        Self {
-            target,
-            changed: BTreeMap::new(),
-        }
-    }
-
-    pub fn lint(&self) -> Result<Report> {
-        self.target.lint_with(&self.changed)
     }
 
     /// The bytes of a file as they are by now.
     pub fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        if let Some(bytes) = self.changed.get(path) {
-            return Ok(bytes.clone());
-        }
-        match &self.target.what {
-            What::Folder(root) => Ok(fs_err::read(path.below(root))?),
-            What::File(file, _) => Ok(fs_err::read(file)?),
-            What::Input(bytes, ..) => Ok(bytes.clone()),
-        }
+        let fixed = self.fixed.get(path);
+        fixed.map_or_else(|| self.original(path), |bytes| Ok(bytes.clone()))
     }
 
-    pub fn write(&mut self, path: &RepoPath, new: Vec<u8>) {
-        self.changed.insert(path.clone(), new);
+    /// Notes that a file is fixed, without writing it.
+    pub fn fix(&mut self, path: &RepoPath, new: Vec<u8>) {
+        self.fixed.insert(path.clone(), new);
     }
 
-    /// The files that became others.
-    pub fn changed(&self) -> &BTreeMap<RepoPath, Vec<u8>> {
-        &self.changed
+    /// The files that are fixed.
+    pub fn fixed(&self) -> &Changed {
+        &self.fixed
+    }
+
+    /// Puts new bytes in the place of a file; of standard input, on standard output.
+    pub fn write(&self, path: &RepoPath, new: &[u8]) -> Result<()> {
+        if self.input.is_some() {
+            return Ok(std::io::stdout().lock().write_all(new)?);
+        }
+        Ok(fs_err::write(self.disk(path), new)?)
+    }
+
+    /// The bytes of standard input, where that is what is linted.
+    pub fn input(&self) -> Option<&(RepoPath, Vec<u8>)> {
+        self.input.as_ref()
     }
 }
 
@@ -391,24 +341,22 @@ impl<'a> Rehearsal<'a> {
 struct Overlay {
     below: Directory,
     entries: Entries,
-    changed: BTreeMap<RepoPath, Vec<u8>>,
+    changed: Changed,
 }
 
 impl Overlay {
-    fn new(below: Directory, changed: &BTreeMap<RepoPath, Vec<u8>>) -> Self {
+    fn new(below: Directory, changed: Changed) -> Self {
         let mut entries = below.entries().clone();
-        for path in changed.keys() {
-            let entry = Entry {
-                mode: Mode::File,
-                size: None,
-                oid: None,
-            };
-            entries.insert(path.clone(), entry);
-        }
+        let entry = Entry {
+            mode: Mode::File,
+            size: None,
+            oid: None,
+        };
+        entries.extend(changed.keys().map(|path| (path.clone(), entry.clone())));
         Self {
             below,
             entries,
-            changed: changed.clone(),
+            changed,
         }
     }
 }

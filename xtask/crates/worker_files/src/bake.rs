@@ -3,13 +3,14 @@
 mod resolve;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use hcl_edit::Span;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Body, Structure};
 
 use super::dockerfile::Named;
-use super::{Hides, Place, Reading, Source, Unread, too_deep};
+use super::{Hides, Place, Reading, Source, too_deep};
 
 pub use resolve::{FILE, Resolved, ordered, resolve};
 
@@ -50,122 +51,93 @@ impl Bake {
                 return Some(value);
             }
             let bases = target.setting("inherits").unwrap_or_default();
+            let names: Vec<&str> = bases.split('"').skip(1).step_by(2).collect();
             // The first that is named is asked first.
-            for base in bases
-                .split('"')
-                .skip(1)
-                .step_by(2)
-                .collect::<Vec<_>>()
-                .iter()
-                .rev()
-            {
-                if let Some(base) = self.targets.iter().find(|target| target.name == **base)
-                    && seen.insert(&base.name)
-                {
-                    open.push(base);
-                }
+            for name in names.into_iter().rev() {
+                let base = self.targets.iter().find(|target| target.name == name);
+                open.extend(base.filter(|base| seen.insert(&base.name)));
             }
         }
         None
     }
 }
 
-/// Reads a bake file.
-pub fn read(source: &Source) -> Reading<Bake> {
-    let mut unread = Vec::new();
-    let bake = body(source, &mut unread).unwrap_or_else(|why| {
-        unread.push(why);
-        Bake::default()
-    });
-    Reading::new(bake, unread)
+/// The file's structure, or where it is none and why.
+fn parse(source: &Source) -> Result<Body, (String, usize)> {
+    if too_deep(&source.text) {
+        return Err(("nested too deeply to be read".to_owned(), 0));
+    }
+    hcl_edit::parser::parse_body(&source.text).map_err(|error| {
+        let (line, column) = (error.location().line(), error.location().column());
+        let start = source.lines().nth(line.saturating_sub(1));
+        let start = start.map_or(0, |(at, _)| at);
+        (error.message().to_owned(), start + column.saturating_sub(1))
+    })
 }
 
-fn body(source: &Source, unread: &mut Vec<Unread>) -> Result<Bake, Unread> {
+/// Reads a bake file.
+pub fn read(source: &Source) -> Reading<Bake> {
     const HIDES: [Hides; 2] = [Hides::Settings, Hides::Image];
-    let gap = |what: String, at: usize| source.unread(at..at, what, &HIDES);
-    if too_deep(&source.text) {
-        return Err(gap("nested too deeply to be read".to_owned(), 0));
-    }
-    let body = hcl_edit::parser::parse_body(&source.text).map_err(|error| {
-        let (line, column) = (error.location().line(), error.location().column());
-        let start = source
-            .lines()
-            .nth(line.saturating_sub(1))
-            .map_or(0, |(at, _)| at);
-        gap(
-            format!("not HCL: {}", error.message()),
-            start + column.saturating_sub(1),
-        )
-    })?;
     let mut bake = Bake::default();
+    let mut unread = Vec::new();
+    let body = match parse(source) {
+        Ok(body) => body,
+        Err((why, at)) => {
+            let what = if at == 0 && too_deep(&source.text) {
+                why
+            } else {
+                format!("not HCL: {why}")
+            };
+            return Reading::new(bake, vec![source.unread(at..at, what, &HIDES)]);
+        }
+    };
+    let written = |expression: &Expression| {
+        let span = expression.span().unwrap_or_default();
+        plain(source.text.get(span).unwrap_or_default())
+    };
+    let named = |name: &str, value: String, span: Option<Range<usize>>| Named {
+        name: name.to_owned(),
+        value,
+        place: source.place(span.unwrap_or_default()),
+    };
     for attribute in body.iter().filter_map(Structure::as_attribute) {
         // A constant that other expressions name.
-        let span = attribute.value.span().unwrap_or_default();
-        bake.variables.push(Named {
-            name: attribute.key.as_str().to_owned(),
-            value: plain(source.text.get(span).unwrap_or_default()),
-            place: source.place(attribute.key.span().unwrap_or_default()),
-        });
+        let value = written(&attribute.value);
+        let variable = named(attribute.key.as_str(), value, attribute.key.span());
+        bake.variables.push(variable);
     }
     for block in body.iter().filter_map(Structure::as_block) {
-        let name = block
-            .labels
-            .first()
-            .map(|l| l.as_str().to_owned())
-            .unwrap_or_default();
-        let place = source.place(block.ident.span().unwrap_or_default());
-        let written = |expression: &Expression| {
-            let text = expression.span().and_then(|span| source.text.get(span));
-            plain(text.unwrap_or_default())
+        let name = block.labels.first().map_or("", |label| label.as_str());
+        let span = block.ident.span();
+        let setting = |name: &str| {
+            let attribute = block.body.get_attribute(name);
+            attribute.map(|attribute| &attribute.value)
         };
+        let text = |name: &str| setting(name).map(written).unwrap_or_default();
         match block.ident.as_str() {
-            "variable" => {
-                let default = attribute(&block.body, "default").map(written);
-                bake.variables.push(Named {
-                    name,
-                    value: default.unwrap_or_default(),
-                    place,
-                });
-            }
-            "group" => {
-                let targets = attribute(&block.body, "targets").map(written);
-                bake.groups.push(Named {
-                    name,
-                    value: targets.unwrap_or_default(),
-                    place,
-                });
-            }
+            "variable" => bake.variables.push(named(name, text("default"), span)),
+            "group" => bake.groups.push(named(name, text("targets"), span)),
             "target" => {
                 let mut target = Target {
-                    name,
+                    name: name.to_owned(),
                     args: Vec::new(),
                     settings: Vec::new(),
-                    place: place.clone(),
+                    place: source.place(span.unwrap_or_default()),
                 };
                 for item in block.body.iter().filter_map(Structure::as_attribute) {
-                    let at = source.place(item.key.span().unwrap_or_default());
-                    match (item.key.as_str(), &item.value) {
-                        ("args", Expression::Object(args)) => {
-                            for (key, value) in args {
-                                let name = key.as_ident().map(|i| i.as_str().to_owned());
-                                let name = name.or_else(|| {
-                                    key.as_expr().and_then(|e| e.as_str()).map(str::to_owned)
-                                });
-                                target.args.push(Named {
-                                    name: name.unwrap_or_default(),
-                                    value: written(value.expr()),
-                                    place: source.place(key.span().unwrap_or_default()),
-                                });
-                            }
-                        }
-                        (key, value) => target.settings.push(Named {
-                            name: key.to_owned(),
-                            value: written(value),
-                            place: at,
-                        }),
+                    if let ("args", Expression::Object(args)) = (item.key.as_str(), &item.value) {
+                        target.args.extend(args.iter().map(|(key, value)| {
+                            let quoted = || key.as_expr().and_then(|key| key.as_str());
+                            let name = key.as_ident().map(hcl_edit::Ident::as_str);
+                            let name = name.or_else(quoted).unwrap_or_default();
+                            named(name, written(value.expr()), key.span())
+                        }));
+                    } else {
+                        let setting = named(&item.key, written(&item.value), item.key.span());
+                        target.settings.push(setting);
                     }
                 }
-                if let Some(matrix) = attribute(&block.body, "matrix") {
+                if let Some(matrix) = setting("matrix") {
                     let what = "a matrix makes many targets of this one";
                     unread.push(source.unread(matrix.span().unwrap_or_default(), what, &HIDES));
                 }
@@ -177,7 +149,7 @@ fn body(source: &Source, unread: &mut Vec<Unread>) -> Result<Bake, Unread> {
             }
         }
     }
-    Ok(bake)
+    Reading::new(bake, unread)
 }
 
 /// The file without arguments of targets that `drop` chooses, by where their names begin. One that
@@ -208,10 +180,6 @@ pub fn without_arguments(text: &str, drop: impl Fn(usize) -> bool) -> String {
         at = line.end;
     }
     out + &text[at..]
-}
-
-fn attribute<'a>(body: &'a Body, name: &str) -> Option<&'a Expression> {
-    body.get_attribute(name).map(|attribute| &attribute.value)
 }
 
 /// Source text in one line, a plain string without its quotes.

@@ -2,7 +2,7 @@
 
 mod rewrite;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::dockerfile::{Named, expand};
 use super::yaml::{Node, Yaml};
@@ -78,29 +78,28 @@ struct File<'a> {
 
 impl File<'_> {
     fn service(&mut self, name: usize, service: usize) -> Service {
-        let members = self.pairs(service);
-        let keys: BTreeMap<String, (usize, usize)> = members
-            .into_iter()
-            .map(|(key, value)| (self.line(key, 0), (key, value)))
-            .collect();
+        let members = self.pairs(service).into_iter();
+        let keys: BTreeMap<String, (usize, usize)> =
+            members.map(|pair| (self.line(pair.0, 0), pair)).collect();
         if let Some((key, _)) = keys.get("extends") {
             self.not_read(*key, "the service that this one extends is not read");
         }
         let get = |name: &str| keys.get(name).map(|(_, value)| *value);
+        let one = |name: &str| get(name).map(|id| self.line(id, 0));
         let lines = |name: &str| get(name).map(|id| self.lines(id)).unwrap_or_default();
+        let (image, command, entrypoint) = (one("image"), one("command"), one("entrypoint"));
         let (ports, volumes) = (lines("ports"), lines("volumes"));
         let env_files = get("env_file")
             .map(|id| self.env_files(id))
             .unwrap_or_default();
-        let one = |name: &str| get(name).map(|id| self.line(id, 0));
-        let (image, command, entrypoint) = (one("image"), one("command"), one("entrypoint"));
+        let environment = get("environment")
+            .map(|id| self.named(id))
+            .unwrap_or_default();
         Service {
             name: self.line(name, 0),
             image,
             build: get("build").map(|id| self.build(id)),
-            environment: get("environment")
-                .map(|id| self.named(id))
-                .unwrap_or_default(),
+            environment,
             env_files,
             ports,
             volumes,
@@ -175,37 +174,12 @@ impl File<'_> {
 
     /// A mapping's keys and values; its own win over those that `<<` merges in.
     fn pairs(&mut self, id: usize) -> Vec<(usize, usize)> {
-        let Node::Mapping(own) = self.yaml.node(id) else {
-            return Vec::new();
-        };
-        let mut names: BTreeSet<String> = BTreeSet::new();
-        let mut found = Vec::new();
-        let mut bases = Vec::new();
-        let mut open = vec![own.clone()];
-        while let Some(pairs) = open.pop() {
-            for (key, value) in pairs {
-                if self.budget == 0 {
-                    self.not_read(key, "this file unfolds to more than can be read");
-                    return found;
-                }
-                self.budget -= 1;
-                if self.yaml.text(key) == Some("<<") {
-                    bases.push(value);
-                    bases.extend(self.yaml.members(value));
-                    continue;
-                }
-                let name = self.line(key, 0);
-                if names.insert(name) {
-                    found.push((key, value));
-                }
-            }
-            for base in bases.drain(..) {
-                if let Node::Mapping(pairs) = self.yaml.node(base) {
-                    open.push(pairs.clone());
-                }
-            }
+        let pairs = self.yaml.merged(id, &mut self.budget);
+        if self.budget == 0 {
+            let at = pairs.last().map_or(id, |(key, _)| *key);
+            self.not_read(at, "this file unfolds to more than can be read");
         }
-        found
+        pairs
     }
 
     fn place(&self, id: usize) -> Place {

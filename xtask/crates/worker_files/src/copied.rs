@@ -20,87 +20,92 @@ pub struct Copied {
     pub any: bool,
 }
 
+/// The context that a Dockerfile copies from.
+struct Context<'a> {
+    tree: &'a dyn Tree,
+    ignore: &'a Ignore,
+    /// The Dockerfile's own folder, which may be the context.
+    beside: &'a str,
+    copied: Copied,
+}
+
 impl Copied {
     /// The files of the image's own stages and of those that it copies from.
     pub fn new(tree: &dyn Tree, ignore: &Ignore, image: &Image, beside: &str) -> Self {
-        let mut copied = Self::default();
+        let mut context = Context {
+            tree,
+            ignore,
+            beside,
+            copied: Self::default(),
+        };
         for part in image.parts.iter().chain([image]) {
             for copy in part.copies.iter().filter(|copy| copy.from.is_none()) {
                 for source in &copy.paths {
-                    copied.copy(tree, ignore, copy, source, beside);
+                    context.copy(copy, source);
                 }
             }
             // A mount shows a file at a place while the image is built.
             for mount in &part.mounts {
                 if let Some(source) = &mount.source {
-                    let target = mount.name.trim_matches('/').to_owned();
-                    copied.take(tree, ignore, &clean(source), &target, &[]);
+                    context.take(&clean(source), mount.name.trim_matches('/'), &[]);
                 }
             }
         }
-        copied
+        context.copied
     }
 
     /// The repository's files that the image holds.
     pub fn held(&self) -> BTreeSet<RepoPath> {
         self.files.values().cloned().collect()
     }
+}
 
-    fn copy(&mut self, tree: &dyn Tree, ignore: &Ignore, copy: &Copy, source: &str, beside: &str) {
+impl Context<'_> {
+    fn copy(&mut self, copy: &Copy, source: &str) {
         if source.contains('$') {
-            self.any = true;
+            self.copied.any = true;
             return;
         }
         let is_folder =
             copy.target.is_empty() || copy.target.ends_with('/') || copy.sources.len() > 1;
         let folder = copy.target.trim_end_matches('/');
         let source = clean(source);
-        let excludes: Vec<Glob> = copy
-            .excludes
-            .iter()
-            .filter_map(|e| Glob::new(e, true))
-            .collect();
+        let excludes = copy.excludes.iter().filter_map(|e| Glob::new(e, true));
+        let excludes: Vec<Glob> = excludes.collect();
         let taken = if is_pattern(&source) {
-            self.pattern(tree, ignore, &source, folder)
+            self.pattern(&source, folder)
         } else {
-            let mut target = folder.to_owned();
-            let names_file = tree.entries().get(&RepoPath::from(source.as_str()));
-            if names_file.is_some_and(|entry| entry.mode.is_file()) && is_folder {
-                target = under(folder, source.rsplit('/').next().unwrap_or(&source));
-            }
-            if copy.parents {
-                target = under(folder, &source);
-            }
-            self.take(tree, ignore, &source, &target, &excludes)
-        };
-        // The context may be the Dockerfile's own folder.
-        if !taken && !beside.is_empty() && !source.is_empty() {
-            let inner = format!("{beside}/{source}");
-            let names_file = tree.entries().contains_key(&RepoPath::from(inner.as_str()));
-            let name = source.rsplit('/').next().unwrap_or(&source);
-            let target = if names_file && is_folder {
-                under(folder, name)
+            let target = if copy.parents {
+                under(folder, &source)
             } else {
-                folder.to_owned()
+                self.target(&source, folder, is_folder)
             };
-            self.take(tree, ignore, &inner, &target, &excludes);
+            self.take(&source, &target, &excludes)
+        };
+        if !taken && !self.beside.is_empty() && !source.is_empty() {
+            let inner = format!("{}/{source}", self.beside);
+            let target = self.target(&inner, folder, is_folder);
+            self.take(&inner, &target, &excludes);
+        }
+    }
+
+    /// Where a source goes: a file keeps its name in a folder.
+    fn target(&self, source: &str, folder: &str, is_folder: bool) -> String {
+        let entry = self.tree.entries().get(&RepoPath::from(source));
+        if is_folder && entry.is_some_and(|entry| entry.mode.is_file()) {
+            under(folder, source.rsplit('/').next().unwrap_or(source))
+        } else {
+            folder.to_owned()
         }
     }
 
     /// Takes a file, or what is below a folder.
-    fn take(
-        &mut self,
-        tree: &dyn Tree,
-        ignore: &Ignore,
-        source: &str,
-        target: &str,
-        excludes: &[Glob],
-    ) -> bool {
+    fn take(&mut self, source: &str, target: &str, excludes: &[Glob]) -> bool {
         let mut taken = false;
         if !source.is_empty() {
-            self.folders.insert(source.to_owned());
+            self.copied.folders.insert(source.to_owned());
         }
-        for (path, entry) in tree.entries().range(RepoPath::from(source)..) {
+        for (path, entry) in self.tree.entries().range(RepoPath::from(source)..) {
             let Some(text) = path.as_str() else { continue };
             let Some(rest) = text.strip_prefix(source) else {
                 break;
@@ -117,38 +122,32 @@ impl Copied {
             };
             let left_out =
                 below.is_some_and(|below| excludes.iter().any(|glob| glob.matches(below)));
-            if entry.mode.is_file() && !left_out && !ignore.excludes(path) {
-                self.files.insert(place, path.clone());
+            if entry.mode.is_file() && !left_out && !self.ignore.excludes(path) {
+                self.copied.files.insert(place, path.clone());
                 taken = true;
             }
         }
         taken
     }
 
-    fn pattern(&mut self, tree: &dyn Tree, ignore: &Ignore, source: &str, folder: &str) -> bool {
+    fn pattern(&mut self, source: &str, folder: &str) -> bool {
         let depth = source.split('/').count();
         let Some(glob) = Glob::new(source, false) else {
             return true;
         };
         let mut heads = BTreeSet::new();
-        for path in tree.entries().keys() {
-            let Some(text) = path.as_str() else { continue };
+        for text in self.tree.entries().keys().filter_map(RepoPath::as_str) {
             let head: Vec<&str> = text.splitn(depth + 1, '/').take(depth).collect();
+            let is_deep = head.len() == depth;
             let head = head.join("/");
-            if head.split('/').count() == depth && !heads.contains(&head) && glob.matches(&head) {
+            if is_deep && !heads.contains(&head) && glob.matches(&head) {
                 heads.insert(head);
             }
         }
         let mut taken = false;
         for head in heads {
-            let is_file = tree.entries().contains_key(&RepoPath::from(head.as_str()));
-            let name = head.rsplit('/').next().unwrap_or(&head);
-            let target = if is_file {
-                under(folder, name)
-            } else {
-                folder.to_owned()
-            };
-            taken |= self.take(tree, ignore, &head, &target, &[]);
+            let target = self.target(&head, folder, true);
+            taken |= self.take(&head, &target, &[]);
         }
         taken
     }

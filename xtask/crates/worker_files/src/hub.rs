@@ -1,7 +1,7 @@
 //! `.runpod/hub.json`: what the Hub offers people to set.
 
 use super::dockerfile::Text;
-use super::json::{self, Kind, Node};
+use super::json::{self, Node};
 use super::{Declared, Place, Source, Unread};
 
 /// A preset: a name with values for some of the variables.
@@ -21,13 +21,6 @@ pub struct Hub {
     pub cuda: Vec<Text>,
     /// `title`, `category`, `config.gpuIds`, `config.containerDiskInGb`, …
     pub settings: Vec<(String, Text)>,
-}
-
-impl Hub {
-    #[allow(dead_code, reason = "hub-lint asks for single variables")]
-    pub fn declared(&self, name: &str) -> Option<&Declared> {
-        self.env.iter().find(|declared| declared.name == name)
-    }
 }
 
 /// The root of a JSON file, or what is wrong with it.
@@ -50,46 +43,25 @@ pub fn read(source: &Source) -> Result<Hub, Unread> {
     let config = root.get("config");
     for (prefix, object) in [("", Some(&root)), ("config.", config)] {
         for member in object.map(Node::members).unwrap_or_default() {
-            if let Some(text) = scalar(&member.value) {
-                let text = Text {
-                    text,
-                    place: source.place(member.value.span.clone()),
-                };
-                hub.settings.push((format!("{prefix}{}", member.key), text));
-            }
+            let value = text(source, &member.value);
+            hub.settings
+                .extend(value.map(|value| (format!("{prefix}{}", member.key), value)));
         }
     }
     let Some(config) = config else {
         return Ok(hub);
     };
-    hub.cuda = texts(source, config.get("allowedCudaVersions"));
-    for entry in config.get("env").map(Node::items).unwrap_or_default() {
-        if let Some(declared) = declared(source, entry) {
-            hub.env.push(declared);
-        }
-    }
-    for preset in config.get("presets").map(Node::items).unwrap_or_default() {
-        let defaults = preset
-            .get("defaults")
-            .map(Node::members)
-            .unwrap_or_default();
+    hub.cuda = texts(source, config.list("allowedCudaVersions"));
+    let env = config.list("env").iter();
+    hub.env = env.filter_map(|entry| declared(source, entry)).collect();
+    for preset in config.list("presets") {
+        let defaults = preset.object("defaults").iter().filter_map(|member| {
+            let place = source.place(member.key_span.clone());
+            Some((member.key.clone(), member.value.scalar()?, place))
+        });
         hub.presets.push(Preset {
-            name: preset
-                .get("name")
-                .and_then(Node::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-            defaults: defaults
-                .iter()
-                .filter_map(|member| {
-                    let value = scalar(&member.value)?;
-                    Some((
-                        member.key.clone(),
-                        value,
-                        source.place(member.key_span.clone()),
-                    ))
-                })
-                .collect(),
+            name: preset.text("name").unwrap_or_default().to_owned(),
+            defaults: defaults.collect(),
             place: source.place(preset.span.clone()),
         });
     }
@@ -100,25 +72,16 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
     let key = entry.get("key")?;
     let name = key.as_str()?.to_owned();
     let input = entry.get("input");
-    let word = |key: &str| {
-        input
-            .and_then(|i| i.get(key))
-            .and_then(Node::as_str)
-            .map(str::to_owned)
-    };
-    let is_true = |key: &str| {
-        input
-            .and_then(|i| i.get(key))
-            .is_some_and(|node| node.kind == Kind::Bool(true))
-    };
-    let value = |key: &str| input.and_then(|i| i.get(key)).and_then(scalar);
-    let default = input.and_then(|i| i.get("default"));
+    let node = |key: &str| input.and_then(|input| input.get(key));
+    let word = |key: &str| node(key).and_then(Node::as_str).map(str::to_owned);
+    let value = |key: &str| node(key).and_then(Node::scalar);
+    let is_true = |key: &str| input.is_some_and(|input| input.is_true(key));
     Some(Declared {
         name,
         title: word("name"),
         description: word("description"),
         kind: word("type"),
-        default: default.and_then(scalar).filter(|d| !d.is_empty()),
+        default: value("default").filter(|default| !default.is_empty()),
         options: input.map(|i| options(source, i)).unwrap_or_default(),
         required: is_true("required"),
         advanced: is_true("advanced"),
@@ -126,44 +89,32 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
         false_value: value("falseValue"),
         min: value("min"),
         max: value("max"),
-        fixed: entry.get("value").and_then(scalar),
+        fixed: entry.get("value").and_then(Node::scalar),
         settable: input.is_some(),
-        default_place: default.map(|d| source.place(d.span.clone())),
+        default_place: node("default").map(|d| source.place(d.span.clone())),
         place: source.place(key.span.clone()),
     })
 }
 
 /// What an input lets people choose from: objects with a `value`, or the values themselves.
 pub fn options(source: &Source, input: &Node) -> Vec<(String, Place)> {
-    let options = input.get("options").map(Node::items).unwrap_or_default();
-    let values = options
-        .iter()
-        .map(|option| option.get("value").unwrap_or(option));
+    let options = input.list("options").iter();
+    let values = options.map(|option| option.get("value").unwrap_or(option));
     values
-        .filter_map(|value| Some((scalar(value)?, source.place(value.span.clone()))))
+        .filter_map(|value| Some((value.scalar()?, source.place(value.span.clone()))))
         .collect()
 }
 
-/// A string, number or boolean as text; `None` for anything else, `null` included.
-pub fn scalar(node: &Node) -> Option<String> {
-    match &node.kind {
-        Kind::String(text) | Kind::Number(text) => Some(text.clone()),
-        Kind::Bool(value) => Some(value.to_string()),
-        _ => None,
-    }
+/// A scalar with its place.
+pub fn text(source: &Source, node: &Node) -> Option<Text> {
+    Some(Text {
+        text: node.scalar()?,
+        place: source.place(node.span.clone()),
+    })
 }
 
-pub fn texts(source: &Source, node: Option<&Node>) -> Vec<Text> {
-    node.map(Node::items)
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|item| {
-            Some(Text {
-                text: scalar(item)?,
-                place: source.place(item.span.clone()),
-            })
-        })
-        .collect()
+pub fn texts(source: &Source, nodes: &[Node]) -> Vec<Text> {
+    nodes.iter().filter_map(|node| text(source, node)).collect()
 }
 
 #[cfg(test)]
@@ -180,12 +131,13 @@ mod tests {
 "presets": [{"name": "p", "defaults": {"A": 4}}]}}"#,
         );
         let hub = read(&source).unwrap();
-        let a = hub.declared("A").unwrap();
+        let declared = |name: &str| hub.env.iter().find(|declared| declared.name == name);
+        let a = declared("A").unwrap();
         assert_eq!(
             (a.default.as_deref(), a.required, a.options.len()),
             (Some("3"), true, 2)
         );
-        assert_eq!(hub.declared("F").unwrap().fixed.as_deref(), Some("x"));
+        assert_eq!(declared("F").unwrap().fixed.as_deref(), Some("x"));
         assert_eq!(hub.cuda[0].text, "12.4");
         assert_eq!(hub.presets[0].defaults[0].1, "4");
         assert!(

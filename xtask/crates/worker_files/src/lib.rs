@@ -195,7 +195,6 @@ pub struct WorkerInterface {
 
 impl WorkerInterface {
     /// Every place that reads the variable of that name.
-    #[allow(dead_code, reason = "hub-lint asks for single variables")]
     pub fn reads<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a EnvRead> {
         self.env.iter().filter(move |read| read.name == name)
     }
@@ -214,6 +213,11 @@ impl WorkerInterface {
             })
         })
     }
+}
+
+/// Whether a word is one of a list's, which spaces separate.
+pub(crate) fn is_one_of(words: &str, word: &str) -> bool {
+    words.split(' ').any(|one| one == word)
 }
 
 /// Whether brackets nest deeper than any file made by a person: parsers that recurse must not

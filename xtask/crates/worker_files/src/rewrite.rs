@@ -147,11 +147,8 @@ impl<'a> Text<'a> {
     /// The line ending in use at `offset`: that of the line which holds it, else of the one before.
     pub fn newline(&self, offset: usize) -> &'static str {
         let rest = self.body.get(offset..).unwrap_or_default();
-        let end = match rest.find('\n') {
-            Some(at) => Some(offset + at),
-            None => self.body.rfind('\n'),
-        };
-        match end {
+        let end = rest.find('\n').map(|at| offset + at);
+        match end.or_else(|| self.body.rfind('\n')) {
             Some(at) if self.body[..at].ends_with('\r') => "\r\n",
             _ => "\n",
         }
@@ -177,6 +174,29 @@ impl<'a> Text<'a> {
         }
         out.push_str(self.body.get(done..).unwrap_or_default());
         Ok(out.into_bytes())
+    }
+}
+
+/// What a rewrite gathers on its way.
+#[derive(Default)]
+pub(crate) struct Output {
+    pub edits: Vec<(Range<usize>, String)>,
+    pub changes: Vec<Change>,
+    pub notes: Vec<String>,
+}
+
+impl Output {
+    pub fn change(&mut self, line: usize, what: impl Into<String>) {
+        let what = what.into();
+        self.changes.push(Change { line, what });
+    }
+
+    pub fn finish(self, text: &Text<'_>) -> Result<Rewritten, NotUnderstood> {
+        Ok(Rewritten {
+            bytes: text.edited(self.edits)?,
+            changes: self.changes,
+            notes: self.notes,
+        })
     }
 }
 

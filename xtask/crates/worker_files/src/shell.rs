@@ -20,6 +20,16 @@ pub struct Word {
     pub choice: bool,
 }
 
+impl Word {
+    fn new(text: impl Into<String>, range: &Range<usize>) -> Self {
+        Self {
+            text: text.into(),
+            range: range.clone(),
+            choice: false,
+        }
+    }
+}
+
 /// A simple command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Command {
@@ -63,7 +73,8 @@ pub struct Script {
     pub unread: Vec<(Range<usize>, &'static str)>,
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a text can be the name of a variable.
+pub fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
@@ -74,12 +85,11 @@ pub fn variables(text: &str) -> Vec<(String, Range<usize>)> {
     for (at, _) in text.match_indices('$') {
         let braced = text[at + 1..].starts_with('{');
         let from = at + 1 + usize::from(braced);
-        let rest = &text[from..];
-        let end = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
-        if is_name(&rest[..end]) {
-            found.push((rest[..end].to_owned(), at..from + end));
+        let after =
+            text[from..].trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let end = text.len() - after.len();
+        if is_name(&text[from..end]) {
+            found.push((text[from..end].to_owned(), at..end));
         }
     }
     found

@@ -164,12 +164,9 @@ impl Source {
 
     /// What makes this file only partly readable, if anything.
     pub fn trouble(&self) -> Option<Unread> {
-        self.latin1.then(|| {
-            Unread::new(
-                "the file is not UTF-8; it was read as Latin-1".to_owned(),
-                Place::start_of(&self.path),
-            )
-        })
+        let what = "the file is not UTF-8; it was read as Latin-1";
+        self.latin1
+            .then(|| Unread::new(what, Place::start_of(&self.path)))
     }
 
     /// The place of a range of `text`.

@@ -1,67 +1,51 @@
 //! Which commands of a build leave nothing in the image that anybody could miss.
 
-use super::shell::Command;
+use crate::is_one_of;
+use crate::shell::Command;
+
+/// Programs that leave nothing, whatever their arguments.
+const HARMLESS: &str = "rm rmdir mkdir cd pushd popd set echo printf true false : [ [[ test exit \
+    return ls cat which type export unset local readonly trap sleep wait pwd date shopt umask ulimit \
+    df du nproc uname env printenv id whoami nvidia-smi grep egrep head tail sort cut tr wc basename \
+    dirname realpath readlink hash break continue shift read declare jq awk ccache sha256sum md5sum \
+    kill source . command sync fi done file stat time";
 
 /// Whether a command has no lasting effect, or none beyond what is known of it.
 pub fn has_no_effect(command: &Command) -> bool {
     let program = command.program();
-    let text = |index: usize| command.word(index);
+    let arguments = || command.run().iter().skip(1).map(|word| word.text.as_str());
     if !command.writes.is_empty() {
         return false;
     }
-    let asks = command.run().len() == 2
-        && matches!(
-            text(1),
-            "--version" | "-V" | "-version" | "--help" | "-h" | "version"
-        );
-    let is_purge = |words: &[&str]| {
-        let mut rest = command
-            .run()
-            .iter()
-            .skip(1)
-            .filter(|word| !word.text.starts_with('-'));
-        words
-            .iter()
-            .all(|word| rest.next().is_some_and(|next| next.text == *word))
-    };
-    if asks {
+    let asks = "--version -V -version --help -h version";
+    if command.run().len() == 2 && is_one_of(asks, command.word(1)) {
         return true;
     }
+    // Whether the first words that are no options are these, of one of the ways.
+    let says = |ways: &[&str]| {
+        let plain = || arguments().filter(|word| !word.starts_with('-'));
+        let is = |way: &&str| {
+            let words = way.split(' ');
+            plain().take(words.clone().count()).eq(words)
+        };
+        ways.iter().any(is)
+    };
     match program {
-        "" | "rm" | "rmdir" | "mkdir" | "cd" | "pushd" | "popd" | "set" | "echo" | "printf"
-        | "true" | "false" | ":" | "[" | "[[" | "test" | "exit" | "return" | "ls" | "cat"
-        | "which" | "type" | "export" | "unset" | "local" | "readonly" | "trap" | "sleep"
-        | "wait" | "pwd" | "date" | "shopt" | "umask" | "ulimit" | "df" | "du" | "nproc"
-        | "uname" | "env" | "printenv" | "id" | "whoami" | "nvidia-smi" | "grep" | "egrep"
-        | "head" | "tail" | "sort" | "cut" | "tr" | "wc" | "basename" | "dirname" | "realpath"
-        | "readlink" | "hash" | "break" | "continue" | "shift" | "read" | "declare" | "jq"
-        | "awk" | "ccache" | "sha256sum" | "md5sum" | "kill" | "source" | "." | "command"
-        | "sync" | "fi" | "done" | "file" | "stat" | "time" => true,
-        "sed" => !command
-            .run()
-            .iter()
-            .any(|word| word.text.starts_with("-i") || word.text == "--in-place"),
-        "find" => !command
-            .run()
-            .iter()
-            .any(|word| word.text == "-exec" || word.text == "-execdir"),
-        "apt-get" | "apt" | "aptitude" => ["update", "clean", "autoclean", "autoremove"]
-            .iter()
-            .any(|verb| is_purge(&[verb])),
-        "apk" => is_purge(&["update"]) || is_purge(&["cache", "clean"]),
-        "yum" | "dnf" | "microdnf" => is_purge(&["clean"]) || is_purge(&["makecache"]),
-        "conda" | "mamba" | "micromamba" => is_purge(&["clean"]),
-        "pip" | "pip3" | "uv" => {
-            is_purge(&["cache"])
-                || ["list", "freeze", "check", "show"]
-                    .iter()
-                    .any(|verb| is_purge(&[verb]))
-        }
-        "npm" | "yarn" | "pnpm" => is_purge(&["cache"]),
+        "" => true,
+        _ if is_one_of(HARMLESS, program) => true,
+        "sed" => !arguments().any(|word| word.starts_with("-i") || word == "--in-place"),
+        "find" => !arguments().any(|word| matches!(word, "-exec" | "-execdir")),
+        "apt-get" | "apt" | "aptitude" => says(&["update", "clean", "autoclean", "autoremove"]),
+        "apk" => says(&["update", "cache clean"]),
+        "yum" | "dnf" | "microdnf" => says(&["clean", "makecache"]),
+        "conda" | "mamba" | "micromamba" => says(&["clean"]),
+        "pip" | "pip3" | "uv" => says(&["cache", "list", "freeze", "check", "show"]),
+        "npm" | "yarn" | "pnpm" => says(&["cache"]),
         _ => {
-            let module = command.run().iter().position(|word| word.text == "-m");
+            let mut module = arguments().skip_while(|word| *word != "-m").skip(1);
             program.starts_with("python")
-                && module.is_some_and(|at| text(at + 1) == "pip" && text(at + 2) == "cache")
+                && module.next() == Some("pip")
+                && module.next() == Some("cache")
         }
     }
 }

@@ -610,3 +610,68 @@ fn a_table_in_python_may_declare_the_variables() {
     assert!(read.env.is_empty());
     assert_eq!(unread.len(), 1, "{unread:?}");
 }
+
+#[test]
+fn constraints_are_packages_of_their_own_kind_however_they_are_given() {
+    for dockerfile in [
+        "RUN pip install foo -c limits.txt",
+        "RUN pip install --constraint=limits.txt foo",
+        "RUN uv pip install --system --constraint limits.txt foo",
+        "RUN PIP_CONSTRAINT=limits.txt pip install foo",
+        "RUN export PIP_CONSTRAINT='limits.txt' && pip install foo",
+        "RUN bash -c \"UV_CONSTRAINT=limits.txt uv pip install foo\"",
+        "ENV PIP_CONSTRAINT=/limits.txt\nRUN pip install foo",
+        "ARG UV_CONSTRAINT=limits.txt\nRUN uv pip install foo",
+        "RUN pip install -r needs.txt",
+    ] {
+        let tree = Memory::new()
+            .with("limits.txt", "bar==1.5\n-c more.txt\n")
+            .with("more.txt", "baz<2\n")
+            .with("needs.txt", "-c limits.txt\nfoo\n")
+            .with(
+                "Dockerfile",
+                format!("FROM x\nCOPY *.txt /\n{dockerfile}\n"),
+            );
+        let (interface, unread) = interface(&tree);
+        assert_eq!(unread, [], "{dockerfile}");
+        let found: BTreeSet<String> = interface
+            .packages
+            .iter()
+            .map(|package| {
+                let manager = package.manager.word();
+                format!("{manager}:{}{}", package.name, package.spec)
+            })
+            .collect();
+        let wanted = ["constraint:bar==1.5", "constraint:baz<2", "pip:foo"];
+        assert_eq!(Vec::from_iter(&found), wanted, "{dockerfile}");
+    }
+    let tree = Memory::new().with(
+        "Dockerfile",
+        "FROM x\nRUN pip install -c https://x/limits.txt foo\n",
+    );
+    let (interface, _) = interface(&tree);
+    let names: Vec<&str> = interface.packages.iter().map(|p| &*p.name).collect();
+    assert_eq!(names, ["-c https://x/limits.txt", "foo"]);
+}
+
+#[test]
+fn data_that_is_too_large_or_not_the_only_one_of_its_name_is_told() {
+    let program = "import json, os\nBASE = os.path.dirname(__file__)\nfor name in json.load(open(os.path.join(BASE, 'sub', 'names.json'))):\n    os.getenv(name)\n";
+    let names = "[\"A_ONE\"]";
+    let large = format!("[\"A_ONE\"{}]", " ".repeat(python::LARGEST_DATA));
+    for (here, there, is_read) in [
+        (names, None, true),
+        (large.as_str(), None, false),
+        (names, Some(names), false),
+    ] {
+        let mut tree = Memory::new()
+            .with("handler.py", program)
+            .with("lib/sub/names.json", here);
+        if let Some(there) = there {
+            tree = tree.with("other/names.json", there);
+        }
+        let (interface, unread) = interface(&tree);
+        assert_eq!(interface.env.len() == 1, is_read, "{unread:?}");
+        assert_eq!(unread.is_empty(), is_read, "{unread:?}");
+    }
+}

@@ -1,7 +1,7 @@
 //! `.runpod/tests.json`: how the Hub tests a release.
 
 use super::dockerfile::{Named, Text};
-use super::hub::{root, scalar, texts};
+use super::hub::{root, text, texts};
 use super::json::Node;
 use super::{Place, Source, Unread};
 
@@ -30,54 +30,32 @@ pub struct Test {
 pub fn read(source: &Source) -> Result<Tests, Unread> {
     let root = root(source)?;
     let config = root.get("config");
-    let gpu_type = config.and_then(|c| c.get("gpuTypeId"));
+    let list = |key: &str| config.map(|config| config.list(key)).unwrap_or_default();
+    let test = |test: &Node| {
+        let input = test.get("input");
+        let keys = test.object("input").iter().map(|member| member.key.clone());
+        Test {
+            name: test.text("name").unwrap_or_default().to_owned(),
+            input: keys.collect(),
+            input_text: input.map(|input| source.text[input.span.clone()].to_owned()),
+            place: source.place(test.span.clone()),
+        }
+    };
+    let variable = |entry: &Node| {
+        let key = entry.get("key")?;
+        let value = entry.get("value").and_then(Node::scalar);
+        Some(Named {
+            name: key.as_str()?.to_owned(),
+            value: value.unwrap_or_default(),
+            place: source.place(key.span.clone()),
+        })
+    };
+    let gpu_type = config.and_then(|config| config.get("gpuTypeId"));
     Ok(Tests {
-        tests: root
-            .get("tests")
-            .map(Node::items)
-            .unwrap_or_default()
-            .iter()
-            .map(|test| Test {
-                name: test
-                    .get("name")
-                    .and_then(Node::as_str)
-                    .unwrap_or_default()
-                    .to_owned(),
-                input: test
-                    .get("input")
-                    .map(Node::members)
-                    .unwrap_or_default()
-                    .iter()
-                    .map(|m| m.key.clone())
-                    .collect(),
-                input_text: test
-                    .get("input")
-                    .and_then(|i| source.text.get(i.span.clone()))
-                    .map(str::to_owned),
-                place: source.place(test.span.clone()),
-            })
-            .collect(),
-        env: config
-            .and_then(|c| c.get("env"))
-            .map(Node::items)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|entry| {
-                let key = entry.get("key")?;
-                Some(Named {
-                    name: key.as_str()?.to_owned(),
-                    value: entry.get("value").and_then(scalar).unwrap_or_default(),
-                    place: source.place(key.span.clone()),
-                })
-            })
-            .collect(),
-        cuda: texts(source, config.and_then(|c| c.get("allowedCudaVersions"))),
-        gpu_type: gpu_type.and_then(|node| {
-            Some(Text {
-                text: scalar(node)?,
-                place: source.place(node.span.clone()),
-            })
-        }),
+        tests: root.list("tests").iter().map(test).collect(),
+        env: list("env").iter().filter_map(variable).collect(),
+        cuda: texts(source, list("allowedCudaVersions")),
+        gpu_type: gpu_type.and_then(|node| text(source, node)),
     })
 }
 

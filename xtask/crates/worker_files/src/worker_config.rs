@@ -1,7 +1,7 @@
 //! `worker-config.json`: the form that the old template UI showed, before the Hub.
 
 use super::dockerfile::Text;
-use super::hub::{options, root, scalar};
+use super::hub::{options, root, text};
 use super::json::{Member, Node};
 use super::{Declared, Source, Unread};
 use xtask_core::sglang;
@@ -21,9 +21,9 @@ pub struct WorkerConfig {
 pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
     let root = root(source)?;
     let mut form = WorkerConfig::default();
-    for member in root.get("schema").map(Node::members).unwrap_or_default() {
+    for member in root.object("schema") {
         let entry = &member.value;
-        let word = |key: &str| entry.get(key).and_then(Node::as_str).map(str::to_owned);
+        let word = |key: &str| entry.text(key).map(str::to_owned);
         let value = entry.get("value");
         form.env.push(Declared {
             name: word("env_var_name").unwrap_or_else(|| member.key.clone()),
@@ -34,9 +34,9 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
                 "toggle" => "boolean".to_owned(),
                 _ => kind,
             }),
-            default: value.and_then(scalar).filter(|v| !v.is_empty()),
+            default: value.and_then(Node::scalar).filter(|v| !v.is_empty()),
             options: options(source, entry),
-            required: entry.get("required").and_then(scalar).as_deref() == Some("true"),
+            required: entry.get("required").and_then(Node::scalar).as_deref() == Some("true"),
             advanced: false,
             true_value: None,
             false_value: None,
@@ -48,40 +48,25 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
             place: source.place(member.key_span.clone()),
         });
     }
-    let versions = root.get("versions").map(Node::members).unwrap_or_default();
     // The highest counts, wherever it stands.
     let highest = |a: &&Member, b: &&Member| sglang::order(&a.key, &b.key);
-    if let Some(version) = versions.iter().max_by(highest) {
-        let text = |key: &str| {
-            let node = version.value.get(key)?;
-            Some(Text {
-                text: scalar(node)?,
-                place: source.place(node.span.clone()),
-            })
-        };
-        form.image = text("imageName");
-        form.cuda = text("minimumCudaVersion");
-        let categories = version
-            .value
-            .get("categories")
-            .map(Node::items)
-            .unwrap_or_default();
-        for category in categories {
-            let Some(title) = category.get("title") else {
-                continue;
-            };
-            let settings = category
-                .get("settings")
-                .map(Node::items)
-                .unwrap_or_default();
-            form.categories.push((
-                Text {
-                    text: scalar(title).unwrap_or_default(),
+    if let Some(version) = root.object("versions").iter().max_by(highest) {
+        let version = &version.value;
+        let one = |key: &str| text(source, version.get(key)?);
+        form.image = one("imageName");
+        form.cuda = one("minimumCudaVersion");
+        let categories = version.list("categories").iter();
+        form.categories = categories
+            .filter_map(|category| {
+                let title = category.get("title")?;
+                let title = Text {
+                    text: title.scalar().unwrap_or_default(),
                     place: source.place(title.span.clone()),
-                },
-                settings.iter().filter_map(scalar).collect(),
-            ));
-        }
+                };
+                let settings = category.list("settings").iter();
+                Some((title, settings.filter_map(Node::scalar).collect()))
+            })
+            .collect();
     }
     Ok(form)
 }

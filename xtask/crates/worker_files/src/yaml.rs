@@ -1,7 +1,7 @@
 //! YAML with the place of every value, so that a file can be edited where it needs it and stay as
 //! it is elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
@@ -54,15 +54,35 @@ impl Yaml {
                 what: error.info().to_owned(),
             })?;
             let start = offset(span.start.index());
-            let done = match event {
+            let fault = |what: &str| {
+                Err(Fault {
+                    offset: start,
+                    what: what.to_owned(),
+                })
+            };
+            let (anchor, node) = match event {
                 Event::DocumentStart(_) => {
                     documents += 1;
                     if documents > 1 {
-                        return Err(Fault {
-                            offset: start,
-                            what: "a second document".to_owned(),
-                        });
+                        return fault("a second document");
                     }
+                    continue;
+                }
+                Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
+                    if open.len() > 200 {
+                        return fault("more than 200 levels of nesting");
+                    }
+                    open.push((anchor, Vec::new()));
+                    continue;
+                }
+                Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {
+                    continue;
+                }
+                Event::Alias(anchor) => {
+                    let Some(&id) = anchors.get(&anchor) else {
+                        return fault("an alias inside of what it stands for");
+                    };
+                    yaml.place(id, &mut open);
                     continue;
                 }
                 Event::Scalar(value, style, anchor, _) => {
@@ -72,68 +92,39 @@ impl Yaml {
                         ScalarStyle::DoubleQuoted => '"',
                         ScalarStyle::Literal | ScalarStyle::Folded => '|',
                     };
-                    let id = yaml.push(Node::Scalar {
+                    let node = Node::Scalar {
                         value: value.into_owned(),
                         span: start..offset(span.end.index()),
                         style,
-                    });
-                    anchors.insert(anchor, id);
-                    id
+                    };
+                    (anchor, node)
                 }
-                Event::Alias(anchor) => match anchors.get(&anchor) {
-                    Some(&id) => id,
-                    None => {
-                        return Err(Fault {
-                            offset: start,
-                            what: "an alias inside of what it stands for".to_owned(),
-                        });
-                    }
-                },
-                Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) => {
-                    if open.len() > 200 {
-                        return Err(Fault {
-                            offset: start,
-                            what: "more than 200 levels of nesting".to_owned(),
-                        });
-                    }
-                    open.push((anchor, Vec::new()));
-                    continue;
-                }
-                Event::SequenceEnd => {
+                end @ (Event::SequenceEnd | Event::MappingEnd) => {
                     let Some((anchor, members)) = open.pop() else {
                         continue;
                     };
-                    let id = yaml.push(Node::Sequence(members));
-                    anchors.insert(anchor, id);
-                    id
-                }
-                Event::MappingEnd => {
-                    let Some((anchor, members)) = open.pop() else {
-                        continue;
+                    let pairs = members.chunks_exact(2).map(|pair| (pair[0], pair[1]));
+                    let node = match end {
+                        Event::MappingEnd => Node::Mapping(pairs.collect()),
+                        _ => Node::Sequence(members),
                     };
-                    let pairs = members
-                        .chunks_exact(2)
-                        .map(|pair| (pair[0], pair[1]))
-                        .collect();
-                    let id = yaml.push(Node::Mapping(pairs));
-                    anchors.insert(anchor, id);
-                    id
-                }
-                Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {
-                    continue;
+                    (anchor, node)
                 }
             };
-            match open.last_mut() {
-                Some((_, members)) => members.push(done),
-                None => yaml.root = Some(done),
-            }
+            yaml.nodes.push(node);
+            let id = yaml.nodes.len() - 1;
+            anchors.insert(anchor, id);
+            yaml.place(id, &mut open);
         }
         Ok(yaml)
     }
 
-    fn push(&mut self, node: Node) -> usize {
-        self.nodes.push(node);
-        self.nodes.len() - 1
+    /// A value is a member of what is open, or the root.
+    fn place(&mut self, id: usize, open: &mut [(usize, Vec<usize>)]) {
+        match open.last_mut() {
+            Some((_, members)) => members.push(id),
+            None => self.root = Some(id),
+        }
     }
 
     pub fn root(&self) -> Option<usize> {
@@ -164,37 +155,39 @@ impl Yaml {
         }
     }
 
-    /// Pairs of a mapping, those merged in with `<<` included; none for anything else.
-    pub fn pairs(&self, id: usize) -> Vec<(&str, usize)> {
+    /// Keys and values of a mapping; its own win over those that `<<` merges in. A file may be made
+    /// to unfold to any size: where nothing is left of `budget`, more may be to come.
+    pub fn merged(&self, id: usize, budget: &mut usize) -> Vec<(usize, usize)> {
+        let mut names: BTreeSet<&str> = BTreeSet::new();
         let mut found = Vec::new();
-        // A base may be merged in by many; a file made to explode is cut short.
-        let mut budget = 10_000;
-        self.collect(id, &mut budget, &mut found);
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            let Node::Mapping(pairs) = self.node(id) else {
+                continue;
+            };
+            for &(key, value) in pairs {
+                if *budget == 0 {
+                    return found;
+                }
+                *budget -= 1;
+                let name = self.text(key);
+                if name == Some("<<") {
+                    open.push(value);
+                    open.extend(self.members(value));
+                } else if name.is_none_or(|name| names.insert(name)) {
+                    found.push((key, value));
+                }
+            }
+        }
         found
     }
 
-    fn collect<'s>(&'s self, id: usize, budget: &mut usize, found: &mut Vec<(&'s str, usize)>) {
-        let Node::Mapping(pairs) = self.node(id) else {
-            return;
-        };
-        for &(key, value) in pairs {
-            match self.text(key) {
-                Some("<<") => {
-                    for &base in std::slice::from_ref(&value)
-                        .iter()
-                        .chain(self.members(value))
-                    {
-                        if *budget == 0 {
-                            return;
-                        }
-                        *budget -= 1;
-                        self.collect(base, budget, found);
-                    }
-                }
-                Some(key) => found.push((key, value)),
-                None => {}
-            }
-        }
+    /// Pairs of a mapping, those merged in with `<<` included; none for anything else.
+    pub fn pairs(&self, id: usize) -> Vec<(&str, usize)> {
+        let pairs = self.merged(id, &mut 10_000).into_iter();
+        pairs
+            .filter_map(|(key, value)| Some((self.text(key)?, value)))
+            .collect()
     }
 
     pub fn get(&self, id: usize, key: &str) -> Option<usize> {

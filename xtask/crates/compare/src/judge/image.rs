@@ -190,7 +190,7 @@ impl Judge<'_> {
             .get("image:FROM")
             .and_then(|fact| fact.get("value"))
             .is_some_and(|base| base.contains("sglang"));
-        for area in ["pip", "apt", "conda", "apk"] {
+        for area in ["pip", "constraint", "apt", "conda", "apk"] {
             for (name, old, new) in self.ids(area) {
                 let id = format!("{area}:{name}");
                 let item = match (old, new) {

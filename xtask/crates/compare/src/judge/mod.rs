@@ -567,7 +567,7 @@ fn hiding(id: &str) -> Option<Hides> {
         "env" => Hides::Variables,
         "flag" => Hides::Flags,
         "input" | "route" | "serverless" => Hides::JobInput,
-        "pip" | "apt" | "apk" | "conda" | "step" => Hides::Packages,
+        "pip" | "constraint" | "apt" | "apk" | "conda" | "step" => Hides::Packages,
         "image" | "arg" | "copy" | "mount" => Hides::Image,
         "hub" | "tests" | "compose" | "bake" => Hides::Settings,
         _ => return None,

@@ -78,6 +78,7 @@ impl Report {
             ("mount", "build mounts"),
             ("copy", "copied files"),
             ("pip", "pip packages"),
+            ("constraint", "pip constraints"),
             ("apt", "apt packages"),
             ("conda", "conda packages"),
             ("apk", "apk packages"),

@@ -1,13 +1,13 @@
 //! Values that are one of a few words, or a text of a certain kind.
 
 use crate::document::{Document, Which, short};
-use crate::edit;
+use crate::edit::{self, safety};
 use crate::facts;
 use crate::model::{self, Variable};
 use crate::rule::{Rule, rules};
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety};
-use xtask_core::suggest::{self, Sure};
+use xtask_core::suggest;
 
 rules! { Meaning;
     /// The Hub stores 191 characters and rejects a longer description. The long form belongs in
@@ -17,7 +17,6 @@ rules! { Meaning;
     DESCRIPTION_TOO_LONG = "HUB201" "description-too-long" Error Never
         "the description is over 191 characters"
         from "the Hub's answer to longer ones";
-
     /// A title, description, key or label that is empty shows as nothing in the Hub.
     ///
     /// Bad:
@@ -31,7 +30,6 @@ rules! { Meaning;
     EMPTY_TEXT = "HUB202" "empty-text" Warning Never
         "a text that has to say something is empty"
         from "the Hub's publishing guide";
-
     /// The Hub has five categories.
     ///
     /// Bad:
@@ -45,7 +43,6 @@ rules! { Meaning;
     CATEGORY = "HUB203" "unknown-category" Error Either
         "a category that the Hub doesn't have"
         from "the Hub's publishing guide; four published listings";
-
     /// A listing's type is `serverless` (RunPod's own tools know `pod`, too). A load-balancing endpoint
     /// is a serverless listing, with `endpointType` in its `config`.
     ///
@@ -60,7 +57,6 @@ rules! { Meaning;
     LISTING_TYPE = "HUB204" "unknown-listing-type" Error Either
         "a listing type that the Hub doesn't have"
         from "the Hub's publishing guide; two published listings";
-
     /// `runsOn` is `GPU` or `CPU`, `endpointType` is `LB` or not there, in capital letters.
     ///
     /// Bad:
@@ -74,7 +70,6 @@ rules! { Meaning;
     RUNS_ON = "HUB205" "unknown-endpoint" Error Safely
         "a word for `runsOn` or `endpointType` that the Hub doesn't have"
         from "the Hub's publishing guide";
-
     /// The Hub's form knows four types. A list to choose from is a `string` with `options`; a
     /// secret is a `string` too, for which users pick one of their RunPod secrets.
     ///
@@ -89,7 +84,6 @@ rules! { Meaning;
     INPUT_TYPE = "HUB206" "unknown-input-type" Error Either
         "an input type that the Hub doesn't have"
         from "the Hub's publishing guide; listings with `select` and `password`";
-
     /// What a worker runs on and the keys that choose its machine don't go together.
     ///
     /// Bad:
@@ -103,7 +97,6 @@ rules! { Meaning;
     MACHINE = "HUB207" "machine-mismatch" Warning Never
         "a key for GPU workers on a CPU worker, or the other way round"
         from "the Hub's publishing guide";
-
     /// A CPU flavor names the machine, its cores and its memory in gigabytes: `cpu3g-4-16`.
     ///
     /// Bad:
@@ -113,7 +106,6 @@ rules! { Meaning;
     CPU_FLAVOR = "HUB208" "odd-cpu-flavor" Warning Never
         "a CPU flavor of an unusual form"
         from "the Hub's publishing guide";
-
     /// A disk of no size, no GPU at all: the worker can't start.
     ///
     /// Bad:
@@ -134,89 +126,64 @@ pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec
     let root = &document.root;
     let config = root.get("config");
     if document.which == Which::Hub {
-        description(document, findings);
+        findings.extend(description(document));
         empty_texts(document, findings);
-        one_of(
+        findings.extend(one_of(
             document,
             root,
             "category",
             &CATEGORY,
             facts::CATEGORIES,
-            findings,
-        );
-        listing_type(document, findings);
+        ));
+        findings.extend(listing_type(document));
         if let Some(config) = config {
-            for (key, words) in [
-                ("runsOn", facts::RUNS_ON),
-                ("endpointType", facts::ENDPOINT_TYPES),
-            ] {
-                one_of(document, config, key, &RUNS_ON, words, findings);
-            }
+            let ends = facts::ENDPOINT_TYPES;
+            findings.extend(one_of(document, config, "runsOn", &RUNS_ON, facts::RUNS_ON));
+            findings.extend(one_of(document, config, "endpointType", &RUNS_ON, ends));
             machine(document, config, findings);
         }
-        for variable in variables {
-            if let Some(input) = &variable.input {
-                input_type(document, variable.key, input, findings);
-            }
-        }
+        let types = variables.iter();
+        findings.extend(types.filter_map(|variable| input_type(document, variable)));
     }
-    if let Some(config) = config {
-        flavor(document, config, findings);
-        for key in ["containerDiskInGb", "gpuCount"] {
-            let Some(node) = config.get(key) else {
-                continue;
-            };
-            if node.as_f64().is_some_and(|number| number < 1.0) {
-                findings.push(document.at(
-                    &TOO_SMALL,
-                    &node.span,
-                    format!(
-                        "`{key}` is {}; it has to be at least 1",
-                        document.source(node)
-                    ),
-                ));
-            }
+    let Some(config) = config else {
+        return;
+    };
+    findings.extend(flavor(document, config));
+    for key in ["containerDiskInGb", "gpuCount"] {
+        if let Some(node) = config.get(key)
+            && node.as_f64().is_some_and(|number| number < 1.0)
+        {
+            let written = document.source(node);
+            let what = format!("`{key}` is {written}; it has to be at least 1");
+            findings.push(document.at(&TOO_SMALL, &node.span, what));
         }
     }
 }
 
-fn description(document: &Document, findings: &mut Vec<Finding>) {
-    let Some(node) = document.root.get("description") else {
-        return;
-    };
-    let length = node.as_str().unwrap_or_default().chars().count();
-    if length > facts::DESCRIPTION_LIMIT {
-        findings.push(
-            document
-                .at(
-                    &DESCRIPTION_TOO_LONG,
-                    &node.span,
-                    format!(
-                        "the description has {length} characters; the Hub rejects more than {}",
-                        facts::DESCRIPTION_LIMIT
-                    ),
-                )
-                .label(format!("{} too many", length - facts::DESCRIPTION_LIMIT))
-                .help("the README, which the listing shows too, is the place for the rest"),
-        );
-    }
+fn description(document: &Document) -> Option<Finding> {
+    let node = document.root.get("description")?;
+    let length = node.as_str()?.chars().count();
+    let limit = facts::DESCRIPTION_LIMIT;
+    let over = length.checked_sub(limit).filter(|over| *over > 0)?;
+    let what =
+        format!("the description has {length} characters; the Hub rejects more than {limit}");
+    let help = "the README, which the listing shows too, is the place for the rest";
+    let finding = document.at(&DESCRIPTION_TOO_LONG, &node.span, what);
+    Some(finding.label(format!("{over} too many")).help(help))
 }
 
 fn empty_texts(document: &Document, findings: &mut Vec<Finding>) {
     let root = &document.root;
-    let mut texts: Vec<(&str, Option<&Node>)> = vec![
-        ("title", root.get("title")),
-        ("description", root.get("description")),
-    ];
     // An empty `key` has been told as a bad name.
-    for entry in model::list(root, "env") {
-        let input = entry.get("input");
-        texts.push(("name", input.and_then(|input| input.get("name"))));
-    }
-    for preset in model::list(root, "presets") {
-        texts.push(("name", preset.get("name")));
-    }
-    for (key, node) in texts {
+    let inputs = model::list(root, "env")
+        .iter()
+        .map(|entry| entry.get("input")?.get("name"));
+    let presets = model::list(root, "presets")
+        .iter()
+        .map(|preset| preset.get("name"));
+    let names = inputs.chain(presets).map(|node| ("name", node));
+    let own = ["title", "description"].map(|key| (key, root.get(key)));
+    for (key, node) in own.into_iter().chain(names) {
         if let Some(node) = node
             && node.as_str().is_some_and(|text| text.trim().is_empty())
         {
@@ -225,6 +192,22 @@ fn empty_texts(document: &Document, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Words for a category, and the category that they mean.
+const CATEGORY_ALIASES: &[(&str, &str)] = &[
+    ("text", "language"),
+    ("llm", "language"),
+    ("nlp", "language"),
+    ("chat", "language"),
+    ("language model", "language"),
+    ("vision", "image"),
+    ("images", "image"),
+    ("photo", "image"),
+    ("speech", "audio"),
+    ("voice", "audio"),
+    ("music", "audio"),
+    ("tts", "audio"),
+];
+
 /// A value that has to be one of some words.
 fn one_of(
     document: &Document,
@@ -232,83 +215,58 @@ fn one_of(
     key: &str,
     rule: &Rule,
     words: &[&'static str],
-    findings: &mut Vec<Finding>,
-) {
-    let Some(node) = object.get(key) else {
-        return;
-    };
-    let Some(text) = node.as_str().filter(|text| !words.contains(text)) else {
-        return;
-    };
+) -> Option<Finding> {
+    let node = object.get(key)?;
+    let text = node.as_str().filter(|text| !words.contains(text))?;
     let known = suggest::one_of(words);
-    let mut finding = document.at(
-        rule,
-        &node.span,
-        format!("`{key}` is `{}`; the Hub knows {known}", short(text)),
-    );
-    let related: Option<(&str, Safety)> = match suggest::nearest(text, words.iter().copied()) {
-        Some((word, Sure::Same)) => Some((word, Safety::Safe)),
-        Some((word, Sure::Near)) => Some((word, Safety::Unsafe)),
-        None => match text.to_lowercase().as_str() {
-            "text" | "llm" | "nlp" | "chat" | "language model" => {
-                Some(("language", Safety::Unsafe))
-            }
-            "vision" | "images" | "photo" => Some(("image", Safety::Unsafe)),
-            "speech" | "voice" | "music" | "tts" => Some(("audio", Safety::Unsafe)),
-            _ => None,
-        }
-        .filter(|_| key == "category"),
+    let what = format!("`{key}` is `{}`; the Hub knows {known}", short(text));
+    let finding = document.at(rule, &node.span, what);
+    let guess = suggest::nearest(text, words.iter().copied());
+    let alias = || {
+        let mut aliases = CATEGORY_ALIASES.iter().filter(|_| key == "category");
+        let (_, word) = aliases.find(|(alias, _)| *alias == text.to_lowercase())?;
+        Some((*word, Safety::Unsafe))
     };
-    if let Some((word, safety)) = related {
-        finding = finding.help(format!("did you mean `{word}`?")).write(
+    let guess = guess
+        .map(|(word, sure)| (word, safety(sure)))
+        .or_else(alias);
+    Some(match guess {
+        Some((word, safety)) => finding.help(format!("did you mean `{word}`?")).write(
             safety,
             &node.span,
             word,
             edit::quote(word),
-        );
-    }
-    findings.push(finding);
+        ),
+        None => finding,
+    })
 }
 
-fn listing_type(document: &Document, findings: &mut Vec<Finding>) {
+fn listing_type(document: &Document) -> Option<Finding> {
     let root = &document.root;
-    let Some(node) = root.get("type") else {
-        return;
-    };
-    let Some(text) = node
-        .as_str()
-        .filter(|text| !facts::LISTING_TYPES.contains(text))
-    else {
-        return;
-    };
-    let mut finding = document.at(
-        &LISTING_TYPE,
-        &node.span,
-        format!(
-            "the listing's type is `{}`; the Hub knows `serverless`",
-            short(text)
-        ),
-    );
-    let written = edit::quote("serverless");
-    if facts::ENDPOINT_TYPES.contains(&text.to_uppercase().as_str()) {
-        finding = finding.help(
-            "a load-balancing endpoint is `\"type\": \"serverless\"` with `\"endpointType\": \"LB\"` in `config`",
-        );
-        let mut edits = vec![(node.span.clone(), written)];
-        if let Some(config) = root.get("config") {
-            if config.get("endpointType").is_none() {
-                edits.push(edit::add(&document.text, config, "endpointType", "\"LB\""));
-            }
-            finding = finding.fix(Safety::Unsafe, "write it that way", edits);
-        }
-    } else {
-        let safety = match suggest::nearest(text, ["serverless"]) {
-            Some((_, Sure::Same)) => Safety::Safe,
-            _ => Safety::Unsafe,
-        };
-        finding = finding.fix(safety, "write `serverless`", [(node.span.clone(), written)]);
+    let node = root.get("type")?;
+    let text = node.as_str()?;
+    if facts::LISTING_TYPES.contains(&text) {
+        return None;
     }
-    findings.push(finding);
+    let shown = short(text);
+    let what = format!("the listing's type is `{shown}`; the Hub knows `serverless`");
+    let finding = document.at(&LISTING_TYPE, &node.span, what);
+    let mut edits = vec![(node.span.clone(), edit::quote("serverless"))];
+    if !facts::ENDPOINT_TYPES.contains(&text.to_uppercase().as_str()) {
+        let guess = suggest::nearest(text, ["serverless"]);
+        let safety = guess.map_or(Safety::Unsafe, |(_, sure)| safety(sure));
+        return Some(finding.fix(safety, "write `serverless`", edits));
+    }
+    let finding = finding.help(
+        "a load-balancing endpoint is `\"type\": \"serverless\"` with `\"endpointType\": \"LB\"` in `config`",
+    );
+    let Some(config) = root.get("config") else {
+        return Some(finding);
+    };
+    if config.get("endpointType").is_none() {
+        edits.push(edit::add(&document.text, config, "endpointType", "\"LB\""));
+    }
+    Some(finding.fix(Safety::Unsafe, "write it that way", edits))
 }
 
 fn machine(document: &Document, config: &Node, findings: &mut Vec<Finding>) {
@@ -320,98 +278,50 @@ fn machine(document: &Document, config: &Node, findings: &mut Vec<Finding>) {
         Some("GPU") => ("CPU", &["cpuFlavor"]),
         _ => return,
     };
-    for key in keys {
-        let Some(member) = config.member(key) else {
-            continue;
-        };
-        let empty = member.value.items().is_empty() && model::text_of(&member.value).is_none();
-        if empty || model::said(&member.value).is_none() {
-            continue;
+    for member in keys.iter().filter_map(|key| config.member(key)) {
+        let value = &member.value;
+        let empty = value.items().is_empty() && value.scalar().is_none();
+        if !empty && model::said(value).is_some() {
+            let what = format!("`{}` is for workers that run on {other}", member.key);
+            let finding = document.at(&MACHINE, &member.key_span, what);
+            findings.push(finding.related(document.place(&runs_on.span), "this one doesn't"));
         }
-        findings.push(
-            document
-                .at(
-                    &MACHINE,
-                    &member.key_span,
-                    format!("`{key}` is for workers that run on {other}"),
-                )
-                .related(document.place(&runs_on.span), "this one doesn't"),
-        );
     }
-    if runs_on.as_str() == Some("CPU") && config.get("cpuFlavor").is_none() {
-        findings.push(
-            document
-                .at(
-                    &MACHINE,
-                    &runs_on.span,
-                    "the worker runs on CPU and no `cpuFlavor` says on which machine",
-                )
-                .help("`\"cpuFlavor\": \"cpu3g-4-16\"` is 4 cores and 16 GB"),
-        );
+    if other == "GPU" && config.get("cpuFlavor").is_none() {
+        let what = "the worker runs on CPU and no `cpuFlavor` says on which machine";
+        let help = "`\"cpuFlavor\": \"cpu3g-4-16\"` is 4 cores and 16 GB";
+        findings.push(document.at(&MACHINE, &runs_on.span, what).help(help));
     }
 }
 
-fn flavor(document: &Document, config: &Node, findings: &mut Vec<Finding>) {
-    let Some(node) = config.get("cpuFlavor").and_then(model::said) else {
-        return;
-    };
-    let Some(text) = node.as_str() else {
-        return;
-    };
+fn flavor(document: &Document, config: &Node) -> Option<Finding> {
+    let node = config.get("cpuFlavor").and_then(model::said)?;
+    let text = node.as_str()?;
     let parts: Vec<&str> = text.split('-').collect();
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let usual = matches!(parts.as_slice(), [name, cores, memory]
         if name.starts_with("cpu") && number(cores) && number(memory));
-    if !usual {
-        findings.push(
-            document
-                .at(
-                    &CPU_FLAVOR,
-                    &node.span,
-                    format!("`{}` does not look like a CPU flavor", short(text)),
-                )
-                .help("they look like `cpu3g-4-16`: the machine, its cores, its memory in GB"),
-        );
-    }
+    let what = format!("`{}` does not look like a CPU flavor", short(text));
+    let help = "they look like `cpu3g-4-16`: the machine, its cores, its memory in GB";
+    (!usual).then(|| document.at(&CPU_FLAVOR, &node.span, what).help(help))
 }
 
-fn input_type(
-    document: &Document,
-    key: &str,
-    input: &model::Input<'_>,
-    findings: &mut Vec<Finding>,
-) {
-    let Some(node) = input.node.get("type") else {
-        return;
-    };
-    let Some(text) = input.kind.filter(|kind| !facts::INPUT_TYPES.contains(kind)) else {
-        return;
-    };
+fn input_type(document: &Document, variable: &Variable<'_>) -> Option<Finding> {
+    let input = variable.input.as_ref()?;
+    let node = input.node.get("type")?;
+    let text = input
+        .kind
+        .filter(|kind| !facts::INPUT_TYPES.contains(kind))?;
+    let (key, shown) = (short(variable.key), short(text));
     let known = suggest::one_of(facts::INPUT_TYPES);
-    let mut finding = document.at(
-        &INPUT_TYPE,
-        &node.span,
-        format!(
-            "`{}` has the input type `{}`; the Hub knows {known}",
-            short(key),
-            short(text)
-        ),
-    );
+    let what = format!("`{key}` has the input type `{shown}`; the Hub knows {known}");
+    let mut finding = document.at(&INPUT_TYPE, &node.span, what);
     let lower = text.to_lowercase();
-    let alias = facts::INPUT_TYPE_ALIASES
-        .iter()
-        .find(|(alias, _)| *alias == lower)
-        .map(|(_, right)| (*right, Safety::Safe));
-    let guess = alias.or_else(|| {
+    let mut aliases = facts::INPUT_TYPE_ALIASES.iter();
+    let alias = aliases.find(|(alias, _)| *alias == lower);
+    let guess = alias.map(|(_, right)| (*right, Safety::Safe)).or_else(|| {
         let (word, sure) = suggest::nearest(text, facts::INPUT_TYPES.iter().copied())?;
-        Some((
-            word,
-            if sure == Sure::Same {
-                Safety::Safe
-            } else {
-                Safety::Unsafe
-            },
-        ))
+        Some((word, safety(sure)))
     });
     finding = match lower.as_str() {
         "select" | "dropdown" | "enum" => {
@@ -422,8 +332,8 @@ fn input_type(
         ),
         _ => finding,
     };
-    if let Some((word, safety)) = guess {
-        finding = finding.write(safety, &node.span, word, edit::quote(word));
-    }
-    findings.push(finding);
+    Some(match guess {
+        Some((word, safety)) => finding.write(safety, &node.span, word, edit::quote(word)),
+        None => finding,
+    })
 }

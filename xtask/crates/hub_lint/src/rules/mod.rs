@@ -31,10 +31,7 @@ pub fn check_file(
         return None;
     }
     shape_env::check_twice(&document, findings);
-    let variables = match which {
-        Which::Hub => model::variables(&document.root),
-        Which::Tests => Vec::new(),
-    };
+    let variables = model::variables(&document.root);
     allowed_values::check(&document, &variables, findings);
     gpu::check(&document, findings);
     values::check(&document, &variables, findings);

@@ -2,9 +2,9 @@
 
 use crate::document::{Document, Which, short};
 use crate::edit;
-use crate::model::{self, Variable};
+use crate::model::Variable;
 use crate::rule::rules;
-use worker_files::json::{Kind, Node};
+use worker_files::json::Kind;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::secret::{is_secret, token};
 
@@ -23,7 +23,6 @@ rules! { Meaning;
     SECRET_VALUE = "HUB240" "secret-with-value" Warning Never
         "a secret has a value in a public file"
         from "one published listing";
-
     /// The text has the form of an access token that some service has given out. Whoever reads the
     /// repository can use it; remove it and revoke it, because it stays in the history.
     ///
@@ -31,7 +30,6 @@ rules! { Meaning;
     TOKEN = "HUB241" "token-in-file" Error Never
         "there is an access token in the file"
         from "the forms of tokens that services document";
-
     /// The input type `huggingface` lets users pick a model. For a token it shows a search for
     /// models.
     ///
@@ -51,60 +49,30 @@ rules! { Meaning;
 /// Looks at either file.
 pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
     let mut told = Vec::new();
-    tokens(document, &document.root, findings, &mut told);
-    if document.which != Which::Hub {
-        return;
-    }
-    for variable in variables {
-        if !is_secret(variable.key) {
-            continue;
-        }
-        let value = variable
-            .value
-            .or_else(|| variable.input.as_ref().and_then(|input| input.default));
+    tokens(document, findings, &mut told);
+    let secrets = variables.iter().filter(|variable| is_secret(variable.key));
+    for variable in secrets.filter(|_| document.which == Which::Hub) {
+        let key = variable.key;
+        let input = variable.input.as_ref();
+        let kind = input.and_then(|input| input.kind);
+        let value = variable.value.or_else(|| input?.default);
         // A switch whose name ends in `_TOKEN` holds no token.
-        let switch = variable
-            .input
-            .as_ref()
-            .is_some_and(|input| matches!(input.kind, Some("boolean" | "number")));
         if let Some(node) = value
-            && !switch
+            && !matches!(kind, Some("boolean" | "number"))
             && !told.contains(&node.span.start)
-            && !model::text_of(node).is_some_and(|text| is_placeholder(&text))
+            && !node.scalar().is_some_and(|text| is_placeholder(&text))
         {
-            findings.push(
-                document
-                    .at(
-                        &SECRET_VALUE,
-                        &node.span,
-                        format!(
-                            "the secret `{}` has a value that everybody reads",
-                            variable.key
-                        ),
-                    )
-                    .help("leave it empty; users fill it from their RunPod secrets"),
-            );
+            let what = format!("the secret `{key}` has a value that everybody reads");
+            let help = "leave it empty; users fill it from their RunPod secrets";
+            findings.push(document.at(&SECRET_VALUE, &node.span, what).help(help));
         }
-        if let Some(input) = &variable.input
-            && input.kind == Some("huggingface")
-            && let Some(node) = input.node.get("type")
+        if let Some(node) = input.and_then(|input| input.node.get("type"))
+            && kind == Some("huggingface")
         {
-            findings.push(
-                document
-                    .at(
-                        &TOKEN_PICKER,
-                        &node.span,
-                        format!(
-                            "`huggingface` picks a model, and `{}` is a secret",
-                            variable.key
-                        ),
-                    )
-                    .fix(
-                        Safety::Unsafe,
-                        "write `string`",
-                        [(node.span.clone(), edit::quote("string"))],
-                    ),
-            );
+            let what = format!("`huggingface` picks a model, and `{key}` is a secret");
+            let finding = document.at(&TOKEN_PICKER, &node.span, what);
+            let right = edit::quote("string");
+            findings.push(finding.write(Safety::Unsafe, &node.span, "string", right));
         }
     }
 }
@@ -112,35 +80,29 @@ pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec
 /// A value that says that there is none, or takes it from RunPod's secrets.
 fn is_placeholder(text: &str) -> bool {
     let lower = text.to_lowercase();
+    let words = [
+        "empty", "none", "null", "dummy", "changeme", "true", "false",
+    ];
     text.contains("RUNPOD_SECRET")
-        || matches!(
-            lower.as_str(),
-            "empty" | "none" | "null" | "dummy" | "changeme"
-        )
-        || lower.starts_with("your")
-        || text.starts_with('<')
-        || text.starts_with("{{")
-        || matches!(lower.as_str(), "true" | "false")
+        || words.contains(&lower.as_str())
+        || ["your", "<", "{{"]
+            .iter()
+            .any(|start| lower.starts_with(start))
 }
 
-/// Every text of the file, keys and all.
-fn tokens(document: &Document, root: &Node, findings: &mut Vec<Finding>, told: &mut Vec<usize>) {
-    let mut pending = vec![root];
+/// Every text of the file but the keys.
+fn tokens(document: &Document, findings: &mut Vec<Finding>, told: &mut Vec<usize>) {
+    let mut pending = vec![&document.root];
     while let Some(node) = pending.pop() {
-        match &node.kind {
-            Kind::String(text) => {
-                if let Some(what) = token(text) {
-                    told.push(node.span.start);
-                    findings.push(
-                        document
-                            .at(&TOKEN, &node.span, format!("this looks like {what}"))
-                            .help("remove it and revoke it: it stays in the repository's history"),
-                    );
-                }
-            }
-            Kind::Array(items) => pending.extend(items),
-            Kind::Object(members) => pending.extend(members.iter().map(|member| &member.value)),
-            _ => {}
+        pending.extend(node.items());
+        pending.extend(node.members().iter().map(|member| &member.value));
+        if let Kind::String(text) = &node.kind
+            && let Some(what) = token(text)
+        {
+            told.push(node.span.start);
+            let help = "remove it and revoke it: it stays in the repository's history";
+            let what = format!("this looks like {what}");
+            findings.push(document.at(&TOKEN, &node.span, what).help(help));
         }
     }
 }

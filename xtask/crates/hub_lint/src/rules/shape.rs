@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::{shape_env, shape_tests};
 use crate::document::{Document, Which, begin, short};
-use crate::edit;
+use crate::edit::{self, safety};
 use crate::facts::{self, Field, Need, Shape, Table};
 use crate::rule::{Rule, rules};
-use worker_files::json::{Kind, Member, Node};
+use worker_files::json::{self, Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
@@ -23,7 +23,6 @@ rules! { Shape;
     OTHER_SCHEMA = "HUB100" "not-a-listing" Error Never
         "the file is not a listing of the Hub"
         from "the Hub's publishing guide; 13 published files";
-
     /// The Hub needs this key and rejects or ignores the file without it.
     ///
     /// Bad:
@@ -40,7 +39,6 @@ rules! { Shape;
     MISSING_KEY = "HUB101" "missing-key" Error Never
         "a key that the Hub needs is not there"
         from "the Hub's publishing guide";
-
     /// The value is of another type than the Hub reads: a list where it wants a text with commas,
     /// a number in quotes.
     ///
@@ -55,7 +53,6 @@ rules! { Shape;
     WRONG_TYPE = "HUB102" "wrong-type" Error Safely
         "a value of the wrong type"
         from "the Hub's publishing guide";
-
     /// A key that is not quite one of the Hub's. The Hub ignores what it does not know, so that
     /// the setting is simply not made. For the icon it is a warning.
     ///
@@ -70,7 +67,6 @@ rules! { Shape;
     NEAR_KEY = "HUB103" "misspelt-key" Error Either
         "a key that is spelled differently"
         from "the Hub's publishing guide; published listings with `runOn`, `gpuTypeIds`";
-
     /// A key of the Hub's at a level where the Hub does not look for it. For `endpointType` it is an
     /// error: the endpoint gets a queue instead of a load balancer.
     ///
@@ -85,7 +81,6 @@ rules! { Shape;
     MISPLACED_KEY = "HUB104" "misplaced-key" Warning Unsafely
         "a key at the wrong level"
         from "the Hub's publishing guide; two published listings";
-
     /// The Hub ignores keys that it does not know, so this one has no effect.
     ///
     /// Bad:
@@ -100,49 +95,41 @@ rules! { Shape;
 /// Looks at a whole file. False where it is of another kind, and nothing more is to be said.
 pub fn check(document: &Document, findings: &mut Vec<Finding>) -> bool {
     let root = &document.root;
+    let mut shape = Check { document, findings };
     match document.which {
-        Which::Hub => {
-            if is_foreign(root) {
-                findings.push(
-                    document
-                        .at(&OTHER_SCHEMA, &begin(root), foreign_message(root))
-                        .help(
-                            "a listing has `title`, `description`, `type`, `category` and `config`",
-                        ),
-                );
-                return false;
-            }
-            object(document, root, &facts::LISTING, findings);
+        Which::Hub if is_foreign(root) => {
+            let help = "a listing has `title`, `description`, `type`, `category` and `config`";
+            let finding = document.at(&OTHER_SCHEMA, &begin(root), foreign_message(root));
+            shape.findings.push(finding.help(help));
+            return false;
+        }
+        Which::Hub => shape.object(root, &facts::LISTING),
+        Which::Tests if shape_tests::check_root(document, shape.findings) => {
+            shape.object(root, &facts::TESTS);
         }
         Which::Tests => {
-            if !shape_tests::check_root(document, findings) {
-                // The tests of a bare list can be looked at all the same.
-                for item in root.items() {
-                    object(document, item, &facts::TEST, findings);
-                }
-                return false;
+            // The tests of a bare list can be looked at all the same.
+            for item in root.items() {
+                shape.object(item, &facts::TEST);
             }
-            object(document, root, &facts::TESTS, findings);
+            return false;
         }
     }
     true
 }
 
 fn foreign_message(root: &Node) -> String {
-    if matches!(root.kind, Kind::Object(_)) && root.members().is_empty() {
-        return "the listing is empty".to_owned();
-    }
+    let is_object = matches!(root.kind, Kind::Object(_));
     if root.members().is_empty() {
-        return format!("the file holds {} where a listing has to be", root.what());
+        return if is_object {
+            "the listing is empty".to_owned()
+        } else {
+            format!("the file holds {} where a listing has to be", root.what())
+        };
     }
-    let keys: Vec<&str> = root
-        .members()
-        .iter()
-        .map(|member| member.key.as_str())
-        .filter(|key| facts::LISTING.field(key).is_none())
-        .take(4)
-        .collect();
-    let has = match keys.as_slice() {
+    let keys = root.members().iter().map(|member| member.key.as_str());
+    let strange = keys.filter(|key| facts::LISTING.field(key).is_none());
+    let has = match strange.take(4).collect::<Vec<&str>>().as_slice() {
         [] => "no".to_owned(),
         keys => format!("{} and no", suggest::all_of(keys)),
     };
@@ -162,95 +149,159 @@ const TELLING: &[&str] = &[
 
 /// Whether a file has too little in common with a listing for its parts to be worth a word.
 fn is_foreign(root: &Node) -> bool {
-    let Kind::Object(members) = &root.kind else {
-        return true;
-    };
-    let has = |key: &str| root.get(key).is_some();
-    if members.is_empty() || root.get("config").is_some_and(|c| !c.members().is_empty()) {
-        return members.is_empty();
+    if root.members().is_empty() || !root.object("config").is_empty() {
+        return root.members().is_empty();
     }
+    let has = |key: &str| root.get(key).is_some();
     let documented = |field: &&Field| field.need != Need::Seen && has(field.key);
     let own = facts::LISTING.fields.iter().filter(documented).count();
     let nested = TELLING.iter().filter(|key| has(key)).count();
     own < 4 && nested < 2
 }
 
-/// Looks at an object's keys and values.
-pub fn object(
-    document: &Document,
-    node: &Node,
-    table: &'static Table,
-    findings: &mut Vec<Finding>,
-) {
-    let Kind::Object(members) = &node.kind else {
-        return;
-    };
-    let mut meant: Vec<&str> = Vec::new();
-    let mut strangers: Vec<&Member> = Vec::new();
-    // Of a key that is there twice, the last one counts.
-    let last: HashMap<&str, &Member> = if document.duplicates {
-        members.iter().map(|m| (m.key.as_str(), m)).collect()
-    } else {
-        HashMap::new()
-    };
-    for member in members {
-        if last
-            .get(member.key.as_str())
-            .is_some_and(|last| last.key_span != member.key_span)
-        {
-            continue;
+/// A walk through a document along the tables.
+struct Check<'a> {
+    document: &'a Document,
+    findings: &'a mut Vec<Finding>,
+}
+
+impl Check<'_> {
+    /// Looks at an object's keys and values.
+    fn object(&mut self, node: &Node, table: &'static Table) {
+        let Kind::Object(members) = &node.kind else {
+            return;
+        };
+        // Keys of the table that stand there misspelt.
+        let mut meant: Vec<&str> = Vec::new();
+        let mut strangers: Vec<&Member> = Vec::new();
+        // Of a key that is there twice, the last one counts.
+        let counting = members.iter().filter(|_| self.document.duplicates);
+        let last: HashMap<&str, &Member> = counting.map(|m| (m.key.as_str(), m)).collect();
+        for member in members {
+            let counting = last.get(member.key.as_str());
+            if counting.is_some_and(|last| last.key_span != member.key_span) {
+                continue;
+            }
+            if let Some(field) = table.field(&member.key) {
+                self.value(&member.value, field.shape, &format!("`{}`", member.key));
+            } else if table.is(&facts::TEST) && facts::is_assertion(&member.key) {
+                // `ignored-assertion` speaks of these.
+            } else if let Some(finding) = self.unknown(node, member, table, &mut meant) {
+                self.findings.push(finding);
+            } else {
+                strangers.push(member);
+            }
         }
-        if let Some(field) = table.field(&member.key) {
-            let key = format!("`{}`", member.key);
-            value(document, &member.value, field.shape, &key, findings);
-        } else if std::ptr::eq(table, &raw const facts::TEST) && facts::is_assertion(&member.key) {
-            // `ignored-assertion` speaks of these.
-        } else if !unknown(document, node, member, table, &mut meant, findings) {
-            strangers.push(member);
+        self.findings
+            .extend(ignored_keys(self.document, table, &strangers));
+        let required = table
+            .fields
+            .iter()
+            .filter(|field| field.need == Need::Required);
+        for field in required.filter(|field| node.get(field.key).is_none()) {
+            if !meant.contains(&field.key) {
+                self.findings
+                    .push(missing(self.document, node, table, field));
+            }
+        }
+        if table.is(&facts::VARIABLE) {
+            shape_env::check_entry(self.document, node, &meant, self.findings);
         }
     }
-    if !strangers.is_empty() {
-        findings.push(ignored_keys(document, table, &strangers));
-    }
-    for field in table.fields {
-        if field.need == Need::Required
-            && node.get(field.key).is_none()
-            && !meant.contains(&field.key)
-        {
-            missing(document, node, table, field, findings);
+
+    /// What is to be said of a key that the table doesn't have, where it is misspelt or misplaced.
+    fn unknown(
+        &self,
+        node: &Node,
+        member: &Member,
+        table: &'static Table,
+        meant: &mut Vec<&'static str>,
+    ) -> Option<Finding> {
+        let key = member.key.as_str();
+        // Two keys can't both be meant for one.
+        let taken = meant.clone();
+        let free = |field: &&Field| node.get(field.key).is_none() && !taken.contains(&field.key);
+        let candidates = table.fields.iter().filter(free);
+        let alias = candidates
+            .clone()
+            .find(|field| field.aliases.contains(&key));
+        let guess = alias.map(|field| (field, Sure::Near)).or_else(|| {
+            let (name, sure) = suggest::nearest(key, candidates.map(|field| field.key))?;
+            Some((table.field(name)?, sure))
+        });
+        let home = elsewhere(self.document.which, table, key);
+        let Some((field, sure)) =
+            guess.filter(|(_, sure)| alias.is_some() || home.is_none() || *sure == Sure::Same)
+        else {
+            return home.map(|home| misplaced(self.document, node, member, home));
+        };
+        meant.push(field.key);
+        let what = format!("{} has no key `{key}`", named(table, node));
+        let finding = self.document.at(&NEAR_KEY, &member.key_span, what);
+        let mut finding = finding.help(format!("did you mean `{}`? {}", field.key, field.about));
+        // A listing without a picture of its own still works.
+        if field.key == "iconUrl" {
+            finding.severity = Severity::Warning;
         }
+        if fits(&member.value, field.shape) {
+            let edit = (member.key_span.clone(), edit::quote(field.key));
+            finding = finding.fix(safety(sure), format!("call it `{}`", field.key), [edit]);
+        }
+        Some(finding)
     }
-    if std::ptr::eq(table, &raw const facts::VARIABLE) {
-        shape_env::check_entry(document, node, &meant, findings);
+
+    /// Looks at a value and what is in it. Null counts as not there.
+    fn value(&mut self, node: &Node, shape: Shape, key: &str) {
+        if !fits(node, shape) {
+            self.findings
+                .push(wrong_type(self.document, node, shape, key));
+            return;
+        }
+        match (shape, &node.kind) {
+            (Shape::Object(table), _) => self.object(node, table),
+            (Shape::List(item), Kind::Array(items)) => {
+                for element in items {
+                    match item {
+                        Shape::Object(table)
+                            if table.is(&facts::OPTION)
+                                && matches!(element.kind, Kind::String(_) | Kind::Number(_)) =>
+                        {
+                            self.findings
+                                .push(shape_env::bare_option(self.document, element));
+                        }
+                        Shape::Object(table) => self.value(element, *item, table.what),
+                        _ => self.value(element, *item, &format!("an element of {key}")),
+                    }
+                }
+            }
+            (Shape::Values, Kind::Object(members)) => {
+                for member in members {
+                    let key = format!("`{}`", short(&member.key));
+                    self.value(&member.value, Shape::Scalar, &key);
+                }
+            }
+            _ => {}
+        }
     }
 }
 
-fn missing(
-    document: &Document,
-    node: &Node,
-    table: &'static Table,
-    field: &Field,
-    findings: &mut Vec<Finding>,
-) {
+fn missing(document: &Document, node: &Node, table: &Table, field: &Field) -> Finding {
     let rule: &Rule = match (table.what, field.key) {
         ("a preset", "defaults") => &shape_env::PRESET_WITHOUT_DEFAULTS,
         ("tests.json", "tests") => &shape_tests::NO_TESTS,
         ("a test", _) => &shape_tests::INCOMPLETE_TEST,
         _ => &MISSING_KEY,
     };
-    let message = format!("{} has no `{}`", named(table, node), field.key);
-    findings.push(
-        document
-            .at(rule, &begin(node), message)
-            .help(format!("`{}`: {}", field.key, field.about)),
-    );
+    let what = format!("{} has no `{}`", named(table, node), field.key);
+    let help = format!("`{}`: {}", field.key, field.about);
+    document.at(rule, &begin(node), what).help(help)
 }
 
 /// The table's name, with the object's own name where it has one.
 fn named(table: &Table, node: &Node) -> String {
-    let name = ["key", "name"]
-        .iter()
-        .find_map(|key| node.get(key).and_then(Node::as_str))
+    let mut names = ["key", "name"].iter().filter_map(|key| node.text(key));
+    let name = names
+        .next()
         .filter(|name| !name.is_empty() && name.len() < 60);
     match name {
         Some(name) if table.what.starts_with('a') => {
@@ -261,96 +312,22 @@ fn named(table: &Table, node: &Node) -> String {
     }
 }
 
-/// A key that the table doesn't have. False where it is neither misspelt nor misplaced.
-fn unknown(
-    document: &Document,
-    node: &Node,
-    member: &Member,
-    table: &'static Table,
-    meant: &mut Vec<&'static str>,
-    findings: &mut Vec<Finding>,
-) -> bool {
-    let key = member.key.as_str();
-    // Two keys can't both be meant for one.
-    let taken = meant.clone();
-    let free =
-        |field: &&'static Field| node.get(field.key).is_none() && !taken.contains(&field.key);
-    let candidates = table.fields.iter().filter(free);
-    let alias = candidates
-        .clone()
-        .find(|field| field.aliases.contains(&key))
-        .map(|field| (field, Sure::Near));
-    let guess = alias.or_else(|| {
-        let (name, sure) = suggest::nearest(key, candidates.map(|field| field.key))?;
-        Some((table.field(name)?, sure))
-    });
-    let home = elsewhere(document.which, table, key);
-    if let Some((field, sure)) = guess
-        && (alias.is_some() || home.is_none() || sure == Sure::Same)
-    {
-        meant.push(field.key);
-        let mut finding = document
-            .at(
-                &NEAR_KEY,
-                &member.key_span,
-                format!("{} has no key `{key}`", named(table, node)),
-            )
-            .help(format!("did you mean `{}`? {}", field.key, field.about));
-        // A listing without a picture of its own still works.
-        if field.key == "iconUrl" {
-            finding.severity = Severity::Warning;
-        }
-        if fits(&member.value, field.shape) {
-            let safety = match sure {
-                Sure::Same => Safety::Safe,
-                Sure::Near => Safety::Unsafe,
-            };
-            finding = finding.fix(
-                safety,
-                format!("call it `{}`", field.key),
-                [(member.key_span.clone(), edit::quote(field.key))],
-            );
-        }
-        findings.push(finding);
-        return true;
-    }
-    if let Some(home) = home {
-        misplaced(document, node, member, home, findings);
-        return true;
-    }
-    false
-}
-
 /// The keys of one object that the Hub doesn't know.
-fn ignored_keys(document: &Document, table: &Table, strangers: &[&Member]) -> Finding {
+fn ignored_keys(document: &Document, table: &Table, strangers: &[&Member]) -> Option<Finding> {
+    let first = strangers.first()?;
     let names: Vec<String> = strangers.iter().map(|m| short(&m.key)).take(8).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let word = if names.len() == 1 { "key" } else { "keys" };
-    let span = strangers
-        .first()
-        .map_or(0..0, |member| member.key_span.clone());
-    let mut known: Vec<&str> = table
-        .fields
-        .iter()
-        .filter(|field| field.need != Need::Seen)
-        .map(|field| field.key)
-        .collect();
-    known.truncate(12);
-    document
-        .at(
-            &UNKNOWN_KEY,
-            &span,
-            format!(
-                "the Hub ignores the {word} {} in {}",
-                suggest::all_of(&names),
-                table.what
-            ),
-        )
-        .help(format!("it knows {}", suggest::all_of(&known)))
+    let documented = table.fields.iter().filter(|field| field.need != Need::Seen);
+    let known: Vec<&str> = documented.map(|field| field.key).take(12).collect();
+    let names = suggest::all_of(&names);
+    let what = format!("the Hub ignores the {word} {names} in {}", table.what);
+    let help = format!("it knows {}", suggest::all_of(&known));
+    Some(document.at(&UNKNOWN_KEY, &first.key_span, what).help(help))
 }
 
 /// Where a key would belong in the same file.
-fn elsewhere(which: Which, table: &'static Table, key: &str) -> Option<&'static Table> {
+fn elsewhere(which: Which, table: &Table, key: &str) -> Option<&'static Table> {
     let tables: &[&'static Table] = match which {
         Which::Hub => &[
             &facts::INPUT,
@@ -360,52 +337,42 @@ fn elsewhere(which: Which, table: &'static Table, key: &str) -> Option<&'static 
         ],
         Which::Tests => &[&facts::TESTS_CONFIG, &facts::TEST, &facts::TESTS],
     };
+    let has = |other: &&Table| {
+        other
+            .field(key)
+            .is_some_and(|field| field.need != Need::Seen)
+    };
     tables
         .iter()
         .copied()
-        .filter(|other| !std::ptr::eq(*other, table))
-        .find(|other| {
-            other
-                .field(key)
-                .is_some_and(|field| field.need != Need::Seen)
-        })
+        .find(|other| !other.is(table) && has(other))
 }
 
-fn misplaced(
-    document: &Document,
-    node: &Node,
-    member: &Member,
-    home: &'static Table,
-    findings: &mut Vec<Finding>,
-) {
+fn misplaced(document: &Document, node: &Node, member: &Member, home: &Table) -> Finding {
     let key = member.key.as_str();
-    let mut finding = document.at(
-        &MISPLACED_KEY,
-        &member.key_span,
-        format!("the Hub looks for `{key}` in {}, not here", home.what),
-    );
+    let what = format!("the Hub looks for `{key}` in {}, not here", home.what);
+    let mut finding = document.at(&MISPLACED_KEY, &member.key_span, what);
     // A queue instead of a load balancer is another endpoint altogether.
     if key == "endpointType" {
         finding.severity = Severity::Error;
     }
-    if std::ptr::eq(home, &raw const facts::INPUT) {
-        if let Some(input) = node.get("input").filter(|input| input.get(key).is_none()) {
-            let value = document.source(&member.value);
-            finding = finding
-                .related(document.place(&begin(input)), "it belongs in here")
-                .fix(
-                    Safety::Unsafe,
-                    "move it there",
-                    [
-                        edit::remove(node, member),
-                        edit::add(&document.text, input, key, value),
-                    ],
-                );
-        } else if node.get("value").is_some() {
-            finding = finding.help("a fixed `value` is shown to nobody and takes no such key");
-        }
+    if !home.is(&facts::INPUT) {
+        return finding;
     }
-    findings.push(finding);
+    if let Some(input) = node.get("input").filter(|input| input.get(key).is_none()) {
+        let value = document.source(&member.value);
+        let add = edit::add(&document.text, input, key, value);
+        let finding = finding.related(document.place(&begin(input)), "it belongs in here");
+        return finding.fix(
+            Safety::Unsafe,
+            "move it there",
+            [edit::remove(node, member), add],
+        );
+    }
+    match node.get("value") {
+        Some(_) => finding.help("a fixed `value` is shown to nobody and takes no such key"),
+        None => finding,
+    }
 }
 
 /// Whether a value is of a shape, as it is.
@@ -436,67 +403,21 @@ fn wanted(shape: Shape) -> &'static str {
     }
 }
 
-/// Looks at a value and what is in it. Null counts as not there.
-pub fn value(
-    document: &Document,
-    node: &Node,
-    shape: Shape,
-    key: &str,
-    findings: &mut Vec<Finding>,
-) {
-    if !fits(node, shape) {
-        let found = match (shape, &node.kind) {
-            (Shape::Whole, Kind::Number(text)) => format!("`{}`", short(text)),
-            _ => node.what().to_owned(),
-        };
-        let mut finding = document.at(
-            &WRONG_TYPE,
-            &pointed(node),
-            format!("{key} has to be {} and is {found}", wanted(shape)),
-        );
-        if let Some(with) = converted(document, node, shape) {
-            finding = finding.write(Safety::Safe, &node.span, &short(&with), with);
-        }
-        findings.push(finding);
-        return;
-    }
-    match (shape, &node.kind) {
-        (Shape::Object(table), _) => object(document, node, table, findings),
-        (Shape::List(item), Kind::Array(items)) => {
-            for element in items {
-                let bare = matches!(item, Shape::Object(table) if std::ptr::eq(*table, &raw const facts::OPTION))
-                    && matches!(element.kind, Kind::String(_) | Kind::Number(_));
-                if bare {
-                    shape_env::bare_option(document, element, findings);
-                } else {
-                    let what = match item {
-                        Shape::Object(table) => table.what.to_owned(),
-                        _ => format!("an element of {key}"),
-                    };
-                    value(document, element, *item, &what, findings);
-                }
-            }
-        }
-        (Shape::Values, Kind::Object(members)) => {
-            for member in members {
-                value(
-                    document,
-                    &member.value,
-                    Shape::Scalar,
-                    &format!("`{}`", short(&member.key)),
-                    findings,
-                );
-            }
-        }
-        _ => {}
-    }
-}
-
-/// A scalar as a whole, of something larger the first byte.
-fn pointed(node: &Node) -> std::ops::Range<usize> {
-    match node.kind {
+fn wrong_type(document: &Document, node: &Node, shape: Shape, key: &str) -> Finding {
+    let found = match (shape, &node.kind) {
+        (Shape::Whole, Kind::Number(text)) => format!("`{}`", short(text)),
+        _ => node.what().to_owned(),
+    };
+    // A scalar as a whole, of something larger the first byte.
+    let span = match node.kind {
         Kind::Array(_) | Kind::Object(_) => begin(node),
         _ => node.span.clone(),
+    };
+    let what = format!("{key} has to be {} and is {found}", wanted(shape));
+    let finding = document.at(&WRONG_TYPE, &span, what);
+    match converted(document, node, shape) {
+        Some(with) => finding.write(Safety::Safe, &node.span, &short(&with), with),
+        None => finding,
     }
 }
 
@@ -505,16 +426,15 @@ fn converted(document: &Document, node: &Node, shape: Shape) -> Option<String> {
     match (shape, &node.kind) {
         (Shape::Whole | Shape::Number, Kind::String(text)) => {
             let text = text.trim();
-            let parsed = worker_files::json::parse(text.as_bytes());
+            let parsed = json::parse(text.as_bytes());
             let number = parsed.root.filter(|_| parsed.problems.is_empty())?;
-            (matches!(number.kind, Kind::Number(_)) && fits(&number, shape))
-                .then(|| text.to_owned())
+            let is_number = matches!(number.kind, Kind::Number(_)) && fits(&number, shape);
+            is_number.then(|| text.to_owned())
         }
-        (Shape::Flag, Kind::String(text)) => match text.to_lowercase().as_str() {
-            "true" => Some("true".to_owned()),
-            "false" => Some("false".to_owned()),
-            _ => None,
-        },
+        (Shape::Flag, Kind::String(text)) => {
+            let lower = text.to_lowercase();
+            matches!(lower.as_str(), "true" | "false").then_some(lower)
+        }
         (Shape::Text | Shape::Word(_), Kind::Number(_) | Kind::Bool(_)) => {
             Some(edit::quote(document.source(node)))
         }
@@ -523,32 +443,24 @@ fn converted(document: &Document, node: &Node, shape: Shape) -> Option<String> {
             Some(edit::quote(&texts?.join(",")))
         }
         (Shape::List(Shape::Text | Shape::Word(_)), Kind::String(text)) => {
-            let parts: Vec<String> = text
-                .split(',')
-                .map(|part| edit::quote(part.trim()))
-                .collect();
-            Some(format!("[{}]", parts.join(", ")))
+            let parts = text.split(',').map(|part| edit::quote(part.trim()));
+            Some(format!("[{}]", parts.collect::<Vec<_>>().join(", ")))
         }
         (Shape::List(Shape::Object(table)), Kind::Object(members)) => {
             if members.iter().any(|m| table.field(&m.key).is_some()) {
                 return Some(format!("[{}]", document.source(node)));
             }
             // A map from names to values, where a list of entries has to be.
-            let entries = table.field("key").and(table.field("value"));
-            if entries.is_none()
-                || members.is_empty()
-                || !members.iter().all(|m| fits(&m.value, Shape::Scalar))
-            {
+            table.field("key").and(table.field("value"))?;
+            let mut values = members.iter().map(|member| &member.value);
+            if members.is_empty() || !values.all(|value| fits(value, Shape::Scalar)) {
                 return None;
             }
-            let entries: Vec<String> = members
-                .iter()
-                .map(|member| {
-                    let (key, value) = (edit::quote(&member.key), document.source(&member.value));
-                    format!("{{ \"key\": {key}, \"value\": {value} }}")
-                })
-                .collect();
-            Some(format!("[{}]", entries.join(", ")))
+            let entries = members.iter().map(|member| {
+                let (key, value) = (edit::quote(&member.key), document.source(&member.value));
+                format!("{{ \"key\": {key}, \"value\": {value} }}")
+            });
+            Some(format!("[{}]", entries.collect::<Vec<_>>().join(", ")))
         }
         _ => None,
     }

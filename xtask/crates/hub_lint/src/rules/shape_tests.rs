@@ -4,6 +4,7 @@ use crate::document::{Document, begin};
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
+use xtask_core::suggest::letters;
 
 rules! { Shape;
     /// The Hub looks for an object with `tests` and `config`. In a bare list of tests it finds
@@ -20,7 +21,6 @@ rules! { Shape;
     ROOT = "HUB120" "tests-root" Error Unsafely
         "tests.json is not an object with `tests`"
         from "the Hub's publishing guide; four published files";
-
     /// Without a test the Hub has nothing to see the worker answer to.
     ///
     /// Bad:
@@ -35,7 +35,6 @@ rules! { Shape;
     NO_TESTS = "HUB121" "no-tests" Warning Never
         "tests.json has no tests"
         from "the Hub's publishing guide; two published files";
-
     /// Without `config`, the Hub chooses the GPU, and the worker runs without the variables that
     /// it needs: the Hub's test run takes no default from hub.json.
     ///
@@ -51,7 +50,6 @@ rules! { Shape;
     NO_CONFIG = "HUB122" "tests-without-config" Warning Never
         "tests.json has no `config`"
         from "the Hub's publishing guide; eleven published files";
-
     /// A test has a name and the input of a job.
     ///
     /// Bad:
@@ -70,84 +68,58 @@ rules! { Shape;
 /// Looks at the root. False where nothing more can be said of the file.
 pub fn check_root(document: &Document, findings: &mut Vec<Finding>) -> bool {
     let root = &document.root;
-    match &root.kind {
-        Kind::Object(_) => {}
-        Kind::Array(items) => {
-            let mut finding = document
-                .at(
-                    &ROOT,
-                    &begin(root),
-                    "tests.json is a list and has to be an object with `tests`",
-                )
-                .help("the Hub reads `{ \"tests\": […], \"config\": {…} }`");
-            let tests = !items.is_empty()
-                && items
-                    .iter()
-                    .all(|item| item.get("name").is_some() || item.get("input").is_some());
-            if tests {
-                finding = finding.fix(
-                    Safety::Unsafe,
-                    "put the list into `tests`",
-                    [
-                        (root.span.start..root.span.start, "{ \"tests\": ".to_owned()),
-                        (root.span.end..root.span.end, " }".to_owned()),
-                    ],
-                );
-            }
-            findings.push(finding);
-            return false;
-        }
-        _ => {
-            findings.push(document.at(
-                &ROOT,
-                &begin(root),
-                format!(
-                    "tests.json is {} where an object with `tests` has to be",
-                    root.what()
-                ),
-            ));
-            return false;
-        }
-    }
-    // A single test at the root: one finding for the wrapping that it lacks.
-    if root.get("tests").is_none()
-        && let Some(input) = root.member("input")
-    {
-        findings.push(
-            document
-                .at(
-                    &NO_TESTS,
-                    &input.key_span,
-                    "tests.json has no `tests`: it is a single job's input",
-                )
-                .help("the Hub reads `{ \"tests\": [{ \"name\": …, \"input\": {…} }], \"config\": {…} }`"),
-        );
+    if let Some(finding) = not_tests(document, root) {
+        findings.push(finding);
         return false;
     }
-    if let Some(tests) = root.member("tests")
+    let tests = root.member("tests");
+    if let Some(tests) = tests
         && matches!(&tests.value.kind, Kind::Array(items) if items.is_empty())
     {
         findings.push(document.at(&NO_TESTS, &tests.key_span, "`tests` is empty"));
     }
-    if root.get("tests").is_some_and(|t| !t.items().is_empty())
-        && root
-            .get("config")
-            .is_none_or(|config| config.kind == Kind::Null)
-        && !root
-            .members()
-            .iter()
-            .any(|m| xtask_core::suggest::letters(&m.key).starts_with("config"))
-    {
-        findings.push(no_config(document, root));
+    let mut keys = root.members().iter().map(|member| letters(&member.key));
+    if !root.list("tests").is_empty() && !keys.any(|key| key.starts_with("config")) {
+        let help = "the Hub's test run takes no default from hub.json: what the worker needs has \
+                    to be in `config.env`";
+        let finding = document.at(&NO_CONFIG, &begin(root), "tests.json has no `config`");
+        findings.push(finding.help(help));
     }
     true
 }
 
-fn no_config(document: &Document, root: &Node) -> Finding {
-    document
-        .at(&NO_CONFIG, &begin(root), "tests.json has no `config`")
-        .help(
-            "the Hub's test run takes no default from hub.json: what the worker needs has to be in \
-             `config.env`",
-        )
+/// What makes a file none of the Hub's tests.
+fn not_tests(document: &Document, root: &Node) -> Option<Finding> {
+    match &root.kind {
+        // A single test at the root: one finding for the wrapping that it lacks.
+        Kind::Object(_) => {
+            let input = root
+                .member("input")
+                .filter(|_| root.get("tests").is_none())?;
+            let what = "tests.json has no `tests`: it is a single job's input";
+            let help =
+                "the Hub reads `{ \"tests\": [{ \"name\": …, \"input\": {…} }], \"config\": {…} }`";
+            Some(document.at(&NO_TESTS, &input.key_span, what).help(help))
+        }
+        Kind::Array(items) => {
+            let what = "tests.json is a list and has to be an object with `tests`";
+            let finding = document.at(&ROOT, &begin(root), what);
+            let finding = finding.help("the Hub reads `{ \"tests\": […], \"config\": {…} }`");
+            let is_test = |item: &Node| item.get("name").or(item.get("input")).is_some();
+            if items.is_empty() || !items.iter().all(is_test) {
+                return Some(finding);
+            }
+            let (start, end) = (root.span.start, root.span.end);
+            let edits = [
+                (start..start, "{ \"tests\": ".to_owned()),
+                (end..end, " }".to_owned()),
+            ];
+            Some(finding.fix(Safety::Unsafe, "put the list into `tests`", edits))
+        }
+        _ => {
+            let is = root.what();
+            let what = format!("tests.json is {is} where an object with `tests` has to be");
+            Some(document.at(&ROOT, &begin(root), what))
+        }
+    }
 }

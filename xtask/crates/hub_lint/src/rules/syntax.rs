@@ -2,7 +2,7 @@
 
 use crate::document::{Document, Which};
 use crate::rule::{Rule, rules};
-use worker_files::json::{self, ProblemKind};
+use worker_files::json::{self, Member, Node, ProblemKind};
 use xtask_core::finding::{Finding, Place, Safety};
 use xtask_core::tree::RepoPath;
 
@@ -15,14 +15,12 @@ rules! { Syntax;
     EMPTY = "HUB001" "empty-file" Error Never
         "the file has nothing in it"
         from "JSON (RFC 8259); a published tests.json of 0 bytes";
-
     /// JSON is UTF-8. Editors on Windows sometimes save UTF-16 or a Latin code page.
     ///
     /// Bad: a file saved as "Unicode", whose first bytes are `FF FE`.
     NOT_UTF8 = "HUB002" "not-utf8" Error Never
         "the file is not UTF-8"
         from "JSON (RFC 8259)";
-
     /// An invisible mark (`EF BB BF`) at the beginning of the file, which some editors write.
     /// JSON parsers take it for text that does not belong there.
     ///
@@ -30,14 +28,12 @@ rules! { Syntax;
     BYTE_ORDER_MARK = "HUB003" "byte-order-mark" Error Safely
         "the file begins with a byte-order mark"
         from "JSON (RFC 8259)";
-
     /// A byte of value 0, mostly from a file that was written in part or in another encoding.
     ///
     /// Bad: a zero byte anywhere in the file.
     NUL = "HUB004" "nul-byte" Error Never
         "the file holds a NUL byte"
         from "JSON (RFC 8259)";
-
     /// The Hub reads strict JSON, which has no comments.
     ///
     /// Bad:
@@ -50,7 +46,6 @@ rules! { Syntax;
     COMMENT = "HUB005" "comment" Error Safely
         "JSON has no comments"
         from "JSON (RFC 8259); two published listings";
-
     /// The Hub reads strict JSON, which allows no trailing comma.
     ///
     /// Bad:
@@ -64,7 +59,6 @@ rules! { Syntax;
     TRAILING_COMMA = "HUB006" "trailing-comma" Error Safely
         "a trailing comma"
         from "JSON (RFC 8259); two published tests.json";
-
     /// Two elements stand side by side without the comma between them.
     ///
     /// Bad:
@@ -78,7 +72,6 @@ rules! { Syntax;
     MISSING_COMMA = "HUB007" "missing-comma" Error Safely
         "a comma is missing between two elements"
         from "JSON (RFC 8259)";
-
     /// A backslash and an `n` are written where a line should end: the file went through a program
     /// that escaped it once too often.
     ///
@@ -89,7 +82,6 @@ rules! { Syntax;
     LITERAL_ESCAPE = "HUB008" "literal-escape" Error Safely
         "`\\n` is written out where a line should end"
         from "JSON (RFC 8259); two published tests.json";
-
     /// A bracket is not closed, closed by the other kind, or closed twice. The finding names the
     /// place where it was opened, which is where the mistake mostly is.
     ///
@@ -104,7 +96,6 @@ rules! { Syntax;
     BRACKETS = "HUB009" "unbalanced-brackets" Error Never
         "brackets don't match"
         from "JSON (RFC 8259); two published listings";
-
     /// A string without an end, in the wrong quotes, with an unknown escape, or with a raw tab or
     /// other control character; or a key without quotes.
     ///
@@ -115,7 +106,6 @@ rules! { Syntax;
     BAD_STRING = "HUB010" "bad-string" Error Safely
         "text that is no JSON string"
         from "JSON (RFC 8259)";
-
     /// A word or number that other languages have and JSON does not: `True`, `None`, `NaN`, `01`.
     ///
     /// Bad:
@@ -125,7 +115,6 @@ rules! { Syntax;
     BAD_VALUE = "HUB011" "bad-value" Error Safely
         "a word or number that JSON doesn't have"
         from "JSON (RFC 8259)";
-
     /// There is something other than what JSON needs at this place.
     ///
     /// Bad:
@@ -135,14 +124,12 @@ rules! { Syntax;
     UNEXPECTED = "HUB012" "unexpected-text" Error Never
         "text that does not belong there"
         from "JSON (RFC 8259)";
-
     /// Common parsers refuse JSON that is nested more than 127 levels deep; a listing needs seven.
     ///
     /// Bad: `[[[[…` 128 times.
     TOO_DEEP = "HUB013" "too-deep" Error Never
         "nested too deep"
         from "the limit of common JSON parsers";
-
     /// Parsers take the last of two values for one key, without a word. Whoever edits the first
     /// one wonders why nothing changes.
     ///
@@ -187,20 +174,33 @@ pub fn read(
     findings: &mut Vec<Finding>,
 ) -> Option<Document> {
     let parsed = json::parse(bytes);
-    let sound = parsed
-        .problems
-        .iter()
-        .all(|problem| problem.kind == ProblemKind::DuplicateKey);
+    let is_duplicate = |problem: &json::Problem| problem.kind == ProblemKind::DuplicateKey;
     let duplicates = !parsed.problems.is_empty();
+    let mut document = None;
+    if parsed.problems.iter().all(is_duplicate) {
+        document = Some(Document {
+            path: path.clone(),
+            which,
+            text: String::from_utf8(bytes.to_vec()).ok()?,
+            root: parsed.root?,
+            duplicates,
+        });
+    }
     for problem in parsed.problems {
         // After a mistake that the parser only guessed its way past, duplicates may be guesses.
-        if !sound && problem.kind == ProblemKind::DuplicateKey {
+        if document.is_none() && is_duplicate(&problem) {
             continue;
         }
         let place = Place::new(path.clone(), problem.span);
         let mut finding = Finding::at(rule(problem.kind), place, problem.message);
         if problem.kind == ProblemKind::Comment {
             finding = finding.help("the Hub reads strict JSON; move the words into a README");
+        }
+        if let (Some(document), Some((first, _))) = (&document, &problem.related)
+            && let Some((object, member)) = member_at(&document.root, first.start)
+        {
+            let edit = crate::edit::remove(object, member);
+            finding = finding.fix(Safety::Unsafe, "remove the one without effect", [edit]);
         }
         if let Some((span, words)) = problem.related {
             finding = finding.related(Place::new(path.clone(), span), words);
@@ -210,55 +210,24 @@ pub fn read(
         }
         findings.push(finding);
     }
-    if !sound {
-        return None;
-    }
-    let text = String::from_utf8(bytes.to_vec()).ok()?;
-    let document = Document {
-        path: path.clone(),
-        which,
-        text,
-        root: parsed.root?,
-        duplicates,
-    };
-    if !duplicates {
-        return Some(document);
-    }
-    for finding in findings
-        .iter_mut()
-        .filter(|f| f.code == DUPLICATE_KEY.code && &f.place.path == path)
-    {
-        remove_first(&document, finding);
-    }
-    Some(document)
+    document
 }
 
-/// Adds the fix that takes out the key that has no effect.
-fn remove_first(document: &Document, finding: &mut Finding) {
-    let Some(first) = finding.related.first().map(|r| r.place.span.clone()) else {
-        return;
-    };
-    let mut node = &document.root;
+/// The object and its member whose key begins at a place.
+fn member_at(root: &Node, at: usize) -> Option<(&Node, &Member)> {
+    let mut node = root;
     loop {
         // Members and items are in the order of the text.
         let members = node.members();
-        let next = members.partition_point(|member| member.key_span.start <= first.start);
-        let member = members.get(next.wrapping_sub(1));
-        if let Some(member) = member.filter(|member| member.key_span == first) {
-            let edit = crate::edit::remove(node, member);
-            let title = "remove the one without effect";
-            *finding = finding.clone().fix(Safety::Unsafe, title, [edit]);
-            return;
+        let after = members.partition_point(|member| member.key_span.start <= at);
+        let member = after.checked_sub(1).map(|before| &members[before]);
+        if let Some(member) = member.filter(|member| member.key_span.start == at) {
+            return Some((node, member));
         }
         let items = node.items();
-        let next = items.partition_point(|item| item.span.start <= first.start);
-        let inner = member
-            .map(|member| &member.value)
-            .or_else(|| items.get(next.wrapping_sub(1)));
-        match inner {
-            Some(inner) => node = inner,
-            None => return,
-        }
+        let after = items.partition_point(|item| item.span.start <= at);
+        let item = after.checked_sub(1).map(|before| &items[before]);
+        node = member.map(|member| &member.value).or(item)?;
     }
 }
 

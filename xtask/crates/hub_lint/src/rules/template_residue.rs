@@ -16,7 +16,6 @@ rules! { Meaning;
     LEFTOVER = "HUB260" "template-leftover" Warning Never
         "a text of the template is still there"
         from "the Hub guide's template; nine places in published listings";
-
     /// The icon is fetched by browsers: it has to be a picture's own https address. The page of a
     /// picture on GitHub is no picture.
     ///
@@ -79,112 +78,85 @@ pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec
         tests(document, findings);
         return;
     }
-    icon(document, findings);
-    for key in ["title", "description"] {
-        text(document, root.get(key), findings);
-    }
+    findings.extend(icon(document));
+    let mut nodes = vec![root.get("title"), root.get("description")];
     for variable in variables {
-        if !key(document, variable.key, variable.key_span, findings) {
-            text(document, variable.value, findings);
-            if let Some(input) = &variable.input {
-                text(document, input.node.get("name"), findings);
-            }
+        if let Some(finding) = key(document, variable.key, variable.key_span) {
+            findings.push(finding);
+        } else {
+            let input = variable.input.as_ref();
+            nodes.extend([
+                variable.value,
+                input.and_then(|input| input.node.get("name")),
+            ]);
         }
     }
-    for preset in model::list(root, "presets") {
-        text(document, preset.get("name"), findings);
-    }
+    nodes.extend(
+        model::list(root, "presets")
+            .iter()
+            .map(|preset| preset.get("name")),
+    );
+    findings.extend(nodes.into_iter().filter_map(|node| text(document, node?)));
 }
 
 /// The template's test, its variable, and the addresses of examples.
 fn tests(document: &Document, findings: &mut Vec<Finding>) {
-    for test in document.root.get("tests").map_or(&[][..], Node::items) {
-        text(document, test.get("name"), findings);
-        for member in test.get("input").map_or(&[][..], Node::members) {
+    for test in document.root.list("tests") {
+        findings.extend(test.get("name").and_then(|name| text(document, name)));
+        for member in test.object("input") {
             let value = member.value.as_str().unwrap_or_default();
+            let hosts = ["://example.com/", "://www.example.com/"];
             if member.key == "param1" && value == "value1" {
-                let message = "the input `param1` is the template's example";
-                findings.push(document.at(&LEFTOVER, &member.key_span, message));
-            } else if ["://example.com/", "://www.example.com/"]
-                .iter()
-                .any(|a| value.contains(a))
-            {
-                let message = format!("`{}` is an example's address", short(value));
-                findings.push(
-                    document
-                        .at(&LEFTOVER, &member.value.span, message)
-                        .help("there is no such file, so the test fails"),
-                );
+                let what = "the input `param1` is the template's example";
+                findings.push(document.at(&LEFTOVER, &member.key_span, what));
+            } else if hosts.iter().any(|host| value.contains(host)) {
+                let what = format!("`{}` is an example's address", short(value));
+                let finding = document.at(&LEFTOVER, &member.value.span, what);
+                findings.push(finding.help("there is no such file, so the test fails"));
             }
         }
     }
-    for own in model::test_variables(&document.root) {
-        key(document, own.key, own.key_span, findings);
-    }
+    let own = model::variables(&document.root).into_iter();
+    findings.extend(own.filter_map(|own| key(document, own.key, own.key_span)));
 }
 
-fn key(document: &Document, key: &str, span: &Span, findings: &mut Vec<Finding>) -> bool {
-    let left = KEYS.contains(&key);
-    if left {
-        let message = format!("the variable `{key}` is the template's example");
-        findings.push(document.at(&LEFTOVER, span, message));
-    }
-    left
+fn key(document: &Document, key: &str, span: &Span) -> Option<Finding> {
+    let what = format!("the variable `{key}` is the template's example");
+    KEYS.contains(&key)
+        .then(|| document.at(&LEFTOVER, span, what))
 }
 
-fn text(document: &Document, node: Option<&Node>, findings: &mut Vec<Finding>) {
-    if let Some(node) = node
-        && let Some(text) = node.as_str()
-        && TEXTS
-            .iter()
-            .any(|left| text.trim().trim_end_matches('.').eq_ignore_ascii_case(left))
-    {
-        findings.push(document.at(
-            &LEFTOVER,
-            &node.span,
-            format!("`{}` is the template's example", short(text)),
-        ));
-    }
+fn text(document: &Document, node: &Node) -> Option<Finding> {
+    let text = node.as_str()?;
+    let plain = text.trim().trim_end_matches('.');
+    let is_left = TEXTS.iter().any(|left| plain.eq_ignore_ascii_case(left));
+    let what = format!("`{}` is the template's example", short(text));
+    is_left.then(|| document.at(&LEFTOVER, &node.span, what))
 }
 
-fn icon(document: &Document, findings: &mut Vec<Finding>) {
-    let Some(node) = document.root.get("iconUrl").and_then(model::said) else {
-        return;
-    };
-    let Some(text) = node.as_str() else {
-        return;
-    };
+fn icon(document: &Document) -> Option<Finding> {
+    let node = document.root.get("iconUrl").and_then(model::said)?;
+    let text = node.as_str()?;
     let lower = text.to_lowercase();
+    let odd = |what: &str| Some(document.at(&ICON, &node.span, what));
     if ICONS.iter().any(|left| lower.contains(left)) {
-        findings.push(document.at(
-            &LEFTOVER,
-            &node.span,
-            format!(
-                "the icon's address `{}` is the template's example",
-                short(text)
-            ),
-        ));
-    } else if !lower.starts_with("https://") {
-        let message = if lower.starts_with("data:image/") {
-            return;
-        } else if lower.starts_with("http://") {
-            "the icon's address has no https, and browsers don't load it into the Hub's pages"
-        } else {
-            "the icon is no address on the web"
-        };
-        findings.push(document.at(&ICON, &node.span, message));
-    } else if let Some(page) = lower.strip_prefix("https://github.com/")
-        && page.contains("/blob/")
-        && !page.contains("raw=true")
-    {
-        findings.push(
-            document
-                .at(
-                    &ICON,
-                    &node.span,
-                    "this is GitHub's page about the picture, not the picture",
-                )
-                .help("take the address behind the page's button \"Raw\""),
+        let what = format!(
+            "the icon's address `{}` is the template's example",
+            short(text)
         );
+        Some(document.at(&LEFTOVER, &node.span, what))
+    } else if lower.starts_with("data:image/") {
+        None
+    } else if lower.starts_with("http://") {
+        odd("the icon's address has no https, and browsers don't load it into the Hub's pages")
+    } else if !lower.starts_with("https://") {
+        odd("the icon is no address on the web")
+    } else {
+        let page = lower.strip_prefix("https://github.com/")?;
+        if !page.contains("/blob/") || page.contains("raw=true") {
+            return None;
+        }
+        let finding = odd("this is GitHub's page about the picture, not the picture")?;
+        Some(finding.help("take the address behind the page's button \"Raw\""))
     }
 }

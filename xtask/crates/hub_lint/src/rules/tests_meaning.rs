@@ -21,7 +21,6 @@ rules! { Meaning;
     TIMEOUT = "HUB250" "timeout-in-seconds" Warning Unsafely
         "a timeout that looks like seconds"
         from "the Hub's publishing guide; three published tests.json";
-
     /// The Hub passes a test when the endpoint answers with status 200 and looks at nothing else.
     /// These keys promise a check that is not made. What the answer says can be checked where it
     /// is made: a handler that returns an error fails the test.
@@ -37,7 +36,6 @@ rules! { Meaning;
     ASSERTION = "HUB251" "ignored-assertion" Warning Never
         "a test asserts what the Hub doesn't look at"
         from "the Hub's publishing guide; seven published tests.json";
-
     /// `input` is what the handler finds in `job["input"]`. The Hub wraps it itself; wrapped twice,
     /// the handler finds `job["input"]["input"]`.
     ///
@@ -52,7 +50,6 @@ rules! { Meaning;
     WRAPPED = "HUB252" "wrapped-input" Warning Unsafely
         "an input inside an input"
         from "the Hub's publishing guide; four published tests.json";
-
     /// The Hub passes a test when the job succeeds, so a test of what the worker refuses fails, and
     /// the release with it. Such tests belong in the worker's own test suite. Told by the name.
     ///
@@ -74,6 +71,11 @@ const FAILURES: &[&str] = &[
     "invalid", "error", "fail", "fails", "failure", "missing", "reject", "rejects",
 ];
 
+/// Words in the name of a test that wants the opposite, as `no_error` and `missing_is_default`.
+const SUCCESSES: &[&str] = &[
+    "no_error", "no error", "no-error", "without", "optional", "default",
+];
+
 /// Below this many milliseconds, seconds are meant.
 const SHORTEST: f64 = 5000.0;
 
@@ -85,118 +87,72 @@ pub fn check(document: &Document, findings: &mut Vec<Finding>) {
     // A bare list has had its finding; what it lists are tests all the same.
     let tests = document.root.get("tests").unwrap_or(&document.root);
     for test in tests.items() {
-        timeout(document, test, findings);
-        assertions(document, test, findings);
-        wrapped(document, test, findings);
-        failing(document, test, findings);
+        findings.extend(timeout(document, test));
+        findings.extend(assertions(document, test));
+        findings.extend(wrapped(document, test));
+        findings.extend(failing(document, test));
     }
 }
 
-fn timeout(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
-    let Some(node) = test.get("timeout") else {
-        return;
-    };
-    let Some(number) = node.as_f64() else {
-        return;
-    };
-    if number >= SHORTEST {
-        return;
-    }
+fn timeout(document: &Document, test: &Node) -> Option<Finding> {
+    let node = test.get("timeout")?;
+    let number = node.as_f64().filter(|number| *number < SHORTEST)?;
     let written = document.source(node);
-    let mut finding = document
-        .at(
-            &TIMEOUT,
-            &node.span,
-            format!("a timeout of {written} milliseconds ends before a worker has started"),
-        )
-        .help("`timeout` counts milliseconds, not seconds");
-    if number >= 1.0 && number.fract() == 0.0 && written.bytes().all(|b| b.is_ascii_digit()) {
-        let with = format!("{written}000");
-        finding = finding.write(Safety::Unsafe, &node.span, &with, with.as_str());
-    }
-    findings.push(finding);
+    let what = format!("a timeout of {written} milliseconds ends before a worker has started");
+    let finding = document.at(&TIMEOUT, &node.span, what);
+    let finding = finding.help("`timeout` counts milliseconds, not seconds");
+    let plain = number >= 1.0 && written.bytes().all(|b| b.is_ascii_digit());
+    let with = format!("{written}000");
+    Some(if plain {
+        finding.write(Safety::Unsafe, &node.span, &with, with.as_str())
+    } else {
+        finding
+    })
 }
 
-fn assertions(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
-    let keys: Vec<_> = test
-        .members()
-        .iter()
+fn assertions(document: &Document, test: &Node) -> Option<Finding> {
+    let members = test.members().iter();
+    let keys: Vec<_> = members
         .filter(|member| facts::is_assertion(&member.key))
         .collect();
-    let Some(first) = keys.first() else {
-        return;
-    };
+    let first = keys.first()?;
     let names: Vec<&str> = keys.iter().map(|member| member.key.as_str()).collect();
-    let name = test.get("name").and_then(Node::as_str).unwrap_or_default();
-    let of = if name.is_empty() {
-        "the test".to_owned()
-    } else {
-        format!("the test `{}`", short(name))
+    let of = match test.text("name").unwrap_or_default() {
+        "" => "the test".to_owned(),
+        name => format!("the test `{}`", short(name)),
     };
-    findings.push(
-        document
-            .at(
-                &ASSERTION,
-                &first.key_span,
-                format!("the Hub ignores {} of {of}", suggest::all_of(&names)),
-            )
-            .help("a test passes when the endpoint answers with status 200"),
-    );
+    let what = format!("the Hub ignores {} of {of}", suggest::all_of(&names));
+    let help = "a test passes when the endpoint answers with status 200";
+    Some(document.at(&ASSERTION, &first.key_span, what).help(help))
 }
 
-fn wrapped(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
-    let Some(outer) = test.get("input") else {
-        return;
-    };
-    let Some(inner) = outer.member("input") else {
-        return;
-    };
+fn wrapped(document: &Document, test: &Node) -> Option<Finding> {
+    let outer = test.get("input")?;
+    let inner = outer.member("input")?;
     // An input that merely has a field of that name has others beside it.
-    let wrapper = outer
-        .members()
-        .iter()
-        .all(|member| facts::TEST.field(&member.key).is_some());
+    let mut members = outer.members().iter();
+    let wrapper = members.all(|member| facts::TEST.field(&member.key).is_some());
     if !wrapper || !matches!(inner.value.kind, Kind::Object(_)) {
-        return;
+        return None;
     }
-    let mut wrapping = document
-        .at(
-            &WRAPPED,
-            &inner.key_span,
-            "the input is wrapped in a second `input`",
-        )
-        .help("the handler finds it in `job[\"input\"][\"input\"]`");
-    if outer.members().len() == 1 {
-        let text = document.source(&inner.value).to_owned();
-        wrapping = wrapping.fix(Safety::Unsafe, "unwrap it", [(outer.span.clone(), text)]);
+    let what = "the input is wrapped in a second `input`";
+    let finding = document.at(&WRAPPED, &inner.key_span, what);
+    let finding = finding.help("the handler finds it in `job[\"input\"][\"input\"]`");
+    if outer.members().len() > 1 {
+        return Some(finding);
     }
-    findings.push(wrapping);
+    let text = document.source(&inner.value).to_owned();
+    Some(finding.fix(Safety::Unsafe, "unwrap it", [(outer.span.clone(), text)]))
 }
 
-fn failing(document: &Document, test: &Node, findings: &mut Vec<Finding>) {
-    let Some((node, name)) = test
-        .get("name")
-        .and_then(|node| Some((node, node.as_str()?)))
-    else {
-        return;
-    };
+fn failing(document: &Document, test: &Node) -> Option<Finding> {
+    let node = test.get("name")?;
+    let name = node.as_str()?;
     let lower = name.to_lowercase();
-    let says = lower
-        .split(|c: char| !c.is_alphanumeric())
-        .any(|word| FAILURES.contains(&word));
-    // `no_error` and `missing_is_fine` want the opposite.
-    let denied = [
-        "no_error", "no error", "no-error", "without", "optional", "default",
-    ];
-    if says && !denied.iter().any(|word| lower.contains(word)) {
-        findings.push(
-            document
-                .at(
-                    &EXPECTS_FAILURE,
-                    &node.span,
-                    format!("the test `{}` seems to want a failure", short(name)),
-                )
-                .help("a test passes when the job succeeds, and by nothing else"),
-        );
-    }
+    let mut words = lower.split(|c: char| !c.is_alphanumeric());
+    let fails = words.any(|word| FAILURES.contains(&word));
+    let what = format!("the test `{}` seems to want a failure", short(name));
+    let help = "a test passes when the job succeeds, and by nothing else";
+    (fails && !SUCCESSES.iter().any(|word| lower.contains(word)))
+        .then(|| document.at(&EXPECTS_FAILURE, &node.span, what).help(help))
 }

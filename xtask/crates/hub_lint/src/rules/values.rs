@@ -6,7 +6,7 @@ use crate::document::{Document, Which, short};
 use crate::edit;
 use crate::model::{self, Input, Variable};
 use crate::rule::rules;
-use worker_files::json::{Kind, Node};
+use worker_files::json::{Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
@@ -25,7 +25,6 @@ rules! { Meaning;
     QUOTED = "HUB220" "default-in-quotes" Warning Safely
         "a default is written as another type than its own"
         from "the Hub's publishing guide; one published listing";
-
     /// The default can't be a value of the input's type.
     ///
     /// Bad:
@@ -39,7 +38,6 @@ rules! { Meaning;
     DEFAULT_TYPE = "HUB221" "default-of-wrong-type" Error Never
         "a default that is no value of its type"
         from "the Hub's publishing guide";
-
     /// The form offers the options alone, so a default outside of them is not there to be seen.
     /// An empty default is fine: it means that nothing is chosen.
     ///
@@ -56,7 +54,6 @@ rules! { Meaning;
     NOT_AN_OPTION = "HUB222" "default-not-an-option" Warning Never
         "a default that is not among the options"
         from "the Hub's publishing guide";
-
     /// The form refuses what is below `min` or above `max`, the default included.
     ///
     /// Bad:
@@ -70,7 +67,6 @@ rules! { Meaning;
     OUT_OF_RANGE = "HUB223" "default-out-of-range" Warning Never
         "a default outside of `min` and `max`, or no room between the two"
         from "the Hub's publishing guide";
-
     /// `min` and `max` are for numbers, `trueValue` and `falseValue` for booleans; elsewhere they
     /// have no effect.
     ///
@@ -85,7 +81,6 @@ rules! { Meaning;
     WITHOUT_EFFECT = "HUB224" "key-without-effect" Info Unsafely
         "a key of another input type"
         from "the Hub's publishing guide";
-
     /// On and off set the same value, so the switch does nothing.
     ///
     /// Bad:
@@ -99,7 +94,6 @@ rules! { Meaning;
     SAME_SWITCH = "HUB225" "switch-without-effect" Warning Never
         "`trueValue` and `falseValue` are the same"
         from "the Hub's publishing guide";
-
     /// A preset sets a variable that the listing doesn't have, so the value goes nowhere.
     ///
     /// Bad:
@@ -115,7 +109,6 @@ rules! { Meaning;
     PRESET_UNKNOWN = "HUB230" "preset-of-unknown-variable" Warning Unsafely
         "a preset sets a variable that is not declared"
         from "the Hub's publishing guide; eight published listings";
-
     /// A preset sets a variable whose `value` is fixed. One of the two has no effect.
     ///
     /// Bad:
@@ -131,7 +124,6 @@ rules! { Meaning;
     PRESET_FIXED = "HUB231" "preset-of-fixed-value" Warning Never
         "a preset sets a variable whose value is fixed"
         from "the Hub's publishing guide; six published listings";
-
     /// A preset's value does not fit its variable: not a number, not among the options, out of
     /// range. Numbers and booleans in quotes are fine.
     ///
@@ -157,137 +149,97 @@ pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec
     }
     for variable in variables {
         if let Some(input) = &variable.input {
-            default(document, variable, input, findings);
-            keys(document, variable, input, findings);
+            default(document, variable.key, input, findings);
+            keys(document, variable.key, input, findings);
         }
     }
     presets(document, variables, findings);
 }
 
-fn default(
-    document: &Document,
-    variable: &Variable<'_>,
-    input: &Input<'_>,
-    findings: &mut Vec<Finding>,
-) {
+fn default(document: &Document, key: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
     if let (Some((min, min_node)), Some((max, max_node))) = (input.min, input.max)
         && min > max
     {
-        findings.push(
-            document
-                .at(
-                    &OUT_OF_RANGE,
-                    &min_node.span,
-                    format!("`min` of `{}` is above its `max`", variable.key),
-                )
-                .related(document.place(&max_node.span), "the `max`"),
-        );
+        let what = format!("`min` of `{key}` is above its `max`");
+        let finding = document.at(&OUT_OF_RANGE, &min_node.span, what);
+        findings.push(finding.related(document.place(&max_node.span), "the `max`"));
         return;
     }
     let Some(node) = input.default else {
         return;
     };
     let written = document.source(node);
-    let key = variable.key;
+    let shown = short(written);
+    let wrong = |what: String| document.at(&DEFAULT_TYPE, &node.span, what);
+    let quoted = |kind: &str, with: &str| {
+        let what = format!("`{key}` is {kind} and its default is {}", node.what());
+        let finding = document.at(&QUOTED, &node.span, what);
+        finding.write(Safety::Safe, &node.span, &short(with), with)
+    };
     match (input.kind, &node.kind) {
-        (Some("number"), Kind::String(text)) => {
-            if is_number(text.trim()) {
-                findings.push(quoted(document, node, key, "a number", text.trim()));
-            } else {
-                findings.push(document.at(
-                    &DEFAULT_TYPE,
-                    &node.span,
-                    format!("the default of the number `{key}` is {}", short(written)),
-                ));
-                return;
-            }
+        (Some("number"), Kind::String(text)) if is_number(text.trim()) => {
+            findings.push(quoted("a number", text.trim()));
+        }
+        (Some("number"), Kind::String(_)) => {
+            findings.push(wrong(format!(
+                "the default of the number `{key}` is {shown}"
+            )));
+            return;
         }
         (Some("boolean"), Kind::String(text)) => {
             let lower = text.to_lowercase();
-            if lower == "true" || lower == "false" {
-                findings.push(quoted(document, node, key, "a boolean", &lower));
+            if matches!(lower.as_str(), "true" | "false") {
+                findings.push(quoted("a boolean", &lower));
             } else if !is_switch(input, text) {
-                findings.push(document.at(
-                    &DEFAULT_TYPE,
-                    &node.span,
-                    format!("the default of the boolean `{key}` is {}", short(written)),
-                ));
+                findings.push(wrong(format!(
+                    "the default of the boolean `{key}` is {shown}"
+                )));
             }
             return;
         }
-        (Some("number"), Kind::Bool(_)) | (Some("boolean"), Kind::Number(_))
+        (Some(kind @ "number"), Kind::Bool(_)) | (Some(kind @ "boolean"), Kind::Number(_))
             if !matches!(written, "0" | "1") =>
         {
-            findings.push(document.at(
-                &DEFAULT_TYPE,
-                &node.span,
-                format!(
-                    "the default of `{key}` is {} and its type {}",
-                    short(written),
-                    input.kind.unwrap_or_default()
-                ),
-            ));
+            findings.push(wrong(format!(
+                "the default of `{key}` is {shown} and its type {kind}"
+            )));
             return;
         }
         (Some("string" | "huggingface"), Kind::Number(_) | Kind::Bool(_)) => {
-            findings.push(quoted(
-                document,
-                node,
-                key,
-                "a string",
-                &edit::quote(written),
-            ));
+            findings.push(quoted("a string", &edit::quote(written)));
         }
         _ => {}
     }
     if let Some((problem, place)) = outside(document, input, node) {
-        let rule = if place.is_some() {
-            &OUT_OF_RANGE
-        } else {
-            &NOT_AN_OPTION
-        };
-        let mut finding = document.at(
-            rule,
-            &node.span,
-            format!("the default of `{key}` {problem}"),
-        );
-        if let Some(place) = place {
-            finding = finding.related(document.place(&place.span), "the bound");
-        } else {
-            finding = finding.help(options_help(input));
-        }
-        findings.push(finding);
+        let what = format!("the default of `{key}` {problem}");
+        findings.push(match place {
+            Some(place) => document
+                .at(&OUT_OF_RANGE, &node.span, what)
+                .related(document.place(&place.span), "the bound"),
+            None => document
+                .at(&NOT_AN_OPTION, &node.span, what)
+                .help(options_help(input)),
+        });
     }
 }
 
-fn quoted(document: &Document, node: &Node, key: &str, kind: &str, with: &str) -> Finding {
-    document
-        .at(
-            &QUOTED,
-            &node.span,
-            format!("`{key}` is {kind} and its default is {}", node.what()),
-        )
-        .write(Safety::Safe, &node.span, &short(with), with.to_owned())
-}
-
 fn is_number(text: &str) -> bool {
-    !text.is_empty()
-        && text.parse::<f64>().is_ok_and(f64::is_finite)
-        && worker_files::json::parse(text.as_bytes())
+    let is_json = || {
+        worker_files::json::parse(text.as_bytes())
             .problems
             .is_empty()
+    };
+    !text.is_empty() && text.parse::<f64>().is_ok_and(f64::is_finite) && is_json()
 }
 
 /// Whether a text is one that a boolean can hold.
 fn is_switch(input: &Input<'_>, text: &str) -> bool {
-    let own = ["trueValue", "falseValue"]
-        .iter()
-        .filter_map(|key| input.node.get(key).and_then(model::text_of))
-        .any(|value| value == text);
-    own || matches!(
-        text.to_lowercase().as_str(),
-        "true" | "false" | "1" | "0" | "yes" | "no" | "on" | "off"
-    )
+    let own = |key: &&str| input.node.get(key).and_then(Node::scalar).as_deref() == Some(text);
+    ["trueValue", "falseValue"].iter().any(own)
+        || matches!(
+            text.to_lowercase().as_str(),
+            "true" | "false" | "1" | "0" | "yes" | "no" | "on" | "off"
+        )
 }
 
 /// What keeps a value from being chosen; with the bound that it breaks.
@@ -296,20 +248,11 @@ fn outside<'a>(
     input: &Input<'a>,
     node: &Node,
 ) -> Option<(String, Option<&'a Node>)> {
-    let text = model::text_of(node)?;
-    if !input.options.is_empty()
-        && !input
-            .options
-            .iter()
-            .any(|option| model::text_of(option).is_some_and(|value| value == text))
-    {
-        return Some((
-            format!(
-                "is {}, which is not among its options",
-                short(document.source(node))
-            ),
-            None,
-        ));
+    let text = node.scalar()?;
+    let is_it = |option: &&Node| option.scalar().as_ref() == Some(&text);
+    if !input.options.is_empty() && !input.options.iter().any(is_it) {
+        let shown = short(document.source(node));
+        return Some((format!("is {shown}, which is not among its options"), None));
     }
     if input.kind != Some("number") {
         return None;
@@ -329,23 +272,14 @@ fn outside<'a>(
 }
 
 fn options_help(input: &Input<'_>) -> String {
-    let values: Vec<String> = input
-        .options
-        .iter()
-        .filter_map(|option| model::text_of(option))
-        .take(12)
-        .collect();
+    let values = input.options.iter().filter_map(|option| option.scalar());
+    let values: Vec<String> = values.take(12).collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     format!("the options are {}", suggest::all_of(&values))
 }
 
 /// Keys that belong to another type, and switches that don't switch.
-fn keys(
-    document: &Document,
-    variable: &Variable<'_>,
-    input: &Input<'_>,
-    findings: &mut Vec<Finding>,
-) {
+fn keys(document: &Document, name: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
     let Some(kind) = input.kind else {
         return;
     };
@@ -360,22 +294,10 @@ fn keys(
             && crate::facts::INPUT_TYPES.contains(&kind)
             && member.value.kind != Kind::Null
         {
-            findings.push(
-                document
-                    .at(
-                        &WITHOUT_EFFECT,
-                        &member.key_span,
-                        format!(
-                            "`{key}` is for a {owner}, and `{}` is a {kind}",
-                            variable.key
-                        ),
-                    )
-                    .fix(
-                        Safety::Unsafe,
-                        "remove it",
-                        [edit::remove(input.node, member)],
-                    ),
-            );
+            let what = format!("`{key}` is for a {owner}, and `{name}` is a {kind}");
+            let finding = document.at(&WITHOUT_EFFECT, &member.key_span, what);
+            let edit = edit::remove(input.node, member);
+            findings.push(finding.fix(Safety::Unsafe, "remove it", [edit]));
         }
     }
     if let (Some(on), Some(off)) = (input.node.get("trueValue"), input.node.get("falseValue"))
@@ -383,11 +305,8 @@ fn keys(
         && on.kind == off.kind
         && on.kind != Kind::Null
     {
-        findings.push(document.at(
-            &SAME_SWITCH,
-            &off.span,
-            format!("on and off are the same for `{}`", variable.key),
-        ));
+        let what = format!("on and off are the same for `{name}`");
+        findings.push(document.at(&SAME_SWITCH, &off.span, what));
     }
 }
 
@@ -401,100 +320,63 @@ fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<F
     for preset in model::presets(&document.root) {
         // What the preset sets already can't be meant by another of its keys.
         let mut taken: HashSet<&str> = preset.defaults.iter().map(|m| m.key.as_str()).collect();
+        let name = short(preset.name);
         for member in preset.defaults {
-            let declared = by_name.get(member.key.as_str());
-            let name = short(preset.name);
-            let Some(variable) = declared else {
-                // An object has been told as the wrong type.
-                if model::text_of(&member.value).is_none() && member.value.kind != Kind::Null {
-                    continue;
-                }
-                // RunPod's own variables need no declaration.
-                if member.key.starts_with("RUNPOD_") {
-                    continue;
-                }
-                let free = variables
-                    .iter()
-                    .map(|v| v.key)
-                    .filter(|key| !taken.contains(key));
+            let value = &member.value;
+            if let Some(variable) = by_name.get(member.key.as_str()) {
+                findings.extend(preset_value(document, variable, member, &name));
+            } else if (value.scalar().is_some() || value.kind == Kind::Null)
+                // RunPod's own variables need no declaration; an object has been told as the wrong type.
+                && !member.key.starts_with("RUNPOD_")
+            {
+                let keys = variables.iter().map(|variable| variable.key);
+                let free = keys.filter(|key| !taken.contains(key));
                 let meant = guesses.nearest(&member.key, free);
                 taken.extend(meant);
                 findings.push(undeclared(document, member, meant, &name));
-                continue;
-            };
-            if let Some(value) = variable.value {
-                findings.push(
-                    document
-                        .at(
-                            &PRESET_FIXED,
-                            &member.key_span,
-                            format!("the preset `{name}` sets `{}`, which is fixed", member.key),
-                        )
-                        .related(document.place(&value.span), "fixed here")
-                        .help("an `input` with a `default` can be set"),
-                );
-                continue;
-            }
-            if let (Some(input), Some(node)) = (&variable.input, model::said(&member.value)) {
-                preset_value(document, variable, input, node, &name, findings);
             }
         }
     }
 }
 
-fn undeclared(
-    document: &Document,
-    member: &worker_files::json::Member,
-    meant: Option<&str>,
-    preset: &str,
-) -> Finding {
-    let mut finding = document.at(
-        &PRESET_UNKNOWN,
-        &member.key_span,
-        format!(
-            "the preset `{preset}` sets `{}`, which `env` does not declare",
-            short(&member.key)
-        ),
-    );
-    if let Some(right) = meant {
-        finding = finding.help(format!("did you mean `{right}`?")).write(
+fn undeclared(document: &Document, member: &Member, meant: Option<&str>, preset: &str) -> Finding {
+    let key = short(&member.key);
+    let what = format!("the preset `{preset}` sets `{key}`, which `env` does not declare");
+    let finding = document.at(&PRESET_UNKNOWN, &member.key_span, what);
+    match meant {
+        Some(right) => finding.help(format!("did you mean `{right}`?")).write(
             Safety::Unsafe,
             &member.key_span,
             right,
             edit::quote(right),
-        );
+        ),
+        None => finding,
     }
-    finding
 }
 
+/// What is wrong with a preset's value for a variable that is declared.
 fn preset_value(
     document: &Document,
     variable: &Variable<'_>,
-    input: &Input<'_>,
-    node: &Node,
+    member: &Member,
     preset: &str,
-    findings: &mut Vec<Finding>,
-) {
+) -> Option<Finding> {
     let key = variable.key;
-    let Some(text) = model::text_of(node) else {
-        return;
-    };
-    let problem = match input.kind {
-        Some("number") if !is_number(text.trim()) => Some(format!(
-            "is {}, which is no number",
-            short(document.source(node))
-        )),
-        Some("boolean") if !is_switch(input, &text) => Some(format!(
-            "is {}, which is no boolean",
-            short(document.source(node))
-        )),
-        _ => outside(document, input, node).map(|(problem, _)| problem),
-    };
-    if let Some(problem) = problem {
-        findings.push(document.at(
-            &PRESET_VALUE,
-            &node.span,
-            format!("the value of `{key}` in the preset `{preset}` {problem}"),
-        ));
+    if let Some(value) = variable.value {
+        let what = format!("the preset `{preset}` sets `{key}`, which is fixed");
+        let finding = document.at(&PRESET_FIXED, &member.key_span, what);
+        let finding = finding.related(document.place(&value.span), "fixed here");
+        return Some(finding.help("an `input` with a `default` can be set"));
     }
+    let input = variable.input.as_ref()?;
+    let node = model::said(&member.value)?;
+    let text = node.scalar()?;
+    let shown = short(document.source(node));
+    let problem = match input.kind {
+        Some("number") if !is_number(text.trim()) => format!("is {shown}, which is no number"),
+        Some("boolean") if !is_switch(input, &text) => format!("is {shown}, which is no boolean"),
+        _ => outside(document, input, node)?.0,
+    };
+    let what = format!("the value of `{key}` in the preset `{preset}` {problem}");
+    Some(document.at(&PRESET_VALUE, &node.span, what))
 }

@@ -75,11 +75,10 @@ pub fn resolve(
     source: &Source,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Resolved, String> {
-    if too_deep(&source.text) {
-        return Err("nested too deeply to be read".to_owned());
-    }
-    let body = hcl_edit::parser::parse_body(&source.text)
-        .map_err(|error| format!("line {}: {}", error.location().line(), error.message()))?;
+    let body = super::parse(source).map_err(|(why, at)| match at {
+        0 if too_deep(&source.text) => why,
+        at => format!("line {}: {why}", source.place(at..at).line),
+    })?;
     let file = File {
         source,
         body: &body,
@@ -95,9 +94,8 @@ pub fn resolve(
                 let settings = file.settings(block, &mut resolved.unresolved);
                 let targets = settings.get("targets").and_then(Value::as_array);
                 let names = targets.into_iter().flatten().filter_map(Value::as_str);
-                resolved
-                    .groups
-                    .insert(name, names.map(str::to_owned).collect());
+                let names = names.map(str::to_owned).collect();
+                resolved.groups.insert(name, names);
             }
             "target" => {
                 let settings = file.target(block, &mut resolved.unresolved, 0);
@@ -143,12 +141,9 @@ fn printed(mut settings: Map<String, Value>) -> Map<String, Value> {
 
 /// Settings in the order in which bake prints them.
 pub fn ordered(settings: Map<String, Value>) -> Map<String, Value> {
-    let place = |key: &str| {
-        let known = ORDER.iter().position(|known| *known == key);
-        known.unwrap_or(ORDER.len())
-    };
     let mut all: Vec<_> = settings.into_iter().collect();
-    all.sort_by_key(|(key, _)| place(key));
+    let place = |key: &str| ORDER.iter().position(|known| *known == key);
+    all.sort_by_key(|(key, _)| place(key).unwrap_or(ORDER.len()));
     all.into_iter().collect()
 }
 
@@ -200,15 +195,16 @@ impl File<'_> {
                 Ok(value) => {
                     settings.insert(key.to_owned(), value);
                 }
-                Err(what) => unresolved.push(self.told(&item.value, key, &what)),
+                Err(what) => {
+                    let line = self
+                        .source
+                        .place(item.value.span().unwrap_or_default())
+                        .line;
+                    unresolved.push(format!("line {line}: `{key}`: {what}"));
+                }
             }
         }
         settings
-    }
-
-    fn told(&self, expression: &Expression, key: &str, what: &str) -> String {
-        let span = expression.span().unwrap_or_default();
-        format!("line {}: `{key}`: {what}", self.source.place(span).line)
     }
 
     fn variable(&self, name: &str, depth: usize) -> Result<Value, String> {
@@ -265,11 +261,7 @@ impl File<'_> {
                 Value::String(text)
             }
             Expression::Array(items) => {
-                let mut values = Vec::new();
-                for item in items {
-                    values.push(inside(item)?);
-                }
-                Value::Array(values)
+                Value::Array(items.iter().map(inside).collect::<Result<_, _>>()?)
             }
             Expression::Object(pairs) => {
                 let mut object = Map::new();

@@ -1,9 +1,7 @@
 //! The compose file: relative paths in it are seen from the folder that holds it, so each must be
 //! said anew when the file moves up to the root.
 
-use std::ops::Range;
-
-use crate::rewrite::{Change, NotUnderstood, PathMap, Rewritten, Text};
+use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, Text};
 use crate::yaml::{Node, Yaml};
 use xtask_core::tree::RepoPath;
 
@@ -27,27 +25,16 @@ pub fn rewrite(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood
         text: &text,
         yaml: &yaml,
         map,
-        edits: Vec::new(),
-        changes: Vec::new(),
-        notes: Vec::new(),
+        output: Output::default(),
     };
     if let (Some(root), false) = (yaml.root(), map.root.is_empty()) {
         editor.file(root)?;
     }
-    let Editor {
-        edits,
-        mut changes,
-        mut notes,
-        ..
-    } = editor;
-    changes.sort_by_key(|change| change.line);
-    changes.dedup();
-    notes.dedup();
-    Ok(Rewritten {
-        bytes: text.edited(edits)?,
-        changes,
-        notes,
-    })
+    let mut output = editor.output;
+    output.changes.sort_by_key(|change| change.line);
+    output.changes.dedup();
+    output.notes.dedup();
+    output.finish(&text)
 }
 
 /// Where a compose file names paths, beside builds and volumes.
@@ -77,9 +64,7 @@ struct Editor<'a> {
     text: &'a Text<'a>,
     yaml: &'a Yaml,
     map: &'a PathMap,
-    edits: Vec<(Range<usize>, String)>,
-    changes: Vec<Change>,
-    notes: Vec<String>,
+    output: Output,
 }
 
 impl Editor<'_> {
@@ -105,15 +90,12 @@ impl Editor<'_> {
     fn found(&self, root: usize, keys: &str) -> Vec<usize> {
         let mut found = vec![root];
         for key in keys.split(' ') {
-            let inside = |id: usize| match key {
-                "*" => self
-                    .yaml
-                    .pairs(id)
-                    .into_iter()
-                    .map(|(_, value)| value)
-                    .collect(),
-                "[]" => self.yaml.members(id).to_vec(),
-                key => Vec::from_iter(self.yaml.get(id, key)),
+            let inside = |id: usize| -> Vec<usize> {
+                match key {
+                    "*" => self.yaml.pairs(id).into_iter().map(|pair| pair.1).collect(),
+                    "[]" => self.yaml.members(id).to_vec(),
+                    key => self.yaml.get(id, key).into_iter().collect(),
+                }
             };
             found = found.into_iter().flat_map(inside).collect();
             // What aliases lead to more than once is one value.
@@ -137,14 +119,10 @@ impl Editor<'_> {
             && !self.map.root.is_empty()
             && value.contains(&self.map.root)
         {
-            return Err(self.text.refuse(
-                span.start,
-                format!(
-                    "a Dockerfile inside of the compose file that names `{}`",
-                    self.map.root
-                ),
-                "move it to a file of its own in the upstream",
-            ));
+            let root = &self.map.root;
+            let what = format!("a Dockerfile inside of the compose file that names `{root}`");
+            let help = "move it to a file of its own in the upstream";
+            return Err(self.text.refuse(span.start, what, help));
         }
         if is_elsewhere(context) {
             return Ok(());
@@ -160,16 +138,8 @@ impl Editor<'_> {
                         return Ok(None);
                     }
                     let full = join(&old, path);
-                    let Some(to) = editor
-                        .map
-                        .moved
-                        .get(&RepoPath::from(full.join("/").as_str()))
-                    else {
-                        return Ok(None);
-                    };
-                    let to: Vec<String> =
-                        to.to_string().split('/').map(ToOwned::to_owned).collect();
-                    Ok(Some(relative(&new, &to, false)))
+                    let to = editor.file_at(&full);
+                    Ok(to.map(|to| relative(&new, &to, false)))
                 })?;
             }
             (None, None) => {}
@@ -181,7 +151,7 @@ impl Editor<'_> {
     fn context_without_dockerfile(&mut self, id: usize, context: &str) {
         if self.resolved(context).join("/") != self.map.root {
             let line = self.text.line(self.offset(id));
-            self.notes.push(format!(
+            self.output.notes.push(format!(
                 "line {line}: the build names no Dockerfile, which meant the one in `{context}`; \
                  now it means the worker's"
             ));
@@ -232,9 +202,10 @@ impl Editor<'_> {
         }
         if path.contains('$') {
             if path.contains("../") || path.contains(&self.map.root) {
+                let what = format!("the path `{path}` depends on a variable");
                 return Err(self.text.refuse(
                     offset,
-                    format!("the path `{path}` depends on a variable"),
+                    what,
                     "write the path itself in the upstream",
                 ));
             }
@@ -257,11 +228,17 @@ impl Editor<'_> {
         join(std::slice::from_ref(&self.map.root), path)
     }
 
+    /// Where an upstream file lies in the result.
+    fn file_at(&self, old: &[String]) -> Option<Vec<String>> {
+        let path = RepoPath::from(old.join("/").as_str());
+        let text = self.map.moved.get(&path)?.as_str()?;
+        Some(text.split('/').map(ToOwned::to_owned).collect())
+    }
+
     /// Where an upstream place lies in the result.
     fn moved(&self, old: &[String]) -> Vec<String> {
-        let path = RepoPath::from(old.join("/").as_str());
-        if let Some(text) = self.map.moved.get(&path).and_then(RepoPath::as_str) {
-            return text.split('/').map(ToOwned::to_owned).collect();
+        if let Some(file) = self.file_at(old) {
+            return file;
         }
         match old.split_first() {
             Some((first, below)) if *first == self.map.root => below.to_vec(),
@@ -292,17 +269,13 @@ impl Editor<'_> {
             _ => span.clone(),
         };
         if self.text.body.get(inner.clone()) != Some(value) || *style == '|' {
-            return Err(self.text.refuse(
-                span.start,
-                format!("the path `{value}` is written with escapes or over several lines"),
-                "write it plainly on one line in the upstream",
-            ));
+            let what = format!("the path `{value}` is written with escapes or over several lines");
+            let help = "write it plainly on one line in the upstream";
+            return Err(self.text.refuse(span.start, what, help));
         }
-        self.changes.push(Change {
-            line: self.text.line(span.start),
-            what: format!("`{value}` is `{new}` from the root"),
-        });
-        self.edits.push((inner, new));
+        let what = format!("`{value}` is `{new}` from the root");
+        self.output.change(self.text.line(span.start), what);
+        self.output.edits.push((inner, new));
         Ok(())
     }
 }

@@ -52,10 +52,8 @@ impl Expander<'_> {
 
     fn name(&mut self) -> String {
         let mut name = String::new();
-        while let Some(c) = self
-            .chars
-            .next_if(|c| c.is_ascii_alphanumeric() || *c == '_')
-        {
+        let is_part = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+        while let Some(c) = self.chars.next_if(is_part) {
             name.push(c);
         }
         name
@@ -64,30 +62,20 @@ impl Expander<'_> {
     fn variable(&mut self, depth: usize) -> Option<String> {
         if self.chars.next_if_eq(&'{').is_none() {
             let name = self.name();
-            return Some(
-                self.values
-                    .get(&name)
-                    .cloned()
-                    .unwrap_or(format!("${name}")),
-            );
+            let value = self.values.get(&name).cloned();
+            return Some(value.unwrap_or(format!("${name}")));
         }
         let name = self.name();
         let colon = self.chars.next_if_eq(&':').is_some();
-        let operator = self
-            .chars
-            .next_if(|c| matches!(c, '-' | '+' | '?' | '#' | '%' | '/'));
+        let mark = |c: &char| matches!(c, '-' | '+' | '?' | '#' | '%' | '/');
+        let operator = self.chars.next_if(mark);
         let other = self.text(depth + 1)?;
         let value = self.values.get(&name);
-        let holds =
-            value.is_some_and(|value| !(colon || operator == Some('-')) || !value.is_empty());
+        let needs_text = colon || operator == Some('-');
+        let holds = value.is_some_and(|value| !needs_text || !value.is_empty());
         Some(match (operator, value) {
-            (Some('+'), _) => {
-                if holds {
-                    other
-                } else {
-                    String::new()
-                }
-            }
+            (Some('+'), _) if holds => other,
+            (Some('+'), _) => String::new(),
             (Some('-'), _) if !holds => other,
             (_, Some(value)) => value.clone(),
             (_, None) if name.is_empty() => "$".to_owned(),

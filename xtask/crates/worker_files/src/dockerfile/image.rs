@@ -33,15 +33,10 @@ impl Image {
     /// `SGLang`'s release, from the base image's tag: `0.4.6.post4`.
     pub fn sglang(&self) -> Option<String> {
         let (name, tag) = split_image(&self.base.as_ref()?.text);
-        if !name.contains("sglang") {
-            return None;
-        }
-        let tag = tag?;
-        let version = tag.strip_prefix('v').unwrap_or(tag);
-        let version = version.split('-').next()?;
-        version
-            .starts_with(|c: char| c.is_ascii_digit())
-            .then(|| version.to_owned())
+        let tag = tag.filter(|_| name.contains("sglang"))?;
+        let version = tag.strip_prefix('v').unwrap_or(tag).split('-').next()?;
+        let is_number = version.starts_with(|c: char| c.is_ascii_digit());
+        is_number.then(|| version.to_owned())
     }
 
     /// The CUDA version in the image, from the base image's tag: `12.4`.

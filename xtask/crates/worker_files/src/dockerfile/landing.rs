@@ -25,11 +25,9 @@ impl PathMap {
     /// What the source `path` (already cleaned) becomes; `Err` says what is in the way.
     pub(super) fn land(&self, path: &str, folder_mark: bool) -> Result<Landing, String> {
         if path.is_empty() && !self.root.is_empty() {
-            return Err(
-                "the whole build context is copied, and upstream's other files are not in a \
-                 worker's repository"
-                    .to_owned(),
-            );
+            let what = "the whole build context is copied, and upstream's other files are not in a \
+                        worker's repository";
+            return Err(what.to_owned());
         }
         let mut landing = Landing::default();
         let file = RepoPath::from(path);
@@ -148,26 +146,24 @@ impl PathMap {
     /// The folder of the result that holds just what the upstream's `folder` held, under the same
     /// names; `None` where there is no such folder.
     fn whole(&self, folder: &str) -> Option<String> {
-        let mut target: Option<String> = None;
+        let mut target: Option<&str> = None;
         for (from, to) in &self.moved {
             let Some(below) = from.strip_prefix(folder) else {
                 continue;
             };
-            let to = to.as_str()?;
             let head = to
-                .strip_suffix(std::str::from_utf8(below).ok()?)?
-                .strip_suffix('/')?;
-            if *target.get_or_insert_with(|| head.to_owned()) != head {
+                .as_str()?
+                .strip_suffix(std::str::from_utf8(below).ok()?)?;
+            let head = head.strip_suffix('/')?;
+            if *target.get_or_insert(head) != head {
                 return None;
             }
         }
         let target = target.filter(|target| !target.is_empty())?;
-        let stranger = self
-            .moved
-            .iter()
-            .any(|(from, to)| to.is_within(&target) && !from.is_within(folder));
+        let mut moved = self.moved.iter();
+        let stranger = moved.any(|(from, to)| to.is_within(target) && !from.is_within(folder));
         let torn = self.left.iter().any(|path| path.is_within(folder));
-        (!stranger && !torn && !folder.is_empty()).then_some(target)
+        (!stranger && !torn && !folder.is_empty()).then(|| target.to_owned())
     }
 }
 
@@ -175,9 +171,9 @@ impl Landing {
     /// One file, which landed in the folder `parent` below the destination.
     fn add(&mut self, file: &RepoPath, parent: &str, result: &RepoPath) -> Result<(), String> {
         // Spaces can stand in a COPY line, in the JSON form.
-        let plain =
-            |name: &&str| !name.contains(|c: char| c.is_control() || "*?[]\\$\"'`<".contains(c));
-        let name = result.as_str().filter(plain).ok_or_else(|| {
+        let odd = |c: char| c.is_control() || "*?[]\\$\"'`<".contains(c);
+        let name = result.as_str().filter(|name| !name.contains(odd));
+        let name = name.ok_or_else(|| {
             format!("the name of {file} has characters that a COPY line cannot say plainly")
         })?;
         if result.name() != file.name() {

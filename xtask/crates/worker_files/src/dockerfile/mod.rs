@@ -15,7 +15,7 @@ use expand::try_expand;
 pub use image::Image;
 pub use reader::{read, read_on, read_with};
 pub use rewrite::{Taken, arguments, rewrite, taken};
-pub use split::{Document, Instruction, Split, Word, clean, split, words};
+use split::{Instruction, Word, clean, split};
 
 /// A name with a value: ENV, ARG, LABEL.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::super::shell::{self, Script};
 use super::expand::try_expand;
-use super::split::{Instruction, clean, split, words};
-use super::{Copy, Hides, Image, Mount, Named, Place, Reading, Run, Source, Step, Text, Unread};
+use super::{Copy, Hides, Image, Mount, Named, Reading, Run, Source, Step, Text, Unread};
+use super::{Instruction, Word, clean, split};
+use crate::shell::{self, Script};
 
 /// Reads a Dockerfile, with every argument at its default.
 pub fn read(source: &Source) -> Reading<Image> {
@@ -24,118 +24,95 @@ pub fn read_on(
     given: BTreeMap<String, String>,
     workdir: Option<&str>,
 ) -> Reading<Image> {
-    let split = split(&source.text);
-    let place = source.place(0..0);
-    let workdir = workdir.map(|text| Text {
-        text: text.to_owned(),
-        place,
-    });
+    let instructions = split(&source.text);
+    let stages = Stages::new(&instructions);
     let mut reader = Reader {
         source,
-        escape: split.escape,
-        image: Image {
-            workdir,
-            ..Image::default()
-        },
+        image: Image::default(),
         values: given,
         exhausted: false,
         starts: Starts::default(),
         unread: Vec::new(),
     };
-    let stages = Stages::new(&split.instructions, split.escape);
-    for instruction in stages.first(&split.instructions) {
-        reader.instruction(instruction);
-    }
+    reader.image.workdir = workdir.map(|text| reader.text(text, 0..0));
+    reader.read(&instructions[..stages.first]);
     let global = reader.values.clone();
     let chain = stages.chain();
     for &stage in &chain {
-        for instruction in stages.of(&split.instructions, stage) {
-            reader.instruction(instruction);
-        }
+        reader.read(&instructions[stages.all[stage].range.clone()]);
     }
     if chain.is_empty() && !source.text.trim().is_empty() {
         let what = "the Dockerfile names no base image: FROM is missing";
-        reader
-            .unread
-            .push(source.unread(0..0, what, &[Hides::Image, Hides::Packages]));
+        reader.not_read(0..0, what, &[Hides::Image, Hides::Packages]);
     }
     reader.started();
     let mut image = std::mem::take(&mut reader.image);
     let mut workdirs: BTreeMap<usize, Option<Text>> = BTreeMap::new();
     for stage in stages.parts(&chain) {
         reader.values.clone_from(&global);
-        reader.image.workdir = stages
-            .below(stage)
-            .and_then(|below| workdirs.get(&below).cloned()?);
-        for instruction in stages.of(&split.instructions, stage) {
-            reader.instruction(instruction);
-        }
+        let below = stages.below(stage);
+        reader.image.workdir = below.and_then(|below| workdirs.get(&below).cloned()?);
+        reader.read(&instructions[stages.all[stage].range.clone()]);
         workdirs.insert(stage, reader.image.workdir.clone());
         image.parts.push(std::mem::take(&mut reader.image));
     }
     Reading::new(image, reader.unread)
 }
 
-/// Where the stages begin, what they are called, and what they are built on and copy from.
+/// A stage: its instructions, what it is built on, and what it copies from.
+struct Stage {
+    range: Range<usize>,
+    base: String,
+    copied: Vec<String>,
+}
+
 struct Stages {
-    starts: Vec<usize>,
-    end: usize,
+    all: Vec<Stage>,
+    /// How many instructions stand before the first one.
+    first: usize,
     /// The stages of each name, in order.
     names: BTreeMap<String, Vec<usize>>,
-    bases: Vec<String>,
-    copied: Vec<Vec<String>>,
 }
 
 impl Stages {
-    fn new(all: &[Instruction], escape: u8) -> Self {
+    fn new(instructions: &[Instruction]) -> Self {
+        let is_from = |instruction: &Instruction| instruction.keyword == "FROM";
+        let first = instructions.iter().position(is_from);
         let mut stages = Self {
-            starts: Vec::new(),
-            end: all.len(),
+            all: Vec::new(),
+            first: first.unwrap_or(instructions.len()),
             names: BTreeMap::new(),
-            bases: Vec::new(),
-            copied: Vec::new(),
         };
-        for (index, instruction) in all.iter().enumerate() {
-            match instruction.keyword.as_str() {
-                "FROM" => {
-                    let found = words(&instruction.text, escape);
-                    let mut found = found.iter().filter(|word| !word.text.starts_with("--"));
-                    let base = found.next().map(|word| word.text.to_lowercase());
-                    let named = found
-                        .next()
-                        .is_some_and(|word| word.text.eq_ignore_ascii_case("as"));
-                    stages.starts.push(index);
-                    stages.bases.push(base.unwrap_or_default());
-                    stages.copied.push(Vec::new());
-                    let name = found.next().map(|word| word.text.to_lowercase());
-                    if let Some(name) = name.filter(|_| named) {
-                        let stage = stages.starts.len() - 1;
-                        stages.names.entry(name).or_default().push(stage);
-                    }
+        for (index, instruction) in instructions.iter().enumerate() {
+            if is_from(instruction) {
+                let words = instruction.words(0).into_iter();
+                let words = words.filter(|word| !word.text.starts_with("--"));
+                let words: Vec<String> = words.map(|word| word.text.to_lowercase()).collect();
+                if let [_, mark, name, ..] = words.as_slice()
+                    && mark == "as"
+                {
+                    let same = stages.names.entry(name.clone()).or_default();
+                    same.push(stages.all.len());
                 }
-                "COPY" | "RUN" => {
-                    let Some(copied) = stages.copied.last_mut() else {
-                        continue;
-                    };
-                    for option in instruction.options(escape).0 {
-                        let from = option.text.strip_prefix("--from=").map(str::to_owned);
-                        let mount = || part(option.text.strip_prefix("--mount=")?, &["from"]);
-                        copied.extend(from.or_else(mount));
-                    }
+                stages.all.push(Stage {
+                    range: index..index,
+                    base: words.into_iter().next().unwrap_or_default(),
+                    copied: Vec::new(),
+                });
+            }
+            let Some(stage) = stages.all.last_mut() else {
+                continue;
+            };
+            stage.range.end = index + 1;
+            if matches!(instruction.keyword.as_str(), "COPY" | "RUN") {
+                for option in instruction.options().0 {
+                    let from = option.text.strip_prefix("--from=").map(str::to_owned);
+                    let mount = || part(option.text.strip_prefix("--mount=")?, &["from"]);
+                    stage.copied.extend(from.or_else(mount));
                 }
-                _ => {}
             }
         }
         stages
-    }
-
-    fn first<'a>(&self, all: &'a [Instruction]) -> &'a [Instruction] {
-        &all[..self.starts.first().copied().unwrap_or(all.len())]
-    }
-
-    fn of<'a>(&self, all: &'a [Instruction], stage: usize) -> &'a [Instruction] {
-        let end = self.starts.get(stage + 1).copied().unwrap_or(self.end);
-        &all[self.starts[stage]..end]
     }
 
     /// The stage of that name before another one.
@@ -148,23 +125,20 @@ impl Stages {
     /// The stage that another one copies from.
     fn named(&self, name: &str, before: usize) -> Option<usize> {
         let lower = name.to_lowercase();
-        self.called(&lower, before)
-            .or_else(|| lower.parse().ok().filter(|&number: &usize| number < before))
+        let number = || lower.parse().ok().filter(|&number: &usize| number < before);
+        self.called(&lower, before).or_else(number)
     }
 
     /// The stage that this one is built on.
     fn below(&self, stage: usize) -> Option<usize> {
-        self.called(&self.bases[stage], stage)
+        self.called(&self.all[stage].base, stage)
     }
 
     /// The last stage behind those that it is built on.
     fn chain(&self) -> Vec<usize> {
-        let mut chain = Vec::new();
-        let mut current = self.starts.len().checked_sub(1);
-        while let Some(stage) = current {
-            chain.push(stage);
-            current = self.below(stage);
-        }
+        let last = self.all.len().checked_sub(1);
+        let mut chain: Vec<usize> =
+            std::iter::successors(last, |&stage| self.below(stage)).collect();
         chain.reverse();
         chain
     }
@@ -175,9 +149,8 @@ impl Stages {
         let mut parts = BTreeSet::new();
         let mut open = chain.to_vec();
         while let Some(stage) = open.pop() {
-            let copied = self.copied[stage]
-                .iter()
-                .filter_map(|name| self.named(name, stage));
+            let copied = self.all[stage].copied.iter();
+            let copied = copied.filter_map(|name| self.named(name, stage));
             let below = self.below(stage).filter(|_| !in_chain.contains(&stage));
             for next in copied.chain(below) {
                 if !in_chain.contains(&next) && parts.insert(next) {
@@ -189,7 +162,7 @@ impl Stages {
     }
 }
 
-/// ENTRYPOINT and CMD: as words, or as a line with its place.
+/// What the container runs, as scripts with where they begin in the file.
 #[derive(Default)]
 struct Starts {
     entrypoint: Option<Start>,
@@ -204,9 +177,18 @@ enum Start {
     Line(String, usize),
 }
 
+impl Start {
+    fn new(instruction: &Instruction, at: usize) -> Self {
+        let base = instruction.start;
+        match instruction.json(at) {
+            Some(words) => Self::Words(words, base..base + instruction.line_end),
+            None => Self::Line(instruction.text[at..].to_owned(), base + at),
+        }
+    }
+}
+
 struct Reader<'s> {
     source: &'s Source,
-    escape: u8,
     image: Image,
     /// What ARG and ENV hold so far.
     values: BTreeMap<String, String>,
@@ -217,6 +199,12 @@ struct Reader<'s> {
 }
 
 impl Reader<'_> {
+    fn read(&mut self, instructions: &[Instruction]) {
+        for instruction in instructions {
+            self.instruction(instruction);
+        }
+    }
+
     fn text(&self, text: impl Into<String>, range: Range<usize>) -> Text {
         Text {
             text: text.into(),
@@ -224,9 +212,14 @@ impl Reader<'_> {
         }
     }
 
-    fn not_read(&mut self, instruction: &Instruction, what: impl Into<String>, hides: &[Hides]) {
-        let unread = self.source.unread(instruction.range.clone(), what, hides);
-        self.unread.push(unread);
+    fn texts(&self, words: Vec<Word>) -> impl Iterator<Item = Text> {
+        words
+            .into_iter()
+            .map(|word| self.text(word.text, word.range))
+    }
+
+    fn not_read(&mut self, range: Range<usize>, what: impl Into<String>, hides: &[Hides]) {
+        self.unread.push(self.source.unread(range, what, hides));
     }
 
     /// The text with variables filled in. What cannot be is reported once.
@@ -238,51 +231,67 @@ impl Reader<'_> {
             self.exhausted = true;
             let what = "the value grows beyond all measure or is nested too deeply; from here on \
                         variables are not filled in";
-            self.not_read(instruction, what, &[Hides::Image, Hides::Packages]);
+            let hides = [Hides::Image, Hides::Packages];
+            self.not_read(instruction.range.clone(), what, &hides);
             text.to_owned()
         })
     }
 
     fn instruction(&mut self, instruction: &Instruction) {
         let range = instruction.start..instruction.start + instruction.line_end;
-        let line = instruction.line();
-        let is_bare = line.is_empty();
-        match instruction.keyword.as_str() {
-            "FROM" if !is_bare => self.from(instruction),
-            "ARG" if !is_bare => self.arg(instruction),
-            "ENV" if !is_bare => self.env(instruction),
-            "LABEL" if !is_bare => {
+        let json = instruction.json(0);
+        let keyword = instruction.keyword.as_str();
+        let needs_arguments = matches!(
+            keyword,
+            "FROM"
+                | "ARG"
+                | "ENV"
+                | "LABEL"
+                | "WORKDIR"
+                | "USER"
+                | "STOPSIGNAL"
+                | "EXPOSE"
+                | "VOLUME"
+                | "HEALTHCHECK"
+                | "COPY"
+                | "ADD"
+                | "RUN"
+        );
+        if needs_arguments && instruction.line().is_empty() || keyword == "SHELL" && json.is_none()
+        {
+            let what = format!("{keyword} lacks what it is about");
+            let hides = [Hides::Image, Hides::Packages];
+            return self.not_read(instruction.range.clone(), what, &hides);
+        }
+        match keyword {
+            "FROM" => self.from(instruction),
+            "ARG" => self.arg(instruction),
+            "ENV" => self.env(instruction),
+            "LABEL" => {
                 let labels = self.pairs(instruction);
                 self.image.labels.extend(labels);
             }
-            "WORKDIR" if !is_bare => self.workdir(instruction, &line, range),
-            "USER" if !is_bare => self.image.user = Some(self.trimmed(instruction)),
-            "STOPSIGNAL" if !is_bare => self.image.stopsignal = Some(self.trimmed(instruction)),
-            "SHELL" if instruction.json(0).is_some() => {
-                let words = instruction.json(0).unwrap_or_default();
-                self.image.shell = Some(self.text(words.join(" "), range));
+            "WORKDIR" => self.workdir(instruction, range),
+            "USER" => self.image.user = Some(self.trimmed(instruction)),
+            "STOPSIGNAL" => self.image.stopsignal = Some(self.trimmed(instruction)),
+            "SHELL" => {
+                let words = json.unwrap_or_default().join(" ");
+                self.image.shell = Some(self.text(words, range));
             }
-            "EXPOSE" if !is_bare => {
-                for word in words(&instruction.text, self.escape) {
-                    let text = self.text(word.text, offset(&word.range, instruction.start));
-                    self.image.expose.push(text);
+            "EXPOSE" => {
+                let ports: Vec<Text> = self.texts(instruction.words(0)).collect();
+                self.image.expose.extend(ports);
+            }
+            "VOLUME" => {
+                let mut words = instruction.words(0);
+                for word in words.iter_mut().filter(|_| json.is_some()) {
+                    word.range = range.clone();
                 }
-            }
-            "VOLUME" if !is_bare => {
-                let volumes: Vec<Text> = match instruction.json(0) {
-                    Some(paths) => paths
-                        .into_iter()
-                        .map(|path| self.text(path, range.clone()))
-                        .collect(),
-                    None => words(&instruction.text, self.escape)
-                        .into_iter()
-                        .map(|word| self.text(word.text, offset(&word.range, instruction.start)))
-                        .collect(),
-                };
+                let volumes: Vec<Text> = self.texts(words).collect();
                 self.image.volumes.extend(volumes);
             }
             "ENTRYPOINT" => {
-                self.starts.entrypoint = Some(Self::start(instruction, 0));
+                self.starts.entrypoint = Some(Start::new(instruction, 0));
                 self.image.entrypoint = Some(self.command(instruction));
                 if !self.starts.own_cmd {
                     self.image.cmd = None;
@@ -290,32 +299,25 @@ impl Reader<'_> {
                 }
             }
             "CMD" => {
-                self.starts.cmd = Some(Self::start(instruction, 0));
+                self.starts.cmd = Some(Start::new(instruction, 0));
                 self.starts.own_cmd = true;
                 self.image.cmd = Some(self.command(instruction));
             }
-            "HEALTHCHECK" if !is_bare => {
+            "HEALTHCHECK" => {
                 self.image.healthcheck = Some(self.trimmed(instruction));
-                let at = instruction.options(self.escape).1;
-                let rest = &instruction.text[at..];
-                let is_command = rest
-                    .get(..3)
-                    .is_some_and(|word| word.eq_ignore_ascii_case("CMD"));
-                self.starts.healthcheck = is_command.then(|| Self::start(instruction, at + 3));
+                let at = instruction.options().1;
+                let word = instruction.text[at..].get(..3);
+                let is_command = word.is_some_and(|word| word.eq_ignore_ascii_case("CMD"));
+                self.starts.healthcheck = is_command.then(|| Start::new(instruction, at + 3));
             }
-            "COPY" | "ADD" if !is_bare => self.copy(instruction),
-            "RUN" if !is_bare => self.run(instruction),
+            "COPY" | "ADD" => self.copy(instruction),
+            "RUN" => self.run(instruction),
             // For images that are built on this one.
             "ONBUILD" | "MAINTAINER" => {}
             keyword => {
-                let what = match keyword {
-                    "FROM" | "ARG" | "ENV" | "LABEL" | "WORKDIR" | "USER" | "STOPSIGNAL"
-                    | "EXPOSE" | "VOLUME" | "HEALTHCHECK" | "COPY" | "ADD" | "RUN" | "SHELL" => {
-                        format!("{keyword} lacks what it is about")
-                    }
-                    keyword => format!("`{}` is no instruction of a Dockerfile", short(keyword)),
-                };
-                self.not_read(instruction, what, &[Hides::Image, Hides::Packages]);
+                let what = format!("`{}` is no instruction of a Dockerfile", short(keyword));
+                let hides = [Hides::Image, Hides::Packages];
+                self.not_read(instruction.range.clone(), what, &hides);
             }
         }
     }
@@ -326,24 +328,21 @@ impl Reader<'_> {
         let blank = |c: char| c.is_whitespace() || c == '\0';
         let from = text.len() - text.trim_start_matches(blank).len();
         let to = text.trim_end_matches(blank).len().max(from);
-        self.text(
-            clean(&text[from..to]),
-            instruction.start + from..instruction.start + to,
-        )
+        let base = instruction.start;
+        self.text(clean(&text[from..to]), base + from..base + to)
     }
 
     fn from(&mut self, instruction: &Instruction) {
-        let found = words(&instruction.text, self.escape);
-        let Some(base) = found.iter().find(|word| !word.text.starts_with("--")) else {
+        let words = instruction.words(0);
+        let Some(base) = words.iter().find(|word| !word.text.starts_with("--")) else {
             let what = "FROM names no image";
-            return self.not_read(instruction, what, &[Hides::Image]);
+            return self.not_read(instruction.range.clone(), what, &[Hides::Image]);
         };
         self.starts.own_cmd = false;
         let image = self.expand(&base.text, instruction);
         // A stage built on an earlier one keeps the base of that one.
-        let named = self.image.base.is_some() && !image.contains(['/', ':']);
-        if !named {
-            self.image.base = Some(self.text(image, offset(&base.range, instruction.start)));
+        if self.image.base.is_none() || image.contains(['/', ':']) {
+            self.image.base = Some(self.text(image, base.range.clone()));
         }
     }
 
@@ -360,10 +359,9 @@ impl Reader<'_> {
     }
 
     fn env(&mut self, instruction: &Instruction) {
-        let pairs = self.pairs(instruction);
         // All values of a line see what was set before it.
         let mut values = Vec::new();
-        for named in pairs {
+        for named in self.pairs(instruction) {
             values.push((named.name.clone(), self.expand(&named.value, instruction)));
             self.image.env.push(named);
         }
@@ -374,80 +372,61 @@ impl Reader<'_> {
 
     /// `A=1 B="x y"`, or the old form `A value to the end`, or for ARG a name alone.
     fn pairs(&mut self, instruction: &Instruction) -> Vec<Named> {
-        let found = words(&instruction.text, self.escape);
-        let place = |range: &Range<usize>| self.source.place(offset(range, instruction.start));
-        let first = &found[0];
-        if instruction.keyword != "ARG" && !first.text.contains('=') {
-            let value = clean(&instruction.text[first.range.end..instruction.line_end]);
+        let found = instruction.words(0);
+        let keyword = &instruction.keyword;
+        let Some(first) = found.first() else {
+            return Vec::new();
+        };
+        if keyword != "ARG" && !first.text.contains('=') {
+            let from = first.range.end - instruction.start;
+            let value = clean(&instruction.text[from..instruction.line_end]);
             if value.trim().is_empty() {
-                let what = format!(
-                    "{} sets no value for {}",
-                    instruction.keyword,
-                    short(&first.text)
-                );
-                self.not_read(instruction, what, &[Hides::Image]);
+                let what = format!("{keyword} sets no value for {}", short(&first.text));
+                self.not_read(instruction.range.clone(), what, &[Hides::Image]);
                 return Vec::new();
             }
             return vec![Named {
                 name: first.text.clone(),
                 value: value.trim().to_owned(),
-                place: place(&first.range),
+                place: self.source.place(first.range.clone()),
             }];
         }
-        let named = |word: &super::split::Word| {
+        let named = |word: &Word| {
             let (name, value) = word.text.split_once('=').unwrap_or((&word.text, ""));
-            let end = (word.range.start + name.len()).min(word.range.end);
+            let Range { start, end } = word.range;
             Named {
                 name: name.to_owned(),
                 value: value.to_owned(),
-                place: place(&(word.range.start..end)),
+                place: self.source.place(start..(start + name.len()).min(end)),
             }
         };
-        let is_comment = |word: &&super::split::Word| word.text.starts_with('#');
-        found
-            .iter()
-            .take_while(|word| !is_comment(word))
-            .map(named)
-            .collect()
+        let words = found.iter().take_while(|word| !word.text.starts_with('#'));
+        words.map(named).collect()
     }
 
-    fn workdir(&mut self, instruction: &Instruction, line: &str, range: Range<usize>) {
+    fn workdir(&mut self, instruction: &Instruction, range: Range<usize>) {
+        let line = instruction.line();
         let value = self.expand(line.trim_matches(['"', '\'']), instruction);
-        let before = self
-            .image
-            .workdir
-            .take()
-            .filter(|_| !value.starts_with(['/', '$']));
-        let path = before.map_or_else(
-            || value.clone(),
-            |before| format!("{}/{value}", before.text.trim_end_matches('/')),
-        );
+        let path = match self.image.workdir.take() {
+            Some(before) if !value.starts_with(['/', '$']) => {
+                format!("{}/{value}", before.text.trim_end_matches('/'))
+            }
+            _ => value,
+        };
         self.image.workdir = Some(self.text(path, range));
     }
 
     fn command(&self, instruction: &Instruction) -> Text {
-        match instruction.json(0) {
-            Some(words) => Text {
-                text: words.join(" "),
-                ..self.trimmed(instruction)
-            },
-            None => self.trimmed(instruction),
+        let mut text = self.trimmed(instruction);
+        if let Some(words) = instruction.json(0) {
+            text.text = words.join(" ");
         }
-    }
-
-    fn start(instruction: &Instruction, at: usize) -> Start {
-        match instruction.json(at) {
-            Some(words) => Start::Words(words, 0..instruction.line_end),
-            None => Start::Line(instruction.text[at..].to_owned(), at),
-        }
-        .at(instruction.start)
+        text
     }
 
     /// What the container runs, as scripts.
     fn started(&mut self) {
         let starts = std::mem::take(&mut self.starts);
-        let workdir = self.image.workdir.as_ref().map(|text| text.text.clone());
-        let entrypoint_is_line = matches!(starts.entrypoint, Some(Start::Line(..)));
         let runs: Vec<Start> = match (starts.entrypoint, starts.cmd) {
             (Some(Start::Words(mut words, range)), Some(Start::Words(more, other))) => {
                 let range = if words.is_empty() { other } else { range };
@@ -455,70 +434,57 @@ impl Reader<'_> {
                 vec![Start::Words(words, range)]
             }
             // A shell form ENTRYPOINT takes no arguments.
-            (entrypoint, _) if entrypoint_is_line => entrypoint.into_iter().collect(),
+            (Some(line @ Start::Line(..)), _) => vec![line],
             (entrypoint, cmd) => entrypoint.into_iter().chain(cmd).collect(),
         };
         for start in runs.into_iter().chain(starts.healthcheck) {
-            let (script, base, at) = match start {
-                Start::Words(words, range) => {
-                    let inner = 0..range.len();
-                    (shell::exec(&words, &inner), range.start, range)
-                }
-                Start::Line(line, base) => (shell::parse(&line), base, base..base + line.len()),
+            let (script, at) = match start {
+                Start::Words(words, range) => (shell::exec(&words, &(0..range.len())), range),
+                Start::Line(line, base) => (shell::parse(&line), base..base + line.len()),
             };
-            for (range, what) in &script.unread {
-                let hides = [Hides::Variables, Hides::Flags];
-                let unread = self.source.unread(offset(range, base), *what, &hides);
-                self.unread.push(unread);
-            }
-            let place = self.source.place(at);
-            self.image.started.push(Run {
-                script,
-                base,
-                workdir: workdir.clone(),
-                place,
-            });
+            let run = self.script(script, at, &[Hides::Variables, Hides::Flags]);
+            self.image.started.push(run);
+        }
+    }
+
+    /// A script that begins where `at` does; what of it is not understood is reported.
+    fn script(&mut self, script: Script, at: Range<usize>, hides: &[Hides]) -> Run {
+        let base = at.start;
+        for (range, what) in &script.unread {
+            self.not_read(range.start + base..range.end + base, *what, hides);
+        }
+        Run {
+            script,
+            base,
+            workdir: self.image.workdir.as_ref().map(|text| text.text.clone()),
+            place: self.source.place(at),
         }
     }
 
     fn copy(&mut self, instruction: &Instruction) {
-        let (options, at) = instruction.options(self.escape);
-        let option = |name: &str| {
-            let mut values = options
-                .iter()
-                .filter_map(|o| o.text.strip_prefix(name)?.strip_prefix('='));
-            values.next().map(str::to_owned)
+        let (options, at) = instruction.options();
+        let all = |name: &str| {
+            let values = options.iter();
+            let values = values.filter_map(|o| o.text.strip_prefix(name)?.strip_prefix('='));
+            values.map(str::to_owned).collect::<Vec<String>>()
         };
-        let mut sources = instruction.json(at).unwrap_or_else(|| {
-            let rest = &instruction.text[at..instruction.line_end];
-            words(rest, self.escape)
-                .into_iter()
-                .map(|word| word.text)
-                .collect()
-        });
+        let words = instruction.words(at).into_iter();
+        let mut sources: Vec<String> = words.map(|word| word.text).collect();
         let Some(dest) = sources.pop().filter(|_| !sources.is_empty()) else {
             let what = format!("{} names no source or no target", instruction.keyword);
-            return self.not_read(instruction, what, &[Hides::Image]);
+            return self.not_read(instruction.range.clone(), what, &[Hides::Image]);
         };
-        sources.retain(|source| {
-            let is_document = source
-                .trim_start_matches(|c: char| c.is_ascii_digit())
-                .starts_with("<<");
-            !is_document
-        });
-        let place = self
-            .source
-            .place(instruction.range.start..instruction.start + instruction.line_end);
-        let from = option("--from");
+        let digit = |c: char| c.is_ascii_digit();
+        sources.retain(|source| !source.trim_start_matches(digit).starts_with("<<"));
+        let place = self.source.place(instruction.span());
+        let from = all("--from").into_iter().next();
         let is_url = |source: &String| source.contains("://") || source.starts_with("git@");
         if from.is_some() || sources.iter().any(is_url) || !instruction.documents.is_empty() {
-            let words = from
-                .iter()
-                .map(|from| format!("--from={from}"))
-                .chain(sources.clone());
-            let words: Vec<String> = words.chain([dest.clone()]).collect();
+            let mut words = vec![instruction.keyword.clone()];
+            words.extend(from.iter().map(|from| format!("--from={from}")));
+            words.extend(sources.iter().chain([&dest]).cloned());
             self.image.steps.push(Step {
-                commands: vec![format!("{} {}", instruction.keyword, words.join(" "))],
+                commands: vec![words.join(" ")],
                 place: place.clone(),
             });
         }
@@ -532,9 +498,7 @@ impl Reader<'_> {
             .collect();
         let target = self.expand(&dest, instruction);
         let workdir = self.image.workdir.as_ref().map(|text| text.text.clone());
-        let excludes = options
-            .iter()
-            .filter_map(|o| o.text.strip_prefix("--exclude="));
+        let mut flags = options.iter().map(|option| option.text.as_str());
         self.image.copies.push(Copy {
             sources,
             dest,
@@ -542,19 +506,17 @@ impl Reader<'_> {
             target: in_image(&target, workdir.as_deref()),
             workdir,
             paths,
-            parents: options
-                .iter()
-                .any(|o| o.text == "--parents" || o.text == "--parents=true"),
-            excludes: excludes.map(str::to_owned).collect(),
+            parents: flags.any(|flag| matches!(flag, "--parents" | "--parents=true")),
+            excludes: all("--exclude"),
             place,
         });
     }
 
     fn run(&mut self, instruction: &Instruction) {
-        let (options, at) = instruction.options(self.escape);
+        let (options, at) = instruction.options();
         for option in &options {
             if let Some(value) = option.text.strip_prefix("--mount=") {
-                self.mount(value, offset(&option.range, instruction.start));
+                self.mount(value, option.range.clone());
             }
         }
         for document in instruction
@@ -563,96 +525,54 @@ impl Reader<'_> {
             .filter(|document| !document.ends)
         {
             let what = format!("the here-document {} never ends", short(&document.name));
-            let unread = self
-                .source
-                .unread(document.body.clone(), what, &[Hides::Packages]);
-            self.unread.push(unread);
+            self.not_read(document.body.clone(), what, &[Hides::Packages]);
         }
-        let shell = self
-            .image
-            .shell
-            .as_ref()
-            .map_or("sh", |shell| shell.text.as_str());
-        let script = match instruction.json(at) {
-            Some(words) => shell::exec(&words, &(at..instruction.line_end)),
-            None if shell.contains("powershell")
-                || shell.contains("cmd")
-                || shell.contains("pwsh") =>
-            {
-                let what = "this shell's language is not read";
-                return self.not_read(instruction, what, &[Hides::Packages]);
-            }
-            None => {
-                let text = format!("{}{}", " ".repeat(at), &instruction.text[at..]);
-                let used = shell::variables(&text);
-                let known = used
-                    .iter()
-                    .filter_map(|(name, _)| self.values.get_key_value(name));
-                let known = known.filter(|(_, value)| !value.is_empty());
-                let known = known
-                    .map(|(name, value)| (name.clone(), value.clone()))
-                    .collect();
-                shell::parse_with(&text, &known)
-            }
+        let shell = self.image.shell.as_ref();
+        let shell = shell.map_or("sh", |shell| shell.text.as_str());
+        let script = if let Some(words) = instruction.json(at) {
+            shell::exec(&words, &(at..instruction.line_end))
+        } else if ["powershell", "cmd", "pwsh"]
+            .iter()
+            .any(|other| shell.contains(other))
+        {
+            let what = "this shell's language is not read";
+            return self.not_read(instruction.range.clone(), what, &[Hides::Packages]);
+        } else {
+            let text = format!("{}{}", " ".repeat(at), &instruction.text[at..]);
+            let used = shell::variables(&text);
+            let known = used
+                .iter()
+                .filter_map(|(name, _)| self.values.get_key_value(name));
+            let known = known.filter(|(_, value)| !value.is_empty());
+            let known = known.map(|(name, value)| (name.clone(), value.clone()));
+            shell::parse_with(&text, &known.collect())
         };
-        self.script_unread(instruction, &script);
-        let place = self
-            .source
-            .place(instruction.range.start..instruction.start + instruction.line_end);
-        let workdir = self.image.workdir.as_ref().map(|text| text.text.clone());
-        self.image.runs.push(Run {
-            script,
-            base: instruction.start,
-            workdir,
-            place,
-        });
-    }
-
-    fn script_unread(&mut self, instruction: &Instruction, script: &Script) {
-        for (range, what) in &script.unread {
-            let at = offset(range, instruction.start);
-            self.unread
-                .push(self.source.unread(at, *what, &[Hides::Packages]));
-        }
+        let at = instruction.start..instruction.start + instruction.line_end;
+        let mut run = self.script(script, at, &[Hides::Packages]);
+        run.place = self.source.place(instruction.span());
+        self.image.runs.push(run);
     }
 
     fn mount(&mut self, value: &str, range: Range<usize>) {
         let kind = part(value, &["type"]).unwrap_or_else(|| "bind".to_owned());
         let name = part(value, &["id", "target", "dst", "destination"]);
-        let from = part(value, &["from"]);
-        let source = (kind == "bind" && from.is_none())
-            .then(|| part(value, &["source", "src"]).unwrap_or_else(|| ".".to_owned()));
-        let place: Place = self.source.place(range);
+        let is_own = kind == "bind" && part(value, &["from"]).is_none();
+        let source = || part(value, &["source", "src"]).unwrap_or_else(|| ".".to_owned());
         self.image.mounts.push(Mount {
             kind,
             name: name.unwrap_or_default(),
-            source,
-            place,
+            source: is_own.then(source),
+            place: self.source.place(range),
         });
-    }
-}
-
-impl Start {
-    fn at(self, base: usize) -> Self {
-        match self {
-            Self::Words(words, range) => Self::Words(words, range.start + base..range.end + base),
-            Self::Line(line, at) => Self::Line(line, at + base),
-        }
     }
 }
 
 /// The value of the first of these keys in a mount's list.
 fn part(value: &str, keys: &[&str]) -> Option<String> {
-    keys.iter().find_map(|key| {
-        value.split(',').find_map(|part| {
-            let (name, value) = part.split_once('=')?;
-            (name == *key).then(|| value.to_owned())
-        })
-    })
-}
-
-fn offset(range: &Range<usize>, by: usize) -> Range<usize> {
-    range.start + by..range.end + by
+    let fields = value.split(',').filter_map(|field| field.split_once('='));
+    let find = |key: &&str| fields.clone().find(|(name, _)| name == key);
+    let (_, value) = keys.iter().find_map(find)?;
+    Some(value.to_owned())
 }
 
 fn short(text: &str) -> String {
@@ -661,13 +581,11 @@ fn short(text: &str) -> String {
 
 /// A path of the image without the first slash, dots taken out. A slash at the end stays.
 fn in_image(path: &str, workdir: Option<&str>) -> String {
-    let joined = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("{}/{path}", workdir.unwrap_or("/"))
-    };
+    let folder = workdir
+        .filter(|_| !path.starts_with('/'))
+        .unwrap_or_default();
     let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
-    let mut plain = crate::read::clean(&joined);
+    let mut plain = crate::read::clean(&format!("{folder}/{path}"));
     if is_folder && !plain.is_empty() {
         plain.push('/');
     }

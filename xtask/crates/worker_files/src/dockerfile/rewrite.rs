@@ -4,16 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::landing::Landing;
-use super::{Instruction, Split, Word, split, try_expand, words};
+use super::{Instruction, Word, split, try_expand};
 use crate::glob::{Glob, is_pattern};
-use crate::rewrite::{Change, NotUnderstood, PathMap, Rewritten, Text, listed};
+use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, Text, listed};
 use xtask_core::tree::RepoPath;
 
 /// Lines of named sources are broken before they get longer than this.
 const WIDTH: usize = 100;
-
-const KEYWORDS: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME HEALTHCHECK COPY \
-                        ADD RUN SHELL CMD ENTRYPOINT ONBUILD MAINTAINER";
 
 /// Something that the build takes from its context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +31,13 @@ impl Taken {
         if self.is_everything() || path.is_within(&self.path) {
             return true;
         }
-        if !is_pattern(&self.path) {
-            return false;
-        }
         let text = String::from_utf8_lossy(path.as_bytes());
         let depth = self.path.split('/').count();
         let head: Vec<&str> = text.split('/').take(depth).collect();
-        head.len() == depth
-            && Glob::new(&self.path, false).is_some_and(|glob| glob.matches(&head.join("/")))
+        let matches = |glob: Glob| glob.matches(&head.join("/"));
+        is_pattern(&self.path)
+            && head.len() == depth
+            && Glob::new(&self.path, false).is_some_and(matches)
     }
 }
 
@@ -50,11 +46,10 @@ pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
     let text = Text::new(dockerfile)?;
     let mut found = Vec::new();
     Walk::new(&text).each(|walk, instruction| {
-        let copy = walk.copy(instruction)?;
-        let sources = copy.into_iter().flat_map(|copy| copy.sources);
-        let mounts = walk.mounts(instruction)?;
-        let mounts = mounts.into_iter().map(|mount| (mount.path, mount.flag));
-        for (path, span) in sources.chain(mounts) {
+        let sources = walk.copy(instruction)?.map(|copy| copy.sources);
+        let mounts = walk.mounts(instruction)?.into_iter();
+        let mounts = mounts.map(|mount| (mount.path, mount.flag));
+        for (path, span) in sources.into_iter().flatten().chain(mounts) {
             let line = text.line(span.start);
             found.push(Taken { path, line });
         }
@@ -66,16 +61,13 @@ pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
 /// The names of the build arguments that a Dockerfile declares, in order.
 pub fn arguments(dockerfile: &[u8]) -> Result<Vec<String>, NotUnderstood> {
     let text = Text::new(dockerfile)?;
-    let mut names = Vec::new();
-    Walk::new(&text).each(|walk, instruction| {
-        for word in walk
-            .words(instruction, 0)
-            .iter()
-            .filter(|_| instruction.keyword == "ARG")
-        {
-            let name = word.text.split('=').next().unwrap_or_default().to_owned();
-            if !names.contains(&name) {
-                names.push(name);
+    let mut names: Vec<String> = Vec::new();
+    Walk::new(&text).each(|_, instruction| {
+        let words = instruction.words(0).into_iter();
+        for word in words.filter(|_| instruction.keyword == "ARG") {
+            let name = word.text.split('=').next().unwrap_or_default();
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
             }
         }
         Ok(())
@@ -100,27 +92,13 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
         let copies = inner.starts_with("COPY") || inner.starts_with("ADD");
         let from_context = copies && !inner.contains("--FROM=") && !map.root.is_empty();
         if instruction.keyword == "ONBUILD" && from_context {
-            return Err(text.refuse(
-                instruction.range.start,
-                "ONBUILD copies from the context of another build",
-                "copy the files in the Dockerfile that builds on this image",
-            ));
+            let what = "ONBUILD copies from the context of another build";
+            let help = "copy the files in the Dockerfile that builds on this image";
+            return Err(text.refuse(instruction.range.start, what, help));
         }
         Ok(())
     })?;
-    Ok(Rewritten {
-        bytes: text.edited(output.edits)?,
-        changes: output.changes,
-        notes: output.notes,
-    })
-}
-
-/// What a rewrite gathers on its way.
-#[derive(Default)]
-struct Output {
-    edits: Vec<(Range<usize>, String)>,
-    changes: Vec<Change>,
-    notes: Vec<String>,
+    output.finish(&text)
 }
 
 /// A source that the context holds: its cleaned path, and where it is written.
@@ -129,7 +107,6 @@ type ContextSource = (String, Range<usize>);
 /// A way through the instructions that knows the variables which each sees.
 struct Walk<'t> {
     text: &'t Text<'t>,
-    escape: u8,
     /// Arguments before the first FROM, which a stage sees once it declares them.
     global: BTreeMap<String, String>,
     /// Those whose values stand in the file.
@@ -143,7 +120,6 @@ impl<'t> Walk<'t> {
     fn new(text: &'t Text<'t>) -> Self {
         Self {
             text,
-            escape: b'\\',
             global: BTreeMap::new(),
             values: BTreeMap::new(),
             env: BTreeSet::new(),
@@ -157,25 +133,30 @@ impl<'t> Walk<'t> {
     ) -> Result<(), NotUnderstood> {
         const HELP: &str =
             "fix the upstream's Dockerfile; `docker build --check` reads it the same way";
-        let Split {
-            instructions,
-            escape,
-        } = split(self.text.body);
-        self.escape = escape;
-        for instruction in &instructions {
+        for instruction in &split(self.text.body) {
             let start = instruction.range.start;
-            let keyword = &instruction.keyword;
-            if !KEYWORDS.split(' ').any(|known| known == keyword) {
+            let keyword = instruction.keyword.as_str();
+            if !is_keyword(keyword) {
                 let what = format!("unknown instruction `{keyword}`");
                 return Err(self.text.refuse(start, what, HELP));
             }
             if instruction.documents.iter().any(|document| !document.ends) {
                 let help = "end it with a line that holds nothing but its name";
-                return Err(self
-                    .text
-                    .refuse(start, "a here-document that never ends", help));
+                let what = "a here-document that never ends";
+                return Err(self.text.refuse(start, what, help));
             }
-            self.set(instruction);
+            match keyword {
+                "FROM" => {
+                    let values = std::mem::take(&mut self.values);
+                    if !self.in_stage {
+                        self.global = values;
+                    }
+                    self.env.clear();
+                    self.in_stage = true;
+                }
+                "ENV" | "ARG" => self.set(instruction),
+                _ => {}
+            }
             see(&self, instruction)?;
         }
         if !self.in_stage {
@@ -184,49 +165,41 @@ impl<'t> Walk<'t> {
         Ok(())
     }
 
-    /// What an instruction changes in the variables.
+    /// What ENV or ARG changes in the variables.
     fn set(&mut self, instruction: &Instruction) {
-        if instruction.keyword == "FROM" {
-            if !self.in_stage {
-                self.global = std::mem::take(&mut self.values);
-            }
-            self.values.clear();
-            self.env.clear();
-            self.in_stage = true;
-        }
         let is_env = instruction.keyword == "ENV";
-        if !is_env && instruction.keyword != "ARG" {
-            return;
-        }
-        let found = self.words(instruction, 0);
-        let mut pairs: Vec<(String, Option<String>)> = Vec::new();
-        match found.as_slice() {
+        let found: Vec<String> = instruction
+            .words(0)
+            .into_iter()
+            .map(|word| word.text)
+            .collect();
+        let pairs: Vec<(&str, Option<String>)> = match found.as_slice() {
             // `ENV NAME value`
-            [first, rest @ ..] if is_env && !first.text.contains('=') => {
-                let rest: Vec<&str> = rest.iter().map(|word| word.text.as_str()).collect();
-                pairs.push((first.text.clone(), Some(rest.join(" "))));
+            [name, rest @ ..] if is_env && !name.contains('=') => {
+                vec![(name, Some(rest.join(" ")))]
             }
-            all => pairs.extend(all.iter().map(|word| match word.text.split_once('=') {
-                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (word.text.clone(), None),
-            })),
-        }
+            all => {
+                let words = all.iter().map(|word| match word.split_once('=') {
+                    Some((name, value)) => (name, Some(value.to_owned())),
+                    None => (word.as_str(), None),
+                });
+                words.collect()
+            }
+        };
         // All values of a line see what was set before it.
-        for (name, value) in &mut pairs {
-            *value = match value {
-                Some(value) => self.expand(value),
-                None => self.global.get(name).cloned(),
-            };
-        }
-        for (name, value) in pairs {
+        let expanded = pairs.into_iter().map(|(name, value)| match value {
+            Some(value) => (name, self.expand(&value)),
+            None => (name, self.global.get(name).cloned()),
+        });
+        for (name, value) in expanded.collect::<Vec<_>>() {
             if is_env {
-                self.env.insert(name.clone());
-            } else if self.env.contains(&name) {
+                self.env.insert(name.to_owned());
+            } else if self.env.contains(name) {
                 continue;
             }
             match value {
-                Some(value) => self.values.insert(name, value),
-                None => self.values.remove(&name),
+                Some(value) => self.values.insert(name.to_owned(), value),
+                None => self.values.remove(name),
             };
         }
     }
@@ -236,89 +209,51 @@ impl<'t> Walk<'t> {
         try_expand(text, &self.values).filter(|text| !text.contains('$'))
     }
 
-    /// The words from `at` on, with their places in the file.
-    fn words(&self, instruction: &Instruction, at: usize) -> Vec<Word> {
-        let text = &instruction.text[at..instruction.line_end];
-        let base = instruction.start + at;
-        let strings = instruction
-            .json(at)
-            .map(|strings| (strings, quoted_spans(text)));
-        let mut found = match strings {
-            Some((strings, spans)) => std::iter::zip(strings, spans)
-                .map(|(text, range)| Word { text, range })
-                .collect(),
-            None => words(text, self.escape),
-        };
-        for word in &mut found {
-            word.range = word.range.start + base..word.range.end + base;
-        }
-        found
-    }
-
-    /// Options in front of the arguments, with their places in the file, and where the rest begins.
-    fn options(&self, instruction: &Instruction) -> (Vec<Word>, usize) {
-        let (mut options, at) = instruction.options(self.escape);
-        for option in &mut options {
-            let base = instruction.start;
-            option.range = option.range.start + base..option.range.end + base;
-        }
-        (options, at)
-    }
-
     /// A source as the build cleans it.
     fn source(&self, word: &str, at: usize) -> Result<String, NotUnderstood> {
-        let filled = self.expand(word).ok_or_else(|| {
-            self.text.refuse(
-                at,
-                format!(
-                    "the source `{word}` depends on a variable whose value is not in the Dockerfile"
-                ),
-                "write the path itself, or give the variable a literal default in this stage",
-            )
-        })?;
+        let Some(filled) = self.expand(word) else {
+            let what = format!(
+                "the source `{word}` depends on a variable whose value is not in the Dockerfile"
+            );
+            let help =
+                "write the path itself, or give the variable a literal default in this stage";
+            return Err(self.text.refuse(at, what, help));
+        };
         let parts = filled.split('/').filter(|part| !matches!(*part, "" | "."));
         let parts: Vec<&str> = parts.collect();
         if parts.contains(&"..") {
-            return Err(self.text.refuse(
-                at,
-                format!("the source `{filled}` climbs with `..`"),
-                "write the path from the root of the build context",
-            ));
+            let what = format!("the source `{filled}` climbs with `..`");
+            let help = "write the path from the root of the build context";
+            return Err(self.text.refuse(at, what, help));
         }
         Ok(parts.join("/"))
     }
 
     fn land(&self, map: &PathMap, (path, span): &ContextSource) -> Result<Landing, NotUnderstood> {
+        const HELP: &str = "take an upstream whose Dockerfile copies from its worker folder only, \
+                            or fix its Dockerfile there";
         let folder_mark = self.text.body[span.clone()].ends_with('/');
-        map.land(path, folder_mark).map_err(|what| {
-            self.text.refuse(
-                span.start,
-                what,
-                "take an upstream whose Dockerfile copies from its worker folder only, or fix its \
-                 Dockerfile there",
-            )
-        })
+        let landing = map.land(path, folder_mark);
+        landing.map_err(|what| self.text.refuse(span.start, what, HELP))
     }
 
     /// What a `COPY` or `ADD` takes from the context.
     fn copy<'i>(&self, instruction: &'i Instruction) -> Result<Option<Copy<'i>>, NotUnderstood> {
-        if !matches!(instruction.keyword.as_str(), "COPY" | "ADD") {
-            return Ok(None);
-        }
-        let (options, at) = self.options(instruction);
-        if options
+        let keyword = instruction.keyword.as_str();
+        let (options, at) = instruction.options();
+        let from_elsewhere = options
             .iter()
-            .any(|option| option.text.starts_with("--from="))
-        {
+            .any(|option| option.text.starts_with("--from="));
+        if !matches!(keyword, "COPY" | "ADD") || from_elsewhere {
             return Ok(None);
         }
-        let mut all = self.words(instruction, at);
-        let dest = all.pop().filter(|_| !all.is_empty()).ok_or_else(|| {
-            let what = format!("{} needs at least two arguments", instruction.keyword);
+        let mut all = instruction.words(at);
+        let Some(dest) = all.pop().filter(|_| !all.is_empty()) else {
+            let what = format!("{keyword} needs at least two arguments");
             let help = "name what is copied and where to";
-            self.text.refuse(instruction.range.start, what, help)
-        })?;
-        let is_add = instruction.keyword == "ADD";
+            return Err(self.text.refuse(instruction.range.start, what, help));
+        };
+        let is_add = keyword == "ADD";
         let is_json = instruction.json(at).is_some();
         let count = all.len();
         let mut sources = Vec::new();
@@ -328,12 +263,10 @@ impl<'t> Walk<'t> {
                 continue;
             }
             let written = &self.text.body[word.range.clone()];
-            if !is_json && written.contains(char::from(self.escape)) {
-                return Err(self.text.refuse(
-                    word.range.start,
-                    format!("escapes or a line end inside of the source `{written}`"),
-                    "write the source plainly on one line, or the arguments as a JSON array",
-                ));
+            if !is_json && written.contains(char::from(instruction.escape)) {
+                let what = format!("escapes or a line end inside of the source `{written}`");
+                let help = "write the source plainly on one line, or the arguments as a JSON array";
+                return Err(self.text.refuse(word.range.start, what, help));
             }
             let path = self.source(&word.text, word.range.start)?;
             if !(is_add && is_remote(&path)) {
@@ -354,10 +287,8 @@ impl<'t> Walk<'t> {
     /// The bind mounts of a step from the build context.
     fn mounts(&self, instruction: &Instruction) -> Result<Vec<Mount>, NotUnderstood> {
         let mut found = Vec::new();
-        if instruction.keyword != "RUN" {
-            return Ok(found);
-        }
-        for option in self.options(instruction).0 {
+        let options = instruction.options().0.into_iter();
+        for option in options.filter(|_| instruction.keyword == "RUN") {
             let written = &self.text.body[option.range.clone()];
             let Some(value) = option.text.strip_prefix("--mount=") else {
                 continue;
@@ -368,6 +299,7 @@ impl<'t> Walk<'t> {
                 source: None,
                 target: None,
                 writable: false,
+                escape: instruction.escape,
             };
             let mut is_bind = true;
             let mut at = option.range.start + "--mount=".len();
@@ -389,11 +321,9 @@ impl<'t> Walk<'t> {
             }
             // Fields are found by their length, so each byte must stand for itself.
             if written != option.text {
-                return Err(self.text.refuse(
-                    mount.flag.start,
-                    "a mount with quotes or over several lines",
-                    "write the mount in one piece without quotes",
-                ));
+                let what = "a mount with quotes or over several lines";
+                let help = "write the mount in one piece without quotes";
+                return Err(self.text.refuse(mount.flag.start, what, help));
             }
             if let Some(span) = &mount.source {
                 mount.path = self.source(&self.text.body[span.clone()], span.start)?;
@@ -404,25 +334,10 @@ impl<'t> Walk<'t> {
     }
 }
 
-/// Where the strings of a JSON array stand, without their quotes.
-fn quoted_spans(text: &str) -> Vec<Range<usize>> {
-    let mut spans = Vec::new();
-    let mut open = None;
-    let mut bytes = text.bytes().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        match (byte, open) {
-            (b'"', None) => open = Some(at + 1),
-            (b'"', Some(start)) => {
-                spans.push(start..at);
-                open = None;
-            }
-            (b'\\', Some(_)) => {
-                bytes.next();
-            }
-            _ => {}
-        }
-    }
-    spans
+fn is_keyword(word: &str) -> bool {
+    const KEYWORDS: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME HEALTHCHECK \
+                            COPY ADD RUN SHELL CMD ENTRYPOINT ONBUILD MAINTAINER";
+    crate::is_one_of(KEYWORDS, word)
 }
 
 /// What `ADD` fetches instead of reading it from the context.
@@ -452,31 +367,26 @@ impl Copy<'_> {
         map: &PathMap,
         output: &mut Output,
     ) -> Result<(), NotUnderstood> {
-        let mut landings = Vec::new();
-        for source in &self.sources {
-            landings.push(walk.land(map, source)?);
-        }
+        let landings = self.sources.iter().map(|source| walk.land(map, source));
+        let landings = landings.collect::<Result<Vec<Landing>, _>>()?;
         if map.root.is_empty() || landings.is_empty() {
             return Ok(());
         }
         for option in &self.options {
             let name = option.text.split('=').next().unwrap_or_default();
             if !["--chown", "--chmod", "--link"].contains(&name) {
-                return Err(walk.text.refuse(
-                    option.range.start,
-                    format!("`{name}` beside sources that move"),
-                    "copy the files without it, or from a stage",
-                ));
+                let what = format!("`{name}` beside sources that move");
+                let help = "copy the files without it, or from a stage";
+                return Err(walk.text.refuse(option.range.start, what, help));
             }
         }
         let line = walk.text.line(self.instruction.range.start);
-        for left in landings.iter().map(|landing| &landing.left) {
-            if !left.is_empty() {
-                output.notes.push(format!(
-                    "line {line}: the image no longer gets {}, which the worker does not take over",
-                    listed(left)
-                ));
-            }
+        let left = landings.iter().map(|landing| &landing.left);
+        for left in left.filter(|left| !left.is_empty()) {
+            let files = listed(left);
+            output.notes.push(format!(
+                "line {line}: the image no longer gets {files}, which the worker does not take over"
+            ));
         }
         self.write(walk, &landings, &mut output.edits)?;
         let what = match self.sources.as_slice() {
@@ -485,7 +395,7 @@ impl Copy<'_> {
             }
             _ => "the files are copied from where they now lie".to_owned(),
         };
-        output.changes.push(Change { line, what });
+        output.change(line, what);
         Ok(())
     }
 
@@ -498,35 +408,29 @@ impl Copy<'_> {
         edits: &mut Vec<(Range<usize>, String)>,
     ) -> Result<(), NotUnderstood> {
         let text = walk.text;
+        let refuse = |at: usize, what: &str, help: &str| Err(text.refuse(at, what, help));
         let first = self.sources[0].1.start;
         let folder = landings.iter().any(|landing| landing.folder);
         let pattern = landings.iter().any(|landing| landing.pattern);
         let here: Vec<&String> = landings.iter().flat_map(|landing| &landing.here).collect();
         let below: Vec<_> = landings.iter().flat_map(|landing| &landing.below).collect();
-        let has_space = |name: &&String| name.contains(char::is_whitespace);
         let nested = below
             .iter()
             .flat_map(|(place, names)| names.iter().chain([*place]));
-        let needs_json = !self.is_json
-            && here
-                .iter()
-                .copied()
-                .chain(nested)
-                .any(|name| has_space(&name));
+        let mut names = here.iter().copied().chain(nested);
+        let needs_json = !self.is_json && names.any(|name| name.contains(char::is_whitespace));
         if !self.alone && (!below.is_empty() || needs_json || folder && self.is_add) {
-            return Err(text.refuse(
+            let what = "files of the context beside a here-document or an address";
+            return refuse(
                 first,
-                "files of the context beside a here-document or an address",
+                what,
                 "give the files of the context an instruction of their own",
-            ));
+            );
         }
         if folder && self.is_add {
             if pattern || landings.len() > 1 {
-                return Err(text.refuse(
-                    first,
-                    "ADD with a folder beside files, which it would unpack",
-                    "give each source an instruction of its own",
-                ));
+                let what = "ADD with a folder beside files, which it would unpack";
+                return refuse(first, what, "give each source an instruction of its own");
             }
             // ADD does not unpack archives inside of a folder, but it would unpack one named alone.
             let start = self.instruction.range.start;
@@ -535,27 +439,32 @@ impl Copy<'_> {
         let written = &text.body[self.dest.range.clone()];
         let is_folder = written.ends_with('/') || written == "." || written.ends_with("/.");
         if !below.is_empty() && !folder && !is_folder {
-            return Err(text.refuse(
-                self.dest.range.start,
-                format!("`{written}` may be a file or a folder"),
-                "end it with a slash if it is a folder",
-            ));
+            let what = format!("`{written}` may be a file or a folder");
+            let help = "end it with a slash if it is a folder";
+            return refuse(self.dest.range.start, &what, help);
         }
         let mut dest = written.to_owned();
         // The destination of several files must end in a slash.
         if (folder || here.len() > 1 || !below.is_empty()) && !written.ends_with('/') {
             let plain = |c: char| !c.is_whitespace() && !"\"'\\`".contains(c);
             if !written.chars().all(plain) {
-                return Err(text.refuse(
-                    self.dest.range.start,
-                    format!("the destination `{written}`"),
-                    "write it without quotes and with a slash at the end",
-                ));
+                let what = format!("the destination `{written}`");
+                let help = "write it without quotes and with a slash at the end";
+                return refuse(self.dest.range.start, &what, help);
             }
             dest.push('/');
         }
         if !below.is_empty() || needs_json {
-            return self.anew(walk, &here, &below, &dest, needs_json, edits);
+            let mut copies: Vec<(Vec<&String>, String)> = Vec::new();
+            if !here.is_empty() {
+                copies.push((here, dest.clone()));
+            }
+            let below = below.iter();
+            copies.extend(
+                below.map(|(place, names)| (names.iter().collect(), format!("{dest}{place}"))),
+            );
+            edits.push(self.anew(walk, &copies, needs_json)?);
+            return Ok(());
         }
         let mut column = text.place(first).1;
         for ((_, span), landing) in self.sources.iter().zip(landings) {
@@ -568,59 +477,45 @@ impl Copy<'_> {
         Ok(())
     }
 
-    /// The sources and the destination written from scratch, and more instructions behind them.
+    /// The sources and the destination written from scratch, an instruction for each destination.
     fn anew(
         &self,
         walk: &Walk<'_>,
-        here: &[&String],
-        below: &[(&String, &Vec<String>)],
-        dest: &str,
+        copies: &[(Vec<&String>, String)],
         needs_json: bool,
-        edits: &mut Vec<(Range<usize>, String)>,
-    ) -> Result<(), NotUnderstood> {
+    ) -> Result<(Range<usize>, String), NotUnderstood> {
         let text = walk.text;
         let body = text.body;
         let (start, mut first) = (self.instruction.range.start, self.sources[0].1.start);
         let mut end = self.dest.range.end;
         if body[first..end].contains('#') {
-            return Err(text.refuse(
-                first,
-                "a comment among the sources of a copy that must be split",
-                "move the comment above the instruction",
-            ));
+            let what = "a comment among the sources of a copy that must be split";
+            return Err(text.refuse(first, what, "move the comment above the instruction"));
         }
         if self.is_json {
             first = body[..first].rfind('[').unwrap_or(first);
             end += body[end..].find(']').map_or(0, |at| at + 1);
         }
         if !body[end..self.instruction.range.end].trim().is_empty() {
-            return Err(text.refuse(
-                end,
-                "an instruction that goes on after its destination",
-                "end the line with the destination",
-            ));
+            let what = "an instruction that goes on after its destination";
+            return Err(text.refuse(end, what, "end the line with the destination"));
         }
-        let line = |names: &[&String], dest: &str| {
+        let line = |(names, dest): &(Vec<&String>, String)| {
             if self.is_json || needs_json {
-                let names = names.iter().map(|name| name.as_str());
-                let words: Vec<String> = names.chain([dest]).map(quoted).collect();
+                let words = names
+                    .iter()
+                    .map(|name| name.as_str())
+                    .chain([dest.as_str()]);
+                let words: Vec<String> = words.map(quoted).collect();
                 return format!("[{}]", words.join(", "));
             }
             let mut column = text.place(first).1;
             format!("{} {dest}", self.row(walk, names, &mut column))
         };
-        let mut lines = Vec::new();
-        if !here.is_empty() {
-            lines.push(line(here, dest));
-        }
-        for (place, names) in below {
-            let names: Vec<&String> = names.iter().collect();
-            lines.push(line(&names, &format!("{dest}{place}")));
-        }
+        let lines: Vec<String> = copies.iter().map(line).collect();
         let (newline, indent) = (text.newline(start), text.indent(start));
         let separator = format!("{newline}{indent}{}", &body[start..first]);
-        edits.push((first..end, lines.join(&separator)));
-        Ok(())
+        Ok((first..end, lines.join(&separator)))
     }
 
     /// The names in a row, broken where the line would get long.
@@ -636,7 +531,8 @@ impl Copy<'_> {
             let width = name.chars().count();
             if out.is_empty() {
             } else if *column + width + 2 > WIDTH {
-                let (escape, newline) = (char::from(walk.escape), walk.text.newline(start));
+                let escape = char::from(self.instruction.escape);
+                let newline = walk.text.newline(start);
                 out += &format!(" {escape}{newline}{indent}    ");
                 *column = indent.chars().count() + 5;
             } else {
@@ -665,6 +561,8 @@ struct Mount {
     source: Option<Range<usize>>,
     target: Option<Range<usize>>,
     writable: bool,
+    /// What continues a line.
+    escape: u8,
 }
 
 impl Mount {
@@ -681,10 +579,8 @@ impl Mount {
         }
         let refuse = |what: &str, help: &str| Err(text.refuse(self.flag.start, what, help));
         if is_pattern(&self.path) {
-            return refuse(
-                "a pattern as the source of a mount",
-                "name the file or the folder",
-            );
+            let what = "a pattern as the source of a mount";
+            return refuse(what, "name the file or the folder");
         }
         let (Some(source), Some(target)) = (&self.source, &self.target) else {
             return refuse("a mount without a source or a target", "give it both");
@@ -692,24 +588,19 @@ impl Mount {
         let landing = walk.land(map, &(self.path.clone(), source.clone()))?;
         let line = text.line(self.flag.start);
         if !landing.left.is_empty() {
+            let files = listed(&landing.left);
             output.notes.push(format!(
-                "line {line}: the step no longer sees {}, which the worker does not take over",
-                listed(&landing.left)
+                "line {line}: the step no longer sees {files}, which the worker does not take over"
             ));
         }
-        output.changes.push(Change {
-            line,
-            what: "the mount takes the files from where they now lie".to_owned(),
-        });
+        output.change(line, "the mount takes the files from where they now lie");
         if let ([only], false) = (landing.here.as_slice(), landing.folder) {
             output.edits.push((source.clone(), only.clone()));
             return Ok(());
         }
         if self.writable {
-            return refuse(
-                "a folder mounted for writing, whose files no longer lie together",
-                "mount single files, or mount for reading",
-            );
+            let what = "a folder mounted for writing, whose files no longer lie together";
+            return refuse(what, "mount single files, or mount for reading");
         }
         let here = landing.here.iter().map(|name| ("", name));
         let below = landing.below.iter();
@@ -725,12 +616,10 @@ impl Mount {
                 place = format!("{place}/{base}");
             }
             let folder = text.body[target.clone()].trim_end_matches('/');
+            let place = format!("{folder}/{}", place.trim_start_matches('/'));
             let mut parts = [
                 (source, name.trim_end_matches('/').to_owned()),
-                (
-                    target,
-                    format!("{folder}/{}", place.trim_start_matches('/')),
-                ),
+                (target, place),
             ];
             parts.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
             let mut flag = text.body[self.flag.clone()].to_owned();
@@ -744,7 +633,7 @@ impl Mount {
             }
             all.push(flag);
         }
-        let (escape, newline) = (char::from(walk.escape), text.newline(self.flag.start));
+        let (escape, newline) = (char::from(self.escape), text.newline(self.flag.start));
         let separator = format!(" {escape}{newline}    ");
         output.edits.push((self.flag.clone(), all.join(&separator)));
         Ok(())

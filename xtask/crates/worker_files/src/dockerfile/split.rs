@@ -1,6 +1,7 @@
 //! From a Dockerfile's text to its instructions: continued lines, comments between them, and
 //! here-documents.
 
+use std::iter::repeat_n;
 use std::ops::Range;
 
 /// An instruction with everything that belongs to it.
@@ -18,6 +19,8 @@ pub struct Instruction {
     pub documents: Vec<Document>,
     /// The first line of text behind which here-documents begin.
     pub line_end: usize,
+    /// What continues a line: a backslash, or what `# escape=` says.
+    pub escape: u8,
 }
 
 /// A here-document of RUN, COPY or ADD.
@@ -34,7 +37,7 @@ pub struct Document {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     pub text: String,
-    /// In bytes of the instruction's text.
+    /// In bytes of the file.
     pub range: Range<usize>,
 }
 
@@ -42,6 +45,11 @@ impl Instruction {
     /// The arguments without here-documents and without what continues lines.
     pub fn line(&self) -> String {
         clean(&self.text[..self.line_end]).trim().to_owned()
+    }
+
+    /// Where the instruction stands in the file, without its here-documents.
+    pub fn span(&self) -> Range<usize> {
+        self.range.start..self.start + self.line_end
     }
 
     /// The strings of the JSON form, if the arguments from `at` on are one.
@@ -53,47 +61,63 @@ impl Instruction {
             .flatten()
     }
 
+    /// The arguments from `at` on: the strings of the JSON form, or the words.
+    pub fn words(&self, at: usize) -> Vec<Word> {
+        let Some(strings) = self.json(at) else {
+            return self.plain_words(at);
+        };
+        let spans = quoted_spans(&self.text[at..self.line_end]);
+        let words = strings.into_iter().zip(spans);
+        words
+            .map(|(text, range)| self.word(text, range, at))
+            .collect()
+    }
+
+    fn plain_words(&self, at: usize) -> Vec<Word> {
+        let words = words(&self.text[at..self.line_end], self.escape).into_iter();
+        words
+            .map(|(text, range)| self.word(text, range, at))
+            .collect()
+    }
+
+    fn word(&self, text: String, range: Range<usize>, at: usize) -> Word {
+        let base = self.start + at;
+        let range = range.start + base..range.end + base;
+        Word { text, range }
+    }
+
     /// Options in front of the arguments, `--name=value`, and where the rest begins.
-    pub fn options(&self, escape: u8) -> (Vec<Word>, usize) {
-        let mut options = Vec::new();
-        let mut at = 0;
-        for word in words(&self.text[..self.line_end], escape) {
-            if !word.text.starts_with("--") {
-                return (options, word.range.start);
-            }
-            at = word.range.end;
-            options.push(word);
-        }
+    pub fn options(&self) -> (Vec<Word>, usize) {
+        let mut options = self.plain_words(0);
+        let rest = options.iter().position(|word| !word.text.starts_with("--"));
+        let rest = options.split_off(rest.unwrap_or(options.len()));
+        let at = match (rest.first(), options.last()) {
+            (Some(word), _) => word.range.start - self.start,
+            (None, Some(option)) => option.range.end - self.start,
+            (None, None) => 0,
+        };
         (options, at)
     }
 }
 
-/// A Dockerfile in instructions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Split {
-    pub instructions: Vec<Instruction>,
-    /// What continues a line: a backslash, or what `# escape=` says.
-    pub escape: u8,
-}
-
 /// Splits a Dockerfile. No text is too strange: what is no instruction has a strange keyword.
-pub fn split(text: &str) -> Split {
+pub fn split(text: &str) -> Vec<Instruction> {
     let mut lines = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        let body = line.strip_suffix('\n').unwrap_or(line);
-        lines.push((start, body.strip_suffix('\r').unwrap_or(body), line.len()));
+        let text = line.strip_suffix('\n').unwrap_or(line);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        let end = line.len() - text.len();
+        lines.push(Line { start, text, end });
         start += line.len();
     }
     let mut escape = b'\\';
-    for (_, line, _) in &lines {
-        let Some(rest) = line.trim().strip_prefix('#') else {
-            break;
-        };
-        let Some((key, value)) = rest.split_once('=') else {
-            break;
-        };
-        match (key.trim().to_ascii_lowercase().as_str(), value.trim()) {
+    let directives = lines.iter().map_while(|line| {
+        let (key, value) = line.text.trim().strip_prefix('#')?.split_once('=')?;
+        Some((key.trim().to_ascii_lowercase(), value.trim()))
+    });
+    for (key, value) in directives {
+        match (key.as_str(), value) {
             ("escape", "`") => escape = b'`',
             ("escape" | "syntax" | "check", _) => {}
             _ => break,
@@ -104,30 +128,44 @@ pub fn split(text: &str) -> Split {
         escape,
         next: 0,
     };
-    let mut instructions = Vec::new();
-    while let Some(instruction) = splitter.instruction() {
-        instructions.push(instruction);
+    std::iter::from_fn(|| splitter.instruction()).collect()
+}
+
+struct Line<'a> {
+    start: usize,
+    /// Without what ends it.
+    text: &'a str,
+    /// How many bytes end it.
+    end: usize,
+}
+
+impl Line<'_> {
+    fn is_empty(&self) -> bool {
+        let text = self.text.trim_start();
+        text.is_empty() || text.starts_with('#')
     }
-    Split {
-        instructions,
-        escape,
+
+    /// Its end, as many bytes as in the file.
+    fn push_end(&self, text: &mut String) {
+        text.extend(repeat_n('\0', self.end.saturating_sub(1)));
+        text.extend((self.end > 0).then_some('\n'));
     }
 }
 
 struct Splitter<'a> {
-    /// Start, text without its end, length with its end.
-    lines: Vec<(usize, &'a str, usize)>,
+    lines: Vec<Line<'a>>,
     escape: u8,
     next: usize,
 }
 
 impl Splitter<'_> {
     fn instruction(&mut self) -> Option<Instruction> {
-        let is_empty = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-        while is_empty(self.lines.get(self.next)?.1) {
+        while self.lines.get(self.next)?.is_empty() {
             self.next += 1;
         }
-        let (start, first, _) = self.lines[self.next];
+        let Line {
+            start, text: first, ..
+        } = self.lines[self.next];
         let indent = first.len() - first.trim_start().len();
         let keyword_end = first[indent..]
             .find(|c: char| c.is_whitespace() || u32::from(c) == u32::from(self.escape))
@@ -135,25 +173,22 @@ impl Splitter<'_> {
         let mut text = String::new();
         let mut end = start + first.len();
         let mut from = keyword_end;
-        let mut continued = false;
-        while let Some(&(at, line, length)) = self.lines.get(self.next) {
-            if continued && is_empty(line) {
-                text.extend(std::iter::repeat_n('\0', length));
-                self.next += 1;
+        while let Some(line) = self.lines.get(self.next) {
+            self.next += 1;
+            if from == 0 && line.is_empty() {
+                text.extend(repeat_n('\0', line.text.len() + line.end));
                 continue;
             }
-            let body = &line[from.min(line.len())..];
+            end = line.start + line.text.len();
+            let body = &line.text[from..];
             let trimmed = body.trim_end_matches([' ', '\t']);
-            continued = trimmed.as_bytes().last() == Some(&self.escape);
-            self.next += 1;
-            end = at + line.len();
-            if !continued {
+            if trimmed.as_bytes().last() != Some(&self.escape) {
                 text.push_str(body);
                 break;
             }
-            text.push_str(&trimmed[..trimmed.len() - 1]);
-            let kept = line.len() - body.len() + trimmed.len() - 1;
-            text.extend(std::iter::repeat_n('\0', length - kept));
+            let kept = &trimmed[..trimmed.len() - 1];
+            text.push_str(kept);
+            text.extend(repeat_n('\0', body.len() - kept.len() + line.end));
             from = 0;
         }
         let mut instruction = Instruction {
@@ -163,56 +198,38 @@ impl Splitter<'_> {
             line_end: text.len(),
             text,
             documents: Vec::new(),
+            escape: self.escape,
         };
-        if matches!(instruction.keyword.as_str(), "RUN" | "COPY" | "ADD")
-            && instruction.json(0).is_none()
-        {
-            self.documents(&mut instruction);
+        let keyword = instruction.keyword.as_str();
+        if matches!(keyword, "RUN" | "COPY" | "ADD") && instruction.json(0).is_none() {
+            for (name, strips) in announced(&instruction.text, self.escape) {
+                self.document(&mut instruction, name, strips);
+            }
         }
         Some(instruction)
     }
 
-    fn documents(&mut self, instruction: &mut Instruction) {
-        let announced = announced(&instruction.text, self.escape);
-        for (name, strips) in announced {
-            if instruction.documents.is_empty() {
-                // The end of the line that announces them.
-                let (_, line, length) = self.lines[self.next - 1];
-                let end = if length > line.len() { "\n" } else { "" };
-                let carriage = length.saturating_sub(line.len() + 1);
-                instruction.text.extend(std::iter::repeat_n('\0', carriage));
-                instruction.text.push_str(end);
-            }
-            let start = self
-                .lines
-                .get(self.next)
-                .map_or(instruction.range.end, |line| line.0);
-            let mut body = start..start;
-            let mut ends = false;
-            while let Some(&(at, line, length)) = self.lines.get(self.next) {
-                self.next += 1;
-                instruction.text.push_str(line);
-                instruction.text.extend(std::iter::repeat_n(
-                    '\0',
-                    (length - line.len()).saturating_sub(1),
-                ));
-                if length > line.len() {
-                    instruction.text.push('\n');
-                }
-                instruction.range.end = at + line.len();
-                let plain = if strips {
-                    line.trim_start_matches('\t')
-                } else {
-                    line
-                };
-                if plain == name {
-                    ends = true;
-                    break;
-                }
-                body.end = at + length;
-            }
-            instruction.documents.push(Document { name, body, ends });
+    fn document(&mut self, instruction: &mut Instruction, name: String, strips: bool) {
+        if instruction.documents.is_empty() {
+            // The end of the line that announces them.
+            self.lines[self.next - 1].push_end(&mut instruction.text);
         }
+        let start = self.lines.get(self.next);
+        let start = start.map_or(instruction.range.end, |line| line.start);
+        let mut body = start..start;
+        let mut ends = false;
+        while let Some(line) = self.lines.get(self.next).filter(|_| !ends) {
+            self.next += 1;
+            instruction.text.push_str(line.text);
+            line.push_end(&mut instruction.text);
+            instruction.range.end = line.start + line.text.len();
+            let tabs = |c: char| strips && c == '\t';
+            ends = line.text.trim_start_matches(tabs) == name;
+            if !ends {
+                body.end = line.start + line.text.len() + line.end;
+            }
+        }
+        instruction.documents.push(Document { name, body, ends });
     }
 }
 
@@ -221,23 +238,18 @@ fn announced(text: &str, escape: u8) -> Vec<(String, bool)> {
     if !text.contains("<<") {
         return Vec::new();
     }
-    let mut found = Vec::new();
-    for word in words(text, escape) {
-        let rest = word.text.trim_start_matches(|c: char| c.is_ascii_digit());
-        let Some(rest) = rest.strip_prefix("<<") else {
-            continue;
-        };
-        let (rest, strips) = rest
-            .strip_prefix('-')
-            .map_or((rest, false), |rest| (rest, true));
-        let end = rest
-            .find([';', '&', '|', ')', '>', '<'])
-            .unwrap_or(rest.len());
-        if end > 0 {
-            found.push((rest[..end].to_owned(), strips));
-        }
-    }
-    found
+    let delimiter = |(word, _): (String, _)| {
+        let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());
+        let rest = rest.strip_prefix("<<")?;
+        let name = rest.strip_prefix('-').unwrap_or(rest);
+        let end = name.find([';', '&', '|', ')', '>', '<']);
+        let end = end.unwrap_or(name.len());
+        (end > 0).then(|| (name[..end].to_owned(), name.len() < rest.len()))
+    };
+    words(text, escape)
+        .into_iter()
+        .filter_map(delimiter)
+        .collect()
 }
 
 /// The text without what continues lines.
@@ -245,26 +257,41 @@ pub fn clean(text: &str) -> String {
     text.replace('\0', "")
 }
 
-/// The words of a line, as Docker splits it.
-pub fn words(text: &str, escape: u8) -> Vec<Word> {
+/// Where the strings of a JSON array stand, without their quotes.
+fn quoted_spans(text: &str) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    let mut open = None;
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match (byte, open) {
+            (b'"', None) => open = Some(at + 1),
+            (b'"', Some(start)) => {
+                spans.push(start..at);
+                open = None;
+            }
+            (b'\\', Some(_)) => {
+                bytes.next();
+            }
+            _ => {}
+        }
+    }
+    spans
+}
+
+/// The words of a line, as Docker splits it, with their places in the line.
+fn words(text: &str, escape: u8) -> Vec<(String, Range<usize>)> {
     let mut out = Vec::new();
     let mut chars = text.char_indices().peekable();
+    let blank = |&(_, c): &(usize, char)| c.is_whitespace() || c == '\0';
     loop {
-        while chars
-            .next_if(|&(_, c)| c.is_whitespace() || c == '\0')
-            .is_some()
-        {}
+        while chars.next_if(blank).is_some() {}
         let Some(&(start, _)) = chars.peek() else {
             return out;
         };
         let mut word = String::new();
         let mut quote = None;
         let mut end = start;
-        while let Some(&(at, c)) = chars.peek() {
-            if quote.is_none() && c.is_whitespace() {
-                break;
-            }
-            chars.next();
+        while let Some((at, c)) = chars.next_if(|(_, c)| quote.is_some() || !c.is_whitespace()) {
             end = at + c.len_utf8();
             match (c, quote) {
                 ('\0', _) => {}
@@ -274,9 +301,8 @@ pub fn words(text: &str, escape: u8) -> Vec<Word> {
                 (c, _) if u32::from(c) == u32::from(escape) && quote != Some('\'') => {
                     if let Some((at, next)) = chars.next() {
                         end = at + next.len_utf8();
-                        let keeps =
-                            next == '$' || quote == Some('"') && !matches!(next, '"' | '\\');
-                        if keeps {
+                        let escapes = quote == Some('"') && !matches!(next, '"' | '\\');
+                        if next == '$' || escapes {
                             word.push('\\');
                         }
                         word.push(next);
@@ -285,9 +311,6 @@ pub fn words(text: &str, escape: u8) -> Vec<Word> {
                 (c, _) => word.push(c),
             }
         }
-        out.push(Word {
-            text: word,
-            range: start..end,
-        });
+        out.push((word, start..end));
     }
 }

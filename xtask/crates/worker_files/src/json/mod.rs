@@ -3,9 +3,9 @@
 //! The parser is our own because of what has to be said: where an unclosed brace was opened, that
 //! there are three comments and not just a first one, what to write instead. It goes on after
 //! mistakes that leave no doubt (a comment, a trailing comma), so that all of them are told, and
-//! fixed, at once. It never recurses, so that no input can exhaust the stack, and reads each byte
-//! a bounded number of times. What it takes without a problem is exactly what `serde_json` takes;
-//! tests hold the two together.
+//! fixed, at once. It goes no deeper than [`MAX_DEPTH`], so that no input can exhaust the stack, and
+//! reads each byte a bounded number of times. What it takes without a problem is exactly what
+//! `serde_json` takes; tests hold the two together.
 
 mod node;
 #[cfg(test)]
@@ -25,25 +25,31 @@ pub type Span = Range<usize>;
 
 /// Reads a text. Never panics, whatever the bytes are.
 pub fn parse(bytes: &[u8]) -> Parsed {
-    let mut problems = Vec::new();
-    if let Some(problem) = encoding(bytes) {
-        problems.push(problem);
-        return Parsed {
-            root: None,
-            problems,
-        };
-    }
-    // `encoding` has looked: this always holds.
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return Parsed::default();
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let utf_16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+            let at = error.valid_up_to();
+            let end = at + error.error_len().unwrap_or(bytes.len() - at);
+            let (span, message) = if utf_16 {
+                (0..2, "the file is UTF-16; JSON files are UTF-8")
+            } else {
+                (at..end, "these bytes are not UTF-8")
+            };
+            return Parsed {
+                root: None,
+                problems: vec![Problem::new(ProblemKind::Encoding, span, message)],
+            };
+        }
     };
     let mut parser = Parser {
         text,
         bytes,
         at: 0,
-        problems,
-        askew: None,
         line: 0,
+        open: Vec::new(),
+        askew: None,
+        problems: Vec::new(),
     };
     let root = parser.document();
     let mut problems = parser.problems;
@@ -51,51 +57,26 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     Parsed { root, problems }
 }
 
-/// Whether the bytes are text at all.
-fn encoding(bytes: &[u8]) -> Option<Problem> {
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Some(Problem::new(
-            ProblemKind::Encoding,
-            0..2,
-            "the file is UTF-16; JSON files are UTF-8",
-        ));
-    }
-    if let Err(error) = std::str::from_utf8(bytes) {
-        let at = error.valid_up_to();
-        return Some(Problem::new(
-            ProblemKind::Encoding,
-            at..at + error.error_len().unwrap_or(bytes.len() - at),
-            "these bytes are not UTF-8",
-        ));
-    }
-    None
-}
-
 /// Stops the parser: the problem is noted already.
 struct Stop;
 
-/// What was opened and is not closed yet.
-struct Frame {
-    open: usize,
-    /// Where the line begins that it stands on.
-    line: usize,
-    items: Vec<Node>,
-    members: Vec<Member>,
-    /// In an object, the key that waits for its value.
-    key: Option<(String, Span)>,
-    object: bool,
+/// A bracket that is not closed yet.
+struct Open {
+    at: usize,
+    closer: u8,
 }
 
 struct Parser<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
-    problems: Vec<Problem>,
+    /// Where the line begins that is being read.
+    line: usize,
+    open: Vec<Open>,
     /// The first bracket that was closed at another indentation than it was opened at: if one is
     /// missing, it is most likely this one's.
     askew: Option<usize>,
-    /// Where the line begins that is being read.
-    line: usize,
+    problems: Vec<Problem>,
 }
 
 impl Parser<'_> {
@@ -115,6 +96,12 @@ impl Parser<'_> {
         Err(Stop)
     }
 
+    /// Notes a problem and what to write there instead.
+    fn fix(&mut self, kind: ProblemKind, span: Span, message: impl Into<String>, with: &str) {
+        let edits = vec![(span.clone(), with.to_owned())];
+        self.note(kind, span, message).edits = edits;
+    }
+
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -127,258 +114,170 @@ impl Parser<'_> {
     fn document(&mut self) -> Option<Node> {
         if self.bytes.starts_with(b"\xef\xbb\xbf") {
             self.at = 3;
-            self.note(
-                ProblemKind::ByteOrderMark,
-                0..3,
-                "the file begins with a byte-order mark, which JSON parsers refuse",
-            )
-            .edits = vec![(0..3, String::new())];
+            let message = "the file begins with a byte-order mark, which JSON parsers refuse";
+            self.fix(ProblemKind::ByteOrderMark, 0..3, message, "");
         }
-        let root = self.value_with_space().ok()?;
+        let root = self.value().ok()?;
         if self.space().is_ok() && self.at < self.bytes.len() {
             let rest = self.at..self.at + self.char_at(self.at).len_utf8();
-            let closes = matches!(self.peek(), Some(b'}' | b']'));
-            let related = Some((root.span.clone(), "the value ends here".to_owned()));
-            let message = if closes {
-                "one closing bracket too many".to_owned()
-            } else {
-                "there is more text after the end of the value".to_owned()
+            let message = match self.peek() {
+                Some(b'}' | b']') => "one closing bracket too many",
+                _ => "there is more text after the end of the value",
             };
-            self.note(ProblemKind::Trailing, rest, message).related =
-                related.map(|(span, words)| {
-                    let end = span.end;
-                    (end.saturating_sub(1)..end, words)
-                });
+            let end = root.span.end;
+            let related = (end.saturating_sub(1)..end, "the value ends here".to_owned());
+            self.note(ProblemKind::Trailing, rest, message).related = Some(related);
             return None;
         }
         Some(root)
     }
 
-    /// The whole value, with a stack of our own instead of recursion.
-    fn value_with_space(&mut self) -> Result<Node, Stop> {
-        let mut stack: Vec<Frame> = Vec::new();
-        loop {
-            let Some(mut node) = self.begin(&mut stack)? else {
-                continue;
-            };
-            // A value is complete: hand it up, and close whatever closes after it.
-            loop {
-                let Some(frame) = stack.last_mut() else {
-                    return Ok(node);
-                };
-                frame.add(node);
-                if self.another(&mut stack)? {
-                    break;
-                }
-                node = self.close(&mut stack)?;
-            }
-        }
-    }
-
-    /// Reads a value up to its end, or opens an array or object that has something in it.
-    fn begin(&mut self, stack: &mut Vec<Frame>) -> Result<Option<Node>, Stop> {
+    fn value(&mut self) -> Result<Node, Stop> {
         self.space()?;
         let start = self.at;
         let kind = match self.peek() {
-            None => return self.end_of_file(stack),
-            Some(open @ (b'{' | b'[')) => {
-                if stack.len() >= MAX_DEPTH {
-                    return self.stop(
-                        ProblemKind::TooDeep,
-                        start..start + 1,
-                        format!("nested more than {MAX_DEPTH} levels deep"),
-                    );
-                }
-                let object = open == b'{';
-                let line = self.line;
-                self.at += 1;
-                self.space()?;
-                stack.push(Frame {
-                    open: start,
-                    line,
-                    items: Vec::new(),
-                    members: Vec::new(),
-                    key: None,
-                    object,
-                });
-                if self.peek() == Some(if object { b'}' } else { b']' }) {
-                    return self.close(stack).map(Some);
-                }
-                if object {
-                    self.key(stack)?;
-                }
-                return Ok(None);
+            None => return self.end_of_file(),
+            Some(b'{') => {
+                let mut members = Vec::new();
+                self.collection(b'}', |parser| {
+                    let (key, key_span) = parser.key()?;
+                    let value = parser.value()?;
+                    members.push(Member {
+                        key,
+                        key_span,
+                        value,
+                    });
+                    Ok(())
+                })?;
+                self.duplicates(&members);
+                Kind::Object(members)
+            }
+            Some(b'[') => {
+                let mut items = Vec::new();
+                self.collection(b']', |parser| parser.value().map(|item| items.push(item)))?;
+                Kind::Array(items)
             }
             Some(b'"') => Kind::String(self.string()?),
             Some(b'-' | b'+' | b'.' | b'0'..=b'9') => self.number()?,
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => self.word()?,
-            Some(_) => return self.unexpected(stack, "a value"),
+            Some(_) => return self.unexpected("a value"),
         };
-        Ok(Some(Node {
+        Ok(Node {
             span: start..self.at,
             kind,
-        }))
+        })
+    }
+
+    /// What stands between two brackets, each part read by `part`.
+    fn collection(
+        &mut self,
+        closer: u8,
+        mut part: impl FnMut(&mut Self) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let start = self.at;
+        if self.open.len() >= MAX_DEPTH {
+            let message = format!("nested more than {MAX_DEPTH} levels deep");
+            return self.stop(ProblemKind::TooDeep, start..start + 1, message);
+        }
+        let line = self.line;
+        self.open.push(Open { at: start, closer });
+        self.at += 1;
+        self.space()?;
+        let mut more = self.peek() != Some(closer);
+        while more {
+            part(self)?;
+            more = self.another(closer == b'}')?;
+        }
+        if self.peek() != Some(closer) {
+            return self.unexpected("a value");
+        }
+        if self.askew.is_none() && self.is_askew(line) {
+            self.askew = Some(start);
+        }
+        self.open.pop();
+        self.at += 1;
+        Ok(())
     }
 
     /// Behind a value inside something: whether another one follows.
-    fn another(&mut self, stack: &mut [Frame]) -> Result<bool, Stop> {
+    fn another(&mut self, object: bool) -> Result<bool, Stop> {
         let end = self.at;
         self.space()?;
-        let object = stack.last().is_some_and(|frame| frame.object);
         match self.peek() {
             Some(b',') => {
-                let comma = self.at;
+                let comma = self.at..self.at + 1;
                 self.at += 1;
                 self.space()?;
                 if let Some(b'}' | b']') = self.peek() {
-                    self.note(
-                        ProblemKind::TrailingComma,
-                        comma..comma + 1,
-                        "JSON has no trailing comma",
-                    )
-                    .edits = vec![(comma..comma + 1, String::new())];
+                    let message = "JSON has no trailing comma";
+                    self.fix(ProblemKind::TrailingComma, comma, message, "");
                     return Ok(false);
                 }
             }
             // A value right after a value: only the comma is missing.
-            Some(b'"' | b'{' | b'[') if !object || self.peek() == Some(b'"') => {
-                self.note(
-                    ProblemKind::MissingComma,
-                    end.saturating_sub(1)..end,
-                    "a comma is missing after this",
-                )
-                .edits = vec![(end..end, ",".to_owned())];
+            Some(byte @ (b'"' | b'{' | b'[')) if !object || byte == b'"' => {
+                let message = "a comma is missing after this";
+                let before = end.saturating_sub(1)..end;
+                let problem = self.note(ProblemKind::MissingComma, before, message);
+                problem.edits = vec![(end..end, ",".to_owned())];
             }
-            Some(b'}' | b']') | None => return Ok(false),
-            Some(_) => {
-                let wanted = if object { "`,` or `}`" } else { "`,` or `]`" };
-                return self.unexpected(stack, wanted);
-            }
-        }
-        if object {
-            self.key(stack)?;
+            Some(b'}' | b']') => return Ok(false),
+            None => return self.end_of_file(),
+            Some(_) if object => return self.unexpected("`,` or `}`"),
+            Some(_) => return self.unexpected("`,` or `]`"),
         }
         Ok(true)
     }
 
     /// A key and its colon.
-    fn key(&mut self, stack: &mut [Frame]) -> Result<(), Stop> {
+    fn key(&mut self) -> Result<(String, Span), Stop> {
         let start = self.at;
-        match self.peek() {
-            Some(b'"') => {}
-            None => return self.end_of_file(stack),
+        let key = match self.peek() {
+            Some(b'"') => self.string()?,
+            None => return self.end_of_file(),
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
-                let end = self.word_end();
-                let word = self.text[start..end].to_owned();
-                self.at = end;
-                self.note(
-                    ProblemKind::BadString,
-                    start..end,
-                    format!("the key `{word}` has no quotes"),
-                )
-                .edits = vec![(start..end, format!("\"{word}\""))];
-                return self.colon(stack, word, start..end);
+                self.at = self.word_end();
+                let word = self.text[start..self.at].to_owned();
+                let message = format!("the key `{word}` has no quotes");
+                let with = format!("\"{word}\"");
+                self.fix(ProblemKind::BadString, start..self.at, message, &with);
+                word
             }
-            Some(_) => return self.unexpected(stack, "a key in double quotes"),
-        }
-        let key = self.string()?;
-        self.colon(stack, key, start..self.at)
-    }
-
-    fn colon(&mut self, stack: &mut [Frame], key: String, span: Span) -> Result<(), Stop> {
+            Some(_) => return self.unexpected("a key in double quotes"),
+        };
+        let span = start..self.at;
         self.space()?;
         match self.peek() {
             Some(b':') => self.at += 1,
-            None => return self.end_of_file(stack),
-            Some(_) => {
-                return self.unexpected(stack, &format!("`:` after the key `{}`", short(&key)));
-            }
+            None => return self.end_of_file(),
+            Some(_) => return self.unexpected(&format!("`:` after the key `{}`", short(&key))),
         }
-        if let Some(frame) = stack.last_mut() {
-            frame.key = Some((key, span));
-        }
-        Ok(())
-    }
-
-    /// The closing bracket of the innermost frame.
-    fn close(&mut self, stack: &mut Vec<Frame>) -> Result<Node, Stop> {
-        let byte = self.peek();
-        let Some(frame) = stack.pop() else {
-            return Err(Stop);
-        };
-        match byte {
-            None => {
-                stack.push(frame);
-                self.end_of_file(stack)
-            }
-            Some(byte) if byte == frame.closer() => {
-                if self.askew.is_none() && self.is_askew(&frame) {
-                    self.askew = Some(frame.open);
-                }
-                self.at += 1;
-                let span = frame.open..self.at;
-                if frame.object {
-                    self.duplicates(&frame.members);
-                    Ok(Node {
-                        span,
-                        kind: Kind::Object(frame.members),
-                    })
-                } else {
-                    Ok(Node {
-                        span,
-                        kind: Kind::Array(frame.items),
-                    })
-                }
-            }
-            Some(byte) => {
-                let open = frame.open;
-                self.note(
-                    ProblemKind::Mismatched,
-                    self.at..self.at + 1,
-                    format!(
-                        "expected `{}`, found `{}`",
-                        char::from(frame.closer()),
-                        char::from(byte)
-                    ),
-                )
-                .related = Some((
-                    open..open + 1,
-                    format!("this `{}` is not closed", char::from(self.bytes[open])),
-                ));
-                Err(Stop)
-            }
-        }
+        Ok((key, span))
     }
 
     /// Whether a closing bracket that begins its line stands further in or out than the line that
     /// opened it.
-    fn is_askew(&self, frame: &Frame) -> bool {
-        let space = |from: usize| {
-            let rest = self.bytes[from..].iter();
-            rest.take_while(|b| matches!(b, b' ' | b'\t')).count()
-        };
+    fn is_askew(&self, opened: usize) -> bool {
+        let space = |from: usize| self.run(from, |b| matches!(b, b' ' | b'\t')) - from;
         let own = space(self.line);
-        self.line + own == self.at && own != space(frame.line)
+        self.line + own == self.at && own != space(opened)
     }
 
     fn duplicates(&mut self, members: &[Member]) {
         let mut seen: HashMap<&str, &Span> = HashMap::with_capacity(members.len());
         for member in members {
             if let Some(first) = seen.insert(&member.key, &member.key_span) {
-                let first = first.clone();
-                self.note(
-                    ProblemKind::DuplicateKey,
-                    member.key_span.clone(),
-                    format!("the key `{}` appears twice", short(&member.key)),
-                )
-                .related = Some((first, "this one has no effect".to_owned()));
+                let message = format!("the key `{}` appears twice", short(&member.key));
+                let span = member.key_span.clone();
+                let related = (first.clone(), "this one has no effect".to_owned());
+                self.note(ProblemKind::DuplicateKey, span, message).related = Some(related);
             }
         }
     }
 
-    fn end_of_file<T>(&mut self, stack: &[Frame]) -> Result<T, Stop> {
+    fn end_of_file<T>(&mut self) -> Result<T, Stop> {
         let end = self.bytes.len();
-        let Some(frame) = stack.last() else {
+        let Some(last) = self.open.last() else {
             let what = if end == 0 {
                 "the file is empty"
             } else {
@@ -386,85 +285,62 @@ impl Parser<'_> {
             };
             return self.stop(ProblemKind::Empty, 0..end, what);
         };
-        let last = self.text.trim_end().len();
-        let closers: String = stack
-            .iter()
-            .rev()
-            .map(|frame| format!("`{}`", char::from(frame.closer())))
-            .take(8)
-            .collect::<Vec<_>>()
-            .join(" ");
-        let open = self.askew.unwrap_or(frame.open);
-        let problem = self.note(
+        let open = self.askew.unwrap_or(last.at);
+        let closers = self.open.iter().rev().take(8);
+        let closers: Vec<_> = closers
+            .map(|open| format!("`{}`", char::from(open.closer)))
+            .collect();
+        let are = if self.open.len() == 1 { "is" } else { "are" };
+        let closers = closers.join(" ");
+        let message = format!("the file ends before it is complete: {closers} {are} missing");
+        let text = self.text.trim_end().len();
+        self.unclosed(
             ProblemKind::Unclosed,
-            last.saturating_sub(1)..last,
-            format!("the file ends before it is complete: {closers} is missing"),
-        );
-        if stack.len() > 1 {
-            problem.message = format!("the file ends before it is complete: {closers} are missing");
-        }
-        let opener = char::from(self.bytes[open]);
-        if let Some(problem) = self.problems.last_mut() {
-            problem.related = Some((open..open + 1, format!("this `{opener}` is not closed")));
-        }
+            text.saturating_sub(1)..text,
+            message,
+            open,
+        )
+    }
+
+    /// A problem because of a bracket that is not closed.
+    fn unclosed<T>(
+        &mut self,
+        kind: ProblemKind,
+        span: Span,
+        message: String,
+        open: usize,
+    ) -> Result<T, Stop> {
+        let words = format!("this `{}` is not closed", char::from(self.bytes[open]));
+        self.note(kind, span, message).related = Some((open..open + 1, words));
         Err(Stop)
     }
 
-    fn unexpected<T>(&mut self, stack: &[Frame], wanted: &str) -> Result<T, Stop> {
-        if matches!(self.peek(), Some(b'}' | b']'))
-            && let Some(frame) = stack.last()
-            && self.peek() != Some(frame.closer())
-        {
-            let open = frame.open;
-            let (want, found) = (char::from(frame.closer()), self.char_at(self.at));
-            let opener = char::from(self.bytes[open]);
-            self.note(
-                ProblemKind::Mismatched,
-                self.at..self.at + 1,
-                format!("expected `{want}`, found `{found}`"),
-            )
-            .related = Some((open..open + 1, format!("this `{opener}` is not closed")));
-            return Err(Stop);
-        }
+    fn unexpected<T>(&mut self, wanted: &str) -> Result<T, Stop> {
         let found = self.char_at(self.at);
         let span = self.at..self.at + found.len_utf8();
+        if let ('}' | ']', Some(open)) = (found, self.open.last())
+            && found != char::from(open.closer)
+        {
+            let message = format!("expected `{}`, found `{found}`", char::from(open.closer));
+            return self.unclosed(ProblemKind::Mismatched, span, message, open.at);
+        }
         let (kind, message) = match found {
             '\'' | '‘' | '’' | '“' | '”' | '„' | '`' => (
                 ProblemKind::BadString,
                 format!("strings stand in double quotes (\"), not in {found}"),
             ),
             '\0' => (ProblemKind::Nul, "a NUL byte".to_owned()),
-            c if c.is_control() || c.is_whitespace() => (
-                ProblemKind::Unexpected,
-                format!(
-                    "the character U+{:04X} stands where {wanted} has to",
-                    u32::from(c)
-                ),
-            ),
-            c => (
-                ProblemKind::Unexpected,
-                format!("expected {wanted}, found `{c}`"),
-            ),
+            c if c.is_control() || c.is_whitespace() => {
+                let code = u32::from(c);
+                let message = format!("the character U+{code:04X} stands where {wanted} has to");
+                (ProblemKind::Unexpected, message)
+            }
+            c => {
+                let message = format!("expected {wanted}, found `{c}`");
+                (ProblemKind::Unexpected, message)
+            }
         };
         self.stop(kind, span, message)
-    }
-}
-
-impl Frame {
-    fn closer(&self) -> u8 {
-        if self.object { b'}' } else { b']' }
-    }
-
-    fn add(&mut self, value: Node) {
-        if let Some((key, key_span)) = self.key.take() {
-            self.members.push(Member {
-                key,
-                key_span,
-                value,
-            });
-        } else {
-            self.items.push(value);
-        }
     }
 }
 

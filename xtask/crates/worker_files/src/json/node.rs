@@ -56,9 +56,38 @@ impl Node {
         }
     }
 
+    /// The items of the array at a key; nothing where there is none.
+    pub fn list(&self, key: &str) -> &[Self] {
+        self.get(key).map_or(&[], Self::items)
+    }
+
+    /// The members of the object at a key; nothing where there is none.
+    pub fn object(&self, key: &str) -> &[Member] {
+        self.get(key).map_or(&[], Self::members)
+    }
+
+    /// The string at a key.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Self::as_str)
+    }
+
+    pub fn is_true(&self, key: &str) -> bool {
+        self.get(key)
+            .is_some_and(|value| value.kind == Kind::Bool(true))
+    }
+
     pub fn as_str(&self) -> Option<&str> {
         match &self.kind {
             Kind::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A string, number or boolean as text; `None` for anything else, `null` included.
+    pub fn scalar(&self) -> Option<String> {
+        match &self.kind {
+            Kind::String(text) | Kind::Number(text) => Some(text.clone()),
+            Kind::Bool(value) => Some(value.to_string()),
             _ => None,
         }
     }

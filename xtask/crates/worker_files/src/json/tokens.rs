@@ -1,24 +1,27 @@
 //! What stands between brackets: space, comments, strings, numbers and words.
 
-use super::{Kind, Parser, ProblemKind, Stop};
+use super::{Kind, Parser, ProblemKind, Span, Stop, short};
 
 impl Parser<'_> {
+    /// Where the bytes of a kind end that begin at a place.
+    pub(super) fn run(&self, from: usize, takes: impl Fn(u8) -> bool) -> usize {
+        let rest = &self.bytes[from..];
+        from + rest.iter().position(|&b| !takes(b)).unwrap_or(rest.len())
+    }
+
     /// Skips what may stand between tokens, and what may not but is meant so.
     pub(super) fn space(&mut self) -> Result<(), Stop> {
         loop {
-            match self.peek() {
-                Some(b' ' | b'\t' | b'\r') => self.at += 1,
-                Some(b'\n') => {
+            match (self.peek(), self.bytes.get(self.at + 1)) {
+                (Some(b' ' | b'\t' | b'\r'), _) => self.at += 1,
+                (Some(b'\n'), _) => {
                     self.at += 1;
                     self.line = self.at;
                 }
-                Some(b'/') if matches!(self.bytes.get(self.at + 1), Some(b'/' | b'*')) => {
-                    self.comment()?;
-                }
-                Some(b'#') => self.comment()?,
-                Some(b'\\') if matches!(self.bytes.get(self.at + 1), Some(b'n' | b'r' | b't')) => {
-                    self.literal_escapes();
-                }
+                (Some(b'/'), Some(b'/' | b'*')) | (Some(b'#'), _) => self.comment()?,
+                (Some(b'\\'), Some(b'n')) => self.literal_escape("\n"),
+                (Some(b'\\'), Some(b'r')) => self.literal_escape("\r"),
+                (Some(b'\\'), Some(b't')) => self.literal_escape("\t"),
                 _ => return Ok(()),
             }
         }
@@ -26,76 +29,50 @@ impl Parser<'_> {
 
     fn comment(&mut self) -> Result<(), Stop> {
         let start = self.at;
-        let rest = &self.bytes[start..];
-        let line_end = rest
-            .iter()
-            .position(|&b| b == b'\n' || b == b'\r')
-            .unwrap_or(rest.len());
-        let length = if rest.starts_with(b"/*") {
-            let end = self.text[start + 2..].find("*/");
-            let Some(end) = end else {
-                return self.stop(
-                    ProblemKind::Comment,
-                    start..start + 2,
-                    "a comment that never ends; JSON has no comments",
-                );
+        let mut end = self.run(start, |b| b != b'\n' && b != b'\r');
+        if self.bytes[start..].starts_with(b"/*") {
+            let Some(length) = self.text[start + 2..].find("*/") else {
+                let message = "a comment that never ends; JSON has no comments";
+                return self.stop(ProblemKind::Comment, start..start + 2, message);
             };
-            end + 4
-        } else {
-            line_end
-        };
-        let end = start + length;
+            end = start + length + 4;
+        }
         self.at = end;
-        let edit = self.without(start, end);
-        self.note(ProblemKind::Comment, start..end, "JSON has no comments")
-            .edits = vec![(edit, String::new())];
+        let edits = vec![(self.without(start, end), String::new())];
+        let problem = self.note(ProblemKind::Comment, start..end, "JSON has no comments");
+        problem.edits = edits;
         Ok(())
     }
 
     /// The bytes to delete with a comment: its whole line where it stands alone there, else the
     /// space before it too.
-    fn without(&self, start: usize, end: usize) -> super::Span {
+    fn without(&self, start: usize, end: usize) -> Span {
         let before = self.text[..start].trim_end_matches([' ', '\t']).len();
-        let after =
-            end + (self.text[end..].len() - self.text[end..].trim_start_matches([' ', '\t']).len());
-        let begins_line = before == 0 || self.bytes[before - 1] == b'\n';
-        let line_end = match self.bytes.get(after..) {
-            Some([b'\r', b'\n', ..]) => Some(after + 2),
-            Some([b'\n', ..]) => Some(after + 1),
-            _ => None,
+        let after = self.run(end, |b| matches!(b, b' ' | b'\t'));
+        let line_end = match self.bytes[after..] {
+            [b'\r', b'\n', ..] => after + 2,
+            [b'\n', ..] => after + 1,
+            _ => return start..end,
         };
-        match line_end {
-            Some(next) if begins_line => before..next,
-            Some(_) => before..end,
-            None => start..end,
+        if before == 0 || self.bytes[before - 1] == b'\n' {
+            before..line_end
+        } else {
+            before..end
         }
     }
 
     /// `\n` written out where a line should end. Told once, with all of them.
-    fn literal_escapes(&mut self) {
-        let start = self.at;
-        let with = match self.bytes[start + 1] {
-            b'n' => "\n",
-            b'r' => "\r",
-            _ => "\t",
-        };
+    fn literal_escape(&mut self, with: &str) {
+        let span = self.at..self.at + 2;
         self.at += 2;
-        let edit = (start..start + 2, with.to_owned());
-        if let Some(problem) = self
-            .problems
-            .iter_mut()
-            .find(|problem| problem.kind == ProblemKind::LiteralEscape)
-        {
-            problem.edits.push(edit);
+        let mut problems = self.problems.iter_mut();
+        if let Some(problem) = problems.find(|p| p.kind == ProblemKind::LiteralEscape) {
+            problem.edits.push((span, with.to_owned()));
             return;
         }
-        let written = self.text[start..start + 2].to_owned();
-        self.note(
-            ProblemKind::LiteralEscape,
-            start..start + 2,
-            format!("`{written}` is written out where a line should end"),
-        )
-        .edits = vec![edit];
+        let written = &self.text[span.clone()];
+        let message = format!("`{written}` is written out where a line should end");
+        self.fix(ProblemKind::LiteralEscape, span, message, with);
     }
 
     /// A string, from its opening quote.
@@ -104,36 +81,30 @@ impl Parser<'_> {
         self.at += 1;
         let mut out = String::new();
         loop {
-            let rest = &self.bytes[self.at..];
-            let plain = rest
-                .iter()
-                .position(|&b| b == b'"' || b == b'\\' || b < 0x20)
-                .unwrap_or(rest.len());
-            out.push_str(&self.text[self.at..self.at + plain]);
-            self.at += plain;
+            let end = self.run(self.at, |b| b != b'"' && b != b'\\' && b >= 0x20);
+            out.push_str(&self.text[self.at..end]);
+            self.at = end;
+            let here = self.at..self.at + 1;
             match self.peek() {
-                None | Some(b'\n' | b'\r') => return self.unterminated(start),
+                None | Some(b'\n' | b'\r') => {
+                    let message = "this string is not closed on its line";
+                    return self.stop(ProblemKind::BadString, start..self.at, message);
+                }
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(out);
                 }
                 Some(b'\\') => self.escape(&mut out)?,
-                Some(0) => {
-                    let at = self.at;
-                    return self.stop(ProblemKind::Nul, at..at + 1, "a NUL byte");
-                }
+                Some(0) => return self.stop(ProblemKind::Nul, here, "a NUL byte"),
                 Some(control) => {
-                    let at = self.at;
-                    let with = if control == b'\t' {
-                        "\\t".to_owned()
-                    } else {
-                        format!("\\u{control:04x}")
+                    let with = match control {
+                        b'\t' => "\\t".to_owned(),
+                        _ => format!("\\u{control:04x}"),
                     };
                     let message = format!(
                         "in a string, the control character U+{control:04X} is written `{with}`"
                     );
-                    self.note(ProblemKind::BadString, at..at + 1, message).edits =
-                        vec![(at..at + 1, with)];
+                    self.fix(ProblemKind::BadString, here, message, &with);
                     out.push(char::from(control));
                     self.at += 1;
                 }
@@ -141,20 +112,10 @@ impl Parser<'_> {
         }
     }
 
-    fn unterminated<T>(&mut self, start: usize) -> Result<T, Stop> {
-        self.stop(
-            ProblemKind::BadString,
-            start..self.at,
-            "this string is not closed on its line",
-        )
-    }
-
     fn escape(&mut self, out: &mut String) -> Result<(), Stop> {
         let start = self.at;
         let plain = match self.bytes.get(start + 1) {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
+            Some(&same @ (b'"' | b'\\' | b'/')) => char::from(same),
             Some(b'b') => '\u{8}',
             Some(b'f') => '\u{c}',
             Some(b'n') => '\n',
@@ -168,14 +129,10 @@ impl Parser<'_> {
             Some(_) => {
                 let c = self.char_at(start + 1);
                 let span = start..start + 1 + c.len_utf8();
-                return self.stop(
-                    ProblemKind::BadString,
-                    span,
-                    format!(
-                        "strings have no escape `\\{}`; a backslash is written `\\\\`",
-                        c.escape_debug()
-                    ),
-                );
+                let shown = c.escape_debug();
+                let message =
+                    format!("strings have no escape `\\{shown}`; a backslash is written `\\\\`");
+                return self.stop(ProblemKind::BadString, span, message);
             }
         };
         out.push(plain);
@@ -187,107 +144,81 @@ impl Parser<'_> {
     fn unicode(&mut self, out: &mut String) -> Result<(), Stop> {
         let start = self.at;
         let Some(first) = self.hex(start) else {
-            return self.stop(
-                ProblemKind::BadString,
-                start..start + 2,
-                "`\\u` takes four hexadecimal digits",
-            );
+            let message = "`\\u` takes four hexadecimal digits";
+            return self.stop(ProblemKind::BadString, start..start + 2, message);
         };
         self.at += 6;
-        let code = if (0xd800..0xdc00).contains(&first) {
-            let second = (self.bytes.get(self.at..self.at + 2) == Some(b"\\u"))
-                .then(|| self.hex(self.at))
-                .flatten()
+        let mut code = Some(first);
+        if (0xd800..0xdc00).contains(&first) {
+            let second = self
+                .hex(self.at)
                 .filter(|low| (0xdc00..0xe000).contains(low));
-            second.map(|low| {
-                self.at += 6;
-                0x10000 + ((first - 0xd800) << 10) + (low - 0xdc00)
-            })
-        } else {
-            Some(first)
-        };
-        match code.and_then(char::from_u32) {
-            Some(c) => {
-                out.push(c);
-                Ok(())
-            }
-            None => self.stop(
-                ProblemKind::BadString,
-                start..start + 6,
-                "half of a surrogate pair without the other half",
-            ),
+            code = second.map(|low| 0x10000 + ((first - 0xd800) << 10) + (low - 0xdc00));
+            self.at += if second.is_some() { 6 } else { 0 };
         }
+        let Some(c) = code.and_then(char::from_u32) else {
+            let message = "half of a surrogate pair without the other half";
+            return self.stop(ProblemKind::BadString, start..start + 6, message);
+        };
+        out.push(c);
+        Ok(())
     }
 
+    /// The number of a `\uXXXX` at a place.
     fn hex(&self, at: usize) -> Option<u32> {
-        let digits = self.bytes.get(at + 2..at + 6)?;
+        let digits = self.bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
         digits.iter().try_fold(0, |value, &digit| {
             Some(value * 16 + char::from(digit).to_digit(16)?)
         })
     }
 
     pub(super) fn word_end(&self) -> usize {
-        let rest = &self.bytes[self.at..];
-        self.at
-            + rest
-                .iter()
-                .position(|&b| !(b.is_ascii_alphanumeric() || b == b'_' || b == b'-'))
-                .unwrap_or(rest.len())
+        self.run(self.at, |b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')
+        })
     }
 
     /// `true`, `false` or `null`, or what others write for them.
     pub(super) fn word(&mut self) -> Result<Kind, Stop> {
-        let (start, end) = (self.at, self.word_end());
-        let word = &self.text[start..end];
+        let span = self.at..self.word_end();
+        let word = &self.text[span.clone()];
         let (right, kind) = match word {
-            "true" => (None, Kind::Bool(true)),
-            "false" => (None, Kind::Bool(false)),
-            "null" => (None, Kind::Null),
-            "True" | "TRUE" => (Some("true"), Kind::Bool(true)),
-            "False" | "FALSE" => (Some("false"), Kind::Bool(false)),
-            "None" | "NULL" | "Null" | "undefined" | "nil" => (Some("null"), Kind::Null),
+            "true" | "True" | "TRUE" => ("true", Kind::Bool(true)),
+            "false" | "False" | "FALSE" => ("false", Kind::Bool(false)),
+            "null" | "None" | "NULL" | "Null" | "undefined" | "nil" => ("null", Kind::Null),
             "NaN" | "Infinity" => {
                 let message = format!("JSON has no `{word}`");
-                return self.stop(ProblemKind::BadValue, start..end, message);
+                return self.stop(ProblemKind::BadValue, span, message);
             }
             _ => {
-                let message = format!(
-                    "`{}` is no JSON value; text stands in double quotes",
-                    super::short(word)
-                );
-                return self.stop(ProblemKind::BadValue, start..end, message);
+                let shown = short(word);
+                let message = format!("`{shown}` is no JSON value; text stands in double quotes");
+                return self.stop(ProblemKind::BadValue, span, message);
             }
         };
-        self.at = end;
-        if let Some(right) = right {
+        self.at = span.end;
+        if word != right {
             let message = format!("`{word}` is written `{right}` in JSON");
-            self.note(ProblemKind::BadValue, start..end, message).edits =
-                vec![(start..end, right.to_owned())];
+            self.fix(ProblemKind::BadValue, span, message, right);
         }
         Ok(kind)
     }
 
     pub(super) fn number(&mut self) -> Result<Kind, Stop> {
-        let start = self.at;
-        let rest = &self.bytes[start..];
-        let end = start
-            + rest
-                .iter()
-                .position(|&b| {
-                    !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_'))
-                })
-                .unwrap_or(rest.len());
-        let text = &self.text[start..end];
+        let takes = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_');
+        let span = self.at..self.run(self.at, takes);
+        let text = &self.text[span.clone()];
+        let shown = short(text);
         if let Some(why) = bad_number(text) {
-            let message = format!("`{}` is no JSON number: {why}", super::short(text));
-            return self.stop(ProblemKind::BadValue, start..end, message);
+            let message = format!("`{shown}` is no JSON number: {why}");
+            return self.stop(ProblemKind::BadValue, span, message);
         }
         // Beyond what a reader can hold, parsers disagree: some refuse it, some say infinity.
         if text.parse::<f64>().is_ok_and(f64::is_infinite) {
-            let message = format!("`{}` is too large a number", super::short(text));
-            return self.stop(ProblemKind::BadValue, start..end, message);
+            let message = format!("`{shown}` is too large a number");
+            return self.stop(ProblemKind::BadValue, span, message);
         }
-        self.at = end;
+        self.at = span.end;
         Ok(Kind::Number(text.to_owned()))
     }
 }
@@ -301,7 +232,7 @@ fn bad_number(text: &str) -> Option<&'static str> {
     if rest.starts_with('.') {
         return Some("there is no digit before the point");
     }
-    let digits = |s: &str| s.bytes().take_while(u8::is_ascii_digit).count();
+    let digits = |s: &str| s.len() - s.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let whole = digits(rest);
     if whole == 0 {
         return Some("there is no digit after the sign");
@@ -311,19 +242,17 @@ fn bad_number(text: &str) -> Option<&'static str> {
     }
     let mut rest = &rest[whole..];
     if let Some(fraction) = rest.strip_prefix('.') {
-        let count = digits(fraction);
-        if count == 0 {
+        rest = &fraction[digits(fraction)..];
+        if rest.len() == fraction.len() {
             return Some("there is no digit after the point");
         }
-        rest = &fraction[count..];
     }
     if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
         let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        let count = digits(exponent);
-        if count == 0 {
+        rest = &exponent[digits(exponent)..];
+        if rest.len() == exponent.len() {
             return Some("there is no digit in the exponent");
         }
-        rest = &exponent[count..];
     }
     (!rest.is_empty()).then_some("it has something else after its digits")
 }

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::super::shell::{Command, Word, variables};
 use super::{Manager, archive_name, is_path, requirement};
+use crate::is_one_of;
+use crate::shell::{Command, Word, variables};
 
 /// What an install command asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Wanted {
     },
     /// A requirements file.
     Requirements(String),
+    /// A file of constraints.
+    Constraints(String),
     /// A file that lists packages a word each.
     List(String),
     /// A conda environment file.
@@ -33,45 +36,47 @@ pub enum Wanted {
     Computed(String),
 }
 
-const PIP_VALUES: [&str; 36] = [
-    "-t",
-    "--target",
-    "--python",
-    "--prefix",
-    "--root",
-    "-o",
-    "-p",
-    "--trusted-host",
-    "--timeout",
-    "--retries",
-    "--cache-dir",
-    "--progress-bar",
-    "--platform",
-    "--python-version",
-    "--abi",
-    "--implementation",
-    "--no-binary",
-    "--only-binary",
-    "--src",
-    "--upgrade-strategy",
-    "--log",
-    "--proxy",
-    "--cert",
-    "--client-cert",
-    "--exists-action",
-    "--config-settings",
-    "-C",
-    "--global-option",
-    "--root-user-action",
-    "--index-strategy",
-    "--link-mode",
-    "--resolution",
-    "--prerelease",
-    "--torch-backend",
-    "--build-constraint",
-    "-b",
-];
-const PIP_INDEX: [&str; 9] = [
+impl Install {
+    fn new(manager: Manager) -> Self {
+        Self {
+            manager,
+            wanted: Vec::new(),
+            index: None,
+        }
+    }
+
+    fn want(&mut self, wanted: Wanted, word: &Word) {
+        self.wanted.push((wanted, word.range.clone()));
+    }
+
+    fn index(&mut self, option: &str) {
+        let options = self.index.get_or_insert_default();
+        if !options.is_empty() {
+            options.push(' ');
+        }
+        options.push_str(option);
+    }
+
+    /// The file whose lines the command is given as its arguments.
+    fn listed(mut self, command: &Command, wanted: fn(String) -> Wanted) -> Self {
+        if let Some(file) = &command.list {
+            let first = command.run().first();
+            let range = first.map_or(0..0, |word| word.range.clone());
+            self.wanted.push((wanted(file.clone()), range));
+        }
+        self
+    }
+}
+
+/// Options of pip and uv that take a value of no interest here.
+const PIP_VALUES: &str = "-t --target --python --prefix --root -o -p --trusted-host --timeout \
+    --retries --cache-dir --progress-bar --platform --python-version --abi --implementation \
+    --no-binary --only-binary --src --upgrade-strategy --log --proxy --cert --client-cert \
+    --exists-action --config-settings -C --global-option --root-user-action --index-strategy \
+    --link-mode --resolution --prerelease --torch-backend --build-constraint -b --group --extra";
+
+/// Options that decide where packages come from.
+pub(super) const PIP_INDEX: [&str; 10] = [
     "-i",
     "--index-url",
     "--extra-index-url",
@@ -79,6 +84,7 @@ const PIP_INDEX: [&str; 9] = [
     "--find-links",
     "-c",
     "--constraint",
+    "--constraints",
     "--index",
     "--default-index",
 ];
@@ -89,110 +95,94 @@ pub fn installed(command: &Command) -> Option<Install> {
     let program = command.program();
     let text = |index: usize| command.word(index);
     // The word that says what to do, behind options of the program itself.
-    let verb = |from: usize, valued: &[&str]| {
+    let verb = |from: usize, valued: &str| {
         let mut at = from;
-        while text(at).starts_with('-') || text(at).starts_with('$') {
-            at += 1 + usize::from(valued.contains(&text(at)));
+        while text(at).starts_with(['-', '$']) {
+            at += 1 + usize::from(is_one_of(valued, text(at)));
         }
         (text(at), at + 1)
     };
+    let pip_install = |from: usize| {
+        let (what, from) = verb(from, PIP_VALUES);
+        (what == "install").then(|| pip(command, from))
+    };
     let is_pip = |name: &str| {
-        name.strip_prefix("pip")
-            .is_some_and(|v| v.chars().all(|c| c.is_ascii_digit() || c == '.'))
+        let version = name.strip_prefix("pip");
+        version.is_some_and(|v| v.chars().all(|c| c.is_ascii_digit() || c == '.'))
     };
     if program.starts_with("python") || program.starts_with("pypy") {
         if text(1) == "setup.py" && matches!(text(2), "install" | "develop") {
             return Some(whole_project(command));
         }
-        let module = (1..words.len())
-            .take_while(|&i| text(i).starts_with('-'))
-            .find(|&i| text(i) == "-m")?;
-        if !is_pip(text(module + 1)) {
-            return None;
-        }
-        let (what, from) = verb(module + 2, &PIP_VALUES);
-        return (what == "install").then(|| pip(command, from));
+        let mut options = (1..words.len()).take_while(|&i| text(i).starts_with('-'));
+        let module = options.find(|&i| text(i) == "-m")?;
+        return pip_install(module + 2).filter(|_| is_pip(text(module + 1)));
     }
     if is_pip(program) || program == "pipx" {
-        let (what, from) = verb(1, &PIP_VALUES);
-        return (what == "install").then(|| pip(command, from));
+        return pip_install(1);
     }
     match program {
-        "uv" => {
-            let (what, from) = verb(1, &["--directory", "--project", "--cache-dir", "--color"]);
-            match what {
-                "pip" => match verb(from, &PIP_VALUES) {
-                    ("install", from) => Some(pip(command, from)),
-                    // What it syncs with are files.
-                    ("sync", from) => {
-                        let mut install = pip(command, from);
-                        let files = command.run().iter().skip(from);
-                        let files = files.filter(|word| !word.text.starts_with('-'));
-                        install.wanted = files
-                            .map(|word| {
-                                (Wanted::Requirements(word.text.clone()), word.range.clone())
-                            })
-                            .collect();
-                        Some(install)
+        "uv" => match verb(1, "--directory --project --cache-dir --color") {
+            ("pip", from) => match verb(from, PIP_VALUES) {
+                ("install", from) => Some(pip(command, from)),
+                // What it syncs with are files.
+                ("sync", from) => {
+                    let mut install = pip(command, from);
+                    install.wanted.clear();
+                    let files = words.iter().skip(from);
+                    for word in files.filter(|word| !word.text.starts_with('-')) {
+                        install.want(Wanted::Requirements(word.text.clone()), word);
                     }
-                    _ => None,
-                },
-                "sync" => Some(whole_project(command)),
-                "add" => Some(pip(command, from)),
+                    Some(install)
+                }
                 _ => None,
-            }
-        }
+            },
+            ("sync", _) => Some(whole_project(command)),
+            ("add", from) => Some(pip(command, from)),
+            _ => None,
+        },
         "poetry" | "pdm" | "hatch" | "rye" | "pipenv" => {
-            let (what, from) = verb(1, &["-C", "--directory", "-P", "--project"]);
-            match what {
-                "install"
-                    if program == "pipenv"
-                        && !text(from).is_empty()
-                        && !text(from).starts_with('-') =>
-                {
+            match verb(1, "-C --directory -P --project") {
+                ("install", from) if program == "pipenv" && is_argument(text(from)) => {
                     Some(pip(command, from))
                 }
-                "install" | "sync" => Some(whole_project(command)),
-                "add" => Some(pip(command, from)),
+                ("install" | "sync", _) => Some(whole_project(command)),
+                ("add", from) => Some(pip(command, from)),
                 _ => None,
             }
         }
         "conda" | "mamba" | "micromamba" => conda(command),
         "apt" | "apt-get" | "aptitude" => {
-            let (what, from) = verb(1, &["-o", "-t", "-c"]);
+            let (what, from) = verb(1, "-o -t -c");
             (what == "install").then(|| system(command, from, Manager::Apt))
         }
         "apk" => {
-            let (what, from) = verb(1, &["-X", "--repository", "-p", "--root"]);
+            let (what, from) = verb(1, "-X --repository -p --root");
             (what == "add").then(|| system(command, from, Manager::Apk))
         }
         _ => None,
     }
 }
 
+fn is_argument(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('-')
+}
+
 fn whole_project(command: &Command) -> Install {
     let words = command.run();
-    let folder = words
-        .iter()
-        .zip(words.iter().skip(1))
-        .find_map(|(option, value)| {
-            matches!(option.text.as_str(), "--directory" | "--project" | "-C")
-                .then(|| value.text.clone())
-        });
-    let range = words.first().map_or(0..0, |word| word.range.clone());
-    Install {
-        manager: Manager::Pip,
-        wanted: vec![(
-            Wanted::Project(folder.unwrap_or_else(|| ".".to_owned())),
-            range,
-        )],
-        index: None,
+    let mut pairs = words.iter().zip(words.iter().skip(1));
+    let is_folder = |option: &str| matches!(option, "--directory" | "--project" | "-C");
+    let folder = pairs.find(|(option, _)| is_folder(&option.text));
+    let folder = folder.map_or(".", |(_, value)| &value.text);
+    let mut install = Install::new(Manager::Pip);
+    if let Some(first) = words.first() {
+        install.want(Wanted::Project(folder.to_owned()), first);
     }
+    install
 }
 
 fn pip(command: &Command, from: usize) -> Install {
-    let mut index: Vec<String> = Vec::new();
-    let mut wanted = Vec::new();
+    let mut install = Install::new(Manager::Pip);
     let mut words = command.run().iter().skip(from);
     while let Some(word) = words.next() {
         let (option, inline) = match word.text.split_once('=') {
@@ -208,48 +198,37 @@ fn pip(command: &Command, from: usize) -> Install {
         };
         match option {
             "-r" | "--requirement" | "--requirements" => {
-                wanted.push((Wanted::Requirements(value()), word.range.clone()));
+                install.want(Wanted::Requirements(value()), word);
             }
             "-e" | "--editable" => {
                 let value = value();
-                let target = requirement(&value)
-                    .filter(|_| value.contains("://"))
-                    .map_or(Wanted::Project(value), |(name, spec)| Wanted::Package {
-                        name,
-                        spec,
-                    });
-                wanted.push((target, word.range.clone()));
+                let named = requirement(&value).filter(|_| value.contains("://"));
+                let package = |(name, spec)| Wanted::Package { name, spec };
+                install.want(named.map_or(Wanted::Project(value), package), word);
             }
-            "--group" | "--extra" => {
+            _ if PIP_INDEX.contains(&option) => {
+                let value = value();
+                install.index(&format!("{option} {value}"));
+                if matches!(option, "-c" | "--constraint" | "--constraints") {
+                    install.want(Wanted::Constraints(value), word);
+                }
+            }
+            "--pre" => install.index(option),
+            _ if is_one_of(PIP_VALUES, option) => {
                 value();
             }
-            _ if PIP_INDEX.contains(&option) => index.push(format!("{option} {}", value())),
-            "--pre" => index.push(option.to_owned()),
-            _ if PIP_VALUES.contains(&option) => {
-                value();
-            }
-            _ if option.starts_with("-r") && !option.starts_with("--") => {
-                wanted.push((
-                    Wanted::Requirements(option[2..].to_owned()),
-                    word.range.clone(),
-                ));
+            _ if option.starts_with("-r") => {
+                install.want(Wanted::Requirements(option[2..].to_owned()), word);
             }
             _ if option.starts_with('-') => {}
-            _ => wanted.extend(python_word(word).map(|found| (found, word.range.clone()))),
+            _ => {
+                if let Some(wanted) = python_word(word) {
+                    install.want(wanted, word);
+                }
+            }
         }
     }
-    if let Some(file) = &command.list {
-        let range = command
-            .run()
-            .first()
-            .map_or(0..0, |word| word.range.clone());
-        wanted.push((Wanted::Requirements(file.clone()), range));
-    }
-    Install {
-        manager: Manager::Pip,
-        wanted,
-        index: (!index.is_empty()).then(|| index.join(" ")),
-    }
+    install.listed(command, Wanted::Requirements)
 }
 
 /// A word of `pip install` that is no option.
@@ -263,19 +242,12 @@ fn python_word(word: &Word) -> Option<Wanted> {
     }
     if is_path(text) && archive_name(text).is_none() {
         // `./lib[extra]`
-        let end = text.find('[').unwrap_or(text.len());
-        return Some(Wanted::Project(text[..end].to_owned()));
+        let folder = text.split('[').next().unwrap_or(text);
+        return Some(Wanted::Project(folder.to_owned()));
     }
     match requirement(text) {
         // Upgrading the installer installs nothing for the worker.
-        Some((name, _))
-            if matches!(
-                name.as_str(),
-                "pip" | "setuptools" | "wheel" | "uv" | "poetry"
-            ) =>
-        {
-            None
-        }
+        Some((name, _)) if is_one_of("pip setuptools wheel uv poetry", &name) => None,
         Some((name, spec)) => Some(Wanted::Package { name, spec }),
         None if text.is_empty() => None,
         None => Some(Wanted::Computed(text.to_owned())),
@@ -300,64 +272,38 @@ fn printed_file(text: &str) -> Option<String> {
 }
 
 fn system(command: &Command, from: usize, manager: Manager) -> Install {
-    let valued: &[&str] = match manager {
-        Manager::Conda => &[
-            "-c",
-            "--channel",
-            "-n",
-            "--name",
-            "-p",
-            "--prefix",
-            "--solver",
-            "--file",
-            "-f",
-        ],
-        Manager::Apk => &["-t", "--virtual", "-X", "--repository", "-p", "--root"],
-        _ => &["-o", "-t", "--target-release", "-c", "--option"],
+    let valued = match manager {
+        Manager::Conda => "-c --channel -n --name -p --prefix --solver --file -f",
+        Manager::Apk => "-t --virtual -X --repository -p --root",
+        _ => "-o -t --target-release -c --option",
     };
-    let mut wanted = Vec::new();
-    let mut index = Vec::new();
+    let mut install = Install::new(manager);
     let mut words = command.run().iter().skip(from);
     while let Some(word) = words.next() {
         let text = word.text.as_str();
-        if valued.contains(&text) {
-            let value = words
-                .next()
-                .map(|word| word.text.clone())
-                .unwrap_or_default();
+        if is_one_of(valued, text) {
+            let value = words.next().map_or("", |word| word.text.as_str());
             match text {
-                "--file" | "-f" => wanted.push((Wanted::List(value), word.range.clone())),
-                "-c" | "--channel" | "-X" | "--repository" | "-t" | "--target-release"
-                    if text != "-t" || manager == Manager::Apt =>
-                {
-                    index.push(format!("{text} {value}"));
+                "--file" | "-f" => install.want(Wanted::List(value.to_owned()), word),
+                "-t" if manager != Manager::Apt => {}
+                "-c" | "--channel" | "-X" | "--repository" | "-t" | "--target-release" => {
+                    install.index(&format!("{text} {value}"));
                 }
                 _ => {}
             }
-        } else if text.starts_with('-') || text.is_empty() {
+        } else if !is_argument(text) {
         } else if let Some(file) = printed_file(text) {
-            wanted.push((Wanted::List(file), word.range.clone()));
+            install.want(Wanted::List(file), word);
         } else if text.contains('$') || text.starts_with('`') {
-            wanted.push((Wanted::Computed(text.to_owned()), word.range.clone()));
-        } else if let Some((name, spec)) = (manager == Manager::Apt && is_path(text))
-            .then(|| (text.to_owned(), String::new()))
-            .or_else(|| versioned(text))
-        {
-            wanted.push((Wanted::Package { name, spec }, word.range.clone()));
+            install.want(Wanted::Computed(text.to_owned()), word);
+        } else if manager == Manager::Apt && is_path(text) {
+            let (name, spec) = (text.to_owned(), String::new());
+            install.want(Wanted::Package { name, spec }, word);
+        } else if let Some((name, spec)) = versioned(text) {
+            install.want(Wanted::Package { name, spec }, word);
         }
     }
-    if let Some(file) = &command.list {
-        let range = command
-            .run()
-            .first()
-            .map_or(0..0, |word| word.range.clone());
-        wanted.push((Wanted::List(file.clone()), range));
-    }
-    Install {
-        manager,
-        wanted,
-        index: (!index.is_empty()).then(|| index.join(" ")),
-    }
+    install.listed(command, Wanted::List)
 }
 
 /// `name=1.2`, `name>=1`, `channel::name`; a `-` at the end takes an apt package away.
@@ -378,23 +324,17 @@ fn conda(command: &Command) -> Option<Install> {
     match text(verb) {
         "install" | "create" => Some(system(command, verb + 1, Manager::Conda)),
         "env" if matches!(text(verb + 1), "create" | "update") => {
-            let at = (verb + 2..words.len())
-                .find(|&i| matches!(text(i), "-f" | "--file") || text(i).starts_with("--file="));
-            let (file, range) = match at {
+            let mut install = Install::new(Manager::Conda);
+            let is_file = |&i: &usize| matches!(text(i).split('=').next(), Some("-f" | "--file"));
+            let (file, word) = match (verb + 2..words.len()).find(is_file) {
                 Some(at) => (
-                    text(at)
-                        .strip_prefix("--file=")
-                        .unwrap_or(text(at + 1))
-                        .to_owned(),
-                    words[at].range.clone(),
+                    text(at).strip_prefix("--file=").unwrap_or(text(at + 1)),
+                    &words[at],
                 ),
-                None => ("environment.yml".to_owned(), words[0].range.clone()),
+                None => ("environment.yml", &words[0]),
             };
-            Some(Install {
-                manager: Manager::Conda,
-                wanted: vec![(Wanted::Environment(file), range)],
-                index: None,
-            })
+            install.want(Wanted::Environment(file.to_owned()), word);
+            Some(install)
         }
         _ => None,
     }

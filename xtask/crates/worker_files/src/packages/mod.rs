@@ -15,6 +15,8 @@ pub use project::{environment, project};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manager {
     Pip,
+    /// pip's constraint files: they install nothing, and say which versions may be.
+    Constraint,
     Apt,
     Conda,
     Apk,
@@ -24,6 +26,7 @@ impl Manager {
     pub fn word(self) -> &'static str {
         match self {
             Self::Pip => "pip",
+            Self::Constraint => "constraint",
             Self::Apt => "apt",
             Self::Conda => "conda",
             Self::Apk => "apk",
@@ -55,6 +58,7 @@ pub struct Requirements {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Include {
     Requirements,
+    Constraints,
     Project,
 }
 
@@ -83,29 +87,32 @@ fn option(found: &mut Requirements, text: &str, place: Place) {
     let end = text.find([' ', '=']).unwrap_or(text.len());
     let (name, value) = text.split_at(end);
     let value = value.trim_start_matches([' ', '=']).to_owned();
-    let glued = |short: &str| {
-        text.strip_prefix(short)
-            .filter(|rest| !rest.starts_with('-'))
-    };
-    match name {
-        "-r" | "--requirement" => found.includes.push((Include::Requirements, value, place)),
+    let included = match name {
+        "-r" | "--requirement" => Some((Include::Requirements, value)),
+        "-c" | "--constraint" => Some((Include::Constraints, value)),
         "-e" | "--editable" => match url_name(&value) {
-            Some((name, spec)) => found.packages.push(Requirement { name, spec, place }),
-            None => found.includes.push((Include::Project, value, place)),
-        },
-        _ if !name.starts_with("--") && glued("-r").is_some_and(|rest| !rest.is_empty()) => {
-            let file = text[2..].trim().to_owned();
-            found.includes.push((Include::Requirements, file, place));
-        }
-        "-i" | "--index-url" | "--extra-index-url" | "-f" | "--find-links" | "-c"
-        | "--constraint" | "--pre" => {
-            let options = found.index.get_or_insert_default();
-            if !options.is_empty() {
-                options.push(' ');
+            Some((name, spec)) => {
+                let place = place.clone();
+                found.packages.push(Requirement { name, spec, place });
+                None
             }
-            options.push_str(text);
+            None => Some((Include::Project, value)),
+        },
+        // `-rmore.txt`
+        _ if name.len() > 2 && name.starts_with("-r") => {
+            Some((Include::Requirements, text[2..].trim().to_owned()))
         }
-        _ => {}
+        _ => None,
+    };
+    found
+        .includes
+        .extend(included.map(|(include, path)| (include, path, place)));
+    if install::PIP_INDEX.contains(&name) || name == "--pre" {
+        let options = found.index.get_or_insert_default();
+        if !options.is_empty() {
+            options.push(' ');
+        }
+        options.push_str(text);
     }
 }
 

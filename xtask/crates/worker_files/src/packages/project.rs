@@ -35,13 +35,8 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
         unread.push(source.unread(range, "this line is no TOML", &[Hides::Packages]));
     }
     for entry in &entries {
-        let Entry {
-            table,
-            key,
-            value,
-            range,
-            ..
-        } = entry;
+        let (table, key) = (entry.table.as_str(), entry.key.as_str());
+        let (value, range) = (&entry.value, entry.range.clone());
         let in_list = entry.listed
             && (table == "project" && key == "dependencies"
                 || table == "project.optional-dependencies"
@@ -51,20 +46,19 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
             || source.path.name() == b"Pipfile" && table == "packages"
             || table.starts_with("tool.poetry.group.") && table.ends_with(".dependencies");
         if in_list {
-            listed(source, value, range.clone(), packages, unread);
+            listed(source, value, range, packages, unread);
         } else if poetry && key != "python" && !entry.listed {
             packages.push(Requirement {
                 name: normal(key),
-                spec: if value == "*" {
-                    String::new()
-                } else {
-                    value.clone()
-                },
-                place: source.place(range.clone()),
+                spec: Some(value)
+                    .filter(|value| *value != "*")
+                    .cloned()
+                    .unwrap_or_default(),
+                place: source.place(range),
             });
         } else if table == "project" && key == "dynamic" && value == "dependencies" {
             let what = "the project's dependencies are computed";
-            unread.push(source.unread(range.clone(), what, &[Hides::Packages]));
+            unread.push(source.unread(range, what, &[Hides::Packages]));
         }
     }
 }
@@ -73,19 +67,16 @@ fn pyproject(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<
 /// its packages count.
 fn locked(source: &Source, packages: &mut Vec<Requirement>) {
     let (entries, _) = toml::entries(&source.text);
-    let mut names: BTreeMap<usize, &Entry> = BTreeMap::new();
-    let mut versions: BTreeMap<usize, &str> = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| entry.table == "package") {
-        match entry.key.as_str() {
-            "name" => {
-                names.insert(entry.number, entry);
-            }
-            "version" => {
-                versions.insert(entry.number, &entry.value);
-            }
-            _ => {}
-        }
-    }
+    let of_packages = |key: &'static str| {
+        let entries = entries.iter();
+        entries.filter(move |entry| entry.table == "package" && entry.key == key)
+    };
+    let versions: BTreeMap<usize, &str> = of_packages("version")
+        .map(|entry| (entry.number, entry.value.as_str()))
+        .collect();
+    let names: BTreeMap<usize, &Entry> = of_packages("name")
+        .map(|entry| (entry.number, entry))
+        .collect();
     let alone = packages.is_empty();
     for (number, entry) in names {
         let name = normal(&entry.value);
@@ -172,8 +163,9 @@ pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
         }
     };
     let mut found = Vec::new();
-    let list = yaml.root().and_then(|root| yaml.get(root, "dependencies"));
-    for &item in list.map(|id| yaml.members(id)).unwrap_or_default() {
+    let list = |id: Option<usize>| id.map(|id| yaml.members(id)).unwrap_or_default();
+    let root = yaml.root();
+    for &item in list(root.and_then(|root| yaml.get(root, "dependencies"))) {
         if let Node::Scalar { value, span, .. } = yaml.node(item) {
             if let Some((name, spec)) = versioned(value) {
                 let place = source.place(span.clone());
@@ -181,17 +173,13 @@ pub fn environment(source: &Source) -> Reading<Vec<(Manager, Requirement)>> {
             }
             continue;
         }
-        for &line in yaml
-            .get(item, "pip")
-            .map(|id| yaml.members(id))
-            .unwrap_or_default()
-        {
+        let mut packages = Vec::new();
+        for &line in list(yaml.get(item, "pip")) {
             if let Node::Scalar { value, span, .. } = yaml.node(line) {
-                let mut packages = Vec::new();
                 listed(source, value, span.clone(), &mut packages, &mut unread);
-                found.extend(packages.into_iter().map(|package| (Manager::Pip, package)));
             }
         }
+        found.extend(packages.into_iter().map(|package| (Manager::Pip, package)));
     }
     Reading::new(found, unread)
 }

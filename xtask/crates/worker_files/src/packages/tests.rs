@@ -12,6 +12,8 @@ fn install(text: &str) -> Vec<String> {
             let text = match wanted {
                 Wanted::Package { name, spec } => format!("{name}{spec}"),
                 Wanted::Requirements(path) => format!("-r {path}"),
+                // Told as options, and by the tests of whole workers.
+                Wanted::Constraints(_) => continue,
                 Wanted::List(path) => format!("list {path}"),
                 Wanted::Environment(path) => format!("env {path}"),
                 Wanted::Project(path) => format!("project {path}"),

@@ -37,14 +37,10 @@ pub fn shebang(text: &str) -> &str {
 
 /// The Dockerfiles of a worker: first the one that its image is built from, then the others.
 pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<RepoPath>> {
-    let is_file = |path: &RepoPath| {
-        tree.entries()
-            .get(path)
-            .is_some_and(|entry| entry.mode.is_file())
-    };
     let mut found: Vec<RepoPath> = Vec::new();
     let mut add = |path: RepoPath| {
-        if is_file(&path) && !found.contains(&path) {
+        let entry = tree.entries().get(&path);
+        if entry.is_some_and(|entry| entry.mode.is_file()) && !found.contains(&path) {
             found.push(path);
         }
     };
@@ -52,12 +48,9 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
     add("Dockerfile".into());
     let named = |name: &str| RepoPath::from(clean(name).as_str());
     for target in interface.bake.iter().flat_map(|bake| &bake.targets) {
-        let (dockerfile, context) = (target.setting("dockerfile"), target.setting("context"));
-        add(named(&format!(
-            "{}/{}",
-            context.unwrap_or("."),
-            dockerfile.unwrap_or("Dockerfile")
-        )));
+        let context = target.setting("context").unwrap_or(".");
+        let dockerfile = target.setting("dockerfile").unwrap_or("Dockerfile");
+        add(named(&format!("{context}/{dockerfile}")));
     }
     for build in interface
         .compose
@@ -78,21 +71,20 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
             add(named(word));
         }
     }
-    for path in tree.entries().keys() {
+    // Those in `docker/`, then those beside the first ones.
+    let all = tree.entries().keys().map(|path| {
         let name = String::from_utf8_lossy(path.name()).to_lowercase();
-        let is_dockerfile = name == "dockerfile"
-            || name.starts_with("dockerfile.")
-            || name.ends_with(".dockerfile");
-        let is_ignore = name.ends_with(".dockerignore");
-        if is_dockerfile && !is_ignore && path.is_within("docker") {
+        let is_other = (name.starts_with("dockerfile.") || name.ends_with(".dockerfile"))
+            && !name.ends_with(".dockerignore");
+        (path, name == "dockerfile", is_other)
+    });
+    for (path, is_plain, is_other) in all.clone() {
+        if (is_plain || is_other) && path.is_within("docker") {
             add(path.clone());
         }
     }
-    for path in tree.entries().keys() {
-        let name = String::from_utf8_lossy(path.name()).to_lowercase();
-        let near = path.parts().count() == 1 || path.is_within(".runpod");
-        let is_dockerfile = name.starts_with("dockerfile.") || name.ends_with(".dockerfile");
-        if near && is_dockerfile && !name.ends_with(".dockerignore") {
+    for (path, _, is_other) in all {
+        if is_other && (path.parts().count() == 1 || path.is_within(".runpod")) {
             add(path.clone());
         }
     }
@@ -117,45 +109,35 @@ pub fn clean(path: &str) -> String {
 impl Reader<'_> {
     /// Opens every file that may belong to the worker.
     pub fn load(&mut self) -> Result<()> {
-        let paths: Vec<RepoPath> = self
-            .tree
-            .entries()
-            .keys()
-            .filter(|path| wanted(path))
-            .cloned()
-            .collect();
+        let entries = self.tree.entries().keys();
         let mut outside = Vec::new();
-        for path in paths {
-            match self.belongs(&path) {
+        for path in entries.filter(|path| wanted(path)) {
+            match self.belongs(path) {
                 Some(true) => {
-                    self.open(&path)?;
+                    self.open(path)?;
                 }
                 Some(false) => outside.push(path),
                 None => {}
             }
         }
         // A folder of such a name counts where code imports it.
-        let imported: BTreeSet<String> = self
-            .interface
-            .sources
-            .values()
-            .filter(|source| source.path.name().ends_with(b".py"))
+        let sources = self.interface.sources.values();
+        let python = sources.filter(|source| source.path.name().ends_with(b".py"));
+        let imported = python
             .flat_map(|source| source.text.lines())
             .filter_map(|line| {
                 let line = line.trim_start();
-                let rest = line
-                    .strip_prefix("from ")
-                    .or_else(|| line.strip_prefix("import "))?;
-                let end = rest
-                    .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-                    .unwrap_or(rest.len());
-                Some(rest[..end].to_owned())
-            })
-            .collect();
+                let from = line.strip_prefix("from ");
+                let rest = from.or_else(|| line.strip_prefix("import "))?;
+                let name = rest
+                    .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                    .next();
+                name.map(str::to_owned)
+            });
+        let imported: BTreeSet<String> = imported.collect();
         for path in outside {
-            let top = String::from_utf8_lossy(path.top()).into_owned();
-            if imported.contains(&top) {
-                self.open(&path)?;
+            if imported.contains(&*String::from_utf8_lossy(path.top())) {
+                self.open(path)?;
             }
         }
         Ok(())
@@ -170,10 +152,8 @@ impl Reader<'_> {
             .iter()
             .any(|folder| folder.starts_with('.') && folder != ".runpod");
         let copied = self.copied.as_ref().is_some_and(|copied| {
-            copied.folders.contains(&*path.to_string())
-                || path
-                    .ancestors()
-                    .any(|folder| copied.folders.contains(&*folder.to_string()))
+            let mut above = std::iter::once(path.clone()).chain(path.ancestors());
+            above.any(|folder| copied.folders.contains(&*folder.to_string()))
         });
         if copied {
             return self.holds(path).then_some(true);

@@ -42,7 +42,6 @@ impl WorkerInterface {
             roots: BTreeSet::new(),
             jobs: Vec::new(),
             names: BTreeMap::new(),
-            held: None,
             inline: Vec::new(),
             listed: BTreeSet::new(),
             mentions: BTreeSet::new(),
@@ -80,8 +79,6 @@ struct Reader<'t> {
     jobs: Vec<run::Job>,
     /// The files of the tree by their names.
     names: BTreeMap<Vec<u8>, Vec<RepoPath>>,
-    /// What the image holds, where that is known.
-    held: Option<BTreeSet<RepoPath>>,
     /// Python programs inside scripts.
     inline: Vec<Source>,
     /// Files whose packages were taken.
@@ -96,26 +93,19 @@ impl Reader<'_> {
         if self.interface.sources.contains_key(path) {
             return Ok(true);
         }
-        let Some(entry) = self
-            .tree
-            .entries()
-            .get(path)
-            .filter(|entry| entry.mode.is_file())
-        else {
+        let entry = self.tree.entries().get(path);
+        let Some(entry) = entry.filter(|entry| entry.mode.is_file()) else {
             return Ok(false);
         };
-        let known = usize::try_from(entry.size.unwrap_or_default()).unwrap_or(usize::MAX);
-        let bytes = if known > source::LARGEST {
-            Vec::new()
-        } else {
-            self.tree.read(path)?
-        };
-        let size = known.max(bytes.len());
+        let mut size = usize::try_from(entry.size.unwrap_or_default()).unwrap_or(usize::MAX);
+        let mut bytes = Vec::new();
+        if size <= source::LARGEST {
+            bytes = self.tree.read(path)?;
+            size = size.max(bytes.len());
+        }
         if size > source::LARGEST {
-            self.unread.push(Unread::new(
-                format!("not read: {size} bytes are more than any source file has"),
-                Place::start_of(path),
-            ));
+            let what = format!("not read: {size} bytes are more than any source file has");
+            self.unread.push(Unread::new(what, Place::start_of(path)));
             return Ok(false);
         }
         let source = Source::new(path.clone(), &bytes);
@@ -124,11 +114,17 @@ impl Reader<'_> {
         Ok(true)
     }
 
+    /// The same with its text.
+    fn source(&mut self, path: &RepoPath) -> Result<Option<Source>> {
+        let is_open = self.open(path)?;
+        let source = self.interface.sources.get(path);
+        Ok(source.filter(|_| is_open).cloned())
+    }
+
     fn first(&mut self, names: &[&str]) -> Result<Option<Source>> {
         for name in names {
-            let path = RepoPath::from(*name);
-            if self.open(&path)? {
-                return Ok(self.interface.sources.get(&path).cloned());
+            if let Some(source) = self.source(&RepoPath::from(*name))? {
+                return Ok(Some(source));
             }
         }
         Ok(None)
@@ -176,12 +172,8 @@ impl Reader<'_> {
 
     /// The variables of compose's `env_file`s.
     fn environment_files(&mut self, compose: &RepoPath) -> Result<()> {
-        let folder = compose
-            .parent()
-            .and_then(|p| p.as_str().map(str::to_owned))
-            .unwrap_or_default();
-        let mut services = std::mem::take(&mut self.interface.compose);
-        for service in &mut services {
+        let folder = folder_of(compose);
+        for service in &mut self.interface.compose {
             for name in &service.env_files {
                 let name = name.trim_start_matches("./");
                 let beside = format!("{folder}/{name}");
@@ -190,19 +182,16 @@ impl Reader<'_> {
                     let Some(bytes) = bytes.filter(|bytes| bytes.len() <= source::LARGEST) else {
                         continue;
                     };
-                    let source = Source::new(path.into(), &bytes);
-                    let set: BTreeSet<String> =
-                        service.environment.iter().map(|n| n.name.clone()).collect();
                     // What `environment` sets wins.
-                    let more = compose::env_file(&source).into_iter();
-                    service
-                        .environment
-                        .extend(more.filter(|named| !set.contains(&named.name)));
+                    let set = service.environment.iter().map(|named| named.name.clone());
+                    let set: BTreeSet<String> = set.collect();
+                    let more = compose::env_file(&Source::new(path.into(), &bytes)).into_iter();
+                    let more = more.filter(|named| !set.contains(&named.name));
+                    service.environment.extend(more);
                     break;
                 }
             }
         }
-        self.interface.compose = services;
         Ok(())
     }
 
@@ -212,30 +201,23 @@ impl Reader<'_> {
         let Some((first, others)) = found.split_first() else {
             return Ok(());
         };
-        if !self.open(first)? {
+        let Some(source) = self.source(first)? else {
             return Ok(());
-        }
+        };
         for other in others {
             let what = format!("not read: the image is built from {first}");
-            let place = Place::start_of(other);
+            let unread = Unread::new(what, Place::start_of(other));
             self.unread
-                .push(Unread::new(what, place).hiding(&[Hides::Image, Hides::Packages]));
+                .push(unread.hiding(&[Hides::Image, Hides::Packages]));
         }
-        let source = self.interface.sources[first].clone();
         let image = dockerfile::read(&source).collect_unread(&mut self.unread);
-        let own = format!("{first}.dockerignore");
-        let ignore = match self.tree.read_file(&own)? {
+        let ignore = match self.tree.read_file(&format!("{first}.dockerignore"))? {
             Some(bytes) => Some(bytes),
             None => self.tree.read_file(".dockerignore")?,
         };
         let ignore = Ignore::read(&ignore.unwrap_or_default());
-        let folder = first
-            .parent()
-            .and_then(|p| p.as_str().map(str::to_owned))
-            .unwrap_or_default();
-        let copied = Copied::new(self.tree, &ignore, &image, &folder);
-        self.held = (!copied.any).then(|| copied.held());
-        self.interface.held.clone_from(&self.held);
+        let copied = Copied::new(self.tree, &ignore, &image, &folder_of(first));
+        self.interface.held = (!copied.any).then(|| copied.held());
         self.copied = Some(copied);
         self.interface.image = Some(image);
         self.interface.dockerfile = Some(first.clone());
@@ -244,7 +226,8 @@ impl Reader<'_> {
 
     /// Whether the image holds a file; without a Dockerfile it may hold any.
     fn holds(&self, path: &RepoPath) -> bool {
-        self.held.as_ref().is_none_or(|held| held.contains(path))
+        let held = self.interface.held.as_ref();
+        held.is_none_or(|held| held.contains(path))
     }
 
     fn python(&mut self) -> Result<()> {
@@ -257,22 +240,19 @@ impl Reader<'_> {
         let is_python = |source: &&Source| {
             source.path.name().ends_with(b".py") || files::shebang(&source.text).contains("python")
         };
-        let program: Vec<&Source> = sources
-            .values()
-            .filter(is_python)
-            .chain(&self.inline)
-            .collect();
+        let own = sources.values().filter(is_python);
+        let program: Vec<&Source> = own.chain(&self.inline).collect();
         // Where nothing that starts is known, everything that the image holds may run.
         let reach = python::Reach {
             roots: (!self.roots.is_empty()).then(|| {
                 let mentioned = self.mentions.iter().filter(|path| self.holds(path));
                 self.roots.iter().chain(mentioned).cloned().collect()
             }),
-            held: self.held.clone(),
+            held: self.interface.held.clone(),
             launchers: self.launchers(&sources),
         };
         let mut facts = python::read(&program, &data, &reach).collect_unread(&mut self.unread);
-        self.interface.env.append(&mut facts.env.clone());
+        self.interface.env.extend(facts.env.iter().cloned());
         let mut flags = std::mem::take(&mut self.interface.python.flags);
         facts.launches |= self.interface.python.launches;
         facts.flags.append(&mut flags);
@@ -280,4 +260,11 @@ impl Reader<'_> {
         self.interface.sources = sources;
         Ok(())
     }
+}
+
+/// The folder that holds a file; empty for the root.
+fn folder_of(path: &RepoPath) -> String {
+    let parent = path.parent();
+    let parent = parent.as_ref().and_then(RepoPath::as_str);
+    parent.unwrap_or_default().to_owned()
 }

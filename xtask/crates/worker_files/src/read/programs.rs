@@ -11,21 +11,13 @@ impl Reader<'_> {
     /// Finds them.
     pub fn programs(&mut self) {
         self.names();
-        let files: Vec<RepoPath> = self
-            .interface
-            .sources
-            .keys()
-            .filter(|path| path.name().ends_with(b".conf") || path.name().ends_with(b".ini"))
-            .cloned()
-            .collect();
-        for path in files {
-            let when = if self.holds(&path) {
-                When::Start
-            } else {
-                When::Never
-            };
-            let source = self.interface.sources[&path].clone();
-            self.supervisor(&source, when);
+        let sources = self.interface.sources.values().filter(|source| {
+            let name = source.path.name();
+            name.ends_with(b".conf") || name.ends_with(b".ini")
+        });
+        for source in sources.cloned().collect::<Vec<Source>>() {
+            let held = self.holds(&source.path);
+            self.supervisor(&source, if held { When::Start } else { When::Never });
         }
         self.mentioned();
     }
@@ -38,12 +30,8 @@ impl Reader<'_> {
             }
             for end in [".sh\"", ".sh'", ".py\"", ".py'"] {
                 for (at, _) in source.text.match_indices(end) {
-                    let before = &source.text[..at];
-                    let from = before
-                        .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
-                        .map_or(0, |n| {
-                            n + before[n..].chars().next().map_or(1, char::len_utf8)
-                        });
+                    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+                    let from = source.text[..at].trim_end_matches(is_part).len();
                     let name = &source.text[from..at + end.len() - 1];
                     let files = self.names.get(name.as_bytes()).into_iter().flatten();
                     self.mentions.extend(files.cloned());
@@ -54,19 +42,16 @@ impl Reader<'_> {
 
     /// Scripts that Python may start and that hand their arguments on to the server.
     pub fn launchers(&self, sources: &BTreeMap<RepoPath, Source>) -> BTreeSet<String> {
-        let hands_on = |path: &&RepoPath| {
-            let source = sources.get(*path);
-            source.is_some_and(|source| {
-                let script = shell::parse(&source.text);
-                script.commands.iter().any(|command| {
-                    let all = |word: &shell::Word| matches!(&*word.text, "$@" | "$*");
-                    command.sglang().is_some() && command.words.iter().any(all)
-                })
+        let hands_on = |source: &&Source| {
+            shell::parse(&source.text).commands.iter().any(|command| {
+                let all = |word: &shell::Word| matches!(&*word.text, "$@" | "$*");
+                command.sglang().is_some() && command.words.iter().any(all)
             })
         };
-        let found = self.mentions.iter().filter(hands_on);
+        let mentioned = self.mentions.iter().filter_map(|path| sources.get(path));
+        let found = mentioned.filter(hands_on).map(|source| source.path.name());
         found
-            .map(|path| String::from_utf8_lossy(path.name()).into_owned())
+            .map(|name| String::from_utf8_lossy(name).into_owned())
             .collect()
     }
 
@@ -78,12 +63,11 @@ impl Reader<'_> {
             .flat_map(|source| source.text.split(|c| !is_word(c)))
             .filter(|word| word.split_once('.').is_some_and(|(_, end)| end != "py"))
             .collect();
-        let mut found = Vec::new();
-        for path in words
+        let names = words
             .iter()
-            .filter_map(|word| self.names.get(word.as_bytes()))
-            .flatten()
-        {
+            .filter_map(|word| self.names.get(word.as_bytes()));
+        let mut found = Vec::new();
+        for path in names.flatten() {
             let size = self.tree.entries().get(path).and_then(|entry| entry.size);
             let most = python::LARGEST_DATA;
             if !self.holds(path) || size.is_some_and(|size| size > most as u64) {
@@ -102,10 +86,8 @@ impl Reader<'_> {
     fn names(&mut self) {
         for (path, entry) in self.tree.entries() {
             if entry.mode.is_file() {
-                self.names
-                    .entry(path.name().to_vec())
-                    .or_default()
-                    .push(path.clone());
+                let same = self.names.entry(path.name().to_vec()).or_default();
+                same.push(path.clone());
             }
         }
     }

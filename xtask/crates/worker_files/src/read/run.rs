@@ -10,9 +10,9 @@ use super::{
     EnvRead, FlagKind, FlagMapping, Hides, Manager, Package, Place, Reader, RepoPath, Source, Step,
     files, packages, python, shell,
 };
-use crate::packages::{Include, Install, Wanted};
+use crate::packages::{Include, Install, Requirement, Wanted};
 use crate::shell::{Command, Script};
-use crate::steps;
+use crate::{is_one_of, steps};
 
 /// When a script runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,27 +38,31 @@ pub struct Job {
     pub place: Place,
 }
 
+impl Job {
+    /// A file that is a script.
+    fn of(source: &Source, when: When, workdir: Option<String>) -> Self {
+        Self {
+            file: source.path.clone(),
+            script: shell::parse(&source.text),
+            base: 0,
+            workdir,
+            when,
+            place: Place::start_of(&source.path),
+        }
+    }
+}
+
 /// Programs whose arguments are files that they run.
-const RUNNERS: [&str; 18] = [
-    "sh",
-    "bash",
-    "dash",
-    "ash",
-    "zsh",
-    "ksh",
-    "source",
-    ".",
-    "torchrun",
-    "accelerate",
-    "deepspeed",
-    "uvicorn",
-    "gunicorn",
-    "hypercorn",
-    "granian",
-    "fastapi",
-    "supervisord",
-    "streamlit",
-];
+const RUNNERS: &str = "torchrun accelerate deepspeed uvicorn gunicorn hypercorn granian fastapi \
+                       supervisord streamlit";
+const SHELLS: &str = "sh bash dash ash zsh ksh source .";
+
+/// Programs that take files from here to there, or change them, and run none.
+const MOVERS: &str = "chmod chown cp mv ln touch install dos2unix tee tar unzip zip wget curl git \
+                      sed patch rsync diff";
+
+/// Variables by which pip and uv are given constraint files.
+const CONSTRAINTS: &str = "PIP_CONSTRAINT UV_CONSTRAINT";
 
 impl Reader<'_> {
     /// Follows what runs from the Dockerfile and compose into the files that they start.
@@ -67,18 +71,13 @@ impl Reader<'_> {
         let mut done: BTreeSet<(RepoPath, When)> = BTreeSet::new();
         while let Some(job) = jobs.pop() {
             for path in self.job(&job)? {
-                if !done.insert((path.clone(), job.when)) || !self.open(&path)? {
+                if !done.insert((path.clone(), job.when)) {
                     continue;
                 }
-                let source = &self.interface.sources[&path];
-                let opened = Job {
-                    script: shell::parse(&source.text),
-                    base: 0,
-                    workdir: job.workdir.clone(),
-                    when: job.when,
-                    place: Place::start_of(&path),
-                    file: path,
+                let Some(source) = self.source(&path)? else {
+                    continue;
                 };
+                let opened = Job::of(&source, job.when, job.workdir.clone());
                 self.hand_over(&opened);
                 jobs.push(opened);
             }
@@ -113,29 +112,18 @@ impl Reader<'_> {
     /// Scripts that nothing starts. Without a Dockerfile, or where the base image decides what
     /// runs, any of them may be.
     fn other_scripts(&mut self, done: &BTreeSet<(RepoPath, When)>) -> Result<()> {
-        let unknown = self
-            .interface
-            .image
-            .as_ref()
-            .is_none_or(|image| image.started.is_empty());
-        let scripts: Vec<(RepoPath, Script)> = self
-            .interface
-            .sources
-            .iter()
-            .filter(|(path, _)| path.name().ends_with(b".sh") || path.name().ends_with(b".bash"))
-            .filter(|(path, _)| !done.iter().any(|(known, _)| known == *path))
-            .map(|(path, source)| (path.clone(), shell::parse(&source.text)))
-            .collect();
-        for (path, script) in scripts {
-            let starts = self.holds(&path) && (unknown || self.mentions.contains(&path));
-            let job = Job {
-                script,
-                base: 0,
-                workdir: None,
-                when: if starts { When::Start } else { When::Never },
-                place: Place::start_of(&path),
-                file: path,
-            };
+        let image = self.interface.image.as_ref();
+        let unknown = image.is_none_or(|image| image.started.is_empty());
+        let done: BTreeSet<&RepoPath> = done.iter().map(|(path, _)| path).collect();
+        let scripts = self.interface.sources.values().filter(|source| {
+            let name = source.path.name();
+            (name.ends_with(b".sh") || name.ends_with(b".bash")) && !done.contains(&source.path)
+        });
+        for source in scripts.cloned().collect::<Vec<Source>>() {
+            let starts =
+                self.holds(&source.path) && (unknown || self.mentions.contains(&source.path));
+            let when = if starts { When::Start } else { When::Never };
+            let job = Job::of(&source, when, None);
             if starts {
                 self.hand_over(&job);
             }
@@ -149,8 +137,8 @@ impl Reader<'_> {
         let source = &self.interface.sources[&job.file];
         for (range, what) in &job.script.unread {
             let hides = [Hides::Variables, Hides::Flags, Hides::Packages];
-            self.unread
-                .push(source.unread(range.clone(), *what, &hides));
+            let unread = source.unread(range.clone(), *what, &hides);
+            self.unread.push(unread);
         }
         for command in &job.script.commands {
             if let Some((_, range)) = &command.input
@@ -166,14 +154,26 @@ impl Reader<'_> {
         let Some(source) = self.interface.sources.get(&job.file).cloned() else {
             return Ok(Vec::new());
         };
-        let drives = self.flags(job, &source);
-        self.reads(job, &source, &drives);
+        let in_build = matches!(job.when, When::Build | When::Part);
+        if in_build {
+            let reads = job.script.reads.iter();
+            let reads = reads.map(|read| {
+                (
+                    read.name.clone(),
+                    source.place(offset(&read.range, job.base)),
+                )
+            });
+            self.interface.build_reads.extend(reads);
+        } else {
+            self.flags_and_reads(job, &source);
+        }
         let mut starts = Vec::new();
         let mut left = Vec::new();
         if job.when == When::Start {
             self.inline_programs(job, &source);
             self.exports(job, &source);
         }
+        self.constrained(job, &source)?;
         for command in &job.script.commands {
             if command.program() == "supervisord" {
                 self.supervisors(command, job.when)?;
@@ -197,11 +197,10 @@ impl Reader<'_> {
                 }
             }
         }
-        if matches!(job.when, When::Build | When::Part) && !left.is_empty() {
-            let place = job.place.clone();
+        if in_build && !left.is_empty() {
             self.interface.steps.push(Step {
                 commands: left,
-                place,
+                place: job.place.clone(),
             });
         }
         if job.when == When::Never {
@@ -231,13 +230,12 @@ impl Reader<'_> {
     fn supervisors(&mut self, command: &Command, when: When) -> Result<()> {
         let words = command.run().iter();
         let mut files = words.skip_while(|word| !matches!(&*word.text, "-c" | "--configuration"));
-        let name = files.nth(1).map(|word| word.text.rsplit('/').next());
-        let paths = name
-            .flatten()
-            .and_then(|name| self.names.get(name.as_bytes()));
+        let name = files.nth(1).and_then(|word| word.text.rsplit('/').next());
+        let paths = name.and_then(|name| self.names.get(name.as_bytes()));
         for path in paths.cloned().unwrap_or_default() {
-            if !self.interface.sources.contains_key(&path) && self.open(&path)? {
-                let source = self.interface.sources[&path].clone();
+            if !self.interface.sources.contains_key(&path)
+                && let Some(source) = self.source(&path)?
+            {
                 self.supervisor(&source, when);
             }
         }
@@ -251,9 +249,8 @@ impl Reader<'_> {
             let own = [format!("${name}"), format!("${{{name}")];
             if name == "PATH" || !own.iter().any(|own| value.contains(own)) {
                 let place = source.place(offset(range, job.base));
-                self.interface
-                    .exports
-                    .push((name.clone(), value.clone(), place));
+                let export = (name.clone(), value.clone(), place);
+                self.interface.exports.push(export);
             }
         }
         for command in &job.script.commands {
@@ -276,67 +273,50 @@ impl Reader<'_> {
                 continue;
             };
             let at = offset(&(first.range.start..last.range.end), job.base);
-            self.unread
-                .push(source.unread(at, what, &[Hides::Variables]));
+            let unread = source.unread(at, what, &[Hides::Variables]);
+            self.unread.push(unread);
         }
     }
 
-    fn flags(&mut self, job: &Job, source: &Source) -> BTreeMap<String, FlagMapping> {
+    /// The flags that a script gives to `SGLang`, and the variables that it reads.
+    fn flags_and_reads(&mut self, job: &Job, source: &Source) {
+        let starts = job.when == When::Start;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
-        if matches!(job.when, When::Build | When::Part) {
-            return drives;
-        }
-        for command in &job.script.commands {
-            let Some(given) = command.sglang() else {
-                continue;
-            };
-            self.interface.python.launches |= job.when == When::Start;
+        for given in job.script.commands.iter().filter_map(Command::sglang) {
+            self.interface.python.launches |= starts;
             for given in given {
                 for name in &given.from {
-                    let drive = FlagMapping {
+                    drives.entry(name.clone()).or_insert_with(|| FlagMapping {
                         flag: given.flag.clone(),
                         how: FlagKind::Value,
-                    };
-                    drives.entry(name.clone()).or_insert(drive);
+                    });
                 }
+                let value = match given.value {
+                    None => python::FlagValue::Alone,
+                    Some(_) if !given.from.is_empty() => python::FlagValue::Env,
+                    Some(value) if value.contains('$') => python::FlagValue::Computed,
+                    Some(value) => python::FlagValue::Fixed(value),
+                };
+                let from = given.from.into_iter().map(|name| (name, FlagKind::Value));
                 self.interface.python.flags.push(python::FlagGiven {
-                    value: match given.value {
-                        None => python::FlagValue::Alone,
-                        Some(_) if !given.from.is_empty() => python::FlagValue::Env,
-                        Some(value) if value.contains('$') => python::FlagValue::Computed,
-                        Some(value) => python::FlagValue::Fixed(value),
-                    },
+                    value,
                     flag: given.flag,
-                    from: given
-                        .from
-                        .into_iter()
-                        .map(|name| (name, FlagKind::Value))
-                        .collect(),
+                    from: from.collect(),
                     place: source.place(offset(&given.range, job.base)),
-                    runs: job.when == When::Start,
+                    runs: starts,
                 });
             }
         }
-        drives
-    }
-
-    fn reads(&mut self, job: &Job, source: &Source, drives: &BTreeMap<String, FlagMapping>) {
-        for variable in &job.script.reads {
+        let reads = job.script.reads.iter().map(|variable| {
             let place = source.place(offset(&variable.range, job.base));
-            if matches!(job.when, When::Build | When::Part) {
-                self.interface
-                    .build_reads
-                    .push((variable.name.clone(), place));
-                continue;
-            }
-            let default = variable.default.clone();
-            self.interface.env.push(EnvRead {
+            EnvRead {
                 required: variable.required,
-                reached: job.when == When::Start,
+                reached: starts,
                 drives: drives.get(&variable.name).cloned(),
-                ..EnvRead::new(&variable.name, default, place)
-            });
-        }
+                ..EnvRead::new(&variable.name, variable.default.clone(), place)
+            }
+        });
+        self.interface.env.extend(reads);
     }
 
     /// The files that a command starts.
@@ -347,15 +327,16 @@ impl Reader<'_> {
     ) -> Result<Vec<(RepoPath, Kind)>> {
         let program = command.program();
         let python = program.starts_with("python");
-        let runs = python || RUNNERS.contains(&program);
+        let shell = is_one_of(SHELLS, program);
+        let runs = python || shell || is_one_of(RUNNERS, program);
+        let may_run = runs || !steps::has_no_effect(command) && !is_one_of(MOVERS, program);
         let mut found = Vec::new();
         let words = command.run();
         for (index, word) in words.iter().enumerate() {
             let text = word.text.as_str();
             let module = index > 0 && words[index - 1].text == "-m" && python;
             let script = [".py", ".sh"].iter().any(|end| text.ends_with(end));
-            if index > 0 && !runs && !(script && !steps::has_no_effect(command) && !moves(program))
-            {
+            if index > 0 && !runs && !(script && may_run) {
                 continue;
             }
             let paths = match text.split_once(':') {
@@ -369,10 +350,6 @@ impl Reader<'_> {
                 if !self.open(&path)? {
                     continue;
                 }
-                let shell = matches!(
-                    program,
-                    "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh" | "source" | "."
-                );
                 let first = files::shebang(&self.interface.sources[&path].text);
                 let name = path.name();
                 if name.ends_with(b".py") || first.contains("python") {
@@ -394,20 +371,13 @@ impl Reader<'_> {
         if name.is_empty() || name.contains(['$', ' ', '*', '\n']) || word.contains("://") {
             return Vec::new();
         }
-        let is_file = |path: &RepoPath| {
-            self.tree
-                .entries()
-                .get(path)
-                .is_some_and(|e| e.mode.is_file())
-        };
-        if !word.contains('$') {
-            if let Some(path) = self.in_image(word, workdir) {
-                return vec![path];
-            }
-            let path = RepoPath::from(files::clean(word).as_str());
-            if self.copied.is_none() && is_file(&path) {
-                return vec![path];
-            }
+        if let Some(path) = self.in_image(word, workdir) {
+            return vec![path];
+        }
+        let path = RepoPath::from(files::clean(word).as_str());
+        let entry = self.tree.entries().get(&path);
+        if self.copied.is_none() && entry.is_some_and(|entry| entry.mode.is_file()) {
+            return vec![path];
         }
         if !name.contains('.') && !word.contains('/') {
             return Vec::new();
@@ -419,10 +389,8 @@ impl Reader<'_> {
     /// The file at a path of the image.
     fn in_image(&self, path: &str, workdir: Option<&str>) -> Option<RepoPath> {
         let copied = self.copied.as_ref()?;
-        let full = match path.strip_prefix('/') {
-            Some(path) => files::clean(path),
-            None => files::clean(&format!("{}/{path}", workdir.unwrap_or_default())),
-        };
+        let workdir = workdir.filter(|_| !path.starts_with('/'));
+        let full = files::clean(&format!("{}/{path}", workdir.unwrap_or_default()));
         copied.files.get(&full).cloned()
     }
 
@@ -434,22 +402,19 @@ impl Reader<'_> {
             format!("{path}/__main__.py"),
             format!("{path}/__init__.py"),
         ];
-        names
-            .iter()
-            .flat_map(|name| {
-                let direct = self.in_image(name, workdir);
-                let last = name.rsplit('/').next().unwrap_or(name);
-                let same = self.names.get(last.as_bytes()).into_iter().flatten();
-                let same = same.filter(|path| {
-                    let text = path.to_string();
-                    self.holds(path) && (text == *name || text.ends_with(&format!("/{name}")))
-                });
-                match direct {
-                    Some(path) => vec![path],
-                    None => same.cloned().collect(),
-                }
-            })
-            .collect()
+        let files = |name: &String| {
+            if let Some(path) = self.in_image(name, workdir) {
+                return vec![path];
+            }
+            let last = name.rsplit('/').next().unwrap_or(name);
+            let same = self.names.get(last.as_bytes()).into_iter().flatten();
+            let same = same.filter(|path| {
+                let text = path.to_string();
+                self.holds(path) && (text == *name || text.ends_with(&format!("/{name}")))
+            });
+            same.cloned().collect()
+        };
+        names.iter().flat_map(files).collect()
     }
 
     fn install(&mut self, job: &Job, source: &Source, install: Install) -> Result<()> {
@@ -457,50 +422,89 @@ impl Reader<'_> {
         if job.when == When::Part && matches!(manager, Manager::Apt | Manager::Apk) {
             return Ok(());
         }
-        let in_image = job.when != When::Never;
+        let workdir = job.workdir.as_deref();
         for (wanted, range) in install.wanted {
             let at = offset(&range, job.base);
-            let mut package = Package {
-                manager,
-                name: String::new(),
-                spec: String::new(),
+            let package = Package {
                 index: install.index.clone(),
-                in_image,
-                place: source.place(at.clone()),
+                ..unnamed(manager, job.when != When::Never, source.place(at.clone()))
             };
-            let workdir = job.workdir.as_deref();
-            let known = match wanted {
+            match wanted {
                 Wanted::Package { name, spec } => {
-                    (package.name, package.spec) = (name, spec);
-                    false
+                    let package = Package {
+                        name,
+                        spec,
+                        ..package
+                    };
+                    self.interface.packages.push(package);
                 }
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");
-                    self.unread
-                        .push(source.unread(at, what, &[Hides::Packages]));
-                    true
-                }
-                Wanted::Requirements(path) => {
-                    package.name = format!("-r {path}");
-                    self.requirements(&path, workdir, &package)?
-                }
-                Wanted::List(path) => {
-                    package.name = format!("the names in {path}");
-                    self.list(&path, workdir, &package)?
-                }
-                Wanted::Environment(path) => {
-                    package.name = format!("-f {path}");
-                    self.environment(&path, workdir, &package)?
+                    let unread = source.unread(at, what, &[Hides::Packages]);
+                    self.unread.push(unread);
                 }
                 Wanted::Project(path) => {
                     self.project(&path, workdir, &package)?;
-                    package.name = path;
-                    false
+                    let package = Package {
+                        name: path,
+                        ..package
+                    };
+                    self.interface.packages.push(package);
                 }
-            };
-            if !known {
-                self.interface.packages.push(package);
+                Wanted::Constraints(path) => self.constraints(&path, workdir, &package)?,
+                Wanted::Requirements(path) => match self.listed(&path, workdir)? {
+                    Some(file) => self.requirements(&file, &package)?,
+                    None => self.missing(format!("-r {path}"), package),
+                },
+                Wanted::List(path) => match self.listed(&path, workdir)? {
+                    Some(file) => self.list(&file, &package),
+                    None => self.missing(format!("the names in {path}"), package),
+                },
+                Wanted::Environment(path) => match self.listed(&path, workdir)? {
+                    Some(file) => self.environment(&file, &package),
+                    None => self.missing(format!("-f {path}"), package),
+                },
             }
+        }
+        Ok(())
+    }
+
+    /// A file of packages that is not in the repository stands for what is in it.
+    fn missing(&mut self, name: String, package: Package) {
+        self.interface.packages.push(Package { name, ..package });
+    }
+
+    /// Constraint files that a script names by a variable.
+    fn constrained(&mut self, job: &Job, source: &Source) -> Result<()> {
+        let sets = job.script.sets.iter();
+        for (name, range) in sets.filter(|(name, _)| is_one_of(CONSTRAINTS, name)) {
+            let at = offset(range, job.base);
+            let text = source.text.get(at.clone()).unwrap_or_default();
+            let value = text
+                .split_once(&format!("{name}="))
+                .map_or("", |(_, value)| value);
+            let value = match value.chars().next() {
+                Some(quote @ ('"' | '\'')) => value[1..].split(quote).next(),
+                _ => value.split([' ', '\t', '\n', '"', '\'', ';']).next(),
+            };
+            let package = unnamed(Manager::Pip, job.when != When::Never, source.place(at));
+            for path in value.unwrap_or_default().split_whitespace() {
+                self.constraints(path, job.workdir.as_deref(), &package)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The constraints of a file.
+    fn constraints(&mut self, path: &str, workdir: Option<&str>, like: &Package) -> Result<()> {
+        let like = Package {
+            manager: Manager::Constraint,
+            index: None,
+            ..like.clone()
+        };
+        match self.listed(path, workdir)? {
+            Some(file) => self.requirements(&file, &like)?,
+            None => self.missing(format!("-c {path}"), like),
         }
         Ok(())
     }
@@ -513,19 +517,15 @@ impl Reader<'_> {
             self.tree.entries().contains_key(&plain).then_some(plain)
         });
         let Some(path) = found else { return Ok(None) };
-        if !self.open(&path)? {
-            return Ok(None);
+        let source = self.source(&path)?;
+        if source.is_some() {
+            self.listed.insert(path);
         }
-        self.listed.insert(path.clone());
-        Ok(self.interface.sources.get(&path).cloned())
+        Ok(source)
     }
 
-    fn requirements(&mut self, path: &str, workdir: Option<&str>, like: &Package) -> Result<bool> {
-        let Some(source) = self.listed(path, workdir)? else {
-            return Ok(false);
-        };
-        self.requirements_of(&source, like, &mut BTreeSet::new())?;
-        Ok(true)
+    fn requirements(&mut self, source: &Source, like: &Package) -> Result<()> {
+        self.requirements_of(source, like, &mut BTreeSet::new())
     }
 
     fn requirements_of(
@@ -538,59 +538,44 @@ impl Reader<'_> {
             return Ok(());
         }
         self.listed.insert(source.path.clone());
-        if source.path.name().ends_with(b".toml") || source.path.name().ends_with(b".lock") {
+        let name = source.path.name();
+        if name.ends_with(b".toml") || name.ends_with(b".lock") {
             let found = packages::project(&[source]).collect_unread(&mut self.unread);
-            self.interface
-                .packages
-                .extend(found.into_iter().map(|r| of(r, like)));
+            self.take(found, like);
             return Ok(());
         }
         let found = packages::requirements(source).collect_unread(&mut self.unread);
-        let index = [like.index.clone(), found.index]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>();
+        let index: Vec<String> = like.index.iter().cloned().chain(found.index).collect();
         let like = Package {
             index: (!index.is_empty()).then(|| index.join(" ")),
             ..like.clone()
         };
-        self.interface
-            .packages
-            .extend(found.packages.into_iter().map(|r| of(r, &like)));
-        let folder = source
-            .path
-            .parent()
-            .map(|parent| parent.to_string())
-            .unwrap_or_default();
+        self.take(found.packages, &like);
+        let folder = super::folder_of(&source.path);
         for (include, name, place) in found.includes {
+            let mut like = Package {
+                place,
+                ..like.clone()
+            };
+            if include == Include::Project {
+                self.project(&name, Some(&folder), &like)?;
+                self.missing(name, like);
+                continue;
+            }
+            let mut option = "-r";
+            if include == Include::Constraints {
+                (like.manager, like.index, option) = (Manager::Constraint, None, "-c");
+            }
             let path = RepoPath::from(files::clean(&format!("{folder}/{name}")).as_str());
-            match include {
-                Include::Requirements if self.open(&path)? => {
-                    let other = self.interface.sources[&path].clone();
-                    self.requirements_of(&other, &like, seen)?;
-                }
-                Include::Requirements => self.interface.packages.push(Package {
-                    name: format!("-r {name}"),
-                    place,
-                    ..like.clone()
-                }),
-                Include::Project => {
-                    self.project(&name, Some(&folder), &like)?;
-                    self.interface.packages.push(Package {
-                        name,
-                        place,
-                        ..like.clone()
-                    });
-                }
+            match self.source(&path)? {
+                Some(other) => self.requirements_of(&other, &like, seen)?,
+                None => self.missing(format!("{option} {name}"), like),
             }
         }
         Ok(())
     }
 
-    fn list(&mut self, path: &str, workdir: Option<&str>, like: &Package) -> Result<bool> {
-        let Some(source) = self.listed(path, workdir)? else {
-            return Ok(false);
-        };
+    fn list(&mut self, source: &Source, like: &Package) {
         for (start, line) in source.lines() {
             let line = line.split('#').next().unwrap_or_default();
             for word in line.split_whitespace() {
@@ -604,19 +589,27 @@ impl Reader<'_> {
                 });
             }
         }
-        Ok(true)
     }
 
-    fn environment(&mut self, path: &str, workdir: Option<&str>, like: &Package) -> Result<bool> {
-        let Some(source) = self.listed(path, workdir)? else {
-            return Ok(false);
-        };
-        let found = packages::environment(&source).collect_unread(&mut self.unread);
+    fn environment(&mut self, source: &Source, like: &Package) {
+        let found = packages::environment(source).collect_unread(&mut self.unread);
         for (manager, requirement) in found {
-            let package = of(requirement, like);
-            self.interface.packages.push(Package { manager, ..package });
+            let like = Package {
+                manager,
+                ..like.clone()
+            };
+            self.take(vec![requirement], &like);
         }
-        Ok(true)
+    }
+
+    fn take(&mut self, found: Vec<Requirement>, like: &Package) {
+        let found = found.into_iter().map(|requirement| Package {
+            name: requirement.name,
+            spec: requirement.spec,
+            place: requirement.place,
+            ..like.clone()
+        });
+        self.interface.packages.extend(found);
     }
 
     /// The packages that a project in a folder needs.
@@ -635,45 +628,54 @@ impl Reader<'_> {
             let relative = files::clean(&path);
             let held = self.in_image(&path, workdir);
             let path = held.unwrap_or_else(|| RepoPath::from(relative.as_str()));
-            if self.open(&path)? {
-                self.listed.insert(path.clone());
-                found.extend(self.interface.sources.get(&path).cloned());
+            if let Some(source) = self.source(&path)? {
+                self.listed.insert(path);
+                found.push(source);
             }
         }
         let sources: Vec<&Source> = found.iter().collect();
         let needed = packages::project(&sources).collect_unread(&mut self.unread);
-        self.interface
-            .packages
-            .extend(needed.into_iter().map(|r| of(r, like)));
+        self.take(needed, like);
         Ok(())
     }
 
-    /// Requirements files that no command names.
+    /// Constraints that the image's environment names, and requirements files that no command does.
     pub fn packages(&mut self) -> Result<()> {
-        let files: Vec<Source> = self
-            .interface
-            .sources
-            .values()
-            .filter(|source| {
-                let name = String::from_utf8_lossy(source.path.name()).to_lowercase();
-                name.contains("requirements")
-                    && !self.listed.contains(&source.path)
-                    && !source.path.name().ends_with(b".py")
-            })
-            .cloned()
-            .collect();
-        for source in files {
-            let like = Package {
-                manager: Manager::Pip,
-                name: String::new(),
-                spec: String::new(),
-                index: None,
-                in_image: self.copied.is_none(),
-                place: Place::start_of(&source.path),
-            };
-            self.requirements_of(&source, &like, &mut BTreeSet::new())?;
+        let image = self.interface.image.iter();
+        let set = image.flat_map(|image| image.env.iter().chain(&image.args));
+        let set = set.filter(|named| is_one_of(CONSTRAINTS, &named.name));
+        for named in set.cloned().collect::<Vec<_>>() {
+            let package = unnamed(Manager::Pip, true, named.place);
+            for path in named.value.split_whitespace() {
+                self.constraints(path, None, &package)?;
+            }
+        }
+        let is_loose = |source: &&Source| {
+            let name = String::from_utf8_lossy(source.path.name()).to_lowercase();
+            name.contains("requirements")
+                && !self.listed.contains(&source.path)
+                && !source.path.name().ends_with(b".py")
+        };
+        let sources = self.interface.sources.values();
+        let loose: Vec<Source> = sources.filter(is_loose).cloned().collect();
+        for source in loose {
+            let place = Place::start_of(&source.path);
+            let like = unnamed(Manager::Pip, self.copied.is_none(), place);
+            self.requirements(&source, &like)?;
         }
         Ok(())
+    }
+}
+
+/// A package whose name is yet to come.
+fn unnamed(manager: Manager, in_image: bool, place: Place) -> Package {
+    Package {
+        manager,
+        name: String::new(),
+        spec: String::new(),
+        index: None,
+        in_image,
+        place,
     }
 }
 
@@ -682,42 +684,6 @@ impl Reader<'_> {
 enum Kind {
     Python,
     Shell,
-}
-
-/// Programs that take files from here to there, or change them, and run none.
-fn moves(program: &str) -> bool {
-    matches!(
-        program,
-        "chmod"
-            | "chown"
-            | "cp"
-            | "mv"
-            | "ln"
-            | "touch"
-            | "install"
-            | "dos2unix"
-            | "tee"
-            | "tar"
-            | "unzip"
-            | "zip"
-            | "wget"
-            | "curl"
-            | "git"
-            | "sed"
-            | "patch"
-            | "rsync"
-            | "diff"
-    )
-}
-
-fn of(requirement: packages::Requirement, like: &Package) -> Package {
-    Package {
-        manager: Manager::Pip,
-        name: requirement.name,
-        spec: requirement.spec,
-        place: requirement.place,
-        ..like.clone()
-    }
 }
 
 /// The command with the files that it writes. The repository's own files go by their names: where
@@ -730,16 +696,11 @@ fn full_line(command: &Command, started: &[(RepoPath, Kind)]) -> String {
     };
     let words = command.run().iter().map(|word| {
         let name = word.text.rsplit('/').next().unwrap_or_default();
-        if is_own(name) {
-            name
-        } else {
-            word.text.as_str()
-        }
+        if is_own(name) { name } else { &word.text }
     });
     let mut line = words.collect::<Vec<_>>().join(" ");
     for file in &command.writes {
-        line.push_str(" > ");
-        line.push_str(file);
+        line += &format!(" > {file}");
     }
     line
 }

@@ -29,32 +29,16 @@ impl Reader<'_> {
             return;
         };
         let mut table = FlagTable {
-            version: root
-                .get("version")
-                .and_then(json::Node::as_str)
-                .map(str::to_owned),
+            version: root.text("version").map(str::to_owned),
             flags: Vec::new(),
         };
-        for member in root
-            .get("flags")
-            .map(json::Node::members)
-            .unwrap_or_default()
-        {
-            let kind = member
-                .value
-                .get("kind")
-                .and_then(json::Node::as_str)
-                .unwrap_or("value");
-            let aliases = member
-                .value
-                .get("aliases")
-                .map(json::Node::items)
-                .unwrap_or_default();
+        for member in root.object("flags") {
+            let kind = member.value.text("kind").unwrap_or("value");
+            let aliases = member.value.list("aliases").iter();
             table.flags.push(TableFlag {
                 flag: member.key.clone(),
                 aliases: aliases
-                    .iter()
-                    .filter_map(|a| a.as_str().map(str::to_owned))
+                    .filter_map(|alias| alias.as_str().map(str::to_owned))
                     .collect(),
                 is_refused: member
                     .value
@@ -65,48 +49,30 @@ impl Reader<'_> {
                 place: source.place(member.key_span.clone()),
             });
         }
-        let declares = root
-            .get("environment_interface")
-            .is_some_and(|value| value.kind == json::Kind::Bool(true));
-        if opens && declares {
-            for flag in table.flags.iter().filter(|flag| !flag.is_refused) {
-                let how = if flag.is_switch {
-                    FlagKind::Switch { words: Vec::new() }
+        if opens && root.is_true("environment_interface") {
+            let switch = FlagKind::Switch { words: Vec::new() };
+            let how = |is_switch: bool| {
+                if is_switch {
+                    switch.clone()
                 } else {
                     FlagKind::Value
-                };
+                }
+            };
+            for flag in table.flags.iter().filter(|flag| !flag.is_refused) {
                 let names = std::iter::once(&flag.flag).chain(&flag.aliases);
                 for name in names.filter(|name| name.starts_with("--")) {
-                    self.table_read(
-                        &sglang::env_name(name),
-                        &flag.flag,
-                        how.clone(),
-                        &flag.place,
-                    );
+                    let name = sglang::env_name(name);
+                    self.table_read(&name, &flag.flag, how(flag.is_switch), &flag.place);
                 }
             }
             // What SGLang has dropped, where the table says which flag took its place.
-            for member in root
-                .get("retired")
-                .map(json::Node::members)
-                .unwrap_or_default()
-            {
-                let instead = member
-                    .value
-                    .get("instead")
-                    .map(json::Node::items)
-                    .unwrap_or_default();
-                let Some(flag) = instead.first().and_then(json::Node::as_str) else {
-                    continue;
-                };
-                let kind = member.value.get("kind").and_then(json::Node::as_str);
-                let how = if kind == Some("boolean") {
-                    FlagKind::Switch { words: Vec::new() }
-                } else {
-                    FlagKind::Value
-                };
-                let place = source.place(member.key_span.clone());
-                self.table_read(&sglang::env_name(&member.key), flag, how, &place);
+            for member in root.object("retired") {
+                let instead = member.value.list("instead").first();
+                if let Some(flag) = instead.and_then(json::Node::as_str) {
+                    let how = how(member.value.text("kind") == Some("boolean"));
+                    let place = source.place(member.key_span.clone());
+                    self.table_read(&sglang::env_name(&member.key), flag, how, &place);
+                }
             }
             // More names for some flags, as a dict from name to flag.
             for (name, flag, place) in self.interface.python.tables.clone() {

@@ -13,21 +13,17 @@ pub(super) fn find(file: &mut File<'_>, dockerfile: &str, declared: &[String]) {
         Form::Hcl => passed.extend(in_bake(file.text, dockerfile)),
         _ => {}
     }
-    let instead = if declared.is_empty() {
-        "leave it out: the Dockerfile declares no argument".to_owned()
-    } else {
-        format!(
+    let instead = match declared {
+        [] => "leave it out: the Dockerfile declares no argument".to_owned(),
+        all => format!(
             "leave it out, or pass one that is declared: {}",
-            declared.join(", ")
-        )
+            all.join(", ")
+        ),
     };
     for (offset, name) in passed {
         if is_undeclared(&name, declared) {
-            file.hit(
-                offset,
-                format!("the Dockerfile declares no argument `{name}`"),
-                instead.clone(),
-            );
+            let what = format!("the Dockerfile declares no argument `{name}`");
+            file.hit(offset, what, instead.clone());
         }
     }
 }
@@ -95,18 +91,21 @@ fn command(text: &str, at: usize) -> String {
 
 fn builds_the_dockerfile(command: &str, dockerfile: &str) -> bool {
     let mut words = command.split_whitespace();
-    while let Some(word) = words.next() {
-        let file = match word {
-            "-f" | "--file" => words.next(),
-            _ => word
-                .strip_prefix("--file=")
-                .or_else(|| word.strip_prefix("-f=")),
+    let mut file = None;
+    while let Some(word) = words.next()
+        && file.is_none()
+    {
+        let inline = || {
+            word.strip_prefix("--file=")
+                .or_else(|| word.strip_prefix("-f="))
         };
-        if let Some(file) = file {
-            return is_the_dockerfile(Some(file), dockerfile);
-        }
+        file = if matches!(word, "-f" | "--file") {
+            words.next()
+        } else {
+            inline()
+        };
     }
-    is_the_dockerfile(None, dockerfile)
+    is_the_dockerfile(file, dockerfile)
 }
 
 /// `build-args:` of a workflow step, `build: args:` of a compose file.
@@ -122,19 +121,16 @@ fn in_yaml(text: &str, dockerfile: &str) -> Vec<(usize, String)> {
             let (_, value) = pairs.find(|(name, _)| yaml.text(*name) == Some(key))?;
             yaml.text(*value)
         };
-        let named = text_of("file").or_else(|| text_of("dockerfile"));
-        let is_ours =
-            is_the_dockerfile(named, dockerfile) && text_of("context").is_none_or(is_root);
-        if !is_ours {
+        let (context, named) = (text_of("context"), text_of("dockerfile"));
+        let file = text_of("file").or(named);
+        if !is_the_dockerfile(file, dockerfile) || !context.is_none_or(is_root) {
             continue;
         }
         for &(key, value) in pairs {
-            match yaml.text(key) {
-                Some("build-args") => passed(&yaml, text, value, &mut found),
-                Some("args") if text_of("context").is_some() || text_of("dockerfile").is_some() => {
-                    passed(&yaml, text, value, &mut found);
-                }
-                _ => {}
+            let key = yaml.text(key);
+            let is_build = context.or(named).is_some();
+            if key == Some("build-args") || key == Some("args") && is_build {
+                passed(&yaml, text, value, &mut found);
             }
         }
     }

@@ -5,57 +5,15 @@
 
 use super::paths::is_path_char;
 use super::{File, Form, Gone};
+use crate::is_one_of;
 
 /// Commands whose arguments are paths.
-const TOOLS: &[&str] = &[
-    "ADD",
-    "COPY",
-    "bandit",
-    "black",
-    "cat",
-    "cd",
-    "chmod",
-    "compileall",
-    "coverage",
-    "cp",
-    "find",
-    "flake8",
-    "isort",
-    "ls",
-    "mkdir",
-    "mv",
-    "mypy",
-    "pushd",
-    "pylint",
-    "pyright",
-    "pytest",
-    "rm",
-    "rsync",
-    "ruff",
-    "tar",
-    "yapf",
-    "zip",
-];
+const TOOLS: &str = "ADD COPY bandit black cat cd chmod compileall coverage cp find flake8 isort \
+    ls mkdir mv mypy pushd pylint pyright pytest rm rsync ruff tar yapf zip";
 
 /// Keys of YAML and of settings whose values are paths.
-const KEYS: &[&str] = &[
-    "context",
-    "dir",
-    "directory",
-    "folder",
-    "include",
-    "mypy_path",
-    "package-dir",
-    "packages",
-    "path",
-    "paths",
-    "pythonpath",
-    "source",
-    "src",
-    "testpaths",
-    "where",
-    "working-directory",
-];
+const KEYS: &str = "context dir directory folder include mypy_path package-dir packages path \
+    paths pythonpath source src testpaths where working-directory";
 
 pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
     if file.form == Form::Prose {
@@ -92,7 +50,7 @@ fn expects_path(form: Form, line: &str, at: usize, length: usize) -> bool {
             is_quoted && (lower.contains("path") || lower.contains("join("))
         }
         Form::Settings => {
-            is_quoted || key(line).is_some_and(|key| KEYS.contains(&key)) && !head.is_empty()
+            is_quoted || key(line).is_some_and(|key| is_one_of(KEYS, key)) && !head.is_empty()
         }
         Form::Dockerfile => {
             let mut words = head.split_whitespace();
@@ -105,7 +63,7 @@ fn expects_path(form: Form, line: &str, at: usize, length: usize) -> bool {
             if !follows_blank(head) || rest.starts_with(':') {
                 return false;
             }
-            let names_key = key(line).is_some_and(|key| KEYS.contains(&key));
+            let names_key = key(line).is_some_and(|key| is_one_of(KEYS, key));
             let is_value = form == Form::Yaml && names_key
                 || form == Form::Shell && head.trim_end_matches(['"', '\'']).ends_with('=')
                 || form == Form::Shell && head.trim_end().ends_with(":=");
@@ -139,6 +97,6 @@ fn after_tool(head: &str) -> bool {
     }
     words.any(|word| {
         let word = word.trim_matches(|c: char| "\"'@`(".contains(c));
-        TOOLS.contains(&word)
+        is_one_of(TOOLS, word)
     })
 }

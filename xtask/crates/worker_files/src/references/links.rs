@@ -17,11 +17,9 @@ pub fn links(links: &[(RepoPath, Vec<u8>)], before: &Entries, after: &After<'_>)
         moved: &moved,
         result: after.result,
     };
-    let mut found: Vec<Dangling> = links
-        .iter()
-        .filter(|(path, _)| !path.is_within(OUTDATED))
-        .filter_map(|(path, target)| places.check(path, target))
-        .collect();
+    let own = links.iter().filter(|(path, _)| !path.is_within(OUTDATED));
+    let found = own.filter_map(|(path, target)| places.check(path, target));
+    let mut found: Vec<Dangling> = found.collect();
     found.sort();
     found
 }

@@ -72,10 +72,10 @@ pub fn candidates() -> Vec<String> {
 pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Dangling> {
     let gone = Gone::new(after);
     let mut found = Vec::new();
-    for (path, bytes) in files {
-        let Some(mut file) = File::open(path, bytes) else {
-            continue;
-        };
+    for mut file in files
+        .iter()
+        .filter_map(|(path, bytes)| File::open(path, bytes))
+    {
         file.find(&gone);
         arguments::find(&mut file, "Dockerfile", after.arguments);
         found.extend(file.into_findings());
@@ -94,20 +94,19 @@ pub fn removed(
     paths: &[RepoPath],
     result: &Entries,
 ) -> Vec<Dangling> {
-    let nowhere: Vec<(RepoPath, RepoPath)> = paths
-        .iter()
-        .map(|path| (path.clone(), path.clone()))
-        .collect();
+    let nowhere = paths.iter().map(|path| (path.clone(), path.clone()));
+    let nowhere: Vec<(RepoPath, RepoPath)> = nowhere.collect();
     let gone = Gone::new(&After {
         moved: &nowhere,
         result,
         arguments: &[],
     });
     let mut found = Vec::new();
-    for (path, bytes) in files {
-        let Some(mut file) = File::open(path, bytes) else {
-            continue;
-        };
+    for mut file in files
+        .iter()
+        .filter_map(|(path, bytes)| File::open(path, bytes))
+    {
+        let path = file.path;
         for (start, line) in file.lines() {
             for (at, _) in line.match_indices(folder) {
                 if is_meant(file.form, &line[..at], &line[at + folder.len()..]) {
@@ -243,10 +242,8 @@ impl<'a> File<'a> {
     }
 
     fn into_findings(self) -> Vec<Dangling> {
-        let kind = match self.form {
-            Form::Prose => Kind::Prose,
-            _ => Kind::Code,
-        };
+        let is_prose = self.form == Form::Prose;
+        let kind = if is_prose { Kind::Prose } else { Kind::Code };
         let mut found = Vec::new();
         // The hits are in order, so no text is counted twice.
         let (mut line, mut column, mut counted) = (1, 1, 0);
@@ -321,9 +318,8 @@ impl Form {
 /// Change logs say what was true once.
 fn is_record(path: &RepoPath) -> bool {
     let name = String::from_utf8_lossy(path.name()).to_lowercase();
-    ["changelog", "changes.", "history."]
-        .iter()
-        .any(|start| name.starts_with(start))
+    let mut starts = ["changelog", "changes.", "history."].iter();
+    starts.any(|start| name.starts_with(start))
 }
 
 /// Whether a tree has a file or a folder at a path; the root is always there.

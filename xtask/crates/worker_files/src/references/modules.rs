@@ -18,11 +18,8 @@ pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
                     continue;
                 }
                 if let Some((module, instead)) = module(gone, &rest[..end]) {
-                    file.hit(
-                        start + at,
-                        format!("the module `{module}` is gone"),
-                        instead,
-                    );
+                    let what = format!("the module `{module}` is gone");
+                    file.hit(start + at, what, instead);
                 }
             }
             if let Some((at, instead)) = statement(gone, folder, line) {

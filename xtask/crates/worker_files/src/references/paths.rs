@@ -53,18 +53,13 @@ pub fn words(line: &str, form: Form) -> Vec<(usize, &str)> {
 }
 
 fn addresses(line: &str) -> Vec<std::ops::Range<usize>> {
-    line.match_indices("://")
-        .map(|(at, _)| {
-            let start = line[..at]
-                .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '+')
-                .map_or(0, |before| before + 1);
-            let rest = &line[at..];
-            let end = rest
-                .find(|c: char| c.is_whitespace() || "\"'`)>]".contains(c))
-                .unwrap_or(rest.len());
-            start..at + end
-        })
-        .collect()
+    let found = line.match_indices("://").map(|(at, _)| {
+        let scheme = |c: char| c.is_ascii_alphanumeric() || c == '+';
+        let start = line[..at].trim_end_matches(scheme).len();
+        let ends = |c: char| c.is_whitespace() || "\"'`)>]".contains(c);
+        start..line[at..].find(ends).map_or(line.len(), |end| at + end)
+    });
+    found.collect()
 }
 
 fn check(
@@ -83,13 +78,11 @@ fn check(
     };
     if let Some((rest, kept)) = variable {
         let path = rest.trim_start_matches('/');
-        return gone.files.contains_key(path).then(|| {
-            let (what, instead) = gone.lookup(path)?;
-            Some((
-                what,
-                format!("{}/{instead}", variable_text(line, at, &word[..kept])),
-            ))
-        })?;
+        let (what, instead) = gone
+            .lookup(path)
+            .filter(|_| gone.files.contains_key(path))?;
+        let variable = variable_text(line, at, &word[..kept]);
+        return Some((what, format!("{variable}/{instead}")));
     }
     if before.is_some_and(|c| "@\\~$%#".contains(c) || c == '}') {
         return None;
@@ -99,12 +92,11 @@ fn check(
             return None;
         }
         let (what, instead) = gone.lookup(rooted)?;
-        let instead = if instead == "." {
-            "/".to_owned()
-        } else {
-            format!("/{instead}")
-        };
-        return Some((what, slashed(word, instead)));
+        let instead = instead
+            .strip_prefix('.')
+            .filter(|rest| rest.is_empty())
+            .unwrap_or(&instead);
+        return Some((what, slashed(word, format!("/{instead}"))));
     }
     // A word without a slash is a path only if it is a file that is gone; folders have their
     // own rules.
@@ -156,13 +148,10 @@ fn is_rooted(file: &File<'_>) -> bool {
 /// The word without the `./` and `../` at its front, and these.
 fn root_part(word: &str) -> (&str, &str) {
     let mut path = word;
-    loop {
-        let rest = path.strip_prefix("./").or_else(|| path.strip_prefix("../"));
-        match rest {
-            Some(rest) => path = rest,
-            None => return (&word[..word.len() - path.len()], path),
-        }
+    while let Some(rest) = path.strip_prefix("./").or_else(|| path.strip_prefix("../")) {
+        path = rest;
     }
+    (&word[..word.len() - path.len()], path)
 }
 
 /// A slash at the end stays one.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{Command, Word, variables};
+use crate::is_one_of;
 
 /// A flag of a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,9 +17,7 @@ pub struct Given {
 }
 
 /// Programs that only show or look for the words behind them.
-const SPEAKS: [&str; 9] = [
-    "echo", "set", "printf", "grep", "egrep", "pgrep", "pkill", "logger", "cat",
-];
+const SPEAKS: &str = "echo set printf grep egrep pgrep pkill logger cat";
 
 impl Command {
     pub(super) fn new(words: Vec<Word>) -> Self {
@@ -35,17 +34,9 @@ impl Command {
         self.words.get(self.start..).unwrap_or_default()
     }
 
-    pub(super) fn skip_to(&mut self, start: usize) {
-        self.start = start;
-    }
-
-    pub(super) fn start(&self) -> usize {
-        self.start
-    }
-
     /// The program that runs, without its folder.
     pub fn program(&self) -> &str {
-        let first = self.run().first().map_or("", |word| word.text.as_str());
+        let first = self.word(0);
         first.rsplit('/').next().unwrap_or(first)
     }
 
@@ -69,20 +60,25 @@ impl Command {
                 || text(i).ends_with("sglang/launch_server.py")
         });
         let from = match module {
-            Some(at) if !SPEAKS.contains(&self.program()) => at + 1,
+            Some(at) if !is_one_of(SPEAKS, self.program()) => at + 1,
             _ if self.program() == "sglang" && text(1) == "serve" => 2,
             _ => return None,
         };
         let mut given = Vec::new();
         let mut rest = words[from.min(words.len())..].iter().peekable();
         while let Some(word) = rest.next() {
-            if !word.text.starts_with("--") {
+            let Some(flag) = word
+                .text
+                .split('=')
+                .next()
+                .filter(|flag| flag.starts_with("--"))
+            else {
                 continue;
-            }
+            };
             let mut add = |value: Option<&str>| {
                 let names = value.map(variables).unwrap_or_default();
                 given.push(Given {
-                    flag: word.text.split('=').next().unwrap_or_default().to_owned(),
+                    flag: flag.to_owned(),
                     value: value.map(str::to_owned),
                     from: names.into_iter().map(|(name, _)| name).collect(),
                     range: word.range.clone(),
@@ -92,14 +88,12 @@ impl Command {
                 add(Some(value));
                 continue;
             }
-            match rest.next_if(|next| !next.text.starts_with("--") && next.text != "$@") {
-                None => add(None),
-                Some(first) => {
-                    add(Some(&first.text));
-                    while let Some(other) = rest.next_if(|next| next.choice) {
-                        add(Some(&other.text));
-                    }
-                }
+            let first = rest.next_if(|next| !next.text.starts_with("--") && next.text != "$@");
+            add(first.map(|first| first.text.as_str()));
+            while first.is_some()
+                && let Some(other) = rest.next_if(|next| next.choice)
+            {
+                add(Some(&other.text));
             }
         }
         Some(given)
@@ -138,14 +132,12 @@ pub(super) fn start(words: &[Word]) -> usize {
             return at;
         }
         at += 1;
-        while at < words.len() {
-            let word = text(at);
+        while let Some(word) = words.get(at).map(|word| word.text.as_str()) {
+            let sets = name == "env" && word.contains('=')
+                || name == "sudo" && word.contains('=') && !word.starts_with('/');
             if valued.contains(&word) {
                 at += 2;
-            } else if word.starts_with('-') && word.len() > 1
-                || name == "env" && word.contains('=')
-                || name == "sudo" && word.contains('=') && !word.starts_with('/')
-            {
+            } else if word.starts_with('-') && word.len() > 1 || sets {
                 at += 1;
             } else {
                 break;

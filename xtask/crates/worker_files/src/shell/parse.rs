@@ -15,26 +15,28 @@ const MOST_SHELLS: usize = 6;
 const FILLED: usize = 16;
 
 /// Variables that the shell itself sets.
-const OWN: [&str; 18] = [
-    "BASH_SOURCE",
-    "BASH_VERSION",
-    "BASHPID",
-    "RANDOM",
-    "SECONDS",
-    "LINENO",
-    "IFS",
-    "OPTARG",
-    "OPTIND",
-    "PPID",
-    "REPLY",
-    "FUNCNAME",
-    "PIPESTATUS",
-    "PWD",
-    "OLDPWD",
-    "UID",
-    "EUID",
-    "_",
-];
+fn is_own(name: &str) -> bool {
+    const OWN: &str = "BASH_SOURCE BASH_VERSION BASHPID RANDOM SECONDS LINENO IFS OPTARG OPTIND PPID \
+                       REPLY FUNCNAME PIPESTATUS PWD OLDPWD UID EUID _";
+    crate::is_one_of(OWN, name)
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// What stands between words on a line.
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | 0)
+}
+
+/// What ends a word.
+fn ends_word(byte: u8) -> bool {
+    matches!(
+        byte,
+        b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>'
+    )
+}
 
 /// Reads a script.
 pub fn parse(text: &str) -> Script {
@@ -51,12 +53,8 @@ pub fn parse_with(text: &str, given: &BTreeMap<String, String>) -> Script {
 /// Reads a command that is given as words, and for which no shell fills in variables.
 pub fn exec(words: &[String], range: &Range<usize>) -> Script {
     let mut parser = Parser::new("", Values::default(), 0);
-    let word = |text: &String| Word {
-        text: text.clone(),
-        range: range.clone(),
-        choice: false,
-    };
-    parser.command = Command::new(words.iter().map(word).collect());
+    let words = words.iter().map(|text| Word::new(text, range));
+    parser.command = Command::new(words.collect());
     parser.end_command();
     parser.finish()
 }
@@ -72,6 +70,18 @@ enum Part {
     },
 }
 
+/// A here-document whose text is yet to come.
+struct Announced {
+    delimiter: String,
+    /// Whether tabs are taken out.
+    strips: bool,
+    /// Whether variables are filled in.
+    expands: bool,
+    /// The command that it is given to.
+    command: Option<usize>,
+}
+
+#[derive(Default)]
 struct Parser<'a> {
     text: &'a str,
     bytes: &'a [u8],
@@ -87,8 +97,8 @@ struct Parser<'a> {
     conditions: usize,
     /// The variable that the condition before asks for, and whether it holds where that is empty.
     guard: Option<(String, bool)>,
-    /// Here-documents whose text begins behind the line: delimiter, tabs taken out, expanded.
-    documents: Vec<(String, bool, bool, Option<usize>)>,
+    /// Here-documents whose text begins behind the line.
+    documents: Vec<Announced>,
     functions: Vec<(String, usize)>,
     braces: usize,
     cases: Vec<bool>,
@@ -107,22 +117,9 @@ impl<'a> Parser<'a> {
         Self {
             text,
             bytes: text.as_bytes(),
-            at: 0,
-            depth: 0,
             shells,
-            script: Script::default(),
-            command: Command::default(),
             values,
-            conditions: 0,
-            guard: None,
-            documents: Vec::new(),
-            functions: Vec::new(),
-            braces: 0,
-            cases: Vec::new(),
-            loops: None,
-            seen: BTreeMap::new(),
-            ticks: false,
-            filled: 0,
+            ..Self::default()
         }
     }
 
@@ -147,6 +144,25 @@ impl<'a> Parser<'a> {
 
     fn slice(&self, range: Range<usize>) -> &'a str {
         self.text.get(range).unwrap_or_default()
+    }
+
+    /// Goes on while the bytes are of a kind; what was passed.
+    fn pass(&mut self, takes: impl Fn(u8) -> bool) -> &'a str {
+        let from = self.at;
+        while self.peek().is_some_and(&takes) {
+            self.at += 1;
+        }
+        self.slice(from..self.at)
+    }
+
+    /// Goes on over space of a kind, and to the next line where this one is continued.
+    fn pass_space(&mut self, takes: impl Fn(u8) -> bool) {
+        loop {
+            self.pass(&takes);
+            if self.peek() != Some(b'\\') || !self.continues() {
+                return;
+            }
+        }
     }
 
     fn unread(&mut self, range: Range<usize>, what: &'static str) {
@@ -201,7 +217,7 @@ impl<'a> Parser<'a> {
         let in_test = self.command.words.first().is_some_and(|w| w.text == "[[");
         match byte {
             b'\\' if self.continues() => {}
-            b' ' | b'\t' | b'\r' | 0 => self.at += 1,
+            _ if is_blank(byte) => self.at += 1,
             b'#' => self.skip_line(),
             b'\n' => {
                 self.end_command();
@@ -269,40 +285,28 @@ impl<'a> Parser<'a> {
     }
 
     fn skip_line(&mut self) {
-        while self.peek().is_some_and(|b| b != b'\n') {
-            self.at += 1;
-        }
+        self.pass(|b| b != b'\n');
     }
 
     /// `name()`, or commands in round brackets.
     fn group(&mut self) {
-        let mut ahead = self.at + 1;
-        while matches!(self.bytes.get(ahead), Some(b' ' | b'\t')) {
-            ahead += 1;
-        }
-        if self.bytes.get(ahead) == Some(&b')') && self.command.words.len() == 1 {
+        let inside = self.at + 1;
+        self.at = inside;
+        self.pass(|b| matches!(b, b' ' | b'\t'));
+        if self.peek() == Some(b')') && self.command.words.len() == 1 {
             let name = std::mem::take(&mut self.command).words.remove(0).text;
             self.functions.push((name, self.braces));
-            self.at = ahead + 1;
+            self.at += 1;
             return;
         }
+        self.at = inside;
         self.end_command();
-        self.at += 1;
         self.commands(Some(b')'));
     }
 
     /// The pattern of a `case`, up to its bracket.
     fn pattern(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n' | 0)) || {
-            self.peek() == Some(b'\\') && self.continues()
-        } {
-            if self
-                .peek()
-                .is_some_and(|b| b.is_ascii_whitespace() || b == 0)
-            {
-                self.at += 1;
-            }
-        }
+        self.pass_space(|b| is_blank(b) || b == b'\n');
         if self.peek() == Some(b'#') {
             self.skip_line();
             return;
@@ -310,8 +314,7 @@ impl<'a> Parser<'a> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         if rest.starts_with(b"esac") {
             self.at += 4;
-            self.cases.pop();
-            self.conditions = self.conditions.saturating_sub(1);
+            self.keyword("esac");
             return;
         }
         if self.peek() == Some(b'(') {
@@ -324,7 +327,9 @@ impl<'a> Parser<'a> {
                     break;
                 }
                 b'\\' => self.at += 2,
-                b'\'' => self.quoted(&mut String::new()),
+                b'\'' => {
+                    self.quoted();
+                }
                 b'"' => self.double(&mut Vec::new()),
                 _ => self.at += 1,
             }
@@ -341,26 +346,26 @@ impl<'a> Parser<'a> {
             self.at += 1;
         }
         let operator = self.slice(start..self.at);
-        match operator {
-            "<" | ">" if self.peek() == Some(b'(') => {
-                self.at += 1;
-                self.commands(Some(b')'));
-                return;
+        if matches!(operator, "<" | ">") && self.peek() == Some(b'(') {
+            self.at += 1;
+            return self.commands(Some(b')'));
+        }
+        if operator == "<<" {
+            let strips = self.peek() == Some(b'-');
+            self.at += usize::from(strips);
+            self.blanks();
+            let from = self.at;
+            let delimiter = self.plain_word();
+            let expands = !self.slice(from..self.at).contains(['"', '\'', '\\']);
+            if !delimiter.is_empty() {
+                self.documents.push(Announced {
+                    delimiter,
+                    strips,
+                    expands,
+                    command: None,
+                });
             }
-            "<<" => {
-                let strips = self.peek() == Some(b'-');
-                self.at += usize::from(strips);
-                self.blanks();
-                let from = self.at;
-                let word = self.plain_word();
-                let written = self.slice(from..self.at);
-                let expands = !written.contains(['"', '\'', '\\']);
-                if !word.is_empty() {
-                    self.documents.push((word, strips, expands, None));
-                }
-                return;
-            }
-            _ => {}
+            return;
         }
         if self.peek() == Some(b'&') {
             self.at += 1;
@@ -386,89 +391,62 @@ impl<'a> Parser<'a> {
     }
 
     fn blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | 0)) || {
-            self.peek() == Some(b'\\') && self.continues()
-        } {
-            if matches!(self.peek(), Some(b' ' | b'\t' | 0)) {
-                self.at += 1;
-            }
-        }
+        self.pass_space(|b| matches!(b, b' ' | b'\t' | 0));
     }
 
     /// A word in which nothing is filled in: a here-document's delimiter.
     fn plain_word(&mut self) -> String {
         let mut text = String::new();
-        while let Some(byte) = self.peek() {
+        while let Some(byte) = self.peek().filter(|byte| !ends_word(*byte)) {
             match byte {
-                b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')' => {
-                    break;
-                }
-                b'\'' => self.quoted(&mut text),
+                b'\'' => text += &self.quoted(),
                 b'"' => {
                     self.at += 1;
-                    let from = self.at;
-                    while self.peek().is_some_and(|b| b != b'"' && b != b'\n') {
-                        self.at += 1;
-                    }
-                    text += self.slice(from..self.at);
+                    text += self.pass(|b| b != b'"' && b != b'\n');
                     self.at += 1;
                 }
                 b'\\' | 0 => self.at += 1,
-                _ => self.character(&mut text),
+                _ => text += self.character(),
             }
         }
         self.at = self.at.min(self.bytes.len());
         text
     }
 
-    fn character(&mut self, text: &mut String) {
-        match self
-            .text
-            .get(self.at..)
-            .and_then(|rest| rest.chars().next())
-        {
-            Some(c) => {
-                text.push(c);
-                self.at += c.len_utf8();
-            }
-            None => self.at += 1,
-        }
+    /// The next character.
+    fn character(&mut self) -> &'a str {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let length = rest.chars().next().map_or(1, char::len_utf8);
+        self.at += length;
+        rest.get(..length).unwrap_or_default()
     }
 
     /// The here-documents that the line just read announced.
     fn documents(&mut self) {
-        for (delimiter, strips, expands, command) in std::mem::take(&mut self.documents) {
+        for announced in std::mem::take(&mut self.documents) {
             let start = self.at;
             let mut end = self.bytes.len();
             let mut next = end;
-            let mut closed = false;
             let mut at = start;
-            while at < self.bytes.len() {
-                let stop = self.bytes[at..].iter().position(|&b| b == b'\n');
-                let stop = stop.map_or(self.bytes.len(), |n| at + n);
-                let line = self.slice(at..stop);
-                let line = line.trim_end_matches(['\r', '\0']);
-                let line = if strips {
-                    line.trim_start_matches('\t')
-                } else {
-                    line
-                };
-                if line == delimiter {
-                    (end, next, closed) = (at, (stop + 1).min(self.bytes.len()), true);
+            for line in self.slice(start..end).split_inclusive('\n') {
+                let plain = line.trim_end_matches(['\r', '\0', '\n']);
+                let tabs = |c: char| announced.strips && c == '\t';
+                if plain.trim_start_matches(tabs) == announced.delimiter {
+                    (end, next) = (at, at + line.len());
                     break;
                 }
-                at = stop + 1;
+                at += line.len();
             }
-            if !closed {
+            if end == self.bytes.len() {
                 self.unread(start..end, "this here-document never ends");
             }
-            if expands {
+            if announced.expands {
                 self.at = start;
                 self.document_variables(end);
             }
             self.at = next;
             let body = self.slice(start..end).to_owned();
-            self.document(body, start..end, command);
+            self.document(body, start..end, announced.command);
         }
     }
 
@@ -500,11 +478,8 @@ impl<'a> Parser<'a> {
         if let Some(first) = body.lines().next().filter(|line| line.starts_with("#!"))
             && !first.contains("sh")
         {
-            let words = first[2..].split_whitespace().map(|text| Word {
-                text: text.to_owned(),
-                range: range.clone(),
-                choice: false,
-            });
+            let words = first[2..].split_whitespace();
+            let words = words.map(|text| Word::new(text, &range));
             let mut command = Command::new(words.collect());
             command.input = Some((body, range));
             self.script.commands.push(command);
@@ -544,16 +519,14 @@ impl<'a> Parser<'a> {
         for read in inner.reads {
             self.read(&read.name, read.default, place(read.range));
         }
+        let script = &mut self.script;
         let sets = inner.sets.into_iter();
-        self.script
-            .sets
-            .extend(sets.map(|(name, at)| (name, place(at))));
+        script.sets.extend(sets.map(|(name, at)| (name, place(at))));
         let exports = inner.exports.into_iter();
-        self.script
-            .exports
-            .extend(exports.map(|(name, value, at)| (name, value, place(at))));
+        let exports = exports.map(|(name, value, at)| (name, value, place(at)));
+        script.exports.extend(exports);
         let unread = inner.unread.into_iter();
-        self.script
+        script
             .unread
             .extend(unread.map(|(at, what)| (place(at), what)));
     }
@@ -561,9 +534,10 @@ impl<'a> Parser<'a> {
     /// Reads a word and gives it to the command.
     fn word(&mut self) {
         let start = self.at;
-        let first = self.command.words.is_empty();
+        let opener = self.command.words.first().map(|word| word.text.as_str());
+        let first = opener.is_none();
         let declares = matches!(
-            self.command.words.first().map(|word| word.text.as_str()),
+            opener,
             Some("export" | "local" | "declare" | "typeset" | "readonly")
         );
         if (first || declares) && self.assignment() {
@@ -575,16 +549,10 @@ impl<'a> Parser<'a> {
             self.at += 1;
             return;
         }
-        // The number in front of `>` and `<`.
-        let digits = self
-            .slice(start..self.at)
-            .bytes()
-            .all(|b| b.is_ascii_digit());
-        if digits && matches!(self.peek(), Some(b'<' | b'>')) {
-            return;
-        }
         let written = self.slice(start..self.at);
-        if first && self.keyword(written) {
+        // The number in front of `>` and `<`.
+        let digits = written.bytes().all(|b| b.is_ascii_digit());
+        if digits && matches!(self.peek(), Some(b'<' | b'>')) || first && self.keyword(written) {
             return;
         }
         if let Some(opener) = self.command.words.first().map(|word| word.text.clone()) {
@@ -611,8 +579,7 @@ impl<'a> Parser<'a> {
                 self.values.forget(written);
             } else if declares && is_name(written) && self.values.is_set(written) {
                 let value = match self.values.get(written) {
-                    Some(Value::One(text)) => text.clone(),
-                    Some(Value::Each(texts)) => texts.join(" or "),
+                    Some(value @ Value::Any(_)) => value.texts().join(" or "),
                     _ => String::new(),
                 };
                 let (name, at) = (written.to_owned(), start..self.at);
@@ -642,13 +609,8 @@ impl<'a> Parser<'a> {
             "{" => self.braces += 1,
             "}" => {
                 self.braces = self.braces.saturating_sub(1);
-                if self
-                    .functions
-                    .last()
-                    .is_some_and(|(_, at)| *at >= self.braces)
-                {
-                    self.functions.pop();
-                }
+                let braces = self.braces;
+                self.functions.pop_if(|(_, at)| *at >= braces);
             }
             "esac" => {
                 self.cases.pop();
@@ -664,11 +626,8 @@ impl<'a> Parser<'a> {
     fn assignment(&mut self) -> bool {
         let start = self.at;
         let rest = self.slice(start..self.bytes.len());
-        let end = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
-        let name = &rest[..end];
-        let mut after = &rest[end..];
+        let mut after = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let name = &rest[..rest.len() - after.len()];
         let mut element = false;
         if after.starts_with('[') {
             // A subscript is short.
@@ -695,13 +654,12 @@ impl<'a> Parser<'a> {
         } else {
             let words = self.pieces();
             let texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+            let value = texts.join(" ");
             if self.exports() && !self.is_default_of(&name) {
-                let value = texts.join(" ");
-                self.script
-                    .exports
-                    .push((name.clone(), value, start..self.at));
+                let export = (name.clone(), value.clone(), start..self.at);
+                self.script.exports.push(export);
             }
-            self.assign(&name, texts.join(" "), appends, element);
+            self.assign(&name, value, appends, element);
         }
         self.script.sets.push((name, start..self.at));
         true
@@ -724,11 +682,7 @@ impl<'a> Parser<'a> {
 
     fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
         if element {
-            let word = Word {
-                text,
-                range: self.at..self.at,
-                choice: false,
-            };
+            let word = Word::new(text, &(self.at..self.at));
             self.values.extend(name, vec![word]);
         } else if appends {
             self.values.append(name, &text);
@@ -739,12 +693,11 @@ impl<'a> Parser<'a> {
             }
             self.seen.insert(name.to_owned(), Vec::new());
         } else if self.conditions > 0 && !text.contains(&format!("${name}")) {
-            let from_outside = !self.values.is_set(name);
+            let from_outside = self.seen.contains_key(name) && !self.values.is_set(name);
             let before = from_outside.then(|| format!("${name}"));
-            let known = self.seen.contains_key(name);
-            self.values.maybe(name, text, before.filter(|_| known));
+            self.values.maybe(name, text, before);
         } else {
-            self.values.put(name, Value::One(text));
+            self.values.put(name, Value::one(text));
         }
     }
 
@@ -757,7 +710,7 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     break;
                 }
-                b' ' | b'\t' | b'\r' | b'\n' | 0 => self.at += 1,
+                _ if is_blank(byte) || byte == b'\n' => self.at += 1,
                 b'#' => self.skip_line(),
                 b'\\' if self.continues() => {}
                 _ => {
@@ -775,24 +728,16 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let mut parts = Vec::new();
         let mut quoted = false;
-        while let Some(byte) = self.peek() {
+        while let Some(byte) = self.peek().filter(|byte| !ends_word(*byte)) {
             match byte {
-                b' ' | b'\t' | b'\n' | b'\r' | b';' | b'&' | b'|' | b'(' | b')' | b'<' | b'>' => {
-                    break;
-                }
                 0 => self.at += 1,
+                b'\\' if self.continues() => {}
                 b'\\' => {
-                    if !self.continues() {
-                        self.at += 1;
-                        let mut text = String::new();
-                        self.character(&mut text);
-                        parts.push(Part::Text(text));
-                    }
+                    self.at += 1;
+                    parts.push(Part::Text(self.character().to_owned()));
                 }
                 b'\'' => {
-                    let mut text = String::new();
-                    self.quoted(&mut text);
-                    parts.push(Part::Text(text));
+                    parts.push(Part::Text(self.quoted()));
                     quoted = true;
                 }
                 b'"' => {
@@ -800,21 +745,13 @@ impl<'a> Parser<'a> {
                     quoted = true;
                 }
                 b'`' if self.ticks => break,
-                b'`' => {
-                    let from = self.at;
-                    self.at += 1;
-                    self.commands(Some(b'`'));
-                    self.at = self.at.min(self.bytes.len());
-                    parts.push(computed(self.slice(from..self.at)));
-                }
+                b'`' => self.backticks(&mut parts),
                 b'$' => self.dollar(&mut parts, false),
                 _ => {
-                    let mut text = String::new();
-                    self.character(&mut text);
-                    if let Some(Part::Text(before)) = parts.last_mut() {
-                        before.push_str(&text);
-                    } else {
-                        parts.push(Part::Text(text));
+                    let text = self.character();
+                    match parts.last_mut() {
+                        Some(Part::Text(before)) => before.push_str(text),
+                        _ => parts.push(Part::Text(text.to_owned())),
                     }
                 }
             }
@@ -823,21 +760,26 @@ impl<'a> Parser<'a> {
         self.expanded(&parts, start..self.at, quoted)
     }
 
+    /// Commands in backticks.
+    fn backticks(&mut self, parts: &mut Vec<Part>) {
+        let from = self.at;
+        self.at += 1;
+        self.commands(Some(b'`'));
+        self.at = self.at.min(self.bytes.len());
+        parts.push(computed(self.slice(from..self.at)));
+    }
+
     /// Text in single quotes.
-    fn quoted(&mut self, text: &mut String) {
+    fn quoted(&mut self) -> String {
         let from = self.at + 1;
-        let end = self
-            .bytes
-            .get(from..)
-            .and_then(|rest| rest.iter().position(|&b| b == b'\''));
-        let end = if let Some(n) = end {
-            from + n
-        } else {
+        let rest = self.bytes.get(from..).unwrap_or_default();
+        let end = rest.iter().position(|&b| b == b'\'');
+        if end.is_none() {
             self.unread(self.at..self.bytes.len(), "this quote never ends");
-            self.bytes.len()
-        };
-        text.push_str(&self.slice(from..end).replace('\0', ""));
+        }
+        let end = from + end.unwrap_or(rest.len());
         self.at = (end + 1).min(self.bytes.len());
+        self.slice(from..end).replace('\0', "")
     }
 
     /// Text in double quotes.
@@ -859,24 +801,20 @@ impl<'a> Parser<'a> {
                 Some(b'\\') if self.continues() => {}
                 Some(b'\\') => {
                     self.at += 1;
-                    let escapes = matches!(self.peek(), Some(b'"' | b'\\' | b'$' | b'`'));
-                    if !escapes {
+                    if !matches!(self.peek(), Some(b'"' | b'\\' | b'$' | b'`')) {
                         text.push('\\');
                     }
-                    self.character(&mut text);
+                    text += self.character();
                 }
-                Some(b'`') => {
-                    let from = self.at;
-                    self.at += 1;
-                    self.commands(Some(b'`'));
+                Some(begin @ (b'`' | b'$')) => {
                     parts.push(Part::Text(std::mem::take(&mut text)));
-                    parts.push(computed(self.slice(from..self.at)));
+                    if begin == b'$' {
+                        self.dollar(parts, true);
+                    } else {
+                        self.backticks(parts);
+                    }
                 }
-                Some(b'$') => {
-                    parts.push(Part::Text(std::mem::take(&mut text)));
-                    self.dollar(parts, true);
-                }
-                Some(_) => self.character(&mut text),
+                Some(_) => text += self.character(),
             }
         }
         parts.push(Part::Text(text));
@@ -887,32 +825,22 @@ impl<'a> Parser<'a> {
         let start = self.at;
         self.at += 1;
         match self.peek() {
-            Some(b'(') if self.next_is(1, b'(') => {
-                self.at += 2;
-                self.arithmetic(b')');
-                self.at = (self.at + 1).min(self.bytes.len());
-                parts.push(computed(self.slice(start..self.at)));
-            }
             Some(b'(') => {
-                self.at += 1;
-                self.commands(Some(b')'));
+                let arithmetic = self.next_is(1, b'(');
+                self.at += 1 + usize::from(arithmetic);
+                if arithmetic {
+                    self.arithmetic(b')');
+                    self.at = (self.at + 1).min(self.bytes.len());
+                } else {
+                    self.commands(Some(b')'));
+                }
                 parts.push(computed(self.slice(start..self.at)));
             }
             Some(b'{') => self.braced(parts, quoted),
-            Some(b'\'') if !quoted => {
-                let mut text = String::new();
-                self.quoted(&mut text);
-                parts.push(Part::Text(text));
-            }
+            Some(b'\'') if !quoted => parts.push(Part::Text(self.quoted())),
             Some(b'"') if !quoted => self.double(parts),
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
-                while self
-                    .peek()
-                    .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
-                {
-                    self.at += 1;
-                }
-                let name = self.slice(start + 1..self.at).to_owned();
+                let name = self.pass(is_name_byte).to_owned();
                 self.read(&name, None, start..self.at);
                 let written = self.slice(start..self.at).to_owned();
                 parts.push(Part::Variable {
@@ -947,33 +875,26 @@ impl<'a> Parser<'a> {
         if matches!(self.peek(), Some(b'@' | b'*')) {
             self.at += 1;
         }
-        while self
-            .peek()
-            .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
-        {
-            self.at += 1;
-        }
+        self.pass(is_name_byte);
         let name = self.slice(from..self.at).to_owned();
         let operator = self.at;
-        let operands = if self.down() {
-            self.operand()
-        } else {
-            Vec::new()
-        };
+        let mut operand = String::new();
+        if self.down() {
+            operand = self.operand();
+        }
         self.depth -= 1;
         let end = self.at.min(self.bytes.len());
         let written = self.slice(start..end).to_owned();
-        let rest = self.slice(operator..end.saturating_sub(1).max(operator));
-        let default = [":-", ":=", "-", "="]
-            .iter()
-            .any(|mark| rest.starts_with(mark))
-            .then(|| operands.concat())
-            .filter(|text| !text.is_empty());
         if indirect {
             self.indirect(&name, start..end);
             parts.push(computed(&written));
             return;
         }
+        let rest = self.slice(operator..end.saturating_sub(1).max(operator));
+        let takes_default = [":-", ":=", "-", "="]
+            .iter()
+            .any(|mark| rest.starts_with(mark));
+        let default = Some(operand).filter(|text| takes_default && !text.is_empty());
         self.read(&name, default, start..end);
         if rest.starts_with(":?") || rest.starts_with('?') {
             let read = self.script.reads.last_mut();
@@ -984,69 +905,47 @@ impl<'a> Parser<'a> {
         let plain = rest.is_empty()
             || matches!(rest, "[@]" | "[*]")
             || rest.starts_with([':', '-']) && !rest.starts_with(":+");
-        if plain {
-            parts.push(Part::Variable {
-                name,
-                written,
-                quoted: quoted && !rest.starts_with('['),
-            });
-        } else {
+        if !plain {
             parts.push(computed(&written));
+            return;
         }
+        parts.push(Part::Variable {
+            name,
+            written,
+            quoted: quoted && !rest.starts_with('['),
+        });
     }
 
     /// What follows the name in `${NAME…}`, up to the bracket: the text behind the operator.
-    fn operand(&mut self) -> Vec<String> {
-        while matches!(self.peek(), Some(b':' | b'-' | b'=' | b'+' | b'?')) {
-            self.at += 1;
-        }
-        let mut texts = Vec::new();
-        loop {
-            match self.peek() {
-                None => return texts,
-                Some(b'}') => {
+    fn operand(&mut self) -> String {
+        self.pass(|b| matches!(b, b':' | b'-' | b'=' | b'+' | b'?'));
+        let mut text = String::new();
+        while let Some(byte) = self.peek() {
+            let mut parts = Vec::new();
+            match byte {
+                b'}' => {
                     self.at += 1;
-                    return texts;
+                    break;
                 }
-                Some(0) => self.at += 1,
-                Some(b'\\') => {
+                0 => self.at += 1,
+                b'\\' => {
                     self.at += 1;
-                    let mut text = String::new();
-                    self.character(&mut text);
-                    texts.push(text);
+                    text += self.character();
                 }
-                Some(b'\'') => {
-                    let mut text = String::new();
-                    self.quoted(&mut text);
-                    texts.push(text);
-                }
-                Some(b'"') => {
-                    let mut parts = Vec::new();
-                    self.double(&mut parts);
-                    texts.extend(parts.into_iter().map(Part::written));
-                }
-                Some(b'$') => {
-                    let mut parts = Vec::new();
-                    self.dollar(&mut parts, true);
-                    texts.extend(parts.into_iter().map(Part::written));
-                }
-                Some(_) => {
-                    let mut text = String::new();
-                    self.character(&mut text);
-                    texts.push(text);
-                }
+                b'\'' => text += &self.quoted(),
+                b'"' => self.double(&mut parts),
+                b'$' => self.dollar(&mut parts, true),
+                _ => text += self.character(),
             }
+            text.extend(parts.into_iter().map(Part::written));
         }
+        text
     }
 
     /// `${!NAME}`: the variable whose name a variable holds.
     fn indirect(&mut self, name: &str, range: Range<usize>) {
-        let names: Vec<String> = match self.values.get(name) {
-            Some(Value::One(text)) => vec![text.clone()],
-            Some(Value::Each(texts)) => texts.clone(),
-            Some(Value::Array(words)) => words.iter().map(|word| word.text.clone()).collect(),
-            None => Vec::new(),
-        };
+        let names = self.values.get(name).map(Value::texts).unwrap_or_default();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         if names.is_empty() || !names.iter().all(|name| is_name(name)) {
             self.unread(range, "the name of this variable is computed");
             return;
@@ -1080,14 +979,8 @@ impl<'a> Parser<'a> {
                 b')' => open = open.saturating_sub(1),
                 byte if byte.is_ascii_alphabetic() || byte == b'_' => {
                     let from = self.at;
-                    while self
-                        .peek()
-                        .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
-                    {
-                        self.at += 1;
-                    }
-                    let name = self.slice(from..self.at).to_owned();
-                    self.read(&name, None, from..self.at);
+                    let name = self.pass(is_name_byte);
+                    self.read(name, None, from..self.at);
                     continue;
                 }
                 _ => {}
@@ -1097,7 +990,7 @@ impl<'a> Parser<'a> {
     }
 
     fn read(&mut self, name: &str, default: Option<String>, range: Range<usize>) {
-        if is_name(name) && !self.values.is_set(name) && !OWN.contains(&name) {
+        if is_name(name) && !self.values.is_set(name) && !is_own(name) {
             let index = self.script.reads.len();
             self.seen.entry(name.to_owned()).or_default().push(index);
             self.script.reads.push(Variable {
@@ -1120,57 +1013,50 @@ impl<'a> Parser<'a> {
     }
 
     fn filled_in(&self, parts: &[Part], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
-        let word = |text: String| Word {
-            text,
-            range: range.clone(),
-            choice: false,
-        };
-        if let [Part::Variable { name, quoted, .. }]
-        | [
-            Part::Text(_),
-            Part::Variable { name, quoted, .. },
-            Part::Text(_),
-        ] = parts
-            && parts
-                .iter()
-                .all(|part| !matches!(part, Part::Text(text) if !text.is_empty()))
-            && !self.values.exhausted
-        {
-            let split = |texts: &[String]| -> Vec<Word> {
-                let words = texts.iter().flat_map(|text| {
-                    if *quoted {
-                        vec![text.as_str()]
-                    } else {
-                        text.split_whitespace().collect()
-                    }
-                });
-                words.map(|text| word(text.to_owned())).collect()
-            };
-            match self.values.get(name) {
-                Some(Value::Array(words)) => return words.clone(),
-                Some(Value::One(text)) => return split(std::slice::from_ref(text)),
-                Some(Value::Each(texts)) => {
-                    let mut words = split(texts);
-                    for later in words.iter_mut().skip(1) {
-                        later.choice = true;
-                    }
-                    return words;
-                }
-                None => {}
-            }
-        }
         const MOST: usize = 64;
+        let word = |text: &str| Word::new(text, &range);
+        // A variable alone, which may be many words.
+        let alone = match parts {
+            [
+                Part::Text(a),
+                Part::Variable { name, quoted, .. },
+                Part::Text(b),
+            ] if a.is_empty() && b.is_empty() => Some((name, *quoted)),
+            [Part::Variable { name, quoted, .. }] => Some((name, *quoted)),
+            _ => None,
+        };
+        if let Some((name, quoted)) = alone
+            && let Some(value) = self.values.get(name).filter(|_| !self.values.exhausted)
+        {
+            let texts = match value {
+                Value::Array(words) => return words.clone(),
+                Value::Any(texts) => texts,
+            };
+            let is_choice = texts.len() > 1;
+            let texts = texts.iter().flat_map(|text| {
+                if quoted {
+                    vec![text.as_str()]
+                } else {
+                    text.split_whitespace().collect()
+                }
+            });
+            let mut words: Vec<Word> = texts.map(word).collect();
+            for later in words.iter_mut().skip(1) {
+                later.choice = is_choice;
+            }
+            return words;
+        }
         let mut texts = vec![String::new()];
         for part in parts {
             let choices: Vec<String> = match part {
                 Part::Text(text) => vec![text.clone()],
                 Part::Variable { name, written, .. } => match self.values.get(name) {
-                    Some(Value::One(text)) if !self.values.exhausted => vec![text.clone()],
-                    Some(Value::Each(all)) if texts.len() * all.len() <= MOST => all.clone(),
-                    Some(Value::Array(words)) => {
-                        let words: Vec<_> = words.iter().map(|word| word.text.as_str()).collect();
-                        vec![words.join(" ")]
+                    Some(Value::Any(all))
+                        if !self.values.exhausted && texts.len() * all.len() <= MOST =>
+                    {
+                        all.clone()
                     }
+                    Some(array @ Value::Array(_)) => vec![array.texts().join(" ")],
                     _ => vec![written.clone()],
                 },
             };
@@ -1178,49 +1064,44 @@ impl<'a> Parser<'a> {
                 for text in &mut texts {
                     text.push_str(one);
                 }
-            } else {
-                let joined = texts
-                    .iter()
-                    .flat_map(|text| choices.iter().map(move |choice| format!("{text}{choice}")));
-                texts = joined.collect();
+                continue;
             }
+            let joined = texts
+                .iter()
+                .flat_map(|text| choices.iter().map(move |choice| format!("{text}{choice}")));
+            texts = joined.collect();
         }
-        let is_nothing = texts.iter().all(String::is_empty) && !has_quotes;
-        let words = texts.into_iter().filter(|_| !is_nothing).enumerate();
+        if texts.iter().all(String::is_empty) && !has_quotes {
+            return Vec::new();
+        }
+        let mut words: Vec<Word> = texts.iter().map(|text| word(text)).collect();
+        for later in words.iter_mut().skip(1) {
+            later.choice = true;
+        }
         words
-            .map(|(index, text)| Word {
-                choice: index > 0,
-                ..word(text)
-            })
-            .collect()
     }
 
     fn end_command(&mut self) {
         let mut command = std::mem::take(&mut self.command);
         if let Some(name) = self.loops.take() {
-            let words = command
-                .words
-                .iter()
-                .skip(1)
-                .map(|word| word.text.clone())
-                .collect();
-            let words: Vec<String> = words;
+            let words = command.words.into_iter().skip(1);
+            let words: Vec<String> = words.map(|word| word.text).collect();
             if words.is_empty() {
                 self.values.forget(&name);
             } else {
-                self.values.put(&name, Value::Each(words));
+                self.values.put(&name, Value::Any(words));
             }
             self.conditions += 1;
             return;
         }
         let index = self.script.commands.len();
         for document in &mut self.documents {
-            document.3.get_or_insert(index);
+            document.command.get_or_insert(index);
         }
         if command.words.is_empty() && command.writes.is_empty() && self.documents.is_empty() {
             return;
         }
-        command.skip_to(command::start(&command.words));
+        command.start = command::start(&command.words);
         command.function = self.functions.last().map(|(name, _)| name.clone());
         self.builtin(&command);
         self.xargs(&mut command);
@@ -1284,39 +1165,30 @@ impl<'a> Parser<'a> {
             }
             return;
         }
-        let mut at = command.start() + 1;
-        while let Some(word) = command
-            .words
-            .get(at)
-            .filter(|word| word.text.starts_with('-'))
+        let mut at = command.start + 1;
+        while let Some(word) = command.words.get(at)
+            && word.text.starts_with('-')
         {
-            let takes = [
-                "-a",
-                "--arg-file",
-                "-n",
-                "-P",
-                "-L",
-                "-I",
-                "-d",
-                "-s",
-                "--max-args",
-            ];
-            let text = word.text.clone();
-            if let Some(file) = text.strip_prefix("--arg-file=") {
-                command.list = Some(file.to_owned());
-            }
-            if takes.contains(&text.as_str()) {
-                at += 1;
-                if matches!(text.as_str(), "-a" | "--arg-file") {
-                    command.list = command.words.get(at).map(|word| word.text.clone());
+            let option = word.text.as_str();
+            let value = command.words.get(at + 1).map(|word| word.text.clone());
+            at += 1;
+            match option {
+                "-a" | "--arg-file" => {
+                    at += 1;
+                    command.list = value;
+                }
+                "-n" | "-P" | "-L" | "-I" | "-d" | "-s" | "--max-args" => at += 1,
+                _ => {
+                    if let Some(file) = option.strip_prefix("--arg-file=") {
+                        command.list = Some(file.to_owned());
+                    }
                 }
             }
-            at += 1;
         }
         command.list = command.list.take().or(list);
         command.words.extend(said);
         let behind = command::start(command.words.get(at..).unwrap_or_default());
-        command.skip_to((at + behind).min(command.words.len()));
+        command.start = (at + behind).min(command.words.len());
     }
 }
 
@@ -1324,15 +1196,12 @@ impl<'a> Parser<'a> {
 fn printed(command: &Command) -> (Option<String>, Vec<Word>) {
     match command.program() {
         "cat" | "grep" | "egrep" | "sed" | "awk" | "tr" | "cut" | "sort" | "head" | "tail" => {
-            let last = command
-                .run()
-                .last()
-                .filter(|word| command.run().len() > 1 && !word.text.starts_with('-'));
-            let file =
-                last.filter(|_| matches!(command.program(), "cat") || command.run().len() > 2);
-            let file = file
-                .map(|word| word.text.clone())
-                .filter(|text| !text.contains('$'));
+            let words = command.run();
+            let last = words.last().filter(|word| {
+                let names_file = words.len() > 2 || words.len() == 2 && command.program() == "cat";
+                names_file && !word.text.starts_with('-') && !word.text.contains('$')
+            });
+            let file = last.map(|word| word.text.clone());
             (command.list.clone().or(file), Vec::new())
         }
         "echo" | "printf" => (None, command.run()[1..].to_vec()),

@@ -12,10 +12,23 @@ const MOST: usize = 256;
 /// The value of a variable.
 #[derive(Debug, Clone)]
 pub enum Value {
-    One(String),
-    /// Any of these: the words of a loop, or the branches of a condition.
-    Each(Vec<String>),
+    /// Any of these: one text, or the words of a loop, or what the branches of a condition set.
+    Any(Vec<String>),
     Array(Vec<Word>),
+}
+
+impl Value {
+    pub fn one(text: impl Into<String>) -> Self {
+        Self::Any(vec![text.into()])
+    }
+
+    /// The texts, of which an array has several at once.
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Self::Any(texts) => texts.iter().map(String::as_str).collect(),
+            Self::Array(words) => words.iter().map(|word| word.text.as_str()).collect(),
+        }
+    }
 }
 
 /// The variables that a script sets.
@@ -29,7 +42,7 @@ pub struct Values {
 
 impl Values {
     pub fn new(given: &BTreeMap<String, String>) -> Self {
-        let one = |(name, value): (&String, &String)| (name.clone(), Value::One(value.clone()));
+        let one = |(name, value): (&String, &String)| (name.clone(), Value::one(value));
         Self {
             known: given.iter().map(one).collect(),
             ..Self::default()
@@ -71,8 +84,10 @@ impl Values {
     pub fn put(&mut self, name: &str, value: Value) {
         self.set.insert(name.to_owned());
         let too_long = match &value {
-            Value::One(text) => text.len() > LONGEST,
-            Value::Each(texts) => texts.len() > MOST,
+            Value::Any(texts) => match texts.as_slice() {
+                [one] => one.len() > LONGEST,
+                all => all.len() > MOST,
+            },
             Value::Array(words) => {
                 words.len() > MOST || words.iter().map(|w| w.text.len()).sum::<usize>() > LONGEST
             }
@@ -88,29 +103,22 @@ impl Values {
     /// Sets a variable where the script may also leave it as it was.
     pub fn maybe(&mut self, name: &str, text: String, before: Option<String>) {
         let mut all = match self.known.remove(name) {
-            Some(Value::One(old)) => vec![old],
-            Some(Value::Each(old)) => old,
+            Some(Value::Any(old)) => old,
             Some(Value::Array(_)) | None => before.into_iter().collect(),
         };
         if !all.contains(&text) {
             all.push(text);
         }
-        let value = match <[String; 1]>::try_from(all) {
-            Ok([one]) => Value::One(one),
-            Err(all) => Value::Each(all),
-        };
-        self.put(name, value);
+        self.put(name, Value::Any(all));
     }
 
     /// `NAME+=text`.
     pub fn append(&mut self, name: &str, text: &str) {
-        match self.known.get(name) {
-            Some(Value::One(old)) => {
-                let value = Value::One(format!("{old}{text}"));
-                self.put(name, value);
-            }
-            _ => self.put(name, Value::One(text.to_owned())),
-        }
+        let before = match self.known.get(name) {
+            Some(Value::Any(old)) if old.len() == 1 => old[0].as_str(),
+            _ => "",
+        };
+        self.put(name, Value::one(format!("{before}{text}")));
     }
 
     /// `NAME+=(words)`.

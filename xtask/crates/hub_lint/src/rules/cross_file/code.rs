@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::env::NOT_READ;
+use super::env::not_read;
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::{Document, short};
+use crate::document::Document;
 use crate::model;
 use crate::rule::rules;
 use anyhow::Result;
 use worker_files::Hides;
-use worker_files::json::Node;
-use xtask_core::finding::Finding;
+use xtask_core::finding::{Finding, Safety};
 use xtask_core::tree::{RepoPath, Tree};
 
 rules! { Agreement;
@@ -40,7 +39,6 @@ rules! { Agreement;
     NO_START = "HUB317" "no-serverless-start" Error Never
         "a queue worker that never starts RunPod's SDK"
         from "RunPod's indexer, which asks for a handler; three published listings";
-
     /// A model is not loaded within so few seconds on a fresh machine: "context deadline exceeded".
     /// Time-outs of 30 seconds failed there and 300 seconds passed. The Hub allows 30 minutes for
     /// the build and 160 for the build with all tests, and an image of 80 GB.
@@ -62,7 +60,6 @@ rules! { Agreement;
     SHORT_TIMEOUT = "HUB319" "short-timeout" Warning Unsafely
         "a timeout of 30 seconds or less where a model is loaded"
         from "38 tests of 28 published listings";
-
     /// The endpoint pays for several GPUs, and SGLang uses one: nothing passes `--tp-size`,
     /// `--dp-size` or `--pp-size` on.
     ///
@@ -135,14 +132,12 @@ impl Code {
 
     /// The names that stand in some text, in capitals: settings classes read any case.
     fn names(&self, wanted: &HashSet<String>) -> HashSet<String> {
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        self.0
-            .iter()
-            .flat_map(|(_, text)| text.split(|c| !is_name(c)))
+        let between = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+        let words = self.0.iter().flat_map(|(_, text)| text.split(between));
+        let names = words
             .filter(|word| word.len() > 1)
-            .map(str::to_ascii_uppercase)
-            .filter(|word| wanted.contains(word))
-            .collect()
+            .map(str::to_ascii_uppercase);
+        names.filter(|word| wanted.contains(word)).collect()
     }
 
     /// Whether some text makes names of variables, or takes all there are.
@@ -167,27 +162,25 @@ impl Code {
 
 /// Whether a text asks the environment for a name that it puts together.
 fn composes(text: &str) -> bool {
-    ["getenv(", "environ.get(", "environ[", "process.env["]
-        .iter()
-        .any(|access| {
-            text.match_indices(access).any(|(at, _)| {
-                let argument = text[at + access.len()..].trim_start();
-                match argument.chars().next() {
-                    Some('"' | '\'') => false,
-                    // A name in a variable stands somewhere as text, unless it is made.
-                    Some(first) if first.is_alphabetic() || first == '_' => {
-                        let end = argument.find([',', ')', ']']).unwrap_or(argument.len());
-                        let word = &argument[..end];
-                        word.starts_with("f\"")
-                            || word.starts_with("f'")
-                            || word.contains(['+', '%', '.', '('])
-                            || text.contains(".upper()")
-                            || text.contains("f\"{")
-                    }
-                    _ => true,
-                }
-            })
-        })
+    let accesses = ["getenv(", "environ.get(", "environ[", "process.env["];
+    let mut found = accesses.iter().flat_map(|access| {
+        text.match_indices(access)
+            .map(|(at, _)| text[at + access.len()..].trim_start())
+    });
+    found.any(|argument| match argument.chars().next() {
+        Some('"' | '\'') => false,
+        // A name in a variable stands somewhere as text, unless it is made.
+        Some(first) if first.is_alphabetic() || first == '_' => {
+            let end = argument.find([',', ')', ']']).unwrap_or(argument.len());
+            let word = &argument[..end];
+            word.starts_with("f\"")
+                || word.starts_with("f'")
+                || word.contains(['+', '%', '.', '('])
+                || text.contains(".upper()")
+                || text.contains("f\"{")
+        }
+        _ => true,
+    })
 }
 
 /// Looks at the two files beside the code.
@@ -204,8 +197,8 @@ pub fn check(
         if !is_sglang(&worker.facts) {
             unread(worker, &code, hub, findings);
         }
-        starts(worker, &code, hub, findings);
-        idle_gpus(worker, hub, findings);
+        findings.extend(starts(worker, &code, hub));
+        findings.extend(idle_gpus(worker, hub));
     }
     if let Some(tests) = tests {
         short_timeouts(&code, tests, findings);
@@ -223,61 +216,49 @@ fn unread(worker: &Worker<'_>, code: &Code, hub: &Document, findings: &mut Vec<F
         return;
     }
     let named = code.names(&wanted);
-    for variable in own {
-        if !named.contains(&variable.key.to_ascii_uppercase()) {
-            let message = format!("nothing in the worker reads `{}`", short(variable.key));
-            findings.push(
-                hub.at(&NOT_READ, variable.key_span, message)
-                    .help("users who set it will see no effect"),
-            );
-        }
-    }
+    let unread = own.filter(|variable| !named.contains(&variable.key.to_ascii_uppercase()));
+    findings.extend(unread.map(|variable| not_read(hub, variable.key, variable.key_span)));
 }
 
-fn starts(worker: &Worker<'_>, code: &Code, hub: &Document, findings: &mut Vec<Finding>) {
-    let is = |node: Option<&Node>, word: &str| {
-        node.and_then(Node::as_str)
-            .is_some_and(|text| text.eq_ignore_ascii_case(word))
-    };
-    let balancer = is(hub.config("endpointType"), "LB") || hub.root.get("endpointType").is_some();
-    let Some(image) = &worker.facts.image else {
-        return;
-    };
-    let started = image.starts().last();
+/// What shows that a worker takes RunPod's jobs.
+const TAKES_JOBS: &[&str] = &[
+    "runpod.serverless",
+    "serverless.start",
+    "import runpod",
+    "from runpod",
+    "runpod-sdk",
+    "RUNPOD_WEBHOOK_GET_JOB",
+];
+
+fn starts(worker: &Worker<'_>, code: &Code, hub: &Document) -> Option<Finding> {
+    let is = |text: Option<&str>, word: &str| text.is_some_and(|t| t.eq_ignore_ascii_case(word));
+    let config = hub.root.get("config");
+    let balancer = is(config.and_then(|config| config.text("endpointType")), "LB")
+        || hub.root.get("endpointType").is_some();
+    let start = worker.facts.image.as_ref()?.starts().last()?;
     if balancer
-        || !is(hub.root.get("type"), "serverless")
+        || !is(hub.root.text("type"), "serverless")
         || worker.brings_code()
         || worker.may_hide(Hides::Image)
-        || code.says(&[
-            "runpod.serverless",
-            "serverless.start",
-            "import runpod",
-            "from runpod",
-        ])
-        || code.says(&["runpod-sdk", "RUNPOD_WEBHOOK_GET_JOB"])
+        || code.says(TAKES_JOBS)
     {
-        return;
+        return None;
     }
     // A file that is not here has its own finding.
-    let here = |text: &str| {
-        let words = text.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c)));
-        let mut python = words.filter(|word| word.strip_suffix(".py").is_some());
-        python.any(|name| {
-            code.0
-                .iter()
-                .any(|(path, _)| path.name() == name.as_bytes())
-        })
+    let words = start
+        .text
+        .split(|c: char| !(c.is_alphanumeric() || "._-".contains(c)));
+    let mut python = words.filter(|word| word.strip_suffix(".py").is_some());
+    let is_here = |name: &str| {
+        code.0
+            .iter()
+            .any(|(path, _)| path.name() == name.as_bytes())
     };
-    if let Some(start) = started.filter(|start| here(&start.text)) {
-        findings.push(
-            Finding::at(
-                &NO_START,
-                place(&start.place),
-                "nothing in the repository calls `runpod.serverless.start`: no job is ever taken",
-            )
-            .help("a load balancer says so: `\"endpointType\": \"LB\"` in hub.json's `config`"),
-        );
-    }
+    let what = "nothing in the repository calls `runpod.serverless.start`: no job is ever taken";
+    let help = "a load balancer says so: `\"endpointType\": \"LB\"` in hub.json's `config`";
+    python
+        .any(is_here)
+        .then(|| Finding::at(&NO_START, place(&start.place), what).help(help))
 }
 
 /// Libraries that load models.
@@ -299,35 +280,24 @@ const LOADERS: &[&str] = &[
 ];
 
 fn short_timeouts(code: &Code, tests: &Document, findings: &mut Vec<Finding>) {
-    let short: Vec<_> = tests
+    let timeouts = tests
         .root
-        .get("tests")
-        .map_or(&[][..], Node::items)
+        .list("tests")
         .iter()
-        .filter_map(|test| test.get("timeout"))
-        .filter(|node| {
-            node.as_f64()
-                .is_some_and(|n| (5000.0..=30_000.0).contains(&n))
-        })
+        .filter_map(|test| test.get("timeout"));
+    let timeouts = timeouts.filter_map(|node| Some((node, node.as_f64()?)));
+    let short: Vec<_> = timeouts
+        .filter(|(_, n)| (5000.0..=30_000.0).contains(n))
         .collect();
     if short.is_empty() || !code.says(LOADERS) {
         return;
     }
-    for node in short {
-        let message = format!(
-            "a timeout of {} seconds is short where a model is loaded",
-            node.as_f64().unwrap_or_default() / 1000.0
-        );
-        findings.push(
-            tests
-                .at(&SHORT_TIMEOUT, &node.span, message)
-                .help("the first job waits for a machine, the image and the model")
-                .fix(
-                    xtask_core::finding::Safety::Unsafe,
-                    "write `300000`",
-                    [(node.span.clone(), "300000".to_owned())],
-                ),
-        );
+    for (node, time) in short {
+        let seconds = time / 1000.0;
+        let what = format!("a timeout of {seconds} seconds is short where a model is loaded");
+        let help = "the first job waits for a machine, the image and the model";
+        let finding = tests.at(&SHORT_TIMEOUT, &node.span, what).help(help);
+        findings.push(finding.write(Safety::Unsafe, &node.span, "300000", "300000"));
     }
 }
 
@@ -343,35 +313,23 @@ const SIZES: &[&str] = &[
     "--pipeline-parallel-size",
 ];
 
-fn idle_gpus(worker: &Worker<'_>, hub: &Document, findings: &mut Vec<Finding>) {
+fn idle_gpus(worker: &Worker<'_>, hub: &Document) -> Option<Finding> {
     let facts = &worker.facts;
-    let count = hub.config("gpuCount");
-    let Some(count) = count.filter(|node| node.as_f64().is_some_and(|n| n >= 2.0)) else {
-        return;
-    };
+    let count = hub.config("gpuCount")?;
+    count.as_f64().filter(|n| *n >= 2.0)?;
+    let drives = facts.env.iter().filter_map(|read| read.drives.as_ref());
+    let mut flags = drives.map(|drive| &drive.flag);
+    let mut given = facts.python.flags.iter().map(|given| &given.flag);
+    let is_size = |flag: &String| SIZES.contains(&flag.as_str());
+    let mut texts = facts.sources.values().map(|source| source.text.as_str());
     let passes = facts.flag_table.is_some()
-        || facts
-            .python
-            .flags
-            .iter()
-            .any(|given| SIZES.contains(&given.flag.as_str()))
-        || facts.env.iter().any(|read| {
-            let drives = read.drives.as_ref();
-            drives.is_some_and(|drive| SIZES.contains(&drive.flag.as_str()))
-        });
-    let scripts = facts
-        .sources
-        .values()
-        .any(|source| SIZES.iter().any(|flag| source.text.contains(flag)));
-    if !is_sglang(facts) || passes || scripts || worker.may_hide(Hides::Flags) {
-        return;
+        || given.any(is_size)
+        || flags.any(is_size)
+        || texts.any(|text| SIZES.iter().any(|flag| text.contains(flag)));
+    if !is_sglang(facts) || passes || worker.may_hide(Hides::Flags) {
+        return None;
     }
-    findings.push(hub.at(
-        &IDLE_GPUS,
-        &count.span,
-        format!(
-            "SGLang uses one of {} GPUs: nothing passes `--tp-size` on",
-            hub.source(count)
-        ),
-    ));
+    let gpus = hub.source(count);
+    let what = format!("SGLang uses one of {gpus} GPUs: nothing passes `--tp-size` on");
+    Some(hub.at(&IDLE_GPUS, &count.span, what))
 }

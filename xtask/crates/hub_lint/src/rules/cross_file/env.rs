@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use super::files::some_of;
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::{Document, short};
+use crate::document::{Document, begin, short};
 use crate::edit;
 use crate::model::{self, Variable};
 use crate::rule::rules;
-use worker_files::{Hides, WorkerInterface};
+use crate::rules::secrets::shown;
+use worker_files::{EnvRead, Hides, WorkerInterface};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 use xtask_core::tree::RepoPath;
@@ -30,7 +32,6 @@ rules! { Agreement;
     NOT_READ = "HUB320" "variable-not-read" Warning Never
         "a declared variable that nothing reads"
         from "the move of the official worker to its modern layout";
-
     /// Users can't set what hub.json does not declare, short of adding the variable by hand. Flags
     /// that a table of all of SGLang's flags makes settable are not meant.
     ///
@@ -41,7 +42,6 @@ rules! { Agreement;
     NOT_DECLARED = "HUB321" "variable-not-declared" Info Never
         "the worker reads variables that hub.json doesn't declare"
         from "the official worker, whose hub.json lost six variables of worker-config.json";
-
     /// hub.json and the worker spell a variable in two ways, so that setting it does nothing.
     ///
     /// Bad:
@@ -54,7 +54,6 @@ rules! { Agreement;
     SPELLING = "HUB322" "variable-spelt-differently" Error Unsafely
         "hub.json spells a variable differently from the worker"
         from "the Hub's publishing guide";
-
     /// The tests set a variable that the worker neither reads nor declares: most likely it has
     /// another name by now, and the tests run without it. In the official worker, a stale
     /// `MODEL_PATH` made the Hub's own test run without a model.
@@ -73,7 +72,6 @@ rules! { Agreement;
     TEST_UNKNOWN = "HUB323" "test-variable-unknown" Warning Never
         "the tests set a variable that the worker doesn't know"
         from "the official worker's tests.json after its revert";
-
     /// hub.json, the worker's code and the README give three answers to what happens if nobody
     /// sets the variable. The Hub fills in hub.json's; a deployment by hand gets the code's.
     ///
@@ -101,200 +99,157 @@ pub fn check(
         .map(|hub| model::variables(&hub.root))
         .unwrap_or_default();
     if let Some(hub) = hub {
-        defaults(hub, &declared, interface, findings);
+        findings.extend(
+            declared
+                .iter()
+                .filter_map(|own| defaults(hub, own, interface)),
+        );
     }
     // Without SGLang there is no saying what else reads the environment.
     if !is_sglang(interface) || interface.env.is_empty() || reads_beyond(worker) {
         return;
     }
-    let mut read: BTreeSet<&str> = interface
-        .env
-        .iter()
-        .map(|read| read.name.as_str())
-        .collect();
-    if let Some(image) = &interface.image {
-        read.extend(image.args.iter().map(|arg| arg.name.as_str()));
-    }
-    read.extend(interface.build_reads.iter().map(|(name, _)| name.as_str()));
+    let args = interface.image.iter().flat_map(|image| &image.args);
+    let built = interface.build_reads.iter().map(|(name, _)| name);
+    let read = interface.env.iter().map(|read| &read.name);
+    let read = read.chain(args.map(|arg| &arg.name)).chain(built);
+    let read: BTreeSet<&str> = read.map(String::as_str).collect();
+    let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
     if let Some(hub) = hub {
-        unread(hub, &declared, &read, interface, findings);
-        undeclared(hub, &declared, &read, interface, findings);
+        unread(hub, &declared, &names, &read, interface, findings);
+        findings.extend(undeclared(hub, &names, &read, interface));
     }
-    if let Some(tests) = tests {
-        let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
-        let mut guesses = suggest::Guesses::default();
-        for own in model::test_variables(&tests.root) {
-            let known = read.contains(own.key) || names.contains(own.key) || is_foreign(own.key);
-            if known {
-                continue;
-            }
-            let mut finding = tests.at(
-                &TEST_UNKNOWN,
-                own.key_span,
-                format!("the worker reads no variable `{}`", short(own.key)),
-            );
-            if let Some(right) = guesses.nearest(own.key, read.iter().copied()) {
-                finding = finding.help(format!("it reads `{right}`"));
-            } else if let Some(right) = same_flag(own.key, interface) {
-                finding = finding.help(format!("for that flag it reads `{right}`"));
-            }
-            findings.push(finding);
+    let mut guesses = suggest::Guesses::default();
+    for (tests, own) in tests.iter().flat_map(|tests| {
+        let own = model::variables(&tests.root).into_iter();
+        own.map(move |own| (tests, own))
+    }) {
+        if read.contains(own.key) || names.contains(own.key) || is_foreign(own.key) {
+            continue;
         }
+        let what = format!("the worker reads no variable `{}`", short(own.key));
+        let finding = tests.at(&TEST_UNKNOWN, own.key_span, what);
+        findings.push(
+            if let Some(right) = guesses.nearest(own.key, read.iter().copied()) {
+                finding.help(format!("it reads `{right}`"))
+            } else if let Some(right) = same_flag(own.key, interface) {
+                finding.help(format!("for that flag it reads `{right}`"))
+            } else {
+                finding
+            },
+        );
     }
 }
 
 /// Whether the worker may read variables that are not seen: then absence proves nothing.
 fn reads_beyond(worker: &Worker<'_>) -> bool {
     let interface = &worker.facts;
-    let unseen = worker.may_hide(Hides::Variables);
     // A loop over the whole environment takes whatever has a certain form.
-    let looping = interface.sources.iter().any(|(path, source)| {
-        path.name().ends_with(b".py") && source.text.contains("environ.items()")
-    });
-    unseen || (looping && interface.flag_table.is_none())
+    let looping = || {
+        interface.sources.iter().any(|(path, source)| {
+            path.name().ends_with(b".py") && source.text.contains("environ.items()")
+        })
+    };
+    worker.may_hide(Hides::Variables) || interface.flag_table.is_none() && looping()
 }
 
 /// The variable that drives the flag which a name spells: `MODEL_PATH` means `--model-path`.
 fn same_flag<'a>(name: &str, interface: &'a WorkerInterface) -> Option<&'a str> {
+    let spells = |read: &&EnvRead| {
+        let drive = read.drives.as_ref();
+        drive.is_some_and(|drive| xtask_core::sglang::env_name(&drive.flag) == name)
+    };
     interface
         .env
         .iter()
-        .find(|read| {
-            read.drives
-                .as_ref()
-                .is_some_and(|drive| xtask_core::sglang::env_name(&drive.flag) == name)
-        })
+        .find(spells)
         .map(|read| read.name.as_str())
 }
 
 fn unread(
     hub: &Document,
     declared: &[Variable<'_>],
+    names: &BTreeSet<&str>,
     read: &BTreeSet<&str>,
     interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
-    let mut meant: BTreeSet<&str> = BTreeSet::new();
-    let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
-    let free: Vec<&str> = read.difference(&names).copied().collect();
+    let mut free: Vec<&str> = read.difference(names).copied().collect();
     let mut guesses = suggest::Guesses::default();
-    for variable in declared {
-        if read.contains(variable.key) || is_foreign(variable.key) {
+    for Variable { key, key_span, .. } in declared {
+        if read.contains(key) || is_foreign(key) {
             continue;
         }
-        let others = free.iter().copied().filter(|name| !meant.contains(name));
-        let other = guesses.nearest(variable.key, others);
+        let other = guesses.nearest(key, free.iter().copied());
         let reader = other.and_then(|name| interface.reads(name).next());
-        if let (Some(right), Some(reader)) = (other, reader) {
-            meant.insert(right);
-            findings.push(
-                hub.at(
-                    &SPELLING,
-                    variable.key_span,
-                    format!("the worker reads `{right}`, not `{}`", short(variable.key)),
-                )
-                .related(place(&reader.place), "read here")
-                .write(
-                    Safety::Unsafe,
-                    variable.key_span,
-                    right,
-                    edit::quote(right),
-                ),
-            );
-            continue;
-        }
-        findings.push(
-            hub.at(
-                &NOT_READ,
-                variable.key_span,
-                format!("nothing in the worker reads `{}`", short(variable.key)),
-            )
-            .help("users who set it will see no effect"),
-        );
+        findings.push(if let (Some(right), Some(reader)) = (other, reader) {
+            free.retain(|name| *name != right);
+            let what = format!("the worker reads `{right}`, not `{}`", short(key));
+            let finding = hub.at(&SPELLING, key_span, what);
+            let finding = finding.related(place(&reader.place), "read here");
+            finding.write(Safety::Unsafe, key_span, right, edit::quote(right))
+        } else {
+            not_read(hub, key, key_span)
+        });
     }
+}
+
+/// A variable that nothing reads.
+pub fn not_read(hub: &Document, key: &str, span: &xtask_core::finding::Span) -> Finding {
+    let what = format!("nothing in the worker reads `{}`", short(key));
+    hub.at(&NOT_READ, span, what)
+        .help("users who set it will see no effect")
 }
 
 fn undeclared(
     hub: &Document,
-    declared: &[Variable<'_>],
+    names: &BTreeSet<&str>,
     read: &BTreeSet<&str>,
     interface: &WorkerInterface,
-    findings: &mut Vec<Finding>,
-) {
-    let baked = |name: &str| {
-        interface
-            .image
-            .as_ref()
-            .is_some_and(|image| image.env.iter().chain(&image.args).any(|e| e.name == name))
-    };
-    let names: BTreeSet<&str> = declared.iter().map(|variable| variable.key).collect();
+) -> Option<Finding> {
+    let image = interface.image.iter();
+    let baked = image.flat_map(|image| image.env.iter().chain(&image.args));
+    let baked: BTreeSet<&str> = baked.map(|named| named.name.as_str()).collect();
     let free: Vec<&str> = names.difference(read).copied().collect();
-    let mut missing: Vec<&worker_files::EnvRead> = Vec::new();
     let built: BTreeSet<&RepoPath> = build_scripts(interface);
+    let in_build = |read: &EnvRead| built.contains(&read.place.file);
+    // Both the build and the worker know the file that the one writes and the other reads by its
+    // default, and no endpoint has a reason to set it.
+    let is_path = |read: &EnvRead| {
+        read.default
+            .as_ref()
+            .is_some_and(|text| text.starts_with('/'))
+    };
+    let left_by_the_build =
+        |name: &str| interface.reads(name).any(in_build) && interface.reads(name).any(is_path);
+    let mut missing: Vec<&EnvRead> = Vec::new();
     for own in &interface.env {
         let name = own.name.as_str();
         let settled = names.contains(name)
             || is_foreign(name)
-            || baked(name)
+            || baked.contains(name)
             || own.place.file.name() == b"sglang_flags.json"
-            || interface.reads(name).all(|read| built.contains(&read.place.file))
-            || is_left_by_the_build(interface, name, &built)
-            || !read.contains(name)
+            || interface.reads(name).all(in_build)
+            || left_by_the_build(name)
             // The other spelling has its own finding.
             || suggest::nearest(name, free.iter().copied()).is_some();
         if !settled && !missing.iter().any(|other| other.name == own.name) {
             missing.push(own);
         }
     }
-    let Some(first) = missing.first() else {
-        return;
-    };
-    let names: Vec<&str> = missing
-        .iter()
-        .map(|own| own.name.as_str())
-        .take(6)
-        .collect();
-    let more = match missing.len() - names.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let span = hub
+    let first = missing.first()?;
+    let names: Vec<&str> = missing.iter().map(|own| own.name.as_str()).collect();
+    let env = hub
         .root
         .get("config")
-        .and_then(|config| config.member("env"))
-        .map_or_else(
-            || crate::document::begin(&hub.root),
-            |env| env.key_span.clone(),
-        );
-    findings.push(
-        hub.at(
-            &NOT_DECLARED,
-            &span,
-            format!(
-                "the worker reads {}{more}, not declared here",
-                suggest::all_of(&names)
-            ),
-        )
-        .related(
-            place(&first.place),
-            format!("`{}` is read here", first.name),
-        ),
-    );
-}
-
-/// Whether a variable names the file that the image's build writes and the worker reads: both know
-/// it by its default, and no endpoint has a reason to set it.
-fn is_left_by_the_build(
-    interface: &WorkerInterface,
-    name: &str,
-    built: &BTreeSet<&RepoPath>,
-) -> bool {
-    let is_path = |read: &worker_files::EnvRead| {
-        let default = read.default.as_deref();
-        default.is_some_and(|default| default.starts_with('/'))
-    };
-    let in_build = |read: &worker_files::EnvRead| built.contains(&read.place.file);
-    interface.reads(name).any(in_build) && interface.reads(name).any(is_path)
+        .and_then(|config| config.member("env"));
+    let span = env.map_or_else(|| begin(&hub.root), |env| env.key_span.clone());
+    let what = format!("the worker reads {}, not declared here", some_of(&names));
+    let finding = hub.at(&NOT_DECLARED, &span, what);
+    Some(finding.related(
+        place(&first.place),
+        format!("`{}` is read here", first.name),
+    ))
 }
 
 /// The scripts that the image's build runs and the worker doesn't: nobody sets their variables in
@@ -311,26 +266,25 @@ fn build_scripts(interface: &WorkerInterface) -> BTreeSet<&RepoPath> {
         let stem = path.as_str()?.rsplit('/').next()?.strip_suffix(".py")?;
         Some((path, stem, source))
     });
+    let only_built = |(_, stem, _): &(&RepoPath, &str, _)| {
+        let name = format!("{stem}.py");
+        // Most are not even named there, which is sooner seen than who imports them.
+        let runs = |(program, script): (&str, &str)| {
+            let script = script.trim_matches(|c: char| "\"',;])".contains(c));
+            program.contains("python") && script.rsplit('/').next() == Some(&*name)
+        };
+        let words = || dockerfile.text.split_whitespace();
+        if !dockerfile.text.contains(&name) || !words().zip(words().skip(1)).any(runs) {
+            return false;
+        }
+        let imports = [format!("import {stem}"), format!("from {stem} ")];
+        let imported = |text: &str| imports.iter().any(|words| text.contains(words));
+        !image.starts().any(|start| start.text.contains(&name))
+            && !python.clone().any(|(_, _, other)| imported(&other.text))
+    };
     python
         .clone()
-        .filter(|(_, stem, _)| {
-            let name = format!("{stem}.py");
-            // Most are not even named there, which is sooner seen than who imports them.
-            let runs = |(program, script): (&str, &str)| {
-                let script = script.trim_matches(|c: char| "\"',;])".contains(c));
-                program.contains("python") && script.rsplit('/').next() == Some(&*name)
-            };
-            let words = || dockerfile.text.split_whitespace();
-            if !dockerfile.text.contains(&name) || !words().zip(words().skip(1)).any(runs) {
-                return false;
-            }
-            let imports = [format!("import {stem}"), format!("from {stem} ")];
-            let imported = python
-                .clone()
-                .any(|(_, _, other)| imports.iter().any(|words| other.text.contains(words)));
-            let started = image.starts().any(|start| start.text.contains(&name));
-            !started && !imported
-        })
+        .filter(only_built)
         .map(|(path, ..)| path)
         .collect()
 }
@@ -352,49 +306,25 @@ fn plain(text: &str) -> Option<String> {
     }
 }
 
-fn defaults(
-    hub: &Document,
-    declared: &[Variable<'_>],
-    interface: &WorkerInterface,
-    findings: &mut Vec<Finding>,
-) {
-    for variable in declared {
-        let node = variable.input.as_ref().and_then(|input| input.default);
-        let Some(node) = node else {
-            continue;
-        };
-        let Some(written) = model::text_of(node) else {
-            continue;
-        };
-        let Some(own) = plain(&written) else {
-            continue;
-        };
-        let code = interface
-            .reads(variable.key)
-            .filter_map(|read| Some((read.default.as_ref()?, &read.place, "the code's default")));
-        let readme = interface
-            .readme
-            .iter()
-            .filter(|row| row.name == variable.key)
-            .filter_map(|row| Some((row.default.as_ref()?, &row.place, "the README's default")));
-        for (text, there, what) in code.chain(readme) {
-            if plain(text).is_none_or(|other| other == own) {
-                continue;
-            }
-            findings.push(
-                hub.at(
-                    &DEFAULTS,
-                    &node.span,
-                    format!(
-                        "the default of `{}` is `{}` here, and {what} is `{}`",
-                        variable.key,
-                        crate::rules::secrets::shown(variable.key, &written),
-                        crate::rules::secrets::shown(variable.key, text)
-                    ),
-                )
-                .related(place(there), what),
-            );
-            break;
-        }
-    }
+fn defaults(hub: &Document, own: &Variable<'_>, interface: &WorkerInterface) -> Option<Finding> {
+    let key = own.key;
+    let node = own.input.as_ref()?.default?;
+    let written = node.scalar()?;
+    let value = plain(&written)?;
+    let code = interface
+        .reads(key)
+        .map(|read| (&read.default, &read.place, "the code's default"));
+    let rows = interface.readme.iter().filter(|row| row.name == key);
+    let rows = rows.map(|row| (&row.default, &row.place, "the README's default"));
+    let mut others = code
+        .chain(rows)
+        .filter_map(|(text, at, what)| Some((text.as_ref()?, at, what)));
+    let (text, at, what) =
+        others.find(|(text, ..)| plain(text).is_some_and(|other| other != value))?;
+    let (here, there) = (shown(key, &written), shown(key, text));
+    let message = format!("the default of `{key}` is `{here}` here, and {what} is `{there}`");
+    Some(
+        hub.at(&DEFAULTS, &node.span, message)
+            .related(place(at), what),
+    )
 }

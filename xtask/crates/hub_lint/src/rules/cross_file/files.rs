@@ -4,11 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use crate::document::{Document, begin, short};
 use crate::facts;
-use crate::model;
+use crate::model::{self, Variable};
 use crate::rule::rules;
 use crate::rules::gpu;
 use anyhow::Result;
-use worker_files::json::Kind;
 use xtask_core::finding::{Finding, Place, Span};
 use xtask_core::secret::is_secret;
 use xtask_core::suggest;
@@ -35,7 +34,6 @@ rules! { Agreement;
     CUDA_LISTS = "HUB301" "cuda-lists-differ" Warning Never
         "the tests allow a CUDA version that the listing does not"
         from "the Hub's publishing guide";
-
     /// The tests run on a GPU that the listing leaves out.
     ///
     /// Bad:
@@ -55,7 +53,6 @@ rules! { Agreement;
     GPU_LEFT_OUT = "HUB302" "test-gpu-left-out" Warning Never
         "the tests' GPU is not one of the listing's"
         from "the Hub's publishing guide";
-
     /// The Hub's build and test inject none of hub.json's defaults. A variable that is `required`
     /// and not in tests.json is simply not set while the tests run.
     ///
@@ -77,7 +74,6 @@ rules! { Agreement;
     REQUIRED_UNTESTED = "HUB303" "required-not-in-tests" Warning Never
         "a required variable is not set for the tests"
         from "the Hub's build and test, which take no default from hub.json";
-
     /// A variable of tests.json that is spelled differently from in hub.json.
     ///
     /// Bad:
@@ -91,7 +87,6 @@ rules! { Agreement;
     TEST_SPELLING = "HUB304" "test-variable-misspelt" Warning Never
         "a variable of tests.json is spelled differently in hub.json"
         from "published tests.json with a variable of an older release";
-
     /// The tests run without these variables, which have no default to fall back on. That is fine
     /// where the worker does without them; then an empty `default` says so. Booleans, secrets and
     /// what is `advanced` are not meant.
@@ -114,21 +109,18 @@ rules! { Agreement;
     UNTESTED = "HUB305" "no-default-not-in-tests" Info Never
         "the tests leave out variables that have no default"
         from "the Hub's build and test, which take no default from hub.json";
-
     /// The Hub builds the image from the repository's Dockerfile, at the root or in `.runpod/`.
     ///
     /// Bad: a repository with `.runpod/hub.json` and no `Dockerfile`.
     NO_DOCKERFILE = "HUB310" "no-dockerfile" Error Never
         "the repository has no Dockerfile"
         from "the Hub's publishing guide";
-
     /// The listing's page is the repository's README, at the root or in `.runpod/`.
     ///
     /// Bad: a repository with `.runpod/hub.json` and no `README.md`.
     NO_README = "HUB311" "no-readme" Error Never
         "the repository has no README.md"
         from "the Hub's publishing guide";
-
     /// `.runpod/` takes precedence over the root, so the file at the root is not read: hub.json,
     /// tests.json, or a Dockerfile that is not the same.
     ///
@@ -136,14 +128,12 @@ rules! { Agreement;
     SHADOWED = "HUB312" "shadowed-file" Warning Never
         "a file at the root that `.runpod/` takes precedence over"
         from "the Hub's publishing guide";
-
     /// A worker with a listing and no tests.json is published without ever having been started.
     ///
     /// Bad: a repository with `.runpod/hub.json` and no `.runpod/tests.json`.
     NO_TESTS_FILE = "HUB313" "no-tests-file" Warning Never
         "the repository has no tests.json"
         from "the Hub's publishing guide";
-
     /// The tests are there under another name, so the Hub finds none: a release is published without
     /// ever having been started. If they fail, it is better to know why.
     ///
@@ -155,49 +145,29 @@ rules! { Agreement;
 
 /// Compares the two files of the Hub.
 pub fn check_files(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
-    cuda(hub, tests, findings);
-    gpus(hub, tests, findings);
+    findings.extend(cuda(hub, tests));
+    findings.extend(gpus(hub, tests));
     variables(hub, tests, findings);
 }
 
-fn cuda(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
+fn cuda(hub: &Document, tests: &Document) -> Option<Finding> {
     let allowed = model::cuda_versions(&hub.root);
-    if allowed.is_empty() {
-        return;
-    }
-    let extra: Vec<_> = model::cuda_versions(&tests.root)
-        .into_iter()
-        .filter(|(version, _)| !allowed.iter().any(|(own, _)| own == version))
-        .collect();
-    let Some((_, first)) = extra.first() else {
-        return;
-    };
+    let is_allowed = |version| allowed.iter().any(|(own, _)| *own == version);
+    let extra = model::cuda_versions(&tests.root).into_iter();
+    let extra: Vec<_> = extra.filter(|(version, _)| !is_allowed(*version)).collect();
+    let (_, first) = extra.first().filter(|_| !allowed.is_empty())?;
     let names: Vec<&str> = extra.iter().filter_map(|(_, node)| node.as_str()).collect();
-    let mut finding = tests.at(
-        &CUDA_LISTS,
-        &first.span,
-        format!(
-            "the tests allow CUDA {}, which the listing does not",
-            suggest::all_of(&names)
-        ),
-    );
-    if let Some(list) = hub.config("allowedCudaVersions") {
-        finding = finding.related(hub.place(&begin(list)), "the listing's versions");
-    }
-    findings.push(finding);
+    let names = suggest::all_of(&names);
+    let what = format!("the tests allow CUDA {names}, which the listing does not");
+    let list = hub.config("allowedCudaVersions")?;
+    let finding = tests.at(&CUDA_LISTS, &first.span, what);
+    Some(finding.related(hub.place(&begin(list)), "the listing's versions"))
 }
 
-fn gpus(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
-    let (Some(ids), Some(kind)) = (hub.config("gpuIds"), tests.config("gpuTypeId")) else {
-        return;
-    };
-    let (Some(text), Some(gpu)) = (ids.as_str(), kind.as_str()) else {
-        return;
-    };
-    if !facts::GPU_IDS.contains(&gpu) {
-        return;
-    }
-    let choices = gpu::choices(hub, ids, text);
+fn gpus(hub: &Document, tests: &Document) -> Option<Finding> {
+    let (ids, kind) = (hub.config("gpuIds")?, tests.config("gpuTypeId")?);
+    let gpu = kind.as_str().filter(|gpu| facts::GPU_IDS.contains(gpu))?;
+    let choices = gpu::choices(hub, ids, ids.as_str()?);
     let left_out = choices.iter().find(|c| c.excluded && c.name == gpu);
     // Which GPUs a pool holds, RunPod's own pages disagree on: only ids are compared.
     let only_ids = !choices.is_empty() && choices.iter().all(|c| facts::GPU_IDS.contains(&c.name));
@@ -205,198 +175,162 @@ fn gpus(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
     let (span, words) = match left_out {
         Some(choice) => (&choice.span, "left out here"),
         None if only_ids && !named => (&ids.span, "the listing's GPUs"),
-        None => return,
+        None => return None,
     };
-    findings.push(
-        tests
-            .at(
-                &GPU_LEFT_OUT,
-                &kind.span,
-                format!(
-                    "the tests run on `{}`, which the listing does not",
-                    short(gpu)
-                ),
-            )
-            .related(hub.place(span), words),
+    let what = format!(
+        "the tests run on `{}`, which the listing does not",
+        short(gpu)
     );
+    let finding = tests.at(&GPU_LEFT_OUT, &kind.span, what);
+    Some(finding.related(hub.place(span), words))
 }
 
 fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
     let declared = model::variables(&hub.root);
-    let set = model::test_variables(&tests.root);
+    let set = model::variables(&tests.root);
     let names: HashSet<&str> = set.iter().map(|own| own.key).collect();
-    let by_letters: HashMap<String, &model::Variable<'_>> = declared
+    let here = |variable: &Variable<'_>| hub.place(variable.key_span);
+    if !tests.root.list("tests").is_empty() {
+        let is_open = |variable: &&Variable<'_>| {
+            let required = variable.input.as_ref().is_some_and(|input| input.required);
+            required && !names.contains(variable.key)
+        };
+        for variable in declared.iter().filter(is_open) {
+            let help = if is_secret(variable.key) {
+                "the Hub's test run takes nothing from hub.json, and a secret must not be in \
+                 tests.json: let the tests do without it"
+            } else {
+                "the Hub's test run takes no default from hub.json: put it into `config.env`"
+            };
+            let what = format!("`{}` is required, and the tests don't set it", variable.key);
+            let finding = tests.at(&REQUIRED_UNTESTED, &where_set(tests), what);
+            findings.push(finding.related(here(variable), "required here").help(help));
+        }
+        findings.extend(untested(tests, hub, &declared, &set));
+    }
+    // Only the same letters: a name that is merely near may well be another variable.
+    let unset = declared
         .iter()
         .rev()
-        .filter(|variable| !names.contains(variable.key))
+        .filter(|variable| !names.contains(variable.key));
+    let by_letters: HashMap<String, &Variable<'_>> = unset
         .map(|variable| (suggest::letters(variable.key), variable))
         .collect();
     let declares: HashSet<&str> = declared.iter().map(|variable| variable.key).collect();
-    let empty = tests.root.get("tests").is_none_or(|t| t.items().is_empty());
-    for variable in &declared {
-        let required = variable.input.as_ref().is_some_and(|input| input.required);
-        if required && !empty && !names.contains(variable.key) {
-            findings.push(
-                tests
-                    .at(
-                        &REQUIRED_UNTESTED,
-                        &where_set(tests),
-                        format!("`{}` is required, and the tests don't set it", variable.key),
-                    )
-                    .related(hub.place(variable.key_span), "required here")
-                    .help(if is_secret(variable.key) {
-                        "the Hub's test run takes nothing from hub.json, and a secret must not be \
-                         in tests.json: let the tests do without it"
-                    } else {
-                        "the Hub's test run takes no default from hub.json: put it into `config.env`"
-                    }),
-            );
-        }
-    }
-    if !empty {
-        untested(tests, hub, &declared, &set, findings);
-    }
     for own in set.iter().filter(|own| !declares.contains(own.key)) {
-        // Only the same letters: a name that is merely near may well be another variable.
         if let Some(variable) = by_letters.get(&suggest::letters(own.key)) {
-            let right = variable.key;
-            findings.push(
-                tests
-                    .at(
-                        &TEST_SPELLING,
-                        own.key_span,
-                        format!("hub.json spells `{}` as `{right}`", short(own.key)),
-                    )
-                    .related(hub.place(variable.key_span), "declared here"),
-            );
+            let what = format!("hub.json spells `{}` as `{}`", short(own.key), variable.key);
+            let finding = tests.at(&TEST_SPELLING, own.key_span, what);
+            findings.push(finding.related(here(variable), "declared here"));
         }
     }
 }
 
 /// Where the tests set their variables, or would.
 fn where_set(tests: &Document) -> Span {
-    tests.root.get("config").map_or_else(
-        || begin(&tests.root),
-        |config| match config.member("env") {
-            Some(env) => env.key_span.clone(),
-            None => begin(config),
-        },
-    )
+    let config = tests.root.get("config").unwrap_or(&tests.root);
+    let env = tests
+        .root
+        .get("config")
+        .and_then(|config| config.member("env"));
+    env.map_or_else(|| begin(config), |env| env.key_span.clone())
 }
 
 fn untested(
     tests: &Document,
     hub: &Document,
-    declared: &[model::Variable<'_>],
-    set: &[model::TestVariable<'_>],
-    findings: &mut Vec<Finding>,
-) {
+    declared: &[Variable<'_>],
+    set: &[Variable<'_>],
+) -> Option<Finding> {
     let set: HashSet<String> = set.iter().map(|own| suggest::letters(own.key)).collect();
-    let open: Vec<_> = declared
-        .iter()
-        .filter(|variable| {
-            variable.input.as_ref().is_some_and(|input| {
-                let advanced = input.node.get("advanced").map(|n| &n.kind);
-                // An empty default is one, and so is null: the worker is meant to do without.
-                variable.value.is_none()
-                    // One that is spelled differently has its own finding.
-                    && !set.contains(&suggest::letters(variable.key))
-                    && input.node.get("default").is_none()
-                    && !input.required
-                    && input.kind != Some("boolean")
-                    && advanced != Some(&Kind::Bool(true))
-                    && !is_secret(variable.key)
-            })
+    let is_open = |variable: &&Variable<'_>| {
+        variable.input.as_ref().is_some_and(|input| {
+            // An empty default is one, and so is null: the worker is meant to do without.
+            variable.value.is_none()
+                // One that is spelled differently has its own finding.
+                && !set.contains(&suggest::letters(variable.key))
+                && input.node.get("default").is_none()
+                && !input.required
+                && input.kind != Some("boolean")
+                && !input.node.is_true("advanced")
+                && !is_secret(variable.key)
         })
-        .collect();
-    let Some(first) = open.first() else {
-        return;
     };
-    let names: Vec<&str> = open.iter().map(|variable| variable.key).take(6).collect();
-    let more = match open.len() - names.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    findings.push(
-        tests
-            .at(
-                &UNTESTED,
-                &where_set(tests),
-                format!(
-                    "the tests run without {}{more}, which hub.json gives no default",
-                    suggest::all_of(&names)
-                ),
-            )
-            .related(hub.place(first.key_span), "declared here"),
-    );
+    let open: Vec<&Variable<'_>> = declared.iter().filter(is_open).collect();
+    let first = open.first()?;
+    let names: Vec<&str> = open.iter().map(|variable| variable.key).collect();
+    let names = some_of(&names);
+    let what = format!("the tests run without {names}, which hub.json gives no default");
+    let finding = tests.at(&UNTESTED, &where_set(tests), what);
+    Some(finding.related(hub.place(first.key_span), "declared here"))
+}
+
+/// The first names, and how many more there are.
+pub fn some_of(names: &[&str]) -> String {
+    const MOST: usize = 6;
+    let shown = suggest::all_of(&names[..names.len().min(MOST)]);
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// Looks for the files that the Hub needs beside hub.json.
 pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) -> Result<()> {
-    let has = |name: &str| {
-        [name.to_owned(), format!(".runpod/{name}")]
-            .iter()
-            .any(|path| tree.entries().contains_key(&path.as_str().into()))
-    };
+    let entries = tree.entries();
+    let has = |path: &str| entries.contains_key(&path.into());
+    let has_either = |name: &str| has(name) || has(&format!(".runpod/{name}"));
     let place = || Place::new(hub.path.clone(), begin(&hub.root));
-    if !has("Dockerfile") {
-        findings.push(
-            Finding::at(&NO_DOCKERFILE, place(), "the repository has no Dockerfile")
-                .help("the Hub builds the one at the root or in `.runpod/`"),
-        );
+    for (rule, name, what, help) in [
+        (
+            &NO_DOCKERFILE,
+            "Dockerfile",
+            "the repository has no Dockerfile",
+            "the Hub builds the one at the root or in `.runpod/`",
+        ),
+        (
+            &NO_README,
+            "README.md",
+            "the repository has no README.md",
+            "the Hub shows the one at the root or in `.runpod/`",
+        ),
+    ] {
+        if !has_either(name) {
+            findings.push(Finding::at(rule, place(), what).help(help));
+        }
     }
-    if !has("README.md") {
-        findings.push(
-            Finding::at(&NO_README, place(), "the repository has no README.md")
-                .help("the Hub shows the one at the root or in `.runpod/`"),
-        );
-    }
-    if !has("tests.json") {
-        let mut renamed = tree.entries().keys().filter(|path| is_renamed_tests(path));
+    if !has_either("tests.json") {
+        let mut renamed = entries.keys().filter(|path| is_renamed_tests(path));
         findings.push(match renamed.next() {
-            Some(path) => Finding::at(
-                &RENAMED_TESTS,
-                Place::new(path.clone(), 0..1),
-                format!("the Hub does not read `{path}`: its tests are switched off"),
-            )
-            .help("name it `tests.json`, beside hub.json"),
+            Some(path) => {
+                let what = format!("the Hub does not read `{path}`: its tests are switched off");
+                let place = Place::new(path.clone(), 0..1);
+                let finding = Finding::at(&RENAMED_TESTS, place, what);
+                finding.help("name it `tests.json`, beside hub.json")
+            }
             None => Finding::at(&NO_TESTS_FILE, place(), "the repository has no tests.json"),
         });
     }
-    let (root, inner) = (
-        tree.read_file("Dockerfile")?,
-        tree.read_file(".runpod/Dockerfile")?,
-    );
-    if let (Some(root), Some(inner)) = (root, inner)
+    let shadowed = |name: &str, what: String, help: &str| {
+        Finding::at(&SHADOWED, Place::new(name, 0..1), what).help(help)
+    };
+    if let Some(root) = tree.read_file("Dockerfile")?
+        && let Some(inner) = tree.read_file(".runpod/Dockerfile")?
         && root != inner
     {
-        findings.push(
-            Finding::at(
-                &SHADOWED,
-                Place::new("Dockerfile", 0..1),
-                "`.runpod/Dockerfile` takes precedence over this one, and they differ",
-            )
-            .help("keep the one that the Hub should build"),
-        );
+        let what = "`.runpod/Dockerfile` takes precedence over this one, and they differ";
+        let help = "keep the one that the Hub should build";
+        findings.push(shadowed("Dockerfile", what.to_owned(), help));
     }
     // A tests.json at the root is the Hub's where a hub.json is there too.
-    let entries = tree.entries();
-    let names: &[&str] = if entries.contains_key(&"hub.json".into()) {
-        &["hub.json", "tests.json"]
-    } else {
-        &[]
-    };
-    for name in names {
+    for name in ["hub.json", "tests.json"]
+        .iter()
+        .filter(|_| has("hub.json"))
+    {
         let inner = format!(".runpod/{name}");
-        if entries.contains_key(&(*name).into()) && entries.contains_key(&inner.as_str().into()) {
-            findings.push(
-                Finding::at(
-                    &SHADOWED,
-                    Place::new(*name, 0..1),
-                    format!("`{inner}` takes precedence over this file"),
-                )
-                .help("delete the one that is not meant"),
-            );
+        if has(name) && has(&inner) {
+            let what = format!("`{inner}` takes precedence over this file");
+            findings.push(shadowed(name, what, "delete the one that is not meant"));
         }
     }
     Ok(())
@@ -404,9 +338,7 @@ pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) 
 
 /// `tests_.json`, `tests.disabled.json`, `tests.json.bak` where the Hub would look for tests.json.
 fn is_renamed_tests(path: &RepoPath) -> bool {
-    let Some(text) = path.as_str() else {
-        return false;
-    };
+    let text = path.as_str().unwrap_or_default();
     let name = text.strip_prefix(".runpod/").unwrap_or(text);
     let letters = suggest::letters(name);
     let inside = name != text;

@@ -6,7 +6,7 @@ use crate::rule::rules;
 use crate::rules::gpu;
 use crate::{edit, facts, model};
 use worker_files::WorkerInterface;
-use worker_files::dockerfile::Image;
+use worker_files::dockerfile::{Image, Text};
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
@@ -35,7 +35,6 @@ rules! { Agreement;
     CUDA = "HUB333" "cuda-older-than-image" Error Unsafely
         "a CUDA version older than the base image's is allowed"
         from "the official worker, which allowed 12.4 and 12.5 with an image for 12.6";
-
     /// GPUs of the Blackwell generation run nothing that was built with a CUDA before 12.8: the first
     /// kernel fails with "no kernel image is available".
     ///
@@ -65,9 +64,15 @@ pub fn check(
     interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
+    let Some(image) = &interface.image else {
+        return;
+    };
+    let Some(base) = &image.base else {
+        return;
+    };
     for document in [hub, tests].into_iter().flatten() {
-        cuda(document, hub, interface, findings);
-        blackwell(document, interface, findings);
+        findings.extend(cuda(document, hub, image, base));
+        findings.extend(blackwell(document, interface, image, base));
     }
 }
 
@@ -81,25 +86,24 @@ pub fn cuda_is_older(allowed: &str, needed: &str) -> bool {
 
 /// Whether a base image says which driver it needs, so that a host with an older one refuses it.
 fn carries_requirement(base: &str) -> bool {
-    let name = ["docker.io/", "nvcr.io/"]
-        .iter()
+    let mut registries = ["docker.io/", "nvcr.io/"].iter();
+    let name = registries
         .find_map(|registry| base.strip_prefix(registry))
         .unwrap_or(base);
-    ["nvidia/cuda:", "runpod/", "lmsysorg/sglang:", "vllm/"]
-        .iter()
-        .any(|start| name.starts_with(start))
+    let starts = ["nvidia/cuda:", "runpod/", "lmsysorg/sglang:", "vllm/"];
+    starts.iter().any(|start| name.starts_with(start))
         || (name.starts_with("pytorch/pytorch:") && name.contains("-devel"))
 }
 
 /// The CUDA version that hosts must have, and whether they refuse the container otherwise.
-fn needed(image: &Image, hub: Option<&Document>) -> Option<(String, bool)> {
+fn needed(image: &Image, base: &Text, hub: Option<&Document>) -> Option<(String, bool)> {
     // What the listing fixes stands in the container's environment, too.
     let variables = hub
         .map(|hub| model::variables(&hub.root))
         .unwrap_or_default();
     let set = |name: &str| {
         let fixed = variables.iter().find(|variable| variable.key == name);
-        let fixed = fixed.and_then(|variable| model::text_of(variable.value?));
+        let fixed = fixed.and_then(|variable| variable.value?.scalar());
         let baked = image.env.iter().rev().find(|own| own.name == name);
         fixed.or_else(|| baked.map(|own| own.value.clone()))
     };
@@ -110,111 +114,77 @@ fn needed(image: &Image, hub: Option<&Document>) -> Option<(String, bool)> {
         let version = version.split([' ', ',']).next()?;
         return Some((version.to_owned(), true));
     }
-    let carries = image
-        .base
-        .as_ref()
-        .is_some_and(|base| carries_requirement(&base.text));
-    Some((image.cuda()?, carries && !disabled))
+    Some((image.cuda()?, carries_requirement(&base.text) && !disabled))
 }
 
 fn cuda(
     document: &Document,
     hub: Option<&Document>,
-    interface: &WorkerInterface,
-    findings: &mut Vec<Finding>,
-) {
-    let Some(image) = &interface.image else {
-        return;
-    };
-    let (Some((text, refused)), Some(base)) = (needed(image, hub), &image.base) else {
-        return;
-    };
-    if !facts::CUDA_VERSIONS.contains(&text.as_str()) {
-        return;
+    image: &Image,
+    base: &Text,
+) -> Option<Finding> {
+    let (needed, refused) = needed(image, base, hub)?;
+    if !facts::CUDA_VERSIONS.contains(&needed.as_str()) {
+        return None;
     }
     let major = |version: &str| model::version(version).map(|(major, _)| major);
+    let is_older = |version: &str| {
+        cuda_is_older(version, &needed) && (refused || major(version) < major(&needed))
+    };
     let allowed = model::cuda_versions(&document.root);
-    let older: Vec<&Node> = allowed
+    let older = |node: &Node| node.as_str().is_some_and(is_older);
+    let nodes = allowed
         .iter()
         .map(|(_, node)| *node)
-        .filter(|node| {
-            node.as_str().is_some_and(|one| {
-                cuda_is_older(one, &text) && (refused || major(one) < major(&text))
-            })
-        })
-        .collect();
-    let Some(first) = older.first() else {
-        return;
-    };
-    let names: Vec<&str> = older.iter().filter_map(|node| node.as_str()).collect();
+        .filter(|node| older(node));
+    let names: Vec<&str> = nodes.clone().filter_map(Node::as_str).collect();
+    let first = nodes.clone().next()?;
     let are = match names.as_slice() {
         [one] => format!("`{one}` is"),
         several => format!("{} are", suggest::all_of(several)),
     };
-    let mut finding = document
-        .at(
-            &CUDA,
-            &first.span,
-            format!("CUDA {are} allowed, and the image needs {text}"),
-        )
-        .related(place(&base.place), format!("the image has CUDA {text}"));
+    let what = format!("CUDA {are} allowed, and the image needs {needed}");
+    let finding = document.at(&CUDA, &first.span, what);
+    let mut finding = finding.related(place(&base.place), format!("the image has CUDA {needed}"));
     if refused {
-        finding =
-            finding.help("a host with an older driver refuses the container before it starts");
+        let help = "a host with an older driver refuses the container before it starts";
+        finding = finding.help(help);
     } else {
         finding.severity = Severity::Warning;
         finding = finding.help("a driver of an older major version does not run it");
     }
-    if let Some(list) = document.config("allowedCudaVersions")
-        && older.len() < allowed.len()
-    {
-        let edits = edit::remove_items(list, |node| older.iter().any(|old| old.span == node.span));
+    let list = document.config("allowedCudaVersions")?;
+    if names.len() < allowed.len() {
+        let edits = edit::remove_items(list, older);
         finding = finding.fix(Safety::Unsafe, "remove the older ones", edits);
     }
-    findings.push(finding);
+    Some(finding)
 }
 
-fn blackwell(document: &Document, interface: &WorkerInterface, findings: &mut Vec<Finding>) {
-    let key = match document.which {
+fn blackwell(
+    document: &Document,
+    interface: &WorkerInterface,
+    image: &Image,
+    base: &Text,
+) -> Option<Finding> {
+    let node = document.config(match document.which {
         Which::Hub => "gpuIds",
         Which::Tests => "gpuTypeId",
-    };
-    let Some(node) = document.config(key) else {
-        return;
-    };
-    let text = node.as_str().unwrap_or_default();
-    let choices = gpu::choices(document, node, text);
-    let Some(choice) = choices
-        .iter()
-        .find(|c| !c.excluded && facts::is_blackwell(c.name))
-    else {
-        return;
-    };
-    let Some(image) = &interface.image else {
-        return;
-    };
-    let (Some(cuda), Some(base)) = (image.cuda(), &image.base) else {
-        return;
-    };
+    })?;
+    let choices = gpu::choices(document, node, node.as_str()?);
+    let mut chosen = choices.iter().filter(|choice| !choice.excluded);
+    let choice = chosen.find(|choice| facts::is_blackwell(choice.name))?;
+    let cuda = image.cuda().filter(|cuda| cuda_is_older(cuda, "12.8"))?;
     // What pip installs brings a CUDA of its own.
     let newer = interface.sources.values().any(|source| {
         ["cu128", "cu129", "cu13"]
             .iter()
             .any(|tag| source.text.contains(tag))
     });
-    if !cuda_is_older(&cuda, "12.8") || newer {
-        return;
-    }
-    findings.push(
-        document
-            .at(
-                &BLACKWELL,
-                &choice.span,
-                format!(
-                    "`{}` needs CUDA 12.8, and the image has {cuda}",
-                    choice.name
-                ),
-            )
-            .related(place(&base.place), "the image"),
+    let what = format!(
+        "`{}` needs CUDA 12.8, and the image has {cuda}",
+        choice.name
     );
+    let finding = document.at(&BLACKWELL, &choice.span, what);
+    (!newer).then(|| finding.related(place(&base.place), "the image"))
 }

@@ -87,15 +87,12 @@ impl Worker<'_> {
     /// Whether the image may hold a worker's code that is not in the repository: its base brings
     /// some, or its build fetches some.
     pub fn brings_code(&self) -> bool {
+        let fetches = ["git clone", "git+", "wget ", "curl ", "--from=", "ADD http"];
         let image = self.facts.image.as_ref();
         let base = image.and_then(|image| image.base.as_ref());
         let source = base.and_then(|base| self.facts.sources.get(&base.place.file));
-        let fetches = source.is_none_or(|source| {
-            ["git clone", "git+", "wget ", "curl ", "--from=", "ADD http"]
-                .iter()
-                .any(|word| source.text.contains(word))
-        });
-        !self.has_plain_base() || fetches
+        let fetched = |text: &str| fetches.iter().any(|word| text.contains(word));
+        !self.has_plain_base() || source.is_none_or(|source| fetched(&source.text))
     }
 }
 
@@ -206,13 +203,14 @@ pub fn place(place: &worker_files::Place) -> Place {
 
 /// Whether the worker starts SGLang, so that its variables can be told from those of others.
 pub fn is_sglang(interface: &WorkerInterface) -> bool {
+    let installs = || {
+        interface
+            .packages
+            .iter()
+            .any(|package| package.name == "sglang")
+    };
     interface.python.launches
-        && (interface.sglang().is_some()
-            || interface.flag_table.is_some()
-            || interface
-                .packages
-                .iter()
-                .any(|package| package.name == "sglang"))
+        && (interface.sglang().is_some() || interface.flag_table.is_some() || installs())
 }
 
 /// Base images with a system, a language or libraries, and no program of a worker's.

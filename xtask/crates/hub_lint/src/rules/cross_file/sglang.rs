@@ -5,8 +5,8 @@ use crate::document::{Document, short};
 use crate::edit;
 use crate::model;
 use crate::rule::{Rule, rules};
-use worker_files::WorkerInterface;
 use worker_files::json::Node;
+use worker_files::{EnvRead, WorkerInterface};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::sglang::{self, Exactness, Flag, Table};
 use xtask_core::suggest;
@@ -29,7 +29,6 @@ rules! { Agreement;
     OPTION = "HUB330" "option-not-of-flag" Error Unsafely
         "an option that SGLang doesn't take"
         from "SGLang's own command lines; the official worker's REASONING_PARSER, TOOL_CALL_PARSER and QUANTIZATION";
-
     /// A default, a fixed value, a preset's or a test's value that SGLang refuses, so that the
     /// worker ends at start.
     ///
@@ -43,7 +42,6 @@ rules! { Agreement;
     VALUE = "HUB331" "value-not-of-flag" Error Never
         "a value that SGLang doesn't take"
         from "SGLang's own command lines";
-
     /// The variable drives a flag that the pinned release does not have. SGLang ends with exit
     /// code 2 when it is set.
     ///
@@ -66,10 +64,8 @@ pub fn check(
     interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
-    if !is_sglang(interface) {
-        return;
-    }
-    let Some((version, _)) = interface.sglang() else {
+    let version = interface.sglang().filter(|_| is_sglang(interface));
+    let Some((version, _)) = version else {
         return;
     };
     let release = Release::of(&version);
@@ -77,15 +73,21 @@ pub fn check(
         return;
     }
     for setting in settings(hub, tests) {
-        if let Some(Driven::Flag(name, flags)) = release.driven(setting.key, interface) {
+        if let Some((_, Driven::Flag(name, flags))) = release.driven(setting.key, interface) {
             findings.extend(release.judge(&setting, name, &flags));
         }
     }
-    if let Some(hub) = hub {
-        for variable in model::variables(&hub.root) {
-            if let Some(Driven::Gone) = release.driven(variable.key, interface) {
-                findings.push(release.gone(hub, &variable, interface));
-            }
+    for (hub, variable) in hub.iter().flat_map(|hub| {
+        let variables = model::variables(&hub.root).into_iter();
+        variables.map(move |variable| (hub, variable))
+    }) {
+        if let Some((read, Driven::Gone(flag))) = release.driven(variable.key, interface) {
+            let (key, words) = (variable.key, &release.words);
+            let what = format!("`{key}` drives `{flag}`, which {words} does not have");
+            let finding = hub.at(&FLAG_GONE, variable.key_span, what);
+            let finding = finding.help(format!("`{flag}` is {}", sglang::history(flag)));
+            let finding = finding.related(place(&read.place), "it is passed on here");
+            findings.push(release.told(finding));
         }
     }
 }
@@ -121,25 +123,20 @@ fn settings<'a>(hub: Option<&'a Document>, tests: Option<&'a Document>) -> Vec<S
                 add(hub, &OPTION, key, "offers", Some(option));
             }
             // A default that is an option has been told as that.
-            let listed = |node: &Node| {
-                let text = model::text_of(node);
-                input
-                    .options
-                    .iter()
-                    .any(|option| model::text_of(option) == text)
+            let listed = |node: &&Node| {
+                let text = node.scalar();
+                input.options.iter().any(|option| option.scalar() == text)
             };
             let default = input.default.filter(|node| !listed(node));
             add(hub, &VALUE, key, "has as its default", default);
         }
-        for member in model::presets(&hub.root)
-            .iter()
-            .flat_map(|preset| preset.defaults)
-        {
+        let presets = model::presets(&hub.root);
+        for member in presets.iter().flat_map(|preset| preset.defaults) {
             add(hub, &VALUE, &member.key, "is set to", Some(&member.value));
         }
     }
     if let Some(tests) = tests {
-        for own in model::test_variables(&tests.root) {
+        for own in model::variables(&tests.root) {
             add(tests, &VALUE, own.key, "is set to", own.value);
         }
     }
@@ -147,9 +144,9 @@ fn settings<'a>(hub: Option<&'a Document>, tests: Option<&'a Document>) -> Vec<S
 }
 
 /// What a variable drives, in all releases that judge.
-enum Driven {
+enum Driven<'a> {
     Flag(&'static str, Vec<&'static Flag>),
-    Gone,
+    Gone(&'a str),
 }
 
 /// The release that the worker runs.
@@ -173,107 +170,61 @@ impl Release {
         let number = asked.starts_with(|c: char| c.is_ascii_digit());
         let after = number && sglang::order(table.release(), &asked).is_lt();
         let next = table.newer().filter(|_| after);
+        let (first, second) = (table.release(), next.map_or("", Table::release));
         Self {
-            words: format!(
-                "SGLang {asked} (not known here; judged by {} and {})",
-                table.release(),
-                next.map_or("", Table::release)
-            ),
+            words: format!("SGLang {asked} (not known here; judged by {first} and {second})"),
             exact: false,
             judges: next.map(|next| vec![table, next]).unwrap_or_default(),
         }
     }
 
-    fn driven(&self, name: &str, interface: &WorkerInterface) -> Option<Driven> {
-        let drive = interface
-            .reads(name)
-            .find_map(|read| read.drives.as_ref())?;
-        let known: Vec<_> = self
-            .judges
-            .iter()
-            .filter_map(|table| table.flag(&drive.flag))
-            .collect();
-        match known.first() {
-            Some((name, _)) if known.len() == self.judges.len() => Some(Driven::Flag(
-                name,
-                known.into_iter().map(|(_, flag)| flag).collect(),
-            )),
-            // Of a flag that no release ever had, nothing is known.
-            None if sglang::history(&drive.flag).seen.is_some() => Some(Driven::Gone),
-            _ => None,
-        }
-    }
-
-    fn told(&self, finding: Finding) -> Finding {
-        let severity = if self.exact {
-            finding.severity
-        } else {
-            Severity::Warning
-        };
-        Finding {
-            severity,
-            ..finding
-        }
-    }
-
-    fn gone(
+    /// What a variable drives, and the place that passes it on.
+    fn driven<'a>(
         &self,
-        hub: &Document,
-        variable: &model::Variable<'_>,
-        interface: &WorkerInterface,
-    ) -> Finding {
-        let read = interface
-            .reads(variable.key)
-            .find(|read| read.drives.is_some());
-        let flag = read
-            .and_then(|read| read.drives.as_ref())
-            .map_or("", |drive| drive.flag.as_str());
-        let words = &self.words;
-        let mut finding = hub
-            .at(
-                &FLAG_GONE,
-                variable.key_span,
-                format!(
-                    "`{}` drives `{flag}`, which {words} does not have",
-                    variable.key
-                ),
-            )
-            .help(format!("`{flag}` is {}", sglang::history(flag)));
-        if let Some(read) = read {
-            finding = finding.related(place(&read.place), "it is passed on here");
+        name: &'a str,
+        interface: &'a WorkerInterface,
+    ) -> Option<(&'a EnvRead, Driven<'a>)> {
+        let mut reads = interface.reads(name);
+        let (read, drive) = reads.find_map(|read| Some((read, read.drives.as_ref()?)))?;
+        let judges = self.judges.iter();
+        let known: Vec<_> = judges.filter_map(|table| table.flag(&drive.flag)).collect();
+        let driven = match known.first() {
+            Some((name, _)) if known.len() == self.judges.len() => {
+                Driven::Flag(name, known.into_iter().map(|(_, flag)| flag).collect())
+            }
+            // Of a flag that no release ever had, nothing is known.
+            None if sglang::history(&drive.flag).seen.is_some() => Driven::Gone(&drive.flag),
+            _ => return None,
+        };
+        Some((read, driven))
+    }
+
+    fn told(&self, mut finding: Finding) -> Finding {
+        if !self.exact {
+            finding.severity = Severity::Warning;
         }
-        self.told(finding)
+        finding
     }
 
     fn judge(&self, setting: &Setting<'_>, name: &str, flags: &[&Flag]) -> Option<Finding> {
         let node = setting.node;
-        let text = model::text_of(model::said(node)?)?;
+        let text = model::said(node)?.scalar()?;
         if flags.iter().any(|flag| takes(flag, &text)) {
             return None;
         }
-        let mut finding = setting.document.at(
-            setting.rule,
-            &node.span,
-            format!(
-                "`{}` {} `{}`, which `{name}` of {} does not take",
-                short(setting.key),
-                setting.verb,
-                short(&text),
-                self.words
-            ),
-        );
+        let (key, verb, shown) = (short(setting.key), setting.verb, short(&text));
+        let words = &self.words;
+        let what = format!("`{key}` {verb} `{shown}`, which `{name}` of {words} does not take");
+        let mut finding = setting.document.at(setting.rule, &node.span, what);
         if !self.exact {
             return Some(self.told(finding));
         }
-        let choices: Vec<&str> = flags
-            .iter()
-            .flat_map(|flag| flag.choices.iter().flatten())
-            .filter_map(|choice| choice.as_str())
-            .collect();
+        let choices = flags.iter().flat_map(|flag| flag.choices.iter().flatten());
+        let choices: Vec<&str> = choices.filter_map(|choice| choice.as_str()).collect();
         finding = finding.help(format!("it takes {}", suggest::one_of(&choices)));
         if let Some((right, _)) = suggest::nearest(&text, choices.iter().copied()) {
             finding = finding.help(format!("did you mean `{right}`?"));
-            if std::ptr::eq(setting.rule, &raw const OPTION) {
+            if setting.rule.code == OPTION.code {
                 finding = finding.write(Safety::Unsafe, &node.span, right, edit::quote(right));
             }
         }

@@ -6,7 +6,7 @@ use crate::document::{Document, Which, begin, short};
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use worker_files::{Hides, WorkerInterface};
-use xtask_core::finding::{Finding, Place};
+use xtask_core::finding::{Finding, Place, Span};
 use xtask_core::tree::{RepoPath, Tree};
 
 rules! { Agreement;
@@ -32,7 +32,6 @@ rules! { Agreement;
     NO_HANDLER = "HUB314" "no-handler" Error Never
         "the Dockerfile starts a file that is not in the repository"
         from "the Hub's publishing guide";
-
     /// In the modern layout `.runpod/` holds hub.json and tests.json and nothing else: a Dockerfile
     /// or README there takes precedence over the one at the root, unseen. Said of repositories that
     /// `cargo xtask migrate` has moved (they have an `.xtask/upstream.lock.json`).
@@ -47,7 +46,6 @@ rules! { Agreement;
     STRAY = "HUB315" "stray-file" Warning Never
         "something else in `.runpod/` of a modern worker"
         from "the modern layout";
-
     /// The handler refuses this input, or SGLang does, so that the Hub's test fails. A job is
     /// `openai_route` with `openai_input`, a bare chat completion with `messages` where the handler
     /// knows it, or what SGLang's `/generate` takes.
@@ -75,12 +73,19 @@ pub fn check(
         handler(worker, findings);
     }
     strays(worker.tree, findings);
-    if let Some(tests) = tests
-        && is_sglang(&worker.facts)
-    {
-        for test in tests.root.get("tests").map_or(&[][..], Node::items) {
-            if let Some(input) = test.get("input") {
-                findings.extend(refused(tests, input, &worker.facts));
+    if let Some(tests) = tests.filter(|_| is_sglang(&worker.facts)) {
+        for input in tests
+            .root
+            .list("tests")
+            .iter()
+            .filter_map(|test| test.get("input"))
+        {
+            if let Some((span, message, help)) = refused(input, &worker.facts) {
+                let finding = tests.at(&REFUSED, &span, message);
+                findings.push(Finding {
+                    help: help.map(str::to_owned).into_iter().collect(),
+                    ..finding
+                });
             }
         }
     }
@@ -89,8 +94,7 @@ pub fn check(
 /// The Python file that the image starts has to be in the repository, unless the image may have
 /// it from elsewhere.
 fn handler(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
-    let (tree, interface) = (worker.tree, &worker.facts);
-    let Some(image) = &interface.image else {
+    let Some(image) = &worker.facts.image else {
         return;
     };
     let copies = image.copies.iter().any(|copy| copy.from.is_none());
@@ -98,45 +102,30 @@ fn handler(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     for start in image.starts() {
-        let words = start
-            .text
-            .split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '[' | ']' | ','));
-        let python = |word: &&str| {
+        let between = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '[' | ']' | ',');
+        let words = start.text.split(between);
+        let is_python = |word: &&str| {
             word.strip_suffix(".py")
                 .is_some_and(|stem| !stem.is_empty())
         };
-        for word in words.filter(python) {
-            if word.contains(['$', '*', '=']) {
+        for word in words.filter(is_python) {
+            let name = word.rsplit('/').next().unwrap_or(word);
+            let mut paths = worker.tree.entries().keys();
+            if word.contains(['$', '*', '=']) || paths.any(|path| path.name() == name.as_bytes()) {
                 continue;
             }
-            let name = word.rsplit('/').next().unwrap_or(word);
-            let there = tree
-                .entries()
-                .keys()
-                .any(|path| path.name() == name.as_bytes());
             // A step of the build may write it.
-            let lines = interface
-                .sources
-                .get(&start.place.file)
-                .map(|source| source.text.lines());
-            let written = lines.into_iter().flatten().any(|line| {
-                let copied = ["COPY", "ADD", "CMD", "ENTRYPOINT"]
-                    .iter()
-                    .any(|word| line.trim_start().starts_with(word));
-                line.contains(name) && !copied
+            let source = worker.facts.sources.get(&start.place.file);
+            let mut lines = source.map_or("", |source| source.text.as_str()).lines();
+            let written = lines.any(|line| {
+                let mut takes = ["COPY", "ADD", "CMD", "ENTRYPOINT"].iter();
+                line.contains(name) && !takes.any(|word| line.trim_start().starts_with(word))
             });
-            if !there && !written {
-                findings.push(
-                    Finding::at(
-                        &NO_HANDLER,
-                        place(&start.place),
-                        format!(
-                            "the image starts `{}`, which is not in the repository",
-                            short(word)
-                        ),
-                    )
-                    .help("the Hub builds from what is committed; is it ignored by git?"),
-                );
+            if !written {
+                let shown = short(word);
+                let what = format!("the image starts `{shown}`, which is not in the repository");
+                let help = "the Hub builds from what is committed; is it ignored by git?";
+                findings.push(Finding::at(&NO_HANDLER, place(&start.place), what).help(help));
             }
         }
     }
@@ -144,25 +133,22 @@ fn handler(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
 
 /// What else lies in `.runpod/`, where the modern layout has two files.
 fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
-    let lock = RepoPath::from(".xtask/upstream.lock.json");
-    if !tree.entries().contains_key(&lock) {
+    if !tree
+        .entries()
+        .contains_key(&RepoPath::from(".xtask/upstream.lock.json"))
+    {
         return;
     }
-    for path in tree.entries().keys() {
-        let Some(inner) = path.strip_prefix(".runpod") else {
-            continue;
-        };
-        if Which::of(path).is_some() && inner == path.name() {
-            continue;
-        }
-        findings.push(
-            Finding::at(
-                &STRAY,
-                Place::new(path.clone(), 0..0),
-                format!("{path}: `.runpod/` of a modern worker holds hub.json and tests.json alone"),
-            )
-            .help("the Hub prefers what lies there over the root; `cargo xtask migrate --check` says where it belongs"),
-        );
+    let paths = tree.entries().keys();
+    for path in paths.filter(|path| {
+        path.strip_prefix(".runpod")
+            .is_some_and(|inner| Which::of(path).is_none() || inner != path.name())
+    }) {
+        let what =
+            format!("{path}: `.runpod/` of a modern worker holds hub.json and tests.json alone");
+        let help = "the Hub prefers what lies there over the root; `cargo xtask migrate --check` says where it belongs";
+        let place = Place::new(path.clone(), 0..0);
+        findings.push(Finding::at(&STRAY, place, what).help(help));
     }
 }
 
@@ -187,85 +173,70 @@ pub const READING: &[&str] = &[
 /// One of these is what `/generate` makes something of.
 const GENERATE: &[&str] = &["text", "input_ids", "input_embeds"];
 
-fn refused(tests: &Document, input: &Node, interface: &WorkerInterface) -> Option<Finding> {
+/// Why an input is refused: where, what is wrong, and what helps.
+type Refusal = (Span, String, Option<&'static str>);
+
+fn refused(input: &Node, interface: &WorkerInterface) -> Option<Refusal> {
     let Kind::Object(members) = &input.kind else {
         return None;
     };
-    let say =
-        |span: &xtask_core::finding::Span, message: String| Some(tests.at(&REFUSED, span, message));
     if let Some(route) = input.member("openai_route") {
+        let value = route.value.span.clone();
+        let body = input.member("openai_input");
         let Some(text) = route.value.as_str() else {
-            let what = route.value.what();
-            return say(
-                &route.value.span,
-                format!("`openai_route` is {what}, not a path"),
-            );
+            let what = format!("`openai_route` is {}, not a path", route.value.what());
+            return Some((value, what, None));
         };
-        if !text.starts_with('/') {
-            return say(
-                &route.value.span,
-                format!("the route `{}` does not begin with `/`", short(text)),
-            );
-        }
-        if text.starts_with("//") {
-            return say(
-                &route.value.span,
-                format!("the route `{}` names another host", short(text)),
-            );
-        }
+        let shown = short(text);
         let path = text.split('?').next().unwrap_or(text);
-        let Some(body) = input.member("openai_input") else {
-            if READING.contains(&path.trim_end_matches('/')) || path.starts_with("/v1/models/") {
+        let (span, what) = if !text.starts_with('/') {
+            (
+                value,
+                format!("the route `{shown}` does not begin with `/`"),
+            )
+        } else if text.starts_with("//") {
+            (value, format!("the route `{shown}` names another host"))
+        } else if let Some(body) = body {
+            let needed = match path.strip_prefix("/v1").unwrap_or(path) {
+                "/chat/completions" => "messages",
+                "/completions" => "prompt",
+                "/embeddings" => "input",
+                _ => return None,
+            };
+            if body.value.get(needed).is_some() {
                 return None;
             }
-            return say(
-                &route.key_span,
-                format!(
-                    "`{}` takes a body, and there is no `openai_input`",
-                    short(text)
-                ),
-            );
+            (
+                body.key_span.clone(),
+                format!("`{shown}` answers 400 without `{needed}`"),
+            )
+        } else if READING.contains(&path.trim_end_matches('/')) || path.starts_with("/v1/models/") {
+            return None;
+        } else {
+            let what = format!("`{shown}` takes a body, and there is no `openai_input`");
+            (route.key_span.clone(), what)
         };
-        let needs: &[&str] = match path.strip_prefix("/v1").unwrap_or(path) {
-            "/chat/completions" => &["messages"],
-            "/completions" => &["prompt"],
-            "/embeddings" => &["input"],
-            _ => return None,
-        };
-        let missing = needs.iter().find(|key| body.value.get(key).is_none())?;
-        return say(
-            &body.key_span,
-            format!("`{}` answers 400 without `{missing}`", short(text)),
-        );
+        return Some((span, what, None));
     }
     // Keys that the handler itself looks at make it a form of its own.
+    let inputs = &interface.python.inputs;
     let looked_at = |key: &str| {
-        interface
-            .python
-            .inputs
+        inputs
             .iter()
-            .any(|input| input.path.split('.').next() == Some(key))
+            .any(|own| own.path.split('.').next() == Some(key))
     };
-    if members
-        .iter()
-        .any(|member| GENERATE.contains(&member.key.as_str()) || looked_at(&member.key))
-    {
+    let mut keys = members.iter().map(|member| member.key.as_str());
+    let known = keys.any(|key| GENERATE.contains(&key) || looked_at(key));
+    // Without inputs, nothing is known of how this handler reads its jobs.
+    if known || inputs.is_empty() {
         return None;
     }
-    // Nothing is known of how this handler reads its jobs.
-    if interface.python.inputs.is_empty() {
-        return None;
-    }
-    let span = members
-        .first()
-        .map_or_else(|| begin(input), |member| member.key_span.clone());
-    Some(
-        tests
-            .at(
-                &REFUSED,
-                &span,
-                "this goes to `/generate`, which takes `text` or `input_ids`",
-            )
-            .help("a chat is `openai_route` with `openai_input`"),
-    )
+    let first = members.first();
+    let span = first.map_or_else(|| begin(input), |member| member.key_span.clone());
+    let what = "this goes to `/generate`, which takes `text` or `input_ids`".to_owned();
+    Some((
+        span,
+        what,
+        Some("a chat is `openai_route` with `openai_input`"),
+    ))
 }
