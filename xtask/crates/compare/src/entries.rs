@@ -27,7 +27,13 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
     let all: HashMap<&str, &Item> = items.iter().map(|item| (item.id.as_str(), item)).collect();
     let mut causes: BTreeMap<String, Vec<&Item>> = BTreeMap::new();
     for item in items.iter().filter(|item| item.open) {
-        causes.entry(cause(item, &all)).or_default().push(item);
+        let mut cause = cause(item, &all);
+        // A fork's own change is no part of what upstream decided.
+        let is_own = |id: &str| base.is_some_and(|base| base.own.contains(id));
+        if all.contains_key(cause.as_str()) && is_own(&item.id) && !is_own(&cause) {
+            cause.clone_from(&item.id);
+        }
+        causes.entry(cause).or_default().push(item);
     }
     let mut groups: Vec<Vec<&Item>> = Vec::new();
     for (cause, mut group) in causes {

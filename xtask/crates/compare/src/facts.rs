@@ -470,6 +470,7 @@ impl Facts {
                     ("command", service.command.as_deref()),
                     ("ports", Some(&service.ports.join(" "))),
                     ("volumes", Some(&service.volumes.join(" "))),
+                    ("settings", Some(&service.settings.join("\n"))),
                 ],
             );
             for Named { name, value, place } in &service.environment {
@@ -612,6 +613,14 @@ impl Facts {
         let id = format!("hub:{}", declared.name);
         let place = &declared.place;
         let required = declared.required.then_some("yes");
+        // What the Hub sets where a switch does not say it.
+        let switch = |value: &Option<String>, word: &str| {
+            let is_listing = place.file.name() == b"hub.json";
+            let implied = is_listing && declared.kind.as_deref() == Some("boolean");
+            value.clone().or(implied.then(|| word.to_owned()))
+        };
+        let on = switch(&declared.true_value, "true");
+        let off = switch(&declared.false_value, "false");
         self.add(
             id.clone(),
             place,
@@ -621,8 +630,8 @@ impl Facts {
                 ("fixed", declared.fixed.as_deref()),
                 ("min", declared.min.as_deref()),
                 ("max", declared.max.as_deref()),
-                ("true", declared.true_value.as_deref()),
-                ("false", declared.false_value.as_deref()),
+                ("true", on.as_deref()),
+                ("false", off.as_deref()),
                 ("title", declared.title.as_deref()),
                 ("description", declared.description.as_deref()),
             ],

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::dockerfile::{Named, expand};
 use super::yaml::{Node, Yaml};
-use super::{Hides, Place, Reading, Source, Unread};
+use super::{Hides, Place, Reading, Source, Unread, is_one_of};
 
 pub use rewrite::rewrite;
 
@@ -23,8 +23,14 @@ pub struct Service {
     pub volumes: Vec<String>,
     pub command: Option<String>,
     pub entrypoint: Option<String>,
+    /// What else it sets, a line each: `shm_size: 32g`.
+    pub settings: Vec<String>,
     pub place: Place,
 }
+
+/// The keys of a service that have a field of their own, or do nothing to its container.
+const KEYS: &str = "image build environment env_file ports volumes command entrypoint extends \
+    container_name profiles labels depends_on << restart";
 
 /// What a service's image is built from, with variables at their defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +101,12 @@ impl File<'_> {
         let environment = get("environment")
             .map(|id| self.named(id))
             .unwrap_or_default();
+        let others = keys.iter().filter(|(key, _)| !is_one_of(KEYS, key));
+        let settings = others
+            .map(|(key, (_, value))| format!("{key}: {}", self.line(*value, 0)))
+            .collect();
         Service {
+            settings,
             name: self.line(name, 0),
             image,
             build: get("build").map(|id| self.build(id)),

@@ -49,6 +49,12 @@ pub fn takes(name: &str) -> bool {
     PARAMETERS.iter().any(|(known, _)| *known == name)
 }
 
+/// Whether jobs ask `SGLang` for such a route, so that a worker which sends any route on serves it;
+/// other requests a worker makes for a purpose of its own.
+pub fn serves(route: &str) -> bool {
+    route.starts_with("/v1") || route.starts_with('{') || route == "/generate"
+}
+
 /// Whether `SGLang` does the same without the parameter as with this value.
 pub fn is_default(name: &str, value: &str) -> bool {
     let default = PARAMETERS.iter().find(|(known, _)| *known == name);

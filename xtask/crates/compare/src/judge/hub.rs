@@ -28,6 +28,11 @@ impl Judge<'_> {
                 ("imageName", Some(old), None) => Item::new(&id, Verdict::Retired, Some(old), None)
                     .why("The Hub builds the image from the repository itself.")
                     .help("Nothing to set instead."),
+                (_, Some(old), None) if is_setting(name) => {
+                    Item::new(&id, Verdict::Missing, Some(old), None)
+                        .why("The new listing doesn't have it.")
+                        .help("Set it again in hub.json, or record why not.")
+                }
                 (_, Some(old), None) => self.variable_undeclared(name, &id, old),
                 (_, Some(old), Some(new)) => Self::variable_declared(&id, old, new),
                 (_, None, new) => Item::new(&id, Verdict::Added, None, new),
@@ -442,6 +447,13 @@ impl Judge<'_> {
 }
 
 /// Whether a fact comes from the Hub's own file, and not from the old form.
+fn is_setting(name: &str) -> bool {
+    let is_part = ["preset.", "config."]
+        .iter()
+        .any(|part| name.starts_with(part));
+    is_part || matches!(name, "endpointType" | "type" | "category")
+}
+
 fn is_listed(fact: &Fact) -> bool {
     fact.places
         .iter()

@@ -87,8 +87,13 @@ impl Judge<'_> {
         }
         differences.extend(use_changed(old, new));
         let (was, is) = (old.get("fallbacks"), new.get("fallbacks"));
+        // What the old worker did not read is set nowhere yet.
+        let known = |names: &str| {
+            let mut names = names.split(' ');
+            names.any(|name| self.old.get(&format!("env:{name}")).is_some())
+        };
         if was.is_some_and(|was| !is.unwrap_or_default().starts_with(was))
-            || was.is_none() && is.is_some()
+            || was.is_none() && is.is_some_and(known)
         {
             differences.push(difference("what is tried when it is unset", was, is));
         }
@@ -417,7 +422,7 @@ impl Judge<'_> {
                         Item::new(&id, Verdict::Kept, Some(old), Some(new))
                     }
                 }
-                (Some(old), None) if self.reachable(old) => {
+                (Some(old), None) if api::serves(route) && self.reachable(old) => {
                     Item::new(&id, Verdict::Kept, Some(old), None)
                         .why("The worker doesn't ask for it by itself any more; jobs can.")
                 }
@@ -443,6 +448,17 @@ impl Judge<'_> {
                     .help("Handle it again, or record what jobs have to say instead."),
                 (None, _) => Item::new(&id, Verdict::Added, None, new),
             };
+            self.push(item);
+        }
+        // Without one the SDK takes one job at a time.
+        let concurrency = "serverless:concurrency_modifier";
+        if self.old.get(concurrency).is_none()
+            && self.old.get("serverless:handler").is_some()
+            && let Some(new) = self.new.get(concurrency)
+        {
+            let item = Item::new(concurrency, Verdict::Changed, None, Some(new))
+                .why("The old worker took one job at a time; the new one takes more.")
+                .help("Have it take one (this worker: MAX_CONCURRENCY=1), or record that more are right.");
             self.push(item);
         }
         self.simple(

@@ -186,6 +186,13 @@ impl Reader<'_> {
             let runs_shell = started.iter().any(|(_, kind)| *kind == Kind::Shell);
             if !runs_shell && !steps::has_no_effect(command) {
                 left.push(full_line(command, &started));
+                // Two programs are told apart by their text.
+                left.extend(
+                    command
+                        .input
+                        .iter()
+                        .map(|(text, _)| format!("<< {}", text.trim())),
+                );
             }
             for (path, kind) in started {
                 match kind {
