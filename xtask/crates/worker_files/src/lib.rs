@@ -15,6 +15,7 @@ mod hub;
 pub mod ignore;
 pub mod json;
 pub mod packages;
+#[path = "pyread/mod.rs"]
 pub mod python;
 mod read;
 mod readme;

@@ -1,0 +1,76 @@
+//! Reading takes no more steps than the text is long, whatever calls what.
+
+use super::tests::read_steps;
+
+/// A file with functions that call each other in a ring, as long as a usual one.
+fn ring(functions: usize, asks: bool) -> String {
+    let mut text = "import os\n\n\n".to_owned();
+    for at in 0..functions {
+        let next = (at + 1) % functions;
+        let ask = if asks && at % 10 == 0 {
+            format!("    value = os.getenv(\"RING_{at}\", value)\n")
+        } else {
+            String::new()
+        };
+        text += &format!(
+            "def step_{at}(value, more=None):\n{ask}    if value:\n        return step_{next}(value, more or {at})\n    return [value, {at}]\n\n\n"
+        );
+    }
+    text
+}
+
+/// Steps for so many files, and how many constructs were not read.
+fn steps(files: usize, asks: bool) -> (usize, usize, usize) {
+    let text = ring(40, asks);
+    let files: Vec<(String, String)> = (0..files)
+        .map(|at| (format!("m{at}.py"), text.clone()))
+        .collect();
+    read_steps(&files)
+}
+
+#[test]
+fn a_ring_of_calls_takes_steps_in_proportion_to_the_text() {
+    for asks in [false, true] {
+        let (few, bytes, unread) = steps(4, asks);
+        assert!(few <= 2 * bytes, "{few} steps for {bytes} bytes");
+        assert_eq!(unread, 0);
+        let (many, _, _) = steps(40, asks);
+        assert!(many <= 11 * few, "{few} and {many} steps");
+    }
+}
+
+#[test]
+fn calls_that_double_come_to_an_end() {
+    for last in ["os.getenv(x)", "os.environ[x]", "x", "os.environ"] {
+        let twice = |at: usize| {
+            let next = at + 1;
+            format!("def f{at}(x):\n    return f{next}(x + 'a') or f{next}(x + 'b')\n\n\n")
+        };
+        let text: String = (0..60).map(twice).collect();
+        let text = format!("import os\n{text}def f60(x):\n    return {last}\n\n\nf0('A')\n");
+        let bytes = text.len();
+        let (steps, _, _) = read_steps(&[("a.py".to_owned(), text)]);
+        assert!(
+            steps <= 60 * bytes,
+            "{steps} steps for {bytes} bytes: {last}"
+        );
+    }
+}
+
+#[test]
+fn what_has_nothing_to_do_with_the_rest_is_not_followed() {
+    let quiet = (
+        "quiet.py".to_owned(),
+        "def f(x):\n    return x\n\n\nf(1)\n".repeat(50),
+    );
+    let main = (
+        "main.py".to_owned(),
+        "import os\nos.getenv('A')\n".to_owned(),
+    );
+    let (alone, _, _) = read_steps(std::slice::from_ref(&main));
+    let (both, _, _) = read_steps(&[main.clone(), quiet.clone()]);
+    assert_eq!(alone, both);
+    let imports = ("main.py".to_owned(), format!("import quiet\n{}", main.1));
+    let (more, _, _) = read_steps(&[imports, quiet]);
+    assert!(more > alone);
+}

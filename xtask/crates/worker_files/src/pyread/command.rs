@@ -1,0 +1,629 @@
+//! The commands that start `SGLang`'s server: their flags, and what decides on them.
+
+use super::calls::Site;
+use super::eval::Reader;
+use super::quick::Set;
+use super::scope::Bound;
+use super::syntax::Node;
+use super::value::{Ctx, Val};
+use super::{FlagGiven, FlagValue, Start};
+use crate::{FlagKind, Hides, shell};
+
+const NOT_FOLLOWED: &str = "what this adds to the server's command was not followed";
+/// How many expressions one command is put together from.
+const MOST_PARTS: usize = 3_000;
+
+/// Whether a function starts a process.
+pub fn starts(callee: &Val<'_>) -> bool {
+    const BEGINS: [&str; 6] = [
+        "subprocess.",
+        "os.exec",
+        "os.spawn",
+        "os.posix_spawn",
+        "pexpect.",
+        "pty.spawn",
+    ];
+    callee.may_be(|one| {
+        let path = one.path();
+        BEGINS.iter().any(|begin| path.starts_with(begin))
+            || path.contains("create_subprocess_")
+            || matches!(path, "os.system" | "os.popen" | "Popen")
+    })
+}
+
+pub fn is_server(text: &str) -> bool {
+    [
+        "sglang.launch_server",
+        "sglang serve",
+        "sglang.srt.entrypoints",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
+}
+
+/// A flag: two dashes and a word.
+fn is_flag(value: &Val<'_>) -> bool {
+    let rest = value
+        .pieces()
+        .first()
+        .and_then(Val::as_str)
+        .and_then(|t| t.strip_prefix("--"));
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+/// The expressions that were seen to be part of a command.
+type Seen<'t> = Set<Node<'t>>;
+
+impl<'t> Reader<'t> {
+    /// Text that names the server's module: the command around it.
+    pub fn command_string(&mut self, node: Node<'t>) {
+        let parent = node.parent();
+        if self.program.starts_server(node.text()) {
+            if parent.is_some_and(|p| p.kind() != "expression_statement") {
+                self.facts.launches = true;
+                self.server(node);
+            }
+        } else if matches!(node.bare(), "serve" | "launch_server")
+            && parent.is_some_and(|p| p.text().contains("sglang"))
+        {
+            self.server(node);
+        }
+    }
+
+    /// A call that starts a process, or the server as a part of the program.
+    pub fn process(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        let path = callee.path();
+        if path.ends_with("sglang.Engine")
+            || path.ends_with("ServerArgs") && path.contains("sglang")
+        {
+            return self.engine(node);
+        }
+        if !starts(callee) {
+            return;
+        }
+        let place = self.place(node);
+        self.facts.starts.push(Start { place });
+        let args = node.values();
+        let Some(first) = args.first().copied() else {
+            return;
+        };
+        let shells = [
+            "os.system",
+            "os.popen",
+            "subprocess.getoutput",
+            "subprocess.getstatusoutput",
+        ];
+        let shell = node.text_of("arguments").contains("shell=True")
+            || path.ends_with("_shell")
+            || shells.contains(&path);
+        if shell {
+            for way in self.each_way(node, &[first], Hides::Variables) {
+                let value = self.at(first, &way);
+                value
+                    .each()
+                    .iter()
+                    .for_each(|one| self.shell_reads(first, one));
+            }
+            return;
+        }
+        let words = self.value(first).elements();
+        let words = words.unwrap_or_else(|| args.iter().map(|arg| self.value(*arg)).collect());
+        let text = |at: usize| words.get(at).and_then(Val::as_str).unwrap_or_default();
+        if text(0).ends_with("printenv") {
+            for name in words.iter().skip(1).filter_map(Val::as_str) {
+                self.plain_read(node, name, None);
+            }
+        } else if text(1).starts_with('-') && text(1).ends_with('c') && text(0).ends_with("sh") {
+            let script = words.get(2).cloned().unwrap_or(Val::Unknown);
+            self.shell_reads(node, &script);
+        }
+    }
+
+    /// `sglang.Engine(model_path=…)`: its arguments are the server's.
+    fn engine(&mut self, node: Node<'t>) {
+        self.facts.launches = true;
+        let flag = |name: &str| format!("--{}", name.replace('_', "-"));
+        for argument in node.arguments().collect::<Vec<_>>() {
+            match (argument.kind(), argument.field("value")) {
+                ("keyword_argument", Some(value)) => {
+                    for way in self.each_way(argument, &[value], Hides::Flags) {
+                        let value = self.at(value, &way);
+                        self.give(argument, &flag(argument.text_of("name")), Some(&value));
+                    }
+                }
+                ("dictionary_splat", _) => {
+                    let inner = argument.child(0).map(|inner| self.value(inner));
+                    let Some(Val::Dict(items)) = inner else {
+                        let what = "these arguments of the engine were not followed";
+                        self.not_read(argument, what, &[Hides::Flags]);
+                        continue;
+                    };
+                    for (key, value) in items.iter() {
+                        let flag = flag(key.as_str().unwrap_or_default());
+                        self.give(argument, &flag, Some(value));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The command that names the server's module.
+    fn server(&mut self, node: Node<'t>) {
+        let mut seen = Seen::default();
+        let mut root = node;
+        while let Some(parent) = root.parent() {
+            match parent.kind() {
+                "list"
+                | "tuple"
+                | "binary_operator"
+                | "concatenated_string"
+                | "parenthesized_expression"
+                | "conditional_expression"
+                | "expression_list" => {
+                    root = parent;
+                }
+                "argument_list" => {
+                    // A process's words are given one by one.
+                    let callee = parent.parent().and_then(|call| call.field("function"));
+                    let value = callee.map_or(Val::Unknown, |callee| self.value(callee));
+                    let words = parent.children().filter(|n| n.kind() != "keyword_argument");
+                    let words: Vec<_> = words.collect();
+                    if starts(&value) && root.kind() != "list" && words.len() > 1 {
+                        return self.sequence_of(&words, &mut seen);
+                    }
+                    break;
+                }
+                _ => break,
+            }
+        }
+        self.parts(root, &mut seen);
+        self.flows(root, &mut seen);
+    }
+
+    /// Where a part of the command goes: into a name that more is added to, or to who called.
+    fn flows(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
+        let Some(parent) = node.parent() else { return };
+        self.steps += 1;
+        match parent.kind() {
+            "assignment" | "named_expression" | "augmented_assignment" => {
+                let target = parent.field("left").or(parent.field("name"));
+                if let Some(target) = target.filter(|target| *target != node) {
+                    self.variable_parts(target, seen);
+                }
+            }
+            "parenthesized_expression"
+            | "list_splat"
+            | "list"
+            | "binary_operator"
+            | "conditional_expression"
+            | "tuple" => self.flows(parent, seen),
+            "return_statement" => {
+                let sites = parent
+                    .function()
+                    .and_then(|function| self.sites.get(&function));
+                for site in sites.cloned().unwrap_or_default() {
+                    if let Site::Call(call) = site
+                        && seen.insert(call)
+                    {
+                        self.flows(call, seen);
+                    }
+                }
+            }
+            "argument_list" => {
+                let callee = parent.parent().and_then(|call| call.field("function"));
+                let callee = callee.map_or(Val::Unknown, |f| self.value(f));
+                let at = parent
+                    .children()
+                    .position(|child| child == node)
+                    .unwrap_or_default();
+                for one in callee.each() {
+                    let Val::Func(function, _, bound) = one else {
+                        continue;
+                    };
+                    let mut names = function
+                        .parameters()
+                        .skip(at + usize::from(bound.is_some()));
+                    let Some((name, ..)) = names.next() else {
+                        continue;
+                    };
+                    self.name_parts(*function, name, seen);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A name that holds the command, or a part of it.
+    fn variable_parts(&mut self, target: Node<'t>, seen: &mut Seen<'t>) {
+        match target.kind() {
+            "identifier" => {
+                if let Some((scope, name)) = self.program.variable(target) {
+                    self.name_parts(scope, name, seen);
+                }
+            }
+            "attribute" => {
+                let name = target.text_of("attribute");
+                let class = target.function().and_then(Node::class);
+                let mut changes = self.program.loose.get(name).cloned().unwrap_or_default();
+                if let Some(class) = class {
+                    let key = (class, name);
+                    changes.extend(self.program.changes.get(&key).into_iter().flatten());
+                    let set = self
+                        .program
+                        .attributes
+                        .get(&key)
+                        .cloned()
+                        .unwrap_or_default();
+                    set.into_iter()
+                        .for_each(|(value, _)| self.parts(value, seen));
+                }
+                changes
+                    .into_iter()
+                    .for_each(|change| self.change_parts(change, seen));
+            }
+            _ => {}
+        }
+    }
+
+    fn name_parts(&mut self, scope: Node<'t>, name: &'t str, seen: &mut Seen<'t>) {
+        let bindings = self
+            .program
+            .bound_in(scope, name)
+            .unwrap_or_default()
+            .to_vec();
+        for binding in bindings {
+            if let Bound::Value(value) = binding.what {
+                self.parts(value, seen);
+            }
+        }
+        let changes = self
+            .program
+            .changes
+            .get(&(scope, name))
+            .cloned()
+            .unwrap_or_default();
+        changes
+            .into_iter()
+            .for_each(|change| self.change_parts(change, seen));
+        let uses = self
+            .program
+            .uses
+            .get(&(scope.file(), name))
+            .cloned()
+            .unwrap_or_default();
+        for one in uses {
+            let found = self.program.lookup(one, name);
+            let same = found.is_some_and(|(own, _)| own == scope);
+            if same && one.part() != "left" && seen.insert(one) {
+                self.flows(one, seen);
+            }
+        }
+    }
+
+    fn change_parts(&mut self, change: Node<'t>, seen: &mut Seen<'t>) {
+        if change.kind() != "call" {
+            if let Some(right) = change.field("right") {
+                self.parts(right, seen);
+            }
+            return;
+        }
+        let Some(last) = change.values().last().copied() else {
+            return;
+        };
+        match change.callee_name() {
+            "extend" => self.parts(last, seen),
+            "append" | "insert" | "add" if seen.insert(change) => {
+                // `append("--x")` and then `append(value)`.
+                let next = change.parent().and_then(|statement| {
+                    let mut after = statement.parent()?.children();
+                    after.find(|other| *other == statement)?;
+                    let call = after
+                        .next()?
+                        .child(0)
+                        .filter(|call| call.kind() == "call")?;
+                    let same = call.text_of("function") == change.text_of("function");
+                    same.then(|| call.values().last().copied()).flatten()
+                });
+                let both: Vec<_> = std::iter::once(last).chain(next).collect();
+                self.sequence_of(&both, seen);
+            }
+            _ => {}
+        }
+    }
+
+    /// The parts of the command in an expression.
+    fn parts(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
+        if !seen.insert(node) || self.steps > self.limit || seen.len() > MOST_PARTS {
+            return;
+        }
+        self.steps += 1;
+        let children: Vec<_> = node.children().collect();
+        match node.kind() {
+            "list" | "tuple" | "set" | "expression_list" => self.sequence_of(&children, seen),
+            "parenthesized_expression" | "await" | "list_splat" | "yield" | "boolean_operator" => {
+                children.iter().for_each(|child| self.parts(*child, seen));
+            }
+            "conditional_expression" => {
+                let branches = [children.first(), children.get(2)];
+                branches
+                    .into_iter()
+                    .flatten()
+                    .for_each(|child| self.parts(*child, seen));
+            }
+            "binary_operator" => match self.value(node) {
+                Val::Str(..) | Val::Pieces(_) => self.text_of_command(node),
+                _ => children.iter().for_each(|child| self.parts(*child, seen)),
+            },
+            "string" | "concatenated_string" => self.text_of_command(node),
+            "identifier" | "attribute" => {
+                self.variable_parts(node, seen);
+                let value = self.value(node);
+                let value_only = |bound: &Bound<'_>| matches!(bound, Bound::Value(_));
+                if matches!(value, Val::Unknown | Val::Ext(_) | Val::Lost) {
+                    self.not_read(node, NOT_FOLLOWED, &[Hides::Flags]);
+                } else if let Some((_, bindings)) = self.program.lookup(node, node.text())
+                    && !bindings.iter().all(|binding| value_only(&binding.what))
+                    && let Some(items) = value.elements()
+                {
+                    self.pairs(node, &items, &Ctx::default());
+                }
+            }
+            "call" => self.parts_of_call(node, seen),
+            kind if node.is_comprehension() || kind == "pair" => match node.field("body") {
+                Some(body) if matches!(body.kind(), "tuple" | "list") => self.parts(body, seen),
+                Some(body) => {
+                    self.sequence_of(&[body], seen);
+                    if matches!(self.value(body), Val::Unknown | Val::Lost) {
+                        self.not_read(node, NOT_FOLLOWED, &[Hides::Flags]);
+                    }
+                }
+                None => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn parts_of_call(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
+        let Some(function) = node.field("function") else {
+            return;
+        };
+        let args = node.values();
+        if let Val::Func(own, ..) = self.value(function) {
+            let returned = self.returned(own);
+            for (at, value) in returned.iter().enumerate() {
+                match value.kind() {
+                    "string" => self.sequence_of(&returned[at..returned.len().min(at + 2)], seen),
+                    _ => self.parts(*value, seen),
+                }
+            }
+            return;
+        }
+        match function.text().rsplit('.').next().unwrap_or_default() {
+            "split" if function.text().contains("shlex") => {
+                if let Some(arg) = args.first() {
+                    self.text_of_command(*arg);
+                }
+            }
+            "split" | "copy" | "strip" if function.kind() == "attribute" => {
+                if let Some(object) = function.field("object") {
+                    match self.value(object) {
+                        Val::Str(..) | Val::Pieces(_) => self.text_of_command(object),
+                        _ => self.parts(object, seen),
+                    }
+                }
+            }
+            "list" | "tuple" | "chain" | "from_iterable" | "sorted" | "join" | "filter" | "map"
+            | "copy" | "deepcopy" | "set" => {
+                args.into_iter().for_each(|arg| self.parts(arg, seen));
+            }
+            _ => match self.value(node) {
+                Val::Env(..) | Val::Str(..) | Val::Pieces(_) => {}
+                value => match value.elements() {
+                    Some(items) => self.pairs(node, &items, &Ctx::default()),
+                    None => self.not_read(node, NOT_FOLLOWED, &[Hides::Flags]),
+                },
+            },
+        }
+    }
+
+    /// Expressions that follow each other in the command.
+    fn sequence_of(&mut self, items: &[Node<'t>], seen: &mut Seen<'t>) {
+        for (at, item) in items.iter().enumerate() {
+            match item.kind() {
+                "list_splat" => {
+                    item.children().for_each(|inner| self.parts(inner, seen));
+                    continue;
+                }
+                "conditional_expression" | "list" | "tuple" => {
+                    self.parts(*item, seen);
+                    continue;
+                }
+                _ => {}
+            }
+            let next = items.get(at + 1).filter(|next| next.kind() != "list_splat");
+            let of: Vec<_> = std::iter::once(*item).chain(next.copied()).collect();
+            for way in self.each_way(*item, &of, Hides::Flags) {
+                let pair: Vec<_> = of.iter().map(|node| self.at(*node, &way)).collect();
+                for one in pair[0].each().iter().filter(|one| is_flag(one)) {
+                    let value = pair.get(1).filter(|value| !is_flag(value));
+                    self.flag(*item, one, value, &way);
+                }
+            }
+        }
+    }
+
+    /// The same of values.
+    fn pairs(&mut self, node: Node<'t>, items: &[Val<'t>], way: &Ctx<'t>) {
+        for (at, item) in items.iter().enumerate() {
+            match item {
+                Val::List(inner) => self.pairs(node, inner, way),
+                item if is_flag(item) => {
+                    let next = items.get(at + 1).filter(|next| !is_flag(next));
+                    self.flag(node, item, next, way);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A command in one text.
+    fn text_of_command(&mut self, node: Node<'t>) {
+        for way in self.each_way(node, &[node], Hides::Flags) {
+            let value = self.at(node, &way);
+            let parts = value.pieces();
+            let text = |(at, part): (usize, &Val<'t>)| {
+                part.as_str()
+                    .map_or_else(|| format!("\u{1}{at}\u{1}"), str::to_owned)
+            };
+            let text: String = parts.iter().enumerate().map(text).collect();
+            for command in &shell::parse(&text).commands {
+                let words = command.words.iter().map(|word| placed(&word.text, parts));
+                let words: Vec<Val<'t>> = words.collect();
+                self.pairs(node, &words, &way);
+            }
+        }
+    }
+
+    fn flag(&mut self, node: Node<'t>, flag: &Val<'t>, value: Option<&Val<'t>>, way: &Ctx<'t>) {
+        let parts = flag.pieces();
+        let Some(Val::Str(first, at)) = parts.first() else {
+            return;
+        };
+        let (name, value) = match first.split_once('=') {
+            // `--flag=value`, of which parts may not be fixed.
+            Some((name, begin)) => match &parts[1..] {
+                [only] if begin.is_empty() => (name, Some(only.clone())),
+                rest => {
+                    let whole = rest
+                        .iter()
+                        .fold(Val::text(begin), |all, part| all.join(part));
+                    (name, Some(whole))
+                }
+            },
+            None if parts.len() > 1 => {
+                return self.not_read(node, "the name of this flag is computed", &[Hides::Flags]);
+            }
+            None => (&**first, value.cloned()),
+        };
+        let at = at.filter(|at| at.file() == node.file()).unwrap_or(node);
+        self.give(at, name, value.as_ref());
+        // What decides on it stands around the place where it is added.
+        let guards = self.guards(node, way);
+        if let Some(last) = self.facts.flags.last_mut()
+            && !matches!(last.value, FlagValue::Env)
+        {
+            for (variable, words) in guards {
+                if !last.from.iter().any(|(own, _)| *own == variable) {
+                    last.from.push((variable, FlagKind::Switch { words }));
+                }
+            }
+        }
+    }
+
+    fn give(&mut self, node: Node<'t>, flag: &str, value: Option<&Val<'t>>) {
+        let envs = value.map(Val::envs).unwrap_or_default();
+        let given = match value {
+            None => FlagValue::Alone,
+            Some(_) if !envs.is_empty() => FlagValue::Env,
+            Some(value) => value
+                .display()
+                .map_or(FlagValue::Computed, FlagValue::Fixed),
+        };
+        let from = envs.iter().map(|name| (name.to_string(), FlagKind::Value));
+        self.facts.flags.push(FlagGiven {
+            runs: self.program.files[node.file()].reached,
+            flag: flag.to_owned(),
+            value: given,
+            from: from.collect(),
+            place: self.place(node),
+        });
+    }
+
+    /// The variables that decide whether the program comes to a place, with the words that they
+    /// are held against.
+    fn guards(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
+        let mut found: Vec<(String, Vec<String>)> = Vec::new();
+        for condition in conditions(node) {
+            let mut names = Vec::new();
+            let mut words = Vec::new();
+            for part in condition.below() {
+                match part.kind() {
+                    "call" | "subscript" | "identifier" | "attribute" => {
+                        names.extend(self.at(part, way).envs());
+                    }
+                    "comparison_operator" => {
+                        let Some((left, right)) = part.child(0).zip(part.child(1)) else {
+                            continue;
+                        };
+                        let value = self.at(right, way);
+                        let all = value.elements().unwrap_or_else(|| vec![value.clone()]);
+                        let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
+                        words.extend(all.map(str::to_owned));
+                        if value.is_environ()
+                            && let Val::Str(name, _) = self.at(left, way)
+                        {
+                            names.push(name);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            for name in names {
+                if !found.iter().any(|(own, _)| **own == *name) {
+                    found.push((name.to_string(), words.clone()));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The conditions under which the program comes to a place, within its function.
+fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
+    let mut all = Vec::new();
+    let mut inner = node;
+    for above in node
+        .ancestors()
+        .take_while(|a| a.kind() != "function_definition")
+    {
+        match above.kind() {
+            "if_statement" | "elif_clause" if inner.part() == "consequence" => {
+                all.extend(above.field("condition"));
+            }
+            "conditional_expression" if above.child(1) != Some(inner) => all.extend(above.child(1)),
+            "block" => {
+                let skips = |other: &Node<'_>| {
+                    other.kind() == "if_statement"
+                        && other.text_of("consequence").contains("continue")
+                };
+                let before = above.children().take_while(|other| *other != inner);
+                all.extend(
+                    before
+                        .filter(skips)
+                        .filter_map(|skip| skip.field("condition")),
+                );
+            }
+            _ if above.is_comprehension() => {
+                let clauses = above.children().filter(|c| c.kind() == "if_clause");
+                all.extend(clauses.filter_map(|c| c.child(0)));
+            }
+            _ => {}
+        }
+        inner = above;
+    }
+    all
+}
+
+/// A word of a text in which what is not fixed has a number for it.
+fn placed<'t>(word: &str, parts: &[Val<'t>]) -> Val<'t> {
+    let piece = |(at, piece): (usize, &str)| match piece.parse::<usize>() {
+        Ok(number) if at % 2 == 1 => parts.get(number).cloned().unwrap_or(Val::Unknown),
+        _ => Val::text(piece),
+    };
+    let pieces = word.split('\u{1}').enumerate().map(piece);
+    let pieces = pieces.filter(|piece| piece.as_str() != Some(""));
+    pieces
+        .reduce(|a, b| a.join(&b))
+        .unwrap_or_else(|| Val::text(""))
+}

@@ -1,0 +1,163 @@
+//! Files beside the program that it loads: plain lists and tables of names and defaults.
+//!
+//! What is not plain, not in the repository or not the only one of its name has no value, so that
+//! what depends on it is unread.
+
+use serde_json::Value as Json;
+
+use super::eval::Reader;
+use super::value::Val;
+use crate::Source;
+use crate::packages::toml;
+use crate::yaml::{Node, Yaml};
+
+/// Tables of names are small; what is longer is other data.
+pub const LARGEST: usize = 64 * 1024;
+/// How many values of a file are followed; an alias counts each time.
+const MOST: usize = 5_000;
+
+impl<'t> Reader<'t> {
+    /// What opening a path gives: the file's text.
+    pub fn opened(&self, path: &Val<'t>) -> Val<'t> {
+        match path {
+            // Where the job or a variable says which file, what is in it comes from there.
+            Val::Input(_) | Val::Env(..) => path.clone(),
+            path => match self.file_at(path) {
+                Some(source) => Val::File(source.text.as_str().into()),
+                None => Val::Unknown,
+            },
+        }
+    }
+
+    /// The file that a path names, whose beginning need not be known.
+    fn file_at(&self, path: &Val<'t>) -> Option<&'t Source> {
+        let name = match path {
+            Val::Str(text, _) => text.clone(),
+            Val::Pieces(parts) => match parts.last() {
+                Some(Val::Str(text, _)) if text.contains('/') => text.clone(),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        self.data_file(&name)
+    }
+
+    /// A file of the repository, by its path or else by its name where only one has it.
+    pub fn data_file(&self, path: &str) -> Option<&'t Source> {
+        let path = path.trim_start_matches("./");
+        if let Some(source) = self.data.get(path) {
+            return Some(source);
+        }
+        let name = path.rsplit('/').next();
+        let mut named = self
+            .data
+            .iter()
+            .filter(|(own, _)| own.rsplit('/').next() == name);
+        let first = named.next()?;
+        named.next().is_none().then_some(*first.1)
+    }
+
+    /// What `json.load`, `yaml.safe_load` and their like make of a file or a text.
+    pub fn loaded(&self, function: &str, from: &Val<'t>) -> Val<'t> {
+        let text = match from {
+            Val::Input(_) | Val::Env(..) => return from.clone(),
+            Val::File(text) => text.clone(),
+            // A path, where the library opens it by itself.
+            Val::Str(text, _) => match self.file_at(from) {
+                Some(source) if function.ends_with("load") => source.text.as_str().into(),
+                _ => text.clone(),
+            },
+            path => match self.file_at(path) {
+                Some(source) => source.text.as_str().into(),
+                None => return Val::Unknown,
+            },
+        };
+        let mut budget = MOST;
+        let json = if function.contains("yaml") {
+            let yaml = Yaml::parse(&text).ok();
+            yaml.and_then(|yaml| from_yaml(&yaml, yaml.root()?, &mut budget))
+        } else if function.contains("toml") {
+            from_toml(&text)
+        } else {
+            serde_json::from_str(&text).ok()
+        };
+        json.map_or(Val::Unknown, |json| Val::from_json(&json))
+    }
+}
+
+fn from_yaml(yaml: &Yaml, id: usize, budget: &mut usize) -> Option<Json> {
+    *budget = budget.checked_sub(1)?;
+    Some(match yaml.node(id) {
+        Node::Scalar { value, style, .. } if *style == ' ' => plain(value),
+        Node::Scalar { value, .. } => Json::String(value.clone()),
+        Node::Sequence(items) => {
+            let items = items.iter().map(|id| from_yaml(yaml, *id, budget));
+            Json::Array(items.collect::<Option<_>>()?)
+        }
+        Node::Mapping(pairs) => {
+            if pairs.iter().any(|(key, _)| yaml.text(*key).is_none()) {
+                return None;
+            }
+            let pairs = yaml.pairs(id).into_iter();
+            let pair = |(key, id): (&str, _)| Some((key.to_owned(), from_yaml(yaml, id, budget)?));
+            Json::Object(pairs.map(pair).collect::<Option<_>>()?)
+        }
+    })
+}
+
+/// A value that is written without quotes.
+fn plain(text: &str) -> Json {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Json::Null,
+        "true" | "True" | "TRUE" => Json::Bool(true),
+        "false" | "False" | "FALSE" => Json::Bool(false),
+        text => match (text.parse::<i64>(), text.parse::<f64>()) {
+            (Ok(number), _) => number.into(),
+            (_, Ok(number)) if number.is_finite() => number.into(),
+            _ => Json::String(text.to_owned()),
+        },
+    }
+}
+
+/// Tables with strings, lists of strings and plain values; nothing where there is more in it.
+fn from_toml(text: &str) -> Option<Json> {
+    let dense: String = text.split_whitespace().collect();
+    let more = ["[[", ",[", "{", "=[]", "\"\"\"", "'''"];
+    let mut lists = dense.match_indices("=[");
+    let (entries, unread) = toml::entries(text);
+    if more.iter().any(|mark| dense.contains(mark))
+        || lists.any(|(at, _)| !dense[at + 2..].starts_with(['"', '\'']))
+        || !unread.is_empty()
+    {
+        return None;
+    }
+    let mut root = serde_json::Map::new();
+    for entry in &entries {
+        if entry.key.contains('.') {
+            return None;
+        }
+        let mut table = &mut root;
+        for part in entry.table.split('.').filter(|part| !part.is_empty()) {
+            let inner = table
+                .entry(part)
+                .or_insert_with(|| Json::Object(serde_json::Map::new()));
+            table = inner.as_object_mut()?;
+        }
+        let value = match text.as_bytes().get(entry.range.start) {
+            Some(b'"') => Json::String(super::value::unescape(&entry.value)),
+            Some(b'\'') => Json::String(entry.value.clone()),
+            _ => plain(entry.value.split('#').next().unwrap_or_default().trim()),
+        };
+        match table.get_mut(&entry.key) {
+            Some(Json::Array(items)) if entry.listed => items.push(value),
+            Some(_) => return None,
+            None if entry.listed => {
+                table.insert(entry.key.clone(), Json::Array(vec![value]));
+            }
+            None => {
+                table.insert(entry.key.clone(), value);
+            }
+        }
+    }
+    Some(Json::Object(root))
+}

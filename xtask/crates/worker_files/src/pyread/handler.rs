@@ -1,0 +1,452 @@
+//! What handlers take from a job's input, and how RunPod's SDK is started.
+
+use super::api::normal;
+use super::eval::Reader;
+use super::syntax::Node;
+use super::value::{Args, Ctx, Val};
+use super::{InputKey, Setting};
+use crate::Hides;
+
+/// What is called with the job's input and takes nothing of it, or something that is followed.
+const HARMLESS: [&str; 43] = [
+    "any",
+    "all",
+    "bool",
+    "callable",
+    "cast",
+    "copy",
+    "debug",
+    "deepcopy",
+    "dict",
+    "dumps",
+    "enumerate",
+    "error",
+    "exception",
+    "float",
+    "frozenset",
+    "get",
+    "id",
+    "info",
+    "int",
+    "isinstance",
+    "itemgetter",
+    "iter",
+    "keys",
+    "len",
+    "list",
+    "loads",
+    "log",
+    "post",
+    "print",
+    "progress_update",
+    "put",
+    "repr",
+    "request",
+    "set",
+    "setdefault",
+    "sorted",
+    "str",
+    "stream",
+    "tuple",
+    "type",
+    "validate",
+    "warning",
+    "ws_connect",
+];
+
+/// A field of a class that is made of variables or of a job's input.
+pub struct Field {
+    pub default: Option<String>,
+    /// The names that it goes by instead of its own.
+    pub aliases: Option<Vec<String>>,
+    pub needed: bool,
+}
+
+impl<'t> Reader<'t> {
+    /// What `runpod.serverless.start` is given.
+    pub fn serverless(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        if !callee.path().ends_with("serverless.start") {
+            return;
+        }
+        let Some(config) = node.values().first().copied() else {
+            return;
+        };
+        let Val::Dict(items) = self.value(config) else {
+            let what = "what runpod.serverless.start is given was not followed";
+            return self.not_read(node, what, &[Hides::JobInput]);
+        };
+        for (key, value) in items.iter() {
+            let Val::Str(name, at) = key else { continue };
+            let place = self.place(at.unwrap_or(node));
+            let is_function = |one: &Val<'t>| {
+                matches!(
+                    one,
+                    Val::Func(..) | Val::Partial(..) | Val::Class(_) | Val::Object(..)
+                )
+            };
+            if &**name == "handler" && !value.each().iter().all(is_function) {
+                let what = "which function the handler is was not followed";
+                self.not_read(node, what, &[Hides::JobInput]);
+            }
+            let label = match value {
+                Val::Func(own, ..) => own.text_of("name"),
+                _ => "",
+            };
+            let label = if label.is_empty() { "function" } else { label };
+            // What a modifier always gives is a constant.
+            let calls = is_function(value) || matches!(value, Val::Method(..));
+            let constant = match (&**name, calls) {
+                ("handler", true) => None,
+                (_, true) => {
+                    let current = Args::of(vec![Val::Unknown]);
+                    self.exactly(|reader| reader.result(value, &current, None))
+                        .default_text()
+                }
+                _ => value.default_text(),
+            };
+            self.facts.serverless.push(Setting {
+                name: name.to_string(),
+                is_constant: constant.is_some(),
+                value: constant.unwrap_or_else(|| label.to_owned()),
+                place,
+            });
+        }
+    }
+
+    fn input_paths(&mut self, node: Node<'t>) -> Vec<Val<'t>> {
+        let value = self.value(node);
+        let inputs = value
+            .each()
+            .iter()
+            .filter(|one| matches!(one, Val::Input(_)));
+        inputs.cloned().collect()
+    }
+
+    /// `input[key]`.
+    pub fn input_item(&mut self, node: Node<'t>, whole: &Val<'t>) {
+        let (Some(object), Some(key)) = (node.field("value"), node.field("subscript")) else {
+            return;
+        };
+        let set = node.part() == "left" && node.parent().is_some_and(|p| p.kind() == "assignment");
+        if !set && key.kind() != "slice" && is_input(whole) {
+            self.taken(node, object, key, None, true);
+        }
+    }
+
+    /// `key in input`, and `key in KEYS` in a loop over the input.
+    pub fn input_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
+        // A sign that is looked for in text is no key.
+        let sign = left.kind() == "string" && !left.bare().contains(char::is_alphanumeric);
+        let value = self.value(right);
+        if !sign && is_input(&value) {
+            self.taken(node, right, left, None, false);
+        }
+        let mut above = node.ancestors();
+        let owner = above.find(|a| a.is_comprehension() || a.kind() == "for_statement");
+        let clause = owner.and_then(|owner| match owner.kind() {
+            "for_statement" => Some(owner),
+            _ => owner.children().find(|c| c.kind() == "for_in_clause"),
+        });
+        let Some((bound, iter)) = clause.and_then(|c| c.field("left").zip(c.field("right"))) else {
+            return;
+        };
+        if bound.child(0).unwrap_or(bound).text() != left.text() {
+            return;
+        }
+        let object = iter
+            .field("function")
+            .and_then(|f| f.field("object"))
+            .unwrap_or(iter);
+        for path in self.input_paths(object) {
+            for name in value.elements().unwrap_or_default() {
+                self.key(node, &path.item(&name), None, false);
+            }
+        }
+    }
+
+    fn taken(
+        &mut self,
+        node: Node<'t>,
+        object: Node<'t>,
+        key: Node<'t>,
+        default: Option<Node<'t>>,
+        needed: bool,
+    ) {
+        let of: Vec<_> = [object, key].into_iter().chain(default).collect();
+        for way in self.each_way(node, &of, Hides::JobInput) {
+            let name = self.at(key, &way);
+            for one in self.at(object, &way).each() {
+                if !matches!(one, Val::Input(_)) {
+                    continue;
+                }
+                for name in name.each() {
+                    match name {
+                        Val::Str(..) => {
+                            let text = default.and_then(|default| {
+                                let value = self.at(default, &way);
+                                let text =
+                                    value.display().unwrap_or_else(|| normal(default.text()));
+                                Some(text).filter(|text| text != "None")
+                            });
+                            self.key(node, &one.item(name), text, needed);
+                        }
+                        Val::Int(_) | Val::Never => {}
+                        _ => self.not_read(
+                            node,
+                            "the name of what is taken from the job's input is computed",
+                            &[Hides::JobInput],
+                        ),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes a key of the input; one that need not be there is asked for.
+    fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
+        let Val::Input(path) = path else { return };
+        let known = self
+            .facts
+            .inputs
+            .iter_mut()
+            .find(|input| *input.path == **path);
+        if let Some(known) = known {
+            known.needed |= needed;
+            known.asked |= !needed;
+            known.default = known.default.take().or(default);
+        } else if !path.is_empty() && path.len() < 200 {
+            let place = self.place(node);
+            let path = path.to_string();
+            self.facts.inputs.push(InputKey {
+                path,
+                default,
+                needed,
+                asked: !needed,
+                place,
+            });
+        }
+    }
+
+    /// A call of one of the input's methods, or with the input.
+    pub fn input_call(&mut self, node: Node<'t>, callee: &Val<'t>) {
+        let Some(function) = node.field("function") else {
+            return;
+        };
+        let args = node.values();
+        if let Some(object) = function
+            .field("object")
+            .filter(|_| function.kind() == "attribute")
+            && is_input(&self.value(object))
+        {
+            let method = function.text_of("attribute");
+            if let ("get" | "pop" | "setdefault" | "__getitem__", Some(key)) =
+                (method, args.first())
+            {
+                let needed = method == "pop" && args.len() < 2 || method == "__getitem__";
+                self.taken(node, object, *key, args.get(1).copied(), needed);
+            }
+            return;
+        }
+        let splat = node
+            .arguments()
+            .find(|argument| argument.kind() == "dictionary_splat");
+        let splat = splat.and_then(|splat| splat.child(0));
+        let own = |one: &Val<'t>| matches!(one, Val::Func(..) | Val::Class(_) | Val::Partial(..));
+        if callee.may_be(own) || matches!(callee, Val::Object(..)) {
+            for one in callee.each() {
+                match (one, splat) {
+                    (Val::Class(class), Some(inner)) => self.model(*class, inner),
+                    (Val::Func(function, ..), Some(inner)) => self.splat(*function, inner),
+                    _ => {}
+                }
+            }
+            return;
+        }
+        if let Val::Method(object, method) = callee
+            && let Val::Class(class) = **object
+            && matches!(&**method, "model_validate" | "parse_obj" | "from_dict")
+        {
+            if let Some(first) = args.first() {
+                self.model(class, *first);
+            }
+            return;
+        }
+        let name = function.text().rsplit('.').next().unwrap_or_default();
+        if name == "validate" {
+            return self.schema(node, &args);
+        }
+        if HARMLESS.contains(&name) {
+            return;
+        }
+        // A function of the program that is handed on with it is followed.
+        if matches!(callee, Val::Ext(_)) && args.iter().any(|arg| self.value(*arg).may_be(own)) {
+            return;
+        }
+        for arg in args {
+            let sent = arg.part() == "value"
+                && arg.parent().is_some_and(|p| {
+                    p.kind() == "keyword_argument"
+                        && matches!(p.text_of("name"), "json" | "data" | "extra")
+                });
+            let whole = |one: &Val<'t>| match one {
+                Val::Input(path) => path.is_empty(),
+                one => matches!(one, Val::Job),
+            };
+            if !sent && self.value(arg).may_be(whole) {
+                let what = format!("the job's input goes into `{}`", function.text());
+                self.not_read(node, what, &[Hides::JobInput]);
+            }
+        }
+    }
+
+    /// `f(**input)`: each parameter is a key.
+    fn splat(&mut self, function: Node<'t>, inner: Node<'t>) {
+        let paths = self.input_paths(inner);
+        for (name, default, stars) in function.parameters().collect::<Vec<_>>() {
+            if stars > 0 || matches!(name, "self" | "cls") {
+                continue;
+            }
+            let text = default.and_then(|node| self.value(node).default_text());
+            for path in &paths {
+                let place = default.unwrap_or(inner);
+                self.key(
+                    place,
+                    &path.item(&Val::text(name)),
+                    text.clone(),
+                    default.is_none(),
+                );
+            }
+        }
+    }
+
+    /// A model made of the input: each field is a key.
+    fn model(&mut self, class: Node<'t>, inner: Node<'t>) {
+        let paths = self.input_paths(inner);
+        if paths.is_empty() {
+            return;
+        }
+        if let Val::Func(init, ..) = self.class_member(class, "__init__") {
+            return self.splat(init, inner);
+        }
+        for (name, value, kind) in self.fields(class) {
+            if name == "model_config" || kind.is_empty() || kind.starts_with("ClassVar") {
+                continue;
+            }
+            let field = self.field(value);
+            let needed = field.needed && !(value.is_none() && kind.contains("Optional"));
+            for alias in field.aliases.unwrap_or_else(|| vec![name.to_owned()]) {
+                for path in &paths {
+                    let key = path.item(&Val::text(&alias));
+                    self.key(value.unwrap_or(inner), &key, field.default.clone(), needed);
+                }
+            }
+        }
+    }
+
+    /// What the value of a class's field says of it.
+    pub fn field(&mut self, value: Option<Node<'t>>) -> Field {
+        let Some(value) = value else {
+            return Field {
+                default: None,
+                aliases: None,
+                needed: true,
+            };
+        };
+        let known = self.value(value);
+        if value.kind() != "call" || !value.callee_name().to_lowercase().ends_with("field") {
+            let written = Some(normal(value.text())).filter(|text| text != "None");
+            let default = known.display().or(written).filter(|text| text != "None");
+            return Field {
+                default,
+                aliases: None,
+                needed: false,
+            };
+        }
+        let args = self.args(value, &Ctx::default());
+        let keys = ["validation_alias", "alias", "env"];
+        let alias = keys.iter().find_map(|key| args.named(key));
+        let choices = value.text().split_once("AliasChoices(");
+        let choices = choices.and_then(|(_, rest)| rest.split(')').next());
+        let aliases = match (alias, choices) {
+            (Some(_), Some(choices)) => {
+                let each = choices
+                    .split(',')
+                    .map(|one| one.trim().trim_matches(['"', '\'']));
+                Some(each.map(str::to_owned).collect())
+            }
+            (Some(alias), None) => {
+                let each = alias.elements().unwrap_or_else(|| vec![alias.clone()]);
+                Some(
+                    each.iter()
+                        .filter_map(|a| a.as_str().map(str::to_owned))
+                        .collect(),
+                )
+            }
+            (None, _) => None,
+        };
+        let first = if value.callee_name() == "Field" {
+            0
+        } else {
+            usize::MAX
+        };
+        let given = args.get(first, "default").or(args.named("default_factory"));
+        let needed = given.is_none() || value.text().contains("(...");
+        Field {
+            default: known.default_text(),
+            aliases,
+            needed,
+        }
+    }
+
+    /// RunPod's `validate(input, SCHEMA)`.
+    fn schema(&mut self, node: Node<'t>, args: &[Node<'t>]) {
+        let (Some(input), Some(schema)) = (args.first(), args.get(1)) else {
+            return;
+        };
+        let paths = self.input_paths(*input);
+        if paths.is_empty() {
+            return;
+        }
+        let Val::Dict(items) = self.value(*schema) else {
+            let what = "the schema of the job's input was not followed";
+            return self.not_read(node, what, &[Hides::JobInput]);
+        };
+        for (key, rules) in items.iter() {
+            let default = rules
+                .entry(&Val::text("default"))
+                .and_then(|v| v.default_text());
+            let needed = rules.entry(&Val::text("required")) == Some(Val::Bool(true));
+            for path in &paths {
+                self.key(node, &path.item(key), default.clone(), needed);
+            }
+        }
+    }
+
+    /// `match input:` with the keys of its cases.
+    pub fn matched(&mut self, node: Node<'t>) {
+        let Some(subject) = node.field("subject") else {
+            return;
+        };
+        let paths = self.input_paths(subject);
+        if paths.is_empty() {
+            return;
+        }
+        for pattern in node.below().filter(|n| n.kind() == "dict_pattern") {
+            let mut within = pattern.ancestors().take_while(|a| *a != node);
+            if within.any(|a| a.kind() == "dict_pattern") {
+                continue;
+            }
+            for key in pattern.fields("key") {
+                let inner = key.child(0).filter(|_| key.kind() != "string");
+                let name = self.value(inner.unwrap_or(key));
+                for path in paths.iter().filter(|_| name.as_str().is_some()) {
+                    self.key(key, &path.item(&name), None, false);
+                }
+            }
+        }
+    }
+}
+
+fn is_input(value: &Val<'_>) -> bool {
+    value.may_be(|one| matches!(one, Val::Input(_)))
+}

@@ -1,0 +1,316 @@
+//! What Python's own functions and methods give, as far as workers use them to put names, flags
+//! and commands together.
+
+use std::rc::Rc;
+
+use super::environment::asked;
+use super::eval::Reader;
+use super::syntax::Node;
+use super::value::{Args, Val};
+
+impl<'t> Reader<'t> {
+    /// What a function from elsewhere gives.
+    pub fn known_call(&mut self, callee: &Val<'t>, args: &Args<'t>) -> Val<'t> {
+        if let Some(read) = asked(callee, args) {
+            return self.env_value(&read.name, read.default);
+        }
+        let value = match callee {
+            Val::Ext(path) => self.function(path, args),
+            Val::Method(object, name) => self.method(object, name, args),
+            Val::Made(path) => Some(Val::Made(format!("{path}()").into())),
+            _ => None,
+        };
+        value.unwrap_or_else(|| match args.positional.first() {
+            Some(lost @ (Val::Never | Val::Lost)) => lost.clone(),
+            _ => Val::Unknown,
+        })
+    }
+
+    fn function(&mut self, path: &str, args: &Args<'t>) -> Option<Val<'t>> {
+        let given = args.positional.first();
+        let first = given.cloned().unwrap_or(Val::Unknown);
+        let second = args.positional.get(1);
+        let name = path.rsplit('.').next().unwrap_or(path);
+        Some(match name {
+            "partial" if given.is_some() => {
+                let rest = Args {
+                    positional: args.positional[1..].to_vec(),
+                    ..args.clone()
+                };
+                Val::Partial(Rc::new(first), Rc::new(rest))
+            }
+            "__import__" | "import_module" => self.imported(0, first.as_str()?, None),
+            "getattr" => match second? {
+                Val::Str(text, Some(node)) if **text == *content(*node) => {
+                    self.attribute(&first, content(*node))
+                }
+                _ => return None,
+            },
+            "str" | "repr" => match &first {
+                Val::Str(..)
+                | Val::Env(..)
+                | Val::Input(_)
+                | Val::Pieces(_)
+                | Val::Any(_)
+                | Val::Made(_) => first,
+                one => Val::text(&one.display()?),
+            },
+            "int" | "float" | "bool" | "abs" | "round" => match (&first, name) {
+                (Val::Str(text, _), "int") => Val::Int(text.trim().parse().ok()?),
+                (Val::Str(text, _), "float") => {
+                    let _: f64 = text.trim().parse().ok()?;
+                    Val::Float(text.clone())
+                }
+                (Val::Float(text), "int") => {
+                    Val::text(&format!("{:.0}", text.parse::<f64>().ok()?))
+                }
+                _ => first,
+            },
+            "dict" | "OrderedDict" | "ChainMap" | "MappingProxyType" => dict(&first, args),
+            "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter"
+                if given.is_none() =>
+            {
+                Val::list(Vec::new())
+            }
+            "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter" => {
+                self.elements(&first).map_or(first, Val::list)
+            }
+            "copy" | "deepcopy" => first,
+            "cast" => second?.clone(),
+            "next" => {
+                let items = first.elements().unwrap_or_default();
+                Val::any(items.into_iter().chain(second.cloned()))
+            }
+            "min" | "max" if second.is_some() => Val::any(args.positional.iter().cloned()),
+            "min" | "max" => self.elements(&first).map_or(first, Val::list),
+            "enumerate" | "range" => {
+                let items = (0..).zip(self.elements(&first)?);
+                let pair = |(at, item)| Val::list(vec![Val::Int(at), item]);
+                Val::list(items.map(pair).collect())
+            }
+            "zip" => {
+                let all: Option<Vec<_>> = args.positional.iter().map(Val::elements).collect();
+                let all = all?;
+                let len = all.iter().map(Vec::len).min().unwrap_or_default();
+                let row = |at: usize| Val::list(all.iter().map(|list| list[at].clone()).collect());
+                Val::list((0..len).map(row).collect())
+            }
+            "chain" | "from_iterable" => {
+                let lists = match name {
+                    "chain" => args.positional.clone(),
+                    _ => first.elements()?,
+                };
+                let parts = lists
+                    .iter()
+                    .map(|list| list.elements().unwrap_or(vec![Val::Unknown]));
+                Val::list(parts.flatten().collect())
+            }
+            "map" => match second?.elements() {
+                None => {
+                    return second
+                        .filter(|value| matches!(value, Val::Input(_)))
+                        .cloned();
+                }
+                Some(items) => {
+                    let one = |item| self.result(&first, &Args::of(vec![item]), None);
+                    Val::list(items.into_iter().map(one).collect())
+                }
+            },
+            "filter" => Val::list(second?.elements()?),
+            "get_type_hints" | "get_annotations" | "vars" => match &first {
+                Val::Class(class) | Val::Object(class, _) => self.annotated(*class),
+                _ => return None,
+            },
+            "fields" if path.contains("dataclass") => match &first {
+                Val::Class(class) | Val::Object(class, _) => {
+                    let fields = self.fields(*class);
+                    let one = |(name, default, _): (&str, Option<Node<'t>>, _)| {
+                        let name = (Val::text("name"), Val::text(name));
+                        let default = default.map_or(Val::Unknown, |node| self.value(node));
+                        Val::Dict([name, (Val::text("default"), default)].into())
+                    };
+                    Val::list(fields.into_iter().map(one).collect())
+                }
+                _ => return None,
+            },
+            "field" | "Field" => match args.named("default_factory") {
+                Some(make) => self.result(&make.clone(), &Args::default(), None),
+                None => args
+                    .get(if name == "Field" { 0 } else { 9 }, "default")?
+                    .clone(),
+            },
+            "join" if path.contains("path") => {
+                let parts = args.positional.iter().cloned();
+                parts.reduce(|a, b| a.join(&Val::text("/")).join(&b))?
+            }
+            "open" => self.opened(&first),
+            "with_name" | "joinpath" if first.as_str().is_some() => Val::text("/").join(&first),
+            "Path" | "PurePath" | "fspath" | "abspath" | "expanduser" | "realpath"
+            | "TextIOWrapper" | "run_in_executor" => first,
+            "load" | "loads" | "safe_load" | "full_load" if first != Val::Unknown => {
+                self.loaded(path, &first)
+            }
+            "split" if path.contains("shlex") => match &first {
+                Val::Str(text, _) => {
+                    let commands = crate::shell::parse(text).commands;
+                    let words = commands.iter().flat_map(|command| &command.words);
+                    Val::list(words.map(|word| Val::text(&word.text)).collect())
+                }
+                other => other.clone(),
+            },
+            "urljoin" => second.map_or(first.clone(), |route| first.join(route)),
+            "validate" if path.contains("rp_validator") || path == "validate" => match first {
+                Val::Input(_) => Val::Dict([(Val::text("validated_input"), first)].into()),
+                _ => return None,
+            },
+            "dotenv_values" => Val::Environ(Rc::from([])),
+            "Munch" | "SimpleNamespace" | "parse_obj_as" if matches!(first, Val::Input(_)) => first,
+            _ if path.starts_with(char::is_lowercase) && path.contains('.')
+                || name.starts_with(char::is_uppercase) =>
+            {
+                Val::Made(path.into())
+            }
+            _ => return None,
+        })
+    }
+
+    fn method(&mut self, object: &Val<'t>, name: &str, args: &Args<'t>) -> Option<Val<'t>> {
+        let first = args.positional.first().cloned().unwrap_or(Val::Unknown);
+        Some(match (object, name) {
+            (Val::Environ(_), "copy" | "items" | "keys" | "values") => object.clone(),
+            (Val::Environ(_), _) => return None,
+            (Val::Job, "get") => object.item(&first),
+            (Val::Input(_), "get" | "pop" | "setdefault" | "__getitem__") => object.item(&first),
+            (Val::Input(_), "items") => {
+                Val::list(vec![Val::list(vec![Val::Unknown, object.clone()])])
+            }
+            (Val::Env(..), "split") => Val::list(vec![object.clone()]),
+            (Val::Input(_) | Val::Env(..), _) => object.clone(),
+            (Val::Str(..) | Val::Pieces(_), "open") => self.opened(object),
+            (Val::Str(..) | Val::Pieces(_), "read_text" | "read_bytes") => {
+                whole(&self.opened(object))
+            }
+            (Val::Str(..) | Val::Pieces(_), "joinpath") => {
+                object.join(&Val::text("/")).join(&first)
+            }
+            (Val::Str(text, _), "format") => Val::format(text, args),
+            (Val::Str(text, _), "join") => {
+                let between = Val::text(text);
+                let items = first.elements()?.into_iter();
+                let whole = items.reduce(|a, b| a.join(&between).join(&b));
+                whole.unwrap_or_else(|| Val::text(""))
+            }
+            (Val::Str(..), "resolve" | "absolute" | "expanduser") => object.clone(),
+            (Val::Str(text, at), _) => text_method(text, *at, name, args)?,
+            (Val::File(_), "read") => whole(object),
+            (Val::File(_), "readlines") => Val::list(object.elements()?),
+            (Val::Made(_), "joinpath" | "with_name") if first.as_str().is_some() => {
+                object.join(&Val::text("/")).join(&first)
+            }
+            (Val::Pieces(_), _) => object.clone(),
+            (Val::Dict(items), "items") => {
+                let pair = |(k, v): &(Val<'t>, Val<'t>)| Val::list(vec![k.clone(), v.clone()]);
+                Val::list(items.iter().map(pair).collect())
+            }
+            (Val::Dict(items), "keys") => Val::list(items.iter().map(|(k, _)| k.clone()).collect()),
+            (Val::Dict(items), "values") => {
+                Val::list(items.iter().map(|(_, v)| v.clone()).collect())
+            }
+            (Val::Dict(_), "get" | "pop") => match (object.entry(&first), &first) {
+                (Some(value), _) => value,
+                (None, Val::Str(..)) => args.get(1, "default").cloned().unwrap_or(Val::None),
+                (None, _) => object.item(&first),
+            },
+            (Val::Dict(_) | Val::List(_), "copy") => object.clone(),
+            (Val::Class(_), "model_validate" | "parse_obj" | "from_dict" | "model_construct") => {
+                let input = Some(first).filter(|first| matches!(first, Val::Input(_)))?;
+                let given = Args {
+                    more: vec![input],
+                    ..Args::default()
+                };
+                self.result(object, &given, None)
+            }
+            (Val::Object(..), "dict" | "model_dump" | "copy" | "model_copy") => object.clone(),
+            (Val::Any(all), _) => {
+                let of = |one: &Val<'t>| Val::Method(Rc::new(one.clone()), name.into());
+                Val::any(all.iter().map(|one| self.result(&of(one), args, None)))
+            }
+            (Val::Made(path), _) => Val::Made(format!("{path}.{name}").into()),
+            _ => return None,
+        })
+    }
+}
+
+/// What a string without anything special in it holds.
+fn content(string: Node<'_>) -> &str {
+    let mut parts = string.children();
+    parts
+        .find(|part| part.kind() == "string_content")
+        .map_or("", Node::text)
+}
+
+/// A dict of pairs and names; of the environment or a job's input it is a copy.
+fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
+    let of = args.positional.iter().chain(&args.more);
+    let mut whole = of.filter(|v| v.may_be(|v| matches!(v, Val::Environ(_) | Val::Input(_))));
+    if let Some(found) = whole.next() {
+        return found.clone();
+    }
+    let mut items = match first {
+        Val::Dict(items) => items.to_vec(),
+        Val::List(pairs) => {
+            let pair = |pair: &Val<'t>| (pair.item(&Val::Int(0)), pair.item(&Val::Int(1)));
+            pairs.iter().map(pair).collect()
+        }
+        _ => Vec::new(),
+    };
+    let named = args.named.iter();
+    items.extend(named.map(|(k, v)| (Val::Str(k.clone(), None), v.clone())));
+    Val::Dict(items.into())
+}
+
+/// All of an open file; what says where a file is stands for what is in it.
+fn whole<'t>(file: &Val<'t>) -> Val<'t> {
+    match file {
+        Val::File(text) => Val::Str(text.clone(), None),
+        other => other.clone(),
+    }
+}
+
+/// A method of text.
+fn text_method<'t>(
+    text: &str,
+    at: Option<Node<'t>>,
+    name: &str,
+    args: &Args<'t>,
+) -> Option<Val<'t>> {
+    let word = |index: usize| args.positional.get(index).and_then(Val::as_str);
+    let set: Vec<char> = word(0).unwrap_or(" \t\r\n").chars().collect();
+    let changed = match name {
+        "upper" => text.to_uppercase(),
+        "lower" | "casefold" => text.to_lowercase(),
+        "title" | "capitalize" | "encode" | "decode" => text.to_owned(),
+        "replace" => text.replace(word(0)?, word(1)?),
+        "strip" => text.trim_matches(&set[..]).to_owned(),
+        "lstrip" => text.trim_start_matches(&set[..]).to_owned(),
+        "rstrip" => text.trim_end_matches(&set[..]).to_owned(),
+        "removeprefix" => text.strip_prefix(word(0)?).unwrap_or(text).to_owned(),
+        "removesuffix" => text.strip_suffix(word(0)?).unwrap_or(text).to_owned(),
+        "split" | "rsplit" | "splitlines" | "partition" => {
+            let part = |part: &str| Val::Str(part.into(), at);
+            return Some(Val::list(match (name, word(0)) {
+                ("splitlines", _) => text.lines().map(part).collect(),
+                ("partition", Some(by)) => match text.split_once(by) {
+                    Some((a, b)) => vec![part(a), part(by), part(b)],
+                    None => vec![part(text), part(""), part("")],
+                },
+                (_, Some(by)) if !by.is_empty() => text.split(by).map(part).collect(),
+                _ => text.split_whitespace().map(part).collect(),
+            }));
+        }
+        "startswith" => return Some(Val::Bool(text.starts_with(word(0)?))),
+        "endswith" => return Some(Val::Bool(text.ends_with(word(0)?))),
+        _ => return None,
+    };
+    Some(Val::Str(changed.into(), at))
+}

@@ -1,0 +1,401 @@
+//! The worker's Python: which variables it reads and what for, the server's command line, the
+//! routes it asks for, what it takes of a job's input, and its classes and functions.
+//!
+//! Nothing is run. Each mention of the environment, of a job's input and of a command that starts
+//! `SGLang` is a fact or an [`Unread`]: what a mention needs (a name, a default) is looked up
+//! backwards, through names, loops over tables and calls of the program's own functions.
+
+#![allow(
+    clippy::match_bool,
+    clippy::match_same_arms,
+    clippy::needless_for_each,
+    reason = "one arm for each construct of the language, in one place"
+)]
+
+mod api;
+mod calls;
+mod command;
+mod data;
+mod environment;
+mod eval;
+mod handler;
+pub mod imports;
+mod known;
+mod objects;
+mod quick;
+mod relevant;
+mod requests;
+mod scope;
+mod syntax;
+mod usage;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use self::eval::Reader;
+use self::scope::Program;
+use self::syntax::{Node, Syntax};
+use self::value::Val;
+use super::{EnvRead, FlagKind, Hides, Place, Reading, Source, Unread};
+use indexmap::IndexSet;
+use xtask_core::tree::RepoPath;
+
+pub use api::ApiItem;
+pub use data::LARGEST as LARGEST_DATA;
+
+/// Why a read of a variable is unread whose name is not known.
+pub const COMPUTED_NAME: &str = "the name of this environment variable is computed";
+
+/// Everything that is read from a worker's Python files.
+#[derive(Debug, Default, Clone)]
+pub struct PythonFacts {
+    pub env: Vec<EnvRead>,
+    /// Variables that the program sets for what it starts or imports.
+    pub set: Vec<(String, Place)>,
+    /// Those of them that code which runs assigns a fixed value to.
+    pub assigned: Vec<(String, String, Place)>,
+    pub flags: Vec<FlagGiven>,
+    pub routes: Vec<Requested>,
+    pub inputs: Vec<InputKey>,
+    pub serverless: Vec<Setting>,
+    pub starts: Vec<Start>,
+    pub api: Vec<ApiItem>,
+    /// Files beside it that code which runs names in a text: a table that it opens.
+    pub opens: BTreeSet<String>,
+    /// Dicts from a variable's name to a flag: name, flag, and the name's place.
+    pub tables: Vec<(String, String, Place)>,
+    /// Whether a command line for `SGLang`'s server was seen.
+    pub launches: bool,
+}
+
+/// A flag that the program gives to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagGiven {
+    pub flag: String,
+    pub value: FlagValue,
+    /// The variables that decide on it, and how.
+    pub from: Vec<(String, FlagKind)>,
+    pub place: Place,
+    /// Whether it stands in a file that the image runs.
+    pub runs: bool,
+}
+
+/// What follows a flag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FlagValue {
+    /// Nothing: a switch.
+    Alone,
+    Fixed(String),
+    /// What an environment variable holds.
+    Env,
+    /// Something that is not known statically.
+    Computed,
+}
+
+/// A route that the program requests from the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requested {
+    /// The path; `{openai_route}` where the job's input gives it, `{}` where something else does.
+    pub route: String,
+    pub method: String,
+    pub place: Place,
+}
+
+/// A key of the job's input that the handler looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputKey {
+    /// From the input's root, with dots: `openai_input.stream`.
+    pub path: String,
+    /// What is used when the job does not hold it, as text.
+    pub default: Option<String>,
+    /// Whether a job without it fails.
+    pub needed: bool,
+    /// Whether the program asks first if it is there.
+    pub asked: bool,
+    pub place: Place,
+}
+
+/// A setting of `runpod.serverless.start`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub name: String,
+    pub value: String,
+    /// Whether the value is a constant, and not the name of a function.
+    pub is_constant: bool,
+    pub place: Place,
+}
+
+/// A process that the program starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    pub place: Place,
+}
+
+/// Which of the files run. `None` says that every file counts.
+#[derive(Debug, Default, Clone)]
+pub struct Reach {
+    /// The files that the image starts; what they import is reached too.
+    pub roots: Option<BTreeSet<RepoPath>>,
+    /// The files that the image holds.
+    pub held: Option<BTreeSet<RepoPath>>,
+    /// The names of shell scripts that hand their arguments on to the server.
+    pub launchers: BTreeSet<String>,
+}
+
+/// How many steps reading may take for so many bytes.
+fn steps_for(bytes: usize) -> usize {
+    100_000 + bytes * 20
+}
+
+/// Reads Python files as one program. `data` are files beside it, by path, that it may load.
+pub fn read(
+    sources: &[&Source],
+    data: &BTreeMap<String, &Source>,
+    reach: &Reach,
+) -> Reading<PythonFacts> {
+    read_counted(sources, data, reach).0
+}
+
+/// The same, with how many steps it took.
+fn read_counted(
+    sources: &[&Source],
+    data: &BTreeMap<String, &Source>,
+    reach: &Reach,
+) -> (Reading<PythonFacts>, usize) {
+    let mut unread = Vec::new();
+    let mut parsed: Vec<(&Source, Syntax<'_>)> = Vec::new();
+    // What has nothing to do with the rest comes last: only its classes and functions are read.
+    let (sources, apart) = relevant::sorted(sources, reach);
+    for source in sources.iter().chain(&apart) {
+        let file = u32::try_from(parsed.len()).unwrap_or(u32::MAX);
+        match syntax::parse(&source.text, file) {
+            Ok(syntax) => parsed.push((source, syntax)),
+            Err(why) => unread.push(Unread::new(why, Place::start_of(&source.path))),
+        }
+    }
+    let own: IndexSet<&RepoPath> = apart.iter().map(|source| &source.path).collect();
+    let files = parsed
+        .iter()
+        .filter(|(source, _)| !own.contains(&source.path))
+        .map(|(source, syntax)| (*source, syntax))
+        .collect();
+    let program = Program::new(files, reach);
+    let mut reader = Reader::new(program, data);
+    reader.run();
+    let Reader {
+        mut facts,
+        unread: more,
+        steps,
+        ..
+    } = reader;
+    for (source, syntax) in &parsed {
+        if own.contains(&source.path) {
+            let most = syntax.errors.iter().filter(|error| is_most(source, error));
+            unread.extend(most.map(|error| no_python(source, error)));
+        }
+        facts.api.extend(api::items(source, syntax.root()));
+    }
+    unread.extend(more);
+    facts.finish();
+    unread.sort();
+    unread.dedup();
+    (Reading::new(facts, unread), steps)
+}
+
+impl<'t> Reader<'t> {
+    fn run(&mut self) {
+        let mut nodes: Vec<Node<'t>> = Vec::new();
+        for file in &self.program.files {
+            nodes.extend(file.syntax.nodes());
+        }
+        let calls = ["call", "function_definition", "lambda"];
+        let calls = nodes.iter().filter(|node| calls.contains(&node.kind()));
+        let calls: Vec<Node<'t>> = calls.copied().collect();
+        self.sweep_all(&calls);
+        let mut unfinished: BTreeSet<usize> = BTreeSet::new();
+        for node in nodes {
+            self.named(node);
+            if self.steps > self.limit {
+                unfinished.insert(node.file());
+            } else {
+                self.account(node);
+                self.forget_ways();
+            }
+        }
+        for file in unfinished {
+            let root = self.program.files[file].syntax.root();
+            let what = "this file is too much to follow to its end";
+            let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
+            self.not_read(root.child(0).unwrap_or(root), what, &hides);
+        }
+        self.broken();
+    }
+
+    /// Accounts for a node: what it speaks of is a fact or unread.
+    fn account(&mut self, node: Node<'t>) {
+        match node.kind() {
+            "call" => {
+                let Some(function) = node.field("function") else {
+                    return;
+                };
+                let callee = self.value(function);
+                if callee.is_lost() {
+                    self.lost(node);
+                }
+                self.environment_call(node, &callee);
+                self.process(node, &callee);
+                self.serverless(node, &callee);
+                self.input_call(node, &callee);
+                self.request(node, &callee);
+                self.whole_environment(node);
+            }
+            "subscript" => {
+                let whole = node
+                    .field("value")
+                    .map_or(Val::Unknown, |object| self.value(object));
+                if whole.is_lost() {
+                    self.lost(node);
+                }
+                self.environment_item(node, &whole);
+                self.input_item(node, &whole);
+            }
+            "comparison_operator" if node.text_of("operators").ends_with("in") => {
+                if let Some((left, right)) = node.child(0).zip(node.child(1)) {
+                    self.environment_test(node, left, right);
+                    self.input_test(node, left, right);
+                }
+            }
+            "class_definition" => self.settings_class(node),
+            "keyword_argument" => self.envvar(node),
+            "augmented_assignment" => self.environment_joined(node),
+            "match_statement" => self.matched(node),
+            "import_statement" | "import_from_statement" => self.foreign_import(node),
+            "string" => {
+                self.environment_string(node);
+                self.command_string(node);
+            }
+            "identifier" | "attribute" => self.whole_environment(node),
+            _ => {}
+        }
+    }
+
+    /// What was too much to follow may be the environment, a job's input or a client.
+    fn lost(&mut self, node: Node<'t>) {
+        let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
+        self.not_read(node, "this is too much to follow to its end", &hides);
+    }
+
+    /// Notes the data files that code which runs names, and tables from a variable to a flag.
+    fn named(&mut self, node: Node<'t>) {
+        let is_text = node
+            .parent()
+            .is_some_and(|parent| parent.kind() == "expression_statement");
+        if node.kind() == "string" && !is_text && self.program.runs(node) {
+            let name = node.bare().rsplit('/').next().unwrap_or_default();
+            if name.contains('.') && !name.contains(' ') {
+                self.facts.opens.insert(name.to_owned());
+            }
+        }
+        if node.kind() == "pair"
+            && let Some((key, value)) = node.field("key").zip(node.field("value"))
+            && value.bare().starts_with("--")
+            && let Val::Str(name, _) = self.value(key)
+            && let Val::Str(flag, _) = self.value(value)
+            && !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        {
+            let place = self.place(key);
+            self.facts
+                .tables
+                .push((name.to_string(), flag.to_string(), place));
+        }
+    }
+
+    /// A place that is no Python is unread where words in it matter.
+    fn broken(&mut self) {
+        const WORDS: [&str; 8] = [
+            "environ",
+            "getenv",
+            "launch_server",
+            "[\"input\"]",
+            "['input']",
+            "environb",
+            "Settings",
+            "serverless",
+        ];
+        for file in self.program.files.iter().filter(|file| file.reached) {
+            for error in &file.syntax.errors {
+                let text = file.source.text.get(error.clone()).unwrap_or_default();
+                if is_most(file.source, error) || WORDS.iter().any(|word| text.contains(word)) {
+                    self.unread.push(no_python(file.source, error));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a place takes up most of a file.
+fn is_most(source: &Source, range: &Range<usize>) -> bool {
+    range.len() > source.text.len() / 2 && range.len() > 200
+}
+
+fn no_python(source: &Source, range: &Range<usize>) -> Unread {
+    let what = "no Python, or not read as such; facts in it may be missing";
+    let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
+    source.unread(range.clone(), what, &hides)
+}
+
+impl PythonFacts {
+    /// Ties reads and flags together, and puts everything in order.
+    fn finish(&mut self) {
+        let mut drives: BTreeMap<&str, super::FlagMapping> = BTreeMap::new();
+        for given in &self.flags {
+            for (name, how) in &given.from {
+                let drive = super::FlagMapping {
+                    flag: given.flag.clone(),
+                    how: how.clone(),
+                };
+                // A flag that takes the variable's value says more than one that it switches on.
+                let better = drives
+                    .get(name.as_str())
+                    .is_none_or(|old| old.how != FlagKind::Value && *how == FlagKind::Value);
+                if better {
+                    drives.insert(name, drive);
+                }
+            }
+        }
+        for read in &mut self.env {
+            read.drives = drives.get(read.name.as_str()).cloned();
+        }
+        for input in &mut self.inputs {
+            input.needed &= !input.asked;
+        }
+        self.env.sort();
+        self.env.dedup();
+        self.assigned.sort();
+        self.assigned.dedup();
+    }
+}
+
+/// The name that a file is imported by, without its package.
+pub fn module_name(path: &RepoPath) -> String {
+    let name = String::from_utf8_lossy(path.name()).into_owned();
+    let stem = name.strip_suffix(".py").unwrap_or(&name);
+    if stem == "__init__" {
+        let parent = path.parent();
+        return parent.map_or_else(String::new, |p| {
+            String::from_utf8_lossy(p.name()).into_owned()
+        });
+    }
+    stem.to_owned()
+}
+
+#[cfg(test)]
+mod accounting;
+#[cfg(test)]
+mod budget;
+#[cfg(test)]
+mod tests;

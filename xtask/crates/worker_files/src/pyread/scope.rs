@@ -1,0 +1,635 @@
+//! What the names of a program mean, and which of its code runs.
+
+use std::collections::BTreeSet;
+
+use super::Reach;
+use super::quick::{Map, Set};
+use super::syntax::{Node, Syntax};
+use crate::Source;
+
+/// Where a name gets a value.
+#[derive(Debug, Clone)]
+pub struct Binding<'t> {
+    pub what: Bound<'t>,
+    /// Which element of the value: `a, (b, c) = …` gives `c` the path 1, 1.
+    pub path: Vec<i64>,
+    /// What stands for the place: after it, and within its block, the name has this value.
+    at: Option<Node<'t>>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Bound<'t> {
+    Value(Node<'t>),
+    /// An element of what a loop or a comprehension's clause goes through.
+    Element(Node<'t>),
+    /// A parameter of a function.
+    Parameter(Node<'t>),
+    Function(Node<'t>),
+    Class(Node<'t>),
+    /// A module, and a name in it.
+    Import(String, Option<&'t str>),
+    Unknown,
+}
+
+/// A Python file.
+pub struct File<'t> {
+    pub source: &'t Source,
+    pub syntax: &'t Syntax<'t>,
+    /// Modules whose names it takes over: `from x import *`.
+    pub stars: Vec<String>,
+    /// Whether it is in the image, and something that runs imports it.
+    pub reached: bool,
+    /// For each node: whether it stands where the program never comes.
+    dead: Vec<bool>,
+}
+
+/// What is known by a scope and a name in it.
+type ByName<'t, T> = Map<(Node<'t>, &'t str), Vec<T>>;
+
+pub struct Program<'t> {
+    pub files: Vec<File<'t>>,
+    bindings: ByName<'t, Binding<'t>>,
+    /// `self.name = value`, by class and name: the value, and the way into it.
+    pub attributes: ByName<'t, (Node<'t>, Vec<i64>)>,
+    /// What changes a list or dict, by the scope or class that has it, and its name: calls,
+    /// assignments to items, `+=`.
+    pub changes: ByName<'t, Node<'t>>,
+    /// The same of attributes of other objects, by their name.
+    pub loose: Map<&'t str, Vec<Node<'t>>>,
+    /// Every use of a name, by file.
+    pub uses: Map<(usize, &'t str), Vec<Node<'t>>>,
+    /// The functions that code which runs names.
+    live: Set<Node<'t>>,
+    globals: Set<(Node<'t>, &'t str)>,
+    /// Files by the path that they are imported by, without `.py`, and by its last part.
+    by_path: Map<String, usize>,
+    by_end: Map<String, Vec<usize>>,
+    launchers: BTreeSet<String>,
+}
+
+/// Methods that change a list or a dict.
+const CHANGING: [&str; 6] = ["append", "extend", "insert", "add", "update", "setdefault"];
+
+impl<'t> Program<'t> {
+    pub fn new(parsed: Vec<(&'t Source, &'t Syntax<'t>)>, reach: &Reach) -> Self {
+        let mut program = Self {
+            files: Vec::new(),
+            bindings: Map::default(),
+            attributes: Map::default(),
+            changes: Map::default(),
+            loose: Map::default(),
+            uses: Map::default(),
+            live: Set::default(),
+            globals: Set::default(),
+            by_path: Map::default(),
+            by_end: Map::default(),
+            launchers: reach.launchers.clone(),
+        };
+        for (index, (source, syntax)) in parsed.into_iter().enumerate() {
+            let stem = stem(source);
+            let end = stem.rsplit('/').next().unwrap_or_default().to_owned();
+            program.by_end.entry(end).or_default().push(index);
+            program.by_path.insert(stem, index);
+            program.files.push(File {
+                source,
+                syntax,
+                stars: Vec::new(),
+                reached: true,
+                dead: Vec::new(),
+            });
+        }
+        let mut changing = Vec::new();
+        for index in 0..program.files.len() {
+            let syntax = program.files[index].syntax;
+            for node in syntax.nodes() {
+                if matches!(node.kind(), "global_statement" | "nonlocal_statement") {
+                    let scope = node.scope();
+                    program
+                        .globals
+                        .extend(node.children().map(|name| (scope, name.text())));
+                }
+            }
+            for node in syntax.nodes() {
+                program.bind_node(node, &mut changing);
+            }
+        }
+        for (object, by) in changing {
+            program.change(object, by);
+        }
+        program.find_reached(reach);
+        program.find_live(reach);
+        program
+    }
+
+    /// Whether a text in quotes begins a command that starts the server.
+    pub fn starts_server(&self, text: &str) -> bool {
+        let named = |name: &String| {
+            let before = text.trim_end_matches(['"', '\'']).strip_suffix(&**name);
+            before.is_some_and(|before| before.ends_with(['"', '\'', '/']))
+        };
+        super::command::is_server(text) || self.launchers.iter().any(named)
+    }
+
+    fn bind_node(&mut self, node: Node<'t>, changing: &mut Vec<(Node<'t>, Node<'t>)>) {
+        match node.kind() {
+            "identifier" => {
+                let key = (node.file(), node.text());
+                self.uses.entry(key).or_default().push(node);
+            }
+            "assignment" | "named_expression" => {
+                let left = node.field("left").or(node.field("name"));
+                let right = node.field("right").or(node.field("value"));
+                if let (Some(left), Some(right)) = (left, right) {
+                    self.bind(left, &Bound::Value(right), Vec::new());
+                    let items = left
+                        .fields_or_self()
+                        .filter(|one| one.kind() == "subscript");
+                    changing.extend(items.filter_map(|one| Some((one.field("value")?, node))));
+                }
+            }
+            "augmented_assignment" => {
+                changing.extend(node.field("left").map(|left| (left, node)));
+            }
+            "for_statement" | "for_in_clause" => {
+                if let Some(left) = node.field("left") {
+                    self.bind(left, &Bound::Element(node), Vec::new());
+                }
+            }
+            "as_pattern" => {
+                if let (Some(value), Some(alias)) = (node.child(0), node.field("alias")) {
+                    let target = alias.child(0).unwrap_or(alias);
+                    self.bind(target, &Bound::Value(value), Vec::new());
+                }
+            }
+            "function_definition" => {
+                self.parameters(node);
+                self.add(node.scope(), node.text_of("name"), Bound::Function(node));
+            }
+            "class_definition" => {
+                self.add(node.scope(), node.text_of("name"), Bound::Class(node));
+            }
+            "lambda" => self.parameters(node),
+            "import_statement" | "import_from_statement" => self.import(node),
+            "call" if CHANGING.contains(&node.callee_name()) => {
+                let object = node
+                    .field("function")
+                    .and_then(|callee| callee.field("object"));
+                changing.extend(object.map(|object| (object, node)));
+            }
+            _ => {}
+        }
+    }
+
+    fn parameters(&mut self, function: Node<'t>) {
+        for (name, _, _) in function.parameters() {
+            self.add(function, name, Bound::Parameter(function));
+        }
+    }
+
+    fn add(&mut self, scope: Node<'t>, name: &'t str, what: Bound<'t>) {
+        let path = Vec::new();
+        self.add_binding(
+            scope,
+            name,
+            Binding {
+                what,
+                path,
+                at: None,
+            },
+        );
+    }
+
+    fn add_binding(&mut self, scope: Node<'t>, name: &'t str, binding: Binding<'t>) {
+        let is_global = self.globals.contains(&(scope, name));
+        let scope = if is_global { root(scope) } else { scope };
+        self.bindings
+            .entry((scope, name))
+            .or_default()
+            .push(binding);
+    }
+
+    fn bind(&mut self, target: Node<'t>, what: &Bound<'t>, mut path: Vec<i64>) {
+        match target.kind() {
+            "identifier" => {
+                let at = Some(target);
+                let what = what.clone();
+                self.add_binding(target.scope(), target.text(), Binding { what, path, at });
+            }
+            "attribute" => {
+                if let Bound::Value(value) = what
+                    && let Some(class) = target.function().and_then(Node::class)
+                {
+                    let key = (class, target.text_of("attribute"));
+                    self.attributes.entry(key).or_default().push((*value, path));
+                }
+            }
+            "list_splat_pattern" => {
+                if let Some(name) = target.child(0) {
+                    path.clear();
+                    self.bind(name, &Bound::Unknown, path);
+                }
+            }
+            "pattern_list"
+            | "tuple_pattern"
+            | "list_pattern"
+            | "tuple"
+            | "list"
+            | "parenthesized_expression" => {
+                // `a, b = x, y` is two assignments.
+                if let Bound::Value(value) = what
+                    && path.is_empty()
+                    && matches!(value.kind(), "tuple" | "list" | "expression_list")
+                    && value.children().count() == target.children().count()
+                    && value.children().all(|child| child.kind() != "list_splat")
+                {
+                    for (child, value) in target.children().zip(value.children()) {
+                        self.bind(child, &Bound::Value(value), Vec::new());
+                    }
+                    return;
+                }
+                for (at, child) in (0..).zip(target.children()) {
+                    let mut path = path.clone();
+                    path.push(at);
+                    self.bind(child, what, path);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes what changes a list or dict under the variable or attribute that holds it.
+    fn change(&mut self, object: Node<'t>, by: Node<'t>) {
+        match object.kind() {
+            "identifier" => {
+                let Some((scope, name)) = self.variable(object) else {
+                    return;
+                };
+                self.changes.entry((scope, name)).or_default().push(by);
+            }
+            "attribute" => {
+                let name = object.text_of("attribute");
+                let class = object.function().and_then(Node::class);
+                match class.filter(|_| object.text_of("object") == "self") {
+                    Some(class) => self.changes.entry((class, name)).or_default().push(by),
+                    None => self.loose.entry(name).or_default().push(by),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The scope and the name of the variable that a name stands for, be it imported.
+    pub fn variable(&self, at: Node<'t>) -> Option<(Node<'t>, &'t str)> {
+        let (scope, bindings) = self.lookup(at, at.text())?;
+        let imported = bindings.iter().find_map(|binding| match &binding.what {
+            Bound::Import(module, Some(item)) => {
+                let file = self.module(at.file(), module)?;
+                Some((self.files[file].syntax.root(), *item))
+            }
+            _ => None,
+        });
+        Some(imported.unwrap_or((scope, at.text())))
+    }
+
+    fn import(&mut self, node: Node<'t>) {
+        let scope = node.scope();
+        let module = node.field("module_name");
+        let module = module.map(|name| self.full_module(node.file(), name.text()));
+        for name in node.fields("name") {
+            let alias = name.field("alias").map(Node::text);
+            let dotted = name.field("name").unwrap_or(name).text();
+            let first = dotted.split('.').next().unwrap_or(dotted);
+            let (own, what) = match &module {
+                Some(module) => (dotted, Bound::Import(module.clone(), Some(dotted))),
+                None if alias.is_some() => (dotted, Bound::Import(dotted.to_owned(), None)),
+                None => (first, Bound::Import(first.to_owned(), None)),
+            };
+            self.add(scope, alias.unwrap_or(own), what);
+        }
+        if let Some(module) = module
+            && node
+                .children()
+                .any(|child| child.kind() == "wildcard_import")
+        {
+            self.files[node.file()].stars.push(module);
+        }
+    }
+
+    /// A module's name with the package that `.` stands for, as a path begins: `/src/consts`.
+    fn full_module(&self, file: usize, name: &str) -> String {
+        let Some(rest) = name.strip_prefix('.') else {
+            return name.to_owned();
+        };
+        let path = self.files[file].source.path.to_string();
+        let mut folder: Vec<&str> = path.split('/').collect();
+        let ups = rest.len() - rest.trim_start_matches('.').len();
+        folder.truncate(folder.len().saturating_sub(ups + 1));
+        let rest = rest.trim_start_matches('.').replace('.', "/");
+        folder.push(&rest);
+        format!("/{}", folder.join("/").trim_end_matches('/'))
+    }
+
+    /// The file of a module, seen from another.
+    pub fn module(&self, from: usize, name: &str) -> Option<usize> {
+        if let Some(path) = name.strip_prefix('/') {
+            return self.by_path.get(path).copied();
+        }
+        let path = name.replace('.', "/");
+        let own = self.files.get(from)?.source.path.to_string();
+        let beside = own
+            .rsplit_once('/')
+            .map(|(folder, _)| format!("{folder}/{path}"));
+        let near = beside.and_then(|path| self.by_path.get(&path));
+        near.or_else(|| self.by_path.get(&path))
+            .copied()
+            .or_else(|| {
+                // The image may hold `src/` under another name, or put it on the path.
+                let all = self.by_end.get(path.rsplit('/').next()?)?;
+                let ends = |long: &str, short: &str| {
+                    long.strip_suffix(short)
+                        .is_some_and(|head| head.ends_with('/'))
+                };
+                let fits = |index: &&usize| {
+                    let stem = stem(self.files[**index].source);
+                    ends(&stem, &path) || ends(&path, &stem)
+                };
+                all.iter().find(fits).copied()
+            })
+    }
+
+    /// What a name is bound to where a node stands, and the scope that binds it.
+    pub fn lookup<'s>(
+        &'s self,
+        at: Node<'t>,
+        name: &'s str,
+    ) -> Option<(Node<'t>, &'s [Binding<'t>])> {
+        let mut scope = at.scope();
+        let mut first = true;
+        loop {
+            if (first || scope.kind() != "class_definition")
+                && let Some(found) = self.bound_in(scope, name)
+            {
+                return Some((scope, found));
+            }
+            // A file that is no Python has another root than a module.
+            scope.parent()?;
+            first = first && scope.is_comprehension();
+            scope = scope.scope();
+        }
+    }
+
+    pub fn bound_in<'s>(&'s self, scope: Node<'t>, name: &'s str) -> Option<&'s [Binding<'t>]> {
+        let all: &'s Map<(Node<'s>, &'s str), Vec<Binding<'t>>> = &self.bindings;
+        all.get(&(scope, name)).map(Vec::as_slice)
+    }
+
+    /// Those bindings that a name can have where it stands: a later one in the same block, or
+    /// the loop around it, takes the place of those before.
+    pub fn reaching(at: Node<'t>, scope: Node<'t>, all: &[Binding<'t>]) -> Vec<Binding<'t>> {
+        let own = at.scope();
+        if all.len() < 2 || own != scope && !own.is_comprehension() {
+            return all.to_vec();
+        }
+        let block = |binding: &Binding<'t>| match binding.what {
+            Bound::Element(owner) if owner.kind() == "for_statement" => Some(owner),
+            _ => {
+                let mut above = binding.at?.ancestors();
+                above.find(|a| matches!(a.kind(), "block" | "module" | "for_in_clause"))
+            }
+        };
+        let around: Set<Node<'t>> = at.ancestors().collect();
+        let start = at.range().start;
+        let before = |binding: &Binding<'t>| match (&binding.what, binding.at) {
+            (Bound::Element(_), at) => at.is_some_and(|node| node.range().start <= start),
+            (_, None) => true,
+            (_, Some(node)) => {
+                let mut above = node.ancestors();
+                let whole = above.find(|a| matches!(a.kind(), "assignment" | "named_expression"));
+                whole.unwrap_or(node).range().end <= start
+            }
+        };
+        let sure = all.iter().rposition(|binding| {
+            before(binding) && block(binding).is_some_and(|block| around.contains(&block))
+        });
+        let Some(sure) = sure else {
+            return all.to_vec();
+        };
+        let within = block(&all[sure]);
+        // A loop around the place, but not around that binding, brings later ones back.
+        let mut loops = at.ancestors().take_while(|a| Some(*a) != within);
+        let turns = loops.find(|a| matches!(a.kind(), "for_statement" | "while_statement"));
+        let inside = |binding: &Binding<'t>| {
+            let at = turns.zip(binding.at);
+            at.is_some_and(|(turn, node)| turn.range().contains(&node.range().start))
+        };
+        let after = all[sure..].iter().filter(|one| before(one) || inside(one));
+        after.cloned().collect()
+    }
+
+    /// Which files run: what the image starts, and what that imports.
+    fn find_reached(&mut self, reach: &Reach) {
+        let is = |set: &Option<BTreeSet<_>>, index: usize| {
+            let path = &self.files[index].source.path;
+            set.as_ref().is_none_or(|set| set.contains(path))
+        };
+        let mut reached: BTreeSet<usize> = BTreeSet::new();
+        let mut todo: Vec<usize> = (0..self.files.len()).collect();
+        todo.retain(|index| is(&reach.roots, *index));
+        while let Some(index) = todo.pop() {
+            if is(&reach.held, index) && reached.insert(index) && reach.roots.is_some() {
+                todo.extend(self.imports(index));
+            }
+        }
+        for (index, file) in self.files.iter_mut().enumerate() {
+            file.reached = reached.contains(&index);
+        }
+    }
+
+    fn imports(&self, index: usize) -> Vec<usize> {
+        let mut names: Vec<String> = Vec::new();
+        for node in self.files[index].syntax.nodes() {
+            match node.kind() {
+                "import_statement" => names.extend(
+                    node.fields("name")
+                        .map(|name| name.field("name").unwrap_or(name).text().to_owned()),
+                ),
+                "import_from_statement" => {
+                    let module = self.full_module(index, node.text_of("module_name"));
+                    let joint = if module.starts_with('/') { "/" } else { "." };
+                    for name in node.fields("name") {
+                        let name = name.field("name").unwrap_or(name).text();
+                        names.push(format!("{module}{joint}{name}"));
+                    }
+                    names.push(module);
+                }
+                "call"
+                    if matches!(
+                        node.callee_name(),
+                        "import_module" | "__import__" | "run_module" | "run_path"
+                    ) =>
+                {
+                    let first = node.values().first().copied();
+                    let name = first.map_or("", Node::bare).trim_end_matches(".py");
+                    names.push(self.full_module(index, name));
+                }
+                _ => {}
+            }
+        }
+        // A package's modules run its `__init__` first.
+        let above = names.iter().flat_map(|name| {
+            name.match_indices(['.', '/'])
+                .map(|(at, _)| name[..at].to_owned())
+        });
+        let above: Vec<String> = above.collect();
+        names.extend(above);
+        names
+            .iter()
+            .filter_map(|name| self.module(index, name))
+            .collect()
+    }
+
+    /// Which functions run: those whose names code that runs speaks of.
+    fn find_live(&mut self, reach: &Reach) {
+        let mut says: Map<Option<Node<'t>>, Vec<&'t str>> = Map::default();
+        let mut functions: Map<&'t str, Vec<Node<'t>>> = Map::default();
+        for index in 0..self.files.len() {
+            if !self.files[index].reached {
+                continue;
+            }
+            let path = &self.files[index].source.path;
+            let is_root = reach
+                .roots
+                .as_ref()
+                .is_none_or(|roots| roots.contains(path));
+            // By the nodes' numbers: what never runs, and which function each is part of.
+            let mut dead: Vec<bool> = vec![false];
+            let mut owner: Vec<Option<Node<'t>>> = vec![None];
+            for node in self.files[index].syntax.nodes().skip(1) {
+                let Some(parent) = node.parent() else {
+                    continue;
+                };
+                let over = dead[parent.number()] || never(node, parent, is_root);
+                dead.push(over);
+                let own = match parent.kind() {
+                    "function_definition" if node.part() == "body" => Some(parent),
+                    _ => owner[parent.number()],
+                };
+                owner.push(own);
+                if over {
+                    continue;
+                }
+                let mut say = |name| says.entry(own).or_default().push(name);
+                match node.kind() {
+                    "function_definition" => {
+                        let name = node.text_of("name");
+                        functions.entry(name).or_default().push(node);
+                        if registered(node) {
+                            say(name);
+                        }
+                        if let Some(class) = node.class().filter(|_| name.starts_with("__")) {
+                            functions
+                                .entry(class.text_of("name"))
+                                .or_default()
+                                .push(node);
+                        }
+                    }
+                    "identifier" if node.part() != "name" || parent.kind() == "aliased_import" => {
+                        say(node.text());
+                    }
+                    "dotted_name" if parent.kind() == "aliased_import" => {
+                        say(node.text().rsplit('.').next().unwrap_or_default());
+                    }
+                    "string" => {
+                        let call = parent.parent();
+                        if call.is_some_and(|call| call.text_of("function") == "getattr") {
+                            say(node.bare());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            self.files[index].dead = dead;
+        }
+        let mut todo: Vec<&str> = says.swap_remove(&None).unwrap_or_default();
+        let mut known: Set<&str> = Set::default();
+        while let Some(name) = todo.pop() {
+            if !known.insert(name) {
+                continue;
+            }
+            for function in functions.get(name).into_iter().flatten() {
+                if self.live.insert(*function) {
+                    todo.extend(says.swap_remove(&Some(*function)).unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    /// Whether the program comes to a node.
+    pub fn runs(&self, node: Node<'t>) -> bool {
+        let file = &self.files[node.file()];
+        let called = |inner: Node<'t>| {
+            let mut below = inner;
+            inner.ancestors().all(|node| {
+                let inside = node.kind() == "function_definition" && below.part() == "body";
+                below = node;
+                !inside || self.live.contains(&node)
+            })
+        };
+        let dead = file.dead.get(node.number()).copied().unwrap_or_default();
+        file.reached && !dead && called(node)
+    }
+}
+
+/// A file's path as imports name it.
+fn stem(source: &Source) -> String {
+    let path = source.path.to_string();
+    let stem = path.strip_suffix(".py").unwrap_or(&path);
+    stem.strip_suffix("/__init__").unwrap_or(stem).to_owned()
+}
+
+fn root(node: Node<'_>) -> Node<'_> {
+    node.ancestors().last().unwrap_or(node)
+}
+
+/// Whether a condition keeps the program from ever coming to this part of a statement.
+fn never(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
+    if parent.kind() != "if_statement" || node.part() != "consequence" {
+        return false;
+    }
+    let condition = parent.text_of("condition");
+    let words = ["__name__", "__main__", "=="];
+    let main = words.iter().all(|word| condition.contains(word));
+    let off = [
+        "False",
+        "0",
+        "None",
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    ];
+    off.contains(&condition) || main && !is_root
+}
+
+/// Decorators that leave a function what it is.
+pub const HARMLESS: [&str; 12] = [
+    "property",
+    "staticmethod",
+    "classmethod",
+    "lru_cache",
+    "cache",
+    "cached_property",
+    "wraps",
+    "contextmanager",
+    "asynccontextmanager",
+    "dataclass",
+    "override",
+    "abstractmethod",
+];
+
+/// Whether a decorator hands the function to somebody else, who may call it.
+fn registered(function: Node<'_>) -> bool {
+    let name = |one: Node<'_>| match one.kind() {
+        "call" => HARMLESS.contains(&one.callee_name()),
+        _ => HARMLESS.contains(&one.last_name()),
+    };
+    function.decorators().any(|one| !name(one))
+}

@@ -1,0 +1,465 @@
+//! The only code that knows of tree-sitter's parser: text in, syntax tree out.
+//!
+//! tree-sitter reads whatever it is given and marks what it could not make sense of, so that a
+//! file with a syntax error still tells most of what it holds. What it gives is copied once into
+//! a tree of our own, because a program is followed through its loops: the same nodes are asked
+//! for their kind and their children many times over, and tree-sitter's own take a while to say.
+
+use indexmap::IndexSet;
+use std::ops::{ControlFlow, Range};
+use std::sync::LazyLock;
+
+use tree_sitter::{Language, ParseOptions, Parser, TreeCursor};
+
+/// The grammar; what its kinds and parts are called lives as long as it does.
+static PYTHON: LazyLock<Language> = LazyLock::new(|| tree_sitter_python::LANGUAGE.into());
+
+/// How often the parser may report progress before it is stopped. It reports every hundred or so
+/// operations, so that this is many times what a file of the largest size takes when it is
+/// Python, and ends one that is made to be slow.
+const PATIENCE: usize = 200_000;
+
+/// How many levels of indentation the parser's scanner has room for: it keeps its state in 1,024
+/// bytes, of which open strings take up to 257 and each level two, and it ends the whole program
+/// where they don't suffice.
+const MOST_LEVELS: usize = 380;
+
+/// How deep a program's syntax goes: whatever looks around a node walks this far.
+const DEEPEST: usize = 400;
+
+/// A file's syntax: what has a name, and what plays a part, without the comments.
+#[derive(Debug, Default)]
+pub struct Syntax<'s> {
+    /// The file's number.
+    file: u32,
+    text: &'s str,
+    /// A node's children follow it, and each knows the next one on its level.
+    nodes: Vec<Data>,
+    /// The places that are no Python.
+    pub errors: Vec<Range<usize>>,
+    depth: usize,
+}
+
+#[derive(Debug)]
+struct Data {
+    kind: &'static str,
+    /// The part that it plays in its parent.
+    part: Option<&'static str>,
+    is_named: bool,
+    start: u32,
+    end: u32,
+    parent: u32,
+    /// What has the names that are looked up from here.
+    scope: u32,
+    first_child: u32,
+    next: u32,
+}
+
+/// No node: the root is nobody's child.
+const NONE: u32 = 0;
+
+/// A node of a file's syntax.
+#[derive(Clone, Copy)]
+pub struct Node<'t> {
+    syntax: &'t Syntax<'t>,
+    at: u32,
+}
+
+impl<'s> Syntax<'s> {
+    pub fn root(&'s self) -> Node<'s> {
+        Node {
+            syntax: self,
+            at: 0,
+        }
+    }
+
+    /// Every node, in the order of the text.
+    pub fn nodes(&'s self) -> impl Iterator<Item = Node<'s>> {
+        (0..self.nodes.len()).map(|at| Node {
+            syntax: self,
+            at: u32::try_from(at).unwrap_or_default(),
+        })
+    }
+
+    /// Copies what the cursor stands on, with all that is below it.
+    fn copied(mut cursor: TreeCursor<'_>, text: &'s str, file: u32) -> Self {
+        let mut syntax = Self {
+            file,
+            text,
+            ..Self::default()
+        };
+        syntax.look_for_error(cursor.node());
+        syntax.push(&cursor, NONE);
+        // Who the children seen now belong to, and the last of them.
+        let mut above: Vec<(u32, u32)> = vec![(0, NONE)];
+        if !cursor.goto_first_child() {
+            return syntax;
+        }
+        loop {
+            let node = cursor.node();
+            syntax.look_for_error(node);
+            let wanted =
+                cursor.field_id().is_some() || (node.is_named() && node.kind() != "comment");
+            if wanted {
+                let parent = above.last().map_or(NONE, |(parent, _)| *parent);
+                let at = syntax.push(&cursor, parent);
+                if let Some((parent, last)) = above.last_mut() {
+                    let link = if *last == NONE {
+                        &mut syntax.nodes[*parent as usize].first_child
+                    } else {
+                        &mut syntax.nodes[*last as usize].next
+                    };
+                    *link = at;
+                    *last = at;
+                }
+                if cursor.goto_first_child() {
+                    above.push((at, NONE));
+                    syntax.depth = syntax.depth.max(above.len());
+                    continue;
+                }
+            }
+            while !cursor.goto_next_sibling() {
+                above.pop();
+                if above.is_empty() || !cursor.goto_parent() {
+                    return syntax;
+                }
+            }
+        }
+    }
+
+    fn look_for_error(&mut self, node: tree_sitter::Node<'_>) {
+        const MOST: usize = 100;
+        if self.errors.len() < MOST && (node.is_error() || node.is_missing()) {
+            self.errors.push(node.byte_range());
+        }
+    }
+
+    fn push(&mut self, cursor: &TreeCursor<'_>, parent: u32) -> u32 {
+        let node = cursor.node();
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let part = cursor
+            .field_id()
+            .and_then(|id| PYTHON.field_name_for_id(id.get()));
+        let scope = match self.nodes.get(parent as usize) {
+            // Defaults, annotations and base classes are what is around a definition.
+            Some(above) if is_scope(above.kind, part) => parent,
+            Some(above) => above.scope,
+            None => NONE,
+        };
+        self.nodes.push(Data {
+            kind: PYTHON.node_kind_for_id(node.kind_id()).unwrap_or_default(),
+            part,
+            is_named: node.is_named(),
+            start: small(node.start_byte()),
+            end: small(node.end_byte()),
+            parent,
+            scope,
+            first_child: NONE,
+            next: NONE,
+        });
+        small(self.nodes.len() - 1)
+    }
+}
+
+/// Whether a node has names of its own for what plays this part in it.
+fn is_scope(kind: &str, part: Option<&str>) -> bool {
+    match kind {
+        "function_definition" | "class_definition" => part == Some("body"),
+        "lambda" | "module" | "generator_expression" => true,
+        kind => kind.ends_with("_comprehension"),
+    }
+}
+
+impl<'t> Node<'t> {
+    fn data(self) -> &'t Data {
+        &self.syntax.nodes[self.at as usize]
+    }
+
+    pub fn file(self) -> usize {
+        self.syntax.file as usize
+    }
+
+    /// Its number in the file.
+    pub fn number(self) -> usize {
+        self.at as usize
+    }
+
+    /// What it is, in the grammar's words: `if_statement`.
+    pub fn kind(self) -> &'static str {
+        self.data().kind
+    }
+
+    pub fn text(self) -> &'t str {
+        self.syntax.text.get(self.range()).unwrap_or_default()
+    }
+
+    pub fn range(self) -> Range<usize> {
+        self.data().start as usize..self.data().end as usize
+    }
+
+    pub fn parent(self) -> Option<Node<'t>> {
+        (self.at != NONE).then(|| Node {
+            at: self.data().parent,
+            ..self
+        })
+    }
+
+    /// The scope that its names are looked up in: the file, for what is in none.
+    pub fn scope(self) -> Node<'t> {
+        Node {
+            at: self.data().scope,
+            ..self
+        }
+    }
+
+    /// What it is in, from the inside out.
+    pub fn ancestors(self) -> impl Iterator<Item = Node<'t>> {
+        std::iter::successors(self.parent(), |node| node.parent())
+    }
+
+    /// The part that it plays in its parent.
+    pub fn part(self) -> &'static str {
+        self.data().part.unwrap_or_default()
+    }
+
+    fn all(self) -> impl Iterator<Item = Node<'t>> {
+        let node = move |at: u32| (at != NONE).then_some(Node { at, ..self });
+        std::iter::successors(node(self.data().first_child), move |child| {
+            node(child.data().next)
+        })
+    }
+
+    /// The named children, comments left out.
+    pub fn children(self) -> impl Iterator<Item = Node<'t>> {
+        self.all().filter(|child| child.data().is_named)
+    }
+
+    pub fn child(self, index: usize) -> Option<Node<'t>> {
+        self.children().nth(index)
+    }
+
+    /// The child that plays a part in its parent.
+    pub fn field(self, part: &'static str) -> Option<Node<'t>> {
+        self.fields(part).next()
+    }
+
+    /// The children that play the same part in their parent.
+    pub fn fields(self, part: &'static str) -> impl Iterator<Item = Node<'t>> {
+        self.all()
+            .filter(move |child| child.data().part == Some(part))
+    }
+
+    /// The text of a child, empty where there is none.
+    pub fn text_of(self, part: &'static str) -> &'t str {
+        self.field(part).map_or("", Node::text)
+    }
+
+    /// Whether it makes a list, a set, a dict or a generator with a loop in it.
+    pub fn is_comprehension(self) -> bool {
+        self.kind().ends_with("_comprehension") || self.kind() == "generator_expression"
+    }
+
+    /// The parts of what is taken apart, or the node alone.
+    pub fn fields_or_self(self) -> impl Iterator<Item = Node<'t>> {
+        let several = matches!(self.kind(), "pattern_list" | "tuple_pattern");
+        let parts = self.children().filter(move |_| several);
+        parts.chain(Some(self).filter(|_| !several))
+    }
+
+    /// The nearest node of a kind that it is in.
+    pub fn above(self, kind: &str) -> Option<Node<'t>> {
+        self.ancestors().find(|node| node.kind() == kind)
+    }
+
+    /// The function or lambda that it is in.
+    pub fn function(self) -> Option<Node<'t>> {
+        self.ancestors()
+            .find(|node| matches!(node.kind(), "function_definition" | "lambda"))
+    }
+
+    /// The class that a function is a method of.
+    pub fn class(self) -> Option<Node<'t>> {
+        Some(self.scope()).filter(|scope| scope.kind() == "class_definition")
+    }
+
+    /// The last name of what is called or looked up: `b` of `a.b`.
+    pub fn last_name(self) -> &'t str {
+        match self.kind() {
+            "attribute" => self.text_of("attribute"),
+            "identifier" => self.text(),
+            _ => "",
+        }
+    }
+
+    /// The last name of what a call calls.
+    pub fn callee_name(self) -> &'t str {
+        self.field("function").map_or("", Node::last_name)
+    }
+
+    /// A call's arguments, with those that are named and those with stars.
+    pub fn arguments(self) -> impl Iterator<Item = Node<'t>> {
+        let list = self.field("arguments");
+        let alone = list.filter(|list| list.is_comprehension());
+        let list = list.filter(|list| list.kind() == "argument_list");
+        let all = list.into_iter().flat_map(Node::children);
+        all.chain(alone)
+    }
+
+    /// The values of a call's arguments, in their order.
+    pub fn values(self) -> Vec<Node<'t>> {
+        let value = |argument: Node<'t>| match argument.kind() {
+            "keyword_argument" => argument.field("value"),
+            "list_splat" | "dictionary_splat" => argument.child(0),
+            _ => Some(argument),
+        };
+        self.arguments().filter_map(value).collect()
+    }
+
+    /// The value of a call's argument of that name.
+    pub fn keyword(self, name: &str) -> Option<Node<'t>> {
+        let mut named = self.arguments().filter(|argument| {
+            argument.kind() == "keyword_argument" && argument.text_of("name") == name
+        });
+        named.next()?.field("value")
+    }
+
+    /// A function's parameters: name, default, and the stars in front of it.
+    pub fn parameters(self) -> impl Iterator<Item = (&'t str, Option<Node<'t>>, usize)> {
+        let all = self
+            .field("parameters")
+            .into_iter()
+            .flat_map(Node::children);
+        all.filter_map(|parameter| match parameter.kind() {
+            "identifier" => Some((parameter.text(), None, 0)),
+            "default_parameter" | "typed_default_parameter" => {
+                Some((parameter.text_of("name"), parameter.field("value"), 0))
+            }
+            "typed_parameter" | "list_splat_pattern" | "dictionary_splat_pattern" => {
+                let text = parameter.text().split(':').next()?.trim();
+                let name = text.trim_start_matches('*');
+                Some((name, None, text.len() - name.len()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The decorators of a function or class, the outermost first.
+    pub fn decorators(self) -> impl Iterator<Item = Node<'t>> {
+        let around = self
+            .parent()
+            .filter(|above| above.kind() == "decorated_definition");
+        let all = around.into_iter().flat_map(Node::children);
+        all.filter(|child| child.kind() == "decorator")
+            .filter_map(|one| one.child(0))
+    }
+
+    /// Whether a decorator of that name is among them.
+    pub fn is_decorated(self, name: &str) -> bool {
+        self.decorators().any(|one| one.last_name() == name)
+    }
+
+    /// What a string holds, as it is written.
+    pub fn bare(self) -> &'t str {
+        let text = self.text();
+        text.trim_start_matches(|c: char| c.is_ascii_alphabetic())
+            .trim_matches(['"', '\''])
+    }
+
+    /// The node and everything below it, in the order of the text.
+    pub fn below(self) -> impl Iterator<Item = Node<'t>> {
+        let (start, end) = (self.at as usize, self.range().end);
+        (start..self.syntax.nodes.len())
+            .map(move |at| Node {
+                at: u32::try_from(at).unwrap_or_default(),
+                ..self
+            })
+            .take_while(move |node| {
+                node.at == self.at || node.data().start < u32::try_from(end).unwrap_or(u32::MAX)
+            })
+    }
+}
+
+impl PartialEq for Node<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.syntax.file, self.at) == (other.syntax.file, other.at)
+    }
+}
+
+impl Eq for Node<'_> {}
+
+impl std::hash::Hash for Node<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.syntax.file, self.at).hash(state);
+    }
+}
+
+impl std::fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.kind(), self.text())
+    }
+}
+
+/// Parses Python, or says why not.
+pub fn parse(text: &str, file: u32) -> Result<Syntax<'_>, &'static str> {
+    // Counting takes a while, and a line can add two: a short file has no room for so many.
+    let mut lines = memchr::memchr2_iter(b'\n', 0, text.as_bytes());
+    if lines.nth(MOST_LEVELS / 2 - 1).is_some() && levels(text) > MOST_LEVELS {
+        return Err("not read: its lines are indented in more ways than those of a program are");
+    }
+    let syntax = tree(text, file).ok_or("the parser gave up on this file")?;
+    if syntax.depth > DEEPEST {
+        return Err("not read: it is nested deeper than programs are");
+    }
+    Ok(syntax)
+}
+
+/// No fewer levels than the scanner can count at once: they grow from one to the next, so that
+/// there are no more of them than there are different indentations.
+fn levels(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut widths: IndexSet<u16> = IndexSet::new();
+    let mut continued = 0;
+    let ends = memchr::memchr2_iter(b'\n', 0, bytes).map(|end| end + 1);
+    for start in std::iter::once(0).chain(ends) {
+        let mut width = 0u16;
+        for (at, byte) in bytes[start..].iter().enumerate() {
+            match byte {
+                b' ' => width = width.wrapping_add(1),
+                b'\t' => width = width.wrapping_add(8),
+                b'\r' | b'\x0c' => width = 0,
+                // Nothing but a continuation: the next line's indentation adds to this one's.
+                b'\\' => {
+                    let rest = &bytes[start + at + 1..];
+                    let rest = rest.strip_prefix(b"\r").unwrap_or(rest);
+                    continued += usize::from(matches!(rest.first(), None | Some(b'\n' | 0)));
+                    break;
+                }
+                _ => break,
+            }
+        }
+        widths.insert(width);
+    }
+    widths.len() + continued
+}
+
+fn tree(text: &str, file: u32) -> Option<Syntax<'_>> {
+    let mut parser = Parser::new();
+    parser.set_language(&PYTHON).ok()?;
+    let bytes = text.as_bytes();
+    let mut steps = 0usize;
+    let mut stop = |_: &tree_sitter::ParseState| {
+        steps += 1;
+        if steps > PATIENCE {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    let options = ParseOptions::new().progress_callback(&mut stop);
+    let tree = parser.parse_with_options(
+        &mut |at, _| bytes.get(at..).unwrap_or_default(),
+        None,
+        Some(options),
+    )?;
+    Some(Syntax::copied(tree.walk(), text, file))
+}

@@ -1,0 +1,556 @@
+//! What is known of an expression's value.
+
+use std::rc::Rc;
+
+use super::quick::Set;
+use super::syntax::Node;
+
+/// What is known of an expression's value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Val<'t> {
+    /// Nothing so far: the value goes in a circle, or no call gives it.
+    Never,
+    Unknown,
+    /// Too much to follow.
+    Lost,
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(Rc<str>),
+    /// Text, and where it is written.
+    Str(Rc<str>, Option<Node<'t>>),
+    /// An open file, by what is in it.
+    File(Rc<str>),
+    /// Text with parts that are not known, or not fixed.
+    Pieces(Rc<[Val<'t>]>),
+    List(Rc<[Val<'t>]>),
+    Dict(Rc<[(Val<'t>, Val<'t>)]>),
+    /// One of several.
+    Any(Rc<[Val<'t>]>),
+    /// What a variable of the environment holds; text with what is used when it is unset.
+    Env(Rc<str>, Rc<Val<'t>>),
+    /// The environment, and what a name has that is not in it.
+    Environ(Rc<[(Val<'t>, Val<'t>)]>),
+    /// The job, and what is at a path in its input.
+    Job,
+    Input(Rc<str>),
+    /// A function or lambda, with what is bound around it and the object that it is called on.
+    Func(Node<'t>, Ctx<'t>, Option<Rc<Val<'t>>>),
+    Class(Node<'t>),
+    /// An object of a class, with the arguments that made it, where they are known.
+    Object(Node<'t>, Ctx<'t>),
+    /// A module of the program.
+    Module(usize),
+    /// Something from elsewhere by its full name: `os.getenv`.
+    Ext(Rc<str>),
+    /// What calling something from elsewhere gives: `requests.Session`.
+    Made(Rc<str>),
+    /// A method of a value that is no object of the program.
+    Method(Rc<Val<'t>>, Rc<str>),
+    Partial(Rc<Val<'t>>, Rc<Args<'t>>),
+}
+
+/// The arguments of a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Args<'t> {
+    pub positional: Vec<Val<'t>>,
+    pub named: Vec<(Rc<str>, Val<'t>)>,
+    /// Arguments that are not known: `*x`, `**x`.
+    pub more: Vec<Val<'t>>,
+}
+
+impl<'t> Args<'t> {
+    pub fn of(positional: Vec<Val<'t>>) -> Self {
+        Self {
+            positional,
+            ..Self::default()
+        }
+    }
+
+    /// An argument by its place or its name.
+    pub fn get(&self, index: usize, name: &str) -> Option<&Val<'t>> {
+        let named = || self.named.iter().find(|(own, _)| &**own == name);
+        self.positional.get(index).or_else(|| Some(&named()?.1))
+    }
+
+    pub fn named(&self, name: &str) -> Option<&Val<'t>> {
+        self.get(usize::MAX, name)
+    }
+
+    /// The arguments of a partial call with those that come later.
+    pub fn then(&self, later: &Self) -> Self {
+        let mut all = self.clone();
+        all.positional.extend(later.positional.iter().cloned());
+        all.named.retain(|(name, _)| later.named(name).is_none());
+        all.named.extend(later.named.iter().cloned());
+        all.more.extend(later.more.iter().cloned());
+        all
+    }
+}
+
+/// What is bound around an expression: elements of loops and arguments of calls, from the inside
+/// out. What is not bound may be any of its values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Ctx<'t>(Option<Rc<Link<'t>>>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Link<'t> {
+    binder: Node<'t>,
+    frame: Frame<'t>,
+    up: Ctx<'t>,
+}
+
+/// What a loop or a call binds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Frame<'t> {
+    Element(Val<'t>),
+    /// Parameters by name, and the call, where there is one.
+    Call(Rc<[(&'t str, Val<'t>)]>, Option<Node<'t>>),
+}
+
+impl<'t> Ctx<'t> {
+    pub fn with(&self, binder: Node<'t>, frame: Frame<'t>) -> Self {
+        let up = self.clone();
+        Self(Some(Rc::new(Link { binder, frame, up })))
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link<'t>> {
+        std::iter::successors(self.0.as_deref(), |link| link.up.0.as_deref())
+    }
+
+    pub fn frame(&self, binder: Node<'t>) -> Option<&Frame<'t>> {
+        let mut links = self.links();
+        Some(&links.find(|link| link.binder == binder)?.frame)
+    }
+
+    /// What is bound by these too, where it is not bound already.
+    pub fn and(&self, other: &Self) -> Self {
+        let new = other
+            .links()
+            .filter(|link| self.frame(link.binder).is_none());
+        new.fold(self.clone(), |all, link| {
+            all.with(link.binder, link.frame.clone())
+        })
+    }
+
+    /// What binders bind that a node is in.
+    pub fn around(&self, node: Node<'t>) -> Self {
+        let within = |link: &&Link<'t>| {
+            let binder = link.binder;
+            binder.file() == node.file() && binder.range().contains(&node.range().start)
+        };
+        let all = self.links().filter(within);
+        all.fold(Self::default(), |all, link| {
+            all.with(link.binder, link.frame.clone())
+        })
+    }
+
+    /// Tells it from every other one that is alive.
+    pub fn number(&self) -> usize {
+        self.0.as_ref().map_or(0, |link| Rc::as_ptr(link) as usize)
+    }
+}
+
+impl<'t> Val<'t> {
+    pub fn text(text: &str) -> Self {
+        Self::Str(text.into(), None)
+    }
+
+    pub fn list(items: Vec<Self>) -> Self {
+        Self::List(items.into())
+    }
+
+    /// One of these; what is nested is taken apart, and what is said twice counts once.
+    pub fn any(values: impl IntoIterator<Item = Self>) -> Self {
+        const MOST: usize = 400;
+        let mut all: Set<Self> = Set::default();
+        let mut none = Self::Unknown;
+        for value in values {
+            for one in value.each() {
+                match one {
+                    Self::Never => none = Self::Never,
+                    one => drop(all.insert(one.clone())),
+                }
+            }
+        }
+        match all.len() {
+            0 => none,
+            1 => all.pop().unwrap_or(none),
+            2..MOST => Self::Any(all.into_iter().collect()),
+            _ => Self::Lost,
+        }
+    }
+
+    /// Each value that it may be.
+    pub fn each(&self) -> &[Self] {
+        match self {
+            Self::Any(values) => values,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    pub fn may_be(&self, is: impl Fn(&Self) -> bool) -> bool {
+        self.each().iter().any(is)
+    }
+
+    pub fn is_environ(&self) -> bool {
+        self.may_be(|one| matches!(one, Self::Environ(_)))
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.may_be(|one| matches!(one, Self::Lost))
+    }
+
+    /// The same with any number where it is one.
+    pub fn without_numbers(&self) -> Self {
+        match self {
+            Self::Int(_) | Self::Float(_) | Self::Bool(_) => Self::Unknown,
+            Self::Any(all) => Self::any(all.iter().map(Self::without_numbers)),
+            Self::List(items) => Self::List(items.iter().map(Self::without_numbers).collect()),
+            value => value.clone(),
+        }
+    }
+
+    /// Whether it is the same however it is come by.
+    pub fn is_definite(&self) -> bool {
+        match self {
+            Self::Environ(under) => under.is_empty(),
+            Self::Str(..)
+            | Self::Job
+            | Self::Input(_)
+            | Self::Class(_)
+            | Self::Module(_)
+            | Self::Ext(_)
+            | Self::None => true,
+            _ => false,
+        }
+    }
+
+    /// The same with any text where it is one.
+    pub fn widened(&self) -> Self {
+        match self {
+            Self::Str(..) | Self::Pieces(_) | Self::None | Self::Env(..) => Self::Unknown,
+            Self::Any(all) => Self::any(all.iter().map(Self::widened)),
+            Self::List(items) => Self::list(vec![Self::any(items.iter().map(Self::widened))]),
+            value => value.clone(),
+        }
+    }
+
+    /// What is directly in it.
+    fn inner(&self) -> Vec<&Self> {
+        match self {
+            Self::List(items) | Self::Any(items) | Self::Pieces(items) => items.iter().collect(),
+            Self::Dict(items) | Self::Environ(items) => {
+                items.iter().flat_map(|(key, value)| [key, value]).collect()
+            }
+            Self::Env(_, inner) | Self::Method(inner, _) => vec![inner],
+            Self::Partial(inner, args) => {
+                let args = args.positional.iter().chain(&args.more);
+                args.chain([&**inner]).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether there is more in it than is worth to be followed.
+    pub fn is_heavy(&self) -> bool {
+        const MOST: usize = 1_000;
+        let mut todo = vec![self];
+        let mut seen = 0;
+        while let Some(value) = todo.pop() {
+            seen += 1;
+            if seen > MOST {
+                return true;
+            }
+            todo.extend(value.inner());
+        }
+        false
+    }
+
+    /// As little of it as will do: that it is something known of the program, or something that
+    /// holds the environment or a job and can't be followed, or anything.
+    pub fn widest(&self) -> Self {
+        fn holds(value: &Val<'_>) -> bool {
+            let own = match value {
+                Val::Environ(_) | Val::Job | Val::Input(_) | Val::Lost => true,
+                value => matches!(value.path(), "os" | "os.getenv"),
+            };
+            own || value.inner().into_iter().any(holds)
+        }
+        match self {
+            Self::Any(all) => Self::any(all.iter().map(Self::widest)),
+            Self::Environ(_) => Self::Environ(Rc::from([])),
+            Self::Func(function, _, object) => {
+                Self::Func(*function, Ctx::default(), object.clone())
+            }
+            Self::Job
+            | Self::Input(_)
+            | Self::Class(_)
+            | Self::Object(..)
+            | Self::Module(_)
+            | Self::Ext(_)
+            | Self::Never
+            | Self::Lost => self.clone(),
+            other if holds(other) => Self::Lost,
+            _ => Self::Unknown,
+        }
+    }
+
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Str(text, _) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The full name of something from elsewhere, empty for anything else.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Ext(path) => path,
+            _ => "",
+        }
+    }
+
+    /// The text that the program sees, where the value is fixed.
+    pub fn display(&self) -> Option<String> {
+        Some(match self {
+            Self::Str(text, _) | Self::Float(text) => text.to_string(),
+            Self::Int(number) => number.to_string(),
+            Self::Bool(true) => "True".into(),
+            Self::Bool(false) => "False".into(),
+            Self::None => "None".into(),
+            Self::List(items) => {
+                let items: Option<Vec<_>> = items.iter().map(Self::display).collect();
+                format!("[{}]", items?.join(", "))
+            }
+            Self::Dict(items) => {
+                let each =
+                    |(k, v): &(Self, Self)| Some(format!("{}: {}", k.display()?, v.display()?));
+                let items: Option<Vec<_>> = items.iter().map(each).collect();
+                format!("{{{}}}", items?.join(", "))
+            }
+            _ => return None,
+        })
+    }
+
+    /// The text of a default; what is as good as none is none.
+    pub fn default_text(&self) -> Option<String> {
+        self.display().filter(|text| text != "None")
+    }
+
+    /// The variables of the environment in it.
+    pub fn envs(&self) -> Vec<Rc<str>> {
+        match self {
+            Self::Env(name, default) => {
+                let mut all = vec![name.clone()];
+                all.extend(default.envs());
+                all
+            }
+            Self::Any(items) | Self::Pieces(items) | Self::List(items) => {
+                let mut all: Vec<_> = items.iter().flat_map(Self::envs).collect();
+                all.dedup();
+                all
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The parts of a text, or the value alone.
+    pub fn pieces(&self) -> &[Self] {
+        match self {
+            Self::Pieces(parts) => parts,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// Text that follows text.
+    pub fn join(&self, other: &Self) -> Self {
+        const LONGEST: usize = 200;
+        match (self, other) {
+            (Self::Never, _) | (_, Self::Never) => return Self::Never,
+            (Self::Str(a, at), Self::Str(b, other)) => {
+                return Self::Str(format!("{a}{b}").into(), at.or(*other));
+            }
+            (Self::Int(number), Self::Str(..)) => {
+                return Self::text(&number.to_string()).join(other);
+            }
+            (Self::Str(..), Self::Int(number)) => {
+                return self.join(&Self::text(&number.to_string()));
+            }
+            _ => {}
+        }
+        let mut all = self.pieces().to_vec();
+        for part in other.pieces() {
+            match (all.last_mut(), part) {
+                (Some(last @ Self::Str(..)), Self::Str(..)) => *last = last.join(part),
+                _ => all.push(part.clone()),
+            }
+        }
+        match all.len() {
+            0..LONGEST => Self::Pieces(all.into()),
+            _ => Self::Lost,
+        }
+    }
+
+    /// The element at a key or index.
+    pub fn item(&self, key: &Self) -> Self {
+        match (self, key) {
+            (Self::Never | Self::Lost, _) => self.clone(),
+            (_, Self::Never) => Self::Never,
+            (Self::Any(all), key) => Self::any(all.iter().map(|one| one.item(key))),
+            (Self::List(items), Self::Int(at)) => {
+                let len = i64::try_from(items.len()).unwrap_or(i64::MAX);
+                let at = usize::try_from(if *at < 0 { at + len } else { *at });
+                let item = at.ok().and_then(|at| items.get(at));
+                item.cloned().unwrap_or(Self::Unknown)
+            }
+            (Self::List(items), _) => Self::any(items.iter().cloned()),
+            (Self::Dict(_), Self::Str(..)) => self.entry(key).unwrap_or(Self::Unknown),
+            (Self::Dict(items), Self::Unknown | Self::Input(_) | Self::Env(..) | Self::Any(_)) => {
+                Self::any(items.iter().map(|(_, value)| value.clone()))
+            }
+            (Self::Dict(_), key) => self.entry(key).unwrap_or(Self::Unknown),
+            (Self::Input(path), Self::Str(key, _)) => match path.rsplit('.').next() {
+                // What holds itself, like a job that is wrapped twice, is taken apart once.
+                Some(last) if last == &**key => Self::Input(path.clone()),
+                Some("") | None => Self::Input(key.clone()),
+                Some(_) => Self::Input(format!("{path}.{key}").into()),
+            },
+            (Self::Input(path), _) => Self::Input(path.clone()),
+            (Self::Job, Self::Str(key, _)) if &**key == "input" => Self::Input("".into()),
+            _ => Self::Unknown,
+        }
+    }
+
+    /// A dict's value of a key that it has.
+    pub fn entry(&self, key: &Self) -> Option<Self> {
+        let (Self::Dict(items) | Self::Environ(items)) = self else {
+            return None;
+        };
+        let same = |own: &Self| match (own, key) {
+            (Self::Str(a, _), Self::Str(b, _)) => a == b,
+            (a, b) => a == b,
+        };
+        let found = items.iter().rev().find(|(own, _)| same(own));
+        found.map(|(_, value)| value.clone())
+    }
+
+    /// What a loop over it takes, one after the other; none where that is not known.
+    pub fn elements(&self) -> Option<Vec<Self>> {
+        match self {
+            Self::List(items) => Some(items.to_vec()),
+            Self::File(text) => Some(text.split_inclusive('\n').map(Self::text).collect()),
+            Self::Dict(items) => Some(items.iter().map(|(key, _)| key.clone()).collect()),
+            Self::Any(all) => {
+                let some = all.iter().filter(|one| !matches!(one, Self::None));
+                let all: Option<Vec<_>> = some.map(Self::elements).collect();
+                Some(all?.concat())
+            }
+            _ => None,
+        }
+    }
+
+    /// `text % right`.
+    pub fn percent(&self, right: &Self) -> Self {
+        let Some(text) = self.as_str() else {
+            return Self::Unknown;
+        };
+        let values = match right {
+            Self::List(items) => items.to_vec(),
+            one => vec![one.clone()],
+        };
+        let mut values = values.into_iter();
+        let mut out = Self::text("");
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('%') {
+            out = out.join(&Self::text(before));
+            if let Some(after) = after.strip_prefix('%') {
+                out = out.join(&Self::text("%"));
+                rest = after;
+                continue;
+            }
+            let named = after.strip_prefix('(').and_then(|a| a.split_once(')'));
+            let (value, after) = match named {
+                Some((name, after)) => (Some(right.item(&Self::text(name))), after),
+                None => (values.next(), after),
+            };
+            let end = after.find(|c: char| c.is_ascii_alphabetic());
+            let (kind, after) = after.split_at(end.map_or(after.len(), |end| end + 1));
+            // With a width or another base it would have to be computed.
+            let plain = matches!(kind, "s" | "d" | "i");
+            out = out.join(&value.filter(|_| plain).unwrap_or(Self::Unknown));
+            rest = after;
+        }
+        out.join(&Self::text(rest))
+    }
+
+    /// `text.format(…)`.
+    pub fn format(text: &str, args: &Args<'t>) -> Self {
+        let mut out = Self::text("");
+        let mut rest = text;
+        let mut next = 0;
+        while let Some((before, after)) = rest.split_once('{') {
+            out = out.join(&Self::text(before));
+            let Some((name, after)) = after.split_once('}') else {
+                return Self::Unknown;
+            };
+            let value = match name.parse::<usize>() {
+                Ok(at) => args.positional.get(at),
+                Err(_) if name.is_empty() => {
+                    next += 1;
+                    args.positional.get(next - 1)
+                }
+                Err(_) => args.named(name),
+            };
+            out = out.join(value.unwrap_or(&Self::Unknown));
+            rest = after;
+        }
+        out.join(&Self::text(rest))
+    }
+
+    /// A value from a JSON file.
+    pub fn from_json(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Self::None,
+            Json::Bool(truth) => Self::Bool(*truth),
+            Json::Number(number) => number
+                .as_i64()
+                .map_or_else(|| Self::Float(number.to_string().into()), Self::Int),
+            Json::String(text) => Self::text(text),
+            Json::Array(items) => Self::list(items.iter().map(Self::from_json).collect()),
+            Json::Object(items) => {
+                let pair = |(key, item): (&String, _)| (Self::text(key), Self::from_json(item));
+                Self::Dict(items.iter().map(pair).collect())
+            }
+        }
+    }
+}
+
+/// The text of a string as it stands between its quotes.
+pub fn unescape(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match rest.next() {
+            Some('n') => out.push('\n'),
+            Some('t') => out.push('\t'),
+            Some('r') => out.push('\r'),
+            Some('0') => out.push('\0'),
+            Some('\n') => {}
+            Some(digits @ ('x' | 'u')) => {
+                let count = if digits == 'x' { 2 } else { 4 };
+                let code: String = rest.by_ref().take(count).collect();
+                out.extend(u32::from_str_radix(&code, 16).ok().and_then(char::from_u32));
+            }
+            Some(c @ ('\\' | '\'' | '"')) => out.push(c),
+            Some(c) => out.extend(['\\', c]),
+            None => out.push('\\'),
+        }
+    }
+    out
+}
