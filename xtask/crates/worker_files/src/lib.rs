@@ -15,7 +15,6 @@ mod hub;
 pub mod ignore;
 pub mod json;
 pub mod packages;
-#[path = "pyread/mod.rs"]
 pub mod python;
 mod read;
 mod readme;
