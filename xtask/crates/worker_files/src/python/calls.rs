@@ -72,6 +72,9 @@ impl<'t> Reader<'t> {
                     _ => self.note_function(nodes[at]),
                 }
             }
+            if !self.grew || self.steps > self.limit {
+                break;
+            }
         }
     }
 

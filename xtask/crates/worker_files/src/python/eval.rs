@@ -462,16 +462,19 @@ impl<'t> Reader<'t> {
             }
             values.push(value);
         }
-        let value = Val::any(values);
-        let Some(changes) = self
-            .program
-            .variable(at)
-            .and_then(|of| self.program.changes.get(&of))
-        else {
-            return value;
+        let value = match values.len() {
+            1 => values.remove(0),
+            _ => Val::any(values),
         };
-        let changes = changes.clone();
-        self.changed(value, &changes)
+        if !matches!(value, Val::List(_) | Val::Dict(_)) {
+            return value;
+        }
+        let variable = self.program.variable(at);
+        let changes = variable.and_then(|of| self.program.changes.get(&of));
+        match changes.cloned() {
+            Some(changes) => self.changed(value, &changes),
+            None => value,
+        }
     }
 
     /// A list or dict with what is added to it elsewhere.

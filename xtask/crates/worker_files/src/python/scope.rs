@@ -1,6 +1,7 @@
 //! What the names of a program mean, and which of its code runs.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::Reach;
 use super::quick::{Map, Set};
@@ -27,7 +28,7 @@ pub enum Bound<'t> {
     Function(Node<'t>),
     Class(Node<'t>),
     /// A module, and a name in it.
-    Import(String, Option<&'t str>),
+    Import(Rc<str>, Option<&'t str>),
     Unknown,
 }
 
@@ -300,9 +301,9 @@ impl<'t> Program<'t> {
             let dotted = name.field("name").unwrap_or(name).text();
             let first = dotted.split('.').next().unwrap_or(dotted);
             let (own, what) = match &module {
-                Some(module) => (dotted, Bound::Import(module.clone(), Some(dotted))),
-                None if alias.is_some() => (dotted, Bound::Import(dotted.to_owned(), None)),
-                None => (first, Bound::Import(first.to_owned(), None)),
+                Some(module) => (dotted, Bound::Import(module.as_str().into(), Some(dotted))),
+                None if alias.is_some() => (dotted, Bound::Import(dotted.into(), None)),
+                None => (first, Bound::Import(first.into(), None)),
             };
             self.add(scope, alias.unwrap_or(own), what);
         }
