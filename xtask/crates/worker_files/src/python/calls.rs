@@ -11,7 +11,7 @@ use std::rc::Rc;
 use super::eval::{MOST_WAYS, Reader};
 use super::quick::Set;
 use super::scope::HARMLESS;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::{Args, Ctx, Frame, Val};
 
 /// How many calls that lead to each other are told apart.
@@ -56,6 +56,7 @@ impl<'t> Reader<'t> {
     fn sweep_until_settled(&mut self, nodes: &[Node<'t>], most: usize) {
         for turn in 0..most {
             self.grew = false;
+            self.late = turn >= SWEEPS / 2;
             self.sites.clear();
             self.forget();
             for function in self.silent.clone() {
@@ -117,8 +118,9 @@ impl<'t> Reader<'t> {
             return None;
         }
         let mut all = Val::any([old.clone(), new]);
+        // Texts that still come in then would go on from call to call.
         let envs = all.each().iter().filter(|one| matches!(one, Val::Env(..)));
-        if envs.count() > FEW / 8 || all.each().len() > FEW {
+        if self.late || envs.count() > FEW / 8 || all.each().len() > FEW {
             all = all.widened();
         }
         if self.widening || all.is_heavy() {
@@ -314,7 +316,7 @@ impl<'t> Reader<'t> {
             .into_iter()
             .rev()
             .fold(value, |value, decorator| {
-                if HARMLESS.contains(&decorator.last_name()) {
+                if is_among(HARMLESS, decorator.last_name()) {
                     return value;
                 }
                 let asked = self.once(decorator, |reader| {

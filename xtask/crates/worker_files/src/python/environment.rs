@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::COMPUTED_NAME;
 use super::eval::Reader;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::{Args, Ctx, Val};
 use crate::{EnvRead, Hides};
 
@@ -27,45 +27,16 @@ impl<'t> Asked<'t> {
     }
 }
 
-const READING: [&str; 5] = ["get", "pop", "setdefault", "__getitem__", "__contains__"];
+const READING: &str = "get pop setdefault __getitem__ __contains__";
 /// Modules that read the environment in ways of their own.
-pub const FOREIGN: [&str; 8] = [
-    "dynaconf",
-    "hydra",
-    "prettyconf",
-    "everett",
-    "confz",
-    "goodconf",
-    "environ_config",
-    "pydantic_config",
-];
+pub const FOREIGN: &str =
+    "dynaconf hydra prettyconf everett confz goodconf environ_config pydantic_config";
 /// What is called with the whole environment and lets none of it go.
-const HARMLESS: [&str; 16] = [
-    "dict",
-    "copy",
-    "deepcopy",
-    "ChainMap",
-    "len",
-    "isinstance",
-    "type",
-    "bool",
-    "MappingProxyType",
-    "partial",
-    "map",
-    "filter",
-    "OrderedDict",
-    "cast",
-    "id",
-    "hash",
-];
+const HARMLESS: &str = "dict copy deepcopy ChainMap len isinstance type bool MappingProxyType partial map filter \
+    OrderedDict cast id hash";
 /// Objects that are called with a variable's name, or have a method for each kind of value.
-const LIBRARIES: [&str; 5] = [
-    "environs.Env",
-    "environ.Env",
-    "starlette.config.Config",
-    "decouple.Config",
-    "decouple.AutoConfig",
-];
+const LIBRARIES: &str =
+    "environs.Env environ.Env starlette.config.Config decouple.Config decouple.AutoConfig";
 
 /// What a call asks the environment for, if it does.
 pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
@@ -96,7 +67,7 @@ pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
             _ => None,
         },
         Val::Method(object, method) => match &**object {
-            Val::Environ(_) if READING.contains(&&**method) => {
+            Val::Environ(_) if is_among(READING, method) => {
                 let default = default.or_else(|| object.entry(&name));
                 let fails =
                     &**method == "__getitem__" || &**method == "pop" && args.positional.len() < 2;
@@ -107,7 +78,7 @@ pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
                     ..Asked::named(name)
                 })
             }
-            Val::Made(made) if LIBRARIES.contains(&&**made) => {
+            Val::Made(made) if is_among(LIBRARIES, made) => {
                 let interpreted = match &**method {
                     "prefixed" | "seal" | "dump" | "add_parser" | "parser_for" | "read_envfile"
                     | "read_env" | "export" => return None,
@@ -125,7 +96,7 @@ pub fn asked<'t>(callee: &Val<'t>, args: &Args<'t>) -> Option<Asked<'t>> {
             }
             _ => None,
         },
-        Val::Made(made) if LIBRARIES.contains(&&**made) => {
+        Val::Made(made) if is_among(LIBRARIES, made) => {
             let at = if made.starts_with("starlette") { 2 } else { 1 };
             let default = args.get(at, "default").cloned();
             let interpreted = args.named("cast").and_then(|how| cast(how));
@@ -458,7 +429,7 @@ impl<'t> Reader<'t> {
             .fields("name")
             .map(|name| name.field("name").unwrap_or(name).text());
         let mut all = module.into_iter().chain(names.filter(|_| module.is_none()));
-        if all.any(|name| FOREIGN.contains(&name.split('.').next().unwrap_or(name))) {
+        if all.any(|name| is_among(FOREIGN, name.split('.').next().unwrap_or(name))) {
             self.variables(node, "this library reads the environment in its own way");
         }
     }
@@ -582,7 +553,7 @@ impl<'t> Reader<'t> {
                 ];
                 if matches!(method, "items" | "keys" | "values" | "__iter__") {
                     self.scanned(outer);
-                } else if !READING.contains(&method) && !own.contains(&method) {
+                } else if !is_among(READING, method) && !own.contains(&method) {
                     let what = "what is done with the whole environment is not understood";
                     self.variables(outer, what);
                 }
@@ -620,7 +591,7 @@ impl<'t> Reader<'t> {
         let child = outer.kind() == "keyword_argument"
             && matches!(outer.text_of("name"), "env" | "environ" | "default_factory");
         let name = function.text().rsplit('.').next().unwrap_or_default();
-        if own || HARMLESS.contains(&name) || child && is_whole || super::command::starts(&callee) {
+        if own || is_among(HARMLESS, name) || child && is_whole || super::command::starts(&callee) {
             return;
         }
         self.variables(
@@ -733,23 +704,14 @@ impl<'t> Reader<'t> {
 
 /// Whether a name stands where it gets a value, and gives none.
 fn is_target(node: Node<'_>, parent: Node<'_>) -> bool {
-    const BINDING: [&str; 9] = [
-        "parameters",
-        "pattern_list",
-        "dotted_name",
-        "aliased_import",
-        "lambda_parameters",
-        "keyword_argument",
-        "typed_parameter",
-        "for_statement",
-        "for_in_clause",
-    ];
+    const BINDING: &str = "parameters pattern_list dotted_name aliased_import lambda_parameters keyword_argument \
+    typed_parameter for_statement for_in_clause";
     let set = matches!(
         parent.kind(),
         "assignment" | "augmented_assignment" | "named_expression"
     );
     set && matches!(node.part(), "left" | "name")
-        || BINDING.contains(&parent.kind()) && !matches!(node.part(), "value" | "right")
+        || is_among(BINDING, parent.kind()) && !matches!(node.part(), "value" | "right")
         || matches!(node.part(), "name" | "alias" | "attribute")
         || parent.kind() == "type"
 }

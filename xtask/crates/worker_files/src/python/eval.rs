@@ -62,6 +62,8 @@ pub struct Reader<'t> {
     /// Whether one of these tables grew, and whether that is too much by now.
     pub grew: bool,
     pub widening: bool,
+    /// Whether most is found by now.
+    pub late: bool,
     /// What is written to the environment: name, where, and the value.
     pub written: Vec<(Rc<str>, Node<'t>, Node<'t>)>,
 }
@@ -97,6 +99,7 @@ impl<'t> Reader<'t> {
             silent: Vec::new(),
             grew: false,
             widening: false,
+            late: false,
             written: Vec::new(),
         }
     }

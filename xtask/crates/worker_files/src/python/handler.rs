@@ -2,57 +2,16 @@
 
 use super::api::normal;
 use super::eval::Reader;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::{Args, Ctx, Val};
 use super::{InputKey, Setting};
 use crate::Hides;
 
 /// What is called with the job's input and takes nothing of it, or something that is followed.
-const HARMLESS: [&str; 43] = [
-    "any",
-    "all",
-    "bool",
-    "callable",
-    "cast",
-    "copy",
-    "debug",
-    "deepcopy",
-    "dict",
-    "dumps",
-    "enumerate",
-    "error",
-    "exception",
-    "float",
-    "frozenset",
-    "get",
-    "id",
-    "info",
-    "int",
-    "isinstance",
-    "itemgetter",
-    "iter",
-    "keys",
-    "len",
-    "list",
-    "loads",
-    "log",
-    "post",
-    "print",
-    "progress_update",
-    "put",
-    "repr",
-    "request",
-    "set",
-    "setdefault",
-    "sorted",
-    "str",
-    "stream",
-    "tuple",
-    "type",
-    "validate",
-    "warning",
-    "ws_connect",
-];
+const HARMLESS: &str = "any all bool callable cast copy debug deepcopy dict dumps enumerate error exception \
+    float frozenset get id info int isinstance itemgetter iter keys len list loads log post \
+    print progress_update put repr request set setdefault sorted str stream tuple type \
+    validate warning ws_connect";
 
 /// A field of a class that is made of variables or of a job's input.
 pub struct Field {
@@ -275,7 +234,7 @@ impl<'t> Reader<'t> {
         if name == "validate" {
             return self.schema(node, &args);
         }
-        if HARMLESS.contains(&name) {
+        if is_among(HARMLESS, name) {
             return;
         }
         // A function of the program that is handed on with it is followed.

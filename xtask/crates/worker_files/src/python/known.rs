@@ -5,8 +5,11 @@ use std::rc::Rc;
 
 use super::environment::asked;
 use super::eval::Reader;
-use super::syntax::Node;
+use super::syntax::{Node, is_among};
 use super::value::{Args, Val};
+
+const COLLECTIONS: &str = "dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
+    reversed iter copy deepcopy cast next min max enumerate range zip chain from_iterable map filter";
 
 impl<'t> Reader<'t> {
     /// What a function from elsewhere gives.
@@ -66,6 +69,70 @@ impl<'t> Reader<'t> {
                 }
                 _ => first,
             },
+            "get_type_hints" | "get_annotations" | "vars" => match &first {
+                Val::Class(class) | Val::Object(class, _) => self.annotated(*class),
+                _ => return None,
+            },
+            "fields" if path.contains("dataclass") => match &first {
+                Val::Class(class) | Val::Object(class, _) => {
+                    let fields = self.fields(*class);
+                    let one = |(name, default, _): (&str, Option<Node<'t>>, _)| {
+                        let name = (Val::text("name"), Val::text(name));
+                        let default = default.map_or(Val::Unknown, |node| self.value(node));
+                        Val::Dict([name, (Val::text("default"), default)].into())
+                    };
+                    Val::list(fields.into_iter().map(one).collect())
+                }
+                _ => return None,
+            },
+            "field" | "Field" => match args.named("default_factory") {
+                Some(make) => self.result(&make.clone(), &Args::default(), None),
+                None => args
+                    .get(if name == "Field" { 0 } else { 9 }, "default")?
+                    .clone(),
+            },
+            "join" if path.contains("path") => {
+                let parts = args.positional.iter().cloned();
+                parts.reduce(|a, b| a.join(&Val::text("/")).join(&b))?
+            }
+            "open" => self.opened(&first),
+            "with_name" | "joinpath" if first.as_str().is_some() => Val::text("/").join(&first),
+            "Path" | "PurePath" | "fspath" | "abspath" | "expanduser" | "realpath"
+            | "TextIOWrapper" | "run_in_executor" => first,
+            "load" | "loads" | "safe_load" | "full_load" if first != Val::Unknown => {
+                self.loaded(path, &first)
+            }
+            "split" if path.contains("shlex") => match &first {
+                Val::Str(text, _) => {
+                    let commands = crate::shell::parse(text).commands;
+                    let words = commands.iter().flat_map(|command| &command.words);
+                    Val::list(words.map(|word| Val::text(&word.text)).collect())
+                }
+                other => other.clone(),
+            },
+            "urljoin" => second.map_or(first.clone(), |route| first.join(route)),
+            "validate" if path.contains("rp_validator") || path == "validate" => match first {
+                Val::Input(_) => Val::Dict([(Val::text("validated_input"), first)].into()),
+                _ => return None,
+            },
+            "dotenv_values" => Val::Environ(Rc::from([])),
+            "Munch" | "SimpleNamespace" | "parse_obj_as" if matches!(first, Val::Input(_)) => first,
+            _ if is_among(COLLECTIONS, name) => return self.collection(name, args),
+            _ if path.starts_with(char::is_lowercase) && path.contains('.')
+                || name.starts_with(char::is_uppercase) =>
+            {
+                Val::Made(path.into())
+            }
+            _ => return None,
+        })
+    }
+
+    /// What functions give that make lists and dicts of what they get, or go through it.
+    fn collection(&mut self, name: &str, args: &Args<'t>) -> Option<Val<'t>> {
+        let given = args.positional.first();
+        let first = given.cloned().unwrap_or(Val::Unknown);
+        let second = args.positional.get(1);
+        Some(match name {
             "dict" | "OrderedDict" | "ChainMap" | "MappingProxyType" => dict(&first, args),
             "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter"
                 if given.is_none() =>
@@ -117,59 +184,6 @@ impl<'t> Reader<'t> {
                 }
             },
             "filter" => Val::list(second?.elements()?),
-            "get_type_hints" | "get_annotations" | "vars" => match &first {
-                Val::Class(class) | Val::Object(class, _) => self.annotated(*class),
-                _ => return None,
-            },
-            "fields" if path.contains("dataclass") => match &first {
-                Val::Class(class) | Val::Object(class, _) => {
-                    let fields = self.fields(*class);
-                    let one = |(name, default, _): (&str, Option<Node<'t>>, _)| {
-                        let name = (Val::text("name"), Val::text(name));
-                        let default = default.map_or(Val::Unknown, |node| self.value(node));
-                        Val::Dict([name, (Val::text("default"), default)].into())
-                    };
-                    Val::list(fields.into_iter().map(one).collect())
-                }
-                _ => return None,
-            },
-            "field" | "Field" => match args.named("default_factory") {
-                Some(make) => self.result(&make.clone(), &Args::default(), None),
-                None => args
-                    .get(if name == "Field" { 0 } else { 9 }, "default")?
-                    .clone(),
-            },
-            "join" if path.contains("path") => {
-                let parts = args.positional.iter().cloned();
-                parts.reduce(|a, b| a.join(&Val::text("/")).join(&b))?
-            }
-            "open" => self.opened(&first),
-            "with_name" | "joinpath" if first.as_str().is_some() => Val::text("/").join(&first),
-            "Path" | "PurePath" | "fspath" | "abspath" | "expanduser" | "realpath"
-            | "TextIOWrapper" | "run_in_executor" => first,
-            "load" | "loads" | "safe_load" | "full_load" if first != Val::Unknown => {
-                self.loaded(path, &first)
-            }
-            "split" if path.contains("shlex") => match &first {
-                Val::Str(text, _) => {
-                    let commands = crate::shell::parse(text).commands;
-                    let words = commands.iter().flat_map(|command| &command.words);
-                    Val::list(words.map(|word| Val::text(&word.text)).collect())
-                }
-                other => other.clone(),
-            },
-            "urljoin" => second.map_or(first.clone(), |route| first.join(route)),
-            "validate" if path.contains("rp_validator") || path == "validate" => match first {
-                Val::Input(_) => Val::Dict([(Val::text("validated_input"), first)].into()),
-                _ => return None,
-            },
-            "dotenv_values" => Val::Environ(Rc::from([])),
-            "Munch" | "SimpleNamespace" | "parse_obj_as" if matches!(first, Val::Input(_)) => first,
-            _ if path.starts_with(char::is_lowercase) && path.contains('.')
-                || name.starts_with(char::is_uppercase) =>
-            {
-                Val::Made(path.into())
-            }
             _ => return None,
         })
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::Reach;
 use super::quick::{Map, Set};
-use super::syntax::{Node, Syntax};
+use super::syntax::{Node, Syntax, is_among};
 use crate::Source;
 
 /// Where a name gets a value.
@@ -69,7 +69,7 @@ pub struct Program<'t> {
 }
 
 /// Methods that change a list or a dict.
-const CHANGING: [&str; 6] = ["append", "extend", "insert", "add", "update", "setdefault"];
+const CHANGING: &str = "append extend insert add update setdefault";
 
 impl<'t> Program<'t> {
     pub fn new(parsed: Vec<(&'t Source, &'t Syntax<'t>)>, reach: &Reach) -> Self {
@@ -171,7 +171,7 @@ impl<'t> Program<'t> {
             }
             "lambda" => self.parameters(node),
             "import_statement" | "import_from_statement" => self.import(node),
-            "call" if CHANGING.contains(&node.callee_name()) => {
+            "call" if is_among(CHANGING, node.callee_name()) => {
                 let object = node
                     .field("function")
                     .and_then(|callee| callee.field("object"));
@@ -611,26 +611,14 @@ fn never(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
 }
 
 /// Decorators that leave a function what it is.
-pub const HARMLESS: [&str; 12] = [
-    "property",
-    "staticmethod",
-    "classmethod",
-    "lru_cache",
-    "cache",
-    "cached_property",
-    "wraps",
-    "contextmanager",
-    "asynccontextmanager",
-    "dataclass",
-    "override",
-    "abstractmethod",
-];
+pub const HARMLESS: &str = "property staticmethod classmethod lru_cache cache cached_property wraps contextmanager \
+    asynccontextmanager dataclass override abstractmethod";
 
 /// Whether a decorator hands the function to somebody else, who may call it.
 fn registered(function: Node<'_>) -> bool {
     let name = |one: Node<'_>| match one.kind() {
-        "call" => HARMLESS.contains(&one.callee_name()),
-        _ => HARMLESS.contains(&one.last_name()),
+        "call" => is_among(HARMLESS, one.callee_name()),
+        _ => is_among(HARMLESS, one.last_name()),
     };
     function.decorators().any(|one| !name(one))
 }

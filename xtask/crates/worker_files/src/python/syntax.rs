@@ -399,6 +399,11 @@ impl std::fmt::Debug for Node<'_> {
     }
 }
 
+/// Whether a word is one of a list of words.
+pub fn is_among(words: &str, word: &str) -> bool {
+    words.split(' ').any(|own| own == word)
+}
+
 /// Parses Python, or says why not.
 pub fn parse(text: &str, file: u32) -> Result<Syntax<'_>, &'static str> {
     // Counting takes a while, and a line can add two: a short file has no room for so many.

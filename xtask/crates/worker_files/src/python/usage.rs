@@ -270,7 +270,7 @@ impl<'t> Reader<'t> {
                 let condition = condition.map_or("", |a| a.text_of("condition"));
                 let unset = ["{} is None", "not {}", "{} == \"\"", "{} == ''"];
                 let says = |form: &&str| condition.contains(&form.replace("{}", name));
-                if let Some(value) = value.filter(|_| unset.iter().any(|form| says(form))) {
+                if let Some(value) = value.filter(|_| unset.iter().any(says)) {
                     self.default(value, usage);
                 }
                 continue;
