@@ -177,15 +177,20 @@ impl<'t> Reader<'t> {
             return;
         }
         let shown = match value.elements() {
-            Some(mut items) if operator.ends_with("in") => {
-                items.sort_by_key(Val::display);
-                let word = |item: &Val<'t>| item.display().unwrap_or_else(|| "?".to_owned());
-                let words: Vec<_> = items.iter().map(word).collect();
-                format!("[{}]", words.join(","))
+            Some(items) if operator.ends_with("in") => {
+                let words: Option<Vec<_>> = items.iter().map(Val::display).collect();
+                words.map(|mut words| {
+                    words.sort();
+                    format!("[{}]", words.join(","))
+                })
             }
-            _ => value.display().unwrap_or_else(|| normal(other.text())),
+            _ => value.display(),
         };
-        usage.says(format!("{operator} {shown}{}", case(any_case)));
+        // What it is held against may be anything: that is no way of its own to take it.
+        match shown {
+            Some(shown) => usage.says(format!("{operator} {shown}{}", case(any_case))),
+            None => usage.plain = true,
+        }
     }
 
     /// A value that a call is given.
