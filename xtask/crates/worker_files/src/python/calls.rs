@@ -10,12 +10,12 @@ use std::rc::Rc;
 
 use super::eval::{MOST_WAYS, Reader};
 use super::quick::Set;
-use super::scope::HARMLESS;
+use super::runs::HARMLESS;
 use super::syntax::{Node, is_among};
 use super::value::{Args, Ctx, Frame, Val};
 
 /// How many calls that lead to each other are told apart.
-const CALLS: usize = 6;
+pub const CALLS: usize = 6;
 /// How often the program is swept before what still grows is too much.
 const SWEEPS: usize = 6;
 
@@ -53,7 +53,7 @@ impl<'t> Reader<'t> {
         self.forget();
     }
 
-    fn sweep_until_settled(&mut self, nodes: &[Node<'t>], most: usize) {
+    pub fn sweep_until_settled(&mut self, nodes: &[Node<'t>], most: usize) {
         for turn in 0..most {
             self.grew = false;
             self.late = turn >= SWEEPS / 2;
@@ -80,7 +80,7 @@ impl<'t> Reader<'t> {
     }
 
     /// One named `job` is a job: the program starts the handler in a way of its own.
-    fn call_from_elsewhere(&mut self, function: Node<'t>) {
+    pub fn call_from_elsewhere(&mut self, function: Node<'t>) {
         let jobs = function.parameters();
         let jobs = jobs
             .filter(|(name, default, stars)| *name == "job" && default.is_none() && *stars == 0);
@@ -92,7 +92,7 @@ impl<'t> Reader<'t> {
         self.called(&Val::Func(function, Ctx::default(), None), &args, None);
     }
 
-    fn note_function(&mut self, function: Node<'t>) {
+    pub fn note_function(&mut self, function: Node<'t>) {
         let value = self.returned_value(function, &Ctx::default());
         let old = self.results.get(&function).cloned().unwrap_or(Val::Never);
         let new = self.grown(&old, &value);
@@ -109,7 +109,7 @@ impl<'t> Reader<'t> {
     }
 
     /// What a table's entry becomes, where it changes.
-    fn grown(&mut self, old: &Val<'t>, new: &Val<'t>) -> Option<Val<'t>> {
+    pub fn grown(&mut self, old: &Val<'t>, new: &Val<'t>) -> Option<Val<'t>> {
         const FEW: usize = 24;
         let known = |one: &Val<'t>| matches!(one, Val::Never) || old.each().contains(one);
         let new = new.without_numbers();
@@ -130,7 +130,7 @@ impl<'t> Reader<'t> {
         (all != *old).then_some(all)
     }
 
-    fn follow(&mut self, call: Node<'t>) {
+    pub fn follow(&mut self, call: Node<'t>) {
         let Some(function) = call.field("function") else {
             return;
         };
@@ -167,7 +167,7 @@ impl<'t> Reader<'t> {
 
     /// A function that is given to somebody else, who calls it: with what comes after it, with
     /// `args=`, or with each element.
-    fn handed_on(&mut self, callee: &Val<'t>, args: &Args<'t>) {
+    pub fn handed_on(&mut self, callee: &Val<'t>, args: &Args<'t>) {
         let name = match callee {
             Val::Ext(name) | Val::Method(_, name) => name.rsplit('.').next().unwrap_or(name),
             _ => "",
@@ -270,7 +270,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn frame(
+    pub fn frame(
         &mut self,
         parameters: impl Iterator<Item = (&'t str, Option<Node<'t>>, usize)>,
         positional: Vec<Val<'t>>,
@@ -371,7 +371,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn returned_value(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    pub fn returned_value(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let returned = self.returned(function);
         let values: Vec<_> = returned.iter().map(|node| self.eval(*node, ctx)).collect();
         let is_yield = |node: &Node<'t>| node.parent().is_some_and(|p| p.kind() == "yield");
@@ -401,117 +401,5 @@ impl<'t> Reader<'t> {
         };
         self.returns.insert(function, found.clone());
         found
-    }
-
-    /// The ways in which loops and calls bind what some expressions need. Where there are too many,
-    /// `gave_up` says so.
-    pub fn ways(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
-        let mut done = Vec::new();
-        let mut todo = vec![ctx.clone()];
-        while let Some(ctx) = todo.pop() {
-            if done.len() + todo.len() > MOST_WAYS || self.steps > self.limit {
-                self.gave_up = true;
-                break;
-            }
-            match self.needed(of, &ctx) {
-                None => done.push(ctx),
-                Some(binder) => todo.extend(self.bound_ways(binder, &ctx).into_iter().rev()),
-            }
-        }
-        done
-    }
-
-    /// The first loop or function that has to be bound for these to be known.
-    fn needed(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Option<Node<'t>> {
-        let forking = std::mem::replace(&mut self.forking, true);
-        let need = self.need.take();
-        for node in of {
-            self.at(*node, ctx);
-        }
-        self.forking = forking;
-        std::mem::replace(&mut self.need, need)
-    }
-
-    fn bound_ways(&mut self, binder: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
-        if matches!(binder.kind(), "function_definition" | "lambda") {
-            return self.call_ways(binder, ctx);
-        }
-        let Some(iter) = binder.field("right") else {
-            return Vec::new();
-        };
-        let mut all = Vec::new();
-        for way in self.ways(&[iter], ctx) {
-            let items = match self.at(iter, &way) {
-                Val::Input(path) => vec![Val::Input(path)],
-                value if value.is_lost() => vec![Val::Lost],
-                value => self.elements(&value).unwrap_or_else(|| vec![Val::Unknown]),
-            };
-            all.extend(
-                items
-                    .into_iter()
-                    .map(|item| way.with(binder, Frame::Element(item))),
-            );
-        }
-        all
-    }
-
-    /// The ways in which a function is called.
-    fn call_ways(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
-        let sites = self.sites.get(&function).cloned().unwrap_or_default();
-        let outside = sites.iter().all(|site| match site {
-            Site::Call(call) => ctx.around(*call).number() == 0,
-            Site::Handed(_) => true,
-        });
-        if let Some(known) = self.frames.get(&function).filter(|_| outside) {
-            return known.iter().map(|given| ctx.and(given)).collect();
-        }
-        let deep = self.inside >= CALLS && sites.iter().any(|site| matches!(site, Site::Call(_)));
-        let blurred = std::mem::take(&mut self.blurred);
-        let found = self.once_in(function, |reader| {
-            reader.inside += 1;
-            let all = sites.iter().filter(|_| !deep);
-            let all: Vec<_> = all
-                .flat_map(|site| reader.site_ways(function, site, ctx))
-                .collect();
-            reader.inside -= 1;
-            all
-        });
-        let found = found.filter(|_| !deep);
-        self.blurred |= found.is_none();
-        // In a circle, or after too many calls: all that they may give.
-        let found = found.unwrap_or_else(|| {
-            let all = self.params.get(&function).cloned().unwrap_or_default();
-            vec![Ctx::default().with(function, Frame::Call(all.into(), None))]
-        });
-        if outside && !self.blurred && !self.gave_up {
-            self.frames.insert(function, found.clone().into());
-        }
-        self.blurred |= blurred;
-        found.iter().map(|given| ctx.and(given)).collect()
-    }
-
-    fn site_ways(&mut self, function: Node<'t>, site: &Site<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
-        let call = match site {
-            Site::Handed(given) => return vec![given.clone()],
-            Site::Call(call) => *call,
-        };
-        let mut of: Vec<Node<'t>> = call.field("function").into_iter().collect();
-        of.extend(call.values());
-        let mut all = Vec::new();
-        for way in self.ways(&of, &ctx.around(call)) {
-            let (callee, args) = self.exactly(|reader| {
-                let callee = reader.part(call.field("function"), &way);
-                (callee, reader.args(call, &way))
-            });
-            for one in callee.each() {
-                let bound = self.exactly(|reader| reader.bind(one, &args, Some(call)));
-                if let Some((own, given)) = bound
-                    && own == function
-                {
-                    all.push(given);
-                }
-            }
-        }
-        all
     }
 }

@@ -17,7 +17,7 @@ pub struct Asked<'t> {
 }
 
 impl<'t> Asked<'t> {
-    fn named(name: Val<'t>) -> Self {
+    pub fn named(name: Val<'t>) -> Self {
         Self {
             name,
             default: None,
@@ -27,13 +27,7 @@ impl<'t> Asked<'t> {
     }
 }
 
-const READING: &str = "get pop setdefault __getitem__ __contains__";
-/// Modules that read the environment in ways of their own.
-pub const FOREIGN: &str =
-    "dynaconf hydra prettyconf everett confz goodconf environ_config pydantic_config";
-/// What is called with the whole environment and lets none of it go.
-const HARMLESS: &str = "dict copy deepcopy ChainMap len isinstance type bool MappingProxyType partial map filter \
-    OrderedDict cast id hash";
+pub const READING: &str = "get pop setdefault __getitem__ __contains__";
 /// Objects that are called with a variable's name, or have a method for each kind of value.
 const LIBRARIES: &str =
     "environs.Env environ.Env starlette.config.Config decouple.Config decouple.AutoConfig";
@@ -206,7 +200,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn variables(&mut self, node: Node<'t>, why: &str) {
+    pub fn variables(&mut self, node: Node<'t>, why: &str) {
         self.not_read(node, why, &[Hides::Variables]);
     }
 
@@ -266,7 +260,7 @@ impl<'t> Reader<'t> {
     }
 
     /// `putenv(name, value)` or `environ.update(…)`.
-    fn writes(&mut self, node: Node<'t>, args: &[Node<'t>]) {
+    pub fn writes(&mut self, node: Node<'t>, args: &[Node<'t>]) {
         if args.len() == 2 && node.callee_name() != "update" {
             return self.write(node, args[0], Some(args[1]));
         }
@@ -292,7 +286,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes what is set, all at once.
-    fn sets(&mut self, node: Node<'t>, names: &[Val<'t>]) {
+    pub fn sets(&mut self, node: Node<'t>, names: &[Val<'t>]) {
         if names.is_empty() || names.iter().any(|name| name.as_str().is_none()) {
             self.variables(node, "which variables are set here is computed");
         }
@@ -304,7 +298,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Notes a variable that code which runs sets to a fixed value, whatever is set outside.
-    fn assigns(&mut self, node: Node<'t>, name: &Val<'t>, value: &Val<'t>) {
+    pub fn assigns(&mut self, node: Node<'t>, name: &Val<'t>, value: &Val<'t>) {
         let mut around = node
             .ancestors()
             .take_while(|above| !matches!(above.kind(), "module" | "function_definition"));
@@ -322,7 +316,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn write(&mut self, node: Node<'t>, key: Node<'t>, value: Option<Node<'t>>) {
+    pub fn write(&mut self, node: Node<'t>, key: Node<'t>, value: Option<Node<'t>>) {
         for way in self.each_way(node, &[key], Hides::Variables) {
             let key = self.at(key, &way);
             for name in key.each() {
@@ -346,122 +340,6 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A class of pydantic-settings: each field is a variable.
-    pub fn settings_class(&mut self, class: Node<'t>) {
-        let family = self.family(class);
-        let bases = family.iter().filter_map(|own| own.field("superclasses"));
-        let bases: Vec<_> = bases.flat_map(Node::children).collect();
-        let is_settings = bases.into_iter().any(|base| {
-            base.text().ends_with("BaseSettings")
-                || self.value(base).path().ends_with("BaseSettings")
-        });
-        if !is_settings {
-            return;
-        }
-        let bodies = family.iter().map(|own| own.text_of("body"));
-        let config = bodies.collect::<Vec<_>>().join("\n");
-        let prefix = config.split_once("env_prefix");
-        let prefix = prefix.and_then(|(_, rest)| rest.split(['"', '\'']).nth(1));
-        let own = ["settings_customise_sources", "env_nested_delimiter"];
-        if own.iter().any(|word| config.contains(word)) || family.len() > 40 {
-            self.variables(class, "these settings are read in a way of their own");
-        }
-        for (name, value, kind) in self.fields(class) {
-            if name == "model_config"
-                || kind.starts_with("ClassVar")
-                || kind.is_empty() && value.is_none()
-            {
-                continue;
-            }
-            let field = self.field(value);
-            let own = format!("{}{name}", prefix.unwrap_or_default()).to_uppercase();
-            let names = field.aliases.unwrap_or_else(|| vec![own]);
-            let kind = kind.split(['|', '[']).next().unwrap_or_default().trim();
-            let interpreted = matches!(kind, "int" | "float" | "bool").then(|| kind.to_owned());
-            let default = field.default.filter(|text| !text.is_empty());
-            let place = self.place(value.unwrap_or(class));
-            let reached = self.program.runs(class);
-            for name in names {
-                self.facts.env.push(EnvRead {
-                    required: field.needed,
-                    interpreted: interpreted.clone(),
-                    reached,
-                    ..EnvRead::new(name, default.clone(), place.clone())
-                });
-            }
-        }
-    }
-
-    /// `envvar="A"` of click and typer.
-    pub fn envvar(&mut self, node: Node<'t>) {
-        let Some(value) = node.field("value") else {
-            return;
-        };
-        match node.text_of("name") {
-            "auto_envvar_prefix" => {
-                self.variables(node, "click makes the names of these variables");
-            }
-            "envvar" => {
-                let call = node.above("call");
-                let default = call.and_then(|call| call.keyword("default"));
-                let default = default.map(|node| self.value(node));
-                let names = self.value(value);
-                for name in names.elements().unwrap_or_else(|| vec![names.clone()]) {
-                    let default = default.clone();
-                    self.read(
-                        value,
-                        &Asked {
-                            default,
-                            ..Asked::named(name)
-                        },
-                        &Ctx::default(),
-                    );
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A library that reads the environment in its own way.
-    pub fn foreign_import(&mut self, node: Node<'t>) {
-        let module = node.field("module_name").map(Node::text);
-        let names = node
-            .fields("name")
-            .map(|name| name.field("name").unwrap_or(name).text());
-        let mut all = module.into_iter().chain(names.filter(|_| module.is_none()));
-        if all.any(|name| is_among(FOREIGN, name.split('.').next().unwrap_or(name))) {
-            self.variables(node, "this library reads the environment in its own way");
-        }
-    }
-
-    /// Text that names variables: `${oc.env:A,d}`, or the environment itself by name.
-    pub fn environment_string(&mut self, node: Node<'t>) {
-        self.omega_text(node, node.text());
-        match node.bare() {
-            "envvar" => self.variables(
-                node,
-                "a command line option reads a variable in a way that was not followed",
-            ),
-            "environ" | "environb" | "getenv"
-                if node
-                    .above("call")
-                    .is_none_or(|call| call.callee_name() != "getattr") =>
-            {
-                self.variables(node, "the environment is come by through its name");
-            }
-            _ => {}
-        }
-    }
-
-    fn omega_text(&mut self, node: Node<'t>, text: &str) {
-        for part in text.split("oc.env:").skip(1) {
-            let end = part.find('}').unwrap_or(part.len());
-            let (name, default) = part[..end].split_once(',').unwrap_or((&part[..end], ""));
-            let default = Some(default.trim().to_owned()).filter(|text| !text.is_empty());
-            self.plain_read(node, name.trim(), default);
-        }
-    }
-
     /// Notes a read of which no more is known.
     pub fn plain_read(&mut self, node: Node<'t>, name: &str, default: Option<String>) {
         let reached = self.program.runs(node);
@@ -472,16 +350,7 @@ impl<'t> Reader<'t> {
         });
     }
 
-    fn omega(&mut self, node: Node<'t>, path: Option<Node<'t>>) {
-        let path = path.map_or(Val::Unknown, |path| self.value(path));
-        match path.as_str().and_then(|path| self.data_file(path)) {
-            Some(source) => self.omega_text(node, &source.text),
-            None if matches!(path, Val::Dict(_)) => {}
-            None => self.variables(node, "OmegaConf may read variables in what it loads"),
-        }
-    }
-
-    fn executed(&mut self, node: Node<'t>, code: Option<Node<'t>>) {
+    pub fn executed(&mut self, node: Node<'t>, code: Option<Node<'t>>) {
         let text = code.map_or(Val::Unknown, |code| self.value(code));
         let words = ["environ", "getenv", "sglang", "input"];
         if text
@@ -507,147 +376,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The environment as a whole has to be followed wherever it goes.
-    pub fn whole_environment(&mut self, node: Node<'t>) {
-        let Some(parent) = node.parent() else { return };
-        let mentioned = matches!(node.text(), "environ" | "environb" | "getenv");
-        if node.part() == "attribute" {
-            // `x.environ` where `x` is nothing known.
-            let is_known = |value: &Val<'t>| match value {
-                Val::Environ(_) | Val::Func(..) => true,
-                Val::Ext(path) => path.starts_with("os.getenv"),
-                Val::Method(object, _) => object.is_environ(),
-                _ => false,
-            };
-            if mentioned && !self.value(parent).may_be(is_known) {
-                self.variables(parent, "this mention of the environment is not understood");
-            }
-            return;
-        }
-        if is_target(node, parent) {
-            return;
-        }
-        let value = self.value(node);
-        let is_whole = value.is_environ();
-        let function = matches!(value.path(), "os.getenv" | "os.getenvb");
-        if !is_whole && !function {
-            return;
-        }
-        let mut inner = node;
-        let mut outer = parent;
-        while outer.kind() == "parenthesized_expression" {
-            inner = outer;
-            let Some(next) = outer.parent() else { return };
-            outer = next;
-        }
-        match outer.kind() {
-            "attribute" => {
-                let method = outer.text_of("attribute");
-                let own = [
-                    "copy",
-                    "update",
-                    "__setitem__",
-                    "__delitem__",
-                    "clear",
-                    "__len__",
-                ];
-                if matches!(method, "items" | "keys" | "values" | "__iter__") {
-                    self.scanned(outer);
-                } else if !is_among(READING, method) && !own.contains(&method) {
-                    let what = "what is done with the whole environment is not understood";
-                    self.variables(outer, what);
-                }
-            }
-            "for_statement" | "for_in_clause" if is_whole => self.scanned(inner),
-            "argument_list" | "keyword_argument" => {
-                self.environment_argument(inner, outer, is_whole);
-            }
-            "dictionary_splat" if is_whole => {
-                if let Some(list) = outer.parent().filter(|list| list.kind() == "argument_list") {
-                    self.environment_argument(outer, list, is_whole);
-                }
-            }
-            "list" | "tuple" | "interpolation" | "list_splat" | "binary_operator"
-                if is_whole && !outer.text_of("operator").starts_with('|') =>
-            {
-                let what = "the whole environment goes somewhere that was not followed";
-                self.variables(outer, what);
-            }
-            _ => {}
-        }
-    }
-
-    fn environment_argument(&mut self, node: Node<'t>, outer: Node<'t>, is_whole: bool) {
-        let call = match outer.kind() {
-            "keyword_argument" => outer.above("call"),
-            _ => outer.parent(),
-        };
-        let Some(function) = call.and_then(|call| call.field("function")) else {
-            return;
-        };
-        let callee = self.value(function);
-        let own =
-            callee.may_be(|one| matches!(one, Val::Func(..) | Val::Class(_) | Val::Partial(..)));
-        let child = outer.kind() == "keyword_argument"
-            && matches!(outer.text_of("name"), "env" | "environ" | "default_factory");
-        let name = function.text().rsplit('.').next().unwrap_or_default();
-        if own || is_among(HARMLESS, name) || child && is_whole || super::command::starts(&callee) {
-            return;
-        }
-        self.variables(
-            node,
-            &format!("the environment goes into `{}`", function.text()),
-        );
-    }
-
-    /// A loop over the whole environment: what it looks for is known by how the names begin, or by
-    /// the names that it is held against.
-    fn scanned(&mut self, node: Node<'t>) {
-        let mut above = node.ancestors();
-        let owner = above.find(|node| matches!(node.kind(), "for_statement" | "for_in_clause"));
-        let scope = owner.and_then(|owner| match owner.kind() {
-            "for_in_clause" => owner.parent(),
-            _ => Some(owner),
-        });
-        let (Some(owner), Some(scope)) = (owner, scope) else {
-            return self.variables(node, "the whole environment is listed");
-        };
-        let left = owner.field("left");
-        let key = left.map_or("", |left| left.child(0).unwrap_or(left).text());
-        // A copy: what is read of it is followed.
-        let pair = scope.field("body").filter(|body| body.kind() == "pair");
-        if pair.is_some_and(|pair| pair.text_of("key") == key)
-            && left.is_some_and(|l| l.child(0).is_some())
-        {
-            return;
-        }
-        let mut names: Vec<Val<'t>> = Vec::new();
-        for inner in scope.below() {
-            if inner.kind() == "call" && inner.text_of("function") == format!("{key}.startswith") {
-                let begin = inner
-                    .values()
-                    .first()
-                    .map_or(Val::Unknown, |node| self.value(*node));
-                let each = begin.elements().unwrap_or_else(|| begin.each().to_vec());
-                names.extend(each.iter().map(|one| one.join(&Val::text("*"))));
-            } else if inner.kind() == "comparison_operator"
-                && let Some((left, right)) = inner.child(0).zip(inner.child(1))
-                && left.text() == key
-            {
-                let value = self.value(right);
-                names.extend(value.elements().unwrap_or_else(|| value.each().to_vec()));
-            }
-        }
-        if names.is_empty() {
-            names.push(Val::Unknown);
-        }
-        for name in names {
-            self.read(node, &Asked::named(name), &Ctx::default());
-        }
-    }
-
     /// Notes a read of each variable that is asked for.
-    fn read(&mut self, node: Node<'t>, asked: &Asked<'t>, way: &Ctx<'t>) {
+    pub fn read(&mut self, node: Node<'t>, asked: &Asked<'t>, way: &Ctx<'t>) {
         for name in asked.name.each() {
             match name {
                 // A name from a file may have its line's end.
@@ -663,7 +393,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn read_one(
+    pub fn read_one(
         &mut self,
         node: Node<'t>,
         (name, at): (&Rc<str>, Node<'t>),
@@ -700,18 +430,4 @@ impl<'t> Reader<'t> {
         }
         self.facts.env.push(read);
     }
-}
-
-/// Whether a name stands where it gets a value, and gives none.
-fn is_target(node: Node<'_>, parent: Node<'_>) -> bool {
-    const BINDING: &str = "parameters pattern_list dotted_name aliased_import lambda_parameters keyword_argument \
-    typed_parameter for_statement for_in_clause";
-    let set = matches!(
-        parent.kind(),
-        "assignment" | "augmented_assignment" | "named_expression"
-    );
-    set && matches!(node.part(), "left" | "name")
-        || is_among(BINDING, parent.kind()) && !matches!(node.part(), "value" | "right")
-        || matches!(node.part(), "name" | "alias" | "attribute")
-        || parent.kind() == "type"
 }

@@ -11,17 +11,16 @@ use std::rc::Rc;
 use super::PythonFacts;
 use super::calls::Site;
 use super::quick::{Map, Set};
-use super::scope::{Bound, Program};
+use super::scope::Program;
 use super::syntax::Node;
-use super::value::{Args, Ctx, Frame, Val, unescape};
+use super::text::{binary, integer, slice, unescape};
+use super::value::{Args, Ctx, Frame, Val};
 use crate::{Hides, Place, Source, Unread};
 
 /// How deep expressions may lead to others.
-const DEEPEST: usize = 80;
+pub const DEEPEST: usize = 80;
 /// How many ways through loops, or calls of one function, are told apart.
 pub const MOST_WAYS: usize = 700;
-/// How many places that bind one name are told apart.
-const MOST_BINDINGS: usize = 60;
 
 pub struct Reader<'t> {
     pub program: Program<'t>,
@@ -31,7 +30,7 @@ pub struct Reader<'t> {
     /// How many steps were taken, and how many may be.
     pub steps: usize,
     pub limit: usize,
-    depth: usize,
+    pub depth: usize,
     /// Whether one way is asked for, instead of all that may be.
     pub exact: bool,
     /// Whether a loop or function that binds a name has to be known, and the first such one.
@@ -129,7 +128,7 @@ impl<'t> Reader<'t> {
         self.once_as((of, true), look)
     }
 
-    fn once_as<T>(
+    pub fn once_as<T>(
         &mut self,
         node: (Node<'t>, bool),
         look: impl FnOnce(&mut Self) -> T,
@@ -229,7 +228,7 @@ impl<'t> Reader<'t> {
         node.map_or(Val::Unknown, |node| self.eval(node, ctx))
     }
 
-    fn expression(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    pub fn expression(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         match node.kind() {
             "identifier" => self.name(node, node.text(), ctx),
             "string" => self.string(node, ctx),
@@ -301,7 +300,7 @@ impl<'t> Reader<'t> {
     }
 
     /// What a function keeps of what is bound around it. All that may be is in the tables already.
-    fn closure(&self, ctx: &Ctx<'t>) -> Ctx<'t> {
+    pub fn closure(&self, ctx: &Ctx<'t>) -> Ctx<'t> {
         if self.exact {
             ctx.clone()
         } else {
@@ -309,7 +308,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn string(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    pub fn string(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let start = node.child(0).map_or("", Node::text);
         let mut out = Val::Str("".into(), Some(node));
         for part in node.children() {
@@ -333,7 +332,7 @@ impl<'t> Reader<'t> {
         out
     }
 
-    fn sequence(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    pub fn sequence(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let mut items = Vec::new();
         for child in node.children() {
             if child.kind() == "list_splat" {
@@ -346,7 +345,7 @@ impl<'t> Reader<'t> {
         Val::list(items)
     }
 
-    fn dictionary(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    pub fn dictionary(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let mut items = Vec::new();
         let mut whole = None;
         for child in node.children() {
@@ -373,7 +372,7 @@ impl<'t> Reader<'t> {
     }
 
     /// All that a comprehension makes; where its loops are bound, what it makes of that.
-    fn comprehension(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    pub fn comprehension(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let Some(body) = node.field("body") else {
             return Val::Unknown;
         };
@@ -415,194 +414,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What a name stands for.
-    pub fn name(&mut self, at: Node<'t>, name: &'t str, ctx: &Ctx<'t>) -> Val<'t> {
-        let Some((scope, bindings)) = self.program.lookup(at, name) else {
-            for star in self.program.files[at.file()].stars.clone() {
-                if let Some(index) = self.program.module(at.file(), &star) {
-                    let found = self.member(index, name);
-                    if found != Val::Unknown {
-                        return found;
-                    }
-                } else if star == "os" && matches!(name, "environ" | "getenv") {
-                    return external(&format!("os.{name}"));
-                }
-            }
-            return Val::Ext(name.into());
-        };
-        self.steps += bindings.len();
-        self.gave_up |= bindings.len() > MOST_BINDINGS;
-        let lost = (bindings.len() > MOST_BINDINGS).then_some(Val::Lost);
-        let first = bindings.len().saturating_sub(MOST_BINDINGS);
-        let bindings = Program::reaching(at, scope, &bindings[first..]);
-        let mut values: Vec<Val<'t>> = lost.into_iter().collect();
-        for binding in bindings {
-            let mut value = match binding.what {
-                Bound::Value(node) => {
-                    // What no loop stands around is the same wherever it is asked for.
-                    let fixed = scope.kind() == "module" && node.above("for_statement").is_none();
-                    let value = self.once(node, |reader| match fixed {
-                        true => reader.settled(|reader| reader.eval(node, &Ctx::default())),
-                        false => reader.eval(node, ctx),
-                    });
-                    value.unwrap_or(Val::Never)
-                }
-                Bound::Element(owner) => self.element(owner, ctx),
-                Bound::Parameter(function) => self.parameter(function, name, ctx),
-                Bound::Function(node) => {
-                    let outer = match scope.kind() {
-                        "module" => Ctx::default(),
-                        _ => self.closure(ctx),
-                    };
-                    self.decorated(node, Val::Func(node, outer, None))
-                }
-                Bound::Class(node) => Val::Class(node),
-                Bound::Import(module, item) => self.imported(at.file(), &module, item),
-                Bound::Unknown => Val::Unknown,
-            };
-            for step in binding.path {
-                value = value.item(&Val::Int(step));
-            }
-            values.push(value);
-        }
-        let value = match values.len() {
-            1 => values.remove(0),
-            _ => Val::any(values),
-        };
-        if !matches!(value, Val::List(_) | Val::Dict(_)) {
-            return value;
-        }
-        let variable = self.program.variable(at);
-        let changes = variable.and_then(|of| self.program.changes.get(&of));
-        match changes.cloned() {
-            Some(changes) => self.changed(value, &changes),
-            None => value,
-        }
-    }
-
-    /// A list or dict with what is added to it elsewhere.
-    pub fn changed(&mut self, value: Val<'t>, changes: &[Node<'t>]) -> Val<'t> {
-        if !matches!(value, Val::List(_) | Val::Dict(_)) || self.need.is_some() {
-            return value;
-        }
-        self.steps += changes.len();
-        let mut items = value.elements().unwrap_or_default();
-        let mut pairs = match &value {
-            Val::Dict(pairs) => pairs.to_vec(),
-            _ => Vec::new(),
-        };
-        let none = Ctx::default();
-        for change in changes {
-            let change = *change;
-            let add = |reader: &mut Self| match change.kind() {
-                "call" => {
-                    let args = reader.args(change, &none);
-                    let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
-                    match change.callee_name() {
-                        "extend" => items.extend(last.elements().unwrap_or_default()),
-                        "update" => {
-                            if let Val::Dict(more) = &last {
-                                pairs.extend(more.iter().cloned());
-                            }
-                            pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
-                        }
-                        "setdefault" => pairs.push((args.positional[0].clone(), last)),
-                        _ => items.extend(last.each().iter().cloned()),
-                    }
-                }
-                "assignment" => {
-                    let left = change.field("left");
-                    let key = reader.part(left.and_then(|left| left.field("subscript")), &none);
-                    let value = reader.part(change.field("right"), &none);
-                    pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
-                }
-                _ => {
-                    let more = reader.part(change.field("right"), &none);
-                    items.extend(more.elements().unwrap_or_default());
-                }
-            };
-            self.once(change, |reader| reader.settled(add));
-        }
-        match value {
-            Val::Dict(_) => Val::Dict(pairs.into()),
-            _ => Val::list(items),
-        }
-    }
-
-    fn element(&mut self, owner: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
-        if let Some(Frame::Element(value)) = ctx.frame(owner) {
-            return value.clone();
-        }
-        if self.forking {
-            self.need = self.need.or(Some(owner));
-            return Val::Unknown;
-        }
-        match self.once(owner, |reader| reader.part(owner.field("right"), ctx)) {
-            None | Some(Val::Never) => Val::Never,
-            Some(Val::Input(path)) => Val::Input(path),
-            Some(Val::Lost) => Val::Lost,
-            Some(iter) => self.elements(&iter).map_or(Val::Unknown, Val::any),
-        }
-    }
-
-    fn parameter(&mut self, function: Node<'t>, name: &str, ctx: &Ctx<'t>) -> Val<'t> {
-        let of = |all: &[(&'t str, Val<'t>)]| {
-            let mut named = all.iter().filter(|(own, _)| *own == name);
-            named
-                .next()
-                .map_or(Val::Unknown, |(_, value)| value.clone())
-        };
-        if let Some(Frame::Call(args, _)) = ctx.frame(function) {
-            return of(args);
-        }
-        let all = self.params.get(&function).map_or(Val::Never, |all| of(all));
-        if self.forking && !all.is_definite() {
-            self.need = self.need.or(Some(function));
-            return Val::Unknown;
-        }
-        all
-    }
-
-    pub fn imported(&mut self, from: usize, module: &str, item: Option<&'t str>) -> Val<'t> {
-        let found = self.program.module(from, module);
-        let Some(item) = item else {
-            return found.map_or_else(|| external(module), Val::Module);
-        };
-        if let Some(index) = found {
-            let value = self.member(index, item);
-            if value != Val::Unknown {
-                return value;
-            }
-        }
-        let joint = if module.starts_with('/') { "/" } else { "." };
-        match self.program.module(from, &format!("{module}{joint}{item}")) {
-            Some(index) => Val::Module(index),
-            None if found.is_some() => Val::Unknown,
-            None => external(&format!("{module}.{item}")),
-        }
-    }
-
-    /// What a module of the program calls by a name.
-    pub fn member(&mut self, index: usize, name: &'t str) -> Val<'t> {
-        let root = self.program.files[index].syntax.root();
-        let last = root
-            .children()
-            .last()
-            .filter(|_| self.program.bound_in(root, name).is_some());
-        let Some(last) = last else {
-            return Val::Unknown;
-        };
-        if self.depth >= DEEPEST {
-            self.gave_up = true;
-            return Val::Lost;
-        }
-        self.depth += 1;
-        let value = self.settled(|reader| reader.name(last, name, &Ctx::default()));
-        self.depth -= 1;
-        value
-    }
-
-    fn subscript(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+    pub fn subscript(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let object = self.part(node.field("value"), ctx);
         let Some(key) = node.field("subscript") else {
             return Val::Unknown;
@@ -658,99 +470,4 @@ pub fn external<'t>(path: &str) -> Val<'t> {
         "environs.env" => Val::Made("environs.Env".into()),
         path => Val::Ext(path.into()),
     }
-}
-
-fn integer<'t>(text: &str) -> Val<'t> {
-    let plain = text.replace('_', "").to_lowercase();
-    let number = match plain.get(..2) {
-        Some("0x") => i64::from_str_radix(&plain[2..], 16),
-        Some("0o") => i64::from_str_radix(&plain[2..], 8),
-        Some("0b") => i64::from_str_radix(&plain[2..], 2),
-        _ => plain.parse(),
-    };
-    number.map_or_else(|_| Val::Float(text.into()), Val::Int)
-}
-
-fn number(value: &Val<'_>) -> Option<f64> {
-    match value {
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "shown as text, where the digits suffice"
-        )]
-        Val::Int(number) => Some(*number as f64),
-        Val::Float(text) => text.replace('_', "").parse().ok(),
-        _ => None,
-    }
-}
-
-/// `left operator right`.
-fn binary<'t>(operator: &str, left: &Val<'t>, right: &Val<'t>) -> Val<'t> {
-    if let (Val::Int(a), Val::Int(b)) = (left, right) {
-        let small = u32::try_from(*b).ok();
-        let whole = match operator {
-            "+" => a.checked_add(*b),
-            "-" => a.checked_sub(*b),
-            "*" => a.checked_mul(*b),
-            "//" if *b != 0 => Some(a.div_euclid(*b)),
-            "%" if *b != 0 => Some(a.rem_euclid(*b)),
-            "**" => small.and_then(|b| a.checked_pow(b)),
-            "<<" => small
-                .filter(|b| *b < 62)
-                .and_then(|b| a.checked_mul(1 << b)),
-            ">>" => small.and_then(|b| a.checked_shr(b)),
-            "|" => Some(a | b),
-            "&" => Some(a & b),
-            _ => None,
-        };
-        if let Some(whole) = whole {
-            return Val::Int(whole);
-        }
-    }
-    if let (Some(a), Some(b)) = (number(left), number(right)) {
-        let result = match operator {
-            "+" => a + b,
-            "-" => a - b,
-            "*" => a * b,
-            "/" => a / b,
-            "**" => a.powf(b),
-            _ => return Val::Unknown,
-        };
-        return Val::Float(format!("{result:?}").into());
-    }
-    let both = |a: &[Val<'t>], b: &[Val<'t>]| Val::list([a, b].concat());
-    match (operator, left, right) {
-        (_, Val::Never, _) | (_, _, Val::Never) => Val::Never,
-        ("+" | "|", Val::List(a), Val::List(b)) => both(a, b),
-        ("+", Val::List(a), _) | ("+", _, Val::List(a)) => both(a, &[Val::Unknown]),
-        ("*", Val::List(a), _) => Val::List(a.clone()),
-        ("%", Val::Str(..), right) => left.percent(right),
-        ("/", left, right) => left.join(&Val::text("/")).join(right),
-        ("|", Val::Environ(under), Val::Dict(_)) => Val::Environ(under.clone()),
-        ("|", Val::Dict(under), Val::Environ(_)) => Val::Environ(under.clone()),
-        ("|", Val::Dict(a), Val::Dict(b)) => Val::Dict([&a[..], &b[..]].concat().into()),
-        ("|", input @ Val::Input(_), _) | ("|", _, input @ Val::Input(_)) => input.clone(),
-        ("+", left, right) => left.join(right),
-        _ => Val::Unknown,
-    }
-}
-
-/// A part of a text: `[a:b]`.
-fn slice(range: &str, text: &str) -> Option<String> {
-    let chars: Vec<char> = text.chars().collect();
-    let (from, to) = range.split_once(':')?;
-    let len = i64::try_from(chars.len()).ok()?;
-    let at = |text: &str, default: i64| -> Option<usize> {
-        let number: i64 = match text.trim() {
-            "" => default,
-            text => text.parse().ok()?,
-        };
-        let from_end = if number < 0 {
-            (number + len).max(0)
-        } else {
-            number.min(len)
-        };
-        usize::try_from(from_end).ok()
-    };
-    let part = chars.get(at(from, 0)?..at(to, len)?)?;
-    Some(part.iter().collect())
 }

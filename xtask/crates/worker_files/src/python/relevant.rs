@@ -1,7 +1,7 @@
 //! Which files have to be followed at all: those in which a word matters, and those that have
 //! something to do with other files of the program.
 
-use super::environment::FOREIGN;
+use super::settings::FOREIGN;
 use super::{Reach, module_name};
 use crate::Source;
 use indexmap::IndexSet;

@@ -151,7 +151,7 @@ impl<'t> Ctx<'t> {
     }
 }
 
-impl<'t> Val<'t> {
+impl Val<'_> {
     pub fn text(text: &str) -> Self {
         Self::Str(text.into(), None)
     }
@@ -450,64 +450,6 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// `text % right`.
-    pub fn percent(&self, right: &Self) -> Self {
-        let Some(text) = self.as_str() else {
-            return Self::Unknown;
-        };
-        let values = match right {
-            Self::List(items) => items.to_vec(),
-            one => vec![one.clone()],
-        };
-        let mut values = values.into_iter();
-        let mut out = Self::text("");
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('%') {
-            out = out.join(&Self::text(before));
-            if let Some(after) = after.strip_prefix('%') {
-                out = out.join(&Self::text("%"));
-                rest = after;
-                continue;
-            }
-            let named = after.strip_prefix('(').and_then(|a| a.split_once(')'));
-            let (value, after) = match named {
-                Some((name, after)) => (Some(right.item(&Self::text(name))), after),
-                None => (values.next(), after),
-            };
-            let end = after.find(|c: char| c.is_ascii_alphabetic());
-            let (kind, after) = after.split_at(end.map_or(after.len(), |end| end + 1));
-            // With a width or another base it would have to be computed.
-            let plain = matches!(kind, "s" | "d" | "i");
-            out = out.join(&value.filter(|_| plain).unwrap_or(Self::Unknown));
-            rest = after;
-        }
-        out.join(&Self::text(rest))
-    }
-
-    /// `text.format(…)`.
-    pub fn format(text: &str, args: &Args<'t>) -> Self {
-        let mut out = Self::text("");
-        let mut rest = text;
-        let mut next = 0;
-        while let Some((before, after)) = rest.split_once('{') {
-            out = out.join(&Self::text(before));
-            let Some((name, after)) = after.split_once('}') else {
-                return Self::Unknown;
-            };
-            let value = match name.parse::<usize>() {
-                Ok(at) => args.positional.get(at),
-                Err(_) if name.is_empty() => {
-                    next += 1;
-                    args.positional.get(next - 1)
-                }
-                Err(_) => args.named(name),
-            };
-            out = out.join(value.unwrap_or(&Self::Unknown));
-            rest = after;
-        }
-        out.join(&Self::text(rest))
-    }
-
     /// A value from a JSON file.
     pub fn from_json(json: &serde_json::Value) -> Self {
         use serde_json::Value as Json;
@@ -525,32 +467,4 @@ impl<'t> Val<'t> {
             }
         }
     }
-}
-
-/// The text of a string as it stands between its quotes.
-pub fn unescape(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match rest.next() {
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('0') => out.push('\0'),
-            Some('\n') => {}
-            Some(digits @ ('x' | 'u')) => {
-                let count = if digits == 'x' { 2 } else { 4 };
-                let code: String = rest.by_ref().take(count).collect();
-                out.extend(u32::from_str_radix(&code, 16).ok().and_then(char::from_u32));
-            }
-            Some(c @ ('\\' | '\'' | '"')) => out.push(c),
-            Some(c) => out.extend(['\\', c]),
-            None => out.push('\\'),
-        }
-    }
-    out
 }
