@@ -201,7 +201,7 @@ impl<'t> Reader<'t> {
             let Some(Frame::Call(frame, _)) = ctx.frame(function) else {
                 continue;
             };
-            let mut known = self.params.swap_remove(&function).unwrap_or_default();
+            let mut known = std::mem::take(self.params.entry(function).or_default());
             known.resize(frame.len(), ("", Val::Never));
             for ((own, old), (name, new)) in known.iter_mut().zip(frame.iter()) {
                 *own = name;

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::quick::Set;
 use super::syntax::Node;
 
 /// What is known of an expression's value.
@@ -163,21 +162,22 @@ impl Val<'_> {
     /// One of these; what is nested is taken apart, and what is said twice counts once.
     pub fn any(values: impl IntoIterator<Item = Self>) -> Self {
         const MOST: usize = 400;
-        let mut all: Set<Self> = Set::default();
+        let mut all: Vec<Self> = Vec::new();
         let mut none = Self::Unknown;
         for value in values {
             for one in value.each() {
                 match one {
                     Self::Never => none = Self::Never,
-                    one => drop(all.insert(one.clone())),
+                    one if all.contains(one) => {}
+                    _ if all.len() > MOST => return Self::Lost,
+                    one => all.push(one.clone()),
                 }
             }
         }
         match all.len() {
             0 => none,
-            1 => all.pop().unwrap_or(none),
-            2..MOST => Self::Any(all.into_iter().collect()),
-            _ => Self::Lost,
+            1 => all.remove(0),
+            _ => Self::Any(all.into()),
         }
     }
 
