@@ -56,7 +56,7 @@ impl<'t> Reader<'t> {
     pub fn sweep_until_settled(&mut self, nodes: &[Node<'t>], most: usize) {
         for turn in 0..most {
             self.grew = false;
-            self.late = turn >= SWEEPS / 3;
+            self.late = turn >= SWEEPS / 2;
             self.sites.clear();
             self.forget();
             for function in self.silent.clone() {
