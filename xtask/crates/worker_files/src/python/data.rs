@@ -8,7 +8,6 @@ use serde_json::Value as Json;
 use super::eval::Reader;
 use super::value::Val;
 use crate::Source;
-use crate::packages::toml;
 use crate::yaml::{Node, Yaml};
 
 /// Tables of names are small; what is longer is other data.
@@ -76,8 +75,6 @@ impl<'t> Reader<'t> {
         let json = if function.contains("yaml") {
             let yaml = Yaml::parse(&text).ok();
             yaml.and_then(|yaml| from_yaml(&yaml, yaml.root()?, &mut budget))
-        } else if function.contains("toml") {
-            from_toml(&text)
         } else {
             serde_json::from_str(&text).ok()
         };
@@ -117,47 +114,4 @@ fn plain(text: &str) -> Json {
             _ => Json::String(text.to_owned()),
         },
     }
-}
-
-/// Tables with strings, lists of strings and plain values; nothing where there is more in it.
-fn from_toml(text: &str) -> Option<Json> {
-    let dense: String = text.split_whitespace().collect();
-    let more = ["[[", ",[", "{", "=[]", "\"\"\"", "'''"];
-    let mut lists = dense.match_indices("=[");
-    let (entries, unread) = toml::entries(text);
-    if more.iter().any(|mark| dense.contains(mark))
-        || lists.any(|(at, _)| !dense[at + 2..].starts_with(['"', '\'']))
-        || !unread.is_empty()
-    {
-        return None;
-    }
-    let mut root = serde_json::Map::new();
-    for entry in &entries {
-        if entry.key.contains('.') {
-            return None;
-        }
-        let mut table = &mut root;
-        for part in entry.table.split('.').filter(|part| !part.is_empty()) {
-            let inner = table
-                .entry(part)
-                .or_insert_with(|| Json::Object(serde_json::Map::new()));
-            table = inner.as_object_mut()?;
-        }
-        let value = match text.as_bytes().get(entry.range.start) {
-            Some(b'"') => Json::String(super::value::unescape(&entry.value)),
-            Some(b'\'') => Json::String(entry.value.clone()),
-            _ => plain(entry.value.split('#').next().unwrap_or_default().trim()),
-        };
-        match table.get_mut(&entry.key) {
-            Some(Json::Array(items)) if entry.listed => items.push(value),
-            Some(_) => return None,
-            None if entry.listed => {
-                table.insert(entry.key.clone(), Json::Array(vec![value]));
-            }
-            None => {
-                table.insert(entry.key.clone(), value);
-            }
-        }
-    }
-    Some(Json::Object(root))
 }

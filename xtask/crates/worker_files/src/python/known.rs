@@ -3,49 +3,51 @@
 
 use std::rc::Rc;
 
-use super::eval::{Reader, env_value};
+use super::environment::asked;
+use super::eval::Reader;
+use super::syntax::{Node, is_among};
 use super::value::{Args, Val};
+
+const COLLECTIONS: &str = "dict OrderedDict ChainMap MappingProxyType list tuple set frozenset sorted \
+    reversed iter copy deepcopy cast next min max enumerate range zip chain from_iterable map filter";
 
 impl<'t> Reader<'t> {
     /// What a function from elsewhere gives.
     pub fn known_call(&mut self, callee: &Val<'t>, args: &Args<'t>) -> Val<'t> {
-        if let Some(value) = Self::env_call(callee, args) {
-            return value;
+        if let Some(read) = asked(callee, args) {
+            return self.env_value(&read.name, read.default);
         }
-        match callee {
+        let value = match callee {
             Val::Ext(path) => self.function(path, args),
             Val::Method(object, name) => self.method(object, name, args),
-            Val::Made(path) => Val::Made(format!("{path}()").into()),
+            Val::Made(path) => Some(Val::Made(format!("{path}()").into())),
+            _ => None,
+        };
+        value.unwrap_or_else(|| match args.positional.first() {
+            Some(lost @ (Val::Never | Val::Lost)) => lost.clone(),
             _ => Val::Unknown,
-        }
+        })
     }
 
-    /// The value of a variable, where a call asks the environment for one.
-    fn env_call(callee: &Val<'t>, args: &Args<'t>) -> Option<Val<'t>> {
-        let read = super::environment::asked(callee, args)?;
-        Some(env_value(&read.name, &read.default.unwrap_or(Val::None)))
-    }
-
-    fn function(&mut self, path: &str, args: &Args<'t>) -> Val<'t> {
-        let first = args.positional.first().cloned().unwrap_or(Val::Unknown);
+    fn function(&mut self, path: &str, args: &Args<'t>) -> Option<Val<'t>> {
+        let given = args.positional.first();
+        let first = given.cloned().unwrap_or(Val::Unknown);
+        let second = args.positional.get(1);
         let name = path.rsplit('.').next().unwrap_or(path);
-        match name {
-            "partial" if !args.positional.is_empty() => {
+        Some(match name {
+            "partial" if given.is_some() => {
                 let rest = Args {
                     positional: args.positional[1..].to_vec(),
                     ..args.clone()
                 };
                 Val::Partial(Rc::new(first), Rc::new(rest))
             }
-            "__import__" | "import_module" => match first.as_str() {
-                Some(module) => self.imported(0, module, None),
-                None => Val::Unknown,
-            },
-            "getattr" => match args.positional.get(1) {
-                Some(Val::Str(text, Some(node))) if &*text.clone() == node_text(*node) => {
-                    self.attribute(&first, node_text(*node))
+            "__import__" | "import_module" => self.imported(0, first.as_str()?, None),
+            "getattr" => match second? {
+                Val::Str(text, Some(node)) if **text == *content(*node) => {
+                    self.attribute(&first, content(*node))
                 }
-                _ => Val::Unknown,
+                _ => return None,
             },
             "str" | "repr" => match &first {
                 Val::Str(..)
@@ -54,167 +56,45 @@ impl<'t> Reader<'t> {
                 | Val::Pieces(_)
                 | Val::Any(_)
                 | Val::Made(_) => first,
-                one => one.display().map_or(Val::Unknown, |text| Val::text(&text)),
+                one => Val::text(&one.display()?),
             },
             "int" | "float" | "bool" | "abs" | "round" => match (&first, name) {
-                (Val::Str(text, _), "int") => text.trim().parse().map_or(Val::Unknown, Val::Int),
-                (Val::Str(text, _), "float") => text
-                    .trim()
-                    .parse()
-                    .map_or(Val::Unknown, |_: f64| Val::Float(text.clone())),
-                (Val::Float(text), "int") => text
-                    .parse::<f64>()
-                    .map_or(Val::Unknown, |n| Val::text(&format!("{n:.0}"))),
+                (Val::Str(text, _), "int") => Val::Int(text.trim().parse().ok()?),
+                (Val::Str(text, _), "float") => {
+                    let _: f64 = text.trim().parse().ok()?;
+                    Val::Float(text.clone())
+                }
+                (Val::Float(text), "int") => {
+                    Val::text(&format!("{:.0}", text.parse::<f64>().ok()?))
+                }
                 _ => first,
             },
-            "dict" | "OrderedDict" | "ChainMap" | "MappingProxyType" => {
-                if let Some(found) = args
-                    .positional
-                    .iter()
-                    .find(|v| matches!(v, Val::Environ(_) | Val::Input(_)))
-                {
-                    found.clone()
-                } else {
-                    let mut items = match &first {
-                        Val::Dict(items) => items.to_vec(),
-                        Val::List(pairs) => pairs
-                            .iter()
-                            .map(|pair| (pair.item(&Val::Int(0)), pair.item(&Val::Int(1))))
-                            .collect(),
-                        _ => Vec::new(),
-                    };
-                    items.extend(
-                        args.named
-                            .iter()
-                            .map(|(k, v)| (Val::Str(k.clone(), None), v.clone())),
-                    );
-                    Val::Dict(items.into())
-                }
-            }
-            "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter" | "copy"
-            | "deepcopy" | "cast" | "next" | "min" | "max" => {
-                if args.positional.is_empty() {
-                    return Val::list(Vec::new());
-                }
-                let first = if name == "cast" {
-                    args.positional.get(1).cloned().unwrap_or(Val::Unknown)
-                } else {
-                    first
-                };
-                match name {
-                    "next" => Val::any(
-                        first
-                            .elements()
-                            .unwrap_or_default()
-                            .into_iter()
-                            .chain(args.positional.get(1).cloned()),
-                    ),
-                    "min" | "max" if args.positional.len() > 1 => {
-                        Val::any(args.positional.iter().cloned())
-                    }
-                    "copy" | "deepcopy" | "cast" => first,
-                    _ => match self.elements(&first) {
-                        Some(items) => Val::list(items),
-                        None => first,
-                    },
-                }
-            }
-            "enumerate" | "range" => match self.elements(&first) {
-                Some(items) => Val::list(
-                    (0..)
-                        .zip(items)
-                        .map(|(at, item)| Val::list(vec![Val::Int(at), item]))
-                        .collect(),
-                ),
-                None => Val::Unknown,
-            },
-            "zip" => {
-                let all: Option<Vec<_>> = args.positional.iter().map(Val::elements).collect();
-                let Some(all) = all else { return Val::Unknown };
-                let len = all.iter().map(Vec::len).min().unwrap_or_default();
-                Val::list(
-                    (0..len)
-                        .map(|at| Val::list(all.iter().map(|items| items[at].clone()).collect()))
-                        .collect(),
-                )
-            }
-            "chain" | "from_iterable" => {
-                let lists = if name == "chain" {
-                    args.positional.clone()
-                } else {
-                    first.elements().unwrap_or_default()
-                };
-                let parts = lists
-                    .iter()
-                    .map(|list| list.elements().unwrap_or_else(|| vec![Val::Unknown]));
-                Val::list(parts.flatten().collect())
-            }
-            "map" | "filter" => {
-                let items = args.positional.get(1).and_then(Val::elements);
-                let Some(items) = items else {
-                    return args
-                        .positional
-                        .get(1)
-                        .filter(|value| matches!(value, Val::Input(_)))
-                        .cloned()
-                        .unwrap_or(Val::Unknown);
-                };
-                if name == "filter" {
-                    return Val::list(items);
-                }
-                let one = |reader: &mut Self, item| {
-                    let args = Args {
-                        positional: vec![item],
-                        ..Args::default()
-                    };
-                    reader.result(&first, &args, None)
-                };
-                Val::list(items.into_iter().map(|item| one(self, item)).collect())
-            }
             "get_type_hints" | "get_annotations" | "vars" => match &first {
                 Val::Class(class) | Val::Object(class, _) => self.annotated(*class),
-                _ => Val::Unknown,
+                _ => return None,
             },
             "fields" if path.contains("dataclass") => match &first {
                 Val::Class(class) | Val::Object(class, _) => {
-                    let class = *class;
-                    let fields = self.fields(class);
-                    let one = |reader: &mut Self, name: &str, default| {
-                        let default =
-                            Option::map_or(default, Val::Unknown, |node| reader.value(node));
-                        Val::Dict(
-                            [
-                                (Val::text("name"), Val::text(name)),
-                                (Val::text("default"), default),
-                            ]
-                            .into(),
-                        )
+                    let fields = self.fields(*class);
+                    let one = |(name, default, _): (&str, Option<Node<'t>>, _)| {
+                        let name = (Val::text("name"), Val::text(name));
+                        let default = default.map_or(Val::Unknown, |node| self.value(node));
+                        Val::Dict([name, (Val::text("default"), default)].into())
                     };
-                    Val::list(
-                        fields
-                            .into_iter()
-                            .map(|(name, default, _)| one(self, name, default))
-                            .collect(),
-                    )
+                    Val::list(fields.into_iter().map(one).collect())
                 }
-                _ => Val::Unknown,
+                _ => return None,
             },
-            "field" if path.contains("dataclass") || path == "field" => {
-                match args.get(usize::MAX, "default_factory") {
-                    Some(make) => self.result(&make.clone(), &Args::default(), None),
-                    None => args
-                        .get(usize::MAX, "default")
-                        .cloned()
-                        .unwrap_or(Val::Unknown),
-                }
+            "field" | "Field" => match args.named("default_factory") {
+                Some(make) => self.result(&make.clone(), &Args::default(), None),
+                None => args
+                    .get(if name == "Field" { 0 } else { 9 }, "default")?
+                    .clone(),
+            },
+            "join" if path.contains("path") => {
+                let parts = args.positional.iter().cloned();
+                parts.reduce(|a, b| a.join(&Val::text("/")).join(&b))?
             }
-            "Field" => args.get(0, "default").cloned().unwrap_or(Val::Unknown),
-            "join" if path.contains("path") => args
-                .positional
-                .iter()
-                .cloned()
-                .reduce(|a, b| a.join(&Val::text("/")).join(&b))
-                .unwrap_or(Val::Unknown),
             "open" => self.opened(&first),
             "with_name" | "joinpath" if first.as_str().is_some() => Val::text("/").join(&first),
             "Path" | "PurePath" | "fspath" | "abspath" | "expanduser" | "realpath"
@@ -224,182 +104,215 @@ impl<'t> Reader<'t> {
             }
             "split" if path.contains("shlex") => match &first {
                 Val::Str(text, _) => {
-                    let script = crate::shell::parse(text);
-                    Val::list(
-                        script
-                            .commands
-                            .iter()
-                            .flat_map(|c| &c.words)
-                            .map(|word| Val::text(&word.text))
-                            .collect(),
-                    )
+                    let commands = crate::shell::parse(text).commands;
+                    let words = commands.iter().flat_map(|command| &command.words);
+                    Val::list(words.map(|word| Val::text(&word.text)).collect())
                 }
                 other => other.clone(),
             },
-            "urljoin" => match args.positional.get(1) {
-                Some(route) => first.join(route),
-                None => first,
-            },
+            "urljoin" => second.map_or(first.clone(), |route| first.join(route)),
             "validate" if path.contains("rp_validator") || path == "validate" => match first {
-                Val::Input(path) => {
-                    Val::Dict([(Val::text("validated_input"), Val::Input(path))].into())
-                }
-                _ => Val::Unknown,
+                Val::Input(_) => Val::Dict([(Val::text("validated_input"), first)].into()),
+                _ => return None,
             },
-            "dotenv_values" => Val::Environ(Vec::new().into()),
+            "dotenv_values" => Val::Environ(Rc::from([])),
             "Munch" | "SimpleNamespace" | "parse_obj_as" if matches!(first, Val::Input(_)) => first,
-            _ if path.chars().next().is_some_and(char::is_lowercase) && path.contains('.')
-                || name.chars().next().is_some_and(char::is_uppercase) =>
+            _ if is_among(COLLECTIONS, name) => return self.collection(name, args),
+            _ if path.starts_with(char::is_lowercase) && path.contains('.')
+                || name.starts_with(char::is_uppercase) =>
             {
                 Val::Made(path.into())
             }
-            _ => Val::Unknown,
-        }
+            _ => return None,
+        })
     }
 
-    fn method(&mut self, object: &Val<'t>, name: &str, args: &Args<'t>) -> Val<'t> {
+    /// What functions give that make lists and dicts of what they get, or go through it.
+    fn collection(&mut self, name: &str, args: &Args<'t>) -> Option<Val<'t>> {
+        let given = args.positional.first();
+        let first = given.cloned().unwrap_or(Val::Unknown);
+        let second = args.positional.get(1);
+        Some(match name {
+            "dict" | "OrderedDict" | "ChainMap" | "MappingProxyType" => dict(&first, args),
+            "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter"
+                if given.is_none() =>
+            {
+                Val::list(Vec::new())
+            }
+            "list" | "tuple" | "set" | "frozenset" | "sorted" | "reversed" | "iter" => {
+                self.elements(&first).map_or(first, Val::list)
+            }
+            "copy" | "deepcopy" => first,
+            "cast" => second?.clone(),
+            "next" => {
+                let items = first.elements().unwrap_or_default();
+                Val::any(items.into_iter().chain(second.cloned()))
+            }
+            "min" | "max" if second.is_some() => Val::any(args.positional.iter().cloned()),
+            "min" | "max" => self.elements(&first).map_or(first, Val::list),
+            "enumerate" | "range" => {
+                let items = (0..).zip(self.elements(&first)?);
+                let pair = |(at, item)| Val::list(vec![Val::Int(at), item]);
+                Val::list(items.map(pair).collect())
+            }
+            "zip" => {
+                let all: Option<Vec<_>> = args.positional.iter().map(Val::elements).collect();
+                let all = all?;
+                let len = all.iter().map(Vec::len).min().unwrap_or_default();
+                let row = |at: usize| Val::list(all.iter().map(|list| list[at].clone()).collect());
+                Val::list((0..len).map(row).collect())
+            }
+            "chain" | "from_iterable" => {
+                let lists = match name {
+                    "chain" => args.positional.clone(),
+                    _ => first.elements()?,
+                };
+                let parts = lists
+                    .iter()
+                    .map(|list| list.elements().unwrap_or(vec![Val::Unknown]));
+                Val::list(parts.flatten().collect())
+            }
+            "map" => match second?.elements() {
+                None => {
+                    return second
+                        .filter(|value| matches!(value, Val::Input(_)))
+                        .cloned();
+                }
+                Some(items) => {
+                    let one = |item| self.result(&first, &Args::of(vec![item]), None);
+                    Val::list(items.into_iter().map(one).collect())
+                }
+            },
+            "filter" => Val::list(second?.elements()?),
+            _ => return None,
+        })
+    }
+
+    fn method(&mut self, object: &Val<'t>, name: &str, args: &Args<'t>) -> Option<Val<'t>> {
         let first = args.positional.first().cloned().unwrap_or(Val::Unknown);
-        match (object, name) {
+        Some(match (object, name) {
             (Val::Environ(_), "copy" | "items" | "keys" | "values") => object.clone(),
-            (Val::Environ(_), _) => Val::Unknown,
+            (Val::Environ(_), _) => return None,
             (Val::Job, "get") => object.item(&first),
             (Val::Input(_), "get" | "pop" | "setdefault" | "__getitem__") => object.item(&first),
             (Val::Input(_), "items") => {
                 Val::list(vec![Val::list(vec![Val::Unknown, object.clone()])])
             }
-            (Val::Input(_), _) => object.clone(),
             (Val::Env(..), "split") => Val::list(vec![object.clone()]),
-            (Val::Env(..), _) => object.clone(),
-            (Val::Str(text, at), _) => {
-                text_method(text, *at, name, args).unwrap_or_else(|| match name {
-                    "format" => object.format(args),
-                    "join" => joined(text, &first),
-                    "open" => self.opened(object),
-                    "read_text" | "read_bytes" => content(&self.opened(object)),
-                    "resolve" | "absolute" | "expanduser" => object.clone(),
-                    "joinpath" => object.join(&Val::text("/")).join(&first),
-                    _ => Val::Unknown,
-                })
+            (Val::Input(_) | Val::Env(..), _) => object.clone(),
+            (Val::Str(..) | Val::Pieces(_), "open") => self.opened(object),
+            (Val::Str(..) | Val::Pieces(_), "read_text" | "read_bytes") => {
+                whole(&self.opened(object))
             }
-            (Val::Pieces(_), "open") => self.opened(object),
-            (Val::Pieces(_), "read_text" | "read_bytes") => content(&self.opened(object)),
-            (Val::File(_), "read") => content(object),
-            (Val::File(_), "readlines") => object.elements().map_or(Val::Unknown, Val::list),
+            (Val::Str(..) | Val::Pieces(_), "joinpath") => {
+                object.join(&Val::text("/")).join(&first)
+            }
+            (Val::Str(text, _), "format") => Val::format(text, args),
+            (Val::Str(text, _), "join") => {
+                let between = Val::text(text);
+                let items = first.elements()?.into_iter();
+                let whole = items.reduce(|a, b| a.join(&between).join(&b));
+                whole.unwrap_or_else(|| Val::text(""))
+            }
+            (Val::Str(..), "resolve" | "absolute" | "expanduser") => object.clone(),
+            (Val::Str(text, at), _) => text_method(text, *at, name, args)?,
+            (Val::File(_), "read") => whole(object),
+            (Val::File(_), "readlines") => Val::list(object.elements()?),
             (Val::Made(_), "joinpath" | "with_name") if first.as_str().is_some() => {
                 object.join(&Val::text("/")).join(&first)
             }
-            (Val::Pieces(_), "joinpath") => object.join(&Val::text("/")).join(&first),
             (Val::Pieces(_), _) => object.clone(),
-            (Val::Dict(items), "items") => Val::list(
-                items
-                    .iter()
-                    .map(|(k, v)| Val::list(vec![k.clone(), v.clone()]))
-                    .collect(),
-            ),
+            (Val::Dict(items), "items") => {
+                let pair = |(k, v): &(Val<'t>, Val<'t>)| Val::list(vec![k.clone(), v.clone()]);
+                Val::list(items.iter().map(pair).collect())
+            }
             (Val::Dict(items), "keys") => Val::list(items.iter().map(|(k, _)| k.clone()).collect()),
             (Val::Dict(items), "values") => {
                 Val::list(items.iter().map(|(_, v)| v.clone()).collect())
             }
-            (Val::Dict(_), "get" | "pop") => match object.entry(&first) {
-                Some(value) => value,
-                None if matches!(first, Val::Str(..)) => {
-                    args.get(1, "default").cloned().unwrap_or(Val::None)
-                }
-                None => object.item(&first),
+            (Val::Dict(_), "get" | "pop") => match (object.entry(&first), &first) {
+                (Some(value), _) => value,
+                (None, Val::Str(..)) => args.get(1, "default").cloned().unwrap_or(Val::None),
+                (None, _) => object.item(&first),
             },
             (Val::Dict(_) | Val::List(_), "copy") => object.clone(),
-            (
-                Val::Class(class),
-                "model_validate" | "parse_obj" | "from_dict" | "model_construct",
-            ) => {
-                if let Val::Input(_) = first {
-                    let given = Args {
-                        more: vec![first],
-                        ..Args::default()
-                    };
-                    return self.result(&Val::Class(*class), &given, None);
-                }
-                Val::Unknown
+            (Val::Class(_), "model_validate" | "parse_obj" | "from_dict" | "model_construct") => {
+                let input = Some(first).filter(|first| matches!(first, Val::Input(_)))?;
+                let given = Args {
+                    more: vec![input],
+                    ..Args::default()
+                };
+                self.result(object, &given, None)
             }
-            (Val::Object(class, made), "dict" | "model_dump" | "copy" | "model_copy") => {
-                Val::Object(*class, made.clone())
-            }
+            (Val::Object(..), "dict" | "model_dump" | "copy" | "model_copy") => object.clone(),
             (Val::Any(all), _) => {
-                let all = all.to_vec();
                 let of = |one: &Val<'t>| Val::Method(Rc::new(one.clone()), name.into());
-                Val::any(
-                    all.iter()
-                        .map(|one| self.result(&of(one), args, None))
-                        .collect::<Vec<_>>(),
-                )
+                Val::any(all.iter().map(|one| self.result(&of(one), args, None)))
             }
             (Val::Made(path), _) => Val::Made(format!("{path}.{name}").into()),
-            _ => Val::Unknown,
-        }
+            _ => return None,
+        })
     }
 }
 
-fn node_text(string: super::syntax::Node<'_>) -> &str {
-    string
-        .children()
-        .find(|c| c.kind() == "string_content")
-        .map_or("", super::syntax::Node::text)
+/// What a string without anything special in it holds.
+fn content(string: Node<'_>) -> &str {
+    let mut parts = string.children();
+    parts
+        .find(|part| part.kind() == "string_content")
+        .map_or("", Node::text)
+}
+
+/// A dict of pairs and names; of the environment or a job's input it is a copy.
+fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
+    let of = args.positional.iter().chain(&args.more);
+    let mut whole = of.filter(|v| v.may_be(|v| matches!(v, Val::Environ(_) | Val::Input(_))));
+    if let Some(found) = whole.next() {
+        return found.clone();
+    }
+    let mut items = match first {
+        Val::Dict(items) => items.to_vec(),
+        Val::List(pairs) => {
+            let pair = |pair: &Val<'t>| (pair.item(&Val::Int(0)), pair.item(&Val::Int(1)));
+            pairs.iter().map(pair).collect()
+        }
+        _ => Vec::new(),
+    };
+    let named = args.named.iter();
+    items.extend(named.map(|(k, v)| (Val::Str(k.clone(), None), v.clone())));
+    Val::Dict(items.into())
 }
 
 /// All of an open file; what says where a file is stands for what is in it.
-fn content<'t>(file: &Val<'t>) -> Val<'t> {
+fn whole<'t>(file: &Val<'t>) -> Val<'t> {
     match file {
         Val::File(text) => Val::Str(text.clone(), None),
         other => other.clone(),
     }
 }
 
-fn joined<'t>(between: &str, items: &Val<'t>) -> Val<'t> {
-    let Some(items) = items.elements() else {
-        return Val::Unknown;
-    };
-    let between = Val::text(between);
-    items
-        .into_iter()
-        .reduce(|a, b| a.join(&between).join(&b))
-        .unwrap_or_else(|| Val::text(""))
-}
-
 /// A method of text.
 fn text_method<'t>(
     text: &str,
-    at: Option<super::syntax::Node<'t>>,
+    at: Option<Node<'t>>,
     name: &str,
     args: &Args<'t>,
 ) -> Option<Val<'t>> {
     let word = |index: usize| args.positional.get(index).and_then(Val::as_str);
-    let cut = |left: bool, right: bool| {
-        let set: Vec<char> = word(0).unwrap_or(" \t\r\n").chars().collect();
-        let text = if left {
-            text.trim_start_matches(&set[..])
-        } else {
-            text
-        };
-        if right {
-            text.trim_end_matches(&set[..])
-        } else {
-            text
-        }
-        .to_owned()
-    };
+    let set: Vec<char> = word(0).unwrap_or(" \t\r\n").chars().collect();
     let changed = match name {
         "upper" => text.to_uppercase(),
         "lower" | "casefold" => text.to_lowercase(),
         "title" | "capitalize" | "encode" | "decode" => text.to_owned(),
         "replace" => text.replace(word(0)?, word(1)?),
-        "strip" => cut(true, true),
-        "lstrip" => cut(true, false),
-        "rstrip" => cut(false, true),
+        "strip" => text.trim_matches(&set[..]).to_owned(),
+        "lstrip" => text.trim_start_matches(&set[..]).to_owned(),
+        "rstrip" => text.trim_end_matches(&set[..]).to_owned(),
         "removeprefix" => text.strip_prefix(word(0)?).unwrap_or(text).to_owned(),
         "removesuffix" => text.strip_suffix(word(0)?).unwrap_or(text).to_owned(),
         "split" | "rsplit" | "splitlines" | "partition" => {
             let part = |part: &str| Val::Str(part.into(), at);
-            let parts = match (name, word(0)) {
+            return Some(Val::list(match (name, word(0)) {
                 ("splitlines", _) => text.lines().map(part).collect(),
                 ("partition", Some(by)) => match text.split_once(by) {
                     Some((a, b)) => vec![part(a), part(by), part(b)],
@@ -407,8 +320,7 @@ fn text_method<'t>(
                 },
                 (_, Some(by)) if !by.is_empty() => text.split(by).map(part).collect(),
                 _ => text.split_whitespace().map(part).collect(),
-            };
-            return Some(Val::list(parts));
+            }));
         }
         "startswith" => return Some(Val::Bool(text.starts_with(word(0)?))),
         "endswith" => return Some(Val::Bool(text.ends_with(word(0)?))),

@@ -6,31 +6,37 @@
 //! backwards, through names, loops over tables and calls of the program's own functions.
 
 #![allow(
+    clippy::match_bool,
     clippy::match_same_arms,
     clippy::needless_for_each,
-    clippy::needless_pass_by_value,
-    clippy::self_only_used_in_recursion,
-    clippy::too_many_lines,
-    clippy::unused_self,
     reason = "one arm for each construct of the language, in one place"
 )]
 
 mod api;
+mod calls;
 mod command;
 mod data;
 mod declared;
-mod deps;
 mod environment;
 mod eval;
+mod flags;
 mod handler;
 pub mod imports;
 mod known;
+mod names;
+mod objects;
 mod quick;
 mod relevant;
+mod requests;
+mod runs;
 mod scope;
+mod settings;
 mod syntax;
-mod taint;
+mod text;
+mod usage;
 mod value;
+mod ways;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -216,125 +222,81 @@ impl<'t> Reader<'t> {
         for file in &self.program.files {
             nodes.extend(file.syntax.nodes());
         }
-        let mut functions: Vec<Node<'t>> = Vec::new();
-        for node in &nodes {
-            match node.kind() {
-                "call" if self.taint.of(*node) & taint::FUNCTION > 0 => self.queue(*node),
-                "function_definition" => functions.push(*node),
-                "identifier" => self
-                    .names
-                    .entry((node.file(), node.text()))
-                    .or_default()
-                    .push(*node),
-                _ => {}
-            }
-        }
-        self.follow_calls();
-        for node in nodes.iter().filter(|node| node.kind() == "call") {
-            self.serverless(*node);
-        }
-        self.follow_calls();
-        // What nobody is seen to call is called from elsewhere, if at all.
-        let speaks: IndexSet<&str> = nodes
-            .iter()
-            .filter(|n| n.kind() == "call")
-            .filter_map(|n| n.field("function")?.text().rsplit('.').next())
-            .collect();
-        for called in [false, true] {
-            for function in &functions {
-                let silent = self
-                    .frames
-                    .get(function)
-                    .is_none_or(|frames| frames.all.is_empty());
-                if silent
-                    && speaks.contains(function.text_of("name")) == called
-                    && (called || self.program.runs_if_called(*function))
-                {
-                    self.unknown_call(*function);
-                    self.follow_calls();
-                }
-            }
-        }
-        // Now that more is known, once more.
-        for call in std::mem::take(&mut self.given_up) {
-            self.queue(call);
-        }
-        self.follow_calls();
-        let given_up = std::mem::take(&mut self.given_up);
-        self.not_followed(given_up, "what this calls is too much to follow");
-        let endless = std::mem::take(&mut self.endless);
-        self.not_followed(
-            endless,
-            "this calls the function with more and more arguments",
-        );
+        let calls = ["call", "function_definition", "lambda"];
+        let calls = nodes.iter().filter(|node| calls.contains(&node.kind()));
+        let calls: Vec<Node<'t>> = calls.copied().collect();
+        self.sweep_all(&calls);
         let mut unfinished: BTreeSet<usize> = BTreeSet::new();
-        if self.steps > self.limit {
-            unfinished.extend(
-                nodes
-                    .iter()
-                    .filter(|n| self.taint.of(**n) > 0)
-                    .map(|n| n.file()),
-            );
-            self.limit = self.steps + self.limit / 2;
-        }
         for node in nodes {
-            let speaks_of = self.taint.of(node);
             self.named(node);
             if self.steps > self.limit {
                 unfinished.insert(node.file());
-                continue;
+            } else {
+                self.account(node);
+                self.forget_ways();
             }
-            self.account(node, speaks_of);
         }
         for file in unfinished {
             let root = self.program.files[file].syntax.root();
-            let first = root.child(0).unwrap_or(root);
             let what = "this file is too much to follow to its end";
-            self.not_read(
-                first,
-                what,
-                &[Hides::Variables, Hides::Flags, Hides::JobInput],
-            );
+            let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
+            self.not_read(root.child(0).unwrap_or(root), what, &hides);
         }
         self.broken();
     }
 
     /// Accounts for a node: what it speaks of is a fact or unread.
-    fn account(&mut self, node: Node<'t>, speaks_of: u8) {
-        let mut hides = Vec::new();
-        let simple = matches!(
-            node.kind(),
-            "string" | "keyword_argument" | "import_statement" | "import_from_statement"
-        );
-        self.gave_up = false;
-        if simple || speaks_of & taint::ENV > 0 {
-            self.environment(node);
+    fn account(&mut self, node: Node<'t>) {
+        match node.kind() {
+            "call" => {
+                let Some(function) = node.field("function") else {
+                    return;
+                };
+                let callee = self.value(function);
+                if callee.is_lost() {
+                    self.lost(node);
+                }
+                self.environment_call(node, &callee);
+                self.process(node, &callee);
+                self.serverless(node, &callee);
+                self.input_call(node, &callee);
+                self.request(node, &callee);
+                self.whole_environment(node);
+            }
+            "subscript" => {
+                let whole = node
+                    .field("value")
+                    .map_or(Val::Unknown, |object| self.value(object));
+                if whole.is_lost() {
+                    self.lost(node);
+                }
+                self.environment_item(node, &whole);
+                self.input_item(node, &whole);
+            }
+            "comparison_operator" if node.text_of("operators").ends_with("in") => {
+                if let Some((left, right)) = node.child(0).zip(node.child(1)) {
+                    self.environment_test(node, left, right);
+                    self.input_test(node, left, right);
+                }
+            }
+            "class_definition" => self.settings_class(node),
+            "keyword_argument" => self.envvar(node),
+            "augmented_assignment" => self.environment_joined(node),
+            "match_statement" => self.matched(node),
+            "import_statement" | "import_from_statement" => self.foreign_import(node),
+            "string" => {
+                self.environment_string(node);
+                self.command_string(node);
+            }
+            "identifier" | "attribute" => self.whole_environment(node),
+            _ => {}
         }
-        if std::mem::take(&mut self.gave_up) {
-            hides.push(Hides::Variables);
-        }
-        if simple || speaks_of & taint::RUN > 0 {
-            self.command(node);
-        }
-        if std::mem::take(&mut self.gave_up) {
-            hides.push(Hides::Flags);
-        }
-        if speaks_of & taint::JOB > 0 {
-            self.input(node);
-        }
-        if std::mem::take(&mut self.gave_up) {
-            hides.push(Hides::JobInput);
-        }
-        if node.kind() == "call" && taint::asks(node) {
-            self.request(node);
-        }
-        let asks = matches!(
-            node.kind(),
-            "call" | "subscript" | "comparison_operator" | "class_definition"
-        );
-        if asks && !hides.is_empty() {
-            self.not_read(node, "this is too much to follow to its end", &hides);
-        }
+    }
+
+    /// What was too much to follow may be the environment, a job's input or a client.
+    fn lost(&mut self, node: Node<'t>) {
+        let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
+        self.not_read(node, "this is too much to follow to its end", &hides);
     }
 
     /// Notes the data files that code which runs names, and tables from a variable to a flag.
@@ -343,19 +305,14 @@ impl<'t> Reader<'t> {
             .parent()
             .is_some_and(|parent| parent.kind() == "expression_statement");
         if node.kind() == "string" && !is_text && self.program.runs(node) {
-            let name = node
-                .text()
-                .trim_matches(['"', '\''])
-                .rsplit('/')
-                .next()
-                .unwrap_or_default();
+            let name = node.bare().rsplit('/').next().unwrap_or_default();
             if name.contains('.') && !name.contains(' ') {
                 self.facts.opens.insert(name.to_owned());
             }
         }
         if node.kind() == "pair"
             && let Some((key, value)) = node.field("key").zip(node.field("value"))
-            && value.text().trim_matches(['"', '\'']).starts_with("--")
+            && value.bare().starts_with("--")
             && let Val::Str(name, _) = self.value(key)
             && let Val::Str(flag, _) = self.value(value)
             && !name.is_empty()

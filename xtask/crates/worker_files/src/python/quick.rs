@@ -10,36 +10,25 @@ pub type Set<K> = indexmap::IndexSet<K, BuildHasherDefault<Quick>>;
 #[derive(Default)]
 pub struct Quick(u64);
 
-impl Quick {
-    fn add(&mut self, number: u64) {
-        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-}
-
 impl Hasher for Quick {
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
             let mut number = [0; 8];
             number[..chunk.len()].copy_from_slice(chunk);
-            self.add(u64::from_le_bytes(number));
+            self.write_u64(u64::from_le_bytes(number));
         }
-        self.add(bytes.len() as u64);
-    }
-
-    fn write_u8(&mut self, number: u8) {
-        self.add(u64::from(number));
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.add(u64::from(number));
     }
 
     fn write_u64(&mut self, number: u64) {
-        self.add(number);
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
     }
 
     fn write_usize(&mut self, number: usize) {
-        self.add(number as u64);
+        self.write_u64(number as u64);
     }
 
     fn finish(&self) -> u64 {

@@ -81,11 +81,6 @@ impl<'s> Syntax<'s> {
         })
     }
 
-    /// The number of what a node is in.
-    pub fn parent_of(&self, at: usize) -> usize {
-        self.nodes[at].parent as usize
-    }
-
     /// Copies what the cursor stands on, with all that is below it.
     fn copied(mut cursor: TreeCursor<'_>, text: &'s str, file: u32) -> Self {
         let mut syntax = Self {
@@ -259,6 +254,117 @@ impl<'t> Node<'t> {
         self.field(part).map_or("", Node::text)
     }
 
+    /// Whether it makes a list, a set, a dict or a generator with a loop in it.
+    pub fn is_comprehension(self) -> bool {
+        self.kind().ends_with("_comprehension") || self.kind() == "generator_expression"
+    }
+
+    /// The parts of what is taken apart, or the node alone.
+    pub fn fields_or_self(self) -> impl Iterator<Item = Node<'t>> {
+        let several = matches!(self.kind(), "pattern_list" | "tuple_pattern");
+        let parts = self.children().filter(move |_| several);
+        parts.chain(Some(self).filter(|_| !several))
+    }
+
+    /// The nearest node of a kind that it is in.
+    pub fn above(self, kind: &str) -> Option<Node<'t>> {
+        self.ancestors().find(|node| node.kind() == kind)
+    }
+
+    /// The function or lambda that it is in.
+    pub fn function(self) -> Option<Node<'t>> {
+        self.ancestors()
+            .find(|node| matches!(node.kind(), "function_definition" | "lambda"))
+    }
+
+    /// The class that a function is a method of.
+    pub fn class(self) -> Option<Node<'t>> {
+        Some(self.scope()).filter(|scope| scope.kind() == "class_definition")
+    }
+
+    /// The last name of what is called or looked up: `b` of `a.b`.
+    pub fn last_name(self) -> &'t str {
+        match self.kind() {
+            "attribute" => self.text_of("attribute"),
+            "identifier" => self.text(),
+            _ => "",
+        }
+    }
+
+    /// The last name of what a call calls.
+    pub fn callee_name(self) -> &'t str {
+        self.field("function").map_or("", Node::last_name)
+    }
+
+    /// A call's arguments, with those that are named and those with stars.
+    pub fn arguments(self) -> impl Iterator<Item = Node<'t>> {
+        let list = self.field("arguments");
+        let alone = list.filter(|list| list.is_comprehension());
+        let list = list.filter(|list| list.kind() == "argument_list");
+        let all = list.into_iter().flat_map(Node::children);
+        all.chain(alone)
+    }
+
+    /// The values of a call's arguments, in their order.
+    pub fn values(self) -> Vec<Node<'t>> {
+        let value = |argument: Node<'t>| match argument.kind() {
+            "keyword_argument" => argument.field("value"),
+            "list_splat" | "dictionary_splat" => argument.child(0),
+            _ => Some(argument),
+        };
+        self.arguments().filter_map(value).collect()
+    }
+
+    /// The value of a call's argument of that name.
+    pub fn keyword(self, name: &str) -> Option<Node<'t>> {
+        let mut named = self.arguments().filter(|argument| {
+            argument.kind() == "keyword_argument" && argument.text_of("name") == name
+        });
+        named.next()?.field("value")
+    }
+
+    /// A function's parameters: name, default, and the stars in front of it.
+    pub fn parameters(self) -> impl Iterator<Item = (&'t str, Option<Node<'t>>, usize)> {
+        let all = self
+            .field("parameters")
+            .into_iter()
+            .flat_map(Node::children);
+        all.filter_map(|parameter| match parameter.kind() {
+            "identifier" => Some((parameter.text(), None, 0)),
+            "default_parameter" | "typed_default_parameter" => {
+                Some((parameter.text_of("name"), parameter.field("value"), 0))
+            }
+            "typed_parameter" | "list_splat_pattern" | "dictionary_splat_pattern" => {
+                let text = parameter.text().split(':').next()?.trim();
+                let name = text.trim_start_matches('*');
+                Some((name, None, text.len() - name.len()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The decorators of a function or class, the outermost first.
+    pub fn decorators(self) -> impl Iterator<Item = Node<'t>> {
+        let around = self
+            .parent()
+            .filter(|above| above.kind() == "decorated_definition");
+        let all = around.into_iter().flat_map(Node::children);
+        all.filter(|child| child.kind() == "decorator")
+            .filter_map(|one| one.child(0))
+    }
+
+    /// Whether a decorator of that name is among them.
+    pub fn is_decorated(self, name: &str) -> bool {
+        self.decorators().any(|one| one.last_name() == name)
+    }
+
+    /// What a string holds, as it is written.
+    pub fn bare(self) -> &'t str {
+        let text = self.text();
+        text.trim_start_matches(|c: char| c.is_ascii_alphabetic())
+            .trim_matches(['"', '\''])
+    }
+
     /// The node and everything below it, in the order of the text.
     pub fn below(self) -> impl Iterator<Item = Node<'t>> {
         let (start, end) = (self.at as usize, self.range().end);
@@ -291,6 +397,11 @@ impl std::fmt::Debug for Node<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.kind(), self.text())
     }
+}
+
+/// Whether a word is one of a list of words.
+pub fn is_among(words: &str, word: &str) -> bool {
+    words.split(' ').any(|own| own == word)
 }
 
 /// Parses Python, or says why not.

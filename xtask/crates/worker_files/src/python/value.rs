@@ -1,7 +1,5 @@
 //! What is known of an expression's value.
 
-use std::hash::{Hash, Hasher};
-use std::ops::Deref;
 use std::rc::Rc;
 
 use super::syntax::Node;
@@ -9,8 +7,10 @@ use super::syntax::Node;
 /// What is known of an expression's value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Val<'t> {
+    /// Nothing so far: the value goes in a circle, or no call gives it.
+    Never,
     Unknown,
-    /// What the reader gave up on.
+    /// Too much to follow.
     Lost,
     None,
     Bool(bool),
@@ -21,22 +21,22 @@ pub enum Val<'t> {
     /// An open file, by what is in it.
     File(Rc<str>),
     /// Text with parts that are not known, or not fixed.
-    Pieces(Shared<Val<'t>>),
-    List(Shared<Val<'t>>),
-    Dict(Shared<(Val<'t>, Val<'t>)>),
+    Pieces(Rc<[Val<'t>]>),
+    List(Rc<[Val<'t>]>),
+    Dict(Rc<[(Val<'t>, Val<'t>)]>),
     /// One of several.
-    Any(Shared<Val<'t>>),
+    Any(Rc<[Val<'t>]>),
     /// What a variable of the environment holds; text with what is used when it is unset.
     Env(Rc<str>, Rc<Val<'t>>),
     /// The environment, and what a name has that is not in it.
-    Environ(Shared<(Val<'t>, Val<'t>)>),
+    Environ(Rc<[(Val<'t>, Val<'t>)]>),
     /// The job, and what is at a path in its input.
     Job,
     Input(Rc<str>),
     /// A function or lambda, with what is bound around it and the object that it is called on.
     Func(Node<'t>, Ctx<'t>, Option<Rc<Val<'t>>>),
     Class(Node<'t>),
-    /// An object of a class, with the arguments that made it.
+    /// An object of a class, with the arguments that made it, where they are known.
     Object(Node<'t>, Ctx<'t>),
     /// A module of the program.
     Module(usize),
@@ -49,111 +49,6 @@ pub enum Val<'t> {
     Partial(Rc<Val<'t>>, Rc<Args<'t>>),
 }
 
-/// Values that many others share. They know their hash and how deep they are, so that looking up
-/// what holds them does not walk through them each time.
-#[derive(Debug)]
-pub struct Shared<T>(Rc<Many<T>>);
-
-#[derive(Debug)]
-struct Many<T> {
-    hash: u64,
-    depth: u32,
-    items: Vec<T>,
-}
-
-/// How many lists, objects and functions are inside of each other in it.
-pub trait Deep {
-    fn depth(&self) -> u32;
-}
-
-impl Deep for Val<'_> {
-    fn depth(&self) -> u32 {
-        match self {
-            Self::Any(items) => items.0.depth,
-            Self::List(items) | Self::Pieces(items) => 1 + items.0.depth,
-            Self::Dict(items) | Self::Environ(items) => 1 + items.0.depth,
-            Self::Object(_, ctx) => 1 + ctx.depth(),
-            Self::Func(_, ctx, bound) => {
-                1 + ctx
-                    .depth()
-                    .max(bound.as_ref().map_or(0, |bound| bound.depth()))
-            }
-            Self::Method(object, _) => 1 + object.depth(),
-            Self::Env(_, default) => 1 + default.depth(),
-            Self::Partial(function, args) => {
-                let args = args.positional.iter().chain(&args.more);
-                1 + function
-                    .depth()
-                    .max(args.map(Self::depth).max().unwrap_or(0))
-            }
-            _ => 0,
-        }
-    }
-}
-
-impl Deep for (Val<'_>, Val<'_>) {
-    fn depth(&self) -> u32 {
-        self.0.depth().max(self.1.depth())
-    }
-}
-
-impl<T> Clone for Shared<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<T: Hash + Deep> From<Vec<T>> for Shared<T> {
-    fn from(items: Vec<T>) -> Self {
-        Self(Rc::new(Many {
-            hash: hash_of(&items),
-            depth: items.iter().map(Deep::depth).max().unwrap_or(0),
-            items,
-        }))
-    }
-}
-
-impl<T: Hash + Deep, const N: usize> From<[T; N]> for Shared<T> {
-    fn from(items: [T; N]) -> Self {
-        Vec::from(items).into()
-    }
-}
-
-impl<T: Hash + Deep> FromIterator<T> for Shared<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        items.into_iter().collect::<Vec<T>>().into()
-    }
-}
-
-impl<T> Deref for Shared<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        &self.0.items
-    }
-}
-
-impl<T: PartialEq> PartialEq for Shared<T> {
-    fn eq(&self, other: &Self) -> bool {
-        let (a, b) = (&self.0, &other.0);
-        Rc::ptr_eq(a, b) || a.hash == b.hash && a.items == b.items
-    }
-}
-
-impl<T: Eq> Eq for Shared<T> {}
-
-impl<T> Hash for Shared<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
-    }
-}
-
-fn hash_of(value: &impl Hash) -> u64 {
-    let mut hasher = super::quick::Quick::default();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// The arguments of a call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Args<'t> {
@@ -164,49 +59,44 @@ pub struct Args<'t> {
 }
 
 impl<'t> Args<'t> {
+    pub fn of(positional: Vec<Val<'t>>) -> Self {
+        Self {
+            positional,
+            ..Self::default()
+        }
+    }
+
     /// An argument by its place or its name.
     pub fn get(&self, index: usize, name: &str) -> Option<&Val<'t>> {
-        self.positional
-            .get(index)
-            .or_else(|| Some(&self.named.iter().find(|(own, _)| &**own == name)?.1))
+        let named = || self.named.iter().find(|(own, _)| &**own == name);
+        self.positional.get(index).or_else(|| Some(&named()?.1))
+    }
+
+    pub fn named(&self, name: &str) -> Option<&Val<'t>> {
+        self.get(usize::MAX, name)
+    }
+
+    /// The arguments of a partial call with those that come later.
+    pub fn then(&self, later: &Self) -> Self {
+        let mut all = self.clone();
+        all.positional.extend(later.positional.iter().cloned());
+        all.named.retain(|(name, _)| later.named(name).is_none());
+        all.named.extend(later.named.iter().cloned());
+        all.more.extend(later.more.iter().cloned());
+        all
     }
 }
 
 /// What is bound around an expression: elements of loops and arguments of calls, from the inside
 /// out. What is not bound may be any of its values.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Ctx<'t>(Option<Rc<Link<'t>>>);
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Link<'t> {
-    hash: u64,
-    depth: u32,
     binder: Node<'t>,
     frame: Frame<'t>,
     up: Ctx<'t>,
-}
-
-impl PartialEq for Ctx<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (None, None) => true,
-            (Some(a), Some(b)) => {
-                let same = |a: &Link<'_>, b: &Link<'_>| {
-                    a.hash == b.hash && a.binder == b.binder && a.frame == b.frame && a.up == b.up
-                };
-                Rc::ptr_eq(a, b) || same(a, b)
-            }
-            _ => false,
-        }
-    }
-}
-
-impl Eq for Ctx<'_> {}
-
-impl Hash for Ctx<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.as_ref().map_or(0, |link| link.hash));
-    }
 }
 
 /// What a loop or a call binds.
@@ -220,46 +110,47 @@ pub enum Frame<'t> {
 impl<'t> Ctx<'t> {
     pub fn with(&self, binder: Node<'t>, frame: Frame<'t>) -> Self {
         let up = self.clone();
-        let hash = hash_of(&(&binder, &frame, &up));
-        let depth = match &frame {
-            Frame::Element(value) => value.depth(),
-            Frame::Call(args, _) => args.iter().map(|(_, v)| v.depth()).max().unwrap_or(0),
-        };
-        Self(Some(Rc::new(Link {
-            hash,
-            depth: depth.max(up.depth()),
-            binder,
-            frame,
-            up,
-        })))
+        Self(Some(Rc::new(Link { binder, frame, up })))
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link<'t>> {
+        std::iter::successors(self.0.as_deref(), |link| link.up.0.as_deref())
     }
 
     pub fn frame(&self, binder: Node<'t>) -> Option<&Frame<'t>> {
-        let links = std::iter::successors(self.0.as_deref(), |link| link.up.0.as_deref());
-        links
-            .take(64)
-            .find(|link| link.binder == binder)
-            .map(|link| &link.frame)
+        let mut links = self.links();
+        Some(&links.find(|link| link.binder == binder)?.frame)
     }
 
-    fn depth(&self) -> u32 {
-        self.0.as_ref().map_or(0, |link| link.depth)
+    /// What is bound by these too, where it is not bound already.
+    pub fn and(&self, other: &Self) -> Self {
+        let new = other
+            .links()
+            .filter(|link| self.frame(link.binder).is_none());
+        new.fold(self.clone(), |all, link| {
+            all.with(link.binder, link.frame.clone())
+        })
     }
 
-    /// The same with another innermost frame.
-    pub fn instead(&self, binder: Node<'t>, frame: Frame<'t>) -> Self {
-        match &self.0 {
-            Some(link) if link.binder == binder => link.up.with(binder, frame),
-            _ => self.with(binder, frame),
-        }
+    /// What binders bind that a node is in.
+    pub fn around(&self, node: Node<'t>) -> Self {
+        let within = |link: &&Link<'t>| {
+            let binder = link.binder;
+            binder.file() == node.file() && binder.range().contains(&node.range().start)
+        };
+        let all = self.links().filter(within);
+        all.fold(Self::default(), |all, link| {
+            all.with(link.binder, link.frame.clone())
+        })
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+    /// Tells it from every other one that is alive.
+    pub fn number(&self) -> usize {
+        self.0.as_ref().map_or(0, |link| Rc::as_ptr(link) as usize)
     }
 }
 
-impl<'t> Val<'t> {
+impl Val<'_> {
     pub fn text(text: &str) -> Self {
         Self::Str(text.into(), None)
     }
@@ -272,58 +163,21 @@ impl<'t> Val<'t> {
     pub fn any(values: impl IntoIterator<Item = Self>) -> Self {
         const MOST: usize = 400;
         let mut all: Vec<Self> = Vec::new();
-        let mut seen = indexmap::IndexSet::new();
+        let mut none = Self::Unknown;
         for value in values {
             for one in value.each() {
-                if seen.insert(one.clone()) {
-                    all.push(one.clone());
+                match one {
+                    Self::Never => none = Self::Never,
+                    one if all.contains(one) => {}
+                    _ if all.len() > MOST => return Self::Lost,
+                    one => all.push(one.clone()),
                 }
             }
         }
         match all.len() {
-            0 => Self::Unknown,
+            0 => none,
             1 => all.remove(0),
-            2..MOST => Self::Any(all.into()),
-            _ => Self::Lost,
-        }
-    }
-
-    /// How much there is to copy.
-    pub fn size(&self) -> usize {
-        match self {
-            Self::List(items) | Self::Any(items) | Self::Pieces(items) => items.len(),
-            Self::Dict(items) => items.len(),
-            _ => 0,
-        }
-    }
-
-    /// The same, where it is too deep without what made the object that it is: any of its class.
-    pub fn shallow(self) -> Self {
-        const DEEPEST: u32 = 12;
-        if self.depth() <= DEEPEST {
-            return self;
-        }
-        match self {
-            Self::Object(class, _) => Self::Object(class, Ctx::default()),
-            Self::Func(function, ..) => Self::Func(function, Ctx::default(), None),
-            Self::Any(items) => Self::any(items.iter().cloned().map(Self::shallow)),
-            _ => Self::Lost,
-        }
-    }
-
-    /// Any text or number where it is one.
-    pub fn widened(&self) -> Self {
-        match self {
-            Self::Str(..) | Self::Int(_) | Self::Float(_) | Self::Bool(_) | Self::None => {
-                Self::Unknown
-            }
-            Self::Pieces(parts) if parts.iter().all(|part| part.widened() == Self::Unknown) => {
-                Self::Unknown
-            }
-            Self::Any(all) => Self::any(all.iter().map(Self::widened)),
-            Self::List(items) => Self::list(vec![Self::any(items.iter().map(Self::widened))]),
-            Self::Method(object, _) if object.widened() == Self::Unknown => Self::Unknown,
-            value => value.clone(),
+            _ => Self::Any(all.into()),
         }
     }
 
@@ -335,6 +189,113 @@ impl<'t> Val<'t> {
         }
     }
 
+    pub fn may_be(&self, is: impl Fn(&Self) -> bool) -> bool {
+        self.each().iter().any(is)
+    }
+
+    pub fn is_environ(&self) -> bool {
+        self.may_be(|one| matches!(one, Self::Environ(_)))
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.may_be(|one| matches!(one, Self::Lost))
+    }
+
+    /// The same with any number where it is one.
+    pub fn without_numbers(&self) -> Self {
+        match self {
+            Self::Int(_) | Self::Float(_) | Self::Bool(_) => Self::Unknown,
+            Self::Any(all) => Self::any(all.iter().map(Self::without_numbers)),
+            Self::List(items) => Self::List(items.iter().map(Self::without_numbers).collect()),
+            value => value.clone(),
+        }
+    }
+
+    /// Whether it is the same however it is come by.
+    pub fn is_definite(&self) -> bool {
+        match self {
+            Self::Environ(under) => under.is_empty(),
+            Self::Str(..)
+            | Self::Job
+            | Self::Input(_)
+            | Self::Class(_)
+            | Self::Module(_)
+            | Self::Ext(_)
+            | Self::None => true,
+            _ => false,
+        }
+    }
+
+    /// The same with any text where it is one.
+    pub fn widened(&self) -> Self {
+        match self {
+            Self::Str(..) | Self::Pieces(_) | Self::None | Self::Env(..) => Self::Unknown,
+            Self::Any(all) => Self::any(all.iter().map(Self::widened)),
+            Self::List(items) => Self::list(vec![Self::any(items.iter().map(Self::widened))]),
+            value => value.clone(),
+        }
+    }
+
+    /// What is directly in it.
+    fn inner(&self) -> Vec<&Self> {
+        match self {
+            Self::List(items) | Self::Any(items) | Self::Pieces(items) => items.iter().collect(),
+            Self::Dict(items) | Self::Environ(items) => {
+                items.iter().flat_map(|(key, value)| [key, value]).collect()
+            }
+            Self::Env(_, inner) | Self::Method(inner, _) => vec![inner],
+            Self::Partial(inner, args) => {
+                let args = args.positional.iter().chain(&args.more);
+                args.chain([&**inner]).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether there is more in it than is worth to be followed.
+    pub fn is_heavy(&self) -> bool {
+        const MOST: usize = 1_000;
+        let mut todo = vec![self];
+        let mut seen = 0;
+        while let Some(value) = todo.pop() {
+            seen += 1;
+            if seen > MOST {
+                return true;
+            }
+            todo.extend(value.inner());
+        }
+        false
+    }
+
+    /// As little of it as will do: that it is something known of the program, or something that
+    /// holds the environment or a job and can't be followed, or anything.
+    pub fn widest(&self) -> Self {
+        fn holds(value: &Val<'_>) -> bool {
+            let own = match value {
+                Val::Environ(_) | Val::Job | Val::Input(_) | Val::Lost => true,
+                value => matches!(value.path(), "os" | "os.getenv"),
+            };
+            own || value.inner().into_iter().any(holds)
+        }
+        match self {
+            Self::Any(all) => Self::any(all.iter().map(Self::widest)),
+            Self::Environ(_) => Self::Environ(Rc::from([])),
+            Self::Func(function, _, object) => {
+                Self::Func(*function, Ctx::default(), object.clone())
+            }
+            Self::Job
+            | Self::Input(_)
+            | Self::Class(_)
+            | Self::Object(..)
+            | Self::Module(_)
+            | Self::Ext(_)
+            | Self::Never
+            | Self::Lost => self.clone(),
+            other if holds(other) => Self::Lost,
+            _ => Self::Unknown,
+        }
+    }
+
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Str(text, _) => Some(text),
@@ -342,27 +303,39 @@ impl<'t> Val<'t> {
         }
     }
 
+    /// The full name of something from elsewhere, empty for anything else.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Ext(path) => path,
+            _ => "",
+        }
+    }
+
     /// The text that the program sees, where the value is fixed.
     pub fn display(&self) -> Option<String> {
-        match self {
-            Self::Str(text, _) => Some(text.to_string()),
-            Self::Int(number) => Some(number.to_string()),
-            Self::Float(text) => Some(text.to_string()),
-            Self::Bool(true) => Some("True".into()),
-            Self::Bool(false) => Some("False".into()),
-            Self::None => Some("None".into()),
+        Some(match self {
+            Self::Str(text, _) | Self::Float(text) => text.to_string(),
+            Self::Int(number) => number.to_string(),
+            Self::Bool(true) => "True".into(),
+            Self::Bool(false) => "False".into(),
+            Self::None => "None".into(),
             Self::List(items) => {
                 let items: Option<Vec<_>> = items.iter().map(Self::display).collect();
-                Some(format!("[{}]", items?.join(", ")))
+                format!("[{}]", items?.join(", "))
             }
             Self::Dict(items) => {
                 let each =
                     |(k, v): &(Self, Self)| Some(format!("{}: {}", k.display()?, v.display()?));
                 let items: Option<Vec<_>> = items.iter().map(each).collect();
-                Some(format!("{{{}}}", items?.join(", ")))
+                format!("{{{}}}", items?.join(", "))
             }
-            _ => None,
-        }
+            _ => return None,
+        })
+    }
+
+    /// The text of a default; what is as good as none is none.
+    pub fn default_text(&self) -> Option<String> {
+        self.display().filter(|text| text != "None")
     }
 
     /// The variables of the environment in it.
@@ -382,57 +355,61 @@ impl<'t> Val<'t> {
         }
     }
 
+    /// The parts of a text, or the value alone.
+    pub fn pieces(&self) -> &[Self] {
+        match self {
+            Self::Pieces(parts) => parts,
+            one => std::slice::from_ref(one),
+        }
+    }
+
     /// Text that follows text.
     pub fn join(&self, other: &Self) -> Self {
-        if let (Self::Str(a, at), Self::Str(b, other)) = (self, other) {
-            return Self::Str(format!("{a}{b}").into(), at.or(*other));
+        const LONGEST: usize = 200;
+        match (self, other) {
+            (Self::Never, _) | (_, Self::Never) => return Self::Never,
+            (Self::Str(a, at), Self::Str(b, other)) => {
+                return Self::Str(format!("{a}{b}").into(), at.or(*other));
+            }
+            (Self::Int(number), Self::Str(..)) => {
+                return Self::text(&number.to_string()).join(other);
+            }
+            (Self::Str(..), Self::Int(number)) => {
+                return self.join(&Self::text(&number.to_string()));
+            }
+            _ => {}
         }
-        if let (Self::Int(number), Self::Str(..)) | (Self::Str(..), Self::Int(number)) =
-            (self, other)
-        {
-            let number = Self::text(&number.to_string());
-            return if matches!(self, Self::Int(_)) {
-                number.join(other)
-            } else {
-                self.join(&number)
-            };
-        }
-        let parts = |value: &Self| match value {
-            Self::Pieces(parts) => parts.to_vec(),
-            one => vec![one.clone()],
-        };
-        let mut all = parts(self);
-        for part in parts(other) {
-            match (all.last_mut(), &part) {
-                (Some(last @ Self::Str(..)), Self::Str(..)) => *last = last.join(&part),
-                _ => all.push(part),
+        let mut all = self.pieces().to_vec();
+        for part in other.pieces() {
+            match (all.last_mut(), part) {
+                (Some(last @ Self::Str(..)), Self::Str(..)) => *last = last.join(part),
+                _ => all.push(part.clone()),
             }
         }
-        const LONGEST: usize = 200;
-        if all.len() > LONGEST {
-            Self::Lost
-        } else {
-            Self::Pieces(all.into())
+        match all.len() {
+            0..LONGEST => Self::Pieces(all.into()),
+            _ => Self::Lost,
         }
     }
 
     /// The element at a key or index.
     pub fn item(&self, key: &Self) -> Self {
         match (self, key) {
+            (Self::Never | Self::Lost, _) => self.clone(),
+            (_, Self::Never) => Self::Never,
+            (Self::Any(all), key) => Self::any(all.iter().map(|one| one.item(key))),
             (Self::List(items), Self::Int(at)) => {
                 let len = i64::try_from(items.len()).unwrap_or(i64::MAX);
-                let at = if *at < 0 { at + len } else { *at };
-                usize::try_from(at)
-                    .ok()
-                    .and_then(|at| items.get(at))
-                    .cloned()
-                    .unwrap_or(Self::Unknown)
+                let at = usize::try_from(if *at < 0 { at + len } else { *at });
+                let item = at.ok().and_then(|at| items.get(at));
+                item.cloned().unwrap_or(Self::Unknown)
             }
+            (Self::List(items), _) => Self::any(items.iter().cloned()),
+            (Self::Dict(_), Self::Str(..)) => self.entry(key).unwrap_or(Self::Unknown),
             (Self::Dict(items), Self::Unknown | Self::Input(_) | Self::Env(..) | Self::Any(_)) => {
                 Self::any(items.iter().map(|(_, value)| value.clone()))
             }
             (Self::Dict(_), key) => self.entry(key).unwrap_or(Self::Unknown),
-            (Self::Any(all), key) => Self::any(all.iter().map(|one| one.item(key))),
             (Self::Input(path), Self::Str(key, _)) => match path.rsplit('.').next() {
                 // What holds itself, like a job that is wrapped twice, is taken apart once.
                 Some(last) if last == &**key => Self::Input(path.clone()),
@@ -441,23 +418,21 @@ impl<'t> Val<'t> {
             },
             (Self::Input(path), _) => Self::Input(path.clone()),
             (Self::Job, Self::Str(key, _)) if &**key == "input" => Self::Input("".into()),
-            (Self::List(items), _) => Self::any(items.iter().cloned()),
             _ => Self::Unknown,
         }
     }
 
     /// A dict's value of a key that it has.
     pub fn entry(&self, key: &Self) -> Option<Self> {
-        let Self::Dict(items) = self else { return None };
+        let (Self::Dict(items) | Self::Environ(items)) = self else {
+            return None;
+        };
         let same = |own: &Self| match (own, key) {
             (Self::Str(a, _), Self::Str(b, _)) => a == b,
             (a, b) => a == b,
         };
-        items
-            .iter()
-            .rev()
-            .find(|(own, _)| same(own))
-            .map(|(_, value)| value.clone())
+        let found = items.iter().rev().find(|(own, _)| same(own));
+        found.map(|(_, value)| value.clone())
     }
 
     /// What a loop over it takes, one after the other; none where that is not known.
@@ -467,76 +442,12 @@ impl<'t> Val<'t> {
             Self::File(text) => Some(text.split_inclusive('\n').map(Self::text).collect()),
             Self::Dict(items) => Some(items.iter().map(|(key, _)| key.clone()).collect()),
             Self::Any(all) => {
-                let all: Option<Vec<_>> = all
-                    .iter()
-                    .filter(|one| !matches!(one, Self::None))
-                    .map(Self::elements)
-                    .collect();
+                let some = all.iter().filter(|one| !matches!(one, Self::None));
+                let all: Option<Vec<_>> = some.map(Self::elements).collect();
                 Some(all?.concat())
             }
             _ => None,
         }
-    }
-
-    /// `text % right`.
-    pub fn percent(&self, right: &Self) -> Self {
-        let Some(text) = self.as_str() else {
-            return Self::Unknown;
-        };
-        let mut values = match right {
-            Self::List(items) => items.to_vec(),
-            one => vec![one.clone()],
-        }
-        .into_iter();
-        let mut out = Self::text("");
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('%') {
-            out = out.join(&Self::text(before));
-            if let Some(after) = after.strip_prefix('%') {
-                out = out.join(&Self::text("%"));
-                rest = after;
-                continue;
-            }
-            let named = after.strip_prefix('(').and_then(|a| a.split_once(')'));
-            let (value, after) = match named {
-                Some((name, after)) => (Some(right.item(&Self::text(name))), after),
-                None => (values.next(), after),
-            };
-            let end = after.find(|c: char| c.is_ascii_alphabetic());
-            let (kind, after) = after.split_at(end.map_or(after.len(), |end| end + 1));
-            // With a width or another base it would have to be computed.
-            let plain = matches!(kind, "s" | "d" | "i");
-            out = out.join(&value.filter(|_| plain).unwrap_or(Self::Unknown));
-            rest = after;
-        }
-        out.join(&Self::text(rest))
-    }
-
-    /// `text.format(…)`.
-    pub fn format(&self, args: &Args<'t>) -> Self {
-        let Some(text) = self.as_str() else {
-            return Self::Unknown;
-        };
-        let mut out = Self::text("");
-        let mut rest = text;
-        let mut next = 0;
-        while let Some((before, after)) = rest.split_once('{') {
-            out = out.join(&Self::text(before));
-            let Some((name, after)) = after.split_once('}') else {
-                return Self::Unknown;
-            };
-            let value = match name.parse::<usize>() {
-                Ok(at) => args.positional.get(at),
-                Err(_) if name.is_empty() => {
-                    next += 1;
-                    args.positional.get(next - 1)
-                }
-                Err(_) => args.get(usize::MAX, name),
-            };
-            out = out.join(value.unwrap_or(&Self::Unknown));
-            rest = after;
-        }
-        out.join(&Self::text(rest))
     }
 
     /// A value from a JSON file.
@@ -550,40 +461,10 @@ impl<'t> Val<'t> {
                 .map_or_else(|| Self::Float(number.to_string().into()), Self::Int),
             Json::String(text) => Self::text(text),
             Json::Array(items) => Self::list(items.iter().map(Self::from_json).collect()),
-            Json::Object(items) => Self::Dict(
-                items
-                    .iter()
-                    .map(|(key, item)| (Self::text(key), Self::from_json(item)))
-                    .collect(),
-            ),
-        }
-    }
-}
-
-/// The text of a string as it stands between its quotes.
-pub fn unescape(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        match rest.next() {
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('0') => out.push('\0'),
-            Some('\n') => {}
-            Some(digits @ ('x' | 'u')) => {
-                let count = if digits == 'x' { 2 } else { 4 };
-                let code: String = rest.by_ref().take(count).collect();
-                out.extend(u32::from_str_radix(&code, 16).ok().and_then(char::from_u32));
+            Json::Object(items) => {
+                let pair = |(key, item): (&String, _)| (Self::text(key), Self::from_json(item));
+                Self::Dict(items.iter().map(pair).collect())
             }
-            Some(c @ ('\\' | '\'' | '"')) => out.push(c),
-            Some(c) => out.extend(['\\', c]),
-            None => out.push('\\'),
         }
     }
-    out
 }

@@ -1,0 +1,220 @@
+//! The flags of the server's command, and what decides on them.
+
+use super::command::Seen;
+use super::eval::Reader;
+use super::syntax::Node;
+use super::value::{Ctx, Val};
+use super::{FlagGiven, FlagValue};
+use crate::{FlagKind, Hides, shell};
+
+/// A flag: two dashes and a word.
+fn is_flag(value: &Val<'_>) -> bool {
+    let rest = value
+        .pieces()
+        .first()
+        .and_then(Val::as_str)
+        .and_then(|t| t.strip_prefix("--"));
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+}
+
+impl<'t> Reader<'t> {
+    /// Expressions that follow each other in the command.
+    pub fn sequence_of(&mut self, items: &[Node<'t>], seen: &mut Seen<'t>) {
+        for (at, item) in items.iter().enumerate() {
+            match item.kind() {
+                "list_splat" => {
+                    item.children().for_each(|inner| self.parts(inner, seen));
+                    continue;
+                }
+                "conditional_expression" | "list" | "tuple" => {
+                    self.parts(*item, seen);
+                    continue;
+                }
+                _ => {}
+            }
+            let next = items.get(at + 1).filter(|next| next.kind() != "list_splat");
+            let of: Vec<_> = std::iter::once(*item).chain(next.copied()).collect();
+            for way in self.each_way(*item, &of, Hides::Flags) {
+                let pair: Vec<_> = of.iter().map(|node| self.at(*node, &way)).collect();
+                for one in pair[0].each().iter().filter(|one| is_flag(one)) {
+                    let value = pair.get(1).filter(|value| !is_flag(value));
+                    self.flag(*item, one, value, &way);
+                }
+            }
+        }
+    }
+
+    /// The same of values.
+    pub fn pairs(&mut self, node: Node<'t>, items: &[Val<'t>], way: &Ctx<'t>) {
+        for (at, item) in items.iter().enumerate() {
+            match item {
+                Val::List(inner) => self.pairs(node, inner, way),
+                item if is_flag(item) => {
+                    let next = items.get(at + 1).filter(|next| !is_flag(next));
+                    self.flag(node, item, next, way);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A command in one text.
+    pub fn text_of_command(&mut self, node: Node<'t>) {
+        for way in self.each_way(node, &[node], Hides::Flags) {
+            let value = self.at(node, &way);
+            let parts = value.pieces();
+            let text = |(at, part): (usize, &Val<'t>)| {
+                part.as_str()
+                    .map_or_else(|| format!("\u{1}{at}\u{1}"), str::to_owned)
+            };
+            let text: String = parts.iter().enumerate().map(text).collect();
+            for command in &shell::parse(&text).commands {
+                let words = command.words.iter().map(|word| placed(&word.text, parts));
+                let words: Vec<Val<'t>> = words.collect();
+                self.pairs(node, &words, &way);
+            }
+        }
+    }
+
+    pub fn flag(&mut self, node: Node<'t>, flag: &Val<'t>, value: Option<&Val<'t>>, way: &Ctx<'t>) {
+        let parts = flag.pieces();
+        let Some(Val::Str(first, at)) = parts.first() else {
+            return;
+        };
+        let (name, value) = match first.split_once('=') {
+            // `--flag=value`, of which parts may not be fixed.
+            Some((name, begin)) => match &parts[1..] {
+                [only] if begin.is_empty() => (name, Some(only.clone())),
+                rest => {
+                    let whole = rest
+                        .iter()
+                        .fold(Val::text(begin), |all, part| all.join(part));
+                    (name, Some(whole))
+                }
+            },
+            None if parts.len() > 1 => {
+                return self.not_read(node, "the name of this flag is computed", &[Hides::Flags]);
+            }
+            None => (&**first, value.cloned()),
+        };
+        let at = at.filter(|at| at.file() == node.file()).unwrap_or(node);
+        self.give(at, name, value.as_ref());
+        // What decides on it stands around the place where it is added.
+        let guards = self.guards(node, way);
+        if let Some(last) = self.facts.flags.last_mut()
+            && !matches!(last.value, FlagValue::Env)
+        {
+            for (variable, words) in guards {
+                if !last.from.iter().any(|(own, _)| *own == variable) {
+                    last.from.push((variable, FlagKind::Switch { words }));
+                }
+            }
+        }
+    }
+
+    pub fn give(&mut self, node: Node<'t>, flag: &str, value: Option<&Val<'t>>) {
+        let envs = value.map(Val::envs).unwrap_or_default();
+        let given = match value {
+            None => FlagValue::Alone,
+            Some(_) if !envs.is_empty() => FlagValue::Env,
+            Some(value) => value
+                .display()
+                .map_or(FlagValue::Computed, FlagValue::Fixed),
+        };
+        let from = envs.iter().map(|name| (name.to_string(), FlagKind::Value));
+        self.facts.flags.push(FlagGiven {
+            runs: self.program.files[node.file()].reached,
+            flag: flag.to_owned(),
+            value: given,
+            from: from.collect(),
+            place: self.place(node),
+        });
+    }
+
+    /// The variables that decide whether the program comes to a place, with the words that they
+    /// are held against.
+    pub fn guards(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
+        let mut found: Vec<(String, Vec<String>)> = Vec::new();
+        for condition in conditions(node) {
+            let mut names = Vec::new();
+            let mut words = Vec::new();
+            for part in condition.below() {
+                match part.kind() {
+                    "call" | "subscript" | "identifier" | "attribute" => {
+                        names.extend(self.at(part, way).envs());
+                    }
+                    "comparison_operator" => {
+                        let Some((left, right)) = part.child(0).zip(part.child(1)) else {
+                            continue;
+                        };
+                        let value = self.at(right, way);
+                        let all = value.elements().unwrap_or_else(|| vec![value.clone()]);
+                        let all = all.iter().filter_map(Val::as_str).filter(|w| !w.is_empty());
+                        words.extend(all.map(str::to_owned));
+                        if value.is_environ()
+                            && let Val::Str(name, _) = self.at(left, way)
+                        {
+                            names.push(name);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            for name in names {
+                if !found.iter().any(|(own, _)| **own == *name) {
+                    found.push((name.to_string(), words.clone()));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The conditions under which the program comes to a place, within its function.
+fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
+    let mut all = Vec::new();
+    let mut inner = node;
+    for above in node
+        .ancestors()
+        .take_while(|a| a.kind() != "function_definition")
+    {
+        match above.kind() {
+            "if_statement" | "elif_clause" if inner.part() == "consequence" => {
+                all.extend(above.field("condition"));
+            }
+            "conditional_expression" if above.child(1) != Some(inner) => all.extend(above.child(1)),
+            "block" => {
+                let skips = |other: &Node<'_>| {
+                    other.kind() == "if_statement"
+                        && other.text_of("consequence").contains("continue")
+                };
+                let before = above.children().take_while(|other| *other != inner);
+                all.extend(
+                    before
+                        .filter(skips)
+                        .filter_map(|skip| skip.field("condition")),
+                );
+            }
+            _ if above.is_comprehension() => {
+                let clauses = above.children().filter(|c| c.kind() == "if_clause");
+                all.extend(clauses.filter_map(|c| c.child(0)));
+            }
+            _ => {}
+        }
+        inner = above;
+    }
+    all
+}
+
+/// A word of a text in which what is not fixed has a number for it.
+fn placed<'t>(word: &str, parts: &[Val<'t>]) -> Val<'t> {
+    let piece = |(at, piece): (usize, &str)| match piece.parse::<usize>() {
+        Ok(number) if at % 2 == 1 => parts.get(number).cloned().unwrap_or(Val::Unknown),
+        _ => Val::text(piece),
+    };
+    let pieces = word.split('\u{1}').enumerate().map(piece);
+    let pieces = pieces.filter(|piece| piece.as_str() != Some(""));
+    pieces
+        .reduce(|a, b| a.join(&b))
+        .unwrap_or_else(|| Val::text(""))
+}

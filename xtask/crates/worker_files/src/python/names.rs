@@ -1,0 +1,198 @@
+//! What names stand for: in their scope, in a loop, in a call, in another module.
+
+use super::eval::{DEEPEST, Reader, external};
+use super::scope::{Bound, Program};
+use super::syntax::Node;
+use super::value::{Ctx, Frame, Val};
+
+/// How many places that bind one name are told apart.
+const MOST_BINDINGS: usize = 60;
+
+impl<'t> Reader<'t> {
+    /// What a name stands for.
+    pub fn name(&mut self, at: Node<'t>, name: &'t str, ctx: &Ctx<'t>) -> Val<'t> {
+        let Some((scope, bindings)) = self.program.lookup(at, name) else {
+            for star in self.program.files[at.file()].stars.clone() {
+                if let Some(index) = self.program.module(at.file(), &star) {
+                    let found = self.member(index, name);
+                    if found != Val::Unknown {
+                        return found;
+                    }
+                } else if star == "os" && matches!(name, "environ" | "getenv") {
+                    return external(&format!("os.{name}"));
+                }
+            }
+            return Val::Ext(name.into());
+        };
+        self.steps += bindings.len();
+        self.gave_up |= bindings.len() > MOST_BINDINGS;
+        let lost = (bindings.len() > MOST_BINDINGS).then_some(Val::Lost);
+        let first = bindings.len().saturating_sub(MOST_BINDINGS);
+        let bindings = Program::reaching(at, scope, &bindings[first..]);
+        let mut values: Vec<Val<'t>> = lost.into_iter().collect();
+        for binding in bindings {
+            let mut value = match binding.what {
+                Bound::Value(node) => {
+                    // What no loop stands around is the same wherever it is asked for.
+                    let fixed = scope.kind() == "module" && node.above("for_statement").is_none();
+                    let value = self.once(node, |reader| match fixed {
+                        true => reader.settled(|reader| reader.eval(node, &Ctx::default())),
+                        false => reader.eval(node, ctx),
+                    });
+                    value.unwrap_or(Val::Never)
+                }
+                Bound::Element(owner) => self.element(owner, ctx),
+                Bound::Parameter(function) => self.parameter(function, name, ctx),
+                Bound::Function(node) => {
+                    let outer = match scope.kind() {
+                        "module" => Ctx::default(),
+                        _ => self.closure(ctx),
+                    };
+                    self.decorated(node, Val::Func(node, outer, None))
+                }
+                Bound::Class(node) => Val::Class(node),
+                Bound::Import(module, item) => self.imported(at.file(), &module, item),
+                Bound::Unknown => Val::Unknown,
+            };
+            for step in binding.path {
+                value = value.item(&Val::Int(step));
+            }
+            values.push(value);
+        }
+        let value = match values.len() {
+            1 => values.remove(0),
+            _ => Val::any(values),
+        };
+        if !matches!(value, Val::List(_) | Val::Dict(_)) {
+            return value;
+        }
+        let variable = self.program.variable(at);
+        let changes = variable.and_then(|of| self.program.changes.get(&of));
+        match changes.cloned() {
+            Some(changes) => self.changed(value, &changes),
+            None => value,
+        }
+    }
+
+    /// A list or dict with what is added to it elsewhere.
+    pub fn changed(&mut self, value: Val<'t>, changes: &[Node<'t>]) -> Val<'t> {
+        if !matches!(value, Val::List(_) | Val::Dict(_)) || self.need.is_some() {
+            return value;
+        }
+        self.steps += changes.len();
+        let mut items = value.elements().unwrap_or_default();
+        let mut pairs = match &value {
+            Val::Dict(pairs) => pairs.to_vec(),
+            _ => Vec::new(),
+        };
+        let none = Ctx::default();
+        for change in changes {
+            let change = *change;
+            let add = |reader: &mut Self| match change.kind() {
+                "call" => {
+                    let args = reader.args(change, &none);
+                    let last = args.positional.last().cloned().unwrap_or(Val::Unknown);
+                    match change.callee_name() {
+                        "extend" => items.extend(last.elements().unwrap_or_default()),
+                        "update" => {
+                            if let Val::Dict(more) = &last {
+                                pairs.extend(more.iter().cloned());
+                            }
+                            pairs.extend(args.named.iter().map(|(k, v)| (Val::text(k), v.clone())));
+                        }
+                        "setdefault" => pairs.push((args.positional[0].clone(), last)),
+                        _ => items.extend(last.each().iter().cloned()),
+                    }
+                }
+                "assignment" => {
+                    let left = change.field("left");
+                    let key = reader.part(left.and_then(|left| left.field("subscript")), &none);
+                    let value = reader.part(change.field("right"), &none);
+                    pairs.extend(key.each().iter().map(|key| (key.clone(), value.clone())));
+                }
+                _ => {
+                    let more = reader.part(change.field("right"), &none);
+                    items.extend(more.elements().unwrap_or_default());
+                }
+            };
+            self.once(change, |reader| reader.settled(add));
+        }
+        match value {
+            Val::Dict(_) => Val::Dict(pairs.into()),
+            _ => Val::list(items),
+        }
+    }
+
+    pub fn element(&mut self, owner: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
+        if let Some(Frame::Element(value)) = ctx.frame(owner) {
+            return value.clone();
+        }
+        if self.forking {
+            self.need = self.need.or(Some(owner));
+            return Val::Unknown;
+        }
+        match self.once(owner, |reader| reader.part(owner.field("right"), ctx)) {
+            None | Some(Val::Never) => Val::Never,
+            Some(Val::Input(path)) => Val::Input(path),
+            Some(Val::Lost) => Val::Lost,
+            Some(iter) => self.elements(&iter).map_or(Val::Unknown, Val::any),
+        }
+    }
+
+    pub fn parameter(&mut self, function: Node<'t>, name: &str, ctx: &Ctx<'t>) -> Val<'t> {
+        let of = |all: &[(&'t str, Val<'t>)]| {
+            let mut named = all.iter().filter(|(own, _)| *own == name);
+            named
+                .next()
+                .map_or(Val::Unknown, |(_, value)| value.clone())
+        };
+        if let Some(Frame::Call(args, _)) = ctx.frame(function) {
+            return of(args);
+        }
+        let all = self.params.get(&function).map_or(Val::Never, |all| of(all));
+        if self.forking && !all.is_definite() {
+            self.need = self.need.or(Some(function));
+            return Val::Unknown;
+        }
+        all
+    }
+
+    pub fn imported(&mut self, from: usize, module: &str, item: Option<&'t str>) -> Val<'t> {
+        let found = self.program.module(from, module);
+        let Some(item) = item else {
+            return found.map_or_else(|| external(module), Val::Module);
+        };
+        if let Some(index) = found {
+            let value = self.member(index, item);
+            if value != Val::Unknown {
+                return value;
+            }
+        }
+        let joint = if module.starts_with('/') { "/" } else { "." };
+        match self.program.module(from, &format!("{module}{joint}{item}")) {
+            Some(index) => Val::Module(index),
+            None if found.is_some() => Val::Unknown,
+            None => external(&format!("{module}.{item}")),
+        }
+    }
+
+    /// What a module of the program calls by a name.
+    pub fn member(&mut self, index: usize, name: &'t str) -> Val<'t> {
+        let root = self.program.files[index].syntax.root();
+        let last = root
+            .children()
+            .last()
+            .filter(|_| self.program.bound_in(root, name).is_some());
+        let Some(last) = last else {
+            return Val::Unknown;
+        };
+        if self.depth >= DEEPEST {
+            self.gave_up = true;
+            return Val::Lost;
+        }
+        self.depth += 1;
+        let value = self.settled(|reader| reader.name(last, name, &Ctx::default()));
+        self.depth -= 1;
+        value
+    }
+}

@@ -1,0 +1,262 @@
+//! Attributes, items, classes and objects.
+
+use std::rc::Rc;
+
+use super::eval::{Reader, external};
+use super::scope::Bound;
+use super::syntax::Node;
+use super::value::{Args, Ctx, Frame, Val};
+
+/// How many classes one may be made from.
+const MOST_BASES: usize = 40;
+
+impl<'t> Reader<'t> {
+    /// What a variable of the environment holds; each of several names is one. What it defaults to
+    /// is only told where one way is asked for.
+    pub fn env_value(&self, name: &Val<'t>, default: Option<Val<'t>>) -> Val<'t> {
+        let default = default.filter(|_| self.exact).unwrap_or(Val::None);
+        Val::any(name.each().iter().map(|name| match name {
+            Val::Str(text, _) => Val::Env(text.clone(), Rc::new(default.clone())),
+            Val::Never => Val::Never,
+            _ => Val::Unknown,
+        }))
+    }
+
+    /// The element at a key, of the environment too.
+    pub fn item(&mut self, object: &Val<'t>, key: &Val<'t>) -> Val<'t> {
+        match object {
+            Val::Environ(_) => self.env_value(key, object.entry(key)),
+            Val::Any(all) => Val::any(all.iter().map(|one| self.item(one, key))),
+            Val::Ext(path) if &**path == "sys.modules" => {
+                key.as_str().map_or(Val::Unknown, external)
+            }
+            Val::Class(class) => key
+                .as_str()
+                .map_or(Val::Unknown, |name| self.class_member(*class, name)),
+            Val::Object(..) => {
+                let method = self.attribute(object, "__getitem__");
+                match method {
+                    Val::Func(..) => self.result(&method, &Args::of(vec![key.clone()]), None),
+                    _ => Val::Unknown,
+                }
+            }
+            object => object.item(key),
+        }
+    }
+
+    /// `object.name`.
+    pub fn attribute(&mut self, object: &Val<'t>, name: &'t str) -> Val<'t> {
+        let method = |of: &Val<'t>| Val::Method(Rc::new(of.clone()), name.into());
+        match object {
+            Val::Never | Val::Lost => object.clone(),
+            Val::Any(all) => Val::any(all.iter().map(|one| self.attribute(one, name))),
+            Val::Ext(path) => external(&format!("{path}.{name}")),
+            Val::Module(index) => {
+                let found = self.member(*index, name);
+                if found != Val::Unknown {
+                    return found;
+                }
+                let path = self.program.files[*index].source.path.to_string();
+                let folder = path.strip_suffix("/__init__.py").unwrap_or_default();
+                let inner = self.program.module(*index, &format!("/{folder}/{name}"));
+                inner.map_or(Val::Unknown, Val::Module)
+            }
+            Val::Class(class) => match (self.class_member(*class, name), name) {
+                (Val::Unknown, "__members__") => self.members(*class),
+                (Val::Unknown, "__annotations__" | "__dataclass_fields__" | "model_fields") => {
+                    self.annotated(*class)
+                }
+                (Val::Unknown, _) => method(object),
+                (value, _) => value,
+            },
+            Val::Object(class, _) if name == "__annotations__" => self.annotated(*class),
+            Val::Object(class, made) => self.object_member(object, *class, made, name),
+            // A field of a namespace.
+            Val::Dict(_) => object
+                .entry(&Val::text(name))
+                .unwrap_or_else(|| method(object)),
+            Val::Str(..) | Val::Int(_) if name == "value" => object.clone(),
+            // What has something that is not known is not known either, however far that goes.
+            Val::Method(inner, _) if **inner == Val::Unknown => method(inner),
+            object => method(object),
+        }
+    }
+
+    fn object_member(
+        &mut self,
+        object: &Val<'t>,
+        class: Node<'t>,
+        made: &Ctx<'t>,
+        name: &'t str,
+    ) -> Val<'t> {
+        let unknown = Val::Method(Rc::new(object.clone()), name.into());
+        let of = |all: &[(&'t str, Val<'t>)]| {
+            let mut named = all.iter().filter(|(own, _)| *own == name);
+            named.next().map(|(_, value)| value.clone())
+        };
+        let field = match made.frame(class) {
+            Some(Frame::Call(fields, _)) => of(fields),
+            _ => self.params.get(&class).and_then(|fields| of(fields)),
+        };
+        if let Some(field) = field {
+            return field;
+        }
+        match self.class_member(class, name) {
+            Val::Func(node, ctx, _) => {
+                let bound = Val::Func(node, ctx, Some(Rc::new(object.clone())));
+                if node.is_decorated("property") || node.is_decorated("cached_property") {
+                    return self.result(&bound, &Args::default(), None);
+                }
+                return bound;
+            }
+            Val::Unknown => {}
+            value => return value,
+        }
+        let mut values = Vec::new();
+        let mut changes = self.program.loose.get(name).cloned().unwrap_or_default();
+        for own in self.family(class) {
+            let key = (own, name);
+            changes.extend(self.program.changes.get(&key).into_iter().flatten());
+            let set = self
+                .program
+                .attributes
+                .get(&key)
+                .cloned()
+                .unwrap_or_default();
+            self.steps += set.len();
+            for (value, path) in set {
+                // The arguments that made the object are those of its `__init__`.
+                let method = value.function();
+                let known = method.is_some_and(|method| made.frame(method).is_some());
+                let ctx = if known { made.clone() } else { Ctx::default() };
+                let ask = |reader: &mut Self| reader.settled(|reader| reader.eval(value, &ctx));
+                let whole = self.once(value, ask).unwrap_or(Val::Never);
+                let into = path.iter();
+                values.push(into.fold(whole, |value, step| value.item(&Val::Int(*step))));
+            }
+        }
+        match Val::any(values) {
+            Val::Unknown if self.need.is_none() => unknown,
+            value => self.changed(value, &changes),
+        }
+    }
+
+    /// A class and those that it is made from, the nearest first.
+    pub fn family(&mut self, class: Node<'t>) -> Vec<Node<'t>> {
+        let mut all = vec![class];
+        let mut at = 0;
+        while at < all.len() {
+            if all.len() > MOST_BASES {
+                self.gave_up = true;
+                break;
+            }
+            for base in all[at]
+                .field("superclasses")
+                .into_iter()
+                .flat_map(Node::children)
+            {
+                let value = self.settled(|reader| reader.eval(base, &Ctx::default()));
+                if let Val::Class(base) = value
+                    && !all.contains(&base)
+                {
+                    all.push(base);
+                }
+            }
+            at += 1;
+        }
+        all
+    }
+
+    pub fn class_member(&mut self, class: Node<'t>, name: &str) -> Val<'t> {
+        for own in self.family(class) {
+            let Some(bindings) = self.program.bound_in(own, name) else {
+                continue;
+            };
+            let found: Vec<_> = bindings
+                .iter()
+                .map(|binding| binding.what.clone())
+                .collect();
+            let values = found.into_iter().map(|what| match what {
+                Bound::Value(node) => {
+                    let ask = |reader: &mut Self| reader.eval(node, &Ctx::default());
+                    self.once(node, |reader| reader.settled(ask))
+                        .unwrap_or(Val::Never)
+                }
+                Bound::Function(node) => {
+                    self.decorated(node, Val::Func(node, Ctx::default(), None))
+                }
+                Bound::Class(node) => Val::Class(node),
+                _ => Val::Unknown,
+            });
+            return Val::any(values.collect::<Vec<_>>());
+        }
+        Val::Unknown
+    }
+
+    /// The fields of a class that are written in its body: name, value, annotation.
+    pub fn fields(&mut self, class: Node<'t>) -> Vec<(&'t str, Option<Node<'t>>, &'t str)> {
+        let mut all = Vec::new();
+        for own in self.family(class).into_iter().rev() {
+            let body = own.field("body").into_iter().flat_map(Node::children);
+            let first = body.filter_map(|statement| statement.child(0));
+            for statement in first.filter(|first| first.kind() == "assignment") {
+                let left = statement.field("left");
+                if let Some(left) = left.filter(|left| left.kind() == "identifier") {
+                    all.retain(|(name, _, _)| *name != left.text());
+                    all.push((
+                        left.text(),
+                        statement.field("right"),
+                        statement.text_of("type"),
+                    ));
+                }
+            }
+        }
+        all
+    }
+
+    /// A class's fields by their names.
+    pub fn annotated(&mut self, class: Node<'t>) -> Val<'t> {
+        let fields = self.fields(class).into_iter();
+        let fields = fields.filter(|(_, _, kind)| !kind.is_empty());
+        Val::Dict(
+            fields
+                .map(|(name, ..)| (Val::text(name), Val::Unknown))
+                .collect(),
+        )
+    }
+
+    /// The members of an enumeration.
+    fn members(&mut self, class: Node<'t>) -> Val<'t> {
+        let fields = self.fields(class).into_iter();
+        let member = |(name, value, _): (&str, Option<Node<'t>>, _)| {
+            let value = value?;
+            let value = self.settled(|reader| reader.eval(value, &Ctx::default()));
+            Some((Val::text(name), value))
+        };
+        Val::Dict(fields.filter_map(member).collect())
+    }
+
+    /// What a loop goes through, where it can be an enumeration.
+    pub fn elements(&mut self, value: &Val<'t>) -> Option<Vec<Val<'t>>> {
+        match value {
+            Val::Class(class) => match self.members(*class) {
+                Val::Dict(items) => Some(items.iter().map(|(_, value)| value.clone()).collect()),
+                _ => None,
+            },
+            Val::Never => Some(Vec::new()),
+            value => value.elements(),
+        }
+    }
+
+    /// An object of a class.
+    pub fn made(&mut self, class: Node<'t>, args: &Args<'t>, call: Option<Node<'t>>) -> Val<'t> {
+        if class.text_of("superclasses").contains("Enum") && args.positional.len() == 1 {
+            return args.positional[0].clone();
+        }
+        let made = match self.exact {
+            true => self.bind(&Val::Class(class), args, call),
+            false => None,
+        };
+        Val::Object(class, made.map_or_else(Ctx::default, |(_, ctx)| ctx))
+    }
+}

@@ -1,0 +1,194 @@
+//! Which of a program's code runs.
+
+use std::collections::BTreeSet;
+
+use super::Reach;
+use super::quick::{Map, Set};
+use super::scope::Program;
+use super::syntax::{Node, is_among};
+
+impl<'t> Program<'t> {
+    /// Which files run: what the image starts, and what that imports.
+    pub fn find_reached(&mut self, reach: &Reach) {
+        let is = |set: &Option<BTreeSet<_>>, index: usize| {
+            let path = &self.files[index].source.path;
+            set.as_ref().is_none_or(|set| set.contains(path))
+        };
+        let mut reached: BTreeSet<usize> = BTreeSet::new();
+        let mut todo: Vec<usize> = (0..self.files.len()).collect();
+        todo.retain(|index| is(&reach.roots, *index));
+        while let Some(index) = todo.pop() {
+            if is(&reach.held, index) && reached.insert(index) && reach.roots.is_some() {
+                todo.extend(self.imports(index));
+            }
+        }
+        for (index, file) in self.files.iter_mut().enumerate() {
+            file.reached = reached.contains(&index);
+        }
+    }
+
+    pub fn imports(&self, index: usize) -> Vec<usize> {
+        let mut names: Vec<String> = Vec::new();
+        for node in self.files[index].syntax.nodes() {
+            match node.kind() {
+                "import_statement" => names.extend(
+                    node.fields("name")
+                        .map(|name| name.field("name").unwrap_or(name).text().to_owned()),
+                ),
+                "import_from_statement" => {
+                    let module = self.full_module(index, node.text_of("module_name"));
+                    let joint = if module.starts_with('/') { "/" } else { "." };
+                    for name in node.fields("name") {
+                        let name = name.field("name").unwrap_or(name).text();
+                        names.push(format!("{module}{joint}{name}"));
+                    }
+                    names.push(module);
+                }
+                "call"
+                    if matches!(
+                        node.callee_name(),
+                        "import_module" | "__import__" | "run_module" | "run_path"
+                    ) =>
+                {
+                    let first = node.values().first().copied();
+                    let name = first.map_or("", Node::bare).trim_end_matches(".py");
+                    names.push(self.full_module(index, name));
+                }
+                _ => {}
+            }
+        }
+        // A package's modules run its `__init__` first.
+        let above = names.iter().flat_map(|name| {
+            name.match_indices(['.', '/'])
+                .map(|(at, _)| name[..at].to_owned())
+        });
+        let above: Vec<String> = above.collect();
+        names.extend(above);
+        names
+            .iter()
+            .filter_map(|name| self.module(index, name))
+            .collect()
+    }
+
+    /// Which functions run: those whose names code that runs speaks of.
+    pub fn find_live(&mut self, reach: &Reach) {
+        let mut says: Map<Option<Node<'t>>, Vec<&'t str>> = Map::default();
+        let mut functions: Map<&'t str, Vec<Node<'t>>> = Map::default();
+        for index in 0..self.files.len() {
+            if !self.files[index].reached {
+                continue;
+            }
+            let path = &self.files[index].source.path;
+            let is_root = reach
+                .roots
+                .as_ref()
+                .is_none_or(|roots| roots.contains(path));
+            // By the nodes' numbers: what never runs, and which function each is part of.
+            let mut dead: Vec<bool> = vec![false];
+            let mut owner: Vec<Option<Node<'t>>> = vec![None];
+            for node in self.files[index].syntax.nodes().skip(1) {
+                let Some(parent) = node.parent() else {
+                    continue;
+                };
+                let over = dead[parent.number()] || never(node, parent, is_root);
+                dead.push(over);
+                let own = match parent.kind() {
+                    "function_definition" if node.part() == "body" => Some(parent),
+                    _ => owner[parent.number()],
+                };
+                owner.push(own);
+                if over {
+                    continue;
+                }
+                let mut say = |name| says.entry(own).or_default().push(name);
+                match node.kind() {
+                    "function_definition" => {
+                        let name = node.text_of("name");
+                        functions.entry(name).or_default().push(node);
+                        if registered(node) {
+                            say(name);
+                        }
+                        if let Some(class) = node.class().filter(|_| name.starts_with("__")) {
+                            functions
+                                .entry(class.text_of("name"))
+                                .or_default()
+                                .push(node);
+                        }
+                    }
+                    "identifier" if node.part() != "name" || parent.kind() == "aliased_import" => {
+                        say(node.text());
+                    }
+                    "dotted_name" if parent.kind() == "aliased_import" => {
+                        say(node.text().rsplit('.').next().unwrap_or_default());
+                    }
+                    "string" => {
+                        let call = parent.parent();
+                        if call.is_some_and(|call| call.text_of("function") == "getattr") {
+                            say(node.bare());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            self.files[index].dead = dead;
+        }
+        let mut todo: Vec<&str> = says.swap_remove(&None).unwrap_or_default();
+        let mut known: Set<&str> = Set::default();
+        while let Some(name) = todo.pop() {
+            if !known.insert(name) {
+                continue;
+            }
+            for function in functions.get(name).into_iter().flatten() {
+                if self.live.insert(*function) {
+                    todo.extend(says.swap_remove(&Some(*function)).unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    /// Whether the program comes to a node.
+    pub fn runs(&self, node: Node<'t>) -> bool {
+        let file = &self.files[node.file()];
+        let called = |inner: Node<'t>| {
+            let mut below = inner;
+            inner.ancestors().all(|node| {
+                let inside = node.kind() == "function_definition" && below.part() == "body";
+                below = node;
+                !inside || self.live.contains(&node)
+            })
+        };
+        let dead = file.dead.get(node.number()).copied().unwrap_or_default();
+        file.reached && !dead && called(node)
+    }
+}
+
+/// Whether a condition keeps the program from ever coming to this part of a statement.
+fn never(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
+    if parent.kind() != "if_statement" || node.part() != "consequence" {
+        return false;
+    }
+    let condition = parent.text_of("condition");
+    let words = ["__name__", "__main__", "=="];
+    let main = words.iter().all(|word| condition.contains(word));
+    let off = [
+        "False",
+        "0",
+        "None",
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    ];
+    off.contains(&condition) || main && !is_root
+}
+
+/// Decorators that leave a function what it is.
+pub const HARMLESS: &str = "property staticmethod classmethod lru_cache cache cached_property wraps contextmanager \
+    asynccontextmanager dataclass override abstractmethod";
+
+/// Whether a decorator hands the function to somebody else, who may call it.
+fn registered(function: Node<'_>) -> bool {
+    let name = |one: Node<'_>| match one.kind() {
+        "call" => is_among(HARMLESS, one.callee_name()),
+        _ => is_among(HARMLESS, one.last_name()),
+    };
+    function.decorators().any(|one| !name(one))
+}

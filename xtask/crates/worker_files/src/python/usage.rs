@@ -1,0 +1,475 @@
+//! How a variable's value is used, and what takes its place when it is unset.
+
+use std::collections::BTreeSet;
+
+use super::api::normal;
+use super::environment::Asked;
+use super::eval::Reader;
+use super::scope::Bound;
+use super::syntax::Node;
+use super::value::{Ctx, Frame, Val};
+use crate::EnvRead;
+
+/// How many expressions one value is followed through.
+const MOST_USES: usize = 24;
+
+/// How a value is used.
+#[derive(Default)]
+pub struct Use<'t> {
+    /// What takes its place, with where that is written.
+    pub defaults: Vec<(Val<'t>, Node<'t>)>,
+    how: BTreeSet<String>,
+    /// Whether it is used as text somewhere.
+    plain: bool,
+    seen: Vec<Node<'t>>,
+    /// The way that led to the mention.
+    way: Ctx<'t>,
+}
+
+impl Use<'_> {
+    /// The uses other than as plain text, in words.
+    pub fn interpreted(&self) -> Option<String> {
+        let mut how = self.how.clone();
+        if self.plain || how.len() > 1 {
+            how.remove("truthy");
+            how.remove("not truthy");
+        }
+        (!how.is_empty()).then(|| how.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    fn says(&mut self, how: impl Into<String>) {
+        self.how.insert(how.into());
+    }
+}
+
+impl<'t> Reader<'t> {
+    pub fn usage(&mut self, node: Node<'t>, asked: &Asked<'t>, way: &Ctx<'t>) -> Use<'t> {
+        let mut usage = Use {
+            way: way.clone(),
+            ..Use::default()
+        };
+        if let Some(how) = asked.interpreted {
+            usage.says(how);
+        }
+        self.used(node, &mut usage, false);
+        // Whether it is there has no default.
+        if node.kind() == "comparison_operator" {
+            usage.defaults.clear();
+        }
+        if asked.required {
+            self.caught(node, &mut usage);
+        }
+        usage
+    }
+
+    fn default(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
+        let way = usage.way.clone();
+        usage.defaults.push((self.at(node, &way), node));
+    }
+
+    /// How the value of an expression is used, followed through names, calls and returns.
+    fn used(&mut self, node: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+        if usage.seen.len() >= MOST_USES || usage.seen.contains(&node) || self.steps > self.limit {
+            return;
+        }
+        usage.seen.push(node);
+        self.steps += 1;
+        let Some(parent) = node.parent() else { return };
+        match parent.kind() {
+            "parenthesized_expression" | "await" => self.used(parent, usage, any_case),
+            "boolean_operator" => {
+                let is_left = parent.field("left") == Some(node);
+                if is_left && parent.text_of("operator") == "and" {
+                    return usage.says("truthy");
+                }
+                if let Some(right) = parent.field("right").filter(|_| is_left) {
+                    self.default(right, usage);
+                }
+                self.used(parent, usage, any_case);
+            }
+            "conditional_expression" => {
+                let branches = [parent.child(0), parent.child(2)];
+                if !branches.contains(&Some(node)) {
+                    return usage.says("truthy");
+                }
+                let mut others = branches.into_iter().flatten();
+                if let Some(other) = others.find(|branch| *branch != node) {
+                    self.default(other, usage);
+                }
+                self.used(parent, usage, any_case);
+            }
+            "not_operator" => usage.says("not truthy"),
+            "if_statement" | "elif_clause" | "while_statement" | "assert_statement"
+            | "if_clause" => usage.says("truthy"),
+            "comparison_operator" => self.compared(node, parent, usage, any_case),
+            "match_statement" if node.part() == "subject" => {
+                let words = cases(parent);
+                if !words.is_empty() {
+                    usage.says(format!("in {words}{}", case(any_case)));
+                }
+            }
+            "attribute" => {
+                let Some(call) = parent.parent().filter(|call| call.kind() == "call") else {
+                    return;
+                };
+                match parent.text_of("attribute") {
+                    "lower" | "upper" | "casefold" => self.used(call, usage, true),
+                    "strip" | "rstrip" | "lstrip" => self.used(call, usage, any_case),
+                    method => {
+                        usage.says(normal(&format!("{method}{}", call.text_of("arguments"))));
+                    }
+                }
+            }
+            "argument_list" | "keyword_argument" => self.passed(node, parent, usage, any_case),
+            "assignment" | "named_expression" => {
+                let target = parent.field("left").or(parent.field("name"));
+                match target.filter(|target| target.kind() == "identifier" && *target != node) {
+                    Some(target) => self.used_name(target, usage, any_case),
+                    None => usage.plain = true,
+                }
+                if parent.kind() == "named_expression" {
+                    self.used(parent, usage, any_case);
+                }
+            }
+            "return_statement" | "lambda" | "yield" => {
+                let function = match parent.kind() {
+                    "lambda" => Some(parent),
+                    _ => parent.function(),
+                };
+                match function.and_then(|function| self.call_of(function, &usage.way)) {
+                    Some(call) => {
+                        let around = usage.way.around(call);
+                        let way = std::mem::replace(&mut usage.way, around);
+                        self.used(call, usage, any_case);
+                        usage.way = way;
+                    }
+                    None => usage.plain = true,
+                }
+            }
+            "expression_statement" => {}
+            _ => usage.plain = true,
+        }
+    }
+
+    /// The call of a function that a way goes through, or the only one there is.
+    fn call_of(&self, function: Node<'t>, way: &Ctx<'t>) -> Option<Node<'t>> {
+        if let Some(Frame::Call(_, call)) = way.frame(function) {
+            return *call;
+        }
+        match self.sites.get(&function)?.as_slice() {
+            [super::calls::Site::Call(call)] => Some(*call),
+            _ => None,
+        }
+    }
+
+    fn compared(&mut self, node: Node<'t>, parent: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+        let Some(other) = parent.children().find(|child| *child != node) else {
+            return;
+        };
+        let operators: Vec<_> = parent.fields("operators").map(Node::text).collect();
+        let operator = operators.join(" ");
+        if parent.child(0) != Some(node) && operator.contains("in") {
+            usage.plain = true;
+            return;
+        }
+        let value = self.at(other, &usage.way.clone());
+        if matches!(value, Val::None) || value.as_str().is_some_and(str::is_empty) {
+            return;
+        }
+        let shown = match value.elements() {
+            Some(items) if operator.ends_with("in") => {
+                let words: Option<Vec<_>> = items.iter().map(Val::display).collect();
+                words.map(|mut words| {
+                    words.sort();
+                    format!("[{}]", words.join(","))
+                })
+            }
+            _ => value.display(),
+        };
+        // What it is held against may be anything: that is no way of its own to take it.
+        match shown {
+            Some(shown) => usage.says(format!("{operator} {shown}{}", case(any_case))),
+            None => usage.plain = true,
+        }
+    }
+
+    /// A value that a call is given.
+    fn passed(&mut self, node: Node<'t>, parent: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+        let by_name = parent.kind() == "keyword_argument";
+        let call = if by_name {
+            parent.above("call")
+        } else {
+            parent.parent()
+        };
+        let Some((call, function)) = call.and_then(|call| Some((call, call.field("function")?)))
+        else {
+            return;
+        };
+        let text = function.text();
+        match text.rsplit('.').next().unwrap_or(text) {
+            kind @ ("int" | "float") => {
+                usage.says(kind);
+                self.used(call, usage, any_case);
+            }
+            "loads" => usage.says("json"),
+            "bool" => usage.says("truthy"),
+            "str" => self.used(call, usage, any_case),
+            _ => {
+                usage.plain = true;
+                let way = usage.way.clone();
+                let callee = self.at(function, &way);
+                let args = self.exactly(|reader| reader.args(call, &way));
+                let bound = self.exactly(|reader| reader.bind(&callee, &args, Some(call)));
+                let (Some((own, inner)), Val::Func(_, _, object)) = (bound, &callee) else {
+                    return;
+                };
+                let at = call
+                    .values()
+                    .iter()
+                    .position(|a| *a == node)
+                    .unwrap_or_default();
+                let mut names = own.parameters().skip(at + usize::from(object.is_some()));
+                let name = match by_name {
+                    true => Some(parent.text_of("name")),
+                    false => names.next().map(|(name, ..)| name),
+                };
+                if let (Some(name), Some(body)) = (name, own.field("body")) {
+                    usage.plain = false;
+                    self.steps += body.range().len() / 16;
+                    let all = body.below().filter(|n| n.kind() == "identifier");
+                    let way = std::mem::replace(&mut usage.way, inner);
+                    for one in all.filter(|n| n.text() == name) {
+                        self.used(one, usage, any_case);
+                    }
+                    usage.way = way;
+                }
+            }
+        }
+    }
+
+    /// How what a name holds is used, and what it is set to where it holds nothing.
+    fn used_name(&mut self, target: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
+        let scope = target.scope();
+        let name = target.text();
+        let all = self
+            .program
+            .uses
+            .get(&(target.file(), name))
+            .cloned()
+            .unwrap_or_default();
+        self.steps += all.len();
+        for one in all {
+            let same = one.scope() == scope
+                || self
+                    .program
+                    .lookup(one, name)
+                    .is_some_and(|(own, _)| own == scope);
+            if one == target || !same {
+                continue;
+            }
+            let parent = one.parent();
+            let sets = parent.filter(|p| p.kind() == "assignment" && one.part() == "left");
+            if let Some(value) = sets.map(|sets| sets.field("right")) {
+                let mut above = one.ancestors().take_while(|a| *a != scope);
+                let condition = above.find(|a| a.kind() == "if_statement");
+                let condition = condition.map_or("", |a| a.text_of("condition"));
+                let unset = ["{} is None", "not {}", "{} == \"\"", "{} == ''"];
+                let says = |form: &&str| condition.contains(&form.replace("{}", name));
+                if let Some(value) = value.filter(|_| unset.iter().any(says)) {
+                    self.default(value, usage);
+                }
+                continue;
+            }
+            let sets_there = |body: Node<'t>| {
+                body.below()
+                    .any(|n| n.kind() == "assignment" && n.text_of("left") == name)
+            };
+            let tests_none = parent.is_some_and(|p| p.kind() == "not_operator")
+                && one.ancestors().any(|a| {
+                    a.kind() == "if_statement" && a.field("consequence").is_some_and(sets_there)
+                });
+            if one.range().start >= target.range().start && !tests_none {
+                self.used(one, usage, any_case);
+            }
+        }
+    }
+
+    /// What `except KeyError` makes of a variable that is not there.
+    fn caught(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
+        let mut inner = node;
+        let target = node.above("assignment").map_or("", |a| a.text_of("left"));
+        for above in node
+            .ancestors()
+            .take_while(|a| a.kind() != "function_definition")
+        {
+            let body = above.kind() == "try_statement" && inner.part() == "body";
+            for clause in above
+                .children()
+                .filter(|c| body && c.kind() == "except_clause")
+            {
+                let is = |kind| move |node: &Node<'t>| node.kind() == kind;
+                let sets = clause.below().filter(is("assignment"));
+                let mut sets = sets.filter(|n| n.text_of("left") == target && !target.is_empty());
+                let mut returns = clause.below().filter(is("return_statement"));
+                let value = sets.next().and_then(|n| n.field("right"));
+                match value.or_else(|| returns.next()?.child(0)) {
+                    Some(value) => self.default(value, usage),
+                    None if clause.below().any(|n| n.kind() == "raise_statement") => {}
+                    None => usage.defaults.push((Val::None, clause)),
+                }
+            }
+            inner = above;
+        }
+    }
+
+    /// Whether a condition around a read asks for the same variable first.
+    pub fn guarded(node: Node<'t>, name: &str) -> bool {
+        let key = node
+            .field("subscript")
+            .or_else(|| node.values().first().copied());
+        let says = |condition: Option<Node<'t>>| {
+            condition.is_some_and(|c| {
+                let text = c.text();
+                ["environ", "getenv", "env", " in "]
+                    .iter()
+                    .any(|word| text.contains(word))
+                    && !c.range().contains(&node.range().start)
+                    && (text.contains(name) || key.is_some_and(|key| text.contains(key.text())))
+            })
+        };
+        let mut above = node
+            .ancestors()
+            .take_while(|a| a.kind() != "function_definition");
+        above.any(|above| match above.kind() {
+            "conditional_expression" => says(above.child(1)),
+            "boolean_operator" => says(above.field("left")),
+            "if_statement" | "elif_clause" | "while_statement" => says(above.field("condition")),
+            _ if above.is_comprehension() => {
+                let mut clauses = above.children().filter(|c| c.kind() == "if_clause");
+                clauses.any(|c| says(c.child(0)))
+            }
+            _ => false,
+        })
+    }
+
+    /// What a variable is set to before it is read here, if it is.
+    pub fn overwritten(&self, name: &str, read: Node<'t>) -> Option<String> {
+        let mut before = self.written.iter().filter(|(own, node, _)| {
+            let mut above = node
+                .ancestors()
+                .take_while(|a| !matches!(a.kind(), "module" | "function_definition"));
+            let always =
+                above.all(|a| matches!(a.kind(), "assignment" | "expression_statement" | "block"));
+            let scope = node.scope();
+            **own == *name
+                && node.file() == read.file()
+                && always
+                && node.range().start < read.range().start
+                && (scope.kind() == "module" || scope == read.scope())
+        });
+        let (_, _, value) = before.next()?;
+        Some(normal(value.text()).trim_matches('"').to_owned())
+    }
+
+    /// Adds what takes the place of a variable: other variables, or a text.
+    pub fn add_default(
+        &self,
+        value: &Val<'t>,
+        at: Node<'t>,
+        read: &mut EnvRead,
+        found: &mut Vec<String>,
+    ) {
+        match value {
+            Val::Env(name, under) => {
+                if !read.fallbacks.iter().any(|own| **own == **name) {
+                    read.fallbacks.push(name.to_string());
+                }
+                self.add_default(under, at, read, found);
+            }
+            Val::Any(all) => {
+                let mut texts = Vec::new();
+                for one in all.iter() {
+                    self.add_default(one, at, read, &mut texts);
+                }
+                if !texts.is_empty() {
+                    found.push(texts.join(" | "));
+                }
+            }
+            Val::None => {}
+            Val::Str(text, _) if text.is_empty() => {}
+            value => found.push(value.display().unwrap_or_else(|| self.computed(at))),
+        }
+    }
+
+    /// A default that is not known, as it is written, with a mark of what the program makes it from:
+    /// its own functions and values, and the files that it names.
+    fn computed(&self, at: Node<'t>) -> String {
+        const MOST: usize = 40;
+        let mut todo = vec![at];
+        let mut from: Vec<Node<'t>> = Vec::new();
+        while let Some(node) = todo.pop() {
+            let names = node
+                .below()
+                .filter(|n| n.kind() == "identifier" && n.part() != "attribute");
+            for bound in names.flat_map(|name| self.bound_to(name)) {
+                if from.len() < MOST && bound != at && !from.contains(&bound) {
+                    from.push(bound);
+                    todo.push(bound);
+                }
+            }
+        }
+        let text = normal(at.text());
+        if from.is_empty() {
+            return text;
+        }
+        let own = &self.program.files[at.file()].source.text;
+        let named = |path: &String| own.contains(path.rsplit('/').next().unwrap_or(path));
+        let data = self.data.iter().filter(|(path, _)| named(path));
+        let data = data.map(|(_, source)| source.text.clone());
+        let all = from.iter().map(|node| normal(node.text())).chain(data);
+        // FNV-1a, which is the same in every version of this tool.
+        let all = all.collect::<Vec<_>>().join("\n");
+        let mark = all.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+        });
+        format!("{text}, made in the way {:04x}", mark & 0xffff)
+    }
+
+    /// What a name is bound to in the program: values, functions, and what loops go through.
+    fn bound_to(&self, name: Node<'t>) -> Vec<Node<'t>> {
+        let Some((scope, name)) = self.program.variable(name) else {
+            return Vec::new();
+        };
+        let bindings = self.program.bound_in(scope, name).unwrap_or_default();
+        let node = |what: &Bound<'t>| match what {
+            Bound::Value(node) | Bound::Function(node) | Bound::Class(node) => Some(*node),
+            Bound::Element(owner) => owner.field("right"),
+            _ => None,
+        };
+        bindings
+            .iter()
+            .filter_map(|binding| node(&binding.what))
+            .collect()
+    }
+}
+
+fn case(any: bool) -> &'static str {
+    if any { " any case" } else { "" }
+}
+
+/// The words of each case that holds a value against texts: `[1,true] [auto]`.
+fn cases(of: Node<'_>) -> String {
+    let clauses = of.below().filter(|node| node.kind() == "case_clause");
+    let each = clauses.filter_map(|clause| {
+        let patterns = clause
+            .children()
+            .filter(|part| part.kind() == "case_pattern");
+        let strings = patterns
+            .flat_map(Node::below)
+            .filter(|node| node.kind() == "string");
+        let words: BTreeSet<&str> = strings.map(Node::bare).collect();
+        let words: Vec<&str> = words.into_iter().collect();
+        (!words.is_empty()).then(|| format!("[{}]", words.join(",")))
+    });
+    each.collect::<Vec<_>>().join(" ")
+}

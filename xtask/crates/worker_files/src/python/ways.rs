@@ -1,0 +1,125 @@
+//! Which ways through loops and calls lead to a mention.
+
+use super::calls::{CALLS, Site};
+use super::eval::{MOST_WAYS, Reader};
+use super::syntax::Node;
+use super::value::{Ctx, Frame, Val};
+
+impl<'t> Reader<'t> {
+    /// The ways in which loops and calls bind what some expressions need. Where there are too many,
+    /// `gave_up` says so.
+    pub fn ways(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
+        let mut done = Vec::new();
+        let mut todo = vec![ctx.clone()];
+        while let Some(ctx) = todo.pop() {
+            if done.len() + todo.len() > MOST_WAYS || self.steps > self.limit {
+                self.gave_up = true;
+                break;
+            }
+            match self.needed(of, &ctx) {
+                None => done.push(ctx),
+                Some(binder) => todo.extend(self.bound_ways(binder, &ctx).into_iter().rev()),
+            }
+        }
+        done
+    }
+
+    /// The first loop or function that has to be bound for these to be known.
+    pub fn needed(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Option<Node<'t>> {
+        let forking = std::mem::replace(&mut self.forking, true);
+        let need = self.need.take();
+        for node in of {
+            self.at(*node, ctx);
+        }
+        self.forking = forking;
+        std::mem::replace(&mut self.need, need)
+    }
+
+    pub fn bound_ways(&mut self, binder: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
+        if matches!(binder.kind(), "function_definition" | "lambda") {
+            return self.call_ways(binder, ctx);
+        }
+        let Some(iter) = binder.field("right") else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for way in self.ways(&[iter], ctx) {
+            let items = match self.at(iter, &way) {
+                Val::Input(path) => vec![Val::Input(path)],
+                value if value.is_lost() => vec![Val::Lost],
+                value => self.elements(&value).unwrap_or_else(|| vec![Val::Unknown]),
+            };
+            all.extend(
+                items
+                    .into_iter()
+                    .map(|item| way.with(binder, Frame::Element(item))),
+            );
+        }
+        all
+    }
+
+    /// The ways in which a function is called.
+    pub fn call_ways(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
+        let sites = self.sites.get(&function).cloned().unwrap_or_default();
+        let outside = sites.iter().all(|site| match site {
+            Site::Call(call) => ctx.around(*call).number() == 0,
+            Site::Handed(_) => true,
+        });
+        if let Some(known) = self.frames.get(&function).filter(|_| outside) {
+            return known.iter().map(|given| ctx.and(given)).collect();
+        }
+        let deep = self.inside >= CALLS && sites.iter().any(|site| matches!(site, Site::Call(_)));
+        let blurred = std::mem::take(&mut self.blurred);
+        let found = self.once_in(function, |reader| {
+            reader.inside += 1;
+            let all = sites.iter().filter(|_| !deep);
+            let all: Vec<_> = all
+                .flat_map(|site| reader.site_ways(function, site, ctx))
+                .collect();
+            reader.inside -= 1;
+            all
+        });
+        let found = found.filter(|_| !deep);
+        self.blurred |= found.is_none();
+        // In a circle, or after too many calls: all that they may give.
+        let found = found.unwrap_or_else(|| {
+            let all = self.params.get(&function).cloned().unwrap_or_default();
+            vec![Ctx::default().with(function, Frame::Call(all.into(), None))]
+        });
+        if outside && !self.blurred && !self.gave_up {
+            self.frames.insert(function, found.clone().into());
+        }
+        self.blurred |= blurred;
+        found.iter().map(|given| ctx.and(given)).collect()
+    }
+
+    pub fn site_ways(
+        &mut self,
+        function: Node<'t>,
+        site: &Site<'t>,
+        ctx: &Ctx<'t>,
+    ) -> Vec<Ctx<'t>> {
+        let call = match site {
+            Site::Handed(given) => return vec![given.clone()],
+            Site::Call(call) => *call,
+        };
+        let mut of: Vec<Node<'t>> = call.field("function").into_iter().collect();
+        of.extend(call.values());
+        let mut all = Vec::new();
+        for way in self.ways(&of, &ctx.around(call)) {
+            let (callee, args) = self.exactly(|reader| {
+                let callee = reader.part(call.field("function"), &way);
+                (callee, reader.args(call, &way))
+            });
+            for one in callee.each() {
+                let bound = self.exactly(|reader| reader.bind(one, &args, Some(call)));
+                if let Some((own, given)) = bound
+                    && own == function
+                {
+                    all.push(given);
+                }
+            }
+        }
+        all
+    }
+}

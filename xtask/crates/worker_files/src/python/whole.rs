@@ -1,0 +1,165 @@
+//! Where the environment goes as a whole.
+
+use super::environment::{Asked, READING};
+use super::eval::Reader;
+use super::syntax::{Node, is_among};
+use super::value::{Ctx, Val};
+
+/// What is called with the whole environment and lets none of it go.
+const HARMLESS: &str = "dict copy deepcopy ChainMap len isinstance type bool MappingProxyType partial map filter \
+    OrderedDict cast id hash";
+
+impl<'t> Reader<'t> {
+    /// The environment as a whole has to be followed wherever it goes.
+    pub fn whole_environment(&mut self, node: Node<'t>) {
+        let Some(parent) = node.parent() else { return };
+        let mentioned = matches!(node.text(), "environ" | "environb" | "getenv");
+        if node.part() == "attribute" {
+            // `x.environ` where `x` is nothing known.
+            let is_known = |value: &Val<'t>| match value {
+                Val::Environ(_) | Val::Func(..) => true,
+                Val::Ext(path) => path.starts_with("os.getenv"),
+                Val::Method(object, _) => object.is_environ(),
+                _ => false,
+            };
+            if mentioned && !self.value(parent).may_be(is_known) {
+                self.variables(parent, "this mention of the environment is not understood");
+            }
+            return;
+        }
+        if is_target(node, parent) {
+            return;
+        }
+        let value = self.value(node);
+        let is_whole = value.is_environ();
+        let function = matches!(value.path(), "os.getenv" | "os.getenvb");
+        if !is_whole && !function {
+            return;
+        }
+        let mut inner = node;
+        let mut outer = parent;
+        while outer.kind() == "parenthesized_expression" {
+            inner = outer;
+            let Some(next) = outer.parent() else { return };
+            outer = next;
+        }
+        match outer.kind() {
+            "attribute" => {
+                let method = outer.text_of("attribute");
+                let own = [
+                    "copy",
+                    "update",
+                    "__setitem__",
+                    "__delitem__",
+                    "clear",
+                    "__len__",
+                ];
+                if matches!(method, "items" | "keys" | "values" | "__iter__") {
+                    self.scanned(outer);
+                } else if !is_among(READING, method) && !own.contains(&method) {
+                    let what = "what is done with the whole environment is not understood";
+                    self.variables(outer, what);
+                }
+            }
+            "for_statement" | "for_in_clause" if is_whole => self.scanned(inner),
+            "argument_list" | "keyword_argument" => {
+                self.environment_argument(inner, outer, is_whole);
+            }
+            "dictionary_splat" if is_whole => {
+                if let Some(list) = outer.parent().filter(|list| list.kind() == "argument_list") {
+                    self.environment_argument(outer, list, is_whole);
+                }
+            }
+            "list" | "tuple" | "interpolation" | "list_splat" | "binary_operator"
+                if is_whole && !outer.text_of("operator").starts_with('|') =>
+            {
+                let what = "the whole environment goes somewhere that was not followed";
+                self.variables(outer, what);
+            }
+            _ => {}
+        }
+    }
+
+    pub fn environment_argument(&mut self, node: Node<'t>, outer: Node<'t>, is_whole: bool) {
+        let call = match outer.kind() {
+            "keyword_argument" => outer.above("call"),
+            _ => outer.parent(),
+        };
+        let Some(function) = call.and_then(|call| call.field("function")) else {
+            return;
+        };
+        let callee = self.value(function);
+        let own =
+            callee.may_be(|one| matches!(one, Val::Func(..) | Val::Class(_) | Val::Partial(..)));
+        let child = outer.kind() == "keyword_argument"
+            && matches!(outer.text_of("name"), "env" | "environ" | "default_factory");
+        let name = function.text().rsplit('.').next().unwrap_or_default();
+        if own || is_among(HARMLESS, name) || child && is_whole || super::command::starts(&callee) {
+            return;
+        }
+        self.variables(
+            node,
+            &format!("the environment goes into `{}`", function.text()),
+        );
+    }
+
+    /// A loop over the whole environment: what it looks for is known by how the names begin, or by
+    /// the names that it is held against.
+    pub fn scanned(&mut self, node: Node<'t>) {
+        let mut above = node.ancestors();
+        let owner = above.find(|node| matches!(node.kind(), "for_statement" | "for_in_clause"));
+        let scope = owner.and_then(|owner| match owner.kind() {
+            "for_in_clause" => owner.parent(),
+            _ => Some(owner),
+        });
+        let (Some(owner), Some(scope)) = (owner, scope) else {
+            return self.variables(node, "the whole environment is listed");
+        };
+        let left = owner.field("left");
+        let key = left.map_or("", |left| left.child(0).unwrap_or(left).text());
+        // A copy: what is read of it is followed.
+        let pair = scope.field("body").filter(|body| body.kind() == "pair");
+        if pair.is_some_and(|pair| pair.text_of("key") == key)
+            && left.is_some_and(|l| l.child(0).is_some())
+        {
+            return;
+        }
+        let mut names: Vec<Val<'t>> = Vec::new();
+        for inner in scope.below() {
+            if inner.kind() == "call" && inner.text_of("function") == format!("{key}.startswith") {
+                let begin = inner
+                    .values()
+                    .first()
+                    .map_or(Val::Unknown, |node| self.value(*node));
+                let each = begin.elements().unwrap_or_else(|| begin.each().to_vec());
+                names.extend(each.iter().map(|one| one.join(&Val::text("*"))));
+            } else if inner.kind() == "comparison_operator"
+                && let Some((left, right)) = inner.child(0).zip(inner.child(1))
+                && left.text() == key
+            {
+                let value = self.value(right);
+                names.extend(value.elements().unwrap_or_else(|| value.each().to_vec()));
+            }
+        }
+        if names.is_empty() {
+            names.push(Val::Unknown);
+        }
+        for name in names {
+            self.read(node, &Asked::named(name), &Ctx::default());
+        }
+    }
+}
+
+/// Whether a name stands where it gets a value, and gives none.
+fn is_target(node: Node<'_>, parent: Node<'_>) -> bool {
+    const BINDING: &str = "parameters pattern_list dotted_name aliased_import lambda_parameters keyword_argument \
+    typed_parameter for_statement for_in_clause";
+    let set = matches!(
+        parent.kind(),
+        "assignment" | "augmented_assignment" | "named_expression"
+    );
+    set && matches!(node.part(), "left" | "name")
+        || is_among(BINDING, parent.kind()) && !matches!(node.part(), "value" | "right")
+        || matches!(node.part(), "name" | "alias" | "attribute")
+        || parent.kind() == "type"
+}
