@@ -623,6 +623,15 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
         return (any_case(was) && !any_case(is))
             .then(|| "it is switched on in lower case only now".to_owned());
     }
+    // What the program sets itself is what counts, whatever the endpoint says.
+    let always = |text: Option<&str>| text.is_some_and(|text| text.contains("always "));
+    if always(was) && was != is {
+        return Some(difference(
+            "how its value is taken",
+            was,
+            is.or(Some("as it is set")),
+        ));
+    }
     // Text that is passed on may be put to any use; a table decides where it can't be followed.
     let free = |text: Option<&str>| text.is_none_or(|text| text == "truthy");
     // A number's text and the number come out as the same argument.
