@@ -264,6 +264,8 @@ impl Facts {
                 _ => (None, from.join(" ")),
             };
             let id = format!("flag:{}", given.flag);
+            // What no variable decides on and no text says.
+            let is_computed = given.value == FlagValue::Computed && from.is_empty();
             // A value that variables only let through is not that of those variables.
             let through = value.filter(|_| !from.is_empty());
             self.add(
@@ -273,6 +275,7 @@ impl Facts {
                     ("value", value),
                     ("from", Some(&from)),
                     ("through", through),
+                    ("computed", is_computed.then_some("yes")),
                 ],
             );
         }

@@ -278,6 +278,11 @@ impl Judge<'_> {
     /// A flag that both pass: what the old one fixed must be what holds with nothing set.
     fn flag_kept(&self, flag: &str, id: &str, old: &Fact, new: &Fact) -> Item {
         let kept = Item::new(id, Verdict::Kept, Some(old), Some(new));
+        if old.get("computed").is_some() && new.get("computed").is_none() {
+            return Item::new(id, Verdict::Changed, Some(old), Some(new))
+                .why("The old worker works its value out by itself; the new one does not.")
+                .help("Work it out again, set it where it is needed, or record why not.");
+        }
         // What a variable decides on is judged with that, but for a value that it only lets through.
         let Some(was) = old.get("value") else {
             return kept;

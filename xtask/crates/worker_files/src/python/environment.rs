@@ -209,8 +209,8 @@ impl<'t> Reader<'t> {
         if let Some((left, right)) = node.field("left").zip(node.field("right"))
             && self.value(left).is_environ()
         {
-            let names = self.value(right).elements();
-            self.sets(node, &names.unwrap_or_else(|| vec![Val::Unknown]));
+            let more = self.value(right);
+            self.set_pairs(node, Self::pairs_of(&more));
         }
     }
 
@@ -270,16 +270,26 @@ impl<'t> Reader<'t> {
             .iter()
             .map(|(name, value)| (Val::Str(name.clone(), None), value));
         let mut pairs: Vec<_> = named.map(|(name, value)| (name, value.clone())).collect();
-        match all.positional.first() {
-            Some(Val::Dict(more)) => pairs.extend(more.iter().cloned()),
-            Some(other) => {
-                let names = other.elements().unwrap_or_else(|| vec![Val::Unknown]);
-                pairs.extend(names.into_iter().map(|name| (name, Val::Unknown)));
-            }
-            None => {}
+        pairs.extend(all.positional.first().into_iter().flat_map(Self::pairs_of));
+        self.set_pairs(node, pairs);
+    }
+
+    /// The names and values of a dict, or the names of something else.
+    fn pairs_of(all: &Val<'t>) -> Vec<(Val<'t>, Val<'t>)> {
+        if let Val::Dict(more) = all {
+            return more.to_vec();
         }
+        let names = all.elements().unwrap_or_else(|| vec![Val::Unknown]);
+        names.into_iter().map(|name| (name, Val::Unknown)).collect()
+    }
+
+    fn set_pairs(&mut self, node: Node<'t>, pairs: Vec<(Val<'t>, Val<'t>)>) {
         for (name, value) in &pairs {
             self.assigns(node, name, value);
+            if let Val::Str(name, _) = name {
+                let value = value.display().unwrap_or_else(|| node.text().to_owned());
+                self.written.push((name.clone(), node, value.into()));
+            }
         }
         let names: Vec<_> = pairs.into_iter().map(|(name, _)| name).collect();
         self.sets(node, &names);
@@ -326,8 +336,8 @@ impl<'t> Reader<'t> {
                         self.assigns(node, name, &fixed);
                         let place = self.place(node);
                         self.facts.set.push((text.to_string(), place));
-                        self.written
-                            .push((text.clone(), node, value.unwrap_or(node)));
+                        let value = value.unwrap_or(node).text().into();
+                        self.written.push((text.clone(), node, value));
                     }
                     Val::Input(_) => self.not_read(
                         node,

@@ -64,7 +64,7 @@ pub struct Reader<'t> {
     /// Whether most is found by now.
     pub late: bool,
     /// What is written to the environment: name, where, and the value.
-    pub written: Vec<(Rc<str>, Node<'t>, Node<'t>)>,
+    pub written: Vec<(Rc<str>, Node<'t>, Rc<str>)>,
 }
 
 impl<'t> Reader<'t> {

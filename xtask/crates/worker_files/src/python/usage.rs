@@ -368,7 +368,7 @@ impl<'t> Reader<'t> {
                 && (scope.kind() == "module" || scope == read.scope())
         });
         let (_, _, value) = before.next()?;
-        Some(normal(value.text()).trim_matches('"').to_owned())
+        Some(normal(value).trim_matches('"').to_owned())
     }
 
     /// Adds what takes the place of a variable: other variables, or a text.
