@@ -79,6 +79,13 @@ pub struct Table {
     release: usize,
 }
 
+/// Beginnings of flags that `SGLang`'s documents use for the whole: its parser takes them.
+const ABBREVIATIONS: [(&str, &str); 3] = [
+    ("--tp", "--tp-size"),
+    ("--dp", "--dp-size"),
+    ("--pp", "--pp-size"),
+];
+
 impl Table {
     /// The table for a release such as `0.5.19`, `v0.4.6.post4` or `latest`.
     pub fn for_version(version: &str) -> (Self, Exactness) {
@@ -130,6 +137,8 @@ impl Table {
     /// The flag of that whole name or alias. Abbreviations are never matched, although `SGLang`'s
     /// parser takes them: what they stand for changes from release to release.
     pub fn flag(self, name: &str) -> Option<(&'static str, &'static Flag)> {
+        let written_out = ABBREVIATIONS.iter().find(|(short, _)| *short == name);
+        let name = written_out.map_or(name, |(_, long)| long);
         let own = |name: &str| {
             let (name, definitions) = DATA.flags.get_key_value(name)?;
             Some((*name, definitions.of(self.release)?))

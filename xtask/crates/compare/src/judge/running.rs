@@ -335,6 +335,10 @@ impl Judge<'_> {
         let (Some(value), Some(own)) = (new.get("value"), self.own_default(flag)) else {
             return added;
         };
+        // Under another name it is compared with that.
+        if self.old.area("flag").any(|(other, _)| self.same_flag(other, flag)) {
+            return added;
+        }
         let driven = self
             .old
             .area("env")
