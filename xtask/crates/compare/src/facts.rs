@@ -24,6 +24,20 @@ pub struct Fact {
 }
 
 impl Fact {
+    /// A value that was read nowhere.
+    pub fn of_value(value: &impl ToString) -> Self {
+        Self {
+            value: BTreeMap::from([("value".to_owned(), value.to_string())]),
+            places: Vec::new(),
+        }
+    }
+
+    /// What of it is judged.
+    pub fn judged(&self) -> impl Iterator<Item = (&String, &String)> {
+        let value = self.value.iter();
+        value.filter(|(key, _)| !WORDING.contains(&key.as_str()))
+    }
+
     pub fn get(&self, key: &str) -> Option<&str> {
         self.value.get(key).map(String::as_str)
     }

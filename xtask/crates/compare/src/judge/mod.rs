@@ -159,6 +159,21 @@ impl Item {
         self
     }
 
+    /// Closes what another look shows to be the same.
+    pub fn keep(&mut self, why: impl Into<String>) {
+        self.verdict = Verdict::Kept;
+        self.open = false;
+        self.why = why.into();
+    }
+
+    /// Opens what another look shows to differ.
+    pub fn change(&mut self, why: String, help: &str) {
+        self.verdict = Verdict::Changed;
+        self.open = true;
+        self.why = why;
+        help.clone_into(&mut self.help);
+    }
+
     /// The area: what stands in front of the colon.
     pub fn area(&self) -> &str {
         self.id.split(':').next().unwrap_or_default()
@@ -599,13 +614,13 @@ impl Judge<'_> {
             if item.verdict == Verdict::Missing && item.open {
                 let _ = write!(item.why, " Unless {place} reads it{others}.");
             } else if item.verdict == Verdict::Kept && may == Hides::Flags && is_decided(item) {
-                item.verdict = Verdict::Changed;
-                item.open = true;
-                item.why = format!(
+                let why = format!(
                     "Whether it is still the same can't be told: {place} adds to the command line, and was not read{others}."
                 );
-                "Look there, and record what holds; or let --execute try it."
-                    .clone_into(&mut item.help);
+                item.change(
+                    why,
+                    "Look there, and record what holds; or let --execute try it.",
+                );
             }
         }
     }
