@@ -8,6 +8,7 @@ mod report;
 mod repository_status;
 
 use std::path::{Path, PathBuf};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -62,7 +63,10 @@ fn look(git: Option<&Git>, repo: &Looked, root: &Path) -> Result<RepositoryStatu
         // The slowest first; each is a look of its own.
         let images = scope.spawn(|| docker::images(DOCKER));
         let compared = scope.spawn(|| compare::counts(root));
-        let linted = scope.spawn(|| hub_lint::lint_directory(root));
+        let linted = scope.spawn(|| {
+            let report = hub_lint::lint_directory(root)?;
+            Ok((report.files > 0).then(|| Counts::of(&report.findings)))
+        });
         let tree = Directory::open_work_tree(root)?;
         let outdated = tree
             .entries()
@@ -78,18 +82,8 @@ fn look(git: Option<&Git>, repo: &Looked, root: &Path) -> Result<RepositoryStatu
             upstream: upstream_of(git, &tree, root),
             is_tools_own: same_folder(&tool_repo::repository(), root),
             outdated: outdated.count(),
-            compare: match compared.join() {
-                Ok(Ok(Some(counts))) => Known::Is(counts),
-                Ok(Ok(None)) => Known::None,
-                Ok(Err(error)) => Known::Unknown(format!("{error:#}")),
-                Err(_) => Known::Unknown("comparing failed".to_owned()),
-            },
-            lint: match linted.join() {
-                Ok(Ok(report)) if report.files == 0 => Known::None,
-                Ok(Ok(report)) => Known::Is(Counts::of(&report.findings)),
-                Ok(Err(error)) => Known::Unknown(format!("{error:#}")),
-                Err(_) => Known::Unknown("linting failed".to_owned()),
-            },
+            compare: known(compared, "comparing failed"),
+            lint: known(linted, "linting failed"),
             image: match images.join() {
                 Ok(Ok(images)) => image(repo, &images)?,
                 Ok(Err(why)) => Known::Unknown(why),
@@ -98,6 +92,16 @@ fn look(git: Option<&Git>, repo: &Looked, root: &Path) -> Result<RepositoryStatu
         };
         Ok(standing)
     })
+}
+
+/// What a look came to that another thread took.
+fn known<T>(look: ScopedJoinHandle<Result<Option<T>>>, failed: &str) -> Known<T> {
+    match look.join() {
+        Ok(Ok(Some(found))) => Known::Is(found),
+        Ok(Ok(None)) => Known::None,
+        Ok(Err(error)) => Known::Unknown(format!("{error:#}")),
+        Err(_) => Known::Unknown(failed.to_owned()),
+    }
 }
 
 fn repository(repo: &Looked) -> Known<Repository> {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Fact, WORDING};
+use super::facts::Fact;
 use super::judge::{Item, Verdict};
 use super::unread::digest;
 use xtask_core::layout::ACCEPTED;
@@ -361,9 +361,9 @@ fn value(item: &Item) -> String {
 
 /// A digest of all of a fact that is judged.
 pub fn digest_of(fact: &Fact) -> String {
-    let value = fact.value.iter();
-    let judged = value.filter(|(key, _)| !WORDING.contains(&key.as_str()));
-    let parts = judged.flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]);
+    let parts = fact
+        .judged()
+        .flat_map(|(key, value)| [key.as_bytes(), value.as_bytes()]);
     format!("{:016x}", digest(parts))
 }
 

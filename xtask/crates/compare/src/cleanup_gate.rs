@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::accepted::{Accepted, Reason};
 use super::baseline;
-use super::facts::{Fact, Facts, WORDING};
+use super::facts::{Fact, Facts};
 use super::judge::{Item, judge};
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::records;
@@ -108,7 +108,7 @@ fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
         files.all(|file| outdated.entries().contains_key(file))
     };
     let is_kept = |id: &str, fact: &Fact| match record.get(id) {
-        Some(kept) => judged(kept).eq(judged(fact)) || !from_there(kept),
+        Some(kept) => kept.judged().eq(fact.judged()) || !from_there(kept),
         None => false,
     };
     let missing: Vec<&str> = old
@@ -123,22 +123,10 @@ fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
     })
 }
 
-/// What is judged of a fact.
-fn judged(fact: &Fact) -> impl Iterator<Item = (&String, &String)> {
-    fact.value
-        .iter()
-        .filter(|(key, _)| !WORDING.contains(&key.as_str()))
-}
-
 /// The first few ids.
 fn some(ids: &[&str]) -> String {
     const SHOWN: usize = 3;
-    let mut text = ids
-        .iter()
-        .take(SHOWN)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut text = ids[..ids.len().min(SHOWN)].join(", ");
     if ids.len() > SHOWN {
         text += &format!(" and {} more", ids.len() - SHOWN);
     }

@@ -3,7 +3,6 @@
 //! Everything after this speaks of facts only, so that a worker that is long gone and is known
 //! from `.xtask/baseline.json` compares like one that is there.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::unread::{self, UnreadFact, in_layout};
@@ -25,6 +24,20 @@ pub struct Fact {
 }
 
 impl Fact {
+    /// A value that was read nowhere.
+    pub fn of_value(value: &impl ToString) -> Self {
+        Self {
+            value: BTreeMap::from([("value".to_owned(), value.to_string())]),
+            places: Vec::new(),
+        }
+    }
+
+    /// What of it is judged.
+    pub fn judged(&self) -> impl Iterator<Item = (&String, &String)> {
+        let value = self.value.iter();
+        value.filter(|(key, _)| !WORDING.contains(&key.as_str()))
+    }
+
     pub fn get(&self, key: &str) -> Option<&str> {
         self.value.get(key).map(String::as_str)
     }
@@ -131,9 +144,10 @@ impl Facts {
 
     /// Adds to a fact: places pile up, the first value of an attribute stays. Facts are recorded and
     /// shown, so they hold no secret.
-    fn add(&mut self, id: String, place: &Place, value: &[(&str, Option<&str>)]) {
+    fn add(&mut self, id: impl AsRef<str>, place: &Place, value: &[(&str, Option<&str>)]) {
         const MOST_PLACES: usize = 8;
-        let fact = self.all.entry(without_secrets(id)).or_default();
+        let id = masked(id.as_ref()).into_owned();
+        let fact = self.all.entry(id).or_default();
         if fact.places.len() < MOST_PLACES && !fact.places.contains(place) {
             fact.places.push(place.clone());
         }
@@ -142,6 +156,18 @@ impl Facts {
                 let entry = fact.value.entry((*key).to_owned());
                 entry.or_insert_with(|| masked(value).into_owned());
             }
+        }
+    }
+
+    /// Adds a fact that is one value.
+    fn add_value(&mut self, id: impl AsRef<str>, place: &Place, value: &str) {
+        self.add(id, place, &[("value", Some(value))]);
+    }
+
+    /// Adds a fact for each name, with its value.
+    fn add_named(&mut self, prefix: &str, all: &[Named]) {
+        for Named { name, value, place } in all {
+            self.add_value(format!("{prefix}{name}"), place, value);
         }
     }
 
@@ -157,11 +183,9 @@ impl Facts {
         let assigned = &interface.python.assigned;
         let own = |name: &String| interface.env.iter().any(|read| read.name == *name);
         let outside = |(name, ..): &&(String, _, _)| is_inherited(name) || !own(name);
-        for (name, value, place) in assigned.iter().filter(outside) {
-            self.add(format!("image:{name}"), place, &[("value", Some(value))]);
-        }
-        for (name, value, place) in &interface.exports {
-            self.add(format!("image:{name}"), place, &[("value", Some(value))]);
+        let assigned = assigned.iter().filter(outside);
+        for (name, value, place) in assigned.chain(&interface.exports) {
+            self.add_value(format!("image:{name}"), place, value);
         }
         for requested in &interface.python.routes {
             let id = format!("route:{}", requested.route);
@@ -232,26 +256,21 @@ impl Facts {
         let default = all(&|read| read.default.clone()).or_else(fixed);
         let interpreted = all(&|read| read.interpreted.clone());
         let fallbacks = all(&|read| (!read.fallbacks.is_empty()).then(|| read.fallbacks.join(" ")));
-        let yes = |is: bool| is.then_some("yes");
+        let by_table = reads.iter().any(|read| read.by_table);
+        let required = reads.iter().any(|read| read.required);
+        let value = [
+            ("flag", flag),
+            ("how", how),
+            ("on", Some(words.as_str())),
+            ("by", by_table.then_some("table")),
+            ("default", default.as_deref()),
+            ("required", required.then_some("yes")),
+            ("interpreted", interpreted.as_deref()),
+            ("fallbacks", fallbacks.as_deref()),
+            ("reached", (!reached).then_some("no")),
+        ];
         for read in &reads {
-            self.add(
-                format!("env:{name}"),
-                &read.place,
-                &[
-                    ("flag", flag),
-                    ("how", how),
-                    ("on", Some(&words)),
-                    (
-                        "by",
-                        reads.iter().any(|read| read.by_table).then_some("table"),
-                    ),
-                    ("default", default.as_deref()),
-                    ("required", yes(reads.iter().any(|read| read.required))),
-                    ("interpreted", interpreted.as_deref()),
-                    ("fallbacks", fallbacks.as_deref()),
-                    ("reached", (!reached).then_some("no")),
-                ],
-            );
+            self.add(format!("env:{name}"), &read.place, &value);
         }
     }
 
@@ -263,39 +282,31 @@ impl Facts {
                 FlagValue::Alone if from.is_empty() => (Some(ALONE), String::new()),
                 _ => (None, from.join(" ")),
             };
-            let id = format!("flag:{}", given.flag);
-            // What no variable decides on and no text says.
-            let is_computed = given.value == FlagValue::Computed && from.is_empty();
             // A value that variables only let through is not that of those variables.
             let through = value.filter(|_| !from.is_empty());
-            self.add(
-                id,
-                &given.place,
-                &[
-                    ("value", value),
-                    ("from", Some(&from)),
-                    ("through", through),
-                    ("computed", is_computed.then_some("yes")),
-                ],
-            );
+            // What no variable decides on and no text says.
+            let is_computed = given.value == FlagValue::Computed && from.is_empty();
+            let value = [
+                ("value", value),
+                ("from", Some(&*from)),
+                ("through", through),
+                ("computed", is_computed.then_some("yes")),
+            ];
+            self.add(format!("flag:{}", given.flag), &given.place, &value);
         }
-        let by_table = interface
-            .env
-            .iter()
-            .filter_map(|read| Some((read, read.drives.as_ref()?)));
-        for (read, drive) in by_table {
-            let id = format!("flag:{}", drive.flag);
-            self.add(id, &read.place, &[("from", Some(&read.name))]);
+        for read in &interface.env {
+            if let Some(drive) = &read.drives {
+                let id = format!("flag:{}", drive.flag);
+                self.add(id, &read.place, &[("from", Some(&read.name))]);
+            }
         }
     }
 
     fn python(&mut self, interface: &WorkerInterface) {
-        for path in interface
-            .sources
-            .keys()
-            .filter(|path| path.name() == b"__init__.py")
-        {
-            if let Some(package) = path.parent() {
+        for path in interface.sources.keys() {
+            if path.name() == b"__init__.py"
+                && let Some(package) = path.parent()
+            {
                 let kind = [("kind", Some("package"))];
                 self.add(format!("python:{package}"), &Place::start_of(path), &kind);
             }
@@ -328,33 +339,22 @@ impl Facts {
             return;
         };
         if let Some(base) = &image.base {
-            self.add(
-                "image:FROM".to_owned(),
-                &base.place,
-                &[("value", Some(&base.text))],
-            );
-            for (id, value) in [
-                ("image:sglang", image.sglang()),
-                ("image:cuda", image.cuda()),
-            ] {
-                if let Some(value) = value {
-                    self.add(id.to_owned(), &base.place, &[("value", Some(&value))]);
+            self.add_value("image:FROM", &base.place, &base.text);
+            let versions = [("sglang", image.sglang()), ("cuda", image.cuda())];
+            for (name, version) in versions {
+                if let Some(version) = version {
+                    self.add_value(format!("image:{name}"), &base.place, &version);
                 }
             }
         }
         if !self.all.contains_key("image:sglang")
             && let Some((version, place)) = interface.sglang()
         {
-            self.add(
-                "image:sglang".to_owned(),
-                &place,
-                &[("value", Some(&version))],
-            );
+            self.add_value("image:sglang", &place, &version);
         }
         for (kind, named) in [("image", &image.env), ("arg", &image.args)] {
             for Named { name, value, place } in named {
-                let value = braces(value);
-                self.add(format!("{kind}:{name}"), place, &[("value", Some(&value))]);
+                self.add_value(format!("{kind}:{name}"), place, &braces(value));
             }
         }
         let single = [
@@ -368,20 +368,10 @@ impl Facts {
         ];
         for (name, text) in single {
             if let Some(text) = text {
-                self.add(
-                    format!("image:{name}"),
-                    &text.place,
-                    &[("value", Some(&text.text))],
-                );
+                self.add_value(format!("image:{name}"), &text.place, &text.text);
             }
         }
-        for Named { name, value, place } in &image.labels {
-            self.add(
-                format!("image:LABEL.{name}"),
-                place,
-                &[("value", Some(value))],
-            );
-        }
+        self.add_named("image:LABEL.", &image.labels);
         for (name, many) in [("EXPOSE", &image.expose), ("VOLUME", &image.volumes)] {
             for text in many {
                 self.add(format!("image:{name}.{}", text.text), &text.place, &[]);
@@ -438,12 +428,8 @@ impl Facts {
                 ],
             );
         }
-        for step in interface
-            .image
-            .iter()
-            .flat_map(|image| &image.steps)
-            .chain(&interface.steps)
-        {
+        let in_image = interface.image.iter().flat_map(|image| &image.steps);
+        for step in in_image.chain(&interface.steps) {
             let name: String = masked(&step.commands[0]).chars().take(80).collect();
             let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
             let id = format!("step:{name}");
@@ -451,15 +437,12 @@ impl Facts {
             // Two RUN lines may begin with the same command.
             let fact = self.all.entry(id).or_default();
             let known = fact.value.entry("commands".to_owned()).or_default();
-            for command in step
-                .commands
-                .iter()
-                .map(|command| masked(command).replace('\n', " "))
-            {
-                if !known.lines().any(|line| line == command) {
-                    let line = if known.is_empty() { "" } else { "\n" };
-                    known.push_str(line);
-                    known.push_str(&command);
+            for command in &step.commands {
+                let command = masked(command).replace('\n', " ");
+                if known.is_empty() {
+                    *known = command;
+                } else if !known.lines().any(|line| line == command) {
+                    *known += &format!("\n{command}");
                 }
             }
         }
@@ -476,27 +459,16 @@ impl Facts {
                     ("settings", Some(&service.settings.join("\n"))),
                 ],
             );
-            for Named { name, value, place } in &service.environment {
-                self.add(format!("{id}.{name}"), place, &[("value", Some(value))]);
-            }
+            self.add_named(&format!("{id}."), &service.environment);
         }
         let Some(bake) = &interface.bake else {
             return;
         };
         for Named { name, value, place } in &bake.variables {
-            self.add(
-                format!("bake:variable.{name}"),
-                place,
-                &[("default", Some(value))],
-            );
+            let default = [("default", Some(value.as_str()))];
+            self.add(format!("bake:variable.{name}"), place, &default);
         }
-        for Named { name, value, place } in &bake.groups {
-            self.add(
-                format!("bake:group.{name}"),
-                place,
-                &[("value", Some(value))],
-            );
-        }
+        self.add_named("bake:group.", &bake.groups);
         for target in &bake.targets {
             let id = format!("bake:{}", target.name);
             let settings: Vec<_> = target
@@ -505,13 +477,7 @@ impl Facts {
                 .map(|s| (s.name.as_str(), Some(s.value.as_str())))
                 .collect();
             self.add(id.clone(), &target.place, &settings);
-            for Named { name, value, place } in &target.args {
-                self.add(
-                    format!("{id}.args.{name}"),
-                    place,
-                    &[("value", Some(value))],
-                );
-            }
+            self.add_named(&format!("{id}.args."), &target.args);
         }
     }
 
@@ -528,25 +494,14 @@ impl Facts {
         if let Some(form) = form {
             for (title, variables) in &form.categories {
                 let id = format!("hub:category.{}", title.text);
-                self.add(
-                    id,
-                    &title.place,
-                    &[("variables", Some(&variables.join(" ")))],
-                );
+                let variables = variables.join(" ");
+                self.add(id, &title.place, &[("variables", Some(&variables))]);
             }
             if let Some(image) = &form.image {
-                self.add(
-                    "hub:imageName".to_owned(),
-                    &image.place,
-                    &[("value", Some(&image.text))],
-                );
+                self.add_value("hub:imageName", &image.place, &image.text);
             }
             if let Some(cuda) = &form.cuda {
-                self.add(
-                    "hub:cuda".to_owned(),
-                    &cuda.place,
-                    &[("from", Some(&cuda.text))],
-                );
+                self.add("hub:cuda", &cuda.place, &[("from", Some(&cuda.text))]);
             }
         }
         if let Some(hub) = &interface.hub {
@@ -562,22 +517,15 @@ impl Facts {
             }
             for (name, text) in &hub.settings {
                 if name.starts_with("config.") || name == "type" || name == "endpointType" {
-                    self.add(
-                        format!("hub:{name}"),
-                        &text.place,
-                        &[("value", Some(&text.text))],
-                    );
+                    self.add_value(format!("hub:{name}"), &text.place, &text.text);
                 }
             }
         }
         if let Some(tests) = &interface.tests {
             self.cuda("tests:cuda", &tests.cuda);
-            for Named { name, value, place } in &tests.env {
-                self.add(format!("tests:{name}"), place, &[("value", Some(value))]);
-            }
+            self.add_named("tests:", &tests.env);
             if let Some(gpu) = &tests.gpu_type {
-                let value = [("value", Some(gpu.text.as_str()))];
-                self.add("tests:config.gpuTypeId".to_owned(), &gpu.place, &value);
+                self.add_value("tests:config.gpuTypeId", &gpu.place, &gpu.text);
             }
             for test in &tests.tests {
                 let input = test.input_text.as_deref().and_then(|text| {
@@ -589,12 +537,9 @@ impl Facts {
             }
         }
         for documented in &interface.readme {
-            let default = documented.default.as_deref();
-            self.add(
-                format!("readme:{}", documented.name),
-                &documented.place,
-                &[("default", default)],
-            );
+            let id = format!("readme:{}", documented.name);
+            let default = [("default", documented.default.as_deref())];
+            self.add(id, &documented.place, &default);
         }
     }
 
@@ -604,11 +549,9 @@ impl Facts {
             .min_by(|a, b| sglang::order(&a.text, &b.text));
         if let Some(lowest) = lowest {
             let all: Vec<&str> = versions.iter().map(|v| v.text.as_str()).collect();
-            self.add(
-                id.to_owned(),
-                &lowest.place,
-                &[("from", Some(&lowest.text)), ("list", Some(&all.join(" ")))],
-            );
+            let list = all.join(" ");
+            let value = [("from", Some(&*lowest.text)), ("list", Some(&list))];
+            self.add(id, &lowest.place, &value);
         }
     }
 
@@ -641,14 +584,15 @@ impl Facts {
         );
         if let Some(default) = &declared.default {
             let place = declared.default_place.as_ref().unwrap_or(place);
-            self.add(format!("{id}.default"), place, &[("value", Some(default))]);
+            self.add_value(format!("{id}.default"), place, default);
         }
         if let Some((_, place)) = declared.options.first() {
             let options: Vec<&str> = declared.options.iter().map(|(v, _)| v.as_str()).collect();
+            let options = options.join("\n");
             self.add(
                 format!("{id}.options"),
                 place,
-                &[("values", Some(&options.join("\n")))],
+                &[("values", Some(&options))],
             );
         }
     }
@@ -725,13 +669,6 @@ pub fn value(fact: &Fact) -> String {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
-}
-
-fn without_secrets(id: String) -> String {
-    if let Cow::Owned(masked) = masked(&id) {
-        return masked;
-    }
-    id
 }
 
 /// `${NAME}` as `$NAME`, so that both spellings are one value.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Fact, Facts, WORDING};
+use super::facts::Facts;
 
 /// The revision that a fork started from, and which of its facts are not that revision's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ impl OwnChanges {
     pub fn of(base: &Facts, fork: &Facts, commit: &str) -> Self {
         let ids = base.all.keys().chain(fork.all.keys());
         let differ = |id: &&String| match (base.get(id), fork.get(id)) {
-            (Some(one), Some(other)) => !judged(one).eq(judged(other)),
+            (Some(one), Some(other)) => !one.judged().eq(other.judged()),
             _ => true,
         };
         let unread = fork.unread.iter().filter(|gap| !gap.is_in(&base.unread));
@@ -47,10 +47,4 @@ impl OwnChanges {
             .iter()
             .any(|id| self.own.contains(id) || of_a_run(id))
     }
-}
-
-/// What of a fact is judged.
-pub fn judged(fact: &Fact) -> impl Iterator<Item = (&String, &String)> {
-    let value = fact.value.iter();
-    value.filter(|(key, _)| !WORDING.contains(&key.as_str()))
 }

@@ -28,6 +28,20 @@ pub struct Incoming {
     pub notes: Vec<String>,
 }
 
+impl Incoming {
+    /// A file that comes as it is.
+    fn plain(from: RepoPath, mode: Mode, given: Vec<u8>) -> Self {
+        Self {
+            from,
+            mode,
+            rendered: given.clone(),
+            given,
+            changes: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// Everything that comes, by its path in the modern layout.
 #[derive(Debug, Default)]
 pub struct Bundle {
@@ -71,24 +85,19 @@ pub fn collect(
              modern layout come along"
         ));
     }
-    let Chosen {
-        comes: chosen,
-        left,
-        told,
-    } = choose(tree.entries(), shape, |source| {
+    let is_copied = |source: &RepoPath| {
         copied.iter().any(|copied| {
             !(shape == Shape::Root && copied.is_everything()) && copied.covers(source)
         })
-    });
+    };
+    let Chosen { comes, left, told } = choose(tree.entries(), shape, is_copied);
     bundle.notes.extend(told);
-    let sources: BTreeMap<&RepoPath, &RepoPath> =
-        chosen.iter().map(|(to, (from, _))| (to, from)).collect();
-    let mut entries: Entries = chosen
+    let entries = comes
         .iter()
-        .map(|(to, (_, entry))| (to.clone(), entry.clone()))
-        .collect();
+        .map(|(to, (_, entry))| (to.clone(), entry.clone()));
+    let mut entries: Entries = entries.collect();
     sizes(&mut entries)?;
-    let mut problems = validate_upstream::vet(&entries, |to| tree.read(sources.get(to)?).ok());
+    let mut problems = validate_upstream::vet(&entries, |to| tree.read(&comes.get(to)?.0).ok());
     // A name made to do harm is told even where the file would stay behind.
     problems.extend(left.iter().filter_map(validate_upstream::name));
     if !problems.is_empty() {
@@ -102,39 +111,26 @@ pub fn collect(
             Shape::Runpod => layout::RUNPOD,
             Shape::Root => "",
         },
-        chosen
+        comes
             .iter()
             .map(|(to, (from, _))| (from.clone(), to.clone())),
         left,
     );
-    for (to, (from, entry)) in chosen {
-        let given = tree.read(&from)?;
+    for (to, (from, entry)) in comes {
+        let mut incoming = Incoming::plain(from.clone(), entry.mode, tree.read(&from)?);
         let rewriter = match to.as_str() {
             Some("Dockerfile") if shape == Shape::Runpod => Some(dockerfile::rewrite as Rewriter),
             Some("docker-compose.yml") if shape == Shape::Runpod => Some(compose::rewrite as _),
             _ => None,
         };
-        let rewritten = match rewriter {
-            None => Rewritten {
-                bytes: given.clone(),
-                changes: Vec::new(),
-                notes: Vec::new(),
-            },
-            Some(rewriter) => {
-                rewriter(&given, &map).map_err(|error| not_understood(&name, &from, error))?
-            }
-        };
-        bundle.files.insert(
-            to,
-            Incoming {
-                from,
-                mode: entry.mode,
-                given,
-                rendered: rewritten.bytes,
-                changes: rewritten.changes,
-                notes: rewritten.notes,
-            },
-        );
+        if let Some(rewriter) = rewriter {
+            let rewritten = rewriter(&incoming.given, &map)
+                .map_err(|error| not_understood(&name, &from, error))?;
+            incoming.rendered = rewritten.bytes;
+            incoming.changes = rewritten.changes;
+            incoming.notes = rewritten.notes;
+        }
+        bundle.files.insert(to, incoming);
     }
     Ok(bundle)
 }
@@ -185,46 +181,32 @@ pub fn copied_folders(dockerfile: &[u8]) -> Result<Vec<RepoPath>> {
     let copied = dockerfile::taken(dockerfile).map_err(|error| {
         UserError::new(format!("Dockerfile of the upstream, {error}"), error.help)
     })?;
-    Ok(copied
-        .iter()
-        .filter(|copied| !copied.is_everything())
-        .map(|copied| {
-            // Of a pattern, the folders before it.
-            let fixed = copied
-                .path
-                .split(['*', '?', '['])
-                .next()
-                .unwrap_or_default();
-            match fixed.rsplit_once('/') {
-                Some((folder, _)) if fixed.len() < copied.path.len() => folder,
-                _ => fixed,
-            }
-        })
-        .filter(|path| !path.is_empty())
-        .map(RepoPath::from)
-        .collect())
+    let mut folders = Vec::new();
+    for copied in copied.iter().filter(|copied| !copied.is_everything()) {
+        // Of a pattern, the folders before it.
+        let fixed = copied
+            .path
+            .split(['*', '?', '['])
+            .next()
+            .unwrap_or_default();
+        let folder = match fixed.rsplit_once('/') {
+            Some((folder, _)) if fixed.len() < copied.path.len() => folder,
+            _ => fixed,
+        };
+        if !folder.is_empty() {
+            folders.push(RepoPath::from(folder));
+        }
+    }
+    Ok(folders)
 }
 
 /// The files of the tool, for a repository that is to carry it.
 pub fn collect_tool(tree: &dyn Tree) -> Result<Bundle> {
     let mut bundle = Bundle::default();
-    for (path, entry) in tree
-        .entries()
-        .iter()
-        .filter(|(path, _)| layout::is_tool(path))
-    {
-        let content = tree.read(path)?;
-        bundle.files.insert(
-            path.clone(),
-            Incoming {
-                from: path.clone(),
-                mode: entry.mode,
-                given: content.clone(),
-                rendered: content,
-                changes: Vec::new(),
-                notes: Vec::new(),
-            },
-        );
+    let tool = tree.entries().iter();
+    for (path, entry) in tool.filter(|(path, _)| layout::is_tool(path)) {
+        let incoming = Incoming::plain(path.clone(), entry.mode, tree.read(path)?);
+        bundle.files.insert(path.clone(), incoming);
     }
     if bundle.files.is_empty() {
         bail!("{} does not hold the tool", tree.describe());

@@ -37,44 +37,40 @@ pub struct Stored {
 
 /// Stores what came in the object database, raw and rendered.
 pub fn store(scratch: &Scratch, bundle: &Bundle) -> Result<Stored> {
+    let is_rewritten = |incoming: &Incoming| incoming.rendered != incoming.given;
     let contents = bundle.files.values().flat_map(|incoming| {
-        let rendered = (incoming.rendered != incoming.given).then_some(&incoming.rendered[..]);
+        let rendered = is_rewritten(incoming).then_some(&incoming.rendered[..]);
         std::iter::once(&incoming.given[..]).chain(rendered)
     });
     let mut oids = scratch.blobs(contents)?.into_iter();
+    let mut next = || {
+        oids.next()
+            .context("git stored fewer files than it was given")
+    };
     let mut stored = Stored::default();
     for (path, incoming) in &bundle.files {
-        let mut next = || {
-            oids.next()
-                .context("git stored fewer files than it was given")
+        let file = LockedFile {
+            from: incoming.from.clone(),
+            mode: incoming.mode,
+            given: next()?,
+            rendered: is_rewritten(incoming).then(&mut next).transpose()?,
+            written: None,
+            removed: false,
         };
-        let given = next()?;
-        let rendered = if incoming.rendered == incoming.given {
-            None
-        } else {
-            Some(next()?)
-        };
-        let entry = Entry::of(
-            incoming.mode,
-            rendered.clone().unwrap_or_else(|| given.clone()),
-        );
+        let entry = Entry::of(file.mode, file.rendered().clone());
         stored.entries.insert(path.clone(), entry);
-        stored
-            .locked
-            .insert(path.clone(), locked(incoming, given, rendered));
+        stored.locked.insert(path.clone(), file);
     }
     Ok(stored)
 }
 
-fn locked(incoming: &Incoming, given: Oid, rendered: Option<Oid>) -> LockedFile {
-    LockedFile {
-        from: incoming.from.clone(),
-        mode: incoming.mode,
-        given,
-        rendered,
-        written: None,
-        removed: false,
+/// A tree of these entries and no others.
+fn tree_alone(scratch: &Scratch, entries: &Entries) -> Result<Oid> {
+    let mut edit = IndexEdit::default();
+    for (path, entry) in entries {
+        put(&mut edit, path, entry)?;
     }
+    scratch.tree(&edit)
 }
 
 /// What a migration is built from. All trees are by path in the modern layout.
@@ -212,18 +208,11 @@ fn merge_added(ours: &Entries, theirs: &Entries) -> Result<Merge> {
 
 /// A three-way merge by git.
 fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) -> Result<Merge> {
-    let build = |entries: &Entries| {
-        let mut edit = IndexEdit::default();
-        for (path, entry) in entries {
-            put(&mut edit, path, entry)?;
-        }
-        scratch.tree(&edit)
-    };
     let ours = tree_of(scratch, sides.before, ours)?;
     let merged = scratch.merge(
-        &build(sides.base)?,
+        &tree_alone(scratch, sides.base)?,
         &ours,
-        &build(sides.theirs)?,
+        &tree_alone(scratch, sides.theirs)?,
         sides.renames,
     )?;
     let entries = repo.entries(&merged.tree)?;
@@ -236,16 +225,10 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
         })
         .collect();
     let mut conflicts: BTreeMap<RepoPath, String> = BTreeMap::new();
-    for stage in &stages {
-        conflicts.entry(stage.path.clone()).or_insert_with(|| {
-            reason(
-                stages
-                    .iter()
-                    .filter(|other| other.path == stage.path)
-                    .map(|other| other.stage),
-            )
-            .to_owned()
-        });
+    for Stage { path, .. } in &stages {
+        let of_path = stages.iter().filter(|other| other.path == *path);
+        let reason = reason(of_path.map(|other| other.stage));
+        conflicts.insert(path.clone(), reason.to_owned());
     }
     // What has no sides in the index (a renamed folder, a file against a folder) is told by git's
     // words alone.
@@ -297,26 +280,12 @@ fn arrivals(
     conflicts: &[Conflict],
 ) -> Vec<Arrival> {
     let from = |path: &RepoPath| {
-        let tool = sides
-            .tool
-            .iter()
-            .filter_map(|(tool, _)| tool.files.get(path));
-        sides
-            .upstream
-            .0
-            .files
-            .get(path)
-            .into_iter()
-            .chain(tool)
-            .next()
+        let mut origins = std::iter::once(&sides.upstream).chain(&sides.tool);
+        origins.find_map(|(origin, _)| origin.files.get(path))
     };
     let carried = sides.carried.iter().map(|(_, to)| to);
-    let paths: BTreeSet<&RepoPath> = sides
-        .base
-        .keys()
-        .chain(sides.theirs.keys())
-        .chain(carried)
-        .collect();
+    let given = sides.base.keys().chain(sides.theirs.keys());
+    let paths: BTreeSet<&RepoPath> = given.chain(carried).collect();
     paths
         .into_iter()
         .map(|path| {
@@ -386,14 +355,7 @@ fn renamed(
         .filter(|(path, base)| sides.theirs.get(path).is_some_and(|now| !same(base, now)))
         .map(|(path, base)| (path.clone(), base.clone()))
         .collect();
-    let tree = |entries: &Entries| {
-        let mut edit = IndexEdit::default();
-        for (path, entry) in entries {
-            put(&mut edit, path, entry)?;
-        }
-        scratch.tree(&edit)
-    };
-    scratch.renames(&tree(&old)?, &tree(&new)?)
+    scratch.renames(&tree_alone(scratch, &old)?, &tree_alone(scratch, &new)?)
 }
 
 /// Tells of each renamed file under the name that it has here.

@@ -40,12 +40,10 @@ pub fn origin(at: &Preflight, upstream: &Upstream, stored: &Stored) -> (Origin, 
 }
 
 fn locked_entries(files: &BTreeMap<RepoPath, LockedFile>) -> Entries {
+    let entry = |file: &LockedFile| Entry::of(file.mode, file.rendered().clone());
+    let files = files.iter();
     files
-        .iter()
-        .map(|(path, file)| {
-            let entry = Entry::of(file.mode, file.rendered().clone());
-            (path.clone(), entry)
-        })
+        .map(|(path, file)| (path.clone(), entry(file)))
         .collect()
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anstyle::Style;
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::plan::{MoveReason, Plan, What};
 use super::preflight::Preflight;
@@ -80,94 +80,73 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
+    /// Says the end of a run: to a program with what `more` adds, to a person in `words`.
+    fn say(&self, ending: &str, more: Value, words: impl FnOnce() -> String) -> Result<()> {
+        if self.format == Format::Text {
+            return print(&words());
+        }
+        let mut value = json!({ "version": 1, "ending": ending });
+        if let (Some(all), Value::Object(more)) = (value.as_object_mut(), more) {
+            all.extend(more);
+        }
+        print(&format!("{}\n", serde_json::to_string_pretty(&value)?))
+    }
+
     /// Says how it ended and what to type next.
     pub fn end(&self, at: &Preflight, plan: &Plan, ending: &Ending) -> Result<Outcome> {
-        match self.format {
-            Format::Json => {
-                let value = json!({ "version": 1, "ending": ending.word(), "plan": plan });
-                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+        self.say(ending.word(), json!({ "plan": plan }), || {
+            let mut words = ended(at, plan, ending, self.next);
+            if matches!(ending, Ending::Staged | Ending::Committed(_)) && !plan.moves.is_empty() {
+                words += &page(&at.repo.top, &at.repo.git_dir, self.next);
             }
-            Format::Text => {
-                print(&ended(at, plan, ending, self.next))?;
-                if matches!(ending, Ending::Staged | Ending::Committed(_)) && !plan.moves.is_empty()
-                {
-                    print(&page(&at.repo.top, &at.repo.git_dir, self.next))?;
-                }
-            }
-        }
+            words
+        })?;
         Ok(ending.outcome())
     }
 
     pub fn resumed(&self, record: &Record) -> Result<Outcome> {
         let committed = record.commit.as_ref().is_some_and(|commit| commit.wanted);
         let conflicts = !record.conflicts.is_empty();
-        match self.format {
-            Format::Json => {
-                let ending = match (conflicts, committed) {
-                    (true, _) => "markers",
-                    (false, true) => "committed",
-                    (false, false) => "staged",
-                };
-                let value = json!({ "version": 1, "ending": ending });
-                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
-            }
-            Format::Text if conflicts => {
-                print(&format!(
-                    "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage \
-                     them, then:\n\n    {}\n",
-                    self.next.migrate("--resume")
-                ))?;
-            }
-            Format::Text if committed => {
-                print(&format!("{GREEN}Finished and committed.{GREEN:#}\n"))?;
-            }
-            Format::Text => print(&format!(
+        let (ending, words) = if conflicts {
+            let resume = self.next.migrate("--resume");
+            let words = format!(
+                "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage them, \
+                 then:\n\n    {resume}\n"
+            );
+            (Ending::Markers, words)
+        } else if committed {
+            let words = format!("{GREEN}Finished and committed.{GREEN:#}\n");
+            (Ending::Committed(None), words)
+        } else {
+            let words = format!(
                 "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    {}\n    {}\n",
                 self.next.git("diff --cached"),
                 self.next.git("commit")
-            ))?,
-        }
-        if conflicts {
-            Ok(Outcome::Findings)
-        } else {
-            Ok(Outcome::Done)
-        }
+            );
+            (Ending::Staged, words)
+        };
+        self.say(ending.word(), Value::Null, || words)?;
+        Ok(ending.outcome())
     }
 
     /// There was nothing to finish.
     pub fn committed_already(&self) -> Result<Outcome> {
-        match self.format {
-            Format::Json => {
-                let value = json!({ "version": 1, "ending": "committed" });
-                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
-            }
-            Format::Text => print(&format!(
-                "{GREEN}Committed already.{GREEN:#} Nothing is left to do.\n"
-            ))?,
-        }
+        self.say("committed", Value::Null, || {
+            format!("{GREEN}Committed already.{GREEN:#} Nothing is left to do.\n")
+        })?;
         Ok(Outcome::Done)
     }
 
     pub fn aborted(&self, kept: &[PathBuf]) -> Result<Outcome> {
-        match self.format {
-            Format::Json => {
-                let kept: Vec<String> =
-                    kept.iter().map(|path| path.display().to_string()).collect();
-                let value = json!({ "version": 1, "ending": "aborted", "kept": kept });
-                print(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
+        let kept: Vec<String> = kept.iter().map(|path| path.display().to_string()).collect();
+        self.say("aborted", json!({ "kept": kept }), || {
+            let mut words = format!("{GREEN}Taken back.{GREEN:#} The repository is as it was.\n");
+            if !kept.is_empty() {
+                words += "\nFiles that were changed since are kept:\n";
             }
-            Format::Text => {
-                print(&format!(
-                    "{GREEN}Taken back.{GREEN:#} The repository is as it was.\n"
-                ))?;
-                if !kept.is_empty() {
-                    print("\nFiles that were changed since are kept:\n")?;
-                    for path in kept {
-                        print(&format!("  {}\n", path.display()))?;
-                    }
-                }
-            }
-        }
+            words.extend(kept.iter().map(|path| format!("  {path}\n")));
+            words
+        })?;
         Ok(Outcome::Done)
     }
 }
@@ -333,9 +312,7 @@ fn files(plan: &Plan) -> String {
     }
     let mut tools: BTreeMap<&[u8], usize> = BTreeMap::new();
     for file in &tool {
-        *tools
-            .entry(file.path.parts().next().unwrap_or_default())
-            .or_default() += 1;
+        *tools.entry(file.path.top()).or_default() += 1;
     }
     for (top, count) in tools {
         let files = if count == 1 { "file" } else { "files" };

@@ -73,10 +73,8 @@ fn name_problem(path: &RepoPath) -> Option<&'static str> {
     if text.chars().any(char::is_control) {
         return Some("the name holds control characters");
     }
-    for part in text.split('/') {
-        if part.len() > MAX_NAME {
-            return Some("no file system takes a name of that length");
-        }
+    if text.split('/').any(|part| part.len() > MAX_NAME) {
+        return Some("no file system takes a name of that length");
     }
     if text.len() > MAX_PATH {
         return Some("no file system takes a path of that length");
@@ -105,10 +103,8 @@ fn link_problem(path: &RepoPath, target: &[u8]) -> Option<String> {
     // `..` after the name of another link would lead up from wherever that leads.
     let parts = || target.split(|&byte| byte == b'/');
     let named = parts().position(|part| !matches!(part, b"" | b"." | b".."));
-    let up = parts()
-        .collect::<Vec<_>>()
-        .iter()
-        .rposition(|part| *part == b"..");
+    let up = parts().collect::<Vec<_>>();
+    let up = up.iter().rposition(|part| *part == b"..");
     if named.is_some_and(|named| up > Some(named)) {
         return Some(format!(
             "the link to {shown} goes up again after it went down"
@@ -134,27 +130,28 @@ pub fn twins<'a>(
     incoming: impl Iterator<Item = &'a RepoPath>,
     here: impl Iterator<Item = &'a RepoPath>,
 ) -> Vec<String> {
-    let spelled = |path: &RepoPath| String::from_utf8_lossy(path.as_bytes()).into_owned();
     let mut here_as: BTreeMap<String, String> = BTreeMap::new();
-    for path in here {
-        for path in std::iter::once(path.clone()).chain(path.ancestors()) {
-            let text = spelled(&path);
-            here_as.entry(folded(&text)).or_insert(text);
-        }
+    for (_, text) in here.flat_map(spelled) {
+        here_as.entry(folded(&text)).or_insert(text);
     }
-    let incoming = incoming.flat_map(|path| std::iter::once(path.clone()).chain(path.ancestors()));
-    let found: BTreeSet<String> = incoming
-        .filter_map(|path| {
-            let text = spelled(&path);
-            let other = here_as
-                .get(&folded(&text))
-                .filter(|other| **other != text)?;
-            Some(format!(
-                "{path}: some systems take it for {other}, which is here"
-            ))
-        })
-        .collect();
-    found.into_iter().collect()
+    let found = incoming.flat_map(spelled).filter_map(|(path, text)| {
+        let other = here_as
+            .get(&folded(&text))
+            .filter(|other| **other != text)?;
+        Some(format!(
+            "{path}: some systems take it for {other}, which is here"
+        ))
+    });
+    found.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// A path and the folders above it, each with its text.
+fn spelled(path: &RepoPath) -> impl Iterator<Item = (RepoPath, String)> + use<> {
+    let paths = std::iter::once(path.clone()).chain(path.ancestors().collect::<Vec<_>>());
+    paths.map(|path| {
+        let text = String::from_utf8_lossy(path.as_bytes()).into_owned();
+        (path, text)
+    })
 }
 
 /// Names that a file system could take for one another, and files that stand where
@@ -163,8 +160,7 @@ fn collisions(incoming: &Entries) -> Vec<String> {
     let mut problems = Vec::new();
     let mut spellings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for path in incoming.keys() {
-        for path in std::iter::once(path.clone()).chain(path.ancestors()) {
-            let text = String::from_utf8_lossy(path.as_bytes()).into_owned();
+        for (_, text) in spelled(path) {
             spellings.entry(folded(&text)).or_default().insert(text);
         }
         if let Some(above) = path.ancestors().find(|above| incoming.contains_key(above)) {

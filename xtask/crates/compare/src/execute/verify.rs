@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::facts::{Fact, Facts};
 use super::super::judge::{Item, Verdict, same_value};
 use super::plan::BASE;
-use super::{Played, Scenario};
+use super::{Played, PlayedJob, Scenario};
+use serde_json::Value;
 use worker_files::Hides;
 use xtask_core::sglang::{self, Table};
 
@@ -20,6 +21,17 @@ pub struct Summary {
     pub as_read: usize,
     /// Findings that only running could make.
     pub findings: usize,
+}
+
+/// One sentence of it, as every report has it.
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} times: {} variables do the same in both workers, {} differ as read, {} findings that only running shows",
+            self.scenarios, self.alike, self.as_read, self.findings
+        )
+    }
 }
 
 /// Flags of a command line, each by the name that the pinned `SGLang` has for it.
@@ -92,12 +104,10 @@ pub fn verify(
                     && !was_effect.is_empty()
             });
             if let Some(item) = lost {
-                item.verdict = Verdict::Kept;
-                item.open = false;
-                item.why = format!(
+                item.keep(format!(
                     "Its reading says it is lost, but run with {name}={value} both workers pass {}.",
                     show(&was_effect)
-                );
+                ));
             }
             continue;
         }
@@ -111,13 +121,11 @@ pub fn verify(
                 Some(error) => format!("the new one stops ({error})"),
                 None => format!("the new one passes {}", show(&is_effect)),
             };
-            item.verdict = Verdict::Changed;
-            item.open = true;
-            item.why = format!(
-                "Run with {name}={value}, the old worker passes {}, {now}.",
-                show(&was_effect)
+            let was = show(&was_effect);
+            item.change(
+                format!("Run with {name}={value}, the old worker passes {was}, {now}."),
+                "Make it do what it did, or record why not.",
             );
-            "Make it do what it did, or record why not.".clone_into(&mut item.help);
         } else {
             summary.as_read += 1;
         }
@@ -156,8 +164,8 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
     let (was, is) = (flags(old, table), flags(new, table));
     let own = |flag: &str| {
         table.flag(flag).map(|(_, flag)| match &flag.default {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Null | serde_json::Value::Bool(false) => String::new(),
+            Value::String(text) => text.clone(),
+            Value::Null | Value::Bool(false) => String::new(),
             other => other.to_string(),
         })
     };
@@ -242,11 +250,10 @@ fn read_otherwise(
                 None => format!("passes {}", show(effect)),
             });
         found += 1;
-        item.verdict = Verdict::Changed;
-        item.open = true;
-        item.why =
-            format!("Run with {name}={value:?}, the old worker {before}, the new one {after}.");
-        "Take it as the old worker did, or record why not.".clone_into(&mut item.help);
+        item.change(
+            format!("Run with {name}={value:?}, the old worker {before}, the new one {after}."),
+            "Take it as the old worker did, or record why not.",
+        );
     }
     found
 }
@@ -257,11 +264,8 @@ fn cover(old: &Facts, runs: &Runs<'_>, items: &mut [Item]) {
     let unseen = items
         .iter()
         .any(|item| item.id.starts_with("run:old.reads."));
-    let failed = runs
-        .old
-        .iter()
-        .chain(runs.new)
-        .any(|played| played.error.is_some());
+    let mut all = runs.old.iter().chain(runs.new);
+    let failed = all.any(|played| played.error.is_some());
     if unseen || failed {
         return;
     }
@@ -272,10 +276,7 @@ fn cover(old: &Facts, runs: &Runs<'_>, items: &mut [Item]) {
             continue;
         }
         if let Some(item) = items.iter_mut().find(|item| item.id == gap.id && item.open) {
-            item.verdict = Verdict::Kept;
-            item.open = false;
-            "It was not read; both workers were run, and what it does was compared."
-                .clone_into(&mut item.why);
+            item.keep("It was not read; both workers were run, and what it does was compared.");
         }
     }
 }
@@ -288,16 +289,10 @@ fn show(flags: &Flags) -> String {
     if flags.is_empty() {
         return "nothing for it".to_owned();
     }
-    let words: Vec<String> = flags
+    let words = flags
         .iter()
-        .map(|(flag, value)| {
-            if value.is_empty() {
-                flag.clone()
-            } else {
-                format!("{flag} {value}")
-            }
-        })
-        .collect();
+        .flat_map(|(flag, value)| [flag.as_str(), value]);
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     words.join(" ")
 }
 
@@ -343,18 +338,13 @@ pub(super) fn canonical(flag: &str, table: Table) -> (String, Option<String>) {
     if let Some((name, _)) = table.flag(flag) {
         return (name.to_owned(), None);
     }
-    let history = sglang::history(flag);
-    match history.successor {
-        Some(successor) => {
-            let (flag, value) = successor.split_once([' ', '=']).unwrap_or((successor, ""));
-            let name = table.flag(flag).map_or(flag, |(name, _)| name);
-            (
-                name.to_owned(),
-                (!value.is_empty()).then(|| value.to_owned()),
-            )
-        }
-        None => (flag.to_owned(), None),
-    }
+    let Some(successor) = sglang::history(flag).successor else {
+        return (flag.to_owned(), None);
+    };
+    let (flag, value) = successor.split_once([' ', '=']).unwrap_or((successor, ""));
+    let name = table.flag(flag).map_or(flag, |(name, _)| name);
+    let value = (!value.is_empty()).then(|| value.to_owned());
+    (name.to_owned(), value)
 }
 
 /// Jobs that lead to other requests than before.
@@ -363,77 +353,60 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         let Some(is) = new.jobs.iter().find(|job| job.name == was.name) else {
             continue;
         };
-        let line = |job: &super::PlayedJob| -> Vec<String> {
-            let requests = job
-                .requests
-                .iter()
-                .map(|(method, path, _)| format!("{method} {path}"));
-            requests.collect()
-        };
-        let bodies = |job: &super::PlayedJob| -> Vec<serde_json::Value> {
-            job.requests
-                .iter()
-                .map(|(_, _, body)| body.clone())
-                .collect()
-        };
-        let (before, now) = (line(was), line(is));
-        let sent = |lines: &[String]| {
+        let sent = |job: &PlayedJob| {
+            let requests = job.requests.iter();
+            let lines: Vec<String> = requests
+                .map(|(method, path, _)| format!("{method} {path}"))
+                .collect();
             if lines.is_empty() {
                 "nothing".to_owned()
             } else {
                 lines.join(", ")
             }
         };
-        let id = format!("run:job.{}", was.name);
-        let value = |lines: &[String]| Fact {
-            value: BTreeMap::from([("value".to_owned(), sent(lines))]),
-            places: Vec::new(),
+        let bodies = |job: &PlayedJob| -> Value {
+            job.requests
+                .iter()
+                .map(|(_, _, body)| body.clone())
+                .collect()
         };
+        let (before, now) = (sent(was), sent(is));
         let mut item = Item::found(
-            &id,
-            format!(
-                "Given this job, the old worker requests {}, the new one {}.",
-                sent(&before),
-                sent(&now)
-            ),
+            &format!("run:job.{}", was.name),
+            format!("Given this job, the old worker requests {before}, the new one {now}."),
             "If that is meant, record why.",
         );
-        item.old = Some(value(&before));
-        item.new = Some(value(&now));
+        item.old = Some(Fact::of_value(&before));
+        item.new = Some(Fact::of_value(&now));
         if let Some(error) = &is.error {
             item.why = format!("Given this job, the new worker fails with {error}.");
             item.open = was.error.is_none();
         } else if before == now && bodies(was) != bodies(is) {
-            let text = |job| serde_json::Value::Array(bodies(job)).to_string();
             item.why = format!(
                 "Given this job, the request's body was {}, is {}.",
-                text(was),
-                text(is)
+                bodies(was),
+                bodies(is)
             );
         } else if before == now && !same_results(was, is) {
-            let text =
-                |job: &super::PlayedJob| serde_json::Value::Array(job.results.clone()).to_string();
+            let text = |job: &PlayedJob| Value::Array(job.results.clone()).to_string();
             item.why = format!(
                 "Given this job, the handler gave back {}, and gives {}.",
                 text(was),
                 text(is)
             );
         } else if before == now {
-            item.verdict = Verdict::Kept;
-            item.open = false;
-            item.why = String::new();
-            item.help = String::new();
+            item.keep("");
+            item.help.clear();
         }
         items.push(item);
     }
 }
 
 /// Whether two handlers gave back the same, as far as that didn't come from stand-ins.
-fn same_results(was: &super::PlayedJob, is: &super::PlayedJob) -> bool {
-    let made = |job: &super::PlayedJob| {
-        job.results
-            .iter()
-            .any(|result| result.to_string().contains('…'))
+fn same_results(was: &PlayedJob, is: &PlayedJob) -> bool {
+    let made = |job: &PlayedJob| {
+        let mut results = job.results.iter();
+        results.any(|result| result.to_string().contains('…'))
     };
     made(was) || made(is) || was.results == is.results
 }
@@ -454,12 +427,8 @@ fn settings(old: &Played, new: &Played, items: &mut Vec<Item>) {
             ),
             "If that is meant, record why.",
         );
-        let value = |value: &serde_json::Value| Fact {
-            value: BTreeMap::from([("value".to_owned(), value.to_string())]),
-            places: Vec::new(),
-        };
-        item.old = Some(value(was));
-        item.new = Some(value(is));
+        item.old = Some(Fact::of_value(was));
+        item.new = Some(Fact::of_value(is));
         items.push(item);
     }
 }

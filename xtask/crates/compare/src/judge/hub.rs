@@ -1,11 +1,11 @@
 //! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
 
-use super::super::facts::Fact;
+use super::super::facts::{Fact, Facts};
 use super::running::same_value;
 use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
     pub fn hub(&mut self) {
         let listed = self.new.area("hub").any(|(_, fact)| is_listed(fact));
         for (name, old, new) in self.ids("hub") {
@@ -50,7 +50,7 @@ impl Judge<'_> {
     /// models read it at run time, so that a form without it can't serve gated models.
     fn token(&mut self) {
         const ID: &str = "hub:HF_TOKEN";
-        let secret = |facts: &super::Facts| facts.get("mount:secret.HF_TOKEN").cloned();
+        let secret = |facts: &Facts| facts.get("mount:secret.HF_TOKEN").cloned();
         if self.item(ID).is_some() || self.new.get(ID).is_some() {
             return;
         }
@@ -65,14 +65,8 @@ impl Judge<'_> {
 
     fn variable_undeclared(&self, name: &str, id: &str, old: &Fact) -> Item {
         let env = format!("env:{name}");
-        if let Some(other) = self.renamed.get(name) {
-            let now = format!("hub:{other}");
-            if let Some(new) = self.new.get(&now) {
-                return Item::new(id, Verdict::Renamed, Some(old), Some(new))
-                    .now(now)
-                    .why(format!("It follows {name}, which is {other} now."))
-                    .part_of(env);
-            }
+        if let Some(renamed) = self.renamed_fact("hub", name) {
+            return renamed;
         }
         if let Some(variable) = self.item(&env)
             && variable.new.is_none()
@@ -88,26 +82,27 @@ impl Judge<'_> {
         });
         if let Some((other, _)) = offered {
             let now = format!("hub:{other}");
-            let mut item = Item::new(id, Verdict::Renamed, Some(old), self.new.get(&now))
+            let why = format!("The form offers it as {other}; the worker reads {name} too.");
+            return Item::new(id, Verdict::Renamed, Some(old), self.new.get(&now))
                 .now(now)
-                .why(format!(
-                    "The form offers it as {other}; the worker reads {name} too."
-                ));
-            item.open = false;
-            return item;
+                .why(why)
+                .note();
         }
-        let read = self.new.get(&env).is_some();
-        let why = if read {
-            "The new worker reads it, but nobody can set it in the Hub's form any more."
+        let declare = format!("Declare {name} in hub.json, or record why not.");
+        let (why, help) = if self.new.get(&env).is_some() {
+            (
+                "The new worker reads it, but nobody can set it in the Hub's form any more.",
+                declare,
+            )
         } else if self.old.get(&env).is_some() {
-            "Nobody can set it in the Hub's form any more."
+            ("Nobody can set it in the Hub's form any more.", declare)
         } else {
-            "The old form offered it, although the old worker's code never read it; the new form doesn't, and the new worker doesn't read it either."
-        };
-        let help = if read || self.old.get(&env).is_some() {
-            format!("Declare {name} in hub.json, or record why not.")
-        } else {
-            format!("Nothing reads {name}: record that, or let the worker read it and declare it.")
+            (
+                "The old form offered it, although the old worker's code never read it; the new form doesn't, and the new worker doesn't read it either.",
+                format!(
+                    "Nothing reads {name}: record that, or let the worker read it and declare it."
+                ),
+            )
         };
         Item::new(id, Verdict::Missing, Some(old), None)
             .why(why)
@@ -133,9 +128,7 @@ impl Judge<'_> {
         };
         differences.extend(Self::differences(old, new, Some(had)));
         if !differences.is_empty() {
-            return Item::new(id, Verdict::Changed, Some(old), Some(new))
-                .why(format!("{}.", differences.join("; ")))
-                .help("If that is meant, record why.");
+            return Item::by_differences(id, old, new, &differences);
         }
         let reworded = ["title", "description"]
             .iter()
@@ -160,14 +153,13 @@ impl Judge<'_> {
         let follows = renamed.as_deref().and_then(|id| self.new.get(id));
         let offered = self.new.get(&owner_id).is_some();
         if old.is_some() && !offered && follows.is_none() {
-            if let Some(parent) = self.old.get(&owner_id) {
-                let _ = parent;
-                let verdict = self
-                    .item(&owner_id)
-                    .map_or(Verdict::Missing, |item| item.verdict);
+            if self.old.get(&owner_id).is_some() {
+                let why = format!("It goes with {owner}.");
+                let owner = self.item(&owner_id);
+                let verdict = owner.map_or(Verdict::Missing, |item| item.verdict);
                 self.push(
                     Item::new(&id, verdict, old, None)
-                        .why(format!("It goes with {owner}."))
+                        .why(why)
                         .part_of(owner_id),
                 );
             }
@@ -194,39 +186,30 @@ impl Judge<'_> {
         self.push(item);
     }
 
-    fn default(
+    fn default<'f>(
         &self,
         id: &str,
         owner: &str,
         flag: &str,
-        old: Option<&Fact>,
-        new: Option<&Fact>,
+        old: Option<&'f Fact>,
+        new: Option<&'f Fact>,
     ) -> Item {
-        let boolean = [self.old, self.new].iter().any(|facts| {
-            facts
-                .get(owner)
-                .is_some_and(|fact| fact.get("type") == Some("boolean"))
-        });
-        let text = |fact: Option<&Fact>| -> String {
-            let value = fact
-                .and_then(|f| f.get("value"))
-                .unwrap_or_default()
-                .to_owned();
-            if boolean && matches!(value.as_str(), "false" | "0" | "no") {
-                String::new()
-            } else if boolean && matches!(value.as_str(), "1" | "yes") {
-                "true".to_owned()
-            } else {
-                value
+        let kind = |facts: &'a Facts| facts.get(owner)?.get("type");
+        let boolean = [self.old, self.new].map(kind).contains(&Some("boolean"));
+        let text = |fact: Option<&'f Fact>| -> &'f str {
+            match fact.and_then(|fact| fact.get("value")).unwrap_or_default() {
+                "false" | "0" | "no" if boolean => "",
+                "1" | "yes" if boolean => "true",
+                value => value,
             }
         };
         let (was, is) = (text(old), text(new));
-        let refused = !is.is_empty() && self.refuses(flag, &is);
+        let refused = !is.is_empty() && self.refuses(flag, is);
         // A form without a default leaves it to SGLang.
         let own = self.own_default(flag);
         let is_own = |value: &str| own.as_deref().is_some_and(|own| same_value(value, own));
         let verdict = match (old, new) {
-            _ if was == is || is.is_empty() && is_own(&was) => Verdict::Kept,
+            _ if was == is || is.is_empty() && is_own(was) => Verdict::Kept,
             (None, _) => Verdict::Added,
             _ => Verdict::Changed,
         };
@@ -240,38 +223,24 @@ impl Judge<'_> {
                 ))
                 .help("Set a default that the flag takes, or none.");
         }
-        match item.verdict {
-            Verdict::Changed => {
-                item.why(format!(
-                    "{}.",
-                    difference(
-                        "default",
-                        Some(&was).filter(|w| !w.is_empty()).map(String::as_str),
-                        Some(&is).filter(|i| !i.is_empty()).map(String::as_str)
-                    )
-                ))
-                .help("New endpoints start with another value: set the old one, or record why not.")
-            }
-            _ => item,
+        if item.verdict != Verdict::Changed {
+            return item;
         }
+        let some = |value: &'f str| Some(value).filter(|value| !value.is_empty());
+        item.why(format!("{}.", difference("default", some(was), some(is))))
+            .help("New endpoints start with another value: set the old one, or record why not.")
     }
 
     fn options(&self, id: &str, flag: &str, old: Option<&Fact>, new: Option<&Fact>) -> Item {
-        let list = |fact: Option<&Fact>| -> Vec<String> {
-            let values = fact.and_then(|f| f.get("values")).unwrap_or_default();
-            values
-                .split('\n')
-                .filter(|v| !v.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
-        let (was, is) = (list(old), list(new));
-        let accepts = |value: &String| !self.refuses(flag, value);
-        let wrong: Vec<&str> = is
-            .iter()
-            .filter(|v| !accepts(v))
-            .map(String::as_str)
-            .collect();
+        fn list(fact: Option<&Fact>) -> Vec<&str> {
+            let values = fact.and_then(|fact| fact.get("values")).unwrap_or_default();
+            values.split('\n').filter(|v| !v.is_empty()).collect()
+        }
+        let (was, mut wrong) = (list(old), list(new));
+        let missing = was.into_iter().filter(|value| !wrong.contains(value));
+        let (gone, dropped): (Vec<&str>, Vec<&str>) =
+            missing.partition(|value| self.refuses(flag, value));
+        wrong.retain(|value| self.refuses(flag, value));
         if !wrong.is_empty() {
             let verdict = if old.is_some() {
                 Verdict::Changed
@@ -287,15 +256,6 @@ impl Judge<'_> {
                 ))
                 .help("Take it out of the options.");
         }
-        let missing: Vec<&String> = was.iter().filter(|v| !is.contains(v)).collect();
-        let (gone, dropped): (Vec<&String>, Vec<&String>) =
-            missing.into_iter().partition(|v| !accepts(v));
-        let names = |all: &[&String]| {
-            all.iter()
-                .map(|v| v.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
         match (old, new) {
             (None, _) => Item::new(id, Verdict::Added, None, new),
             (_, None) => Item::new(id, Verdict::Kept, old, None)
@@ -303,12 +263,16 @@ impl Judge<'_> {
             _ if !dropped.is_empty() => Item::new(id, Verdict::Changed, old, new)
                 .why(format!(
                     "{} can't be chosen any more, although {} takes it.",
-                    names(&dropped),
+                    dropped.join(", "),
                     self.sglang
                 ))
                 .help("Offer it again, or record why not."),
             _ if !gone.is_empty() => Item::new(id, Verdict::Retired, old, new)
-                .why(format!("{} takes no {flag} {}.", self.sglang, names(&gone)))
+                .why(format!(
+                    "{} takes no {flag} {}.",
+                    self.sglang,
+                    gone.join(", ")
+                ))
                 .help("Nothing to set instead."),
             _ => Item::new(id, Verdict::Kept, old, new),
         }
@@ -363,14 +327,9 @@ impl Judge<'_> {
                 _ if name == "cuda" => self.cuda(&id, old, new),
                 (Some(old), None) => self.test_variable_gone(name, &id, old),
                 (old, Some(new)) => {
-                    let verdict = if old.is_some() {
-                        Verdict::Kept
-                    } else {
-                        Verdict::Added
-                    };
                     let item = match old {
                         Some(old) => Self::kept_or_changed(&id, old, new, None),
-                        None => Item::new(&id, verdict, old, Some(new)),
+                        None => Item::new(&id, Verdict::Added, None, Some(new)),
                     };
                     if name.contains('.') || item.open {
                         self.push(item);
@@ -400,14 +359,8 @@ impl Judge<'_> {
     /// one again that the new worker doesn't read.
     fn test_variable_gone(&self, name: &str, id: &str, old: &Fact) -> Item {
         let gone = Item::new(id, Verdict::Missing, Some(old), None);
-        if let Some(other) = self.renamed.get(name) {
-            let now = format!("tests:{other}");
-            if let Some(new) = self.new.get(&now) {
-                return Item::new(id, Verdict::Renamed, Some(old), Some(new))
-                    .now(now)
-                    .why(format!("It follows {name}, which is {other} now."))
-                    .part_of(format!("env:{name}"));
-            }
+        if let Some(renamed) = self.renamed_fact("tests", name) {
+            return renamed;
         }
         let is_variable = !name.contains('.');
         if is_variable && self.new.get(&format!("env:{name}")).is_none() {
@@ -420,31 +373,27 @@ impl Judge<'_> {
     }
 
     fn readme(&mut self) {
-        for (name, old, new) in self.ids("readme") {
-            let id = format!("readme:{name}");
-            let item = match (old, new) {
-                (Some(_), Some(_)) => Item::new(&id, Verdict::Kept, old, new),
-                (None, _) => Item::new(&id, Verdict::Added, None, new),
-                (Some(old), None) => {
-                    let env = format!("env:{name}");
-                    let item = Item::new(&id, Verdict::Missing, Some(old), None)
-                        .why("The README's tables don't have it any more.")
-                        .help("Document it, or record why not.");
-                    match self.item(&env) {
-                        Some(variable) if variable.verdict != Verdict::Kept => {
-                            let mut item = item;
-                            item.verdict = variable.verdict;
-                            item.why = format!("It goes with the variable {name}.");
-                            item.part_of(env)
-                        }
-                        _ => item,
-                    }
+        self.each("readme", |judge, name, id, old, new| {
+            if new.is_some() {
+                return Item::new(id, Verdict::Kept, Some(old), new);
+            }
+            let env = format!("env:{name}");
+            match judge.item(&env) {
+                Some(variable) if variable.verdict != Verdict::Kept => {
+                    Item::new(id, variable.verdict, Some(old), None)
+                        .why(format!("It goes with the variable {name}."))
+                        .help(DOCUMENT)
+                        .part_of(env)
                 }
-            };
-            self.push(item);
-        }
+                _ => Item::new(id, Verdict::Missing, Some(old), None)
+                    .why("The README's tables don't have it any more.")
+                    .help(DOCUMENT),
+            }
+        });
     }
 }
+
+const DOCUMENT: &str = "Document it, or record why not.";
 
 /// Whether a fact comes from the Hub's own file, and not from the old form.
 fn is_setting(name: &str) -> bool {

@@ -1,8 +1,6 @@
 //! The image and its packages.
 
-use std::collections::HashSet;
-
-use super::super::facts::{FILES, Fact, Facts};
+use super::super::facts::{FILES, Fact};
 use super::{Item, Judge, Verdict};
 use xtask_core::sglang;
 
@@ -49,100 +47,39 @@ const BROUGHT: [&str; 24] = [
 impl Judge<'_> {
     /// What the Dockerfile says.
     pub fn image(&mut self) {
-        for (name, old, new) in self.ids("image") {
-            let id = format!("image:{name}");
-            let item = match (old, new) {
-                (Some(old), Some(new)) => Self::image_both(name, &id, old, new),
-                (Some(old), None) => {
-                    let renamed = self.renamed_fact("image", name);
-                    let item = Item::new(&id, Verdict::Missing, Some(old), None)
-                        .why("The new image doesn't set it.")
-                        .help("Set it again, or record why not.");
-                    renamed.unwrap_or(item)
-                }
-                (None, new) => Item::new(&id, Verdict::Added, None, new),
-            };
-            self.push(item);
-        }
-        for (name, old, new) in self.ids("arg") {
-            let id = format!("arg:{name}");
-            let item = match (old, new) {
-                (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, None),
-                (Some(old), None) => {
-                    let renamed = self.renamed_fact("arg", name);
-                    renamed.unwrap_or_else(|| {
-                        Item::new(&id, Verdict::Missing, Some(old), None)
-                            .why("Builds that give it are told that it does nothing.")
-                            .help("Take it again, or record what to give instead.")
-                    })
-                }
-                (None, new) => Item::new(&id, Verdict::Added, None, new),
-            };
-            self.push(item);
-        }
+        self.each("image", |judge, name, id, old, new| match new {
+            Some(new) => Self::image_both(name, id, old, new),
+            None => judge.renamed_fact("image", name).unwrap_or_else(|| {
+                Item::new(id, Verdict::Missing, Some(old), None)
+                    .why("The new image doesn't set it.")
+                    .help("Set it again, or record why not.")
+            }),
+        });
+        self.each("arg", |judge, name, id, old, new| match new {
+            Some(new) => Self::kept_or_changed(id, old, new, None),
+            None => judge.renamed_fact("arg", name).unwrap_or_else(|| {
+                Item::new(id, Verdict::Missing, Some(old), None)
+                    .why("Builds that give it are told that it does nothing.")
+                    .help("Take it again, or record what to give instead.")
+            }),
+        });
         self.simple(
             "mount",
             "No step of the new build mounts it.",
             "Mount it again, or record why not.",
         );
-        self.copies();
-    }
-
-    /// The files in the image. A folder of many files is one fact, so that on one side a name may
-    /// stand alone that is part of a folder on the other.
-    fn copies(&mut self) {
-        let all = |facts: &Facts| -> HashSet<String> {
-            let copied = facts.area("copy");
-            copied.flat_map(|(name, fact)| files(name, fact)).collect()
+        // A folder of many files is one fact, so that on one side a name may stand alone that is
+        // part of a folder on the other.
+        let missing = |lost: &[String], of: usize| match of {
+            1 => "The new image doesn't hold this file.".to_owned(),
+            of => format!(
+                "The new image doesn't hold {} of these {of} files: {}.",
+                lost.len(),
+                few(lost)
+            ),
         };
-        let (before, after) = (all(self.old), all(self.new));
-        for (name, old, new) in self.ids("copy") {
-            let id = format!("copy:{name}");
-            let item = match (old, new) {
-                (Some(fact), _) => {
-                    let files = files(name, fact);
-                    let lost: Vec<&str> = files
-                        .iter()
-                        .filter(|file| !after.contains(*file))
-                        .map(String::as_str)
-                        .collect();
-                    if lost.is_empty() {
-                        Item::new(&id, Verdict::Kept, old, new)
-                    } else {
-                        let why = match files.len() {
-                            1 => "The new image doesn't hold this file.".to_owned(),
-                            of => format!(
-                                "The new image doesn't hold {} of these {of} files: {}.",
-                                lost.len(),
-                                few(&lost)
-                            ),
-                        };
-                        Item::new(&id, Verdict::Missing, old, None)
-                            .why(why)
-                            .help("Copy it again, or record why not.")
-                    }
-                }
-                (None, Some(fact)) if files(name, fact).iter().any(|f| !before.contains(f)) => {
-                    Item::new(&id, Verdict::Added, None, new)
-                }
-                (None, _) => continue,
-            };
-            self.push(item);
-        }
-    }
-
-    /// A fact that follows a renamed variable.
-    fn renamed_fact(&self, area: &str, name: &str) -> Option<Item> {
-        let other = self.renamed.get(name)?;
-        let id = format!("{area}:{other}");
-        let new = self.new.get(&id)?;
-        let old = self.old.get(&format!("{area}:{name}"));
-        Some(
-            Item::new(&format!("{area}:{name}"), Verdict::Renamed, old, Some(new))
-                .now(id)
-                .why(format!("It follows {name}, which is {other} now."))
-                .part_of(format!("env:{name}")),
-        )
+        let help = "Copy it again, or record why not.";
+        self.each_part("copy", files, missing, help);
     }
 
     fn image_both(name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
@@ -184,65 +121,26 @@ impl Judge<'_> {
 
     /// Packages of every kind, and the other steps of the build.
     pub fn packages(&mut self) {
-        self.steps();
+        // An entry is a RUN line, but a command may move to another one.
+        let missing =
+            |lost: &[String], _| format!("No step of the new build does it: {}.", few(lost));
+        let help = "Do it again, or record why it isn't needed.";
+        self.each_part("step", commands, missing, help);
         let on_sglang = self
             .new
             .get("image:FROM")
             .and_then(|fact| fact.get("value"))
             .is_some_and(|base| base.contains("sglang"));
         for area in ["pip", "constraint", "apt", "conda", "apk"] {
-            for (name, old, new) in self.ids(area) {
-                let id = format!("{area}:{name}");
-                let item = match (old, new) {
-                    (Some(old), Some(new))
-                        if old.get("unused").is_none() && new.get("unused").is_some() =>
-                    {
-                        Item::new(&id, Verdict::Missing, Some(old), Some(new))
-                            .why("It is still written down, and no step of the build installs it.")
-                            .help("Install it again, or record why it isn't needed.")
-                    }
-                    (Some(old), Some(new)) => {
-                        Self::kept_or_changed(&id, old, new, Some(&["spec", "index"]))
-                    }
-                    (Some(old), None) => self.package_gone(area, name, &id, old, on_sglang),
-                    (None, new) => Item::new(&id, Verdict::Added, None, new),
-                };
-                self.push(item);
-            }
-        }
-    }
-
-    /// Steps of the build. An entry is a RUN line, but a command may move to another one.
-    fn steps(&mut self) {
-        fn commands(fact: &Fact) -> impl Iterator<Item = &str> {
-            fact.get("commands").unwrap_or_default().lines()
-        }
-        let all = |facts: &Facts| -> HashSet<String> {
-            let steps = facts.area("step");
-            steps
-                .flat_map(|(_, fact)| commands(fact).map(str::to_owned))
-                .collect()
-        };
-        let (before, after) = (all(self.old), all(self.new));
-        for (name, old, new) in self.ids("step") {
-            let id = format!("step:{name}");
-            let item = match (old, new) {
-                (Some(fact), _) => {
-                    let lost: Vec<&str> = commands(fact).filter(|c| !after.contains(*c)).collect();
-                    if lost.is_empty() {
-                        Item::new(&id, Verdict::Kept, old, new)
-                    } else {
-                        Item::new(&id, Verdict::Missing, old, None)
-                            .why(format!("No step of the new build does it: {}.", few(&lost)))
-                            .help("Do it again, or record why it isn't needed.")
-                    }
+            self.each(area, |judge, name, id, old, new| match new {
+                Some(new) if old.get("unused").is_none() && new.get("unused").is_some() => {
+                    Item::new(id, Verdict::Missing, Some(old), Some(new))
+                        .why("It is still written down, and no step of the build installs it.")
+                        .help("Install it again, or record why it isn't needed.")
                 }
-                (None, Some(fact)) if commands(fact).any(|c| !before.contains(c)) => {
-                    Item::new(&id, Verdict::Added, None, new)
-                }
-                (None, _) => continue,
-            };
-            self.push(item);
+                Some(new) => Self::kept_or_changed(id, old, new, Some(&["spec", "index"])),
+                None => judge.package_gone(area, name, id, old, on_sglang),
+            });
         }
     }
 
@@ -297,8 +195,14 @@ fn files(name: &str, fact: &Fact) -> Vec<String> {
     }
 }
 
+/// The commands of a step.
+fn commands(_: &str, fact: &Fact) -> Vec<String> {
+    let commands = fact.get("commands").unwrap_or_default().lines();
+    commands.map(str::to_owned).collect()
+}
+
 /// The first few of many names.
-fn few(names: &[&str]) -> String {
+fn few(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let mut text = names[..names.len().min(SHOWN)].join(", ");
     if names.len() > SHOWN {

@@ -9,7 +9,7 @@ mod hub;
 mod image;
 mod running;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -110,6 +110,16 @@ impl Item {
         }
     }
 
+    /// A fact that is there on both sides, and changed where anything differs.
+    fn by_differences(id: &str, old: &Fact, new: &Fact, differences: &[String]) -> Self {
+        if differences.is_empty() {
+            return Self::new(id, Verdict::Kept, Some(old), Some(new));
+        }
+        Self::new(id, Verdict::Changed, Some(old), Some(new))
+            .why(format!("{}.", differences.join("; ")))
+            .help("If that is meant, record why.")
+    }
+
     /// A finding of a run, open.
     pub fn found(id: &str, why: String, help: &str) -> Self {
         Self::new(id, Verdict::Changed, None, None)
@@ -147,6 +157,21 @@ impl Item {
     fn open(mut self) -> Self {
         self.open = true;
         self
+    }
+
+    /// Closes what another look shows to be the same.
+    pub fn keep(&mut self, why: impl Into<String>) {
+        self.verdict = Verdict::Kept;
+        self.open = false;
+        self.why = why.into();
+    }
+
+    /// Opens what another look shows to differ.
+    pub fn change(&mut self, why: String, help: &str) {
+        self.verdict = Verdict::Changed;
+        self.open = true;
+        self.why = why;
+        help.clone_into(&mut self.help);
     }
 
     /// The area: what stands in front of the colon.
@@ -313,6 +338,77 @@ impl<'a> Judge<'a> {
             .collect()
     }
 
+    /// Judges what the old worker has of an area, where that is not done already; what only the new
+    /// one has is added.
+    fn each(
+        &mut self,
+        area: &'a str,
+        judge: impl Fn(&Self, &str, &str, &Fact, Option<&Fact>) -> Item,
+    ) {
+        for (name, old, new) in self.ids(area) {
+            let id = format!("{area}:{name}");
+            if self.item(&id).is_some() {
+                continue;
+            }
+            let item = match old {
+                Some(old) => judge(self, name, &id, old, new),
+                None => Item::new(&id, Verdict::Added, None, new),
+            };
+            self.push(item);
+        }
+    }
+
+    /// The same where a fact holds several things: each is lost that no fact of the new worker holds.
+    fn each_part(
+        &mut self,
+        area: &'a str,
+        parts: fn(&str, &Fact) -> Vec<String>,
+        missing: impl Fn(&[String], usize) -> String,
+        help: &str,
+    ) {
+        let all = |facts: &Facts| -> HashSet<String> {
+            let facts = facts.area(area);
+            facts.flat_map(|(name, fact)| parts(name, fact)).collect()
+        };
+        let (before, after) = (all(self.old), all(self.new));
+        for (name, old, new) in self.ids(area) {
+            let id = format!("{area}:{name}");
+            let mut parts = old.or(new).map_or_else(Vec::new, |fact| parts(name, fact));
+            let (count, known) = (parts.len(), if old.is_some() { &after } else { &before });
+            parts.retain(|part| !known.contains(part));
+            self.push(match (old, parts.is_empty()) {
+                (Some(_), true) => Item::new(&id, Verdict::Kept, old, new),
+                (Some(_), false) => Item::new(&id, Verdict::Missing, old, None)
+                    .why(missing(&parts, count))
+                    .help(help),
+                (None, true) => continue,
+                (None, false) => Item::new(&id, Verdict::Added, None, new),
+            });
+        }
+    }
+
+    /// A fact that follows a renamed variable.
+    fn renamed_fact(&self, area: &str, name: &str) -> Option<Item> {
+        let other = self.renamed.get(name)?;
+        let (id, now) = (format!("{area}:{name}"), format!("{area}:{other}"));
+        let new = self.new.get(&now)?;
+        Some(
+            Item::new(&id, Verdict::Renamed, self.old.get(&id), Some(new))
+                .now(now)
+                .why(format!("It follows {name}, which is {other} now."))
+                .part_of(format!("env:{name}")),
+        )
+    }
+
+    /// The new worker's variable that sets a flag.
+    fn driver(&self, flag: &str) -> Option<&str> {
+        let mut variables = self.new.area("env");
+        let drives = |fact: &Fact| fact.get("flag").is_some_and(|f| self.same_flag(flag, f));
+        variables
+            .find(|(_, fact)| drives(fact))
+            .map(|(name, _)| name)
+    }
+
     fn item(&self, id: &str) -> Option<&Item> {
         self.index.get(id).and_then(|&at| self.items.get(at))
     }
@@ -387,51 +483,35 @@ impl<'a> Judge<'a> {
 
     /// The attributes that differ, as `default 1, now 2`, wording left out.
     fn differences(old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Vec<String> {
-        let mut names: Vec<&String> = old.value.keys().chain(new.value.keys()).collect();
-        names.sort();
-        names.dedup();
-        names
-            .into_iter()
-            .filter(|key| {
-                keys.map_or(!WORDING.contains(&key.as_str()), |k| {
-                    k.contains(&key.as_str())
-                })
-            })
-            .filter_map(|key| {
-                let (old, new) = (old.get(key), new.get(key));
-                let same = old.unwrap_or_default() == new.unwrap_or_default();
-                (!same).then(|| difference(key, old, new))
-            })
-            .collect()
+        let names: BTreeSet<&str> = old
+            .value
+            .keys()
+            .chain(new.value.keys())
+            .map(|key| &**key)
+            .collect();
+        let is_judged = |key: &&str| keys.map_or(!WORDING.contains(key), |keys| keys.contains(key));
+        let differing = names.into_iter().filter(is_judged).filter_map(|key| {
+            let (old, new) = (old.get(key), new.get(key));
+            let same = old.unwrap_or_default() == new.unwrap_or_default();
+            (!same).then(|| difference(key, old, new))
+        });
+        differing.collect()
     }
 
     /// A fact that is there on both sides, judged by the attributes named.
     fn kept_or_changed(id: &str, old: &Fact, new: &Fact, keys: Option<&[&str]>) -> Item {
         let differences = Self::differences(old, new, keys);
-        if differences.is_empty() {
-            return Item::new(id, Verdict::Kept, Some(old), Some(new));
-        }
-        Item::new(id, Verdict::Changed, Some(old), Some(new))
-            .why(format!("{}.", differences.join("; ")))
-            .help("If that is meant, record why.")
+        Item::by_differences(id, old, new, &differences)
     }
 
     /// Areas without rules of their own: there or not there, the same or not.
     fn simple(&mut self, area: &'a str, missing: &str, help: &str) {
-        for (name, old, new) in self.ids(area) {
-            let id = format!("{area}:{name}");
-            if self.item(&id).is_some() {
-                continue;
-            }
-            let item = match (old, new) {
-                (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, None),
-                (Some(old), None) => Item::new(&id, Verdict::Missing, Some(old), None)
-                    .why(missing)
-                    .help(help),
-                (None, new) => Item::new(&id, Verdict::Added, None, new),
-            };
-            self.push(item);
-        }
+        self.each(area, |_, _, id, old, new| match new {
+            Some(new) => Self::kept_or_changed(id, old, new, None),
+            None => Item::new(id, Verdict::Missing, Some(old), None)
+                .why(missing)
+                .help(help),
+        });
     }
 
     fn rest(&mut self) {
@@ -518,17 +598,12 @@ impl Judge<'_> {
             };
             self.push(item);
         }
-        let new: Vec<&UnreadFact> = {
-            let news = self
-                .new
-                .unread
-                .iter()
-                .filter(|gap| !gap.is_in(&self.old.unread));
-            news.collect()
-        };
+        let new = self.new.unread.iter();
+        let new: Vec<&UnreadFact> = new.filter(|gap| !gap.is_in(&self.old.unread)).collect();
         for item in &mut self.items {
-            let may = hiding(&item.id);
-            let Some(may) = may else { continue };
+            let Some(may) = hiding(&item.id) else {
+                continue;
+            };
             let mut places = new.iter().filter(|gap| gap.unread.may_hide.contains(&may));
             let Some(first) = places.next() else { continue };
             let others = match places.count() {
@@ -539,13 +614,13 @@ impl Judge<'_> {
             if item.verdict == Verdict::Missing && item.open {
                 let _ = write!(item.why, " Unless {place} reads it{others}.");
             } else if item.verdict == Verdict::Kept && may == Hides::Flags && is_decided(item) {
-                item.verdict = Verdict::Changed;
-                item.open = true;
-                item.why = format!(
+                let why = format!(
                     "Whether it is still the same can't be told: {place} adds to the command line, and was not read{others}."
                 );
-                "Look there, and record what holds; or let --execute try it."
-                    .clone_into(&mut item.help);
+                item.change(
+                    why,
+                    "Look there, and record what holds; or let --execute try it.",
+                );
             }
         }
     }

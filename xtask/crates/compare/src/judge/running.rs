@@ -250,13 +250,9 @@ impl Judge<'_> {
             return "Nothing to set instead.".to_owned();
         };
         let (flag, value) = successor.split_once([' ', '=']).unwrap_or((successor, ""));
-        let variable = self
-            .new
-            .area("env")
-            .find(|(_, fact)| fact.get("flag").is_some_and(|f| self.same_flag(flag, f)));
-        match variable {
-            Some((name, _)) if value.is_empty() => format!("Set {name} instead."),
-            Some((name, _)) => format!("Set {name}={value} instead."),
+        match self.driver(flag) {
+            Some(name) if value.is_empty() => format!("Set {name} instead."),
+            Some(name) => format!("Set {name}={value} instead."),
             None => format!("SGLang names {successor}; no variable of the new worker sets it."),
         }
     }
@@ -290,15 +286,15 @@ impl Judge<'_> {
         if let Some(from) = old.get("from") {
             let own = self.own_default(flag);
             let is = new.get("value").or(own.as_deref());
-            return if old.get("through") != Some(was) || is.is_some_and(|is| same_value(was, is)) {
-                kept
-            } else {
-                Item::new(id, Verdict::Changed, Some(old), Some(new))
-                    .why(format!(
-                        "`{was}` was passed where {from} says so; nothing passes it by itself now."
-                    ))
-                    .help("Pass it there again, set it where it is needed, or record why not.")
-            };
+            if old.get("through") != Some(was) || is.is_some_and(|is| same_value(was, is)) {
+                return kept;
+            }
+            let why = format!(
+                "`{was}` was passed where {from} says so; nothing passes it by itself now."
+            );
+            return Item::new(id, Verdict::Changed, Some(old), Some(new))
+                .why(why)
+                .help("Pass it there again, set it where it is needed, or record why not.");
         }
         let variable = new
             .get("from")
@@ -336,7 +332,11 @@ impl Judge<'_> {
             return added;
         };
         // Under another name it is compared with that.
-        if self.old.area("flag").any(|(other, _)| self.same_flag(other, flag)) {
+        if self
+            .old
+            .area("flag")
+            .any(|(other, _)| self.same_flag(other, flag))
+        {
             return added;
         }
         let driven = self
@@ -390,75 +390,43 @@ impl Judge<'_> {
         };
         let owner = old
             .get("from")
-            .unwrap_or_default()
-            .split_whitespace()
-            .next();
-        match owner {
-            Some(owner)
-                if self.item(&format!("env:{owner}")).is_some()
-                    && item.verdict != Verdict::Kept =>
-            {
-                item.part_of(format!("env:{owner}"))
-            }
+            .and_then(|from| from.split_whitespace().next());
+        let owner = owner.map(|owner| format!("env:{owner}"));
+        match owner.filter(|owner| self.item(owner).is_some()) {
+            Some(owner) if item.verdict != Verdict::Kept => item.part_of(owner),
             // A plain rename of the flag itself asks nothing of anybody.
-            _ if item.verdict == Verdict::Renamed => Item {
-                open: false,
-                ..item
-            },
+            _ if item.verdict == Verdict::Renamed => item.note(),
             _ => item,
         }
     }
 
     /// Routes, job input and the settings of `runpod.serverless.start`.
     pub fn requests(&mut self) {
-        for (route, old, new) in self.ids("route") {
-            let id = format!("route:{route}");
-            let item = match (old, new) {
-                (Some(old), Some(new)) => {
-                    let methods = |fact: &Fact| -> Vec<String> {
-                        let all = fact.get("method").unwrap_or_default();
-                        all.split_whitespace().map(str::to_owned).collect()
-                    };
-                    let now = methods(new);
-                    let any = now.iter().any(|m| m == "*");
-                    let lost = methods(old).into_iter().any(|m| !any && !now.contains(&m));
-                    if lost {
-                        let differences = Self::differences(old, new, Some(&["method"]));
-                        Item::new(&id, Verdict::Changed, Some(old), Some(new))
-                            .why(format!("{}.", differences.join("; ")))
-                            .help("If that is meant, record why.")
-                    } else {
-                        Item::new(&id, Verdict::Kept, Some(old), Some(new))
-                    }
-                }
-                (Some(old), None) if api::serves(route) && self.reachable(old) => {
-                    Item::new(&id, Verdict::Kept, Some(old), None)
-                        .why("The worker doesn't ask for it by itself any more; jobs can.")
-                }
-                (Some(old), None) => Item::new(&id, Verdict::Missing, Some(old), None)
-                    .why("The new worker never asks the server for it.")
-                    .help("Let jobs reach it again, or record why not."),
-                (None, new) => Item::new(&id, Verdict::Added, None, new),
-            };
-            self.push(item);
-        }
-        for (path, old, new) in self.ids("input") {
-            let id = format!("input:{path}");
-            let item = match (old, new) {
-                (Some(old), Some(new)) if old.get("needed").is_none() && new.get("needed").is_some() => {
-                    Item::new(&id, Verdict::Changed, Some(old), Some(new))
-                        .why("Jobs without it worked and fail now.")
-                        .help("Give it a default.")
-                }
-                (Some(old), Some(new)) => Self::kept_or_changed(&id, old, new, Some(&["default"])),
-                (Some(old), None) if self.hands_on(path) => handed_on(&id, old),
-                (Some(_), None) => Item::new(&id, Verdict::Missing, old, None)
-                    .why("The new handler doesn't look at it: jobs that use it are understood differently.")
-                    .help("Handle it again, or record what jobs have to say instead."),
-                (None, _) => Item::new(&id, Verdict::Added, None, new),
-            };
-            self.push(item);
-        }
+        self.each("route", |judge, route, id, old, new| match new {
+            Some(new) if has_methods(new, old) => {
+                Item::new(id, Verdict::Kept, Some(old), Some(new))
+            }
+            Some(new) => Self::kept_or_changed(id, old, new, Some(&["method"])),
+            None if api::serves(route) && judge.reachable(old) => {
+                Item::new(id, Verdict::Kept, Some(old), None)
+                    .why("The worker doesn't ask for it by itself any more; jobs can.")
+            }
+            None => Item::new(id, Verdict::Missing, Some(old), None)
+                .why("The new worker never asks the server for it.")
+                .help("Let jobs reach it again, or record why not."),
+        });
+        self.each("input", |judge, path, id, old, new| match new {
+            Some(new) if old.get("needed").is_none() && new.get("needed").is_some() => {
+                Item::new(id, Verdict::Changed, Some(old), Some(new))
+                    .why("Jobs without it worked and fail now.")
+                    .help("Give it a default.")
+            }
+            Some(new) => Self::kept_or_changed(id, old, new, Some(&["default"])),
+            None if judge.hands_on(path) => handed_on(id, old),
+            None => Item::new(id, Verdict::Missing, Some(old), None)
+                .why("The new handler doesn't look at it: jobs that use it are understood differently.")
+                .help("Handle it again, or record what jobs have to say instead."),
+        });
         // Without one the SDK takes one job at a time.
         let concurrency = "serverless:concurrency_modifier";
         if self.old.get(concurrency).is_none()
@@ -495,64 +463,51 @@ impl Judge<'_> {
 
     /// Whether jobs can name the route of a request that is made with the same method.
     fn reachable(&self, old: &Fact) -> bool {
-        let open = self
-            .new
-            .area("route")
-            .filter(|(route, _)| route.starts_with('{'));
-        let methods: Vec<&str> = open
-            .filter_map(|(_, fact)| fact.get("method"))
-            .flat_map(str::split_whitespace)
-            .collect();
-        let wanted = old.get("method").unwrap_or_default();
-        !methods.is_empty()
-            && wanted
-                .split_whitespace()
-                .all(|m| methods.contains(&m) || methods.contains(&"*"))
+        let routes = self.new.area("route");
+        let open = routes.filter(|(route, _)| route.starts_with('{'));
+        let open: Vec<&str> = open.flat_map(|(_, fact)| methods(fact)).collect();
+        !open.is_empty() && methods(old).all(|m| open.contains(&m) || open.contains(&"*"))
     }
 
     /// Classes, functions and signatures.
     pub fn python(&mut self) {
-        for (name, old, new) in self.ids("python") {
-            let id = format!("python:{name}");
-            let item = match (old, new) {
-                (Some(old), Some(new)) => {
-                    let differences =
-                        Self::differences(old, new, Some(&["kind", "signature", "module"]));
-                    let only_added = {
-                        let (was, is) = (old.get("signature"), new.get("signature"));
-                        old.get("kind") == new.get("kind")
-                            && old.get("module") == new.get("module")
-                            && extends(was.unwrap_or_default(), is.unwrap_or_default())
-                    };
-                    if differences.is_empty() || only_added {
-                        Item::new(&id, Verdict::Kept, Some(old), Some(new))
-                            .why(differences.join("; "))
-                    } else {
-                        Item::new(&id, Verdict::Changed, Some(old), Some(new))
-                            .note()
-                            .why(format!(
-                                "{}. Code that imports it may break.",
-                                differences.join("; ")
-                            ))
-                    }
-                }
-                (Some(old), None) => {
-                    let item = Item::new(&id, Verdict::Missing, Some(old), None)
-                        .note()
-                        .why("The new worker's modules don't have it: code of your own that imports it breaks.");
-                    // A method goes with its class.
-                    match name.split_once('.') {
-                        Some((class, _)) if self.new.get(&format!("python:{class}")).is_none() => {
-                            item.part_of(format!("python:{class}"))
-                        }
-                        _ => item,
-                    }
-                }
-                (None, new) => Item::new(&id, Verdict::Added, None, new),
+        self.each("python", |judge, name, id, old, new| {
+            let Some(new) = new else {
+                let item = Item::new(id, Verdict::Missing, Some(old), None)
+                    .note()
+                    .why("The new worker's modules don't have it: code of your own that imports it breaks.");
+                // A method goes with its class.
+                let class = name.split_once('.').map(|(class, _)| format!("python:{class}"));
+                return match class.filter(|class| judge.new.get(class).is_none()) {
+                    Some(class) => item.part_of(class),
+                    None => item,
+                };
             };
-            self.push(item);
-        }
+            let differences = Self::differences(old, new, Some(&["kind", "signature", "module"]));
+            let same = |key: &str| old.get(key) == new.get(key);
+            let (was, is) = (old.get("signature"), new.get("signature"));
+            let is_extended = same("kind")
+                && same("module")
+                && extends(was.unwrap_or_default(), is.unwrap_or_default());
+            let why = differences.join("; ");
+            if why.is_empty() || is_extended {
+                return Item::new(id, Verdict::Kept, Some(old), Some(new)).why(why);
+            }
+            Item::new(id, Verdict::Changed, Some(old), Some(new))
+                .note()
+                .why(format!("{why}. Code that imports it may break."))
+        });
     }
+}
+
+/// The methods of a route.
+fn methods(fact: &Fact) -> impl Iterator<Item = &str> {
+    fact.get("method").unwrap_or_default().split_whitespace()
+}
+
+/// Whether a route takes every method that another one takes.
+fn has_methods(new: &Fact, old: &Fact) -> bool {
+    methods(old).all(|wanted| methods(new).any(|method| method == wanted || method == "*"))
 }
 
 /// A parameter of the job's body that the new worker gives to `SGLang` as it is.

@@ -11,7 +11,7 @@ use super::super::pairs::Pair;
 use super::Report;
 use super::columns::{Columns, RowKind};
 use super::markup::{anchor, escaped, prose};
-use worker_files::Place;
+use worker_files::{Place, Unread};
 use xtask_core::output::counted;
 
 const STYLE: &str = include_str!("page.css");
@@ -50,12 +50,7 @@ impl Report {
     fn linked(&self, columns: &[&Columns]) -> HashSet<String> {
         let mut wanted = HashSet::new();
         for item in &self.items {
-            let upstream = self.upstream.as_ref().and_then(|facts| facts.get(&item.id));
-            for (side, fact) in [
-                ("old", item.old.as_ref()),
-                ("upstream", upstream),
-                ("new", item.new.as_ref()),
-            ] {
+            for (side, fact) in self.sides(item) {
                 let places = fact.into_iter().flat_map(|fact| &fact.places);
                 wanted.extend(places.map(|place| anchor(side, &place.file, place.line)));
             }
@@ -79,15 +74,12 @@ struct Page<'a> {
 impl Page<'_> {
     fn summary(&self, out: &mut String) {
         let report = self.report;
-        let (open, entries) = (
-            report.open().count(),
-            entries::of(&report.items, report.base.as_ref()).len(),
-        );
+        let open = report.open().count();
         let stale = match report.stale.len() {
             0 => String::new(),
             n => format!(", {} on record stale", counted(n, "reason")),
         };
-        let entries = match entries {
+        let entries = match entries::of(&report.items, report.base.as_ref()).len() {
             1 => "1 entry".to_owned(),
             n => format!("{n} entries"),
         };
@@ -112,11 +104,7 @@ impl Page<'_> {
             let _ = writeln!(out, "<p><b>note</b>: {}</p>", prose(note));
         }
         if let Some(runs) = &report.executed {
-            let _ = writeln!(
-                out,
-                "<p>Run {} times: {} variables do the same in both workers, {} differ as read, {} findings that only running shows.</p>",
-                runs.scenarios, runs.alike, runs.as_read, runs.findings
-            );
+            let _ = writeln!(out, "<p>Run {runs}.</p>");
         }
     }
 
@@ -156,31 +144,16 @@ impl Page<'_> {
             now.unwrap_or_default(),
             origin.unwrap_or_default()
         );
-        let upstream = self
-            .report
-            .upstream
-            .as_ref()
-            .map(|facts| facts.get(&item.id));
-        let sides = [
-            ("old", Some(item.old.as_ref())),
-            ("upstream", upstream),
-            ("new", Some(item.new.as_ref())),
-        ];
-        for (side, fact) in sides {
-            match fact {
-                Some(Some(fact)) => {
-                    let _ = write!(
-                        out,
-                        "<dt>{side}</dt><dd><code>{}</code> {}</dd>",
-                        escaped(&value(fact)),
-                        self.places(side, fact)
-                    );
-                }
-                Some(None) => {
-                    let _ = write!(out, "<dt>{side}</dt><dd class=\"dim\">not there</dd>");
-                }
-                None => {}
-            }
+        for (side, fact) in self.report.sides(item) {
+            let _ = match fact {
+                Some(fact) => write!(
+                    out,
+                    "<dt>{side}</dt><dd><code>{}</code> {}</dd>",
+                    escaped(&value(fact)),
+                    self.places(side, fact)
+                ),
+                None => write!(out, "<dt>{side}</dt><dd class=\"dim\">not there</dd>"),
+            };
         }
         let _ = writeln!(out, "</dl><p>{}</p>", prose(&item.why));
         if let Some(reason) = &item.reason {
@@ -245,12 +218,7 @@ impl Page<'_> {
             Verdict::Added,
             Verdict::Kept,
         ] {
-            let items: Vec<&Item> = self
-                .report
-                .items
-                .iter()
-                .filter(|item| item.verdict == verdict && !item.open && item.part_of.is_none())
-                .collect();
+            let items = self.report.closed(verdict);
             if items.is_empty() {
                 continue;
             }
@@ -265,20 +233,11 @@ impl Page<'_> {
             }
             out.push_str("</details>\n");
         }
-        let unread = self
-            .report
-            .unread
-            .iter()
-            .flat_map(|(side, unread)| unread.iter().map(move |gap| (side, &gap.unread)));
-        let lines: Vec<String> = unread
-            .map(|(side, unread)| {
-                format!(
-                    "<li>{side} <code>{}</code>: {}</li>",
-                    escaped(&unread.place.to_string()),
-                    prose(&unread.what)
-                )
-            })
-            .collect();
+        let line = |(side, gap): (&str, &Unread)| {
+            let place = escaped(&gap.place.to_string());
+            format!("<li>{side} <code>{place}</code>: {}</li>", prose(&gap.what))
+        };
+        let lines: Vec<String> = self.report.gaps().map(line).collect();
         if !lines.is_empty() {
             let _ = writeln!(
                 out,
@@ -315,11 +274,8 @@ impl Page<'_> {
     /// A file pair, with what is the same and what stands alone at length folded.
     fn columns(&self, out: &mut String, columns: &Columns) {
         const OPEN: &str = "<table class=\"side\">";
-        let names: Vec<String> = columns
-            .sides
-            .iter()
-            .map(|(side, _)| columns.names(side))
-            .collect();
+        let sides = columns.sides.iter();
+        let names: Vec<String> = sides.map(|(side, _)| columns.names(side)).collect();
         let mut title = names.clone();
         title.dedup();
         let _ = writeln!(

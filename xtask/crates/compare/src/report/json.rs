@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::facts::Fact;
 use super::super::judge::Verdict;
 use super::Report;
+use worker_files::Unread;
 
 impl Report {
     pub fn json(&self) -> String {
@@ -40,15 +41,8 @@ impl Report {
                 fact
             })
             .collect();
-        let unread: Vec<Value> = self
-            .unread
-            .iter()
-            .flat_map(|(side, unread)| {
-                unread.iter().map(move |gap| {
-                    json!({"side": side, "place": gap.unread.place.to_string(), "text": gap.unread.text, "what": gap.unread.what, "may_hide": gap.unread.may_hide})
-                })
-            })
-            .collect();
+        let gap = |(side, gap): (&str, &Unread)| json!({"side": side, "place": gap.place.to_string(), "text": gap.text, "what": gap.what, "may_hide": gap.may_hide});
+        let unread: Vec<Value> = self.gaps().map(gap).collect();
         let root = json!({
             "version": 1,
             "old": self.old,

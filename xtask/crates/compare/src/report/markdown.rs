@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::super::facts::value;
+use super::super::facts::{Fact, value};
 use super::super::judge::{Item, Verdict};
 use super::{Report, places};
+use worker_files::Unread;
 
 impl Report {
     pub fn markdown(&self) -> String {
@@ -34,11 +35,7 @@ impl Report {
             );
         }
         for verdict in [Verdict::Accepted, Verdict::Retired, Verdict::Added] {
-            let items: Vec<&Item> = self
-                .items
-                .iter()
-                .filter(|item| item.verdict == verdict && !item.open && item.part_of.is_none())
-                .collect();
+            let items = self.closed(verdict);
             if items.is_empty() {
                 continue;
             }
@@ -52,25 +49,16 @@ impl Report {
             out.push_str("\n</details>\n");
         }
         if let Some(runs) = &self.executed {
-            let _ = writeln!(
-                out,
-                "\nRun {} times: {} variables do the same in both workers, {} differ as read, {} findings that only running shows.",
-                runs.scenarios, runs.alike, runs.as_read, runs.findings
-            );
+            let _ = writeln!(out, "\nRun {runs}.");
         }
-        let unread: Vec<String> = self
-            .unread
-            .iter()
-            .flat_map(|(side, unread)| {
-                unread.iter().map(move |gap| {
-                    format!(
-                        "- {side} {}: {}",
-                        code(&gap.unread.place.to_string()),
-                        cell(&gap.unread.what)
-                    )
-                })
-            })
-            .collect();
+        let line = |(side, gap): (&str, &Unread)| {
+            format!(
+                "- {side} {}: {}",
+                code(&gap.place.to_string()),
+                cell(&gap.what)
+            )
+        };
+        let unread: Vec<String> = self.gaps().map(line).collect();
         if !unread.is_empty() {
             let _ = writeln!(
                 out,
@@ -83,38 +71,29 @@ impl Report {
     }
 
     fn table(&self, out: &mut String, items: &[&Item]) {
-        let upstream = self.upstream.is_some();
-        let (head, line) = if upstream {
-            (" upstream |", "---|")
-        } else {
-            ("", "")
+        let (head, line) = match self.upstream {
+            Some(_) => (" upstream |", "---|"),
+            None => ("", ""),
         };
         let _ = writeln!(
             out,
             "| fact | | old |{head} now | why |\n|---|---|---|{line}---|---|"
         );
         for item in items {
-            let now = item
-                .now
-                .as_ref()
-                .map(|id| format!(" → {}", code(id)))
-                .unwrap_or_default();
-            let side = |fact: Option<&super::super::facts::Fact>| match fact {
+            let now = item.now.as_ref().map(|id| format!(" → {}", code(id)));
+            let side = |(_, fact): (_, Option<&Fact>)| match fact {
                 None => "—".to_owned(),
-                Some(fact) => cell(&format!("{} {}", value(fact), places(Some(fact), 1))),
+                Some(known) => cell(&format!("{} {}", value(known), places(fact, 1))),
             };
-            let middle = match &self.upstream {
-                Some(facts) => format!(" {} |", side(facts.get(&item.id))),
-                None => String::new(),
-            };
+            let sides: Vec<String> = self.sides(item).into_iter().map(side).collect();
             let why = item.reason.as_deref().unwrap_or(&item.why);
             let _ = writeln!(
                 out,
-                "| {}{now} | {} | {} |{middle} {} | {} |",
+                "| {}{} | {} | {} | {} |",
                 code(&item.id),
+                now.unwrap_or_default(),
                 item.verdict.word(),
-                side(item.old.as_ref()),
-                side(item.new.as_ref()),
+                sides.join(" | "),
                 cell(why)
             );
         }

@@ -15,7 +15,7 @@ use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict};
 use super::own_changes::OwnChanges;
 use super::unread::UnreadFact;
-use worker_files::Place;
+use worker_files::{Place, Unread};
 use xtask_core::commands::Commands;
 
 /// The whole result.
@@ -58,10 +58,8 @@ impl Report {
     }
 
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.items
-            .iter()
-            .filter(|item| item.verdict == verdict)
-            .count()
+        let items = self.items.iter();
+        items.filter(|item| item.verdict == verdict).count()
     }
 
     /// Areas in order of what matters, with their names for people.
@@ -91,11 +89,9 @@ impl Report {
             ("unread", "not read"),
             ("run", "runs"),
         ];
-        let present = |area: &str| self.items.iter().any(|item| item.area() == area);
+        let mut known = known.to_vec();
+        known.retain(|(area, _)| self.items.iter().any(|item| item.area() == *area));
         known
-            .into_iter()
-            .filter(|(area, _)| present(area))
-            .collect()
     }
 
     /// How many facts of each area came to what: the words, and a row of counts for each name.
@@ -134,6 +130,27 @@ impl Report {
             ["open", "folded", "accepted", "retired", "kept", "added"],
             rows,
         )
+    }
+
+    /// What each worker has of a fact: the old one, an upstream that is known, the new one.
+    fn sides<'a>(&'a self, item: &'a Item) -> Vec<(&'static str, Option<&'a Fact>)> {
+        let upstream = self.upstream.as_ref();
+        let upstream = upstream.map(|facts| ("upstream", facts.get(&item.id)));
+        let old = std::iter::once(("old", item.old.as_ref())).chain(upstream);
+        old.chain([("new", item.new.as_ref())]).collect()
+    }
+
+    /// What is not open and came to one verdict, without what is part of another fact.
+    fn closed(&self, verdict: Verdict) -> Vec<&Item> {
+        let is_closed =
+            |item: &&Item| item.verdict == verdict && !item.open && item.part_of.is_none();
+        self.items.iter().filter(is_closed).collect()
+    }
+
+    /// What could not be read, each with its side.
+    fn gaps(&self) -> impl Iterator<Item = (&'static str, &Unread)> {
+        let sides = self.unread.iter();
+        sides.flat_map(|(side, gaps)| gaps.iter().map(move |gap| (*side, &gap.unread)))
     }
 
     /// What belongs to each fact, and fails or stands with it.

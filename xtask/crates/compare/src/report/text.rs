@@ -53,11 +53,7 @@ impl Report {
         }
         self.unread(&mut out);
         if let Some(runs) = &self.executed {
-            let _ = writeln!(
-                out,
-                "\n{BOLD}run{BOLD:#} {} times: {} variables do the same in both workers, {} differ as read, {} findings that only running shows",
-                runs.scenarios, runs.alike, runs.as_read, runs.findings
-            );
+            let _ = writeln!(out, "\n{BOLD}run{BOLD:#} {runs}");
         }
         self.verdict(&mut out);
         out
@@ -174,48 +170,42 @@ impl Report {
 
     /// Variables that retired and that another one stands in for.
     fn instead(&self, out: &mut String) {
-        let mut items = self.items.iter().filter(|item| {
-            item.area() == "env"
-                && item.verdict == Verdict::Retired
-                && !item.open
-                && item.help.starts_with("Set ")
-        });
-        let Some(first) = items.next() else { return };
-        let _ = writeln!(
-            out,
-            "\n{BOLD}retired, with something to set instead{BOLD:#}"
-        );
-        for item in std::iter::once(first).chain(items) {
+        let retired = self
+            .items
+            .iter()
+            .filter(|item| item.verdict == Verdict::Retired && item.area() == "env" && !item.open);
+        let items: Vec<&Item> = retired
+            .filter(|item| item.help.starts_with("Set "))
+            .collect();
+        if !items.is_empty() {
+            let _ = writeln!(
+                out,
+                "\n{BOLD}retired, with something to set instead{BOLD:#}"
+            );
+        }
+        for item in items {
             let _ = writeln!(out, "  {}: {}", item.id, item.help);
         }
     }
 
     fn item(&self, out: &mut String, item: &Item, parts: &Parts<'_>) {
         let style = style(item.verdict);
-        let now = item
-            .now
-            .as_ref()
-            .map(|id| format!(" → {id}"))
-            .unwrap_or_default();
+        let now = item.now.as_ref().map(|id| format!(" → {id}"));
+        let now = now.unwrap_or_default();
         let _ = writeln!(
             out,
             "\n{style}{}{style:#} {BOLD}{}{now}{BOLD:#}",
             item.verdict.word(),
             item.id
         );
-        let mut sides = vec![("old", item.old.as_ref()), ("new", item.new.as_ref())];
-        if let Some(upstream) = &self.upstream {
-            sides.insert(1, ("upstream", upstream.get(&item.id)));
-        }
         let width = if self.upstream.is_some() { 8 } else { 3 };
-        for (side, fact) in sides {
+        for (side, fact) in self.sides(item) {
             if let Some(fact) = fact {
+                let (value, places) = (value(fact), places(Some(fact), 3));
+                let gap = if value.is_empty() { "" } else { "  " };
                 let _ = writeln!(
                     out,
-                    "  {DIM}{side:width$}{DIM:#} {}{}{DIM}{}{DIM:#}",
-                    value(fact),
-                    if value(fact).is_empty() { "" } else { "  " },
-                    places(Some(fact), 3)
+                    "  {DIM}{side:width$}{DIM:#} {value}{gap}{DIM}{places}{DIM:#}"
                 );
             } else if side == "upstream" {
                 let _ = writeln!(out, "  {DIM}{side:width$} not there{DIM:#}");
@@ -242,19 +232,11 @@ impl Report {
     }
 
     fn unread(&self, out: &mut String) {
-        let count: usize = self.unread.iter().map(|(_, unread)| unread.len()).sum();
-        if count == 0 {
-            return;
+        if self.gaps().next().is_some() {
+            let _ = writeln!(out, "\n{BOLD}not read statically{BOLD:#}");
         }
-        let _ = writeln!(out, "\n{BOLD}not read statically{BOLD:#}");
-        for (side, unread) in &self.unread {
-            for gap in unread {
-                let _ = writeln!(
-                    out,
-                    "  {DIM}{side}{DIM:#} {}: {}",
-                    gap.unread.place, gap.unread.what
-                );
-            }
+        for (side, gap) in self.gaps() {
+            let _ = writeln!(out, "  {DIM}{side}{DIM:#} {}: {}", gap.place, gap.what);
         }
     }
 
