@@ -585,7 +585,7 @@ fn in_image(path: &str, workdir: Option<&str>) -> String {
         .filter(|_| !path.starts_with('/'))
         .unwrap_or_default();
     let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
-    let mut plain = crate::read::clean(&format!("{folder}/{path}"));
+    let mut plain = crate::glob::clean(&format!("{folder}/{path}"));
     if is_folder && !plain.is_empty() {
         plain.push('/');
     }
