@@ -446,11 +446,7 @@ impl Reader<'_> {
                 }
                 Wanted::Project(path) => {
                     self.project(&path, workdir, &package)?;
-                    let package = Package {
-                        name: path,
-                        ..package
-                    };
-                    self.interface.packages.push(package);
+                    self.missing(path, package);
                 }
                 Wanted::Constraints(path) => self.constraints(&path, workdir, &package)?,
                 Wanted::Requirements(path) => match self.listed(&path, workdir)? {
@@ -470,7 +466,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// A file of packages that is not in the repository stands for what is in it.
+    /// A folder, or a file that is not in the repository, stands for what is in it.
     fn missing(&mut self, name: String, package: Package) {
         self.interface.packages.push(Package { name, ..package });
     }

@@ -190,48 +190,46 @@ impl<'a> Parser<'a> {
         self.script.unread.push((range, what));
     }
 
-    /// Goes one level down; false where that is too deep, and then nothing more is read.
-    fn down(&mut self) -> bool {
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            let rest = self.at..self.bytes.len();
+    /// Reads one level down. Where that is too deep, nothing more is read.
+    fn deeper<T: Default>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        if self.depth >= DEEPEST {
             if self.at < self.bytes.len() {
-                self.unread(rest, "nested too deeply to be read");
+                self.unread(self.at..self.bytes.len(), "nested too deeply to be read");
             }
             self.at = self.bytes.len();
-            return false;
+            return T::default();
         }
-        true
+        self.depth += 1;
+        let found = read(self);
+        self.depth -= 1;
+        found
     }
 
     /// Reads commands up to `until`, or to the end.
     fn commands(&mut self, until: Option<u8>) {
-        if !self.down() {
-            self.depth -= 1;
-            return;
-        }
-        let outer = std::mem::take(&mut self.command);
-        let cases = std::mem::take(&mut self.cases);
-        let loops = self.loops.take();
-        let ticks = std::mem::replace(&mut self.ticks, until == Some(b'`'));
-        while let Some(byte) = self.peek() {
-            if self.cases.last() == Some(&true) {
-                self.pattern();
-                continue;
+        self.deeper(|parser| {
+            let outer = std::mem::take(&mut parser.command);
+            let cases = std::mem::take(&mut parser.cases);
+            let loops = parser.loops.take();
+            let ticks = std::mem::replace(&mut parser.ticks, until == Some(b'`'));
+            while let Some(byte) = parser.peek() {
+                if parser.cases.last() == Some(&true) {
+                    parser.pattern();
+                    continue;
+                }
+                if until == Some(byte) {
+                    parser.at += 1;
+                    break;
+                }
+                parser.token(byte);
             }
-            if until == Some(byte) {
-                self.at += 1;
-                break;
-            }
-            self.token(byte);
-        }
-        self.end_command();
-        self.documents();
-        self.command = outer;
-        self.cases = cases;
-        self.loops = loops;
-        self.ticks = ticks;
-        self.depth -= 1;
+            parser.end_command();
+            parser.documents();
+            parser.command = outer;
+            parser.cases = cases;
+            parser.loops = loops;
+            parser.ticks = ticks;
+        });
     }
 
     fn token(&mut self, byte: u8) {
@@ -250,8 +248,7 @@ impl<'a> Parser<'a> {
             }
             b'(' if self.next_is(1, b'(') && self.command.words.is_empty() => {
                 self.at += 2;
-                self.arithmetic(b')');
-                self.at += 1;
+                self.deeper(Self::arithmetic);
             }
             b'&' | b'|' | b'(' | b')' | b'<' | b'>' if in_test => self.at += 1,
             b'&' if self.next_is(1, b'>') => {
@@ -813,12 +810,11 @@ impl<'a> Parser<'a> {
         self.at += 1;
         match self.peek() {
             Some(b'(') => {
-                let arithmetic = self.next_is(1, b'(');
-                self.at += 1 + usize::from(arithmetic);
-                if arithmetic {
-                    self.arithmetic(b')');
-                    self.at = (self.at + 1).min(self.bytes.len());
+                if self.next_is(1, b'(') {
+                    self.at += 2;
+                    self.deeper(Self::arithmetic);
                 } else {
+                    self.at += 1;
                     self.commands(Some(b')'));
                 }
                 parts.text(self.slice(start..self.at));
@@ -856,11 +852,7 @@ impl<'a> Parser<'a> {
         self.pass(is_name_byte);
         let name = self.slice(from..self.at).to_owned();
         let operator = self.at;
-        let mut operand = String::new();
-        if self.down() {
-            operand = self.operand();
-        }
-        self.depth -= 1;
+        let operand = self.deeper(Self::operand);
         let end = self.at.min(self.bytes.len());
         let written = self.slice(start..end);
         if indirect {
@@ -927,15 +919,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Names in an arithmetic expression are variables.
-    fn arithmetic(&mut self, close: u8) {
-        if self.down() {
-            self.expression(close);
-        }
-        self.depth -= 1;
-    }
-
-    fn expression(&mut self, close: u8) {
+    /// An arithmetic expression up to its two brackets: names in it are variables.
+    fn arithmetic(&mut self) {
         let mut open = 0usize;
         while let Some(byte) = self.peek() {
             match byte {
@@ -944,8 +929,8 @@ impl<'a> Parser<'a> {
                     self.dollar(&mut Parts::default(), true);
                     continue;
                 }
-                byte if byte == close && open == 0 => {
-                    self.at += 1;
+                b')' if open == 0 => {
+                    self.at = (self.at + 2).min(self.bytes.len());
                     return;
                 }
                 b')' => open = open.saturating_sub(1),
