@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::survey::{Local, Survey};
 use compare::accepted;
-use worker_files::references::Kind as Reads;
+use worker_files::references::MentionKind as Reads;
 use xtask_core::commands::Commands;
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::git::Unseen;

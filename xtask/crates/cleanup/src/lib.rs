@@ -31,7 +31,7 @@ use transaction::apply::Work;
 use transaction::files::{holds_no_file, remove_empty_below};
 use transaction::journal::{Commit, Journal, Record};
 use transaction::{Ways, steps, stopped};
-use worker_files::references::Kind as Reads;
+use worker_files::references::MentionKind as Reads;
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
 use xtask_core::layout::{ACCEPTED, LOCK, OUTDATED};

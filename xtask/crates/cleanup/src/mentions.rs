@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use worker_files::references::{self, Dangling, Kind};
+use worker_files::references::{self, Dangling, MentionKind};
 use xtask_core::git::Repo;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Mode, Part, RepoPath, Tree};
@@ -17,7 +17,7 @@ pub struct Mention {
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    pub kind: Kind,
+    pub kind: MentionKind,
     pub text: String,
 }
 
@@ -63,7 +63,7 @@ pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
                 path: path.clone(),
                 line: 1,
                 column: 1,
-                kind: Kind::Code,
+                kind: MentionKind::Code,
                 text: format!("a link to {}", RepoPath::new(target)),
             });
         }

@@ -13,7 +13,7 @@ use super::plan::{MoveReason, Plan, What};
 use super::preflight::Preflight;
 use super::suggested_commands::SuggestedCommands;
 use transaction::journal::Record;
-use worker_files::references::Kind;
+use worker_files::references::MentionKind;
 use xtask_core::cli::Format;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
@@ -361,10 +361,10 @@ fn dangling(plan: &Plan) -> String {
     let mut out = String::new();
     for (kind, title) in [
         (
-            Kind::Code,
+            MentionKind::Code,
             "To fix by hand: these no longer find what they name",
         ),
-        (Kind::Prose, "Texts that speak of the old places"),
+        (MentionKind::Prose, "Texts that speak of the old places"),
     ] {
         let found: Vec<_> = plan.dangling.iter().filter(|it| it.kind == kind).collect();
         if found.is_empty() {
@@ -376,7 +376,7 @@ fn dangling(plan: &Plan) -> String {
                 "  {YELLOW}{}:{}:{}{YELLOW:#} {}\n",
                 one.path, one.line, one.column, one.what
             );
-            if kind == Kind::Code {
+            if kind == MentionKind::Code {
                 out += &format!("    {DIM}{}{DIM:#}\n", one.text);
             }
             out += &format!("    instead: {}\n", one.instead);

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dockerfile::{Copy, Image};
-use super::glob::{Glob, is_pattern};
+use super::glob::{Glob, clean, is_pattern};
 use super::ignore::Ignore;
-use super::read::clean;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// The files that a Dockerfile copies.

@@ -1,5 +1,5 @@
-//! Docker's two pattern languages: the one of `COPY` sources, and the one of `.dockerignore`
-//! that also has `**`.
+//! Paths as Docker cleans them, and its two pattern languages: the one of `COPY` sources, and the
+//! one of `.dockerignore` that also has `**`.
 
 enum Token {
     Literal(char),
@@ -121,6 +121,21 @@ impl Glob {
 /// Whether a `COPY` source has characters that make it a pattern.
 pub fn is_pattern(source: &str) -> bool {
     source.contains(['*', '?', '[', '\\'])
+}
+
+/// A path without its dots and outer slashes.
+pub fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 #[cfg(test)]

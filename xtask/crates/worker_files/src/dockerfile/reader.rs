@@ -8,6 +8,10 @@ use super::{Copy, Hides, Image, Mount, Named, Reading, Run, Source, Step, Text, 
 use super::{Instruction, Word, clean, split};
 use crate::shell::{self, Script};
 
+/// Instructions that mean nothing without arguments.
+const ABOUT_SOMETHING: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME \
+                               HEALTHCHECK COPY ADD RUN";
+
 /// Reads a Dockerfile, with every argument at its default.
 pub fn read(source: &Source) -> Reading<Image> {
     read_with(source, BTreeMap::new())
@@ -241,22 +245,7 @@ impl Reader<'_> {
         let range = instruction.start..instruction.start + instruction.line_end;
         let json = instruction.json(0);
         let keyword = instruction.keyword.as_str();
-        let needs_arguments = matches!(
-            keyword,
-            "FROM"
-                | "ARG"
-                | "ENV"
-                | "LABEL"
-                | "WORKDIR"
-                | "USER"
-                | "STOPSIGNAL"
-                | "EXPOSE"
-                | "VOLUME"
-                | "HEALTHCHECK"
-                | "COPY"
-                | "ADD"
-                | "RUN"
-        );
+        let needs_arguments = crate::is_one_of(ABOUT_SOMETHING, keyword);
         if needs_arguments && instruction.line().is_empty() || keyword == "SHELL" && json.is_none()
         {
             let what = format!("{keyword} lacks what it is about");
@@ -370,38 +359,28 @@ impl Reader<'_> {
         }
     }
 
-    /// `A=1 B="x y"`, or the old form `A value to the end`, or for ARG a name alone.
+    /// What ARG, ENV or LABEL sets.
     fn pairs(&mut self, instruction: &Instruction) -> Vec<Named> {
-        let found = instruction.words(0);
-        let keyword = &instruction.keyword;
-        let Some(first) = found.first() else {
+        let assignments = instruction.assignments();
+        let is_old_form = !instruction.line().contains('=');
+        if let [(name, Some(value))] = assignments.as_slice()
+            && is_old_form
+            && value.is_empty()
+        {
+            let what = format!(
+                "{} sets no value for {}",
+                instruction.keyword,
+                short(&name.text)
+            );
+            self.not_read(instruction.range.clone(), what, &[Hides::Image]);
             return Vec::new();
-        };
-        if keyword != "ARG" && !first.text.contains('=') {
-            let from = first.range.end - instruction.start;
-            let value = clean(&instruction.text[from..instruction.line_end]);
-            if value.trim().is_empty() {
-                let what = format!("{keyword} sets no value for {}", short(&first.text));
-                self.not_read(instruction.range.clone(), what, &[Hides::Image]);
-                return Vec::new();
-            }
-            return vec![Named {
-                name: first.text.clone(),
-                value: value.trim().to_owned(),
-                place: self.source.place(first.range.clone()),
-            }];
         }
-        let named = |word: &Word| {
-            let (name, value) = word.text.split_once('=').unwrap_or((&word.text, ""));
-            let Range { start, end } = word.range;
-            Named {
-                name: name.to_owned(),
-                value: value.to_owned(),
-                place: self.source.place(start..(start + name.len()).min(end)),
-            }
+        let named = |(name, value): (Word, Option<String>)| Named {
+            name: name.text,
+            value: value.unwrap_or_default(),
+            place: self.source.place(name.range),
         };
-        let words = found.iter().take_while(|word| !word.text.starts_with('#'));
-        words.map(named).collect()
+        assignments.into_iter().map(named).collect()
     }
 
     fn workdir(&mut self, instruction: &Instruction, range: Range<usize>) {
@@ -585,7 +564,7 @@ fn in_image(path: &str, workdir: Option<&str>) -> String {
         .filter(|_| !path.starts_with('/'))
         .unwrap_or_default();
     let is_folder = path.ends_with('/') || path.ends_with("/.") || path == ".";
-    let mut plain = crate::read::clean(&format!("{folder}/{path}"));
+    let mut plain = crate::glob::clean(&format!("{folder}/{path}"));
     if is_folder && !plain.is_empty() {
         plain.push('/');
     }

@@ -63,11 +63,10 @@ pub fn arguments(dockerfile: &[u8]) -> Result<Vec<String>, NotUnderstood> {
     let text = Text::new(dockerfile)?;
     let mut names: Vec<String> = Vec::new();
     Walk::new(&text).each(|_, instruction| {
-        let words = instruction.words(0).into_iter();
-        for word in words.filter(|_| instruction.keyword == "ARG") {
-            let name = word.text.split('=').next().unwrap_or_default();
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
+        let assignments = instruction.assignments().into_iter();
+        for (name, _) in assignments.filter(|_| instruction.keyword == "ARG") {
+            if !names.contains(&name.text) {
+                names.push(name.text);
             }
         }
         Ok(())
@@ -168,38 +167,24 @@ impl<'t> Walk<'t> {
     /// What ENV or ARG changes in the variables.
     fn set(&mut self, instruction: &Instruction) {
         let is_env = instruction.keyword == "ENV";
-        let found: Vec<String> = instruction
-            .words(0)
-            .into_iter()
-            .map(|word| word.text)
-            .collect();
-        let pairs: Vec<(&str, Option<String>)> = match found.as_slice() {
-            // `ENV NAME value`
-            [name, rest @ ..] if is_env && !name.contains('=') => {
-                vec![(name, Some(rest.join(" ")))]
-            }
-            all => {
-                let words = all.iter().map(|word| match word.split_once('=') {
-                    Some((name, value)) => (name, Some(value.to_owned())),
-                    None => (word.as_str(), None),
-                });
-                words.collect()
-            }
-        };
+        let pairs = instruction.assignments().into_iter();
         // All values of a line see what was set before it.
-        let expanded = pairs.into_iter().map(|(name, value)| match value {
-            Some(value) => (name, self.expand(&value)),
-            None => (name, self.global.get(name).cloned()),
+        let expanded = pairs.map(|(name, value)| match value {
+            Some(value) => (name.text, self.expand(value.trim_matches(['"', '\'']))),
+            None => {
+                let value = self.global.get(&name.text).cloned();
+                (name.text, value)
+            }
         });
         for (name, value) in expanded.collect::<Vec<_>>() {
             if is_env {
-                self.env.insert(name.to_owned());
-            } else if self.env.contains(name) {
+                self.env.insert(name.clone());
+            } else if self.env.contains(&name) {
                 continue;
             }
             match value {
-                Some(value) => self.values.insert(name.to_owned(), value),
-                None => self.values.remove(name),
+                Some(value) => self.values.insert(name, value),
+                None => self.values.remove(&name),
             };
         }
     }

@@ -86,6 +86,30 @@ impl Instruction {
         Word { text, range }
     }
 
+    /// What ARG, ENV or LABEL sets, with the places of the names: `A=1 B="x y"`, the old form
+    /// `A value to the end`, or a name alone.
+    pub fn assignments(&self) -> Vec<(Word, Option<String>)> {
+        let mut words = self.words(0);
+        if let Some(first) = words.first()
+            && self.keyword != "ARG"
+            && !first.text.contains('=')
+        {
+            let from = first.range.end - self.start;
+            let value = clean(&self.text[from..self.line_end]).trim().to_owned();
+            return vec![(words.swap_remove(0), Some(value))];
+        }
+        let words = words.into_iter();
+        let words = words.take_while(|word| !word.text.starts_with('#'));
+        let assignment = |mut word: Word| {
+            let equals = word.text.find('=');
+            let value = equals.map(|at| word.text.split_off(at)[1..].to_owned());
+            let end = word.range.start + word.text.len();
+            word.range.end = word.range.end.min(end);
+            (word, value)
+        };
+        words.map(assignment).collect()
+    }
+
     /// Options in front of the arguments, `--name=value`, and where the rest begins.
     pub fn options(&self) -> (Vec<Word>, usize) {
         let mut options = self.plain_words(0);

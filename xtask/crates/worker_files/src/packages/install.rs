@@ -50,11 +50,7 @@ impl Install {
     }
 
     fn index(&mut self, option: &str) {
-        let options = self.index.get_or_insert_default();
-        if !options.is_empty() {
-            options.push(' ');
-        }
-        options.push_str(option);
+        super::add_option(&mut self.index, option);
     }
 
     /// The file whose lines the command is given as its arguments.
@@ -76,18 +72,8 @@ const PIP_VALUES: &str = "-t --target --python --prefix --root -o -p --trusted-h
     --link-mode --resolution --prerelease --torch-backend --build-constraint -b --group --extra";
 
 /// Options that decide where packages come from.
-pub(super) const PIP_INDEX: [&str; 10] = [
-    "-i",
-    "--index-url",
-    "--extra-index-url",
-    "-f",
-    "--find-links",
-    "-c",
-    "--constraint",
-    "--constraints",
-    "--index",
-    "--default-index",
-];
+pub(super) const PIP_INDEX: &str = "-i --index-url --extra-index-url -f --find-links -c \
+    --constraint --constraints --index --default-index";
 
 /// What a command installs; `None` where it is no install command.
 pub fn installed(command: &Command) -> Option<Install> {
@@ -206,7 +192,7 @@ fn pip(command: &Command, from: usize) -> Install {
                 let package = |(name, spec)| Wanted::Package { name, spec };
                 install.want(named.map_or(Wanted::Project(value), package), word);
             }
-            _ if PIP_INDEX.contains(&option) => {
+            _ if is_one_of(PIP_INDEX, option) => {
                 let value = value();
                 install.index(&format!("{option} {value}"));
                 if matches!(option, "-c" | "--constraint" | "--constraints") {

@@ -107,13 +107,18 @@ fn option(found: &mut Requirements, text: &str, place: Place) {
     found
         .includes
         .extend(included.map(|(include, path)| (include, path, place)));
-    if install::PIP_INDEX.contains(&name) || name == "--pre" {
-        let options = found.index.get_or_insert_default();
-        if !options.is_empty() {
-            options.push(' ');
-        }
-        options.push_str(text);
+    if crate::is_one_of(install::PIP_INDEX, name) || name == "--pre" {
+        add_option(&mut found.index, text);
     }
+}
+
+/// Adds an option that decides where packages come from.
+fn add_option(index: &mut Option<String>, option: &str) {
+    let options = index.get_or_insert_default();
+    if !options.is_empty() {
+        options.push(' ');
+    }
+    options.push_str(option);
 }
 
 /// Lines without comments, joined where they are continued, with their places.
@@ -183,8 +188,13 @@ fn url_name(text: &str) -> Option<(String, String)> {
     let (_, path) = path.trim_end_matches('/').split_once('/')?;
     let last = path.rsplit('/').next()?;
     let name = last.split('@').next()?.trim_end_matches(".git");
+    plain_name(name).map(|name| (name, spec))
+}
+
+/// The normal form of a name that is cut out of a path, if it is one.
+fn plain_name(name: &str) -> Option<String> {
     let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    (begins && !name.contains('$')).then(|| (normal(name), spec))
+    (begins && !name.contains('$')).then(|| normal(name))
 }
 
 /// The package of a wheel or a source archive, by its file's name.
@@ -201,8 +211,7 @@ fn archive_name(path: &str) -> Option<(String, String)> {
             .find(|(at, _)| stem[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
         version.map_or(stem, |(at, _)| &stem[..at])
     };
-    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    (begins && !name.contains('$')).then(|| (normal(name), format!("@{path}")))
+    plain_name(name).map(|name| (name, format!("@{path}")))
 }
 
 /// Whether a word names a folder or a file, and no package.

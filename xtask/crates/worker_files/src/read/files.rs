@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::Reader;
 use crate::WorkerInterface;
+use crate::glob::clean;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// Folders that are no part of a worker, unless the image takes them by name or code imports them.
@@ -89,21 +90,6 @@ pub fn dockerfiles(tree: &dyn Tree, interface: &WorkerInterface) -> Result<Vec<R
         }
     }
     Ok(found)
-}
-
-/// A path without dots.
-pub fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 impl Reader<'_> {

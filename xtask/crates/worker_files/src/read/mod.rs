@@ -6,8 +6,6 @@ mod programs;
 mod run;
 mod table;
 
-pub use files::clean;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;

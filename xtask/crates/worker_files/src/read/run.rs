@@ -10,6 +10,7 @@ use super::{
     EnvRead, FlagKind, FlagMapping, Hides, Manager, Package, Place, Reader, RepoPath, Source, Step,
     files, packages, python, shell,
 };
+use crate::glob::clean;
 use crate::packages::{Include, Install, Requirement, Wanted};
 use crate::shell::{Command, Script};
 use crate::{is_one_of, steps};
@@ -381,7 +382,7 @@ impl Reader<'_> {
         if let Some(path) = self.in_image(word, workdir) {
             return vec![path];
         }
-        let path = RepoPath::from(files::clean(word).as_str());
+        let path = RepoPath::from(clean(word).as_str());
         let entry = self.tree.entries().get(&path);
         if self.copied.is_none() && entry.is_some_and(|entry| entry.mode.is_file()) {
             return vec![path];
@@ -397,7 +398,7 @@ impl Reader<'_> {
     fn in_image(&self, path: &str, workdir: Option<&str>) -> Option<RepoPath> {
         let copied = self.copied.as_ref()?;
         let workdir = workdir.filter(|_| !path.starts_with('/'));
-        let full = files::clean(&format!("{}/{path}", workdir.unwrap_or_default()));
+        let full = clean(&format!("{}/{path}", workdir.unwrap_or_default()));
         copied.files.get(&full).cloned()
     }
 
@@ -452,11 +453,7 @@ impl Reader<'_> {
                 }
                 Wanted::Project(path) => {
                     self.project(&path, workdir, &package)?;
-                    let package = Package {
-                        name: path,
-                        ..package
-                    };
-                    self.interface.packages.push(package);
+                    self.missing(path, package);
                 }
                 Wanted::Constraints(path) => self.constraints(&path, workdir, &package)?,
                 Wanted::Requirements(path) => match self.listed(&path, workdir)? {
@@ -476,7 +473,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// A file of packages that is not in the repository stands for what is in it.
+    /// A folder, or a file that is not in the repository, stands for what is in it.
     fn missing(&mut self, name: String, package: Package) {
         self.interface.packages.push(Package { name, ..package });
     }
@@ -520,7 +517,7 @@ impl Reader<'_> {
     fn listed(&mut self, path: &str, workdir: Option<&str>) -> Result<Option<Source>> {
         let found = self.resolve(path, workdir).into_iter().next();
         let found = found.or_else(|| {
-            let plain = RepoPath::from(files::clean(path).as_str());
+            let plain = RepoPath::from(clean(path).as_str());
             self.tree.entries().contains_key(&plain).then_some(plain)
         });
         let Some(path) = found else { return Ok(None) };
@@ -573,7 +570,7 @@ impl Reader<'_> {
             if include == Include::Constraints {
                 (like.manager, like.index, option) = (Manager::Constraint, None, "-c");
             }
-            let path = RepoPath::from(files::clean(&format!("{folder}/{name}")).as_str());
+            let path = RepoPath::from(clean(&format!("{folder}/{name}")).as_str());
             match self.source(&path)? {
                 Some(other) => self.requirements_of(&other, &like, seen)?,
                 None => self.missing(format!("{option} {name}"), like),
@@ -632,7 +629,7 @@ impl Reader<'_> {
         let mut found = Vec::new();
         for name in names {
             let path = format!("{}/{name}", folder.trim_end_matches('/'));
-            let relative = files::clean(&path);
+            let relative = clean(&path);
             let held = self.in_image(&path, workdir);
             let path = held.unwrap_or_else(|| RepoPath::from(relative.as_str()));
             if let Some(source) = self.source(&path)? {

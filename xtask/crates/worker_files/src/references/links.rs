@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{After, Dangling, Kind, counterpart, has};
+use super::{After, Dangling, MentionKind, counterpart, has};
 use xtask_core::layout::OUTDATED;
 use xtask_core::tree::{Entries, Mode, RepoPath, same};
 
@@ -51,7 +51,7 @@ impl Places<'_> {
             path: new.clone(),
             line: 1,
             column: 1,
-            kind: Kind::Code,
+            kind: MentionKind::Code,
             text: format!("a link to {}", RepoPath::new(target)),
             what,
             instead: instead.to_string(),

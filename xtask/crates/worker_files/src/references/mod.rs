@@ -39,7 +39,7 @@ pub struct Dangling {
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    pub kind: Kind,
+    pub kind: MentionKind,
     /// The line, without the space around it; a long one is cut.
     pub text: String,
     /// What is wrong with it.
@@ -51,7 +51,7 @@ pub struct Dangling {
 /// Whether something runs the line or somebody reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum MentionKind {
     Code,
     Prose,
 }
@@ -117,7 +117,7 @@ pub fn removed(
         file.find(&gone);
         for mut one in file.into_findings() {
             if is_aside(path, &one.text) {
-                one.kind = Kind::Prose;
+                one.kind = MentionKind::Prose;
             }
             one.what = format!("speaks of `{folder}/`, which is to go");
             one.instead = String::new();
@@ -243,7 +243,11 @@ impl<'a> File<'a> {
 
     fn into_findings(self) -> Vec<Dangling> {
         let is_prose = self.form == Form::Prose;
-        let kind = if is_prose { Kind::Prose } else { Kind::Code };
+        let kind = if is_prose {
+            MentionKind::Prose
+        } else {
+            MentionKind::Code
+        };
         let mut found = Vec::new();
         // The hits are in order, so no text is counted twice.
         let (mut line, mut column, mut counted) = (1, 1, 0);

@@ -168,7 +168,7 @@ docker build --build-arg CUDA=1 --build-arg \"MODEL_PATH=x\" .
 docker build -f other/Dockerfile --build-arg CUDA=1 .
 ";
     let found = find("docs/guide.md", text);
-    assert!(found.iter().all(|f| f.kind == Kind::Prose));
+    assert!(found.iter().all(|f| f.kind == MentionKind::Prose));
     assert_eq!(
         seen("docs/guide.md", text),
         [
@@ -247,14 +247,14 @@ fn what_still_exists_does_not_dangle() {
 #[test]
 fn whatever_names_a_folder_that_is_to_go() {
     let paths = ["outdated/src/engine.py", "outdated/Dockerfile"].map(RepoPath::from);
-    let of = |path: &str, text: &str| -> Vec<(usize, Kind)> {
+    let of = |path: &str, text: &str| -> Vec<(usize, MentionKind)> {
         let files = [(path.into(), text.as_bytes().to_vec())];
         removed(&files, "outdated", &paths, &Entries::new())
             .into_iter()
             .map(|found| (found.line, found.kind))
             .collect()
     };
-    use Kind::{Code, Prose};
+    use MentionKind::{Code, Prose};
     assert_eq!(
         of(
             "run.sh",

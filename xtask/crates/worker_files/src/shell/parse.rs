@@ -59,15 +59,36 @@ pub fn exec(words: &[String], range: &Range<usize>) -> Script {
     parser.finish()
 }
 
-/// A part of a word.
-enum Part {
-    Text(String),
-    /// A variable by its name, or something computed without one, and as it is written.
-    Variable {
-        name: String,
-        written: String,
-        quoted: bool,
-    },
+/// A part of a word: text, or a variable with its name.
+struct Part {
+    /// Empty where the text is plain, or where only running shows what it becomes.
+    name: String,
+    /// As it is written.
+    text: String,
+    quoted: bool,
+}
+
+/// The parts of a word.
+#[derive(Default)]
+struct Parts(Vec<Part>);
+
+impl Parts {
+    fn push(&mut self, name: &str, text: &str, quoted: bool) {
+        self.0.push(Part {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            quoted,
+        });
+    }
+
+    /// Text in which nothing is filled in. It joins such text in front of it.
+    fn text(&mut self, text: &str) {
+        match self.0.last_mut() {
+            Some(last) if last.name.is_empty() => last.text.push_str(text),
+            _ if text.is_empty() => {}
+            _ => self.push("", text, true),
+        }
+    }
 }
 
 /// A here-document whose text is yet to come.
@@ -169,48 +190,46 @@ impl<'a> Parser<'a> {
         self.script.unread.push((range, what));
     }
 
-    /// Goes one level down; false where that is too deep, and then nothing more is read.
-    fn down(&mut self) -> bool {
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            let rest = self.at..self.bytes.len();
+    /// Reads one level down. Where that is too deep, nothing more is read.
+    fn deeper<T: Default>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        if self.depth >= DEEPEST {
             if self.at < self.bytes.len() {
-                self.unread(rest, "nested too deeply to be read");
+                self.unread(self.at..self.bytes.len(), "nested too deeply to be read");
             }
             self.at = self.bytes.len();
-            return false;
+            return T::default();
         }
-        true
+        self.depth += 1;
+        let found = read(self);
+        self.depth -= 1;
+        found
     }
 
     /// Reads commands up to `until`, or to the end.
     fn commands(&mut self, until: Option<u8>) {
-        if !self.down() {
-            self.depth -= 1;
-            return;
-        }
-        let outer = std::mem::take(&mut self.command);
-        let cases = std::mem::take(&mut self.cases);
-        let loops = self.loops.take();
-        let ticks = std::mem::replace(&mut self.ticks, until == Some(b'`'));
-        while let Some(byte) = self.peek() {
-            if self.cases.last() == Some(&true) {
-                self.pattern();
-                continue;
+        self.deeper(|parser| {
+            let outer = std::mem::take(&mut parser.command);
+            let cases = std::mem::take(&mut parser.cases);
+            let loops = parser.loops.take();
+            let ticks = std::mem::replace(&mut parser.ticks, until == Some(b'`'));
+            while let Some(byte) = parser.peek() {
+                if parser.cases.last() == Some(&true) {
+                    parser.pattern();
+                    continue;
+                }
+                if until == Some(byte) {
+                    parser.at += 1;
+                    break;
+                }
+                parser.token(byte);
             }
-            if until == Some(byte) {
-                self.at += 1;
-                break;
-            }
-            self.token(byte);
-        }
-        self.end_command();
-        self.documents();
-        self.command = outer;
-        self.cases = cases;
-        self.loops = loops;
-        self.ticks = ticks;
-        self.depth -= 1;
+            parser.end_command();
+            parser.documents();
+            parser.command = outer;
+            parser.cases = cases;
+            parser.loops = loops;
+            parser.ticks = ticks;
+        });
     }
 
     fn token(&mut self, byte: u8) {
@@ -229,8 +248,7 @@ impl<'a> Parser<'a> {
             }
             b'(' if self.next_is(1, b'(') && self.command.words.is_empty() => {
                 self.at += 2;
-                self.arithmetic(b')');
-                self.at += 1;
+                self.deeper(Self::arithmetic);
             }
             b'&' | b'|' | b'(' | b')' | b'<' | b'>' if in_test => self.at += 1,
             b'&' if self.next_is(1, b'>') => {
@@ -330,7 +348,7 @@ impl<'a> Parser<'a> {
                 b'\'' => {
                     self.quoted();
                 }
-                b'"' => self.double(&mut Vec::new()),
+                b'"' => self.double(&mut Parts::default()),
                 _ => self.at += 1,
             }
         }
@@ -355,8 +373,10 @@ impl<'a> Parser<'a> {
             self.at += usize::from(strips);
             self.blanks();
             let from = self.at;
-            let delimiter = self.plain_word();
-            let expands = !self.slice(from..self.at).contains(['"', '\'', '\\']);
+            self.pieces();
+            let delimiter = self.slice(from..self.at);
+            let expands = !delimiter.contains(['"', '\'', '\\']);
+            let delimiter = delimiter.replace(['"', '\'', '\\', '\0'], "");
             if !delimiter.is_empty() {
                 self.documents.push(Announced {
                     delimiter,
@@ -392,25 +412,6 @@ impl<'a> Parser<'a> {
 
     fn blanks(&mut self) {
         self.pass_space(|b| matches!(b, b' ' | b'\t' | 0));
-    }
-
-    /// A word in which nothing is filled in: a here-document's delimiter.
-    fn plain_word(&mut self) -> String {
-        let mut text = String::new();
-        while let Some(byte) = self.peek().filter(|byte| !ends_word(*byte)) {
-            match byte {
-                b'\'' => text += &self.quoted(),
-                b'"' => {
-                    self.at += 1;
-                    text += self.pass(|b| b != b'"' && b != b'\n');
-                    self.at += 1;
-                }
-                b'\\' | 0 => self.at += 1,
-                _ => text += self.character(),
-            }
-        }
-        self.at = self.at.min(self.bytes.len());
-        text
     }
 
     /// The next character.
@@ -454,7 +455,7 @@ impl<'a> Parser<'a> {
         while self.at < end {
             match self.bytes[self.at] {
                 b'\\' => self.at += 2,
-                b'$' => self.dollar(&mut Vec::new(), true),
+                b'$' => self.dollar(&mut Parts::default(), true),
                 _ => self.at += 1,
             }
         }
@@ -726,7 +727,7 @@ impl<'a> Parser<'a> {
     /// Reads one word; known variables may make it many or none.
     fn pieces(&mut self) -> Vec<Word> {
         let start = self.at;
-        let mut parts = Vec::new();
+        let mut parts = Parts::default();
         let mut quoted = false;
         while let Some(byte) = self.peek().filter(|byte| !ends_word(*byte)) {
             match byte {
@@ -734,10 +735,10 @@ impl<'a> Parser<'a> {
                 b'\\' if self.continues() => {}
                 b'\\' => {
                     self.at += 1;
-                    parts.push(Part::Text(self.character().to_owned()));
+                    parts.text(self.character());
                 }
                 b'\'' => {
-                    parts.push(Part::Text(self.quoted()));
+                    parts.text(&self.quoted());
                     quoted = true;
                 }
                 b'"' => {
@@ -747,26 +748,20 @@ impl<'a> Parser<'a> {
                 b'`' if self.ticks => break,
                 b'`' => self.backticks(&mut parts),
                 b'$' => self.dollar(&mut parts, false),
-                _ => {
-                    let text = self.character();
-                    match parts.last_mut() {
-                        Some(Part::Text(before)) => before.push_str(text),
-                        _ => parts.push(Part::Text(text.to_owned())),
-                    }
-                }
+                _ => parts.text(self.character()),
             }
         }
         self.at = self.at.min(self.bytes.len());
-        self.expanded(&parts, start..self.at, quoted)
+        self.expanded(&parts.0, start..self.at, quoted)
     }
 
     /// Commands in backticks.
-    fn backticks(&mut self, parts: &mut Vec<Part>) {
+    fn backticks(&mut self, parts: &mut Parts) {
         let from = self.at;
         self.at += 1;
         self.commands(Some(b'`'));
         self.at = self.at.min(self.bytes.len());
-        parts.push(computed(self.slice(from..self.at)));
+        parts.text(self.slice(from..self.at));
     }
 
     /// Text in single quotes.
@@ -783,88 +778,67 @@ impl<'a> Parser<'a> {
     }
 
     /// Text in double quotes.
-    fn double(&mut self, parts: &mut Vec<Part>) {
+    fn double(&mut self, parts: &mut Parts) {
         let start = self.at;
         self.at += 1;
-        let mut text = String::new();
-        loop {
-            match self.peek() {
-                None => {
-                    self.unread(start..self.bytes.len(), "this quote never ends");
-                    break;
-                }
-                Some(b'"') => {
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'"' => {
                     self.at += 1;
-                    break;
+                    return;
                 }
-                Some(0) => self.at += 1,
-                Some(b'\\') if self.continues() => {}
-                Some(b'\\') => {
+                0 => self.at += 1,
+                b'\\' if self.continues() => {}
+                b'\\' => {
                     self.at += 1;
                     if !matches!(self.peek(), Some(b'"' | b'\\' | b'$' | b'`')) {
-                        text.push('\\');
+                        parts.text("\\");
                     }
-                    text += self.character();
+                    parts.text(self.character());
                 }
-                Some(begin @ (b'`' | b'$')) => {
-                    parts.push(Part::Text(std::mem::take(&mut text)));
-                    if begin == b'$' {
-                        self.dollar(parts, true);
-                    } else {
-                        self.backticks(parts);
-                    }
-                }
-                Some(_) => text += self.character(),
+                b'$' => self.dollar(parts, true),
+                b'`' => self.backticks(parts),
+                _ => parts.text(self.character()),
             }
         }
-        parts.push(Part::Text(text));
+        self.unread(start..self.bytes.len(), "this quote never ends");
     }
 
     /// What begins with a dollar sign.
-    fn dollar(&mut self, parts: &mut Vec<Part>, quoted: bool) {
+    fn dollar(&mut self, parts: &mut Parts, quoted: bool) {
         let start = self.at;
         self.at += 1;
         match self.peek() {
             Some(b'(') => {
-                let arithmetic = self.next_is(1, b'(');
-                self.at += 1 + usize::from(arithmetic);
-                if arithmetic {
-                    self.arithmetic(b')');
-                    self.at = (self.at + 1).min(self.bytes.len());
+                if self.next_is(1, b'(') {
+                    self.at += 2;
+                    self.deeper(Self::arithmetic);
                 } else {
+                    self.at += 1;
                     self.commands(Some(b')'));
                 }
-                parts.push(computed(self.slice(start..self.at)));
+                parts.text(self.slice(start..self.at));
             }
             Some(b'{') => self.braced(parts, quoted),
-            Some(b'\'') if !quoted => parts.push(Part::Text(self.quoted())),
+            Some(b'\'') if !quoted => parts.text(&self.quoted()),
             Some(b'"') if !quoted => self.double(parts),
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
-                let name = self.pass(is_name_byte).to_owned();
-                self.read(&name, None, start..self.at);
-                let written = self.slice(start..self.at).to_owned();
-                parts.push(Part::Variable {
-                    name,
-                    written,
-                    quoted,
-                });
+                let name = self.pass(is_name_byte);
+                self.read(name, None, start..self.at);
+                parts.push(name, self.slice(start..self.at), quoted);
             }
             Some(byte @ (b'@' | b'*' | b'#' | b'?' | b'!' | b'$' | b'-' | b'0'..=b'9')) => {
                 self.at += 1;
-                let name = char::from(if byte == b'*' { b'@' } else { byte }).to_string();
-                let written = self.slice(start..self.at).to_owned();
-                parts.push(Part::Variable {
-                    name,
-                    written,
-                    quoted,
-                });
+                let written = self.slice(start..self.at);
+                let name = if byte == b'*' { "@" } else { &written[1..] };
+                parts.push(name, written, quoted);
             }
-            _ => parts.push(Part::Text("$".to_owned())),
+            _ => parts.text("$"),
         }
     }
 
     /// `${NAME}` with what may follow the name.
-    fn braced(&mut self, parts: &mut Vec<Part>, quoted: bool) {
+    fn braced(&mut self, parts: &mut Parts, quoted: bool) {
         let start = self.at - 1;
         self.at += 1;
         let indirect = self.peek() == Some(b'!');
@@ -878,16 +852,12 @@ impl<'a> Parser<'a> {
         self.pass(is_name_byte);
         let name = self.slice(from..self.at).to_owned();
         let operator = self.at;
-        let mut operand = String::new();
-        if self.down() {
-            operand = self.operand();
-        }
-        self.depth -= 1;
+        let operand = self.deeper(Self::operand);
         let end = self.at.min(self.bytes.len());
-        let written = self.slice(start..end).to_owned();
+        let written = self.slice(start..end);
         if indirect {
             self.indirect(&name, start..end);
-            parts.push(computed(&written));
+            parts.text(written);
             return;
         }
         let rest = self.slice(operator..end.saturating_sub(1).max(operator));
@@ -905,23 +875,18 @@ impl<'a> Parser<'a> {
         let plain = rest.is_empty()
             || matches!(rest, "[@]" | "[*]")
             || rest.starts_with([':', '-']) && !rest.starts_with(":+");
-        if !plain {
-            parts.push(computed(&written));
-            return;
+        if plain {
+            parts.push(&name, written, quoted && !rest.starts_with('['));
+        } else {
+            parts.text(written);
         }
-        parts.push(Part::Variable {
-            name,
-            written,
-            quoted: quoted && !rest.starts_with('['),
-        });
     }
 
     /// What follows the name in `${NAME…}`, up to the bracket: the text behind the operator.
     fn operand(&mut self) -> String {
         self.pass(|b| matches!(b, b':' | b'-' | b'=' | b'+' | b'?'));
-        let mut text = String::new();
+        let mut parts = Parts::default();
         while let Some(byte) = self.peek() {
-            let mut parts = Vec::new();
             match byte {
                 b'}' => {
                     self.at += 1;
@@ -930,16 +895,15 @@ impl<'a> Parser<'a> {
                 0 => self.at += 1,
                 b'\\' => {
                     self.at += 1;
-                    text += self.character();
+                    parts.text(self.character());
                 }
-                b'\'' => text += &self.quoted(),
+                b'\'' => parts.text(&self.quoted()),
                 b'"' => self.double(&mut parts),
                 b'$' => self.dollar(&mut parts, true),
-                _ => text += self.character(),
+                _ => parts.text(self.character()),
             }
-            text.extend(parts.into_iter().map(Part::written));
         }
-        text
+        parts.0.into_iter().map(|part| part.text).collect()
     }
 
     /// `${!NAME}`: the variable whose name a variable holds.
@@ -955,25 +919,18 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Names in an arithmetic expression are variables.
-    fn arithmetic(&mut self, close: u8) {
-        if self.down() {
-            self.expression(close);
-        }
-        self.depth -= 1;
-    }
-
-    fn expression(&mut self, close: u8) {
+    /// An arithmetic expression up to its two brackets: names in it are variables.
+    fn arithmetic(&mut self) {
         let mut open = 0usize;
         while let Some(byte) = self.peek() {
             match byte {
                 b'(' => open += 1,
                 b'$' => {
-                    self.dollar(&mut Vec::new(), true);
+                    self.dollar(&mut Parts::default(), true);
                     continue;
                 }
-                byte if byte == close && open == 0 => {
-                    self.at += 1;
+                b')' if open == 0 => {
+                    self.at = (self.at + 2).min(self.bytes.len());
                     return;
                 }
                 b')' => open = open.saturating_sub(1),
@@ -1014,71 +971,52 @@ impl<'a> Parser<'a> {
 
     fn filled_in(&self, parts: &[Part], range: Range<usize>, has_quotes: bool) -> Vec<Word> {
         const MOST: usize = 64;
-        let word = |text: &str| Word::new(text, &range);
-        // A variable alone, which may be many words.
-        let alone = match parts {
-            [
-                Part::Text(a),
-                Part::Variable { name, quoted, .. },
-                Part::Text(b),
-            ] if a.is_empty() && b.is_empty() => Some((name, *quoted)),
-            [Part::Variable { name, quoted, .. }] => Some((name, *quoted)),
-            _ => None,
-        };
-        if let Some((name, quoted)) = alone
-            && let Some(value) = self.values.get(name).filter(|_| !self.values.exhausted)
+        let known = |part: &Part| self.values.get(&part.name);
+        let mut is_choice = true;
+        let mut texts = vec![String::new()];
+        if let [alone] = parts
+            && let Some(value) = known(alone).filter(|_| !self.values.exhausted)
         {
-            let texts = match value {
+            // A variable alone may be many words.
+            let all = match value {
                 Value::Array(words) => return words.clone(),
                 Value::Any(texts) => texts,
             };
-            let is_choice = texts.len() > 1;
-            let texts = texts.iter().flat_map(|text| {
-                if quoted {
-                    vec![text.as_str()]
-                } else {
-                    text.split_whitespace().collect()
-                }
-            });
-            let mut words: Vec<Word> = texts.map(word).collect();
-            for later in words.iter_mut().skip(1) {
-                later.choice = is_choice;
+            is_choice = all.len() > 1;
+            texts.clone_from(all);
+            if !alone.quoted {
+                let words = all.iter().flat_map(|text| text.split_whitespace());
+                texts = words.map(str::to_owned).collect();
             }
-            return words;
-        }
-        let mut texts = vec![String::new()];
-        for part in parts {
-            let choices: Vec<String> = match part {
-                Part::Text(text) => vec![text.clone()],
-                Part::Variable { name, written, .. } => match self.values.get(name) {
+        } else {
+            for part in parts {
+                let choices: &[String] = match known(part) {
                     Some(Value::Any(all))
                         if !self.values.exhausted && texts.len() * all.len() <= MOST =>
                     {
-                        all.clone()
+                        all
                     }
-                    Some(array @ Value::Array(_)) => vec![array.texts().join(" ")],
-                    _ => vec![written.clone()],
-                },
-            };
-            if let [one] = choices.as_slice() {
-                for text in &mut texts {
-                    text.push_str(one);
+                    Some(array @ Value::Array(_)) => &[array.texts().join(" ")],
+                    _ => std::slice::from_ref(&part.text),
+                };
+                if let [one] = choices {
+                    texts.iter_mut().for_each(|text| text.push_str(one));
+                    continue;
                 }
-                continue;
+                let joined = texts
+                    .iter()
+                    .flat_map(|text| choices.iter().map(move |choice| format!("{text}{choice}")));
+                texts = joined.collect();
             }
-            let joined = texts
-                .iter()
-                .flat_map(|text| choices.iter().map(move |choice| format!("{text}{choice}")));
-            texts = joined.collect();
+            if texts.iter().all(String::is_empty) && !has_quotes {
+                return Vec::new();
+            }
         }
-        if texts.iter().all(String::is_empty) && !has_quotes {
-            return Vec::new();
-        }
-        let mut words: Vec<Word> = texts.iter().map(|text| word(text)).collect();
-        for later in words.iter_mut().skip(1) {
-            later.choice = true;
-        }
-        words
+        let words = texts.into_iter().enumerate().map(|(number, text)| Word {
+            choice: is_choice && number > 0,
+            ..Word::new(text, &range)
+        });
+        words.collect()
     }
 
     fn end_command(&mut self) {
@@ -1229,23 +1167,6 @@ fn nested(command: &Command) -> Option<String> {
 
 fn is_shell(program: &str) -> bool {
     matches!(program, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh")
-}
-
-/// Something that only running shows.
-fn computed(written: &str) -> Part {
-    Part::Variable {
-        name: String::new(),
-        written: written.to_owned(),
-        quoted: true,
-    }
-}
-
-impl Part {
-    fn written(self) -> String {
-        match self {
-            Self::Text(text) | Self::Variable { written: text, .. } => text,
-        }
-    }
 }
 
 impl Script {
