@@ -1000,7 +1000,9 @@ impl<'a> Parser<'a> {
                     _ => std::slice::from_ref(&part.text),
                 };
                 if let [one] = choices {
-                    texts.iter_mut().for_each(|text| text.push_str(one));
+                    for text in texts.iter_mut() {
+                        text.push_str(one);
+                    }
                     continue;
                 }
                 let joined = texts
