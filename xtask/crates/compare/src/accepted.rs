@@ -204,11 +204,8 @@ impl Accepted {
             matches(&entry.fact, id) && holds
         };
         // The most particular one speaks.
-        let entry = self
-            .entries
-            .iter()
-            .filter(fits)
-            .max_by_key(|entry| entry.fact.len())?;
+        let entries = self.entries.iter().filter(fits);
+        let entry = entries.max_by_key(|entry| entry.fact.len())?;
         Some(Reason {
             fact: id.to_owned(),
             reason: entry.reason.clone(),
@@ -314,15 +311,10 @@ impl Accepted {
             // The most particular entry speaks: the longest.
             let mut best: Option<&Reason> = None;
             let mut outgrown: Option<&Reason> = None;
-            for (index, entry) in self.entries.iter().enumerate() {
-                if !matches(&entry.fact, &item.id) {
-                    continue;
-                }
-                if entry
-                    .of
-                    .as_ref()
-                    .is_some_and(|of| of.get(&item.id) != Some(&now))
-                {
+            let fits = |(_, entry): &(usize, &Reason)| matches(&entry.fact, &item.id);
+            for (index, entry) in self.entries.iter().enumerate().filter(fits) {
+                let mut of = entry.of.iter();
+                if of.any(|of| of.get(&item.id) != Some(&now)) {
                     outgrown = outgrown.or(Some(entry));
                     continue;
                 }
@@ -351,12 +343,8 @@ impl Accepted {
 /// What a fact is when a reason is given for it: a digest of the whole old reading, or of the new
 /// one where there is no old.
 fn value(item: &Item) -> String {
-    digest_of(
-        item.old
-            .as_ref()
-            .or(item.new.as_ref())
-            .unwrap_or(&Fact::default()),
-    )
+    let fact = item.old.as_ref().or(item.new.as_ref());
+    digest_of(fact.unwrap_or(&Fact::default()))
 }
 
 /// A digest of all of a fact that is judged.

@@ -35,11 +35,10 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
         }
         causes.entry(cause).or_default().push(item);
     }
-    let mut groups: Vec<Vec<&Item>> = Vec::new();
-    for (cause, mut group) in causes {
-        group.sort_by_key(|item| (item.id != cause, harm(item)));
-        groups.push(group);
+    for (cause, group) in &mut causes {
+        group.sort_by_key(|item| (item.id != *cause, harm(item)));
     }
+    let mut groups: Vec<Vec<&Item>> = causes.into_values().collect();
     let mut parts: HashMap<&str, Vec<&Item>> = HashMap::new();
     for item in items {
         if let Some(owner) = &item.part_of {
@@ -55,29 +54,20 @@ pub fn of(items: &[Item], base: Option<&OwnChanges>) -> Vec<Entry> {
         }
     }
     groups.sort_by_cached_key(|group| {
-        let worst = group
-            .iter()
-            .filter(|item| item.open)
-            .map(|item| harm(item))
-            .min();
+        let open = group.iter().filter(|item| item.open);
+        let worst = open.map(|item| harm(item)).min();
         let (class, area, model, id) = worst.unwrap_or_else(|| harm(group[0]));
         (class, area, model, Reverse(group.len()), id)
     });
     let entry = |group: &Vec<&Item>| {
-        let mut entry = Entry {
-            id: group[0].id.clone(),
-            members: group.iter().map(|item| item.id.clone()).collect(),
+        let members: Vec<String> = group.iter().map(|item| item.id.clone()).collect();
+        let whose = |is_own| if is_own { FORK } else { UPSTREAM };
+        Entry {
+            id: members[0].clone(),
             rank: 0,
-            origin: None,
-        };
-        entry.origin = base.map(|base| {
-            if base.is_own(&entry.members) {
-                FORK
-            } else {
-                UPSTREAM
-            }
-        });
-        entry
+            origin: base.map(|base| whose(base.is_own(&members))),
+            members,
+        }
     };
     let mut entries: Vec<Entry> = groups.iter().map(entry).collect();
     entries.sort_by_key(|entry| entry.origin == Some(UPSTREAM));

@@ -223,6 +223,12 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
     })
 }
 
+/// Compares the work tree at `root` with its past.
+fn with_past(root: &Path) -> Result<Compared> {
+    let old = old::find(&Trees::new(root), root, None)?;
+    compare(Some(root), root, &Args::default(), old)
+}
+
 /// What a worker exposes, as the text of the baseline, and how many facts that is. `of` says in
 /// words which worker that is, `commit` where it was read.
 pub fn baseline_of(tree: &dyn Tree, of: &str, commit: Option<&str>) -> Result<(String, usize)> {
@@ -232,17 +238,14 @@ pub fn baseline_of(tree: &dyn Tree, of: &str, commit: Option<&str>) -> Result<(S
 /// The summary of a comparison of the work tree at `root` with its past, and how many things keep
 /// it from being clean, for whoever shows the task's result among others.
 pub fn summary(root: &Path) -> Result<(String, usize)> {
-    let args = Args::default();
-    let old = old::find(&Trees::new(root), root, None)?;
-    let report = compare(Some(root), root, &args, old)?.report;
+    let report = with_past(root)?.report;
     Ok((report.summary_text(), report.failures()))
 }
 
 /// Writes the page of a comparison of the work tree at `root` with its past.
 pub fn write_page(root: &Path, file: &Path) -> Result<()> {
     let _progress = Progress::begin("writing the page with both workers");
-    let old = old::find(&Trees::new(root), root, None)?;
-    let compared = compare(Some(root), root, &Args::default(), old)?;
+    let compared = with_past(root)?;
     let page = compared.report.html(&compared.pairs(root)?);
     fs_err::write(file, page)?;
     Ok(())
@@ -261,9 +264,7 @@ pub fn counts(root: &Path) -> Result<Option<OpenCounts>> {
     if !root.join(OUTDATED).is_dir() && !records::file(root, BASELINE)?.is_file() {
         return Ok(None);
     }
-    let args = Args::default();
-    let old = old::find(&Trees::new(root), root, None)?;
-    let report = compare(Some(root), root, &args, old)?.report;
+    let report = with_past(root)?.report;
     Ok(Some(OpenCounts {
         open: report.open().count(),
         stale: report.stale.len(),

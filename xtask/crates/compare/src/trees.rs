@@ -93,14 +93,7 @@ impl<'a> Trees<'a> {
             if objects.blob(oid)?.is_none() {
                 return Ok(None);
             }
-            entries.insert(
-                path.clone(),
-                Entry {
-                    mode: file.mode,
-                    size: None,
-                    oid: Some(oid.clone()),
-                },
-            );
+            entries.insert(path.clone(), Entry::of(file.mode, oid.clone()));
         }
         Ok(Some(Box::new(GitTree::new(objects, entries, "upstream"))))
     }

@@ -10,6 +10,7 @@ use xtask_core::layout;
 use xtask_core::tree::{Entries, Entry, RepoPath, Tree, same};
 
 /// The changes of a fork of the legacy layout, as sides of a merge.
+#[derive(Default)]
 pub struct Carry {
     /// The legacy files that the fork started from, by their place in the modern layout.
     pub base: Entries,
@@ -25,11 +26,7 @@ pub fn carry(
     theirs: &Entries,
 ) -> Result<Carry> {
     let started = &base.files;
-    let mut carry = Carry {
-        base: Entries::new(),
-        carried: Vec::new(),
-        orphans: Vec::new(),
-    };
+    let mut carry = Carry::default();
     let ours = at.ours.entries();
     let place = |path: &RepoPath| {
         layout::counterpart(path).or_else(|| theirs.contains_key(path).then(|| path.clone()))

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use self::options::Options;
-use self::planner::Planned;
+use self::planner::{Planned, Planner};
 use self::preflight::Preflight;
 use self::report::{Ending, Report};
 use self::suggested_commands::SuggestedCommands;
@@ -98,22 +98,26 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
     let scratch_dir = ScratchFolder::new("scratch")?;
     let scratch = repo.scratch(&scratch_dir.path().join("git"))?;
     let progress = Progress::begin("planning");
-    let made = match &args.adopt {
-        Some(revision) => adopt::make(git, &at, &scratch, args, revision)?,
-        None => planner::make(
+    let made = if let Some(revision) = &args.adopt {
+        adopt::make(git, &at, &scratch, args, revision)?
+    } else {
+        let wish = &Options {
+            upstream: args.upstream.as_deref(),
+            rev: args.rev.as_deref(),
+            carry: args.carry.as_deref(),
+            official: args.official.as_deref(),
+            take_theirs: args.conflicts == Conflicts::Upstream,
+            anyway: args.anyway,
+            embed: args.embed,
+        };
+        let (at, scratch) = (&at, &scratch);
+        Planner {
             git,
-            &at,
-            &scratch,
-            &Options {
-                upstream: args.upstream.as_deref(),
-                rev: args.rev.as_deref(),
-                carry: args.carry.as_deref(),
-                official: args.official.as_deref(),
-                take_theirs: args.conflicts == Conflicts::Upstream,
-                anyway: args.anyway,
-                embed: args.embed,
-            },
-        )?,
+            at,
+            scratch,
+            wish,
+        }
+        .make()?
     };
     drop(progress);
     let plan = &made.plan;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::address::OWN_ADDRESS;
 use super::bake_arguments;
-use super::carry::carry;
+use super::carry::{Carry, carry};
 use super::context;
 use super::fork::{self, Own};
 use super::incoming::{self, Bundle};
@@ -26,7 +26,7 @@ use worker_files::references::{self, Dangling};
 use worker_files::{bake, dockerfile};
 use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
 use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
-use xtask_core::lock::{Lock, Retired};
+use xtask_core::lock::{Lock, Origin, Retired};
 use xtask_core::outcome::UserError;
 use xtask_core::output::{quoted_file, quoted_path};
 use xtask_core::records;
@@ -52,175 +52,244 @@ pub enum MigrationKind {
     Adopt,
 }
 
-/// Makes the plan for `wish`.
-#[allow(clippy::too_many_lines, reason = "one step after the other")]
-pub fn make(git: &Git, at: &Preflight, scratch: &Scratch, wish: &Options) -> Result<Planned> {
-    let first = at.lock.is_none();
-    if first {
-        expect_legacy(at)?;
-        if !wish.anyway {
-            fork::expect_sglang(at)?;
-        }
-    } else if wish.carry.is_some() {
-        bail!(UserError::new(
-            format!("{LOCK} is there, so this worker is modern already"),
-            "leave --carry out; upstream's changes are merged with those made here anyway"
-        ));
-    }
-    let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
-    // Both take a while and need nothing of what follows.
-    let sparse = at.unseen.values().any(|why| *why == Unseen::Sparse);
-    let needles = references::candidates();
-    let mentions = at.repo.search(&needles, &outside, sparse)?;
-    let started = if first {
-        fork::base(git, at, scratch, wish)?
-    } else {
-        None
-    };
-    let mut recording = first.then(|| record_facts(at)).flatten();
-    let mut upstream = upstream::open(
-        git,
-        &upstream::Request {
-            address: wish.upstream,
-            rev: wish.rev,
-            locked: at.lock.as_ref().map(|lock| &lock.upstream),
-            repository: &at.repo.top,
-        },
-    )?;
-    if wish.embed && upstream.address == OWN_ADDRESS {
-        // "The repository that holds the tool" will be this one from now on.
-        upstream.address = upstream::lasting_address(git, &at.repo.top)?;
-    }
-    let left = at
-        .lock
-        .as_ref()
-        .map(|lock| &lock.upstream)
-        .filter(|origin| origin.address != upstream.address);
-    if left.is_some() {
-        // Another upstream's worker is another worker.
-        recording = record_facts(at);
-    }
-    if wish.take_theirs && wish.carry.is_none() && left.is_none() {
-        bail!(UserError::new(
-            "`--conflicts upstream` is for `--carry` and for another upstream, where `compare` \
-             knows what was there before",
-            "write the conflicts into the files with `--conflicts markers`"
-        ));
-    }
-    let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
-        upstream.sizes(entries)
-    })?;
-    let stored = merge::store(scratch, &bundle)?;
-    let tool = tool_side(git, at, scratch, wish)?;
-    let mut notes = upstream.notes.clone();
-    notes.extend(bundle.notes.iter().cloned());
-    if tool.is_some() && !ignores_target(at)? {
-        notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
-    }
+/// What a plan is made from.
+pub struct Planner<'a> {
+    pub git: &'a Git,
+    pub at: &'a Preflight,
+    pub scratch: &'a Scratch,
+    pub wish: &'a Options<'a>,
+}
 
-    let (origin, news) = origin(at, &upstream, &stored);
-    let (mut base, mut theirs) = if news {
-        (base(at, scratch, &upstream, &mut notes)?, stored.entries)
-    } else {
-        // Its part of the lock stays as it is, and it takes no part in the merge.
-        (Entries::new(), Entries::new())
-    };
-    let (tool_origin, tool_news) = match tool {
-        Some((tool_stored, tool, tool_base)) => {
-            theirs.extend(tool_stored.entries);
-            base.extend(tool_base);
-            (Some(tool), true)
-        }
-        None => (at.lock.as_ref().and_then(|lock| lock.tool.clone()), false),
-    };
+/// The outer sides of the merge, and the lines of the lock, each with whether it is brought up to
+/// date.
+struct Inputs {
+    base: Entries,
+    theirs: Entries,
+    upstream: (Origin, bool),
+    tool: Option<(Origin, bool)>,
+}
 
-    let moves = plan::relocate(at.ours.entries(), &theirs, first)
-        .map_err(|problems| plan::outdated_taken(&problems))?;
-    expect_no_twins(at, &moves, &base, &theirs)?;
-    let carry = match (&started, wish.carry) {
-        (Some(base), Some(_)) => Some(carry(at, scratch, base, &theirs)?),
-        _ => None,
-    };
-    if let (Some(base), Some(AUTO)) = (&started, wish.carry) {
-        notes.push(format!(
-            "this fork started from the official worker at {}",
-            base.short()
-        ));
-    }
-    let (carried, orphans) = match carry {
-        Some(carry) => {
-            base.extend(carry.base);
-            (carry.carried, carry.orphans)
+impl Planner<'_> {
+    /// Makes the plan.
+    pub fn make(&self) -> Result<Planned> {
+        let Self {
+            git,
+            at,
+            scratch,
+            wish,
+        } = *self;
+        let first = at.lock.is_none();
+        self.expect_meant()?;
+        let mentions = self.mentions()?;
+        let started = if first {
+            fork::base(git, at, scratch, wish)?
+        } else {
+            None
+        };
+        let mut recording = first.then(|| record_facts(at)).flatten();
+        let upstream = self.open_upstream()?;
+        let locked = at.lock.as_ref().map(|lock| &lock.upstream);
+        let left = locked.filter(|origin| origin.address != upstream.address);
+        if left.is_some() {
+            // Another upstream's worker is another worker.
+            recording = record_facts(at);
         }
-        None => (Vec::new(), Vec::new()),
-    };
-    let mut own = started
-        .as_ref()
-        .and_then(|base| fork::own(at, base, wish.carry.is_some()));
-    let exposed = recording.and_then(|recording| recorded(recording, &mut notes));
-    let started = match (started, left) {
-        (None, Some(origin)) => OfficialBase::locked(at, origin)?,
-        (started, _) => started,
-    };
-    if left.is_some() {
-        own = own.or_else(|| fork::own(at, started.as_ref()?, true));
-    }
-    let started = match &started {
-        Some(base) => Some((base, Exposed::read(&*base.tree)?)),
-        None => None,
-    };
-    let records = match &exposed {
-        Some(exposed) => records(at, exposed, started.as_ref(), &upstream, &mut notes),
-        None => Vec::new(),
-    };
-    let mut built = merge::build(
-        &at.repo,
-        scratch,
-        Sides {
+        self.expect_known_past(left.is_some())?;
+        let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
+            upstream.sizes(entries)
+        })?;
+        let mut notes = upstream.notes.clone();
+        notes.extend(bundle.notes.iter().cloned());
+        let mut inputs = self.inputs(&upstream, &bundle, &mut notes)?;
+        let moves = plan::relocate(at.ours.entries(), &inputs.theirs, first)
+            .map_err(|problems| plan::outdated_taken(&problems))?;
+        expect_no_twins(at, &moves, &inputs.base, &inputs.theirs)?;
+        let Carry {
+            carried, orphans, ..
+        } = self.carried(started.as_ref(), &mut inputs, &mut notes)?;
+        let mut own = started
+            .as_ref()
+            .and_then(|base| fork::own(at, base, wish.carry.is_some()));
+        let exposed = recording.and_then(|recording| recorded(recording, &mut notes));
+        let started = match (started, left) {
+            (None, Some(origin)) => OfficialBase::locked(at, origin)?,
+            (started, _) => started,
+        };
+        if left.is_some() {
+            own = own.or_else(|| fork::own(at, started.as_ref()?, true));
+        }
+        let started = match &started {
+            Some(base) => Some((base, Exposed::read(&*base.tree)?)),
+            None => None,
+        };
+        let records = match &exposed {
+            Some(exposed) => records(at, exposed, started.as_ref(), &upstream, &mut notes),
+            None => Vec::new(),
+        };
+        let retired = at.lock.as_ref().map(|lock| lock.retired.clone());
+        let sides = Sides {
             records: &records,
             before: at.ours.entries(),
             moves: &moves,
-            base: &base,
-            theirs: &theirs,
+            base: &inputs.base,
+            theirs: &inputs.theirs,
             carried: &carried,
             orphans: &orphans,
             renames: wish.carry.is_none(),
             take_theirs: wish.take_theirs,
+            upstream: inputs.upstream,
+            tool: inputs.tool,
+            retired: retired.unwrap_or_else(|| Some(Retired::new())),
+        };
+        let mut built = merge::build(&at.repo, scratch, sides)?;
+        if let (Some(own), Some((base, started)), Some(fork)) = (&mut own, &started, &exposed)
+            && own.carried
+            && !(built.conflicts.is_empty() && built.taken.is_empty())
+        {
+            let new = Exposed::read(&fork::tree_of(&bundle))?;
+            let conflicts: Vec<_> = built.conflicts.iter().chain(&built.taken).collect();
+            own.changes = fork::in_conflict(at, base, [fork, started, &new], &conflicts)?;
+        }
+        // What a fork changed of upstream's own files goes where those go.
+        let mut modules: Vec<RepoPath> = carried.into_iter().map(|(_, to)| to).collect();
+        modules.retain(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"));
+        if left.is_some() {
+            modules.extend(context::own_modules(&at.ours, &inputs.base, &bundle)?);
+        }
+        let dropped = if first {
+            bake_arguments::drop_undeclared(at, scratch, &mut built)?
+        } else {
+            None
+        };
+        let unfinished = Unfinished {
+            at,
+            upstream,
+            bundle,
+            mentions,
+            moves,
+            modules,
+            notes,
+            own,
+        };
+        let mut planned = unfinished.finish(built)?;
+        planned.plan.rewrites.extend(dropped);
+        Ok(planned)
+    }
+
+    /// Refuses what can't be migrated in this way.
+    fn expect_meant(&self) -> Result<()> {
+        if self.at.lock.is_none() {
+            expect_legacy(self.at)?;
+            if !self.wish.anyway {
+                fork::expect_sglang(self.at)?;
+            }
+        } else if self.wish.carry.is_some() {
+            bail!(UserError::new(
+                format!("{LOCK} is there, so this worker is modern already"),
+                "leave --carry out; upstream's changes are merged with those made here anyway"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses to settle conflicts by upstream's files where nothing keeps what was there before.
+    fn expect_known_past(&self, is_another_upstream: bool) -> Result<()> {
+        if self.wish.take_theirs && self.wish.carry.is_none() && !is_another_upstream {
+            bail!(UserError::new(
+                "`--conflicts upstream` is for `--carry` and for another upstream, where `compare` \
+                 knows what was there before",
+                "write the conflicts into the files with `--conflicts markers`"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Begins to look for what names the old places; it takes a while and needs nothing else.
+    fn mentions(&self) -> Result<Search> {
+        let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
+        let mut unseen = self.at.unseen.values();
+        let sparse = unseen.any(|why| *why == Unseen::Sparse);
+        self.at
+            .repo
+            .search(&references::candidates(), &outside, sparse)
+    }
+
+    /// The changes of a fork where they are carried; what it started from goes to the inputs.
+    fn carried(
+        &self,
+        started: Option<&OfficialBase>,
+        inputs: &mut Inputs,
+        notes: &mut Vec<String>,
+    ) -> Result<Carry> {
+        let (Some(base), Some(how)) = (started, self.wish.carry) else {
+            return Ok(Carry::default());
+        };
+        let mut carry = carry(self.at, self.scratch, base, &inputs.theirs)?;
+        inputs.base.append(&mut carry.base);
+        if how == AUTO {
+            let base = base.short();
+            notes.push(format!(
+                "this fork started from the official worker at {base}"
+            ));
+        }
+        Ok(carry)
+    }
+
+    fn open_upstream(&self) -> Result<Upstream> {
+        let top = &self.at.repo.top;
+        let request = upstream::Request {
+            address: self.wish.upstream,
+            rev: self.wish.rev,
+            locked: self.at.lock.as_ref().map(|lock| &lock.upstream),
+            repository: top,
+        };
+        let mut upstream = upstream::open(self.git, &request)?;
+        if self.wish.embed && upstream.address == OWN_ADDRESS {
+            // "The repository that holds the tool" will be this one from now on.
+            upstream.address = upstream::lasting_address(self.git, top)?;
+        }
+        Ok(upstream)
+    }
+
+    fn inputs(
+        &self,
+        upstream: &Upstream,
+        bundle: &Bundle,
+        notes: &mut Vec<String>,
+    ) -> Result<Inputs> {
+        let Self {
+            git,
+            at,
+            scratch,
+            wish,
+        } = *self;
+        let stored = merge::store(scratch, bundle)?;
+        let tool = tool_side(git, at, scratch, wish)?;
+        if tool.is_some() && !ignores_target(at)? {
+            notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
+        }
+        let (origin, news) = origin(at, upstream, &stored);
+        let (mut base, mut theirs) = if news {
+            (base(at, scratch, upstream, notes)?, stored.entries)
+        } else {
+            // Its part of the lock stays as it is, and it takes no part in the merge.
+            (Entries::new(), Entries::new())
+        };
+        let tool = if let Some((tool_stored, tool, tool_base)) = tool {
+            theirs.extend(tool_stored.entries);
+            base.extend(tool_base);
+            Some((tool, true))
+        } else {
+            let locked = at.lock.as_ref().and_then(|lock| lock.tool.clone());
+            locked.map(|tool| (tool, false))
+        };
+        Ok(Inputs {
+            base,
+            theirs,
             upstream: (origin, news),
-            tool: tool_origin.map(|origin| (origin, tool_news)),
-            retired: match &at.lock {
-                Some(lock) => lock.retired.clone(),
-                None => Some(Retired::new()),
-            },
-        },
-    )?;
-    if let (Some(own), Some((base, started)), Some(fork)) = (&mut own, &started, &exposed)
-        && own.carried
-        && !(built.conflicts.is_empty() && built.taken.is_empty())
-    {
-        let new = Exposed::read(&fork::tree_of(&bundle))?;
-        let conflicts: Vec<_> = built.conflicts.iter().chain(&built.taken).collect();
-        own.changes = fork::in_conflict(at, base, [fork, started, &new], &conflicts)?;
+            tool,
+        })
     }
-    // What a fork changed of upstream's own files goes where those go.
-    let mut modules: Vec<RepoPath> = carried
-        .into_iter()
-        .map(|(_, to)| to)
-        .filter(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"))
-        .collect();
-    if left.is_some() {
-        modules.extend(context::own_modules(&at.ours, &base, &bundle)?);
-    }
-    let dropped = if first {
-        bake_arguments::drop_undeclared(at, scratch, &mut built)?
-    } else {
-        None
-    };
-    let mut planned = finish(
-        at, &upstream, &bundle, mentions, moves, built, &modules, notes, first, own,
-    )?;
-    planned.plan.rewrites.extend(dropped);
-    Ok(planned)
 }
 
 /// Whether what the tool builds would stay out of git.
@@ -331,81 +400,88 @@ fn expect_legacy(at: &Preflight) -> Result<()> {
     ))
 }
 
-#[allow(
-    clippy::too_many_arguments,
-    reason = "the parts of one value, put together once"
-)]
-fn finish(
-    at: &Preflight,
-    upstream: &Upstream,
-    bundle: &Bundle,
+/// A plan that lacks only the merged result.
+struct Unfinished<'a> {
+    at: &'a Preflight,
+    upstream: Upstream,
+    bundle: Bundle,
     mentions: Search,
     moves: Vec<Move>,
-    built: Built,
-    modules: &[RepoPath],
-    mut notes: Vec<String>,
-    first: bool,
+    /// Modules that upstream does not give.
+    modules: Vec<RepoPath>,
+    notes: Vec<String>,
     own: Option<Own>,
-) -> Result<Planned> {
-    let before = at.ours.entries();
-    let moved: Vec<(RepoPath, RepoPath)> = moves
-        .iter()
-        .map(|planned| (planned.from.clone(), planned.to.clone()))
-        .collect();
-    let steps = steps::between(before, &built.entries, &moved);
-    expect_no_obstacles(at, &steps)?;
-    if !first {
-        notes.extend(strays(before));
-    }
-    // What stays as it is needs no second reading.
-    let news = |path: &RepoPath| {
-        built
-            .arrivals
+}
+
+impl Unfinished<'_> {
+    fn finish(self, built: Built) -> Result<Planned> {
+        let Self {
+            at,
+            upstream,
+            bundle,
+            moves,
+            mut notes,
+            ..
+        } = self;
+        let before = at.ours.entries();
+        let moved = moves
             .iter()
-            .any(|arrival| arrival.place() == path && !arrival.what.is_quiet())
-    };
-    let rewrites = rewrites(bundle, news);
-    for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
-        notes.extend(incoming.notes.iter().map(|note| format!("{path}: {note}")));
-    }
-    notes.extend(context_notes(at, bundle, modules, &built.entries)?);
-    let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
-        dangling(at, bundle, &mentions.files()?, &moved, &built.entries)?
-    } else {
-        Vec::new()
-    };
-    let plan = Plan {
-        upstream: Source {
-            address: upstream.address.clone(),
-            rev: upstream.rev.clone(),
-            commit: upstream.commit.clone(),
-            shape: upstream.shape,
-        },
-        head: at.head.clone(),
-        before: at.head_tree.clone(),
-        after: built.after.clone(),
-        local: local_in_retired(at, &moves),
-        moves,
-        files: built.arrivals,
-        rewrites,
-        conflicts: built.conflicts,
-        taken: built.taken,
-        own,
-        dangling,
-        notes,
-        steps,
-    };
-    Ok(Planned {
-        plan,
-        stages: built.stages,
-        entries: built.entries,
-        lock: built.lock,
-        kind: if first {
+            .map(|planned| (planned.from.clone(), planned.to.clone()));
+        let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
+        let steps = steps::between(before, &built.entries, &moved);
+        expect_no_obstacles(at, &steps)?;
+        let kind = if at.lock.is_none() {
             MigrationKind::First
         } else {
             MigrationKind::Again
-        },
-    })
+        };
+        if kind == MigrationKind::Again {
+            notes.extend(strays(before));
+        }
+        // What stays as it is needs no second reading.
+        let news = |path: &RepoPath| {
+            let mut arrivals = built.arrivals.iter();
+            arrivals.any(|arrival| arrival.place() == path && !arrival.what.is_quiet())
+        };
+        let rewrites = rewrites(&bundle, news);
+        for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
+            notes.extend(incoming.notes.iter().map(|note| format!("{path}: {note}")));
+        }
+        notes.extend(context_notes(at, &bundle, &self.modules, &built.entries)?);
+        let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
+            dangling(at, &bundle, &self.mentions.files()?, &moved, &built.entries)?
+        } else {
+            Vec::new()
+        };
+        let plan = Plan {
+            upstream: Source {
+                address: upstream.address,
+                rev: upstream.rev,
+                commit: upstream.commit,
+                shape: upstream.shape,
+            },
+            head: at.head.clone(),
+            before: at.head_tree.clone(),
+            after: built.after,
+            local: local_in_retired(at, &moves),
+            moves,
+            files: built.arrivals,
+            rewrites,
+            conflicts: built.conflicts,
+            taken: built.taken,
+            own: self.own,
+            dangling,
+            notes,
+            steps,
+        };
+        Ok(Planned {
+            plan,
+            stages: built.stages,
+            entries: built.entries,
+            lock: built.lock,
+            kind,
+        })
+    }
 }
 
 /// What an update leaves in `.runpod/` although the Hub reads nothing of it.

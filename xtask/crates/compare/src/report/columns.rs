@@ -68,12 +68,8 @@ impl<'a> Columns<'a> {
     /// The names of a side's files.
     pub fn names(&self, side: &str) -> String {
         let mut names: Vec<String> = Vec::new();
-        for line in self
-            .sides
-            .iter()
-            .filter(|(name, _)| *name == side)
-            .flat_map(|(_, lines)| lines)
-        {
+        let sides = self.sides.iter().filter(|(name, _)| *name == side);
+        for line in sides.flat_map(|(_, lines)| lines) {
             let name = escaped(&line.file.to_string());
             if names.last() != Some(&name) {
                 names.push(name);
@@ -88,9 +84,8 @@ impl<'a> Columns<'a> {
 
     pub fn kind(&self, row: usize) -> RowKind {
         let row = &self.rows[row];
-        let texts: Vec<&str> = row
-            .iter()
-            .enumerate()
+        let cells = row.iter().enumerate();
+        let texts: Vec<&str> = cells
             .filter_map(|(side, cell)| Some(self.line(side, (*cell)?).text))
             .collect();
         let is_everywhere = texts.len() == self.sides.len();
@@ -110,16 +105,11 @@ impl<'a> Columns<'a> {
             return format!("only {}", self.sides[0].0);
         }
         let differs = |side: usize, other: usize| {
-            let cells = self
-                .rows
-                .iter()
-                .filter(|row| match (row[side], row[other]) {
-                    (Some(cell), Some(beside)) => {
-                        self.line(side, cell).text != self.line(other, beside).text
-                    }
-                    (cell, _) => cell.is_some(),
-                });
-            cells.count()
+            let text = |row: &Row, side: usize| Some(self.line(side, row[side]?).text);
+            let is_there = |row: &&Row| row[side].is_some();
+            let rows = self.rows.iter().filter(is_there);
+            rows.filter(|row| text(row, side) != text(row, other))
+                .count()
         };
         format!("−{} +{}", differs(0, last), differs(last, 0))
     }
@@ -169,33 +159,20 @@ impl<'a> Columns<'a> {
                     }
                     _ => whole(line.text),
                 };
-                cells += &td(
-                    letter,
-                    if is_equal { "e" } else { "c" },
-                    line,
-                    &html,
-                    &anchor(self.sides[side].0, line.file, line.number),
-                    linked,
-                );
+                let class = if is_equal { "e" } else { "c" };
+                cells += &td(self.sides[side].0, class, line, &html, linked);
             }
             match row[last].map(|cell| self.line(last, cell)) {
                 None => cells.push_str("<td class=\"n x\"></td>"),
                 Some(line) => {
-                    let name = self.sides[last].0;
-                    let class = format!(
-                        "{}{}",
-                        if is_changed { "c" } else { "e" },
-                        if is_own { " own" } else { "" }
-                    );
+                    let class = match (is_changed, is_own) {
+                        (true, true) => "c own",
+                        (true, false) => "c",
+                        (false, true) => "e own",
+                        (false, false) => "e",
+                    };
                     let html = after.unwrap_or_else(|| whole(line.text));
-                    cells += &td(
-                        &name[..1],
-                        &class,
-                        line,
-                        &html,
-                        &anchor(name, line.file, line.number),
-                        linked,
-                    );
+                    cells += &td(self.sides[last].0, class, line, &html, linked);
                 }
             }
             let _ = writeln!(out, "{cells}</tr>");
@@ -203,15 +180,10 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn td(
-    letter: &str,
-    class: &str,
-    line: &Line,
-    html: &str,
-    anchor: &str,
-    linked: &HashSet<String>,
-) -> String {
-    let id = if linked.contains(anchor) {
+fn td(side: &str, class: &str, line: &Line, html: &str, linked: &HashSet<String>) -> String {
+    let letter = &side[..1];
+    let anchor = anchor(side, line.file, line.number);
+    let id = if linked.contains(&anchor) {
         format!(" id=\"{anchor}\"")
     } else {
         String::new()
@@ -228,19 +200,12 @@ fn td(
 }
 
 fn lines(texts: &[Text]) -> Vec<Line<'_>> {
-    texts
-        .iter()
-        .flat_map(|text| {
-            text.text
-                .split_inclusive('\n')
-                .zip(1..)
-                .map(|(line, number)| Line {
-                    file: &text.path,
-                    number,
-                    text: line,
-                })
-        })
-        .collect()
+    let mut lines = Vec::new();
+    for Text { path: file, text } in texts {
+        let numbered = text.split_inclusive('\n').zip(1..);
+        lines.extend(numbered.map(|(text, number)| Line { file, number, text }));
+    }
+    lines
 }
 
 /// The rows of several sides beside the last one.
