@@ -169,12 +169,13 @@ impl<'t> Walk<'t> {
         let is_env = instruction.keyword == "ENV";
         let pairs = instruction.assignments().into_iter();
         // All values of a line see what was set before it.
-        let expanded = pairs.map(|(name, value)| match value {
-            Some(value) => (name.text, self.expand(value.trim_matches(['"', '\'']))),
-            None => {
-                let value = self.global.get(&name.text).cloned();
-                (name.text, value)
-            }
+        let expanded = pairs.map(|(name, value)| {
+            let value = match value {
+                // The old form of ENV keeps its quotes.
+                Some(value) => self.expand(value.trim_matches(['"', '\''])),
+                None => self.global.get(&name.text).cloned(),
+            };
+            (name.text, value)
         });
         for (name, value) in expanded.collect::<Vec<_>>() {
             if is_env {
