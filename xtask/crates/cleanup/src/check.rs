@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::survey::{Local, Survey};
 use compare::accepted;
-use worker_files::references::MentionKind as Reads;
+use worker_files::references::MentionKind;
 use xtask_core::commands::Commands;
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::git::Unseen;
@@ -177,7 +177,11 @@ fn asked(found: &Survey, commands: &Commands, all: &mut Vec<Obstacle>, passed: &
         all.push(Obstacle::new(Kind::Changed, &id, why, settle));
     }
     // One reason stands for all places of a file.
-    for mention in found.mentions.iter().filter(|one| one.kind == Reads::Code) {
+    for mention in found
+        .mentions
+        .iter()
+        .filter(|one| one.kind == MentionKind::Code)
+    {
         let id = mention_id(&mention.path);
         if !is_answered(&id) {
             let place = format!("{}:{}:{}", mention.path, mention.line, mention.column);
@@ -328,7 +332,7 @@ mod tests {
         }
     }
 
-    fn mention(path: &str, line: usize, kind: Reads) -> Mention {
+    fn mention(path: &str, line: usize, kind: MentionKind) -> Mention {
         Mention {
             path: path.into(),
             line,
@@ -426,8 +430,8 @@ mod tests {
             why: "was changed since migrate put it there",
         }];
         let mentions = [
-            mention("Dockerfile", 3, Reads::Code),
-            mention("README.md", 1, Reads::Prose),
+            mention("Dockerfile", 3, MentionKind::Code),
+            mention("README.md", 1, MentionKind::Prose),
         ];
         gate.open = vec![lost("env:A B")];
         gate.stale = vec![reason("env:C*")];
@@ -515,7 +519,7 @@ mod tests {
             below: below.into(),
             why: "was changed",
         });
-        let mentions = [1, 2].map(|line| mention("Dockerfile", line, Reads::Code));
+        let mentions = [1, 2].map(|line| mention("Dockerfile", line, MentionKind::Code));
         let mut found = found(gate);
         found.changed = changed.into();
         found.mentions = mentions.into();

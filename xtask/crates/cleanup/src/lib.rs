@@ -31,7 +31,7 @@ use transaction::apply::Work;
 use transaction::files::{holds_no_file, remove_empty_below};
 use transaction::journal::{Commit, Journal, Record};
 use transaction::{Ways, steps, stopped};
-use worker_files::references::MentionKind as Reads;
+use worker_files::references::MentionKind;
 use xtask_core::commands::Commands;
 use xtask_core::git::{Git, GitTree, Repo, Scratch};
 use xtask_core::layout::{ACCEPTED, LOCK, OUTDATED};
@@ -186,7 +186,7 @@ pub fn questions(root: &Path) -> Result<Vec<String>> {
     let changed = survey::changed(&at, &head, Lock::read(&head)?.as_ref())?;
     let mentions = mentions::find(&head, &mentions::candidates(&at.repo)?)?;
     let changed = changed.iter().map(|one| check::changed_id(&one.below));
-    let code = mentions.iter().filter(|one| one.kind == Reads::Code);
+    let code = mentions.iter().filter(|one| one.kind == MentionKind::Code);
     let code = code.map(|one| check::mention_id(&one.path));
     let mut ids: Vec<String> = changed.chain(code).collect();
     ids.dedup();
@@ -258,7 +258,7 @@ impl Plan {
         let (obstacles, reasons) = check::check(survey, commands);
         let files = head.keys().filter(|path| path.is_within(OUTDATED));
         let mut mentions = survey.mentions.clone();
-        mentions.retain(|one| one.kind == Reads::Prose);
+        mentions.retain(|one| one.kind == MentionKind::Prose);
         Self {
             restore: survey.restore.clone(),
             files: files.cloned().collect(),

@@ -171,6 +171,7 @@ impl<'t> Walk<'t> {
         // All values of a line see what was set before it.
         let expanded = pairs.map(|(name, value)| {
             let value = match value {
+                // The old form of ENV keeps its quotes.
                 Some(value) => self.expand(value.trim_matches(['"', '\''])),
                 None => self.global.get(&name.text).cloned(),
             };

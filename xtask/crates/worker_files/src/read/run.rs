@@ -439,12 +439,8 @@ impl Reader<'_> {
             };
             match wanted {
                 Wanted::Package { name, spec } => {
-                    let package = Package {
-                        name,
-                        spec,
-                        ..package
-                    };
-                    self.interface.packages.push(package);
+                    let place = package.place.clone();
+                    self.take(vec![Requirement { name, spec, place }], &package);
                 }
                 Wanted::Computed(text) => {
                     let what = format!("{text}: the name of this package is computed");

@@ -521,15 +521,15 @@ impl<'a> Parser<'a> {
             self.read(&read.name, read.default, place(read.range));
         }
         let script = &mut self.script;
-        let sets = inner.sets.into_iter();
-        script.sets.extend(sets.map(|(name, at)| (name, place(at))));
-        let exports = inner.exports.into_iter();
-        let exports = exports.map(|(name, value, at)| (name, value, place(at)));
-        script.exports.extend(exports);
-        let unread = inner.unread.into_iter();
-        script
-            .unread
-            .extend(unread.map(|(at, what)| (place(at), what)));
+        for (name, at) in inner.sets {
+            script.sets.push((name, place(at)));
+        }
+        for (name, value, at) in inner.exports {
+            script.exports.push((name, value, place(at)));
+        }
+        for (at, what) in inner.unread {
+            script.unread.push((place(at), what));
+        }
     }
 
     /// Reads a word and gives it to the command.
@@ -1000,7 +1000,7 @@ impl<'a> Parser<'a> {
                     _ => std::slice::from_ref(&part.text),
                 };
                 if let [one] = choices {
-                    for text in texts.iter_mut() {
+                    for text in &mut texts {
                         text.push_str(one);
                     }
                     continue;
@@ -1093,11 +1093,8 @@ impl<'a> Parser<'a> {
 
     /// `xargs PROGRAM`: the program with the words of a file or of the command before.
     fn xargs(&mut self, command: &mut Command) {
-        let before = command
-            .piped
-            .then(|| self.script.commands.last().cloned())
-            .flatten();
-        let (list, said) = before.as_ref().map_or((None, Vec::new()), printed);
+        let before = self.script.commands.last().filter(|_| command.piped);
+        let (list, said) = before.map_or((None, Vec::new()), printed);
         if command.program() != "xargs" {
             // What only filters passes the list on.
             if command.list.is_none() && printed(command).0.is_none() {
