@@ -124,7 +124,7 @@ impl<'t> Reader<'t> {
             all = all.widened();
         }
         if self.widening || all.is_heavy() {
-            all = all.widest();
+            all = all.widest(&|function| self.tells(function));
         }
         self.grew |= all != *old;
         (all != *old).then_some(all)
@@ -156,8 +156,8 @@ impl<'t> Reader<'t> {
         }
         let handed = call.values().into_iter().any(|value| match value.kind() {
             "lambda" => true,
-            "identifier" | "attribute" | "call" => self.value(value).may_be(own),
-            _ => false,
+            "string" | "integer" | "float" | "true" | "false" | "none" => false,
+            _ => self.value(value).may_be(own),
         });
         if handed && !callee.path().ends_with("partial") {
             let args = self.args(call, &none);

@@ -5,6 +5,7 @@
 //! any of what calls give them, calls are any of what the function gives, both from the tables of
 //! `calls`. [`Reader::at`] is exact for one way through loops and calls, which `ways` finds.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -63,6 +64,8 @@ pub struct Reader<'t> {
     pub widening: bool,
     /// Whether most is found by now.
     pub late: bool,
+    /// What speaks of the environment, a job or a command; found when first asked for.
+    pub telling: OnceCell<Set<Node<'t>>>,
     /// What is written to the environment: name, where, and the value.
     pub written: Vec<(Rc<str>, Node<'t>, Rc<str>)>,
 }
@@ -99,6 +102,7 @@ impl<'t> Reader<'t> {
             grew: false,
             widening: false,
             late: false,
+            telling: OnceCell::new(),
             written: Vec::new(),
         }
     }

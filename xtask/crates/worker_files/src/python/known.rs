@@ -35,20 +35,33 @@ impl<'t> Reader<'t> {
         let second = args.positional.get(1);
         let name = path.rsplit('.').next().unwrap_or(path);
         Some(match name {
+            "partial" if first.is_lost() => Val::Lost,
             "partial" if given.is_some() => {
                 let rest = Args {
                     positional: args.positional[1..].to_vec(),
                     ..args.clone()
                 };
-                Val::Partial(Rc::new(first), Rc::new(rest))
+                let rest = Rc::new(rest);
+                let partial = |one: &Val<'t>| Val::Partial(Rc::new(one.clone()), rest.clone());
+                Val::any(first.each().iter().map(partial))
             }
             "__import__" | "import_module" => self.imported(0, first.as_str()?, None),
             "getattr" => match second? {
                 Val::Str(text, Some(node)) if **text == *content(*node) => {
                     self.attribute(&first, content(*node))
                 }
+                // Any of its functions, be it one that nothing else names.
+                _ if first.may_be(|one| match one {
+                    Val::Class(class) | Val::Object(class, _) => self.tells(*class),
+                    Val::Module(_) => true,
+                    _ => false,
+                }) =>
+                {
+                    Val::Lost
+                }
                 _ => return None,
             },
+            "globals" => Val::Made(path.into()),
             "str" | "repr" => match &first {
                 Val::Str(..)
                 | Val::Env(..)
@@ -249,10 +262,16 @@ impl<'t> Reader<'t> {
                 let of = |one: &Val<'t>| Val::Method(Rc::new(one.clone()), name.into());
                 Val::any(all.iter().map(|one| self.result(&of(one), args, None)))
             }
+            (Val::Made(_), "get") if is_globals(object) => self.item(object, &first),
             (Val::Made(path), _) => Val::Made(format!("{path}.{name}").into()),
             _ => return None,
         })
     }
+}
+
+/// Whether it is what `globals()` gives.
+pub fn is_globals(value: &Val<'_>) -> bool {
+    matches!(value, Val::Made(path) if &**path == "globals")
 }
 
 /// What a string without anything special in it holds.

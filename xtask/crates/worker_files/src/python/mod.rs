@@ -32,6 +32,7 @@ mod runs;
 mod scope;
 mod settings;
 mod syntax;
+mod telling;
 mod text;
 mod usage;
 mod value;
@@ -253,7 +254,10 @@ impl<'t> Reader<'t> {
                     return;
                 };
                 let callee = self.value(function);
-                if callee.is_lost() {
+                let first = node.values().first().copied();
+                let calls_first = matches!(callee.path(), "map" | "filter");
+                let first = first.filter(|_| calls_first);
+                if callee.is_lost() || first.is_some_and(|given| self.value(given).is_lost()) {
                     self.lost(node);
                 }
                 self.environment_call(node, &callee);
@@ -267,7 +271,8 @@ impl<'t> Reader<'t> {
                 let whole = node
                     .field("value")
                     .map_or(Val::Unknown, |object| self.value(object));
-                if whole.is_lost() {
+                // What is called through it is told of at the call.
+                if whole.is_lost() && !is_called_through(node) {
                     self.lost(node);
                 }
                 self.environment_item(node, &whole);
@@ -350,6 +355,18 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// Whether a call calls what is here, or something in it.
+fn is_called_through(node: Node<'_>) -> bool {
+    let mut outer = node;
+    while matches!(outer.part(), "value" | "object")
+        && let Some(parent) = outer.parent()
+        && matches!(parent.kind(), "subscript" | "attribute")
+    {
+        outer = parent;
+    }
+    outer.part() == "function"
+}
+
 /// Whether a place takes up most of a file.
 fn is_most(source: &Source, range: &Range<usize>) -> bool {
     range.len() > source.text.len() / 2 && range.len() > 200
@@ -410,5 +427,7 @@ pub fn module_name(path: &RepoPath) -> String {
 mod accounting;
 #[cfg(test)]
 mod budget;
+#[cfg(test)]
+mod containers;
 #[cfg(test)]
 mod tests;

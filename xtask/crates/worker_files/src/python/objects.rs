@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::eval::{Reader, external};
+use super::known::is_globals;
 use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Args, Ctx, Frame, Val};
@@ -30,6 +31,8 @@ impl<'t> Reader<'t> {
             Val::Ext(path) if &**path == "sys.modules" => {
                 key.as_str().map_or(Val::Unknown, external)
             }
+            // Any function of the file, be it one that nothing else names.
+            object if is_globals(object) && key.as_str().is_none() => Val::Lost,
             Val::Class(class) => key
                 .as_str()
                 .map_or(Val::Unknown, |name| self.class_member(*class, name)),

@@ -13,15 +13,17 @@ const WORDS: &str = "ENVIRONMENT_INTERFACE environ getenv expandvars dotenv pyda
     os.system os.exec spawn exec( eval( runpod serverless job input http /v1 request getattr \
     __import__ import_module runpy --";
 
+/// Whether a word that matters is in a text.
+pub fn matters(text: &str) -> bool {
+    let mut words = WORDS.split(' ').chain(FOREIGN.split(' '));
+    words.any(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some())
+}
+
 /// The files to follow, and those that stand apart: no word in them matters, no file imports them,
 /// and they import no other. Of these, the ones that the image doesn't start are left out.
 pub fn sorted<'s>(sources: &[&'s Source], reach: &Reach) -> (Vec<&'s Source>, Vec<&'s Source>) {
-    let quiet = |source: &Source| {
-        let text = source.text.as_bytes();
-        let mut words = WORDS.split(' ').chain(FOREIGN.split(' '));
-        words.all(|word| memchr::memmem::find(text, word.as_bytes()).is_none())
-    };
-    let mut quiets: Vec<bool> = sources.iter().map(|source| quiet(source)).collect();
+    let quiet = |source: &&Source| !matters(&source.text);
+    let mut quiets: Vec<bool> = sources.iter().map(quiet).collect();
     if quiets.iter().any(|quiet| *quiet) {
         let names: IndexSet<String> = sources
             .iter()

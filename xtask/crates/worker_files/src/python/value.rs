@@ -150,7 +150,7 @@ impl<'t> Ctx<'t> {
     }
 }
 
-impl Val<'_> {
+impl<'t> Val<'t> {
     pub fn text(text: &str) -> Self {
         Self::Str(text.into(), None)
     }
@@ -268,17 +268,11 @@ impl Val<'_> {
     }
 
     /// As little of it as will do: that it is something known of the program, or something that
-    /// holds the environment or a job and can't be followed, or anything.
-    pub fn widest(&self) -> Self {
-        fn holds(value: &Val<'_>) -> bool {
-            let own = match value {
-                Val::Environ(_) | Val::Job | Val::Input(_) | Val::Lost => true,
-                value => matches!(value.path(), "os" | "os.getenv"),
-            };
-            own || value.inner().into_iter().any(holds)
-        }
+    /// can't be followed and holds the environment, a job or a function that `tells` of them, or
+    /// anything.
+    pub fn widest(&self, tells: &dyn Fn(Node<'t>) -> bool) -> Self {
         match self {
-            Self::Any(all) => Self::any(all.iter().map(Self::widest)),
+            Self::Any(all) => Self::any(all.iter().map(|one| one.widest(tells))),
             Self::Environ(_) => Self::Environ(Rc::from([])),
             Self::Func(function, _, object) => {
                 Self::Func(*function, Ctx::default(), object.clone())
@@ -291,9 +285,18 @@ impl Val<'_> {
             | Self::Ext(_)
             | Self::Never
             | Self::Lost => self.clone(),
-            other if holds(other) => Self::Lost,
+            other if other.holds(tells) => Self::Lost,
             _ => Self::Unknown,
         }
+    }
+
+    fn holds(&self, tells: &dyn Fn(Node<'t>) -> bool) -> bool {
+        let own = match self {
+            Self::Environ(_) | Self::Job | Self::Input(_) | Self::Lost => true,
+            Self::Func(node, ..) | Self::Class(node) | Self::Object(node, _) => tells(*node),
+            value => matches!(value.path(), "os" | "os.getenv"),
+        };
+        own || self.inner().into_iter().any(|inner| inner.holds(tells))
     }
 
     pub fn as_str(&self) -> Option<&str> {
@@ -408,6 +411,13 @@ impl Val<'_> {
             (Self::Dict(_), Self::Str(..)) => self.entry(key).unwrap_or(Self::Unknown),
             (Self::Dict(items), Self::Unknown | Self::Input(_) | Self::Env(..) | Self::Any(_)) => {
                 Self::any(items.iter().map(|(_, value)| value.clone()))
+            }
+            (
+                Self::Dict(items),
+                Self::Pieces(_) | Self::Made(_) | Self::Method(..) | Self::Lost,
+            ) => {
+                let all = || Self::any(items.iter().map(|(_, value)| value.clone()));
+                self.entry(key).unwrap_or_else(all)
             }
             (Self::Dict(_), key) => self.entry(key).unwrap_or(Self::Unknown),
             (Self::Input(path), Self::Str(key, _)) => match path.rsplit('.').next() {
