@@ -71,17 +71,7 @@ impl<'t> Reader<'t> {
                 | Val::Made(_) => first,
                 one => Val::text(&one.display()?),
             },
-            "int" | "float" | "bool" | "abs" | "round" => match (&first, name) {
-                (Val::Str(text, _), "int") => Val::Int(text.trim().parse().ok()?),
-                (Val::Str(text, _), "float") => {
-                    let _: f64 = text.trim().parse().ok()?;
-                    Val::Float(text.clone())
-                }
-                (Val::Float(text), "int") => {
-                    Val::text(&format!("{:.0}", text.parse::<f64>().ok()?))
-                }
-                _ => first,
-            },
+            "int" | "float" | "bool" | "abs" | "round" => return number(name, first),
             "get_type_hints" | "get_annotations" | "vars" => match &first {
                 Val::Class(class) | Val::Object(class, _) => self.annotated(*class),
                 _ => return None,
@@ -267,6 +257,19 @@ impl<'t> Reader<'t> {
             _ => return None,
         })
     }
+}
+
+/// What a number's type makes of a value.
+fn number<'t>(name: &str, value: Val<'t>) -> Option<Val<'t>> {
+    Some(match (&value, name) {
+        (Val::Str(text, _), "int") => Val::Int(text.trim().parse().ok()?),
+        (Val::Str(text, _), "float") => {
+            let _: f64 = text.trim().parse().ok()?;
+            Val::Float(text.clone())
+        }
+        (Val::Float(text), "int") => Val::text(&format!("{:.0}", text.parse::<f64>().ok()?)),
+        _ => value,
+    })
 }
 
 /// Whether it is what `globals()` gives.
