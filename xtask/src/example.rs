@@ -16,16 +16,10 @@ use xtask_core::tree::{Directory, Mode, Tree};
 /// The image of the migrated worker.
 const IMAGE: &str = "worker-sglang-example:dev";
 
-/// What a build fails on of all that the plan leaves to a person: lines of these files that
-/// pass arguments which the new Dockerfile does not declare.
-const LEFT_OUT: [(&str, &str); 3] = [
-    (
-        ".github/workflows/docker_buildandpush.yml",
-        "WORKER_CUDA_VERSION=",
-    ),
-    ("docker-bake.hcl", "MODEL_NAME "),
-    ("docker-bake.hcl", "WORKER_CUDA_VERSION "),
-];
+/// What a build fails on of all that the plan leaves to a person: the line of this file that passes
+/// an argument which the new Dockerfile does not declare.
+const WORKFLOW: &str = ".github/workflows/docker_buildandpush.yml";
+const ARGUMENT: &str = "WORKER_CUDA_VERSION=";
 
 /// Makes a git repository of the bundled legacy worker and migrates that.
 pub fn run(args: &migrate::args::Args) -> Result<Outcome> {
@@ -75,12 +69,10 @@ pub fn repositories(git: &Git, folder: &Path) -> Result<(PathBuf, PathBuf)> {
 fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
     let bold = anstyle::Style::new().bold();
     output::print(&format!("\n{bold}What is fixed by hand{bold:#}\n\n"))?;
-    for (path, begin) in LEFT_OUT {
-        output::print(&format!(
-            "  {path}: without {}\n",
-            leave_out(&worker.join(path), begin)?
-        ))?;
-    }
+    output::print(&format!(
+        "  {WORKFLOW}: without {}\n",
+        leave_out(&worker.join(WORKFLOW), ARGUMENT)?
+    ))?;
     output::print("\n")?;
     // The image is held to what the legacy one promised.
     accept(
