@@ -34,9 +34,9 @@ pub struct Repository {
     pub token: Option<Token>,
     pub origin: Origin,
     pub plan: Plan,
-    /// The model that is to be baked in.
+    /// The model to bake in.
     pub model: Option<String>,
-    /// Whether the flag table is to be written anew from the image.
+    /// Whether to write the flag table from the image.
     pub update_flags: bool,
 }
 

@@ -229,7 +229,7 @@ fn lint(finding: &Finding, commands: &Commands) -> Obstacle {
     Obstacle::new(Kind::Lint, &subject, &*finding.message, settle)
 }
 
-/// What is to be done about something that git does not track.
+/// What to do about an untracked file.
 pub fn local(one: &Local, commands: &Commands) -> Obstacle {
     let (what, clean) = if one.is_repository {
         ("a git repository of its own: ", "clean -ffdxi")
