@@ -1,14 +1,16 @@
 //! Parameters of requests that `SGLang` understands by itself, so that a worker which hands the
 //! job's body on need not look at them.
 //!
-//! Source: `sglang/srt/entrypoints/openai/protocol.py` of the releases in `xtask/data`.
+//! Source of the defaults: `CompletionRequest` in `sglang/srt/entrypoints/openai/protocol.py` at
+//! 004c82e07d; of other releases they
+//! were not looked up.
 
 /// Parameters that a request may leave out, with what `SGLang` does then as text. `None` where that
-/// depends on the model or on the server's flags.
+/// depends on the model or the flags, or was not looked up.
 const PARAMETERS: [(&str, Option<&str>); 36] = [
     ("best_of", None),
     ("chat_template_kwargs", None),
-    ("continue_final_message", Some("False")),
+    ("continue_final_message", None),
     ("custom_logit_processor", None),
     ("ebnf", None),
     ("echo", Some("False")),
@@ -25,7 +27,7 @@ const PARAMETERS: [(&str, Option<&str>); 36] = [
     ("min_tokens", Some("0")),
     ("model", None),
     ("n", Some("1")),
-    ("parallel_tool_calls", Some("True")),
+    ("parallel_tool_calls", None),
     ("presence_penalty", Some("0")),
     ("prompt", None),
     ("regex", None),
