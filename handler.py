@@ -60,7 +60,8 @@ def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> N
     runpod = sdk.load(finish)
     jobs = sdk.jobs_in_progress()
     if "--rp_serve_api" not in sys.argv:  # whose jobs stay on record until somebody asks for them
-        supervisor.jobs_in_progress = jobs
+        supervisor.jobs_in_progress = lambda: jobs() + sdk.polls.closing()
+    supervisor.on_end(sdk.polls.end)  # the server may end before the SDK asks for the concurrency
     sdk.polls.room = lambda: (
         config.settings.max_concurrency
         if supervisor.ready.done()
@@ -87,10 +88,11 @@ def serve(config: ServerConfig, redactor: Redactor, supervisor: Supervisor) -> N
             loop = asyncio.get_running_loop()
 
             def stop() -> None:
-                previous[0](signal.SIGTERM, None)
                 sdk.polls.end()
+                stop_sdk = previous[0], signal.SIGTERM, None
+                loop.call_soon_threadsafe(loop.call_later, sdk.CLOSING, *stop_sdk)
 
-            supervisor.stop_taking_jobs = lambda: loop.call_soon_threadsafe(stop)
+            supervisor.on_end(stop)
         return config.settings.max_concurrency
 
     runpod.serverless.start(

@@ -12,6 +12,7 @@ import inspect
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from utils import log
 LOOK = 0.1
 
 ROOM_LOOK = 0.02  #: seconds between two looks at whether more jobs may be taken
+LAST_ANSWER = 0.05  #: seconds in which a poll that is to end may still bring a job
+CLOSING = 2 * LAST_ANSWER  #: seconds after which such a job has reached the SDK
 SERVER_TRIES = 4  #: how often a post is tried that RunPod fails to take, as the SDK does
 LONGEST_LIMITED = 300.0  #: seconds in which a post that is limited by rate is tried again
 LONGEST_PAUSE = 2.0  #: seconds between two such tries, unless RunPod asks for more
@@ -96,23 +99,27 @@ class Polls:
 
     When the SDK is told to stop it ends its job loop but not the poll that is under way: a job that
     this one brings would never be run nor answered. So the poll is ended too, and none is begun.
+    RunPod may have answered it already: such a job is still taken, so the SDK has to run for
+    `CLOSING` seconds more.
     """
 
     def __init__(self) -> None:
         #: How many jobs may be taken now.
         self.room: Callable[[], int] = lambda: sys.maxsize
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._poll: asyncio.Future[Any] | None = None
-        self._ended = False
+        self._ended: float | None = None
 
     def watch(self, get_job: Callable[..., Any]) -> Callable[..., Any]:
         """`get_job`, asking for no more jobs than there is room for, and not at all after `end`."""
 
         async def watched(session: Any, num_jobs: int = 1) -> Any:
             waited = False
-            while not self._ended and self.room() < 1:
+            self._loop = asyncio.get_running_loop()
+            while self._ended is None and self.room() < 1:
                 waited = True
                 await asyncio.sleep(ROOM_LOOK)
-            if self._ended:
+            if self._ended is not None:
                 await asyncio.sleep(LOOK)
                 return None
             if waited:
@@ -127,10 +134,18 @@ class Polls:
         return watched
 
     def end(self) -> None:
-        """Ends the poll that is under way; in the SDK's event loop only."""
-        self._ended = True
+        """Ends the poll that is under way. Any thread may call it."""
+        self._ended = time.monotonic()
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._loop.call_later, LAST_ANSWER, self._cancel)
+
+    def _cancel(self) -> None:
         if self._poll:
             self._poll.cancel()
+
+    def closing(self) -> bool:
+        """Whether the poll that was ended may still bring a job that the SDK does not count yet."""
+        return self._ended is not None and time.monotonic() - self._ended < CLOSING
 
 
 polls = Polls()

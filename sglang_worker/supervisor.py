@@ -131,8 +131,7 @@ class Supervisor:
         self.vocabulary: int | None = None
         #: How many jobs are not yet reported; the worker waits for them before it leaves.
         self.jobs_in_progress: Callable[[], int] = lambda: 0
-        #: Called when no more jobs are to be taken.
-        self.stop_taking_jobs: Callable[[], None] = lambda: None
+        self._stop_taking_jobs: Callable[[], None] = lambda: None
         self._process: subprocess.Popen[bytes] | None = None
         self._fate = threading.Lock()  # whoever has it ends the worker
         self._started = time.monotonic()
@@ -171,6 +170,12 @@ class Supervisor:
         del frame
         with contextlib.suppress(OSError):
             os.write(self._wake_write, bytes([number]))
+
+    def on_end(self, stop_taking_jobs: Callable[[], None]) -> None:
+        """Has a function called, in any thread, when no more jobs are to be taken."""
+        self._stop_taking_jobs = stop_taking_jobs
+        if self._fate.locked():
+            stop_taking_jobs()
 
     # Start
 
@@ -402,7 +407,7 @@ class Supervisor:
         if not signalled:
             log.error("%s; the worker ends", reason)
         with contextlib.suppress(Exception):
-            self.stop_taking_jobs()
+            self._stop_taking_jobs()
         with contextlib.suppress(InvalidStateError):
             self.ready.set_exception(EngineError(reason))
         if signalled:

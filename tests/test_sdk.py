@@ -74,9 +74,29 @@ def test_a_poll_can_be_ended() -> None:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         polls.end()
+        assert polls.closing()
         assert await polling is None
         assert never.cancelled()
         assert await take("job") is None, "none is begun any more"
+        assert not polls.closing()
+
+    asyncio.run(scenario())
+
+
+def test_a_poll_that_is_ended_still_brings_what_was_answered() -> None:
+    async def scenario() -> None:
+        polls = Polls()
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        async def get_job(session: Any, num_jobs: int) -> Any:
+            return await answer
+
+        polling = asyncio.ensure_future(polls.watch(get_job)(None))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.to_thread(polls.end)
+        answer.set_result(["job"])
+        assert await polling == ["job"]
 
     asyncio.run(scenario())
 
