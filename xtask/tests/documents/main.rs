@@ -50,7 +50,8 @@ fn needs_docker(story: &Story) -> bool {
 fn follow(document: &str) {
     let stories = stories(document, &text_of(document));
     assert!(!stories.is_empty(), "{document} has no story");
-    for story in &stories {
+    // The test in fork.rs follows the walk of a fork, and counts its steps.
+    for story in stories.iter().filter(|story| story.state != fork::STATE) {
         Reader::new(document, &story.state).follow(story, &[]);
     }
 }
