@@ -32,6 +32,7 @@ mod runs;
 mod scope;
 mod settings;
 mod syntax;
+mod tables;
 mod telling;
 mod text;
 mod usage;

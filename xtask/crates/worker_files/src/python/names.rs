@@ -149,7 +149,8 @@ impl<'t> Reader<'t> {
         if let Some(Frame::Call(args, _)) = ctx.frame(function) {
             return of(args);
         }
-        let all = self.params.get(&function).map_or(Val::Never, |all| of(all));
+        let all = self.tables.params(function, &mut self.uses);
+        let all = if all.is_empty() { Val::Never } else { of(all) };
         if self.forking && !all.is_definite() {
             self.need = self.need.or(Some(function));
             return Val::Unknown;

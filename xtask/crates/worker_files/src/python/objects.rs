@@ -99,7 +99,7 @@ impl<'t> Reader<'t> {
         };
         let field = match made.frame(class) {
             Some(Frame::Call(fields, _)) => of(fields),
-            _ => self.params.get(&class).and_then(|fields| of(fields)),
+            _ => of(self.tables.params(class, &mut self.uses)),
         };
         if let Some(field) = field {
             return field;
