@@ -9,6 +9,7 @@
 use std::rc::Rc;
 
 use super::eval::{MOST_WAYS, Reader};
+use super::known::namespace;
 use super::quick::Set;
 use super::runs::HARMLESS;
 use super::syntax::{Node, is_among};
@@ -235,10 +236,17 @@ impl<'t> Reader<'t> {
                 self.called(&given, &Args::of(rest), None);
             }
         }
-        if let Some(target) = args.named("target").cloned()
-            && let Some(Val::List(items)) = args.named("args")
-        {
-            self.called(&target, &Args::of(items.to_vec()), None);
+        if let Some(target) = args.named("target").cloned() {
+            let mut given = Args::default();
+            if let Some(Val::List(items)) = args.named("args") {
+                given.positional = items.to_vec();
+            }
+            if let Some(Val::Dict(items)) = args.named("kwargs") {
+                let named = items.iter();
+                let named = named.filter_map(|(k, v)| Some((k.as_str()?.into(), v.clone())));
+                given.named = named.collect();
+            }
+            self.called(&target, &given, None);
         }
     }
 
@@ -424,7 +432,10 @@ impl<'t> Reader<'t> {
                 }
                 _ => Val::Unknown,
             },
-            callee => self.known_call(callee, args),
+            callee => {
+                let own = call.and_then(|call| namespace(callee, args, call));
+                own.unwrap_or_else(|| self.known_call(callee, args))
+            }
         }
     }
 

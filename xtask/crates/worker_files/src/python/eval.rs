@@ -293,6 +293,12 @@ impl<'t> Reader<'t> {
                 }
             }
             "conditional_expression" => {
+                if self.exact
+                    && let Some(condition) = node.child(1)
+                    && let Some(holds) = self.always(condition, ctx)
+                {
+                    return self.part(node.child(if holds { 0 } else { 2 }), ctx);
+                }
                 let both = [self.part(node.child(0), ctx), self.part(node.child(2), ctx)];
                 Val::any(both)
             }
@@ -445,6 +451,9 @@ impl<'t> Reader<'t> {
             };
         }
         let key = self.eval(key, ctx);
+        if object.path() == "sys.modules" && key.path() == "__name__" {
+            return Val::Module(node.file());
+        }
         self.item(&object, &key)
     }
 
