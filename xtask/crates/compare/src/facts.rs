@@ -97,7 +97,9 @@ impl Facts {
     /// for, so that a record of that time makes no false "changed".
     #[must_use]
     pub fn as_first_read(&self) -> Self {
-        const LATER: [&str; 9] = [
+        const LATER: [&str; 11] = [
+            "undefaulted",
+            "set",
             "required",
             "interpreted",
             "fallbacks",
@@ -202,10 +204,15 @@ impl Facts {
         }
         for input in &interface.python.inputs {
             let needed = input.needed.then_some("yes");
+            let set: Vec<&str> = input.set.iter().map(String::as_str).collect();
             self.add(
                 format!("input:{}", input.path),
                 &input.place,
-                &[("needed", needed), ("default", input.default.as_deref())],
+                &[
+                    ("needed", needed),
+                    ("default", input.default.as_deref()),
+                    ("set", Some(&*set.join(" | "))),
+                ],
             );
         }
         for setting in &interface.python.serverless {
@@ -256,6 +263,13 @@ impl Facts {
         let default = all(&|read| read.default.clone()).or_else(fixed);
         let interpreted = all(&|read| read.interpreted.clone());
         let fallbacks = all(&|read| (!read.fallbacks.is_empty()).then(|| read.fallbacks.join(" ")));
+        // Elsewhere it is read without one, and not to ask if it is there.
+        let is_bare = |read: &EnvRead| {
+            let asks = ["truthy", "not truthy"];
+            let how = read.interpreted.as_deref();
+            read.default.is_none() && !read.asked && how.is_none_or(|how| !asks.contains(&how))
+        };
+        let is_bare = default.is_some() && reads.iter().any(|read| is_bare(read));
         let by_table = reads.iter().any(|read| read.by_table);
         let required = reads.iter().any(|read| read.required);
         let value = [
@@ -264,6 +278,7 @@ impl Facts {
             ("on", Some(words.as_str())),
             ("by", by_table.then_some("table")),
             ("default", default.as_deref()),
+            ("undefaulted", is_bare.then_some("yes")),
             ("required", required.then_some("yes")),
             ("interpreted", interpreted.as_deref()),
             ("fallbacks", fallbacks.as_deref()),

@@ -66,6 +66,8 @@ pub struct EnvRead {
     pub default: Option<String>,
     /// Whether the program fails when it is unset.
     pub required: bool,
+    /// Whether the program only asks if it is set.
+    pub asked: bool,
     /// How the value is used, where it is not plain text: `in [1,true] any case`, `== 1`,
     /// `truthy`, `not truthy`, `int`, `float`, `json`.
     pub interpreted: Option<String>,
@@ -88,6 +90,7 @@ impl EnvRead {
             name: name.into(),
             default,
             required: false,
+            asked: false,
             interpreted: None,
             fallbacks: Vec::new(),
             reached: true,

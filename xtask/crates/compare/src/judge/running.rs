@@ -114,6 +114,10 @@ impl Judge<'_> {
         if same_value(was.unwrap_or_default(), is.unwrap_or_default()) {
             return Unset::Same;
         }
+        // One more place that has a default takes nothing away from the others.
+        if was.is_none() && image.is_none() && new.get("undefaulted").is_some() {
+            return Unset::Same;
+        }
         let own = new
             .get("flag")
             .or(old.get("flag"))
@@ -421,7 +425,10 @@ impl Judge<'_> {
                     .why("Jobs without it worked and fail now.")
                     .help("Give it a default.")
             }
-            Some(new) => Self::kept_or_changed(id, old, new, Some(&["default"])),
+            Some(new) => Self::kept_or_changed(id, old, new, Some(&["default", "set"])),
+            None if old.get("set").is_some() => Item::new(id, Verdict::Missing, Some(old), None)
+                .why("The old handler puts it into the job's input or takes it out; the new one does not.")
+                .help("Do that again, or record why not."),
             None if judge.hands_on(path) => handed_on(id, old),
             None => Item::new(id, Verdict::Missing, Some(old), None)
                 .why("The new handler doesn't look at it: jobs that use it are understood differently.")

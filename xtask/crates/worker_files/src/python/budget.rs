@@ -32,7 +32,7 @@ fn steps(files: usize, asks: bool) -> (usize, usize, usize) {
 fn a_ring_of_calls_takes_steps_in_proportion_to_the_text() {
     for asks in [false, true] {
         let (few, bytes, unread) = steps(4, asks);
-        assert!(few <= 2 * bytes, "{few} steps for {bytes} bytes");
+        assert!(few <= bytes, "{few} steps for {bytes} bytes");
         assert_eq!(unread, 0);
         let (many, _, _) = steps(40, asks);
         assert!(many <= 11 * few, "{few} and {many} steps");

@@ -1,17 +1,19 @@
 //! Who calls which function with what, and what comes back.
 //!
 //! Two tables say for every function what all its calls give to its parameters, and what it gives
-//! back. They are filled in a few sweeps over the program, each of which uses what the one before
-//! found, so that no chain of calls is followed by going deeper and deeper. What still grows after
-//! that is too much to follow. Where a mention needs one way through the calls that lead to it,
-//! [`Reader::ways`] lists them, from the mention back to the callers.
+//! back. They are filled in a few sweeps over the program, each of which looks again at what was
+//! made from an entry that grew since, so that no chain of calls is followed by going deeper and
+//! deeper. What still grows after that is too much to follow. Where a mention needs one way through
+//! the calls that lead to it, [`Reader::ways`] lists them, from the mention back to the callers.
 
 use std::rc::Rc;
 
 use super::eval::{MOST_WAYS, Reader};
+use super::known::namespace;
 use super::quick::Set;
 use super::runs::HARMLESS;
 use super::syntax::{Node, is_among};
+use super::tables::Uses;
 use super::value::{Args, Ctx, Frame, Val};
 
 /// How many calls that lead to each other are told apart.
@@ -27,10 +29,30 @@ pub enum Site<'t> {
     Handed(Ctx<'t>),
 }
 
+/// A call or a function, when it was looked at last, what that made use of, and what it calls.
+struct Swept<'t> {
+    node: Node<'t>,
+    at: Option<u32>,
+    uses: Uses,
+    sites: Vec<(Node<'t>, Site<'t>)>,
+}
+
+impl<'t> Swept<'t> {
+    fn new(node: Node<'t>) -> Self {
+        Self {
+            node,
+            at: None,
+            uses: Uses::default(),
+            sites: Vec::new(),
+        }
+    }
+}
+
 impl<'t> Reader<'t> {
-    /// Fills the tables.
+    /// Fills the tables from calls and functions.
     pub fn sweep_all(&mut self, nodes: &[Node<'t>]) {
-        self.sweep_until_settled(nodes, SWEEPS);
+        let mut all: Vec<Swept<'t>> = nodes.iter().copied().map(Swept::new).collect();
+        let mut settled = self.sweep_until_settled(&mut all);
         // What nothing is seen to call is called from elsewhere, if at all.
         let spoken: Set<&str> = nodes.iter().map(|node| node.callee_name()).collect();
         for by_name in [false, true] {
@@ -43,40 +65,70 @@ impl<'t> Reader<'t> {
             let silent: Vec<_> = silent.copied().collect();
             if !silent.is_empty() {
                 self.silent.extend(silent);
-                self.sweep_until_settled(nodes, SWEEPS);
+                settled = self.sweep_until_settled(&mut all);
             }
         }
-        if self.grew {
+        if !settled {
             self.widening = true;
-            self.sweep_until_settled(nodes, SWEEPS);
+            self.sweep_until_settled(&mut all);
         }
-        self.forget();
     }
 
-    pub fn sweep_until_settled(&mut self, nodes: &[Node<'t>], most: usize) {
-        for turn in 0..most {
-            self.grew = false;
+    /// Looks at what was not looked at since something grew that it was made from, and so on, until
+    /// nothing grows, or too much does.
+    fn sweep_until_settled(&mut self, all: &mut [Swept<'t>]) -> bool {
+        let mut settled = false;
+        self.late = false;
+        self.sites.clear();
+        for function in self.silent.clone() {
+            self.call_from_elsewhere(function);
+        }
+        let elsewhere = std::mem::take(&mut self.sites);
+        for turn in 0..SWEEPS {
+            let before = self.tables.clock;
             self.late = turn >= SWEEPS / 2;
-            self.sites.clear();
-            self.forget();
-            for function in self.silent.clone() {
-                self.call_from_elsewhere(function);
-            }
-            for at in 0..nodes.len() {
+            self.forget_bound();
+            for at in 0..all.len() {
                 let at = if turn % 2 == 0 {
                     at
                 } else {
-                    nodes.len() - 1 - at
+                    all.len() - 1 - at
                 };
-                match nodes[at].kind() {
-                    "call" => self.follow(nodes[at]),
-                    _ => self.note_function(nodes[at]),
-                }
+                self.sweep(&mut all[at]);
             }
-            if !self.grew || self.steps > self.limit {
+            settled = self.tables.clock == before;
+            if settled || self.steps > self.limit {
                 break;
             }
         }
+        self.sites = elsewhere;
+        for (function, found) in all.iter().flat_map(|one| &one.sites) {
+            let sites = self.sites.entry(*function).or_default();
+            if sites.len() < 2 * MOST_WAYS && sites.last() != Some(found) {
+                sites.push(found.clone());
+            }
+        }
+        settled
+    }
+
+    fn sweep(&mut self, one: &mut Swept<'t>) {
+        if one
+            .at
+            .is_some_and(|at| self.tables.same_since(at, &one.uses))
+        {
+            return;
+        }
+        one.at = Some(self.tables.clock);
+        self.uses = Uses::default();
+        match one.node.kind() {
+            "call" => self.follow(one.node),
+            _ => self.note_function(one.node),
+        }
+        one.uses = std::mem::take(&mut self.uses);
+        let sites = self.sites.drain(..);
+        let each =
+            sites.flat_map(|(function, sites)| sites.into_iter().map(move |site| (function, site)));
+        one.sites = each.collect();
     }
 
     /// One named `job` is a job: the program starts the handler in a way of its own.
@@ -94,10 +146,10 @@ impl<'t> Reader<'t> {
 
     pub fn note_function(&mut self, function: Node<'t>) {
         let value = self.returned_value(function, &Ctx::default());
-        let old = self.results.get(&function).cloned().unwrap_or(Val::Never);
-        let new = self.grown(&old, &value);
-        if let Some(new) = new {
-            self.results.insert(function, new);
+        let old = self.tables.result(function, &mut Uses::default()).clone();
+        if let Some(new) = self.grown(&old, &value) {
+            *self.tables.result(function, &mut Uses::default()) = new;
+            self.tables.grew(function, true);
         }
         for decorator in function.decorators() {
             let value = self.value(decorator);
@@ -126,7 +178,6 @@ impl<'t> Reader<'t> {
         if self.widening || all.is_heavy() {
             all = all.widest(&|function| self.tells(function));
         }
-        self.grew |= all != *old;
         (all != *old).then_some(all)
     }
 
@@ -185,10 +236,17 @@ impl<'t> Reader<'t> {
                 self.called(&given, &Args::of(rest), None);
             }
         }
-        if let Some(target) = args.named("target").cloned()
-            && let Some(Val::List(items)) = args.named("args")
-        {
-            self.called(&target, &Args::of(items.to_vec()), None);
+        if let Some(target) = args.named("target").cloned() {
+            let mut given = Args::default();
+            if let Some(Val::List(items)) = args.named("args") {
+                given.positional = items.to_vec();
+            }
+            if let Some(Val::Dict(items)) = args.named("kwargs") {
+                let named = items.iter();
+                let named = named.filter_map(|(k, v)| Some((k.as_str()?.into(), v.clone())));
+                given.named = named.collect();
+            }
+            self.called(&target, &given, None);
         }
     }
 
@@ -201,20 +259,22 @@ impl<'t> Reader<'t> {
             let Some(Frame::Call(frame, _)) = ctx.frame(function) else {
                 continue;
             };
-            let mut known = std::mem::take(self.params.entry(function).or_default());
+            let mut known = std::mem::take(self.tables.params(function, &mut Uses::default()));
+            let mut grew = known.is_empty() && !frame.is_empty();
             known.resize(frame.len(), ("", Val::Never));
             for ((own, old), (name, new)) in known.iter_mut().zip(frame.iter()) {
                 *own = name;
                 if let Some(grown) = self.grown(old, new) {
                     *old = grown;
+                    grew = true;
                 }
             }
-            self.params.insert(function, known);
-            let site = call.map_or_else(|| Site::Handed(ctx.clone()), Site::Call);
-            let sites = self.sites.entry(function).or_default();
-            if sites.len() < 2 * MOST_WAYS && sites.last() != Some(&site) {
-                sites.push(site);
+            *self.tables.params(function, &mut Uses::default()) = known;
+            if grew {
+                self.tables.grew(function, false);
             }
+            let site = call.map_or_else(|| Site::Handed(ctx.clone()), Site::Call);
+            self.sites.entry(function).or_default().push(site);
         }
     }
 
@@ -337,25 +397,30 @@ impl<'t> Reader<'t> {
             Val::Never | Val::Lost => callee.clone(),
             Val::Any(all) => Val::any(all.iter().map(|one| self.result(one, args, call))),
             Val::Func(function, ..) => {
-                let all = self.results.get(function).cloned().unwrap_or(Val::Never);
+                let all = self.tables.result(*function, &mut self.uses).clone();
                 if !self.exact || self.inside >= CALLS {
                     return all;
                 }
                 let Some((_, ctx)) = self.bind(callee, args, call) else {
                     return all;
                 };
-                if let Some(known) = self.given.get(&ctx) {
+                // What was found with as many calls left to look into is as good here.
+                if let Some((inside, known)) = self.given.get(&ctx)
+                    && *inside <= self.inside
+                {
                     return known.clone();
                 }
+                let cut = std::mem::take(&mut self.cut);
                 self.inside += 1;
                 let ask = |reader: &mut Self| reader.returned_value(*function, &ctx);
                 let value = self
                     .once_in(*function, |reader| reader.settled(ask))
                     .unwrap_or(all);
                 self.inside -= 1;
-                if self.inside == 0 {
-                    self.given.insert(ctx, value.clone());
+                if self.inside == 0 || !self.cut {
+                    self.given.insert(ctx, (self.inside, value.clone()));
                 }
+                self.cut |= cut;
                 value
             }
             Val::Class(class) => self.made(*class, args, call),
@@ -367,7 +432,10 @@ impl<'t> Reader<'t> {
                 }
                 _ => Val::Unknown,
             },
-            callee => self.known_call(callee, args),
+            callee => {
+                let own = call.and_then(|call| namespace(callee, args, call));
+                own.unwrap_or_else(|| self.known_call(callee, args))
+            }
         }
     }
 

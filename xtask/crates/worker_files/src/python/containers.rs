@@ -119,6 +119,12 @@ const CALLS: &[&str] = &[
     "def call(step):\n    return step('@')\n\n\nkey = input()\ncall(&)\n",
     "import functools\nkey = input()\nfunctools.partial(&, '@')()\n",
     "key = input()\nlist(map(&, ['@']))\n",
+    "import threading\nkey = input()\nthreading.Thread(target=&, args=('@',)).start()\n",
+    "import threading\nkey = input()\nthreading.Thread(target=&, kwargs={'name': '@'}).start()\n",
+    "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor()\nkey = input()\npool.submit(&, '@')\n",
+    "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor()\nkey = input()\npool.map(&, ['@'])\n",
+    "import asyncio\nkey = input()\nasyncio.run(asyncio.to_thread(&, '@'))\n",
+    "import asyncio\nloop = asyncio.new_event_loop()\nkey = input()\nloop.run_in_executor(None, &, '@')\n",
     "class Steps:\n    def __init__(self, key):\n        self.step = &\n\n    def go(self):\n        return self.step('@')\n\n\nSteps(input()).go()\n",
 ];
 

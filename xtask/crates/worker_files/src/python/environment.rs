@@ -160,9 +160,12 @@ impl<'t> Reader<'t> {
         }
         let joined = self.args(node, &Ctx::default());
         // What a program is started with, beside what it inherits.
-        if let Some(Val::Environ(more)) = joined.named("env") {
+        if let Some(Val::Environ(more) | Val::Dict(more)) = joined.named("env")
+            && let Some(given) = node.keyword("env")
+        {
             for (name, value) in more.iter() {
-                self.assigns(node, name, value);
+                let at = self.entry_of(given, name);
+                self.assigns(node, name, value, at);
             }
         }
         let none = Args::default();
@@ -198,6 +201,20 @@ impl<'t> Reader<'t> {
                 }
             }
         }
+    }
+
+    /// Where a dict is given the value of a key, as far as that is written there.
+    fn entry_of(&mut self, dict: Node<'t>, name: &Val<'t>) -> Node<'t> {
+        let entries: Vec<_> = dict
+            .below()
+            .filter(|one| matches!(one.kind(), "pair" | "keyword_argument"))
+            .collect();
+        let own = |reader: &mut Self, entry: Node<'t>| match entry.field("key") {
+            Some(key) => reader.value(key).as_str() == name.as_str(),
+            None => Some(entry.text_of("name")) == name.as_str(),
+        };
+        let found = entries.into_iter().find(|entry| own(self, *entry));
+        found.and_then(|entry| entry.field("value")).unwrap_or(dict)
     }
 
     pub fn variables(&mut self, node: Node<'t>, why: &str) {
@@ -285,7 +302,7 @@ impl<'t> Reader<'t> {
 
     fn set_pairs(&mut self, node: Node<'t>, pairs: Vec<(Val<'t>, Val<'t>)>) {
         for (name, value) in &pairs {
-            self.assigns(node, name, value);
+            self.assigns(node, name, value, node);
             if let Val::Str(name, _) = name {
                 let value = value.display().unwrap_or_else(|| node.text().to_owned());
                 self.written.push((name.clone(), node, value.into()));
@@ -307,22 +324,16 @@ impl<'t> Reader<'t> {
             .extend(names.map(|name| (name.to_owned(), place.clone())));
     }
 
-    /// Notes a variable that code which runs sets to a fixed value, whatever is set outside.
-    pub fn assigns(&mut self, node: Node<'t>, name: &Val<'t>, value: &Val<'t>) {
-        let mut around = node
-            .ancestors()
-            .take_while(|above| !matches!(above.kind(), "module" | "function_definition"));
-        let depends = around.any(|above| {
-            above.kind() == "if_statement" && !above.text_of("condition").contains("__name__")
-        });
-        if let (Val::Str(name, _), Val::Str(value, _)) = (name, value)
-            && (!depends || crate::is_inherited(name))
+    /// Notes a variable that code which runs sets, whatever is set outside, with the value, or how
+    /// that is made `at` a place.
+    pub fn assigns(&mut self, node: Node<'t>, name: &Val<'t>, value: &Val<'t>, at: Node<'t>) {
+        if let Val::Str(name, _) = name
             && self.program.runs(node)
         {
+            let made = || format!("$({})", self.computed(at));
+            let value = value.display().unwrap_or_else(made);
             let place = self.place(node);
-            self.facts
-                .assigned
-                .push((name.to_string(), value.to_string(), place));
+            self.facts.assigned.push((name.to_string(), value, place));
         }
     }
 
@@ -332,8 +343,9 @@ impl<'t> Reader<'t> {
             for name in key.each() {
                 match name {
                     Val::Str(text, _) => {
-                        let fixed = value.map_or(Val::Unknown, |value| self.value(value));
-                        self.assigns(node, name, &fixed);
+                        let removed = || Val::text("(removed)");
+                        let fixed = value.map_or_else(removed, |value| self.value(value));
+                        self.assigns(node, name, &fixed, value.unwrap_or(node));
                         let place = self.place(node);
                         self.facts.set.push((text.to_string(), place));
                         let value = value.unwrap_or(node).text().into();
@@ -417,6 +429,7 @@ impl<'t> Reader<'t> {
         let place = self.place(at);
         let mut read = EnvRead {
             required: asked.required && usage.defaults.is_empty() && !Self::guarded(node, name),
+            asked: node.kind() == "comparison_operator",
             reached: self.program.runs(node),
             ..EnvRead::new(&**name, None, place)
         };

@@ -14,6 +14,7 @@ use super::calls::Site;
 use super::quick::{Map, Set};
 use super::scope::Program;
 use super::syntax::Node;
+use super::tables::{Known, Tables, Uses};
 use super::text::{binary, integer, slice, unescape};
 use super::value::{Args, Ctx, Frame, Val};
 use crate::{Hides, Place, Source, Unread};
@@ -40,17 +41,20 @@ pub struct Reader<'t> {
     /// Whether something was too much to follow.
     pub gave_up: bool,
     /// Whether the last value lacks what it was being asked for already.
-    cut: bool,
+    pub cut: bool,
     doing: Set<(Node<'t>, bool)>,
     /// How many calls are being looked into.
     pub inside: usize,
-    joined: Map<(Node<'t>, bool), Val<'t>>,
+    joined: Map<(Node<'t>, bool), Known<'t>>,
     /// Values by what is bound around them; the bindings are kept so that their number is.
-    bound: Map<(Node<'t>, usize, bool), (Ctx<'t>, Val<'t>)>,
-    pub given: Map<Ctx<'t>, Val<'t>>,
-    /// What all calls give to parameters, what functions give back, and who calls them.
-    pub params: Map<Node<'t>, Vec<(&'t str, Val<'t>)>>,
-    pub results: Map<Node<'t>, Val<'t>>,
+    bound: Map<(Node<'t>, usize, bool), (Ctx<'t>, Known<'t>)>,
+    /// What functions give in one way, and how many calls were being looked into.
+    pub given: Map<Ctx<'t>, (usize, Val<'t>)>,
+    /// What calls give to functions and what these give back, and which of that what is being
+    /// looked at was made from.
+    pub tables: Tables<'t>,
+    pub uses: Uses,
+    /// Who calls a function; while the program is swept, what one call or function says of that.
     pub sites: Map<Node<'t>, Vec<Site<'t>>>,
     /// The ways to call functions that do not depend on what is bound around the calls.
     pub frames: Map<Node<'t>, Rc<[Ctx<'t>]>>,
@@ -59,8 +63,7 @@ pub struct Reader<'t> {
     pub returns: Map<Node<'t>, Rc<[Node<'t>]>>,
     /// Functions that nothing is seen to call.
     pub silent: Vec<Node<'t>>,
-    /// Whether one of these tables grew, and whether that is too much by now.
-    pub grew: bool,
+    /// Whether it is too much by now that the tables still grow.
     pub widening: bool,
     /// Whether most is found by now.
     pub late: bool,
@@ -92,14 +95,13 @@ impl<'t> Reader<'t> {
             joined: Map::default(),
             bound: Map::default(),
             given: Map::default(),
-            params: Map::default(),
-            results: Map::default(),
+            tables: Tables::default(),
+            uses: Uses::default(),
             sites: Map::default(),
             frames: Map::default(),
             blurred: false,
             returns: Map::default(),
             silent: Vec::new(),
-            grew: false,
             widening: false,
             late: false,
             telling: OnceCell::new(),
@@ -175,20 +177,18 @@ impl<'t> Reader<'t> {
         answer
     }
 
-    /// Forgets values, because the tables that they were made from grew.
-    pub fn forget(&mut self) {
-        self.bound.clear();
-        self.given.clear();
-        self.joined.clear();
-    }
-
     /// Forgets values of single ways, where they are many.
     pub fn forget_ways(&mut self) {
         const MOST: usize = 50_000;
         if self.bound.len() > MOST {
-            self.bound.clear();
-            self.given.clear();
+            self.forget_bound();
         }
+    }
+
+    /// Forgets values of single ways.
+    pub fn forget_bound(&mut self) {
+        self.bound.clear();
+        self.given.clear();
     }
 
     pub fn eval(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
@@ -199,11 +199,15 @@ impl<'t> Reader<'t> {
         let plain = ctx.number() == 0 && !self.forking;
         let key = (node, ctx.number(), self.forking);
         let known = match plain {
-            true => self.joined.get(&(node, self.exact)),
-            false => self.bound.get(&key).map(|(_, value)| value),
+            true => self.joined.get_mut(&(node, self.exact)),
+            false => self.bound.get_mut(&key).map(|(_, known)| known),
         };
-        if let Some(known) = known {
-            return known.clone();
+        if let Some(known) = known
+            && self.tables.same_since(known.at, &known.uses)
+        {
+            known.at = self.tables.clock;
+            self.uses.and(&known.uses);
+            return known.value.clone();
         }
         if self.depth >= DEEPEST || self.steps > self.limit {
             self.gave_up = true;
@@ -211,16 +215,24 @@ impl<'t> Reader<'t> {
             return Val::Lost;
         }
         let cut = std::mem::take(&mut self.cut);
+        let around = std::mem::take(&mut self.uses);
         self.depth += 1;
         let value = self.expression(node, ctx);
         self.depth -= 1;
+        let uses = std::mem::replace(&mut self.uses, around);
+        self.uses.and(&uses);
         if let Val::List(items) | Val::Any(items) | Val::Pieces(items) = &value {
             self.steps += items.len() / 8;
         }
         if self.need.is_none() && (!self.cut || self.depth == 0) {
+            let known = Known {
+                value: value.clone(),
+                at: self.tables.clock,
+                uses,
+            };
             match plain {
-                true => drop(self.joined.insert((node, self.exact), value.clone())),
-                false => drop(self.bound.insert(key, (ctx.clone(), value.clone()))),
+                true => drop(self.joined.insert((node, self.exact), known)),
+                false => drop(self.bound.insert(key, (ctx.clone(), known))),
             }
         }
         self.cut = self.depth > 0 && (self.cut || cut);
@@ -281,6 +293,12 @@ impl<'t> Reader<'t> {
                 }
             }
             "conditional_expression" => {
+                if self.exact
+                    && let Some(condition) = node.child(1)
+                    && let Some(holds) = self.always(condition, ctx)
+                {
+                    return self.part(node.child(if holds { 0 } else { 2 }), ctx);
+                }
                 let both = [self.part(node.child(0), ctx), self.part(node.child(2), ctx)];
                 Val::any(both)
             }
@@ -433,6 +451,9 @@ impl<'t> Reader<'t> {
             };
         }
         let key = self.eval(key, ctx);
+        if object.path() == "sys.modules" && key.path() == "__name__" {
+            return Val::Module(node.file());
+        }
         self.item(&object, &key)
     }
 

@@ -6,6 +6,7 @@ use super::syntax::{Node, is_among};
 use super::value::{Args, Ctx, Val};
 use super::{InputKey, Setting};
 use crate::Hides;
+use std::collections::BTreeSet;
 
 /// What is called with the job's input and takes nothing of it, or something that is followed.
 const HARMLESS: &str = "any all bool callable cast copy debug deepcopy dict dumps enumerate error exception \
@@ -72,7 +73,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn input_paths(&mut self, node: Node<'t>) -> Vec<Val<'t>> {
+    pub fn input_paths(&mut self, node: Node<'t>) -> Vec<Val<'t>> {
         let value = self.value(node);
         let inputs = value
             .each()
@@ -86,9 +87,24 @@ impl<'t> Reader<'t> {
         let (Some(object), Some(key)) = (node.field("value"), node.field("subscript")) else {
             return;
         };
-        let set = node.part() == "left" && node.parent().is_some_and(|p| p.kind() == "assignment");
-        if !set && key.kind() != "slice" && is_input(whole) {
-            self.taken(node, object, key, None, true);
+        if key.kind() == "slice" || !is_input(whole) {
+            return;
+        }
+        let parent = node.parent().filter(|_| node.part() == "left");
+        match parent.map(|parent| (parent.kind(), parent.field("right"))) {
+            Some(("assignment", value)) => self.put(node, object, key, value),
+            Some(("augmented_assignment", value)) => {
+                self.taken(node, object, key, None, true);
+                self.put(node, object, key, value);
+            }
+            _ if node
+                .ancestors()
+                .take(2)
+                .any(|a| a.kind() == "delete_statement") =>
+            {
+                self.put(node, object, key, None);
+            }
+            _ => self.taken(node, object, key, None, true),
         }
     }
 
@@ -123,7 +139,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn taken(
+    pub fn taken(
         &mut self,
         node: Node<'t>,
         object: Node<'t>,
@@ -163,27 +179,33 @@ impl<'t> Reader<'t> {
 
     /// Notes a key of the input; one that need not be there is asked for.
     fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
-        let Val::Input(path) = path else { return };
-        let known = self
-            .facts
-            .inputs
-            .iter_mut()
-            .find(|input| *input.path == **path);
-        if let Some(known) = known {
+        if let Some(known) = self.noted(node, path) {
             known.needed |= needed;
             known.asked |= !needed;
             known.default = known.default.take().or(default);
-        } else if !path.is_empty() && path.len() < 200 {
-            let place = self.place(node);
-            let path = path.to_string();
-            self.facts.inputs.push(InputKey {
-                path,
-                default,
-                needed,
-                asked: !needed,
-                place,
-            });
         }
+    }
+
+    /// The note of a key of the input.
+    pub fn noted(&mut self, node: Node<'t>, path: &Val<'t>) -> Option<&mut InputKey> {
+        let Val::Input(path) = path else { return None };
+        if path.is_empty() || path.len() >= 200 {
+            return None;
+        }
+        let mut all = self.facts.inputs.iter();
+        let at = all.position(|input| *input.path == **path);
+        let at = at.unwrap_or_else(|| {
+            self.facts.inputs.push(InputKey {
+                path: path.to_string(),
+                default: None,
+                needed: false,
+                asked: false,
+                set: BTreeSet::new(),
+                place: self.place(node),
+            });
+            self.facts.inputs.len() - 1
+        });
+        self.facts.inputs.get_mut(at)
     }
 
     /// A call of one of the input's methods, or with the input.
@@ -203,6 +225,11 @@ impl<'t> Reader<'t> {
             {
                 let needed = method == "pop" && args.len() < 2 || method == "__getitem__";
                 self.taken(node, object, *key, args.get(1).copied(), needed);
+                if method == "pop" {
+                    self.put(node, object, *key, None);
+                }
+            } else if method == "update" {
+                self.updated(node, object);
             }
             return;
         }
@@ -406,6 +433,6 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn is_input(value: &Val<'_>) -> bool {
+pub fn is_input(value: &Val<'_>) -> bool {
     value.may_be(|one| matches!(one, Val::Input(_)))
 }

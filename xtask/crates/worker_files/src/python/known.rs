@@ -61,7 +61,6 @@ impl<'t> Reader<'t> {
                 }
                 _ => return None,
             },
-            "globals" => Val::Made(path.into()),
             "str" | "repr" => match &first {
                 Val::Str(..)
                 | Val::Env(..)
@@ -72,8 +71,12 @@ impl<'t> Reader<'t> {
                 one => Val::text(&one.display()?),
             },
             "int" | "float" | "bool" | "abs" | "round" => return number(name, first),
+            "vars" if matches!(first, Val::Module(_)) => first,
             "get_type_hints" | "get_annotations" | "vars" => match &first {
-                Val::Class(class) | Val::Object(class, _) => self.annotated(*class),
+                Val::Class(class) | Val::Object(class, _) => match self.annotated(*class) {
+                    Val::Dict(fields) if fields.is_empty() => self.attribute(&first, "__dict__"),
+                    fields => fields,
+                },
                 _ => return None,
             },
             "fields" if path.contains("dataclass") => match &first {
@@ -252,7 +255,8 @@ impl<'t> Reader<'t> {
                 let of = |one: &Val<'t>| Val::Method(Rc::new(one.clone()), name.into());
                 Val::any(all.iter().map(|one| self.result(&of(one), args, None)))
             }
-            (Val::Made(_), "get") if is_globals(object) => self.item(object, &first),
+            (of, "get" | "pop" | "__getitem__") if is_namespace(of) => self.item(of, &first),
+            (of, "values" | "items") if is_namespace(of) => Val::Lost,
             (Val::Made(path), _) => Val::Made(format!("{path}.{name}").into()),
             _ => return None,
         })
@@ -272,9 +276,24 @@ fn number<'t>(name: &str, value: Val<'t>) -> Option<Val<'t>> {
     })
 }
 
-/// Whether it is what `globals()` gives.
-pub fn is_globals(value: &Val<'_>) -> bool {
-    matches!(value, Val::Made(path) if &**path == "globals")
+/// Whether it holds what a module, a class or a function calls by a name.
+fn is_namespace(value: &Val<'_>) -> bool {
+    match value {
+        Val::Module(_) => true,
+        Val::Made(path) => &**path == "locals",
+        Val::Method(_, name) => &**name == "__dict__",
+        _ => false,
+    }
+}
+
+/// What `globals()` and its like give where they are called.
+pub fn namespace<'t>(callee: &Val<'t>, args: &Args<'t>, call: Node<'t>) -> Option<Val<'t>> {
+    let here = call.function().is_some() && callee.path() != "globals";
+    let known = matches!(callee.path(), "globals" | "locals" | "vars");
+    (known && args.positional.is_empty()).then(|| match here {
+        true => Val::Made("locals".into()),
+        false => Val::Module(call.file()),
+    })
 }
 
 /// What a string without anything special in it holds.
@@ -289,8 +308,13 @@ fn content(string: Node<'_>) -> &str {
 fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
     let of = args.positional.iter().chain(&args.more);
     let mut whole = of.filter(|v| v.may_be(|v| matches!(v, Val::Environ(_) | Val::Input(_))));
+    let more = args.named.iter();
+    let more = more.map(|(k, v)| (Val::Str(k.clone(), None), v.clone()));
     if let Some(found) = whole.next() {
-        return found.clone();
+        return match found {
+            Val::Environ(items) => Val::Environ(items.iter().cloned().chain(more).collect()),
+            found => found.clone(),
+        };
     }
     let mut items = match first {
         Val::Dict(items) => items.to_vec(),
@@ -300,8 +324,7 @@ fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
         }
         _ => Vec::new(),
     };
-    let named = args.named.iter();
-    items.extend(named.map(|(k, v)| (Val::Str(k.clone(), None), v.clone())));
+    items.extend(more);
     Val::Dict(items.into())
 }
 

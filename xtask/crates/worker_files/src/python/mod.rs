@@ -25,6 +25,7 @@ pub mod imports;
 mod known;
 mod names;
 mod objects;
+mod puts;
 mod quick;
 mod relevant;
 mod requests;
@@ -32,8 +33,10 @@ mod runs;
 mod scope;
 mod settings;
 mod syntax;
+mod tables;
 mod telling;
 mod text;
+mod unset;
 mod usage;
 mod value;
 mod ways;
@@ -44,7 +47,7 @@ use std::ops::Range;
 
 use self::eval::Reader;
 use self::scope::Program;
-use self::syntax::{Node, Syntax};
+use self::syntax::{Node, Syntax, is_among};
 use self::value::Val;
 use super::{EnvRead, FlagKind, Hides, Place, Reading, Source, Unread};
 use indexmap::IndexSet;
@@ -52,6 +55,10 @@ use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
 pub use data::LARGEST as LARGEST_DATA;
+
+/// What calls a function that it is given.
+const CALLING: &str = "map filter starmap submit apply apply_async Thread Process Timer to_thread run_in_executor \
+    call_soon call_later run_coroutine_threadsafe add_done_callback";
 
 /// Why a read of a variable is unread whose name is not known.
 pub const COMPUTED_NAME: &str = "the name of this environment variable is computed";
@@ -122,6 +129,8 @@ pub struct InputKey {
     pub needed: bool,
     /// Whether the program asks first if it is there.
     pub asked: bool,
+    /// What the program puts there by itself, as text, or that it takes it out.
+    pub set: BTreeSet<String>,
     pub place: Place,
 }
 
@@ -254,10 +263,9 @@ impl<'t> Reader<'t> {
                     return;
                 };
                 let callee = self.value(function);
-                let first = node.values().first().copied();
-                let calls_first = matches!(callee.path(), "map" | "filter");
-                let first = first.filter(|_| calls_first);
-                if callee.is_lost() || first.is_some_and(|given| self.value(given).is_lost()) {
+                let calls = is_among(CALLING, function.last_name());
+                let mut given = node.values().into_iter().filter(|_| calls);
+                if callee.is_lost() || given.any(|given| self.value(given).is_lost()) {
                     self.lost(node);
                 }
                 self.environment_call(node, &callee);
@@ -286,7 +294,11 @@ impl<'t> Reader<'t> {
             }
             "class_definition" => self.settings_class(node),
             "keyword_argument" => self.envvar(node),
-            "augmented_assignment" => self.environment_joined(node),
+            "augmented_assignment" => {
+                self.environment_joined(node);
+                self.input_joined(node);
+            }
+            "dictionary" | "binary_operator" => self.input_extended(node),
             "match_statement" => self.matched(node),
             "import_statement" | "import_from_statement" => self.foreign_import(node),
             "string" => {

@@ -10,7 +10,7 @@ const MOST_BINDINGS: usize = 60;
 
 impl<'t> Reader<'t> {
     /// What a name stands for.
-    pub fn name(&mut self, at: Node<'t>, name: &'t str, ctx: &Ctx<'t>) -> Val<'t> {
+    pub fn name(&mut self, at: Node<'t>, name: &str, ctx: &Ctx<'t>) -> Val<'t> {
         let Some((scope, bindings)) = self.program.lookup(at, name) else {
             for star in self.program.files[at.file()].stars.clone() {
                 if let Some(index) = self.program.module(at.file(), &star) {
@@ -149,7 +149,8 @@ impl<'t> Reader<'t> {
         if let Some(Frame::Call(args, _)) = ctx.frame(function) {
             return of(args);
         }
-        let all = self.params.get(&function).map_or(Val::Never, |all| of(all));
+        let all = self.tables.params(function, &mut self.uses);
+        let all = if all.is_empty() { Val::Never } else { of(all) };
         if self.forking && !all.is_definite() {
             self.need = self.need.or(Some(function));
             return Val::Unknown;
@@ -177,7 +178,7 @@ impl<'t> Reader<'t> {
     }
 
     /// What a module of the program calls by a name.
-    pub fn member(&mut self, index: usize, name: &'t str) -> Val<'t> {
+    pub fn member(&mut self, index: usize, name: &str) -> Val<'t> {
         let root = self.program.files[index].syntax.root();
         let last = root
             .children()

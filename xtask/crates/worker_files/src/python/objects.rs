@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use super::eval::{Reader, external};
-use super::known::is_globals;
 use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Args, Ctx, Frame, Val};
@@ -28,11 +27,24 @@ impl<'t> Reader<'t> {
         match object {
             Val::Environ(_) => self.env_value(key, object.entry(key)),
             Val::Any(all) => Val::any(all.iter().map(|one| self.item(one, key))),
-            Val::Ext(path) if &**path == "sys.modules" => {
-                key.as_str().map_or(Val::Unknown, external)
-            }
+            Val::Ext(path) if &**path == "sys.modules" => key
+                .as_str()
+                .map_or(Val::Unknown, |name| self.imported(0, name, None)),
             // Any function of the file, be it one that nothing else names.
-            object if is_globals(object) && key.as_str().is_none() => Val::Lost,
+            Val::Module(index) => match key.as_str() {
+                Some(name) => self.member(*index, name),
+                None => Val::Lost,
+            },
+            Val::Made(path) if &**path == "locals" => Val::Lost,
+            Val::Method(of, name) if &**name == "__dict__" => match (&**of, key.as_str()) {
+                (Val::Class(class) | Val::Object(class, _), Some(name)) => {
+                    self.class_member(*class, name)
+                }
+                (Val::Class(class) | Val::Object(class, _), None) if self.tells(*class) => {
+                    Val::Lost
+                }
+                _ => Val::Unknown,
+            },
             Val::Class(class) => key
                 .as_str()
                 .map_or(Val::Unknown, |name| self.class_member(*class, name)),
@@ -54,6 +66,7 @@ impl<'t> Reader<'t> {
             Val::Never | Val::Lost => object.clone(),
             Val::Any(all) => Val::any(all.iter().map(|one| self.attribute(one, name))),
             Val::Ext(path) => external(&format!("{path}.{name}")),
+            Val::Module(_) if name == "__dict__" => object.clone(),
             Val::Module(index) => {
                 let found = self.member(*index, name);
                 if found != Val::Unknown {
@@ -62,7 +75,11 @@ impl<'t> Reader<'t> {
                 let path = self.program.files[*index].source.path.to_string();
                 let folder = path.strip_suffix("/__init__.py").unwrap_or_default();
                 let inner = self.program.module(*index, &format!("/{folder}/{name}"));
-                inner.map_or(Val::Unknown, Val::Module)
+                match (inner, name) {
+                    (Some(inner), _) => Val::Module(inner),
+                    (None, "get" | "pop" | "__getitem__" | "values" | "items") => method(object),
+                    _ => Val::Unknown,
+                }
             }
             Val::Class(class) => match (self.class_member(*class, name), name) {
                 (Val::Unknown, "__members__") => self.members(*class),
@@ -99,7 +116,7 @@ impl<'t> Reader<'t> {
         };
         let field = match made.frame(class) {
             Some(Frame::Call(fields, _)) => of(fields),
-            _ => self.params.get(&class).and_then(|fields| of(fields)),
+            _ => of(self.tables.params(class, &mut self.uses)),
         };
         if let Some(field) = field {
             return field;

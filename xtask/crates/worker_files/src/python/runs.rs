@@ -123,7 +123,15 @@ impl<'t> Program<'t> {
                     }
                     "string" => {
                         let call = parent.parent();
-                        if call.is_some_and(|call| call.text_of("function") == "getattr") {
+                        let function = call.map_or("", |call| call.text_of("function"));
+                        let of = function
+                            .strip_suffix(".get")
+                            .unwrap_or(parent.text_of("value"));
+                        let ends = ["globals()", "locals()", "vars()", "__dict__"];
+                        if function == "getattr"
+                            || of.starts_with("vars(")
+                            || ends.iter().any(|end| of.ends_with(end))
+                        {
                             say(node.bare());
                         }
                     }

@@ -155,8 +155,9 @@ pub fn binary<'t>(operator: &str, left: &Val<'t>, right: &Val<'t>) -> Val<'t> {
         ("*", Val::List(a), _) => Val::List(a.clone()),
         ("%", Val::Str(..), right) => left.percent(right),
         ("/", left, right) => left.join(&Val::text("/")).join(right),
-        ("|", Val::Environ(under), Val::Dict(_)) => Val::Environ(under.clone()),
-        ("|", Val::Dict(under), Val::Environ(_)) => Val::Environ(under.clone()),
+        ("|", Val::Environ(a), Val::Dict(b)) | ("|", Val::Dict(a), Val::Environ(b)) => {
+            Val::Environ([&a[..], &b[..]].concat().into())
+        }
         ("|", Val::Dict(a), Val::Dict(b)) => Val::Dict([&a[..], &b[..]].concat().into()),
         ("|", input @ Val::Input(_), _) | ("|", _, input @ Val::Input(_)) => input.clone(),
         ("+", left, right) => left.join(right),

@@ -21,9 +21,9 @@ pub struct Use<'t> {
     how: BTreeSet<String>,
     /// Whether it is used as text somewhere.
     plain: bool,
-    seen: Vec<Node<'t>>,
+    pub seen: Vec<Node<'t>>,
     /// The way that led to the mention.
-    way: Ctx<'t>,
+    pub way: Ctx<'t>,
 }
 
 impl Use<'_> {
@@ -58,11 +58,12 @@ impl<'t> Reader<'t> {
         }
         if asked.required {
             self.caught(node, &mut usage);
+            self.guard_decides(node, &asked.name, &mut usage);
         }
         usage
     }
 
-    fn default(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
+    pub fn default(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
         let way = usage.way.clone();
         usage.defaults.push((self.at(node, &way), node));
     }
@@ -80,7 +81,10 @@ impl<'t> Reader<'t> {
             "boolean_operator" => {
                 let is_left = parent.field("left") == Some(node);
                 if is_left && parent.text_of("operator") == "and" {
-                    return usage.says("truthy");
+                    if !self.decided(node, usage) {
+                        usage.says("truthy");
+                    }
+                    return;
                 }
                 if let Some(right) = parent.field("right").filter(|_| is_left) {
                     self.default(right, usage);
@@ -98,9 +102,17 @@ impl<'t> Reader<'t> {
                 }
                 self.used(parent, usage, any_case);
             }
+            "not_operator" | "if_statement" | "elif_clause" if self.decided(node, usage) => {}
             "not_operator" => usage.says("not truthy"),
             "if_statement" | "elif_clause" | "while_statement" | "assert_statement"
             | "if_clause" => usage.says("truthy"),
+            "binary_operator" => match self.reckoned(node, parent, usage) {
+                Some(how) => {
+                    usage.says(how);
+                    self.used(parent, usage, any_case);
+                }
+                None => usage.plain = true,
+            },
             "comparison_operator" => self.compared(node, parent, usage, any_case),
             "match_statement" if node.part() == "subject" => {
                 let words = cases(parent);
@@ -174,6 +186,7 @@ impl<'t> Reader<'t> {
         }
         let value = self.at(other, &usage.way.clone());
         if matches!(value, Val::None) || value.as_str().is_some_and(str::is_empty) {
+            self.decided(node, usage);
             return;
         }
         let shown = match value.elements() {
@@ -191,6 +204,21 @@ impl<'t> Reader<'t> {
             Some(shown) => usage.says(format!("{operator} {shown}{}", case(any_case))),
             None => usage.plain = true,
         }
+    }
+
+    /// How a number is made of the value and another one: `* 60`.
+    fn reckoned(&mut self, node: Node<'t>, parent: Node<'t>, usage: &Use<'t>) -> Option<String> {
+        let other = parent.children().find(|child| *child != node)?;
+        let number = match self.at(other, &usage.way) {
+            value @ (Val::Int(_) | Val::Float(_)) => value.display()?,
+            _ => return None,
+        };
+        let operator = parent.text_of("operator");
+        let turned = parent.field("right") == Some(node) && !matches!(operator, "+" | "*");
+        Some(match turned {
+            true => format!("{number} {operator}"),
+            false => format!("{operator} {number}"),
+        })
     }
 
     /// A value that a call is given.
@@ -212,6 +240,14 @@ impl<'t> Reader<'t> {
                 self.used(call, usage, any_case);
             }
             "loads" => usage.says("json"),
+            kind @ ("min" | "max") if call.values().len() > 1 => {
+                for bound in call.values().into_iter().filter(|value| *value != node) {
+                    let value = self.at(bound, &usage.way.clone());
+                    let text = value.display().unwrap_or_else(|| self.computed(bound));
+                    usage.says(format!("{kind} {text}"));
+                }
+                self.used(call, usage, any_case);
+            }
             "bool" => usage.says("truthy"),
             "str" => self.used(call, usage, any_case),
             _ => {
@@ -268,27 +304,8 @@ impl<'t> Reader<'t> {
                 continue;
             }
             let parent = one.parent();
-            let sets = parent.filter(|p| p.kind() == "assignment" && one.part() == "left");
-            if let Some(value) = sets.map(|sets| sets.field("right")) {
-                let mut above = one.ancestors().take_while(|a| *a != scope);
-                let condition = above.find(|a| a.kind() == "if_statement");
-                let condition = condition.map_or("", |a| a.text_of("condition"));
-                let unset = ["{} is None", "not {}", "{} == \"\"", "{} == ''"];
-                let says = |form: &&str| condition.contains(&form.replace("{}", name));
-                if let Some(value) = value.filter(|_| unset.iter().any(says)) {
-                    self.default(value, usage);
-                }
-                continue;
-            }
-            let sets_there = |body: Node<'t>| {
-                body.below()
-                    .any(|n| n.kind() == "assignment" && n.text_of("left") == name)
-            };
-            let tests_none = parent.is_some_and(|p| p.kind() == "not_operator")
-                && one.ancestors().any(|a| {
-                    a.kind() == "if_statement" && a.field("consequence").is_some_and(sets_there)
-                });
-            if one.range().start >= target.range().start && !tests_none {
+            let sets = parent.is_some_and(|p| p.kind() == "assignment" && one.part() == "left");
+            if one.range().start >= target.range().start && !sets {
                 self.used(one, usage, any_case);
             }
         }
@@ -401,9 +418,15 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// What an expression gives, as text.
+    pub fn shown(&mut self, node: Node<'t>) -> String {
+        let value = self.value(node);
+        value.display().unwrap_or_else(|| self.computed(node))
+    }
+
     /// A default that is not known, as it is written, with a mark of what the program makes it from:
     /// its own functions and values, and the files that it names.
-    fn computed(&self, at: Node<'t>) -> String {
+    pub fn computed(&self, at: Node<'t>) -> String {
         const MOST: usize = 40;
         let mut todo = vec![at];
         let mut from: Vec<Node<'t>> = Vec::new();

@@ -83,7 +83,7 @@ impl<'t> Reader<'t> {
         self.blurred |= found.is_none();
         // In a circle, or after too many calls: all that they may give.
         let found = found.unwrap_or_else(|| {
-            let all = self.params.get(&function).cloned().unwrap_or_default();
+            let all = self.tables.params(function, &mut self.uses).clone();
             vec![Ctx::default().with(function, Frame::Call(all.into(), None))]
         });
         if outside && !self.blurred && !self.gave_up {

@@ -4,10 +4,13 @@ use super::environment::{Asked, READING};
 use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
+use crate::EnvRead;
 
 /// What is called with the whole environment and lets none of it go.
 const HARMLESS: &str = "dict copy deepcopy ChainMap len isinstance type bool MappingProxyType partial map filter \
     OrderedDict cast id hash";
+
+const LISTING: &str = "items keys values __iter__";
 
 impl<'t> Reader<'t> {
     /// The environment as a whole has to be followed wherever it goes.
@@ -54,14 +57,19 @@ impl<'t> Reader<'t> {
                     "clear",
                     "__len__",
                 ];
-                if matches!(method, "items" | "keys" | "values" | "__iter__") {
+                if is_among(LISTING, method) {
                     self.scanned(outer);
                 } else if !is_among(READING, method) && !own.contains(&method) {
                     let what = "what is done with the whole environment is not understood";
                     self.variables(outer, what);
                 }
             }
-            "for_statement" | "for_in_clause" if is_whole => self.scanned(inner),
+            // `items()` and its like are told of where they are named.
+            "for_statement" | "for_in_clause" if is_whole => {
+                if !is_among(LISTING, inner.callee_name()) {
+                    self.scanned(inner);
+                }
+            }
             "argument_list" | "keyword_argument" => {
                 self.environment_argument(inner, outer, is_whole);
             }
@@ -124,6 +132,7 @@ impl<'t> Reader<'t> {
         {
             return;
         }
+        let own = |one: &Val<'t>| matches!(one, Val::Func(..));
         let mut names: Vec<Val<'t>> = Vec::new();
         for inner in scope.below() {
             if inner.kind() == "call" && inner.text_of("function") == format!("{key}.startswith") {
@@ -142,12 +151,50 @@ impl<'t> Reader<'t> {
             }
         }
         if names.is_empty() {
+            let picks = picked(scope, left, key);
+            if let Some(picks) = picks.filter(|picks| self.value(picks.0).may_be(own)) {
+                let name = format!("{}(*)", picks.0.last_name());
+                let interpreted = Some(self.computed(picks.1));
+                let reached = self.program.runs(node);
+                let read = EnvRead::new(name, None, self.place(node));
+                return self.facts.env.push(EnvRead {
+                    interpreted,
+                    reached,
+                    ..read
+                });
+            }
             names.push(Val::Unknown);
         }
         for name in names {
             self.read(node, &Asked::named(name), &Ctx::default());
         }
     }
+}
+
+/// The function that picks names, and its call, where a loop does nothing else with a name: whose
+/// value is wanted is for that function to say.
+fn picked<'t>(scope: Node<'t>, left: Option<Node<'t>>, key: &str) -> Option<(Node<'t>, Node<'t>)> {
+    let bound = left.map(Node::range)?;
+    let names = scope
+        .below()
+        .filter(|one| one.kind() == "identifier" && one.text() == key);
+    let mut uses = names.filter(|one| !bound.contains(&one.range().start));
+    let one = uses.next().filter(|_| uses.next().is_none())?;
+    let call = one
+        .parent()?
+        .parent()
+        .filter(|call| call.kind() == "call")?;
+    let mut above = call.ancestors().take_while(|above| *above != scope);
+    let alone = call.arguments().count() == 1;
+    let asks = above.any(|above| {
+        above.kind() == "if_clause"
+            || above
+                .field("condition")
+                .is_some_and(|c| c.range().contains(&one.range().start))
+    });
+    call.field("function")
+        .filter(|_| alone && asks)
+        .map(|function| (function, call))
 }
 
 /// Whether a name stands where it gets a value, and gives none.

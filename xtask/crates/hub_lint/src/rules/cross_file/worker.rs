@@ -223,7 +223,7 @@ fn refused(input: &Node, interface: &WorkerInterface) -> Option<Refusal> {
     let looked_at = |key: &str| {
         inputs
             .iter()
-            .any(|own| own.path.split('.').next() == Some(key))
+            .any(|own| (own.needed || own.asked) && own.path.split('.').next() == Some(key))
     };
     let mut keys = members.iter().map(|member| member.key.as_str());
     let known = keys.any(|key| GENERATE.contains(&key) || looked_at(key));
