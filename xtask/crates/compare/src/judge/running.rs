@@ -7,7 +7,7 @@ use super::{Item, Judge, Verdict, api, difference};
 use worker_files::is_inherited;
 use xtask_core::sglang;
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
     /// Variables that the running worker reads.
     pub fn environment(&mut self) {
         for (name, old, new) in self.ids("env") {
@@ -144,11 +144,13 @@ impl Judge<'_> {
     }
 
     /// What the new image sets a variable to, unless the old one did the same.
-    fn set_by_image(&self, id: &str) -> Option<&str> {
+    fn set_by_image(&self, id: &str) -> Option<&'a str> {
         let id = format!("image:{}", id.strip_prefix("env:")?);
-        let set = self.new.get(&id)?.get("value")?;
-        let is_news = self.old.get(&id).and_then(|fact| fact.get("value")) != Some(set);
-        (is_news && !set.is_empty() && !set.contains('$')).then_some(set)
+        // `ENV NAME=` sets it to nothing.
+        let set = |fact: &'a Fact| fact.get("value").unwrap_or_default();
+        let new = set(self.new.get(&id)?);
+        let is_news = self.old.get(&id).map(set) != Some(new);
+        (is_news && !new.contains('$')).then_some(new)
     }
 
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
@@ -549,7 +551,7 @@ pub fn same_value(a: &str, b: &str) -> bool {
             .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
 }
 
-fn show(value: Option<&str>) -> String {
+pub fn show(value: Option<&str>) -> String {
     match value {
         None => "not known".to_owned(),
         Some("") => "no value".to_owned(),

@@ -435,6 +435,7 @@ impl Reader<'_> {
             let at = offset(&range, job.base);
             let package = Package {
                 index: install.index.clone(),
+                options: install.options.clone(),
                 ..unnamed(manager, job.when != When::Never, source.place(at.clone()))
             };
             match wanted {
@@ -500,6 +501,7 @@ impl Reader<'_> {
         let like = Package {
             manager: Manager::Constraint,
             index: None,
+            options: None,
             ..like.clone()
         };
         match self.listed(path, workdir)? {
@@ -564,7 +566,8 @@ impl Reader<'_> {
             }
             let mut option = "-r";
             if include == Include::Constraints {
-                (like.manager, like.index, option) = (Manager::Constraint, None, "-c");
+                (like.manager, like.index, like.options) = (Manager::Constraint, None, None);
+                option = "-c";
             }
             let path = RepoPath::from(clean(&format!("{folder}/{name}")).as_str());
             match self.source(&path)? {
@@ -674,6 +677,7 @@ fn unnamed(manager: Manager, in_image: bool, place: Place) -> Package {
         name: String::new(),
         spec: String::new(),
         index: None,
+        options: None,
         in_image,
         place,
     }
