@@ -181,6 +181,8 @@ pub struct WorkerInterface {
     pub landed: BTreeMap<String, RepoPath>,
     /// Variables that a script which starts the worker exports, with their values.
     pub exports: Vec<(String, String, Place)>,
+    /// The programs through which scripts start `SGLang`, with their options.
+    pub started_through: Vec<(String, Place)>,
     /// `$NAME` in RUN lines.
     pub build_reads: Vec<(String, Place)>,
     pub packages: Vec<Package>,

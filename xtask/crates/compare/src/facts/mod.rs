@@ -93,6 +93,9 @@ const HUB_KEYS: [&str; 15] = [
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
 
+/// The programs through which the server is started, with their options.
+pub const STARTED_THROUGH: &str = "flag:started-through";
+
 /// Of a folder that is one fact: the names of the files in it, a line each.
 pub const FILES: &str = "files";
 
@@ -324,6 +327,9 @@ impl Facts {
                 ("computed", is_computed.then_some("yes")),
             ];
             self.add(format!("flag:{}", given.flag), &given.place, &value);
+        }
+        for (through, place) in &interface.started_through {
+            self.add_value(STARTED_THROUGH, place, through);
         }
         for read in &interface.env {
             if let Some(drive) = &read.drives {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact};
+use super::super::facts::{ALONE, Fact, STARTED_THROUGH};
 use super::{Item, Judge, Verdict, api, difference};
 use worker_files::is_inherited;
 use xtask_core::sglang;
@@ -264,6 +264,7 @@ impl<'a> Judge<'a> {
         for (flag, old, new) in self.ids("flag") {
             let id = format!("flag:{flag}");
             let item = match (old, new) {
+                _ if id == STARTED_THROUGH => started_through(old, new),
                 (Some(old), Some(new)) => self.flag_kept(flag, &id, old, new),
                 (None, Some(new)) => self.flag_added(flag, &id, new),
                 (Some(old), None) => self.flag_gone(flag, &id, old),
@@ -500,6 +501,28 @@ impl<'a> Judge<'a> {
                 .why(format!("{why}. Code that imports it may break."))
         });
     }
+}
+
+/// What the server is started through: `numactl`, `nice`, …
+fn started_through(old: Option<&Fact>, new: Option<&Fact>) -> Item {
+    let program = |fact: Option<&Fact>| {
+        let value = fact.and_then(|fact| fact.get("value"));
+        value.map_or("nothing".to_owned(), |value| format!("`{value}`"))
+    };
+    let (was, is) = (program(old), program(new));
+    let verdict = match (old, new) {
+        _ if was == is => Verdict::Kept,
+        (Some(_), None) => Verdict::Missing,
+        _ => Verdict::Changed,
+    };
+    let item = Item::new(STARTED_THROUGH, verdict, old, new);
+    if verdict == Verdict::Kept {
+        return item;
+    }
+    item.why(format!(
+        "SGLang was started through {was}, and is started through {is}."
+    ))
+    .help("Start it as before, or record why not.")
 }
 
 /// The methods of a route.

@@ -290,8 +290,20 @@ impl Reader<'_> {
     fn flags_and_reads(&mut self, job: &Job, source: &Source) {
         let starts = job.when == When::Start;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
-        for given in job.script.commands.iter().filter_map(Command::sglang) {
+        for command in &job.script.commands {
+            let Some(given) = command.sglang() else {
+                continue;
+            };
             self.interface.python.launches |= starts;
+            let through = command.started_through();
+            if let Some(first) = command
+                .run()
+                .first()
+                .filter(|_| starts && !through.is_empty())
+            {
+                let place = source.place(offset(&first.range, job.base));
+                self.interface.started_through.push((through, place));
+            }
             for given in given {
                 for name in &given.from {
                     drives.entry(name.clone()).or_insert_with(|| FlagMapping {
