@@ -60,8 +60,10 @@ def render(version: str, flags: dict[str, Any], retired: dict[str, Any]) -> str:
     def lines(table: dict[str, Any]) -> str:
         return ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in table.items())
 
-    # The worker reads a variable for each of these flags: `cargo xtask compare` goes by this.
+    # The worker reads a variable for each of these flags, and takes these words (in any case) as
+    # `true`: `cargo xtask compare` goes by this.
     blocks = [f'  "version": {json.dumps(version)}', '  "environment_interface": true']
+    blocks.append('  "true_words": ["1", "on", "true", "yes"]')
     blocks.append('  "flags": {\n' + lines(flags) + "\n  }")
     blocks.append('  "retired": {\n' + lines(retired) + "\n  }" if retired else '  "retired": {}')
     return "{\n" + ",\n".join(blocks) + "\n}\n"

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import ROOT, STANDIN
 
+from utils import TRUE_WORDS
+
 SCRIPT = ROOT / "scripts" / "sglang_flags.py"
 TABLE = ROOT / "sglang_worker" / "sglang_flags.json"
 
@@ -34,6 +36,7 @@ def test_it_writes_what_the_parser_registers(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     written, expected = json.loads(output.read_text()), json.loads(TABLE.read_text())
     assert written["version"] == expected["version"]
+    assert written["true_words"] == expected["true_words"] == sorted(TRUE_WORDS)
     assert list(written["flags"]) == list(expected["flags"])
     for name, flag in expected["flags"].items():
         assert written["flags"][name] == flag, name

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::baseline::READER;
 use super::facts::Fact;
 use super::judge::{Item, Verdict};
 use super::unread::digest;
@@ -228,10 +229,9 @@ impl Accepted {
     }
 
     fn offer_of(&self, item: &Item) -> Option<&Reason> {
-        let now = value(item);
         self.offered.iter().find(|entry| {
-            let of = entry.of.as_ref().and_then(|of| of.get(&item.id));
-            entry.fact == item.id && of == Some(&now)
+            let mut of = entry.of.iter().filter_map(|of| of.get(&item.id));
+            entry.fact == item.id && of.any(|held| holds(held, item))
         })
     }
 
@@ -307,14 +307,13 @@ impl Accepted {
     pub fn apply(&self, items: &mut [Item]) -> Vec<Reason> {
         let mut used = vec![false; self.entries.len()];
         for item in items.iter_mut().filter(|item| item.open) {
-            let now = value(item);
             // The most particular entry speaks: the longest.
             let mut best: Option<&Reason> = None;
             let mut outgrown: Option<&Reason> = None;
             let fits = |(_, entry): &(usize, &Reason)| matches(&entry.fact, &item.id);
             for (index, entry) in self.entries.iter().enumerate().filter(fits) {
                 let mut of = entry.of.iter();
-                if of.any(|of| of.get(&item.id) != Some(&now)) {
+                if of.any(|of| of.get(&item.id).is_none_or(|held| !holds(held, item))) {
                     outgrown = outgrown.or(Some(entry));
                     continue;
                 }
@@ -345,6 +344,14 @@ impl Accepted {
 fn value(item: &Item) -> String {
     let fact = item.old.as_ref().or(item.new.as_ref());
     digest_of(fact.unwrap_or(&Fact::default()))
+}
+
+/// Whether a reason was given for what a fact is now, as this reader or the one before it saw it.
+fn holds(held: &str, item: &Item) -> bool {
+    let fact = item.old.as_ref().or(item.new.as_ref());
+    let mut before = fact.cloned().unwrap_or_default();
+    before.forget(&item.id, READER - 1);
+    held == value(item) || held == digest_of(&before)
 }
 
 /// A digest of all of a fact that is judged.

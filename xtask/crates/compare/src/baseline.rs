@@ -18,7 +18,7 @@ const VERSION: u64 = 2;
 
 /// Raised when the readers of `worker_files` learn to see more, so that a record of an older one
 /// is known for what it is.
-const READER: u64 = 3;
+pub const READER: u64 = 4;
 
 /// Where a record comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,8 +36,6 @@ pub struct OldCommit {
 pub struct Record {
     pub origin: OldCommit,
     pub facts: Facts,
-    /// Whether an older reader made it, which saw less.
-    pub is_older: bool,
 }
 
 /// What version 1 called the worker that migrate recorded, with its abbreviated commit.
@@ -157,18 +155,17 @@ pub fn read(text: &str) -> Result<Record> {
         }
         all.insert(id.to_owned(), fact);
     }
-    let is_older = root.get("reader").and_then(Value::as_u64).unwrap_or(1) < READER;
+    let reader = root.get("reader").and_then(Value::as_u64).unwrap_or(1);
     Ok(Record {
         origin: OldCommit {
             of,
             commit: word("commit").or(named),
             base,
         },
-        is_older,
         facts: Facts {
             all,
             unread,
-            is_older,
+            older: (reader < READER).then_some(reader),
             sglang: word("sglang"),
         },
     })

@@ -71,7 +71,7 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
     let (open, stale) = compare(&old);
     let baseline = match record {
         Err(unfit) => Some(unfit),
-        Ok(record) if record.is_older => Some(Unfit::new(
+        Ok(record) if record.facts.older.is_some() => Some(Unfit::new(
             "was made by an older reader, which saw less than this one".to_owned(),
         )),
         Ok(baseline::Record { facts: record, .. }) => lacking(&record, &old, &outdated)

@@ -244,6 +244,33 @@ fn the_baseline_says_the_same_as_the_tree_it_was_made_from() {
 }
 
 #[test]
+fn what_an_older_reader_did_not_see_makes_no_false_change() {
+    let worker = |more: &str| {
+        let dockerfile = format!("FROM a:1\nCOPY chat.jinja {more}\nRUN pip install --no-deps b\n");
+        let tree = Memory::new().with("Dockerfile", dockerfile);
+        Facts::read(&tree.with("chat.jinja", "x")).unwrap()
+    };
+    let (old, new) = (worker("/x/"), worker("/y/"));
+    let mut record = old.as_read_by(3);
+    assert!(record.get("copy:chat.jinja").unwrap().get("to").is_none());
+    let open = |old: &Facts| -> Vec<String> {
+        let items = judge(old, &new).into_iter().filter(|item| item.open);
+        items.map(|item| item.id).collect()
+    };
+    assert_eq!(open(&old), ["copy:chat.jinja"]);
+    record.older = Some(3);
+    assert!(open(&record).is_empty());
+    // A reason that was given for what that reader saw holds on.
+    let mut reason = Accepted::default();
+    let seen = accepted::digest_of(record.get("copy:chat.jinja").unwrap());
+    let of = [("copy:chat.jinja".to_owned(), seen)].into();
+    reason.add("copy:chat.jinja", "moved", false, of);
+    let mut items = judge(&old, &new);
+    reason.apply(&mut items);
+    assert!(items.iter().all(|item| !item.open));
+}
+
+#[test]
 fn reasons_turn_open_facts_into_accepted_ones_and_go_stale() {
     let mut items = compared(&legacy(), &modern());
     let mut accepted = Accepted::default();

@@ -89,11 +89,42 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
         false_value: value("falseValue"),
         min: value("min"),
         max: value("max"),
+        others: input.map(|input| others(source, input)).unwrap_or_default(),
         fixed: entry.get("value").and_then(Node::scalar),
         settable: input.is_some(),
         default_place: node("default").map(|d| source.place(d.span.clone())),
         place: source.place(key.span.clone()),
     })
+}
+
+/// What of an input is told by a field of its own, or is only about how the form looks.
+const TOLD: [&str; 13] = [
+    "name",
+    "description",
+    "placeholder",
+    "hint",
+    "advanced",
+    "type",
+    "default",
+    "options",
+    "required",
+    "trueValue",
+    "falseValue",
+    "min",
+    "max",
+];
+
+/// What else an input says.
+fn others(source: &Source, input: &Node) -> Vec<(String, String)> {
+    let others = input.members().iter();
+    let others = others.filter(|member| !TOLD.contains(&member.key.as_str()));
+    let value = |node: &Node| {
+        let text = &source.text[node.span.clone()];
+        let json = serde_json::from_str(text).unwrap_or(serde_json::Value::from(text));
+        json.to_string()
+    };
+    let others = others.map(|member| (member.key.clone(), value(&member.value)));
+    others.filter(|(_, value)| value != "false").collect()
 }
 
 /// What an input lets people choose from: objects with a `value`, or the values themselves.
@@ -126,7 +157,8 @@ mod tests {
         let source = Source::new(
             ".runpod/hub.json".into(),
             br#"{"title": "T", "config": {"gpuIds": "ADA_24", "allowedCudaVersions": ["12.4"],
-"env": [{"key": "A", "input": {"name": "a", "type": "number", "default": 3, "required": true,
+"env": [{"key": "A", "input": {"name": "a", "type": "number", "default": 3, "required": true, "step": 2,
+  "multiple": false, "dependsOn": {"key": "B"},
   "options": [{"label": "x", "value": "1"}, "2"]}}, {"key": "F", "value": "x"}, 7, {"no": 1}],
 "presets": [{"name": "p", "defaults": {"A": 4}}]}}"#,
         );
@@ -136,6 +168,11 @@ mod tests {
         assert_eq!(
             (a.default.as_deref(), a.required, a.options.len()),
             (Some("3"), true, 2)
+        );
+        let others = [("step", "2"), ("dependsOn", r#"{"key":"B"}"#)];
+        assert_eq!(
+            a.others,
+            others.map(|(key, value)| (key.into(), value.into()))
         );
         assert_eq!(declared("F").unwrap().fixed.as_deref(), Some("x"));
         assert_eq!(hub.cuda[0].text, "12.4");

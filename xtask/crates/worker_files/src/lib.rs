@@ -120,6 +120,8 @@ pub struct Declared {
     pub false_value: Option<String>,
     pub min: Option<String>,
     pub max: Option<String>,
+    /// What else its input says, as JSON: `dependsOn`, `step`, `multiple`, …
+    pub others: Vec<(String, String)>,
     /// A fixed value, which no person can change.
     pub fixed: Option<String>,
     /// Whether a person can set it.
@@ -138,6 +140,8 @@ pub struct Package {
     pub spec: String,
     /// Options that decide where it comes from: another index, constraints.
     pub index: Option<String>,
+    /// Options that decide what of it is installed: `--no-deps`, `--pre`, another folder.
+    pub options: Option<String>,
     /// Whether the image's build gets to it; a script that nothing runs does not.
     pub in_image: bool,
     pub place: Place,
@@ -176,8 +180,12 @@ pub struct WorkerInterface {
     pub steps: Vec<dockerfile::Step>,
     /// The files that the image holds; nothing where that is not known.
     pub held: Option<BTreeSet<RepoPath>>,
+    /// Where the image holds them, by their path in it, without the first slash.
+    pub landed: BTreeMap<String, RepoPath>,
     /// Variables that a script which starts the worker exports, with their values.
     pub exports: Vec<(String, String, Place)>,
+    /// The programs through which scripts start `SGLang`, with their options.
+    pub started_through: Vec<(String, Place)>,
     /// `$NAME` in RUN lines.
     pub build_reads: Vec<(String, Place)>,
     pub packages: Vec<Package>,

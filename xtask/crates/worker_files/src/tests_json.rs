@@ -2,7 +2,7 @@
 
 use super::dockerfile::{Named, Text};
 use super::hub::{root, text, texts};
-use super::json::Node;
+use super::json::{Member, Node};
 use super::{Place, Source, Unread};
 
 /// The Hub's tests.
@@ -12,7 +12,8 @@ pub struct Tests {
     pub tests: Vec<Test>,
     pub env: Vec<Named>,
     pub cuda: Vec<Text>,
-    pub gpu_type: Option<Text>,
+    /// The rest of what its `config` says: `gpuTypeId`, `gpuCount`, `cpuFlavor`, …
+    pub settings: Vec<(String, Text)>,
 }
 
 /// One of them.
@@ -23,6 +24,8 @@ pub struct Test {
     pub input: Vec<String>,
     /// The input's JSON, for those who run it.
     pub input_text: Option<String>,
+    /// Milliseconds that it may take.
+    pub timeout: Option<String>,
     pub place: Place,
 }
 
@@ -38,6 +41,7 @@ pub fn read(source: &Source) -> Result<Tests, Unread> {
             name: test.text("name").unwrap_or_default().to_owned(),
             input: keys.collect(),
             input_text: input.map(|input| source.text[input.span.clone()].to_owned()),
+            timeout: test.get("timeout").and_then(Node::scalar),
             place: source.place(test.span.clone()),
         }
     };
@@ -50,12 +54,13 @@ pub fn read(source: &Source) -> Result<Tests, Unread> {
             place: source.place(key.span.clone()),
         })
     };
-    let gpu_type = config.and_then(|config| config.get("gpuTypeId"));
+    let settings = config.map(Node::members).unwrap_or_default().iter();
+    let setting = |member: &Member| Some((member.key.clone(), text(source, &member.value)?));
     Ok(Tests {
         tests: root.list("tests").iter().map(test).collect(),
         env: list("env").iter().filter_map(variable).collect(),
         cuda: texts(source, list("allowedCudaVersions")),
-        gpu_type: gpu_type.and_then(|node| text(source, node)),
+        settings: settings.filter_map(setting).collect(),
     })
 }
 
@@ -67,7 +72,7 @@ mod tests {
     fn tests_with_their_environment() {
         let source = Source::new(
             ".runpod/tests.json".into(),
-            br#"{"tests": [{"name": "t", "input": {"messages": []}}], "config": {"gpuTypeId": "NVIDIA L4", "env": [{"key": "A", "value": true}], "allowedCudaVersions": ["12.6"]}}"#,
+            br#"{"tests": [{"name": "t", "timeout": 9, "input": {"messages": []}}], "config": {"gpuTypeId": "NVIDIA L4", "gpuCount": 2, "env": [{"key": "A", "value": true}], "allowedCudaVersions": ["12.6"]}}"#,
         );
         let tests = read(&source).unwrap();
         assert_eq!(tests.env[0].value, "true");
@@ -77,6 +82,11 @@ mod tests {
             Some(r#"{"messages": []}"#)
         );
         assert_eq!(tests.cuda[0].text, "12.6");
-        assert_eq!(tests.gpu_type.unwrap().text, "NVIDIA L4");
+        assert_eq!(tests.tests[0].timeout.as_deref(), Some("9"));
+        let settings = tests.settings.iter();
+        let settings: Vec<_> = settings
+            .map(|(name, text)| (&**name, &*text.text))
+            .collect();
+        assert_eq!(settings, [("gpuTypeId", "NVIDIA L4"), ("gpuCount", "2")]);
     }
 }

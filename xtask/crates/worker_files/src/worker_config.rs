@@ -39,6 +39,7 @@ pub fn read(source: &Source) -> Result<WorkerConfig, Unread> {
             required: entry.get("required").and_then(Node::scalar).as_deref() == Some("true"),
             advanced: false,
             true_value: None,
+            others: Vec::new(),
             false_value: None,
             min: None,
             max: None,

@@ -1,6 +1,6 @@
 //! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
 
-use super::super::facts::{Fact, Facts};
+use super::super::facts::{Fact, Facts, WORDING};
 use super::running::same_value;
 use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
@@ -117,14 +117,14 @@ impl<'a> Judge<'a> {
         if !same_type {
             differences.push(difference("type", was, is));
         }
-        let others = [
-            "required", "fixed", "min", "max", "true", "false", "value", "defaults",
-        ];
         // The old form had no words for limits and for what a switch sets.
+        let is_told = |key: &&str| *key != "type" && !WORDING.contains(key);
+        let keys = old.value.keys().chain(new.value.keys()).map(String::as_str);
+        let listed: Vec<&str> = keys.filter(is_told).collect();
         let had = if is_listed(old) {
-            &others[..]
+            &listed[..]
         } else {
-            &others[..2]
+            &["required", "fixed"][..]
         };
         differences.extend(Self::differences(old, new, Some(had)));
         if !differences.is_empty() {

@@ -1,7 +1,8 @@
 //! The image and its packages.
 
 use super::super::facts::{FILES, Fact};
-use super::{Item, Judge, Verdict};
+use super::running::show;
+use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
 
 /// The same for Debian's packages.
@@ -80,6 +81,27 @@ impl Judge<'_> {
         };
         let help = "Copy it again, or record why not.";
         self.each_part("copy", files, missing, help);
+        self.moved();
+    }
+
+    /// Files that the image holds at another place.
+    fn moved(&mut self) {
+        let (before, after) = (self.old.area("copy"), self.new);
+        for (name, old) in before {
+            let id = format!("copy:{name}");
+            let new = after.get(&id);
+            let place = |fact: &Fact| fact.get("to").map(str::to_owned);
+            if let (Some(was), Some(is)) = (place(old), new.and_then(place))
+                && was != is
+                && let Some(item) = self.item_mut(&id).filter(|item| !item.open)
+            {
+                let why = format!("The image held it as {was}, and holds it as {is}.");
+                item.change(
+                    why,
+                    "Copy it there, or record that nothing names the old place.",
+                );
+            }
+        }
     }
 
     fn image_both(name: &str, id: &str, old: &Fact, new: &Fact) -> Item {
@@ -87,13 +109,18 @@ impl Judge<'_> {
             old.get("value").unwrap_or_default(),
             new.get("value").unwrap_or_default(),
         );
-        if was == is || (name == "CMD" && same_start(was, is)) {
+        if was == is && name != "FROM" || (name == "CMD" && same_start(was, is)) {
             let note = if was == is {
                 String::new()
             } else {
                 format!("It was `{was}` in the old layout.")
             };
             return Item::new(id, Verdict::Kept, Some(old), Some(new)).why(note);
+        }
+        let (asked, asks) = (old.get("platform"), new.get("platform"));
+        if name == "FROM" && was == is {
+            let differ = [difference("platform", asked, asks)];
+            return Item::by_differences(id, old, new, &differ[usize::from(asked == asks)..]);
         }
         let falls_back = was
             .strip_prefix('$')
@@ -103,7 +130,7 @@ impl Judge<'_> {
                 .why("With something to fall back on now.");
         }
         let item = Item::new(id, Verdict::Changed, Some(old), Some(new));
-        let from_to = format!("It was `{was}`, is `{is}`.");
+        let from_to = format!("It was {}, is {}.", show(Some(was)), show(Some(is)));
         match name {
             "cuda" if sglang::order(was, is).is_lt() => item
                 .why(format!(
@@ -138,7 +165,9 @@ impl Judge<'_> {
                         .why("It is still written down, and no step of the build installs it.")
                         .help("Install it again, or record why it isn't needed.")
                 }
-                Some(new) => Self::kept_or_changed(id, old, new, Some(&["spec", "index"])),
+                Some(new) => {
+                    Self::kept_or_changed(id, old, new, Some(&["spec", "index", "options"]))
+                }
                 None => judge.package_gone(area, name, id, old, on_sglang),
             });
         }

@@ -230,8 +230,8 @@ pub fn judge(old: &Facts, new: &Facts) -> Vec<Item> {
 }
 
 fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
-    let as_first_read = old.is_older.then(|| new.as_first_read());
-    let new = as_first_read.as_ref().unwrap_or(new);
+    let as_then = old.older.map(|reader| new.as_read_by(reader));
+    let new = as_then.as_ref().unwrap_or(new);
     let tables = new.sglang.as_deref().map(Table::around).unwrap_or_default();
     let newest = Table::newest().release();
     let is_newer = new
@@ -411,6 +411,11 @@ impl<'a> Judge<'a> {
 
     fn item(&self, id: &str) -> Option<&Item> {
         self.index.get(id).and_then(|&at| self.items.get(at))
+    }
+
+    fn item_mut(&mut self, id: &str) -> Option<&mut Item> {
+        let at = *self.index.get(id)?;
+        self.items.get_mut(at)
     }
 
     fn push(&mut self, item: Item) {

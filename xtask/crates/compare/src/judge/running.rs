@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{ALONE, Fact};
+use super::super::facts::{ALONE, Fact, STARTED_THROUGH};
 use super::{Item, Judge, Verdict, api, difference};
 use worker_files::is_inherited;
 use xtask_core::sglang;
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
     /// Variables that the running worker reads.
     pub fn environment(&mut self) {
         for (name, old, new) in self.ids("env") {
@@ -148,11 +148,13 @@ impl Judge<'_> {
     }
 
     /// What the new image sets a variable to, unless the old one did the same.
-    fn set_by_image(&self, id: &str) -> Option<&str> {
+    fn set_by_image(&self, id: &str) -> Option<&'a str> {
         let id = format!("image:{}", id.strip_prefix("env:")?);
-        let set = self.new.get(&id)?.get("value")?;
-        let is_news = self.old.get(&id).and_then(|fact| fact.get("value")) != Some(set);
-        (is_news && !set.is_empty() && !set.contains('$')).then_some(set)
+        // `ENV NAME=` sets it to nothing.
+        let set = |fact: &'a Fact| fact.get("value").unwrap_or_default();
+        let new = set(self.new.get(&id)?);
+        let is_news = self.old.get(&id).map(set) != Some(new);
+        (is_news && !new.contains('$')).then_some(new)
     }
 
     fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
@@ -266,6 +268,7 @@ impl Judge<'_> {
         for (flag, old, new) in self.ids("flag") {
             let id = format!("flag:{flag}");
             let item = match (old, new) {
+                _ if id == STARTED_THROUGH => started_through(old, new),
                 (Some(old), Some(new)) => self.flag_kept(flag, &id, old, new),
                 (None, Some(new)) => self.flag_added(flag, &id, new),
                 (Some(old), None) => self.flag_gone(flag, &id, old),
@@ -507,6 +510,28 @@ impl Judge<'_> {
     }
 }
 
+/// What the server is started through: `numactl`, `nice`, …
+fn started_through(old: Option<&Fact>, new: Option<&Fact>) -> Item {
+    let program = |fact: Option<&Fact>| {
+        let value = fact.and_then(|fact| fact.get("value"));
+        value.map_or("nothing".to_owned(), |value| format!("`{value}`"))
+    };
+    let (was, is) = (program(old), program(new));
+    let verdict = match (old, new) {
+        _ if was == is => Verdict::Kept,
+        (Some(_), None) => Verdict::Missing,
+        _ => Verdict::Changed,
+    };
+    let item = Item::new(STARTED_THROUGH, verdict, old, new);
+    if verdict == Verdict::Kept {
+        return item;
+    }
+    item.why(format!(
+        "SGLang was started through {was}, and is started through {is}."
+    ))
+    .help("Start it as before, or record why not.")
+}
+
 /// The methods of a route.
 fn methods(fact: &Fact) -> impl Iterator<Item = &str> {
     fact.get("method").unwrap_or_default().split_whitespace()
@@ -556,7 +581,7 @@ pub fn same_value(a: &str, b: &str) -> bool {
             .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
 }
 
-fn show(value: Option<&str>) -> String {
+pub fn show(value: Option<&str>) -> String {
     match value {
         None => "not known".to_owned(),
         Some("") => "no value".to_owned(),

@@ -302,7 +302,14 @@ impl Reader<'_> {
             "COPY" | "ADD" => self.copy(instruction),
             "RUN" => self.run(instruction),
             // For images that are built on this one.
-            "ONBUILD" | "MAINTAINER" => {}
+            "ONBUILD" => {
+                let line = format!("ONBUILD {}", instruction.line());
+                self.image.steps.push(Step {
+                    commands: vec![line],
+                    place: self.source.place(range),
+                });
+            }
+            "MAINTAINER" => {}
             keyword => {
                 let what = format!("`{}` is no instruction of a Dockerfile", short(keyword));
                 let hides = [Hides::Image, Hides::Packages];
@@ -332,6 +339,9 @@ impl Reader<'_> {
         // A stage built on an earlier one keeps the base of that one.
         if self.image.base.is_none() || image.contains(['/', ':']) {
             self.image.base = Some(self.text(image, base.range.clone()));
+            let mut options = words.iter().map(|word| word.text.as_str());
+            let platform = options.find_map(|option| option.strip_prefix("--platform="));
+            self.image.platform = platform.map(|platform| self.expand(platform, instruction));
         }
     }
 

@@ -68,7 +68,14 @@ fn everything_that_an_image_can_say() {
     );
     assert_eq!(image.started[0].script.reads[0].name, "H");
     let steps: Vec<_> = image.steps.iter().flat_map(|s| &s.commands).collect();
-    assert_eq!(steps, ["ADD https://h/f.tgz /f", "COPY --from=img:1 /a /b"]);
+    assert_eq!(
+        steps,
+        [
+            "ONBUILD RUN x",
+            "ADD https://h/f.tgz /f",
+            "COPY --from=img:1 /a /b"
+        ]
+    );
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub struct Install {
     pub wanted: Vec<(Wanted, Range<usize>)>,
     /// Options that decide where packages come from: another index, constraints.
     pub index: Option<String>,
+    /// Options that decide what of them is installed, and where to.
+    pub options: Option<String>,
 }
 
 /// One of its words.
@@ -42,6 +44,7 @@ impl Install {
             manager,
             wanted: Vec::new(),
             index: None,
+            options: None,
         }
     }
 
@@ -51,6 +54,10 @@ impl Install {
 
     fn index(&mut self, option: &str) {
         super::add_option(&mut self.index, option);
+    }
+
+    fn option(&mut self, option: &str) {
+        super::add_option(&mut self.options, option);
     }
 
     /// The file whose lines the command is given as its arguments.
@@ -65,11 +72,17 @@ impl Install {
 }
 
 /// Options of pip and uv that take a value of no interest here.
-const PIP_VALUES: &str = "-t --target --python --prefix --root -o -p --trusted-host --timeout \
-    --retries --cache-dir --progress-bar --platform --python-version --abi --implementation \
-    --no-binary --only-binary --src --upgrade-strategy --log --proxy --cert --client-cert \
-    --exists-action --config-settings -C --global-option --root-user-action --index-strategy \
-    --link-mode --resolution --prerelease --torch-backend --build-constraint -b --group --extra";
+const PIP_VALUES: &str = "--python -o -p --trusted-host --timeout --retries --cache-dir \
+    --progress-bar --src --upgrade-strategy --log --proxy --cert --client-cert --exists-action \
+    --root-user-action --link-mode --group --extra";
+
+/// Options that decide what of a package is installed, and where to. These take a value.
+const PIP_CHOICES: &str = "-t --target --prefix --root --platform --python-version --abi \
+    --implementation --no-binary --only-binary --config-settings -C --global-option \
+    --index-strategy --resolution --prerelease --torch-backend --build-constraint -b";
+
+/// The same without a value.
+const PIP_SWITCHES: &str = "--no-deps --no-index --no-build-isolation --require-hashes";
 
 /// Options that decide where packages come from.
 pub(super) const PIP_INDEX: &str = "-i --index-url --extra-index-url -f --find-links -c \
@@ -88,8 +101,9 @@ pub fn installed(command: &Command) -> Option<Install> {
         }
         (text(at), at + 1)
     };
+    let valued = [PIP_VALUES, PIP_CHOICES].join(" ");
     let pip_install = |from: usize| {
-        let (what, from) = verb(from, PIP_VALUES);
+        let (what, from) = verb(from, &valued);
         (what == "install").then(|| pip(command, from))
     };
     let is_pip = |name: &str| {
@@ -109,7 +123,7 @@ pub fn installed(command: &Command) -> Option<Install> {
     }
     match program {
         "uv" => match verb(1, "--directory --project --cache-dir --color") {
-            ("pip", from) => match verb(from, PIP_VALUES) {
+            ("pip", from) => match verb(from, &valued) {
                 ("install", from) => Some(pip(command, from)),
                 // What it syncs with are files.
                 ("sync", from) => {
@@ -200,6 +214,16 @@ fn pip(command: &Command, from: usize) -> Install {
                 }
             }
             "--pre" => install.index(option),
+            // uv's word for `--pre`.
+            "--prerelease" => match value().as_str() {
+                "allow" => install.index("--pre"),
+                other => install.option(&format!("{option} {other}")),
+            },
+            _ if is_one_of(PIP_SWITCHES, option) => install.option(option),
+            _ if is_one_of(PIP_CHOICES, option) => {
+                let value = value();
+                install.option(&format!("{option} {value}"));
+            }
             _ if is_one_of(PIP_VALUES, option) => {
                 value();
             }

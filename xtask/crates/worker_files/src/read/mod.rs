@@ -216,6 +216,7 @@ impl Reader<'_> {
         let ignore = Ignore::read(&ignore.unwrap_or_default());
         let copied = Copied::new(self.tree, &ignore, &image, &folder_of(first));
         self.interface.held = (!copied.any).then(|| copied.held());
+        self.interface.landed.clone_from(&copied.files);
         self.copied = Some(copied);
         self.interface.image = Some(image);
         self.interface.dockerfile = Some(first.clone());

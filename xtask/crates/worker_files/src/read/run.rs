@@ -290,8 +290,20 @@ impl Reader<'_> {
     fn flags_and_reads(&mut self, job: &Job, source: &Source) {
         let starts = job.when == When::Start;
         let mut drives: BTreeMap<String, FlagMapping> = BTreeMap::new();
-        for given in job.script.commands.iter().filter_map(Command::sglang) {
+        for command in &job.script.commands {
+            let Some(given) = command.sglang() else {
+                continue;
+            };
             self.interface.python.launches |= starts;
+            let through = command.started_through();
+            if let Some(first) = command
+                .run()
+                .first()
+                .filter(|_| starts && !through.is_empty())
+            {
+                let place = source.place(offset(&first.range, job.base));
+                self.interface.started_through.push((through, place));
+            }
             for given in given {
                 for name in &given.from {
                     drives.entry(name.clone()).or_insert_with(|| FlagMapping {
@@ -435,6 +447,7 @@ impl Reader<'_> {
             let at = offset(&range, job.base);
             let package = Package {
                 index: install.index.clone(),
+                options: install.options.clone(),
                 ..unnamed(manager, job.when != When::Never, source.place(at.clone()))
             };
             match wanted {
@@ -500,6 +513,7 @@ impl Reader<'_> {
         let like = Package {
             manager: Manager::Constraint,
             index: None,
+            options: None,
             ..like.clone()
         };
         match self.listed(path, workdir)? {
@@ -564,7 +578,8 @@ impl Reader<'_> {
             }
             let mut option = "-r";
             if include == Include::Constraints {
-                (like.manager, like.index, option) = (Manager::Constraint, None, "-c");
+                (like.manager, like.index, like.options) = (Manager::Constraint, None, None);
+                option = "-c";
             }
             let path = RepoPath::from(clean(&format!("{folder}/{name}")).as_str());
             match self.source(&path)? {
@@ -674,6 +689,7 @@ fn unnamed(manager: Manager, in_image: bool, place: Place) -> Package {
         name: String::new(),
         spec: String::new(),
         index: None,
+        options: None,
         in_image,
         place,
     }

@@ -50,7 +50,11 @@ impl Reader<'_> {
             });
         }
         if opens && root.is_true("environment_interface") {
-            let switch = FlagKind::Switch { words: Vec::new() };
+            let words = root.list("true_words").iter();
+            let words = words.filter_map(|word| word.as_str().map(str::to_owned));
+            let switch = FlagKind::Switch {
+                words: words.collect(),
+            };
             let how = |is_switch: bool| {
                 if is_switch {
                     switch.clone()

@@ -40,6 +40,15 @@ impl Command {
         first.rsplit('/').next().unwrap_or(first)
     }
 
+    /// What the program is started through, with its options: `numactl --cpunodebind=0`.
+    pub fn started_through(&self) -> String {
+        const CHANGE_NOTHING: &str = "exec command builtin time nohup";
+        let words = self.words.iter().take(self.start);
+        let words = words.map(|word| word.text.as_str());
+        let words = words.filter(|word| !is_one_of(CHANGE_NOTHING, word));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// The command's words as one line.
     pub fn line(&self) -> String {
         let words: Vec<&str> = self.run().iter().map(|word| word.text.as_str()).collect();
@@ -115,9 +124,20 @@ pub(super) fn start(words: &[Word]) -> usize {
             "ionice" => &["-c", "-n"],
             "timeout" => &["-s", "-k", "--signal", "--kill-after"],
             "stdbuf" => &["-o", "-e", "-i"],
-            "numactl" => &["-N", "-m", "-C"],
+            "numactl" => &[
+                "-N",
+                "--cpunodebind",
+                "-m",
+                "--membind",
+                "-C",
+                "--physcpubind",
+                "-i",
+                "--interleave",
+                "-p",
+                "--preferred",
+            ],
             "catchsegv" | "nohup" | "time" | "tini" | "dumb-init" | "command" | "builtin"
-            | "setsid" | "unbuffer" | "gosu" | "su-exec" | "catatonit" => &[],
+            | "setsid" | "unbuffer" | "gosu" | "su-exec" | "catatonit" | "taskset" | "chrt" => &[],
             // `conda run -n NAME PROGRAM`, `uv run PROGRAM`, `poetry run PROGRAM`
             "conda" | "mamba" | "micromamba" | "uv" | "poetry" | "pipenv" | "pdm"
                 if text(at + 1) == "run" =>
@@ -143,7 +163,7 @@ pub(super) fn start(words: &[Word]) -> usize {
                 break;
             }
         }
-        if matches!(name, "timeout" | "gosu" | "su-exec") {
+        if matches!(name, "timeout" | "gosu" | "su-exec" | "taskset" | "chrt") {
             at += 1;
         }
         if at >= words.len() {

@@ -1,0 +1,131 @@
+//! What the Hub offers and tests, and what the README says of it.
+
+use super::Facts;
+use worker_files::{Declared, WorkerInterface};
+use xtask_core::sglang;
+
+impl Facts {
+    pub(super) fn hub(&mut self, interface: &WorkerInterface) {
+        let form = interface.form.as_ref().filter(|_| interface.hub.is_none());
+        let declared = interface
+            .hub
+            .iter()
+            .flat_map(|hub| &hub.env)
+            .chain(form.iter().flat_map(|form| &form.env));
+        for declared in declared {
+            self.declared(declared);
+        }
+        if let Some(form) = form {
+            for (title, variables) in &form.categories {
+                let id = format!("hub:category.{}", title.text);
+                let variables = variables.join(" ");
+                self.add(id, &title.place, &[("variables", Some(&variables))]);
+            }
+            if let Some(image) = &form.image {
+                self.add_value("hub:imageName", &image.place, &image.text);
+            }
+            if let Some(cuda) = &form.cuda {
+                self.add("hub:cuda", &cuda.place, &[("from", Some(&cuda.text))]);
+            }
+        }
+        if let Some(hub) = &interface.hub {
+            self.cuda("hub:cuda", &hub.cuda);
+            for preset in &hub.presets {
+                let values: Vec<String> = preset
+                    .defaults
+                    .iter()
+                    .map(|(name, value, _)| format!("{name}={value}"))
+                    .collect();
+                let id = format!("hub:preset.{}", preset.name);
+                self.add(id, &preset.place, &[("defaults", Some(&values.join(" ")))]);
+            }
+            for (name, text) in &hub.settings {
+                if name.starts_with("config.") || name == "type" || name == "endpointType" {
+                    self.add_value(format!("hub:{name}"), &text.place, &text.text);
+                }
+            }
+        }
+        if let Some(tests) = &interface.tests {
+            self.cuda("tests:cuda", &tests.cuda);
+            self.add_named("tests:", &tests.env);
+            for (name, text) in &tests.settings {
+                self.add_value(format!("tests:config.{name}"), &text.place, &text.text);
+            }
+            for test in &tests.tests {
+                let input = test.input_text.as_deref().and_then(|text| {
+                    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+                    Some(value.to_string())
+                });
+                let value = [
+                    ("input", input.as_deref()),
+                    ("timeout", test.timeout.as_deref()),
+                ];
+                self.add(format!("tests:test.{}", test.name), &test.place, &value);
+            }
+        }
+        for documented in &interface.readme {
+            let id = format!("readme:{}", documented.name);
+            let default = [("default", documented.default.as_deref())];
+            self.add(id, &documented.place, &default);
+        }
+    }
+
+    fn cuda(&mut self, id: &str, versions: &[worker_files::dockerfile::Text]) {
+        let lowest = versions
+            .iter()
+            .min_by(|a, b| sglang::order(&a.text, &b.text));
+        if let Some(lowest) = lowest {
+            let all: Vec<&str> = versions.iter().map(|v| v.text.as_str()).collect();
+            let list = all.join(" ");
+            let value = [("from", Some(&*lowest.text)), ("list", Some(&list))];
+            self.add(id, &lowest.place, &value);
+        }
+    }
+
+    fn declared(&mut self, declared: &Declared) {
+        let id = format!("hub:{}", declared.name);
+        let place = &declared.place;
+        let required = declared.required.then_some("yes");
+        // What the Hub sets where a switch does not say it.
+        let switch = |value: &Option<String>, word: &str| {
+            let is_listing = place.file.name() == b"hub.json";
+            let implied = is_listing && declared.kind.as_deref() == Some("boolean");
+            value.clone().or(implied.then(|| word.to_owned()))
+        };
+        let on = switch(&declared.true_value, "true");
+        let off = switch(&declared.false_value, "false");
+        self.add(
+            id.clone(),
+            place,
+            &[
+                ("type", declared.kind.as_deref()),
+                ("required", required),
+                ("fixed", declared.fixed.as_deref()),
+                ("min", declared.min.as_deref()),
+                ("max", declared.max.as_deref()),
+                ("true", on.as_deref()),
+                ("false", off.as_deref()),
+                ("title", declared.title.as_deref()),
+                ("description", declared.description.as_deref()),
+            ],
+        );
+        let others = declared.others.iter();
+        let others: Vec<_> = others
+            .map(|(key, value)| (&**key, Some(&**value)))
+            .collect();
+        self.add(&id, place, &others);
+        if let Some(default) = &declared.default {
+            let place = declared.default_place.as_ref().unwrap_or(place);
+            self.add_value(format!("{id}.default"), place, default);
+        }
+        if let Some((_, place)) = declared.options.first() {
+            let options: Vec<&str> = declared.options.iter().map(|(v, _)| v.as_str()).collect();
+            let options = options.join("\n");
+            self.add(
+                format!("{id}.options"),
+                place,
+                &[("values", Some(&options))],
+            );
+        }
+    }
+}

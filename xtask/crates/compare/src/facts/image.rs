@@ -1,0 +1,301 @@
+//! The image, its build, and the other ways to build and start it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::unread::in_layout;
+use super::{FILES, Facts};
+use worker_files::WorkerInterface;
+use worker_files::dockerfile::{Image, Named, expand};
+use worker_files::packages::Manager;
+use xtask_core::layout::{CORE_FILES, CORE_OPTIONAL, OWN, RETIRED, TOOL};
+use xtask_core::secret::masked;
+use xtask_core::tree::{RepoPath, Tree};
+
+impl Facts {
+    pub(super) fn image(&mut self, interface: &WorkerInterface, tree: &dyn Tree) {
+        let Some(image) = &interface.image else {
+            return;
+        };
+        if let Some(base) = &image.base {
+            let value = [
+                ("value", Some(base.text.as_str())),
+                ("platform", image.platform.as_deref()),
+            ];
+            self.add("image:FROM", &base.place, &value);
+            let versions = [("sglang", image.sglang()), ("cuda", image.cuda())];
+            for (name, version) in versions {
+                if let Some(version) = version {
+                    self.add_value(format!("image:{name}"), &base.place, &version);
+                }
+            }
+        }
+        if !self.all.contains_key("image:sglang")
+            && let Some((version, place)) = interface.sglang()
+        {
+            self.add_value("image:sglang", &place, &version);
+        }
+        self.environment(image);
+        for Named { name, value, place } in &image.args {
+            self.add_value(format!("arg:{name}"), place, &braces(value));
+        }
+        let single = [
+            ("WORKDIR", &image.workdir),
+            ("USER", &image.user),
+            ("ENTRYPOINT", &image.entrypoint),
+            ("CMD", &image.cmd),
+            ("HEALTHCHECK", &image.healthcheck),
+            ("STOPSIGNAL", &image.stopsignal),
+            ("SHELL", &image.shell),
+        ];
+        for (name, text) in single {
+            if let Some(text) = text {
+                self.add_value(format!("image:{name}"), &text.place, &text.text);
+            }
+        }
+        self.add_named("image:LABEL.", &image.labels);
+        for (name, many) in [("EXPOSE", &image.expose), ("VOLUME", &image.volumes)] {
+            for text in many {
+                self.add(format!("image:{name}.{}", text.text), &text.place, &[]);
+            }
+        }
+        for mount in &image.mounts {
+            let id = match mount.kind.as_str() {
+                "cache" => "mount:cache".to_owned(),
+                kind => format!("mount:{kind}.{}", mount.name),
+            };
+            self.add(id, &mount.place, &[("target", Some(&mount.name))]);
+        }
+        self.copied(interface, image, tree);
+        for (name, place) in &interface.build_reads {
+            let declared = [format!("arg:{name}"), format!("image:{name}")];
+            if let Some(id) = declared.iter().find(|id| self.all.contains_key(*id)) {
+                self.add(id.clone(), place, &[]);
+            }
+        }
+    }
+
+    /// What ENV sets: what a later line says holds, with what the name held before filled in.
+    fn environment(&mut self, image: &Image) {
+        let mut set: BTreeMap<&str, String> = BTreeMap::new();
+        for Named { name, value, .. } in &image.env {
+            let before = set.get(name.as_str()).map_or(String::new(), String::clone);
+            let own = BTreeMap::from([(name.clone(), before)]);
+            let value = if set.contains_key(name.as_str()) {
+                expand(value, &own)
+            } else {
+                value.clone()
+            };
+            set.insert(name, braces(&value));
+        }
+        for Named { name, place, .. } in &image.env {
+            self.add_value(format!("image:{name}"), place, &set[name.as_str()]);
+        }
+    }
+
+    fn copied(&mut self, interface: &WorkerInterface, image: &Image, tree: &dyn Tree) {
+        let landed: BTreeMap<&RepoPath, &str> = interface
+            .landed
+            .iter()
+            .map(|(to, path)| (path, to.as_str()))
+            .collect();
+        for copy in image.copies.iter().filter(|copy| copy.from.is_none()) {
+            for source in &copy.sources {
+                for held in held(tree, source, interface.held.as_ref()) {
+                    let files = (!held.files.is_empty()).then(|| held.files.join("\n"));
+                    let to = held.first.and_then(|path| landed.get(path));
+                    let to = to.filter(|_| goes_by_place(&held.name));
+                    let to = match (to, &files) {
+                        (Some(to), Some(_)) => to.rsplit_once('/').map(|(folder, _)| folder),
+                        (to, _) => to.copied(),
+                    };
+                    self.add(
+                        format!("copy:{}", held.name),
+                        &copy.place,
+                        &[
+                            ("target", Some(&copy.dest)),
+                            (FILES, files.as_deref()),
+                            ("to", to.map(|to| format!("/{to}")).as_deref()),
+                        ],
+                    );
+                }
+            }
+        }
+    }
+
+    pub(super) fn build(&mut self, interface: &WorkerInterface) {
+        // What one place installs is installed, whatever other places there are.
+        let installed: BTreeSet<(Manager, &str)> = interface
+            .packages
+            .iter()
+            .filter(|package| package.in_image)
+            .map(|package| (package.manager, package.name.as_str()))
+            .collect();
+        for package in &interface.packages {
+            let is_installed = installed.contains(&(package.manager, &*package.name));
+            if is_installed && !package.in_image {
+                continue;
+            }
+            let unused = (!is_installed).then_some("nothing runs it");
+            self.add(
+                format!("{}:{}", package.manager.word(), package.name),
+                &package.place,
+                &[
+                    ("spec", Some(&package.spec)),
+                    ("index", package.index.as_deref()),
+                    ("options", package.options.as_deref()),
+                    ("unused", unused),
+                ],
+            );
+        }
+        let in_image = interface.image.iter().flat_map(|image| &image.steps);
+        for step in in_image.chain(&interface.steps) {
+            let name: String = masked(&step.commands[0]).chars().take(80).collect();
+            let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+            let id = format!("step:{name}");
+            self.add(id.clone(), &step.place, &[]);
+            // Two RUN lines may begin with the same command.
+            let fact = self.all.entry(id).or_default();
+            let known = fact.value.entry("commands".to_owned()).or_default();
+            for command in &step.commands {
+                let command = masked(command).replace('\n', " ");
+                if known.is_empty() {
+                    *known = command;
+                } else if !known.lines().any(|line| line == command) {
+                    *known += &format!("\n{command}");
+                }
+            }
+        }
+        for service in &interface.compose {
+            let id = format!("compose:{}", service.name);
+            self.add(
+                id.clone(),
+                &service.place,
+                &[
+                    ("image", service.image.as_deref()),
+                    ("command", service.command.as_deref()),
+                    ("ports", Some(&service.ports.join(" "))),
+                    ("volumes", Some(&service.volumes.join(" "))),
+                    ("settings", Some(&service.settings.join("\n"))),
+                ],
+            );
+            self.add_named(&format!("{id}."), &service.environment);
+        }
+        let Some(bake) = &interface.bake else {
+            return;
+        };
+        for Named { name, value, place } in &bake.variables {
+            let default = [("default", Some(value.as_str()))];
+            self.add(format!("bake:variable.{name}"), place, &default);
+        }
+        self.add_named("bake:group.", &bake.groups);
+        for target in &bake.targets {
+            let id = format!("bake:{}", target.name);
+            let settings: Vec<_> = target
+                .settings
+                .iter()
+                .map(|s| (s.name.as_str(), Some(s.value.as_str())))
+                .collect();
+            self.add(id.clone(), &target.place, &settings);
+            self.add_named(&format!("{id}.args."), &target.args);
+        }
+    }
+}
+
+/// Whether git's name of the content is that of no content.
+fn is_empty_blob(entry: &xtask_core::tree::Entry) -> bool {
+    let empty = [
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    ];
+    entry
+        .oid
+        .as_ref()
+        .is_some_and(|oid| empty.contains(&oid.0.as_str()))
+}
+
+/// Whether others name a copied file by its place in the image. Programs and the files that the
+/// layout knows go where the layout has them.
+fn goes_by_place(name: &str) -> bool {
+    let is_program = [".py", ".sh", ".md"].iter().any(|end| name.ends_with(end));
+    let top = name.split('/').next().unwrap_or(name);
+    let is_known = CORE_FILES.contains(&name)
+        || [OWN, CORE_OPTIONAL, RETIRED, TOOL]
+            .iter()
+            .any(|names| names.contains(&top));
+    !(is_program || is_known || top.starts_with('.'))
+}
+
+/// What a COPY takes.
+struct Held<'t> {
+    /// The name that both layouts know it by: `handler.py` for `src/handler.py`.
+    name: String,
+    /// Of a folder of many files, their names.
+    files: Vec<String>,
+    /// The file, or the first one of the folder.
+    first: Option<&'t RepoPath>,
+}
+
+/// The files that a COPY takes. Empty files hold nothing that could be lost.
+fn held<'t>(tree: &'t dyn Tree, source: &str, kept: Option<&BTreeSet<RepoPath>>) -> Vec<Held<'t>> {
+    /// A folder with more files than that is one fact: it is data, and nobody reads on.
+    const MANY: usize = 50;
+    let source = source.trim_start_matches("./").trim_end_matches('/');
+    let source = if source == "." { "" } else { source };
+    let files = tree.entries().iter().filter(|(path, entry)| {
+        let inside = source.is_empty() || path.is_within(source);
+        let is_kept = kept.is_none_or(|kept| kept.contains(*path));
+        inside && is_kept && entry.size != Some(0) && !is_empty_blob(entry) && entry.mode.is_file()
+    });
+    let mut folders: BTreeMap<&[u8], Vec<&RepoPath>> = BTreeMap::new();
+    for (path, _) in files {
+        let bytes = path.as_bytes();
+        let folder = &bytes[..bytes.len() - path.name().len()];
+        if !source.is_empty() || folder.is_empty() {
+            folders.entry(folder).or_default().push(path);
+        }
+    }
+    let mut held = Vec::new();
+    for (folder, files) in folders {
+        if files.len() <= MANY {
+            held.extend(files.iter().map(|path| Held {
+                name: in_layout(&path.to_string()),
+                files: Vec::new(),
+                first: Some(path),
+            }));
+            continue;
+        }
+        let names = files.iter().map(|path| RepoPath::new(path.name()));
+        held.push(Held {
+            name: in_layout(&RepoPath::new(folder).to_string()),
+            files: names.map(|name| name.to_string()).collect(),
+            first: files.first().copied(),
+        });
+    }
+    held
+}
+
+/// `${NAME}` as `$NAME`, so that both spellings are one value.
+fn braces(value: &str) -> String {
+    let mut out = String::new();
+    let mut rest = value;
+    while let Some(at) = rest.find("${") {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 2..];
+        let end = rest.find('}').unwrap_or(rest.len());
+        let inside = &rest[..end];
+        let plain = inside
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if plain {
+            out.push('$');
+            out.push_str(inside);
+        } else {
+            out.push_str("${");
+            out.push_str(inside);
+            out.push('}');
+        }
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}

@@ -1,0 +1,409 @@
+//! Facts: what a interface says, one by one, each with an id that is the same for every worker.
+//!
+//! Everything after this speaks of facts only, so that a worker that is long gone and is known
+//! from `.xtask/baseline.json` compares like one that is there.
+
+mod hub;
+mod image;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::unread::{self, UnreadFact};
+use worker_files::dockerfile::Named;
+use worker_files::python::FlagValue;
+use worker_files::{EnvRead, FlagKind, Place, WorkerInterface, is_inherited};
+use xtask_core::secret::masked;
+use xtask_core::tree::Tree;
+
+/// One thing that a worker exposes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fact {
+    /// What is known of it: `default`, `flag`, `value`, … Empty values are left out.
+    pub value: BTreeMap<String, String>,
+    /// Where it was read.
+    pub places: Vec<Place>,
+}
+
+impl Fact {
+    /// A value that was read nowhere.
+    pub fn of_value(value: &impl ToString) -> Self {
+        Self {
+            value: BTreeMap::from([("value".to_owned(), value.to_string())]),
+            places: Vec::new(),
+        }
+    }
+
+    /// What of it is judged.
+    pub fn judged(&self) -> impl Iterator<Item = (&String, &String)> {
+        let value = self.value.iter();
+        value.filter(|(key, _)| !WORDING.contains(&key.as_str()))
+    }
+
+    /// Leaves out what a reader of that version did not see.
+    pub fn forget(&mut self, id: &str, reader: u64) {
+        const SECOND: [&str; 9] = [
+            "required",
+            "interpreted",
+            "fallbacks",
+            "reached",
+            "index",
+            "min",
+            "max",
+            "true",
+            "false",
+        ];
+        let area = id.split(':').next().unwrap_or_default();
+        let seen = |key: &str| match (area, key) {
+            ("input", "default") => 2,
+            ("copy", "to") | ("pip", "options") | ("tests", "timeout") => 4,
+            ("env", "undefaulted") | ("input", "set") | (_, "platform") => 4,
+            ("hub", key) if !HUB_KEYS.contains(&key) => 4,
+            _ if SECOND.contains(&key) => 2,
+            _ => 1,
+        };
+        self.value.retain(|key, _| seen(key) <= reader);
+    }
+
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.value.get(key).map(String::as_str)
+    }
+}
+
+/// Attributes that are wording: told, but a change of them is no change of the worker.
+pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
+
+/// Attributes of the Hub's facts that have a name here; all others are as `hub.json` calls them.
+const HUB_KEYS: [&str; 15] = [
+    "type",
+    "required",
+    "fixed",
+    "min",
+    "max",
+    "true",
+    "false",
+    "title",
+    "description",
+    "value",
+    "values",
+    "defaults",
+    "variables",
+    "from",
+    "list",
+];
+
+/// What a flag has as its value that stands alone.
+pub const ALONE: &str = "on";
+
+/// The programs through which the server is started, with their options.
+pub const STARTED_THROUGH: &str = "flag:started-through";
+
+/// Of a folder that is one fact: the names of the files in it, a line each.
+pub const FILES: &str = "files";
+
+/// Facts by id, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    pub all: BTreeMap<String, Fact>,
+    /// What was not understood, and may hold more of them.
+    pub unread: Vec<UnreadFact>,
+    /// The older reader that made them, which saw less.
+    pub older: Option<u64>,
+    /// The release of `SGLang` that the worker runs, where that is known.
+    pub sglang: Option<String>,
+}
+
+impl Facts {
+    /// Reads a tree.
+    pub fn read(tree: &dyn Tree) -> anyhow::Result<Self> {
+        let (interface, unread) = WorkerInterface::read(tree)?.split();
+        Ok(Self {
+            unread: unread::of(unread, tree)?,
+            ..Self::of(&interface, tree)
+        })
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Fact> {
+        self.all.get(id)
+    }
+
+    /// Adds what another record knows from files that `tree`, which these facts were read from,
+    /// doesn't hold.
+    pub fn complete(&mut self, record: Self, tree: &dyn Tree) {
+        let holds = |fact: &Fact| {
+            let mut files = fact.places.iter().map(|place| &place.file);
+            files.any(|file| tree.entries().contains_key(file))
+        };
+        for (id, fact) in record.all {
+            if !holds(&fact) {
+                self.all.entry(id).or_insert(fact);
+            }
+        }
+        self.sglang = self.sglang.take().or(record.sglang);
+    }
+
+    /// The same as an older reader would have told them: without the attributes it had no eyes
+    /// for, so that a record of that time makes no false "changed".
+    #[must_use]
+    pub fn as_read_by(&self, reader: u64) -> Self {
+        let mut facts = self.clone();
+        for (id, fact) in &mut facts.all {
+            fact.forget(id, reader);
+        }
+        facts
+    }
+
+    /// The facts of an area with the rest of their ids.
+    pub fn area<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Fact)> {
+        self.all
+            .iter()
+            .filter_map(move |(id, fact)| Some((id.strip_prefix(prefix)?.strip_prefix(':')?, fact)))
+    }
+
+    /// The facts of a interface; the tree tells what a copied folder holds.
+    pub fn of(interface: &WorkerInterface, tree: &dyn Tree) -> Self {
+        let mut facts = Self {
+            sglang: interface.sglang().map(|(version, _)| version),
+            ..Self::default()
+        };
+        facts.sglang = facts
+            .sglang
+            .or_else(|| interface.flag_table.as_ref()?.version.clone());
+        facts.running(interface);
+        facts.flags(interface);
+        facts.python(interface);
+        facts.image(interface, tree);
+        facts.build(interface);
+        facts.hub(interface);
+        facts
+    }
+
+    /// Adds to a fact: places pile up, the first value of an attribute stays. Facts are recorded and
+    /// shown, so they hold no secret.
+    fn add(&mut self, id: impl AsRef<str>, place: &Place, value: &[(&str, Option<&str>)]) {
+        const MOST_PLACES: usize = 8;
+        let id = masked(id.as_ref()).into_owned();
+        let fact = self.all.entry(id).or_default();
+        if fact.places.len() < MOST_PLACES && !fact.places.contains(place) {
+            fact.places.push(place.clone());
+        }
+        for (key, value) in value {
+            if let Some(value) = value.filter(|v| !v.is_empty()) {
+                let entry = fact.value.entry((*key).to_owned());
+                entry.or_insert_with(|| masked(value).into_owned());
+            }
+        }
+    }
+
+    /// Adds a fact that is one value.
+    fn add_value(&mut self, id: impl AsRef<str>, place: &Place, value: &str) {
+        self.add(id, place, &[("value", Some(value))]);
+    }
+
+    /// Adds a fact for each name, with its value.
+    fn add_named(&mut self, prefix: &str, all: &[Named]) {
+        for Named { name, value, place } in all {
+            self.add_value(format!("{prefix}{name}"), place, value);
+        }
+    }
+
+    fn running(&mut self, interface: &WorkerInterface) {
+        let mut variables: BTreeMap<&str, Vec<&EnvRead>> = BTreeMap::new();
+        for read in &interface.env {
+            variables.entry(&read.name).or_default().push(read);
+        }
+        for (name, reads) in variables {
+            self.variable(interface, name, &reads);
+        }
+        // What the server inherits of the worker is as if the image set it.
+        let assigned = &interface.python.assigned;
+        let own = |name: &String| interface.env.iter().any(|read| read.name == *name);
+        let outside = |(name, ..): &&(String, _, _)| is_inherited(name) || !own(name);
+        let assigned = assigned.iter().filter(outside);
+        for (name, value, place) in assigned.chain(&interface.exports) {
+            self.add_value(format!("image:{name}"), place, value);
+        }
+        for requested in &interface.python.routes {
+            let id = format!("route:{}", requested.route);
+            self.add(id.clone(), &requested.place, &[]);
+            if let Some(fact) = self.all.get_mut(&id) {
+                let methods = fact.value.entry("method".to_owned()).or_default();
+                let mut known: Vec<&str> = methods.split_whitespace().collect();
+                if !known.contains(&requested.method.as_str()) {
+                    known.push(&requested.method);
+                    known.sort_unstable();
+                    *methods = known.join(" ");
+                }
+            }
+        }
+        for input in &interface.python.inputs {
+            let needed = input.needed.then_some("yes");
+            let set: Vec<&str> = input.set.iter().map(String::as_str).collect();
+            self.add(
+                format!("input:{}", input.path),
+                &input.place,
+                &[
+                    ("needed", needed),
+                    ("default", input.default.as_deref()),
+                    ("set", Some(&*set.join(" | "))),
+                ],
+            );
+        }
+        for setting in &interface.python.serverless {
+            let id = format!("serverless:{}", setting.name);
+            // The name of a function is the worker's own business.
+            let key = if setting.is_constant {
+                "value"
+            } else {
+                "label"
+            };
+            self.add(id, &setting.place, &[(key, Some(&setting.value))]);
+        }
+    }
+
+    /// A variable, with what all of its reads say of it. Only code that runs has a say, where any
+    /// does.
+    fn variable(&mut self, interface: &WorkerInterface, name: &str, reads: &[&EnvRead]) {
+        let reached = reads.iter().any(|read| read.reached);
+        let reads: Vec<&EnvRead> = reads
+            .iter()
+            .filter(|r| r.reached == reached)
+            .copied()
+            .collect();
+        let drive = reads.iter().find_map(|read| read.drives.as_ref());
+        let flag = drive.map(|drive| drive.flag.as_str());
+        let (how, words) = match drive.map(|drive| &drive.how) {
+            None => (None, String::new()),
+            Some(FlagKind::Value) => (Some("value"), String::new()),
+            Some(FlagKind::Switch { words }) => (Some("switch"), words.join(" ")),
+        };
+        // The worker's own fixed value for a flag is what holds when the variable is unset.
+        let fixed = || {
+            let mut given = interface.python.flags.iter().filter(|given| given.runs);
+            given.find_map(|given| match &given.value {
+                FlagValue::Fixed(value)
+                    if Some(given.flag.as_str()) == flag && given.from.is_empty() =>
+                {
+                    Some(value.clone())
+                }
+                _ => None,
+            })
+        };
+        let all = |one: &dyn Fn(&EnvRead) -> Option<String>| -> Option<String> {
+            let all: BTreeSet<String> = reads.iter().filter_map(|read| one(read)).collect();
+            let all: Vec<String> = all.into_iter().collect();
+            (!all.is_empty()).then(|| all.join(" | "))
+        };
+        let default = all(&|read| read.default.clone()).or_else(fixed);
+        let interpreted = all(&|read| read.interpreted.clone());
+        let fallbacks = all(&|read| (!read.fallbacks.is_empty()).then(|| read.fallbacks.join(" ")));
+        // Elsewhere it is read without one, and not to ask if it is there.
+        let is_bare = |read: &EnvRead| {
+            let asks = ["truthy", "not truthy"];
+            let how = read.interpreted.as_deref();
+            read.default.is_none() && !read.asked && how.is_none_or(|how| !asks.contains(&how))
+        };
+        let is_bare = default.is_some() && reads.iter().any(|read| is_bare(read));
+        let by_table = reads.iter().any(|read| read.by_table);
+        let required = reads.iter().any(|read| read.required);
+        let value = [
+            ("flag", flag),
+            ("how", how),
+            ("on", Some(words.as_str())),
+            ("by", by_table.then_some("table")),
+            ("default", default.as_deref()),
+            ("undefaulted", is_bare.then_some("yes")),
+            ("required", required.then_some("yes")),
+            ("interpreted", interpreted.as_deref()),
+            ("fallbacks", fallbacks.as_deref()),
+            ("reached", (!reached).then_some("no")),
+        ];
+        for read in &reads {
+            self.add(format!("env:{name}"), &read.place, &value);
+        }
+    }
+
+    fn flags(&mut self, interface: &WorkerInterface) {
+        for given in interface.python.flags.iter().filter(|given| given.runs) {
+            let from: Vec<&str> = given.from.iter().map(|(name, _)| name.as_str()).collect();
+            let (value, from) = match &given.value {
+                FlagValue::Fixed(value) => (Some(value.as_str()), from.join(" ")),
+                FlagValue::Alone if from.is_empty() => (Some(ALONE), String::new()),
+                _ => (None, from.join(" ")),
+            };
+            // A value that variables only let through is not that of those variables.
+            let through = value.filter(|_| !from.is_empty());
+            // What no variable decides on and no text says.
+            let is_computed = given.value == FlagValue::Computed && from.is_empty();
+            let value = [
+                ("value", value),
+                ("from", Some(&*from)),
+                ("through", through),
+                ("computed", is_computed.then_some("yes")),
+            ];
+            self.add(format!("flag:{}", given.flag), &given.place, &value);
+        }
+        for (through, place) in &interface.started_through {
+            self.add_value(STARTED_THROUGH, place, through);
+        }
+        for read in &interface.env {
+            if let Some(drive) = &read.drives {
+                let id = format!("flag:{}", drive.flag);
+                self.add(id, &read.place, &[("from", Some(&read.name))]);
+            }
+        }
+    }
+
+    fn python(&mut self, interface: &WorkerInterface) {
+        for path in interface.sources.keys() {
+            if path.name() == b"__init__.py"
+                && let Some(package) = path.parent()
+            {
+                let kind = [("kind", Some("package"))];
+                self.add(format!("python:{package}"), &Place::start_of(path), &kind);
+            }
+        }
+        for item in &interface.python.api {
+            let plain = format!("python:{}", item.name);
+            let taken = self
+                .all
+                .get(&plain)
+                .is_some_and(|fact| fact.get("module") != Some(&item.module));
+            let id = if taken {
+                format!("python:{}.{}", item.module, item.name)
+            } else {
+                plain
+            };
+            self.add(
+                id,
+                &item.place,
+                &[
+                    ("kind", Some(item.kind.word())),
+                    ("signature", Some(&item.signature)),
+                    ("module", Some(&item.module)),
+                ],
+            );
+        }
+    }
+}
+
+/// Characters of a value that a line shows.
+const LONGEST_VALUE: usize = 160;
+
+/// A fact's value in one line: `--model-path, default 0.0.0.0`.
+pub fn value(fact: &Fact) -> String {
+    let mut parts = Vec::new();
+    for (key, value) in &fact.value {
+        let value = value.replace('\n', ", ");
+        match key.as_str() {
+            "title" | "description" | "on" | "module" | "kind" => {}
+            "value" | "flag" | "spec" | "signature" | "values" | "target" => parts.insert(0, value),
+            "how" if value == "value" => {}
+            _ => parts.push(format!("{key} {value}")),
+        }
+    }
+    let line = parts.join(", ");
+    match line.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
