@@ -15,10 +15,10 @@ use anyhow::Result;
 
 use self::args::Args;
 use self::repository_status::{
-    Built, Known, Layout, Repository, RepositoryStatus, UnderWay, Upstream,
+    BuiltImage, Known, Layout, RecordedUpstream, RepositoryStatus, UnderWay, WorkTree,
 };
 use migrate::{address, upstream::same_folder, upstream_status as upstream};
-use transaction::journal::{Journal, State};
+use transaction::journal::{Journal, Phase};
 use xtask_core::commands::Commands;
 use xtask_core::docker;
 use xtask_core::git::{Git, Repo, Status};
@@ -32,7 +32,6 @@ use xtask_core::tree::{Directory, RepoPath, Tree};
 /// How long docker may take.
 const DOCKER: Duration = Duration::from_secs(3);
 
-/// Runs the task.
 pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
     let commands = Commands::new(chosen);
     let dir = tool_repo::chosen(chosen)?;
@@ -104,7 +103,7 @@ fn known<T>(look: ScopedJoinHandle<Result<Option<T>>>, failed: &str) -> Known<T>
     }
 }
 
-fn repository(repo: &Looked) -> Known<Repository> {
+fn repository(repo: &Looked) -> Known<WorkTree> {
     match repo {
         Ok((_, status)) => {
             // A record that git doesn't know is a change like any other: what only lies there
@@ -112,7 +111,7 @@ fn repository(repo: &Looked) -> Known<Repository> {
             let is_record =
                 |path: &&RepoPath| layout::is_record(path) || **path == hub_lint::SUPPRESSIONS;
             let new = status.local.iter().filter(is_record).count();
-            Known::Is(Repository {
+            Known::Is(WorkTree {
                 branch: status.branch.clone(),
                 head: status.head.as_ref().map(|head| head.0.clone()),
                 changed: status.changed.len() + new,
@@ -135,12 +134,12 @@ fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<Und
     };
     if let Some(record) = record {
         // A record of what has been committed since is cleared by the next run.
-        let is_open = matches!(record.state, State::Applying)
+        let is_open = matches!(record.state, Phase::Applying)
             || repo.commit("HEAD")?.as_ref() == Some(&record.head) && !status.changed.is_empty();
         let state = match (record.task.as_str(), record.state) {
             (cleanup::TASK, _) => UnderWay::Cleanup,
-            (_, State::Applying) => UnderWay::Interrupted,
-            (_, State::Conflicts) if status.unmerged.is_empty() => {
+            (_, Phase::Applying) => UnderWay::Interrupted,
+            (_, Phase::Conflicts) if status.unmerged.is_empty() => {
                 let marked = migrate::marked(repo, &record, &repo.index()?.entries)?;
                 if marked.is_empty() {
                     UnderWay::Resolved
@@ -148,11 +147,11 @@ fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<Und
                     UnderWay::Marked(marked)
                 }
             }
-            (_, State::Conflicts) => UnderWay::Conflicts,
-            (_, State::Staged) => UnderWay::Staged,
+            (_, Phase::Conflicts) => UnderWay::Conflicts,
+            (_, Phase::Staged) => UnderWay::Staged,
         };
         // Conflicts that were committed leave the lock to be written.
-        if is_open || record.state == State::Conflicts {
+        if is_open || record.state == Phase::Conflicts {
             return Ok(Some(state));
         }
     }
@@ -170,7 +169,7 @@ fn under_way(repo: &Repo, status: &Status, tree: &dyn Tree) -> Result<Option<Und
     }))
 }
 
-fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path) -> Known<Upstream> {
+fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path) -> Known<RecordedUpstream> {
     let lock = match Lock::read(tree) {
         Ok(Some(lock)) => lock,
         Ok(None) => return Known::None,
@@ -188,7 +187,7 @@ fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path) -> Known<Upstrea
         upstream::UpstreamStatus::Behind(count) => Known::Is(count),
         upstream::UpstreamStatus::Unknown(why) => Known::Unknown(why),
     };
-    Known::Is(Upstream {
+    Known::Is(RecordedUpstream {
         address: address::without_credentials(&origin.address),
         rev: origin.rev,
         commit: origin.commit,
@@ -197,7 +196,7 @@ fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path) -> Known<Upstrea
 }
 
 /// The newest image that was made from a commit of this repository's history.
-fn image(repo: &Looked, images: &[docker::Image]) -> Result<Known<Built>> {
+fn image(repo: &Looked, images: &[docker::LocalImage]) -> Result<Known<BuiltImage>> {
     let Ok((repo, _)) = repo else {
         return Ok(Known::None);
     };
@@ -209,7 +208,7 @@ fn image(repo: &Looked, images: &[docker::Image]) -> Result<Known<Built>> {
         let call = repo.call();
         let count = call.args(["rev-list", "--count", "--end-of-options", &range]);
         if let Some(behind) = count.said()?.and_then(|count| count.parse().ok()) {
-            return Ok(Known::Is(Built {
+            return Ok(Known::Is(BuiltImage {
                 name: image.name.clone(),
                 commit: image.revision.clone(),
                 dirty: image.dirty,

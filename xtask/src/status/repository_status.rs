@@ -23,9 +23,7 @@ pub enum UnderWay {
     Resolved,
     /// They are staged, and these files still have conflict markers.
     Marked(Vec<RepoPath>),
-    /// A migration is staged.
     Staged,
-    /// A cleanup was killed.
     Cleanup,
     /// The removal of `outdated/` is staged.
     CleanupStaged,
@@ -37,7 +35,6 @@ pub enum UnderWay {
     Git(String),
 }
 
-/// Something that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known<T> {
     Is(T),
@@ -58,9 +55,8 @@ impl<T: Serialize> Serialize for Known<T> {
     }
 }
 
-/// The repository, as git has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Repository {
+pub struct WorkTree {
     pub branch: String,
     /// `None` before the first commit.
     pub head: Option<String>,
@@ -68,9 +64,8 @@ pub struct Repository {
     pub changed: usize,
 }
 
-/// The upstream that the lock records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Upstream {
+pub struct RecordedUpstream {
     pub address: String,
     pub rev: Option<String>,
     pub commit: Option<String>,
@@ -80,29 +75,27 @@ pub struct Upstream {
 
 /// The newest image that was made from a commit of this repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Built {
+pub struct BuiltImage {
     pub name: String,
     pub commit: String,
     pub dirty: bool,
     pub created: String,
-    /// Commits since then.
     pub behind: usize,
 }
 
-/// Where a repository stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RepositoryStatus {
     pub layout: Layout,
-    pub repository: Known<Repository>,
+    pub repository: Known<WorkTree>,
     pub under_way: Option<UnderWay>,
-    pub upstream: Known<Upstream>,
+    pub upstream: Known<RecordedUpstream>,
     /// Whether it holds this tool and so is an upstream itself.
     pub is_tools_own: bool,
     /// Files below `outdated/`.
     pub outdated: usize,
     pub compare: Known<compare::OpenCounts>,
     pub lint: Known<Counts>,
-    pub image: Known<Built>,
+    pub image: Known<BuiltImage>,
 }
 
 /// A command, and what it is good for.
@@ -295,13 +288,13 @@ mod tests {
     fn modern() -> RepositoryStatus {
         RepositoryStatus {
             layout: Layout::Modern,
-            repository: Known::Is(Repository {
+            repository: Known::Is(WorkTree {
                 branch: "main".into(),
                 head: Some("aa".into()),
                 changed: 0,
             }),
             under_way: None,
-            upstream: Known::Is(Upstream {
+            upstream: Known::Is(RecordedUpstream {
                 address: "u".into(),
                 rev: None,
                 commit: Some("bb".into()),
@@ -315,7 +308,7 @@ mod tests {
                 accepted: 7,
             }),
             lint: Known::Is(Counts::default()),
-            image: Known::Is(Built {
+            image: Known::Is(BuiltImage {
                 name: "w:dev".into(),
                 commit: "aa".into(),
                 dirty: false,

@@ -3,9 +3,8 @@
 use super::image;
 use xtask_core::output::counted;
 
-/// How many tests a stage ran.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
+pub struct TestCounts {
     pub passed: usize,
     pub failed: usize,
     pub skipped: usize,
@@ -16,14 +15,13 @@ pub struct Counts {
 /// How the reason of a test ends that another stage runs.
 const LEFT: &str = "cargo xtask test --stage image";
 
-impl Counts {
-    /// How many ran.
+impl TestCounts {
     pub fn ran(self) -> usize {
         self.passed + self.failed
     }
 }
 
-impl std::ops::AddAssign for Counts {
+impl std::ops::AddAssign for TestCounts {
     fn add_assign(&mut self, more: Self) {
         self.passed += more.passed;
         self.failed += more.failed;
@@ -33,7 +31,7 @@ impl std::ops::AddAssign for Counts {
 }
 
 /// A stage's tests, in a few words.
-pub fn described(counts: Counts) -> String {
+pub fn described(counts: TestCounts) -> String {
     let mut words = Vec::new();
     if counts.ran() + counts.skipped > 0 {
         words.push(counted(counts.ran(), "test"));
@@ -48,8 +46,8 @@ pub fn described(counts: Counts) -> String {
 }
 
 /// Adds up the closing lines of cargo test and pytest.
-pub fn count(text: &str) -> Counts {
-    let mut counts = Counts::default();
+pub fn count(text: &str) -> TestCounts {
+    let mut counts = TestCounts::default();
     for line in text.lines() {
         if line.starts_with("test ") && line.contains(" ... ignored") && line.ends_with(LEFT) {
             counts.left += 1;
@@ -90,14 +88,14 @@ mod tests {
                     7 passed, 2 errors in 61.00s (0:01:01)\n";
         assert_eq!(
             count(text),
-            Counts {
+            TestCounts {
                 passed: 23,
                 failed: 3,
                 skipped: 3,
                 left: 0
             }
         );
-        assert_eq!(count("12 passed the door in time"), Counts::default());
+        assert_eq!(count("12 passed the door in time"), TestCounts::default());
     }
 
     #[test]
@@ -113,6 +111,6 @@ mod tests {
             described(counts),
             "1 test, 1 skipped, 1 for the stage image"
         );
-        assert_eq!(described(Counts::default()), "");
+        assert_eq!(described(TestCounts::default()), "");
     }
 }

@@ -15,7 +15,6 @@ use super::{StageOutcome, text_of};
 use xtask_core::docker::{Engine, Janitor, sweep};
 use xtask_core::progress::Progress;
 
-/// The stage's name.
 pub const NAME: &str = "image";
 
 /// Makes the base image. Ends with 2 where this machine lacks what that takes.

@@ -21,7 +21,7 @@ use anstyle::Style;
 use anyhow::{Result, bail};
 
 use self::args::Args;
-use counts::{Counts, count, described};
+use counts::{TestCounts, count, described};
 use environment::Environment;
 use needs::{Foresight, judge, look};
 use stages::{Checkout, Run, STAGES, Stage};
@@ -108,7 +108,6 @@ fn announce(stage: &Stage) {
     }
 }
 
-/// The stages that were asked for.
 fn chosen(args: &Args) -> Result<Vec<&'static Stage>> {
     if let Some(unknown) = args
         .stage
@@ -170,10 +169,9 @@ fn print(stage: &Stage, outcome: &StageOutcome, seconds: f32) {
     }
 }
 
-/// All stages together.
 #[derive(Default)]
 struct Sum {
-    counts: Counts,
+    counts: TestCounts,
     failed: Vec<&'static str>,
     skipped: Vec<&'static str>,
     passed: usize,
@@ -187,7 +185,7 @@ impl Sum {
     fn add(&mut self, name: &'static str, outcome: &StageOutcome) {
         self.counts += outcome.counts;
         // A stage without tests of its own is one check.
-        let is_check = outcome.counts == Counts::default() && outcome.skipped.is_none();
+        let is_check = outcome.counts == TestCounts::default() && outcome.skipped.is_none();
         if is_check && outcome.failed.is_some() {
             self.counts.failed += 1;
         } else if is_check {
@@ -229,10 +227,9 @@ impl Sum {
     }
 }
 
-/// What came of a stage.
 #[derive(Debug, Default)]
 struct StageOutcome {
-    counts: Counts,
+    counts: TestCounts,
     /// The output, where the stage failed.
     failed: Option<String>,
     /// The tests that failed, each with the command that runs it alone.
@@ -398,10 +395,10 @@ mod tests {
     #[test]
     fn tests_that_are_left_to_a_stage_are_counted_once() {
         let with = |passed, left| StageOutcome {
-            counts: Counts {
+            counts: TestCounts {
                 passed,
                 left,
-                ..Counts::default()
+                ..TestCounts::default()
             },
             ..StageOutcome::default()
         };

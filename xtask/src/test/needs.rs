@@ -17,9 +17,7 @@ pub enum Need {
     Clippy,
     Git,
     Python,
-    /// A docker engine that can build.
     Docker,
-    /// A browser without a window.
     Browser,
     /// What the base image of the stage `image` is made from.
     BaseImage,
@@ -28,7 +26,6 @@ pub enum Need {
 /// What a look at the machine told of a need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// It is there.
     There,
     /// Something else takes its place.
     Instead(String),
@@ -191,7 +188,6 @@ fn component(subcommand: &str, name: &str) -> bool {
     works() || add() && works()
 }
 
-/// Asks the script that makes the base image.
 fn base_image(root: &Path) -> Found {
     match command(root, &root.join(image::BASE), &["--check"]).output() {
         Ok(output) => {

@@ -54,11 +54,9 @@ pub enum Run {
     Programs(fn(&Checkout) -> Result<Vec<Command>>),
     /// A look by one of the other tasks: what it found, where it found something.
     Look(fn(&Path) -> Result<Option<String>>),
-    /// Work of its own.
     Own(fn(&Path, &Progress) -> Result<StageOutcome>),
 }
 
-/// What the worker's tests need.
 pub const WORKER_TESTS: &str = "tests/requirements.txt";
 
 /// The stages that are no part of the everyday run.

@@ -122,7 +122,6 @@ fn tried(root: &Path, lint: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A virtual environment's Python.
 fn venv(root: &Path, python: &Path, folder: &Path, clear: bool) -> Result<PathBuf> {
     let inside = folder.join("bin/python");
     if clear || !inside.exists() {

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::repository::environment;
 use xtask_core::git::{Git, Repo};
 use xtask_core::outcome::UsageError;
 use xtask_core::tree::RepoPath;
@@ -15,32 +14,30 @@ pub const EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// The label with the time at which the image says that it was made.
 pub const CREATED: &str = "org.opencontainers.image.created";
 
-/// What is known of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Origin {
+pub struct SourceRevision {
     /// The commit of HEAD; without a repository or a commit there is none.
     pub revision: Option<String>,
     /// What the image is made from and differs from that commit.
     pub changed: Vec<RepoPath>,
     /// The nearest tag, and how far from it.
     pub version: Option<String>,
-    /// Where the repository is published.
     pub source: Option<String>,
 }
 
 /// Asks git. `matters` says whether a path, of a file or of a folder with
 /// all that is in it, has an influence on the image.
-pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin> {
+pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<SourceRevision> {
     let Ok(repo) = Git::find().and_then(|git| Repo::open(&git, root)) else {
-        return Ok(Origin::default());
+        return Ok(SourceRevision::default());
     };
     let whole = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if whole(&repo.top) != whole(root) {
         // A folder inside of another repository: its commit says nothing of the worker.
-        return Ok(Origin::default());
+        return Ok(SourceRevision::default());
     }
     let Some((head, _)) = repo.head_and_tree()? else {
-        return Ok(Origin::default());
+        return Ok(SourceRevision::default());
     };
     let status = repo.status()?;
     let mut changed = [status.changed, status.local].concat();
@@ -48,7 +45,7 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin
     changed.sort();
     changed.dedup();
     let remote = repo.setting("remote.origin.url")?;
-    Ok(Origin {
+    Ok(SourceRevision {
         revision: Some(head.0),
         changed,
         version: repo.git("describe --tags --always").said()?,
@@ -56,8 +53,7 @@ pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<Origin
     })
 }
 
-/// The labels, in the order in which they are given to docker.
-pub fn labels(origin: &Origin, created: i64) -> Vec<(String, String)> {
+pub fn labels(origin: &SourceRevision, created: i64) -> Vec<(String, String)> {
     let dirty = if origin.changed.is_empty() {
         ""
     } else {
@@ -81,9 +77,10 @@ pub fn labels(origin: &Origin, created: i64) -> Vec<(String, String)> {
 }
 
 /// When the image says that it was made: `$SOURCE_DATE_EPOCH`, or now, in seconds since 1970.
-pub fn created(epoch: Option<&str>, now: i64) -> Result<i64, UsageError> {
-    let Some(text) = epoch.filter(|text| !text.is_empty()) else {
-        return Ok(now);
+pub fn created(epoch: Option<&str>) -> Result<i64, UsageError> {
+    let Some(text) = epoch else {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        return Ok(since.map_or(0, |since| since.as_secs().cast_signed()));
     };
     // Beyond the year 9999 no timestamp has a form.
     text.parse()
@@ -95,16 +92,6 @@ pub fn created(epoch: Option<&str>, now: i64) -> Result<i64, UsageError> {
                  take the time of the commit, `{EPOCH}=$(git log -1 --format=%ct)`"
             ))
         })
-}
-
-/// The same with what this process was given.
-pub fn created_here() -> Result<i64, UsageError> {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = since.unwrap_or_default().as_secs();
-    created(
-        environment(EPOCH).as_deref(),
-        now.try_into().unwrap_or(i64::MAX),
-    )
 }
 
 /// Seconds since 1970 as RFC 3339 has them, in UTC.
@@ -153,13 +140,13 @@ mod tests {
 
     #[test]
     fn what_is_known_becomes_a_label() {
-        let origin = Origin {
+        let origin = SourceRevision {
             revision: Some("abc".to_owned()),
             changed: Vec::new(),
             version: Some("v1.2.3-4-gabc".to_owned()),
             source: Some("https://x/y".to_owned()),
         };
-        let said = |origin: &Origin| {
+        let said = |origin: &SourceRevision| {
             let labels = labels(origin, 1_000_000_000);
             let short = |(name, value): (String, String)| {
                 let name = name
@@ -180,14 +167,17 @@ mod tests {
             ]
         );
         assert_eq!(
-            said(&Origin {
+            said(&SourceRevision {
                 changed: vec!["handler.py".into()],
                 version: Some("vanilla".to_owned()),
                 ..origin
             })[..2],
             ["revision=abc-dirty", "version=vanilla-dirty"]
         );
-        assert_eq!(said(&Origin::default()), ["created=2001-09-09T01:46:40Z"]);
+        assert_eq!(
+            said(&SourceRevision::default()),
+            ["created=2001-09-09T01:46:40Z"]
+        );
     }
 
     #[test]
@@ -207,11 +197,10 @@ mod tests {
 
     #[test]
     fn the_epoch_is_honoured_or_told_to_be_wrong() {
-        assert_eq!(created(Some("1700000000"), 5).unwrap(), 1_700_000_000);
-        assert_eq!(created(None, 5).unwrap(), 5);
-        assert_eq!(created(Some(""), 5).unwrap(), 5);
+        assert_eq!(created(Some("1700000000")).unwrap(), 1_700_000_000);
+        assert!(created(None).unwrap() > 1_700_000_000);
         for wrong in ["yesterday", "-1", "1.5", "253402300800", " 1"] {
-            let error = created(Some(wrong), 5).unwrap_err().to_string();
+            let error = created(Some(wrong)).unwrap_err().to_string();
             assert!(error.contains(&format!("`{wrong}`")), "{error}");
         }
     }

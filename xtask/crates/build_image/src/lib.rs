@@ -20,10 +20,10 @@ use std::process::{Command, ExitStatus};
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use self::plan::Way;
-use self::report::Report;
-use self::repository::Repository;
-pub use self::verdict::{Check, Verdict};
+use self::plan::Builder;
+use self::report::CheckReport;
+use self::repository::BuildInputs;
+pub use self::verdict::{Check, CheckStatus};
 use crate::args::Args;
 use worker_files::bake;
 use xtask_core::cli::Format;
@@ -33,14 +33,13 @@ use xtask_core::output;
 use xtask_core::progress::Progress;
 use xtask_core::{interrupt, tool_repo};
 
-/// Runs the task.
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
-    let repository = Repository::read(tool_repo::chosen(repo)?, args)?;
+    let repository = BuildInputs::read(tool_repo::chosen(repo)?, args)?;
     let engine = Engine::find();
     if args.print {
         return print(&repository, &engine.map_err(UsageError::from)?, args.format);
     }
-    let mut report = Report::new(args.format);
+    let mut report = CheckReport::new(args.format);
     if args.verify.is_none() {
         let mut before = check::repository(&repository)?;
         before.push(engine_check(&repository, &engine));
@@ -84,14 +83,14 @@ fn outcome(checks: &[Check]) -> Outcome {
 }
 
 /// What would build. Its absence is no fault of the repository.
-fn engine_check(repository: &Repository, engine: &Result<Engine, NoEngine>) -> Check {
+fn engine_check(repository: &BuildInputs, engine: &Result<Engine, NoEngine>) -> Check {
     const NAME: &str = "engine";
     match engine {
         Ok(engine) => {
             let how = match way(repository, engine) {
-                Way::Bake { .. } => "docker buildx bake",
-                Way::Buildx => "docker buildx build",
-                Way::Plain => "docker build",
+                Builder::Bake { .. } => "docker buildx bake",
+                Builder::Buildx => "docker buildx build",
+                Builder::Plain => "docker build",
             };
             let program = engine.program.display();
             Check::passed(NAME, format!("{program}, which builds with `{how}`"))
@@ -99,19 +98,19 @@ fn engine_check(repository: &Repository, engine: &Result<Engine, NoEngine>) -> C
         Err(none) => {
             let lines = none.to_string();
             let lines = lines.lines().map(|line| line.trim().to_owned());
-            Check::new(NAME, Verdict::Warning, lines)
+            Check::new(NAME, CheckStatus::Warning, lines)
         }
     }
 }
 
-fn way(repository: &Repository, engine: &Engine) -> Way {
+fn way(repository: &BuildInputs, engine: &Engine) -> Builder {
     let bake = repository.plan.target.is_some();
     let release = (engine.buildx && bake).then(|| engine.buildx_release());
-    Way::of(engine, release.flatten(), bake)
+    Builder::of(engine, release.flatten(), bake)
 }
 
 /// `--print`: the command as it can be typed, and the bake file as docker would see it.
-fn print(repository: &Repository, engine: &Engine, format: Format) -> Result<Outcome> {
+fn print(repository: &BuildInputs, engine: &Engine, format: Format) -> Result<Outcome> {
     let (plan, token) = (&repository.plan, repository.token.as_ref());
     let way = way(repository, engine);
     let call = plan.call(&engine.program, way);
@@ -141,7 +140,7 @@ fn print(repository: &Repository, engine: &Engine, format: Format) -> Result<Out
         text += &format!("{shell}\n");
         if let Some(resolved) = resolved {
             let used = match (way, &plan.target) {
-                (Way::Bake { .. }, _) => "",
+                (Builder::Bake { .. }, _) => "",
                 (_, Some(_)) => ", which this client can't read: all that it says stands above",
                 (_, None) => ", which has no single target for this Dockerfile and is not used",
             };
@@ -161,16 +160,14 @@ fn elsewhere(root: &Path) -> Option<PathBuf> {
     (root != std::fs::canonicalize(here).ok()?).then_some(root)
 }
 
-/// A run that calls docker.
 struct Run<'a> {
-    repository: &'a Repository,
+    repository: &'a BuildInputs,
     engine: &'a Engine,
     args: &'a Args,
-    report: Report,
+    report: CheckReport,
 }
 
 impl Run<'_> {
-    /// `--verify`: looks at an image that is there.
     fn verify_only(&mut self, image: &str) -> Result<Outcome> {
         self.report.set("image", image);
         let after = self.verified(image, None)?;
@@ -225,9 +222,8 @@ impl Run<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Builds, and gives the id of what was built.
     fn build(&mut self) -> Result<String> {
-        let Repository { plan, token, .. } = self.repository;
+        let BuildInputs { plan, token, .. } = self.repository;
         let call = plan.call(&self.engine.program, way(self.repository, self.engine));
         let mut command = self.engine.command(&[])?;
         command.args(call.arguments());

@@ -4,18 +4,18 @@ use anstyle::Style;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::{Check, Verdict};
+use super::{Check, CheckStatus};
 use xtask_core::cli::Format;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
 
 /// Tells one thing after the other, or gathers them.
-pub struct Report {
+pub struct CheckReport {
     format: Format,
     all: Map<String, Value>,
 }
 
-impl Report {
+impl CheckReport {
     pub fn new(format: Format) -> Self {
         let all = Map::from_iter([("version".to_owned(), json!(1))]);
         Self { format, all }
@@ -25,7 +25,6 @@ impl Report {
         self.format == Format::Text
     }
 
-    /// A line for people.
     pub fn say(&self, text: &str) -> Result<()> {
         if self.is_text() {
             output::print(&format!("{text}\n"))?;
@@ -33,12 +32,10 @@ impl Report {
         Ok(())
     }
 
-    /// A value for programs.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.all.insert(key.to_owned(), value.into());
     }
 
-    /// A check of the group `before` or `after`.
     pub fn check(&mut self, group: &str, check: &Check) -> Result<()> {
         if self.is_text() {
             return output::print(&text(check));
@@ -61,42 +58,43 @@ impl Report {
 
 /// A check in a line, with more below it where there is more to say.
 fn text(check: &Check) -> String {
-    let style = match check.verdict {
-        Verdict::Passed => GREEN,
-        Verdict::Warning => YELLOW,
-        Verdict::Failed => RED,
-        Verdict::Skipped => Style::new(),
-    };
-    let (word, name) = (word(check.verdict), check.name);
+    let (word, style) = shown(check.verdict);
+    let name = check.name;
     let words = check.words.join(&format!("\n{:24}", ""));
     format!("{style}{word:<7}{style:#} {BOLD}{name:<15}{BOLD:#} {words}\n")
 }
 
-pub fn word(verdict: Verdict) -> &'static str {
+pub fn shown(verdict: CheckStatus) -> (&'static str, Style) {
     match verdict {
-        Verdict::Passed => "passed",
-        Verdict::Warning => "warning",
-        Verdict::Failed => "failed",
-        Verdict::Skipped => "skipped",
+        CheckStatus::Passed => ("passed", GREEN),
+        CheckStatus::Warning => ("warning", YELLOW),
+        CheckStatus::Failed => ("failed", RED),
+        CheckStatus::Skipped => ("skipped", Style::new()),
     }
 }
 
 /// "9 passed, 1 warning, 2 failed".
 pub fn summary(checks: &[Check]) -> String {
     let count = |verdict| checks.iter().filter(|c| c.verdict == verdict).count();
-    let mut parts = vec![format!("{} passed", count(Verdict::Passed))];
-    for verdict in [Verdict::Warning, Verdict::Failed, Verdict::Skipped] {
+    let mut parts = vec![format!("{} passed", count(CheckStatus::Passed))];
+    for verdict in [
+        CheckStatus::Warning,
+        CheckStatus::Failed,
+        CheckStatus::Skipped,
+    ] {
         match (count(verdict), verdict) {
             (0, _) => {}
-            (count, Verdict::Warning) => parts.push(counted(count, "warning")),
-            (count, verdict) => parts.push(format!("{count} {}", word(verdict))),
+            (count, CheckStatus::Warning) => parts.push(counted(count, "warning")),
+            (count, verdict) => parts.push(format!("{count} {}", shown(verdict).0)),
         }
     }
     parts.join(", ")
 }
 
 pub fn has_failed(checks: &[Check]) -> bool {
-    checks.iter().any(|check| check.verdict == Verdict::Failed)
+    checks
+        .iter()
+        .any(|check| check.verdict == CheckStatus::Failed)
 }
 
 #[cfg(test)]
@@ -114,19 +112,25 @@ mod tests {
             let text = text(check);
             anstream::adapter::strip_str(&text).to_string()
         };
-        let one = check(Verdict::Passed, &["13 sources"]);
+        let one = check(CheckStatus::Passed, &["13 sources"]);
         assert_eq!(plain(&one), "passed  copied files    13 sources\n");
-        let two = check(Verdict::Failed, &["first", "second"]);
+        let two = check(CheckStatus::Failed, &["first", "second"]);
         assert_eq!(
             plain(&two),
             "failed  copied files    first\n                        second\n"
         );
         assert!(text(&two).starts_with("\u{1b}[31mfailed"));
-        let skipped = check(Verdict::Skipped, &[]);
+        let skipped = check(CheckStatus::Skipped, &[]);
         assert!(!has_failed(&[one.clone(), skipped.clone()]));
         assert!(has_failed(&[one.clone(), two.clone()]));
         assert_eq!(
-            summary(&[one.clone(), one, two, check(Verdict::Warning, &[]), skipped]),
+            summary(&[
+                one.clone(),
+                one,
+                two,
+                check(CheckStatus::Warning, &[]),
+                skipped
+            ]),
             "2 passed, 1 warning, 1 failed, 1 skipped"
         );
     }

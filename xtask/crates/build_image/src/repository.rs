@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::labels::{self, Origin};
-use super::plan::{self, Plan};
+use super::labels::{self, SourceRevision};
+use super::plan::{self, BuildPlan};
 use super::token::{self, Token};
 use crate::args::Args;
 use worker_files::dockerfile::{arguments, taken};
@@ -19,11 +19,9 @@ use xtask_core::tree::{Directory, Entries, RepoPath, Tree};
 /// Where the Hub looks for the Dockerfile.
 pub const DOCKERFILES: [&str; 2] = [".runpod/Dockerfile", "Dockerfile"];
 
-/// A repository, with what is to be built of it.
-pub struct Repository {
+pub struct BuildInputs {
     pub root: PathBuf,
     pub tree: Box<dyn Tree>,
-    /// The Dockerfile's path and bytes.
     pub dockerfile: Option<(String, Vec<u8>)>,
     /// The `.dockerignore` that counts, by its path; without one nothing is left out.
     pub ignore_path: Option<String>,
@@ -32,9 +30,8 @@ pub struct Repository {
     pub around: Entries,
     pub bake: Option<Result<bake::Resolved, String>>,
     pub token: Option<Token>,
-    pub origin: Origin,
-    pub plan: Plan,
-    /// The model to bake in.
+    pub origin: SourceRevision,
+    pub plan: BuildPlan,
     pub model: Option<String>,
     /// Whether to write the flag table from the image.
     pub update_flags: bool,
@@ -53,7 +50,7 @@ fn first<'a>(
     Ok(None)
 }
 
-impl Repository {
+impl BuildInputs {
     pub fn read(root: PathBuf, args: &Args) -> Result<Self> {
         let tree = Directory::open_work_tree(&root)?;
         let dockerfile = first(&tree, DOCKERFILES)?;
@@ -102,15 +99,16 @@ impl Repository {
             .map(str::to_owned)
             .or_else(|| default_of(path, bytes, "BASE_PATH"));
         let declared = arguments(bytes).unwrap_or_default();
-        let plan = Plan {
+        let epoch = environment(labels::EPOCH).filter(|epoch| !epoch.is_empty());
+        let plan = BuildPlan {
             tag: args.tag.clone().unwrap_or_else(|| plan::TAG.to_owned()),
             dockerfile: path.to_owned(),
             target,
             given: plan::given(args, &declared, base_path.as_deref()),
-            labels: labels::labels(&origin, labels::created_here()?),
+            labels: labels::labels(&origin, labels::created(epoch.as_deref())?),
             secret: token.is_some(),
             extra: args.docker.clone(),
-            epoch: environment(labels::EPOCH).filter(|epoch| !epoch.is_empty()),
+            epoch,
         };
         Ok(Self {
             root,
@@ -136,15 +134,13 @@ impl Repository {
         Some(dockerfile::read_with(&source, given).split())
     }
 
-    /// The base image that the build takes.
     pub fn base(&self) -> String {
         let base = self.image().and_then(|(image, _)| image.base);
         base.map_or_else(String::new, |base| base.text)
     }
 }
 
-/// A variable of this process.
-pub fn environment(name: &str) -> Option<String> {
+fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum CheckStatus {
     Passed,
     /// Worth a look, no failure.
     Warning,
@@ -19,7 +19,7 @@ pub enum Verdict {
 pub struct Check {
     /// What was looked at, in a word or two: the name in text and JSON.
     pub name: &'static str,
-    pub verdict: Verdict,
+    pub verdict: CheckStatus,
     /// What was seen; where it failed, what was expected and what to do.
     pub words: Vec<String>,
 }
@@ -27,7 +27,7 @@ pub struct Check {
 impl Check {
     pub fn new(
         name: &'static str,
-        verdict: Verdict,
+        verdict: CheckStatus,
         words: impl IntoIterator<Item = String>,
     ) -> Self {
         let words = words.into_iter().collect();
@@ -39,19 +39,19 @@ impl Check {
     }
 
     pub fn passed(name: &'static str, words: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Passed, [words.into()])
+        Self::new(name, CheckStatus::Passed, [words.into()])
     }
 
     pub fn warning(name: &'static str, words: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Warning, [words.into()])
+        Self::new(name, CheckStatus::Warning, [words.into()])
     }
 
     pub fn failed(name: &'static str, words: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Failed, [words.into()])
+        Self::new(name, CheckStatus::Failed, [words.into()])
     }
 
     pub fn skipped(name: &'static str, why: impl Into<String>) -> Self {
-        Self::new(name, Verdict::Skipped, [why.into()])
+        Self::new(name, CheckStatus::Skipped, [why.into()])
     }
 
     /// In order with these words, unless something was found: then `help` says what to do, once
@@ -66,7 +66,7 @@ impl Check {
             return Self::passed(name, in_order);
         }
         let help = Some(help.to_owned()).filter(|help| !help.is_empty());
-        Self::new(name, Verdict::Failed, wrong).and(help)
+        Self::new(name, CheckStatus::Failed, wrong).and(help)
     }
 
     /// With more lines.
@@ -79,8 +79,8 @@ impl Check {
     /// With what could not be looked at: where that may hide something, nothing simply passes.
     #[must_use]
     pub fn doubted(mut self, unread: Vec<String>) -> Self {
-        if self.verdict == Verdict::Passed && !unread.is_empty() {
-            self.verdict = Verdict::Warning;
+        if self.verdict == CheckStatus::Passed && !unread.is_empty() {
+            self.verdict = CheckStatus::Warning;
         }
         self.and(unread)
     }

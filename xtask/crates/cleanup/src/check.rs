@@ -16,8 +16,7 @@ use xtask_core::tree::{Mode, RepoPath};
 /// What kind of thing it is, in the order in which they are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// Not committed.
+pub enum ObstacleKind {
     Uncommitted,
     /// Below `outdated/`, and git does not track it.
     Local,
@@ -29,17 +28,14 @@ pub enum Kind {
     Baseline,
     /// A file that is not the one that migrate put there.
     Changed,
-    /// A fact that is open.
     Open,
-    /// A reason that matches nothing.
     Stale,
-    /// An error that hub-lint finds.
     Lint,
     /// Something that runs or builds speaks of `outdated/`.
     Mention,
 }
 
-impl Kind {
+impl ObstacleKind {
     pub fn title(self) -> &'static str {
         match self {
             Self::Uncommitted => "Not committed",
@@ -61,7 +57,7 @@ impl Kind {
 /// One thing in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Obstacle {
-    pub kind: Kind,
+    pub kind: ObstacleKind,
     /// A path, a place or an id.
     pub subject: String,
     pub why: String,
@@ -70,7 +66,12 @@ pub struct Obstacle {
 }
 
 impl Obstacle {
-    fn new(kind: Kind, subject: &impl ToString, why: impl Into<String>, settle: String) -> Self {
+    fn new(
+        kind: ObstacleKind,
+        subject: &impl ToString,
+        why: impl Into<String>,
+        settle: String,
+    ) -> Self {
         Self {
             kind,
             subject: subject.to_string(),
@@ -82,26 +83,31 @@ impl Obstacle {
 
 /// A reason on record that lets something pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Reason {
+pub struct PassedReason {
     pub id: String,
     pub reason: String,
 }
 
 /// What keeps the folder from going, and the reasons that let something pass.
-pub fn check(found: &Survey, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>) {
+pub fn check(found: &Survey, commands: &Commands) -> (Vec<Obstacle>, Vec<PassedReason>) {
     let mut all = not_committed(found, commands);
     all.extend(found.local.iter().map(|one| local(one, commands)));
     for (path, mode, unseen) in &found.not_plain {
         let (why, settle) = not_plain(path, *mode, *unseen, found.is_sparse);
         let settle = commands.git(&settle);
-        all.push(Obstacle::new(Kind::NotPlain, path, why, settle));
+        all.push(Obstacle::new(ObstacleKind::NotPlain, path, why, settle));
     }
     if let (None, Some(head)) = (&found.restore, &found.head) {
         // A name that nothing has yet.
         let short = head.get(..10).unwrap_or(head);
         let settle = commands.git(&format!("branch legacy-{short} {head}"));
         let why = "HEAD is on no branch, and no branch or tag has this folder";
-        all.push(Obstacle::new(Kind::Unreachable, &OUTDATED, why, settle));
+        all.push(Obstacle::new(
+            ObstacleKind::Unreachable,
+            &OUTDATED,
+            why,
+            settle,
+        ));
     }
     let mut passed = Vec::new();
     asked(found, commands, &mut all, &mut passed);
@@ -117,14 +123,20 @@ pub fn check(found: &Survey, commands: &Commands) -> (Vec<Obstacle>, Vec<Reason>
     });
     all.extend(stale.clone().chain(idle).map(|id| {
         let settle = commands.task("compare", &accepted::withdrawal(id));
-        Obstacle::new(Kind::Stale, &id, "matches nothing that is open", settle)
+        Obstacle::new(
+            ObstacleKind::Stale,
+            &id,
+            "matches nothing that is open",
+            settle,
+        )
     }));
     all.sort_by_key(|one| one.kind);
     (all, passed)
 }
 
 fn not_committed(found: &Survey, commands: &Commands) -> Vec<Obstacle> {
-    let add = |path, why: String, settle| Obstacle::new(Kind::Uncommitted, path, why, settle);
+    let add =
+        |path, why: String, settle| Obstacle::new(ObstacleKind::Uncommitted, path, why, settle);
     let uncommitted = found.uncommitted.iter().map(|(path, differs)| {
         let (why, settle) = differs.settle(path, commands);
         add(path, why, settle)
@@ -141,19 +153,23 @@ fn not_committed(found: &Survey, commands: &Commands) -> Vec<Obstacle> {
     uncommitted.chain(unrecorded).chain(unseen).collect()
 }
 
-/// The command that puts a reason on record.
 fn accept(id: &str, commands: &Commands) -> String {
     let options = format!("--accept {} --reason \"…\"", quoted(id));
     commands.task("compare", &options)
 }
 
 /// What a reason on record lets pass: files that were changed, and places that speak of the folder.
-fn asked(found: &Survey, commands: &Commands, all: &mut Vec<Obstacle>, passed: &mut Vec<Reason>) {
+fn asked(
+    found: &Survey,
+    commands: &Commands,
+    all: &mut Vec<Obstacle>,
+    passed: &mut Vec<PassedReason>,
+) {
     let mut is_answered = |id: &str| {
         let reason = found.gate.accepted.reason(id).map(str::to_owned);
         let known = passed.iter().any(|passed| passed.id == id);
         let answer = reason.clone().filter(|_| !known);
-        passed.extend(answer.map(|reason| Reason {
+        passed.extend(answer.map(|reason| PassedReason {
             id: id.to_owned(),
             reason,
         }));
@@ -174,7 +190,7 @@ fn asked(found: &Survey, commands: &Commands, all: &mut Vec<Obstacle>, passed: &
             why += &format!("; `{fetch}` brings the rest of it");
         }
         let settle = accept(&id, commands);
-        all.push(Obstacle::new(Kind::Changed, &id, why, settle));
+        all.push(Obstacle::new(ObstacleKind::Changed, &id, why, settle));
     }
     // One reason stands for all places of a file.
     for mention in found
@@ -186,12 +202,16 @@ fn asked(found: &Survey, commands: &Commands, all: &mut Vec<Obstacle>, passed: &
         if !is_answered(&id) {
             let place = format!("{}:{}:{}", mention.path, mention.line, mention.column);
             let settle = accept(&id, commands);
-            all.push(Obstacle::new(Kind::Mention, &place, &*mention.text, settle));
+            all.push(Obstacle::new(
+                ObstacleKind::Mention,
+                &place,
+                &*mention.text,
+                settle,
+            ));
         }
     }
 }
 
-/// What compare has to say.
 fn facts(found: &Survey, commands: &Commands, all: &mut Vec<Obstacle>) {
     for item in &found.gate.open {
         let why = match item.why.as_str() {
@@ -199,7 +219,7 @@ fn facts(found: &Survey, commands: &Commands, all: &mut Vec<Obstacle>) {
             why => format!("{}: {why}", item.verdict.word()),
         };
         let settle = accept(&item.id, commands);
-        all.push(Obstacle::new(Kind::Open, &item.id, why, settle));
+        all.push(Obstacle::new(ObstacleKind::Open, &item.id, why, settle));
     }
     if let Some(unfit) = &found.gate.baseline {
         // What can't be read is not asked for more where the old worker is named.
@@ -210,7 +230,7 @@ fn facts(found: &Survey, commands: &Commands, all: &mut Vec<Obstacle>) {
         };
         let settle = commands.task("compare", &format!("{old}--write-baseline"));
         all.push(Obstacle::new(
-            Kind::Baseline,
+            ObstacleKind::Baseline,
             &BASELINE,
             &*unfit.why,
             settle,
@@ -226,10 +246,9 @@ fn lint(finding: &Finding, commands: &Commands) -> Obstacle {
     };
     let settle = commands.task("hub-lint", &options);
     let subject = format!("{} {}: {}", finding.code, finding.name, finding.place.path);
-    Obstacle::new(Kind::Lint, &subject, &*finding.message, settle)
+    Obstacle::new(ObstacleKind::Lint, &subject, &*finding.message, settle)
 }
 
-/// What to do about an untracked file.
 pub fn local(one: &Local, commands: &Commands) -> Obstacle {
     let (what, clean) = if one.is_repository {
         ("a git repository of its own: ", "clean -ffdxi")
@@ -238,7 +257,7 @@ pub fn local(one: &Local, commands: &Commands) -> Obstacle {
     };
     let settle = commands.git(&format!("{clean} -- {}", quoted_path(&one.path)));
     let why = format!("{what}move it to where it belongs, or let git ask about it");
-    Obstacle::new(Kind::Local, &one.path, why, settle)
+    Obstacle::new(ObstacleKind::Local, &one.path, why, settle)
 }
 
 fn not_plain(
@@ -343,18 +362,18 @@ mod tests {
     }
 
     /// The kind that is told after another; whoever adds one is sent here by the compiler.
-    fn following(kind: Kind) -> Option<Kind> {
+    fn following(kind: ObstacleKind) -> Option<ObstacleKind> {
         Some(match kind {
-            Kind::Uncommitted => Kind::Local,
-            Kind::Local => Kind::NotPlain,
-            Kind::NotPlain => Kind::Unreachable,
-            Kind::Unreachable => Kind::Baseline,
-            Kind::Baseline => Kind::Changed,
-            Kind::Changed => Kind::Open,
-            Kind::Open => Kind::Stale,
-            Kind::Stale => Kind::Lint,
-            Kind::Lint => Kind::Mention,
-            Kind::Mention => return None,
+            ObstacleKind::Uncommitted => ObstacleKind::Local,
+            ObstacleKind::Local => ObstacleKind::NotPlain,
+            ObstacleKind::NotPlain => ObstacleKind::Unreachable,
+            ObstacleKind::Unreachable => ObstacleKind::Baseline,
+            ObstacleKind::Baseline => ObstacleKind::Changed,
+            ObstacleKind::Changed => ObstacleKind::Open,
+            ObstacleKind::Open => ObstacleKind::Stale,
+            ObstacleKind::Stale => ObstacleKind::Lint,
+            ObstacleKind::Lint => ObstacleKind::Mention,
+            ObstacleKind::Mention => return None,
         })
     }
 
@@ -385,7 +404,7 @@ mod tests {
 
     struct Sample;
 
-    impl finding::Kind for Sample {
+    impl finding::FindingKind for Sample {
         fn code(&self) -> &'static str {
             "TST001"
         }
@@ -460,8 +479,8 @@ mod tests {
         found.mentions = mentions.into();
         let commands = Commands::new(Some(std::path::Path::new("../w")));
         let obstacles = check(&found, &commands).0;
-        let kinds: BTreeSet<Kind> = obstacles.iter().map(|one| one.kind).collect();
-        let all = std::iter::successors(Some(Kind::Uncommitted), |kind| following(*kind));
+        let kinds: BTreeSet<ObstacleKind> = obstacles.iter().map(|one| one.kind).collect();
+        let all = std::iter::successors(Some(ObstacleKind::Uncommitted), |kind| following(*kind));
         assert!(kinds.into_iter().eq(all), "a kind without an example here");
         assert_eq!(
             told(&obstacles),

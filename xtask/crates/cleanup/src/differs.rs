@@ -14,13 +14,11 @@ use xtask_core::tree::{Entries, Mode, RepoPath};
 /// How it differs, as far as that decides what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Differs {
-    /// It lies there.
     Changed,
     /// It holds a conflict, of `git stash pop` perhaps.
     Conflict,
     /// It lies there, and git was told to forget it.
     Forgotten,
-    /// It is gone.
     Gone,
     /// It is gone from the work tree, and what is staged is in no commit.
     OnlyStaged,

@@ -18,9 +18,9 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 
-use self::check::{Obstacle, Reason};
+use self::check::{Obstacle, PassedReason};
 use self::mentions::Mention;
-use self::report::{Ending, Report};
+use self::report::{CleanupEnding, CleanupReport};
 use self::restore_point::Restore;
 use self::survey::Survey;
 use crate::args::Args;
@@ -29,7 +29,7 @@ use compare::cleanup_gate;
 use migrate::preflight::{self, Preflight};
 use transaction::apply::Work;
 use transaction::files::{holds_no_file, remove_empty_below};
-use transaction::journal::{Commit, Journal, Record};
+use transaction::journal::{Commit, Journal, JournalRecord};
 use transaction::{Ways, steps, stopped};
 use worker_files::references::MentionKind;
 use xtask_core::commands::Commands;
@@ -42,7 +42,6 @@ use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Tree};
 
-/// This task's name in the journal.
 pub const TASK: &str = "cleanup";
 
 const WAYS: Ways = Ways {
@@ -54,7 +53,6 @@ const WAYS: Ways = Ways {
 /// A file with its contents to come.
 type Written = (RepoPath, Vec<u8>);
 
-/// Runs the task.
 pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
     let commands = Commands::new(dir);
     let repo = open(dir).map_err(|error| commands.refusal(error))?;
@@ -70,7 +68,7 @@ fn open(dir: Option<&Path>) -> Result<Repo> {
 
 fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let journal = Journal::hold(repo, WAYS)?;
-    let report = Report::new(args.format, commands);
+    let report = CleanupReport::new(args.format, commands);
     if let Some(mut record) = journal.read()? {
         if record.task != TASK {
             migrate::expect_dealt_with(repo, &record)?;
@@ -95,13 +93,13 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     if !is_there(head.entries()) && !is_there(at.ours.entries()) {
         let local = survey::local(repo, &at.status.local);
         let obstacles = local.iter().map(|one| check::local(one, commands));
-        let plan = Plan {
+        let plan = RemovalPlan {
             obstacles: obstacles.collect(),
-            ..Plan::default()
+            ..RemovalPlan::default()
         };
         if !plan.obstacles.is_empty() {
             report.plan(&plan)?;
-            return report.end(&plan, &Ending::Stopped);
+            return report.end(&plan, &CleanupEnding::Stopped);
         }
         if !args.dry_run {
             remove_folders(repo)?;
@@ -117,16 +115,16 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     let staged = staged(&at, &after, &writes);
     let is_staged = !staged.is_empty() && staged.len() == at.status.changed.len();
     let survey = Survey::make(&at, &head, lock.as_ref(), gate, &staged)?;
-    let plan = Plan::make(&survey, head.entries(), &writes, commands);
+    let plan = RemovalPlan::make(&survey, head.entries(), &writes, commands);
     report.plan(&plan)?;
     if !plan.obstacles.is_empty() {
-        return report.end(&plan, &Ending::Stopped);
+        return report.end(&plan, &CleanupEnding::Stopped);
     }
     if args.dry_run {
-        return report.end(&plan, &Ending::DryRun);
+        return report.end(&plan, &CleanupEnding::DryRun);
     }
     if is_staged && !args.commit {
-        return report.end(&plan, &Ending::Staged);
+        return report.end(&plan, &CleanupEnding::Staged);
     }
     preflight::expect_unlocked(repo)?;
     let mut commit = None;
@@ -142,8 +140,8 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     scratch.blobs(contents)?;
     let record = remove(&journal, &at, scratch, (head.entries(), &after), commit)?;
     match record.commit.and_then(|commit| commit.tip) {
-        Some(tip) => report.end(&plan, &Ending::Committed(tip)),
-        None => report.end(&plan, &Ending::Staged),
+        Some(tip) => report.end(&plan, &CleanupEnding::Committed(tip)),
+        None => report.end(&plan, &CleanupEnding::Staged),
     }
 }
 
@@ -155,13 +153,13 @@ fn remove(
     scratch: Scratch,
     (before, after): (&Entries, &Entries),
     commit: Option<Commit>,
-) -> Result<Record> {
+) -> Result<JournalRecord> {
     let staged = at.ours.entries();
     // Nothing is left to do in the work tree where all of it is staged already.
     let steps = steps::between(staged, after, &[]);
     let from = if staged == after { staged } else { before };
     let after_tree = steps::tree_of(&scratch, from, after)?;
-    let mut record = Record::new(TASK, &at.head, &at.head_tree, &after_tree, steps);
+    let mut record = JournalRecord::new(TASK, &at.head, &at.head_tree, &after_tree, steps);
     record.ends_when_staged = true;
     record.commit = commit;
     let edit = Work::index_edit(before, after, &record)?;
@@ -172,7 +170,7 @@ fn remove(
         objects: at.objects.clone(),
         staged: staged.clone(),
     };
-    transaction::begin(journal)?;
+    journal.begin()?;
     let prepared = work.prepare(record, &edit);
     let mut record = prepared.map_err(|error| stopped(journal, error))?;
     finish(&at.repo, journal, &mut record)?;
@@ -240,20 +238,19 @@ fn staged(at: &Preflight, after: &Entries, writes: &[Written]) -> Vec<RepoPath> 
 
 /// What a run is about to do, or what keeps it from that.
 #[derive(Default, Serialize)]
-pub struct Plan {
+pub struct RemovalPlan {
     pub restore: Option<Restore>,
-    /// What goes.
     pub files: Vec<RepoPath>,
     /// What is written because it spoke of these.
     pub writes: Vec<RepoPath>,
     pub obstacles: Vec<Obstacle>,
     /// What passed for a reason on record.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<PassedReason>,
     /// Texts that speak of the folder.
     pub mentions: Vec<Mention>,
 }
 
-impl Plan {
+impl RemovalPlan {
     fn make(survey: &Survey, head: &Entries, writes: &[Written], commands: &Commands) -> Self {
         let (obstacles, reasons) = check::check(survey, commands);
         let files = head.keys().filter(|path| path.is_within(OUTDATED));
@@ -269,7 +266,6 @@ impl Plan {
         }
     }
 
-    /// The message of the commit: what went, for which reasons, and how to get it back.
     fn message(&self) -> String {
         const LISTED: usize = 60;
         let count = self.files.len();
@@ -319,14 +315,14 @@ fn after(scratch: &Scratch, before: &Entries, writes: &[Written]) -> Result<Entr
 }
 
 /// Whether HEAD is where the cleanup began, or where it leads to.
-fn is_current(repo: &Repo, record: &Record) -> Result<bool> {
+fn is_current(repo: &Repo, record: &JournalRecord) -> Result<bool> {
     let head = repo.commit("HEAD")?;
     let tip = record.commit.as_ref().and_then(|commit| commit.tip.clone());
     Ok(head.is_some() && (head.as_ref() == Some(&record.head) || head == tip))
 }
 
 /// Takes the steps that are left.
-fn finish(repo: &Repo, journal: &Journal, record: &mut Record) -> Result<()> {
+fn finish(repo: &Repo, journal: &Journal, record: &mut JournalRecord) -> Result<()> {
     let work = Work::resumed(repo, journal)?;
     work.forward(record)
         .map_err(|error| stopped(journal, error))?;

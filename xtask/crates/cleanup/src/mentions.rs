@@ -9,11 +9,9 @@ use xtask_core::git::Repo;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::tree::{Mode, Part, RepoPath, Tree};
 
-/// A place that speaks of `outdated/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mention {
     pub path: RepoPath,
-    /// From 1.
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,

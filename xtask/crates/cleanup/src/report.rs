@@ -4,11 +4,11 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Plan;
-use super::check::Kind;
+use super::RemovalPlan;
+use super::check::ObstacleKind;
 use super::restore_point::Restore;
-use transaction::journal::Record;
-use transaction::steps::Step;
+use transaction::journal::JournalRecord;
+use transaction::steps::PathChange;
 use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
 use xtask_core::layout::OUTDATED;
@@ -17,29 +17,26 @@ use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
 use xtask_core::output::{counted, print};
 use xtask_core::tree::{Oid, RepoPath};
 
-/// How a run ended.
-pub enum Ending {
+pub enum CleanupEnding {
     /// Something is in the way; nothing was changed.
     Stopped,
     DryRun,
-    /// Removed, and staged.
     Staged,
     Committed(Oid),
 }
 
-/// Prints for one reader.
-pub struct Report<'a> {
+pub struct CleanupReport<'a> {
     format: Format,
     commands: &'a Commands,
 }
 
-impl<'a> Report<'a> {
+impl<'a> CleanupReport<'a> {
     pub fn new(format: Format, commands: &'a Commands) -> Self {
         Self { format, commands }
     }
 
     /// Shows the plan to a person; a program gets it with the end.
-    pub fn plan(&self, plan: &Plan) -> Result<()> {
+    pub fn plan(&self, plan: &RemovalPlan) -> Result<()> {
         match self.format {
             Format::Text => print(&self.text(plan)),
             Format::Json => Ok(()),
@@ -47,21 +44,20 @@ impl<'a> Report<'a> {
     }
 
     /// Says how it ended and what to type next.
-    pub fn end(&self, plan: &Plan, ending: &Ending) -> Result<Outcome> {
+    pub fn end(&self, plan: &RemovalPlan, ending: &CleanupEnding) -> Result<Outcome> {
         let (word, commit) = match ending {
-            Ending::Stopped => ("stopped", None),
-            Ending::DryRun => ("dry-run", None),
-            Ending::Staged => ("staged", None),
-            Ending::Committed(tip) => ("committed", Some(tip)),
+            CleanupEnding::Stopped => ("stopped", None),
+            CleanupEnding::DryRun => ("dry-run", None),
+            CleanupEnding::Staged => ("staged", None),
+            CleanupEnding::Committed(tip) => ("committed", Some(tip)),
         };
         self.say(word, commit, plan, || self.ended(plan, ending))?;
         Ok(match ending {
-            Ending::Stopped => Outcome::Findings,
+            CleanupEnding::Stopped => Outcome::Findings,
             _ => Outcome::Done,
         })
     }
 
-    /// There is no such folder.
     pub fn nothing(&self) -> Result<Outcome> {
         self.say("nothing", None, json!({}), || {
             format!("{GREEN}Nothing to clean up:{GREEN:#} there is no {OUTDATED}/.\n")
@@ -81,14 +77,14 @@ impl<'a> Report<'a> {
     }
 
     /// An earlier run was killed, and this one finished it.
-    pub fn finished(&self, record: &Record, restore: Option<&Restore>) -> Result<Outcome> {
+    pub fn finished(&self, record: &JournalRecord, restore: Option<&Restore>) -> Result<Outcome> {
         let commit = record.commit.as_ref();
         let tip = commit.and_then(|commit| commit.tip.as_ref());
         let word = if tip.is_some() { "committed" } else { "staged" };
         self.say(word, tip, json!({ "restore": restore }), || {
             let back = restore.map(|restore| self.comes_back(restore) + "\n");
             let written = record.steps.iter().filter_map(|step| match step {
-                Step::Write { path, .. } => Some(path),
+                PathChange::Write { path, .. } => Some(path),
                 _ => None,
             });
             let end = match tip {
@@ -119,7 +115,7 @@ impl<'a> Report<'a> {
         print(&format!("{value:#}\n"))
     }
 
-    fn text(&self, plan: &Plan) -> String {
+    fn text(&self, plan: &RemovalPlan) -> String {
         let mut out = String::new();
         if plan.obstacles.is_empty() {
             let files = counted(plan.files.len(), "file");
@@ -136,7 +132,7 @@ impl<'a> Report<'a> {
             }
             // The one who reads a place wants to see its line, the one who reads an id why.
             let line = match obstacle.kind {
-                Kind::Local | Kind::Unreachable => String::new(),
+                ObstacleKind::Local | ObstacleKind::Unreachable => String::new(),
                 _ => format!(" {DIM}{}{DIM:#}", obstacle.why),
             };
             let (subject, settle) = (&obstacle.subject, &obstacle.settle);
@@ -160,9 +156,9 @@ impl<'a> Report<'a> {
         out
     }
 
-    fn ended(&self, plan: &Plan, ending: &Ending) -> String {
+    fn ended(&self, plan: &RemovalPlan, ending: &CleanupEnding) -> String {
         match ending {
-            Ending::Stopped => {
+            CleanupEnding::Stopped => {
                 let count = plan.obstacles.len();
                 let (things, are) = (
                     counted(count, "thing"),
@@ -174,21 +170,20 @@ impl<'a> Report<'a> {
                     self.commands.task("cleanup", "--dry-run")
                 )
             }
-            Ending::DryRun => format!(
+            CleanupEnding::DryRun => format!(
                 "\nNothing was changed. {OUTDATED}/ can go:\n\n    {}\n",
                 self.commands.task("cleanup", "--commit")
             ),
-            Ending::Staged => format!(
+            CleanupEnding::Staged => format!(
                 "\n{GREEN}Done.{GREEN:#} The removal is staged, HEAD has not moved.{}",
                 self.staged(plan.writes.iter())
             ),
-            Ending::Committed(tip) => {
+            CleanupEnding::Committed(tip) => {
                 format!("\n{GREEN}Done.{GREEN:#} Committed as {}.\n", tip.short())
             }
         }
     }
 
-    /// From where it can be had again.
     fn comes_back(&self, restore: &Restore) -> String {
         format!(
             "{BOLD}Comes back with{BOLD:#} {}\n  {DIM}a commit that {} keeps{DIM:#}\n",
@@ -214,7 +209,6 @@ fn heading(title: &str) -> String {
     format!("\n{BOLD}{title}{BOLD:#}\n")
 }
 
-/// The first of the files, a line each.
 fn listed(files: &[RepoPath]) -> String {
     const LISTED: usize = 30;
     let shown = files.iter().take(LISTED);

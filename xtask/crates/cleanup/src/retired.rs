@@ -24,7 +24,7 @@ pub struct Changed {
 
 /// Which files were where with which content.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct History {
+pub struct MoveHistory {
     /// Every state of a path, before or after a commit.
     states: BTreeSet<(RepoPath, Mode, Oid)>,
     /// The states in which a path came into being.
@@ -65,7 +65,7 @@ impl Witness for Retired {
     }
 }
 
-impl Witness for History {
+impl Witness for MoveHistory {
     fn doubts(&self, below: &RepoPath, path: &RepoPath, entry: &Entry) -> Option<&'static str> {
         let state = |path: &RepoPath| Some((path.clone(), entry.mode, entry.oid.clone()?));
         let is_proven = state(below).is_some_and(|state| self.states.contains(&state))
@@ -74,7 +74,7 @@ impl Witness for History {
     }
 }
 
-impl History {
+impl MoveHistory {
     /// Reads what happened to the files below `outdated/`, here and where they were before.
     pub fn read(repo: &Repo, head: &Oid, entries: &Entries) -> Result<Self> {
         let old = entries
@@ -186,7 +186,7 @@ mod tests {
             :000000 100644 0 2 A\0outdated/src/b\0\
             :100644 100644 3 4 M\0outdated/src/c\0:100644 000000 3 0 D\0src/c\0\
             :000000 100644 0 3 A\0outdated/src/c\0:000000 100644 0 7 A\0elsewhere\0";
-        let history = History::parse(log, |path| path != "elsewhere").unwrap();
+        let history = MoveHistory::parse(log, |path| path != "elsewhere").unwrap();
         let entries = Entries::from([
             ("outdated/src/a".into(), entry(Mode::File, "1")),
             ("outdated/src/b".into(), entry(Mode::File, "2")),
@@ -198,6 +198,6 @@ mod tests {
             [format!("src/b: {why}"), format!("src/c: {why}")]
         );
         assert!(!history.states.iter().any(|(path, ..)| path == "elsewhere"));
-        assert!(History::parse(b":1 2\0x\0", |_| true).is_err());
+        assert!(MoveHistory::parse(b":1 2\0x\0", |_| true).is_err());
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::differs::{self, Differs};
 use super::mentions::{self, Mention};
 use super::restore_point::{self, Restore};
-use super::retired::{self, Changed, History};
+use super::retired::{self, Changed, MoveHistory};
 use compare::cleanup_gate::CleanupGate;
 use migrate::preflight::Preflight;
 use xtask_core::finding::Finding;
@@ -16,9 +16,7 @@ use xtask_core::layout::{self, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::tree::{Mode, Part, RepoPath, Tree};
 
-/// The repository as it was found.
 pub struct Survey {
-    /// Tracked files that differ from HEAD.
     pub uncommitted: Vec<(RepoPath, Differs)>,
     /// Records that git does not track, so that what they say goes unheard.
     pub unrecorded: Vec<RepoPath>,
@@ -28,7 +26,6 @@ pub struct Survey {
     pub local: Vec<Local>,
     /// What is tracked there and is no file, or is not looked at.
     pub not_plain: Vec<(RepoPath, Mode, Option<Unseen>)>,
-    /// Whether the work tree is a sparse checkout.
     pub is_sparse: bool,
     /// The commit that must be kept, where it has the folder.
     pub head: Option<String>,
@@ -41,7 +38,6 @@ pub struct Survey {
     pub mentions: Vec<Mention>,
 }
 
-/// What git does not track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
     pub path: RepoPath,
@@ -118,6 +114,6 @@ pub fn changed(at: &Preflight, head: &GitTree, lock: Option<&Lock>) -> Result<Ve
     if let Some(record) = lock.and_then(|lock| lock.retired.as_ref()) {
         return Ok(retired::changed(entries, record));
     }
-    let history = History::read(&at.repo, &at.head, entries)?;
+    let history = MoveHistory::read(&at.repo, &at.head, entries)?;
     Ok(retired::changed(entries, &history))
 }

@@ -10,7 +10,6 @@ use crate::tree::RepoPath;
 
 const TASK: &str = "cargo xtask ";
 
-/// What the commands have to name.
 #[derive(Debug, Clone, Default)]
 pub struct Commands {
     /// The repository for git, where it was named and is not the current folder.
@@ -48,12 +47,10 @@ impl Commands {
         self
     }
 
-    /// A command of git.
     pub fn git(&self, command: &str) -> String {
         format!("git {}{command}", self.git)
     }
 
-    /// A task of this tool.
     pub fn task(&self, name: &str, options: &str) -> String {
         let repo = &self.task;
         format!("{TASK}{name} {repo}{options}").trim_end().into()

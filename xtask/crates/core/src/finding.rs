@@ -12,7 +12,6 @@ use crate::tree::RepoPath;
 /// Bytes of a file, or of a file's text.
 pub type Span = Range<usize>;
 
-/// How bad it is, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -68,7 +67,6 @@ pub enum Safety {
     Unsafe,
 }
 
-/// One replacement of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     pub place: Place,
@@ -84,7 +82,6 @@ pub struct Fix {
     pub edits: Vec<Edit>,
 }
 
-/// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The stable id of what kind it is: `HUB012`.
@@ -104,7 +101,7 @@ pub struct Finding {
 }
 
 /// A kind of finding: what all findings with one code share.
-pub trait Kind {
+pub trait FindingKind {
     fn code(&self) -> &'static str;
     fn name(&self) -> &'static str;
     fn severity(&self) -> Severity;
@@ -112,7 +109,7 @@ pub trait Kind {
 
 impl Finding {
     /// Begins a finding. Without a place there is none.
-    pub fn at(kind: &impl Kind, place: Place, message: impl Into<String>) -> Self {
+    pub fn at(kind: &impl FindingKind, place: Place, message: impl Into<String>) -> Self {
         Self {
             code: kind.code(),
             name: kind.name(),
@@ -126,14 +123,12 @@ impl Finding {
         }
     }
 
-    /// Words that stand at the place itself.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Another place that has to do with it.
     #[must_use]
     pub fn related(mut self, place: Place, label: impl Into<String>) -> Self {
         self.related.push(Related {
@@ -143,7 +138,6 @@ impl Finding {
         self
     }
 
-    /// A line of help.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());

@@ -149,7 +149,6 @@ const LIVE: &[&str] = &[
     "vercel.json",
 ];
 
-/// The layout of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {

@@ -14,7 +14,6 @@ use crate::tree::{Mode, Oid, RepoPath, Side, Tree};
 /// The format that this version reads and writes.
 const VERSION: u32 = 1;
 
-/// The whole file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
@@ -62,7 +61,6 @@ mod sides {
     }
 }
 
-/// A place that files come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
@@ -84,10 +82,8 @@ pub struct Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockedFile {
-    /// The path in the upstream's repository.
     pub from: RepoPath,
     pub mode: Mode,
-    /// What upstream gave.
     pub given: Oid,
     /// What it became when its paths were rewritten, where that made a difference.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
-use crate::lint::Report;
+use crate::lint::LintReport;
 use crate::report::{outcome, print};
 use crate::{fix, pages, registry, targets};
 use xtask_core::outcome::{Outcome, UsageError};
@@ -33,12 +33,12 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         // GitHub shows findings by their paths in the whole repository.
         targets
             .iter_mut()
-            .for_each(targets::Target::show_from_git_root);
+            .for_each(targets::LintTarget::show_from_git_root);
     }
     if args.fix || args.unsafe_fixes || args.dry_run {
         return fix::run(&mut targets, args);
     }
-    let mut all = Report::default();
+    let mut all = LintReport::default();
     for target in &targets {
         all.take(target, args)?;
     }

@@ -33,7 +33,7 @@ impl Which {
 
 /// A file that is JSON.
 #[derive(Debug)]
-pub struct Document {
+pub struct HubDocument {
     pub path: RepoPath,
     pub which: Which,
     pub text: String,
@@ -42,7 +42,7 @@ pub struct Document {
     pub duplicates: bool,
 }
 
-impl Document {
+impl HubDocument {
     /// Begins a finding at bytes of this file.
     pub fn at(&self, rule: &Rule, span: &Span, message: impl Into<String>) -> Finding {
         Finding::at(rule, self.place(span), message)

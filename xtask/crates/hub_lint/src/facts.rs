@@ -6,7 +6,7 @@
 
 /// What a key may hold.
 #[derive(Debug, Clone, Copy)]
-pub enum Shape {
+pub enum ValueShape {
     Text,
     /// One of some words; what they are is judged by a rule of its own.
     Word(&'static [&'static str]),
@@ -15,8 +15,8 @@ pub enum Shape {
     Number,
     /// A string, number or boolean; null where it says nothing.
     Scalar,
-    Object(&'static Table),
-    List(&'static Shape),
+    Object(&'static FieldTable),
+    List(&'static ValueShape),
     /// A map from environment variables to values.
     Values,
     /// Any object.
@@ -25,7 +25,7 @@ pub enum Shape {
 
 /// Whether a key has to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub enum Presence {
     Required,
     Optional,
     /// In nobody's guide, but in real, published listings: neither asked for nor complained of.
@@ -33,10 +33,10 @@ pub enum Need {
 }
 
 #[derive(Debug)]
-pub struct Field {
+pub struct FieldRule {
     pub key: &'static str,
-    pub shape: Shape,
-    pub need: Need,
+    pub shape: ValueShape,
+    pub need: Presence,
     /// For the schema, the editor and the messages: what it is.
     pub about: &'static str,
     /// Other names that people give it.
@@ -45,14 +45,14 @@ pub struct Field {
 
 /// The keys of one kind of object.
 #[derive(Debug)]
-pub struct Table {
+pub struct FieldTable {
     /// "the listing", "`config`": what messages call it.
     pub what: &'static str,
-    pub fields: &'static [Field],
+    pub fields: &'static [FieldRule],
 }
 
-impl Table {
-    pub fn field(&self, key: &str) -> Option<&'static Field> {
+impl FieldTable {
+    pub fn field(&self, key: &str) -> Option<&'static FieldRule> {
         self.fields.iter().find(|field| field.key == key)
     }
 
@@ -62,8 +62,8 @@ impl Table {
     }
 }
 
-use Need::{Optional, Required, Seen};
-use Shape::{Flag, List, Number, Object, Payload, Scalar, Text, Values, Whole, Word};
+use Presence::{Optional, Required, Seen};
+use ValueShape::{Flag, List, Number, Object, Payload, Scalar, Text, Values, Whole, Word};
 
 /// The Hub stores a description in so many characters and rejects a longer one.
 pub const DESCRIPTION_LIMIT: usize = 191;
@@ -210,9 +210,9 @@ macro_rules! tables {
         $key:literal: $shape:expr, $need:ident, $about:literal $([$($alias:literal),+])?;
     )+ })+) => { $(
         $(#[$doc])*
-        pub static $name: Table = Table {
+        pub static $name: FieldTable = FieldTable {
             what: $what,
-            fields: &[$(Field {
+            fields: &[$(FieldRule {
                 key: $key,
                 shape: $shape,
                 need: $need,

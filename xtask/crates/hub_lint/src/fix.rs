@@ -6,9 +6,9 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
-use crate::lint::Report;
+use crate::lint::LintReport;
 use crate::report::{outcome, print, wanted};
-use crate::targets::Target;
+use crate::targets::LintTarget;
 use worker_files::json;
 use xtask_core::finding::{self, Edit, Fix, Safety, Span};
 use xtask_core::outcome::Outcome;
@@ -19,8 +19,8 @@ use xtask_core::tree::RepoPath;
 const PASSES: usize = 20;
 
 /// Fixes what can be fixed, or with a dry run shows it, and tells what is left.
-pub fn run(targets: &mut [Target], args: &Args) -> Result<Outcome> {
-    let mut left = Report::default();
+pub fn run(targets: &mut [LintTarget], args: &Args) -> Result<Outcome> {
+    let mut left = LintReport::default();
     let (mut fixed, mut changes) = (0, 0);
     let mut filters = false;
     for target in targets {
@@ -66,7 +66,7 @@ pub fn run(targets: &mut [Target], args: &Args) -> Result<Outcome> {
 }
 
 /// Passes until nothing is left to fix; how many findings were.
-fn fix(target: &mut Target, args: &Args) -> Result<usize> {
+fn fix(target: &mut LintTarget, args: &Args) -> Result<usize> {
     let allowed = if args.unsafe_fixes {
         Safety::Unsafe
     } else {
@@ -88,7 +88,7 @@ fn fix(target: &mut Target, args: &Args) -> Result<usize> {
 }
 
 /// One pass: each fix whose edits touch no earlier one's.
-fn pass(target: &mut Target, fixes: &[&Fix]) -> Result<usize> {
+fn pass(target: &mut LintTarget, fixes: &[&Fix]) -> Result<usize> {
     let edits = fixes.iter().flat_map(|fix| &fix.edits);
     let paths: BTreeSet<&RepoPath> = edits.map(|edit| &edit.place.path).collect();
     let mut made = 0;

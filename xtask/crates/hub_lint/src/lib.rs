@@ -24,7 +24,7 @@ mod targets;
 mod tests;
 
 pub use command::run;
-pub use lint::{Report, lint, lint_directory};
+pub use lint::{LintReport, lint, lint_directory};
 pub use report::{fails, summary};
 pub use rules::cross_file::image::cuda_is_older;
 pub use suppressions::FILE as SUPPRESSIONS;

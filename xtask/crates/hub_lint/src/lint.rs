@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::document::{Document, Which};
+use crate::document::{HubDocument, Which};
 use crate::rules::{check_file, cross_file};
 use crate::{registry, suppressions};
 use xtask_core::finding::{self, Finding};
@@ -17,7 +17,7 @@ const MOST_OF_A_KIND: usize = 50;
 
 /// What was found in one repository.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct LintReport {
     pub findings: Vec<Finding>,
     pub sources: Sources,
     /// How many of the Hub's files there were.
@@ -26,10 +26,10 @@ pub struct Report {
 
 /// Lints a repository. What `hub-lint.json` ignores is left out; `whole` says that all of the
 /// repository is looked at, so that what the Hub needs besides can be missed.
-pub fn lint(tree: &dyn Tree, whole: bool) -> Result<Report> {
-    let mut report = Report::default();
+pub fn lint(tree: &dyn Tree, whole: bool) -> Result<LintReport> {
+    let mut report = LintReport::default();
     let findings = &mut report.findings;
-    let mut documents: Vec<Document> = Vec::new();
+    let mut documents: Vec<HubDocument> = Vec::new();
     let hub_inside = tree.entries().contains_key(&".runpod/hub.json".into());
     for which in [Which::Hub, Which::Tests] {
         let Some((path, bytes)) = find(tree, which)? else {
@@ -106,7 +106,7 @@ fn shorten(findings: &mut Vec<Finding>) {
 }
 
 /// Lints the work tree at `root`.
-pub fn lint_directory(root: &Path) -> Result<Report> {
+pub fn lint_directory(root: &Path) -> Result<LintReport> {
     lint(&Directory::open_work_tree(root)?, true)
 }
 
@@ -117,10 +117,10 @@ pub fn looks_like_tests(bytes: &[u8]) -> bool {
 }
 
 /// One file by itself.
-pub fn alone(path: &RepoPath, which: Which, bytes: &[u8]) -> Report {
-    let mut report = Report {
+pub fn alone(path: &RepoPath, which: Which, bytes: &[u8]) -> LintReport {
+    let mut report = LintReport {
         files: 1,
-        ..Report::default()
+        ..LintReport::default()
     };
     check_file(path, which, bytes, &mut report.findings);
     finding::sort(&mut report.findings);

@@ -6,7 +6,7 @@ use xtask_core::finding::Span;
 
 /// A variable of hub.json; those of tests.json have no input.
 #[derive(Debug)]
-pub struct Variable<'a> {
+pub struct EnvVariable<'a> {
     pub key: &'a str,
     pub key_span: &'a Span,
     /// A fixed value.
@@ -50,12 +50,12 @@ pub fn list<'a>(root: &'a Node, key: &str) -> &'a [Node] {
 }
 
 /// The variables of either file.
-pub fn variables(root: &Node) -> Vec<Variable<'_>> {
+pub fn variables(root: &Node) -> Vec<EnvVariable<'_>> {
     list(root, "env")
         .iter()
         .filter_map(|node| {
             let key = node.get("key")?;
-            Some(Variable {
+            Some(EnvVariable {
                 key: key.as_str()?,
                 key_span: &key.span,
                 value: node.get("value").and_then(said),

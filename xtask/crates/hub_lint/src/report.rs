@@ -5,8 +5,8 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use crate::args::{Args, LintFormat};
-use crate::lint::Report;
-use crate::targets::Target;
+use crate::lint::LintReport;
+use crate::targets::LintTarget;
 use crate::{pages, rule};
 use xtask_core::finding::{self, Finding, Severity};
 use xtask_core::outcome::Outcome;
@@ -37,9 +37,9 @@ pub fn wanted(finding: &Finding, args: &Args) -> bool {
         && finding.severity >= args.min_severity
 }
 
-impl Report {
+impl LintReport {
     /// Lints a target, and takes what the command line asks for.
-    pub fn take(&mut self, target: &Target, args: &Args) -> Result<()> {
+    pub fn take(&mut self, target: &LintTarget, args: &Args) -> Result<()> {
         let report = target.lint()?;
         self.files += report.files;
         let findings = report
@@ -55,7 +55,7 @@ impl Report {
     }
 }
 
-pub fn print(report: &Report, args: &Args) -> Result<()> {
+pub fn print(report: &LintReport, args: &Args) -> Result<()> {
     let (findings, sources) = (&report.findings, &report.sources);
     let text = match args.format {
         LintFormat::Text => {
@@ -84,7 +84,7 @@ pub fn print(report: &Report, args: &Args) -> Result<()> {
 }
 
 /// One line for the end of the text, and for whoever shows the task's result among others.
-pub fn summary(report: &Report) -> String {
+pub fn summary(report: &LintReport) -> String {
     let files = output::counted(report.files, "file");
     if report.findings.is_empty() {
         return format!("hub-lint: nothing found in {files}");

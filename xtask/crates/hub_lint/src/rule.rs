@@ -1,7 +1,7 @@
 //! What a rule is. A rule's doc comment is its page: `--explain` prints it, the reference holds
 //! it, and its examples are run as tests.
 
-use xtask_core::finding::{Kind, Severity};
+use xtask_core::finding::{FindingKind, Severity};
 
 /// What a rule looks at. A file that fails in one layer is not looked at in the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,7 +9,7 @@ pub enum Layer {
     /// Whether it is JSON.
     Syntax,
     /// Whether the keys and types are those of the Hub.
-    Shape,
+    ValueShape,
     /// Whether the values make sense.
     Meaning,
     /// Whether files agree with each other.
@@ -17,12 +17,17 @@ pub enum Layer {
 }
 
 impl Layer {
-    pub const ALL: [Self; 4] = [Self::Syntax, Self::Shape, Self::Meaning, Self::Agreement];
+    pub const ALL: [Self; 4] = [
+        Self::Syntax,
+        Self::ValueShape,
+        Self::Meaning,
+        Self::Agreement,
+    ];
 
     pub fn title(self) -> &'static str {
         match self {
             Self::Syntax => "Syntax",
-            Self::Shape => "Shape",
+            Self::ValueShape => "Shape",
             Self::Meaning => "Meaning",
             Self::Agreement => "Agreement between files",
         }
@@ -68,7 +73,7 @@ pub struct Rule {
     pub page: &'static str,
 }
 
-impl Kind for Rule {
+impl FindingKind for Rule {
     fn code(&self) -> &'static str {
         self.code
     }

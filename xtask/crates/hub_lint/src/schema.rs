@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::facts::{self, Field, Need, Shape, Table};
+use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
 
 /// The schema of hub.json.
 pub fn hub() -> Value {
@@ -22,7 +22,7 @@ pub fn tests() -> Value {
     )
 }
 
-fn root(id: &str, title: &str, table: &'static Table) -> Value {
+fn root(id: &str, title: &str, table: &'static FieldTable) -> Value {
     let mut schema = object(table);
     let mut head = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -36,7 +36,7 @@ fn root(id: &str, title: &str, table: &'static Table) -> Value {
     head
 }
 
-fn object(table: &'static Table) -> Value {
+fn object(table: &'static FieldTable) -> Value {
     let mut properties = Map::new();
     for field in table.fields {
         properties.insert(field.key.to_owned(), property(table, field));
@@ -44,7 +44,7 @@ fn object(table: &'static Table) -> Value {
     let required: Vec<&str> = table
         .fields
         .iter()
-        .filter(|field| field.need == Need::Required)
+        .filter(|field| field.need == Presence::Required)
         .map(|field| field.key)
         .collect();
     let mut schema = json!({ "type": "object", "properties": properties });
@@ -57,8 +57,8 @@ fn object(table: &'static Table) -> Value {
     schema
 }
 
-fn property(table: &'static Table, field: &'static Field) -> Value {
-    let mut schema = shape(&field.shape, field.need == Need::Required);
+fn property(table: &'static FieldTable, field: &'static FieldRule) -> Value {
+    let mut schema = shape(&field.shape, field.need == Presence::Required);
     schema["description"] = field.about.into();
     match (table.what, field.key) {
         ("the listing", "description") => {
@@ -81,7 +81,7 @@ fn property(table: &'static Table, field: &'static Field) -> Value {
     schema
 }
 
-fn shape(shape_of: &Shape, required: bool) -> Value {
+fn shape(shape_of: &ValueShape, required: bool) -> Value {
     // Null counts as not there.
     let kind = |name: &str| {
         if required {
@@ -91,8 +91,8 @@ fn shape(shape_of: &Shape, required: bool) -> Value {
         }
     };
     match shape_of {
-        Shape::Text => kind("string"),
-        Shape::Word(words) => {
+        ValueShape::Text => kind("string"),
+        ValueShape::Word(words) => {
             let words: Vec<Value> = words
                 .iter()
                 .map(|word| Value::from(*word))
@@ -100,27 +100,27 @@ fn shape(shape_of: &Shape, required: bool) -> Value {
                 .collect();
             json!({ "enum": words })
         }
-        Shape::Flag => kind("boolean"),
-        Shape::Whole => kind("integer"),
-        Shape::Number => kind("number"),
-        Shape::Scalar => json!({ "type": ["string", "number", "boolean", "null"] }),
-        Shape::Object(table) if required => object(table),
-        Shape::Object(table) => {
+        ValueShape::Flag => kind("boolean"),
+        ValueShape::Whole => kind("integer"),
+        ValueShape::Number => kind("number"),
+        ValueShape::Scalar => json!({ "type": ["string", "number", "boolean", "null"] }),
+        ValueShape::Object(table) if required => object(table),
+        ValueShape::Object(table) => {
             let mut schema = object(table);
             schema["type"] = json!(["object", "null"]);
             schema
         }
-        Shape::List(item) => {
+        ValueShape::List(item) => {
             let mut schema = kind("array");
             schema["items"] = shape(item, true);
             schema
         }
-        Shape::Values => {
+        ValueShape::Values => {
             let mut schema = kind("object");
             schema["additionalProperties"] =
                 json!({ "type": ["string", "number", "boolean", "null"] });
             schema
         }
-        Shape::Payload => kind("object"),
+        ValueShape::Payload => kind("object"),
     }
 }

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::document::Which;
-use crate::lint::{Report, alone, lint};
+use crate::lint::{LintReport, alone, lint};
 use xtask_core::finding::Finding;
 use xtask_core::outcome::UsageError;
-use xtask_core::output::{Source, Sources};
+use xtask_core::output::{SourceText, Sources};
 use xtask_core::tree::{Directory, Entries, Entry, Mode, RepoPath, Tree};
 
 /// Files whose bytes are others than on disk.
 type Changed = BTreeMap<RepoPath, Vec<u8>>;
 
 /// One thing to lint.
-pub struct Target {
+pub struct LintTarget {
     /// What stands before the paths of findings.
     prefix: String,
     /// Findings of these files only; all where it is empty.
@@ -40,7 +40,7 @@ pub fn resolve(
     repo: Option<&Path>,
     paths: &[PathBuf],
     stdin_name: Option<&Path>,
-) -> Result<Vec<Target>> {
+) -> Result<Vec<LintTarget>> {
     let refuse = |words: &str| Err(UsageError(words.to_owned()).into());
     match paths.iter().filter(|path| path.as_os_str() == "-").count() {
         0 if stdin_name.is_some() => {
@@ -56,7 +56,7 @@ pub fn resolve(
             None => around().and_then(|root| folder(&root, prefix(&root)))?,
         }]);
     }
-    let mut targets: Vec<Target> = Vec::new();
+    let mut targets: Vec<LintTarget> = Vec::new();
     let mut missing = Vec::new();
     for shown in paths {
         if shown.as_os_str() == "-" {
@@ -131,7 +131,7 @@ fn prefix(shown: &Path) -> String {
     }
 }
 
-fn folder(root: &Path, prefix: String) -> Result<Target> {
+fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
     let shown = root.display();
     if !root.is_dir() {
         return Err(UsageError(format!("{shown} is not a directory")).into());
@@ -140,11 +140,11 @@ fn folder(root: &Path, prefix: String) -> Result<Target> {
         let words = format!("{shown} has no .runpod/hub.json: there is nothing to lint");
         return Err(UsageError(words).into());
     }
-    Ok(Target::new(prefix, What::Repository(root.to_owned())))
+    Ok(LintTarget::new(prefix, What::Repository(root.to_owned())))
 }
 
 /// A file: of its repository where it has the Hub's name, else by itself.
-fn add_file(targets: &mut Vec<Target>, path: &Path, shown: &Path) -> Result<()> {
+fn add_file(targets: &mut Vec<LintTarget>, path: &Path, shown: &Path) -> Result<()> {
     let name = RepoPath::new(path.file_name().unwrap_or_default().as_encoded_bytes());
     let Some(which) = Which::of(&name) else {
         let which = match name.as_bytes() {
@@ -153,12 +153,12 @@ fn add_file(targets: &mut Vec<Target>, path: &Path, shown: &Path) -> Result<()> 
             _ => guess(&fs_err::read(path)?),
         };
         let what = What::Alone(name, which, path.to_owned());
-        targets.push(Target::new(prefix(&above(shown)), what));
+        targets.push(LintTarget::new(prefix(&above(shown)), what));
         return Ok(());
     };
     let (root, inner) = repository_of(path, which);
     // Two files of one repository are linted once.
-    let is_same = |target: &&mut Target| {
+    let is_same = |target: &&mut LintTarget| {
         let same = matches!(&target.what, What::Repository(known) if *known == root);
         same && target.input.is_none() && !target.only.is_empty()
     };
@@ -167,7 +167,7 @@ fn add_file(targets: &mut Vec<Target>, path: &Path, shown: &Path) -> Result<()> 
         return Ok(());
     }
     let prefix = prefix(&repository_of(shown, which).0);
-    let mut target = Target::new(prefix, What::Repository(root));
+    let mut target = LintTarget::new(prefix, What::Repository(root));
     target.only.push(inner);
     targets.push(target);
     Ok(())
@@ -191,7 +191,7 @@ fn guess(bytes: &[u8]) -> Which {
     }
 }
 
-fn standard_input(name: Option<&Path>) -> Result<Target> {
+fn standard_input(name: Option<&Path>) -> Result<LintTarget> {
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().read_to_end(&mut bytes);
     read.context("could not read standard input")?;
@@ -202,7 +202,7 @@ fn standard_input(name: Option<&Path>) -> Result<Target> {
     let mut target;
     let path = if let Some(name) = name {
         let (root, path) = repository_of(name, which);
-        target = Target::new(prefix(&root), alone(path.clone()));
+        target = LintTarget::new(prefix(&root), alone(path.clone()));
         if root.is_dir() {
             target.what = What::Repository(root);
         }
@@ -210,14 +210,14 @@ fn standard_input(name: Option<&Path>) -> Result<Target> {
         path
     } else {
         let path = RepoPath::from(which.name());
-        target = Target::new(String::new(), alone(path.clone()));
+        target = LintTarget::new(String::new(), alone(path.clone()));
         path
     };
     target.input = Some((path, bytes));
     Ok(target)
 }
 
-impl Target {
+impl LintTarget {
     fn new(prefix: String, what: What) -> Self {
         Self {
             prefix,
@@ -229,7 +229,7 @@ impl Target {
     }
 
     /// Lints it with what was fixed so far; paths are those of its own tree.
-    pub fn lint(&self) -> Result<Report> {
+    pub fn lint(&self) -> Result<LintReport> {
         let mut report = match &self.what {
             What::Repository(root) => {
                 let (tree, whole) = (Directory::open_work_tree(root)?, self.only.is_empty());
@@ -287,7 +287,7 @@ impl Target {
     }
 
     /// The texts under the paths of [`Self::shown`].
-    pub fn sources(&self, sources: Sources) -> impl Iterator<Item = (RepoPath, Source)> {
+    pub fn sources(&self, sources: Sources) -> impl Iterator<Item = (RepoPath, SourceText)> {
         let sources = sources.into_iter();
         sources.map(|(path, source)| (self.shown_path(&path), source))
     }

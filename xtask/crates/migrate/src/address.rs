@@ -11,7 +11,6 @@ use xtask_core::outcome::UsageError;
 /// The address, in the lock, of the repository that holds the tool.
 pub const OWN_ADDRESS: &str = "xtask:";
 
-/// Where an address leads.
 #[derive(Debug)]
 pub enum UpstreamPlace {
     Path(PathBuf),
@@ -167,7 +166,6 @@ impl<'a> Parts<'a> {
         self.scheme.is_empty() || self.scheme.to_ascii_lowercase().contains("ssh")
     }
 
-    /// What logs in.
     fn user(&self) -> Option<&'a str> {
         self.user
     }
@@ -183,7 +181,6 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Text of a URL without its escapes.
 fn decoded(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;

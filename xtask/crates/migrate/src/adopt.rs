@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::incoming;
 use super::merge::{self, Stored};
 use super::official::{ADDRESS, Official};
-use super::plan::{Arrival, Plan, Source, What};
+use super::plan::{Arrival, Plan, UpstreamSource, What};
 use super::planner::{self, Planned};
 use super::preflight::Preflight;
 use super::upstream::{self, Upstream};
@@ -21,7 +21,6 @@ use xtask_core::lock::{Lock, Origin};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Tree};
 
-/// Makes the plan that writes the lock.
 pub fn make(
     git: &Git,
     at: &Preflight,
@@ -82,7 +81,7 @@ pub fn make(
     let steps = steps::between(ours, &entries, &[]);
     planner::expect_no_obstacles(at, &steps)?;
     let plan = Plan {
-        upstream: Source {
+        upstream: UpstreamSource {
             address: upstream.address.clone(),
             rev: lock.upstream.rev.clone(),
             commit: found.commit.clone(),
@@ -145,7 +144,6 @@ fn followed(revision: &str, commit: Option<&str>) -> Option<String> {
     (!is_commit && !is_default).then(|| revision.to_owned())
 }
 
-/// The revision that fits best.
 struct Found {
     commit: Option<String>,
     stored: Stored,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::merge::Built;
+use super::merge::MergedTree;
 use super::plan::{self, Rewrite};
 use super::preflight::Preflight;
 use transaction::steps;
@@ -15,7 +15,7 @@ use xtask_core::tree::{Entry, RepoPath, Tree, same};
 pub fn drop_undeclared(
     at: &Preflight,
     scratch: &Scratch,
-    built: &mut Built,
+    built: &mut MergedTree,
 ) -> Result<Option<Rewrite>> {
     let path = RepoPath::from(bake::FILE);
     let ours = at.ours.entries();

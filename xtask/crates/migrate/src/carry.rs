@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::official::OfficialBase;
 use super::preflight::Preflight;
-use transaction::steps::{Conflict, Stage};
+use transaction::steps::{Conflict, ConflictStage};
 use xtask_core::git::Scratch;
 use xtask_core::layout;
 use xtask_core::tree::{Entries, Entry, RepoPath, Tree, same};
@@ -15,7 +15,7 @@ pub struct Carry {
     /// The legacy files that the fork started from, by their place in the modern layout.
     pub base: Entries,
     pub carried: Vec<(RepoPath, RepoPath)>,
-    pub orphans: Vec<(Conflict, Vec<Stage>)>,
+    pub orphans: Vec<(Conflict, Vec<ConflictStage>)>,
 }
 
 /// What changed in this fork since `base`. `theirs` is what upstream gives.
@@ -60,7 +60,7 @@ pub fn carry(
 }
 
 /// A legacy file that the fork changed and the modern layout has no counterpart of.
-fn orphan(path: &RepoPath, before: Option<&Entry>, now: &Entry) -> (Conflict, Vec<Stage>) {
+fn orphan(path: &RepoPath, before: Option<&Entry>, now: &Entry) -> (Conflict, Vec<ConflictStage>) {
     let reason = match path.as_str() {
         Some("worker-config.json") => {
             "changed here; its settings belong in .runpod/hub.json, which is written differently"
@@ -71,7 +71,7 @@ fn orphan(path: &RepoPath, before: Option<&Entry>, now: &Entry) -> (Conflict, Ve
     let stage = |stage: u8, entry: &Entry| {
         let side = entry.side()?;
         let path = path.clone();
-        Some(Stage { path, stage, side })
+        Some(ConflictStage { path, stage, side })
     };
     let stages = before
         .and_then(|before| stage(1, before))

@@ -11,19 +11,16 @@ use worker_files::python::{imports, module_name};
 use xtask_core::layout;
 use xtask_core::tree::{Entries, RepoPath, Tree};
 
-/// What a build would read.
 pub struct Context<'a> {
     pub dockerfile: &'a [u8],
     pub dockerignore: Option<&'a [u8]>,
     /// The repository as the migration leaves it.
     pub result: &'a Entries,
-    /// The files that came from upstream.
     pub given: Vec<&'a RepoPath>,
     /// Modules that a fork brings along and upstream does not have.
     pub carried: Vec<&'a RepoPath>,
 }
 
-/// What a person should fix before building.
 pub fn notes(context: &Context) -> Vec<String> {
     let copied = dockerfile::taken(context.dockerfile).unwrap_or_default();
     let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));

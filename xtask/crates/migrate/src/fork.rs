@@ -17,10 +17,8 @@ use xtask_core::layout;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Memory, RepoPath, Tree};
 
-/// What a fork of the legacy layout changed itself.
 #[derive(Debug, Clone, Serialize)]
 pub struct Own {
-    /// The commit that it started from.
     pub base: String,
     /// Whether the changes are merged into the new files.
     pub carried: bool,
@@ -141,7 +139,6 @@ pub fn in_conflict(
     Ok(changes)
 }
 
-/// Lines that changed between two texts, counted from 1.
 struct Hunk {
     change: ForkChange,
     before: Range<usize>,
@@ -160,7 +157,6 @@ impl Hunk {
     }
 }
 
-/// What changed between two texts.
 fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
     let diff = similar::TextDiff::from_lines(before, after);

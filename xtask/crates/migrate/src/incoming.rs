@@ -12,24 +12,19 @@ use xtask_core::layout::{self, Shape};
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Entries, Entry, Mode, RepoPath, Tree};
 
-/// One file that comes along.
 #[derive(Debug, Clone)]
 pub struct Incoming {
-    /// The path in the upstream's repository.
     pub from: RepoPath,
     pub mode: Mode,
-    /// What upstream gives.
     pub given: Vec<u8>,
     /// The same after its paths were rewritten.
     pub rendered: Vec<u8>,
-    /// What was rewritten.
     pub changes: Vec<Change>,
     /// What a reviewer should know although nothing was rewritten for it.
     pub notes: Vec<String>,
 }
 
 impl Incoming {
-    /// A file that comes as it is.
     fn plain(from: RepoPath, mode: Mode, given: Vec<u8>) -> Self {
         Self {
             from,
@@ -42,11 +37,9 @@ impl Incoming {
     }
 }
 
-/// Everything that comes, by its path in the modern layout.
 #[derive(Debug, Default)]
 pub struct Bundle {
     pub files: BTreeMap<RepoPath, Incoming>,
-    /// What a reviewer should know.
     pub notes: Vec<String>,
 }
 

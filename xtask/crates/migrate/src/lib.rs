@@ -35,13 +35,13 @@ use anyhow::{Context, Result, bail};
 use self::options::Options;
 use self::planner::{Planned, Planner};
 use self::preflight::Preflight;
-use self::report::{Ending, Report};
+use self::report::{MigrationEnding, MigrationReport};
 use self::suggested_commands::SuggestedCommands;
 use crate::args::{Args, Conflicts};
 use transaction::apply::Work;
-use transaction::journal::{Commit, Journal, Record, State};
-use transaction::steps::{Step, tree_of};
-use transaction::{Ways, begin, expect_identity, list, stopped};
+use transaction::journal::{Commit, Journal, JournalRecord, Phase};
+use transaction::steps::{PathChange, tree_of};
+use transaction::{Ways, expect_identity, list, stopped};
 use xtask_core::git::{Git, IndexEdit, Repo, Scratch};
 use xtask_core::layout::{self, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
@@ -52,7 +52,6 @@ use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
 use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, Tree};
 
-/// This task's name in the journal.
 pub const TASK: &str = "migrate";
 
 const WAYS: Ways = Ways {
@@ -61,7 +60,6 @@ const WAYS: Ways = Ways {
     abort: "cargo xtask migrate --abort",
 };
 
-/// Runs the task.
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let git = Git::find()?;
     migrate(&git, repo, args)
@@ -77,11 +75,11 @@ fn migrate(git: &Git, dir: Option<&Path>, args: &Args) -> Result<Outcome> {
         tool_repo::expect_named(dir, &repo.top, "migrate")?;
     }
     let next = next.at_root(dir, &repo.top);
-    let report = Report::new(args.format, &next);
+    let report = MigrationReport::new(args.format, &next);
     migrate_in(git, &repo, args, &report).map_err(|error| next.refusal(error))
 }
 
-fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Outcome> {
+fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Result<Outcome> {
     let journal = Journal::hold(repo, WAYS)?;
     let record = journal.read()?;
     if args.resume {
@@ -123,16 +121,16 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
     let plan = &made.plan;
     report.plan(plan)?;
     if plan.is_empty() {
-        return report.end(&at, plan, &Ending::UpToDate);
+        return report.end(&at, plan, &MigrationEnding::UpToDate);
     }
     if args.check {
-        return report.end(&at, plan, &Ending::WouldChange);
+        return report.end(&at, plan, &MigrationEnding::WouldChange);
     }
     if !plan.conflicts.is_empty() && args.conflicts == Conflicts::List {
-        return report.end(&at, plan, &Ending::Conflicts);
+        return report.end(&at, plan, &MigrationEnding::Conflicts);
     }
     if args.dry_run {
-        return report.end(&at, plan, &Ending::DryRun);
+        return report.end(&at, plan, &MigrationEnding::DryRun);
     }
     if args.commit {
         expect_identity(repo)?;
@@ -145,15 +143,15 @@ fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &Report) -> Result<Ou
         objects: at.objects.clone(),
         staged: at.ours.entries().clone(),
     };
-    begin(&journal)?;
+    journal.begin()?;
     let record = work
         .prepare(record, &edit)
         .and_then(|mut record| work.forward(&mut record).map(|()| record))
         .map_err(|error| stopped(&journal, error))?;
     let ending = match (&record.state, &record.commit) {
-        (State::Conflicts, _) => Ending::Markers,
-        (_, Some(commit)) if commit.wanted => Ending::Committed(commit.tip.clone()),
-        _ => Ending::Staged,
+        (Phase::Conflicts, _) => MigrationEnding::Markers,
+        (_, Some(commit)) if commit.wanted => MigrationEnding::Committed(commit.tip.clone()),
+        _ => MigrationEnding::Staged,
     };
     report.end(&at, plan, &ending)
 }
@@ -163,9 +161,9 @@ fn record_of(
     made: &Planned,
     scratch: &Scratch,
     commit: bool,
-) -> Result<(Record, IndexEdit)> {
+) -> Result<(JournalRecord, IndexEdit)> {
     let plan = &made.plan;
-    let mut record = Record::new(
+    let mut record = JournalRecord::new(
         TASK,
         &plan.head,
         &plan.before,
@@ -190,11 +188,11 @@ fn record_of(
 }
 
 /// Refuses to go on over a record that the user has not dealt with yet.
-pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
+pub fn expect_dealt_with(repo: &Repo, record: &JournalRecord) -> Result<()> {
     if record.task != TASK {
         bail!(interrupted_cleanup());
     }
-    if record.state == State::Applying {
+    if record.state == Phase::Applying {
         bail!(UserError::new(
             "a migration was interrupted here",
             "finish it with `cargo xtask migrate --resume`, or take it back with `cargo xtask \
@@ -204,14 +202,14 @@ pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
     let status = repo.status()?;
     let moved_on = status.head.as_ref() != Some(&record.head);
     match record.state {
-        State::Staged if moved_on || status.changed.is_empty() => Ok(()),
-        State::Conflicts if !moved_on && status.changed.is_empty() => Ok(()),
-        State::Conflicts if moved_on => bail!(UserError::new(
+        Phase::Staged if moved_on || status.changed.is_empty() => Ok(()),
+        Phase::Conflicts if !moved_on && status.changed.is_empty() => Ok(()),
+        Phase::Conflicts if moved_on => bail!(UserError::new(
             "the conflicts of a migration were committed before it was finished, so the lock \
              does not say yet what was merged",
             "write the lock with `cargo xtask migrate --resume`, then commit that too"
         )),
-        State::Conflicts => {
+        Phase::Conflicts => {
             let paths = record
                 .conflicts
                 .iter()
@@ -225,7 +223,7 @@ pub fn expect_dealt_with(repo: &Repo, record: &Record) -> Result<()> {
                  with `cargo xtask migrate --abort`"
             ))
         }
-        State::Staged | State::Applying => bail!(staged()),
+        Phase::Staged | Phase::Applying => bail!(staged()),
     }
 }
 
@@ -254,9 +252,9 @@ fn nothing_under_way(what: &str) -> UserError {
 fn resume(
     repo: &Repo,
     journal: &Journal,
-    record: Option<Record>,
+    record: Option<JournalRecord>,
     commit: bool,
-    report: &Report,
+    report: &MigrationReport,
 ) -> Result<Outcome> {
     let Some(mut record) = record else {
         bail!(nothing_under_way("resume"));
@@ -264,7 +262,7 @@ fn resume(
     if record.task != TASK {
         bail!(interrupted_cleanup());
     }
-    let is_staged = record.state == State::Staged;
+    let is_staged = record.state == Phase::Staged;
     if is_staged && !(commit && repo.commit("HEAD")?.as_ref() == Some(&record.head)) {
         expect_committed(repo, &record)?;
         return report.committed_already();
@@ -274,19 +272,19 @@ fn resume(
     }
     let work = Work::resumed(repo, journal)?;
     if let (true, Some(asked)) = (
-        commit && record.state != State::Applying,
+        commit && record.state != Phase::Applying,
         &mut record.commit,
     ) {
         asked.wanted = true;
     }
     if is_staged {
         // What is staged by now, which a person may have changed.
-        record.state = State::Applying;
+        record.state = Phase::Applying;
         record.after_tree = work.scratch.tree_from_index(&IndexEdit::default())?;
         record = work.prepare(record, &IndexEdit::default())?;
-    } else if commit && record.state == State::Applying {
+    } else if commit && record.state == Phase::Applying {
         work.commit_too(&mut record)?;
-    } else if record.state == State::Conflicts {
+    } else if record.state == Phase::Conflicts {
         if let Some(head) = committed_since(repo, &record)? {
             // What was resolved is in the history already; only the lock is left to do, and
             // only that can still be taken back.
@@ -309,7 +307,7 @@ fn resume(
 }
 
 /// Refuses where HEAD does not have what a migration had staged.
-fn expect_committed(repo: &Repo, record: &Record) -> Result<()> {
+fn expect_committed(repo: &Repo, record: &JournalRecord) -> Result<()> {
     let head = repo.commit("HEAD")?;
     let head = head.context("HEAD names no commit any more")?;
     if head == record.head {
@@ -331,7 +329,7 @@ fn expect_committed(repo: &Repo, record: &Record) -> Result<()> {
 }
 
 /// The commit that HEAD has moved on to since the conflicts were written, if it has.
-fn committed_since(repo: &Repo, record: &Record) -> Result<Option<Oid>> {
+fn committed_since(repo: &Repo, record: &JournalRecord) -> Result<Option<Oid>> {
     let head = repo
         .commit("HEAD")?
         .context("HEAD names no commit any more")?;
@@ -353,7 +351,11 @@ fn committed_since(repo: &Repo, record: &Record) -> Result<Option<Oid>> {
 }
 
 /// The record of a migration whose conflicts have been resolved: what is left is the lock.
-fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, IndexEdit)> {
+fn resolved(
+    repo: &Repo,
+    work: &Work,
+    mut record: JournalRecord,
+) -> Result<(JournalRecord, IndexEdit)> {
     let unmerged = repo.unmerged()?;
     if !unmerged.is_empty() {
         bail!(UserError::new(
@@ -388,7 +390,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
             MARKED_HELP
         ));
     }
-    record.state = State::Applying;
+    record.state = Phase::Applying;
     let lock = record.pending.take();
     let lock = lock.context("the journal has lost the lock of this migration")?;
     let mut lock = Lock::parse(lock.as_bytes(), LOCK)?;
@@ -410,7 +412,7 @@ fn resolved(repo: &Repo, work: &Work, mut record: Record) -> Result<(Record, Ind
     let mut edit = IndexEdit::default();
     edit.put(&path, Mode::File, &oid);
     if old.as_ref() != Some(&new) {
-        record.steps.push(Step::Write {
+        record.steps.push(PathChange::Write {
             path: path.clone(),
             old,
             new,
@@ -428,7 +430,7 @@ pub const MARKED_HELP: &str = "bring each conflict back with `git checkout --mer
                                stage it with `git add FILE`, then run `cargo xtask migrate --resume`";
 
 /// The files of a migration that are staged with conflict markers in them.
-pub fn marked(repo: &Repo, record: &Record, staged: &Entries) -> Result<Vec<RepoPath>> {
+pub fn marked(repo: &Repo, record: &JournalRecord, staged: &Entries) -> Result<Vec<RepoPath>> {
     let objects = repo.objects();
     let mut marked = Vec::new();
     for conflict in &record.conflicts {
@@ -450,8 +452,8 @@ pub fn marked(repo: &Repo, record: &Record, staged: &Entries) -> Result<Vec<Repo
 fn abort(
     repo: &Repo,
     journal: &Journal,
-    record: Option<Record>,
-    report: &Report,
+    record: Option<JournalRecord>,
+    report: &MigrationReport,
 ) -> Result<Outcome> {
     let Some(record) = record else {
         bail!(nothing_under_way("abort"));
@@ -461,7 +463,7 @@ fn abort(
         .back(&record)
         .map_err(|error| stopped(journal, error))?;
     let page = repo.git_dir.join(report::PAGE);
-    let moves = |step: &Step| matches!(step, Step::Move { .. });
+    let moves = |step: &PathChange| matches!(step, PathChange::Move { .. });
     if record.steps.iter().any(moves) && page.is_file() {
         fs_err::remove_file(page)?;
     }

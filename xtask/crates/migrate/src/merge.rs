@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::incoming::{Bundle, Incoming};
 use super::plan::{Arrival, Move, What};
-use transaction::steps::{Conflict, Stage, put, tree_of};
+use transaction::steps::{Conflict, ConflictStage, put, tree_of};
 use xtask_core::git::{IndexEdit, Repo, Scratch};
 use xtask_core::layout::{LOCK, OUTDATED};
 use xtask_core::lock::{Lock, LockedFile, Origin, Retired};
@@ -16,14 +16,14 @@ use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, differences, same};
 
 /// A merged result as a git tree.
 #[derive(Debug)]
-pub struct Built {
+pub struct MergedTree {
     pub after: Oid,
     pub entries: Entries,
     pub arrivals: Vec<Arrival>,
     pub conflicts: Vec<Conflict>,
     /// Conflicts that were settled by taking upstream's file.
     pub taken: Vec<Conflict>,
-    pub stages: Vec<Stage>,
+    pub stages: Vec<ConflictStage>,
     /// The lock as it stands in `after`; with conflicts, as it would stand.
     pub lock: Lock,
 }
@@ -85,7 +85,7 @@ pub struct Sides<'a> {
     /// Where a fork's changes to legacy files belong: pairs of old and new path.
     pub carried: &'a [(RepoPath, RepoPath)],
     /// Conflicts that are known before the merge: changed, and without a counterpart.
-    pub orphans: &'a [(Conflict, Vec<Stage>)],
+    pub orphans: &'a [(Conflict, Vec<ConflictStage>)],
     /// Whether renames are looked for (they are known beforehand when a fork is carried).
     pub renames: bool,
     /// Whether upstream's files are taken where there is a conflict.
@@ -100,7 +100,7 @@ pub struct Sides<'a> {
 }
 
 /// Merges the sides into one tree.
-pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
+pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree> {
     let mut moved = sides.before.clone();
     let mut parked = Entries::new();
     for planned in sides.moves {
@@ -180,7 +180,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
         entries.insert(path, Entry::of(Mode::File, oid));
     }
     let after = tree_of(scratch, sides.before, &entries)?;
-    Ok(Built {
+    Ok(MergedTree {
         after,
         entries,
         arrivals,
@@ -191,7 +191,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<Built> {
     })
 }
 
-type Merge = (Entries, Vec<Conflict>, Vec<Stage>);
+type Merge = (Entries, Vec<Conflict>, Vec<ConflictStage>);
 
 /// Without a base: upstream's files are all new, and nothing lies where they go.
 fn merge_added(ours: &Entries, theirs: &Entries) -> Result<Merge> {
@@ -216,16 +216,16 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
         sides.renames,
     )?;
     let entries = repo.entries(&merged.tree)?;
-    let stages: Vec<Stage> = merged
+    let stages: Vec<ConflictStage> = merged
         .stages
         .into_iter()
         .filter_map(|(path, stage, entry)| {
             let side = entry.side()?;
-            Some(Stage { path, stage, side })
+            Some(ConflictStage { path, stage, side })
         })
         .collect();
     let mut conflicts: BTreeMap<RepoPath, String> = BTreeMap::new();
-    for Stage { path, .. } in &stages {
+    for ConflictStage { path, .. } in &stages {
         let of_path = stages.iter().filter(|other| other.path == *path);
         let reason = reason(of_path.map(|other| other.stage));
         conflicts.insert(path.clone(), reason.to_owned());

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::fork::Own;
-use transaction::steps::{Conflict, Step};
+use transaction::steps::{Conflict, PathChange};
 use worker_files::references::Dangling;
 use worker_files::rewrite::Change;
 use xtask_core::layout::{self, OUTDATED, Shape};
@@ -18,7 +18,7 @@ use xtask_core::tree::{Entries, Oid, RepoPath, same};
 /// All that a migration does. Its JSON form is documented in docs/migrate.md.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
-    pub upstream: Source,
+    pub upstream: UpstreamSource,
     /// The commit that the plan starts from.
     pub head: Oid,
     /// Its tree.
@@ -41,7 +41,7 @@ pub struct Plan {
     pub local: Vec<RepoPath>,
     pub notes: Vec<String>,
     /// What is done in the work tree, in this order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PathChange>,
 }
 
 impl Plan {
@@ -53,7 +53,7 @@ impl Plan {
 
 /// Where the files come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Source {
+pub struct UpstreamSource {
     pub address: String,
     pub rev: Option<String>,
     pub commit: Option<String>,
@@ -103,7 +103,6 @@ pub enum MoveReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Arrival {
     pub path: RepoPath,
-    /// The path in the upstream's repository.
     pub from: RepoPath,
     /// Where the modern layout has it, if this repository has renamed it.
     #[serde(skip_serializing_if = "Option::is_none")]

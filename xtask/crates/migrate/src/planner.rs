@@ -11,17 +11,17 @@ use super::carry::{Carry, carry};
 use super::context;
 use super::fork::{self, Own};
 use super::incoming::{self, Bundle};
-use super::merge::{self, Built, Sides};
+use super::merge::{self, MergedTree, Sides};
 use super::merge_inputs::{base, origin, tool_side};
 use super::official::{AUTO, OfficialBase};
 use super::options::Options;
-use super::plan::{self, Move, Plan, Rewrite, Source};
+use super::plan::{self, Move, Plan, Rewrite, UpstreamSource};
 use super::preflight::Preflight;
 use super::sparse;
 use super::upstream::{self, Upstream};
 use super::validate_upstream;
 use compare::Exposed;
-use transaction::steps::{self, Obstacle, Stage, Step, Way};
+use transaction::steps::{self, ConflictStage, PathChange, PathObstacle, Remedy};
 use worker_files::references::{self, Dangling};
 use worker_files::{bake, dockerfile};
 use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
@@ -35,7 +35,7 @@ use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
 /// The plan, and what it takes to apply it.
 pub struct Planned {
     pub plan: Plan,
-    pub stages: Vec<Stage>,
+    pub stages: Vec<ConflictStage>,
     pub entries: Entries,
     pub lock: Lock,
     pub kind: MigrationKind,
@@ -414,7 +414,7 @@ struct Unfinished<'a> {
 }
 
 impl Unfinished<'_> {
-    fn finish(self, built: Built) -> Result<Planned> {
+    fn finish(self, built: MergedTree) -> Result<Planned> {
         let Self {
             at,
             upstream,
@@ -454,7 +454,7 @@ impl Unfinished<'_> {
             Vec::new()
         };
         let plan = Plan {
-            upstream: Source {
+            upstream: UpstreamSource {
                 address: upstream.address,
                 rev: upstream.rev,
                 commit: upstream.commit,
@@ -515,7 +515,7 @@ pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<O
 }
 
 /// Refuses steps that something in the work tree stands in the way of.
-pub fn expect_no_obstacles(at: &Preflight, steps: &[Step]) -> Result<()> {
+pub fn expect_no_obstacles(at: &Preflight, steps: &[PathChange]) -> Result<()> {
     let obstacles = steps::obstacles(steps, at.ours.entries(), &at.unseen, &at.repo.top)?;
     if obstacles.is_empty() {
         return sparse::expect_shown(at, steps);
@@ -528,8 +528,8 @@ pub fn expect_no_obstacles(at: &Preflight, steps: &[Step]) -> Result<()> {
 }
 
 /// What to do about obstacles, for each kind of them.
-fn way_on(obstacles: &[Obstacle], sparse: bool) -> String {
-    let mut kinds: BTreeMap<Way, BTreeSet<&RepoPath>> = BTreeMap::new();
+fn way_on(obstacles: &[PathObstacle], sparse: bool) -> String {
+    let mut kinds: BTreeMap<Remedy, BTreeSet<&RepoPath>> = BTreeMap::new();
     for one in obstacles {
         kinds.entry(one.way).or_default().insert(&one.path);
     }
@@ -541,24 +541,24 @@ fn way_on(obstacles: &[Obstacle], sparse: bool) -> String {
                 paths.join(" ")
             };
             match way {
-                Way::LookAgain(Unseen::Sparse) if sparse => {
+                Remedy::LookAgain(Unseen::Sparse) if sparse => {
                     "check everything out with `git sparse-checkout disable`".to_owned()
                 }
-                Way::LookAgain(unseen) => format!(
+                Remedy::LookAgain(unseen) => format!(
                     "have git look again with `git update-index {} {}`",
                     unseen.option(),
                     typed(quoted_file)
                 ),
-                Way::TakeOut => format!(
+                Remedy::TakeOut => format!(
                     "take the submodule out with `git rm -- {}`, or move it with `git mv`, and \
                      commit that",
                     typed(quoted_path)
                 ),
-                Way::Rename => format!(
+                Remedy::Rename => format!(
                     "give {} another name with `git mv`, and commit that",
                     typed(quoted_file)
                 ),
-                Way::MoveAway => "move what git does not track out of the way".to_owned(),
+                Remedy::MoveAway => "move what git does not track out of the way".to_owned(),
             }
         })
         .collect();
@@ -716,21 +716,21 @@ mod tests {
 
     #[test]
     fn each_kind_of_obstacle_has_its_own_way_on() {
-        let on = |all: &[(Way, &str)], sparse| {
-            let obstacle = |&(way, path): &(Way, &str)| Obstacle {
+        let on = |all: &[(Remedy, &str)], sparse| {
+            let obstacle = |&(way, path): &(Remedy, &str)| PathObstacle {
                 what: String::new(),
                 way,
                 path: path.into(),
             };
             way_on(&all.iter().map(obstacle).collect::<Vec<_>>(), sparse)
         };
-        let hidden = Way::LookAgain(Unseen::Sparse);
+        let hidden = Remedy::LookAgain(Unseen::Sparse);
         assert_eq!(
             on(
                 &[
-                    (Way::MoveAway, "a"),
-                    (Way::Rename, "b*"),
-                    (Way::Rename, "b*"),
+                    (Remedy::MoveAway, "a"),
+                    (Remedy::Rename, "b*"),
+                    (Remedy::Rename, "b*"),
                     (hidden, "d"),
                     (hidden, "c c"),
                 ],

@@ -73,7 +73,6 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
     })
 }
 
-/// Refuses changes that are not committed.
 fn expect_clean(at: &Preflight) -> Result<()> {
     let Preflight { repo, status, .. } = at;
     if !status.changed.is_empty() {
@@ -94,7 +93,6 @@ fn expect_clean(at: &Preflight) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to work beside another git.
 pub fn expect_unlocked(repo: &Repo) -> Result<()> {
     if repo.index_lock().exists() {
         bail!(UserError::new(

@@ -14,7 +14,6 @@ use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::{Entries, Oid};
 
-/// Where the objects come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
     /// A repository on this machine has them, or they are missing.
@@ -23,7 +22,6 @@ enum From {
     Elsewhere,
 }
 
-/// A git repository to read revisions from.
 pub struct Remote {
     git: Git,
     /// The git directory; trees that are read from it keep it as long as they last.
@@ -35,7 +33,6 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Opens a git repository on this machine.
     pub fn open(git: &Git, path: &Path) -> Result<Self> {
         let dir = scratch_dir()?;
         foreign::borrow(git, path, dir.path())?;
@@ -148,7 +145,6 @@ impl Remote {
         self.login.call(call).arg("fetch")
     }
 
-    /// The commit that a revision names here.
     fn resolve(&self, revision: &str) -> Result<Option<Oid>> {
         self.call().object(format!("{revision}^{{commit}}"))
     }
@@ -168,7 +164,6 @@ impl Remote {
         progress::suspended(|| call.output()).map(drop)
     }
 
-    /// The files of a commit.
     pub fn tree(&self, commit: &Oid, name: &str) -> Result<GitTree> {
         let listed = self
             .call()
@@ -217,7 +212,6 @@ impl Remote {
             .map(drop)
     }
 
-    /// Whether it has a commit, or can fetch it.
     pub fn has(&self, commit: &str) -> Result<bool> {
         Ok(self.resolve(commit)?.is_some()
             || (self.from == From::Elsewhere && self.fetch_commit(commit).is_ok()))

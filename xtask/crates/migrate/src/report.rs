@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::plan::{MoveReason, Plan, What};
 use super::preflight::Preflight;
 use super::suggested_commands::SuggestedCommands;
-use transaction::journal::Record;
+use transaction::journal::JournalRecord;
 use worker_files::references::MentionKind;
 use xtask_core::cli::Format;
 use xtask_core::layout::{self, OUTDATED};
@@ -24,12 +24,10 @@ use xtask_core::tree::{Oid, RepoPath};
 /// The page with both workers side by side, in the git directory.
 pub const PAGE: &str = "compare.html";
 
-/// How a run ended.
 #[derive(Debug)]
-pub enum Ending {
+pub enum MigrationEnding {
     UpToDate,
     DryRun,
-    /// `--check` found something.
     WouldChange,
     /// Conflicts, listed; nothing written.
     Conflicts,
@@ -39,7 +37,7 @@ pub enum Ending {
     Committed(Option<Oid>),
 }
 
-impl Ending {
+impl MigrationEnding {
     /// The word for it in the JSON output.
     fn word(&self) -> &'static str {
         match self {
@@ -61,13 +59,12 @@ impl Ending {
     }
 }
 
-/// Prints for one reader.
-pub struct Report<'a> {
+pub struct MigrationReport<'a> {
     format: Format,
     next: &'a SuggestedCommands,
 }
 
-impl<'a> Report<'a> {
+impl<'a> MigrationReport<'a> {
     pub fn new(format: Format, next: &'a SuggestedCommands) -> Self {
         Self { format, next }
     }
@@ -93,10 +90,14 @@ impl<'a> Report<'a> {
     }
 
     /// Says how it ended and what to type next.
-    pub fn end(&self, at: &Preflight, plan: &Plan, ending: &Ending) -> Result<Outcome> {
+    pub fn end(&self, at: &Preflight, plan: &Plan, ending: &MigrationEnding) -> Result<Outcome> {
         self.say(ending.word(), json!({ "plan": plan }), || {
             let mut words = ended(at, plan, ending, self.next);
-            if matches!(ending, Ending::Staged | Ending::Committed(_)) && !plan.moves.is_empty() {
+            if matches!(
+                ending,
+                MigrationEnding::Staged | MigrationEnding::Committed(_)
+            ) && !plan.moves.is_empty()
+            {
                 words += &page(&at.repo.top, &at.repo.git_dir, self.next);
             }
             words
@@ -104,7 +105,7 @@ impl<'a> Report<'a> {
         Ok(ending.outcome())
     }
 
-    pub fn resumed(&self, record: &Record) -> Result<Outcome> {
+    pub fn resumed(&self, record: &JournalRecord) -> Result<Outcome> {
         let committed = record.commit.as_ref().is_some_and(|commit| commit.wanted);
         let conflicts = !record.conflicts.is_empty();
         let (ending, words) = if conflicts {
@@ -113,23 +114,22 @@ impl<'a> Report<'a> {
                 "{YELLOW}Conflicts are written with markers.{YELLOW:#} Resolve and stage them, \
                  then:\n\n    {resume}\n"
             );
-            (Ending::Markers, words)
+            (MigrationEnding::Markers, words)
         } else if committed {
             let words = format!("{GREEN}Finished and committed.{GREEN:#}\n");
-            (Ending::Committed(None), words)
+            (MigrationEnding::Committed(None), words)
         } else {
             let words = format!(
                 "{GREEN}Finished and staged.{GREEN:#} Next:\n\n    {}\n    {}\n",
                 self.next.git("diff --cached"),
                 self.next.git("commit")
             );
-            (Ending::Staged, words)
+            (MigrationEnding::Staged, words)
         };
         self.say(ending.word(), Value::Null, || words)?;
         Ok(ending.outcome())
     }
 
-    /// There was nothing to finish.
     pub fn committed_already(&self) -> Result<Outcome> {
         self.say("committed", Value::Null, || {
             format!("{GREEN}Committed already.{GREEN:#} Nothing is left to do.\n")
@@ -155,7 +155,6 @@ fn heading(title: &str) -> String {
     format!("\n{BOLD}{title}{BOLD:#}\n")
 }
 
-/// The plan for a person.
 fn text(plan: &Plan, next: &SuggestedCommands) -> String {
     let mut out = String::new();
     let source = &plan.upstream;
@@ -356,7 +355,6 @@ fn adopted(plan: &Plan) -> String {
     out
 }
 
-/// What is left to fix by hand.
 fn dangling(plan: &Plan) -> String {
     let mut out = String::new();
     for (kind, title) in [
@@ -385,7 +383,6 @@ fn dangling(plan: &Plan) -> String {
     out
 }
 
-/// A unified diff, indented and coloured.
 fn colored(diff: &str) -> String {
     diff.lines()
         .map(|line| {
@@ -400,21 +397,25 @@ fn colored(diff: &str) -> String {
         .collect()
 }
 
-/// How it ended, and the next commands.
-fn ended(at: &Preflight, plan: &Plan, ending: &Ending, next: &SuggestedCommands) -> String {
+fn ended(
+    at: &Preflight,
+    plan: &Plan,
+    ending: &MigrationEnding,
+    next: &SuggestedCommands,
+) -> String {
     let here = at.repo.top.display();
     match ending {
-        Ending::UpToDate => {
+        MigrationEnding::UpToDate => {
             format!("{GREEN}Up to date:{GREEN:#} {here} has all that upstream gives.\n")
         }
-        Ending::DryRun => {
+        MigrationEnding::DryRun => {
             "\nNothing was changed. Run it again without --dry-run to do this.\n".to_owned()
         }
-        Ending::WouldChange => commands(
+        MigrationEnding::WouldChange => commands(
             "This worker is not in line with its upstream. Bring it in line with:",
             &[(next.again(""), "")],
         ),
-        Ending::Conflicts => {
+        MigrationEnding::Conflicts => {
             let mut then = vec![(next.again("--conflicts markers"), "to resolve in the files")];
             if plan.own.as_ref().is_some_and(|own| own.carried) {
                 let upstream = "or upstream's files, and what they lack by hand";
@@ -433,7 +434,7 @@ fn ended(at: &Preflight, plan: &Plan, ending: &Ending, next: &SuggestedCommands)
                 &then,
             )
         }
-        Ending::Markers => commands(
+        MigrationEnding::Markers => commands(
             &next.fit(&format!(
                 "{YELLOW}The conflicts are written with markers.{YELLOW:#} Resolve them, stage \
                  each with `git add` or `git rm`, then:"
@@ -443,7 +444,7 @@ fn ended(at: &Preflight, plan: &Plan, ending: &Ending, next: &SuggestedCommands)
                 (next.migrate("--abort"), "or takes all back"),
             ],
         ),
-        Ending::Staged => commands(
+        MigrationEnding::Staged => commands(
             &format!("{GREEN}Done.{GREEN:#} The result is staged, HEAD has not moved. Next:"),
             &[
                 (next.git("status"), "what has moved and what is new"),
@@ -452,7 +453,7 @@ fn ended(at: &Preflight, plan: &Plan, ending: &Ending, next: &SuggestedCommands)
                 (next.migrate("--abort"), "or takes it back"),
             ],
         ),
-        Ending::Committed(tip) => {
+        MigrationEnding::Committed(tip) => {
             let mut then = vec![(next.git("log --stat -2"), "what has moved and what is new")];
             if plan.moves.is_empty() {
                 then[0].1 = "";

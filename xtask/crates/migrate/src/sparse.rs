@@ -5,13 +5,13 @@ use anyhow::{Result, bail};
 
 use super::preflight::Preflight;
 use transaction::list;
-use transaction::steps::Step;
+use transaction::steps::PathChange;
 use xtask_core::layout::LOCK;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// Refuses steps that write where a sparse checkout has no files.
-pub fn expect_shown(at: &Preflight, steps: &[Step]) -> Result<()> {
+pub fn expect_shown(at: &Preflight, steps: &[PathChange]) -> Result<()> {
     if steps.is_empty() || !at.repo.is_sparse()? {
         return Ok(());
     }
@@ -39,9 +39,9 @@ pub fn expect_shown(at: &Preflight, steps: &[Step]) -> Result<()> {
 }
 
 /// Every path that the steps put a file at, and the lock's, which may come later.
-fn written(steps: &[Step]) -> Vec<RepoPath> {
+fn written(steps: &[PathChange]) -> Vec<RepoPath> {
     let mut paths = vec![RepoPath::from(LOCK)];
-    paths.extend(steps.iter().filter_map(Step::target).cloned());
+    paths.extend(steps.iter().filter_map(PathChange::target).cloned());
     paths.sort();
     paths.dedup();
     paths

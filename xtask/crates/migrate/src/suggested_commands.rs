@@ -8,10 +8,8 @@ use crate::args::{Args, Conflicts};
 use xtask_core::commands::Commands;
 use xtask_core::output::quoted;
 
-/// What the commands have to name.
 pub struct SuggestedCommands {
     commands: Commands,
-    /// What else was asked for.
     wish: String,
 }
 
@@ -55,17 +53,14 @@ impl SuggestedCommands {
         self
     }
 
-    /// A command of git.
     pub fn git(&self, command: &str) -> String {
         self.commands.git(command)
     }
 
-    /// This task with other options.
     pub fn migrate(&self, options: &str) -> String {
         self.commands.task("migrate", options)
     }
 
-    /// The task that comes after this one.
     pub fn compare(&self) -> String {
         self.commands.task("compare", "")
     }
@@ -76,7 +71,6 @@ impl SuggestedCommands {
         self.migrate(options.trim_start())
     }
 
-    /// A text with the repository in its commands.
     pub fn fit(&self, text: &str) -> String {
         self.commands.fit(text)
     }

@@ -19,36 +19,27 @@ use xtask_core::tree::{Directory, Entries, Oid, RepoPath, Tree};
 const LEFT_OUT: &str = "the user name and password in the upstream's address were used to fetch and \
                         are not recorded; later runs get them from git's credential helper";
 
-/// An upstream, read at one revision.
 pub struct Upstream {
-    /// As the lock records it.
     pub address: String,
-    /// The revision that was asked for.
     pub rev: Option<String>,
     /// The full commit, where the upstream is a git repository.
     pub commit: Option<String>,
     pub shape: Shape,
     pub tree: Box<dyn Tree>,
-    /// What a reviewer should know.
     pub notes: Vec<String>,
     source: Source,
 }
 
-/// Where an upstream lies.
 enum Source {
     Directory,
     /// A git repository on this machine, or the partial copy of one elsewhere.
     Repository(Remote),
 }
 
-/// What to open.
 pub struct Request<'a> {
-    /// As given with `--upstream`.
     pub address: Option<&'a str>,
     pub rev: Option<&'a str>,
-    /// What the lock records.
     pub locked: Option<&'a Origin>,
-    /// The repository that is migrated.
     pub repository: &'a Path,
 }
 
@@ -179,7 +170,7 @@ pub(super) fn locate(
 }
 
 /// The repository that holds this tool, as an upstream of the tool itself.
-pub struct Own {
+pub struct ToolUpstream {
     pub commit: Option<String>,
     pub tree: Box<dyn Tree>,
 }
@@ -197,7 +188,7 @@ pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
 }
 
 /// Opens the repository that holds this tool.
-pub fn own(git: &Git, repository: &Path) -> Result<Own> {
+pub fn own(git: &Git, repository: &Path) -> Result<ToolUpstream> {
     let path = tool_repo::repository();
     if same_folder(&path, repository) {
         bail!(UserError::new(
@@ -220,7 +211,7 @@ pub fn own(git: &Git, repository: &Path) -> Result<Own> {
             source: Source::Directory,
         }
     };
-    Ok(Own {
+    Ok(ToolUpstream {
         commit: opened.commit,
         tree: opened.tree,
     })

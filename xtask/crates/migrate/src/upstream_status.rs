@@ -14,13 +14,11 @@ use xtask_core::layout::{self, Shape};
 use xtask_core::lock::Origin;
 use xtask_core::tool_repo;
 
-/// What is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpstreamStatus {
     UpToDate,
     /// So many commits since then touch the worker's files.
     Behind(usize),
-    /// Why it isn't known.
     Unknown(String),
 }
 

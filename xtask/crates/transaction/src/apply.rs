@@ -5,6 +5,7 @@
 //! and its parents are looked at first. Moves are renames, so bytes stay what they are whatever
 //! line-end or filter settings say.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
@@ -15,17 +16,16 @@ use super::files::{
     beside, content, copy, exists, holds_no_file, is_file, make_parents, remove_empty_below,
     remove_empty_parents, rename, same_content, write_new,
 };
-use super::journal::{Journal, Record, State};
+use super::journal::{INDEX_NEW, INDEX_SEEN, Journal, JournalRecord, NEXT, Phase};
 use super::list;
-use super::steps::{Step, edit_between};
-use xtask_core::fault;
+use super::steps::{PathChange, edit_between};
 use xtask_core::git::{IndexEdit, Objects, Repo, Scratch};
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_path;
 use xtask_core::progress::{self, Progress};
-use xtask_core::tree::{Entries, Oid, RepoPath, Side};
+use xtask_core::tree::{Entries, Oid, RepoPath};
+use xtask_core::{fault, if_there};
 
-/// A repository and the journal of what is done to it.
 pub struct Work<'a> {
     pub repo: &'a Repo,
     pub journal: &'a Journal,
@@ -41,7 +41,7 @@ impl<'a> Work<'a> {
         Ok(Self {
             repo,
             journal,
-            scratch: repo.scratch(&journal.scratch())?,
+            scratch: repo.scratch(&journal.file("scratch"))?,
             objects: repo.objects(),
             staged: repo.index()?.entries,
         })
@@ -51,14 +51,8 @@ impl<'a> Work<'a> {
 impl Work<'_> {
     /// Lays out everything the steps need, then writes the record. Until that is on disk nothing
     /// of the repository has changed.
-    pub fn prepare(&self, mut record: Record, index: &IndexEdit) -> Result<Record> {
+    pub fn prepare(&self, mut record: JournalRecord, index: &IndexEdit) -> Result<JournalRecord> {
         let top = &self.repo.top;
-        fault::point()?;
-        for (number, step) in record.steps.iter().enumerate().skip(record.done) {
-            if let Step::Write { new, .. } = step {
-                write_new(&self.objects, &self.journal.new_file(number), new)?;
-            }
-        }
         fault::point()?;
         if !record.conflicts.is_empty() {
             // What is not checked out, or a submodule, is nobody's to resolve in a file.
@@ -69,16 +63,18 @@ impl Work<'_> {
             }
         }
         let left = &record.steps[record.done..];
-        let replaced: Vec<&RepoPath> = left.iter().filter_map(Step::replaced).collect();
+        let replaced: Vec<&RepoPath> = left.iter().filter_map(PathChange::replaced).collect();
         // As they lie there, before any filter.
         let contents = replaced.iter().map(|path| content(&path.below(top)));
         let contents: Vec<Vec<u8>> = contents.collect::<Result<_>>()?;
         let oids = self.scratch.hashes(contents.iter().map(Vec::as_slice))?;
         self.expect_same(&record.head, replaced.iter().copied())?;
         record.found.extend(replaced.into_iter().cloned().zip(oids));
-        let targets = left.iter().filter_map(Step::target);
+        let targets = left.iter().filter_map(PathChange::target);
         let mut folders: Vec<RepoPath> = targets.flat_map(RepoPath::ancestors).collect();
-        folders.retain(|folder| !folder.below(top).is_dir());
+        // A link to a folder has to make room for one.
+        let is_folder = |path: &Path| path.is_dir() && !path.is_symlink();
+        folders.retain(|folder| !is_folder(&folder.below(top)));
         // The deepest first, as they have to be removed.
         folders.sort_by(|one, other| other.cmp(one));
         folders.dedup();
@@ -117,7 +113,7 @@ impl Work<'_> {
     }
 
     /// Has a transaction committed that was begun without.
-    pub fn commit_too(&self, record: &mut Record) -> Result<()> {
+    pub fn commit_too(&self, record: &mut JournalRecord) -> Result<()> {
         if let Some(commit) = &mut record.commit {
             commit.wanted = true;
         }
@@ -126,7 +122,7 @@ impl Work<'_> {
     }
 
     /// Makes the commits, which nothing names until HEAD is moved to them.
-    fn make_commits(&self, record: &mut Record) -> Result<()> {
+    fn make_commits(&self, record: &mut JournalRecord) -> Result<()> {
         let Some(commit) = &mut record.commit else {
             return Ok(());
         };
@@ -151,25 +147,28 @@ impl Work<'_> {
     }
 
     /// Takes all steps that are left, and brings the index and HEAD after them.
-    pub fn forward(&self, record: &mut Record) -> Result<()> {
+    pub fn forward(&self, record: &mut JournalRecord) -> Result<()> {
         let all = record.steps.len();
         // Steps are taken in order and undone in reverse, so a file that has been written says that
         // all moves and removals before it are done; its name may be one that they vacated.
-        let is_written = |number: &usize| {
-            matches!(record.steps[*number], Step::Write { .. })
-                && !exists(&self.journal.new_file(*number))
-        };
-        let written = (record.done..all).rev().find(is_written);
+        let mut first = record.done;
+        for number in (record.done..all).rev() {
+            if self.is_written(number, record)? {
+                first = number + 1;
+                break;
+            }
+        }
         let _progress = Progress::begin("changing files");
-        for number in written.unwrap_or(record.done)..all {
+        for number in first..all {
             progress::done(number, all, "files");
             self.step_forward(number, &record.steps[number], record)
                 .with_context(|| format!("step {} of {all}", number + 1))?;
         }
         self.sweep(record)?;
-        self.install_index(&self.journal.index_new(), &self.journal.index_seen())?;
+        let [new, seen] = [INDEX_NEW, INDEX_SEEN].map(|name| self.journal.file(name));
+        self.install_index(&new, &seen)?;
         if !record.conflicts.is_empty() {
-            record.state = State::Conflicts;
+            record.state = Phase::Conflicts;
         } else if let Some(commit) = &record.commit
             && let Some(tip) = &commit.tip
         {
@@ -179,46 +178,25 @@ impl Work<'_> {
             // All that went is committed: git has it back as soon as somebody asks.
             return self.end(record);
         } else {
-            record.state = State::Staged;
+            record.state = Phase::Staged;
         }
         record.done = all;
         self.journal.write(record)
     }
 
-    /// Puts what a step writes into the journal again.
-    pub(crate) fn lay_out(&self, number: usize, new: &Side) -> Result<()> {
-        let place = self.journal.new_file(number);
-        let next = place.with_extension("next");
-        if exists(&next) {
-            fs_err::remove_file(&next)?;
-        }
-        write_new(&self.objects, &next, new)?;
-        Ok(fs_err::rename(&next, &place)?)
-    }
-
-    fn step_forward(&self, number: usize, step: &Step, record: &Record) -> Result<()> {
+    fn step_forward(&self, number: usize, step: &PathChange, record: &JournalRecord) -> Result<()> {
         let top = &self.repo.top;
         match step {
-            Step::Move { from, to } => {
+            PathChange::Move { from, to } => {
                 self.move_forward(from, to)?;
                 remove_empty_parents(from, top)
             }
-            Step::Remove { path, .. } => {
+            PathChange::Remove { path, .. } => {
                 self.put_aside(number, path, record)?;
                 remove_empty_parents(path, top)
             }
-            Step::Write { path, old, new } => {
-                let (source, target) = (self.journal.new_file(number), path.below(top));
-                if !exists(&source) {
-                    if exists(&target) {
-                        return Ok(());
-                    }
-                    self.lay_out(number, new)?;
-                }
-                if self.arrived(number, step)? {
-                    // A copy across file systems that was killed before its last step.
-                    return Ok(fs_err::remove_file(&source)?);
-                }
+            PathChange::Write { path, old, new } => {
+                let (source, target) = (self.journal.file(NEXT), path.below(top));
                 if old.is_some() {
                     self.put_aside(number, path, record)?;
                 } else if target.is_dir() && !target.is_symlink() {
@@ -232,6 +210,9 @@ impl Work<'_> {
                     ));
                 }
                 make_parents(&target)?;
+                // A killed run may have left a part of it.
+                if_there(fs_err::remove_file(&source))?;
+                write_new(&self.objects, &source, new)?;
                 rename(&source, &target)
             }
         }
@@ -266,23 +247,34 @@ impl Work<'_> {
         rename(&source, &target)
     }
 
-    /// Whether what a step writes lies in its place although the journal still has it.
-    pub(crate) fn arrived(&self, number: usize, step: &Step) -> Result<bool> {
-        let Step::Write { path, old, new } = step else {
+    /// Whether a step has written its file, and nobody has changed it since.
+    pub(crate) fn is_written(&self, number: usize, record: &JournalRecord) -> Result<bool> {
+        let PathChange::Write { path, new, .. } = &record.steps[number] else {
             return Ok(false);
         };
         let target = path.below(&self.repo.top);
-        let room = old.is_none() || exists(&self.journal.old_file(number));
-        Ok(room && is_file(&target) && self.hash(&content(&target)?)? == new.oid)
+        Ok(is_file(&target)
+            && self.is_vacated(number, record)
+            && self.hash(&content(&target)?)? == new.oid)
+    }
+
+    /// Whether the file that was at the target of a step before has left it.
+    pub(crate) fn is_vacated(&self, number: usize, record: &JournalRecord) -> bool {
+        let step = &record.steps[number];
+        if step.replaced().is_some() {
+            return exists(&self.journal.old_file(number));
+        }
+        record.steps.iter().all(|other| match other {
+            PathChange::Move { from, to } => {
+                step.target() != Some(from) || exists(&to.below(&self.repo.top))
+            }
+            _ => true,
+        })
     }
 
     /// Moves what lies at a path into the journal, if it is what was found there.
-    fn put_aside(&self, number: usize, path: &RepoPath, record: &Record) -> Result<()> {
+    fn put_aside(&self, number: usize, path: &RepoPath, record: &JournalRecord) -> Result<()> {
         let (lying, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
-        let is_as_found = |content: &[u8]| {
-            let hash = self.hash(content)?;
-            anyhow::Ok(record.found.get(path) == Some(&hash))
-        };
         let changed = || {
             let what = format!("{path} has changed since the plan was made");
             let first = format!(
@@ -291,23 +283,15 @@ impl Work<'_> {
             );
             self.journal.ways.refuse(what, &first)
         };
-        if !exists(&lying) {
-            // A run that was killed may not have come to look at it again.
-            if exists(&aside) && !is_as_found(&content(&aside)?)? {
-                rename(&aside, &lying)?;
-                bail!(changed());
-            }
-            return Ok(());
+        match (exists(&lying), exists(&aside)) {
+            (true, false) if is_file(&lying) => rename(&lying, &aside)?,
+            // A copy across file systems whose source was not removed.
+            (true, true) if same_content(&lying, &aside)? => fs_err::remove_file(&lying)?,
+            (true, _) => bail!(changed()),
+            (false, false) => return Ok(()),
+            (false, true) => {}
         }
-        let seen = content(&lying)?;
-        match (is_as_found(&seen)?, exists(&aside)) {
-            (true, false) => rename(&lying, &aside)?,
-            // A copy across file systems that was not removed.
-            (true, true) => return Ok(fs_err::remove_file(&lying)?),
-            (false, _) => bail!(changed()),
-        }
-        // Somebody may have saved it since the look before the rename.
-        if content(&aside)? != seen {
+        if record.found.get(path) != Some(&self.hash(&content(&aside)?)?) {
             rename(&aside, &lying)?;
             bail!(changed());
         }
@@ -316,7 +300,7 @@ impl Work<'_> {
 
     /// Ends what is committed as a whole. What was put aside goes, but for a file that a program
     /// which still had it open has saved there.
-    fn end(&self, record: &Record) -> Result<()> {
+    fn end(&self, record: &JournalRecord) -> Result<()> {
         let mut kept = Vec::new();
         let mut aside = Vec::new();
         for (number, step) in record.steps.iter().enumerate() {
@@ -359,12 +343,12 @@ impl Work<'_> {
     }
 
     /// Removes what a killed copy across file systems left beside its target.
-    pub(crate) fn sweep(&self, record: &Record) -> Result<()> {
+    pub(crate) fn sweep(&self, record: &JournalRecord) -> Result<()> {
         if !self.is_across()? {
             return Ok(());
         }
         for step in &record.steps {
-            if let Step::Write { path, .. } | Step::Remove { path, .. } = step {
+            if let PathChange::Write { path, .. } | PathChange::Remove { path, .. } = step {
                 let left = beside(&path.below(&self.repo.top));
                 if exists(&left) {
                     fs_err::remove_file(&left)?;
@@ -375,7 +359,11 @@ impl Work<'_> {
     }
 
     /// The index edit that leads from one tree to another, with the sides of conflicts.
-    pub fn index_edit(before: &Entries, after: &Entries, record: &Record) -> Result<IndexEdit> {
+    pub fn index_edit(
+        before: &Entries,
+        after: &Entries,
+        record: &JournalRecord,
+    ) -> Result<IndexEdit> {
         let mut edit = edit_between(before, after)?;
         for stage in &record.stages {
             edit.remove(&stage.path);
@@ -406,15 +394,12 @@ fn unsigned(error: &anyhow::Error) -> UserError {
 }
 
 /// Our sides of conflicts that no step changes: whoever resolves the conflict may.
-fn untouched(record: &Record) -> Vec<RepoPath> {
-    let is_stepped = |path: &RepoPath| {
-        record.steps.iter().any(|step| match step {
-            Step::Write { path: one, .. } | Step::Remove { path: one, .. } => one == path,
-            Step::Move { from, .. } => from == path,
-        })
-    };
+fn untouched(record: &JournalRecord) -> Vec<RepoPath> {
     let ours = record.stages.iter().filter(|stage| stage.stage == 2);
     let mut ours: Vec<RepoPath> = ours.map(|stage| stage.path.clone()).collect();
-    ours.retain(|path| !is_stepped(path));
+    let sides =
+        |step: &PathChange| [step.target(), step.vacated()].map(Option::<&RepoPath>::cloned);
+    let stepped: BTreeSet<RepoPath> = record.steps.iter().flat_map(sides).flatten().collect();
+    ours.retain(|path| !stepped.contains(path));
     ours
 }

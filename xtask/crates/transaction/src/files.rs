@@ -131,17 +131,9 @@ pub fn make_parents(path: &Path) -> Result<()> {
     }
 }
 
-pub fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
-    remove_empty_parents_until(path, top, |_| false)
-}
-
 /// Removes the folders above a path that hold nothing any more.
-pub fn remove_empty_parents_until(
-    path: &RepoPath,
-    top: &Path,
-    stays: impl Fn(&RepoPath) -> bool,
-) -> Result<()> {
-    for folder in path.ancestors().take_while(|folder| !stays(folder)) {
+pub fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
+    for folder in path.ancestors() {
         let folder = folder.below(top);
         let Some(mut items) = if_there(fs_err::read_dir(&folder))? else {
             continue;

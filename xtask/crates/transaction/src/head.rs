@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use super::apply::Work;
 use super::files::{at_once, exists};
-use super::journal::Record;
+use super::journal::JournalRecord;
 use xtask_core::tree::Oid;
 use xtask_core::{fault, if_there};
 
@@ -28,7 +28,7 @@ struct Locks {
 
 impl Work<'_> {
     /// Moves HEAD, and the branch that it stands for, to `tip`.
-    pub(crate) fn advance(&self, tip: &Oid, record: &Record, message: &str) -> Result<()> {
+    pub(crate) fn advance(&self, tip: &Oid, record: &JournalRecord, message: &str) -> Result<()> {
         self.remove_own_head_locks(tip)?;
         if self.repo.commit("HEAD")?.as_ref() == Some(tip) {
             return Ok(());

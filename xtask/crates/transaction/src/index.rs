@@ -6,24 +6,27 @@ use anyhow::{Result, bail};
 
 use super::apply::Work;
 use super::files::{at_once, exists, same_file};
-use super::journal::Record;
+use super::journal::{INDEX_NEW, INDEX_OLD, INDEX_SEEN, JournalRecord};
 use super::steps::put;
 use xtask_core::fault;
 use xtask_core::git::IndexEdit;
 use xtask_core::tree::Entries;
 
+/// The index of an abort, where somebody has staged something else.
+const INDEX_BACK: &str = "index.back";
+
 impl Work<'_> {
     /// Puts the index as it is and as it is to be into the journal.
     pub(crate) fn lay_out_index(&self, edit: &IndexEdit) -> Result<()> {
         let index = &self.repo.index_file;
-        let (old, new) = (self.journal.index_old(), self.journal.index_new());
+        let [old, new] = [INDEX_OLD, INDEX_NEW].map(|name| self.journal.file(name));
         if !exists(&old) {
             // Whole or not at all: a later run takes what is there for the index from before.
             let next = old.with_extension("next");
             fs_err::copy(index, &next)?;
             fs_err::rename(&next, old)?;
         }
-        fs_err::copy(index, self.journal.index_seen())?;
+        fs_err::copy(index, self.journal.file(INDEX_SEEN))?;
         // Never write into the copy before: it may be the live index by a second name.
         let next = new.with_extension("next");
         fs_err::copy(index, &next)?;
@@ -65,8 +68,7 @@ impl Work<'_> {
     /// the journal.
     fn remove_own_lock(&self) -> Result<()> {
         let lock = self.repo.index_lock();
-        let new = self.journal.index_new();
-        let ours = [self.journal.index_old(), new.with_extension("back"), new];
+        let ours = [INDEX_OLD, INDEX_NEW, INDEX_BACK].map(|name| self.journal.file(name));
         if ours.iter().any(|ours| same_file(&lock, ours)) {
             at_once(|| fs_err::remove_file(&lock))?;
         }
@@ -84,10 +86,10 @@ impl Work<'_> {
             || list(one)? == list(other)?)
     }
 
-    /// Takes back what was staged.
-    pub(crate) fn index_back(&self, record: &Record, before: &Entries) -> Result<()> {
+    pub(crate) fn index_back(&self, record: &JournalRecord, before: &Entries) -> Result<()> {
         let index = &self.repo.index_file;
-        let (old, new) = (self.journal.index_old(), self.journal.index_new());
+        let [old, new, back] =
+            [INDEX_OLD, INDEX_NEW, INDEX_BACK].map(|name| self.journal.file(name));
         self.remove_own_lock()?;
         if self.same_index(index, &old)? {
             return Ok(());
@@ -109,7 +111,7 @@ impl Work<'_> {
                 put(&mut edit, path, entry)?;
             }
         }
-        let (back, current) = (new.with_extension("back"), new.with_extension("current"));
+        let current = new.with_extension("current");
         fs_err::copy(index, &back)?;
         self.scratch.edit_index(&back, &edit)?;
         fs_err::copy(index, &current)?;

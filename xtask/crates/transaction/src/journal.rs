@@ -3,18 +3,18 @@
 //!
 //! ```text
 //! xtask-migrate/journal.json   the record
-//! xtask-migrate/new/N          what step N will put in place; gone once it has
+//! xtask-migrate/next           the file that the current step puts in place
 //! xtask-migrate/old/N          what step N took away
 //! xtask-migrate/ours/N         a file in conflict that no step touches, as it was
 //! xtask-migrate/index.new      the index to come
 //! xtask-migrate/index.old      the index from before the transaction
-//! xtask-migrate/index.seen     the index when the steps were laid out: the same, or the one in
+//! xtask-migrate/index.seen     the index when the steps were planned: the same, or the one in
 //!                              which the conflicts were resolved
+//! xtask-migrate/scratch        git's temporary files
 //! ```
 //!
-//! Whether a step is done is told by where its files are, so that no step needs a second write
-//! to be on record, and killing the process between any two writes leaves a state that can be
-//! read.
+//! Whether a step is done is told by where its files are and by their hashes, so that no step needs
+//! a second write to be on record, and a kill between any two writes leaves a state that can be read.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Ways;
 use super::files::{at_once, exists};
-use super::steps::{Conflict, Stage, Step};
+use super::steps::{Conflict, ConflictStage, PathChange};
 use xtask_core::git::Repo;
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted_file;
@@ -41,14 +41,16 @@ const VERSION: u32 = 2;
 /// The last commit of this tool that writes and reads version 1.
 const LAST_OF_VERSION_1: &str = "ac8c84b";
 
-/// In the git directory.
 const FOLDER: &str = "xtask-migrate";
 const RECORD: &str = "journal.json";
+pub const NEXT: &str = "next";
+pub const INDEX_NEW: &str = "index.new";
+pub const INDEX_OLD: &str = "index.old";
+pub const INDEX_SEEN: &str = "index.seen";
 
-/// How far a transaction has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum Phase {
     /// Steps are being taken; a journal found in this state was interrupted.
     #[default]
     Applying,
@@ -58,20 +60,18 @@ pub enum State {
     Staged,
 }
 
-/// What the journal knows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Record {
+pub struct JournalRecord {
     pub version: u32,
-    /// The name of the task that began it.
     pub task: String,
     /// Whether nothing is kept once all is staged, because all that goes is committed.
     pub ends_when_staged: bool,
-    pub state: State,
+    pub state: Phase,
     /// HEAD before the transaction.
     pub head: Oid,
     pub before_tree: Oid,
     pub after_tree: Oid,
-    pub steps: Vec<Step>,
+    pub steps: Vec<PathChange>,
     /// How many of the steps an earlier run has finished.
     pub done: usize,
     /// The first step that can still be undone; those before it have been committed.
@@ -81,16 +81,14 @@ pub struct Record {
     /// Folders that were not there before.
     pub new_folders: Vec<RepoPath>,
     pub conflicts: Vec<Conflict>,
-    pub stages: Vec<Stage>,
+    pub stages: Vec<ConflictStage>,
     /// Files in conflict that stay as they are until a person resolves it.
     pub ours: Vec<RepoPath>,
     /// What the task needs once the conflicts are resolved, in a form of its own.
     pub pending: Option<String>,
-    /// What to commit when all is in place.
     pub commit: Option<Commit>,
 }
 
-/// What is committed, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// Whether it was asked for; `--resume` may ask later.
@@ -104,13 +102,13 @@ pub struct Commit {
     pub tip: Option<Oid>,
 }
 
-impl Record {
+impl JournalRecord {
     pub fn new(
         task: &str,
         head: &Oid,
         before_tree: &Oid,
         after_tree: &Oid,
-        steps: Vec<Step>,
+        steps: Vec<PathChange>,
     ) -> Self {
         Self {
             version: VERSION,
@@ -143,7 +141,6 @@ impl Drop for Journal {
 }
 
 impl Journal {
-    /// Takes hold of the journal of a work tree.
     pub fn hold(repo: &Repo, ways: Ways) -> Result<Self> {
         let lock = repo.git_dir.join("xtask-migrate.lock");
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -180,7 +177,7 @@ impl Journal {
 
     /// The record; `None` where no transaction is under way. What a run left behind before it had
     /// written its record is removed: nothing else had been touched by then.
-    pub fn read(&self) -> Result<Option<Record>> {
+    pub fn read(&self) -> Result<Option<JournalRecord>> {
         let record = look(&self.file(RECORD)).map_err(UserError::from)?;
         if record.is_none() {
             self.remove_folder()?;
@@ -189,26 +186,26 @@ impl Journal {
     }
 
     /// What is under way in a work tree, for whoever only looks: nothing is held, made or removed.
-    pub fn glance(repo: &Repo) -> Result<Option<Record>, Unreadable> {
+    pub fn glance(repo: &Repo) -> Result<Option<JournalRecord>, Unreadable> {
         look(&repo.git_dir.join(FOLDER).join(RECORD))
     }
 
-    /// Whether a record is there.
     pub fn is_open(&self) -> bool {
         exists(&self.file(RECORD))
     }
 
-    /// Makes the folder for what the steps need.
-    pub fn prepare(&self) -> Result<()> {
-        self.remove_folder()?;
-        for folder in ["new", "old", "ours"] {
+    /// Makes room for a new record. A transaction that was completed can be taken back until then:
+    /// its changes may come back out of a stash, or by a reset.
+    pub fn begin(&self) -> Result<()> {
+        self.remove()?;
+        for folder in ["old", "ours"] {
             fs_err::create_dir_all(self.file(folder))?;
         }
         Ok(())
     }
 
     /// Puts the record on disk, whole or not at all.
-    pub fn write(&self, record: &Record) -> Result<()> {
+    pub fn write(&self, record: &JournalRecord) -> Result<()> {
         let bytes = serde_json::to_vec(record).context("writing the journal as JSON")?;
         let next = self.file("journal.json.next");
         fault::point()?;
@@ -231,45 +228,20 @@ impl Journal {
 
     /// Forgets the index from before: what it led to has been committed.
     pub fn forget_index(&self) -> Result<()> {
-        if_there(fs_err::remove_file(self.index_old()))?;
+        if_there(fs_err::remove_file(self.file(INDEX_OLD)))?;
         Ok(())
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// What step `number` will put in place.
-    pub fn new_file(&self, number: usize) -> PathBuf {
-        self.file(&format!("new/{number}"))
-    }
-
-    /// What step `number` took away.
     pub fn old_file(&self, number: usize) -> PathBuf {
         self.file(&format!("old/{number}"))
     }
 
-    /// The copy of file `number` of [`Record::ours`].
     pub fn our_file(&self, number: usize) -> PathBuf {
         self.file(&format!("ours/{number}"))
-    }
-
-    pub fn index_new(&self) -> PathBuf {
-        self.file("index.new")
-    }
-
-    pub fn index_old(&self) -> PathBuf {
-        self.file("index.old")
-    }
-
-    /// The index as it was when the steps were laid out.
-    pub fn index_seen(&self) -> PathBuf {
-        self.file("index.seen")
-    }
-
-    /// A folder for git's temporary files.
-    pub fn scratch(&self) -> PathBuf {
-        self.file("scratch")
     }
 }
 
@@ -281,7 +253,6 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// What is there, for a line.
     pub fn what(&self) -> String {
         let (path, why) = (self.path.display(), &self.why);
         format!("the journal of a migration or cleanup can't be read: {path}: {why}")
@@ -309,7 +280,7 @@ impl From<Unreadable> for UserError {
     }
 }
 
-fn look(path: &Path) -> Result<Option<Record>, Unreadable> {
+fn look(path: &Path) -> Result<Option<JournalRecord>, Unreadable> {
     /// What the record of every version has.
     #[derive(Deserialize)]
     struct Versioned {

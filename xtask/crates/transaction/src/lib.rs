@@ -42,16 +42,6 @@ impl Ways {
     }
 }
 
-/// Makes room in the journal for a new record. One that is there has been dealt with, as far as can
-/// be seen; but what it is of may come back (out of a stash, or by a reset) and be taken back then,
-/// so it stays until another takes its place.
-pub fn begin(journal: &Journal) -> Result<()> {
-    if journal.is_open() {
-        journal.remove()?;
-    }
-    journal.prepare()
-}
-
 /// A commit needs an author; better to know before anything is written.
 pub fn expect_identity(repo: &Repo) -> Result<()> {
     for name in ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"] {

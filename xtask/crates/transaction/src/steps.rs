@@ -14,7 +14,7 @@ use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, s
 /// them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
-pub enum Step {
+pub enum PathChange {
     Move {
         from: RepoPath,
         to: RepoPath,
@@ -32,7 +32,7 @@ pub enum Step {
     },
 }
 
-impl Step {
+impl PathChange {
     /// Where a file comes to lie.
     pub fn target(&self) -> Option<&RepoPath> {
         match self {
@@ -50,7 +50,7 @@ impl Step {
     }
 
     /// The file that leaves its place.
-    fn vacated(&self) -> Option<&RepoPath> {
+    pub fn vacated(&self) -> Option<&RepoPath> {
         match self {
             Self::Move { from, .. } => Some(from),
             step => step.replaced(),
@@ -60,7 +60,11 @@ impl Step {
 
 /// The steps from `before` to `after`. `moves` says which files of `after` are those of `before`
 /// under another name.
-pub fn between(before: &Entries, after: &Entries, moves: &[(RepoPath, RepoPath)]) -> Vec<Step> {
+pub fn between(
+    before: &Entries,
+    after: &Entries,
+    moves: &[(RepoPath, RepoPath)],
+) -> Vec<PathChange> {
     let changes = differences(before, after);
     let change = |path: &RepoPath| {
         let at = changes.binary_search_by(|(other, _, _)| (*other).cmp(path));
@@ -81,13 +85,13 @@ pub fn between(before: &Entries, after: &Entries, moves: &[(RepoPath, RepoPath)]
         let new = new.filter(|_| !reached.contains(path));
         let path = path.clone();
         match (old, new.and_then(Entry::side)) {
-            (old, Some(new)) => writes.push(Step::Write { path, old, new }),
-            (Some(old), None) => removes.push(Step::Remove { path, old }),
+            (old, Some(new)) => writes.push(PathChange::Write { path, old, new }),
+            (Some(old), None) => removes.push(PathChange::Remove { path, old }),
             (None, None) => {}
         }
     }
     moves
-        .map(|(from, to)| Step::Move { from, to })
+        .map(|(from, to)| PathChange::Move { from, to })
         .chain(removes)
         .chain(writes)
         .collect()
@@ -95,7 +99,7 @@ pub fn between(before: &Entries, after: &Entries, moves: &[(RepoPath, RepoPath)]
 
 /// One side of a conflict, for the index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stage {
+pub struct ConflictStage {
     pub path: RepoPath,
     /// 1 base, 2 ours, 3 upstream.
     pub stage: u8,
@@ -138,17 +142,17 @@ pub fn edit_between(before: &Entries, after: &Entries) -> Result<IndexEdit> {
 
 /// What a step can't be taken for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Obstacle {
+pub struct PathObstacle {
     /// In words, with the path.
     pub what: String,
-    pub way: Way,
+    pub way: Remedy,
     /// What is in the way.
     pub path: RepoPath,
 }
 
 /// How an obstacle is done away with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
+pub enum Remedy {
     /// Git is told to look at the file again.
     LookAgain(Unseen),
     /// A submodule has to go elsewhere.
@@ -162,35 +166,38 @@ pub enum Way {
 /// What stands in the way of the steps in the work tree at `top`: files that git does not track,
 /// links and files where a folder is needed, paths that are not checked out. A line each.
 pub fn obstacles(
-    steps: &[Step],
+    steps: &[PathChange],
     tracked: &Entries,
     unseen: &BTreeMap<RepoPath, Unseen>,
     top: &Path,
-) -> Result<Vec<Obstacle>> {
+) -> Result<Vec<PathObstacle>> {
     let ground = Ground {
-        vacated: steps.iter().filter_map(Step::vacated).collect(),
+        vacated: steps.iter().filter_map(PathChange::vacated).collect(),
         tracked,
         top,
     };
     let mut found = BTreeSet::new();
     for &path in &ground.vacated {
         let unseen = unseen.get(path).map(|&unseen| match unseen {
-            Unseen::Sparse => (Way::LookAgain(unseen), "is not checked out (skip-worktree)"),
-            Unseen::Assumed => (Way::LookAgain(unseen), "is marked assume-unchanged"),
+            Unseen::Sparse => (
+                Remedy::LookAgain(unseen),
+                "is not checked out (skip-worktree)",
+            ),
+            Unseen::Assumed => (Remedy::LookAgain(unseen), "is marked assume-unchanged"),
         });
         let is_module = ground.mode(path) == Some(Mode::Submodule);
-        let module = is_module.then_some((Way::TakeOut, "is a submodule"));
+        let module = is_module.then_some((Remedy::TakeOut, "is a submodule"));
         for (way, what) in unseen.into_iter().chain(module) {
-            found.insert(Obstacle {
+            found.insert(PathObstacle {
                 what: format!("{path}: {what}"),
                 way,
                 path: path.clone(),
             });
         }
     }
-    for target in steps.iter().filter_map(Step::target) {
+    for target in steps.iter().filter_map(PathChange::target) {
         let obstacle = ground.in_the_way(target)?;
-        found.extend(obstacle.map(|(path, way, what)| Obstacle { what, way, path }));
+        found.extend(obstacle.map(|(path, way, what)| PathObstacle { what, way, path }));
     }
     Ok(found.into_iter().collect())
 }
@@ -209,7 +216,7 @@ impl Ground<'_> {
     }
 
     /// What keeps a file from being put at `target`.
-    fn in_the_way(&self, target: &RepoPath) -> Result<Option<(RepoPath, Way, String)>> {
+    fn in_the_way(&self, target: &RepoPath) -> Result<Option<(RepoPath, Remedy, String)>> {
         let above: Vec<RepoPath> = target.ancestors().collect();
         let blocks = |above: &&RepoPath| {
             let metadata = above.below(self.top).symlink_metadata();
@@ -217,9 +224,12 @@ impl Ground<'_> {
         };
         if let Some(above) = above.iter().rev().find(blocks) {
             let (kind, way) = match self.mode(above) {
-                Some(Mode::Submodule) => ("a submodule", Way::TakeOut),
-                Some(_) => ("not a directory", Way::Rename),
-                None => ("not a directory, and git does not track it", Way::MoveAway),
+                Some(Mode::Submodule) => ("a submodule", Remedy::TakeOut),
+                Some(_) => ("not a directory", Remedy::Rename),
+                None => (
+                    "not a directory, and git does not track it",
+                    Remedy::MoveAway,
+                ),
             };
             let what = format!("{above}: is {kind}; {target} needs it to be one");
             return Ok(Some((above.clone(), way, what)));
@@ -227,7 +237,7 @@ impl Ground<'_> {
         let is_module = |above: &RepoPath| self.mode(above) == Some(Mode::Submodule);
         if let Some(module) = above.into_iter().find(is_module) {
             let what = format!("{target}: lies in the submodule {module}");
-            return Ok(Some((module, Way::TakeOut, what)));
+            return Ok(Some((module, Remedy::TakeOut, what)));
         }
         let Ok(metadata) = target.below(self.top).symlink_metadata() else {
             return Ok(None);
@@ -241,7 +251,7 @@ impl Ground<'_> {
             "a file"
         };
         let what = format!("{target}: {kind} that git does not track is in the way");
-        Ok(Some((target.clone(), Way::MoveAway, what)))
+        Ok(Some((target.clone(), Remedy::MoveAway, what)))
     }
 
     /// Whether a folder will be empty once all that leaves has left.
@@ -268,16 +278,16 @@ mod tests {
     use super::*;
     use testing::files;
 
-    fn shown(steps: &[Step]) -> Vec<String> {
+    fn shown(steps: &[PathChange]) -> Vec<String> {
         steps
             .iter()
             .map(|step| match step {
-                Step::Move { from, to } => format!("{from} => {to}"),
-                Step::Remove { path, .. } => format!("- {path}"),
-                Step::Write {
+                PathChange::Move { from, to } => format!("{from} => {to}"),
+                PathChange::Remove { path, .. } => format!("- {path}"),
+                PathChange::Write {
                     path, old: None, ..
                 } => format!("+ {path}"),
-                Step::Write { path, .. } => format!("~ {path}"),
+                PathChange::Write { path, .. } => format!("~ {path}"),
             })
             .collect()
     }

@@ -6,17 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::apply::Work;
-use super::files::{
-    content, exists, make_parents, remove_empty_parents_until, rename, same_content, write_new,
-};
-use super::journal::{Commit, Record};
-use super::steps::Step;
+use super::files::{at_once, exists, is_file, make_parents, rename, same_content, write_new};
+use super::journal::{Commit, JournalRecord};
+use super::steps::PathChange;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Entries, RepoPath, Side};
+use xtask_core::tree::{Entries, RepoPath};
 
 impl Work<'_> {
     /// Undoes everything, in reverse. Files that were changed since are kept, and named.
-    pub fn back(&self, record: &Record) -> Result<Vec<PathBuf>> {
+    pub fn back(&self, record: &JournalRecord) -> Result<Vec<PathBuf>> {
         let head = self.repo.commit("HEAD")?;
         if head.as_ref() != Some(&record.head) {
             bail!(UserError::new(
@@ -37,7 +35,7 @@ impl Work<'_> {
         let mut kept = Vec::new();
         let before = self.repo.entries(&record.before_tree)?;
         for number in (record.undo_from..record.steps.len()).rev() {
-            self.step_back(number, &record.steps[number], &before, &mut kept)?;
+            self.step_back(number, record, &before, &mut kept)?;
         }
         for (number, path) in record.ours.iter().enumerate() {
             // A file that was in conflict, if whoever resolved it has changed it.
@@ -60,13 +58,13 @@ impl Work<'_> {
     fn step_back(
         &self,
         number: usize,
-        step: &Step,
+        record: &JournalRecord,
         before: &Entries,
         kept: &mut Vec<PathBuf>,
     ) -> Result<()> {
-        let top = &self.repo.top;
+        let (top, step) = (&self.repo.top, &record.steps[number]);
         match step {
-            Step::Move { from, to } => {
+            PathChange::Move { from, to } => {
                 let (source, target) = (from.below(top), to.below(top));
                 let Some(entry) = before.get(from).filter(|_| !exists(&source)) else {
                     return Ok(());
@@ -79,45 +77,25 @@ impl Work<'_> {
                 let side = entry.side().context("a tracked file without an object")?;
                 return write_new(&self.objects, &source, &side);
             }
-            Step::Write { path, new, .. } => {
-                let is_left = exists(&self.journal.new_file(number));
-                if !is_left || self.is_across()? && self.arrived(number, step)? {
-                    self.take_out(number, path, new, kept)?;
-                    remove_empty_parents_until(path, top, |folder| {
-                        let mut stays = before.keys().flat_map(RepoPath::ancestors);
-                        stays.any(|above| above == *folder)
-                    })?;
+            PathChange::Write { path, .. } => {
+                let target = path.below(top);
+                if self.is_written(number, record)? {
+                    at_once(|| fs_err::remove_file(&target))?;
+                } else if is_file(&target) && self.is_vacated(number, record) {
+                    kept.push(self.keep(path, &target)?);
+                }
+                let is_new = |folder: &RepoPath| record.new_folders.contains(folder);
+                for folder in path.ancestors().take_while(is_new) {
+                    // Not empty any more means that somebody put something there.
+                    let _ = fs_err::remove_dir(folder.below(top));
                 }
             }
-            Step::Remove { .. } => {}
+            PathChange::Remove { .. } => {}
         }
         match step.replaced() {
             Some(path) => self.put_back(&self.journal.old_file(number), path, kept),
             None => Ok(()),
         }
-    }
-
-    /// Takes what a step has written out of its place, and back into the journal, so that the step
-    /// counts as undone, whatever comes next.
-    fn take_out(
-        &self,
-        number: usize,
-        path: &RepoPath,
-        new: &Side,
-        kept: &mut Vec<PathBuf>,
-    ) -> Result<()> {
-        let (source, target) = (self.journal.new_file(number), path.below(&self.repo.top));
-        if exists(&source) {
-            // A copy across file systems that was killed before its last step.
-            return Ok(fs_err::remove_file(&target)?);
-        }
-        if exists(&target) {
-            if self.hash(&content(&target)?)? == new.oid {
-                return rename(&target, &source);
-            }
-            kept.push(self.keep(path, &target)?);
-        }
-        self.lay_out(number, new)
     }
 
     /// Moves a file from the journal back to its place, if it is still there.

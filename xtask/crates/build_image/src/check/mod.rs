@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::labels::Origin;
-use super::repository::Repository;
-use super::{Check, Verdict, plan, token};
+use super::labels::SourceRevision;
+use super::repository::BuildInputs;
+use super::{Check, CheckStatus, plan, token};
 use worker_files::WorkerInterface;
 use worker_files::bake;
 use worker_files::dockerfile::{Image, Taken, arguments, is_predefined, taken};
@@ -22,8 +22,7 @@ const LARGE_CONTEXT: u64 = 100_000_000;
 /// How many of the largest entries of the context are named.
 const NAMED: usize = 5;
 
-/// Looks at everything, in the order in which it is printed.
-pub fn repository(of: &Repository) -> Result<Vec<Check>> {
+pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     match (&of.dockerfile, of.image()) {
         (Some((path, bytes)), Some((image, unread))) => {
@@ -53,7 +52,7 @@ pub fn repository(of: &Repository) -> Result<Vec<Check>> {
 }
 
 /// Every source of a COPY is there, and not left out by `.dockerignore`.
-fn copies(of: &Repository, file: &str, bytes: &[u8]) -> Check {
+fn copies(of: &BuildInputs, file: &str, bytes: &[u8]) -> Check {
     const NAME: &str = "copied files";
     let copied = match taken(bytes) {
         Ok(copied) => copied,
@@ -79,10 +78,10 @@ fn copies(of: &Repository, file: &str, bytes: &[u8]) -> Check {
         }
     }
     if !missing.is_empty() {
-        return Check::new(NAME, Verdict::Failed, missing).and(empty);
+        return Check::new(NAME, CheckStatus::Failed, missing).and(empty);
     }
     if !empty.is_empty() {
-        return Check::new(NAME, Verdict::Warning, empty);
+        return Check::new(NAME, CheckStatus::Warning, empty);
     }
     let all = counted(copied.len(), "source");
     Check::passed(
@@ -92,7 +91,7 @@ fn copies(of: &Repository, file: &str, bytes: &[u8]) -> Check {
 }
 
 /// Which line of `.dockerignore` leaves out what is copied.
-fn left_out(of: &Repository, copy: &Taken) -> String {
+fn left_out(of: &BuildInputs, copy: &Taken) -> String {
     let path = &copy.path;
     let Some(file) = &of.ignore_path else {
         return format!("`{path}` is not in the build context");
@@ -105,14 +104,14 @@ fn left_out(of: &Repository, copy: &Taken) -> String {
 }
 
 /// What the build context holds, with the sizes.
-fn sent(of: &Repository) -> impl Iterator<Item = (&RepoPath, u64)> {
+fn sent(of: &BuildInputs) -> impl Iterator<Item = (&RepoPath, u64)> {
     let all = of.around.iter();
     all.filter(|(path, _)| !of.ignore.excludes(path))
         .map(|(path, entry)| (path, entry.size.unwrap_or_default()))
 }
 
 /// Every build argument that is passed, here or by a file of the repository, is declared.
-fn passed(of: &Repository, file: &str, bytes: &[u8]) -> Result<Check> {
+fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
     const NAME: &str = "build arguments";
     let declared = match arguments(bytes) {
         Ok(declared) => declared,
@@ -153,7 +152,7 @@ fn passed(of: &Repository, file: &str, bytes: &[u8]) -> Result<Check> {
 }
 
 /// Where the token would be handed to docker as anything but a secret.
-fn exposed(of: &Repository) -> Vec<String> {
+fn exposed(of: &BuildInputs) -> Vec<String> {
     let Some(token) = &of.token else {
         return Vec::new();
     };
@@ -185,7 +184,6 @@ fn exposed(of: &Repository) -> Vec<String> {
     told
 }
 
-/// Whether a file may build the image.
 fn builds(path: &RepoPath) -> bool {
     let Some(text) = path.as_str() else {
         return false;
@@ -199,7 +197,7 @@ fn builds(path: &RepoPath) -> bool {
 
 /// The base image against the flag table and the Hub's CUDA versions. What the Dockerfile itself
 /// says against those versions is hub-lint's (`HUB333`); here it is about another base image.
-fn base_image(of: &Repository, image: &Image) -> Result<Check> {
+fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
     const NAME: &str = "base image";
     let Some(base) = &image.base else {
         return Ok(Check::skipped(NAME, "the Dockerfile names none"));
@@ -209,7 +207,7 @@ fn base_image(of: &Repository, image: &Image) -> Result<Check> {
     let own = interface.image.as_ref().and_then(|own| own.base.as_ref());
     let is_own = own.is_some_and(|own| own.text == *text);
     let table = interface.flag_table.and_then(|table| table.version);
-    let mut verdict = Verdict::Passed;
+    let mut verdict = CheckStatus::Passed;
     let sglang = match (image.sglang(), table) {
         (None, _) => "its tag does not tell SGLang's version".to_owned(),
         (Some(version), None) => format!("SGLang {version}"),
@@ -221,10 +219,10 @@ fn base_image(of: &Repository, image: &Image) -> Result<Check> {
         }
         (Some(version), Some(table)) => {
             let then = if is_own {
-                verdict = Verdict::Failed;
+                verdict = CheckStatus::Failed;
                 "`cargo xtask build-image --update-flags` writes it anew"
             } else {
-                verdict = Verdict::Warning;
+                verdict = CheckStatus::Warning;
                 "the image asks its own SGLang for the flags"
             };
             format!("SGLang {version}, and sglang_flags.json is for {table}: {then}")
@@ -237,7 +235,7 @@ fn base_image(of: &Repository, image: &Image) -> Result<Check> {
         if older.is_empty() {
             words.push(format!("CUDA {cuda}, and hub.json allows nothing older"));
         } else if !is_own {
-            verdict = Verdict::Warning;
+            verdict = CheckStatus::Warning;
             words.push(format!(
                 "CUDA {cuda}, and hub.json allows hosts with {}: those would refuse the image",
                 older.join(", ")
@@ -248,7 +246,7 @@ fn base_image(of: &Repository, image: &Image) -> Result<Check> {
 }
 
 /// docker-bake.hcl can be read and has one target for this Dockerfile.
-fn bake_file(of: &Repository) -> Option<Check> {
+fn bake_file(of: &BuildInputs) -> Option<Check> {
     const NAME: &str = "bake file";
     let file = bake::FILE;
     Some(match (of.bake.as_ref()?, &of.plan.target) {
@@ -256,7 +254,11 @@ fn bake_file(of: &Repository) -> Option<Check> {
         (Ok(resolved), _) if !resolved.unresolved.is_empty() => {
             let told =
                 |what: &String| format!("{file}: {what}: a client without buildx leaves it out");
-            Check::new(NAME, Verdict::Warning, resolved.unresolved.iter().map(told))
+            Check::new(
+                NAME,
+                CheckStatus::Warning,
+                resolved.unresolved.iter().map(told),
+            )
         }
         (Ok(_), Some((name, _))) => Check::passed(NAME, format!("{file}: target `{name}`")),
         (Ok(_), None) => Check::warning(
@@ -266,8 +268,7 @@ fn bake_file(of: &Repository) -> Option<Check> {
     })
 }
 
-/// hub-lint has no errors.
-fn hub(of: &Repository) -> Result<Check> {
+fn hub(of: &BuildInputs) -> Result<Check> {
     const NAME: &str = "hub-lint";
     let report = hub_lint::lint(&*of.tree, true)?;
     let summary = hub_lint::summary(&report);
@@ -294,7 +295,7 @@ fn hub(of: &Repository) -> Result<Check> {
 }
 
 /// How much there is for docker to read, and what of it is large.
-fn context(of: &Repository) -> Check {
+fn context(of: &BuildInputs) -> Check {
     let all: Vec<(&RepoPath, u64)> = sent(of).collect();
     let total: u64 = all.iter().map(|(_, size)| size).sum();
     let mut words = vec![format!(
@@ -306,30 +307,30 @@ fn context(of: &Repository) -> Check {
     if all.is_empty() {
         words = vec!["nothing: .dockerignore leaves everything out".to_owned()];
     }
-    let mut verdict = Verdict::Passed;
+    let mut verdict = CheckStatus::Passed;
     let mut secrets = all.iter().map(|(path, _)| path);
     if let Some(path) = secrets.find(|path| path.name() == token::FILE.as_bytes()) {
         let copied = of.dockerfile.as_ref().and_then(|file| taken(&file.1).ok());
         let mut copied = copied.into_iter().flatten();
         let what = if copied.any(|copy| copy.covers(path)) {
-            verdict = Verdict::Failed;
+            verdict = CheckStatus::Failed;
             "would be copied into the image, with the secrets in it"
         } else {
-            verdict = Verdict::Warning;
+            verdict = CheckStatus::Warning;
             "is in it, which no image needs"
         };
         words.push(format!("{path} {what}: add it to .dockerignore"));
     }
     for (line, text) in of.ignore.bad() {
-        verdict = Verdict::Failed;
+        verdict = CheckStatus::Failed;
         words.push(format!(
             "{}:{line}: `{text}` is no pattern, and docker builds nothing then: fix it, or take it \
              out",
             of.ignore_path.as_deref().unwrap_or_default()
         ));
     }
-    if total > LARGE_CONTEXT && verdict != Verdict::Failed {
-        verdict = Verdict::Warning;
+    if total > LARGE_CONTEXT && verdict != CheckStatus::Failed {
+        verdict = CheckStatus::Warning;
         words.push(
             ".dockerignore can leave out what the image does not need: it may be sent with every \
              build"
@@ -358,7 +359,7 @@ fn largest(all: &[(&RepoPath, u64)]) -> Vec<String> {
 }
 
 /// What the image will say that it was made from.
-fn source(origin: &Origin) -> Check {
+fn source(origin: &SourceRevision) -> Check {
     const NAME: &str = "source";
     let Some(revision) = &origin.revision else {
         return Check::warning(
@@ -378,7 +379,7 @@ fn source(origin: &Origin) -> Check {
 }
 
 /// What a model that is baked in depends on.
-fn model(of: &Repository) -> Option<Check> {
+fn model(of: &BuildInputs) -> Option<Check> {
     const NAME: &str = "model";
     let model = of.model.as_ref()?;
     let mut arguments = of.plan.arguments().into_iter();

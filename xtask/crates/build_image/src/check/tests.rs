@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bake::resolve;
-use crate::plan::{Plan, TAG};
+use crate::plan::{BuildPlan, TAG};
 use crate::repository::DOCKERFILES;
 use crate::token::Token;
 use worker_files::Source;
@@ -60,8 +60,8 @@ fn worker() -> Memory {
         .with(".runpod/tests.json", TESTS)
 }
 
-fn plan() -> Plan {
-    Plan {
+fn plan() -> BuildPlan {
+    BuildPlan {
         tag: TAG.to_owned(),
         dockerfile: "Dockerfile".to_owned(),
         target: Some(("worker".to_owned(), serde_json::Map::new())),
@@ -73,26 +73,31 @@ fn plan() -> Plan {
     }
 }
 
-fn clean() -> Origin {
-    Origin {
+fn clean() -> SourceRevision {
+    SourceRevision {
         revision: Some("0123456789abcdef".to_owned()),
-        ..Origin::default()
+        ..SourceRevision::default()
     }
 }
 
 /// All checks as `verdict name: words / words`.
-fn all(tree: &Memory, plan: &Plan, origin: &Origin, model: Option<&str>) -> Vec<String> {
+fn all(
+    tree: &Memory,
+    plan: &BuildPlan,
+    origin: &SourceRevision,
+    model: Option<&str>,
+) -> Vec<String> {
     looked_at(tree, plan, origin, (model, None))
 }
 
-fn with_token(tree: &Memory, plan: &Plan, token: Option<&Token>) -> Vec<String> {
+fn with_token(tree: &Memory, plan: &BuildPlan, token: Option<&Token>) -> Vec<String> {
     looked_at(tree, plan, &clean(), (None, token))
 }
 
 fn looked_at(
     tree: &Memory,
-    plan: &Plan,
-    origin: &Origin,
+    plan: &BuildPlan,
+    origin: &SourceRevision,
     (model, token): (Option<&str>, Option<&Token>),
 ) -> Vec<String> {
     let file = |path: &str| tree.read_file(path).unwrap();
@@ -102,7 +107,7 @@ fn looked_at(
     let ignore = file(".dockerignore").map(|bytes| Ignore::read(&bytes));
     let bake =
         file(bake::FILE).map(|bytes| resolve(&Source::new(bake::FILE.into(), &bytes), &|_| None));
-    let subject = Repository {
+    let subject = BuildInputs {
         root: "/worker".into(),
         tree: Box::new(tree.clone()),
         dockerfile,
@@ -120,14 +125,14 @@ fn looked_at(
         .unwrap()
         .into_iter()
         .map(|check| {
-            let verdict = crate::report::word(check.verdict);
+            let verdict = crate::report::shown(check.verdict).0;
             format!("{verdict} {}: {}", check.name, check.words.join(" / "))
         })
         .collect()
 }
 
 /// What is not as it should be.
-fn wrong(tree: &Memory, plan: &Plan) -> Vec<String> {
+fn wrong(tree: &Memory, plan: &BuildPlan) -> Vec<String> {
     let mut all = all(tree, plan, &clean(), None);
     all.retain(|line| !line.starts_with("passed"));
     all
@@ -220,7 +225,7 @@ fn an_argument_that_is_not_declared_is_found_wherever_it_is_passed() {
             "jobs:\n  a:\n    steps:\n      - run: docker build --build-arg TAG=1 .\n",
         )
         .with("docs/a.md", "docker build --build-arg OTHER=1 .\n");
-    let plan = Plan {
+    let plan = BuildPlan {
         given: vec![("QUANTIZATION".to_owned(), "awq".to_owned())],
         extra: vec![
             "--build-arg".into(),
@@ -256,7 +261,7 @@ fn a_token_that_would_be_anything_but_a_secret_stops_the_build() {
         "Dockerfile",
         DOCKERFILE.replace("ARG MODEL_NAME", "ARG HF_TOKEN\nARG MODEL_NAME"),
     );
-    let wrong = |plan: &Plan| {
+    let wrong = |plan: &BuildPlan| {
         let mut all = with_token(&tree, plan, Some(&token));
         all.retain(|line| !line.starts_with("passed "));
         assert!(!all.join("\n").contains("hf_0123456789"), "{all:?}");
@@ -264,11 +269,11 @@ fn a_token_that_would_be_anything_but_a_secret_stops_the_build() {
     };
     assert_eq!(wrong(&plan()), [""; 0]);
     let settings = |text: &str| serde_json::from_str(text).unwrap();
-    let in_bake = |text: &str| Plan {
+    let in_bake = |text: &str| BuildPlan {
         target: Some(("worker".to_owned(), settings(text))),
         ..plan()
     };
-    let extra = |words: &[&str]| Plan {
+    let extra = |words: &[&str]| BuildPlan {
         extra: words.iter().map(Into::into).collect(),
         ..plan()
     };
@@ -323,7 +328,7 @@ fn in_the_other_shape_files_for_a_dockerfile_at_the_root_are_passed_over() {
 
 #[test]
 fn the_base_image_is_held_against_the_flags_and_the_hub() {
-    let of = |base: &str| Plan {
+    let of = |base: &str| BuildPlan {
         given: vec![("BASE_IMAGE".to_owned(), base.to_owned())],
         ..plan()
     };
@@ -345,7 +350,7 @@ fn the_base_image_is_held_against_the_flags_and_the_hub() {
           hub.json allows nothing older"
         ]
     );
-    let update = Plan {
+    let update = BuildPlan {
         tag: "worker:flags".to_owned(),
         ..plan()
     };
@@ -392,7 +397,7 @@ fn a_bake_file_that_cannot_be_used_is_told() {
           docker resolves: a client without buildx leaves it out"
         ]
     );
-    let other = Plan {
+    let other = BuildPlan {
         target: None,
         ..plan()
     };
@@ -450,19 +455,19 @@ fn a_context_is_told_when_it_is_large_or_holds_secrets() {
 
 #[test]
 fn what_the_image_is_made_from_is_told() {
-    let said = |origin: &Origin| {
+    let said = |origin: &SourceRevision| {
         let all = all(&worker(), &plan(), origin, None);
         all.last().unwrap().clone()
     };
     assert_eq!(
-        said(&Origin {
+        said(&SourceRevision {
             changed: vec!["engine.py".into(), "handler.py".into()],
             ..clean()
         }),
         "warning source: commit 0123456789ab-dirty: not committed: engine.py, handler.py"
     );
     assert_eq!(
-        said(&Origin::default()),
+        said(&SourceRevision::default()),
         "warning source: no git commit: the image will not say what it was made from"
     );
 }
@@ -470,7 +475,7 @@ fn what_the_image_is_made_from_is_told() {
 #[test]
 fn a_model_is_told_where_it_lies_and_what_it_may_need() {
     let said = |path: &str| {
-        let plan = Plan {
+        let plan = BuildPlan {
             given: vec![("BASE_PATH".to_owned(), path.to_owned())],
             ..plan()
         };

@@ -23,18 +23,18 @@ const PLATFORM: &str = "linux/amd64";
 const VOLUME: &str = "/runpod-volume";
 const MODELS: &str = "/models";
 
-/// How docker is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Builder {
     /// `docker buildx bake`, with the release of buildx.
-    Bake { buildx: (u32, u32) },
-    /// `docker buildx build`.
+    Bake {
+        buildx: (u32, u32),
+    },
     Buildx,
     /// `docker build` of a client that has `BuildKit` built in.
     Plain,
 }
 
-impl Way {
+impl Builder {
     /// The way for a client; `bake` says whether there is a bake file with one target for this
     /// Dockerfile.
     pub fn of(engine: &Engine, buildx: Option<(u32, u32)>, bake: bool) -> Self {
@@ -47,11 +47,9 @@ impl Way {
     }
 }
 
-/// What is to be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct BuildPlan {
     pub tag: String,
-    /// The Dockerfile, from the root of the repository.
     pub dockerfile: String,
     /// The bake file's target for it, by its name.
     pub target: Option<(String, Map<String, Value>)>,
@@ -60,7 +58,6 @@ pub struct Plan {
     pub labels: Vec<(String, String)>,
     /// Whether there is a token to hand on.
     pub secret: bool,
-    /// What is for docker itself.
     pub extra: Vec<OsString>,
     /// `SOURCE_DATE_EPOCH`, where it is set: buildx hands it to the build by itself.
     pub epoch: Option<String>,
@@ -131,7 +128,7 @@ pub fn is_inherited(extra: &[OsString], name: &str) -> bool {
     all.any(|(option, value)| option == "--build-arg" && value == name)
 }
 
-impl Plan {
+impl BuildPlan {
     /// The build arguments as docker gets them: the bake file's, then those of the command line,
     /// then what is for docker itself; each name once.
     pub fn arguments(&self) -> Vec<(String, String)> {
@@ -208,21 +205,20 @@ impl Plan {
         }))
     }
 
-    /// The call of docker.
-    pub fn call(&self, program: &Path, way: Way) -> Call {
-        let mut call = Call {
+    pub fn call(&self, program: &Path, way: Builder) -> DockerCall {
+        let mut call = DockerCall {
             program: program.to_owned(),
             groups: Vec::new(),
         };
         match (way, &self.target) {
-            (Way::Bake { buildx }, Some((name, _))) => self.bake(&mut call, buildx, name),
-            (Way::Plain, _) => self.build(&mut call, &["build"]),
+            (Builder::Bake { buildx }, Some((name, _))) => self.bake(&mut call, buildx, name),
+            (Builder::Plain, _) => self.build(&mut call, &["build"]),
             _ => self.build(&mut call, &["buildx", "build"]),
         }
         call
     }
 
-    fn bake(&self, call: &mut Call, buildx: (u32, u32), name: &str) {
+    fn bake(&self, call: &mut DockerCall, buildx: (u32, u32), name: &str) {
         call.words(&["buildx", "bake"]);
         call.words(&["--file", bake::FILE]);
         for resource in self.asked_for(buildx) {
@@ -252,7 +248,7 @@ impl Plan {
         call.words(&[name]);
     }
 
-    fn build(&self, call: &mut Call, command: &[&str]) {
+    fn build(&self, call: &mut DockerCall, command: &[&str]) {
         call.words(command);
         call.words(&["--file", &self.dockerfile]);
         call.words(&["--tag", &self.tag]);
@@ -335,12 +331,12 @@ fn leaves(path: &str) -> bool {
 
 /// A call of docker, with its arguments in the groups in which a person reads them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct DockerCall {
     pub program: PathBuf,
     groups: Vec<Vec<OsString>>,
 }
 
-impl Call {
+impl DockerCall {
     fn words(&mut self, words: &[impl AsRef<OsStr>]) {
         if !words.is_empty() {
             let words = words.iter().map(|word| word.as_ref().to_owned());

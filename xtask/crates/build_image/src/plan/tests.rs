@@ -82,8 +82,8 @@ fn target(json: &Value) -> (String, Map<String, Value>) {
     ("worker".to_owned(), json.as_object().unwrap().clone())
 }
 
-fn plan() -> Plan {
-    Plan {
+fn plan() -> BuildPlan {
+    BuildPlan {
         tag: TAG.to_owned(),
         dockerfile: "Dockerfile".to_owned(),
         target: Some(target(&serde_json::json!({
@@ -101,14 +101,14 @@ fn plan() -> Plan {
     }
 }
 
-fn shell(plan: &Plan, way: Way) -> String {
+fn shell(plan: &BuildPlan, way: Builder) -> String {
     plan.call(Path::new("/usr/bin/docker"), way).shell(None)
 }
 
 #[test]
 fn a_client_without_buildx_is_told_all_that_the_bake_file_says() {
     assert_eq!(
-        shell(&plan(), Way::Plain),
+        shell(&plan(), Builder::Plain),
         "\
 DOCKER_BUILDKIT=1 /usr/bin/docker build \\
   --file Dockerfile \\
@@ -126,7 +126,7 @@ DOCKER_BUILDKIT=1 /usr/bin/docker build \\
 #[test]
 fn bake_is_told_what_differs_from_its_file() {
     assert_eq!(
-        shell(&plan(), Way::Bake { buildx: (0, 30) }),
+        shell(&plan(), Builder::Bake { buildx: (0, 30) }),
         "\
 DOCKER_BUILDKIT=1 /usr/bin/docker buildx bake \\
   --file docker-bake.hcl \\
@@ -158,7 +158,7 @@ DOCKER_BUILDKIT=1 /usr/bin/docker buildx bake \\
 
 #[test]
 fn bake_is_allowed_what_it_would_ask_for() {
-    let asks = Plan {
+    let asks = BuildPlan {
         target: Some(target(&serde_json::json!({
             "context": "..",
             "dockerfile": "a/../../Dockerfile",
@@ -178,7 +178,7 @@ fn bake_is_allowed_what_it_would_ask_for() {
         ..plan()
     };
     assert_eq!(
-        shell(&asks, Way::Bake { buildx: (0, 19) }),
+        shell(&asks, Builder::Bake { buildx: (0, 19) }),
         "\
 DOCKER_BUILDKIT=1 /usr/bin/docker buildx bake \\
   --file docker-bake.hcl \\
@@ -192,13 +192,13 @@ DOCKER_BUILDKIT=1 /usr/bin/docker buildx bake \\
   --push --set '*.platform=linux/arm64' \\
   worker"
     );
-    assert!(!shell(&asks, Way::Bake { buildx: (0, 18) }).contains("fs.read"));
-    assert!(!shell(&plan(), Way::Bake { buildx: (0, 30) }).contains("--allow"));
+    assert!(!shell(&asks, Builder::Bake { buildx: (0, 18) }).contains("fs.read"));
+    assert!(!shell(&plan(), Builder::Bake { buildx: (0, 30) }).contains("--allow"));
 }
 
 #[test]
 fn buildx_without_a_bake_file_loads_what_it_built() {
-    let plain = Plan {
+    let plain = BuildPlan {
         target: None,
         dockerfile: ".runpod/Dockerfile".to_owned(),
         secret: false,
@@ -207,7 +207,7 @@ fn buildx_without_a_bake_file_loads_what_it_built() {
         ..plan()
     };
     assert_eq!(
-        shell(&plain, Way::Buildx),
+        shell(&plain, Builder::Buildx),
         "\
 DOCKER_BUILDKIT=1 /usr/bin/docker buildx build \\
   --file .runpod/Dockerfile \\
@@ -217,11 +217,11 @@ DOCKER_BUILDKIT=1 /usr/bin/docker buildx build \\
   --load \\
   ."
     );
-    let other = Plan {
+    let other = BuildPlan {
         extra: vec!["--platform=linux/arm64".into(), "-o".into(), "out".into()],
         ..plain
     };
-    let said = shell(&other, Way::Buildx);
+    let said = shell(&other, Builder::Buildx);
     assert!(
         !said.contains("linux/amd64") && !said.contains("--load"),
         "{said}"
@@ -230,7 +230,7 @@ DOCKER_BUILDKIT=1 /usr/bin/docker buildx build \\
 
 #[test]
 fn a_folder_elsewhere_is_entered_first() {
-    let call = plan().call(Path::new("docker"), Way::Plain);
+    let call = plan().call(Path::new("docker"), Builder::Plain);
     let text = call.shell(Some(Path::new("/my repo")));
     assert!(text.starts_with("cd '/my repo' &&\nDOCKER_BUILDKIT=1 docker build \\\n"));
 }
@@ -241,10 +241,10 @@ fn the_way_follows_from_the_client() {
         program: "docker".into(),
         buildx,
     };
-    assert_eq!(Way::of(&engine(false), None, true), Way::Plain);
-    assert_eq!(Way::of(&engine(true), None, false), Way::Buildx);
+    assert_eq!(Builder::of(&engine(false), None, true), Builder::Plain);
+    assert_eq!(Builder::of(&engine(true), None, false), Builder::Buildx);
     assert_eq!(
-        Way::of(&engine(true), Some((0, 21)), true),
-        Way::Bake { buildx: (0, 21) }
+        Builder::of(&engine(true), Some((0, 21)), true),
+        Builder::Bake { buildx: (0, 21) }
     );
 }

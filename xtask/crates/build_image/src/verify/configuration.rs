@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use super::super::Check;
 use super::expected_image::ExpectedImage;
-use super::inspect::Image;
+use super::inspect::InspectedImage;
 use worker_files::dockerfile::expand;
 
 /// What RunPod runs.
 const PLATFORM: &str = "linux/amd64";
 
 /// Whether RunPod can run it at all.
-pub fn platform(image: &Image) -> Check {
+pub fn platform(image: &InspectedImage) -> Check {
     if image.platform == PLATFORM {
         return Check::passed("platform", PLATFORM);
     }
@@ -25,7 +25,11 @@ pub fn platform(image: &Image) -> Check {
 }
 
 /// ENTRYPOINT, CMD, WORKDIR and USER.
-pub fn command(image: &Image, made: &ExpectedImage, base: Option<&Image>) -> Check {
+pub fn command(
+    image: &InspectedImage,
+    made: &ExpectedImage,
+    base: Option<&InspectedImage>,
+) -> Check {
     let folder = |path: &String| match path.trim_end_matches('/') {
         "" => "/".to_owned(),
         path => path.to_owned(),
@@ -74,9 +78,9 @@ fn line(words: &[String]) -> String {
 /// ENV as the Dockerfile and the base image have it. `hide` takes a name and its value, and gives
 /// what may be shown of the value.
 pub fn environment(
-    image: &Image,
+    image: &InspectedImage,
     made: &ExpectedImage,
-    base: Option<&Image>,
+    base: Option<&InspectedImage>,
     hide: &dyn Fn(&str, &str) -> String,
 ) -> Check {
     let (mut wrong, mut unknown, mut compared) = (Vec::new(), Vec::new(), 0);
@@ -136,7 +140,7 @@ pub struct Promise {
 const MODULES: &str = "PYTHONPATH";
 
 /// Whether what the legacy image set still means the same to what runs in this one.
-pub fn promise(image: &Image, made: &ExpectedImage, promise: Option<&Promise>) -> Check {
+pub fn promise(image: &InspectedImage, made: &ExpectedImage, promise: Option<&Promise>) -> Check {
     const NAME: &str = "legacy promise";
     let Some(promise) = promise else {
         return Check::skipped(
@@ -191,7 +195,7 @@ pub fn promise(image: &Image, made: &ExpectedImage, promise: Option<&Promise>) -
 }
 
 /// What is said where modules at the root were found in the legacy image and are no longer.
-fn root_lost(image: &Image, promise: &Promise) -> Option<String> {
+fn root_lost(image: &InspectedImage, promise: &Promise) -> Option<String> {
     let mut recorded = [&promise.variables, &promise.accepted].into_iter();
     let promised = recorded.find_map(|record| record.get(MODULES))?;
     let names_root = |path: &str| path.split(':').any(|folder| folder == "/");
@@ -206,7 +210,7 @@ fn root_lost(image: &Image, promise: &Promise) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Verdict;
+    use super::super::super::CheckStatus;
     use super::*;
 
     fn words(text: &str) -> Vec<String> {
@@ -220,13 +224,13 @@ mod tests {
         pairs.map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
     }
 
-    fn image(env: &str) -> Image {
-        Image {
+    fn image(env: &str) -> InspectedImage {
+        InspectedImage {
             platform: "linux/amd64".into(),
             cmd: words("python3 handler.py"),
             workdir: "/worker".into(),
             env: variables(env),
-            ..Image::default()
+            ..InspectedImage::default()
         }
     }
 
@@ -249,10 +253,10 @@ mod tests {
     #[test]
     fn another_platform_fails() {
         let mut image = image("");
-        assert_eq!(platform(&image).verdict, Verdict::Passed);
+        assert_eq!(platform(&image).verdict, CheckStatus::Passed);
         image.platform = "linux/arm64".into();
         let check = platform(&image);
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         assert!(
             check.words[0].contains("--platform linux/amd64"),
             "{check:?}"
@@ -261,11 +265,11 @@ mod tests {
 
     #[test]
     fn a_command_or_folder_other_than_the_dockerfile_s_fails() {
-        let base = Image {
+        let base = InspectedImage {
             entrypoint: words("/start.sh"),
             ..image("")
         };
-        let mut image = Image {
+        let mut image = InspectedImage {
             entrypoint: words("/start.sh"),
             ..image("")
         };
@@ -276,7 +280,7 @@ mod tests {
         image.entrypoint.clear();
         image.user = "me".into();
         let check = command(&image, &made(""), Some(&base));
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         let all = check.words.join("\n");
         for part in [
             "CMD is `python3 other.py`, and by the Dockerfile it is `python3 handler.py`",
@@ -293,9 +297,12 @@ mod tests {
         let base = image("PATH=/bin TZ=UTC");
         let wanted = made("A=1 B=2");
         let check = |env: &str| environment(&image(env), &wanted, Some(&base), &plain);
-        assert_eq!(check("PATH=/bin TZ=UTC A=1 B=2").verdict, Verdict::Passed);
+        assert_eq!(
+            check("PATH=/bin TZ=UTC A=1 B=2").verdict,
+            CheckStatus::Passed
+        );
         let bad = check("PATH=/sbin TZ=UTC A=9 NEW=x");
-        assert_eq!(bad.verdict, Verdict::Failed);
+        assert_eq!(bad.verdict, CheckStatus::Failed);
         let all = bad.words.join("\n");
         for part in [
             "A is `9`",
@@ -308,7 +315,7 @@ mod tests {
         let mut open = made("A=1");
         open.env.insert("P".into(), None);
         let check = environment(&image("A=1 P=/ X=1"), &open, None, &plain);
-        assert_eq!(check.verdict, Verdict::Passed);
+        assert_eq!(check.verdict, CheckStatus::Passed);
         assert!(check.words[1].contains('P'), "{check:?}");
     }
 
@@ -323,14 +330,14 @@ mod tests {
             ..Promise::default()
         };
         let lost = judged("PYTHONPATH=/worker", &recorded);
-        assert_eq!(lost.verdict, Verdict::Failed, "{lost:?}");
+        assert_eq!(lost.verdict, CheckStatus::Failed, "{lost:?}");
         assert!(lost.words[1].contains("does not name `/`"), "{lost:?}");
         recorded = Promise {
             accepted: path(),
             ..Promise::default()
         };
         let lost = judged("PYTHONPATH=/worker", &recorded);
-        assert_eq!(lost.verdict, Verdict::Passed, "{lost:?}");
+        assert_eq!(lost.verdict, CheckStatus::Passed, "{lost:?}");
         let said = "no longer found; a reason is on record";
         assert!(lost.words[1].ends_with(said), "{lost:?}");
         let kept = judged("PYTHONPATH=/:/sgl", &recorded);
@@ -350,12 +357,12 @@ mod tests {
         let wanted = made("BASE_PATH=/v HF_HOME=/v/cache PYTHONPATH=/");
         let check = |env: &str| promise(&image(env), &wanted, Some(&kept));
         let good = check("BASE_PATH=/v HF_HOME=/v/cache PYTHONPATH=/x:/");
-        assert_eq!(good.verdict, Verdict::Passed);
+        assert_eq!(good.verdict, CheckStatus::Passed);
         assert!(good.words[1].contains("OLD"), "{good:?}");
         let bad = check("BASE_PATH=/v HF_HOME=/cache PYTHONPATH=/worker");
-        assert_eq!(bad.verdict, Verdict::Failed);
+        assert_eq!(bad.verdict, CheckStatus::Failed);
         assert!(bad.words[0].contains("HF_HOME is `/cache`"), "{bad:?}");
         let none = promise(&image(""), &wanted, None);
-        assert_eq!(none.verdict, Verdict::Skipped);
+        assert_eq!(none.verdict, CheckStatus::Skipped);
     }
 }

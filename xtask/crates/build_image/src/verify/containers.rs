@@ -149,7 +149,7 @@ pub struct Container<'a> {
 
 /// What docker says of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct State {
+pub struct ContainerState {
     pub running: bool,
     pub exit_code: i64,
     /// Ended by the kernel for want of memory.
@@ -163,7 +163,7 @@ impl Container<'_> {
         self.engine.output(&["start", &self.name]).map(drop)
     }
 
-    pub fn state(&self) -> Result<State> {
+    pub fn state(&self) -> Result<ContainerState> {
         let format = "{{json .State}} {{json .Mounts}}";
         let inspect = ["inspect", "--format", format, &self.name];
         read_state(&self.engine.output(&inspect)?)
@@ -205,14 +205,14 @@ impl Drop for Container<'_> {
 }
 
 /// Reads the state of a container and the list of its mounts.
-fn read_state(text: &[u8]) -> Option<State> {
+fn read_state(text: &[u8]) -> Option<ContainerState> {
     let values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
     let mut values = values.map_while(Result::ok);
     let (state, mounts) = (values.next()?, values.next()?);
     let mounts = mounts.as_array().into_iter().flatten();
     let volumes = mounts.filter(|mount| mount["Type"] == "volume");
     let place = |mount: &Value| mount["Destination"].as_str().map(str::to_owned);
-    Some(State {
+    Some(ContainerState {
         running: state["Running"].as_bool()?,
         exit_code: state["ExitCode"].as_i64()?,
         out_of_memory: state["OOMKilled"].as_bool().unwrap_or_default(),
@@ -243,7 +243,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             state,
-            State {
+            ContainerState {
                 running: false,
                 exit_code: 137,
                 out_of_memory: true,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::inspect::{Image, Step};
+use super::inspect::{HistoryStep, InspectedImage};
 use worker_files::copied::Copied;
 use worker_files::dockerfile::{self, Named, expand};
 use worker_files::ignore::Ignore;
@@ -31,8 +31,8 @@ impl ExpectedImage {
         tree: &dyn Tree,
         ignore: &Ignore,
         source: &Source,
-        history: &[Step],
-        base: Option<&Image>,
+        history: &[HistoryStep],
+        base: Option<&InspectedImage>,
     ) -> Result<Self, Unread> {
         let text = |text: &Option<dockerfile::Text>| text.as_ref().map(|text| text.text.clone());
         let arguments = arguments(history);
@@ -59,8 +59,8 @@ impl ExpectedImage {
 }
 
 /// The build arguments with the values that the build was given, as its history has them.
-fn arguments(history: &[Step]) -> BTreeMap<String, String> {
-    let argument = |step: &Step| {
+fn arguments(history: &[HistoryStep]) -> BTreeMap<String, String> {
+    let argument = |step: &HistoryStep| {
         let text = step.created_by.trim();
         // The builder before BuildKit writes its steps as a shell's comment.
         let text = text.strip_prefix("/bin/sh -c #(nop)").unwrap_or(text);
@@ -78,7 +78,7 @@ fn arguments(history: &[Step]) -> BTreeMap<String, String> {
 fn environment(
     image: &dockerfile::Image,
     arguments: &BTreeMap<String, String>,
-    base: Option<&Image>,
+    base: Option<&InspectedImage>,
 ) -> BTreeMap<String, Option<String>> {
     let mut values = BTreeMap::new();
     for Named { name, value, .. } in &image.args {
@@ -127,12 +127,12 @@ mod tests {
         dockerfile: &str,
         tree: &Memory,
         history: &[&str],
-        base: Option<&Image>,
+        base: Option<&InspectedImage>,
     ) -> ExpectedImage {
         let source = Source::new("Dockerfile".into(), dockerfile.as_bytes());
         let history: Vec<_> = history
             .iter()
-            .map(|text| Step {
+            .map(|text| HistoryStep {
                 created_by: (*text).to_owned(),
                 size: 0,
             })
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn variables_have_the_values_of_the_build() {
         let text = "FROM base\nENV PYTHONPATH=\"/${PYTHONPATH:+:${PYTHONPATH}}\"\nARG MODEL=\"\"\nARG PATH_TO=\"/volume\"\nENV MODEL_NAME=\"${MODEL:-none}\" HOME_OF=\"${PATH_TO}/x\"\nCMD [\"python3\", \"handler.py\"]\n";
-        let env = |history: &[&str], base: Option<&Image>| {
+        let env = |history: &[&str], base: Option<&InspectedImage>| {
             let made = made(text, &Memory::new(), history, base);
             assert_eq!(made.cmd.as_deref(), Some("python3 handler.py"));
             let text = |(name, value): (&String, &Option<String>)| {
@@ -152,7 +152,7 @@ mod tests {
             };
             made.env.iter().map(text).collect::<Vec<_>>().join(" ")
         };
-        let mut base = Image::default();
+        let mut base = InspectedImage::default();
         assert_eq!(
             env(&[], Some(&base)),
             "HOME_OF=/volume/x MODEL_NAME=none PYTHONPATH=/"
@@ -181,9 +181,9 @@ mod tests {
             .with("lib/y.py", "")
             .with(".dockerignore", "lib/y.py\n");
         let files = |text: &str| {
-            let base = Image {
+            let base = InspectedImage {
                 workdir: "/base".into(),
-                ..Image::default()
+                ..InspectedImage::default()
             };
             let made = made(&format!("FROM base\n{text}"), &tree, &[], Some(&base));
             let text = |(at, path): (&String, &RepoPath)| format!("{at}<{path}");

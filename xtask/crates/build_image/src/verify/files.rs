@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::super::Check;
 use super::expected_image::ExpectedImage;
-use super::flags::version;
+use super::flags::{TABLE, version};
 use super::layers::{Keep, Layers, Thing};
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -19,9 +19,6 @@ const LARGEST: u64 = 1 << 22;
 
 /// Never part of an image, whether the work tree has them or not.
 const NEVER: &[&str] = &[".git", ".env", ".github", "target", "outdated"];
-
-/// The table of flags, which is written anew for an image with another SGLang.
-pub const TABLE: &str = "sglang_worker/sglang_flags.json";
 
 /// What to look for in the layers.
 pub struct Sought<'a> {
@@ -213,8 +210,8 @@ fn same(sought: &Sought, bytes: &[u8]) -> Result<Option<RepoPath>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Verdict;
-    use super::super::layers::Layer;
+    use super::super::super::CheckStatus;
+    use super::super::layers::ImageLayer;
     use super::*;
     use xtask_core::tree::Memory;
 
@@ -245,9 +242,9 @@ mod tests {
         }
     }
 
-    fn layer(files: &[(&str, &str)]) -> Layer {
+    fn layer(files: &[(&str, &str)]) -> ImageLayer {
         let thing = |bytes: &str| Thing::File(Some(bytes.into()));
-        let mut layer = Layer::default();
+        let mut layer = ImageLayer::default();
         layer.things.insert("worker/scripts".into(), Thing::Folder);
         for (path, bytes) in files {
             layer.things.insert((*path).to_owned(), thing(bytes));
@@ -255,7 +252,7 @@ mod tests {
         layer
     }
 
-    fn good() -> Layer {
+    fn good() -> ImageLayer {
         layer(&[
             ("worker/handler.py", "handle"),
             (
@@ -268,7 +265,7 @@ mod tests {
         ])
     }
 
-    fn check(layers: Vec<Layer>, base: usize) -> [Check; 2] {
+    fn check(layers: Vec<ImageLayer>, base: usize) -> [Check; 2] {
         let (tree, made) = (tree(), made());
         let sought = Sought::new(&made, &tree, "/worker");
         let layers = Layers {
@@ -285,7 +282,7 @@ mod tests {
     fn files_as_they_are_here_are_in_order() {
         let checks = check(vec![layer(&[("srv/README.md", LONG)]), good()], 1);
         for check in &checks {
-            assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
+            assert_eq!(check.verdict, CheckStatus::Passed, "{check:?}");
         }
     }
 
@@ -299,7 +296,7 @@ mod tests {
             Thing::Link("/x".into()),
         );
         let [files, _] = check(vec![good(), top], 0);
-        assert_eq!(files.verdict, Verdict::Failed);
+        assert_eq!(files.verdict, CheckStatus::Failed);
         let all = files.words.join("\n");
         for part in [
             "/worker/handler.py is not what handler.py is here (7 bytes, 6 here)",
@@ -322,13 +319,13 @@ mod tests {
             )
         };
         let [files, _] = other("{\"version\": \"2.0\"}");
-        assert_eq!(files.verdict, Verdict::Passed);
+        assert_eq!(files.verdict, CheckStatus::Passed);
         assert!(
             files.words[1].contains("SGLang 2.0's in the image"),
             "{files:?}"
         );
         let [files, _] = other("{\"version\": \"1.0\", \"flags\": {}}");
-        assert_eq!(files.verdict, Verdict::Failed);
+        assert_eq!(files.verdict, CheckStatus::Failed);
     }
 
     #[test]
@@ -339,7 +336,7 @@ mod tests {
             "worker/sglang_worker/sglang_flags.json",
             "{\"version\": \"1.0\", \"flags\": {}}",
         )]);
-        let copied = |other: &Layer| {
+        let copied = |other: &ImageLayer| {
             let layers = Layers {
                 layers: vec![good(), other.clone()],
                 ..Layers::default()
@@ -347,7 +344,7 @@ mod tests {
             copied(&sought, &layers, true).unwrap()
         };
         let files = copied(&other);
-        assert_eq!(files.verdict, Verdict::Passed, "{files:?}");
+        assert_eq!(files.verdict, CheckStatus::Passed, "{files:?}");
         assert!(
             files.words[1].ends_with("--update-flags writes it"),
             "{files:?}"
@@ -356,7 +353,7 @@ mod tests {
         let changed = Thing::File(Some("changed".into()));
         other.things.insert("worker/handler.py".into(), changed);
         let files = copied(&other);
-        assert_eq!(files.verdict, Verdict::Failed);
+        assert_eq!(files.verdict, CheckStatus::Failed);
         assert!(files.words[0].contains("handler.py"), "{files:?}");
     }
 
@@ -374,7 +371,7 @@ mod tests {
         let mut top = good();
         top.gone.insert("worker/tests".into());
         let [_, strange] = check(vec![low, top], 0);
-        assert_eq!(strange.verdict, Verdict::Failed);
+        assert_eq!(strange.verdict, CheckStatus::Failed);
         let all = strange.words.join("\n");
         for part in [
             "/worker/tests/test_a.py is a file of the repository (layer 0)",
@@ -390,12 +387,12 @@ mod tests {
 
     #[test]
     fn a_layer_that_was_not_read_leaves_a_doubt() {
-        let unread = Layer {
+        let unread = ImageLayer {
             unread: Some("it is compressed".into()),
-            ..Layer::default()
+            ..ImageLayer::default()
         };
         let [files, _] = check(vec![good(), unread], 0);
-        assert_eq!(files.verdict, Verdict::Warning);
+        assert_eq!(files.verdict, CheckStatus::Warning);
         assert!(files.words[1].contains("layer 1 was not read"), "{files:?}");
     }
 }

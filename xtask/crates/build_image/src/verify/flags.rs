@@ -9,13 +9,15 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::{Check, Verdict};
+use super::super::{Check, CheckStatus};
 use super::containers::Session;
-use super::files::TABLE;
 use super::{Seen, Subject, text};
 use xtask_core::output::cut;
 
 const NAME: &str = "flags";
+
+/// The table of flags. `--update-flags` writes it for an image with another SGLang.
+pub const TABLE: &str = "sglang_worker/sglang_flags.json";
 
 /// What reads SGLang's parser, in every worker of the modern layout.
 const SCRIPT: &str = "scripts/sglang_flags.py";
@@ -42,10 +44,8 @@ const SAID: [&str; 9] = [
     "deprecated",
 ];
 
-/// How many flags of a kind are named.
 const NAMED: usize = 12;
 
-/// What the image says of its flags.
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Answer {
     /// Its own table.
@@ -55,7 +55,6 @@ struct Answer {
     error: Option<String>,
 }
 
-/// The release that a table is of.
 pub fn version(table: &str) -> Option<String> {
     let table: Value = serde_json::from_str(table).ok()?;
     Some(table.get("version")?.as_str()?.to_owned())
@@ -87,7 +86,6 @@ pub fn look(session: &Session, seen: &Seen, subject: &Subject) -> Result<Check> 
     Ok(check(&answer, here.as_deref()))
 }
 
-/// No answer.
 fn unread(why: &str) -> Check {
     let words = format!("SGLang's parser can't be read in the image: {why}");
     Check::failed(NAME, words)
@@ -166,10 +164,10 @@ fn update(answer: &Answer, here: Option<&str>, repository: &Path) -> Result<Chec
     }
     let own = answer.image.as_deref().and_then(parse);
     if own.is_some_and(|own| own.version == *release && differences(&own, &made).is_empty()) {
-        return Ok(Check::new(NAME, Verdict::Passed, words));
+        return Ok(Check::new(NAME, CheckStatus::Passed, words));
     }
     words.push("the image still has another table: build it again".to_owned());
-    Ok(Check::new(NAME, Verdict::Warning, words))
+    Ok(Check::new(NAME, CheckStatus::Warning, words))
 }
 
 /// What SGLang's parser takes, or why that isn't known.
@@ -240,7 +238,6 @@ fn differences(table: &Table, made: &Table) -> Vec<String> {
     .collect()
 }
 
-/// What is different about a flag.
 fn fields(old: &Value, new: &Value) -> Vec<String> {
     let short = |value: Option<&Value>| {
         let text = value.map_or_else(|| "nothing".to_owned(), Value::to_string);
@@ -279,7 +276,7 @@ mod tests {
     fn flags_added_gone_and_changed_are_named() {
         let (old, new) = (table("1.0", OLD), table("1.0", NEW));
         let check = check(&answer(&old, &new), Some(&new));
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         assert_eq!(
             check.words,
             [
@@ -297,19 +294,19 @@ mod tests {
     fn the_repository_s_table_counts_where_it_is_of_the_same_release() {
         let (old, new) = (table("1.0", OLD), table("1.0", NEW));
         let same = check(&answer(&new, &new), Some(&new));
-        assert_eq!(same.verdict, Verdict::Passed, "{same:?}");
+        assert_eq!(same.verdict, CheckStatus::Passed, "{same:?}");
         let behind = check(&answer(&new, &new), Some(&old));
-        assert_eq!(behind.verdict, Verdict::Failed);
+        assert_eq!(behind.verdict, CheckStatus::Failed);
         assert!(
             behind.words[0].starts_with("the repository's"),
             "{behind:?}"
         );
         let other = check(&answer(&new, &new), Some(&table("0.9", OLD)));
-        assert_eq!(other.verdict, Verdict::Passed);
+        assert_eq!(other.verdict, CheckStatus::Passed);
         assert!(other.words[1].contains("SGLang 0.9's"), "{other:?}");
         // The image's own has to be its own SGLang's.
         let stale = check(&answer(&table("0.9", NEW), &new), Some(&new));
-        assert_eq!(stale.verdict, Verdict::Failed, "{stale:?}");
+        assert_eq!(stale.verdict, CheckStatus::Failed, "{stale:?}");
     }
 
     #[test]
@@ -319,7 +316,7 @@ mod tests {
             ..Answer::default()
         };
         let check = check(&broken, None);
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         assert!(check.words[0].contains("only 3 flags"), "{check:?}");
     }
 
@@ -332,7 +329,7 @@ mod tests {
         std::fs::write(&path, &old).unwrap();
         let check = update(&answer(&new, &new), Some(&old), folder.path()).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), new);
-        assert_eq!(check.verdict, Verdict::Passed);
+        assert_eq!(check.verdict, CheckStatus::Passed);
         let all = check.words.join("\n");
         for part in [
             "is written, for SGLang 1.1",
@@ -342,7 +339,7 @@ mod tests {
             assert!(all.contains(part), "{part}\n{all}");
         }
         let check = update(&answer(&old, &new), Some(&new), folder.path()).unwrap();
-        assert_eq!(check.verdict, Verdict::Warning);
+        assert_eq!(check.verdict, CheckStatus::Warning);
         assert!(check.words[0].contains("already"), "{check:?}");
         assert!(check.words[1].contains("build it again"), "{check:?}");
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();

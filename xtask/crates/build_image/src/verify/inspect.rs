@@ -8,10 +8,8 @@ use serde_json::Value;
 
 use xtask_core::docker::Engine;
 
-/// An image as `docker image inspect` describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Image {
-    /// `linux/amd64`.
+pub struct InspectedImage {
     pub platform: String,
     pub cmd: Vec<String>,
     pub entrypoint: Vec<String>,
@@ -24,7 +22,7 @@ pub struct Image {
     pub size: u64,
 }
 
-impl Image {
+impl InspectedImage {
     /// How many of the lowest layers are those of `base`; `None` when it is not built on it.
     pub fn layers_of(&self, base: &Self) -> Option<usize> {
         (!base.layers.is_empty() && self.layers.starts_with(&base.layers))
@@ -32,16 +30,15 @@ impl Image {
     }
 }
 
-/// A step of `docker history`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct HistoryStep {
     /// The instruction, with the values of its build arguments.
     pub created_by: String,
     pub size: u64,
 }
 
 /// Asks for an image; `None` when the daemon has none of that name.
-pub fn image(engine: &Engine, name: &str) -> Result<Option<Image>> {
+pub fn image(engine: &Engine, name: &str) -> Result<Option<InspectedImage>> {
     let done = engine.finish(&["image", "inspect", "--", name])?;
     if done.ok {
         return read_image(&done.stdout)
@@ -57,13 +54,13 @@ pub fn image(engine: &Engine, name: &str) -> Result<Option<Image>> {
 }
 
 /// The steps that made an image, the oldest first.
-pub fn history(engine: &Engine, name: &str) -> Result<Vec<Step>> {
+pub fn history(engine: &Engine, name: &str) -> Result<Vec<HistoryStep>> {
     let format = ["--human=false", "--format", "{{json .}}"];
     let text = engine.output(&[&["history", "--no-trunc"], &format[..], &[name]].concat())?;
     read_history(&text).with_context(|| format!("reading the history of {name}"))
 }
 
-fn read_image(text: &[u8]) -> Result<Image> {
+fn read_image(text: &[u8]) -> Result<InspectedImage> {
     /// A value that may be missing, or `null`.
     fn read<'a, T: Deserialize<'a> + Default>(value: &'a Value) -> Result<T> {
         Ok(Option::deserialize(value)?.unwrap_or_default())
@@ -77,7 +74,7 @@ fn read_image(text: &[u8]) -> Result<Image> {
         (name.to_owned(), value.to_owned())
     };
     let [os, architecture]: [&str; 2] = [read(&raw["Os"])?, read(&raw["Architecture"])?];
-    Ok(Image {
+    Ok(InspectedImage {
         platform: format!("{os}/{architecture}"),
         cmd: read(&config["Cmd"])?,
         entrypoint: read(&config["Entrypoint"])?,
@@ -90,7 +87,7 @@ fn read_image(text: &[u8]) -> Result<Image> {
     })
 }
 
-fn read_history(text: &[u8]) -> Result<Vec<Step>> {
+fn read_history(text: &[u8]) -> Result<Vec<HistoryStep>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Line {
@@ -102,10 +99,10 @@ fn read_history(text: &[u8]) -> Result<Vec<Step>> {
         line.map(|Line { created_by, size }| {
             // Newer clients write `0B` even where bytes were asked for.
             let size = size.trim_end_matches('B').parse().unwrap_or_default();
-            Step { created_by, size }
+            HistoryStep { created_by, size }
         })
     };
-    let mut steps: Vec<Step> = lines.map(step).collect::<Result<_, _>>()?;
+    let mut steps: Vec<HistoryStep> = lines.map(step).collect::<Result<_, _>>()?;
     steps.reverse();
     Ok(steps)
 }
@@ -128,9 +125,9 @@ mod tests {
         assert_eq!(image.env["B"], "");
         assert_eq!(image.cmd, ["a", "b"]);
         assert!(image.entrypoint.is_empty());
-        let base = |layers: &[&str]| Image {
+        let base = |layers: &[&str]| InspectedImage {
             layers: layers.iter().map(ToString::to_string).collect(),
-            ..Image::default()
+            ..InspectedImage::default()
         };
         assert_eq!(image.layers_of(&base(&["x"])), Some(1));
         assert_eq!(image.layers_of(&base(&["y"])), None);

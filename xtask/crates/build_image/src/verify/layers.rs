@@ -18,17 +18,13 @@ use xtask_core::interrupt;
 use xtask_core::process::Finished;
 use xtask_core::tree::RepoPath;
 
-/// What to keep of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keep {
     Nothing,
-    /// That it is there.
     Path,
-    /// Its bytes too.
     Bytes,
 }
 
-/// What is done with what comes by.
 pub struct Look<'a> {
     /// What to search every byte for.
     pub token: Option<&'a [u8]>,
@@ -36,40 +32,35 @@ pub struct Look<'a> {
     pub keep: &'a dyn Fn(&str, u64) -> Keep,
 }
 
-/// Something in a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Thing {
     /// A file, with its bytes where they were asked for.
     File(Option<Vec<u8>>),
     Folder,
-    /// A symbolic or a hard link.
     Link(String),
     Other,
 }
 
-/// What was kept of a layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Layer {
+pub struct ImageLayer {
     pub things: BTreeMap<String, Thing>,
     /// Paths of lower layers that this one takes away.
     pub gone: BTreeSet<String>,
     /// Folders of which this layer takes everything away that lower ones have.
     pub emptied: BTreeSet<String>,
-    /// The files that hold the token.
     pub tokens: Vec<String>,
-    /// Why the layer could not be read.
     pub unread: Option<String>,
 }
 
 /// The layers of an image, the lowest first, and what was found beside them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layers {
-    pub layers: Vec<Layer>,
+    pub layers: Vec<ImageLayer>,
     /// The configuration and what else describes the image, where that holds the token.
     pub tokens: Vec<String>,
 }
 
-impl Layer {
+impl ImageLayer {
     fn unread(why: impl Into<String>) -> Self {
         Self {
             unread: Some(why.into()),
@@ -157,7 +148,7 @@ fn is_text(start: &[u8]) -> bool {
 
 fn read_saved(saved: impl Read, look: &Look) -> Result<Layers> {
     let mut archive = Archive::new(saved);
-    let mut layers: BTreeMap<String, Layer> = BTreeMap::new();
+    let mut layers: BTreeMap<String, ImageLayer> = BTreeMap::new();
     let mut links = BTreeMap::new();
     let mut order = Vec::new();
     let mut tokens = Vec::new();
@@ -196,7 +187,7 @@ fn read_saved(saved: impl Read, look: &Look) -> Result<Layers> {
     anyhow::ensure!(!order.is_empty(), "it has no list of layers");
     let layer = |name: &String| {
         let layer = layers.get(links.get(name).unwrap_or(name)).cloned();
-        layer.unwrap_or_else(|| Layer::unread("docker save did not write it"))
+        layer.unwrap_or_else(|| ImageLayer::unread("docker save did not write it"))
     };
     let layers = order.iter().map(layer).collect();
     Ok(Layers { layers, tokens })
@@ -213,7 +204,6 @@ fn read_order(manifest: &[u8]) -> Result<Vec<String>> {
     Ok(first.layers)
 }
 
-/// The program that unpacks what begins like this.
 fn unpacker(start: &[u8]) -> Option<&'static str> {
     match start {
         [0x1f, 0x8b, ..] => Some("gzip"),
@@ -223,7 +213,7 @@ fn unpacker(start: &[u8]) -> Option<&'static str> {
 }
 
 /// Reads a layer through a program that unpacks it. What can't be unpacked is left out in words.
-fn unpacked(program: &str, mut packed: impl Read, look: &Look) -> Result<Layer> {
+fn unpacked(program: &str, mut packed: impl Read, look: &Look) -> Result<ImageLayer> {
     let mut file = tempfile::tempfile().context("making a temporary file")?;
     io::copy(&mut packed, &mut file).context("reading a compressed layer")?;
     file.rewind()?;
@@ -231,8 +221,8 @@ fn unpacked(program: &str, mut packed: impl Read, look: &Look) -> Result<Layer> 
     command.arg("-dc").stdin(file);
     Ok(match printed(command, |layer| read_layer(layer, look)) {
         Ok((Ok(layer), ended)) if ended.ok => layer,
-        Ok(_) => Layer::unread(format!("{program} could not unpack it")),
-        Err(_) => Layer::unread(format!(
+        Ok(_) => ImageLayer::unread(format!("{program} could not unpack it")),
+        Err(_) => ImageLayer::unread(format!(
             "it is compressed, and there is no {program} to read it with"
         )),
     })
@@ -245,7 +235,6 @@ fn path_of(entry: &Entry<impl Read>) -> String {
     path.trim_matches('/').to_owned()
 }
 
-/// Where a symbolic or hard link leads.
 fn target_of(entry: &Entry<impl Read>) -> Option<String> {
     let kind = entry.header().entry_type();
     let target = (kind.is_symlink() || kind.is_hard_link()).then(|| entry.link_name_bytes());
@@ -257,9 +246,9 @@ fn is_file(entry: &Entry<impl Read>) -> bool {
     kind.is_file() || kind.is_contiguous()
 }
 
-fn read_layer(layer: impl Read, look: &Look) -> Result<Layer> {
+fn read_layer(layer: impl Read, look: &Look) -> Result<ImageLayer> {
     let mut archive = Archive::new(layer);
-    let mut found = Layer::default();
+    let mut found = ImageLayer::default();
     let mut search = Search::new(look.token);
     for entry in archive.entries()? {
         interrupt::check()?;
@@ -289,7 +278,7 @@ fn read_layer(layer: impl Read, look: &Look) -> Result<Layer> {
 }
 
 /// Takes down what a path of a layer takes away from lower ones, if that is what it is for.
-fn note_removal(layer: &mut Layer, path: &str) -> bool {
+fn note_removal(layer: &mut ImageLayer, path: &str) -> bool {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let Some(name) = name.strip_prefix(".wh.") else {
         return false;

@@ -22,10 +22,10 @@ use anyhow::{Result, bail};
 use self::configuration::Promise;
 use self::containers::Session;
 use self::expected_image::ExpectedImage;
-use self::inspect::{Image, Step};
+use self::inspect::{HistoryStep, InspectedImage};
 use self::layers::Look;
 use super::Check;
-use super::repository::Repository;
+use super::repository::BuildInputs;
 use compare::accepted::Accepted;
 use compare::baseline;
 use worker_files::Source;
@@ -37,12 +37,10 @@ use xtask_core::progress;
 use xtask_core::records;
 use xtask_core::tree::Tree;
 
-/// What the checks need to know.
 pub struct Subject<'a> {
     pub engine: &'a Engine,
     /// The repository from whose work tree the image was built.
-    pub repository: &'a Repository,
-    /// The image's tag or id.
+    pub repository: &'a BuildInputs,
     pub image: &'a str,
     /// The image that carried the same tag before this build, where there was one.
     pub before: Option<&'a str>,
@@ -103,11 +101,10 @@ pub fn image(subject: &Subject, done: &mut dyn FnMut(&Check)) -> Result<Vec<Chec
     Ok(checks)
 }
 
-/// The image as the daemon and the Dockerfile describe it.
 #[derive(Default)]
 struct Seen<'a> {
-    image: Image,
-    history: Vec<Step>,
+    image: InspectedImage,
+    history: Vec<HistoryStep>,
     /// The base image, where it is on this engine and is what the image was built on.
     base: Option<Base>,
     made: ExpectedImage,
@@ -117,10 +114,9 @@ struct Seen<'a> {
     too_short: bool,
 }
 
-/// What an image was built on.
 struct Base {
-    image: Image,
-    history: Vec<Step>,
+    image: InspectedImage,
+    history: Vec<HistoryStep>,
     /// How many of the lowest layers are its own.
     layers: usize,
 }
@@ -187,7 +183,11 @@ impl<'a> Seen<'a> {
     }
 }
 
-fn made(of: &Repository, history: &[Step], base: Option<&Image>) -> Result<ExpectedImage> {
+fn made(
+    of: &BuildInputs,
+    history: &[HistoryStep],
+    base: Option<&InspectedImage>,
+) -> Result<ExpectedImage> {
     let tree = &*of.tree;
     let Some((path, bytes)) = &of.dockerfile else {
         bail!(UserError::new(

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::super::{Check, Verdict};
+use super::super::{Check, CheckStatus};
 use super::containers::Session;
 use super::expected_image::ExpectedImage;
-use super::files::TABLE;
+use super::flags::{self, TABLE};
 use super::{Seen, text};
 use worker_files::Source;
 use worker_files::packages::{self, Requirement};
@@ -24,7 +24,6 @@ const LIMIT: Duration = Duration::from_mins(5);
 /// What Python the worker is written for, where pyproject.toml does not say.
 const PYTHON: &str = ">=3.10";
 
-/// What an image says of its Python.
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Answer {
     python: String,
@@ -37,12 +36,10 @@ struct Answer {
     sglang: Option<String>,
     /// The release that the image's table of flags is of.
     table: Option<String>,
-    /// `pip` or `uv`.
     checker: Option<String>,
     conflicts: Vec<String>,
 }
 
-/// What the repository asks of it.
 #[derive(Default)]
 struct Asked {
     python: String,
@@ -72,7 +69,7 @@ impl Asked {
             python: python.to_owned(),
             modules: modules(made, workdir),
             requirements: packages::requirements(&source).split().0.packages,
-            sglang: text(tree, TABLE)?.and_then(|text| super::flags::version(&text)),
+            sglang: text(tree, TABLE)?.and_then(|text| flags::version(&text)),
         })
     }
 }
@@ -159,7 +156,6 @@ pub fn check(
     ])
 }
 
-/// The Python itself.
 fn interpreter(answer: &Answer, asked: &Asked) -> Check {
     let (is, wanted) = (&answer.python, &asked.python);
     if answer.is_unfit("python") {
@@ -172,7 +168,6 @@ fn interpreter(answer: &Answer, asked: &Asked) -> Check {
     Check::passed("python", format!("Python {is}"))
 }
 
-/// Whether every module of the worker imports.
 fn imports(answer: &Answer) -> Check {
     const NAME: &str = "modules";
     if answer.modules.is_empty() {
@@ -208,12 +203,12 @@ fn packages(answer: &Answer, base: Option<&[String]>) -> Check {
         let words = format!("{checker} check finds no conflict that the worker brings");
         Check::passed(NAME, words)
     } else if base.is_none() {
-        Check::new(NAME, Verdict::Warning, new).and([format!(
+        Check::new(NAME, CheckStatus::Warning, new).and([format!(
             "{checker} check found these, and the base image, which may have had them before, could \
              not be asked: pull it, and run this again"
         )])
     } else {
-        Check::new(NAME, Verdict::Failed, new).and([format!(
+        Check::new(NAME, CheckStatus::Failed, new).and([format!(
             "{checker} check finds these in the image and not in its base image: choose versions in \
              requirements.txt that fit what the base image has"
         )])
@@ -326,7 +321,7 @@ mod tests {
             packages(&answer, None),
             versions(&answer, &asked),
         ] {
-            assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
+            assert_eq!(check.verdict, CheckStatus::Passed, "{check:?}");
         }
     }
 
@@ -340,10 +335,10 @@ mod tests {
             Some("ModuleNotFoundError: No module named 'x'".into()),
         );
         let check = interpreter(&answer, &asked());
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         assert!(check.words[0].contains("Python is 3.9.1, and the worker is written for >=3.10"));
         let check = imports(&answer);
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         assert!(check.words[0].contains("relay can't be imported: ModuleNotFoundError"));
     }
 
@@ -353,15 +348,15 @@ mod tests {
         let (old, new) = ("a 1 requires b, which is not installed.", "c 1 requires d.");
         answer.conflicts = vec![old.into(), new.into()];
         let check = packages(&answer, Some(&[old.to_owned()]));
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         assert_eq!(check.words[0], new);
         assert_eq!(check.words[2], "the base image itself has 1 more");
-        assert_eq!(packages(&answer, None).verdict, Verdict::Warning);
+        assert_eq!(packages(&answer, None).verdict, CheckStatus::Warning);
         answer.conflicts.pop();
         let check = packages(&answer, Some(&[old.to_owned()]));
-        assert_eq!(check.verdict, Verdict::Passed);
+        assert_eq!(check.verdict, CheckStatus::Passed);
         answer.checker = None;
-        assert_eq!(packages(&answer, None).verdict, Verdict::Skipped);
+        assert_eq!(packages(&answer, None).verdict, CheckStatus::Skipped);
     }
 
     #[test]
@@ -372,7 +367,7 @@ mod tests {
         answer.unfit = Some(vec!["runpod".into()]);
         answer.table = Some("0.5.2".into());
         let check = versions(&answer, &asked());
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         let all = check.words.join("\n");
         for part in [
             "runpod is 1.9, and requirements.txt asks for >=1.12,<2",
@@ -384,12 +379,12 @@ mod tests {
         let mut other = self::answer();
         (other.sglang, other.table) = (Some("0.5.21".into()), Some("0.5.21".into()));
         let check = versions(&other, &asked());
-        assert_eq!(check.verdict, Verdict::Passed);
+        assert_eq!(check.verdict, CheckStatus::Passed);
         assert!(check.words[1].contains("--update-flags writes 0.5.21's"));
         other.unfit = None;
         assert!(versions(&other, &asked()).words[1].starts_with("not held against"));
         other.sglang = None;
-        assert_eq!(versions(&other, &asked()).verdict, Verdict::Failed);
+        assert_eq!(versions(&other, &asked()).verdict, CheckStatus::Failed);
     }
 
     /// Held by the probe itself, with the pip of an environment: Python alone may have none.

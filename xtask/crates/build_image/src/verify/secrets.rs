@@ -78,7 +78,6 @@ pub fn sought(given: Option<&str>) -> (Option<&str>, bool) {
     }
 }
 
-/// The verdict.
 pub fn check(seen: &Seen, layers: &Layers) -> Check {
     let mut wrong = Vec::new();
     configuration(seen, &mut wrong);
@@ -228,7 +227,6 @@ fn in_layers(seen: &Seen, layers: &Layers, wrong: &mut Vec<String>) {
     }
 }
 
-/// Whether a layer above takes the path away.
 fn is_gone(layers: &Layers, number: usize, path: &str) -> bool {
     let above = layers.layers.iter().skip(number + 1);
     let mut gone = above.flat_map(|layer| layer.gone.iter().chain(&layer.emptied));
@@ -237,16 +235,16 @@ fn is_gone(layers: &Layers, number: usize, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Verdict;
+    use super::super::super::CheckStatus;
     use super::super::Base;
-    use super::super::inspect::{Image, Step};
-    use super::super::layers::{Layer, Thing};
+    use super::super::inspect::{HistoryStep, InspectedImage};
+    use super::super::layers::{ImageLayer, Thing};
     use super::*;
 
     const TOKEN: &str = "hf_0123456789abcdefghijABCDEFGHIJklmn";
 
-    fn steps(lines: &[&str]) -> Vec<Step> {
-        let step = |line: &&str| Step {
+    fn steps(lines: &[&str]) -> Vec<HistoryStep> {
+        let step = |line: &&str| HistoryStep {
             created_by: (*line).to_owned(),
             size: 0,
         };
@@ -257,16 +255,16 @@ mod tests {
     fn judge(
         env: &[(&str, &str)],
         lines: &[&str],
-        layers: Vec<Layer>,
+        layers: Vec<ImageLayer>,
         token: Option<&str>,
     ) -> Check {
         let (token, too_short) = sought(token);
-        let image = |env: &[(&str, &str)]| Image {
+        let image = |env: &[(&str, &str)]| InspectedImage {
             env: env
                 .iter()
                 .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
                 .collect(),
-            ..Image::default()
+            ..InspectedImage::default()
         };
         let base = Base {
             image: image(&[("INDEX_PASSWORD", "the base's own")]),
@@ -299,15 +297,15 @@ mod tests {
             "RUN --mount=type=secret,id=HF_TOKEN export HF_TOKEN=$(cat /run/secrets/HF_TOKEN)",
             "RUN |2 MODEL=x HF_TOKEN= /bin/sh -c true",
         ];
-        let check = judge(&env, &lines, vec![Layer::default()], Some(TOKEN));
-        assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
+        let check = judge(&env, &lines, vec![ImageLayer::default()], Some(TOKEN));
+        assert_eq!(check.verdict, CheckStatus::Passed, "{check:?}");
         assert!(check.words[0].contains("none of 1 layers"));
         let check = judge(&env, &lines, vec![], None);
-        assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
+        assert_eq!(check.verdict, CheckStatus::Passed, "{check:?}");
         assert!(check.words[0].contains("no HF_TOKEN was given"));
         // A text this short is in many a file.
         let check = judge(&[("A", "short")], &lines, vec![], Some("short"));
-        assert_eq!(check.verdict, Verdict::Passed, "{check:?}");
+        assert_eq!(check.verdict, CheckStatus::Passed, "{check:?}");
         let words = "the HF_TOKEN that was given is shorter than 8 bytes";
         assert!(check.words[0].starts_with(words), "{check:?}");
     }
@@ -317,12 +315,12 @@ mod tests {
         let value = format!("x{TOKEN}");
         let run = format!("RUN curl -H \"Authorization: Bearer {TOKEN}\" https://x");
         let argument = format!("RUN |1 KEY_OF={TOKEN} /bin/sh -c true");
-        let mut low = Layer {
+        let mut low = ImageLayer {
             tokens: vec!["root/.netrc".into(), "tmp/x".into()],
-            ..Layer::default()
+            ..ImageLayer::default()
         };
         low.things.insert("root/.netrc".into(), Thing::File(None));
-        let mut top = Layer::default();
+        let mut top = ImageLayer::default();
         top.gone.insert("tmp".into());
         top.things.insert("root/.env".into(), Thing::File(None));
         let check = judge(
@@ -331,7 +329,7 @@ mod tests {
             vec![low, top],
             Some(TOKEN),
         );
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         let all = check.words.join("\n");
         for part in [
             "ENV ANY holds the value of HF_TOKEN",
@@ -355,7 +353,7 @@ mod tests {
             vec![],
             None,
         );
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         let all = check.words.join("\n");
         for part in [
             "ENV API_KEY holds a value for what is a secret by its name",

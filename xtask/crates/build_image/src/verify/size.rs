@@ -1,18 +1,17 @@
 //! How large the image is, what each of its steps adds, and what changed since the last build.
 
-use super::super::{Check, Verdict};
-use super::inspect::{Image, Step};
+use super::super::{Check, CheckStatus};
+use super::inspect::{HistoryStep, InspectedImage};
 use xtask_core::output::cut;
 
-/// The steps that are listed: the largest.
 const LISTED: usize = 5;
 
 /// The verdict: never a failure.
 pub fn check(
-    image: &Image,
-    history: &[Step],
-    base: Option<&Image>,
-    before: Option<&Image>,
+    image: &InspectedImage,
+    history: &[HistoryStep],
+    base: Option<&InspectedImage>,
+    before: Option<&InspectedImage>,
     budget: u64,
 ) -> Check {
     let over = base.map(|base| image.size.saturating_sub(base.size));
@@ -25,7 +24,7 @@ pub fn check(
         ),
         _ => format!("{whole} in all; the base image is not on this engine"),
     }];
-    let mut steps: Vec<&Step> = history.iter().filter(|step| step.size > 0).collect();
+    let mut steps: Vec<&HistoryStep> = history.iter().filter(|step| step.size > 0).collect();
     steps.sort_by_key(|step| std::cmp::Reverse(step.size));
     let smaller = steps.split_off(steps.len().min(LISTED));
     let line = |size: u64, what: &str| format!("{:>10}  {what}", megabytes(size));
@@ -43,14 +42,14 @@ pub fn check(
         lines.push(format!("{words} the last build of this tag"));
     }
     if over.is_none_or(|over| over <= budget) {
-        return Check::new("size", Verdict::Passed, lines);
+        return Check::new("size", CheckStatus::Passed, lines);
     }
     lines.push(format!(
         "that is more than the {} that a worker may add to its base image: look at the steps \
          above, or raise the limit with --size-budget",
         megabytes(budget)
     ));
-    Check::new("size", Verdict::Warning, lines)
+    Check::new("size", CheckStatus::Warning, lines)
 }
 
 /// Bytes as docker counts them: a megabyte is a million.
@@ -59,8 +58,7 @@ fn megabytes(bytes: u64) -> String {
     format!("{}.{} MB", tenths / 10, tenths % 10)
 }
 
-/// A step in one short line.
-fn instruction(step: &Step) -> String {
+fn instruction(step: &HistoryStep) -> String {
     const MOST: usize = 70;
     let text = step.created_by.replace(" # buildkit", "");
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -78,10 +76,10 @@ fn instruction(step: &Step) -> String {
 mod tests {
     use super::*;
 
-    fn image(size: u64) -> Image {
-        Image {
+    fn image(size: u64) -> InspectedImage {
+        InspectedImage {
             size,
-            ..Image::default()
+            ..InspectedImage::default()
         }
     }
 
@@ -92,7 +90,7 @@ mod tests {
             ("COPY a b", 5),
             ("RUN |1 A=b /bin/sh -c pip install x # buildkit", 95),
         ];
-        let steps = steps.map(|(created_by, size)| Step {
+        let steps = steps.map(|(created_by, size)| HistoryStep {
             created_by: created_by.into(),
             size: size * 1_000_000,
         });
@@ -102,7 +100,7 @@ mod tests {
             check(&image, &steps, Some(&base), Some(&before), budget)
         };
         let good = of(100_000_000);
-        assert_eq!(good.verdict, Verdict::Passed);
+        assert_eq!(good.verdict, CheckStatus::Passed);
         assert_eq!(
             good.words,
             [
@@ -114,12 +112,12 @@ mod tests {
             ]
         );
         let large = of(99_999_999);
-        assert_eq!(large.verdict, Verdict::Warning);
+        assert_eq!(large.verdict, CheckStatus::Warning);
         assert!(
             large.words[5].contains("more than the 100.0 MB"),
             "{large:?}"
         );
         let unknown = check(&image(1), &[], None, None, 0);
-        assert_eq!(unknown.verdict, Verdict::Passed, "{unknown:?}");
+        assert_eq!(unknown.verdict, CheckStatus::Passed, "{unknown:?}");
     }
 }

@@ -15,9 +15,8 @@ const REVISION: &str = "org.opencontainers.image.revision";
 /// comes from the cache. The later of the two is nearer.
 const CREATED: &str = "org.opencontainers.image.created";
 
-/// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+pub struct LocalImage {
     /// Its first name, or else its id.
     pub name: String,
     /// The commit that it was made from.
@@ -29,7 +28,7 @@ pub struct Image {
 }
 
 /// All images with a revision, the newest first; or why they are not known.
-pub fn images(patience: Duration) -> Result<Vec<Image>, String> {
+pub fn images(patience: Duration) -> Result<Vec<LocalImage>, String> {
     let deadline = Instant::now() + patience;
     let mut why = "there is no docker here".to_owned();
     for program in programs(chosen().as_deref()) {
@@ -59,21 +58,21 @@ pub fn images(patience: Duration) -> Result<Vec<Image>, String> {
 }
 
 /// Reads `docker image inspect`.
-fn read(text: &str) -> Result<Vec<Image>, String> {
+fn read(text: &str) -> Result<Vec<LocalImage>, String> {
     let list: Vec<Value> =
         serde_json::from_str(text).map_err(|_| "docker answered no JSON".to_owned())?;
-    let mut images: Vec<Image> = list.iter().filter_map(image).collect();
+    let mut images: Vec<LocalImage> = list.iter().filter_map(image).collect();
     images.sort_by(|one, other| other.created.cmp(&one.created));
     images.dedup();
     Ok(images)
 }
 
-fn image(value: &Value) -> Option<Image> {
+fn image(value: &Value) -> Option<LocalImage> {
     let labels = &value["Config"]["Labels"];
     let label = labels[REVISION].as_str()?;
     let name = value["RepoTags"][0].as_str().or(value["Id"].as_str())?;
     let revision = label.strip_suffix("-dirty").unwrap_or(label);
-    Some(Image {
+    Some(LocalImage {
         name: name.to_owned(),
         revision: revision.to_owned(),
         dirty: revision != label,

@@ -5,7 +5,7 @@ mod images;
 mod janitor;
 
 pub use find::NoEngine;
-pub use images::{Image, images};
+pub use images::{LocalImage, images};
 pub use janitor::{Janitor, sweep};
 
 use std::collections::BTreeSet;

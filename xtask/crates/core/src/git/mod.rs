@@ -55,14 +55,12 @@ const LOCAL_VARIABLES: &[&str] = &[
     "GIT_WORK_TREE",
 ];
 
-/// The git program of this machine.
 #[derive(Debug, Clone)]
 pub struct Git {
     program: PathBuf,
 }
 
 impl Git {
-    /// Finds git on PATH. Opening a repository sees that it is new enough.
     pub fn find() -> Result<Self> {
         let program = which::which("git").map_err(|_| {
             UsageError(
@@ -115,7 +113,6 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
-/// One call of git.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Call {
@@ -184,7 +181,6 @@ impl Call {
         self
     }
 
-    /// Bytes for git's standard input.
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = bytes.into();
         self
@@ -250,7 +246,6 @@ impl Call {
         done.context("git did not end")
     }
 
-    /// Starts git for a conversation: standard input and output are piped, messages are dropped.
     pub fn spawn(self) -> Result<Child> {
         let shell = process::shell(self.directory.as_deref())?;
         process::command(self.cmd(&shell))

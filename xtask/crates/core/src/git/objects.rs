@@ -89,7 +89,6 @@ impl Talk {
     }
 }
 
-/// A tree in git's object database.
 pub struct GitTree {
     objects: Rc<Objects>,
     entries: Arc<Entries>,

@@ -16,7 +16,6 @@ use crate::outcome::UserError;
 use crate::output::quoted;
 use crate::tree::{Entries, Oid, RepoPath};
 
-/// A repository with a work tree.
 #[derive(Debug, Clone)]
 pub struct Repo {
     git: Git,
@@ -26,9 +25,7 @@ pub struct Repo {
     pub git_dir: PathBuf,
     /// The git directory that all work trees share.
     pub common_dir: PathBuf,
-    /// The index of this work tree.
     pub index_file: PathBuf,
-    /// `sha1` or `sha256`.
     pub object_format: String,
     /// Settings that keep the filters of the user's configuration from running.
     no_filters: Vec<(OsString, String)>,
@@ -87,7 +84,6 @@ fn path_buf(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
 
-/// The index.
 #[derive(Debug, Default)]
 pub struct Index {
     /// All that is tracked. Unmerged entries are left out: whoever asks has seen a clean status.
@@ -212,7 +208,6 @@ impl Repo {
         parse_status(&call.output()?)
     }
 
-    /// The index.
     pub fn index(&self) -> Result<Index> {
         let mut index = Index::default();
         let mut entries = Vec::new();
@@ -334,7 +329,6 @@ impl Repo {
         Ok(paths)
     }
 
-    /// The files of a commit or tree.
     pub fn entries(&self, treeish: &Oid) -> Result<Entries> {
         let call = self.git("ls-tree -r -z --full-tree").arg(&treeish.0);
         parse_ls_tree(&call.output()?)
@@ -358,13 +352,11 @@ impl Repo {
         })
     }
 
-    /// The tree of a commit.
     pub fn tree_of(&self, commit: &Oid) -> Result<Oid> {
         let call = self.git("rev-parse --verify --quiet");
         Ok(Oid(call.arg(format!("{commit}^{{tree}}")).line()?))
     }
 
-    /// The value of a setting, where it is set.
     pub fn setting(&self, key: &str) -> Result<Option<String>> {
         self.git("config --get").arg(key).said()
     }
@@ -405,7 +397,6 @@ impl Repo {
         Ok(Some(hidden.cloned().collect()))
     }
 
-    /// Opens the object database for reading.
     pub fn objects(&self) -> Rc<Objects> {
         let repo = self.clone();
         Rc::new(Objects::new(move || repo.call()))

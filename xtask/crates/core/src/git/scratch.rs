@@ -25,7 +25,6 @@ const NOBODY: [(&str, &str); 6] = [
     ("GIT_COMMITTER_DATE", "@0 +0000"),
 ];
 
-/// See the module.
 #[derive(Debug)]
 pub struct Scratch {
     git: Git,

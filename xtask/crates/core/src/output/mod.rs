@@ -77,19 +77,19 @@ pub fn is_coloured() -> bool {
 
 /// The texts of the files that findings speak of.
 #[derive(Debug, Default)]
-pub struct Sources(BTreeMap<RepoPath, Source>);
+pub struct Sources(BTreeMap<RepoPath, SourceText>);
 
 impl Sources {
     /// Adds a file, whatever its bytes are.
     pub fn add(&mut self, path: RepoPath, bytes: &[u8]) {
-        self.0.insert(path, Source::new(bytes));
+        self.0.insert(path, SourceText::new(bytes));
     }
 
-    pub fn insert(&mut self, path: RepoPath, source: Source) {
+    pub fn insert(&mut self, path: RepoPath, source: SourceText) {
         self.0.insert(path, source);
     }
 
-    pub fn get(&self, path: &RepoPath) -> Option<&Source> {
+    pub fn get(&self, path: &RepoPath) -> Option<&SourceText> {
         self.0.get(path)
     }
 
@@ -100,8 +100,8 @@ impl Sources {
 }
 
 impl IntoIterator for Sources {
-    type Item = (RepoPath, Source);
-    type IntoIter = std::collections::btree_map::IntoIter<RepoPath, Source>;
+    type Item = (RepoPath, SourceText);
+    type IntoIter = std::collections::btree_map::IntoIter<RepoPath, SourceText>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
@@ -110,7 +110,7 @@ impl IntoIterator for Sources {
 
 /// A file's text with an index of its lines.
 #[derive(Debug)]
-pub struct Source {
+pub struct SourceText {
     text: String,
     /// Where each line begins.
     lines: Vec<usize>,
@@ -123,7 +123,7 @@ pub struct Position {
     pub column: usize,
 }
 
-impl Source {
+impl SourceText {
     fn new(bytes: &[u8]) -> Self {
         // A byte that is no UTF-8 becomes one `?`, so that offsets stay right.
         let mut text = String::with_capacity(bytes.len());

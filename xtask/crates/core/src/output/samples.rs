@@ -1,11 +1,11 @@
 //! Findings to print in tests.
 
 use super::Sources;
-use crate::finding::{Finding, Kind, Place, Safety, Severity};
+use crate::finding::{Finding, FindingKind, Place, Safety, Severity};
 
 pub struct Sample;
 
-impl Kind for Sample {
+impl FindingKind for Sample {
     fn code(&self) -> &'static str {
         "TST001"
     }

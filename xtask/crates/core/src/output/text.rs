@@ -2,7 +2,7 @@
 
 use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer};
 
-use super::{Source, Sources};
+use super::{SourceText, Sources};
 use crate::finding::{Finding, Place, Related, Safety, Severity, Span};
 
 /// Longer lines are cut around the place, for people and for speed.
@@ -13,7 +13,6 @@ pub fn render(findings: &[Finding], sources: &Sources) -> String {
     all(&Renderer::styled(), findings, sources)
 }
 
-/// All findings without colour.
 pub fn plain(findings: &[Finding], sources: &Sources) -> String {
     all(&Renderer::plain(), findings, sources)
 }
@@ -134,7 +133,7 @@ fn mark<'a>(
 }
 
 /// The span widened to whole lines, without the last line's end.
-fn whole_lines(source: &Source, span: &Span) -> Span {
+fn whole_lines(source: &SourceText, span: &Span) -> Span {
     let start = source.lines[source.line_of(span.start)];
     let last = source.line_of(span.end);
     let end = source

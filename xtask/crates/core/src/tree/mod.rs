@@ -28,7 +28,6 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The mode as git writes it.
     pub fn octal(self) -> &'static str {
         match self {
             Self::File => "100644",
@@ -38,7 +37,6 @@ impl Mode {
         }
     }
 
-    /// Git's mode, read.
     pub fn from_octal(text: &[u8]) -> Option<Self> {
         match text {
             // Old repositories hold 100664, which git reads as 100644.
@@ -168,7 +166,6 @@ pub trait Tree {
     }
 }
 
-/// A tree in memory.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     entries: Entries,
@@ -180,13 +177,11 @@ impl Memory {
         Self::default()
     }
 
-    /// Adds a regular file.
     #[must_use]
     pub fn with(self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         self.with_mode(path, Mode::File, content)
     }
 
-    /// Adds an entry of any kind.
     #[must_use]
     pub fn with_mode(mut self, path: &str, mode: Mode, content: impl Into<Vec<u8>>) -> Self {
         let content = content.into();

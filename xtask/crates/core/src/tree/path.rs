@@ -31,12 +31,10 @@ impl RepoPath {
         root.join(OsStr::from_bytes(&self.0))
     }
 
-    /// The last part of the path.
     pub fn name(&self) -> &[u8] {
         self.0.rsplit(|&b| b == b'/').next().unwrap_or_default()
     }
 
-    /// The first part of the path.
     pub fn top(&self) -> &[u8] {
         self.parts().next().unwrap_or_default()
     }
@@ -109,7 +107,6 @@ impl RepoPath {
         Self([folder.as_bytes(), slash.as_bytes(), &self.0].concat())
     }
 
-    /// The parts between the slashes.
     pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|&b| b == b'/')
     }

@@ -1,9 +1,9 @@
 //! Values that are one of a few words, or a text of a certain kind.
 
-use crate::document::{Document, Which, short};
+use crate::document::{HubDocument, Which, short};
 use crate::edit::{self, safety};
 use crate::facts;
-use crate::model::{self, Variable};
+use crate::model::{self, EnvVariable};
 use crate::rule::{Rule, rules};
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety};
@@ -122,7 +122,7 @@ rules! { Meaning;
 }
 
 /// Looks at the words of either file.
-pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
+pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     let root = &document.root;
     let config = root.get("config");
     if document.which == Which::Hub {
@@ -160,7 +160,7 @@ pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec
     }
 }
 
-fn description(document: &Document) -> Option<Finding> {
+fn description(document: &HubDocument) -> Option<Finding> {
     let node = document.root.get("description")?;
     let length = node.as_str()?.chars().count();
     let limit = facts::DESCRIPTION_LIMIT;
@@ -172,7 +172,7 @@ fn description(document: &Document) -> Option<Finding> {
     Some(finding.label(format!("{over} too many")).help(help))
 }
 
-fn empty_texts(document: &Document, findings: &mut Vec<Finding>) {
+fn empty_texts(document: &HubDocument, findings: &mut Vec<Finding>) {
     let root = &document.root;
     // An empty `key` has been told as a bad name.
     let inputs = model::list(root, "env")
@@ -210,7 +210,7 @@ const CATEGORY_ALIASES: &[(&str, &str)] = &[
 
 /// A value that has to be one of some words.
 fn one_of(
-    document: &Document,
+    document: &HubDocument,
     object: &Node,
     key: &str,
     rule: &Rule,
@@ -241,7 +241,7 @@ fn one_of(
     })
 }
 
-fn listing_type(document: &Document) -> Option<Finding> {
+fn listing_type(document: &HubDocument) -> Option<Finding> {
     let root = &document.root;
     let node = root.get("type")?;
     let text = node.as_str()?;
@@ -269,7 +269,7 @@ fn listing_type(document: &Document) -> Option<Finding> {
     Some(finding.fix(Safety::Unsafe, "write it that way", edits))
 }
 
-fn machine(document: &Document, config: &Node, findings: &mut Vec<Finding>) {
+fn machine(document: &HubDocument, config: &Node, findings: &mut Vec<Finding>) {
     let Some(runs_on) = config.get("runsOn") else {
         return;
     };
@@ -294,7 +294,7 @@ fn machine(document: &Document, config: &Node, findings: &mut Vec<Finding>) {
     }
 }
 
-fn flavor(document: &Document, config: &Node) -> Option<Finding> {
+fn flavor(document: &HubDocument, config: &Node) -> Option<Finding> {
     let node = config.get("cpuFlavor").and_then(model::said)?;
     let text = node.as_str()?;
     let parts: Vec<&str> = text.split('-').collect();
@@ -306,7 +306,7 @@ fn flavor(document: &Document, config: &Node) -> Option<Finding> {
     (!usual).then(|| document.at(&CPU_FLAVOR, &node.span, what).help(help))
 }
 
-fn input_type(document: &Document, variable: &Variable<'_>) -> Option<Finding> {
+fn input_type(document: &HubDocument, variable: &EnvVariable<'_>) -> Option<Finding> {
     let input = variable.input.as_ref()?;
     let node = input.node.get("type")?;
     let text = input

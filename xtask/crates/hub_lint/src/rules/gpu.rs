@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::document::{Document, Which, short};
+use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::facts;
 use crate::model;
@@ -111,7 +111,7 @@ rules! { Meaning;
 }
 
 /// Looks at one file.
-pub fn check(document: &Document, findings: &mut Vec<Finding>) {
+pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let Some(config) = document.root.get("config") else {
         return;
     };
@@ -145,7 +145,7 @@ pub struct Choice<'a> {
 }
 
 /// The parts of `gpuIds`.
-pub fn choices<'a>(document: &Document, node: &Node, text: &'a str) -> Vec<Choice<'a>> {
+pub fn choices<'a>(document: &HubDocument, node: &Node, text: &'a str) -> Vec<Choice<'a>> {
     // Offsets within the text are offsets in the file, unless something is escaped.
     let plain = document.source(node).len() == text.len() + 2;
     let mut at = node.span.start + 1;
@@ -180,7 +180,7 @@ pub fn looks_like_pool(name: &str) -> bool {
     name.contains('_') && name.chars().all(fits)
 }
 
-fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Finding>) {
+fn gpu_ids(document: &HubDocument, node: &Node, text: &str, findings: &mut Vec<Finding>) {
     let choices = choices(document, node, text);
     let mut seen = HashSet::new();
     for choice in &choices {
@@ -201,7 +201,7 @@ fn gpu_ids(document: &Document, node: &Node, text: &str, findings: &mut Vec<Find
     }
 }
 
-fn one_choice(document: &Document, node: &Node, choice: &Choice<'_>) -> Option<Finding> {
+fn one_choice(document: &HubDocument, node: &Node, choice: &Choice<'_>) -> Option<Finding> {
     let Choice {
         name,
         excluded,
@@ -237,7 +237,7 @@ fn separated(text: &str) -> Option<String> {
     (names.len() > 1 && names.iter().all(known)).then(|| names.join(","))
 }
 
-fn unknown_pool(document: &Document, node: &Node, choice: &Choice<'_>) -> Finding {
+fn unknown_pool(document: &HubDocument, node: &Node, choice: &Choice<'_>) -> Finding {
     let name = choice.name;
     let what = format!("RunPod has no GPU pool `{}`", short(name));
     let mut finding = document.at(&POOL, &choice.span, what);
@@ -305,7 +305,7 @@ fn same_model(name: &str) -> Vec<&'static str> {
     facts::GPU_IDS.iter().copied().filter(is_meant).collect()
 }
 
-fn unknown_gpu(document: &Document, node: &Node, span: &Span, name: &str) -> Finding {
+fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> Finding {
     let what = format!("RunPod has no GPU with the id `{}`", short(name));
     let mut finding = document.at(&GPU, span, what);
     if facts::GPU_IDS_OF_REST.contains(&name) {
@@ -354,7 +354,7 @@ fn replace(finding: Finding, node: &Node, span: &Span, right: &str) -> Finding {
     finding.write(Safety::Unsafe, span, right, right)
 }
 
-fn gpu_type(document: &Document, node: &Node) -> Option<Finding> {
+fn gpu_type(document: &HubDocument, node: &Node) -> Option<Finding> {
     let text = node
         .as_str()
         .filter(|text| !facts::GPU_IDS.contains(text))?;
@@ -370,7 +370,7 @@ fn gpu_type(document: &Document, node: &Node) -> Option<Finding> {
     Some(document.at(&POOL_AS_GPU, &node.span, what).help(help))
 }
 
-fn cuda(document: &Document, node: &Node) -> Option<Finding> {
+fn cuda(document: &HubDocument, node: &Node) -> Option<Finding> {
     let known = facts::CUDA_VERSIONS;
     let text = node.as_str().filter(|text| !known.contains(text))?;
     let Some(version) = model::version(text).filter(|_| text.trim() == text) else {

@@ -12,7 +12,7 @@ pub mod template_residue;
 pub mod tests_meaning;
 pub mod values;
 
-use crate::document::{Document, Which};
+use crate::document::{HubDocument, Which};
 use crate::model;
 use xtask_core::finding::Finding;
 use xtask_core::tree::RepoPath;
@@ -23,7 +23,7 @@ pub fn check_file(
     which: Which,
     bytes: &[u8],
     findings: &mut Vec<Finding>,
-) -> Option<Document> {
+) -> Option<HubDocument> {
     let document = syntax::read(path, which, bytes, findings)?;
     if !shape::check(&document, findings) {
         // Not what the Hub reads; but if it is a bare list of tests, those have a meaning.

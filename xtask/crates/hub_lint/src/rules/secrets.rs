@@ -1,8 +1,8 @@
 //! Secrets where everybody can read them.
 
-use crate::document::{Document, Which, short};
+use crate::document::{HubDocument, Which, short};
 use crate::edit;
-use crate::model::Variable;
+use crate::model::EnvVariable;
 use crate::rule::rules;
 use worker_files::json::Kind;
 use xtask_core::finding::{Finding, Safety};
@@ -47,7 +47,7 @@ rules! { Meaning;
 }
 
 /// Looks at either file.
-pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
+pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     let mut told = Vec::new();
     tokens(document, findings, &mut told);
     let secrets = variables.iter().filter(|variable| is_secret(variable.key));
@@ -91,7 +91,7 @@ fn is_placeholder(text: &str) -> bool {
 }
 
 /// Every text of the file but the keys.
-fn tokens(document: &Document, findings: &mut Vec<Finding>, told: &mut Vec<usize>) {
+fn tokens(document: &HubDocument, findings: &mut Vec<Finding>, told: &mut Vec<usize>) {
     let mut pending = vec![&document.root];
     while let Some(node) = pending.pop() {
         pending.extend(node.items());

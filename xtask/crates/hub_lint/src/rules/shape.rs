@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 
 use super::{shape_env, shape_tests};
-use crate::document::{Document, Which, begin, short};
+use crate::document::{HubDocument, Which, begin, short};
 use crate::edit::{self, safety};
-use crate::facts::{self, Field, Need, Shape, Table};
+use crate::facts::{self, FieldRule, FieldTable, Presence, ValueShape};
 use crate::rule::{Rule, rules};
 use worker_files::json::{self, Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
-rules! { Shape;
+rules! { ValueShape;
     /// The file is JSON, but of some other kind: another platform's description, a schema, a list
     /// of inputs. The Hub finds nothing in it that it knows. Everything else that could be said of
     /// the file follows from this, so nothing else is said.
@@ -93,7 +93,7 @@ rules! { Shape;
 }
 
 /// Looks at a whole file. False where it is of another kind, and nothing more is to be said.
-pub fn check(document: &Document, findings: &mut Vec<Finding>) -> bool {
+pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     let root = &document.root;
     let mut shape = Check { document, findings };
     match document.which {
@@ -153,7 +153,7 @@ fn is_foreign(root: &Node) -> bool {
         return root.members().is_empty();
     }
     let has = |key: &str| root.get(key).is_some();
-    let documented = |field: &&Field| field.need != Need::Seen && has(field.key);
+    let documented = |field: &&FieldRule| field.need != Presence::Seen && has(field.key);
     let own = facts::LISTING.fields.iter().filter(documented).count();
     let nested = TELLING.iter().filter(|key| has(key)).count();
     own < 4 && nested < 2
@@ -161,13 +161,13 @@ fn is_foreign(root: &Node) -> bool {
 
 /// A walk through a document along the tables.
 struct Check<'a> {
-    document: &'a Document,
+    document: &'a HubDocument,
     findings: &'a mut Vec<Finding>,
 }
 
 impl Check<'_> {
     /// Looks at an object's keys and values.
-    fn object(&mut self, node: &Node, table: &'static Table) {
+    fn object(&mut self, node: &Node, table: &'static FieldTable) {
         let Kind::Object(members) = &node.kind else {
             return;
         };
@@ -197,7 +197,7 @@ impl Check<'_> {
         let required = table
             .fields
             .iter()
-            .filter(|field| field.need == Need::Required);
+            .filter(|field| field.need == Presence::Required);
         for field in required.filter(|field| node.get(field.key).is_none()) {
             if !meant.contains(&field.key) {
                 self.findings
@@ -214,13 +214,14 @@ impl Check<'_> {
         &self,
         node: &Node,
         member: &Member,
-        table: &'static Table,
+        table: &'static FieldTable,
         meant: &mut Vec<&'static str>,
     ) -> Option<Finding> {
         let key = member.key.as_str();
         // Two keys can't both be meant for one.
         let taken = meant.clone();
-        let free = |field: &&Field| node.get(field.key).is_none() && !taken.contains(&field.key);
+        let free =
+            |field: &&FieldRule| node.get(field.key).is_none() && !taken.contains(&field.key);
         let candidates = table.fields.iter().filter(free);
         let alias = candidates
             .clone()
@@ -251,33 +252,33 @@ impl Check<'_> {
     }
 
     /// Looks at a value and what is in it. Null counts as not there.
-    fn value(&mut self, node: &Node, shape: Shape, key: &str) {
+    fn value(&mut self, node: &Node, shape: ValueShape, key: &str) {
         if !fits(node, shape) {
             self.findings
                 .push(wrong_type(self.document, node, shape, key));
             return;
         }
         match (shape, &node.kind) {
-            (Shape::Object(table), _) => self.object(node, table),
-            (Shape::List(item), Kind::Array(items)) => {
+            (ValueShape::Object(table), _) => self.object(node, table),
+            (ValueShape::List(item), Kind::Array(items)) => {
                 for element in items {
                     match item {
-                        Shape::Object(table)
+                        ValueShape::Object(table)
                             if table.is(&facts::OPTION)
                                 && matches!(element.kind, Kind::String(_) | Kind::Number(_)) =>
                         {
                             self.findings
                                 .push(shape_env::bare_option(self.document, element));
                         }
-                        Shape::Object(table) => self.value(element, *item, table.what),
+                        ValueShape::Object(table) => self.value(element, *item, table.what),
                         _ => self.value(element, *item, &format!("an element of {key}")),
                     }
                 }
             }
-            (Shape::Values, Kind::Object(members)) => {
+            (ValueShape::Values, Kind::Object(members)) => {
                 for member in members {
                     let key = format!("`{}`", short(&member.key));
-                    self.value(&member.value, Shape::Scalar, &key);
+                    self.value(&member.value, ValueShape::Scalar, &key);
                 }
             }
             _ => {}
@@ -285,7 +286,7 @@ impl Check<'_> {
     }
 }
 
-fn missing(document: &Document, node: &Node, table: &Table, field: &Field) -> Finding {
+fn missing(document: &HubDocument, node: &Node, table: &FieldTable, field: &FieldRule) -> Finding {
     let rule: &Rule = match (table.what, field.key) {
         ("a preset", "defaults") => &shape_env::PRESET_WITHOUT_DEFAULTS,
         ("tests.json", "tests") => &shape_tests::NO_TESTS,
@@ -298,7 +299,7 @@ fn missing(document: &Document, node: &Node, table: &Table, field: &Field) -> Fi
 }
 
 /// The table's name, with the object's own name where it has one.
-fn named(table: &Table, node: &Node) -> String {
+fn named(table: &FieldTable, node: &Node) -> String {
     let mut names = ["key", "name"].iter().filter_map(|key| node.text(key));
     let name = names
         .next()
@@ -313,12 +314,19 @@ fn named(table: &Table, node: &Node) -> String {
 }
 
 /// The keys of one object that the Hub doesn't know.
-fn ignored_keys(document: &Document, table: &Table, strangers: &[&Member]) -> Option<Finding> {
+fn ignored_keys(
+    document: &HubDocument,
+    table: &FieldTable,
+    strangers: &[&Member],
+) -> Option<Finding> {
     let first = strangers.first()?;
     let names: Vec<String> = strangers.iter().map(|m| short(&m.key)).take(8).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let word = if names.len() == 1 { "key" } else { "keys" };
-    let documented = table.fields.iter().filter(|field| field.need != Need::Seen);
+    let documented = table
+        .fields
+        .iter()
+        .filter(|field| field.need != Presence::Seen);
     let known: Vec<&str> = documented.map(|field| field.key).take(12).collect();
     let names = suggest::all_of(&names);
     let what = format!("the Hub ignores the {word} {names} in {}", table.what);
@@ -327,8 +335,8 @@ fn ignored_keys(document: &Document, table: &Table, strangers: &[&Member]) -> Op
 }
 
 /// Where a key would belong in the same file.
-fn elsewhere(which: Which, table: &Table, key: &str) -> Option<&'static Table> {
-    let tables: &[&'static Table] = match which {
+fn elsewhere(which: Which, table: &FieldTable, key: &str) -> Option<&'static FieldTable> {
+    let tables: &[&'static FieldTable] = match which {
         Which::Hub => &[
             &facts::INPUT,
             &facts::CONFIG,
@@ -337,10 +345,10 @@ fn elsewhere(which: Which, table: &Table, key: &str) -> Option<&'static Table> {
         ],
         Which::Tests => &[&facts::TESTS_CONFIG, &facts::TEST, &facts::TESTS],
     };
-    let has = |other: &&Table| {
+    let has = |other: &&FieldTable| {
         other
             .field(key)
-            .is_some_and(|field| field.need != Need::Seen)
+            .is_some_and(|field| field.need != Presence::Seen)
     };
     tables
         .iter()
@@ -348,7 +356,7 @@ fn elsewhere(which: Which, table: &Table, key: &str) -> Option<&'static Table> {
         .find(|other| !other.is(table) && has(other))
 }
 
-fn misplaced(document: &Document, node: &Node, member: &Member, home: &Table) -> Finding {
+fn misplaced(document: &HubDocument, node: &Node, member: &Member, home: &FieldTable) -> Finding {
     let key = member.key.as_str();
     let what = format!("the Hub looks for `{key}` in {}, not here", home.what);
     let mut finding = document.at(&MISPLACED_KEY, &member.key_span, what);
@@ -376,36 +384,36 @@ fn misplaced(document: &Document, node: &Node, member: &Member, home: &Table) ->
 }
 
 /// Whether a value is of a shape, as it is.
-fn fits(node: &Node, shape: Shape) -> bool {
+fn fits(node: &Node, shape: ValueShape) -> bool {
     match (shape, &node.kind) {
         (_, Kind::Null)
-        | (Shape::Text | Shape::Word(_), Kind::String(_))
-        | (Shape::Flag, Kind::Bool(_))
-        | (Shape::Number, Kind::Number(_))
-        | (Shape::Scalar, Kind::String(_) | Kind::Number(_) | Kind::Bool(_))
-        | (Shape::Object(_) | Shape::Payload | Shape::Values, Kind::Object(_))
-        | (Shape::List(_), Kind::Array(_)) => true,
-        (Shape::Whole, Kind::Number(_)) => node.as_f64().is_some_and(|n| n.fract() == 0.0),
+        | (ValueShape::Text | ValueShape::Word(_), Kind::String(_))
+        | (ValueShape::Flag, Kind::Bool(_))
+        | (ValueShape::Number, Kind::Number(_))
+        | (ValueShape::Scalar, Kind::String(_) | Kind::Number(_) | Kind::Bool(_))
+        | (ValueShape::Object(_) | ValueShape::Payload | ValueShape::Values, Kind::Object(_))
+        | (ValueShape::List(_), Kind::Array(_)) => true,
+        (ValueShape::Whole, Kind::Number(_)) => node.as_f64().is_some_and(|n| n.fract() == 0.0),
         _ => false,
     }
 }
 
 /// The shape in words.
-fn wanted(shape: Shape) -> &'static str {
+fn wanted(shape: ValueShape) -> &'static str {
     match shape {
-        Shape::Text | Shape::Word(_) => "a string",
-        Shape::Flag => "true or false",
-        Shape::Whole => "a whole number",
-        Shape::Number => "a number",
-        Shape::Scalar => "a string, a number or a boolean",
-        Shape::Object(_) | Shape::Payload | Shape::Values => "an object",
-        Shape::List(_) => "an array",
+        ValueShape::Text | ValueShape::Word(_) => "a string",
+        ValueShape::Flag => "true or false",
+        ValueShape::Whole => "a whole number",
+        ValueShape::Number => "a number",
+        ValueShape::Scalar => "a string, a number or a boolean",
+        ValueShape::Object(_) | ValueShape::Payload | ValueShape::Values => "an object",
+        ValueShape::List(_) => "an array",
     }
 }
 
-fn wrong_type(document: &Document, node: &Node, shape: Shape, key: &str) -> Finding {
+fn wrong_type(document: &HubDocument, node: &Node, shape: ValueShape, key: &str) -> Finding {
     let found = match (shape, &node.kind) {
-        (Shape::Whole, Kind::Number(text)) => format!("`{}`", short(text)),
+        (ValueShape::Whole, Kind::Number(text)) => format!("`{}`", short(text)),
         _ => node.what().to_owned(),
     };
     // A scalar as a whole, of something larger the first byte.
@@ -422,38 +430,38 @@ fn wrong_type(document: &Document, node: &Node, shape: Shape, key: &str) -> Find
 }
 
 /// The same value in the right shape, where that is plain.
-fn converted(document: &Document, node: &Node, shape: Shape) -> Option<String> {
+fn converted(document: &HubDocument, node: &Node, shape: ValueShape) -> Option<String> {
     match (shape, &node.kind) {
-        (Shape::Whole | Shape::Number, Kind::String(text)) => {
+        (ValueShape::Whole | ValueShape::Number, Kind::String(text)) => {
             let text = text.trim();
             let parsed = json::parse(text.as_bytes());
             let number = parsed.root.filter(|_| parsed.problems.is_empty())?;
             let is_number = matches!(number.kind, Kind::Number(_)) && fits(&number, shape);
             is_number.then(|| text.to_owned())
         }
-        (Shape::Flag, Kind::String(text)) => {
+        (ValueShape::Flag, Kind::String(text)) => {
             let lower = text.to_lowercase();
             matches!(lower.as_str(), "true" | "false").then_some(lower)
         }
-        (Shape::Text | Shape::Word(_), Kind::Number(_) | Kind::Bool(_)) => {
+        (ValueShape::Text | ValueShape::Word(_), Kind::Number(_) | Kind::Bool(_)) => {
             Some(edit::quote(document.source(node)))
         }
-        (Shape::Text, Kind::Array(items)) if !items.is_empty() => {
+        (ValueShape::Text, Kind::Array(items)) if !items.is_empty() => {
             let texts: Option<Vec<&str>> = items.iter().map(Node::as_str).collect();
             Some(edit::quote(&texts?.join(",")))
         }
-        (Shape::List(Shape::Text | Shape::Word(_)), Kind::String(text)) => {
+        (ValueShape::List(ValueShape::Text | ValueShape::Word(_)), Kind::String(text)) => {
             let parts = text.split(',').map(|part| edit::quote(part.trim()));
             Some(format!("[{}]", parts.collect::<Vec<_>>().join(", ")))
         }
-        (Shape::List(Shape::Object(table)), Kind::Object(members)) => {
+        (ValueShape::List(ValueShape::Object(table)), Kind::Object(members)) => {
             if members.iter().any(|m| table.field(&m.key).is_some()) {
                 return Some(format!("[{}]", document.source(node)));
             }
             // A map from names to values, where a list of entries has to be.
             table.field("key").and(table.field("value"))?;
             let mut values = members.iter().map(|member| &member.value);
-            if members.is_empty() || !values.all(|value| fits(value, Shape::Scalar)) {
+            if members.is_empty() || !values.all(|value| fits(value, ValueShape::Scalar)) {
                 return None;
             }
             let entries = members.iter().map(|member| {

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::document::{Document, begin, short};
+use crate::document::{HubDocument, begin, short};
 use crate::rule::{Rule, rules};
 use crate::{edit, model};
 use worker_files::json::{Kind, Node};
 use worker_files::shell::is_name;
 use xtask_core::finding::{Finding, Safety};
 
-rules! { Shape;
+rules! { ValueShape;
     /// An entry is either a fixed `value` or an `input` that users fill in. This one is neither,
     /// so the variable is never set.
     ///
@@ -96,7 +96,12 @@ rules! { Shape;
 }
 
 /// What an entry is, beyond its keys one by one. `meant` are keys that stand there misspelt.
-pub fn check_entry(document: &Document, node: &Node, meant: &[&str], findings: &mut Vec<Finding>) {
+pub fn check_entry(
+    document: &HubDocument,
+    node: &Node,
+    meant: &[&str],
+    findings: &mut Vec<Finding>,
+) {
     let name = short(node.text("key").unwrap_or_default());
     let has = |key: &str| {
         node.member(key)
@@ -133,7 +138,7 @@ pub fn check_entry(document: &Document, node: &Node, meant: &[&str], findings: &
 }
 
 /// An option that is a bare string or number.
-pub fn bare_option(document: &Document, node: &Node) -> Finding {
+pub fn bare_option(document: &HubDocument, node: &Node) -> Finding {
     let written = document.source(node);
     let text = edit::quote(node.as_str().unwrap_or(written));
     let with = format!("{{ \"label\": {text}, \"value\": {text} }}");
@@ -143,7 +148,7 @@ pub fn bare_option(document: &Document, node: &Node) -> Finding {
 }
 
 /// What stands twice in a listing: variables, presets, options.
-pub fn check_twice(document: &Document, findings: &mut Vec<Finding>) {
+pub fn check_twice(document: &HubDocument, findings: &mut Vec<Finding>) {
     let variables = model::list(&document.root, "env");
     let mut twice = |nodes: &[Node], key: &str, rule: &Rule, say: &dyn Fn(&str) -> String| {
         let mut seen = HashMap::new();

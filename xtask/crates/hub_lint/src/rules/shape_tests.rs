@@ -1,12 +1,12 @@
 //! The shape of tests.json.
 
-use crate::document::{Document, begin};
+use crate::document::{HubDocument, begin};
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest::letters;
 
-rules! { Shape;
+rules! { ValueShape;
     /// The Hub looks for an object with `tests` and `config`. In a bare list of tests it finds
     /// neither.
     ///
@@ -66,7 +66,7 @@ rules! { Shape;
 }
 
 /// Looks at the root. False where nothing more can be said of the file.
-pub fn check_root(document: &Document, findings: &mut Vec<Finding>) -> bool {
+pub fn check_root(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     let root = &document.root;
     if let Some(finding) = not_tests(document, root) {
         findings.push(finding);
@@ -89,7 +89,7 @@ pub fn check_root(document: &Document, findings: &mut Vec<Finding>) -> bool {
 }
 
 /// What makes a file none of the Hub's tests.
-fn not_tests(document: &Document, root: &Node) -> Option<Finding> {
+fn not_tests(document: &HubDocument, root: &Node) -> Option<Finding> {
     match &root.kind {
         // A single test at the root: one finding for the wrapping that it lacks.
         Kind::Object(_) => {

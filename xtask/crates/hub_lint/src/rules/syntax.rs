@@ -1,6 +1,6 @@
 //! Whether a file is JSON: what [`worker_files::json`] sees, as rules.
 
-use crate::document::{Document, Which};
+use crate::document::{HubDocument, Which};
 use crate::rule::{Rule, rules};
 use worker_files::json::{self, Member, Node, ProblemKind};
 use xtask_core::finding::{Finding, Place, Safety};
@@ -172,13 +172,13 @@ pub fn read(
     which: Which,
     bytes: &[u8],
     findings: &mut Vec<Finding>,
-) -> Option<Document> {
+) -> Option<HubDocument> {
     let parsed = json::parse(bytes);
     let is_duplicate = |problem: &json::Problem| problem.kind == ProblemKind::DuplicateKey;
     let duplicates = !parsed.problems.is_empty();
     let mut document = None;
     if parsed.problems.iter().all(is_duplicate) {
-        document = Some(Document {
+        document = Some(HubDocument {
             path: path.clone(),
             which,
             text: String::from_utf8(bytes.to_vec()).ok()?,

@@ -1,7 +1,7 @@
 //! What was left in from a template.
 
-use crate::document::{Document, Which, short};
-use crate::model::{self, Variable};
+use crate::document::{HubDocument, Which, short};
+use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Span};
@@ -72,7 +72,7 @@ const TEXTS: &[&str] = &[
 ];
 
 /// Looks at either file.
-pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
+pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     let root = &document.root;
     if document.which == Which::Tests {
         tests(document, findings);
@@ -100,7 +100,7 @@ pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec
 }
 
 /// The template's test, its variable, and the addresses of examples.
-fn tests(document: &Document, findings: &mut Vec<Finding>) {
+fn tests(document: &HubDocument, findings: &mut Vec<Finding>) {
     for test in document.root.list("tests") {
         findings.extend(test.get("name").and_then(|name| text(document, name)));
         for member in test.object("input") {
@@ -120,13 +120,13 @@ fn tests(document: &Document, findings: &mut Vec<Finding>) {
     findings.extend(own.filter_map(|own| key(document, own.key, own.key_span)));
 }
 
-fn key(document: &Document, key: &str, span: &Span) -> Option<Finding> {
+fn key(document: &HubDocument, key: &str, span: &Span) -> Option<Finding> {
     let what = format!("the variable `{key}` is the template's example");
     KEYS.contains(&key)
         .then(|| document.at(&LEFTOVER, span, what))
 }
 
-fn text(document: &Document, node: &Node) -> Option<Finding> {
+fn text(document: &HubDocument, node: &Node) -> Option<Finding> {
     let text = node.as_str()?;
     let plain = text.trim().trim_end_matches('.');
     let is_left = TEXTS.iter().any(|left| plain.eq_ignore_ascii_case(left));
@@ -134,7 +134,7 @@ fn text(document: &Document, node: &Node) -> Option<Finding> {
     is_left.then(|| document.at(&LEFTOVER, &node.span, what))
 }
 
-fn icon(document: &Document) -> Option<Finding> {
+fn icon(document: &HubDocument) -> Option<Finding> {
     let node = document.root.get("iconUrl").and_then(model::said)?;
     let text = node.as_str()?;
     let lower = text.to_lowercase();

@@ -1,6 +1,6 @@
 //! What the tests of tests.json say.
 
-use crate::document::{Document, Which, short};
+use crate::document::{HubDocument, Which, short};
 use crate::facts;
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
@@ -80,7 +80,7 @@ const SUCCESSES: &[&str] = &[
 const SHORTEST: f64 = 5000.0;
 
 /// Looks at tests.json.
-pub fn check(document: &Document, findings: &mut Vec<Finding>) {
+pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     if document.which != Which::Tests {
         return;
     }
@@ -94,7 +94,7 @@ pub fn check(document: &Document, findings: &mut Vec<Finding>) {
     }
 }
 
-fn timeout(document: &Document, test: &Node) -> Option<Finding> {
+fn timeout(document: &HubDocument, test: &Node) -> Option<Finding> {
     let node = test.get("timeout")?;
     let number = node.as_f64().filter(|number| *number < SHORTEST)?;
     let written = document.source(node);
@@ -110,7 +110,7 @@ fn timeout(document: &Document, test: &Node) -> Option<Finding> {
     })
 }
 
-fn assertions(document: &Document, test: &Node) -> Option<Finding> {
+fn assertions(document: &HubDocument, test: &Node) -> Option<Finding> {
     let members = test.members().iter();
     let keys: Vec<_> = members
         .filter(|member| facts::is_assertion(&member.key))
@@ -126,7 +126,7 @@ fn assertions(document: &Document, test: &Node) -> Option<Finding> {
     Some(document.at(&ASSERTION, &first.key_span, what).help(help))
 }
 
-fn wrapped(document: &Document, test: &Node) -> Option<Finding> {
+fn wrapped(document: &HubDocument, test: &Node) -> Option<Finding> {
     let outer = test.get("input")?;
     let inner = outer.member("input")?;
     // An input that merely has a field of that name has others beside it.
@@ -145,7 +145,7 @@ fn wrapped(document: &Document, test: &Node) -> Option<Finding> {
     Some(finding.fix(Safety::Unsafe, "unwrap it", [(outer.span.clone(), text)]))
 }
 
-fn failing(document: &Document, test: &Node) -> Option<Finding> {
+fn failing(document: &HubDocument, test: &Node) -> Option<Finding> {
     let node = test.get("name")?;
     let name = node.as_str()?;
     let lower = name.to_lowercase();

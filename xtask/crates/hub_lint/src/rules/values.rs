@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::document::{Document, Which, short};
+use crate::document::{HubDocument, Which, short};
 use crate::edit;
-use crate::model::{self, Input, Variable};
+use crate::model::{self, EnvVariable, Input};
 use crate::rule::rules;
 use worker_files::json::{Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety};
@@ -143,7 +143,7 @@ rules! { Meaning;
 }
 
 /// Looks at hub.json.
-pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
+pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     if document.which != Which::Hub {
         return;
     }
@@ -156,7 +156,7 @@ pub fn check(document: &Document, variables: &[Variable<'_>], findings: &mut Vec
     presets(document, variables, findings);
 }
 
-fn default(document: &Document, key: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
+fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
     if let (Some((min, min_node)), Some((max, max_node))) = (input.min, input.max)
         && min > max
     {
@@ -244,7 +244,7 @@ fn is_switch(input: &Input<'_>, text: &str) -> bool {
 
 /// What keeps a value from being chosen; with the bound that it breaks.
 fn outside<'a>(
-    document: &Document,
+    document: &HubDocument,
     input: &Input<'a>,
     node: &Node,
 ) -> Option<(String, Option<&'a Node>)> {
@@ -279,7 +279,7 @@ fn options_help(input: &Input<'_>) -> String {
 }
 
 /// Keys that belong to another type, and switches that don't switch.
-fn keys(document: &Document, name: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
+fn keys(document: &HubDocument, name: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
     let Some(kind) = input.kind else {
         return;
     };
@@ -310,8 +310,8 @@ fn keys(document: &Document, name: &str, input: &Input<'_>, findings: &mut Vec<F
     }
 }
 
-fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<Finding>) {
-    let by_name: HashMap<&str, &Variable<'_>> = variables
+fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
+    let by_name: HashMap<&str, &EnvVariable<'_>> = variables
         .iter()
         .rev()
         .map(|variable| (variable.key, variable))
@@ -339,7 +339,12 @@ fn presets(document: &Document, variables: &[Variable<'_>], findings: &mut Vec<F
     }
 }
 
-fn undeclared(document: &Document, member: &Member, meant: Option<&str>, preset: &str) -> Finding {
+fn undeclared(
+    document: &HubDocument,
+    member: &Member,
+    meant: Option<&str>,
+    preset: &str,
+) -> Finding {
     let key = short(&member.key);
     let what = format!("the preset `{preset}` sets `{key}`, which `env` does not declare");
     let finding = document.at(&PRESET_UNKNOWN, &member.key_span, what);
@@ -356,8 +361,8 @@ fn undeclared(document: &Document, member: &Member, meant: Option<&str>, preset:
 
 /// What is wrong with a preset's value for a variable that is declared.
 fn preset_value(
-    document: &Document,
-    variable: &Variable<'_>,
+    document: &HubDocument,
+    variable: &EnvVariable<'_>,
     member: &Member,
     preset: &str,
 ) -> Option<Finding> {

@@ -16,9 +16,9 @@ use serde_json::Value;
 
 use self::api::{Api, Event};
 use self::judge::judge;
-use super::super::{Check, Verdict};
-use super::containers::{Container, Session, State};
-use super::inspect::Image;
+use super::super::{Check, CheckStatus};
+use super::containers::{Container, ContainerState, Session};
+use super::inspect::InspectedImage;
 use super::secrets::hidden;
 use worker_files::{Source, tests_json};
 use xtask_core::outcome::Interrupted;
@@ -98,7 +98,7 @@ enum Waited<T> {
 }
 
 /// What the worker is to do.
-pub struct Plan<'a> {
+pub struct TestPlan<'a> {
     env: BTreeMap<String, String>,
     cases: Vec<Case>,
     /// The token that is passed on, and that is never shown.
@@ -106,7 +106,7 @@ pub struct Plan<'a> {
 }
 
 /// What the Hub would set and run.
-pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<Plan<'a>> {
+pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<TestPlan<'a>> {
     let mut env = BTreeMap::new();
     let mut cases = Vec::new();
     for path in [".runpod/tests.json", "tests.json"] {
@@ -131,7 +131,7 @@ pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<Plan<'a>> {
             timeout: None,
         }));
     }
-    Ok(Plan { env, cases, token })
+    Ok(TestPlan { env, cases, token })
 }
 
 /// A case of tests.json; one without a name is called by its number.
@@ -144,7 +144,7 @@ fn case(test: &Value, number: &str) -> Option<Case> {
 }
 
 /// Which server would run here; the error says why none can.
-fn server(session: &Session, image: &Image, name: &str) -> Result<Result<Server, String>> {
+fn server(session: &Session, image: &InspectedImage, name: &str) -> Result<Result<Server, String>> {
     if image.labels.contains_key(STANDIN) {
         return Ok(Ok(STAND_IN));
     }
@@ -165,9 +165,9 @@ fn server(session: &Session, image: &Image, name: &str) -> Result<Result<Server,
 /// Runs the worker and looks at it.
 pub fn check(
     session: &Session,
-    image: &Image,
+    image: &InspectedImage,
     name: &str,
-    plan: &Plan,
+    plan: &TestPlan,
     done: &mut dyn FnMut(Check),
 ) -> Result<()> {
     let server = match server(session, image, name)? {
@@ -191,7 +191,7 @@ pub fn check(
         plan,
     };
     let started = watch.registers(&api)?;
-    let goes_on = started.verdict == Verdict::Passed;
+    let goes_on = started.verdict == CheckStatus::Passed;
     done(started);
     if goes_on {
         done(watch.answers(&mut api)?);
@@ -212,7 +212,7 @@ fn create<'s>(
     session: &'s Session,
     server: &Server,
     image: &str,
-    plan: &Plan,
+    plan: &TestPlan,
     (api, port): (&Container, u16),
 ) -> Result<Container<'s>> {
     let mut env = plan.env.clone();
@@ -265,7 +265,7 @@ fn create<'s>(
 struct Watch<'a> {
     worker: &'a Container<'a>,
     server: Server,
-    plan: &'a Plan<'a>,
+    plan: &'a TestPlan<'a>,
 }
 
 impl Watch<'_> {
@@ -425,7 +425,7 @@ fn late(seconds: u64, taken: bool) -> String {
 }
 
 /// What is wrong with how a worker ended that was told to.
-fn ending(state: &State) -> Result<(), String> {
+fn ending(state: &ContainerState) -> Result<(), String> {
     match state.exit_code {
         _ if state.out_of_memory => Err("the kernel ended the worker for want of memory".to_owned()),
         0 => Ok(()),
@@ -445,7 +445,7 @@ fn ending(state: &State) -> Result<(), String> {
 }
 
 /// Whether anything stays when the container goes.
-fn leftovers(state: &State, left: &[String]) -> Check {
+fn leftovers(state: &ContainerState, left: &[String]) -> Check {
     let left = left.iter().map(|what| format!("{what} is still there"));
     let volumes = state.volumes.iter().map(|folder| {
         format!(
@@ -495,10 +495,10 @@ mod tests {
 
     #[test]
     fn a_worker_has_to_end_by_itself_with_zero() {
-        let state = |exit_code, out_of_memory| State {
+        let state = |exit_code, out_of_memory| ContainerState {
             exit_code,
             out_of_memory,
-            ..State::default()
+            ..ContainerState::default()
         };
         assert_eq!(ending(&state(0, false)), Ok(()));
         for (code, memory, words) in [
@@ -514,14 +514,14 @@ mod tests {
 
     #[test]
     fn what_stays_is_named() {
-        let clean = leftovers(&State::default(), &[]);
-        assert_eq!(clean.verdict, Verdict::Passed);
-        let state = State {
+        let clean = leftovers(&ContainerState::default(), &[]);
+        assert_eq!(clean.verdict, CheckStatus::Passed);
+        let state = ContainerState {
             volumes: vec!["/data".into()],
-            ..State::default()
+            ..ContainerState::default()
         };
         let check = leftovers(&state, &["network x".into()]);
-        assert_eq!(check.verdict, Verdict::Failed);
+        assert_eq!(check.verdict, CheckStatus::Failed);
         assert_eq!(check.words[0], "network x is still there");
         assert!(check.words[1].contains("a volume behind for /data"));
     }

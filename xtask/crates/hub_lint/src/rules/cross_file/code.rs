@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::env::not_read;
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::Document;
+use crate::document::HubDocument;
 use crate::model;
 use crate::rule::rules;
 use anyhow::Result;
@@ -186,8 +186,8 @@ fn composes(text: &str) -> bool {
 /// Looks at the two files beside the code.
 pub fn check(
     worker: &Worker<'_>,
-    hub: Option<&Document>,
-    tests: Option<&Document>,
+    hub: Option<&HubDocument>,
+    tests: Option<&HubDocument>,
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
     let Some(code) = Code::read(worker.tree)? else {
@@ -206,7 +206,7 @@ pub fn check(
     Ok(())
 }
 
-fn unread(worker: &Worker<'_>, code: &Code, hub: &Document, findings: &mut Vec<Finding>) {
+fn unread(worker: &Worker<'_>, code: &Code, hub: &HubDocument, findings: &mut Vec<Finding>) {
     let variables = model::variables(&hub.root);
     let own = variables
         .iter()
@@ -230,7 +230,7 @@ const TAKES_JOBS: &[&str] = &[
     "RUNPOD_WEBHOOK_GET_JOB",
 ];
 
-fn starts(worker: &Worker<'_>, code: &Code, hub: &Document) -> Option<Finding> {
+fn starts(worker: &Worker<'_>, code: &Code, hub: &HubDocument) -> Option<Finding> {
     let is = |text: Option<&str>, word: &str| text.is_some_and(|t| t.eq_ignore_ascii_case(word));
     let config = hub.root.get("config");
     let balancer = is(config.and_then(|config| config.text("endpointType")), "LB")
@@ -279,7 +279,7 @@ const LOADERS: &[&str] = &[
     "safetensors",
 ];
 
-fn short_timeouts(code: &Code, tests: &Document, findings: &mut Vec<Finding>) {
+fn short_timeouts(code: &Code, tests: &HubDocument, findings: &mut Vec<Finding>) {
     let timeouts = tests
         .root
         .list("tests")
@@ -313,7 +313,7 @@ const SIZES: &[&str] = &[
     "--pipeline-parallel-size",
 ];
 
-fn idle_gpus(worker: &Worker<'_>, hub: &Document) -> Option<Finding> {
+fn idle_gpus(worker: &Worker<'_>, hub: &HubDocument) -> Option<Finding> {
     let facts = &worker.facts;
     let count = hub.config("gpuCount")?;
     count.as_f64().filter(|n| *n >= 2.0)?;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use super::files::some_of;
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::{Document, begin, short};
+use crate::document::{HubDocument, begin, short};
 use crate::edit;
-use crate::model::{self, Variable};
+use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use crate::rules::secrets::shown;
 use worker_files::{EnvRead, Hides, WorkerInterface};
@@ -89,8 +89,8 @@ rules! { Agreement;
 
 /// Compares variables over files.
 pub fn check(
-    hub: Option<&Document>,
-    tests: Option<&Document>,
+    hub: Option<&HubDocument>,
+    tests: Option<&HubDocument>,
     worker: &Worker<'_>,
     findings: &mut Vec<Finding>,
 ) {
@@ -167,8 +167,8 @@ fn same_flag<'a>(name: &str, interface: &'a WorkerInterface) -> Option<&'a str> 
 }
 
 fn unread(
-    hub: &Document,
-    declared: &[Variable<'_>],
+    hub: &HubDocument,
+    declared: &[EnvVariable<'_>],
     names: &BTreeSet<&str>,
     read: &BTreeSet<&str>,
     interface: &WorkerInterface,
@@ -176,7 +176,7 @@ fn unread(
 ) {
     let mut free: Vec<&str> = read.difference(names).copied().collect();
     let mut guesses = suggest::Guesses::default();
-    for Variable { key, key_span, .. } in declared {
+    for EnvVariable { key, key_span, .. } in declared {
         if read.contains(key) || is_foreign(key) {
             continue;
         }
@@ -195,14 +195,14 @@ fn unread(
 }
 
 /// A variable that nothing reads.
-pub fn not_read(hub: &Document, key: &str, span: &xtask_core::finding::Span) -> Finding {
+pub fn not_read(hub: &HubDocument, key: &str, span: &xtask_core::finding::Span) -> Finding {
     let what = format!("nothing in the worker reads `{}`", short(key));
     hub.at(&NOT_READ, span, what)
         .help("users who set it will see no effect")
 }
 
 fn undeclared(
-    hub: &Document,
+    hub: &HubDocument,
     names: &BTreeSet<&str>,
     read: &BTreeSet<&str>,
     interface: &WorkerInterface,
@@ -306,7 +306,11 @@ fn plain(text: &str) -> Option<String> {
     }
 }
 
-fn defaults(hub: &Document, own: &Variable<'_>, interface: &WorkerInterface) -> Option<Finding> {
+fn defaults(
+    hub: &HubDocument,
+    own: &EnvVariable<'_>,
+    interface: &WorkerInterface,
+) -> Option<Finding> {
     let key = own.key;
     let node = own.input.as_ref()?.default?;
     let written = node.scalar()?;

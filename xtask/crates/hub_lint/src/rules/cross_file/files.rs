@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::document::{Document, begin, short};
+use crate::document::{HubDocument, begin, short};
 use crate::facts;
-use crate::model::{self, Variable};
+use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use crate::rules::gpu;
 use anyhow::Result;
@@ -144,13 +144,13 @@ rules! { Agreement;
 }
 
 /// Compares the two files of the Hub.
-pub fn check_files(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
+pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>) {
     findings.extend(cuda(hub, tests));
     findings.extend(gpus(hub, tests));
     variables(hub, tests, findings);
 }
 
-fn cuda(hub: &Document, tests: &Document) -> Option<Finding> {
+fn cuda(hub: &HubDocument, tests: &HubDocument) -> Option<Finding> {
     let allowed = model::cuda_versions(&hub.root);
     let is_allowed = |version| allowed.iter().any(|(own, _)| *own == version);
     let extra = model::cuda_versions(&tests.root).into_iter();
@@ -164,7 +164,7 @@ fn cuda(hub: &Document, tests: &Document) -> Option<Finding> {
     Some(finding.related(hub.place(&begin(list)), "the listing's versions"))
 }
 
-fn gpus(hub: &Document, tests: &Document) -> Option<Finding> {
+fn gpus(hub: &HubDocument, tests: &HubDocument) -> Option<Finding> {
     let (ids, kind) = (hub.config("gpuIds")?, tests.config("gpuTypeId")?);
     let gpu = kind.as_str().filter(|gpu| facts::GPU_IDS.contains(gpu))?;
     let choices = gpu::choices(hub, ids, ids.as_str()?);
@@ -185,13 +185,13 @@ fn gpus(hub: &Document, tests: &Document) -> Option<Finding> {
     Some(finding.related(hub.place(span), words))
 }
 
-fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
+fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>) {
     let declared = model::variables(&hub.root);
     let set = model::variables(&tests.root);
     let names: HashSet<&str> = set.iter().map(|own| own.key).collect();
-    let here = |variable: &Variable<'_>| hub.place(variable.key_span);
+    let here = |variable: &EnvVariable<'_>| hub.place(variable.key_span);
     if !tests.root.list("tests").is_empty() {
-        let is_open = |variable: &&Variable<'_>| {
+        let is_open = |variable: &&EnvVariable<'_>| {
             let required = variable.input.as_ref().is_some_and(|input| input.required);
             required && !names.contains(variable.key)
         };
@@ -213,7 +213,7 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
         .iter()
         .rev()
         .filter(|variable| !names.contains(variable.key));
-    let by_letters: HashMap<String, &Variable<'_>> = unset
+    let by_letters: HashMap<String, &EnvVariable<'_>> = unset
         .map(|variable| (suggest::letters(variable.key), variable))
         .collect();
     let declares: HashSet<&str> = declared.iter().map(|variable| variable.key).collect();
@@ -227,7 +227,7 @@ fn variables(hub: &Document, tests: &Document, findings: &mut Vec<Finding>) {
 }
 
 /// Where the tests set their variables, or would.
-fn where_set(tests: &Document) -> Span {
+fn where_set(tests: &HubDocument) -> Span {
     let config = tests.root.get("config").unwrap_or(&tests.root);
     let env = tests
         .root
@@ -237,13 +237,13 @@ fn where_set(tests: &Document) -> Span {
 }
 
 fn untested(
-    tests: &Document,
-    hub: &Document,
-    declared: &[Variable<'_>],
-    set: &[Variable<'_>],
+    tests: &HubDocument,
+    hub: &HubDocument,
+    declared: &[EnvVariable<'_>],
+    set: &[EnvVariable<'_>],
 ) -> Option<Finding> {
     let set: HashSet<String> = set.iter().map(|own| suggest::letters(own.key)).collect();
-    let is_open = |variable: &&Variable<'_>| {
+    let is_open = |variable: &&EnvVariable<'_>| {
         variable.input.as_ref().is_some_and(|input| {
             // An empty default is one, and so is null: the worker is meant to do without.
             variable.value.is_none()
@@ -256,7 +256,7 @@ fn untested(
                 && !is_secret(variable.key)
         })
     };
-    let open: Vec<&Variable<'_>> = declared.iter().filter(is_open).collect();
+    let open: Vec<&EnvVariable<'_>> = declared.iter().filter(is_open).collect();
     let first = open.first()?;
     let names: Vec<&str> = open.iter().map(|variable| variable.key).collect();
     let names = some_of(&names);
@@ -276,7 +276,7 @@ pub fn some_of(names: &[&str]) -> String {
 }
 
 /// Looks for the files that the Hub needs beside hub.json.
-pub fn check_tree(tree: &dyn Tree, hub: &Document, findings: &mut Vec<Finding>) -> Result<()> {
+pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding>) -> Result<()> {
     let entries = tree.entries();
     let has = |path: &str| entries.contains_key(&path.into());
     let has_either = |name: &str| has(name) || has(&format!(".runpod/{name}"));

@@ -1,7 +1,7 @@
 //! The Dockerfile's base image against the CUDA versions and the GPUs of the two files.
 
 use super::place;
-use crate::document::{Document, Which};
+use crate::document::{HubDocument, Which};
 use crate::rule::rules;
 use crate::rules::gpu;
 use crate::{edit, facts, model};
@@ -59,8 +59,8 @@ rules! { Agreement;
 
 /// Compares the two files with the image.
 pub fn check(
-    hub: Option<&Document>,
-    tests: Option<&Document>,
+    hub: Option<&HubDocument>,
+    tests: Option<&HubDocument>,
     interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
@@ -96,7 +96,7 @@ fn carries_requirement(base: &str) -> bool {
 }
 
 /// The CUDA version that hosts must have, and whether they refuse the container otherwise.
-fn needed(image: &Image, base: &Text, hub: Option<&Document>) -> Option<(String, bool)> {
+fn needed(image: &Image, base: &Text, hub: Option<&HubDocument>) -> Option<(String, bool)> {
     // What the listing fixes stands in the container's environment, too.
     let variables = hub
         .map(|hub| model::variables(&hub.root))
@@ -118,8 +118,8 @@ fn needed(image: &Image, base: &Text, hub: Option<&Document>) -> Option<(String,
 }
 
 fn cuda(
-    document: &Document,
-    hub: Option<&Document>,
+    document: &HubDocument,
+    hub: Option<&HubDocument>,
     image: &Image,
     base: &Text,
 ) -> Option<Finding> {
@@ -162,7 +162,7 @@ fn cuda(
 }
 
 fn blackwell(
-    document: &Document,
+    document: &HubDocument,
     interface: &WorkerInterface,
     image: &Image,
     base: &Text,

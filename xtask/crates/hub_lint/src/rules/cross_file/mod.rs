@@ -9,7 +9,7 @@ pub mod worker;
 
 use anyhow::Result;
 
-use crate::document::Document;
+use crate::document::HubDocument;
 use worker_files::{Hides, Reading, Unread, WorkerInterface};
 use xtask_core::finding::{Finding, Place};
 use xtask_core::tree::{Memory, Tree};
@@ -18,8 +18,8 @@ use xtask_core::tree::{Memory, Tree};
 /// what is missing can be told.
 pub fn check(
     tree: &dyn Tree,
-    hub: Option<&Document>,
-    tests: Option<&Document>,
+    hub: Option<&HubDocument>,
+    tests: Option<&HubDocument>,
     whole: bool,
     findings: &mut Vec<Finding>,
 ) -> Result<()> {

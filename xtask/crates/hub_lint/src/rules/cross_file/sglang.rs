@@ -1,7 +1,7 @@
 //! What the two files give to SGLang, against the release that the worker runs.
 
 use super::{is_sglang, place};
-use crate::document::{Document, short};
+use crate::document::{HubDocument, short};
 use crate::edit;
 use crate::model;
 use crate::rule::{Rule, rules};
@@ -59,8 +59,8 @@ rules! { Agreement;
 
 /// Compares the two files with the release.
 pub fn check(
-    hub: Option<&Document>,
-    tests: Option<&Document>,
+    hub: Option<&HubDocument>,
+    tests: Option<&HubDocument>,
     interface: &WorkerInterface,
     findings: &mut Vec<Finding>,
 ) {
@@ -94,14 +94,14 @@ pub fn check(
 
 /// One value that a variable may have.
 struct Setting<'a> {
-    document: &'a Document,
+    document: &'a HubDocument,
     rule: &'static Rule,
     key: &'a str,
     verb: &'static str,
     node: &'a Node,
 }
 
-fn settings<'a>(hub: Option<&'a Document>, tests: Option<&'a Document>) -> Vec<Setting<'a>> {
+fn settings<'a>(hub: Option<&'a HubDocument>, tests: Option<&'a HubDocument>) -> Vec<Setting<'a>> {
     let mut settings = Vec::new();
     let mut add = |document, rule, key, verb, node: Option<&'a Node>| {
         settings.extend(node.map(|node| Setting {

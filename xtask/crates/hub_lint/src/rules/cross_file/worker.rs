@@ -2,7 +2,7 @@
 //! handler makes of the tests.
 
 use super::{Worker, is_sglang, place};
-use crate::document::{Document, Which, begin, short};
+use crate::document::{HubDocument, Which, begin, short};
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use worker_files::{Hides, WorkerInterface};
@@ -65,8 +65,8 @@ rules! { Agreement;
 /// Looks at the repository around the two files.
 pub fn check(
     worker: &Worker<'_>,
-    hub: Option<&Document>,
-    tests: Option<&Document>,
+    hub: Option<&HubDocument>,
+    tests: Option<&HubDocument>,
     findings: &mut Vec<Finding>,
 ) {
     if hub.is_some() {
