@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::unread::in_layout;
 use super::{FILES, Facts};
-use worker_files::WorkerInterface;
 use worker_files::dockerfile::{Image, Named, expand};
 use worker_files::packages::Manager;
+use worker_files::{Package, WorkerInterface};
 use xtask_core::layout::{CORE_FILES, CORE_OPTIONAL, OWN, RETIRED, TOOL};
 use xtask_core::secret::masked;
 use xtask_core::tree::{RepoPath, Tree};
@@ -130,17 +130,26 @@ impl Facts {
             .filter(|package| package.in_image)
             .map(|package| (package.manager, package.name.as_str()))
             .collect();
-        for package in &interface.packages {
-            let is_installed = installed.contains(&(package.manager, &*package.name));
-            if is_installed && !package.in_image {
-                continue;
+        let key = |package: &'_ Package| (package.manager, package.name.clone());
+        let counts = |package: &&Package| {
+            package.in_image || !installed.contains(&(package.manager, &*package.name))
+        };
+        // Each of several installations of a package may change its version.
+        let mut specs: BTreeMap<(Manager, String), Vec<&str>> = BTreeMap::new();
+        for package in interface.packages.iter().filter(counts) {
+            let of = specs.entry(key(package)).or_default();
+            if !package.spec.is_empty() && !of.contains(&&*package.spec) {
+                of.push(&package.spec);
             }
+        }
+        for package in interface.packages.iter().filter(counts) {
+            let is_installed = installed.contains(&(package.manager, &*package.name));
             let unused = (!is_installed).then_some("nothing runs it");
             self.add(
                 format!("{}:{}", package.manager.word(), package.name),
                 &package.place,
                 &[
-                    ("spec", Some(&package.spec)),
+                    ("spec", Some(&*specs[&key(package)].join(", then "))),
                     ("index", package.index.as_deref()),
                     ("options", package.options.as_deref()),
                     ("unused", unused),
