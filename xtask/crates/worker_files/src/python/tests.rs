@@ -370,6 +370,19 @@ fn more_levels_than_the_parser_has_room_for_are_a_gap() {
 }
 
 #[test]
+fn a_loop_through_what_it_binds_comes_to_an_end() {
+    for text in [
+        "for k in k:\n    os.getenv(k)\n",
+        "for k in k.items():\n    x = [os.getenv(k) for k in k]\n",
+        "for a in b:\n    for b in a:\n        os.getenv(b)\n",
+        "b = 'A'\na = [b]\nfor b in a:\n    os.getenv(b)\n",
+    ] {
+        let facts = facts(&format!("import os\n{text}"));
+        assert_eq!(facts.unread.is_empty(), !facts.env.is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn deep_nesting_and_endless_programs_end() {
     let deep = format!("x = {}1{}\n", "(".repeat(20_000), ")".repeat(20_000));
     let _ = facts(&deep);

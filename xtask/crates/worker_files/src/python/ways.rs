@@ -42,8 +42,13 @@ impl<'t> Reader<'t> {
         let Some(iter) = binder.field("right") else {
             return Vec::new();
         };
+        // What a loop goes through may depend on what the loop binds.
+        let around = self.once_in(binder, |reader| reader.ways(&[iter], ctx));
+        let Some(around) = around else {
+            return vec![ctx.with(binder, Frame::Element(Val::Unknown))];
+        };
         let mut all = Vec::new();
-        for way in self.ways(&[iter], ctx) {
+        for way in around {
             let items = match self.at(iter, &way) {
                 Val::Input(path) => vec![Val::Input(path)],
                 value if value.is_lost() => vec![Val::Lost],
