@@ -79,6 +79,10 @@ fn look(git: Option<&Git>, repo: &Looked, root: &Path) -> Result<RepositoryStatu
                 Err(_) => None,
             },
             upstream: upstream_of(git, &tree, root),
+            is_for_another_engine: match repo {
+                Ok((repo, _)) => !migrate::names_sglang(repo)?,
+                Err(_) => false,
+            },
             is_tools_own: same_folder(&tool_repo::repository(), root),
             outdated: outdated.count(),
             compare: known(compared, "comparing failed"),

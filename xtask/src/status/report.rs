@@ -82,6 +82,10 @@ fn lines(at: &RepositoryStatus) -> Vec<(&'static str, String)> {
 
 fn layout(at: &RepositoryStatus) -> String {
     let layout = match at.layout {
+        Layout::Legacy | Layout::Modern if at.is_for_another_engine => format!(
+            "{YELLOW}no worker for SGLang{YELLOW:#}: no import, command, base image or \
+             requirement names that"
+        ),
         Layout::Legacy => format!("{YELLOW}legacy{YELLOW:#}"),
         Layout::Modern => format!("{GREEN}modern{GREEN:#}"),
         Layout::Unknown => format!(

@@ -91,6 +91,8 @@ pub struct RepositoryStatus {
     pub upstream: Known<RecordedUpstream>,
     /// Whether it holds this tool and so is an upstream itself.
     pub is_tools_own: bool,
+    /// Whether nothing in it names `SGLang`: it serves models with something else.
+    pub is_for_another_engine: bool,
     /// Files below `outdated/`.
     pub outdated: usize,
     pub compare: Known<compare::OpenCounts>,
@@ -184,6 +186,10 @@ impl RepositoryStatus {
         };
         match self.layout {
             Layout::Unknown => Some(elsewhere()),
+            _ if self.is_for_another_engine => Some((
+                commands.task("hub-lint", ""),
+                "checks the Hub's files, as for any worker; all else is for workers of SGLang",
+            )),
             Layout::Legacy if repository.changed > 0 || repository.head.is_none() => Some((
                 commands.git("status"),
                 "a migration starts from a work tree where all is committed",
@@ -301,6 +307,7 @@ mod tests {
                 behind: Known::Is(0),
             }),
             is_tools_own: false,
+            is_for_another_engine: false,
             outdated: 0,
             compare: Known::Is(compare::OpenCounts {
                 open: 0,
@@ -360,6 +367,11 @@ mod tests {
     fn a_legacy_worker_is_led_to_migrate() {
         let dry = "cargo xtask migrate --dry-run";
         assert_eq!(next(|at| at.layout = Layout::Legacy), dry);
+        let other = next(|at| {
+            at.layout = Layout::Legacy;
+            at.is_for_another_engine = true;
+        });
+        assert_eq!(other, "cargo xtask hub-lint");
         let dirty = next(|at| {
             at.layout = Layout::Legacy;
             if let Known::Is(repository) = &mut at.repository {

@@ -55,6 +55,28 @@ fn the_revision_before_the_one_named_that_the_files_came_from_is_found() {
 }
 
 #[test]
+fn records_in_both_places_are_told_before_anything_else() {
+    let lab = Lab::new();
+    let (_, worker, _) = pair(&lab);
+    for (now, before) in [
+        (".xtask/accepted.json", "compare.accepted.json"),
+        (".xtask/baseline.json", "compare.baseline.json"),
+    ] {
+        worker.write(now, "{}\n");
+        worker.write(before, "{}\n");
+        worker.commit("chore: two records");
+        worker
+            .migrate(&["--adopt", "main", "--upstream", "../upstream"])
+            .refused(
+                &format!("{now} and {before} are both there, and only one can be right"),
+                &format!("delete {before}, the older place: `git rm {before}`"),
+            );
+        worker.remove(before);
+        worker.commit("chore: one record");
+    }
+}
+
+#[test]
 fn what_was_changed_or_removed_here_is_told_and_stays_so() {
     let lab = Lab::new();
     let (upstream, worker, second) = pair(&lab);

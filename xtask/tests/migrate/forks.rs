@@ -47,6 +47,13 @@ fn a_worker_for_something_else_is_refused_with_what_was_found() {
     );
     worker.commit("feat: a worker for vLLM");
     let before = worker.everything();
+    worker
+        .task("status", &[])
+        .run()
+        .done()
+        .says("layout    no worker for SGLang: no import, command, base image or requirement names")
+        .says("cargo xtask hub-lint -C .\n")
+        .says_not("migrate");
     worker.migrate(&["--upstream", "../upstream"]).refused(
         "[LAB]/worker is no worker for SGLang: no import, command, base image or requirement in it \
          names that: it is built on nvidia/cuda:12.4.1-base-ubuntu22.04 and it installs vllm, runpod",
@@ -299,6 +306,7 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
     let text = "import hub_client\nfrom engine import Engine\n\nengine = Engine()\n";
     worker.write("lb.py", text);
     worker.write("worker-config.json", "{}\n");
+    worker.write("jobs/stage_volume.py", "import os\n");
     worker.commit("feat: a load balancer's entry");
     // Nothing tells where it came from but its files.
     worker
@@ -328,6 +336,7 @@ fn a_modern_fork_that_changes_its_upstream_keeps_what_it_had_on_record() {
         .says("  .runpod/tests.disabled.json stays where it is; the Hub reads nothing in .runpod/ but")
         .says("  .xtask/baseline.json keeps ")
         .says("  Dockerfile: `lb.py` is not copied into the image")
+        .says("  Dockerfile: `jobs/stage_volume.py`: the image did not hold them so far, and ")
         .says("  lb.py:1:1: `hub_client` is imported, and the new worker has no such module: ")
         .says("  lb.py:2:1: `Engine` is imported from engine.py, which has no such name");
     assert!(worker.has(".runpod/tests.disabled.json") && worker.has("worker-config.json"));

@@ -268,14 +268,17 @@ impl Accepted {
             .filter(|entry| entry.of.is_none() && !is_cleanups(&entry.fact))
     }
 
-    /// Binds reasons that hold no value yet to what is open now. What only a run shows stays
-    /// unbound until one is made.
-    pub fn bind(&mut self, items: &[Item]) {
-        for entry in &mut self.entries {
-            if entry.of.is_none() && !is_cleanups(&entry.fact) && !entry.needs_run() {
-                entry.of = Some(values(&entry.fact, items));
-            }
-        }
+    /// Binds reasons that hold no value yet to what is open now, and gives how many. What only a
+    /// run shows stays unbound until one is made.
+    pub fn bind(&mut self, items: &[Item], was_run: bool) -> usize {
+        let is_unbound = |entry: &&mut Reason| {
+            let is_shown = was_run || !entry.needs_run();
+            entry.of.is_none() && !is_cleanups(&entry.fact) && is_shown
+        };
+        let unbound = self.entries.iter_mut().filter(is_unbound);
+        unbound
+            .map(|entry| entry.of = Some(values(&entry.fact, items)))
+            .count()
     }
 
     /// Takes an entry off the record, by the name that it has there; gives its reason.
@@ -467,7 +470,7 @@ mod tests {
         for item in &mut items {
             item.open = true;
         }
-        old.bind(&items[..2]);
+        assert_eq!(old.bind(&items[..2], false), 1);
         old.apply(&mut items);
         assert_eq!(open(&items), ["env:C"]);
     }

@@ -167,6 +167,7 @@ pub fn read(text: &str) -> Result<Record> {
             unread,
             older: (reader < READER).then_some(reader),
             sglang: word("sglang"),
+            passed_over: None,
         },
     })
 }

@@ -36,7 +36,7 @@ use self::report::Report;
 use self::trees::Trees;
 use crate::args::{Args, ReportFormat};
 use xtask_core::commands::Commands;
-use xtask_core::layout::{BASELINE, OUTDATED};
+use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
 use xtask_core::outcome::{Outcome, UserError};
 use xtask_core::output::{self, quoted};
 use xtask_core::progress::{self, Progress};
@@ -69,8 +69,16 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
     if args.write_baseline {
         return write_baseline(&root, args, &old);
     }
-    let compared = compare(repo, &root, args, old)?;
+    let mut compared = compare(repo, &root, args, old)?;
     drop(progress);
+    if let Some((bound, count)) = compared.bound.take()
+        && records::write(&root, ACCEPTED, &bound.write()).is_ok()
+    {
+        compared.report.notes.retain(|note| !note.contains(UNBOUND));
+        compared.report.notes.push(format!(
+            "{count} reasons on record held no values, and are bound now to what they stand for: commit {ACCEPTED}"
+        ));
+    }
     let report = &compared.report;
     let text = match args.format {
         ReportFormat::Text => report.text(),
@@ -130,7 +138,12 @@ struct Compared {
     upstream: Option<Box<dyn Tree>>,
     /// The old worker's commit.
     commit: Option<String>,
+    /// The reasons on record with those bound that held no values, and how many that are.
+    bound: Option<(Accepted, usize)>,
 }
+
+/// What is said of reasons that hold no values.
+const UNBOUND: &str = "reasons on record hold no values yet";
 
 impl Compared {
     /// The files of both workers, side by side; the old ones of its commit where that is there.
@@ -179,16 +192,21 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
         None
     };
     // Another worker has its own reasons.
+    let passed_over = old.passed_over.as_ref().or(new.passed_over.as_ref());
+    notes.extend(passed_over.cloned());
     let accepted = match &args.new {
         None => reasons::read(root)?,
         Some(_) => Accepted::of_tree(new_tree.as_ref())
             .with_context(|| format!("reading the reasons of {}", new_tree.describe()))?,
     };
+    let mut bound = accepted.clone();
+    let count = bound.bind(&items, executed.is_some());
+    let is_own = args.old.is_none() && args.new.is_none();
+    let bound = (count > 0 && is_own).then_some((bound, count));
     let mut stale = accepted.apply(&mut items);
-    if accepted.unbound().next().is_some() {
+    if count > 0 {
         notes.push(format!(
-            "{} reasons on record hold no values yet; they stand for whatever is open, and are bound to it when the record is written again",
-            accepted.unbound().count()
+            "{count} {UNBOUND}; they stand for whatever is open until `cargo xtask compare` binds them"
         ));
     }
     // Reasons speak of the old worker that this repository came from, and of no other; what only
@@ -220,6 +238,7 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
         new: new_tree,
         upstream: upstream_tree,
         commit,
+        bound,
     })
 }
 

@@ -71,7 +71,7 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
         executed(trees, [&old.facts, &new], &mut items)?;
     }
     let mut known = read(root)?;
-    known.bind(&items);
+    known.bind(&items, args.execute);
     let entries = entries::of(&items, old.base.as_ref());
     for (fact, as_read) in args.accept.iter().zip(as_read) {
         let open = open(fact, &items);
@@ -124,7 +124,7 @@ pub fn accept_upstream(root: &Path, args: &Args) -> Result<Outcome> {
     let new = Facts::read(trees.open(None)?.as_ref())?;
     let mut items = judge(&old.facts, &new);
     let mut known = read(root)?;
-    known.bind(&items);
+    known.bind(&items, false);
     known.apply(&mut items);
     let taken = known.take_offered(&items);
     if taken.is_empty() {

@@ -408,3 +408,52 @@ fn facts_hold_no_secrets() {
         "{facts}"
     );
 }
+
+#[test]
+fn a_reason_of_version_1_is_bound_once() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = scratch.path();
+    let compare = |words: &[&str]| run(Some(root), &args(words), &|_| Ok(Vec::new()));
+    write(root, &modern());
+    write(&root.join("outdated"), &legacy());
+    let file = root.join(xtask_core::layout::ACCEPTED);
+    fs_err::create_dir_all(file.parent().unwrap()).unwrap();
+    let first = r#"{"version": 1, "accepted": [{"fact": "env:*", "reason": "old"}]}"#;
+    fs_err::write(&file, first).unwrap();
+    let read = || fs_err::read_to_string(&file).unwrap();
+    // Whoever only looks, or names another worker, leaves it.
+    let old = old::find(&Trees::new(root), root, None).unwrap();
+    let looked = super::compare(None, root, &Args::default(), old).unwrap();
+    let note = "until `cargo xtask compare` binds them";
+    assert!(looked.report.text().contains(note));
+    compare(&["outdated", "."]).unwrap();
+    assert_eq!(read(), first);
+    compare(&[]).unwrap();
+    let bound = Accepted::read(&read()).unwrap();
+    assert_eq!(bound.unbound().count(), 0);
+    assert!(read().contains("\"env:MODEL_NAME\":"));
+    // What the pattern would take in later is open.
+    let less = modern().with("engine.py", "");
+    write(root, &less);
+    compare(&[]).unwrap();
+    assert_eq!(Accepted::read(&read()).unwrap(), bound);
+    let mut items = compared(&legacy(), &less);
+    bound.apply(&mut items);
+    let open = items.iter().find(|item| item.id == "env:API_KEY").unwrap();
+    assert!(open.open);
+}
+
+#[test]
+fn a_form_beside_hub_json_is_said_to_be_passed_over() {
+    let form = |more: &str| {
+        let hub = r#"{"config": {"env": [{"key": "A_ONE", "input": {"type": "string"}}]}}"#;
+        let text = format!(
+            r#"{{"schema": {{"A_ONE": {{"env_var_name": "A_ONE"}}, "B_TWO": {{"env_var_name": "{more}"}}}}}}"#
+        );
+        let tree = Memory::new().with(".runpod/hub.json", hub);
+        Facts::read(&tree.with("worker-config.json", text)).unwrap()
+    };
+    let said = |facts: Facts| facts.passed_over.unwrap();
+    assert!(said(form("B_TWO")).ends_with("it offers what hub.json does not: B_TWO"));
+    assert!(said(form("A_ONE")).ends_with("because the Hub shows what hub.json says"));
+}

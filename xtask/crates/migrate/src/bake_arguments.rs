@@ -42,17 +42,48 @@ pub fn drop_undeclared(
     };
     let oid = scratch.blobs([without.as_bytes()])?.pop();
     let oid = oid.context("git stored no bake file")?;
-    let lines = |text: &[u8]| text.split(|&byte| byte == b'\n').count();
-    let what = format!(
-        "{} arguments that the new Dockerfile does not declare are left out",
-        lines(&text) - lines(without.as_bytes())
-    );
     let rewrite = Rewrite {
         diff: plan::diff(bake::FILE, bake::FILE, &text, without.as_bytes()),
-        changes: vec![Change { line: 1, what }],
+        changes: changes(&String::from_utf8_lossy(&text), &without),
         path: path.clone(),
     };
     built.entries.insert(path, Entry::of(entry.mode, oid));
     built.after = steps::tree_of(scratch, ours, &built.entries)?;
     Ok(Some(rewrite))
+}
+
+/// What goes, line by line, and what to do about a value.
+fn changes(text: &str, without: &str) -> Vec<Change> {
+    let mut kept = without.lines().peekable();
+    let lines = text.lines().enumerate();
+    let gone = lines.filter(|(_, line)| kept.next_if_eq(line).is_none());
+    let change = |(index, line): (usize, &str)| {
+        let (name, value) = line.split_once('=').unwrap_or((line, ""));
+        let (name, value) = (name.trim(), value.trim().trim_matches(['"', ',']));
+        let instead = if value.is_empty() {
+            String::new()
+        } else {
+            format!("; what needs {name}={value} has to be told in another way")
+        };
+        let what = format!("the new Dockerfile declares no argument {name}{instead}");
+        let line = index + 1;
+        Change { line, what }
+    };
+    gone.map(change).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_goes_is_named() {
+        let text = "args = {\n  A = \"1\"\n  MODEL_NAME = \"org/model\"\n  B = \"\"\n}\n";
+        let changes = changes(text, "args = {\n  A = \"1\"\n}\n");
+        let said: Vec<_> = changes.iter().map(|it| (it.line, &*it.what)).collect();
+        let model = "the new Dockerfile declares no argument MODEL_NAME; what needs \
+                     MODEL_NAME=org/model has to be told in another way";
+        let empty = "the new Dockerfile declares no argument B";
+        assert_eq!(said, [(3, model), (4, empty)]);
+    }
 }

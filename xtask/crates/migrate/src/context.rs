@@ -61,28 +61,39 @@ pub fn notes(context: &Context) -> Vec<String> {
     notes
 }
 
-/// Modules of a worker's own that its Dockerfile copied so far, and that neither upstream knows.
-pub fn own_modules(ours: &dyn Tree, base: &Entries, bundle: &Bundle) -> Result<Vec<RepoPath>> {
-    let Some(dockerfile) = ours.read_file("Dockerfile")? else {
-        return Ok(Vec::new());
-    };
+/// Modules of a worker's own that neither upstream knows: those that its Dockerfile copied so far,
+/// and those that it did not.
+pub fn own_modules(
+    ours: &dyn Tree,
+    base: &Entries,
+    bundle: &Bundle,
+) -> Result<(Vec<RepoPath>, Vec<RepoPath>)> {
+    let dockerfile = ours.read_file("Dockerfile")?.unwrap_or_default();
     let copied = dockerfile::taken(&dockerfile).unwrap_or_default();
+    let aside = ["tests", "docs", "outdated"];
     let is_own = |path: &&RepoPath| {
         path.as_bytes().ends_with(b".py")
             && !base.contains_key(*path)
             && !bundle.files.contains_key(*path)
-            && copied.iter().any(|copied| copied.covers(path))
+            && !aside.iter().any(|it| path.is_within(it))
+            && !layout::is_tool(path)
     };
-    let files = ours.entries().keys().filter(is_own);
-    Ok(files
-        .filter(|path| {
-            !["tests", "docs", "outdated"]
-                .iter()
-                .any(|it| path.is_within(it))
-        })
-        .filter(|path| !layout::is_tool(path))
-        .cloned()
-        .collect())
+    let own = ours.entries().keys().filter(is_own).cloned();
+    Ok(own.partition(|path| copied.iter().any(|copied| copied.covers(path))))
+}
+
+/// What to say of modules that are in no image, before and after.
+pub fn never_copied(modules: &[RepoPath]) -> Option<String> {
+    const SHOWN: usize = 6;
+    let names: Vec<String> = modules.iter().map(|path| format!("`{path}`")).collect();
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    (!names.is_empty()).then(|| {
+        format!(
+            "Dockerfile: {}{more}: the image did not hold them so far, and does not now; add them \
+             where the other modules are copied if the worker is to have them",
+            names[..names.len().min(SHOWN)].join(", ")
+        )
+    })
 }
 
 /// What a worker's own modules import, and that is not where they look for it.

@@ -12,7 +12,7 @@ use super::preflight::Preflight;
 use compare::{Exposed, ForkChange};
 use transaction::steps::Conflict;
 use worker_files::WorkerInterface;
-use xtask_core::git::{Git, Scratch};
+use xtask_core::git::{Git, Repo, Scratch};
 use xtask_core::layout;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{Memory, RepoPath, Tree};
@@ -194,10 +194,10 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
         .collect()
 }
 
-/// Refuses a worker in which nothing names `SGLang`: no import, command, base image or
+/// Whether anything in a worker names `SGLang`: an import, a command, its base image or a
 /// requirement. Texts for people do not count.
-pub fn expect_sglang(at: &Preflight) -> Result<()> {
-    let call = at.repo.call();
+pub fn names_sglang(repo: &Repo) -> Result<bool> {
+    let call = repo.call();
     let call = call.args(["grep", "--cached", "-q", "-i", "-I", "-F", "--no-textconv"]);
     let call = call.args(["-e", "sglang", "--", "."]);
     let texts = [
@@ -207,9 +207,15 @@ pub fn expect_sglang(at: &Preflight) -> Result<()> {
         .args(texts.map(|path| format!(":(exclude,top){path}")))
         .finish()?;
     match found.code {
-        Some(0) => return Ok(()),
-        Some(1) => {}
+        Some(code @ (0 | 1)) => Ok(code == 0),
         _ => bail!("git could not search the index: {}", found.message),
+    }
+}
+
+/// Refuses a worker for something else.
+pub fn expect_sglang(at: &Preflight) -> Result<()> {
+    if names_sglang(&at.repo)? {
+        return Ok(());
     }
     let worker = WorkerInterface::read(&at.ours)?.split().0;
     let mut has = Vec::new();

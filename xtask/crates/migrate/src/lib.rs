@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+pub use self::fork::names_sglang;
 use self::options::Options;
 use self::planner::{Planned, Planner};
 use self::preflight::Preflight;

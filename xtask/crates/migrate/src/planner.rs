@@ -154,7 +154,9 @@ impl Planner<'_> {
         let mut modules: Vec<RepoPath> = carried.into_iter().map(|(_, to)| to).collect();
         modules.retain(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"));
         if left.is_some() {
-            modules.extend(context::own_modules(&at.ours, &inputs.base, &bundle)?);
+            let (held, others) = context::own_modules(&at.ours, &inputs.base, &bundle)?;
+            modules.extend(held);
+            notes.extend(context::never_copied(&others));
         }
         let dropped = if first {
             bake_arguments::drop_undeclared(at, scratch, &mut built)?

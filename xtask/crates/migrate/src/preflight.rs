@@ -6,9 +6,11 @@ use std::rc::Rc;
 use anyhow::{Result, bail};
 
 use xtask_core::git::{GitTree, Index, Objects, Repo, Status, Unseen};
+use xtask_core::layout::RECORDS;
 use xtask_core::lock::Lock;
 use xtask_core::outcome::UserError;
-use xtask_core::tree::{Oid, RepoPath};
+use xtask_core::records;
+use xtask_core::tree::{Oid, RepoPath, Tree as _};
 
 /// A repository as it stands, with nothing in the way of a migration.
 pub struct Preflight {
@@ -61,6 +63,9 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
     objects.begin()?;
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;
+    for (record, _) in RECORDS {
+        records::place_in(ours.entries(), record)?;
+    }
     Ok(Preflight {
         head_tree,
         repo: repo.clone(),

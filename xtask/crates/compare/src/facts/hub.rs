@@ -7,6 +7,23 @@ use xtask_core::sglang;
 impl Facts {
     pub(super) fn hub(&mut self, interface: &WorkerInterface) {
         let form = interface.form.as_ref().filter(|_| interface.hub.is_none());
+        if let (Some(hub), Some(form)) = (&interface.hub, &interface.form) {
+            let offered = |form: &&Declared| hub.env.iter().any(|hub| hub.name == form.name);
+            let only: Vec<&str> = form
+                .env
+                .iter()
+                .filter(|form| !offered(form))
+                .map(|form| form.name.as_str())
+                .collect();
+            let lacks = if only.is_empty() {
+                String::new()
+            } else {
+                format!("; it offers what hub.json does not: {}", only.join(", "))
+            };
+            self.passed_over = Some(format!(
+                "worker-config.json is not compared, because the Hub shows what hub.json says{lacks}"
+            ));
+        }
         let declared = interface
             .hub
             .iter()

@@ -110,6 +110,8 @@ pub struct Facts {
     pub older: Option<u64>,
     /// The release of `SGLang` that the worker runs, where that is known.
     pub sglang: Option<String>,
+    /// What of the worker has no effect, and so is no fact; in words.
+    pub passed_over: Option<String>,
 }
 
 impl Facts {
