@@ -62,6 +62,11 @@ impl Fact {
             _ => 1,
         };
         self.value.retain(|key, _| seen(key) <= reader);
+        if reader < 4 {
+            for value in self.value.values_mut() {
+                value.truncate(value.find(ALSO).unwrap_or(value.len()));
+            }
+        }
     }
 
     pub fn get(&self, key: &str) -> Option<&str> {
@@ -90,6 +95,9 @@ const HUB_KEYS: [&str; 15] = [
     "from",
     "list",
 ];
+
+/// What stands between the values that one attribute has in several places.
+const ALSO: &str = " or else ";
 
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
@@ -190,8 +198,14 @@ impl Facts {
         }
         for (key, value) in value {
             if let Some(value) = value.filter(|v| !v.is_empty()) {
-                let entry = fact.value.entry((*key).to_owned());
-                entry.or_insert_with(|| masked(value).into_owned());
+                let value = masked(value);
+                let known = fact.value.entry((*key).to_owned()).or_default();
+                // Each of several places may give another value, and each counts.
+                if known.is_empty() {
+                    *known = value.into_owned();
+                } else if !WORDING.contains(key) && !known.split(ALSO).any(|one| one == value) {
+                    *known = format!("{known}{ALSO}{value}");
+                }
             }
         }
     }
