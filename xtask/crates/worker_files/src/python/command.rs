@@ -235,19 +235,10 @@ impl<'t> Reader<'t> {
             "attribute" => {
                 let name = target.text_of("attribute");
                 let class = target.function().and_then(Node::class);
-                let mut changes = self.program.loose.get(name).cloned().unwrap_or_default();
-                if let Some(class) = class {
-                    let key = (class, name);
-                    changes.extend(self.program.changes.get(&key).into_iter().flatten());
-                    let set = self
-                        .program
-                        .attributes
-                        .get(&key)
-                        .cloned()
-                        .unwrap_or_default();
-                    set.into_iter()
-                        .for_each(|(value, _)| self.parts(value, seen));
-                }
+                let classes: Vec<_> = class.into_iter().collect();
+                let (sets, changes) = self.program.attribute(&classes, name);
+                sets.into_iter()
+                    .for_each(|(value, _)| self.parts(value, seen));
                 changes
                     .into_iter()
                     .for_each(|change| self.change_parts(change, seen));

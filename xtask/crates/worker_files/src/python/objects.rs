@@ -133,27 +133,18 @@ impl<'t> Reader<'t> {
             value => return value,
         }
         let mut values = Vec::new();
-        let mut changes = self.program.loose.get(name).cloned().unwrap_or_default();
-        for own in self.family(class) {
-            let key = (own, name);
-            changes.extend(self.program.changes.get(&key).into_iter().flatten());
-            let set = self
-                .program
-                .attributes
-                .get(&key)
-                .cloned()
-                .unwrap_or_default();
-            self.steps += set.len();
-            for (value, path) in set {
-                // The arguments that made the object are those of its `__init__`.
-                let method = value.function();
-                let known = method.is_some_and(|method| made.frame(method).is_some());
-                let ctx = if known { made.clone() } else { Ctx::default() };
-                let ask = |reader: &mut Self| reader.settled(|reader| reader.eval(value, &ctx));
-                let whole = self.once(value, ask).unwrap_or(Val::Never);
-                let into = path.iter();
-                values.push(into.fold(whole, |value, step| value.item(&Val::Int(*step))));
-            }
+        let family = self.family(class);
+        let (sets, changes) = self.program.attribute(&family, name);
+        self.steps += sets.len();
+        for (value, path) in sets {
+            // The arguments that made the object are those of its `__init__`.
+            let method = value.function();
+            let known = method.is_some_and(|method| made.frame(method).is_some());
+            let ctx = if known { made.clone() } else { Ctx::default() };
+            let ask = |reader: &mut Self| reader.settled(|reader| reader.eval(value, &ctx));
+            let whole = self.once(value, ask).unwrap_or(Val::Never);
+            let into = path.iter();
+            values.push(into.fold(whole, |value, step| value.item(&Val::Int(*step))));
         }
         match Val::any(values) {
             Val::Unknown if self.need.is_none() => unknown,

@@ -51,12 +51,12 @@ pub struct Program<'t> {
     pub files: Vec<File<'t>>,
     bindings: ByName<'t, Binding<'t>>,
     /// `self.name = value`, by class and name: the value, and the way into it.
-    pub attributes: ByName<'t, (Node<'t>, Vec<i64>)>,
+    attributes: ByName<'t, (Node<'t>, Vec<i64>)>,
     /// What changes a list or dict, by the scope or class that has it, and its name: calls,
     /// assignments to items, `+=`.
     pub changes: ByName<'t, Node<'t>>,
     /// The same of attributes of other objects, by their name.
-    pub loose: Map<&'t str, Vec<Node<'t>>>,
+    loose: Map<&'t str, Vec<Node<'t>>>,
     /// Every use of a name, by file.
     pub uses: Map<(usize, &'t str), Vec<Node<'t>>>,
     /// The functions that code which runs names.
@@ -277,6 +277,23 @@ impl<'t> Program<'t> {
             }
             _ => {}
         }
+    }
+
+    /// What an attribute of objects of these classes is set to, with the way into it, and what
+    /// changes it.
+    pub fn attribute(
+        &self,
+        classes: &[Node<'t>],
+        name: &'t str,
+    ) -> (Vec<(Node<'t>, Vec<i64>)>, Vec<Node<'t>>) {
+        let mut sets = Vec::new();
+        let mut changes = self.loose.get(name).cloned().unwrap_or_default();
+        for class in classes {
+            let key = (*class, name);
+            sets.extend(self.attributes.get(&key).into_iter().flatten().cloned());
+            changes.extend(self.changes.get(&key).into_iter().flatten());
+        }
+        (sets, changes)
     }
 
     /// The scope and the name of the variable that a name stands for, be it imported.

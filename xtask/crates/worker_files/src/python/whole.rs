@@ -65,10 +65,10 @@ impl<'t> Reader<'t> {
                 }
             }
             // `items()` and its like are told of where they are named.
-            "for_statement" | "for_in_clause" if is_whole => {
-                if !is_among(LISTING, inner.callee_name()) {
-                    self.scanned(inner);
-                }
+            "for_statement" | "for_in_clause"
+                if is_whole && !is_among(LISTING, inner.callee_name()) =>
+            {
+                self.scanned(inner);
             }
             "argument_list" | "keyword_argument" => {
                 self.environment_argument(inner, outer, is_whole);
