@@ -35,6 +35,20 @@ pub use source::{Hides, Place, Reading, Source, Unread};
 
 use xtask_core::tree::RepoPath;
 
+/// What stands between the values that one name has in several places.
+pub const ALSO: &str = " or else ";
+
+/// Adds what a name has in one more place, unless it is known or there are very many.
+pub fn add_value(known: &mut String, value: &str) {
+    const MOST_BYTES: usize = 8192;
+    if known.is_empty() {
+        value.clone_into(known);
+    } else if known.len() < MOST_BYTES && !known.split(ALSO).any(|one| one == value) {
+        known.push_str(ALSO);
+        known.push_str(value);
+    }
+}
+
 /// Whether `SGLang` itself reads a variable, which it inherits from the worker.
 pub fn is_inherited(name: &str) -> bool {
     const BEGINS: [&str; 3] = ["SGLANG_", "SGL_", "NCCL_"];

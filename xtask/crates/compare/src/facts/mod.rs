@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::python::FlagValue;
-use worker_files::{EnvRead, FlagKind, Place, WorkerInterface, is_inherited};
+use worker_files::{ALSO, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_inherited};
 use xtask_core::secret::masked;
 use xtask_core::tree::Tree;
 
@@ -95,9 +95,6 @@ const HUB_KEYS: [&str; 15] = [
     "from",
     "list",
 ];
-
-/// What stands between the values that one attribute has in several places.
-const ALSO: &str = " or else ";
 
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";
@@ -187,8 +184,8 @@ impl Facts {
         facts
     }
 
-    /// Adds to a fact: places pile up, the first value of an attribute stays. Facts are recorded and
-    /// shown, so they hold no secret.
+    /// Adds to a fact: its places and its values pile up. Facts are recorded and shown, so they hold
+    /// no secret.
     fn add(&mut self, id: impl AsRef<str>, place: &Place, value: &[(&str, Option<&str>)]) {
         const MOST_PLACES: usize = 8;
         let id = masked(id.as_ref()).into_owned();
@@ -201,10 +198,8 @@ impl Facts {
                 let value = masked(value);
                 let known = fact.value.entry((*key).to_owned()).or_default();
                 // Each of several places may give another value, and each counts.
-                if known.is_empty() {
-                    *known = value.into_owned();
-                } else if !WORDING.contains(key) && !known.split(ALSO).any(|one| one == value) {
-                    *known = format!("{known}{ALSO}{value}");
+                if known.is_empty() || !WORDING.contains(key) {
+                    add_value(known, &value);
                 }
             }
         }

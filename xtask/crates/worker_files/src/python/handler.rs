@@ -5,7 +5,7 @@ use super::eval::Reader;
 use super::syntax::{Node, is_among};
 use super::value::{Args, Ctx, Val};
 use super::{InputKey, Setting};
-use crate::Hides;
+use crate::{Hides, add_value};
 use std::collections::BTreeSet;
 
 /// What is called with the job's input and takes nothing of it, or something that is followed.
@@ -182,7 +182,9 @@ impl<'t> Reader<'t> {
         if let Some(known) = self.noted(node, path) {
             known.needed |= needed;
             known.asked |= !needed;
-            known.default = known.default.take().or(default);
+            if let Some(default) = default {
+                add_value(known.default.get_or_insert_default(), &default);
+            }
         }
     }
 
