@@ -41,25 +41,7 @@ pub fn make(
             "move it to the modern layout with `cargo xtask migrate`"
         ));
     }
-    let official = args.official.as_deref().unwrap_or(ADDRESS);
-    let address = match &args.upstream {
-        Some(address) => Some(address.as_str()),
-        None => Official::open(git, args.official.as_deref(), at)?
-            .has_most_of(ours)
-            .then_some(official),
-    };
-    let upstream = upstream::open(
-        git,
-        &upstream::Request {
-            address,
-            // A directory without git has no revisions; it is what it is.
-            rev: (revision != ".").then_some(revision),
-            locked: None,
-            repository: &at.repo.top,
-        },
-    )
-    .map_err(named_by_adopt)?;
-    let found = find(&upstream, scratch, ours).map_err(named_by_adopt)?;
+    let (upstream, found) = source(git, at, scratch, args, revision)?;
     let mut origin = Origin {
         address: upstream.address.clone(),
         rev: followed(revision, upstream.commit.as_deref()),
@@ -110,6 +92,49 @@ pub fn make(
     })
 }
 
+/// The upstream that was named; else the official repository or this tool's, whichever more files
+/// are as it gave them.
+fn source(
+    git: &Git,
+    at: &Preflight,
+    scratch: &Scratch,
+    args: &Args,
+    revision: &str,
+) -> Result<(Upstream, Found)> {
+    let search = |address| search(git, at, scratch, revision, address).map_err(named_by_adopt);
+    if let Some(address) = args.upstream.as_deref() {
+        return search(Some(address));
+    }
+    let official = args.official.as_deref();
+    let (count, most) = Official::open(git, official, at)?.has_of(at.ours.entries());
+    let own = (!most).then(|| search(None));
+    match own {
+        Some(Ok(own)) if own.1.same >= count => Ok(own),
+        Some(Err(error)) if count == 0 => Err(unlike_the_official(error)),
+        _ => search(Some(official.unwrap_or(ADDRESS))),
+    }
+}
+
+/// Opens an upstream, and finds the revision of it that the files came from.
+fn search(
+    git: &Git,
+    at: &Preflight,
+    scratch: &Scratch,
+    revision: &str,
+    address: Option<&str>,
+) -> Result<(Upstream, Found)> {
+    let request = upstream::Request {
+        address,
+        // A directory without git has no revisions; it is what it is.
+        rev: (revision != ".").then_some(revision),
+        locked: None,
+        repository: &at.repo.top,
+    };
+    let upstream = upstream::open(git, &request)?;
+    let found = find(&upstream, scratch, at.ours.entries())?;
+    Ok((upstream, found))
+}
+
 /// What a modern worker still has of the old layout.
 fn left_over(ours: &Entries) -> Option<String> {
     let is_there = |path: &&&str| ours.keys().any(|file| file.is_within(path));
@@ -134,6 +159,14 @@ fn named_by_adopt(mut error: anyhow::Error) -> anyhow::Error {
     error
 }
 
+/// A refusal that says where else was looked.
+fn unlike_the_official(mut error: anyhow::Error) -> anyhow::Error {
+    if let Some(refusal) = error.downcast_mut::<UserError>() {
+        refusal.what += ", and the files here are those of no revision of the official repository";
+    }
+    error
+}
+
 /// The revision that the next run is to follow: a branch or a ref, but not a commit, which would
 /// never change.
 fn followed(revision: &str, commit: Option<&str>) -> Option<String> {
@@ -145,6 +178,8 @@ fn followed(revision: &str, commit: Option<&str>) -> Option<String> {
 }
 
 struct Found {
+    /// How many files are here as it gave them.
+    same: usize,
     commit: Option<String>,
     stored: Stored,
     notes: Vec<String>,
@@ -218,6 +253,7 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         ));
     }
     Ok(Found {
+        same,
         commit,
         stored,
         notes,

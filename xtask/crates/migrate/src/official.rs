@@ -158,11 +158,14 @@ impl Official {
         best
     }
 
-    /// Whether a modern worker has most of the files of one official revision.
-    pub fn has_most_of(&self, ours: &Entries) -> bool {
+    /// How many files of one official revision a modern worker has, and whether that is most of
+    /// them.
+    pub fn has_of(&self, ours: &Entries) -> (usize, bool) {
         let modern = |revision: &&Revision| Layout::of(&revision.files) == Layout::Modern;
         self.most_alike(ours, modern)
-            .is_some_and(|(revision, count)| count * 2 > revision.files.len())
+            .map_or((0, false), |(revision, count)| {
+                (count, count * 2 > revision.files.len())
+            })
     }
 
     /// A revision with the content of its files, of which those that are not here are fetched.
