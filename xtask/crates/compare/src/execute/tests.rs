@@ -169,10 +169,46 @@ fn defaults_bodies_results_and_empty_values_are_compared() {
         job.open
             && job
                 .why
-                .contains("the request's body was [{\"n\":1}], is [{\"n\":2}]"),
+                .contains("the request's body was `{\"n\":1}`, is `{\"n\":2}`."),
         "{}",
         job.why
     );
+}
+
+#[test]
+fn what_stand_ins_say_is_in_no_message() {
+    let asks = |answer: &str| {
+        let post = "response = requests.post('http://127.0.0.1:1/generate', json={})";
+        handler("pass", &format!("{post}\n    return {answer}"))
+    };
+    for old in [
+        "[line.decode() for line in response.iter_lines()]",
+        "response.json()",
+        "response.text",
+    ] {
+        let items = verified(&asks(old), &asks("{'text': response.text}"));
+        let wrong: Vec<&Item> = items.iter().filter(|item| item.open).collect();
+        assert!(wrong.is_empty(), "{old}: {wrong:?}");
+    }
+    let items = verified(&asks("['a', 'b']"), &asks("{'b': 1}"));
+    let job = items.iter().find(|item| item.id == "run:job.generate");
+    let why = &job.unwrap().why;
+    assert!(
+        why.ends_with("gave back `[\"a\",\"b\"]`, and gives `{\"b\":1}`."),
+        "{why}"
+    );
+    // A key that is made up is no difference; one in the place of a value is told as what it is.
+    let random = "import secrets\ncmd += ['--api-key', secrets.token_urlsafe(32)]";
+    let fixed = "cmd += ['--api-key', 'k' + str(1)]";
+    let defaults = |old: &str, new: &str| {
+        let items = verified(&handler(old, "return 1"), &handler(new, "return 1"));
+        let item = items.into_iter().find(|item| item.id == "run:defaults");
+        item.map(|item| item.why)
+    };
+    assert_eq!(defaults("pass", random), None);
+    assert_eq!(defaults(random, random), None);
+    let taken = "With nothing set, --api-key was `k1`, is made up at each start.";
+    assert_eq!(defaults(fixed, random).as_deref(), Some(taken));
 }
 
 #[test]
