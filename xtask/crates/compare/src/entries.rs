@@ -101,7 +101,11 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
         "hub" | "tests" | "readme" => {
             let variable = name.split('.').next().unwrap_or(name);
             let owners = ["env", "hub"].map(|area| format!("{area}:{variable}"));
-            let owner = owners.into_iter().find(|owner| is_open(owner));
+            // What the variable itself is a part of is the cause of both.
+            let whole = all.get(owners[0].as_str());
+            let whole = whole.and_then(|owner| owner.part_of.clone());
+            let whole = whole.filter(|owner| is_open(owner));
+            let owner = whole.or_else(|| owners.into_iter().find(|owner| is_open(owner)));
             owner.unwrap_or_else(|| item.id.clone())
         }
         "bake" if item.verdict == Verdict::Missing => "bake:".to_owned(),
@@ -125,6 +129,8 @@ fn harm(item: &Item) -> (usize, usize, bool, &str) {
     let areas = ["env", "input", "route", "serverless", "flag"];
     let area = areas.iter().position(|area| *area == item.area());
     let class = match item.area() {
+        // Only builds are told otherwise; endpoints go on.
+        "env" if only_builds_read(item) => 4,
         _ if area.is_some() && is_lost => 0,
         "run" => 1,
         _ if area.is_some() => 1,
@@ -139,6 +145,13 @@ fn harm(item: &Item) -> (usize, usize, bool, &str) {
     let flag = item.old.as_ref().and_then(|fact| fact.get("flag"));
     let is_model = matches!(flag, Some("--model-path" | "--model"));
     (class, area.unwrap_or_default(), !is_model, &item.id)
+}
+
+/// Whether a variable is read by the program alone that puts the model into the image.
+fn only_builds_read(item: &Item) -> bool {
+    let places = item.old.iter().flat_map(|fact| &fact.places);
+    let mut files = places.map(|place| place.file.name()).peekable();
+    files.peek().is_some() && files.all(|name| name == b"download_model.py")
 }
 
 #[cfg(test)]

@@ -179,18 +179,23 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
                 && (item.id == format!("flag:{flag}") || drives(&item.old) || drives(&item.new))
         })
     };
+    // What is made up at each start is none of a user's business, unless it takes a value's place.
+    let is_made = |value: &str| value.contains(STAND_IN);
     let mut differences = Vec::new();
     for flag in was.keys().chain(is.keys()).collect::<BTreeSet<_>>() {
         let of = |side: &Flags| side.get(flag).cloned().or_else(|| own(flag));
         let same = match (of(&was), of(&is)) {
+            (Some(was), Some(is)) if is_made(&was) => is_made(&is) || is.is_empty(),
+            (Some(was), Some(is)) if is_made(&is) => was.is_empty(),
             (Some(was), Some(is)) => same_value(&was, &is),
             // A switch of its own build of SGLang.
             (was, is) => was == is,
         };
         if !same && flag != "--model-path" && !told(flag) {
-            let side = |side: &Flags| {
-                side.get(flag)
-                    .map_or("nothing".to_owned(), |value| format!("`{value}`"))
+            let side = |side: &Flags| match side.get(flag) {
+                None => "nothing".to_owned(),
+                Some(value) if is_made(value) => "made up at each start".to_owned(),
+                Some(value) => format!("`{value}`"),
             };
             differences.push(format!("{flag} was {}, is {}", side(&was), side(&is)));
         }
@@ -364,11 +369,9 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
                 lines.join(", ")
             }
         };
-        let bodies = |job: &PlayedJob| -> Value {
-            job.requests
-                .iter()
-                .map(|(_, _, body)| body.clone())
-                .collect()
+        let bodies = |job: &PlayedJob| -> Vec<Value> {
+            let requests = job.requests.iter();
+            requests.map(|(_, _, body)| body.clone()).collect()
         };
         let (before, now) = (sent(was), sent(is));
         let mut item = Item::found(
@@ -384,15 +387,14 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
         } else if before == now && bodies(was) != bodies(is) {
             item.why = format!(
                 "Given this job, the request's body was {}, is {}.",
-                bodies(was),
-                bodies(is)
+                told(&bodies(was)),
+                told(&bodies(is))
             );
         } else if before == now && !same_results(was, is) {
-            let text = |job: &PlayedJob| Value::Array(job.results.clone()).to_string();
             item.why = format!(
                 "Given this job, the handler gave back {}, and gives {}.",
-                text(was),
-                text(is)
+                told(&was.results),
+                told(&is.results)
             );
         } else if before == now {
             item.keep("");
@@ -402,11 +404,36 @@ fn jobs(old: &Played, new: &Played, items: &mut Vec<Item>) {
     }
 }
 
+/// What the driver's stand-ins say, where they say anything.
+const STAND_IN: &str = "stand-in";
+
+/// Values in words: `nothing`, one, or several with how many there are.
+fn told(values: &[Value]) -> String {
+    const LONGEST: usize = 120;
+    let one = |value: &Value| match value {
+        Value::String(text) => format!("the text `{text}`"),
+        Value::Null => "no value".to_owned(),
+        other => format!("`{other}`"),
+    };
+    let short = |text: String| match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…`", &text[..end]),
+        None => text,
+    };
+    match values {
+        [] => "nothing".to_owned(),
+        [value] => short(one(value)),
+        several => {
+            let all: Vec<String> = several.iter().map(one).collect();
+            format!("{} pieces: {}", all.len(), short(all.join(", ")))
+        }
+    }
+}
+
 /// Whether two handlers gave back the same, as far as that didn't come from stand-ins.
 fn same_results(was: &PlayedJob, is: &PlayedJob) -> bool {
     let made = |job: &PlayedJob| {
-        let mut results = job.results.iter();
-        results.any(|result| result.to_string().contains('…'))
+        let mut results = job.results.iter().map(Value::to_string);
+        results.any(|result| result.contains('…') || result.contains(STAND_IN))
     };
     made(was) || made(is) || was.results == is.results
 }

@@ -336,12 +336,9 @@ impl<'a> Judge<'a> {
                         continue;
                     }
                     let read = self.new.get(&format!("env:{name}")).is_some();
-                    let outside = [
-                        "HF_", "NCCL_", "CUDA_", "TORCH_", "SGLANG_", "RUNPOD_", "VLLM_",
-                    ];
                     // It was no use before, either.
                     let as_before = self.old.get(&format!("env:{name}")).is_none() && old.is_some();
-                    if read || as_before || outside.iter().any(|prefix| name.starts_with(prefix)) {
+                    if read || as_before || is_outside(name) {
                         item
                     } else {
                         item.open()
@@ -380,10 +377,19 @@ impl<'a> Judge<'a> {
             let env = format!("env:{name}");
             match judge.item(&env) {
                 Some(variable) if variable.verdict != Verdict::Kept => {
-                    Item::new(id, variable.verdict, Some(old), None)
-                        .why(format!("It goes with the variable {name}."))
-                        .help(DOCUMENT)
-                        .part_of(env)
+                    let item = Item::new(id, variable.verdict, Some(old), None);
+                    let item = match judge.renamed.get(name) {
+                        Some(other) => item.help(format!("Document {other} in its place.")),
+                        None if variable.new.is_some() => item.help(DOCUMENT),
+                        None => item,
+                    };
+                    let why = format!("It goes with the variable {name}.");
+                    item.why(why).part_of(env)
+                }
+                _ if judge.new.get(&env).is_none() && !is_outside(name) => {
+                    let item = Item::new(id, Verdict::Missing, Some(old), None);
+                    item.note()
+                        .why("The new worker doesn't read it, so that its README need not have it.")
                 }
                 _ => Item::new(id, Verdict::Missing, Some(old), None)
                     .why("The README's tables don't have it any more.")
@@ -391,6 +397,14 @@ impl<'a> Judge<'a> {
             }
         });
     }
+}
+
+/// Whether libraries and RunPod read a variable, whatever the worker's own code does.
+fn is_outside(name: &str) -> bool {
+    let outside = [
+        "HF_", "NCCL_", "CUDA_", "TORCH_", "SGLANG_", "RUNPOD_", "VLLM_",
+    ];
+    outside.iter().any(|prefix| name.starts_with(prefix))
 }
 
 const DOCUMENT: &str = "Document it, or record why not.";

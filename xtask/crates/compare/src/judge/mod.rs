@@ -20,7 +20,7 @@ pub use running::same_value;
 
 use super::facts::{ALONE, Fact, Facts, WORDING};
 use super::unread::UnreadFact;
-use worker_files::Hides;
+use worker_files::{Hides, is_inherited};
 use xtask_core::sglang::{self, Flag, Table};
 
 /// What became of a fact.
@@ -526,11 +526,10 @@ impl<'a> Judge<'a> {
             "Do it again, or record why it isn't needed.",
         );
         self.renamed_service();
-        self.simple(
-            "compose",
-            "The compose file doesn't have it any more.",
-            "Bring it back, or record what to use instead.",
-        );
+        self.each("compose", |judge, name, id, old, new| match new {
+            Some(new) => Self::kept_or_changed(id, old, new, None),
+            None => judge.compose_gone(name, id, old),
+        });
         self.undeclared_arguments();
         self.simple(
             "bake",
@@ -557,11 +556,53 @@ impl<'a> Judge<'a> {
         for (id, old) in self.old.area("compose") {
             let now = format!("compose:{is}{}", &id[was.len()..]);
             let id = format!("compose:{id}");
-            let item = match self.new.get(&now) {
-                Some(new) => Self::kept_or_changed(&id, old, new, None).now(now),
-                None => continue,
+            let variable = id.rsplit_once('.').map_or("", |(_, name)| name);
+            let follows = self.renamed.get(variable);
+            let follows = follows.map(|other| format!("compose:{is}.{other}"));
+            let item = match (self.new.get(&now), follows) {
+                (Some(new), _) => Self::kept_or_changed(&id, old, new, None).now(now),
+                (None, Some(now)) if self.new.get(&now).is_some() => {
+                    Item::new(&id, Verdict::Renamed, Some(old), self.new.get(&now))
+                        .now(now)
+                        .why(format!("It follows {variable}."))
+                        .part_of(format!("env:{variable}"))
+                }
+                _ => continue,
             };
             self.push(item);
+        }
+    }
+
+    /// What the compose file sets no longer follows its variable; nobody is told to set one again
+    /// that the new worker doesn't read.
+    fn compose_gone(&self, name: &str, id: &str, old: &Fact) -> Item {
+        let gone = Item::new(id, Verdict::Missing, Some(old), None);
+        let Some((service, variable)) = name.split_once('.') else {
+            return gone
+                .why("The compose file doesn't have it any more.")
+                .help("Bring it back, or record what to use instead.");
+        };
+        let env = format!("env:{variable}");
+        if let Some(other) = self.renamed.get(variable) {
+            let now = format!("compose:{service}.{other}");
+            let why = format!("It follows {variable}, which is {other} now.");
+            let item = match self.new.get(&now) {
+                Some(new) => Item::new(id, Verdict::Renamed, Some(old), Some(new)).now(now),
+                None => gone.help(format!("Set {other} there, or record why not.")),
+            };
+            return item.why(why).part_of(env);
+        }
+        let read = self.new.get(&env).is_some() || is_inherited(variable);
+        match self.item(&env) {
+            Some(owner) if !read && owner.verdict != Verdict::Kept => gone
+                .why(format!("It goes with the variable {variable}."))
+                .part_of(env),
+            _ if !read && self.old.get(&env).is_none() => gone
+                .note()
+                .why("Neither worker's code reads it, so that nobody need set it."),
+            _ => gone
+                .why("The compose file doesn't set it any more.")
+                .help(format!("Set {variable} there again, or record why not.")),
         }
     }
 

@@ -26,6 +26,34 @@ impl<'a> Judge<'a> {
             };
             self.push(item);
         }
+        self.renamed_fallbacks();
+    }
+
+    /// What is tried when a variable is unset may go by another name: that is the other's change.
+    fn renamed_fallbacks(&mut self) {
+        for (name, old, new) in self.ids("env") {
+            let (Some(was), Some(is)) = (
+                old.and_then(|fact| fact.get("fallbacks")),
+                new.and_then(|fact| fact.get("fallbacks")),
+            ) else {
+                continue;
+            };
+            let renamed = &self.renamed;
+            let follows = |one: &str| renamed.get(one).map_or(one.to_owned(), String::clone);
+            let followed: Vec<String> = was.split(' ').map(follows).collect();
+            let Some(owner) = was.split(' ').find(|one| renamed.contains_key(*one)) else {
+                continue;
+            };
+            let owner = format!("env:{owner}");
+            let alone = format!("{}.", difference(TRIED, Some(was), Some(is)));
+            if followed.join(" ") == is
+                && let Some(item) = self.item_mut(&format!("env:{name}"))
+                && item.why == alone
+            {
+                item.part_of = Some(owner);
+                item.open = false;
+            }
+        }
     }
 
     /// Why the pinned `SGLang` would refuse the flag that a variable drives.
@@ -95,7 +123,7 @@ impl<'a> Judge<'a> {
         if was.is_some_and(|was| !is.unwrap_or_default().starts_with(was))
             || was.is_none() && is.is_some_and(known)
         {
-            differences.push(difference("what is tried when it is unset", was, is));
+            differences.push(difference(TRIED, was, is));
         }
         if differences.is_empty() {
             Item::new(id, Verdict::Kept, Some(old), Some(new)).why(notes.join(" "))
@@ -646,6 +674,7 @@ fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
     })
 }
 
+const TRIED: &str = "what is tried when it is unset";
 const DROP_FLAG: &str = "Don't pass it to this SGLang, or pin one that takes it.";
 
 /// Whether a signature only got more parameters that have defaults.

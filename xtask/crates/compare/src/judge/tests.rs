@@ -510,3 +510,56 @@ fn what_a_job_s_body_says_is_kept_where_the_body_is_handed_on_as_a_whole() {
     let items = compared(&old, &new("{'messages': body['messages']}"));
     expect(&items, &id("stream"), Verdict::Missing, true);
 }
+
+#[test]
+fn advice_follows_renamed_variables_and_asks_for_nothing_that_is_not_read() {
+    let compose = |service: &str, names: &[&str]| {
+        let set = names.iter().map(|name| format!("      {name}: x\n"));
+        let set: String = set.collect();
+        format!("services:\n  {service}:\n    image: x\n    environment:\n{set}")
+    };
+    let fork = |more: &str| {
+        let program = "import os\nname = os.environ.get('TOKENIZER', os.getenv('MODEL'))\n";
+        program.replace("MODEL", more)
+    };
+    let old = legacy()
+        .with("docker-compose.yml", compose("w", &["MODEL_NAME", "LOST"]))
+        .with(
+            "README.md",
+            "| `LOST` | a |\n|---|---|\n| `GONE` | b |\n| `MODEL_NAME` | c |\n",
+        )
+        .with("src/download_model.py", fork("MODEL_NAME"));
+    let new = modern()
+        .with("docker-compose.yml", compose("w", &["MODEL_PATH"]))
+        .with("README.md", "# x\n")
+        .with("download_model.py", fork("MODEL_PATH"));
+    let items = compared(&old, &new);
+    expect(&items, "compose:w.MODEL_NAME", Verdict::Renamed, false);
+    let now = of(&items, "compose:w.MODEL_NAME").now.as_deref();
+    assert_eq!(now, Some("compose:w.MODEL_PATH"));
+    expect(&items, "compose:w.LOST", Verdict::Missing, false);
+    expect(&items, "readme:GONE", Verdict::Missing, false);
+    let readme = of(&items, "readme:MODEL_NAME");
+    assert_eq!(readme.help, "Document MODEL_PATH in its place.");
+    // The name that is tried instead is the other variable's change.
+    let tokenizer = of(&items, "env:TOKENIZER");
+    assert_eq!(tokenizer.part_of.as_deref(), Some("env:MODEL_NAME"));
+    assert!(!tokenizer.open);
+    // A service of another name is the same one.
+    let new = new.with("docker-compose.yml", compose("worker", &["MODEL_PATH"]));
+    let items = compared(&old, &new);
+    let now = of(&items, "compose:w.MODEL_NAME").now.as_deref();
+    assert_eq!(now, Some("compose:worker.MODEL_PATH"));
+}
+
+#[test]
+fn what_only_the_image_s_build_reads_comes_after_what_endpoints_set() {
+    let read = |name: &str| format!("import os\nos.getenv('{name}')\n");
+    let old = Memory::new()
+        .with("download_model.py", read("A_BUILD"))
+        .with("handler.py", read("Z_RUN"));
+    let new = Memory::new().with("handler.py", "import os\nos.getenv('OTHER')\n");
+    let entries = crate::entries::of(&compared(&old, &new), None);
+    let ids: Vec<&str> = entries.iter().map(|entry| &*entry.id).collect();
+    assert_eq!(ids, ["env:Z_RUN", "env:A_BUILD"]);
+}
