@@ -3,12 +3,13 @@
 use anyhow::{Context, Result};
 
 use super::merge::MergedTree;
-use super::plan::{self, Rewrite};
+use super::plan::Rewrite;
 use super::preflight::Preflight;
 use transaction::steps;
 use worker_files::rewrite::Change;
 use worker_files::{bake, dockerfile, references};
 use xtask_core::git::Scratch;
+use xtask_core::output::diff;
 use xtask_core::tree::{Entry, RepoPath, Tree, same};
 
 /// Drops them from the repository's own file, and shows how.
@@ -48,7 +49,7 @@ pub fn drop_undeclared(
         lines(&text) - lines(without.as_bytes())
     );
     let rewrite = Rewrite {
-        diff: plan::diff(bake::FILE, bake::FILE, &text, without.as_bytes()),
+        diff: diff::unified(bake::FILE, bake::FILE, &text, without.as_bytes()),
         changes: vec![Change { line: 1, what }],
         path: path.clone(),
     };
