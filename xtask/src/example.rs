@@ -153,7 +153,7 @@ fn leave_out(path: &Path, begin: &str) -> Result<String> {
     Ok(line.trim().to_owned())
 }
 
-/// A folder as it is typed from here, where it lies below.
+/// A folder's path relative to the current one, if below it.
 fn from_here(folder: &Path) -> Result<PathBuf> {
     let here = std::env::current_dir().context("finding the current folder")?;
     Ok(folder.strip_prefix(&here).unwrap_or(folder).to_owned())

@@ -1,7 +1,6 @@
 //! `cargo xtask status`: where a repository stands, on one screen, and what to type next.
 //!
-//! It only looks: nothing is locked, written or fetched, and what can't be found out quickly is
-//! said to be unknown.
+//! Read-only: takes no lock and fetches nothing; slow answers become "unknown".
 
 pub mod args;
 mod report;
@@ -110,8 +109,7 @@ fn known<T>(look: ScopedJoinHandle<Result<Option<T>>>, failed: &str) -> Known<T>
 fn repository(repo: &Looked) -> Known<WorkTree> {
     match repo {
         Ok((_, status)) => {
-            // A record that git doesn't know is a change like any other: what only lies there
-            // counts for no other task.
+            // An untracked record is a change: other tasks read only committed ones.
             let is_record =
                 |path: &&RepoPath| layout::is_record(path) || **path == hub_lint::SUPPRESSIONS;
             let new = status.local.iter().filter(is_record).count();

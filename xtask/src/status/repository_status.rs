@@ -173,7 +173,7 @@ impl RepositoryStatus {
         let Known::Is(repository) = &self.repository else {
             return Some(match (self.layout, &self.repository) {
                 (Layout::Unknown, _) => elsewhere(),
-                // One is there: without a work tree, or of somebody whom git does not trust.
+                // A repository without a work tree, or with an owner that git does not trust.
                 (_, Known::Unknown(why)) if !why.ends_with("is in no git repository") => (
                     commands.git("status"),
                     "everything else needs a git that works here",
@@ -212,7 +212,7 @@ impl RepositoryStatus {
             Known::Is(counts) if counts.open + counts.stale > 0 => {
                 return (
                     commands.task("compare", ""),
-                    "shows what nobody has decided on yet",
+                    "shows what is not decided yet",
                 );
             }
             Known::Unknown(_) => {
@@ -236,7 +236,7 @@ impl RepositoryStatus {
         {
             return (
                 commands.git("status"),
-                "whatever comes next starts from what is committed",
+                "the next tasks start from what is committed",
             );
         }
         if self.outdated > 0 {

@@ -13,7 +13,7 @@ use super::stages::{WORKER_TESTS, command};
 use super::text_of;
 use xtask_core::outcome::UserError;
 
-/// Where it lies, and what is in there once it is finished: all that was asked for.
+/// Its folder; the stamp in it lists the finished requirements.
 const FOLDER: &str = "target/venv";
 const STAMP: &str = "requirements.installed";
 

@@ -128,7 +128,7 @@ fn chosen(args: &Args) -> Result<Vec<&'static Stage>> {
     Ok(STAGES.iter().filter(|stage| asked(stage)).collect())
 }
 
-/// Whether this runs in CI, where nobody sees that a stage was skipped.
+/// In CI, a skipped stage would go unnoticed.
 fn in_ci(variable: Option<&OsStr>) -> bool {
     variable.is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }

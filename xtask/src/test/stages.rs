@@ -222,7 +222,7 @@ pub fn command(root: &Path, program: &Path, args: &[&str]) -> Command {
 pub fn cargo(root: &Path, args: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = command(root, Path::new(&program), args);
-    // The build in which this runs is none of the tests' business.
+    // The tests must not see this build's cargo variables.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {

@@ -86,7 +86,7 @@ fn a_migrated_worker_from_its_first_day_to_its_last() {
   hub-lint  2 style notes
   image     not known: there is no docker here
 
-Next: shows what nobody has decided on yet
+Next: shows what is not decided yet
 
     cargo xtask compare -C .
 "

@@ -20,7 +20,7 @@ fn facts_that_are_open_and_reasons_that_are_stale() {
     assert_eq!(compare["summary"]["open"], open.len());
 
     let run = cleanup(&worker, &[]).finds();
-    run.says("\nFacts of the old worker that nobody has decided on\n")
+    run.says("\nFacts of the old worker without a decision\n")
         .says(&format!(
             "\noutdated/ stays: {} things are in the way, and nothing was changed.\nWhat is \
              settled has to be committed too. Then:\n\n    cargo xtask cleanup -C . --dry-run\n",

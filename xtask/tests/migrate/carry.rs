@@ -193,7 +193,7 @@ fn changes_without_a_counterpart_are_conflicts_with_a_reason() {
     let kept = worker.copied("kept");
     kept.git(&["add", "builder", "worker-config.json"]);
     kept.migrate(&["--resume"]).refused(
-        "these have no place in the modern layout, and lie below outdated/ already:\n  \
+        "these have no place in the modern layout, and are below outdated/ already:\n  \
          builder/extra.sh\n  builder/setup.sh\n  worker-config.json",
         "bring what is still needed to the modern files, take each off with `git rm FILE`, then \
          run this again",

@@ -174,7 +174,7 @@ fn nothing_that_others_wrote_acts_on_a_terminal() {
     worker.commit("feat: odd");
     let run = worker.migrate(&["--upstream", "../upstream"]);
     harmless(&run);
-    run.refused_like("the name holds characters that nobody sees");
+    run.refused_like("the name holds invisible characters");
     lab.at("upstream")
         .git(&["reset", "--quiet", "--hard", "HEAD~1"]);
     for options in [

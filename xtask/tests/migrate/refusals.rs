@@ -240,7 +240,7 @@ fn a_worker_that_somebody_began_to_move_by_hand() {
         },
         "[LAB]/worker is no worker of the legacy layout: it has none of builder, src, \
          worker-config.json",
-        "move what lies in outdated/ back to where it was and commit that, then run this again",
+        "move the files in outdated/ back to where they were and commit that, then run this again",
     );
 }
 
@@ -321,7 +321,7 @@ fn an_outdated_folder_with_other_content() {
         },
         "outdated/ can't take the retired files:\n  outdated/src/engine.py: is there already, \
          with other content than src/engine.py\n  outdated/notes.md: is there already",
-        "move what lies in outdated/ back to where it was, or to another place, and commit that; then \
+        "move the files in outdated/ back to where they were, or to another place, and commit that; then \
          run this again",
     );
 }

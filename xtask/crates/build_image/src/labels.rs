@@ -1,4 +1,4 @@
-//! The image's labels, as the OCI's annotations name them: what it was made from, and when.
+//! The image's labels, as OCI annotations: source and build time.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use xtask_core::git::{Git, Repo};
 use xtask_core::outcome::UsageError;
 use xtask_core::tree::RepoPath;
 
-/// The variable with the time that a build that can be repeated says of itself.
+/// The time that a reproducible build sets.
 pub const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
-/// The label with the time at which the image says that it was made.
+/// The label with the build time.
 pub const CREATED: &str = "org.opencontainers.image.created";
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,8 +25,7 @@ pub struct SourceRevision {
     pub source: Option<String>,
 }
 
-/// Asks git. `matters` says whether a path, of a file or of a folder with
-/// all that is in it, has an influence on the image.
+/// Asks git. `matters` says whether a file or folder affects the image.
 pub fn origin(root: &Path, matters: impl Fn(&RepoPath) -> bool) -> Result<SourceRevision> {
     let Ok(repo) = Git::find().and_then(|git| Repo::open(&git, root)) else {
         return Ok(SourceRevision::default());
@@ -76,7 +75,7 @@ pub fn labels(origin: &SourceRevision, created: i64) -> Vec<(String, String)> {
     .collect()
 }
 
-/// When the image says that it was made: `$SOURCE_DATE_EPOCH`, or now, in seconds since 1970.
+/// The build time: `$SOURCE_DATE_EPOCH`, or now, in seconds since 1970.
 pub fn created(epoch: Option<&str>) -> Result<i64, UsageError> {
     let Some(text) = epoch else {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -114,8 +113,7 @@ fn timestamp(seconds: i64) -> String {
     )
 }
 
-/// A remote's address as a page to open: no name, no password, no ssh. A path on this machine is
-/// nobody else's business.
+/// A remote's address as a web page, without credentials; `None` for a local path.
 fn address(url: &str) -> Option<String> {
     let (host, path) = match url.split_once("://") {
         Some(("https" | "http" | "ssh" | "git", rest)) => rest.split_once('/')?,
@@ -127,7 +125,7 @@ fn address(url: &str) -> Option<String> {
         }
     };
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    // A port of ssh is none of https.
+    // Drop ssh's port.
     let host = host.split(':').next()?;
     let path = path.split(['?', '#']).next()?.trim_matches('/');
     let path = path.strip_suffix(".git").unwrap_or(path);

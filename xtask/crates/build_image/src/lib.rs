@@ -1,7 +1,7 @@
-//! `cargo xtask build-image`: build the worker's image, and know that what was built works.
+//! `cargo xtask build-image`: build the worker's image and check it.
 //!
-//! The repository is read ([`repository`]) and looked at ([`check`]), docker is called as [`plan`]
-//! decided, and what came of it is looked at in turn ([`verify`]).
+//! Reads the repository ([`repository`]), checks it ([`check`]), calls docker as [`plan`] says, and
+//! checks the image ([`verify`]).
 
 pub mod args;
 mod check;
@@ -65,11 +65,14 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         report,
     };
     let ended = match &args.verify {
-        Some(image) => run.verify_only(image),
+        Some(image) => {
+            run.report.set("image", image.as_str());
+            run.verified(image, None).map(|after| outcome(&after))
+        }
         None => run.build_and_verify(),
     };
     run.report.end()?;
-    // A program that was interrupted too may have failed for no other reason.
+    // An interrupt explains a child's failure.
     interrupt::check()?;
     ended
 }
@@ -82,7 +85,7 @@ fn outcome(checks: &[Check]) -> Outcome {
     }
 }
 
-/// What would build. Its absence is no fault of the repository.
+/// The engine that would build. A missing one is not the repository's fault.
 fn engine_check(repository: &BuildInputs, engine: &Result<Engine, NoEngine>) -> Check {
     const NAME: &str = "engine";
     match engine {
@@ -147,7 +150,7 @@ fn print(repository: &BuildInputs, engine: &Engine, format: Format) -> Result<Ou
             text += &format!("\n# {}{used}\n{resolved:#}\n", bake::FILE);
         }
     }
-    // What would hand it on in the open fails the check, and is no reason to show it here.
+    // Never show the token, even where the build would leak it.
     let text = token.map_or_else(|| text.clone(), |token| token.hidden(&text));
     output::print_plain(&text)?;
     Ok(Outcome::Done)
@@ -168,13 +171,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn verify_only(&mut self, image: &str) -> Result<Outcome> {
-        self.report.set("image", image);
-        let after = self.verified(image, None)?;
-        Ok(outcome(&after))
-    }
-
-    /// Looks at an image, and tells what is found as it goes. `before` had its tag.
+    /// Checks an image and reports each check. `before` is the image that had its tag.
     fn verified(&mut self, image: &str, before: Option<&str>) -> Result<Vec<Check>> {
         let subject = verify::Subject {
             engine: self.engine,
@@ -255,8 +252,8 @@ impl Run<'_> {
         ))
     }
 
-    /// Whether an image is what this plan builds, by the time that it says of itself. What is for
-    /// docker itself may say another one.
+    /// Whether an image is from this build, by its label with the build time. The arguments for
+    /// docker may set another label.
     fn is_new(&self, id: &str) -> bool {
         let (plan, name) = (&self.repository.plan, labels::CREATED);
         let Some((_, created)) = plan.labels.iter().find(|(label, _)| label == name) else {
@@ -281,7 +278,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Runs docker to its end. What it prints on standard output is not what programs read there.
+    /// Runs docker to its end. With `--format json`, its output goes to standard error.
     fn docker(&self, mut command: Command) -> Result<(ExitStatus, Vec<String>)> {
         if !self.report.is_text() {
             command.stdout(std::io::stderr());

@@ -1,4 +1,4 @@
-//! What the task says: for people as it goes, for programs at the end.
+//! Output: for people as it goes, for programs at the end.
 
 use anstyle::Style;
 use anyhow::Result;
@@ -9,7 +9,7 @@ use xtask_core::cli::Format;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
 
-/// Tells one thing after the other, or gathers them.
+/// Prints each result, or collects them for JSON.
 pub struct CheckReport {
     format: Format,
     all: Map<String, Value>,
@@ -47,7 +47,7 @@ impl CheckReport {
         Ok(())
     }
 
-    /// Ends it: programs get everything now.
+    /// Prints the JSON.
     pub fn end(&self) -> Result<()> {
         if self.is_text() {
             return Ok(());

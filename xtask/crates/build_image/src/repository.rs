@@ -1,5 +1,4 @@
-//! Reads what a build depends on: the Dockerfile, what docker would be sent, the bake file, the
-//! token, and where all of that comes from.
+//! Reads the inputs of a build: Dockerfile, build context, bake file, token, and git's state.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,10 +22,10 @@ pub struct BuildInputs {
     pub root: PathBuf,
     pub tree: Box<dyn Tree>,
     pub dockerfile: Option<(String, Vec<u8>)>,
-    /// The `.dockerignore` that counts, by its path; without one nothing is left out.
+    /// The path of the `.dockerignore` that applies.
     pub ignore_path: Option<String>,
     pub ignore: Ignore,
-    /// All that could be in the build context; folders that are left out as a whole may be missing.
+    /// The candidates for the build context; ignored folders may be missing.
     pub around: Entries,
     pub bake: Option<Result<bake::Resolved, String>>,
     pub token: Option<Token>,
@@ -58,7 +57,7 @@ impl BuildInputs {
             Some((path, bytes)) => (path.as_str(), bytes.as_slice()),
             None => ("Dockerfile", &[][..]),
         };
-        // One that belongs to the Dockerfile comes before the one for all.
+        // `Dockerfile.dockerignore` takes precedence.
         let own = format!("{path}.dockerignore");
         let ignored = first(&tree, [own.as_str(), ".dockerignore"])?;
         let (ignore_path, ignored) = ignored.unzip();
@@ -67,7 +66,7 @@ impl BuildInputs {
         let around = around.entries().clone();
         let in_file = tree.read_file(token::FILE)?;
         let token = token::find(environment(token::NAME), in_file.as_deref());
-        // Docker finds the token in its environment, wherever it came from.
+        // Docker gets the token in its environment.
         let given = |name: &str| match name {
             token::NAME => token.as_ref().map(|token| token.value.clone()),
             name => environment(name),

@@ -1,5 +1,5 @@
-//! What stands in the way of removing `outdated/`, with the command that settles each. Pure:
-//! everything that was read goes in, a list comes out, all of it at once.
+//! The obstacles to removing `outdated/`, each with the command that removes it. A pure function of
+//! the [`Survey`].
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::output::{quoted, quoted_file, quoted_path};
 use xtask_core::tree::{Mode, RepoPath};
 
-/// What kind of thing it is, in the order in which they are told.
+/// The kinds of obstacles, in the order in which they are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObstacleKind {
@@ -44,11 +44,11 @@ impl ObstacleKind {
             Self::Unreachable => "Nothing keeps the commit to restore it from",
             Self::Baseline => "The record of the old worker",
             Self::Changed => "Not as migrate put it there",
-            Self::Open => "Facts of the old worker that nobody has decided on",
+            Self::Open => "Facts of the old worker without a decision",
             Self::Stale => "Reasons on record that match nothing any more",
             Self::Lint => "Errors in the Hub's files",
             Self::Mention => {
-                "Runs or builds, and speaks of outdated/: write it without, or say why it stays"
+                "Runs or builds, and refers to outdated/: remove that, or give a reason"
             }
         }
     }
@@ -98,7 +98,7 @@ pub fn check(found: &Survey, commands: &Commands) -> (Vec<Obstacle>, Vec<PassedR
         all.push(Obstacle::new(ObstacleKind::NotPlain, path, why, settle));
     }
     if let (None, Some(head)) = (&found.restore, &found.head) {
-        // A name that nothing has yet.
+        // A branch name that is free.
         let short = head.get(..10).unwrap_or(head);
         let settle = commands.git(&format!("branch legacy-{short} {head}"));
         let why = "HEAD is on no branch, and no branch or tag has this folder";
@@ -118,7 +118,7 @@ pub fn check(found: &Survey, commands: &Commands) -> (Vec<Obstacle>, Vec<PassedR
     let gate = &found.gate;
     let stale = gate.stale.iter().map(|entry| entry.fact.as_str());
     let idle = gate.accepted.of_cleanup().filter(|id| {
-        // The file is there; but nothing is to be forgiven it.
+        // The file is there, but needs no reason.
         passed.iter().all(|reason| reason.id != *id) && stale.clone().all(|fact| fact != *id)
     });
     all.extend(stale.clone().chain(idle).map(|id| {
@@ -142,7 +142,7 @@ fn not_committed(found: &Survey, commands: &Commands) -> Vec<Obstacle> {
         add(path, why, settle)
     });
     let unrecorded = found.unrecorded.iter().map(|path| {
-        // Something may ignore it.
+        // It may be ignored.
         let settle = commands.git(&format!("add --force -- {}", quoted_path(path)));
         add(path, "only what is committed counts".to_owned(), settle)
     });
@@ -176,7 +176,7 @@ fn asked(
         reason.is_some()
     };
     for file in &found.changed {
-        // A reason would not let a submodule go, and be stale once it has.
+        // A submodule blocks the removal anyway, and the reason would be stale afterwards.
         let is_module = |(path, mode, _): &(RepoPath, Mode, _)| {
             *mode == Mode::Submodule && path.strip_prefix(OUTDATED) == Some(file.below.as_bytes())
         };
@@ -222,7 +222,7 @@ fn facts(found: &Survey, commands: &Commands, all: &mut Vec<Obstacle>) {
         all.push(Obstacle::new(ObstacleKind::Open, &item.id, why, settle));
     }
     if let Some(unfit) = &found.gate.baseline {
-        // What can't be read is not asked for more where the old worker is named.
+        // With the old worker named, compare does not read the broken baseline.
         let old = if unfit.is_unreadable {
             format!("{OUTDATED} ")
         } else {

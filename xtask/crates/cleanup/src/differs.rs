@@ -11,28 +11,27 @@ use xtask_core::layout::OUTDATED;
 use xtask_core::output::quoted_path;
 use xtask_core::tree::{Entries, Mode, RepoPath};
 
-/// How it differs, as far as that decides what to do.
+/// The cases that need different commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Differs {
     Changed,
-    /// It holds a conflict, of `git stash pop` perhaps.
+    /// In conflict, perhaps after `git stash pop`.
     Conflict,
-    /// It lies there, and git was told to forget it.
+    /// On disk, but staged for deletion.
     Forgotten,
     Gone,
-    /// It is gone from the work tree, and what is staged is in no commit.
+    /// Gone from the work tree; the staged content is in no commit.
     OnlyStaged,
-    /// Something that git does not track lies where it was, or where a folder on the way was: git
-    /// would write over that to bring the file back.
+    /// An untracked file is in its place, or in the place of a folder above it; restoring would
+    /// overwrite that.
     Replaced(RepoPath),
-    /// The same, and that is staged.
+    /// The same, but staged.
     ReplacedStaged,
-    /// All of the folder is gone, and that is staged, by somebody who looked at nothing.
+    /// The whole folder is staged for deletion, without any check.
     RemovalStaged,
 }
 
-/// The same with one line for the folder where all of it has gone alike: whoever removed it has
-/// done one thing.
+/// Joins the entries of the folder into one if all its files are gone in the same way.
 pub fn joined(
     found: Vec<(RepoPath, Differs)>,
     head: &Entries,
@@ -60,7 +59,7 @@ pub fn joined(
 }
 
 impl Differs {
-    /// Looks at a file that `status` tells as changed.
+    /// Classifies a file that `git status` reports.
     pub fn look(
         path: &RepoPath,
         top: &Path,
@@ -74,7 +73,7 @@ impl Differs {
         let is_module = index.get(path).is_some_and(|e| e.mode == Mode::Submodule);
         let lying = path.below(top);
         let is_folder = lying.is_dir() && !lying.is_symlink() && !is_module;
-        // A folder in its place that holds no file is nobody's.
+        // A folder without files does not count.
         let replaced = if is_folder && !holds_no_file(&lying)? {
             Some(path.clone())
         } else {
@@ -84,10 +83,9 @@ impl Differs {
             })
         };
         if let Some(way) = replaced {
-            let stranger = status
-                .local
-                .iter()
-                .find(|local| **local == way || is_below(local, &way));
+            let mut strangers = status.local.iter();
+            let stranger = strangers
+                .find(|local| **local == way || local.ancestors().any(|above| above == way));
             return Ok(stranger.map_or(Self::ReplacedStaged, |one| Self::Replaced(one.clone())));
         }
         let is_there = !is_folder && lying.symlink_metadata().is_ok();
@@ -113,13 +111,13 @@ impl Differs {
             Self::OnlyStaged => (": it is staged, and not there", "restore"),
             Self::Replaced(stranger) => {
                 let why = format!(
-                    "differs from HEAD: {stranger}, which git does not track, lies in its place"
+                    "differs from HEAD: {stranger}, which git does not track, is in its place"
                 );
                 let settle = format!("clean -dxi -- {}", quoted_path(stranger));
                 return (commands.fit(&why), commands.git(&settle));
             }
             Self::ReplacedStaged => {
-                let why = "differs from HEAD: what lies in its place is staged";
+                let why = "differs from HEAD: what is in its place is staged";
                 return (why.to_owned(), commands.git("commit"));
             }
             Self::RemovalStaged => {
@@ -137,10 +135,6 @@ impl Differs {
         let settle = commands.git(&format!("{settle} -- {}", quoted_path(path)));
         (commands.fit(&format!("differs from HEAD{more}")), settle)
     }
-}
-
-fn is_below(path: &RepoPath, folder: &RepoPath) -> bool {
-    path.ancestors().any(|above| above == *folder)
 }
 
 #[cfg(test)]

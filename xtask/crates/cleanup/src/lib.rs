@@ -1,8 +1,7 @@
-//! `cargo xtask cleanup`: removes `outdated/` when, and only when, nothing is lost by it.
+//! `cargo xtask cleanup`: removes `outdated/` if nothing is lost by it.
 //!
-//! Everything is decided from the committed tree and told at once: a file that git does not know
-//! has no say in whether something is missing. Removing goes through a transaction, so that no
-//! moment is a bad one to be killed at: running it again finishes what was begun.
+//! The committed tree decides; untracked files don't count. All obstacles are listed at once. The
+//! removal is a transaction: after a kill, running it again finishes it.
 
 pub mod args;
 mod check;
@@ -77,13 +76,13 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
                 return report.interrupted();
             }
             finish(repo, &journal, &mut record)?;
-            // What was only to be staged is committed now if that is asked for, as any other time.
+            // With `--commit`, go on and commit what the interrupted run only staged.
             if !args.commit || record.commit.is_some() {
                 let restore = restore_point::restore(repo, &record.head)?;
                 return report.finished(&record, restore.as_ref());
             }
         } else if !args.dry_run {
-            // All that it took away is committed, and somebody has gone on from there.
+            // The removed files are committed, and HEAD has moved on.
             journal.remove()?;
         }
     }
@@ -145,8 +144,7 @@ fn cleanup(repo: &Repo, args: &Args, commands: &Commands) -> Result<Outcome> {
     }
 }
 
-/// Brings the files from what they are to what they are in the end, and commits that where it is
-/// wanted.
+/// Applies the removal, and commits it if asked to.
 fn remove(
     journal: &Journal,
     at: &Preflight,
@@ -177,7 +175,7 @@ fn remove(
     Ok(record)
 }
 
-/// The ids of what asks for a reason here, for `compare --accept`.
+/// The ids that need a reason from `compare --accept`.
 pub fn questions(root: &Path) -> Result<Vec<String>> {
     let at = preflight::look_at_any(&Repo::open(&Git::find()?, root)?)?;
     let head = at_head(&at)?;
@@ -191,7 +189,7 @@ pub fn questions(root: &Path) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// What has nothing to speak of any more once the folder is gone, as it is to be then.
+/// The records without their entries for the folder.
 fn writes(of: &Entries, lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<Written>> {
     // A record stays in the place where it is: moving it is migrate's work.
     let place = |record| records::place_in(of, record).map(RepoPath::from);
@@ -212,13 +210,13 @@ fn writes(of: &Entries, lock: Option<&Lock>, accepted: &Accepted) -> Result<Vec<
     Ok(writes)
 }
 
-/// Whether the records of a tree still speak of the folder, which a cleanup would have ended.
+/// Whether a tree's records still have entries for the folder.
 pub fn is_on_record(tree: &dyn Tree) -> Result<bool> {
     let accepted = Accepted::of_tree(tree)?;
     Ok(!writes(tree.entries(), Lock::read(tree)?.as_ref(), &accepted)?.is_empty())
 }
 
-/// The paths that are staged as this stages them, where that is all that there is to do.
+/// The paths of a removal that is already staged in full; else none.
 fn staged(at: &Preflight, after: &Entries, writes: &[Written]) -> Vec<RepoPath> {
     let concerns = |path: &RepoPath| {
         path.is_within(OUTDATED) || writes.iter().any(|(written, _)| written == path)
@@ -296,13 +294,13 @@ impl RemovalPlan {
     }
 }
 
-/// The committed files, which are those that everything is decided by.
+/// The committed files, which decide everything.
 fn at_head(at: &Preflight) -> Result<GitTree> {
     let entries = at.repo.entries(&at.head_tree)?;
     Ok(GitTree::new(at.objects.clone(), entries, "HEAD"))
 }
 
-/// The files as they are in the end. Nothing is stored: a dry run only wants their names.
+/// The files after the removal. Stores no object, since a dry run needs only the hashes.
 fn after(scratch: &Scratch, before: &Entries, writes: &[Written]) -> Result<Entries> {
     let mut after = before.clone();
     after.retain(|path, _| !path.is_within(OUTDATED));
@@ -329,7 +327,7 @@ fn finish(repo: &Repo, journal: &Journal, record: &mut JournalRecord) -> Result<
     remove_folders(repo)
 }
 
-/// Removes what git knows nothing of because nothing is in it.
+/// Removes empty folders, which git does not track.
 fn remove_folders(repo: &Repo) -> Result<()> {
     let folder = repo.top.join(OUTDATED);
     if holds_no_file(&folder)? {

@@ -1,5 +1,5 @@
-//! What still speaks of `outdated/`: files that run or build, which stop a cleanup, and texts,
-//! which are told.
+//! References to `outdated/`: those in files that run or build stop a cleanup, those in texts are
+//! listed.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -19,7 +19,7 @@ pub struct Mention {
     pub text: String,
 }
 
-/// The files that are worth a look: those with the word in them.
+/// Files that contain the word.
 pub fn candidates(repo: &Repo) -> Result<Vec<RepoPath>> {
     repo.staged_with(OUTDATED, OUTDATED)
 }
@@ -30,11 +30,11 @@ pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
     let rest = rest.entries();
     let mut files = Vec::new();
     for path in candidates {
-        // The tool itself speaks of the folder all the time, and so do the records.
+        // The tool and its records refer to the folder by design.
         let passed_over = layout::is_tool(path) || layout::is_record(path);
         let is_file = rest.get(path).is_some_and(|entry| entry.mode.is_file());
         if is_file && !passed_over {
-            // What runs or builds need not be UTF-8; what is not can't be the folder's name.
+            // Files may be non-UTF-8; decode lossily, since `outdated` is ASCII.
             let text = String::from_utf8_lossy(&tree.read(path)?).into_owned();
             files.push((path.clone(), text.into_bytes()));
         }

@@ -145,7 +145,7 @@ impl<'a> CleanupReport<'a> {
             out += &format!("  {}: {}\n", reason.id, reason.reason);
         }
         if !plan.mentions.is_empty() {
-            let title = format!("Texts that speak of {OUTDATED}/, and stop nothing");
+            let title = format!("Texts that refer to {OUTDATED}/, and stop nothing");
             out += &heading(&title);
         }
         for one in &plan.mentions {

@@ -1,4 +1,4 @@
-//! From where `outdated/` can be had again: a commit that a branch or a tag keeps.
+//! The commit to restore `outdated/` from; a branch or tag keeps it.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -22,8 +22,8 @@ impl Restore {
     }
 }
 
-/// Finds one: the last that changed anything in the folder, because that is on the main branch
-/// most often, whatever becomes of the commits since; else HEAD's.
+/// Prefers the last commit that changed the folder, which is most often on the main branch; else
+/// HEAD.
 pub fn restore(repo: &Repo, head: &Oid) -> Result<Option<Restore>> {
     let tree = repo.folder(head, OUTDATED)?;
     let last = repo.last_change(head, OUTDATED)?;

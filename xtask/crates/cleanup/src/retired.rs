@@ -1,9 +1,8 @@
-//! Whether what lies below `outdated/` is what migrate put there.
+//! Whether the files below `outdated/` are those that migrate put there.
 //!
-//! `.xtask/upstream.lock.json` keeps the hash of every file that retired. It names no commit, so squash
-//! and rebase leave it true. A repository that was migrated before that was kept, or by hand, is
-//! asked for its history: the file must have lain at its old place as it lies here now, and have
-//! arrived here like that.
+//! `.xtask/upstream.lock.json` keeps the hash of every file that retired. Without that record
+//! (migrated by hand, or by an older version) the history decides: the file must have existed with
+//! this content at its old path, and have been added with it here.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +13,7 @@ use xtask_core::layout::OUTDATED;
 use xtask_core::lock::Retired;
 use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath};
 
-/// A file below `outdated/` that nobody can vouch for.
+/// A file below `outdated/` that is not proven to be unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
     /// As seen from `outdated/`.
@@ -83,7 +82,7 @@ impl MoveHistory {
         let old = old.filter(|path| !path.is_empty()).map(RepoPath::new);
         let wanted: BTreeSet<RepoPath> = std::iter::once(OUTDATED.into()).chain(old).collect();
         let mut asked = format!("{head}\n--\n").into_bytes();
-        // What has a newline in its name can't be asked for line by line, and is not proven then.
+        // A path with a newline can't be passed by line, and stays unproven.
         let paths = wanted.iter().map(RepoPath::as_bytes);
         for path in paths.filter(|path| !path.contains(&b'\n')) {
             asked.extend([b":(top,literal)", path, b"\n"].concat());

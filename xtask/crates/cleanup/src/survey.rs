@@ -18,9 +18,9 @@ use xtask_core::tree::{Mode, Part, RepoPath, Tree};
 
 pub struct Survey {
     pub uncommitted: Vec<(RepoPath, Differs)>,
-    /// Records that git does not track, so that what they say goes unheard.
+    /// Records that git does not track: they are not in the commit.
     pub unrecorded: Vec<RepoPath>,
-    /// Records that git does not look at in the work tree, so that it would not tell of changes.
+    /// Records whose changes git does not report.
     pub unseen: Vec<(RepoPath, Unseen)>,
     /// What git does not track below `outdated/`.
     pub local: Vec<Local>,
@@ -41,13 +41,13 @@ pub struct Survey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
     pub path: RepoPath,
-    /// Whether it is a repository of its own, which git passes over unless it is told twice.
+    /// Whether it is a git repository, which `git clean` removes only with `-ff`.
     pub is_repository: bool,
 }
 
 impl Survey {
-    /// Looks at the files of HEAD. `lock` is that of the commit: what is staged already may have
-    /// none of this any more. `staged` is what this task has staged itself.
+    /// Reads the files of HEAD. `lock` is the commit's, as a staged removal has changed the index;
+    /// `staged` are the paths that this task has staged.
     pub fn make(
         at: &Preflight,
         head: &GitTree,
@@ -61,8 +61,7 @@ impl Survey {
             let differs = Differs::look(path, &at.repo.top, status, tracked, index)?;
             uncommitted.push((path.clone(), differs));
         }
-        // What was staged to go and still lies there is not committed, and no more than that:
-        // nothing may suggest to delete it.
+        // Staged for deletion but still on disk: uncommitted work, so never suggest deleting it.
         let is_forgotten =
             |one: &Local| uncommitted.contains(&(one.path.clone(), Differs::Forgotten));
         let mut local = local(&at.repo, &status.local);
@@ -95,7 +94,7 @@ impl Survey {
     }
 }
 
-/// What of these paths, which git does not track, is below the folder.
+/// Those of the untracked paths that are below the folder.
 pub fn local(repo: &Repo, paths: &[RepoPath]) -> Vec<Local> {
     let is_repository = |path: &Path| path.join(".git").exists();
     let below = paths.iter().filter(|path| path.is_within(OUTDATED));
@@ -107,8 +106,8 @@ pub fn local(repo: &Repo, paths: &[RepoPath]) -> Vec<Local> {
         .collect()
 }
 
-/// The files below the folder that nothing vouches for: the record of what retired, or where there
-/// is none, the history.
+/// The changed files below the folder, by the record of retired files or, without one, by the
+/// history.
 pub fn changed(at: &Preflight, head: &GitTree, lock: Option<&Lock>) -> Result<Vec<Changed>> {
     let entries = head.entries();
     if let Some(record) = lock.and_then(|lock| lock.retired.as_ref()) {

@@ -1,5 +1,5 @@
-//! The commands that a person is told to type: with the repository of this run in them, so that
-//! whoever works on another one with `-C` can type them as they stand.
+//! The commands that messages suggest, with this run's `-C DIR` in them, so that they can be
+//! pasted.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
@@ -27,8 +27,8 @@ impl Commands {
         }
     }
 
-    /// The same, with the top of the work tree in place of a folder below it: git looks for paths
-    /// from where it runs, and that folder may be gone by the time that a command is typed.
+    /// The same for the top of the work tree: git resolves paths from where it runs, and a folder
+    /// below may be gone by then.
     pub fn at_root(mut self, repo: Option<&Path>, top: &Path) -> Self {
         let here = Path::new(".").canonicalize();
         let (Ok(here), Ok(root)) = (here, top.canonicalize()) else {
@@ -81,8 +81,8 @@ impl Commands {
     }
 }
 
-/// How the top of a work tree is named from `here`, so that it is still right when folders in it
-/// have moved: as it was named, or by its full path.
+/// How to name the top of a work tree from `here` so that moved folders don't break it: as given,
+/// or the full path.
 fn place<'a>(
     named: Option<&'a Path>,
     here: &Path,
@@ -92,8 +92,7 @@ fn place<'a>(
     if here == root {
         return Path::new(".");
     }
-    // From within, a way up leads elsewhere once the current folder has moved; and so does one
-    // through a folder and back.
+    // `..` breaks once the current folder has moved, and so does a path through a folder and back.
     let leads_back = |named: &Path| {
         let mut parts = named.components();
         parts.any(|part| matches!(part, Component::Normal(_)))
@@ -105,7 +104,7 @@ fn place<'a>(
         .unwrap_or(root)
 }
 
-/// The option that names a folder, whatever bytes are in its name.
+/// The `-C` option for a folder; its name may be any bytes.
 fn option(folder: &Path) -> String {
     let folder = RepoPath::new(folder.as_os_str().as_bytes());
     format!("-C {} ", quoted_file(&folder))

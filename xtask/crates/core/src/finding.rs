@@ -1,4 +1,4 @@
-//! What compare and hub-lint have to say: a finding, with a code, a place and a way on.
+//! A finding of hub-lint: a code, a place, a message and help.
 //!
 //! A finding can only be begun with a place ([`Finding::at`]), so that none is without one.
 
@@ -63,7 +63,7 @@ pub struct Related {
 pub enum Safety {
     /// Says the same in the right form.
     Safe,
-    /// Most likely what was meant; somebody has to look at it.
+    /// A guess that needs a look.
     Unsafe,
 }
 

@@ -1,18 +1,17 @@
-//! How a file system that is not exact reads a name: macOS and Windows take spellings for one
-//! another that git keeps apart.
+//! How inexact file systems read names: macOS and Windows treat spellings as equal that git keeps
+//! apart.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Characters that nobody sees: HFS+ drops some from names, and terminals turn text around at
-/// others.
+/// Invisible characters: HFS+ drops some from names, others change the text direction.
 pub fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The same text for all spellings that some file system takes for one another: in any case (`ß`
-/// is `ss`, both small sigmas are one), composed or not, without what is dropped.
+/// One text for all spellings that some file system treats as equal: case-folded (`ß` is `ss`, both
+/// small sigmas are one), decomposed, without dropped characters.
 pub fn folded(path: &str) -> String {
     let parts = path.split('/').map(|part| {
         let visible = part.chars().filter(|&c| !is_invisible(c)).nfd();

@@ -15,8 +15,7 @@ use crate::outcome::Interrupted;
 /// The signals that ask a task to end: a closed terminal, Ctrl-C, `kill`.
 pub const ASKING: [Signal; 3] = [Signal::HUP, Signal::INT, Signal::TERM];
 
-/// How long a program may take to end by itself, since Ctrl-C reaches it as it reaches us, and how
-/// long to end once it has been told.
+/// How long a program may take to end by itself after Ctrl-C, and after a signal from us.
 const BY_ITSELF: Duration = Duration::from_secs(2);
 const ONCE_TOLD: Duration = Duration::from_secs(20);
 
@@ -55,8 +54,8 @@ pub fn check() -> Result<(), Interrupted> {
     }
 }
 
-/// Waits for a program. Where a signal comes meanwhile the program is given time to end, told to if
-/// it does not, and ended at last; then [`check`] says what has happened.
+/// Waits for a program. After a signal the program gets time to end, then SIGTERM, then SIGKILL;
+/// [`check`] reports the signal.
 pub fn wait(child: &mut Child) -> Result<ExitStatus> {
     let mut since = None;
     let mut told = false;
@@ -66,7 +65,7 @@ pub fn wait(child: &mut Child) -> Result<ExitStatus> {
         }
         if let Err(Interrupted { signal }) = check() {
             let waited = since.get_or_insert_with(Instant::now).elapsed();
-            // A terminal sends Ctrl-C to all that run in it; `kill` reaches only one.
+            // A terminal sends Ctrl-C to all its processes; `kill` reaches only one.
             let soon = i32::from(signal) == Signal::INT.as_raw();
             if waited > BY_ITSELF + ONCE_TOLD {
                 // It may have ended in this very moment.

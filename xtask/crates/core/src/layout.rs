@@ -35,7 +35,7 @@ pub const CORE_FILES: &[&str] = &[
 /// What else comes from upstream where it has it: a folder with all that is in it, or a file.
 pub const CORE_OPTIONAL: &[&str] = &["public", ".dockerignore"];
 
-/// What is the repository's own, whatever upstream has under that name.
+/// The repository's own files; upstream never replaces them.
 pub const OWN: &[&str] = &[
     "README.md",
     "LICENSE",
@@ -78,8 +78,8 @@ pub const RECORDS: &[(&str, &str)] = &[
 /// What `hub-lint` is told to ignore here.
 pub const LINT: &str = "hub-lint.json";
 
-/// Names that programs on a maintainer's machine, or services that watch a repository, read by
-/// themselves wherever they find them: what an upstream says there would run or rule here.
+/// Names that programs on a maintainer's machine or hosting services read automatically; an
+/// upstream's content would take effect here.
 const LIVE: &[&str] = &[
     "agents.md",
     "appveyor.yml",
@@ -236,7 +236,7 @@ pub fn is_retired(path: &RepoPath) -> bool {
     RETIRED.iter().any(|retired| path.is_within(retired))
 }
 
-/// Whether a path lies in `.runpod/` without belonging there.
+/// Whether a path in `.runpod/` does not belong there.
 pub fn is_stray_in_runpod(path: &RepoPath) -> bool {
     path.is_within(RUNPOD) && !is_hub_file(path)
 }
@@ -313,8 +313,7 @@ pub fn counterpart(path: &RepoPath) -> Option<RepoPath> {
     }
 }
 
-/// Where the modern layout has what any layout has at `path`, for whoever reads both side by side:
-/// the settings of `worker-config.json` are in hub.json, however they are written there.
+/// The file of the modern layout to show beside `path`: for `worker-config.json` that is hub.json.
 pub fn successor(path: &RepoPath) -> RepoPath {
     if *path == "worker-config.json" {
         return HUB_FILES[0].into();

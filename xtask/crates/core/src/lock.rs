@@ -22,8 +22,8 @@ pub struct Lock {
     /// Where the tool itself came from, when it was embedded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<Origin>,
-    /// What this tool put below `outdated/`, by path there, for the time when somebody wants to
-    /// know whether it is still that. Absent where files moved before this was kept.
+    /// The files that this tool moved below `outdated/`, to tell later whether they are unchanged.
+    /// Absent in locks of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "sides")]
     pub retired: Option<Retired>,
 }
@@ -78,7 +78,7 @@ pub struct Origin {
     pub files: BTreeMap<RepoPath, LockedFile>,
 }
 
-/// A file as it came and as it was written. Hashes are git's names of the contents.
+/// A file as upstream gave it and as it was written; hashes are git's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LockedFile {

@@ -25,7 +25,7 @@ pub fn shell(dir: Option<&Path>) -> Result<Shell> {
         return Shell::new().context("finding the current directory");
     };
     let shell = Shell::new().or_else(|_| {
-        // The folder in which the command was typed may have moved meanwhile.
+        // The current folder may have moved meanwhile.
         std::env::set_current_dir("/").context("leaving a folder that is gone")?;
         Shell::new().context("finding the current directory")
     })?;
@@ -63,7 +63,7 @@ impl From<Output> for Finished {
     }
 }
 
-/// Runs a program without input to its end, whatever its exit code.
+/// Runs a program to its end without input; any exit code is fine.
 pub fn finish(cmd: Cmd<'_>) -> Result<Finished> {
     log(&cmd);
     let cmd = cmd.quiet().ignore_status();
@@ -72,9 +72,8 @@ pub fn finish(cmd: Cmd<'_>) -> Result<Finished> {
     Ok(output.into())
 }
 
-/// Runs a program that reads `input` to its end; `None` where it took longer than `limit` and was
-/// killed. It reads from a file and prints to files: a pipe could fill up, or be held open by a child
-/// of its own that outlives it.
+/// Runs a program with `input`; `None` if it was killed after `limit`. Uses files, since a pipe
+/// could fill up or be held open by a grandchild.
 pub fn within(
     mut command: Command,
     input: &[u8],

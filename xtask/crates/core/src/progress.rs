@@ -113,7 +113,7 @@ impl Drop for Progress {
     }
 }
 
-/// Draws the line whenever there is something new, and from time to time for the seconds in it.
+/// Draws the line at each change, and regularly for the elapsed seconds.
 fn draw_until_done() {
     let mut now = work();
     while let Some(work) = &*now {

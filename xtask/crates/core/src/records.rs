@@ -1,5 +1,5 @@
-//! Where a repository keeps what this tool writes down: `.xtask/`. Older versions kept the same
-//! files at the root, and those are read where they are until they are written again.
+//! The tool's records in `.xtask/`. Those of older versions at the root are read there until they
+//! are rewritten.
 
 use std::path::{Path, PathBuf};
 

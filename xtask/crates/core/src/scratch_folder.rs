@@ -1,5 +1,5 @@
-//! Temporary folders: gone at the end, at Ctrl-C and at `kill`; what `kill -9` leaves behind goes
-//! with the next run.
+//! Temporary folders, removed at the end, at Ctrl-C and at `kill`; the next run removes what `kill
+//! -9` leaves.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,10 +17,10 @@ use crate::interrupt;
 /// What the names of all of them begin with.
 const PREFIX: &str = "xtask-";
 
-/// The file by which a folder is known to be in use: the process that made it holds its lock.
+/// The lock file of a folder in use.
 const IN_USE: &str = "in-use";
 
-/// How old a folder without that file is once nobody is about to make it.
+/// An older folder without that file is abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
 
 /// Those that are there, for the moment at which a signal comes.
@@ -52,7 +52,7 @@ impl ScratchFolder {
             there.push(dir.path().to_owned());
             dir
         };
-        // Under its name it has been locked from the beginning: another run may be sweeping.
+        // Lock before the rename: another run may be sweeping.
         let unlocked = dir.path().join("new");
         let in_use = fs_err::File::create(&unlocked)?.into_file();
         in_use.lock().context("locking a temporary folder")?;
@@ -70,8 +70,7 @@ impl ScratchFolder {
 
 impl Drop for ScratchFolder {
     fn drop(&mut self) {
-        // As long as a part of it is there, a signal has to find it in the list. What fails here
-        // is tried once more when `dir` goes.
+        // Keep it in the list until it is gone, for signals. `dir` tries again if this fails.
         let _ = fs_err::remove_dir_all(self.dir.path());
         there().retain(|path| path != self.dir.path());
     }
@@ -81,7 +80,7 @@ fn there() -> MutexGuard<'static, Vec<PathBuf>> {
     THERE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes what is there when a signal comes that ends this process, and lets it end.
+/// Removes the folders when a signal ends this process.
 fn watch() -> Result<()> {
     for signal in interrupt::ASKING {
         let signal = signal.as_raw();
@@ -93,7 +92,7 @@ fn watch() -> Result<()> {
                 if !interrupt::is_listening() {
                     let folders = there();
                     folders.iter().for_each(|folder| remove(folder));
-                    // Whoever was about to write into one may have made it anew.
+                    // A writer may have made it anew.
                     folders.iter().for_each(|folder| remove(folder));
                     let _ = signal_hook::low_level::emulate_default_handler(signal);
                 }
@@ -114,7 +113,7 @@ fn remove(folder: &Path) {
     }
 }
 
-/// Removes the folders of runs that were killed: nobody holds their lock.
+/// Removes the folders of killed runs: their locks are free.
 fn sweep(folder: &Path) {
     let Ok(items) = fs_err::read_dir(folder) else {
         return;
@@ -130,7 +129,7 @@ fn sweep(folder: &Path) {
 }
 
 fn is_abandoned(folder: &Path) -> bool {
-    // Others may put anything in a folder for all: a link, or a folder of their own.
+    // In a shared folder, others may put links or folders of their own.
     let Ok(metadata) = fs_err::symlink_metadata(folder) else {
         return false;
     };

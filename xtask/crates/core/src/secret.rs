@@ -77,8 +77,8 @@ fn token_word(word: &str) -> Option<&'static str> {
 /// What stands in place of a secret.
 const MASK: &str = "(secret)";
 
-/// The text without tokens, what logs in at the addresses in it, and secrets in their queries. What
-/// a worker's files say may be recorded and shown to others than those who can read the files.
+/// The text without tokens, URL credentials, and secrets in URL queries: output may reach people
+/// who can't read the files.
 pub fn masked(text: &str) -> Cow<'_, str> {
     let mut hidden: Vec<Range<usize>> = Vec::new();
     if text.len() >= SHORTEST {

@@ -79,7 +79,7 @@ pub struct Table {
     release: usize,
 }
 
-/// Beginnings of flags that `SGLang`'s documents use for the whole: its parser takes them.
+/// Abbreviations that `SGLang`'s documents use; its parser takes them.
 const ABBREVIATIONS: [(&str, &str); 3] = [
     ("--tp", "--tp-size"),
     ("--dp", "--dp-size"),
@@ -106,8 +106,7 @@ impl Table {
         (Self { release }, Exactness::Nearest { asked })
     }
 
-    /// The tables to judge a release by: its own, or where it has none, those of both known
-    /// neighbours. A release that is newer than all has one neighbour.
+    /// The tables for a release: its own, or those of its known neighbours.
     pub fn around(version: &str) -> Vec<Self> {
         let (table, exactness) = Self::for_version(version);
         let version = version.trim_start_matches('v');
@@ -134,8 +133,8 @@ impl Table {
         DATA.releases.get(self.release).map_or("", String::as_str)
     }
 
-    /// The flag of that whole name or alias. Abbreviations are never matched, although `SGLang`'s
-    /// parser takes them: what they stand for changes from release to release.
+    /// The flag with this name or alias. Abbreviations don't match: their meaning changes between
+    /// releases.
     pub fn flag(self, name: &str) -> Option<(&'static str, &'static Flag)> {
         let written_out = ABBREVIATIONS.iter().find(|(short, _)| *short == name);
         let name = written_out.map_or(name, |(_, long)| long);
@@ -279,8 +278,8 @@ struct Data {
     nearest: HashMap<String, String>,
 }
 
-/// What a flag was, each definition with the releases it stands for. Read when it is asked for:
-/// most runs ask for some tens of the hundreds that there are.
+/// A flag's definitions, each with its releases. Parsed on demand: most runs need few of the
+/// hundreds.
 #[derive(Debug)]
 struct Definitions {
     text: &'static str,
@@ -289,7 +288,7 @@ struct Definitions {
 
 impl Definitions {
     fn all(&self) -> &[(Vec<usize>, Flag)] {
-        // A test reads them all: none can fail in the field.
+        // A test parses them all.
         self.read
             .get_or_init(|| serde_json::from_str(self.text).unwrap_or_default())
     }
@@ -302,7 +301,7 @@ impl Definitions {
 
 static DATA: LazyLock<Data> = LazyLock::new(|| {
     let text = include_str!("../../../data/sglang.json");
-    // Compiled in and read by a test: it cannot fail in the field.
+    // Compiled in and parsed by a test.
     let mut data: Data = serde_json::from_str(text).unwrap_or_default();
     data.flags = definitions().collect();
     data

@@ -29,14 +29,13 @@ thread_local! {
     static COMPARED: Cell<usize> = const { Cell::new(0) };
 }
 
-/// How many names this thread has compared so far: what tests of long lists count, in place of
-/// seconds.
+/// How many names this thread has compared; tests of long lists count this instead of seconds.
 pub fn compared() -> usize {
     COMPARED.get()
 }
 
-/// Guesses for the names of a long list, which are compared with those of another one: only so many,
-/// or the work would grow with both. Of more findings of a kind none is shown anyway.
+/// A limited number of guesses for the names of a long list, so that the work does not grow with
+/// both lists.
 pub struct Guesses(usize);
 
 impl Default for Guesses {
@@ -64,7 +63,7 @@ pub fn nearest<'a>(
 ) -> Option<(&'a str, Sure)> {
     let wanted = letters(text);
     let mut best: Option<(usize, &str)> = None;
-    // So that nobody waits for a guess, however long the list is.
+    // Limits the time for long lists.
     for name in names.into_iter().take(MOST_NAMES) {
         COMPARED.set(COMPARED.get() + 1);
         if name.len().abs_diff(text.len()) > MOST_SLIPS + name.len() / 2 {
@@ -74,7 +73,7 @@ pub fn nearest<'a>(
         if have == wanted {
             return Some((name, Sure::Same));
         }
-        // Another number is another thing, however near it looks: llama3 is not llama4.
+        // Names with other numbers are different: llama3 is not llama4.
         if wanted.len().abs_diff(have.len()) > MOST_SLIPS || !digits(&wanted).eq(digits(&have)) {
             continue;
         }

@@ -10,21 +10,20 @@ use crate::records;
 
 /// Its folder.
 pub fn repository() -> PathBuf {
-    // cargo tells where the package lies now; the place at build time may be another.
+    // The package may have moved since the build; cargo knows.
     let package = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     holder(&package).to_owned()
 }
 
-/// The folder that holds the tool: above `xtask`, which is the package or lies above it, in the tests
-/// of one of its crates and where cargo doesn't start the tool.
+/// The folder above `xtask/`, for the package itself and for its crates.
 fn holder(package: &Path) -> &Path {
     let tool = package.ancestors().find(|path| path.ends_with("xtask"));
     tool.unwrap_or(package).parent().unwrap_or(package)
 }
 
-/// The repository to work on: the one that is named, or the one that holds this tool. A folder
-/// below its top stands for it, unless the folder is a worker by itself.
+/// The repository to work on: the named one, or the tool's own. A folder below the top means the
+/// repository, unless the folder is a worker itself.
 pub fn chosen(repo: Option<&Path>) -> Result<PathBuf> {
     let dir = repo.map_or_else(repository, Path::to_owned);
     if !dir.is_dir() {
@@ -53,23 +52,21 @@ pub fn chosen(repo: Option<&Path>) -> Result<PathBuf> {
 /// The top of the work tree above a folder, where the folder is not the top itself.
 fn top(dir: &Path) -> Option<PathBuf> {
     let dir = dir.canonicalize().ok()?;
-    // Inside of a git directory there is no work tree; git says so better.
+    // A git directory has no work tree; git's message is better.
     let is_git_dir = |path: &Path| path.join("HEAD").is_file() && path.join("objects").is_dir();
     let mut above = dir.ancestors();
     let top = above.find(|path| path.join(".git").exists() || is_git_dir(path))?;
     (top != dir && !is_git_dir(top)).then(|| top.to_owned())
 }
 
-/// Whether a folder has what makes it a worker: what its image is built from, or its page on the
-/// Hub.
+/// Whether a folder is a worker: it has a Dockerfile or a listing.
 fn is_worker(folder: &Path) -> bool {
     ["Dockerfile", ".runpod/hub.json"]
         .iter()
         .any(|file| folder.join(file).is_file())
 }
 
-/// Refuses what only a worker can have done to it where nobody named one, and the repository that
-/// holds this tool was never moved: it is the tool's own clone.
+/// Refuses to work on the tool's own clone unless it was named or has been migrated.
 pub fn expect_named(repo: Option<&Path>, root: &Path, task: &str) -> Result<()> {
     let legacy = root.join("src").is_dir();
     let moved = records::file(root, LOCK)?.exists() || root.join(OUTDATED).exists();

@@ -28,7 +28,7 @@ pub enum ValueShape {
 pub enum Presence {
     Required,
     Optional,
-    /// In nobody's guide, but in real, published listings: neither asked for nor complained of.
+    /// Undocumented, but in published listings: neither required nor reported.
     Seen,
 }
 
@@ -182,8 +182,7 @@ const IN_NO_POOL: &[&str] = &[
     "MIG ",
 ];
 
-/// Whether a pool may hold a GPU. Only what is certain is denied: which GPUs a pool holds,
-/// RunPod's own pages disagree on.
+/// Whether a pool may hold a GPU. Denies only what is certain, since RunPod's pages disagree.
 pub fn may_be_in_a_pool(id: &str) -> bool {
     !IN_NO_POOL.iter().any(|part| id.contains(part))
 }

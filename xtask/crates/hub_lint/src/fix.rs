@@ -1,7 +1,6 @@
-//! Applying fixes: edits that overlap wait for the next pass, and none may break the JSON.
+//! Applies fixes: overlapping edits wait for the next pass, and none may break the JSON.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use anyhow::Result;
 
@@ -12,7 +11,7 @@ use crate::targets::LintTarget;
 use worker_files::json;
 use xtask_core::finding::{self, Edit, Fix, Safety, Span};
 use xtask_core::outcome::Outcome;
-use xtask_core::output;
+use xtask_core::output::{self, diff};
 use xtask_core::tree::RepoPath;
 
 /// More passes than fixes that one fix can make possible.
@@ -29,14 +28,18 @@ pub fn run(targets: &mut [LintTarget], args: &Args) -> Result<Outcome> {
         for (path, new) in target.fixed() {
             if args.dry_run {
                 let shown = target.shown_path(path);
-                output::print(&diff(&shown, &target.original(path)?, new))?;
+                let shown = shown.to_string();
+                let [before, after] =
+                    ["a", "b"].map(|side| format!("{side}/{}", shown.trim_start_matches('/')));
+                let diff = diff::unified(&before, &after, &target.original(path)?, new);
+                output::print(&diff::coloured(&diff, ""))?;
             } else {
                 target.write(path, new)?;
             }
         }
         if let Some((path, bytes)) = target.input() {
             filters = true;
-            // What comes in and is right goes out as it is.
+            // Pass correct input through.
             if !args.dry_run && !target.fixed().contains_key(path) {
                 target.write(path, bytes)?;
             }
@@ -156,40 +159,10 @@ fn touch(a: &Span, b: &Span) -> bool {
     }
 }
 
-/// Whether a text that was JSON is none any more.
+/// Whether an edit broke the JSON.
 fn breaks(old: &[u8], new: &[u8]) -> bool {
     let problems = |bytes: &[u8]| json::parse(bytes).problems.len();
     problems(new) > problems(old)
-}
-
-/// The change as a unified diff.
-fn diff(path: &RepoPath, old: &[u8], new: &[u8]) -> String {
-    use anstyle::{AnsiColor, Style};
-    let old = String::from_utf8_lossy(old);
-    let new = String::from_utf8_lossy(new);
-    let diff = similar::TextDiff::from_lines(&old, &new);
-    let path = path.to_string();
-    let path = path.trim_start_matches('/');
-    let text = diff
-        .unified_diff()
-        .context_radius(2)
-        .header(&format!("a/{path}"), &format!("b/{path}"))
-        .to_string();
-    let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
-    let green = Style::new().fg_color(Some(AnsiColor::Green.into()));
-    let mut out = String::new();
-    for line in text.split_inclusive('\n') {
-        let style = match line.as_bytes().first() {
-            Some(b'-') => red,
-            Some(b'+') => green,
-            _ => Style::new(),
-        };
-        let (body, end) = line
-            .strip_suffix('\n')
-            .map_or((line, ""), |body| (body, "\n"));
-        let _ = write!(out, "{style}{body}{style:#}{end}");
-    }
-    out
 }
 
 /// For tests: the text with everything fixed that may be.

@@ -12,7 +12,7 @@ use xtask_core::finding::{self, Finding};
 use xtask_core::output::Sources;
 use xtask_core::tree::{Directory, RepoPath, Tree};
 
-/// So many findings of one rule in one file are told; of more, only how many they are.
+/// How many findings of one rule in one file are shown; the others are only counted.
 const MOST_OF_A_KIND: usize = 50;
 
 /// What was found in one repository.
@@ -24,8 +24,8 @@ pub struct LintReport {
     pub files: usize,
 }
 
-/// Lints a repository. What `hub-lint.json` ignores is left out; `whole` says that all of the
-/// repository is looked at, so that what the Hub needs besides can be missed.
+/// Lints a repository, without the findings that `hub-lint.json` ignores. `whole` also reports
+/// missing files.
 pub fn lint(tree: &dyn Tree, whole: bool) -> Result<LintReport> {
     let mut report = LintReport::default();
     let findings = &mut report.findings;
@@ -110,7 +110,7 @@ pub fn lint_directory(root: &Path) -> Result<LintReport> {
     lint(&Directory::open_work_tree(root)?, true)
 }
 
-/// Whether a file that may be anybody's is the Hub's.
+/// Whether a `tests.json` is the Hub's and not another tool's.
 pub fn looks_like_tests(bytes: &[u8]) -> bool {
     let root = worker_files::json::parse(bytes).root;
     root.is_some_and(|root| root.get("tests").is_some() && root.get("config").is_some())

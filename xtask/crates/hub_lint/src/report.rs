@@ -1,4 +1,4 @@
-//! What is told of the findings, and how the task ends.
+//! Prints findings and decides the exit code.
 
 use std::fmt::Write;
 
@@ -59,7 +59,7 @@ pub fn print(report: &LintReport, args: &Args) -> Result<()> {
     let (findings, sources) = (&report.findings, &report.sources);
     let text = match args.format {
         LintFormat::Text => {
-            // Asked here rather than by taking the colour out again: that costs more than the rest.
+            // Cheaper than stripping the colour afterwards.
             let coloured = output::is_coloured();
             let mut text = if coloured {
                 output::text::render(findings, sources)
@@ -83,7 +83,7 @@ pub fn print(report: &LintReport, args: &Args) -> Result<()> {
     output::print_plain(&text)
 }
 
-/// One line for the end of the text, and for whoever shows the task's result among others.
+/// One line with the counts, also for other tasks.
 pub fn summary(report: &LintReport) -> String {
     let files = output::counted(report.files, "file");
     if report.findings.is_empty() {

@@ -9,7 +9,7 @@ pub enum Layer {
     /// Whether it is JSON.
     Syntax,
     /// Whether the keys and types are those of the Hub.
-    ValueShape,
+    Shape,
     /// Whether the values make sense.
     Meaning,
     /// Whether files agree with each other.
@@ -17,17 +17,12 @@ pub enum Layer {
 }
 
 impl Layer {
-    pub const ALL: [Self; 4] = [
-        Self::Syntax,
-        Self::ValueShape,
-        Self::Meaning,
-        Self::Agreement,
-    ];
+    pub const ALL: [Self; 4] = [Self::Syntax, Self::Shape, Self::Meaning, Self::Agreement];
 
     pub fn title(self) -> &'static str {
         match self {
             Self::Syntax => "Syntax",
-            Self::ValueShape => "Shape",
+            Self::Shape => "Shape",
             Self::Meaning => "Meaning",
             Self::Agreement => "Agreement between files",
         }

@@ -128,7 +128,7 @@ fn entry(node: &Node, is_rule: &dyn Fn(&str) -> bool) -> Result<Entry, (Span, St
 }
 
 impl Suppressions {
-    /// Whether a finding is to be left out.
+    /// Whether a finding is suppressed.
     pub fn covers(&self, finding: &Finding) -> bool {
         let mut covered = false;
         for entry in &self.entries {

@@ -1,4 +1,4 @@
-//! What to lint: repositories, single files, or what an editor sends on standard input.
+//! What to lint: repositories, single files, or standard input.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -31,7 +31,7 @@ pub struct LintTarget {
 
 enum What {
     Repository(PathBuf),
-    /// A file by itself: its name, which of the two it is, and where it lies.
+    /// A file by itself: its name, kind and path.
     Alone(RepoPath, Which, PathBuf),
 }
 
@@ -331,7 +331,7 @@ impl LintTarget {
         Ok(fs_err::write(self.disk(path), new)?)
     }
 
-    /// The bytes of standard input, where that is what is linted.
+    /// The bytes of standard input, if it is linted.
     pub fn input(&self) -> Option<&(RepoPath, Vec<u8>)> {
         self.input.as_ref()
     }

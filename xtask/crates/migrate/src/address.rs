@@ -1,5 +1,4 @@
-//! An address of an upstream without what logs somebody in: the lock, the commits, everything
-//! printed and the list of processes are for all to read.
+//! Keeps credentials out of addresses: the lock, commits, output and process list are public.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -17,12 +16,11 @@ pub enum UpstreamPlace {
     Url(String),
 }
 
-/// The address as it may be recorded and shown. It loses the user as well, whose name may be a token,
-/// but for ssh, where the name is part of the place (`ssh://git@host`); of http and https also what
-/// follows the path.
+/// The address without credentials. The user goes too, as it may be a token, except for ssh
+/// (`ssh://git@host`); http and https also lose what follows the path.
 pub fn without_credentials(address: &str) -> String {
     let parts = Parts::of(address);
-    let name = match parts.user() {
+    let name = match parts.user {
         Some(user) if parts.is_ssh() => {
             format!("{}@", user.split(':').next().unwrap_or_default())
         }
@@ -51,13 +49,13 @@ impl Login {
             url: without_credentials(url),
             ..Self::default()
         };
-        let Some(user) = parts.user().filter(|_| parts.is_http()) else {
+        let Some(user) = parts.user.filter(|_| parts.is_http()) else {
             return login;
         };
         let of_host = format!("credential.{}{}", parts.scheme, parts.host());
         let (name, password) = user.split_once(':').unwrap_or((user, ""));
         let (name, password) = (decoded(name), decoded(password));
-        // A line break would end the answer to git and begin another.
+        // A line break would let the value answer as another field.
         if name.iter().chain(&password).any(u8::is_ascii_control) {
             return login;
         }
@@ -67,7 +65,7 @@ impl Login {
                 "!f() {{ test \"$1\" != get || printf 'username=%s\\npassword=%s\\n' \"${NAME}\" \
                  \"${PASSWORD}\"; }}; f"
             );
-            // Without a name first, the user's own helpers would be asked, and keep it.
+            // The empty entry first, or the user's helpers would be asked and store it.
             login.settings = [String::new(), helper]
                 .map(|helper| (format!("{of_host}.helper"), helper))
                 .into();
@@ -90,8 +88,7 @@ impl Login {
     }
 }
 
-/// Refuses addresses in which a secret stands where git would hand it to ssh or to a web server's
-/// log.
+/// Refuses a secret in a place where git would pass it to ssh or to a server's log.
 pub fn expect_plain(address: &str) -> Result<(), UsageError> {
     let parts = Parts::of(address);
     let shown = without_credentials(address);
@@ -124,7 +121,7 @@ impl<'a> Parts<'a> {
             .filter(|&at| matches!(&*address[..at].to_ascii_lowercase(), "http" | "https"));
         let start = match (address.find("://"), web) {
             (Some(at), _) => at + "://".len(),
-            // With a slash too few it is no address of git's, but of somebody who means one.
+            // One slash short of a URL: a typo.
             (None, Some(at)) => slashes(at + 1),
             (None, None) => 0,
         };
@@ -164,10 +161,6 @@ impl<'a> Parts<'a> {
     /// `git@host:path` has no scheme.
     fn is_ssh(&self) -> bool {
         self.scheme.is_empty() || self.scheme.to_ascii_lowercase().contains("ssh")
-    }
-
-    fn user(&self) -> Option<&'a str> {
-        self.user
     }
 
     /// Host and path. What follows may hold a token, and means nothing to git.

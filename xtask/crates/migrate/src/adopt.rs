@@ -185,8 +185,8 @@ struct Found {
     notes: Vec<String>,
 }
 
-/// Looks at the revision that was named and at those before it, and takes the one with the most
-/// files that are the same here; of several the newest.
+/// Of the named revision and those before it, takes the one with the most equal files, the newest
+/// of several.
 fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found> {
     let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
         upstream.sizes(entries)
@@ -198,7 +198,7 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
         upstream.commit.clone(),
         named,
     );
-    // Revisions that differ in nothing of the worker's are looked at once.
+    // Revisions with equal worker files are looked at once.
     let mut seen: BTreeSet<Vec<(RepoPath, Oid)>> = BTreeSet::new();
     for commit in upstream.history()? {
         if best.0 == total {
@@ -215,7 +215,7 @@ fn find(upstream: &Upstream, scratch: &Scratch, ours: &Entries) -> Result<Found>
             continue;
         }
         upstream.fetch_files(&tree)?;
-        // An older revision may be incomplete, or written in a way that is not understood.
+        // An older revision may be incomplete or unreadable.
         let Ok(bundle) = incoming::collect(&tree, upstream.shape, |_| Ok(())) else {
             continue;
         };

@@ -3,12 +3,13 @@
 use anyhow::{Context, Result};
 
 use super::merge::MergedTree;
-use super::plan::{self, Rewrite};
+use super::plan::Rewrite;
 use super::preflight::Preflight;
 use transaction::steps;
 use worker_files::rewrite::Change;
 use worker_files::{bake, dockerfile, references};
 use xtask_core::git::Scratch;
+use xtask_core::output::diff;
 use xtask_core::tree::{Entry, RepoPath, Tree, same};
 
 /// Drops them from the repository's own file, and shows how.
@@ -43,7 +44,7 @@ pub fn drop_undeclared(
     let oid = scratch.blobs([without.as_bytes()])?.pop();
     let oid = oid.context("git stored no bake file")?;
     let rewrite = Rewrite {
-        diff: plan::diff(bake::FILE, bake::FILE, &text, without.as_bytes()),
+        diff: diff::unified(bake::FILE, bake::FILE, &text, without.as_bytes()),
         changes: changes(&String::from_utf8_lossy(&text), &without),
         path: path.clone(),
     };

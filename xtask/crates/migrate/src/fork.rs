@@ -28,8 +28,8 @@ pub struct Own {
     pub changes: Vec<ForkChange>,
 }
 
-/// Finds what a legacy worker started from: what was named, or the official repository's newest
-/// revision that it has. Without `--carry` only what is here is looked at.
+/// Finds the base of a legacy fork: the named one, or the newest official revision in its history.
+/// Without `--carry` it fetches nothing.
 pub fn base(
     git: &Git,
     at: &Preflight,
@@ -120,8 +120,7 @@ pub fn in_conflict(
             continue;
         }
         let hunks = hunks(&path, &before, &after);
-        // What reads otherwise at a line that nobody changed is a consequence; a value that is
-        // another now is told all the same.
+        // A different reading of an unchanged line is a consequence; a changed value still counts.
         changes.retain(|change| {
             let is_changed = || hunks.iter().any(|hunk| hunk.holds(change));
             change.path != path || !change.is_loss() || is_changed()

@@ -1,5 +1,4 @@
-//! What comes from an upstream: which of its files, where to, and how they read once their paths
-//! are rewritten.
+//! Selects an upstream's files, their places, and rewrites their paths.
 
 use std::collections::BTreeMap;
 
@@ -91,7 +90,7 @@ pub fn collect(
     let mut entries: Entries = entries.collect();
     sizes(&mut entries)?;
     let mut problems = validate_upstream::vet(&entries, |to| tree.read(&comes.get(to)?.0).ok());
-    // A name made to do harm is told even where the file would stay behind.
+    // Report a malicious name even if the file would not come.
     problems.extend(left.iter().filter_map(validate_upstream::name));
     if !problems.is_empty() {
         bail!(UserError::new(
@@ -152,7 +151,7 @@ fn choose(entries: &Entries, shape: Shape, is_copied: impl Fn(&RepoPath) -> bool
                 chosen.comes.insert(to, (source.clone(), entry.clone()));
                 continue;
             };
-            // Every upstream has a README of its own, which nobody expects here.
+            // Every upstream has a README; nobody expects it here.
             if !matches!(to.as_str(), Some("README.md" | "LICENSE" | ".gitignore")) {
                 let told = format!("{source} of the upstream is left out: {why}");
                 chosen.told.push(told);

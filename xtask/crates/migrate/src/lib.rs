@@ -61,13 +61,9 @@ const WAYS: Ways = Ways {
     abort: "cargo xtask migrate --abort",
 };
 
-pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
-    let git = Git::find()?;
-    migrate(&git, repo, args)
-}
-
 /// Migrates the repository that holds `dir`, or that of this tool.
-fn migrate(git: &Git, dir: Option<&Path>, args: &Args) -> Result<Outcome> {
+pub fn run(dir: Option<&Path>, args: &Args) -> Result<Outcome> {
+    let git = &Git::find()?;
     let next = SuggestedCommands::new(dir, args);
     let repo = tool_repo::chosen(dir)
         .and_then(|folder| Repo::open(git, &folder))
@@ -77,10 +73,10 @@ fn migrate(git: &Git, dir: Option<&Path>, args: &Args) -> Result<Outcome> {
     }
     let next = next.at_root(dir, &repo.top);
     let report = MigrationReport::new(args.format, &next);
-    migrate_in(git, &repo, args, &report).map_err(|error| next.refusal(error))
+    migrate(git, &repo, args, &report).map_err(|error| next.refusal(error))
 }
 
-fn migrate_in(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Result<Outcome> {
+fn migrate(git: &Git, repo: &Repo, args: &Args, report: &MigrationReport) -> Result<Outcome> {
     let journal = Journal::hold(repo, WAYS)?;
     let record = journal.read()?;
     if args.resume {
@@ -279,7 +275,7 @@ fn resume(
         asked.wanted = true;
     }
     if is_staged {
-        // What is staged by now, which a person may have changed.
+        // The index as it is now; the user may have changed it.
         record.state = Phase::Applying;
         record.after_tree = work.scratch.tree_from_index(&IndexEdit::default())?;
         record = work.prepare(record, &IndexEdit::default())?;
@@ -287,8 +283,7 @@ fn resume(
         work.commit_too(&mut record)?;
     } else if record.state == Phase::Conflicts {
         if let Some(head) = committed_since(repo, &record)? {
-            // What was resolved is in the history already; only the lock is left to do, and
-            // only that can still be taken back.
+            // The resolution is committed; only the lock is left, and only that can be aborted.
             record.before_tree = repo.tree_of(&head)?;
             record.head = head;
             record.undo_from = record.steps.len();
@@ -314,7 +309,7 @@ fn expect_committed(repo: &Repo, record: &JournalRecord) -> Result<()> {
     if head == record.head {
         bail!(staged());
     }
-    // The rest may well have been changed before it was committed.
+    // The user may have changed the other files before committing.
     let lock = |tree: &Oid| {
         let entries = repo.entries(tree)?;
         let place = records::place_in(&entries, LOCK)?;
@@ -337,11 +332,7 @@ fn committed_since(repo: &Repo, record: &JournalRecord) -> Result<Option<Oid>> {
     if head == record.head {
         return Ok(None);
     }
-    let descends = repo
-        .call()
-        .args(["merge-base", "--is-ancestor", &record.head.0, &head.0])
-        .finish()?;
-    if !descends.ok {
+    if !repo.descends(&head, &record.head)? {
         bail!(UserError::new(
             "HEAD is on another line of history than the one whose conflicts were resolved",
             "switch back to it, then run this again; or start over with `cargo xtask migrate` \
@@ -378,7 +369,7 @@ fn resolved(
     if !retired.is_empty() {
         bail!(UserError::new(
             format!(
-                "these have no place in the modern layout, and lie below {OUTDATED}/ already:\n  {}",
+                "these have no place in the modern layout, and are below {OUTDATED}/ already:\n  {}",
                 list(&retired)
             ),
             "bring what is still needed to the modern files, take each off with `git rm FILE`, then run this again"

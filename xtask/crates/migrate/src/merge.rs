@@ -90,7 +90,7 @@ pub struct Sides<'a> {
     pub renames: bool,
     /// Whether upstream's files are taken where there is a conflict.
     pub take_theirs: bool,
-    /// What is written besides, such as the old worker's facts.
+    /// Other files to write, such as the baseline.
     pub records: &'a [(RepoPath, Vec<u8>)],
     /// The lines of the lock, and whether they are to be brought up to date.
     pub upstream: (Origin, bool),
@@ -193,7 +193,7 @@ pub fn build(repo: &Repo, scratch: &Scratch, sides: Sides) -> Result<MergedTree>
 
 type Merge = (Entries, Vec<Conflict>, Vec<ConflictStage>);
 
-/// Without a base: upstream's files are all new, and nothing lies where they go.
+/// Without a base: upstream's files are all new, and their places are free.
 fn merge_added(ours: &Entries, theirs: &Entries) -> Result<Merge> {
     let mut entries = ours.clone();
     for (path, entry) in theirs {
@@ -230,8 +230,8 @@ fn merge_changed(repo: &Repo, scratch: &Scratch, sides: &Sides, ours: &Entries) 
         let reason = reason(of_path.map(|other| other.stage));
         conflicts.insert(path.clone(), reason.to_owned());
     }
-    // What has no sides in the index (a renamed folder, a file against a folder) is told by git's
-    // words alone.
+    // Conflicts without index stages (a renamed folder, a file against a folder) have only git's
+    // message.
     for (paths, kind, message) in merged.messages {
         if kind.starts_with("CONFLICT")
             && !paths.iter().any(|path| conflicts.contains_key(path))

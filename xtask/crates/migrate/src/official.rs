@@ -68,6 +68,12 @@ struct Facts {
     commits: Vec<Vec<serde_json::Value>>,
 }
 
+impl Revision {
+    fn is(&self, layout: Layout) -> bool {
+        Layout::of(&self.files) == layout
+    }
+}
+
 impl Official {
     /// The repository that was named, or what is known of the official one.
     pub fn open(git: &Git, address: Option<&str>, at: &Preflight) -> Result<Self> {
@@ -112,25 +118,21 @@ impl Official {
     /// The newest official revision of the legacy layout that HEAD descends from, or else the one
     /// that most files are the same as.
     pub fn base(&self, at: &Preflight, scratch: &Scratch) -> Result<Option<OfficialBase>> {
-        let legacy = |revision: &&Revision| Layout::of(&revision.files) == Layout::Legacy;
-        let ours = at.ours.entries();
-        if let Some(revision) = self.ancestor(at)?.filter(legacy) {
-            return OfficialBase::of_commit(at, &revision.commit).map(Some);
+        if let Some(base) = self.base_here(at)? {
+            return Ok(Some(base));
         }
-        match self.most_alike(ours, legacy) {
-            Some((revision, _)) => self.fetched(at, scratch, revision).map(Some),
-            None => Ok(None),
-        }
+        let alike = self.most_alike(at.ours.entries(), |one| one.is(Layout::Legacy));
+        alike
+            .map(|(revision, _)| self.fetched(at, scratch, revision))
+            .transpose()
     }
 
     /// The base where nothing has to be fetched for it.
     pub fn base_here(&self, at: &Preflight) -> Result<Option<OfficialBase>> {
-        match self.ancestor(at)? {
-            Some(revision) if Layout::of(&revision.files) == Layout::Legacy => {
-                OfficialBase::of_commit(at, &revision.commit).map(Some)
-            }
-            _ => Ok(None),
-        }
+        let legacy = self.ancestor(at)?.filter(|one| one.is(Layout::Legacy));
+        legacy
+            .map(|revision| OfficialBase::of_commit(at, &revision.commit))
+            .transpose()
     }
 
     fn ancestor(&self, at: &Preflight) -> Result<Option<&Revision>> {
@@ -161,8 +163,7 @@ impl Official {
     /// How many files of one official revision a modern worker has, and whether that is most of
     /// them.
     pub fn has_of(&self, ours: &Entries) -> (usize, bool) {
-        let modern = |revision: &&Revision| Layout::of(&revision.files) == Layout::Modern;
-        self.most_alike(ours, modern)
+        self.most_alike(ours, |one| one.is(Layout::Modern))
             .map_or((0, false), |(revision, count)| {
                 (count, count * 2 > revision.files.len())
             })
@@ -260,12 +261,7 @@ impl OfficialBase {
                 HELP
             ));
         }
-        let descends = at
-            .repo
-            .call()
-            .args(["merge-base", "--is-ancestor", &commit.0, &at.head.0])
-            .finish()?;
-        if !descends.ok {
+        if !at.repo.descends(&at.head, &commit)? {
             bail!(UserError::new(
                 format!("{revision} is no ancestor of HEAD, so this fork did not start from it"),
                 HELP

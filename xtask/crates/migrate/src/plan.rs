@@ -70,16 +70,6 @@ pub struct Rewrite {
     pub diff: String,
 }
 
-/// A unified diff of two texts.
-pub fn diff(old_name: &str, new_name: &str, old: &[u8], new: &[u8]) -> String {
-    let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
-    similar::TextDiff::from_lines(&*old, &*new)
-        .unified_diff()
-        .context_radius(2)
-        .header(old_name, new_name)
-        .to_string()
-}
-
 /// A file of the repository that changes its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Move {
@@ -219,7 +209,7 @@ pub fn outdated_taken(problems: &[String]) -> UserError {
             problems.join("\n  ")
         ),
         format!(
-            "move what lies in {OUTDATED}/ back to where it was, or to another place, and commit \
+            "move the files in {OUTDATED}/ back to where they were, or to another place, and commit \
              that; then run this again"
         ),
     )

@@ -28,7 +28,7 @@ use xtask_core::git::{Git, GitTree, Scratch, Search, Unseen};
 use xtask_core::layout::{self, BASELINE, LOCK, Layout, OUTDATED};
 use xtask_core::lock::{Lock, Origin, Retired};
 use xtask_core::outcome::UserError;
-use xtask_core::output::{quoted_file, quoted_path};
+use xtask_core::output::{diff, quoted_file, quoted_path};
 use xtask_core::records;
 use xtask_core::tree::{Entries, Mode, Oid, RepoPath, Tree, same};
 
@@ -72,17 +72,12 @@ struct Inputs {
 impl Planner<'_> {
     /// Makes the plan.
     pub fn make(&self) -> Result<Planned> {
-        let Self {
-            git,
-            at,
-            scratch,
-            wish,
-        } = *self;
+        let (at, scratch, wish) = (self.at, self.scratch, self.wish);
         let first = at.lock.is_none();
         self.expect_meant()?;
         let mentions = self.mentions()?;
         let started = if first {
-            fork::base(git, at, scratch, wish)?
+            fork::base(self.git, at, scratch, wish)?
         } else {
             None
         };
@@ -194,7 +189,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Refuses to settle conflicts by upstream's files where nothing keeps what was there before.
+    /// Refuses `--conflicts upstream` unless the old state is recorded.
     fn expect_known_past(&self, is_another_upstream: bool) -> Result<()> {
         if self.wish.take_theirs && self.wish.carry.is_none() && !is_another_upstream {
             bail!(UserError::new(
@@ -206,7 +201,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Begins to look for what names the old places; it takes a while and needs nothing else.
+    /// Starts the search for references to the old places in the background.
     fn mentions(&self) -> Result<Search> {
         let outside: Vec<&str> = layout::RETIRED.iter().copied().chain([OUTDATED]).collect();
         let mut unseen = self.at.unseen.values();
@@ -259,14 +254,9 @@ impl Planner<'_> {
         bundle: &Bundle,
         notes: &mut Vec<String>,
     ) -> Result<Inputs> {
-        let Self {
-            git,
-            at,
-            scratch,
-            wish,
-        } = *self;
+        let (at, scratch) = (self.at, self.scratch);
         let stored = merge::store(scratch, bundle)?;
-        let tool = tool_side(git, at, scratch, wish)?;
+        let tool = tool_side(self.git, at, scratch, self.wish)?;
         if tool.is_some() && !ignores_target(at)? {
             notes.push("the tool builds in /target/; add that line to .gitignore".to_owned());
         }
@@ -274,7 +264,7 @@ impl Planner<'_> {
         let (mut base, mut theirs) = if news {
             (base(at, scratch, upstream, notes)?, stored.entries)
         } else {
-            // Its part of the lock stays as it is, and it takes no part in the merge.
+            // Its part of the lock stays, and it is not merged.
             (Entries::new(), Entries::new())
         };
         let tool = if let Some((tool_stored, tool, tool_base)) = tool {
@@ -325,7 +315,7 @@ fn record_facts(at: &Preflight) -> Option<Recording> {
     }))
 }
 
-/// What can't be read of the old worker keeps nobody from migrating.
+/// An unreadable old worker does not stop a migration.
 fn recorded(recording: Recording, notes: &mut Vec<String>) -> Option<Exposed> {
     let why = match recording.join() {
         Ok(Ok(exposed)) => return Some(exposed),
@@ -361,7 +351,7 @@ fn records(
     records
 }
 
-/// Refuses what comes to a name that a file system could take for that of a file here.
+/// Refuses names that a file system could confuse with those of files here.
 fn expect_no_twins(at: &Preflight, moves: &[Move], base: &Entries, theirs: &Entries) -> Result<()> {
     let ours = at.ours.entries();
     let moved: BTreeSet<&RepoPath> = moves.iter().map(|planned| &planned.from).collect();
@@ -395,7 +385,7 @@ fn expect_legacy(at: &Preflight) -> Result<()> {
             layout::RETIRED.join(", ")
         ),
         if entries.keys().any(|path| path.is_within(OUTDATED)) {
-            "move what lies in outdated/ back to where it was and commit that, then run this again"
+            "move the files in outdated/ back to where they were and commit that, then run this again"
         } else {
             "name the worker's repository with `-C DIR`"
         }
@@ -516,7 +506,7 @@ pub fn moves_tree(at: &Preflight, scratch: &Scratch, moves: &[Move]) -> Result<O
     steps::tree_of(scratch, before, &entries).map(Some)
 }
 
-/// Refuses steps that something in the work tree stands in the way of.
+/// Refuses steps that the work tree blocks.
 pub fn expect_no_obstacles(at: &Preflight, steps: &[PathChange]) -> Result<()> {
     let obstacles = steps::obstacles(steps, at.ours.entries(), &at.unseen, &at.repo.top)?;
     if obstacles.is_empty() {
@@ -575,7 +565,7 @@ fn rewrites(bundle: &Bundle, news: impl Fn(&RepoPath) -> bool) -> Vec<Rewrite> {
         .map(|(path, incoming)| Rewrite {
             path: path.clone(),
             changes: incoming.changes.clone(),
-            diff: plan::diff(
+            diff: diff::unified(
                 &format!("upstream/{}", incoming.from),
                 &path.to_string(),
                 &incoming.given,
@@ -680,7 +670,7 @@ fn dangling(
     let ours = at.ours.entries();
     let mut files = Vec::new();
     for path in mentions {
-        // What comes from upstream or lies below `outdated/` is not the repository's to fix.
+        // Files from upstream or below `outdated/` are not the user's to fix.
         let stays = match (ours.get(path), after.get(path)) {
             (Some(before), Some(after)) => {
                 before.mode.is_file() && (same(before, after) || path == bake::FILE)

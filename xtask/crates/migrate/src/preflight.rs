@@ -32,7 +32,7 @@ pub fn look(repo: &Repo) -> Result<Preflight> {
     Ok(at)
 }
 
-/// Looks at the repository, whatever is changed in it.
+/// Reads the repository, even with uncommitted changes.
 pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
     if let Some(operation) = repo.under_way()? {
         bail!(UserError::new(
@@ -40,7 +40,7 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
             "finish it or abort it, then run this again"
         ));
     }
-    // First, so that the status sees every edit that came before.
+    // Before the status, which then sees every earlier edit.
     let index = repo.index()?;
     let status = repo.status()?;
     let Some(head) = status.head.clone() else {
@@ -55,11 +55,11 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
         Some((commit, tree)) if commit == head => tree,
         _ => bail!(UserError::new(
             "HEAD has moved while this looked at it",
-            "run this again once nobody else is at work there"
+            "run this again once that has finished"
         )),
     };
     let objects = repo.objects();
-    // Whatever comes next reads some, and git takes a moment to start.
+    // The next steps read objects, and git takes a moment to start.
     objects.begin()?;
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;

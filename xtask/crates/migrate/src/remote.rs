@@ -1,5 +1,5 @@
-//! A git repository that an upstream is read from, through a git directory that is made here: it
-//! borrows the objects of one on this machine, or is the partial copy of one elsewhere.
+//! Reads an upstream through a git directory of our own: it borrows the objects of a local
+//! repository, or is a partial clone of a remote one.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -139,7 +139,7 @@ impl Remote {
         self.login.call(call(&self.git, self.dir.path(), self.from))
     }
 
-    /// A fetch. What it starts where the objects are does not fetch in turn.
+    /// A fetch. The other side does not fetch in turn.
     fn fetch(&self) -> Call {
         let call = foreign::call(&self.git, self.dir.path());
         self.login.call(call).arg("fetch")
@@ -183,8 +183,7 @@ impl Remote {
         Ok(GitTree::new(self.objects.clone(), entries, name))
     }
 
-    /// Fetches the files that will be read, all in one round; those of a repository on this
-    /// machine are there or are never to be had.
+    /// Fetches the files that will be read in one round. A local repository has them or never will.
     pub fn prefetch(&self, oids: &[&Oid]) -> Result<()> {
         let list: String = oids.iter().map(|oid| format!("{oid}\n")).collect();
         if oids.is_empty() {
@@ -256,8 +255,8 @@ impl Remote {
     }
 }
 
-/// Refuses what no branch, tag or commit is called. To fetch `a:b` or `+a` would write refs, and an
-/// expression such as `main~1` means nothing to another repository.
+/// Refuses what can't name a branch, tag or commit: `a:b` and `+a` would write refs, and another
+/// repository can't resolve `main~1`.
 fn expect_name(revision: &str) -> Result<()> {
     let found = if revision.starts_with('+') {
         Some("a leading `+`".to_owned())

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use anstyle::Style;
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -18,7 +17,7 @@ use xtask_core::cli::Format;
 use xtask_core::layout::{self, OUTDATED};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
-use xtask_core::output::{print, quoted_file};
+use xtask_core::output::{diff, print, quoted_file};
 use xtask_core::tree::{Oid, RepoPath};
 
 /// The page with both workers side by side, in the git directory.
@@ -176,7 +175,7 @@ fn text(plan: &Plan, next: &SuggestedCommands) -> String {
             for change in &rewrite.changes {
                 out += &format!("    {DIM}line {}:{DIM:#} {}\n", change.line, change.what);
             }
-            out += &colored(&rewrite.diff);
+            out += &diff::coloured(&rewrite.diff, "    ");
         }
     }
     for (title, conflicts) in [
@@ -381,20 +380,6 @@ fn dangling(plan: &Plan) -> String {
         }
     }
     out
-}
-
-fn colored(diff: &str) -> String {
-    diff.lines()
-        .map(|line| {
-            let style = match line.as_bytes().first() {
-                Some(b'+') => GREEN,
-                Some(b'-') => RED,
-                Some(b'@') => DIM,
-                _ => Style::new(),
-            };
-            format!("    {style}{line}{style:#}\n")
-        })
-        .collect()
 }
 
 fn ended(

@@ -1,5 +1,4 @@
-//! A sparse checkout hides paths. What is hidden already is no file to move; what would be written
-//! and then hidden is told here, because git would take it away at its next look.
+//! A sparse checkout hides paths. Refuses to write files there: git would remove them.
 
 use anyhow::{Result, bail};
 

@@ -1,5 +1,5 @@
-//! Whether an upstream on this machine may be read because a lock names it. A lock comes with a
-//! clone, so its author could point it at anything here; the user's own word is needed.
+//! Whether a lock's local upstream may be read. The lock came with a clone, so its author could
+//! point it at anything here; the user's configuration decides.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -16,8 +16,8 @@ use xtask_core::output::quoted;
 /// The setting of the user's that names upstreams on this machine, one each.
 const SETTING: &str = "xtask.trustedUpstream";
 
-/// Refuses an address of a lock that leads to this machine, unless the user's configuration names
-/// it. One inside of the worker came with the worker: its author can't vouch for it.
+/// Refuses a lock's local address unless the user's configuration names it. Folders inside of the
+/// worker are its author's, and never trusted.
 pub fn expect(git: &Git, address: &str, place: &UpstreamPlace, repository: &Path) -> Result<()> {
     let path = match place {
         _ if address == OWN_ADDRESS => return Ok(()),

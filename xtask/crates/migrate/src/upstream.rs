@@ -1,5 +1,5 @@
 //! Where the modern files come from: a directory, a git repository on this machine, a URL, or the
-//! repository that holds this tool. Whatever it is, it ends as a tree to read.
+//! repository that holds this tool. All become a tree to read.
 
 use std::path::{Path, PathBuf};
 
@@ -175,8 +175,8 @@ pub struct ToolUpstream {
     pub tree: Box<dyn Tree>,
 }
 
-/// An address of the repository that holds this tool which still means it in a repository that
-/// carries a copy: where it was cloned from, else its folder.
+/// The tool repository's address for a repository with an embedded copy: its origin, else its
+/// folder.
 pub fn lasting_address(git: &Git, repository: &Path) -> Result<String> {
     let path = tool_repo::repository();
     let call = git.call().dir(&path);
@@ -224,7 +224,7 @@ pub fn same_folder(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// A path as seen from the repository, so that the lock says nothing of the machine.
+/// A path relative to the repository, so that the lock does not describe the machine.
 fn relative(path: &Path, repository: &Path) -> String {
     let (Ok(path), Ok(repository)) = (path.canonicalize(), repository.canonicalize()) else {
         return path.display().to_string();

@@ -1,5 +1,4 @@
-//! Whether an upstream has moved on since the lock was written, for whoever only asks: nothing is
-//! fetched, and the network is left alone.
+//! Whether an upstream has changed since the lock was written. Uses no network.
 
 use std::path::Path;
 

@@ -1,5 +1,4 @@
-//! What an upstream may not do: every file that would come is looked at by name, kind and size
-//! before anything of it is read or written.
+//! Validates an upstream's files by name, kind and size before any is read or written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +17,7 @@ pub const MAX_FILES: usize = 1000;
 const MAX_NAME: usize = 255;
 const MAX_PATH: usize = 2048;
 
-/// Everything that is wrong with the files that would come, a line each.
+/// The problems of the incoming files, one per line.
 ///
 /// `incoming` is keyed by the place in the modern layout; `link` gives the target of a symbolic
 /// link.
@@ -91,7 +90,7 @@ fn name_problem(path: &RepoPath) -> Option<&'static str> {
         }
     }
     text.contains(is_invisible)
-        .then_some("the name holds characters that nobody sees")
+        .then_some("the name holds invisible characters")
 }
 
 /// What is wrong with a symbolic link at `path` to `target`.
@@ -125,7 +124,7 @@ fn link_problem(path: &RepoPath, target: &[u8]) -> Option<String> {
     None
 }
 
-/// Files that come to a name which a file system could take for that of another file here.
+/// Files whose names a file system could confuse with those of other files here.
 pub fn twins<'a>(
     incoming: impl Iterator<Item = &'a RepoPath>,
     here: impl Iterator<Item = &'a RepoPath>,

@@ -1,9 +1,8 @@
-//! Doing and undoing the steps of a plan in the work tree, the index and HEAD, path by path, so
-//! that every moment in between can be taken up again in either direction.
+//! Applies the steps of a plan to the work tree, the index and HEAD, path by path, so that a killed
+//! run can be resumed or aborted.
 //!
-//! Files are written here and not by `git read-tree -u`, which overwrites ignored ones: every target
-//! and its parents are looked at first. Moves are renames, so bytes stay what they are whatever
-//! line-end or filter settings say.
+//! `git read-tree -u` would overwrite ignored files; here every target and its parents are checked
+//! first. Moves are renames, so line-end and filter settings change no bytes.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -31,7 +30,7 @@ pub struct Work<'a> {
     pub journal: &'a Journal,
     pub scratch: Scratch,
     pub objects: Rc<Objects>,
-    /// What was staged before a plan was made.
+    /// The index before the plan was made.
     pub staged: Entries,
 }
 
@@ -49,13 +48,13 @@ impl<'a> Work<'a> {
 }
 
 impl Work<'_> {
-    /// Lays out everything the steps need, then writes the record. Until that is on disk nothing
-    /// of the repository has changed.
+    /// Gathers what the steps need, then writes the record. Nothing else in the repository changes
+    /// before that.
     pub fn prepare(&self, mut record: JournalRecord, index: &IndexEdit) -> Result<JournalRecord> {
         let top = &self.repo.top;
         fault::point()?;
         if !record.conflicts.is_empty() {
-            // What is not checked out, or a submodule, is nobody's to resolve in a file.
+            // Submodules and files that are not checked out can't be resolved in a file.
             record.ours = untouched(&record);
             record.ours.retain(|path| is_file(&path.below(top)));
             for (number, path) in record.ours.iter().enumerate() {
@@ -64,7 +63,7 @@ impl Work<'_> {
         }
         let left = &record.steps[record.done..];
         let replaced: Vec<&RepoPath> = left.iter().filter_map(PathChange::replaced).collect();
-        // As they lie there, before any filter.
+        // The bytes of the work tree, unfiltered.
         let contents = replaced.iter().map(|path| content(&path.below(top)));
         let contents: Vec<Vec<u8>> = contents.collect::<Result<_>>()?;
         let oids = self.scratch.hashes(contents.iter().map(Vec::as_slice))?;
@@ -85,7 +84,7 @@ impl Work<'_> {
         Ok(record)
     }
 
-    /// Refuses to go on where a file that is to be replaced, the index or HEAD is not what it was.
+    /// Stops if a file to replace, the index or HEAD has changed.
     fn expect_same<'p>(
         &self,
         head: &Oid,
@@ -102,7 +101,7 @@ impl Work<'_> {
         } else {
             return Ok(());
         };
-        // With a record the journal holds what conflicts are taken back with.
+        // The journal still holds the files that an abort of the conflicts needs.
         let help = if self.journal.is_open() {
             "take that back with `git restore FILE`, then run this again"
         } else {
@@ -112,7 +111,7 @@ impl Work<'_> {
         bail!(UserError::new(what, help))
     }
 
-    /// Has a transaction committed that was begun without.
+    /// Adds the commit to a transaction that began without one.
     pub fn commit_too(&self, record: &mut JournalRecord) -> Result<()> {
         if let Some(commit) = &mut record.commit {
             commit.wanted = true;
@@ -121,7 +120,7 @@ impl Work<'_> {
         self.journal.write(record)
     }
 
-    /// Makes the commits, which nothing names until HEAD is moved to them.
+    /// Makes the commits; no ref names them until HEAD moves.
     fn make_commits(&self, record: &mut JournalRecord) -> Result<()> {
         let Some(commit) = &mut record.commit else {
             return Ok(());
@@ -129,7 +128,7 @@ impl Work<'_> {
         if !commit.wanted || !record.conflicts.is_empty() {
             return Ok(());
         }
-        // `git commit-tree` signs only when it is told to, whatever the configuration says.
+        // `git commit-tree` ignores the setting and signs only with `-S`.
         let sign = self.repo.is_on("commit.gpgSign")?;
         let make = |tree: &Oid, parent: &Oid, message: &str| {
             let call = self.repo.call();
@@ -146,7 +145,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Takes all steps that are left, and brings the index and HEAD after them.
+    /// Takes the remaining steps, then updates the index and HEAD.
     pub fn forward(&self, record: &mut JournalRecord) -> Result<()> {
         let all = record.steps.len();
         // Steps are taken in order and undone in reverse, so a file that has been written says that
@@ -175,7 +174,7 @@ impl Work<'_> {
             self.advance(tip, record, &commit.message)?;
             return self.end(record);
         } else if record.ends_when_staged {
-            // All that went is committed: git has it back as soon as somebody asks.
+            // Everything that was removed is in a commit.
             return self.end(record);
         } else {
             record.state = Phase::Staged;
@@ -200,7 +199,7 @@ impl Work<'_> {
                 if old.is_some() {
                     self.put_aside(number, path, record)?;
                 } else if target.is_dir() && !target.is_symlink() {
-                    // What was in it has moved away; folders without files may be left.
+                    // Its files have moved away; empty folders may be left.
                     remove_empty_below(&target)?;
                 }
                 if exists(&target) {
@@ -247,7 +246,7 @@ impl Work<'_> {
         rename(&source, &target)
     }
 
-    /// Whether a step has written its file, and nobody has changed it since.
+    /// Whether a step has written its file, and the file is unchanged since.
     pub(crate) fn is_written(&self, number: usize, record: &JournalRecord) -> Result<bool> {
         let PathChange::Write { path, new, .. } = &record.steps[number] else {
             return Ok(false);
@@ -272,7 +271,7 @@ impl Work<'_> {
         })
     }
 
-    /// Moves what lies at a path into the journal, if it is what was found there.
+    /// Moves a file into the journal if it is still the one that was found.
     fn put_aside(&self, number: usize, path: &RepoPath, record: &JournalRecord) -> Result<()> {
         let (lying, aside) = (path.below(&self.repo.top), self.journal.old_file(number));
         let changed = || {
@@ -298,8 +297,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Ends what is committed as a whole. What was put aside goes, but for a file that a program
-    /// which still had it open has saved there.
+    /// Ends a transaction. The old files are deleted, except those that an open editor has saved
+    /// since.
     fn end(&self, record: &JournalRecord) -> Result<()> {
         let mut kept = Vec::new();
         let mut aside = Vec::new();
@@ -335,8 +334,8 @@ impl Work<'_> {
         oids.into_iter().next().context("git answered no hash")
     }
 
-    /// Whether the journal lies on another file system than the work tree, so that a rename
-    /// between the two is a copy and a removal.
+    /// Whether the journal is on another file system than the work tree, so that a rename is a copy
+    /// and a removal.
     pub(crate) fn is_across(&self) -> Result<bool> {
         let device = |path: &Path| path.metadata().map(|metadata| metadata.dev());
         Ok(device(&self.repo.top)? != device(&self.repo.git_dir)?)
@@ -374,7 +373,7 @@ impl Work<'_> {
         Ok(edit)
     }
 
-    /// A lock that is none of ours.
+    /// Another process holds the lock.
     pub(crate) fn locked(&self, lock: &Path) -> UserError {
         let lock = lock.display();
         self.journal.ways.hold_up(
@@ -393,7 +392,7 @@ fn unsigned(error: &anyhow::Error) -> UserError {
     )
 }
 
-/// Our sides of conflicts that no step changes: whoever resolves the conflict may.
+/// Our sides of conflicts that no step changes; the user may, to resolve the conflict.
 fn untouched(record: &JournalRecord) -> Vec<RepoPath> {
     let ours = record.stages.iter().filter(|stage| stage.stage == 2);
     let mut ours: Vec<RepoPath> = ours.map(|stage| stage.path.clone()).collect();

@@ -1,5 +1,5 @@
-//! Files and folders in the work tree and the journal: each change is one that a killed process
-//! leaves done or not begun.
+//! Files and folders in the work tree and the journal: each change is atomic, so that a killed
+//! process leaves it done or not begun.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -15,7 +15,7 @@ use xtask_core::git::Objects;
 use xtask_core::tree::{Mode, RepoPath, Side};
 use xtask_core::{fault, if_there};
 
-/// Makes a change, with a moment to be killed at on both sides of it.
+/// Makes a change between two fault points.
 pub fn at_once<T, E: Into<anyhow::Error>>(change: impl FnOnce() -> Result<T, E>) -> Result<T> {
     fault::point()?;
     let done = change().map_err(Into::into)?;
@@ -23,12 +23,12 @@ pub fn at_once<T, E: Into<anyhow::Error>>(change: impl FnOnce() -> Result<T, E>)
     Ok(done)
 }
 
-/// Whether anything lies at a path, a dangling link included.
+/// Whether anything is at a path, even a dangling link.
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Whether a file or a link lies at a path.
+/// Whether a file or a link is at a path.
 pub fn is_file(path: &Path) -> bool {
     path.is_symlink() || path.is_file()
 }
@@ -52,7 +52,7 @@ pub fn content(path: &Path) -> Result<Vec<u8>> {
     Ok(fs_err::read(path)?)
 }
 
-/// Writes a git object as a file of its kind, as it is: no filter, no change of line ends.
+/// Writes a git object to a file, without filters or line-end conversion.
 pub fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
     let content = objects
         .blob(&side.oid)?
@@ -61,7 +61,7 @@ pub fn write_new(objects: &Objects, path: &Path, side: &Side) -> Result<()> {
         let target = OsString::from_vec(content);
         return Ok(fs_err::os::unix::fs::symlink(target, path)?);
     }
-    // What the user's umask leaves of it, as everywhere.
+    // The umask applies.
     let permissions = if side.mode == Mode::Executable {
         0o777
     } else {
@@ -96,7 +96,7 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     })
 }
 
-/// Renames, and refuses where something has appeared at the target: it may be somebody's work.
+/// Renames, but never over a file that has appeared at the target.
 fn rename_to_vacant(from: &Path, to: &Path) -> Result<(), Errno> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // Not every file system knows the flag.
@@ -131,7 +131,7 @@ pub fn make_parents(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes the folders above a path that hold nothing any more.
+/// Removes empty folders above a path.
 pub fn remove_empty_parents(path: &RepoPath, top: &Path) -> Result<()> {
     for folder in path.ancestors() {
         let folder = folder.below(top);

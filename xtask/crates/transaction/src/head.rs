@@ -1,11 +1,10 @@
-//! Moving HEAD to the commits that were made, past the locks that a killed git of ours left.
+//! Moves HEAD to the new commits, past the locks of our own killed git.
 //!
 //! To move a branch that is a file, git makes `HEAD.lock`, then `refs/heads/NAME.lock` with the new
 //! commit in it, renames that into place and removes `HEAD.lock`. A git that is killed on the way
-//! leaves one or both; every later commit would then be refused. The commit tells whose they are:
-//! nobody else knows it. Git keeps others out while it holds `HEAD.lock`, so one that is no younger
-//! than what holds the commit belongs to the same git. Where references are a table (reftable), the
-//! lock says of nobody whose it is; it is named, and stays.
+//! leaves one or both; every later commit would then be refused. Only our git knows the commit, so
+//! a lock that names it is ours; a `HEAD.lock` that is not younger than that one belongs to the
+//! same git. The lock of a reftable does not tell whose it is: it is reported and stays.
 
 use std::path::PathBuf;
 
@@ -49,8 +48,8 @@ impl Work<'_> {
         moved.map(drop)
     }
 
-    /// Removes the locks of a git that was about to move HEAD to `tip` and was killed. None of ours
-    /// is alive by now: the journal was waited for.
+    /// Removes the locks of a git that was about to move HEAD to `tip` and was killed. It is dead
+    /// by now, because it held the journal's lock.
     pub(crate) fn remove_own_head_locks(&self, tip: &Oid) -> Result<()> {
         let Some(locks) = self.head_locks()? else {
             return Ok(());
@@ -79,7 +78,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The locks that git takes to move HEAD, where references are files.
+    /// The locks that git takes to move HEAD, if refs are files.
     fn head_locks(&self) -> Result<Option<Locks>> {
         let format = self.repo.setting("extensions.refStorage")?;
         if format.is_some_and(|format| format != "files") {

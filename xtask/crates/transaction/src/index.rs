@@ -12,22 +12,22 @@ use xtask_core::fault;
 use xtask_core::git::IndexEdit;
 use xtask_core::tree::Entries;
 
-/// The index of an abort, where somebody has staged something else.
+/// The index that an abort restores where something else was staged since.
 const INDEX_BACK: &str = "index.back";
 
 impl Work<'_> {
-    /// Puts the index as it is and as it is to be into the journal.
+    /// Puts the current and the new index into the journal.
     pub(crate) fn lay_out_index(&self, edit: &IndexEdit) -> Result<()> {
         let index = &self.repo.index_file;
         let [old, new] = [INDEX_OLD, INDEX_NEW].map(|name| self.journal.file(name));
         if !exists(&old) {
-            // Whole or not at all: a later run takes what is there for the index from before.
+            // Atomic: a later run takes this file for the old index.
             let next = old.with_extension("next");
             fs_err::copy(index, &next)?;
             fs_err::rename(&next, old)?;
         }
         fs_err::copy(index, self.journal.file(INDEX_SEEN))?;
-        // Never write into the copy before: it may be the live index by a second name.
+        // Never write into `new` itself: it may be hard-linked as the live index.
         let next = new.with_extension("next");
         fs_err::copy(index, &next)?;
         self.scratch.edit_index(&next, edit)?;
@@ -35,14 +35,14 @@ impl Work<'_> {
     }
 
     /// Puts `next` in the place of the index, as git does it: through `index.lock`, which is a
-    /// second name of `next`, so that a lock of our own can be told from anybody else's.
+    /// second name of `next`, which tells our lock from another process's.
     pub(crate) fn install_index(&self, next: &Path, expected: &Path) -> Result<()> {
         let (index, lock) = (&self.repo.index_file, self.repo.index_lock());
         self.remove_own_lock()?;
         if same_file(index, next) {
             return Ok(());
         }
-        // Most often nobody has touched the index, and git need not be asked.
+        // Mostly the index is untouched, and git need not be asked.
         if fs_err::read(index)? != fs_err::read(expected)? {
             if self.same_index(index, next)? {
                 return Ok(());
@@ -64,8 +64,7 @@ impl Work<'_> {
         at_once(|| fs_err::rename(&lock, index))
     }
 
-    /// Removes a lock that a killed run of ours left: one that is a second name of an index in
-    /// the journal.
+    /// Removes a lock of our own killed run: a hard link to an index in the journal.
     fn remove_own_lock(&self) -> Result<()> {
         let lock = self.repo.index_lock();
         let ours = [INDEX_OLD, INDEX_NEW, INDEX_BACK].map(|name| self.journal.file(name));
@@ -75,7 +74,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether two index files stage the same, whatever they know of the work tree.
+    /// Whether two index files stage the same, whatever file times they hold.
     fn same_index(&self, one: &Path, other: &Path) -> Result<bool> {
         let list = |index: &Path| {
             let call = self.repo.git("ls-files --stage -z");

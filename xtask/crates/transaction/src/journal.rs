@@ -1,5 +1,5 @@
-//! The journal of a transaction, in the git directory: what is to be done, and what lay there
-//! before. It exists before the first file is touched and goes when nothing is left to undo.
+//! The journal of a transaction, in the git directory: what to do, and what was there before. It is
+//! written before the first file changes and removed when nothing is left to undo.
 //!
 //! ```text
 //! xtask-migrate/journal.json   the record
@@ -9,7 +9,7 @@
 //! xtask-migrate/index.new      the index to come
 //! xtask-migrate/index.old      the index from before the transaction
 //! xtask-migrate/index.seen     the index when the steps were planned: the same, or the one in
-//!                              which the conflicts were resolved
+//! which the conflicts were resolved
 //! xtask-migrate/scratch        git's temporary files
 //! ```
 //!
@@ -64,7 +64,7 @@ pub enum Phase {
 pub struct JournalRecord {
     pub version: u32,
     pub task: String,
-    /// Whether nothing is kept once all is staged, because all that goes is committed.
+    /// Whether the journal ends once all is staged, because everything removed is in a commit.
     pub ends_when_staged: bool,
     pub state: Phase,
     /// HEAD before the transaction.
@@ -76,7 +76,7 @@ pub struct JournalRecord {
     pub done: usize,
     /// The first step that can still be undone; those before it have been committed.
     pub undo_from: usize,
-    /// The hash of what lay in the work tree where it will be replaced, before any filter.
+    /// The hashes of the replaced files in the work tree, unfiltered.
     pub found: BTreeMap<RepoPath, Oid>,
     /// Folders that were not there before.
     pub new_folders: Vec<RepoPath>,
@@ -84,7 +84,7 @@ pub struct JournalRecord {
     pub stages: Vec<ConflictStage>,
     /// Files in conflict that stay as they are until a person resolves it.
     pub ours: Vec<RepoPath>,
-    /// What the task needs once the conflicts are resolved, in a form of its own.
+    /// What the task needs once the conflicts are resolved, in its own format.
     pub pending: Option<String>,
     pub commit: Option<Commit>,
 }
@@ -128,14 +128,14 @@ pub struct Journal {
     dir: PathBuf,
     lock: PathBuf,
     pub ways: Ways,
-    /// Held while this lives, and by every git that this process starts: a git that outlives its
-    /// killed parent keeps the next run waiting until it is done.
+    /// Held by this process and every git that it starts, so the next run waits for a git that
+    /// outlives a killed parent.
     _held: File,
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // Whoever waits for it sees that the file is gone and makes another.
+        // A waiting process sees that the file is gone and makes another.
         let _ = fs_err::remove_file(&self.lock);
     }
 }
@@ -175,8 +175,8 @@ impl Journal {
         })
     }
 
-    /// The record; `None` where no transaction is under way. What a run left behind before it had
-    /// written its record is removed: nothing else had been touched by then.
+    /// The record; `None` if no transaction is under way. Removes what a run left that was killed
+    /// before it had written a record: it had changed nothing else.
     pub fn read(&self) -> Result<Option<JournalRecord>> {
         let record = look(&self.file(RECORD)).map_err(UserError::from)?;
         if record.is_none() {
@@ -185,7 +185,7 @@ impl Journal {
         Ok(record)
     }
 
-    /// What is under way in a work tree, for whoever only looks: nothing is held, made or removed.
+    /// Reads the record without taking the lock or changing anything.
     pub fn glance(repo: &Repo) -> Result<Option<JournalRecord>, Unreadable> {
         look(&repo.git_dir.join(FOLDER).join(RECORD))
     }
@@ -245,7 +245,7 @@ impl Journal {
     }
 }
 
-/// A record that this can't go by.
+/// A record that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unreadable {
     pub path: PathBuf,
@@ -258,7 +258,7 @@ impl Unreadable {
         format!("the journal of a migration or cleanup can't be read: {path}: {why}")
     }
 
-    /// The command that puts the journal aside, with all that it holds.
+    /// The command that moves the journal aside.
     pub fn put_aside(&self) -> String {
         let folder = self.path.parent().unwrap_or(&self.path);
         let quoted = |path: &Path| quoted_file(&RepoPath::new(path.as_os_str().as_bytes()));
@@ -311,7 +311,7 @@ fn look(path: &Path) -> Result<Option<JournalRecord>, Unreadable> {
     }
 }
 
-/// Whether an open file is the one that lies at a path.
+/// Whether an open file is the one at a path.
 fn is_file(file: &File, path: &Path) -> bool {
     match (file.metadata(), path.metadata()) {
         (Ok(open), Ok(there)) => open.dev() == there.dev() && open.ino() == there.ino(),

@@ -1,5 +1,5 @@
 //! A transaction: changes to the work tree, the index and HEAD that can be finished or taken back
-//! from whatever moment the process is killed at.
+//! wherever the process was killed.
 //!
 //! A plan of path changes ([`steps`]) → a record in the git directory ([`journal`]) → [`apply`],
 //! which also resumes, or [`undo`]. It knows no task: a task gives the record its name, and says by
@@ -20,7 +20,7 @@ use xtask_core::git::Repo;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::RepoPath;
 
-/// What a task calls its transactions, and the commands that lead out of one that is half done.
+/// What a task calls its transactions, and the commands that finish or abort one.
 #[derive(Debug, Clone, Copy)]
 pub struct Ways {
     pub name: &'static str,
@@ -55,8 +55,7 @@ pub fn expect_identity(repo: &Repo) -> Result<()> {
     Ok(())
 }
 
-/// A failure of the machine (a full disk, a folder that can't be written) with both ways out of
-/// where it leaves the repository.
+/// Adds the commands that resume and abort to an I/O error.
 pub fn stopped(journal: &Journal, error: Error) -> Error {
     if error.is::<UserError>() || !journal.is_open() {
         return error;

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use xtask_core::git::{IndexEdit, Scratch, Unseen};
 use xtask_core::tree::{Entries, Entry, Mode, Oid, RepoPath, Side, differences, same};
 
-/// One step in the work tree. Moves keep the bytes that lie there, whatever git would make of
-/// them.
+/// One step in the work tree. Moves keep the bytes of the work tree, unfiltered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum PathChange {
@@ -163,8 +162,8 @@ pub enum Remedy {
     MoveAway,
 }
 
-/// What stands in the way of the steps in the work tree at `top`: files that git does not track,
-/// links and files where a folder is needed, paths that are not checked out. A line each.
+/// What blocks the steps in the work tree at `top`: files that git does not track, links and files
+/// where a folder is needed, paths that are not checked out. A line each.
 pub fn obstacles(
     steps: &[PathChange],
     tracked: &Entries,
@@ -202,7 +201,7 @@ pub fn obstacles(
     Ok(found.into_iter().collect())
 }
 
-/// The work tree that steps are to be taken in.
+/// The work tree that the steps change.
 struct Ground<'a> {
     /// What leaves its place.
     vacated: BTreeSet<&'a RepoPath>,
@@ -236,7 +235,7 @@ impl Ground<'_> {
         }
         let is_module = |above: &RepoPath| self.mode(above) == Some(Mode::Submodule);
         if let Some(module) = above.into_iter().find(is_module) {
-            let what = format!("{target}: lies in the submodule {module}");
+            let what = format!("{target}: is in the submodule {module}");
             return Ok(Some((module, Remedy::TakeOut, what)));
         }
         let Ok(metadata) = target.below(self.top).symlink_metadata() else {

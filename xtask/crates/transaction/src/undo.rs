@@ -38,7 +38,7 @@ impl Work<'_> {
             self.step_back(number, record, &before, &mut kept)?;
         }
         for (number, path) in record.ours.iter().enumerate() {
-            // A file that was in conflict, if whoever resolved it has changed it.
+            // A file in conflict that was changed to resolve it.
             let (copy, place) = (self.journal.our_file(number), path.below(&self.repo.top));
             let mode = |path: &Path| path.symlink_metadata().map(|data| data.mode());
             if !(same_content(&copy, &place)? && mode(&copy)? == mode(&place)?) {
@@ -47,7 +47,7 @@ impl Work<'_> {
         }
         self.sweep(record)?;
         for folder in &record.new_folders {
-            // Not empty any more means that somebody put something there.
+            // A folder that is not empty holds the user's files.
             let _ = fs_err::remove_dir(folder.below(&self.repo.top));
         }
         self.index_back(record, &before)?;
@@ -86,7 +86,7 @@ impl Work<'_> {
                 }
                 let is_new = |folder: &RepoPath| record.new_folders.contains(folder);
                 for folder in path.ancestors().take_while(is_new) {
-                    // Not empty any more means that somebody put something there.
+                    // A folder that is not empty holds the user's files.
                     let _ = fs_err::remove_dir(folder.below(top));
                 }
             }
@@ -111,7 +111,7 @@ impl Work<'_> {
         rename(copy, &place)
     }
 
-    /// Moves a file that somebody has changed out of the way, into the git directory.
+    /// Moves a file with the user's changes into the git directory.
     pub(crate) fn keep(&self, path: &RepoPath, place: &Path) -> Result<PathBuf> {
         let folder = self.repo.git_dir.join("xtask-kept");
         let mut target = path.below(&folder);

@@ -1,5 +1,5 @@
-//! What is looked at before a build. Pure: the work tree, what the build context holds and what is
-//! to be built go in, checks come out; nothing stops at the first problem.
+//! The checks before a build: a pure function of the [`BuildInputs`]. A failed check does not stop
+//! the others.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use xtask_core::finding::{Finding, Severity};
 use xtask_core::output::{self, counted};
 use xtask_core::tree::{Entries, RepoPath};
 
-/// From this size on a build context is worth a look.
+/// A larger build context is a warning.
 const LARGE_CONTEXT: u64 = 100_000_000;
 
 /// How many of the largest entries of the context are named.
@@ -151,7 +151,7 @@ fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
     Ok(Check::judged(NAME, wrong, "", words))
 }
 
-/// Where the token would be handed to docker as anything but a secret.
+/// Where docker would get the token other than as a secret.
 fn exposed(of: &BuildInputs) -> Vec<String> {
     let Some(token) = &of.token else {
         return Vec::new();
@@ -294,7 +294,7 @@ fn hub(of: &BuildInputs) -> Result<Check> {
     })
 }
 
-/// How much there is for docker to read, and what of it is large.
+/// The size of the build context, and its largest parts.
 fn context(of: &BuildInputs) -> Check {
     let all: Vec<(&RepoPath, u64)> = sent(of).collect();
     let total: u64 = all.iter().map(|(_, size)| size).sum();
@@ -349,7 +349,7 @@ fn largest(all: &[(&RepoPath, u64)]) -> Vec<String> {
         *entries.entry(name).or_default() += size;
     }
     let mut largest: Vec<(String, u64)> = entries.into_iter().collect();
-    // In the order of their names where they are as large.
+    // A stable sort: equal sizes stay ordered by name.
     largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     largest.truncate(NAMED);
     let named = largest.iter();
@@ -358,7 +358,7 @@ fn largest(all: &[(&RepoPath, u64)]) -> Vec<String> {
         .collect()
 }
 
-/// What the image will say that it was made from.
+/// The commit that the image's labels will name.
 fn source(origin: &SourceRevision) -> Check {
     const NAME: &str = "source";
     let Some(revision) = &origin.revision else {

@@ -1,5 +1,5 @@
-//! What docker is called with. Pure: decided from the command line, the bake file and the client,
-//! so that `--print` shows what a build would run.
+//! The arguments for docker: a pure function of the command line, the bake file and the client, so
+//! that `--print` shows what a build would run.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use xtask_core::output::quoted;
 /// The tag where none is given.
 pub const TAG: &str = "worker-sglang:dev";
 
-/// What is built where nothing else is said: `RunPod` has no other machines.
+/// The default platform; `RunPod` has no other machines.
 const PLATFORM: &str = "linux/amd64";
 
-/// Where a network volume is mounted, and where a model goes that must not lie below that: the
-/// volume would hide it.
+/// Where a network volume is mounted, and where a baked model goes instead, since the volume would
+/// hide it.
 const VOLUME: &str = "/runpod-volume";
 const MODELS: &str = "/models";
 
@@ -35,8 +35,7 @@ pub enum Builder {
 }
 
 impl Builder {
-    /// The way for a client; `bake` says whether there is a bake file with one target for this
-    /// Dockerfile.
+    /// `bake` says whether the bake file has one target for this Dockerfile.
     pub fn of(engine: &Engine, buildx: Option<(u32, u32)>, bake: bool) -> Self {
         let buildx = buildx.unwrap_or_default();
         match (engine.buildx, bake) {
@@ -53,7 +52,7 @@ pub struct BuildPlan {
     pub dockerfile: String,
     /// The bake file's target for it, by its name.
     pub target: Option<(String, Map<String, Value>)>,
-    /// Build arguments of the command line; they come before those of the bake file.
+    /// Build arguments of the command line; they override the bake file's.
     pub given: Vec<(String, String)>,
     pub labels: Vec<(String, String)>,
     /// Whether there is a token to hand on.
@@ -90,8 +89,8 @@ pub fn given(args: &Args, declared: &[String], base_path: Option<&str>) -> Vec<(
     .collect()
 }
 
-/// The options among what is for docker itself, each with its value: what stands behind its `=`,
-/// or else the next word.
+/// The options among the arguments for docker, each with its value: after its `=`, or the next
+/// word.
 fn options(extra: &[OsString]) -> Vec<(String, String)> {
     let words: Vec<_> = extra.iter().map(|word| word.to_string_lossy()).collect();
     let mut options = Vec::new();
@@ -122,15 +121,15 @@ pub fn in_extra(extra: &[OsString]) -> Vec<(String, String)> {
     options(extra).into_iter().filter_map(argument).collect()
 }
 
-/// Whether what is for docker itself passes this argument with the value that the environment has.
+/// Whether the arguments for docker pass this build argument from the environment.
 pub fn is_inherited(extra: &[OsString], name: &str) -> bool {
     let mut all = options(extra).into_iter();
     all.any(|(option, value)| option == "--build-arg" && value == name)
 }
 
 impl BuildPlan {
-    /// The build arguments as docker gets them: the bake file's, then those of the command line,
-    /// then what is for docker itself; each name once.
+    /// The effective build arguments: the bake file's, the command line's, then those for docker,
+    /// each name once.
     pub fn arguments(&self) -> Vec<(String, String)> {
         let mut all = self.in_target("args");
         for (name, value) in self.given.iter().cloned().chain(in_extra(&self.extra)) {
@@ -142,13 +141,13 @@ impl BuildPlan {
         all
     }
 
-    /// Whether what is for docker itself has one of these options.
+    /// Whether the arguments for docker have one of these options.
     fn has(&self, wanted: &[&str]) -> bool {
         let mut all = options(&self.extra).into_iter();
         all.any(|(option, _)| wanted.contains(&option.as_str()))
     }
 
-    /// Whether what is for docker sets something of a target, as `--set '*.platform=…'`.
+    /// Whether the arguments for docker set a target's key, as `--set '*.platform=…'`.
     fn sets(&self, key: &str) -> bool {
         let mut all = options(&self.extra).into_iter();
         all.any(|(_, value)| value.split_once('=').is_some_and(|(n, _)| n.ends_with(key)))
@@ -238,7 +237,7 @@ impl BuildPlan {
         }
         let has_secret = self.list("secret").any(|one| one["id"] == token::NAME);
         if self.secret && !has_secret {
-            // Replaces what the target has: only where that has nothing for the token.
+            // `--set` replaces the target's secrets, so only if none is the token's.
             set("secrets", &secret());
         }
         if !self.has(&["--load", "--push"]) && !self.sets(".output") {
@@ -283,8 +282,8 @@ impl BuildPlan {
         call.words(&["."]);
     }
 
-    /// What bake would stop to ask for: from buildx 0.19 on, paths that leave the working
-    /// directory, and before that already what a target calls its entitlements.
+    /// The permissions that bake would ask for: a target's entitlements and, from buildx 0.19 on,
+    /// paths outside the working directory.
     fn asked_for(&self, buildx: (u32, u32)) -> Vec<String> {
         let mut asked = self.texts("entitlements");
         if self.text("network") == Some("host") && !asked.iter().any(|one| one == "network.host") {
@@ -306,12 +305,12 @@ impl BuildPlan {
     }
 }
 
-/// How the token is handed on: by the name of the variable that holds it.
+/// The token as a build secret, by the name of its variable.
 fn secret() -> String {
     format!("id={0},env={0}", token::NAME)
 }
 
-/// Whether a path leads out of the working directory. Other stages and addresses are no paths.
+/// Whether a path leaves the working directory. Stages and URLs are no paths.
 fn leaves(path: &str) -> bool {
     if path.contains("://") || path.starts_with("git@") {
         return false;
@@ -329,7 +328,7 @@ fn leaves(path: &str) -> bool {
     leaves
 }
 
-/// A call of docker, with its arguments in the groups in which a person reads them.
+/// A call of docker, with each option and its value as a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerCall {
     pub program: PathBuf,
@@ -348,7 +347,8 @@ impl DockerCall {
         self.groups.iter().flatten().map(OsString::as_os_str)
     }
 
-    /// The call for a shell, an option a line; `folder` is where it is to run, unless that is here.
+    /// The call as shell text, one option per line; `folder` is where to run it, unless it is the
+    /// current one.
     pub fn shell(&self, folder: Option<&Path>) -> String {
         let quote = |word: &OsString| quoted(&word.to_string_lossy());
         let groups = self.groups.iter();

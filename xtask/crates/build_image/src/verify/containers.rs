@@ -1,5 +1,5 @@
-//! Containers for a moment: each carries this run's label and is removed whatever happens. What
-//! a run left behind that was killed, the next one removes.
+//! Short-lived containers with this run's label, always removed; the next run removes those of a
+//! killed one.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,13 +10,13 @@ use serde_json::Value;
 use xtask_core::docker::{Engine, LABEL};
 use xtask_core::{interrupt, process};
 
-/// After this time whatever carries the label belongs to nobody any more.
+/// Older containers with the label are abandoned.
 const ABANDONED: u64 = 24 * 60 * 60;
 
 /// A run of this task, and the containers that it makes.
 pub struct Session<'a> {
     pub engine: &'a Engine,
-    /// Host, process and time: who may remove what carries it.
+    /// Host, process and time: who may remove the container.
     mark: String,
     names: String,
     count: Cell<usize>,
@@ -46,7 +46,7 @@ impl<'a> Session<'a> {
         let label = format!("{LABEL}={}", self.mark);
         let create = ["create", "--name", &name, "--label", &label];
         let words = [&create, options, &[image], command].concat();
-        // Before it is made: an interrupted `create` may well have made it.
+        // First, since an interrupted `create` may have made it.
         let container = Container {
             engine: self.engine,
             name: name.clone(),
@@ -137,7 +137,7 @@ fn is_running(process: i32) -> bool {
 }
 
 fn remove(engine: &Engine, name: &str) {
-    // It may be gone already, and there is nothing more to be done about one that will not go.
+    // It may be gone already; a failure can't be helped.
     let _ = engine.finish(&["rm", "--force", "--volumes", name]);
 }
 

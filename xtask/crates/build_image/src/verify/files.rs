@@ -54,8 +54,7 @@ impl<'a> Sought<'a> {
         }
     }
 
-    /// A path below WORKDIR, as the repository would call it. Below a WORKDIR that is the root
-    /// lies the whole system, of which only what has the name of a file here is meant.
+    /// The part of a path below WORKDIR. If that is `/`, only names that the repository has count.
     fn below_workdir<'p>(&self, path: &'p str) -> Option<&'p str> {
         if self.workdir.is_empty() {
             let is_here = self.tree.entries().contains_key(&RepoPath::from(path));
@@ -84,16 +83,15 @@ impl<'a> Sought<'a> {
     }
 }
 
-/// What a package manager put there is not the repository's, whatever it looks like: many
-/// packages have the same license.
+/// Installed packages are not the repository's, even if a file is equal: many have the same
+/// license.
 fn is_installed(path: &str) -> bool {
     path.contains("site-packages/")
         || path.contains("dist-packages/")
         || path.starts_with("usr/share/")
 }
 
-/// The files that are copied. With `updates` the table of flags is about to be written from the
-/// image, and judged then.
+/// Checks the copied files. With `updates` the table of flags is written later and checked then.
 pub fn copied(sought: &Sought, layers: &Layers, updates: bool) -> Result<Check> {
     let mut wrong = Vec::new();
     let mut note = None;
@@ -131,7 +129,7 @@ pub fn copied(sought: &Sought, layers: &Layers, updates: bool) -> Result<Check> 
     Ok(check.doubted(layers.unread()).and(note))
 }
 
-/// Why a table of flags may differ: it is another release's, or this one is about to be replaced.
+/// Why a table of flags may differ: another release's, or about to be replaced.
 fn other_table(path: &RepoPath, bytes: &[u8], here: &[u8], updates: bool) -> Option<String> {
     if *path != TABLE {
         return None;
@@ -146,7 +144,7 @@ fn other_table(path: &RepoPath, bytes: &[u8], here: &[u8], updates: bool) -> Opt
     (image != here).then(|| format!("{path} is SGLang {image}'s in the image, and {here}'s here"))
 }
 
-/// What else of the repository is in a layer of the worker's; `base` is how many layers are not.
+/// Other files of the repository in the layers above the `base` lowest.
 pub fn strange(sought: &Sought, layers: &Layers, base: usize) -> Result<Check> {
     const MOST: usize = 10;
     let mut wrong: Vec<String> = Vec::new();

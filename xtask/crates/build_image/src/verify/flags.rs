@@ -1,5 +1,5 @@
-//! SGLang's own parser against the tables of its flags: the image's, and the repository's, which
-//! can be written anew from it.
+//! Compares SGLang's own parser with the flag tables of the image and the repository; can rewrite
+//! the latter.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -19,7 +19,7 @@ const NAME: &str = "flags";
 /// The table of flags. `--update-flags` writes it for an image with another SGLang.
 pub const TABLE: &str = "sglang_worker/sglang_flags.json";
 
-/// What reads SGLang's parser, in every worker of the modern layout.
+/// The script of a modern worker that reads SGLang's parser.
 const SCRIPT: &str = "scripts/sglang_flags.py";
 
 /// The module that the script reads with, where a worker has it.
@@ -30,8 +30,8 @@ const READ: &str = include_str!("flags.py");
 /// Importing the real SGLang takes a while, more so without a GPU.
 const LIMIT: Duration = Duration::from_mins(5);
 
-/// What of a flag's description the parser itself says. The rest is read from the words of its help,
-/// and a table may know more than those say.
+/// The fields that come from the parser itself. The others are guessed from help texts, so a table
+/// may know more.
 const SAID: [&str; 9] = [
     "kind",
     "type",
@@ -109,7 +109,7 @@ fn check(answer: &Answer, here: Option<&str>) -> Check {
             Some(None) => wrong.push(format!(
                 "{whose}'s {TABLE} can't be read: it is no table of flags"
             )),
-            // A base image with another SGLang has another table, which the build writes.
+            // The build writes the table of a base image with another SGLang.
             Some(Some(Table { version, .. })) if version != *release && may_be_another => {
                 notes.push(format!(
                     "the repository's {TABLE} is SGLang {version}'s; --update-flags writes \
@@ -180,7 +180,7 @@ fn made(answer: &Answer) -> Result<Table, Check> {
     parse(text).ok_or_else(nothing)
 }
 
-/// Writes a file in one go: it is the old one or the new one, never a part.
+/// Writes a file atomically.
 fn write(path: &Path, text: &str) -> Result<()> {
     // A link is written through.
     let path = fs_err::canonicalize(path).unwrap_or_else(|_| path.to_owned());

@@ -1,8 +1,6 @@
-//! An image's layers as `docker save` gives them: read as a stream, searched on the way, and
-//! never held. What is kept is what was asked for.
+//! Reads the layers of `docker save` as a stream, searches them, and keeps only what was asked for.
 //!
-//! Files and secrets are looked for here and not in a container: a lower layer keeps what a later
-//! step deletes, and an image whose Python does not start can still be judged.
+//! A container would not show files that a later step deletes, and an image may not start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read, Seek};
@@ -46,7 +44,7 @@ pub struct ImageLayer {
     pub things: BTreeMap<String, Thing>,
     /// Paths of lower layers that this one takes away.
     pub gone: BTreeSet<String>,
-    /// Folders of which this layer takes everything away that lower ones have.
+    /// Opaque folders: this layer hides their lower content.
     pub emptied: BTreeSet<String>,
     pub tokens: Vec<String>,
     pub unread: Option<String>,
@@ -95,7 +93,7 @@ impl Layers {
     }
 }
 
-/// Has docker write the image and reads along.
+/// Runs `docker save` and reads its output.
 pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
     let mut save = engine.command(&["save", image])?;
     save.stdin(Stdio::null());
@@ -109,7 +107,7 @@ pub fn read(engine: &Engine, image: &str, look: &Look) -> Result<Layers> {
     read.with_context(|| format!("reading what docker save wrote of {image}"))
 }
 
-/// Runs a program, takes what it prints as it comes, and waits for its end.
+/// Runs a program and passes its output to `take`.
 fn printed<T>(
     mut command: Command,
     take: impl FnOnce(BufReader<ChildStdout>) -> Result<T>,
@@ -137,8 +135,8 @@ fn printed<T>(
 /// What a tar archive is made of.
 const BLOCK: usize = 512;
 
-/// Whether what begins like this is no layer. Descriptions are JSON, some of them large: an SBOM
-/// names every file of the image. A layer is a tar archive, compressed or not.
+/// Whether a blob is a description and not a layer. Descriptions are JSON, an SBOM can be large; a
+/// layer is a tar archive, maybe compressed.
 fn is_text(start: &[u8]) -> bool {
     let is_tar = start.get(257..262) == Some(b"ustar");
     matches!(start.first(), None | Some(b'{' | b'[')) && !is_tar
@@ -182,7 +180,7 @@ fn read_saved(saved: impl Read, look: &Look) -> Result<Layers> {
             layers.insert(path, layer?);
         }
     }
-    // Docker is killed by a closed pipe where its padding is not read.
+    // Read the padding, or the closed pipe kills docker.
     io::copy(&mut archive.into_inner(), &mut io::sink())?;
     anyhow::ensure!(!order.is_empty(), "it has no list of layers");
     let layer = |name: &String| {
@@ -212,7 +210,7 @@ fn unpacker(start: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Reads a layer through a program that unpacks it. What can't be unpacked is left out in words.
+/// Reads a compressed layer through a program; a failure becomes `unread`.
 fn unpacked(program: &str, mut packed: impl Read, look: &Look) -> Result<ImageLayer> {
     let mut file = tempfile::tempfile().context("making a temporary file")?;
     io::copy(&mut packed, &mut file).context("reading a compressed layer")?;
@@ -277,7 +275,7 @@ fn read_layer(layer: impl Read, look: &Look) -> Result<ImageLayer> {
     Ok(found)
 }
 
-/// Takes down what a path of a layer takes away from lower ones, if that is what it is for.
+/// Records a whiteout; false for other paths.
 fn note_removal(layer: &mut ImageLayer, path: &str) -> bool {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let Some(name) = name.strip_prefix(".wh.") else {
@@ -295,7 +293,7 @@ fn note_removal(layer: &mut ImageLayer, path: &str) -> bool {
 /// Reads whole texts, and finds a token in them.
 struct Search<'a> {
     finder: Option<Finder<'a>>,
-    /// What was read last, behind what a token could have begun in.
+    /// The last piece, with the overlap for a token that spans two.
     seen: Vec<u8>,
     found: bool,
 }

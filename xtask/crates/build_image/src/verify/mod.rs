@@ -1,9 +1,8 @@
 //! What is checked in the image that was built.
 //!
-//! Reading, deciding and doing are apart: `inspect`, `layers` and the scripts that run in the
-//! image turn it into values, the modules named after what they check judge those, and
-//! `containers` is the only one that runs anything. In the image run Python scripts (`probe.py`,
-//! `flags.py`): a Python is all that is sure to be there.
+//! `inspect`, `layers` and the scripts in the image read it into values, the modules named after a
+//! check judge those, and only `containers` runs anything. In the image run Python scripts
+//! (`probe.py`, `flags.py`): a Python is all that is sure to be there.
 
 mod behaviour;
 mod configuration;
@@ -48,8 +47,7 @@ pub struct Subject<'a> {
     pub budget: u64,
 }
 
-/// Looks at everything, in the order in which it is printed; calls `done` with each check as it
-/// ends.
+/// Runs all checks in the printed order; calls `done` with each.
 pub fn image(subject: &Subject, done: &mut dyn FnMut(&Check)) -> Result<Vec<Check>> {
     let Subject {
         engine, repository, ..
@@ -108,8 +106,7 @@ struct Seen<'a> {
     /// The base image, where it is on this engine and is what the image was built on.
     base: Option<Base>,
     made: ExpectedImage,
-    /// The value of `HF_TOKEN` that is looked for, and whether one was given that is too short for
-    /// that.
+    /// The value of `HF_TOKEN` to search for, and whether the given one is too short for that.
     token: Option<&'a str>,
     too_short: bool,
 }
@@ -122,7 +119,7 @@ struct Base {
 }
 
 impl<'a> Seen<'a> {
-    /// Reads it, and tells what it stands on: without that some checks know less.
+    /// Reads the image and checks for its base image, without which some checks know less.
     fn read(subject: &Subject<'a>, base_name: &str) -> Result<(Self, Check)> {
         let &Subject {
             engine, repository, ..
@@ -174,7 +171,7 @@ impl<'a> Seen<'a> {
         Ok((seen, check))
     }
 
-    /// Where the worker is: by the Dockerfile, or else where the base image left off.
+    /// The worker's folder: the Dockerfile's WORKDIR, or the base image's.
     fn workdir(&self) -> &str {
         match self.made.workdir.as_deref().unwrap_or(&self.image.workdir) {
             "" => "/",

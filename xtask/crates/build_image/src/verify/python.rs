@@ -239,7 +239,7 @@ fn versions(answer: &Answer, asked: &Asked) -> Check {
         }
     }
     if answer.unfit.is_none() {
-        let note = "not held against what is asked for: the image has neither packaging nor pip";
+        let note = "not compared with what is asked for: the image has neither packaging nor pip";
         notes.push(note.to_owned());
     }
     if let Some(sglang) = &answer.sglang {
@@ -382,7 +382,7 @@ mod tests {
         assert_eq!(check.verdict, CheckStatus::Passed);
         assert!(check.words[1].contains("--update-flags writes 0.5.21's"));
         other.unfit = None;
-        assert!(versions(&other, &asked()).words[1].starts_with("not held against"));
+        assert!(versions(&other, &asked()).words[1].starts_with("not compared with"));
         other.sglang = None;
         assert_eq!(versions(&other, &asked()).verdict, CheckStatus::Failed);
     }

@@ -1,5 +1,5 @@
-//! No secret in the image: not the token that the build was given, nor anything that looks like
-//! one, in its configuration, its history or any layer. What is found is never shown.
+//! Searches configuration, history and layers for the build's token and anything like one. Never
+//! shows what it finds.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ pub fn hidden(text: &str, secret: Option<&str>) -> String {
         Some(secret) if !secret.is_empty() => text.replace(secret, "***"),
         _ => text.to_owned(),
     };
-    // Words are kept with what divides them, so that only the token goes.
+    // Split after separators, so that only the token is replaced.
     let divides = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
     let words = text.split_inclusive(divides).map(|word| {
         let bare = word.trim_end_matches(divides);
@@ -70,7 +70,7 @@ fn is_credentials(path: &str) -> bool {
     })
 }
 
-/// The token to look for, of the one that the build was given, and whether that is too short for it.
+/// The token to search for, and whether the given one is too short for that.
 pub fn sought(given: Option<&str>) -> (Option<&str>, bool) {
     match given {
         Some(short) if short.len() < SHORTEST => (None, true),
@@ -100,7 +100,7 @@ pub fn check(seen: &Seen, layers: &Layers) -> Check {
     let check = Check::judged(
         "secrets",
         wrong,
-        "whoever pulls the image can read these: take the value back where it was given out, and \
+        "anyone who pulls the image can read these: revoke the value, and \
          give it to the build as a secret (`RUN --mount=type=secret`), never as ENV, ARG or file",
         in_order,
     );
@@ -154,7 +154,7 @@ fn history(seen: &Seen, wrong: &mut Vec<String>) {
     } else {
         0
     };
-    // A build argument stands in every later step again.
+    // Every later step repeats a build argument.
     let mut told = BTreeSet::new();
     for (number, step) in seen.history.iter().enumerate().skip(inherited) {
         let text = &step.created_by;
@@ -219,7 +219,7 @@ fn in_layers(seen: &Seen, layers: &Layers, wrong: &mut Vec<String>) {
     if more > 0 {
         wrong.push(format!("and {more} files more that have it"));
     }
-    // Whatever the configuration holds was told with its name where that is known.
+    // A secret in the configuration was reported with its name above.
     if !layers.tokens.is_empty() && wrong.is_empty() {
         wrong.push(
             "the image's description, as docker saves it, has the value of HF_TOKEN".to_owned(),

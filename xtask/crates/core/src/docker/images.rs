@@ -1,5 +1,5 @@
-//! The images that say what they were made from. For whoever only looks: any client that reaches a
-//! daemon will do, and none may keep anybody waiting.
+//! The images with a label for their commit. Any client that reaches a daemon will do, within a
+//! time limit.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,8 @@ use super::find::{chosen, programs, said};
 /// The label with the commit that an image was made from.
 const REVISION: &str = "org.opencontainers.image.revision";
 
-/// The label with the time of the build, unless a build that can be repeated says another. What
-/// docker keeps itself is the time at which the last step ran, be it weeks ago, where every step
-/// comes from the cache. The later of the two is nearer.
+/// The label with the build time, or that of a reproducible build. Docker's own time is that of the
+/// last step, which a cached build ran earlier. The later of the two is nearer.
 const CREATED: &str = "org.opencontainers.image.created";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +34,7 @@ pub fn images(patience: Duration) -> Result<Vec<LocalImage>, String> {
         let ask = |args: &[&str]| {
             let left = deadline.saturating_duration_since(Instant::now());
             match said(&program, args, left) {
-                // What was removed since it was listed is told as an error beside all the others.
+                // An image that was removed meanwhile is an error beside the others' output.
                 Ok(Some(said)) if said.ok || !said.stdout.trim_ascii().is_empty() => {
                     Ok(String::from_utf8_lossy(&said.stdout).into_owned())
                 }

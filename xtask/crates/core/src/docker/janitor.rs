@@ -43,7 +43,7 @@ echo "docker would not remove everything that carries the label $label" >&2
 exit 1
 "#;
 
-/// The process that removes what carries a label once everybody who may make such things is gone.
+/// The process that removes the labelled things once all processes that could make more are gone.
 #[derive(Debug)]
 pub struct Janitor {
     process: Child,
@@ -52,7 +52,7 @@ pub struct Janitor {
 }
 
 impl Janitor {
-    /// Starts it. `held` is what nobody else may take before everything is removed: a lock.
+    /// Starts it. `held` is a lock that stays taken until everything is removed.
     pub fn start(engine: &Engine, label: &str, held: Option<&File>) -> Result<Self> {
         let (wait, at_work) = std::io::pipe().context("making a pipe")?;
         if let Some(lock) = held {
@@ -93,7 +93,7 @@ fn sweeper(engine: &Engine, label: &str) -> Command {
     sh.args(["-c", WAIT_AND_SWEEP, "sh"])
         .arg(&engine.program)
         .arg(label)
-        // Ctrl-C in the terminal is for the others.
+        // The terminal's Ctrl-C must not reach it.
         .process_group(0)
         .stdout(Stdio::null())
         .stderr(Stdio::piped());

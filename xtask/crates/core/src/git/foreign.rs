@@ -1,5 +1,5 @@
-//! A repository that somebody else wrote: its refs and its objects, read without its
-//! configuration, which could have git run any command.
+//! A foreign repository: reads its refs and objects without its configuration, which could run any
+//! command.
 //!
 //! The refs come from `git ls-remote`, the objects are alternates of a git directory that is made
 //! here. So a partial clone is not completed on the way: what it lacks is missing.
@@ -121,7 +121,7 @@ fn git_dirs(path: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((git_dir, fs_err::canonicalize(common)?))
 }
 
-/// A file that names another, which needs no more than a line.
+/// A file that names another, in one line.
 fn pointer(path: &Path) -> Result<Vec<u8>> {
     const LONGEST: u64 = 64 * 1024;
     let metadata = fs_err::metadata(path)?;

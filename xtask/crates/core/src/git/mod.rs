@@ -100,7 +100,7 @@ impl Git {
                 ("core.fsmonitor", "false"),
                 ("gc.auto", "0"),
                 ("maintenance.auto", "false"),
-                // A bare repository among a worker's files is somebody else's; ours are named.
+                // Never discover a bare repository among a worker's files.
                 ("safe.bareRepository", "explicit"),
             ])
     }
@@ -146,8 +146,8 @@ impl Call {
         })
     }
 
-    /// Settings that do not stand in the list of processes, and whose names may hold any
-    /// character. They win over what the environment says already.
+    /// Settings that the process list does not show, and whose names may hold any character. They
+    /// override the environment's.
     pub fn config_by_environment<K: AsRef<OsStr>>(self, settings: &[(K, String)]) -> Self {
         const VARIABLE: &str = "GIT_CONFIG_PARAMETERS";
         if settings.is_empty() {
@@ -293,7 +293,7 @@ fn sq_quoted(text: &OsStr) -> OsString {
 pub fn records(output: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = output;
     let next = move || {
-        // A search for a byte that is fast in every build, which `slice::split` is not.
+        // Faster than `slice::split` in debug builds.
         let length = CStr::from_bytes_until_nul(rest).map_or(rest.len(), CStr::count_bytes);
         let (record, after) = rest.split_at(length);
         let was_empty = rest.is_empty();

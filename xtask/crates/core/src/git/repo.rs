@@ -69,7 +69,7 @@ impl Search {
 
 impl Drop for Search {
     fn drop(&mut self) {
-        // A refusal in the meantime has no use for it; after `files` there is nothing to end.
+        // An early refusal does not need the result.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -86,7 +86,7 @@ fn path_buf(bytes: &[u8]) -> PathBuf {
 
 #[derive(Debug, Default)]
 pub struct Index {
-    /// All that is tracked. Unmerged entries are left out: whoever asks has seen a clean status.
+    /// All tracked files, without unmerged entries: callers have checked for a clean status.
     pub entries: Entries,
     /// What git does not look at in the work tree, and why.
     pub unseen: BTreeMap<RepoPath, Unseen>,
@@ -198,8 +198,8 @@ impl Repo {
         self.call().words(words)
     }
 
-    /// How the work tree stands. The files of a submodule are its own matter: to look at them, git
-    /// would go by its configuration and run its filters.
+    /// The state of the work tree. Not inside submodules: git would use their configuration and run
+    /// their filters.
     pub fn status(&self) -> Result<Status> {
         let call = self.git(
             "status --porcelain=v2 -z --branch --untracked-files=all --ignored=matching \
@@ -245,8 +245,8 @@ impl Repo {
         Ok(Search(call.spawn()?))
     }
 
-    /// The tracked files, as they are staged, that hold `needle`, outside of a folder. Whatever
-    /// attributes call binary is looked at too, and so is what is not checked out.
+    /// The staged files outside of a folder that contain `needle`, even binary ones and those not
+    /// checked out.
     pub fn staged_with(&self, needle: &str, outside: &str) -> Result<Vec<RepoPath>> {
         let answer = self.grep([needle], &[outside], "--cached -a").finish()?;
         match answer.code {
@@ -274,7 +274,7 @@ impl Repo {
         &self,
         paths: impl Iterator<Item = &'p RepoPath>,
     ) -> Result<Vec<RepoPath>> {
-        // Unlike `git diff-files` it looks at the content where only the time is another.
+        // Unlike `git diff-files` it compares contents if only the time differs.
         let output = self.git("ls-files --modified -z --full-name").output()?;
         let changed: BTreeSet<&[u8]> = records(&output).collect();
         let changed = paths.filter(|path| changed.contains(path.as_bytes()));
@@ -300,6 +300,11 @@ impl Repo {
         let call = self.git("for-each-ref --count=1 --format=%(refname:short) --contains");
         let call = call.arg(&commit.0);
         call.words("refs/heads refs/tags refs/remotes").some_line()
+    }
+
+    pub fn descends(&self, commit: &Oid, ancestor: &Oid) -> Result<bool> {
+        let call = self.git("merge-base --is-ancestor");
+        Ok(call.args([&ancestor.0, &commit.0]).finish()?.ok)
     }
 
     /// Whether the history ends where it was cut off.

@@ -1,9 +1,9 @@
 //! A git directory of our own that shares a repository's objects and nothing else.
 //!
-//! Trees are built and merged here. The repository's configuration, attributes and hooks are out
-//! of sight, so no merge driver or filter of anybody's runs, and the repository's own index is
-//! never touched. New objects go into the repository's database, where they stay unreachable
-//! until something names them.
+//! Trees are built and merged here. The repository's configuration, attributes and hooks are out of
+//! sight, so no merge driver or filter runs, and the repository's own index is never touched. New
+//! objects go into the repository's database, where they stay unreachable until something names
+//! them.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::{Call, Git, Repo, records};
 use crate::if_there;
 use crate::tree::{Entry, Mode, Oid, RepoPath};
 
-/// The author of the commits that wrap trees for a merge; nobody ever sees them.
+/// The author of the temporary commits for a merge.
 const NOBODY: [(&str, &str); 6] = [
     ("GIT_AUTHOR_NAME", "xtask"),
     ("GIT_AUTHOR_EMAIL", "xtask@localhost"),
@@ -180,7 +180,7 @@ impl Scratch {
     /// The tree of the files that `edit` puts together.
     pub fn tree(&self, edit: &IndexEdit) -> Result<Oid> {
         let index = self.dir.join("index");
-        // An index that another build left behind would leak into this tree.
+        // An earlier index would leak into this tree.
         if_there(fs_err::remove_file(&index))?;
         let call = || self.call().env("GIT_INDEX_FILE", &index);
         self.update(call(), edit)?;
@@ -196,8 +196,8 @@ impl Scratch {
         Ok(())
     }
 
-    /// The tree that `edit` makes of what the repository's index stages. The index itself is not
-    /// touched; a copy of it knows the folders' trees already, which a fresh one has to read.
+    /// The tree of the repository's index after `edit`. Uses a copy of the index, which has the
+    /// folders' trees cached.
     pub fn tree_from_index(&self, edit: &IndexEdit) -> Result<Oid> {
         let index = self.edited();
         self.last.take();

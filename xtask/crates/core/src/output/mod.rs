@@ -3,6 +3,7 @@
 //! Every format takes the same two things: the findings, and the [`Sources`] they speak of. Each
 //! returns a string; what prints it decides about colour.
 
+pub mod diff;
 pub mod github;
 pub mod json;
 pub mod markdown;

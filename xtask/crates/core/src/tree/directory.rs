@@ -8,8 +8,7 @@ use anyhow::{Result, bail};
 
 use super::{Entries, Entry, Mode, RepoPath, Tree};
 
-/// Folders of a work tree that hold what was built or installed, and no part of a worker; they can
-/// be very large.
+/// Folders of built or installed files, which can be very large and are no part of a worker.
 const BUILT: &[&str] = &[
     "target",
     "node_modules",
@@ -51,9 +50,8 @@ impl Directory {
         Ok(all)
     }
 
-    /// Lists `root`. `skip` says which folders not to enter; symbolic links are not followed.
-    /// What is neither file, link nor folder (a FIFO, a socket, a device) is an error, because
-    /// reading one could block or have effects.
+    /// Lists `root`. `skip` says which folders not to enter; symbolic links are not followed. Other
+    /// kinds (a FIFO, a socket, a device) are an error: reading one could block or have effects.
     pub fn open_all(root: &Path, skip: impl Fn(&RepoPath) -> bool) -> Result<Self> {
         let mut entries = Entries::new();
         let mut pending = vec![RepoPath(Vec::new())];

@@ -1,5 +1,5 @@
-//! A read-only tree of files. A directory, a git tree and a map in memory look the same to
-//! whoever reads one, so that everything that reads can be tested from memory.
+//! A read-only tree of files. A directory, a git tree and a map in memory have one interface, so
+//! that readers can be tested from memory.
 
 mod directory;
 mod path;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use directory::Directory;
 pub use path::RepoPath;
 
-/// What kind of thing lies at a path, as git tells them apart.
+/// The kinds of entries that git knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Mode {
     #[serde(rename = "100644")]
@@ -89,7 +89,7 @@ impl Entry {
         Self { mode, size, oid }
     }
 
-    /// A file of so many bytes that is none of git's.
+    /// A file of a known size that is not git's.
     pub fn sized(mode: Mode, size: u64) -> Self {
         let (oid, size) = (None, Some(size));
         Self { mode, size, oid }

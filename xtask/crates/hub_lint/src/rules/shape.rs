@@ -11,7 +11,7 @@ use worker_files::json::{self, Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
-rules! { ValueShape;
+rules! { Shape;
     /// The file is JSON, but of some other kind: another platform's description, a schema, a list
     /// of inputs. The Hub finds nothing in it that it knows. Everything else that could be said of
     /// the file follows from this, so nothing else is said.
@@ -92,7 +92,7 @@ rules! { ValueShape;
         from "the Hub's publishing guide";
 }
 
-/// Looks at a whole file. False where it is of another kind, and nothing more is to be said.
+/// Checks a whole file. False if it is of another kind.
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) -> bool {
     let root = &document.root;
     let mut shape = Check { document, findings };
@@ -209,7 +209,7 @@ impl Check<'_> {
         }
     }
 
-    /// What is to be said of a key that the table doesn't have, where it is misspelt or misplaced.
+    /// The finding for a misspelt or misplaced key.
     fn unknown(
         &self,
         node: &Node,
@@ -378,7 +378,7 @@ fn misplaced(document: &HubDocument, node: &Node, member: &Member, home: &FieldT
         );
     }
     match node.get("value") {
-        Some(_) => finding.help("a fixed `value` is shown to nobody and takes no such key"),
+        Some(_) => finding.help("users don't see a fixed `value`, and it takes no such key"),
         None => finding,
     }
 }

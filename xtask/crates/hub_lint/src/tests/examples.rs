@@ -238,7 +238,7 @@ fn ids_and_names_are_told_apart_and_in_their_layer() {
     for rule in all {
         let layer = match rule.code.as_bytes()[3] {
             b'0' => rule::Layer::Syntax,
-            b'1' => rule::Layer::ValueShape,
+            b'1' => rule::Layer::Shape,
             b'2' => rule::Layer::Meaning,
             _ => rule::Layer::Agreement,
         };

@@ -1,5 +1,5 @@
-//! A worker that runs: it registers with a stand-in for RunPod's job API, answers the Hub's test
-//! cases, ends when it is told to, and leaves nothing.
+//! Runs the worker: it has to register with a stand-in for RunPod's job API, answer the Hub's test
+//! cases, end on request, and leave nothing behind.
 //!
 //! The worker shares the network of the stand-in, where both are on loopback: no network to make
 //! and to remove, no name to resolve, nothing that a firewall could forbid, and it works with a
@@ -31,8 +31,7 @@ const STANDIN: &str = "worker-sglang.standin";
 /// How long a worker has to end, by RunPod's word.
 const GRACE: u32 = 10;
 
-/// How long something that happens is waited for, before it is looked at whether the worker still
-/// runs.
+/// The wait for an event, and between looks at whether the worker runs.
 const LOOK: Duration = Duration::from_millis(100);
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -89,7 +88,7 @@ struct Case {
     timeout: Option<u64>,
 }
 
-/// What became of something that was waited for.
+/// The result of a wait.
 enum Waited<T> {
     Came(T),
     Late,
@@ -248,8 +247,8 @@ fn create<'s>(
         let token = plan.token.map(str::to_owned);
         env.extend(token.map(|token| ("HF_TOKEN".to_owned(), token)));
     }
-    // By a file, as an argument could be seen by everybody on this machine. It has no way to write
-    // a line's end; what tests.json says everybody may see.
+    // In a file, as the process list shows arguments. An env file can't hold line breaks; those
+    // values are from tests.json, which is public.
     let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
     let (open, hidden): (Vec<_>, Vec<_>) = pairs.partition(|pair| pair.contains('\n'));
     options.extend(open.iter().flat_map(|pair| ["--env", pair]));
@@ -347,7 +346,7 @@ impl Watch<'_> {
                 let words = hidden(&words, self.plan.token);
                 wrong.push(format!("{}: {words}", case.name));
             }
-            // Whatever holds this one up holds up the others too.
+            // What blocks this one blocks the others too.
             if !goes_on {
                 let left = &names[number + 1..];
                 if !left.is_empty() {

@@ -1,4 +1,4 @@
-//! What the text of the worker's files shows, whatever the worker runs.
+//! Checks on the text of the worker's files.
 
 use std::collections::HashSet;
 
@@ -88,7 +88,7 @@ rules! { Agreement;
         from "SGLang's defaults: all of its sizes are 1";
 }
 
-/// More bytes of text than this are no worker's own files: nothing is said of them.
+/// A repository with more text is not just a worker, and is not checked.
 const MOST: usize = 32 * 1024 * 1024;
 
 /// The repository's texts without prose and without the Hub's files.

@@ -144,7 +144,7 @@ pub fn check(
 /// Whether the worker may read variables that are not seen: then absence proves nothing.
 fn reads_beyond(worker: &Worker<'_>) -> bool {
     let interface = &worker.facts;
-    // A loop over the whole environment takes whatever has a certain form.
+    // A loop over the whole environment reads all variables of some form.
     let looping = || {
         interface.sources.iter().any(|(path, source)| {
             path.name().ends_with(b".py") && source.text.contains("environ.items()")

@@ -58,7 +58,7 @@ pub struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    /// Whether something that was not read may hide such facts: then their absence proves nothing.
+    /// Whether something unread may hide such facts, so that their absence proves nothing.
     pub fn may_hide(&self, what: Hides) -> bool {
         // Variables and flags are asked of the code alone; what is registered with RunPod is another
         // matter.

@@ -146,7 +146,7 @@ fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
     }) {
         let what =
             format!("{path}: `.runpod/` of a modern worker holds hub.json and tests.json alone");
-        let help = "the Hub prefers what lies there over the root; `cargo xtask migrate --check` says where it belongs";
+        let help = "the Hub prefers the files there over the root; `cargo xtask migrate --check` says where it belongs";
         let place = Place::new(path.clone(), 0..0);
         findings.push(Finding::at(&STRAY, place, what).help(help));
     }
