@@ -55,10 +55,12 @@ impl Fact {
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
             ("input", "default") => 2,
-            ("copy", "to") | ("pip", "options") | ("tests", "timeout") => 4,
-            ("env", "undefaulted") | ("input", "set") | (_, "platform") => 4,
             ("hub", key) if !HUB_KEYS.contains(&key) => 4,
             _ if SECOND.contains(&key) => 2,
+            ("copy", "to")
+            | ("pip", "options")
+            | ("tests", "timeout")
+            | (_, "platform" | "undefaulted" | "set") => 4,
             _ => 1,
         };
         self.value.retain(|key, _| seen(key) <= reader);
