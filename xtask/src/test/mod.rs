@@ -24,7 +24,7 @@ use self::args::Args;
 use counts::{TestCounts, count, described};
 use environment::Environment;
 use needs::{Foresight, judge, look};
-use stages::{Checkout, Run, STAGES, Stage};
+use stages::{Checkout, STAGES, Stage, StageRun};
 use xtask_core::outcome::{Outcome, UsageError, told};
 use xtask_core::output::counted;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
@@ -290,12 +290,12 @@ fn run_stage(stage: &Stage, checkout: &Checkout) -> StageOutcome {
     let mut all = StageOutcome::default();
     let progress = Progress::begin(stage.name);
     let done = match stage.run {
-        Run::Programs(commands) => commands(checkout).and_then(|mut commands| {
+        StageRun::Programs(commands) => commands(checkout).and_then(|mut commands| {
             let mut commands = commands.iter_mut();
             commands.try_for_each(|run| all.absorb(run, &progress))
         }),
-        Run::Look(look) => look(checkout.root).map(|found| all.failed = found),
-        Run::Own(work) => work(checkout.root, &progress).map(|outcome| all = outcome),
+        StageRun::Look(look) => look(checkout.root).map(|found| all.failed = found),
+        StageRun::Own(work) => work(checkout.root, &progress).map(|outcome| all = outcome),
     };
     if let Err(error) = done {
         all.fail(&told(&error, Style::new(), Style::new()));

@@ -20,7 +20,7 @@ pub struct Stage {
     /// A file without which there is nothing to test (a repository that carries the tool need
     /// not have the worker's tests).
     pub file: Option<&'static str>,
-    pub run: Run,
+    pub run: StageRun,
 }
 
 impl Stage {
@@ -49,7 +49,7 @@ pub struct Checkout<'a> {
 }
 
 /// What a stage does at the root of the repository.
-pub enum Run {
+pub enum StageRun {
     /// Programs to call, one after the other.
     Programs(fn(&Checkout) -> Result<Vec<Command>>),
     /// A look by one of the other tasks: what it found, where it found something.
@@ -68,7 +68,7 @@ pub const STAGES: &[Stage] = &[
         about: "Rust is formatted",
         needs: &[Need::Rustfmt],
         file: None,
-        run: Run::Programs(|checkout| {
+        run: StageRun::Programs(|checkout| {
             let mut fmt = cargo(checkout.root, &["fmt", "--all"]);
             if !checkout.fix {
                 fmt.arg("--check");
@@ -81,7 +81,7 @@ pub const STAGES: &[Stage] = &[
         about: "clippy has nothing to say",
         needs: &[Need::Clippy],
         file: None,
-        run: Run::Programs(|checkout| {
+        run: StageRun::Programs(|checkout| {
             let words = ["clippy", "--quiet", "--workspace", "--all-targets"];
             let mut clippy = cargo(checkout.root, &words);
             if checkout.fix {
@@ -96,7 +96,7 @@ pub const STAGES: &[Stage] = &[
         about: "the tool's tests",
         needs: &[Need::Git],
         file: None,
-        run: Run::Programs(|checkout| {
+        run: StageRun::Programs(|checkout| {
             let words = ["test", "--workspace", "--locked", "--no-fail-fast"];
             Ok(vec![cargo(checkout.root, &words)])
         }),
@@ -106,7 +106,7 @@ pub const STAGES: &[Stage] = &[
         about: "Python is formatted and linted",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
-        run: Run::Programs(|checkout| {
+        run: StageRun::Programs(|checkout| {
             let python = checkout.environment.python(checkout.root)?;
             let ruff = |args: &[&str]| {
                 let mut ruff = command(checkout.root, &python, &["-m", "ruff"]);
@@ -131,7 +131,7 @@ pub const STAGES: &[Stage] = &[
         about: "the worker's tests",
         needs: &[Need::Python],
         file: Some(WORKER_TESTS),
-        run: Run::Programs(|checkout| {
+        run: StageRun::Programs(|checkout| {
             let python = checkout.environment.python(checkout.root)?;
             Ok(vec![command(
                 checkout.root,
@@ -145,7 +145,7 @@ pub const STAGES: &[Stage] = &[
         about: "nothing of the old worker is lost",
         needs: &[],
         file: Some(layout::BASELINE),
-        run: Run::Look(|root| {
+        run: StageRun::Look(|root| {
             let (summary, open) = compare::summary(root)?;
             Ok((open > 0).then(|| format!("{summary}\nSee `cargo xtask compare`.")))
         }),
@@ -155,7 +155,7 @@ pub const STAGES: &[Stage] = &[
         about: "the Hub's files are sound",
         needs: &[],
         file: Some(".runpod/hub.json"),
-        run: Run::Look(|root| {
+        run: StageRun::Look(|root| {
             let report = hub_lint::lint_directory(root)?;
             Ok(hub_lint::fails(&report.findings).then(|| {
                 format!(
@@ -170,28 +170,28 @@ pub const STAGES: &[Stage] = &[
         about: "a browser shows compare's page",
         needs: &[Need::Git, Need::Browser],
         file: Some(page::FILE),
-        run: Run::Own(page::run),
+        run: StageRun::Own(page::run),
     },
     Stage {
         name: wheel::NAME,
         about: "hub-lint installs and runs in another worker",
         needs: &[],
         file: Some(wheel::FILE),
-        run: Run::Own(wheel::run),
+        run: StageRun::Own(wheel::run),
     },
     Stage {
         name: image::NAME,
         about: "the image is built and works",
         needs: &[Need::Docker, Need::BaseImage],
         file: Some(image::BASE),
-        run: Run::Own(image::run),
+        run: StageRun::Own(image::run),
     },
     Stage {
         name: "upgrade",
         about: "two releases of SGLang are taken",
         needs: &[Need::Python, Need::Git],
         file: Some("tests/upgrade.py"),
-        run: Run::Programs(|checkout| {
+        run: StageRun::Programs(|checkout| {
             let python = checkout.environment.python(checkout.root)?;
             let tool = std::env::current_exe()?;
             let words = ["tests/upgrade.py", "0.5.21", "0.5.23", "--xtask"];
@@ -205,7 +205,7 @@ pub const STAGES: &[Stage] = &[
         about: "the worker with the real SGLang",
         needs: &[Need::Python],
         file: Some("tests/real_sglang/run.py"),
-        run: Run::Programs(|checkout| {
+        run: StageRun::Programs(|checkout| {
             let python = checkout.environment.python(checkout.root)?;
             let words = ["tests/real_sglang/run.py"];
             Ok(vec![command(checkout.root, &python, &words)])

@@ -313,7 +313,7 @@ mod tests {
     use compare::accepted::{Accepted, Reason};
     use compare::cleanup_gate::{CleanupGate, Unfit};
     use compare::judge::{Item, Verdict};
-    use xtask_core::finding::{self, Place, Severity};
+    use xtask_core::finding::{self, Location, Severity};
     use xtask_core::tree::Oid;
 
     fn gate(entries: &str) -> CleanupGate {
@@ -361,7 +361,7 @@ mod tests {
         }
     }
 
-    /// The kind that is told after another; whoever adds one is sent here by the compiler.
+    /// The next kind; the compiler asks for an arm for each new one.
     fn following(kind: ObstacleKind) -> Option<ObstacleKind> {
         Some(match kind {
             ObstacleKind::Uncommitted => ObstacleKind::Local,
@@ -417,7 +417,7 @@ mod tests {
     }
 
     fn error(safety: Option<Safety>) -> Finding {
-        let finding = Finding::at(&Sample, Place::new(".runpod/hub.json", 0..1), "wrong");
+        let finding = Finding::at(&Sample, Location::new(".runpod/hub.json", 0..1), "wrong");
         match safety {
             Some(safety) => finding.fix(safety, "write it", [(0..1, "{".to_owned())]),
             None => finding,

@@ -36,12 +36,12 @@ impl Severity {
 
 /// Where something is: bytes of a file in the tree that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     pub path: RepoPath,
     pub span: Span,
 }
 
-impl Place {
+impl Location {
     pub fn new(path: impl Into<RepoPath>, span: Span) -> Self {
         Self {
             path: path.into(),
@@ -53,7 +53,7 @@ impl Place {
 /// A place that has to do with a finding, and what it has to do with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Related {
-    pub place: Place,
+    pub place: Location,
     pub label: String,
 }
 
@@ -69,7 +69,7 @@ pub enum Safety {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    pub place: Place,
+    pub place: Location,
     pub with: String,
 }
 
@@ -91,7 +91,7 @@ pub struct Finding {
     pub severity: Severity,
     /// What is wrong, in one line that stands alone.
     pub message: String,
-    pub place: Place,
+    pub place: Location,
     /// A few words that stand at the place itself.
     pub label: Option<String>,
     pub related: Vec<Related>,
@@ -109,7 +109,7 @@ pub trait FindingKind {
 
 impl Finding {
     /// Begins a finding. Without a place there is none.
-    pub fn at(kind: &impl FindingKind, place: Place, message: impl Into<String>) -> Self {
+    pub fn at(kind: &impl FindingKind, place: Location, message: impl Into<String>) -> Self {
         Self {
             code: kind.code(),
             name: kind.name(),
@@ -130,7 +130,7 @@ impl Finding {
     }
 
     #[must_use]
-    pub fn related(mut self, place: Place, label: impl Into<String>) -> Self {
+    pub fn related(mut self, place: Location, label: impl Into<String>) -> Self {
         self.related.push(Related {
             place,
             label: label.into(),
@@ -161,7 +161,7 @@ impl Finding {
     ) -> Self {
         let path = &self.place.path;
         let edit = |(span, with)| Edit {
-            place: Place::new(path.clone(), span),
+            place: Location::new(path.clone(), span),
             with,
         };
         self.fix = Some(Fix {
@@ -194,7 +194,7 @@ impl Finding {
 /// Puts findings in the order in which they are read: by file, then by place, then by code.
 pub fn sort(findings: &mut [Finding]) {
     let key = |finding: &Finding| {
-        let Place { path, span } = finding.place.clone();
+        let Location { path, span } = finding.place.clone();
         (path, span.start, finding.code, finding.message.clone())
     };
     findings.sort_by_cached_key(key);

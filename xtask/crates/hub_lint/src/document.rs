@@ -1,7 +1,7 @@
 //! One of the Hub's files, read.
 
 use worker_files::json::Node;
-use xtask_core::finding::{Finding, Place, Span};
+use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::RepoPath;
 
 use crate::rule::Rule;
@@ -53,8 +53,8 @@ impl HubDocument {
         self.root.get("config")?.get(key)
     }
 
-    pub fn place(&self, span: &Span) -> Place {
-        Place::new(self.path.clone(), span.clone())
+    pub fn place(&self, span: &Span) -> Location {
+        Location::new(self.path.clone(), span.clone())
     }
 
     /// What is written at a node.

@@ -30,7 +30,7 @@ pub struct Input<'a> {
 
 /// A preset of hub.json.
 #[derive(Debug)]
-pub struct Preset<'a> {
+pub struct HubPreset<'a> {
     pub name: &'a str,
     pub defaults: &'a [Member],
 }
@@ -92,11 +92,11 @@ fn input(node: &Node) -> Input<'_> {
 }
 
 /// The presets of hub.json.
-pub fn presets(root: &Node) -> Vec<Preset<'_>> {
+pub fn presets(root: &Node) -> Vec<HubPreset<'_>> {
     list(root, "presets")
         .iter()
         .filter_map(|node| {
-            Some(Preset {
+            Some(HubPreset {
                 name: node.text("name").unwrap_or_default(),
                 defaults: node.get("defaults")?.members(),
             })

@@ -6,7 +6,7 @@ use crate::document::begin;
 use crate::rule::rules;
 use anyhow::Result;
 use worker_files::json::{self, Kind, Node};
-use xtask_core::finding::{Finding, Place, Span};
+use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::Tree;
 
 /// The file's name, at the repository's root.
@@ -63,7 +63,7 @@ pub fn read(
     let parsed = json::parse(&bytes);
     let mut bad = |span: &Span, message: String| {
         findings.push(
-            Finding::at(&BAD_ENTRY, Place::new(FILE, span.clone()), message).help(
+            Finding::at(&BAD_ENTRY, Location::new(FILE, span.clone()), message).help(
                 "it looks like { \"ignore\": [{ \"rule\": \"HUB250\", \"path\": \".runpod/tests.json\", \"reason\": \"…\" }] }",
             ),
         );
@@ -151,7 +151,7 @@ impl Suppressions {
         let unused = self.entries.iter().filter(|entry| !entry.used.get());
         unused.map(|entry| {
             let what = format!("nothing here breaks `{}` any more", entry.rule);
-            let place = Place::new(FILE, entry.span.clone());
+            let place = Location::new(FILE, entry.span.clone());
             Finding::at(&STALE, place, what).help("remove the entry")
         })
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Counts, Sources};
-use crate::finding::{Finding, Place};
+use crate::finding::{Finding, Location};
 
 /// One object: `findings`, in the order in which they are read, and `summary`. Lines and columns
 /// count from 1, columns in characters; `start` and `end` are bytes from 0.
@@ -39,7 +39,7 @@ fn finding(finding: &Finding, sources: &Sources) -> Value {
     })
 }
 
-fn place(place: &Place, sources: &Sources) -> Value {
+fn place(place: &Location, sources: &Sources) -> Value {
     let mut value = json!({
         "path": place.path,
         "start": place.span.start,

@@ -19,7 +19,7 @@ use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 
-use crate::finding::{Finding, Place, Severity, Span};
+use crate::finding::{Finding, Location, Severity, Span};
 use crate::progress;
 use crate::tree::RepoPath;
 
@@ -95,7 +95,7 @@ impl Sources {
     }
 
     /// Where a place begins and ends, in a file that was read.
-    pub fn positions(&self, place: &Place) -> Option<(Position, Position)> {
+    pub fn positions(&self, place: &Location) -> Option<(Position, Position)> {
         Some(self.get(&place.path)?.positions(&place.span))
     }
 }

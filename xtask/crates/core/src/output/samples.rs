@@ -1,7 +1,7 @@
 //! Findings to print in tests.
 
 use super::Sources;
-use crate::finding::{Finding, FindingKind, Place, Safety, Severity};
+use crate::finding::{Finding, FindingKind, Location, Safety, Severity};
 
 pub struct Sample;
 
@@ -25,11 +25,11 @@ pub fn finding() -> (Vec<Finding>, Sources) {
     let at = TEXT.find("\"typ\"").unwrap();
     let finding = Finding::at(
         &Sample,
-        Place::new(".runpod/hub.json", at..at + 5),
+        Location::new(".runpod/hub.json", at..at + 5),
         "there is no key `typ`, 100%\r\nsure",
     )
     .label("this one")
-    .related(Place::new(".runpod/hub.json", 4..8), "beside this")
+    .related(Location::new(".runpod/hub.json", 4..8), "beside this")
     .help("did you mean `type`?")
     .fix(
         Safety::Safe,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Sources;
-use crate::finding::{Edit, Finding, Place, Related, Severity};
+use crate::finding::{Edit, Finding, Location, Related, Severity};
 
 /// What SARIF wants to know of a rule.
 pub struct Descriptor {
@@ -90,7 +90,7 @@ fn result(finding: &Finding, rules: &[Descriptor], sources: &Sources) -> Value {
     result
 }
 
-fn physical(place: &Place, sources: &Sources) -> Value {
+fn physical(place: &Location, sources: &Sources) -> Value {
     json!({
         "artifactLocation": { "uri": uri(place) },
         "region": region(place, sources),
@@ -98,7 +98,7 @@ fn physical(place: &Place, sources: &Sources) -> Value {
 }
 
 /// A place in a file that was not read is its first line.
-fn region(place: &Place, sources: &Sources) -> Value {
+fn region(place: &Location, sources: &Sources) -> Value {
     let Some((start, end)) = sources.positions(place) else {
         return json!({ "startLine": 1 });
     };
@@ -119,7 +119,7 @@ fn level(severity: Severity) -> &'static str {
 }
 
 /// The path as a relative URI reference: what has a meaning in one is escaped.
-fn uri(place: &Place) -> String {
+fn uri(place: &Location) -> String {
     let escaped = place.path.as_bytes().iter().map(|&byte| {
         if byte.is_ascii_alphanumeric() || b"/-._~+@".contains(&byte) {
             char::from(byte).to_string()

@@ -40,7 +40,7 @@ pub fn harmless(text: &str, coloured: bool) -> Cow<'_, str> {
 }
 
 /// The length of a sequence that begins a text and only chooses a colour or weight; 0 for others.
-/// Text that is hidden, or blinks, is none of ours.
+/// This tool hides no text, and none blinks.
 fn colour(text: &str) -> usize {
     let Some(inside) = text.strip_prefix("\x1b[").and_then(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';')?;

@@ -3,7 +3,7 @@
 use annotate_snippets::{Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer};
 
 use super::{SourceText, Sources};
-use crate::finding::{Finding, Place, Related, Safety, Severity, Span};
+use crate::finding::{Finding, Location, Related, Safety, Severity, Span};
 
 /// Longer lines are cut around the place, for people and for speed.
 const LONG_LINE: usize = 400;
@@ -72,7 +72,7 @@ fn one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
 }
 
 /// A place, with the words that stand at it.
-type Mark<'a> = (&'a Place, AnnotationKind, Option<&'a str>);
+type Mark<'a> = (&'a Location, AnnotationKind, Option<&'a str>);
 
 fn context(other: &Related) -> Mark<'_> {
     (&other.place, AnnotationKind::Context, Some(&other.label))

@@ -3,7 +3,7 @@
 use crate::document::{HubDocument, Which};
 use crate::rule::{Rule, rules};
 use worker_files::json::{self, Member, Node, ProblemKind};
-use xtask_core::finding::{Finding, Place, Safety};
+use xtask_core::finding::{Finding, Location, Safety};
 use xtask_core::tree::RepoPath;
 
 rules! { Syntax;
@@ -191,7 +191,7 @@ pub fn read(
         if document.is_none() && is_duplicate(&problem) {
             continue;
         }
-        let place = Place::new(path.clone(), problem.span);
+        let place = Location::new(path.clone(), problem.span);
         let mut finding = Finding::at(rule(problem.kind), place, problem.message);
         if problem.kind == ProblemKind::Comment {
             finding = finding.help("the Hub reads strict JSON; move the words into a README");
@@ -203,7 +203,7 @@ pub fn read(
             finding = finding.fix(Safety::Unsafe, "remove the one without effect", [edit]);
         }
         if let Some((span, words)) = problem.related {
-            finding = finding.related(Place::new(path.clone(), span), words);
+            finding = finding.related(Location::new(path.clone(), span), words);
         }
         if !problem.edits.is_empty() {
             finding = finding.fix(Safety::Safe, title(problem.kind), problem.edits);

@@ -116,9 +116,9 @@ fn two_keys_are_not_fixed_into_one() {
 
 #[test]
 fn edits_that_touch_wait_for_the_next_pass() {
-    use xtask_core::finding::{Edit, Place};
+    use xtask_core::finding::{Edit, Location};
     let edit = |start: usize, end: usize, with: &str| Edit {
-        place: Place::new("f", start..end),
+        place: Location::new("f", start..end),
         with: with.to_owned(),
     };
     let (one, two, three) = ([edit(0, 2, "x")], [edit(1, 3, "y")], [edit(4, 4, "z")]);

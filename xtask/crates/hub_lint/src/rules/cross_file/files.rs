@@ -8,7 +8,7 @@ use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use crate::rules::gpu;
 use anyhow::Result;
-use xtask_core::finding::{Finding, Place, Span};
+use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::secret::is_secret;
 use xtask_core::suggest;
 use xtask_core::tree::{RepoPath, Tree};
@@ -280,7 +280,7 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
     let entries = tree.entries();
     let has = |path: &str| entries.contains_key(&path.into());
     let has_either = |name: &str| has(name) || has(&format!(".runpod/{name}"));
-    let place = || Place::new(hub.path.clone(), begin(&hub.root));
+    let place = || Location::new(hub.path.clone(), begin(&hub.root));
     for (rule, name, what, help) in [
         (
             &NO_DOCKERFILE,
@@ -304,7 +304,7 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
         findings.push(match renamed.next() {
             Some(path) => {
                 let what = format!("the Hub does not read `{path}`: its tests are switched off");
-                let place = Place::new(path.clone(), 0..1);
+                let place = Location::new(path.clone(), 0..1);
                 let finding = Finding::at(&RENAMED_TESTS, place, what);
                 finding.help("name it `tests.json`, beside hub.json")
             }
@@ -312,7 +312,7 @@ pub fn check_tree(tree: &dyn Tree, hub: &HubDocument, findings: &mut Vec<Finding
         });
     }
     let shadowed = |name: &str, what: String, help: &str| {
-        Finding::at(&SHADOWED, Place::new(name, 0..1), what).help(help)
+        Finding::at(&SHADOWED, Location::new(name, 0..1), what).help(help)
     };
     if let Some(root) = tree.read_file("Dockerfile")?
         && let Some(inner) = tree.read_file(".runpod/Dockerfile")?

@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::document::HubDocument;
 use worker_files::{Hides, Reading, Unread, WorkerInterface};
-use xtask_core::finding::{Finding, Place};
+use xtask_core::finding::{Finding, Location};
 use xtask_core::tree::{Memory, Tree};
 
 /// Compares the two files with each other and with the rest of the repository; `whole` says that
@@ -197,8 +197,8 @@ pub fn is_foreign(name: &str) -> bool {
 }
 
 /// A place of the interface as one of a finding.
-pub fn place(place: &worker_files::Place) -> Place {
-    Place::new(place.file.clone(), place.start..place.end)
+pub fn place(place: &worker_files::Place) -> Location {
+    Location::new(place.file.clone(), place.start..place.end)
 }
 
 /// Whether the worker starts SGLang, so that its variables can be told from those of others.

@@ -6,7 +6,7 @@ use crate::document::{HubDocument, Which, begin, short};
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use worker_files::{Hides, WorkerInterface};
-use xtask_core::finding::{Finding, Place, Span};
+use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::{RepoPath, Tree};
 
 rules! { Agreement;
@@ -147,7 +147,7 @@ fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
         let what =
             format!("{path}: `.runpod/` of a modern worker holds hub.json and tests.json alone");
         let help = "the Hub prefers the files there over the root; `cargo xtask migrate --check` says where it belongs";
-        let place = Place::new(path.clone(), 0..0);
+        let place = Location::new(path.clone(), 0..0);
         findings.push(Finding::at(&STRAY, place, what).help(help));
     }
 }
