@@ -83,7 +83,8 @@ fn own_changes_are_told_and_auto_finds_what_they_are_changes_of() {
         .says(
             "  engine.py: changed here and upstream in the same place\n    src/engine.py:12 \
              env:ATTENTION_BACKEND added: --attention-backend\n      nothing to carry: the new \
-             worker's ATTENTION_BACKEND sets --attention-backend\n",
+             worker's ATTENTION_BACKEND sets --attention-backend\n      line: `\"ATTENTION_BACKEND\": \
+             \"--attention-backend\",`\n",
         );
     worker
         .migrate(&with(&["--carry", "auto", "--conflicts", "markers"]))

@@ -27,6 +27,9 @@ pub struct ForkChange {
     pub line: usize,
     pub what: String,
     pub now: String,
+    /// The first of the changed lines that hold it, where they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 impl ForkChange {
@@ -78,6 +81,7 @@ impl Exposed {
                 line: place.line,
                 what: what(before, after),
                 now: now(id, before, after, item, &new.0),
+                text: None,
             })
         };
         own.iter().filter_map(change).collect()

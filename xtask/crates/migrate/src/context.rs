@@ -61,13 +61,14 @@ pub fn notes(context: &Context) -> Vec<String> {
     notes
 }
 
-/// Modules of a worker's own that neither upstream knows: those that its Dockerfile copied so far,
-/// and those that it did not.
+/// Modules of a worker's own that its Dockerfile copied so far, and that neither upstream knows;
+/// those that it did not copy are told in the notes.
 pub fn own_modules(
     ours: &dyn Tree,
     base: &Entries,
     bundle: &Bundle,
-) -> Result<(Vec<RepoPath>, Vec<RepoPath>)> {
+    notes: &mut Vec<String>,
+) -> Result<Vec<RepoPath>> {
     let dockerfile = ours.read_file("Dockerfile")?.unwrap_or_default();
     let copied = dockerfile::taken(&dockerfile).unwrap_or_default();
     let aside = ["tests", "docs", "outdated"];
@@ -79,11 +80,14 @@ pub fn own_modules(
             && !layout::is_tool(path)
     };
     let own = ours.entries().keys().filter(is_own).cloned();
-    Ok(own.partition(|path| copied.iter().any(|copied| copied.covers(path))))
+    let is_copied = |path: &RepoPath| copied.iter().any(|copied| copied.covers(path));
+    let (held, others): (Vec<RepoPath>, Vec<RepoPath>) = own.partition(is_copied);
+    notes.extend(never_copied(&others));
+    Ok(held)
 }
 
 /// What to say of modules that are in no image, before and after.
-pub fn never_copied(modules: &[RepoPath]) -> Option<String> {
+fn never_copied(modules: &[RepoPath]) -> Option<String> {
     const SHOWN: usize = 6;
     let names: Vec<String> = modules.iter().map(|path| format!("`{path}`")).collect();
     let more = if names.len() > SHOWN { ", …" } else { "" };

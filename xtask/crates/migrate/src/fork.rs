@@ -130,6 +130,12 @@ pub fn in_conflict(
             .filter(|change| change.path == path)
             .cloned()
             .collect();
+        for hunk in &hunks {
+            let mut held = changes.iter_mut().filter(|change| change.path == path);
+            if let Some(first) = held.find(|change| hunk.holds(change)) {
+                first.text = Some(hunk.change.what.clone());
+            }
+        }
         let hunks = hunks.into_iter();
         let hunks = hunks.filter(|hunk| !told.iter().any(|change| hunk.holds(change)));
         changes.extend(hunks.map(|hunk| hunk.change));
@@ -179,6 +185,7 @@ fn hunks(path: &RepoPath, before: &str, after: &str) -> Vec<Hunk> {
             what,
             now: "decide whether the new worker needs it, and write it where that does this now"
                 .to_owned(),
+            text: None,
         };
         Some(Hunk {
             change,

@@ -149,15 +149,11 @@ impl Planner<'_> {
         let mut modules: Vec<RepoPath> = carried.into_iter().map(|(_, to)| to).collect();
         modules.retain(|to| !bundle.files.contains_key(to) && to.as_bytes().ends_with(b".py"));
         if left.is_some() {
-            let (held, others) = context::own_modules(&at.ours, &inputs.base, &bundle)?;
-            modules.extend(held);
-            notes.extend(context::never_copied(&others));
+            let more = context::own_modules(&at.ours, &inputs.base, &bundle, &mut notes);
+            modules.extend(more?);
         }
-        let dropped = if first {
-            bake_arguments::drop_undeclared(at, scratch, &mut built)?
-        } else {
-            None
-        };
+        let drop = || bake_arguments::drop_undeclared(at, scratch, &mut built);
+        let dropped = first.then(drop).transpose()?.flatten();
         let unfinished = Unfinished {
             at,
             upstream,

@@ -224,6 +224,9 @@ fn held(plan: &Plan, conflict: &RepoPath) -> String {
             "    {DIM}{}:{}{DIM:#} {id}{}\n      {}\n",
             change.path, change.line, change.what, change.now
         );
+        if let Some(text) = &change.text {
+            out += &format!("      {DIM}line:{DIM:#} {text}\n");
+        }
     }
     out
 }

@@ -386,11 +386,14 @@ impl<'a> Judge<'a> {
                     let why = format!("It goes with the variable {name}.");
                     item.why(why).part_of(env)
                 }
-                _ if judge.new.get(&env).is_none() && !is_outside(name) => {
-                    let item = Item::new(id, Verdict::Missing, Some(old), None);
-                    item.note()
-                        .why("The new worker doesn't read it, so that its README need not have it.")
-                }
+                _ if judge.new.get(&env).is_none() && !is_outside(name) => Item::new(
+                    id,
+                    Verdict::Missing,
+                    Some(old),
+                    None,
+                )
+                .why("The README's tables don't have it any more; the new worker doesn't read it.")
+                .help("Record what to use instead."),
                 _ => Item::new(id, Verdict::Missing, Some(old), None)
                     .why("The README's tables don't have it any more.")
                     .help(DOCUMENT),

@@ -597,9 +597,10 @@ impl<'a> Judge<'a> {
             Some(owner) if !read && owner.verdict != Verdict::Kept => gone
                 .why(format!("It goes with the variable {variable}."))
                 .part_of(env),
+            // A library or the server may read it all the same.
             _ if !read && self.old.get(&env).is_none() => gone
-                .note()
-                .why("Neither worker's code reads it, so that nobody need set it."),
+                .why("The compose file doesn't set it any more; neither worker's code reads it.")
+                .help("Set it there again, or record why nothing needs it."),
             _ => gone
                 .why("The compose file doesn't set it any more.")
                 .help(format!("Set {variable} there again, or record why not.")),

@@ -512,7 +512,7 @@ fn what_a_job_s_body_says_is_kept_where_the_body_is_handed_on_as_a_whole() {
 }
 
 #[test]
-fn advice_follows_renamed_variables_and_asks_for_nothing_that_is_not_read() {
+fn advice_follows_renamed_variables() {
     let compose = |service: &str, names: &[&str]| {
         let set = names.iter().map(|name| format!("      {name}: x\n"));
         let set: String = set.collect();
@@ -537,8 +537,8 @@ fn advice_follows_renamed_variables_and_asks_for_nothing_that_is_not_read() {
     expect(&items, "compose:w.MODEL_NAME", Verdict::Renamed, false);
     let now = of(&items, "compose:w.MODEL_NAME").now.as_deref();
     assert_eq!(now, Some("compose:w.MODEL_PATH"));
-    expect(&items, "compose:w.LOST", Verdict::Missing, false);
-    expect(&items, "readme:GONE", Verdict::Missing, false);
+    expect(&items, "compose:w.LOST", Verdict::Missing, true);
+    expect(&items, "readme:GONE", Verdict::Missing, true);
     let readme = of(&items, "readme:MODEL_NAME");
     assert_eq!(readme.help, "Document MODEL_PATH in its place.");
     // The name that is tried instead is the other variable's change.
