@@ -388,8 +388,8 @@ impl<'a> Judge<'a> {
                 }
                 _ if judge.new.get(&env).is_none() && !is_outside(name) => {
                     let item = Item::new(id, Verdict::Missing, Some(old), None);
-                    item.note()
-                        .why("The new worker doesn't read it, so that its README need not have it.")
+                    item.why("The README's tables don't have it any more, and the new worker's code doesn't read it.")
+                        .help("Record that nothing reads it, or document what takes its place.")
                 }
                 _ => Item::new(id, Verdict::Missing, Some(old), None)
                     .why("The README's tables don't have it any more.")

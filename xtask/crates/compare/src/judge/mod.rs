@@ -598,8 +598,10 @@ impl<'a> Judge<'a> {
                 .why(format!("It goes with the variable {variable}."))
                 .part_of(env),
             _ if !read && self.old.get(&env).is_none() => gone
-                .note()
-                .why("Neither worker's code reads it, so that nobody need set it."),
+                .why(
+                    "The compose file doesn't set it any more, and neither worker's code reads it.",
+                )
+                .help("Record that nothing reads it, or set what takes its place."),
             _ => gone
                 .why("The compose file doesn't set it any more.")
                 .help(format!("Set {variable} there again, or record why not.")),
