@@ -386,14 +386,11 @@ impl<'a> Judge<'a> {
                     let why = format!("It goes with the variable {name}.");
                     item.why(why).part_of(env)
                 }
-                _ if judge.new.get(&env).is_none() && !is_outside(name) => Item::new(
-                    id,
-                    Verdict::Missing,
-                    Some(old),
-                    None,
-                )
-                .why("The README's tables don't have it any more; the new worker doesn't read it.")
-                .help("Record what to use instead."),
+                _ if judge.new.get(&env).is_none() && !is_outside(name) => {
+                    let item = Item::new(id, Verdict::Missing, Some(old), None);
+                    item.why("The README's tables don't have it any more, and the new worker's code doesn't read it.")
+                        .help("Record that nothing reads it, or document what takes its place.")
+                }
                 _ => Item::new(id, Verdict::Missing, Some(old), None)
                     .why("The README's tables don't have it any more.")
                     .help(DOCUMENT),

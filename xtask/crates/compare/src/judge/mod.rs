@@ -599,8 +599,10 @@ impl<'a> Judge<'a> {
                 .part_of(env),
             // A library or the server may read it all the same.
             _ if !read && self.old.get(&env).is_none() => gone
-                .why("The compose file doesn't set it any more; neither worker's code reads it.")
-                .help("Set it there again, or record why nothing needs it."),
+                .why(
+                    "The compose file doesn't set it any more, and neither worker's code reads it.",
+                )
+                .help("Record that nothing reads it, or set what takes its place."),
             _ => gone
                 .why("The compose file doesn't set it any more.")
                 .help(format!("Set {variable} there again, or record why not.")),

@@ -537,8 +537,14 @@ fn advice_follows_renamed_variables() {
     expect(&items, "compose:w.MODEL_NAME", Verdict::Renamed, false);
     let now = of(&items, "compose:w.MODEL_NAME").now.as_deref();
     assert_eq!(now, Some("compose:w.MODEL_PATH"));
-    expect(&items, "compose:w.LOST", Verdict::Missing, true);
-    expect(&items, "readme:GONE", Verdict::Missing, true);
+    for id in ["readme:GONE", "compose:w.LOST"] {
+        expect(&items, id, Verdict::Missing, true);
+        assert!(
+            of(&items, id)
+                .help
+                .starts_with("Record that nothing reads it")
+        );
+    }
     let readme = of(&items, "readme:MODEL_NAME");
     assert_eq!(readme.help, "Document MODEL_PATH in its place.");
     // The name that is tried instead is the other variable's change.
