@@ -7,7 +7,7 @@ mod value;
 
 use std::ops::Range;
 
-pub use command::Given;
+pub use command::{Given, started_through};
 pub use parse::{exec, parse, parse_with};
 
 /// A word of a command, quotes removed and known variables filled in.

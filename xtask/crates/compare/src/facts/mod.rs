@@ -355,7 +355,8 @@ impl Facts {
             ];
             self.add(format!("flag:{}", given.flag), &given.place, &value);
         }
-        for (through, place) in &interface.started_through {
+        let through = &interface.python.started_through;
+        for (through, place) in interface.started_through.iter().chain(through) {
             self.add_value(STARTED_THROUGH, place, through);
         }
         for read in &interface.env {

@@ -8,6 +8,7 @@ use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Ctx, Val};
 use crate::Hides;
+use crate::shell::started_through;
 
 const NOT_FOLLOWED: &str = "what this adds to the server's command was not followed";
 /// How many expressions one command is put together from.
@@ -98,6 +99,10 @@ impl<'t> Reader<'t> {
         }
         let words = self.value(first).elements();
         let words = words.unwrap_or_else(|| args.iter().map(|arg| self.value(*arg)).collect());
+        if words.iter().filter_map(Val::as_str).any(is_server) {
+            let words = words.iter().map(|word| word.display().unwrap_or_default());
+            self.started_by(node, &words.collect::<Vec<_>>());
+        }
         let text = |at: usize| words.get(at).and_then(Val::as_str).unwrap_or_default();
         if text(0).ends_with("printenv") {
             for name in words.iter().skip(1).filter_map(Val::as_str) {
@@ -138,8 +143,37 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// What the server is started through: the words before it in its list or text.
+    fn through(&mut self, node: Node<'t>) {
+        let parent = node
+            .parent()
+            .filter(|parent| matches!(parent.kind(), "list" | "tuple" | "argument_list"));
+        let mut words: Vec<String> = Vec::new();
+        for one in parent.into_iter().flat_map(Node::children) {
+            if one == node {
+                break;
+            }
+            words.push(
+                self.value(one)
+                    .display()
+                    .unwrap_or_else(|| one.text().to_owned()),
+            );
+        }
+        words.extend(node.bare().split_whitespace().map(str::to_owned));
+        self.started_by(node, &words);
+    }
+
+    fn started_by(&mut self, node: Node<'t>, words: &[String]) {
+        let through = started_through(words);
+        if !through.is_empty() {
+            let place = self.place(node);
+            self.facts.started_through.push((through, place));
+        }
+    }
+
     /// The command that names the server's module.
     pub fn server(&mut self, node: Node<'t>) {
+        self.through(node);
         let mut seen = Seen::default();
         let mut root = node;
         while let Some(parent) = root.parent() {

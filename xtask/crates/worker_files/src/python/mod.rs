@@ -83,6 +83,8 @@ pub struct PythonFacts {
     pub tables: Vec<(String, String, Place)>,
     /// Whether a command line for `SGLang`'s server was seen.
     pub launches: bool,
+    /// The programs through which it starts the server, with their options.
+    pub started_through: Vec<(String, Place)>,
 }
 
 /// A flag that the program gives to the server.

@@ -42,11 +42,7 @@ impl Command {
 
     /// What the program is started through, with its options: `numactl --cpunodebind=0`.
     pub fn started_through(&self) -> String {
-        const CHANGE_NOTHING: &str = "exec command builtin time nohup";
-        let words = self.words.iter().take(self.start);
-        let words = words.map(|word| word.text.as_str());
-        let words = words.filter(|word| !is_one_of(CHANGE_NOTHING, word));
-        words.collect::<Vec<_>>().join(" ")
+        started_through(&self.words)
     }
 
     /// The command's words as one line.
@@ -109,10 +105,24 @@ impl Command {
     }
 }
 
+impl AsRef<str> for Word {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
+/// What the program of a command is started through, with its options.
+pub fn started_through(words: &[impl AsRef<str>]) -> String {
+    const CHANGE_NOTHING: &str = "exec command builtin time nohup";
+    let words = words[..start(words)].iter().map(AsRef::as_ref);
+    let words = words.filter(|word| !is_one_of(CHANGE_NOTHING, word));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Where the program stands behind what only leads to it.
-pub(super) fn start(words: &[Word]) -> usize {
+pub(super) fn start(words: &[impl AsRef<str>]) -> usize {
     let mut at = 0;
-    let text = |at: usize| words.get(at).map_or("", |word| word.text.as_str());
+    let text = |at: usize| words.get(at).map_or("", AsRef::as_ref);
     loop {
         let name = text(at).rsplit('/').next().unwrap_or_default();
         // Options of the leading word that take a value of their own.
@@ -152,7 +162,7 @@ pub(super) fn start(words: &[Word]) -> usize {
             return at;
         }
         at += 1;
-        while let Some(word) = words.get(at).map(|word| word.text.as_str()) {
+        while let Some(word) = words.get(at).map(AsRef::as_ref) {
             let sets = name == "env" && word.contains('=')
                 || name == "sudo" && word.contains('=') && !word.starts_with('/');
             if valued.contains(&word) {
