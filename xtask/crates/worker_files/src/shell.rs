@@ -34,6 +34,8 @@ impl Word {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Command {
     pub words: Vec<Word>,
+    /// Variables that are set for it alone: `NAME=value program`.
+    pub sets: Vec<(String, String)>,
     /// Where the program's own name stands: behind `sudo`, `env A=1`, `exec`, `timeout 5`, …
     start: usize,
     /// The files that its output goes to.

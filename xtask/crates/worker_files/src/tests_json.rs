@@ -12,7 +12,7 @@ pub struct Tests {
     pub tests: Vec<Test>,
     pub env: Vec<Named>,
     pub cuda: Vec<Text>,
-    /// The rest of what its `config` says: `gpuTypeId`, `gpuCount`, `cpuFlavor`, …
+    /// The rest of what the file and its `config` say: `gpuTypeId`, `gpuCount`, `cpuFlavor`, …
     pub settings: Vec<(String, Text)>,
 }
 
@@ -54,7 +54,8 @@ pub fn read(source: &Source) -> Result<Tests, Unread> {
             place: source.place(key.span.clone()),
         })
     };
-    let settings = config.map(Node::members).unwrap_or_default().iter();
+    let settings = root.members().iter();
+    let settings = settings.chain(config.map(Node::members).unwrap_or_default());
     let setting = |member: &Member| Some((member.key.clone(), text(source, &member.value)?));
     Ok(Tests {
         tests: root.list("tests").iter().map(test).collect(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::unread::in_layout;
 use super::{FILES, Facts};
 use worker_files::dockerfile::{Image, Named, expand};
-use worker_files::packages::Manager;
+use worker_files::packages::{BREAKS_SYSTEM, Manager};
 use worker_files::{Package, WorkerInterface};
 use xtask_core::layout::{CORE_FILES, CORE_OPTIONAL, OWN, RETIRED, TOOL};
 use xtask_core::secret::masked;
@@ -145,13 +145,24 @@ impl Facts {
         for package in interface.packages.iter().filter(counts) {
             let is_installed = installed.contains(&(package.manager, &*package.name));
             let unused = (!is_installed).then_some("nothing runs it");
+            // A matter of the base image: one fact for all packages, and none where only new ones
+            // need it.
+            let options = package.options.as_deref().unwrap_or_default();
+            let (breaking, others): (Vec<&str>, Vec<&str>) = options
+                .split(' ')
+                .partition(|&option| option == BREAKS_SYSTEM);
+            if !breaking.is_empty() && is_installed {
+                let step = format!("install with {BREAKS_SYSTEM}");
+                let id = format!("step:{step}");
+                self.add(id, &package.place, &[("commands", Some(&step))]);
+            }
             self.add(
                 format!("{}:{}", package.manager.word(), package.name),
                 &package.place,
                 &[
                     ("spec", Some(&*specs[&key(package)].join(", then "))),
                     ("index", package.index.as_deref()),
-                    ("options", package.options.as_deref()),
+                    ("options", Some(&*others.join(" "))),
                     ("unused", unused),
                 ],
             );

@@ -84,12 +84,34 @@ const PIP_CHOICES: &str = "-t --target --prefix --root --platform --python-versi
 /// The same without a value.
 const PIP_SWITCHES: &str = "--no-deps --no-index --no-build-isolation --require-hashes";
 
+/// Lets pip and uv change the packages of the system's own Python.
+pub const BREAKS_SYSTEM: &str = "--break-system-packages";
+
+/// Variables that change how fast or how loud something is installed, but not what.
+const SPEED: &str = "DEBIAN_FRONTEND MAX_JOBS PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE HOME PATH \
+    UV_LINK_MODE UV_COMPILE_BYTECODE UV_HTTP_TIMEOUT UV_NO_CACHE UV_NO_PROGRESS NVCC_THREADS \
+    PIP_NO_CACHE_DIR PIP_DEFAULT_TIMEOUT PIP_ROOT_USER_ACTION PIP_DISABLE_PIP_VERSION_CHECK \
+    PIP_PROGRESS_BAR PIP_RETRIES CMAKE_BUILD_PARALLEL_LEVEL";
+
 /// Options that decide where packages come from.
 pub(super) const PIP_INDEX: &str = "-i --index-url --extra-index-url -f --find-links -c \
     --constraint --constraints --index --default-index";
 
 /// What a command installs; `None` where it is no install command.
 pub fn installed(command: &Command) -> Option<Install> {
+    let mut install = by_words(command)?;
+    for (name, value) in command.set_for_it() {
+        let is_cache = name.ends_with("_CACHE_DIR") || name.starts_with("UV_CONCURRENT_");
+        if name.ends_with("_BREAK_SYSTEM_PACKAGES") {
+            install.option(BREAKS_SYSTEM);
+        } else if !is_cache && !is_one_of(SPEED, name) {
+            install.option(&format!("{name}={value}"));
+        }
+    }
+    Some(install)
+}
+
+fn by_words(command: &Command) -> Option<Install> {
     let words = command.run();
     let program = command.program();
     let text = |index: usize| command.word(index);
@@ -219,7 +241,9 @@ fn pip(command: &Command, from: usize) -> Install {
                 "allow" => install.index("--pre"),
                 other => install.option(&format!("{option} {other}")),
             },
-            _ if is_one_of(PIP_SWITCHES, option) => install.option(option),
+            _ if option == BREAKS_SYSTEM || is_one_of(PIP_SWITCHES, option) => {
+                install.option(option)
+            }
             _ if is_one_of(PIP_CHOICES, option) => {
                 let value = value();
                 install.option(&format!("{option} {value}"));

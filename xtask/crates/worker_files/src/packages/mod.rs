@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{Hides, Place, Reading, Source, Unread};
 
-pub use install::{Install, Wanted, installed};
+pub use install::{BREAKS_SYSTEM, Install, Wanted, installed};
 pub use project::{environment, project};
 
 /// Who installs a package.

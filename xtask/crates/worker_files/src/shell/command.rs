@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Command, Word, variables};
+use super::{Command, Word, is_name, variables};
 use crate::is_one_of;
 
 /// A flag of a command line.
@@ -43,6 +43,15 @@ impl Command {
     /// What the program is started through, with its options: `numactl --cpunodebind=0`.
     pub fn started_through(&self) -> String {
         started_through(&self.words)
+    }
+
+    /// What is set for the program alone: in front of it, or by `env`.
+    pub fn set_for_it(&self) -> impl Iterator<Item = (&str, &str)> {
+        let before = self.words.iter().take(self.start);
+        let by_env = before.filter_map(|word| word.text.split_once('='));
+        let by_env = by_env.filter(|(name, _)| is_name(name));
+        let own = self.sets.iter().map(|(name, value)| (&**name, &**value));
+        own.chain(by_env)
     }
 
     /// The command's words as one line.

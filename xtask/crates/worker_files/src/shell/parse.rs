@@ -660,6 +660,9 @@ impl<'a> Parser<'a> {
                 let export = (name.clone(), value.clone(), start..self.at);
                 self.script.exports.push(export);
             }
+            if self.command.words.is_empty() {
+                self.command.sets.push((name.clone(), value.clone()));
+            }
             self.assign(&name, value, appends, element);
         }
         self.script.sets.push((name, start..self.at));
