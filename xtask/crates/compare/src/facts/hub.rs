@@ -56,8 +56,10 @@ impl Facts {
                 let id = format!("hub:preset.{}", preset.name);
                 self.add(id, &preset.place, &[("defaults", Some(&values.join(" ")))]);
             }
+            // How the listing looks is wording.
+            const LOOKS: [&str; 4] = ["title", "description", "iconUrl", "category"];
             for (name, text) in &hub.settings {
-                if name.starts_with("config.") || name == "type" || name == "endpointType" {
+                if !LOOKS.contains(&name.as_str()) {
                     self.add_value(format!("hub:{name}"), &text.place, &text.text);
                 }
             }

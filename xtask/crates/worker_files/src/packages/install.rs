@@ -242,7 +242,7 @@ fn pip(command: &Command, from: usize) -> Install {
                 other => install.option(&format!("{option} {other}")),
             },
             _ if option == BREAKS_SYSTEM || is_one_of(PIP_SWITCHES, option) => {
-                install.option(option)
+                install.option(option);
             }
             _ if is_one_of(PIP_CHOICES, option) => {
                 let value = value();
