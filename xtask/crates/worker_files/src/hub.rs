@@ -43,9 +43,11 @@ pub fn read(source: &Source) -> Result<Hub, Unread> {
     let config = root.get("config");
     for (prefix, object) in [("", Some(&root)), ("config.", config)] {
         for member in object.map(Node::members).unwrap_or_default() {
-            let value = text(source, &member.value);
-            hub.settings
-                .extend(value.map(|value| (format!("{prefix}{}", member.key), value)));
+            if !READ_BY_PARTS.contains(&member.key.as_str()) {
+                let value = as_written(source, &member.value);
+                hub.settings
+                    .push((format!("{prefix}{}", member.key), value));
+            }
         }
     }
     let Some(config) = config else {
@@ -137,6 +139,22 @@ pub fn options(source: &Source, input: &Node) -> Vec<(String, Place)> {
 }
 
 /// A scalar with its place.
+/// What of a listing and its tests has readers of its own.
+pub const READ_BY_PARTS: [&str; 5] = ["config", "env", "presets", "allowedCudaVersions", "tests"];
+
+/// A setting's value: a scalar's text, or the JSON of something larger.
+pub fn as_written(source: &Source, node: &Node) -> Text {
+    let json = || {
+        source.text[node.span.clone()]
+            .split_whitespace()
+            .collect::<Vec<_>>()
+    };
+    Text {
+        text: node.scalar().unwrap_or_else(|| json().join(" ")),
+        place: source.place(node.span.clone()),
+    }
+}
+
 pub fn text(source: &Source, node: &Node) -> Option<Text> {
     Some(Text {
         text: node.scalar()?,

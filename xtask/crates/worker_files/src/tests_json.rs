@@ -1,7 +1,7 @@
 //! `.runpod/tests.json`: how the Hub tests a release.
 
 use super::dockerfile::{Named, Text};
-use super::hub::{root, text, texts};
+use super::hub::{READ_BY_PARTS, as_written, root, texts};
 use super::json::{Member, Node};
 use super::{Place, Source, Unread};
 
@@ -56,12 +56,13 @@ pub fn read(source: &Source) -> Result<Tests, Unread> {
     };
     let settings = root.members().iter();
     let settings = settings.chain(config.map(Node::members).unwrap_or_default());
-    let setting = |member: &Member| Some((member.key.clone(), text(source, &member.value)?));
+    let settings = settings.filter(|member| !READ_BY_PARTS.contains(&member.key.as_str()));
+    let setting = |member: &Member| (member.key.clone(), as_written(source, &member.value));
     Ok(Tests {
         tests: root.list("tests").iter().map(test).collect(),
         env: list("env").iter().filter_map(variable).collect(),
         cuda: texts(source, list("allowedCudaVersions")),
-        settings: settings.filter_map(setting).collect(),
+        settings: settings.map(setting).collect(),
     })
 }
 

@@ -149,8 +149,7 @@ impl Judge<'_> {
     /// Packages of every kind, and the other steps of the build.
     pub fn packages(&mut self) {
         // An entry is a RUN line, but a command may move to another one.
-        let missing =
-            |lost: &[String], _| format!("No step of the new build does it: {}.", few(lost));
+        let missing = |lost: &[String], _| format!("The new image does it nowhere: {}.", few(lost));
         let help = "Do it again, or record why it isn't needed.";
         self.each_part("step", commands, missing, help);
         let on_sglang = self

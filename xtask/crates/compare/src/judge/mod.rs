@@ -522,7 +522,7 @@ impl<'a> Judge<'a> {
     fn rest(&mut self) {
         self.simple(
             "step",
-            "The new image's build doesn't do it.",
+            "The new image doesn't do it.",
             "Do it again, or record why it isn't needed.",
         );
         self.renamed_service();

@@ -185,7 +185,12 @@ impl Reader<'_> {
             }
             let started = self.started_by(command, job.workdir.as_deref())?;
             let runs_shell = started.iter().any(|(_, kind)| *kind == Kind::Shell);
-            if !runs_shell && !steps::has_no_effect(command) {
+            let is_known = if in_build {
+                runs_shell
+            } else {
+                !started.is_empty() || command.sglang().is_some() || steps::only_watches(command)
+            };
+            if !is_known && !steps::has_no_effect(command) {
                 left.push(full_line(command, &started));
                 // Two programs are told apart by their text.
                 left.extend(
@@ -205,7 +210,9 @@ impl Reader<'_> {
                 }
             }
         }
-        if in_build && !left.is_empty() {
+        // What a script does before it starts the server counts like a step of the build.
+        let is_script = job.when == When::Start && source.text.starts_with("#!");
+        if (in_build || is_script) && !left.is_empty() {
             self.interface.steps.push(Step {
                 commands: left,
                 place: job.place.clone(),
