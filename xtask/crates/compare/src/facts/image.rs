@@ -167,6 +167,12 @@ impl Facts {
                 ],
             );
         }
+        let drives = interface.env.iter().any(|read| read.drives.is_some());
+        if interface.python.launches || drives {
+            let step = self.all.entry("step:start SGLang".to_owned()).or_default();
+            step.value
+                .insert("commands".to_owned(), "start SGLang".to_owned());
+        }
         let in_image = interface.image.iter().flat_map(|image| &image.steps);
         for step in in_image.chain(&interface.steps) {
             let name: String = masked(&step.commands[0]).chars().take(80).collect();

@@ -212,6 +212,15 @@ impl Reader<'_> {
         }
         // What a script does before it starts the server counts like a step of the build.
         let is_script = job.when == When::Start && source.text.starts_with("#!");
+        self.starts_script |= is_script;
+        if job.when == When::Start {
+            let hands_over = |command: &Command| {
+                let program = command.program();
+                program.starts_with(['$', '"']) || matches!(program, "source" | "." | "eval")
+            };
+            let commands = &job.script.commands;
+            self.starts_other |= !left.is_empty() || commands.iter().any(hands_over);
+        }
         if (in_build || is_script) && !left.is_empty() {
             self.interface.steps.push(Step {
                 commands: left,
