@@ -15,6 +15,8 @@ import pytest
 from conftest import ANSWER, CHAT, HANG, MESSAGES, ROOT, STANDIN, Worker, stop_and_check, wait_for
 from runpod_api import RunPod
 
+from sglang_worker.supervisor import Supervisor
+
 Start = Callable[..., Worker]
 
 
@@ -249,3 +251,12 @@ def test_a_load_balancer_worker_imports_no_sdk() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_said_after_the_end_began_is_done_at_once() -> None:
+    supervisor, calls = Supervisor(), []
+    supervisor.on_end(lambda: calls.append("early"))
+    assert not calls
+    assert supervisor._fate.acquire(blocking=False)
+    supervisor.on_end(lambda: calls.append("late"))
+    assert calls == ["late"]

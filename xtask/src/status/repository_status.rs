@@ -188,7 +188,7 @@ impl RepositoryStatus {
             Layout::Unknown => Some(elsewhere()),
             _ if self.is_for_another_engine => Some((
                 commands.task("hub-lint", ""),
-                "checks the Hub's files, as for any worker; all else is for workers of SGLang",
+                "checks the Hub's files; the other tasks are for SGLang workers only",
             )),
             Layout::Legacy if repository.changed > 0 || repository.head.is_none() => Some((
                 commands.git("status"),

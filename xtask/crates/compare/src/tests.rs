@@ -421,7 +421,7 @@ fn a_reason_of_version_1_is_bound_once() {
     let first = r#"{"version": 1, "accepted": [{"fact": "env:*", "reason": "old"}]}"#;
     fs_err::write(&file, first).unwrap();
     let read = || fs_err::read_to_string(&file).unwrap();
-    // Whoever only looks, or names another worker, leaves it.
+    // A comparison that only reads, or that names another worker, leaves the record as it is.
     let old = old::find(&Trees::new(root), root, None).unwrap();
     let looked = super::compare(None, root, &Args::default(), old).unwrap();
     let note = "until `cargo xtask compare` binds them";

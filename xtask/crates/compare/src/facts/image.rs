@@ -130,18 +130,9 @@ impl Facts {
             .filter(|package| package.in_image)
             .map(|package| (package.manager, package.name.as_str()))
             .collect();
-        let key = |package: &'_ Package| (package.manager, package.name.clone());
         let counts = |package: &&Package| {
             package.in_image || !installed.contains(&(package.manager, &*package.name))
         };
-        // Each of several installations of a package may change its version.
-        let mut specs: BTreeMap<(Manager, String), Vec<&str>> = BTreeMap::new();
-        for package in interface.packages.iter().filter(counts) {
-            let of = specs.entry(key(package)).or_default();
-            if !package.spec.is_empty() && !of.contains(&&*package.spec) {
-                of.push(&package.spec);
-            }
-        }
         for package in interface.packages.iter().filter(counts) {
             let is_installed = installed.contains(&(package.manager, &*package.name));
             let unused = (!is_installed).then_some("nothing runs it");
@@ -160,7 +151,7 @@ impl Facts {
                 format!("{}:{}", package.manager.word(), package.name),
                 &package.place,
                 &[
-                    ("spec", Some(&*specs[&key(package)].join(", then "))),
+                    ("spec", Some(&package.spec)),
                     ("index", package.index.as_deref()),
                     ("options", Some(&*others.join(" "))),
                     ("unused", unused),

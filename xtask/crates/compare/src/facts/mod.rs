@@ -1,4 +1,4 @@
-//! Facts: what a interface says, one by one, each with an id that is the same for every worker.
+//! Facts: what an interface says, one by one, each with an id that is the same for every worker.
 //!
 //! Everything after this speaks of facts only, so that a worker that is long gone and is known
 //! from `.xtask/baseline.json` compares like one that is there.
@@ -65,15 +65,32 @@ impl Fact {
         };
         self.value.retain(|key, _| seen(key) <= reader);
         if reader < 4 {
-            for value in self.value.values_mut() {
+            for (key, value) in &mut self.value {
                 value.truncate(value.find(ALSO).unwrap_or(value.len()));
+                if key == "interpreted" {
+                    let parts = value.split(", ").filter(|part| !is_limit(part));
+                    *value = parts.collect::<Vec<_>>().join(", ");
+                }
             }
+            self.value.retain(|_, value| !value.is_empty());
         }
     }
 
     pub fn get(&self, key: &str) -> Option<&str> {
         self.value.get(key).map(String::as_str)
     }
+}
+
+/// Whether a part of how a value is interpreted is a limit or a factor: `max 1`, `* 60`.
+fn is_limit(part: &str) -> bool {
+    let is_operator = |word: Option<&str>| {
+        word.is_some_and(|word| matches!(word, "*" | "/" | "//" | "+" | "-" | "%" | "**"))
+    };
+    let words = || part.split(' ');
+    part.starts_with("min ")
+        || part.starts_with("max ")
+        || is_operator(words().next())
+        || is_operator(words().next_back())
 }
 
 /// Attributes that are wording: told, but a change of them is no change of the worker.
@@ -168,7 +185,7 @@ impl Facts {
             .filter_map(move |(id, fact)| Some((id.strip_prefix(prefix)?.strip_prefix(':')?, fact)))
     }
 
-    /// The facts of a interface; the tree tells what a copied folder holds.
+    /// The facts of an interface; the tree tells what a copied folder holds.
     pub fn of(interface: &WorkerInterface, tree: &dyn Tree) -> Self {
         let mut facts = Self {
             sglang: interface.sglang().map(|(version, _)| version),
@@ -419,5 +436,32 @@ pub fn value(fact: &Fact) -> String {
     match line.char_indices().nth(LONGEST_VALUE) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_reader_did_not_see_is_left_out() {
+        let value = [
+            ("default", "4 or else 5"),
+            ("interpreted", "* 60, int, max 1, min 8"),
+            ("undefaulted", "yes"),
+        ];
+        let fact = |value: &[(&str, &str)]| Fact {
+            value: value
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            places: Vec::new(),
+        };
+        let mut older = fact(&value);
+        older.forget("env:N", 3);
+        assert_eq!(older, fact(&[("default", "4"), ("interpreted", "int")]));
+        let mut same = fact(&value);
+        same.forget("env:N", 4);
+        assert_eq!(same, fact(&value));
     }
 }

@@ -573,8 +573,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// What the compose file sets no longer follows its variable; nobody is told to set one again
-    /// that the new worker doesn't read.
+    /// Judges a line of the compose file that is gone: it follows its variable. The advice never
+    /// asks to set a variable that the new worker doesn't read.
     fn compose_gone(&self, name: &str, id: &str, old: &Fact) -> Item {
         let gone = Item::new(id, Verdict::Missing, Some(old), None);
         let Some((service, variable)) = name.split_once('.') else {

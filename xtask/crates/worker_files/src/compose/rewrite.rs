@@ -228,7 +228,7 @@ impl Editor<'_> {
         join(std::slice::from_ref(&self.map.root), path)
     }
 
-    /// Where an upstream file lies in the result.
+    /// The path that an upstream file has in the result.
     fn file_at(&self, old: &[String]) -> Option<Vec<String>> {
         let path = RepoPath::from(old.join("/").as_str());
         let text = self.map.moved.get(&path)?.as_str()?;

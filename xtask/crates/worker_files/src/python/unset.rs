@@ -159,7 +159,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What `==`, `is` or `in` says; for `!=` and the like, it is the opposite.
+    /// The result of `==`, `is` or `in`; `!=`, `is not` and `not in` give the opposite.
     fn comparison(
         &mut self,
         (left, right): (Node<'t>, Node<'t>),
