@@ -3,191 +3,130 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::glob::{Glob, is_pattern};
-use crate::rewrite::{PathMap, listed};
+use crate::rewrite::PathMap;
 use xtask_core::tree::RepoPath;
 
 /// What takes the place of one source.
 #[derive(Debug, Default)]
 pub struct Landing {
-    /// Sources that land in the destination itself.
-    pub here: Vec<String>,
-    /// Sources that land elsewhere: the folder or file below the destination, and the sources.
-    pub below: BTreeMap<String, Vec<String>>,
+    /// The new sources by the folder below the destination that they land in, which is empty for
+    /// the destination itself.
+    pub places: BTreeMap<String, BTreeSet<String>>,
     /// Files that the image had and that do not come along.
     pub left: BTreeSet<RepoPath>,
     /// Whether a folder was taken apart into its files.
     pub folder: bool,
-    /// Whether a pattern was replaced by what it matches.
-    pub pattern: bool,
 }
 
 impl PathMap {
     /// What the source `path` (already cleaned) becomes; `Err` says what is in the way.
     pub(super) fn land(&self, path: &str, folder_mark: bool) -> Result<Landing, String> {
-        if path.is_empty() && !self.root.is_empty() {
+        let root = &self.root;
+        if path.is_empty() {
             let what = "the whole build context is copied, and upstream's other files are not in a \
                         worker's repository";
             return Err(what.to_owned());
         }
+        let pattern = is_pattern(path);
+        if pattern && path.contains("**") {
+            return Err(format!("the pattern `{path}` spans folders"));
+        }
+        if pattern && !RepoPath::from(path).is_within(root) {
+            return Err(format!("the pattern `{path}` reaches outside of `{root}/`"));
+        }
+        let glob = Glob::new(path, false).ok_or_else(|| format!("`{path}` is a bad pattern"))?;
+        let matches = |head: &str| head == path || pattern && glob.matches(head);
+        let depth = path.split('/').count();
         let mut landing = Landing::default();
-        let file = RepoPath::from(path);
-        if is_pattern(path) {
-            self.land_pattern(path, &mut landing)?;
-        } else if let Some(result) = self.moved.get(&file) {
-            landing.add(&file, "", result)?;
-        } else if self.left.contains(&file) {
-            return Err(format!("`{path}` is copied, which does not come along"));
-        } else {
-            self.land_folder(path, folder_mark, &mut landing)?;
-        }
-        landing
-            .here
-            .sort_by_key(|name| (name.starts_with(".runpod/"), name.clone()));
-        Ok(landing)
-    }
-
-    fn land_pattern(&self, pattern: &str, landing: &mut Landing) -> Result<(), String> {
-        if pattern.contains("**") {
-            return Err(format!("the pattern `{pattern}` spans folders"));
-        }
-        if !self.root.is_empty() && !RepoPath::from(pattern).is_within(&self.root) {
-            let root = &self.root;
-            return Err(format!(
-                "the pattern `{pattern}` reaches outside of `{root}/`"
-            ));
-        }
-        let depth = pattern.split('/').count();
-        let glob =
-            Glob::new(pattern, false).ok_or_else(|| format!("`{pattern}` is a bad pattern"))?;
-        let mut folders = BTreeSet::new();
-        for file in self.moved.keys().chain(&self.left) {
-            let text = String::from_utf8_lossy(file.as_bytes()).into_owned();
-            let parts: Vec<&str> = text.split('/').collect();
-            let Some(head) = parts.get(..depth).map(|head| head.join("/")) else {
+        let moved = self.moved.iter().map(|(from, to)| (from, Some(to)));
+        for (file, to) in moved.chain(self.left.iter().map(|file| (file, None))) {
+            let text = file.to_string();
+            let ends = text.match_indices('/').map(|(at, _)| at);
+            let end = ends.chain([text.len()]).nth(depth - 1);
+            let Some(end) = end.filter(|end| matches(&text[..*end])) else {
                 continue;
             };
-            if !glob.matches(&head) {
-                continue;
-            }
-            if parts.len() > depth {
-                folders.insert(head);
-            } else if let Some(result) = self.moved.get(file) {
-                landing.add(file, "", result)?;
-            } else {
-                landing.left.insert(file.clone());
+            match to {
+                None => {
+                    landing.left.insert(file.clone());
+                }
+                Some(to) => self.place(file, end, to, folder_mark || pattern, &mut landing)?,
             }
         }
-        for folder in folders {
-            self.land_folder(&folder, true, landing)?;
+        match (landing.places.is_empty(), landing.left.is_empty()) {
+            (true, true) => Err(format!(
+                "`{path}` is copied, which a worker's repository does not hold"
+            )),
+            (true, false) => Err(format!("`{path}` is copied, which does not come along")),
+            (false, _) => Ok(landing),
         }
-        if landing.here.is_empty() && landing.below.is_empty() && landing.left.is_empty() {
-            return Err(format!("nothing that comes along matches `{pattern}`"));
-        }
-        landing.pattern = true;
-        Ok(())
     }
 
-    /// A folder's contents land in the destination.
-    fn land_folder(
+    /// Where a file lands whose path is taken up to `end`: alone, or with the topmost folder that
+    /// comes along as it is.
+    fn place(
         &self,
-        folder: &str,
+        file: &RepoPath,
+        end: usize,
+        to: &RepoPath,
         folder_mark: bool,
         landing: &mut Landing,
     ) -> Result<(), String> {
-        let within = |path: &&RepoPath| folder.is_empty() || path.is_within(folder);
-        let left: Vec<_> = self.left.iter().filter(within).collect();
-        if !self.moved.keys().any(|path| within(&path)) {
-            return Err(if left.is_empty() {
-                format!("`{folder}` is copied, which a worker's repository does not hold")
-            } else {
-                format!("{} would not come along", listed(left))
-            });
-        }
-        landing.left.extend(left.into_iter().cloned());
-        if let Some(whole) = self.whole(folder) {
-            let mark = if folder_mark { "/" } else { "" };
-            landing.here.push(whole + mark);
-            return Ok(());
-        }
-        landing.folder = true;
-        self.spread(folder, "", landing)
-    }
-
-    /// The members of a folder one by one. A folder among them that stays whole is copied as such.
-    fn spread(&self, folder: &str, place: &str, landing: &mut Landing) -> Result<(), String> {
-        let prefix = if folder.is_empty() { "" } else { "/" };
-        let prefix = format!("{folder}{prefix}");
-        let mut done = BTreeSet::new();
-        for (file, result) in &self.moved {
-            if !folder.is_empty() && !file.is_within(folder) {
-                continue;
+        // Spaces can stand in a COPY line, in the JSON form.
+        let odd = |c: char| c.is_control() || "*?[]\\$\"'`<".contains(c);
+        let names = file
+            .as_str()
+            .zip(to.as_str().filter(|to| !to.contains(odd)));
+        let (text, to) = names.ok_or_else(|| {
+            format!("the name of {file} has characters that a COPY line cannot say plainly")
+        })?;
+        let mut place = "";
+        for (at, _) in text.match_indices('/').filter(|(at, _)| *at >= end) {
+            let below = text[end..at].trim_start_matches('/');
+            if let Some(whole) = self.whole(&text[..at]) {
+                let is_deep = !below.is_empty();
+                let mark = if is_deep || folder_mark { "/" } else { "" };
+                landing.add(below, format!("{whole}{mark}"));
+                return Ok(());
             }
-            let text = file.as_str().ok_or_else(|| {
-                format!("the name of {file} is not UTF-8, so no line can copy it by name")
-            })?;
-            let below = &text[prefix.len()..];
-            let Some((child, _)) = below.split_once('/') else {
-                landing.add(file, place, result)?;
-                continue;
-            };
-            if !done.insert(child) {
-                continue;
-            }
-            let inner = format!("{prefix}{child}");
-            let place = format!("{place}{child}/");
-            match self.whole(&inner) {
-                Some(result) => landing.push_below(&place, format!("{result}/")),
-                None => self.spread(&inner, &place, landing)?,
-            }
+            landing.folder = true;
+            place = below;
         }
+        landing.add(place, to.to_owned());
         Ok(())
     }
 
-    /// The folder of the result that holds just what the upstream's `folder` held, under the same
-    /// names; `None` where there is no such folder.
-    fn whole(&self, folder: &str) -> Option<String> {
-        let mut target: Option<&str> = None;
-        for (from, to) in &self.moved {
-            let Some(below) = from.strip_prefix(folder) else {
-                continue;
-            };
-            let head = to
-                .as_str()?
-                .strip_suffix(std::str::from_utf8(below).ok()?)?;
-            let head = head.strip_suffix('/')?;
-            if *target.get_or_insert(head) != head {
-                return None;
-            }
-        }
-        let target = target.filter(|target| !target.is_empty())?;
-        let mut moved = self.moved.iter();
-        let stranger = moved.any(|(from, to)| to.is_within(target) && !from.is_within(folder));
-        let torn = self.left.iter().any(|path| path.is_within(folder));
-        (!stranger && !torn && !folder.is_empty()).then(|| target.to_owned())
+    /// The folder of the result that holds just what an upstream's folder held; `None` where there
+    /// is no such folder.
+    fn whole<'f>(&self, folder: &'f str) -> Option<&'f str> {
+        let below = folder.strip_prefix(&self.root)?.strip_prefix('/')?;
+        let within = |file: &RepoPath| file.is_within(folder);
+        let stays = |from: &RepoPath, to: &RepoPath| to.inside(&self.root) == *from;
+        let mut moved = self.moved.iter().filter(|(from, _)| within(from));
+        let is_whole = moved.all(|(from, to)| stays(from, to)) && !self.left.iter().any(within);
+        is_whole.then_some(below)
     }
 }
 
 impl Landing {
-    /// One file, which landed in the folder `parent` below the destination.
-    fn add(&mut self, file: &RepoPath, parent: &str, result: &RepoPath) -> Result<(), String> {
-        // Spaces can stand in a COPY line, in the JSON form.
-        let odd = |c: char| c.is_control() || "*?[]\\$\"'`<".contains(c);
-        let name = result.as_str().filter(|name| !name.contains(odd));
-        let name = name.ok_or_else(|| {
-            format!("the name of {file} has characters that a COPY line cannot say plainly")
-        })?;
-        if result.name() != file.name() {
-            let wanted = String::from_utf8_lossy(file.name());
-            self.push_below(&format!("{parent}{wanted}"), name.to_owned());
-        } else if parent.is_empty() {
-            self.here.push(name.to_owned());
+    fn add(&mut self, place: &str, source: String) {
+        let place = if place.is_empty() {
+            String::new()
         } else {
-            self.push_below(parent, name.to_owned());
-        }
-        Ok(())
+            format!("{place}/")
+        };
+        self.places.entry(place).or_default().insert(source);
     }
 
-    fn push_below(&mut self, place: &str, source: String) {
-        self.below.entry(place.to_owned()).or_default().push(source);
+    /// The source, where it is one that lands in the destination itself.
+    pub fn only(&self) -> Option<&str> {
+        let mut all = self.places.iter().flat_map(|(place, names)| {
+            let names = names.iter();
+            names.map(move |name| (place.is_empty(), name.as_str()))
+        });
+        match (all.next(), all.next()) {
+            (Some((true, name)), None) if !self.folder => Some(name),
+            _ => None,
+        }
     }
 }

@@ -13,7 +13,6 @@ const FILES: &[(&str, &str)] = &[
     (".runpod/public/a.png", "public/a.png"),
     (".runpod/public/b/c.png", "public/b/c.png"),
     (".runpod/torn/d.py", "torn/d.py"),
-    (".runpod/renamed/old.py", "named/new.py"),
 ];
 const LEFT: &[&str] = &[".runpod/README.md", ".runpod/torn/e.md"];
 
@@ -25,8 +24,9 @@ fn build(dockerfile: &[u8], context: &Context) -> BTreeMap<String, String> {
     let text = Text::new(dockerfile).unwrap();
     let mut copies = Vec::new();
     let walked = Walk::new(&text).each(|walk, instruction| {
-        if let Some(copy) = walk.copy(instruction)? {
-            copies.push((copy.dest.text, copy.sources));
+        let sources = walk.sources(instruction)?;
+        if let Some(dest) = instruction.words(instruction.options().1).pop() {
+            copies.push((dest.text, sources));
         }
         Ok(())
     });
@@ -112,8 +112,6 @@ fn the_image_stays_the_same() {
         ".runpod/public/",
         ".runpod/public/b",
         ".runpod/torn",
-        ".runpod/renamed",
-        ".runpod/renamed/old.py",
         ".runpod/handler.py",
         ".runpod/hub.json",
         ".runpod/handler.py .runpod/public/a.png",
@@ -150,13 +148,12 @@ fn the_image_stays_the_same() {
                         }
                         Err(fault) => {
                             let with_add = keyword == "ADD" && source.contains([' ', '*']);
-                            let may_be_both = fault.what.contains("may be a file or a folder");
-                            assert!(with_add || may_be_both, "{fault}\n{text}");
+                            assert!(with_add, "{fault}\n{text}");
                         }
                     }
                 }
             }
         }
     }
-    assert!(written > 600, "{written}");
+    assert!(written > 500, "{written}");
 }

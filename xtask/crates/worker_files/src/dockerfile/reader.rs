@@ -557,7 +557,7 @@ impl Reader<'_> {
 }
 
 /// The value of the first of these keys in a mount's list.
-fn part(value: &str, keys: &[&str]) -> Option<String> {
+pub(super) fn part(value: &str, keys: &[&str]) -> Option<String> {
     let fields = value.split(',').filter_map(|field| field.split_once('='));
     let find = |key: &&str| fields.clone().find(|(name, _)| name == key);
     let (_, value) = keys.iter().find_map(find)?;

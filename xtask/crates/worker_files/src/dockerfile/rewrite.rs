@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::landing::Landing;
+use super::reader::part;
 use super::{Instruction, Word, split, try_expand};
 use crate::glob::{Glob, is_pattern};
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, Text, listed};
@@ -46,13 +47,11 @@ pub fn taken(dockerfile: &[u8]) -> Result<Vec<Taken>, NotUnderstood> {
     let text = Text::new(dockerfile)?;
     let mut found = Vec::new();
     Walk::new(&text).each(|walk, instruction| {
-        let sources = walk.copy(instruction)?.map(|copy| copy.sources);
-        let mounts = walk.mounts(instruction)?.into_iter();
-        let mounts = mounts.map(|mount| (mount.path, mount.flag));
-        for (path, span) in sources.into_iter().flatten().chain(mounts) {
-            let line = text.line(span.start);
-            found.push(Taken { path, line });
-        }
+        let sources = walk.sources(instruction)?.into_iter();
+        found.extend(sources.map(|(path, span)| Taken {
+            path,
+            line: text.line(span.start),
+        }));
         Ok(())
     })?;
     Ok(found)
@@ -78,23 +77,48 @@ pub fn arguments(dockerfile: &[u8]) -> Result<Vec<String>, NotUnderstood> {
 /// the same files at the same places as before, without those that do not come along: these are in
 /// the notes.
 pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood> {
+    const HELP: &str = "take an upstream whose Dockerfile copies from its worker folder only, or \
+                        fix its Dockerfile there";
     let text = Text::new(dockerfile)?;
     let mut output = Output::default();
     Walk::new(&text).each(|walk, instruction| {
-        if let Some(copy) = walk.copy(instruction)? {
-            copy.rewrite(walk, map, &mut output)?;
-        }
-        for mount in walk.mounts(instruction)? {
-            mount.rewrite(walk, map, &mut output)?;
-        }
         let inner = instruction.line().to_ascii_uppercase();
         let copies = inner.starts_with("COPY") || inner.starts_with("ADD");
-        let from_context = copies && !inner.contains("--FROM=") && !map.root.is_empty();
-        if instruction.keyword == "ONBUILD" && from_context {
+        if instruction.keyword == "ONBUILD" && copies && !inner.contains("--FROM=") {
             let what = "ONBUILD copies from the context of another build";
             let help = "copy the files in the Dockerfile that builds on this image";
             return Err(text.refuse(instruction.range.start, what, help));
         }
+        let sources = walk.sources(instruction)?;
+        let mut landings = Vec::new();
+        for (path, span) in &sources {
+            let folder_mark = text.body[span.clone()].ends_with('/');
+            let landing = map.land(path, folder_mark);
+            let landing = landing.map_err(|what| text.refuse(span.start, what, HELP))?;
+            if !landing.left.is_empty() {
+                output.notes.push(format!(
+                    "line {}: the image no longer gets {}, which the worker does not take over",
+                    text.line(instruction.range.start),
+                    listed(&landing.left)
+                ));
+            }
+            landings.push(landing);
+        }
+        if sources.is_empty() {
+            return Ok(());
+        }
+        output.edits.extend(if instruction.keyword == "RUN" {
+            mounted(&text, &sources, &landings)?
+        } else {
+            copied(&text, instruction, &sources, &landings)?
+        });
+        let what = match sources.as_slice() {
+            [(path, _)] if landings[0].only().is_none() => {
+                format!("what was `{path}` is copied by name")
+            }
+            _ => "the files are taken from where they now lie".to_owned(),
+        };
+        output.change(text.line(instruction.range.start), what);
         Ok(())
     })?;
     output.finish(&text)
@@ -102,6 +126,164 @@ pub fn rewrite(dockerfile: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderst
 
 /// A source that the context holds: its cleaned path, and where it is written.
 type ContextSource = (String, Range<usize>);
+type Edits = Vec<(Range<usize>, String)>;
+
+/// The sources of bind mounts, each of which stays one.
+fn mounted(
+    text: &Text<'_>,
+    sources: &[ContextSource],
+    landings: &[Landing],
+) -> Result<Edits, NotUnderstood> {
+    let edit = |((path, span), landing): (&ContextSource, &Landing)| match landing.only() {
+        Some(name) => Ok((span.clone(), name.to_owned())),
+        None => {
+            let what = format!("`{path}` is mounted, whose files no longer lie together");
+            let help = "mount single files, or folders that come along as they are";
+            Err(text.refuse(span.start, what, help))
+        }
+    };
+    sources.iter().zip(landings).map(edit).collect()
+}
+
+/// `COPY` or `ADD` with as little change as the files allow: its words, or where files land in
+/// several folders, an instruction for each.
+fn copied(
+    text: &Text<'_>,
+    instruction: &Instruction,
+    sources: &[ContextSource],
+    landings: &[Landing],
+) -> Result<Edits, NotUnderstood> {
+    let (options, at) = instruction.options();
+    for option in &options {
+        let name = option.text.split('=').next().unwrap_or_default();
+        if !["--chown", "--chmod", "--link"].contains(&name) {
+            let what = format!("`{name}` beside sources that move");
+            let help = "copy the files without it, or from a stage";
+            return Err(text.refuse(option.range.start, what, help));
+        }
+    }
+    let is_json = instruction.json(at).is_some();
+    let only = landings.iter().map(Landing::only);
+    if let Some(names) = only.collect::<Option<Vec<&str>>>()
+        && (is_json || !names.iter().any(|name| name.contains(' ')))
+    {
+        let spans = sources.iter().map(|(_, span)| span.clone());
+        let quoted = |name: &str| quoted(name).trim_matches('"').to_owned();
+        let names = names.into_iter().map(|name| match is_json {
+            true => quoted(name),
+            false => name.to_owned(),
+        });
+        return Ok(spans.zip(names).collect());
+    }
+    anew(text, instruction, sources, landings)
+}
+
+/// The sources and the destination written from scratch, an instruction for each destination.
+fn anew(
+    text: &Text<'_>,
+    instruction: &Instruction,
+    sources: &[ContextSource],
+    landings: &[Landing],
+) -> Result<Edits, NotUnderstood> {
+    let (start, first) = (instruction.range.start, sources[0].1.start);
+    let refuse = |at: usize, what: &str, help: &str| Err(text.refuse(at, what, help));
+    let at = instruction.options().1;
+    let words = instruction.words(at);
+    if words.len() != sources.len() + 1 {
+        let what = "files of the context beside a here-document or an address";
+        let help = "give the files of the context an instruction of their own";
+        return refuse(first, what, help);
+    }
+    let mut edits = Vec::new();
+    if instruction.keyword == "ADD" && landings.iter().any(|landing| landing.folder) {
+        if landings.len() > 1 || is_pattern(&sources[0].0) {
+            let what = "ADD with a folder beside files, which it would unpack";
+            return refuse(first, what, "give each source an instruction of its own");
+        }
+        // ADD does not unpack archives inside of a folder, but it would unpack one named alone.
+        edits.push((start..start + "ADD".len(), "COPY".to_owned()));
+    }
+    let dest = &words[sources.len()];
+    let mut to = text.body[dest.range.clone()].to_owned();
+    // The destination of several files must end in a slash.
+    if !to.ends_with('/') {
+        let plain = |c: char| !c.is_whitespace() && !"\"'\\`".contains(c);
+        if !to.chars().all(plain) {
+            let what = format!("the destination `{to}`");
+            let help = "write it without quotes and with a slash at the end";
+            return refuse(dest.range.start, &what, help);
+        }
+        to.push('/');
+    }
+    let mut end = dest.range.end;
+    if text.body[first..end].contains('#') {
+        let what = "a comment among the sources of a copy that must be split";
+        return refuse(first, what, "move the comment above the instruction");
+    }
+    let mut from = first;
+    if instruction.json(at).is_some() {
+        from = text.body[..first].rfind('[').unwrap_or(first);
+        end += text.body[end..].find(']').map_or(0, |at| at + 1);
+    }
+    if !text.body[end..instruction.range.end].trim().is_empty() {
+        let what = "an instruction that goes on after its destination";
+        return refuse(end, what, "end the line with the destination");
+    }
+    let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (place, names) in landings.iter().flat_map(|landing| &landing.places) {
+        let known = places.entry(place).or_default();
+        known.extend(names.iter().map(String::as_str));
+        known.sort_by_key(|name| (name.starts_with(".runpod/"), *name));
+    }
+    let mut names = places.values().flatten();
+    let is_json = instruction.json(at).is_some() || names.any(|name| name.contains(' '));
+    let line = |(place, names): (&&str, &Vec<&str>)| {
+        let to = format!("{to}{place}");
+        if is_json {
+            let names: String = names.iter().map(|name| quoted(name) + ", ").collect();
+            return format!("[{names}{}]", quoted(&to));
+        }
+        format!("{} {to}", row(text, instruction, names, from))
+    };
+    let lines: Vec<String> = places.iter().map(line).collect();
+    let keyword = &text.body[start..from];
+    let keyword = if edits.is_empty() {
+        keyword.to_owned()
+    } else {
+        format!("COPY{}", &keyword["ADD".len()..])
+    };
+    let separator = format!("{}{}{keyword}", text.newline(start), text.indent(start));
+    edits.push((from..end, lines.join(&separator)));
+    Ok(edits)
+}
+
+/// The names in a row that begins at an offset, broken where the line would get long.
+fn row(text: &Text<'_>, instruction: &Instruction, names: &[&str], from: usize) -> String {
+    let start = instruction.range.start;
+    let indent = text.indent(start);
+    let mut column = text.place(from).1;
+    let mut out = String::new();
+    for name in names {
+        let width = name.chars().count();
+        if out.is_empty() {
+        } else if column + width + 2 > WIDTH {
+            let escape = char::from(instruction.escape);
+            out += &format!(" {escape}{}{indent}    ", text.newline(start));
+            column = indent.chars().count() + 5;
+        } else {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(name);
+        column += width;
+    }
+    out
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
 
 /// A way through the instructions that knows the variables which each sees.
 struct Walk<'t> {
@@ -215,37 +397,39 @@ impl<'t> Walk<'t> {
         Ok(parts.join("/"))
     }
 
-    fn land(&self, map: &PathMap, (path, span): &ContextSource) -> Result<Landing, NotUnderstood> {
-        const HELP: &str = "take an upstream whose Dockerfile copies from its worker folder only, \
-                            or fix its Dockerfile there";
-        let folder_mark = self.text.body[span.clone()].ends_with('/');
-        let landing = map.land(path, folder_mark);
-        landing.map_err(|what| self.text.refuse(span.start, what, HELP))
+    /// What an instruction takes from the build context: the sources of COPY and ADD, and those of
+    /// bind mounts.
+    fn sources(&self, instruction: &Instruction) -> Result<Vec<ContextSource>, NotUnderstood> {
+        let (options, at) = instruction.options();
+        let from_elsewhere = |option: &Word| option.text.starts_with("--from=");
+        match instruction.keyword.as_str() {
+            "COPY" | "ADD" if !options.iter().any(from_elsewhere) => self.copied(instruction, at),
+            "RUN" => {
+                let mounts = options.iter().map(|option| self.mounted(option));
+                mounts.filter_map(Result::transpose).collect()
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
-    /// What a `COPY` or `ADD` takes from the context.
-    fn copy<'i>(&self, instruction: &'i Instruction) -> Result<Option<Copy<'i>>, NotUnderstood> {
+    fn copied(
+        &self,
+        instruction: &Instruction,
+        at: usize,
+    ) -> Result<Vec<ContextSource>, NotUnderstood> {
         let keyword = instruction.keyword.as_str();
-        let (options, at) = instruction.options();
-        let from_elsewhere = options
-            .iter()
-            .any(|option| option.text.starts_with("--from="));
-        if !matches!(keyword, "COPY" | "ADD") || from_elsewhere {
-            return Ok(None);
-        }
         let mut all = instruction.words(at);
-        let Some(dest) = all.pop().filter(|_| !all.is_empty()) else {
+        if all.pop().is_none() || all.is_empty() {
             let what = format!("{keyword} needs at least two arguments");
             let help = "name what is copied and where to";
             return Err(self.text.refuse(instruction.range.start, what, help));
-        };
-        let is_add = keyword == "ADD";
+        }
         let is_json = instruction.json(at).is_some();
-        let count = all.len();
+        let is_remote = |source: &str| keyword == "ADD" && is_remote(source);
         let mut sources = Vec::new();
         for word in all {
             let digits = word.text.trim_start_matches(|c: char| c.is_ascii_digit());
-            if !is_json && digits.starts_with("<<") || is_add && is_remote(&word.text) {
+            if !is_json && digits.starts_with("<<") || is_remote(&word.text) {
                 continue;
             }
             let written = &self.text.body[word.range.clone()];
@@ -255,68 +439,38 @@ impl<'t> Walk<'t> {
                 return Err(self.text.refuse(word.range.start, what, help));
             }
             let path = self.source(&word.text, word.range.start)?;
-            if !(is_add && is_remote(&path)) {
+            if !is_remote(&path) {
                 sources.push((path, word.range));
             }
         }
-        Ok(Some(Copy {
-            instruction,
-            options,
-            is_add,
-            is_json,
-            alone: count == sources.len(),
-            sources,
-            dest,
-        }))
+        Ok(sources)
     }
 
-    /// The bind mounts of a step from the build context.
-    fn mounts(&self, instruction: &Instruction) -> Result<Vec<Mount>, NotUnderstood> {
-        let mut found = Vec::new();
-        let options = instruction.options().0.into_iter();
-        for option in options.filter(|_| instruction.keyword == "RUN") {
-            let written = &self.text.body[option.range.clone()];
-            let Some(value) = option.text.strip_prefix("--mount=") else {
-                continue;
-            };
-            let mut mount = Mount {
-                flag: option.range.clone(),
-                path: String::new(),
-                source: None,
-                target: None,
-                writable: false,
-                escape: instruction.escape,
-            };
-            let mut is_bind = true;
-            let mut at = option.range.start + "--mount=".len();
-            for field in value.split(',') {
-                let (key, inner) = field.split_once('=').unwrap_or((field, ""));
-                let span = (key.len() < field.len()).then(|| at + key.len() + 1..at + field.len());
-                match key.to_ascii_lowercase().as_str() {
-                    "type" => is_bind = inner == "bind",
-                    "from" => is_bind = false,
-                    "source" | "src" => mount.source = span,
-                    "target" | "dst" | "destination" => mount.target = span,
-                    "rw" | "readwrite" => mount.writable = inner != "false",
-                    _ => {}
-                }
-                at += field.len() + 1;
-            }
-            if !is_bind {
-                continue;
-            }
-            // Fields are found by their length, so each byte must stand for itself.
-            if written != option.text {
-                let what = "a mount with quotes or over several lines";
-                let help = "write the mount in one piece without quotes";
-                return Err(self.text.refuse(mount.flag.start, what, help));
-            }
-            if let Some(span) = &mount.source {
-                mount.path = self.source(&self.text.body[span.clone()], span.start)?;
-            }
-            found.push(mount);
+    /// The source of a bind mount from the build context.
+    fn mounted(&self, option: &Word) -> Result<Option<ContextSource>, NotUnderstood> {
+        let Some(value) = option.text.strip_prefix("--mount=") else {
+            return Ok(None);
+        };
+        let is_bind = part(value, &["type"]).is_none_or(|kind| kind == "bind");
+        if !is_bind || part(value, &["from"]).is_some() {
+            return Ok(None);
         }
-        Ok(found)
+        let (start, written) = (option.range.start, &self.text.body[option.range.clone()]);
+        // What is written is found by its text, so each byte must stand for itself.
+        if written != option.text {
+            let what = "a mount with quotes or over several lines";
+            let help = "write the mount in one piece without quotes";
+            return Err(self.text.refuse(start, what, help));
+        }
+        let source = part(value, &["source", "src"]).unwrap_or_default();
+        let keys = ["source=", "src="].into_iter();
+        let mut at =
+            keys.filter_map(|key| Some(written.find(&format!("{key}{source}"))? + key.len()));
+        let span = match at.next() {
+            Some(at) => start + at..start + at + source.len(),
+            None => option.range.clone(),
+        };
+        Ok(Some((self.source(&source, span.start)?, span)))
     }
 }
 
@@ -332,298 +486,6 @@ fn is_remote(source: &str) -> bool {
     ["http://", "https://", "git://", "ssh://", "git@"]
         .iter()
         .any(|scheme| lower.starts_with(scheme))
-}
-
-/// `COPY` or `ADD` with what it takes from the context.
-struct Copy<'i> {
-    instruction: &'i Instruction,
-    options: Vec<Word>,
-    is_add: bool,
-    is_json: bool,
-    /// Whether it takes nothing else.
-    alone: bool,
-    sources: Vec<ContextSource>,
-    dest: Word,
-}
-
-impl Copy<'_> {
-    fn rewrite(
-        &self,
-        walk: &Walk<'_>,
-        map: &PathMap,
-        output: &mut Output,
-    ) -> Result<(), NotUnderstood> {
-        let landings = self.sources.iter().map(|source| walk.land(map, source));
-        let landings = landings.collect::<Result<Vec<Landing>, _>>()?;
-        if map.root.is_empty() || landings.is_empty() {
-            return Ok(());
-        }
-        for option in &self.options {
-            let name = option.text.split('=').next().unwrap_or_default();
-            if !["--chown", "--chmod", "--link"].contains(&name) {
-                let what = format!("`{name}` beside sources that move");
-                let help = "copy the files without it, or from a stage";
-                return Err(walk.text.refuse(option.range.start, what, help));
-            }
-        }
-        let line = walk.text.line(self.instruction.range.start);
-        let left = landings.iter().map(|landing| &landing.left);
-        for left in left.filter(|left| !left.is_empty()) {
-            let files = listed(left);
-            output.notes.push(format!(
-                "line {line}: the image no longer gets {files}, which the worker does not take over"
-            ));
-        }
-        self.write(walk, &landings, &mut output.edits)?;
-        let what = match self.sources.as_slice() {
-            [(path, _)] if landings[0].folder || landings[0].pattern => {
-                format!("what was `{path}` is copied by name")
-            }
-            _ => "the files are copied from where they now lie".to_owned(),
-        };
-        output.change(line, what);
-        Ok(())
-    }
-
-    /// Writes the instruction with as little change as the files allow: its words, or where files
-    /// land in several folders, an instruction for each.
-    fn write(
-        &self,
-        walk: &Walk<'_>,
-        landings: &[Landing],
-        edits: &mut Vec<(Range<usize>, String)>,
-    ) -> Result<(), NotUnderstood> {
-        let text = walk.text;
-        let refuse = |at: usize, what: &str, help: &str| Err(text.refuse(at, what, help));
-        let first = self.sources[0].1.start;
-        let folder = landings.iter().any(|landing| landing.folder);
-        let pattern = landings.iter().any(|landing| landing.pattern);
-        let here: Vec<&String> = landings.iter().flat_map(|landing| &landing.here).collect();
-        let below: Vec<_> = landings.iter().flat_map(|landing| &landing.below).collect();
-        let nested = below
-            .iter()
-            .flat_map(|(place, names)| names.iter().chain([*place]));
-        let mut names = here.iter().copied().chain(nested);
-        let needs_json = !self.is_json && names.any(|name| name.contains(char::is_whitespace));
-        if !self.alone && (!below.is_empty() || needs_json || folder && self.is_add) {
-            let what = "files of the context beside a here-document or an address";
-            return refuse(
-                first,
-                what,
-                "give the files of the context an instruction of their own",
-            );
-        }
-        if folder && self.is_add {
-            if pattern || landings.len() > 1 {
-                let what = "ADD with a folder beside files, which it would unpack";
-                return refuse(first, what, "give each source an instruction of its own");
-            }
-            // ADD does not unpack archives inside of a folder, but it would unpack one named alone.
-            let start = self.instruction.range.start;
-            edits.push((start..start + "ADD".len(), "COPY".to_owned()));
-        }
-        let written = &text.body[self.dest.range.clone()];
-        let is_folder = written.ends_with('/') || written == "." || written.ends_with("/.");
-        if !below.is_empty() && !folder && !is_folder {
-            let what = format!("`{written}` may be a file or a folder");
-            let help = "end it with a slash if it is a folder";
-            return refuse(self.dest.range.start, &what, help);
-        }
-        let mut dest = written.to_owned();
-        // The destination of several files must end in a slash.
-        if (folder || here.len() > 1 || !below.is_empty()) && !written.ends_with('/') {
-            let plain = |c: char| !c.is_whitespace() && !"\"'\\`".contains(c);
-            if !written.chars().all(plain) {
-                let what = format!("the destination `{written}`");
-                let help = "write it without quotes and with a slash at the end";
-                return refuse(self.dest.range.start, &what, help);
-            }
-            dest.push('/');
-        }
-        if !below.is_empty() || needs_json {
-            let mut copies: Vec<(Vec<&String>, String)> = Vec::new();
-            if !here.is_empty() {
-                copies.push((here, dest.clone()));
-            }
-            let below = below.iter();
-            copies.extend(
-                below.map(|(place, names)| (names.iter().collect(), format!("{dest}{place}"))),
-            );
-            edits.push(self.anew(walk, &copies, needs_json)?);
-            return Ok(());
-        }
-        let mut column = text.place(first).1;
-        for ((_, span), landing) in self.sources.iter().zip(landings) {
-            let here: Vec<&String> = landing.here.iter().collect();
-            edits.push((span.clone(), self.row(walk, &here, &mut column)));
-        }
-        if dest != written {
-            edits.push((self.dest.range.clone(), dest));
-        }
-        Ok(())
-    }
-
-    /// The sources and the destination written from scratch, an instruction for each destination.
-    fn anew(
-        &self,
-        walk: &Walk<'_>,
-        copies: &[(Vec<&String>, String)],
-        needs_json: bool,
-    ) -> Result<(Range<usize>, String), NotUnderstood> {
-        let text = walk.text;
-        let body = text.body;
-        let (start, mut first) = (self.instruction.range.start, self.sources[0].1.start);
-        let mut end = self.dest.range.end;
-        if body[first..end].contains('#') {
-            let what = "a comment among the sources of a copy that must be split";
-            return Err(text.refuse(first, what, "move the comment above the instruction"));
-        }
-        if self.is_json {
-            first = body[..first].rfind('[').unwrap_or(first);
-            end += body[end..].find(']').map_or(0, |at| at + 1);
-        }
-        if !body[end..self.instruction.range.end].trim().is_empty() {
-            let what = "an instruction that goes on after its destination";
-            return Err(text.refuse(end, what, "end the line with the destination"));
-        }
-        let line = |(names, dest): &(Vec<&String>, String)| {
-            if self.is_json || needs_json {
-                let words = names
-                    .iter()
-                    .map(|name| name.as_str())
-                    .chain([dest.as_str()]);
-                let words: Vec<String> = words.map(quoted).collect();
-                return format!("[{}]", words.join(", "));
-            }
-            let mut column = text.place(first).1;
-            format!("{} {dest}", self.row(walk, names, &mut column))
-        };
-        let lines: Vec<String> = copies.iter().map(line).collect();
-        let (newline, indent) = (text.newline(start), text.indent(start));
-        let separator = format!("{newline}{indent}{}", &body[start..first]);
-        Ok((first..end, lines.join(&separator)))
-    }
-
-    /// The names in a row, broken where the line would get long.
-    fn row(&self, walk: &Walk<'_>, names: &[&String], column: &mut usize) -> String {
-        if self.is_json {
-            let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
-            return names.join(", ").trim_matches('"').to_owned();
-        }
-        let start = self.instruction.range.start;
-        let indent = walk.text.indent(start);
-        let mut out = String::new();
-        for name in names {
-            let width = name.chars().count();
-            if out.is_empty() {
-            } else if *column + width + 2 > WIDTH {
-                let escape = char::from(self.instruction.escape);
-                let newline = walk.text.newline(start);
-                out += &format!(" {escape}{newline}{indent}    ");
-                *column = indent.chars().count() + 5;
-            } else {
-                out.push(' ');
-                *column += 1;
-            }
-            out.push_str(name);
-            *column += width;
-        }
-        out
-    }
-}
-
-/// A JSON string.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// A bind mount from the build context.
-struct Mount {
-    /// The whole `--mount=…`.
-    flag: Range<usize>,
-    /// What it mounts, cleaned.
-    path: String,
-    /// Where the source's path stands, if it does.
-    source: Option<Range<usize>>,
-    target: Option<Range<usize>>,
-    writable: bool,
-    /// What continues a line.
-    escape: u8,
-}
-
-impl Mount {
-    /// Plans the edits that make the mount take the files from where they now lie.
-    fn rewrite(
-        &self,
-        walk: &Walk<'_>,
-        map: &PathMap,
-        output: &mut Output,
-    ) -> Result<(), NotUnderstood> {
-        let text = walk.text;
-        if map.root.is_empty() {
-            return Ok(());
-        }
-        let refuse = |what: &str, help: &str| Err(text.refuse(self.flag.start, what, help));
-        if is_pattern(&self.path) {
-            let what = "a pattern as the source of a mount";
-            return refuse(what, "name the file or the folder");
-        }
-        let (Some(source), Some(target)) = (&self.source, &self.target) else {
-            return refuse("a mount without a source or a target", "give it both");
-        };
-        let landing = walk.land(map, &(self.path.clone(), source.clone()))?;
-        let line = text.line(self.flag.start);
-        if !landing.left.is_empty() {
-            let files = listed(&landing.left);
-            output.notes.push(format!(
-                "line {line}: the step no longer sees {files}, which the worker does not take over"
-            ));
-        }
-        output.change(line, "the mount takes the files from where they now lie");
-        if let ([only], false) = (landing.here.as_slice(), landing.folder) {
-            output.edits.push((source.clone(), only.clone()));
-            return Ok(());
-        }
-        if self.writable {
-            let what = "a folder mounted for writing, whose files no longer lie together";
-            return refuse(what, "mount single files, or mount for reading");
-        }
-        let here = landing.here.iter().map(|name| ("", name));
-        let below = landing.below.iter();
-        let below =
-            below.flat_map(|(place, names)| names.iter().map(|name| (place.as_str(), name)));
-        let mut all = Vec::new();
-        for (place, name) in here.chain(below) {
-            let mut place = place.trim_end_matches('/').to_owned();
-            if !name.ends_with('/')
-                && (place.is_empty() || landing.below.contains_key(&format!("{place}/")))
-            {
-                let base = name.rsplit('/').next().unwrap_or(name);
-                place = format!("{place}/{base}");
-            }
-            let folder = text.body[target.clone()].trim_end_matches('/');
-            let place = format!("{folder}/{}", place.trim_start_matches('/'));
-            let mut parts = [
-                (source, name.trim_end_matches('/').to_owned()),
-                (target, place),
-            ];
-            parts.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
-            let mut flag = text.body[self.flag.clone()].to_owned();
-            for (span, value) in parts {
-                let base = self.flag.start;
-                flag.replace_range(span.start - base..span.end - base, &value);
-            }
-            if flag.contains(char::is_whitespace) {
-                let what = format!("`{name}` has a space in it");
-                return refuse(&what, "give the file another name in the upstream");
-            }
-            all.push(flag);
-        }
-        let (escape, newline) = (char::from(self.escape), text.newline(self.flag.start));
-        let separator = format!(" {escape}{newline}    ");
-        output.edits.push((self.flag.clone(), all.join(&separator)));
-        Ok(())
-    }
 }
 
 #[cfg(test)]
