@@ -87,8 +87,6 @@ pub enum ReportFormat {
     Text,
     /// For programs
     Json,
-    /// For a pull request
-    Markdown,
     /// A page for a browser, with the files of both workers side by side
     Html,
 }

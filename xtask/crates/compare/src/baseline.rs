@@ -6,10 +6,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::facts::{Fact, Facts, WORDING};
+use super::facts::{Fact, Facts};
 use super::own_changes::OwnChanges;
+use super::unread::UnreadFact;
 use worker_files::Place;
 use xtask_core::outcome::UserError;
 
@@ -41,62 +43,66 @@ pub struct Record {
 /// What version 1 called the worker that migrate recorded, with its abbreviated commit.
 const AT: &str = "the worker at ";
 
-/// The file's text.
-pub fn write(facts: &Facts, origin: &OldCommit) -> String {
-    let mut out = format!(
-        "{{\n\"version\": {VERSION},\n\"made_by\": \"cargo xtask compare OLD --write-baseline\",\n\"of\": {},\n\"commit\": {},\n\"reader\": {READER},\n\"sglang\": {},\n\"unread\": [",
-        Value::from(origin.of.as_str()),
-        origin.commit.as_deref().map_or(Value::Null, Value::from),
-        facts.sglang.as_deref().map_or(Value::Null, Value::from)
-    );
-    if let Some(base) = origin
-        .base
-        .as_ref()
-        .and_then(|it| serde_json::to_string(it).ok())
-    {
-        out = out.replacen("\"unread\"", &format!("\"base\": {base},\n\"unread\""), 1);
-    }
-    let gaps = facts
-        .unread
-        .iter()
-        .filter_map(|gap| serde_json::to_string(gap).ok());
-    let gaps = gaps.collect::<Vec<_>>().join(",\n");
-    if !gaps.is_empty() {
-        out.extend(["\n", &gaps, "\n"]);
-    }
-    out.push_str("],\n\"facts\": [\n");
-    let lines: Vec<String> = facts
-        .all
-        .iter()
-        .map(|(id, fact)| {
-            // Put together here, because a value of JSON made for each line costs more than the
-            // line.
-            let mut line = format!("{{\"id\":{}", quoted(id));
-            for (key, value) in &fact.value {
-                if !WORDING.contains(&key.as_str()) {
-                    line.extend([",", &quoted(key), ":", &quoted(value)]);
-                }
-            }
-            line.push_str(",\"places\":[");
-            let places = fact.places.iter().map(|place| quoted(&place.to_string()));
-            line.push_str(&places.collect::<Vec<_>>().join(","));
-            line.push_str("]}");
-            line
-        })
-        .collect();
-    out.push_str(&lines.join(",\n"));
-    out.push_str("\n]\n}\n");
-    out
+/// The file.
+#[derive(Deserialize)]
+struct File {
+    version: u64,
+    #[serde(default)]
+    of: String,
+    commit: Option<String>,
+    reader: Option<u64>,
+    sglang: Option<String>,
+    base: Option<OwnChanges>,
+    #[serde(default)]
+    unread: Vec<UnreadFact>,
+    facts: Option<Vec<Line>>,
 }
 
-/// A text as JSON has it.
-fn quoted(text: &str) -> String {
-    let needs_no_escape = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
-    if text.bytes().all(needs_no_escape) {
-        ["\"", text, "\""].concat()
-    } else {
-        Value::from(text).to_string()
+/// A fact in it.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    id: String,
+    #[serde(flatten)]
+    value: BTreeMap<String, String>,
+    #[serde(default)]
+    places: Vec<String>,
+}
+
+/// The file's text.
+pub fn write(facts: &Facts, origin: &OldCommit) -> String {
+    fn list(lines: impl Iterator<Item = impl Serialize>) -> String {
+        let lines = lines.filter_map(|line| serde_json::to_string(&line).ok());
+        match lines.collect::<Vec<_>>().join(",\n") {
+            none if none.is_empty() => "[]".to_owned(),
+            some => format!("[\n{some}\n]"),
+        }
     }
+    let line = |(id, fact): (&String, &Fact)| Line {
+        id: id.clone(),
+        value: fact
+            .judged()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+        places: fact.places.iter().map(ToString::to_string).collect(),
+    };
+    let made_by = "cargo xtask compare OLD --write-baseline";
+    let mut parts = vec![
+        ("version", json!(VERSION).to_string()),
+        ("made_by", json!(made_by).to_string()),
+        ("of", json!(origin.of).to_string()),
+        ("commit", json!(origin.commit).to_string()),
+        ("reader", json!(READER).to_string()),
+        ("sglang", json!(facts.sglang).to_string()),
+    ];
+    let base = origin.base.as_ref();
+    parts.extend(base.map(|base| ("base", json!(base).to_string())));
+    parts.push(("unread", list(facts.unread.iter())));
+    parts.push(("facts", list(facts.all.iter().map(line))));
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|(key, value)| format!("\"{key}\": {value}"))
+        .collect();
+    format!("{{\n{}\n}}\n", parts.join(",\n"))
 }
 
 /// Reads the file of the repository, and says what to do where it can't be read.
@@ -110,63 +116,32 @@ pub fn of_repository(text: &str, place: &str) -> Result<Record> {
 
 /// Reads the file.
 pub fn read(text: &str) -> Result<Record> {
-    let root: Value = serde_json::from_str(text).context("it is no JSON")?;
-    match root.get("version") {
-        Some(version) if version.as_u64().is_some_and(|v| (1..=VERSION).contains(&v)) => {}
-        Some(version) => bail!("it is of version {version}; this tool knows {VERSION}"),
-        None => bail!("it names no version"),
+    let file: File = serde_json::from_str(text).context("it is no baseline")?;
+    if !(1..=VERSION).contains(&file.version) {
+        bail!(
+            "it is of version {}; this tool knows {VERSION}",
+            file.version
+        );
     }
-    let word = |key: &str| root.get(key).and_then(Value::as_str).map(str::to_owned);
-    let of = word("of").unwrap_or_default();
-    let named = of.strip_prefix(AT).map(str::to_owned);
-    let unread = match root.get("unread") {
-        None => Vec::new(),
-        Some(list) => {
-            serde_json::from_value(list.clone()).context("its list of what was not read")?
-        }
+    let fact = |line: Line| {
+        let places = line.places.iter().map(|text| place(text)).collect();
+        let value = line.value;
+        (line.id, Fact { value, places })
     };
-    let base = match root.get("base") {
-        None => None,
-        Some(base) => serde_json::from_value(base.clone()).context("what it says of its base")?,
-    };
-    let list = root
-        .get("facts")
-        .and_then(Value::as_array)
-        .context("it has no list of facts")?;
-    let mut all = BTreeMap::new();
-    for entry in list {
-        let object = entry.as_object().context("a fact is no object")?;
-        let id = object
-            .get("id")
-            .and_then(Value::as_str)
-            .context("a fact has no id")?;
-        let mut fact = Fact::default();
-        for (key, value) in object {
-            match (key.as_str(), value) {
-                ("id", _) => {}
-                ("places", Value::Array(places)) => {
-                    fact.places = places.iter().filter_map(Value::as_str).map(place).collect();
-                }
-                (key, Value::String(text)) => {
-                    fact.value.insert(key.to_owned(), text.clone());
-                }
-                (key, _) => bail!("{key} of {id} is no text"),
-            }
-        }
-        all.insert(id.to_owned(), fact);
-    }
-    let reader = root.get("reader").and_then(Value::as_u64).unwrap_or(1);
+    let facts = file.facts.context("it has no list of facts")?;
+    let reader = file.reader.unwrap_or(1);
+    let named = file.of.strip_prefix(AT).map(str::to_owned);
     Ok(Record {
         origin: OldCommit {
-            of,
-            commit: word("commit").or(named),
-            base,
+            commit: file.commit.or(named),
+            of: file.of,
+            base: file.base,
         },
         facts: Facts {
-            all,
-            unread,
+            all: facts.into_iter().map(fact).collect(),
+            unread: file.unread,
             older: (reader < READER).then_some(reader),
-            sglang: word("sglang"),
+            sglang: file.sglang,
             passed_over: None,
         },
     })

@@ -7,7 +7,6 @@ pub mod accepted;
 pub mod args;
 pub mod baseline;
 pub mod cleanup_gate;
-mod diff;
 mod entries;
 mod execute;
 mod facts;
@@ -38,7 +37,7 @@ use crate::args::{Args, ReportFormat};
 use xtask_core::commands::Commands;
 use xtask_core::layout::{ACCEPTED, BASELINE, OUTDATED};
 use xtask_core::outcome::{Outcome, UserError};
-use xtask_core::output::{self, quoted};
+use xtask_core::output::{self, diff, quoted};
 use xtask_core::progress::{self, Progress};
 use xtask_core::records;
 use xtask_core::tool_repo;
@@ -83,11 +82,10 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
     let text = match args.format {
         ReportFormat::Text => report.text(),
         ReportFormat::Json => report.json(),
-        ReportFormat::Markdown => report.markdown(),
         ReportFormat::Html => report.html(&compared.pairs(&root)?),
     };
     if args.diff {
-        output::print(&diff::diff(&compared.pairs(&root)?))?;
+        output::print(&diffs(&compared.pairs(&root)?))?;
     }
     output::print(&text)?;
     Ok(if report.failures() == 0 {
@@ -95,6 +93,26 @@ fn run_in(repo: Option<&Path>, args: &Args, questions: Questions) -> Result<Outc
     } else {
         Outcome::Findings
     })
+}
+
+/// The diffs of every pair that differs: old against new, and where an upstream is known, upstream
+/// against new.
+fn diffs(pairs: &[Pair]) -> String {
+    let mut out = String::new();
+    for Pair { old, upstream, new } in pairs {
+        for (side, texts) in [("old", old), ("upstream", upstream)] {
+            if let (Some(before), Some(after)) = (texts.first(), new.first()) {
+                let names = [
+                    format!("{side}/{}", before.path),
+                    format!("new/{}", after.path),
+                ];
+                let (before, after) = (before.text.as_bytes(), after.text.as_bytes());
+                let text = diff::unified(&names[0], &names[1], before, after);
+                out += &diff::coloured(&text, "");
+            }
+        }
+    }
+    out
 }
 
 /// Records the old worker's facts. The file is committed, so it doesn't say where this repository

@@ -186,25 +186,27 @@ fn json_has_the_documented_keys() {
 }
 
 #[test]
-fn markdown_fits_a_comment_and_nothing_in_it_is_markup_of_its_own() {
-    let mut items = compared(&legacy(), &modern());
-    let hostile = items.iter_mut().find(|item| item.open).unwrap();
-    hostile.why = "| <script> *x* @all".to_owned();
-    let text = report(items).markdown();
-    assert!(text.contains("\\| \\<script\\> \\*x\\* \\@all"));
-    assert!(text.contains("<details><summary>"));
-    let added = compared(
-        &Memory::new(),
-        &Memory::new().with("README.md", "| `AB` |\n"),
-    );
-    assert!(!added.is_empty());
-    let many = vec![added; 4000].concat();
-    let long = report(many).markdown();
-    assert!(long.len() < 65_536);
-    assert_eq!(
-        long.matches("<details>").count(),
-        long.matches("</details>").count()
-    );
+fn files_are_compared_across_layouts() {
+    let old = Memory::new()
+        .with("src/engine.py", "a = 1\nport = 30000\nc\nb = 2\n")
+        .with("worker-config.json", "{}\n");
+    let new = Memory::new()
+        .with("engine.py", "a = 1\nport = 30001\nc\nb = 2")
+        .with(".runpod/hub.json", "{}\n\n");
+    let before = OldFiles {
+        tree: &old,
+        is_whole: true,
+    };
+    let text = plain(&diffs(
+        &pairs::of(Some(before), Some(&new), &new, &[]).unwrap(),
+    ));
+    let engine = "--- old/src/engine.py\n+++ new/engine.py\n@@ -1,4 +1,4 @@\n a = 1\n-port = 30000\n+port = 30001\n";
+    assert!(text.contains(engine), "{text}");
+    assert!(text.contains("\\ No newline at end of file"));
+    assert!(text.contains("--- old/worker-config.json\n+++ new/.runpod/hub.json"));
+    assert!(!text.contains("upstream/"), "what is the same is not shown");
+    let all = diffs(&pairs::of(Some(before), Some(&old), &new, &[]).unwrap());
+    assert!(all.contains("upstream/src/engine.py"));
 }
 
 #[test]
@@ -213,7 +215,6 @@ fn a_third_column_shows_what_upstream_has() {
     with.upstream = Some(Facts::read(&modern()).unwrap());
     let text = plain(&with.text());
     assert!(text.contains("upstream not there"), "{text}");
-    assert!(with.markdown().contains("| old | upstream | now |"));
     assert!(with.json().contains("\"upstream\""));
 }
 
@@ -346,10 +347,7 @@ fn a_whole_session_from_outdated_to_accepted_and_without_the_old_files() {
     );
     compare(&["--write-baseline"]).unwrap();
     fs_err::remove_dir_all(root.join("outdated")).unwrap();
-    assert_eq!(
-        compare(&["--format", "markdown"]).unwrap(),
-        Outcome::Findings
-    );
+    assert_eq!(compare(&["--format", "html"]).unwrap(), Outcome::Findings);
     let no_code = compare(&["--execute"]).unwrap_err();
     assert!(no_code.to_string().contains("no Python"));
     let wrong = compare(&["--accept", "env:NOTHING", "--reason", "x"]).unwrap_err();

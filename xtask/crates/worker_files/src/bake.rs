@@ -152,34 +152,29 @@ pub fn read(source: &Source) -> Reading<Bake> {
     Reading::new(bake, unread)
 }
 
-/// The file without arguments of targets that `drop` chooses, by where their names begin. One that
-/// shares its line with something else stays.
-pub fn without_arguments(text: &str, drop: impl Fn(usize) -> bool) -> String {
+/// The file without those arguments of targets whose names begin at these places. One that shares
+/// its line with something else stays.
+pub fn without_arguments(text: &str, places: &[usize]) -> String {
     let source = Source::new(FILE.into(), text.as_bytes());
     let (bake, _) = read(&source).split();
     let args = bake.targets.iter().flat_map(|target| &target.args);
-    let mut lines: Vec<std::ops::Range<usize>> = args
-        .filter(|arg| drop(arg.place.start))
-        .filter_map(|arg| {
-            let start = text[..arg.place.start].rfind('\n').map_or(0, |at| at + 1);
-            let rest = text[start..]
-                .find('\n')
-                .map_or(text.len(), |at| start + at + 1);
-            let line = text[start..rest].trim().trim_end_matches(',').trim_end();
-            let (name, value) = line.split_once(['=', ':'])?;
-            let alone =
-                name.trim().trim_matches('"') == arg.name && plain(value.trim()) == arg.value;
-            alone.then_some(start..rest)
-        })
-        .collect();
-    lines.sort_by_key(|line| line.start);
-    let mut out = String::new();
-    let mut at = 0;
-    for line in lines {
-        out += &text[at..line.start];
-        at = line.end;
+    let mut out = text.to_owned();
+    let mut gone: Vec<&Named> = args.collect();
+    gone.retain(|arg| places.contains(&arg.place.start));
+    gone.sort_by_key(|arg| std::cmp::Reverse(arg.place.start));
+    for arg in gone {
+        let start = text[..arg.place.start].rfind('\n').map_or(0, |at| at + 1);
+        let end = text[start..].find('\n');
+        let end = end.map_or(text.len(), |at| start + at + 1);
+        let line = text[start..end].trim().trim_end_matches(',');
+        let alone = line.split_once(['=', ':']).is_some_and(|(name, value)| {
+            name.trim().trim_matches('"') == arg.name && plain(value.trim()) == arg.value
+        });
+        if alone {
+            out.replace_range(start..end, "");
+        }
     }
-    out + &text[at..]
+    out
 }
 
 /// Source text in one line, a plain string without its quotes.
@@ -216,14 +211,15 @@ mod tests {
 
     #[test]
     fn arguments_are_dropped_with_their_lines() {
+        let all = |text: &str| -> Vec<usize> { (0..text.len()).collect() };
         let text = "target \"t\" {\n  args = {\n    A = \"1\"\n    \"B\" = \"${X}\",\n    C = { a = 1 }\n  }\n}\ntarget \"u\" {\n  args = { A = 1, D = 2 }\n}\n";
         assert_eq!(
-            without_arguments(text, |_| true),
+            without_arguments(text, &all(text)),
             "target \"t\" {\n  args = {\n    C = { a = 1 }\n  }\n}\ntarget \"u\" {\n  args = { A = 1, D = 2 }\n}\n"
                 .replace("    C = { a = 1 }\n", "")
         );
-        assert_eq!(without_arguments(text, |_| false), text);
-        assert_eq!(without_arguments("target {", |_| true), "target {");
+        assert_eq!(without_arguments(text, &[]), text);
+        assert_eq!(without_arguments("target {", &[0]), "target {");
     }
 
     #[test]

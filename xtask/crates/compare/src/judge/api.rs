@@ -5,50 +5,31 @@
 //! 004c82e07d; of other releases they
 //! were not looked up.
 
-/// Parameters that a request may leave out, with what `SGLang` does then as text. `None` where that
-/// depends on the model or the flags, or was not looked up.
-const PARAMETERS: [(&str, Option<&str>); 36] = [
-    ("best_of", None),
-    ("chat_template_kwargs", None),
-    ("continue_final_message", None),
-    ("custom_logit_processor", None),
-    ("ebnf", None),
-    ("echo", Some("False")),
-    ("frequency_penalty", Some("0")),
-    ("ignore_eos", Some("False")),
-    ("input", None),
-    ("json_schema", None),
-    ("logit_bias", None),
-    ("logprobs", None),
-    ("max_completion_tokens", None),
-    ("max_tokens", None),
-    ("messages", None),
-    ("min_p", None),
-    ("min_tokens", Some("0")),
-    ("model", None),
-    ("n", Some("1")),
-    ("parallel_tool_calls", None),
-    ("presence_penalty", Some("0")),
-    ("prompt", None),
-    ("regex", None),
-    ("repetition_penalty", None),
-    ("response_format", None),
-    ("seed", None),
-    ("skip_special_tokens", Some("True")),
-    ("stop", None),
-    ("stop_token_ids", None),
-    ("stream", Some("False")),
-    ("stream_options", None),
-    ("temperature", None),
-    ("tool_choice", None),
-    ("tools", None),
-    ("top_k", None),
-    ("top_p", None),
+use super::same_value;
+
+/// Parameters that a request may leave out.
+const PARAMETERS: &str = "best_of chat_template_kwargs continue_final_message custom_logit_processor ebnf echo \
+    frequency_penalty ignore_eos input json_schema logit_bias logprobs max_completion_tokens \
+    max_tokens messages min_p min_tokens model n parallel_tool_calls presence_penalty prompt \
+    regex repetition_penalty response_format seed skip_special_tokens stop stop_token_ids \
+    stream stream_options temperature tool_choice tools top_k top_p";
+
+/// What `SGLang` does without some of them, as text. Of the others that depends on the model or the
+/// flags, or was not looked up.
+const DEFAULTS: [(&str, &str); 8] = [
+    ("echo", "False"),
+    ("frequency_penalty", "0"),
+    ("ignore_eos", "False"),
+    ("min_tokens", "0"),
+    ("n", "1"),
+    ("presence_penalty", "0"),
+    ("skip_special_tokens", "True"),
+    ("stream", "False"),
 ];
 
 /// Whether `SGLang` takes a parameter of this name in the body of a request.
 pub fn takes(name: &str) -> bool {
-    PARAMETERS.iter().any(|(known, _)| *known == name)
+    PARAMETERS.split(' ').any(|known| known == name)
 }
 
 /// Whether jobs ask `SGLang` for such a route, so that a worker which sends any route on serves it;
@@ -59,11 +40,6 @@ pub fn serves(route: &str) -> bool {
 
 /// Whether `SGLang` does the same without the parameter as with this value.
 pub fn is_default(name: &str, value: &str) -> bool {
-    let default = PARAMETERS.iter().find(|(known, _)| *known == name);
-    let default = default.and_then(|(_, default)| *default);
-    let number = |text: &str| text.parse::<f64>().ok();
-    default.is_some_and(|default| {
-        default.eq_ignore_ascii_case(value)
-            || number(default).is_some() && number(default) == number(value)
-    })
+    let default = DEFAULTS.iter().find(|(known, _)| *known == name);
+    default.is_some_and(|(_, default)| same_value(default, value))
 }

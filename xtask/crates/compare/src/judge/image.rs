@@ -5,45 +5,19 @@ use super::running::show;
 use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
 
-/// The same for Debian's packages.
-const BROUGHT_APT: [&str; 7] = [
-    "python3",
-    "python3-pip",
-    "build-essential",
-    "ca-certificates",
-    "curl",
-    "git",
-    "wget",
-];
-
 /// What `SGLang`'s own images bring because `SGLang` needs it, so that a worker on top of one need
 /// not install it.
-const BROUGHT: [&str; 24] = [
-    "sglang",
-    "flashinfer",
-    "flashinfer-python",
-    "torch",
-    "torchvision",
-    "triton",
-    "transformers",
-    "huggingface-hub",
-    "hf-transfer",
-    "packaging",
-    "pydantic",
-    "typing-extensions",
-    "numpy",
-    "fastapi",
-    "uvicorn",
-    "uvloop",
-    "aiohttp",
-    "requests",
-    "openai",
-    "pillow",
-    "psutil",
-    "orjson",
-    "outlines",
-    "xgrammar",
-];
+const BROUGHT: &str = "sglang flashinfer flashinfer-python torch torchvision triton transformers \
+    huggingface-hub hf-transfer packaging pydantic typing-extensions numpy fastapi uvicorn uvloop \
+    aiohttp requests openai pillow psutil orjson outlines xgrammar";
+
+/// The same of Debian's packages.
+const BROUGHT_APT: &str = "python3 python3-pip build-essential ca-certificates curl git wget";
+
+/// Whether a list has a word.
+fn has(list: &str, name: &str) -> bool {
+    list.split(' ').any(|one| one == name)
+}
 
 impl Judge<'_> {
     /// What the Dockerfile says.
@@ -173,7 +147,7 @@ impl Judge<'_> {
     }
 
     fn package_gone(&self, area: &str, name: &str, id: &str, old: &Fact, on_sglang: bool) -> Item {
-        if area == "pip" && on_sglang && BROUGHT.contains(&name) {
+        if area == "pip" && on_sglang && has(BROUGHT, name) {
             let brought = format!("{}'s own image brings it", self.sglang);
             return match name {
                 "sglang" | "flashinfer" => Item::new(id, Verdict::Kept, Some(old), None)
@@ -188,7 +162,7 @@ impl Judge<'_> {
                 "The old image never had it: only a script that its build never ran installed it.",
             );
         }
-        if area == "apt" && on_sglang && BROUGHT_APT.contains(&name) {
+        if area == "apt" && on_sglang && has(BROUGHT_APT, name) {
             return Item::new(id, Verdict::Kept, Some(old), None)
                 .why(format!("{}'s own image brings it.", self.sglang));
         }

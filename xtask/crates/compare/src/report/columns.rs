@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
-use similar::{Algorithm, ChangeTag, DiffOp, TextDiff};
+use similar::{Algorithm, ChangeTag, DiffTag, TextDiff};
 
 use super::super::pairs::{Pair, Text};
 use super::markup::{anchor, escaped};
@@ -255,6 +255,7 @@ fn rows(others: &[(&'static str, Vec<Line>)], last: &[Line]) -> Vec<Row> {
 /// For each new line the line that it came from: the same one, or the most similar one of those
 /// that were replaced.
 fn origins(before: &[Line], after: &[Line]) -> Vec<Option<usize>> {
+    const MOST: usize = 20_000;
     let old: Vec<&str> = before.iter().map(|line| line.text).collect();
     let new: Vec<&str> = after.iter().map(|line| line.text).collect();
     let mut config = TextDiff::configure();
@@ -263,92 +264,27 @@ fn origins(before: &[Line], after: &[Line]) -> Vec<Option<usize>> {
         .timeout(Duration::from_secs(2));
     let mut origins = vec![None; new.len()];
     for op in config.diff_slices(&old, &new).ops() {
-        match *op {
-            DiffOp::Equal {
-                old_index,
-                new_index,
-                len,
-            } => {
-                for at in 0..len {
-                    origins[new_index + at] = Some(old_index + at);
-                }
+        let mut rest = op.new_range();
+        // Of very many lines none is looked for.
+        let is_short = op.old_range().len() * rest.len() <= MOST;
+        for from in op
+            .old_range()
+            .filter(|_| is_short || op.tag() == DiffTag::Equal)
+        {
+            if let Some(to) = rest.clone().find(|to| alike(old[from], new[*to])) {
+                origins[to] = Some(from);
+                rest.start = to + 1;
             }
-            DiffOp::Replace {
-                old_index,
-                old_len,
-                new_index,
-                new_len,
-            } => {
-                for (from, to) in
-                    similar_lines(&old[old_index..][..old_len], &new[new_index..][..new_len])
-                {
-                    origins[new_index + to] = Some(old_index + from);
-                }
-            }
-            DiffOp::Delete { .. } | DiffOp::Insert { .. } => {}
         }
     }
     origins
 }
 
-/// The lines that are alike, in order, so that they are as alike as possible in sum.
-fn similar_lines(old: &[&str], new: &[&str]) -> Vec<(usize, usize)> {
-    const MOST: usize = 60_000;
-    if old.len() * new.len() > MOST {
-        return Vec::new();
-    }
-    let words = |lines: &[&str]| -> Vec<Vec<String>> {
-        let words = |line: &&str| {
-            let mut words: Vec<String> = line
-                .split(|c: char| !c.is_alphanumeric())
-                .filter(|word| !word.is_empty())
-                .map(str::to_owned)
-                .collect();
-            words.sort_unstable();
-            words
-        };
-        lines.iter().map(words).collect()
-    };
-    let (old, new) = (words(old), words(new));
-    // The best sum for the lines from here on, of both sides.
-    let width = new.len() + 1;
-    let mut best = vec![0.0_f32; (old.len() + 1) * width];
-    let alike = |from: usize, to: usize| alike(&old[from], &new[to]);
-    for from in (0..old.len()).rev() {
-        for to in (0..new.len()).rev() {
-            let both = best[(from + 1) * width + to + 1] + alike(from, to);
-            let one = best[(from + 1) * width + to].max(best[from * width + to + 1]);
-            best[from * width + to] = both.max(one);
-        }
-    }
-    let (mut from, mut to) = (0, 0);
-    let mut found = Vec::new();
-    while from < old.len() && to < new.len() {
-        let here = best[from * width + to];
-        if here <= best[(from + 1) * width + to] {
-            from += 1;
-        } else if here <= best[from * width + to + 1] {
-            to += 1;
-        } else {
-            found.push((from, to));
-            (from, to) = (from + 1, to + 1);
-        }
-    }
-    found
-}
-
-/// How many of their words two lines share; nothing where that is less than half.
-fn alike(old: &[String], new: &[String]) -> f32 {
-    let (mut from, mut to, mut shared) = (0, 0, 0_u16);
-    while from < old.len() && to < new.len() {
-        let order = old[from].cmp(&new[to]);
-        shared += u16::from(order.is_eq());
-        from += usize::from(order.is_le());
-        to += usize::from(order.is_ge());
-    }
-    let all = u16::try_from(old.len() + new.len()).unwrap_or(u16::MAX);
-    let ratio = f32::from(shared.saturating_mul(2)) / f32::from(all.max(1));
-    if ratio < 0.5 { 0.0 } else { ratio }
+/// Whether two lines share most of their words.
+fn alike(old: &str, new: &str) -> bool {
+    let words = |line: &str| line.split(|c: char| !c.is_alphanumeric()).count();
+    let (few, many) = (words(old).min(words(new)), words(old).max(words(new)));
+    old == new || 3 * few >= many && TextDiff::from_unicode_words(old, new).ratio() > 0.6
 }
 
 /// A line that is marked as a whole or not at all.

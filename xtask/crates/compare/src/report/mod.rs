@@ -1,9 +1,8 @@
-//! What compare says: for people, for programs, and for a pull request.
+//! What compare says: for people, for programs, and for a browser.
 
 mod columns;
 mod html;
 mod json;
-mod markdown;
 mod markup;
 mod text;
 

@@ -4,13 +4,12 @@
 //! as are gone: `mysrc/a.py`, an address, or a path that the result still has is no finding.
 
 mod arguments;
-mod folders;
+mod find;
 mod links;
-mod modules;
-mod paths;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -72,11 +71,8 @@ pub fn candidates() -> Vec<String> {
 pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Dangling> {
     let gone = Gone::new(after);
     let mut found = Vec::new();
-    for mut file in files
-        .iter()
-        .filter_map(|(path, bytes)| File::open(path, bytes))
-    {
-        file.find(&gone);
+    for mut file in files.iter().filter_map(File::open) {
+        find::find(&mut file, &gone);
         arguments::find(&mut file, "Dockerfile", after.arguments);
         found.extend(file.into_findings());
     }
@@ -102,10 +98,7 @@ pub fn removed(
         arguments: &[],
     });
     let mut found = Vec::new();
-    for mut file in files
-        .iter()
-        .filter_map(|(path, bytes)| File::open(path, bytes))
-    {
+    for mut file in files.iter().filter_map(File::open) {
         let path = file.path;
         for (start, line) in file.lines() {
             for (at, _) in line.match_indices(folder) {
@@ -114,7 +107,7 @@ pub fn removed(
                 }
             }
         }
-        file.find(&gone);
+        find::find(&mut file, &gone);
         for mut one in file.into_findings() {
             if is_aside(path, &one.text) {
                 one.kind = MentionKind::Prose;
@@ -149,7 +142,7 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
     // `OLD=outdated`, `ARG OLD=outdated`, `OLD := outdated`, to be put before a path.
     let takes = before.ends_with('=') || before.trim_end().ends_with(":=");
     let ends = after.is_empty() || after.starts_with([' ', '\t', ';']);
-    let assigned = matches!(form, Form::Shell | Form::Dockerfile) && takes && ends;
+    let assigned = form == Form::Code && takes && ends;
     after.starts_with('/') || module || form != Form::Prose && (quoted || context || assigned)
 }
 
@@ -175,12 +168,12 @@ struct File<'a> {
 pub fn without_undeclared(bake: &[u8], declared: &[String]) -> Option<String> {
     let text = std::str::from_utf8(bake).ok()?;
     let undeclared = arguments::in_bake(text, "Dockerfile");
-    let undeclared: BTreeSet<usize> = undeclared
+    let undeclared: Vec<usize> = undeclared
         .into_iter()
         .filter(|(_, name)| arguments::is_undeclared(name, declared))
         .map(|(offset, _)| offset)
         .collect();
-    let without = bake::without_arguments(text, |offset| undeclared.contains(&offset));
+    let without = bake::without_arguments(text, &undeclared);
     (without != text).then_some(without)
 }
 
@@ -204,7 +197,7 @@ pub fn undeclared(
 
 impl<'a> File<'a> {
     /// Text that is no record of the past and lies outside of `outdated/`.
-    fn open(path: &'a RepoPath, bytes: &'a [u8]) -> Option<Self> {
+    fn open((path, bytes): &'a (RepoPath, Vec<u8>)) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let passed_over = path.is_within(OUTDATED) || text.contains('\0') || is_record(path);
         (!passed_over).then(|| Self::new(path, text))
@@ -217,13 +210,6 @@ impl<'a> File<'a> {
             form: Form::of(path),
             hits: BTreeMap::new(),
         }
-    }
-
-    /// Finds what names something gone.
-    fn find(&mut self, gone: &Gone<'_>) {
-        paths::find(self, gone);
-        folders::find(self, gone);
-        modules::find(self, gone);
     }
 
     /// The first finding at a place stands.
@@ -242,11 +228,9 @@ impl<'a> File<'a> {
     }
 
     fn into_findings(self) -> Vec<Dangling> {
-        let is_prose = self.form == Form::Prose;
-        let kind = if is_prose {
-            MentionKind::Prose
-        } else {
-            MentionKind::Code
+        let kind = match self.form {
+            Form::Prose => MentionKind::Prose,
+            _ => MentionKind::Code,
         };
         let mut found = Vec::new();
         // The hits are in order, so no text is counted twice.
@@ -287,34 +271,25 @@ enum Form {
     Prose,
     Python,
     Yaml,
-    /// `pyproject.toml`, `setup.cfg`, `tox.ini`.
-    Settings,
     Hcl,
-    Dockerfile,
-    Shell,
     /// Lists of paths from the root: `.gitignore`, CODEOWNERS.
     Paths,
-    Other,
+    /// Scripts, Dockerfiles, settings and all else.
+    Code,
 }
 
 impl Form {
     fn of(path: &RepoPath) -> Self {
         let name = String::from_utf8_lossy(path.name()).to_lowercase();
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        match name.as_str() {
-            "codeowners" | ".gitignore" | ".dockerignore" | ".gitattributes" => Self::Paths,
-            "makefile" | "justfile" | "procfile" => Self::Shell,
-            "license" | "readme" | "contributing" => Self::Prose,
-            _ if name.starts_with("dockerfile") || extension == "dockerfile" => Self::Dockerfile,
-            _ => match extension {
-                "md" | "mdx" | "rst" | "adoc" | "txt" => Self::Prose,
-                "py" | "pyi" | "ipynb" => Self::Python,
-                "yml" | "yaml" => Self::Yaml,
-                "toml" | "cfg" | "ini" => Self::Settings,
-                "hcl" => Self::Hcl,
-                "sh" | "bash" | "zsh" | "mk" | "ps1" | "bat" => Self::Shell,
-                _ => Self::Other,
-            },
+        match name.rsplit('.').next().unwrap_or_default() {
+            "codeowners" | "gitignore" | "dockerignore" | "gitattributes" => Self::Paths,
+            "license" | "readme" | "contributing" | "md" | "mdx" | "rst" | "adoc" | "txt" => {
+                Self::Prose
+            }
+            "py" | "pyi" | "ipynb" => Self::Python,
+            "yml" | "yaml" => Self::Yaml,
+            "hcl" => Self::Hcl,
+            _ => Self::Code,
         }
     }
 }
@@ -378,7 +353,9 @@ impl<'a> Gone<'a> {
             }
         }
         folders.retain(|folder| !has(after.result, &RepoPath::from(*folder)));
-        let tops = files.iter().filter(|(old, _)| modules::is_python(old));
+        let tops = files
+            .iter()
+            .filter(|(old, _)| Path::new(old).extension().is_some_and(|end| end == "py"));
         let packages = tops
             .filter_map(|(old, _)| old.split_once('/'))
             .map(|(top, _)| top)

@@ -98,8 +98,8 @@ jobs:
             "8:14 .".to_owned(),
             "9:22 .".to_owned(),
             "10:26 ./requirements.txt".to_owned(),
-            "12:38 ${{ github.workspace }}/handler.py".to_owned(),
-            "12:55 $HOME/handler.py".to_owned(),
+            "12:38 handler.py".to_owned(),
+            "12:55 handler.py".to_owned(),
             format!("16:13 {argument}"),
         ]
     );
@@ -150,7 +150,7 @@ element = {\"src\": url}
         [
             "2:40 .",
             "3:6 engine",
-            "4:6 import handler, engine",
+            "4:6 import the modules by their own names",
             "5:8 outdated.src.prompts.chat",
             "6:8 handler",
             "9:7 outdated/src/prompts/chat.py",
@@ -175,7 +175,7 @@ docker build -f other/Dockerfile --build-arg CUDA=1 .
             "1:16 ../requirements.txt",
             "1:48 handler.py",
             "1:70 .runpod/hub.json",
-            "3:14 outdated/src/",
+            "3:14 outdated/src",
             "3:23 new.py",
             "4:26 leave it out, or pass one that is declared: MODEL_PATH",
         ]
@@ -191,7 +191,7 @@ fn lists_of_paths_count_from_the_root() {
             ".gitignore",
             "/src/__pycache__/\nsrc\n/build/\nbuilder/*.log\n"
         ),
-        ["1:1 /__pycache__/", "2:1 .", "4:1 *.log"]
+        ["1:1 /__pycache__", "2:1 .", "4:1 *.log"]
     );
     assert_eq!(
         seen(
@@ -223,7 +223,7 @@ fn settings_makefiles_and_other_dockerfiles() {
             "Makefile",
             "SRC := src\nlint:\n\t@ruff check src/ mysrc\n\tbash builder/setup.sh\n\tdocker builder prune\n"
         ),
-        ["1:8 .", "3:14 ./", "4:7 outdated/builder/setup.sh"]
+        ["1:8 .", "3:14 .", "4:7 outdated/builder/setup.sh"]
     );
     assert_eq!(
         seen(

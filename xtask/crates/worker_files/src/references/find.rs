@@ -1,0 +1,230 @@
+//! What names something gone: a path that is written out, a folder by a bare word, a Python module.
+
+use super::{File, Form, Gone};
+use crate::is_one_of;
+use xtask_core::tree::RepoPath;
+
+/// Commands whose arguments are paths.
+const TOOLS: &str = "ADD COPY bandit black cat cd chmod compileall coverage cp find flake8 isort \
+    ls mkdir mv mypy pushd pylint pyright pytest rm rsync ruff tar yapf zip";
+
+/// Keys of settings whose values are paths.
+const KEYS: &str = "context dir directory folder include mypy_path package-dir packages path \
+    paths pythonpath source src testpaths where working-directory";
+
+pub fn find(file: &mut File<'_>, gone: &Gone<'_>) {
+    for (start, line) in file.lines() {
+        for (at, word) in words(line, file.form) {
+            if let Some((what, instead)) = path(file, gone, line, at, word) {
+                file.hit(start + at, what, instead);
+            }
+        }
+        if file.form != Form::Prose {
+            let tops = gone.folders.iter().filter(|folder| !folder.contains('/'));
+            for folder in tops {
+                for (at, _) in line.match_indices(*folder) {
+                    if is_folder(file.form, &line[..at], &line[at + folder.len()..])
+                        && let Some((what, instead)) = gone.lookup(folder)
+                    {
+                        file.hit(start + at, what, instead);
+                    }
+                }
+            }
+        }
+        for folder in &gone.packages {
+            modules(file, gone, folder, start, line);
+        }
+    }
+}
+
+fn is_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Whether `c` can be part of a path; what cannot ends the word.
+fn is_path_char(c: char) -> bool {
+    is_name(c) || "-./*?+".contains(c)
+}
+
+/// The words of a line that could be paths, with their offsets; those in addresses left out.
+fn words(line: &str, form: Form) -> Vec<(usize, &str)> {
+    let addresses: Vec<_> = line
+        .match_indices("://")
+        .map(|(at, _)| {
+            let scheme = |c: char| c.is_ascii_alphanumeric() || c == '+';
+            let start = line[..at].trim_end_matches(scheme).len();
+            let ends = |c: char| c.is_whitespace() || "\"'`)>]".contains(c);
+            start..line[at..].find(ends).map_or(line.len(), |end| at + end)
+        })
+        .collect();
+    let mut found = Vec::new();
+    for part in line.split(|c| !is_path_char(c)) {
+        let mut from = part.as_ptr() as usize - line.as_ptr() as usize;
+        if addresses.iter().any(|range| range.contains(&from)) {
+            continue;
+        }
+        let mut word = part.trim_end_matches(['.', '?', '+']);
+        if form == Form::Prose {
+            // Emphasis.
+            let bare = word.trim_start_matches('*');
+            from += word.len() - bare.len();
+            word = bare;
+            if !word.contains("/*") {
+                word = word.trim_end_matches('*').trim_end_matches('.');
+            }
+        }
+        if !word.is_empty() {
+            found.push((from, word));
+        }
+    }
+    found
+}
+
+/// What became of a path that is gone, and what to write.
+fn path(
+    file: &File<'_>,
+    gone: &Gone<'_>,
+    line: &str,
+    at: usize,
+    word: &str,
+) -> Option<(String, String)> {
+    let before = line[..at].chars().next_back();
+    // `$ROOT/src/a.py`, `${{ github.workspace }}/src/a.py`: only whole files are sure enough.
+    if before.is_some_and(|c| "$})".contains(c)) {
+        let (_, path) = word.split_once('/')?;
+        return gone.lookup(path).filter(|_| gone.files.contains_key(path));
+    }
+    if before.is_some_and(|c| "@\\~%#".contains(c)) {
+        return None;
+    }
+    if let Some(rooted) = word.strip_prefix('/') {
+        // Lists in which a leading slash means the repository's root.
+        let is_list = file.form == Form::Paths || file.path.name().starts_with(b"dependabot.");
+        let (what, instead) = gone.lookup(rooted).filter(|_| is_list)?;
+        let instead = if instead == "." { "" } else { &instead };
+        return Some((what, format!("/{instead}")));
+    }
+    // A word without a slash is a path only if it is a file that is gone.
+    if !word.contains('/') && !gone.files.contains_key(word) {
+        return None;
+    }
+    if file.path.parent().is_some()
+        && let Some(path) = file.path.leads_to(word.as_bytes())
+        && let Some(path) = path.as_str()
+    {
+        if gone.exists(path) {
+            return None;
+        }
+        if let Some((what, instead)) = gone.lookup(path) {
+            let instead = file.path.link_to(&RepoPath::from(instead.as_str()));
+            return Some((what, instead.to_string()));
+        }
+    }
+    let mut path = word;
+    while let Some(rest) = path.strip_prefix("./").or_else(|| path.strip_prefix("../")) {
+        path = rest;
+    }
+    let prefix = &word[..word.len() - path.len()];
+    let (what, instead) = gone.lookup(path)?;
+    if prefix.contains("..") && !gone.files.contains_key(path) {
+        return None;
+    }
+    match instead.as_str() {
+        "." if file.form == Form::Prose => {
+            let now = gone.folder_now(path.trim_end_matches('/'));
+            Some((what, format!("{prefix}{now}")))
+        }
+        _ => Some((what, format!("{prefix}{instead}"))),
+    }
+}
+
+/// Whether a folder's name between these parts of a line means the folder. `src` and `builder` are
+/// words of many other things too (a build stage, an attribute of a picture), so the word counts
+/// only where a path is expected.
+fn is_folder(form: Form, head: &str, rest: &str) -> bool {
+    let stands_alone = head
+        .chars()
+        .next_back()
+        .is_none_or(|c| c.is_whitespace() || "\"'[,=(".contains(c));
+    let goes_on = |c: char| is_path_char(c) || ":(".contains(c);
+    let is_comment = ["#", ";", "//"]
+        .iter()
+        .any(|mark| head.trim_start().starts_with(mark));
+    if !stands_alone || rest.starts_with(goes_on) || is_comment {
+        return false;
+    }
+    let is_quoted = head.ends_with(['"', '\'']) && rest.starts_with(['"', '\'']);
+    match form {
+        Form::Paths => head.is_empty() && rest.trim().is_empty(),
+        Form::Python => {
+            let line = format!("{head}{rest}").to_lowercase();
+            is_quoted && (line.contains("path") || line.contains("join("))
+        }
+        _ => {
+            let bare = head.trim_end_matches(['"', '\'', '[', ' ']);
+            let command = head.rsplit(['|', ';', '&']).next().unwrap_or(head);
+            let mut words = command.split_whitespace();
+            let is_option = |word: &str| word.starts_with("--");
+            let key = head
+                .trim_start()
+                .trim_start_matches("- ")
+                .split([':', '='])
+                .next();
+            let key = key.map(|key| key.trim().trim_matches(['"', '\'']));
+            if words.clone().next_back().is_some_and(is_option) {
+                return false;
+            }
+            head.contains([':', '=']) && key.is_some_and(|key| is_one_of(KEYS, key))
+                || form == Form::Code && bare.ends_with('=')
+                || words.any(|word| is_one_of(TOOLS, word.trim_matches(['"', '\'', '@', '`', '('])))
+        }
+    }
+}
+
+/// `from src.engine import …`, `python -m src.handler`, `patch("src.utils.x")`, `import src`.
+fn modules(file: &mut File<'_>, gone: &Gone<'_>, folder: &str, start: usize, line: &str) {
+    for (at, _) in line.match_indices(&format!("{folder}.")) {
+        let before = line[..at].chars().next_back();
+        let rest = &line[at..];
+        let end = rest.find(|c: char| !is_name(c) && c != '.');
+        let (dotted, rest) = rest.split_at(end.unwrap_or(rest.len()));
+        let is_part = before.is_some_and(|c| is_name(c) || "./-\\$@".contains(c));
+        if !is_part
+            && !rest.starts_with(['/', '-'])
+            && let Some((module, instead)) = module(gone, dotted)
+        {
+            let what = format!("the module `{module}` is gone");
+            file.hit(start + at, what, instead);
+        }
+    }
+    let code = line.trim_start();
+    for word in ["import ", "from "] {
+        let rest = code
+            .strip_prefix(word)
+            .and_then(|rest| rest.strip_prefix(folder));
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', ','])) {
+            let at = line.len() - code.len() + word.len();
+            let instead = "import the modules by their own names".to_owned();
+            file.hit(
+                start + at,
+                format!("the package `{folder}` is gone"),
+                instead,
+            );
+        }
+    }
+}
+
+/// The longest head of a dotted name that is a module which is gone, and its name now.
+fn module(gone: &Gone<'_>, dotted: &str) -> Option<(String, String)> {
+    let parts: Vec<&str> = dotted.split('.').collect();
+    (2..=parts.len()).rev().find_map(|count| {
+        let path = parts[..count].join("/");
+        let files = [format!("{path}.py"), format!("{path}/__init__.py")];
+        let file = files
+            .iter()
+            .find(|file| gone.files.contains_key(file.as_str()))?;
+        let now = gone.instead(file);
+        let now = now.trim_end_matches(".py").trim_end_matches("/__init__");
+        Some((parts[..count].join("."), now.replace('/', ".")))
+    })
+}
