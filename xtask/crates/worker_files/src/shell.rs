@@ -46,8 +46,6 @@ pub struct Command {
     pub list: Option<String>,
     /// Whether it reads what the command before it prints.
     piped: bool,
-    /// The function that it stands in.
-    function: Option<String>,
 }
 
 /// `$NAME` or `${NAME…}`.

@@ -126,7 +126,9 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
         ),
         (
             "[\"\\ud800x\"]",
-            &["1:3 BadString: half of a surrogate pair without the other half"],
+            &[
+                "1:2 BadString: `\\u` takes four hexadecimal digits, and both halves of a surrogate pair",
+            ],
         ),
         (
             "[True]",
@@ -135,7 +137,9 @@ fn each_mistake_is_told_in_words_and_at_its_place() {
         ("[NaN]", &["1:2 BadValue: JSON has no `NaN`"]),
         (
             "[01, 2]",
-            &["1:2 BadValue: `01` is no JSON number: it begins with a zero"],
+            &[
+                "1:2 BadValue: `01` is no JSON number: one has no `+` and no zero in front, and digits on both sides of a point",
+            ],
         ),
         ("[1e999]", &["1:2 BadValue: `1e999` is too large a number"]),
         (

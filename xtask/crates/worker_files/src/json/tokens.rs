@@ -79,22 +79,34 @@ impl Parser<'_> {
     pub(super) fn string(&mut self) -> Result<String, Stop> {
         let start = self.at;
         self.at += 1;
-        let mut out = String::new();
+        let mut strict = "\"".to_owned();
         loop {
             let end = self.run(self.at, |b| b != b'"' && b != b'\\' && b >= 0x20);
-            out.push_str(&self.text[self.at..end]);
+            strict.push_str(&self.text[self.at..end]);
             self.at = end;
-            let here = self.at..self.at + 1;
+            let here = end..end + 1;
             match self.peek() {
                 None | Some(b'\n' | b'\r') => {
                     let message = "this string is not closed on its line";
-                    return self.stop(ProblemKind::BadString, start..self.at, message);
+                    return self.stop(ProblemKind::BadString, start..end, message);
                 }
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(out);
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    let Some(escape) = self.text[end + 1..].chars().next() else {
+                        self.at += 1;
+                        continue;
+                    };
+                    let span = end..end + 1 + escape.len_utf8();
+                    if !"\"\\/bfnrtu".contains(escape) {
+                        let shown = escape.escape_debug();
+                        let message = format!(
+                            "strings have no escape `\\{shown}`; a backslash is written `\\\\`"
+                        );
+                        return self.stop(ProblemKind::BadString, span, message);
+                    }
+                    strict.extend(['\\', escape]);
+                    self.at = span.end;
                 }
-                Some(b'\\') => self.escape(&mut out)?,
                 Some(0) => return self.stop(ProblemKind::Nul, here, "a NUL byte"),
                 Some(control) => {
                     let with = match control {
@@ -105,70 +117,17 @@ impl Parser<'_> {
                         "in a string, the control character U+{control:04X} is written `{with}`"
                     );
                     self.fix(ProblemKind::BadString, here, message, &with);
-                    out.push(char::from(control));
+                    strict.push_str(&with);
                     self.at += 1;
                 }
             }
         }
-    }
-
-    fn escape(&mut self, out: &mut String) -> Result<(), Stop> {
-        let start = self.at;
-        let plain = match self.bytes.get(start + 1) {
-            Some(&same @ (b'"' | b'\\' | b'/')) => char::from(same),
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode(out),
-            None => {
-                self.at += 1;
-                return Ok(());
-            }
-            Some(_) => {
-                let c = self.char_at(start + 1);
-                let span = start..start + 1 + c.len_utf8();
-                let shown = c.escape_debug();
-                let message =
-                    format!("strings have no escape `\\{shown}`; a backslash is written `\\\\`");
-                return self.stop(ProblemKind::BadString, span, message);
-            }
-        };
-        out.push(plain);
-        self.at += 2;
-        Ok(())
-    }
-
-    /// `\uXXXX`, or two of them for one character.
-    fn unicode(&mut self, out: &mut String) -> Result<(), Stop> {
-        let start = self.at;
-        let Some(first) = self.hex(start) else {
-            let message = "`\\u` takes four hexadecimal digits";
-            return self.stop(ProblemKind::BadString, start..start + 2, message);
-        };
-        self.at += 6;
-        let mut code = Some(first);
-        if (0xd800..0xdc00).contains(&first) {
-            let second = self
-                .hex(self.at)
-                .filter(|low| (0xdc00..0xe000).contains(low));
-            code = second.map(|low| 0x10000 + ((first - 0xd800) << 10) + (low - 0xdc00));
-            self.at += if second.is_some() { 6 } else { 0 };
-        }
-        let Some(c) = code.and_then(char::from_u32) else {
-            let message = "half of a surrogate pair without the other half";
-            return self.stop(ProblemKind::BadString, start..start + 6, message);
-        };
-        out.push(c);
-        Ok(())
-    }
-
-    /// The number of a `\uXXXX` at a place.
-    fn hex(&self, at: usize) -> Option<u32> {
-        let digits = self.bytes.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        digits.iter().try_fold(0, |value, &digit| {
-            Some(value * 16 + char::from(digit).to_digit(16)?)
+        self.at += 1;
+        strict.push('"');
+        serde_json::from_str(&strict).or_else(|_| {
+            let message =
+                "`\\u` takes four hexadecimal digits, and both halves of a surrogate pair";
+            self.stop(ProblemKind::BadString, start..self.at, message)
         })
     }
 
@@ -209,50 +168,19 @@ impl Parser<'_> {
         let span = self.at..self.run(self.at, takes);
         let text = &self.text[span.clone()];
         let shown = short(text);
-        if let Some(why) = bad_number(text) {
-            let message = format!("`{shown}` is no JSON number: {why}");
-            return self.stop(ProblemKind::BadValue, span, message);
-        }
         // Beyond what a reader can hold, parsers disagree: some refuse it, some say infinity.
         if text.parse::<f64>().is_ok_and(f64::is_infinite) {
             let message = format!("`{shown}` is too large a number");
             return self.stop(ProblemKind::BadValue, span, message);
         }
+        if serde_json::from_str::<serde_json::Number>(text).is_err() {
+            let message = format!(
+                "`{shown}` is no JSON number: one has no `+` and no zero in front, and digits on \
+                 both sides of a point"
+            );
+            return self.stop(ProblemKind::BadValue, span, message);
+        }
         self.at = span.end;
         Ok(Kind::Number(text.to_owned()))
     }
-}
-
-/// What keeps a text from being a number by JSON's grammar.
-fn bad_number(text: &str) -> Option<&'static str> {
-    let rest = text.strip_prefix('-').unwrap_or(text);
-    if text.starts_with('+') {
-        return Some("it begins with `+`");
-    }
-    if rest.starts_with('.') {
-        return Some("there is no digit before the point");
-    }
-    let digits = |s: &str| s.len() - s.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let whole = digits(rest);
-    if whole == 0 {
-        return Some("there is no digit after the sign");
-    }
-    if whole > 1 && rest.starts_with('0') {
-        return Some("it begins with a zero");
-    }
-    let mut rest = &rest[whole..];
-    if let Some(fraction) = rest.strip_prefix('.') {
-        rest = &fraction[digits(fraction)..];
-        if rest.len() == fraction.len() {
-            return Some("there is no digit after the point");
-        }
-    }
-    if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
-        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        rest = &exponent[digits(exponent)..];
-        if rest.len() == exponent.len() {
-            return Some("there is no digit in the exponent");
-        }
-    }
-    (!rest.is_empty()).then_some("it has something else after its digits")
 }

@@ -17,7 +17,7 @@ pub struct Given {
 }
 
 /// Programs that only show or look for the words behind them.
-const SPEAKS: &str = "echo set printf grep egrep pgrep pkill logger cat";
+pub(super) const SPEAKS: &str = "echo set printf grep egrep pgrep pkill logger cat";
 
 impl Command {
     pub(super) fn new(words: Vec<Word>) -> Self {

@@ -136,7 +136,6 @@ fn the_servers_flags_come_from_every_kind_of_line() {
         "M=${M:-m}\nARGS=(--model-path \"$M\" # the model\n  --port \"$PORT\")\nARGS+=(--trust-remote-code)\npython3 -m sglang.launch_server \"${ARGS[@]}\"",
         "CMD=\"python3 -m sglang.launch_server --model-path ${M:-m}\"\nCMD=\"$CMD --port $PORT\"\nCMD+=\" --trust-remote-code\"\nexec $CMD",
         "set -- python3 -m sglang.launch_server --model-path ${M:-m}\nset -- \"$@\" --port $PORT --trust-remote-code\nexec \"$@\"",
-        "run() { python3 -m sglang.launch_server \"$@\"; }\nrun --model-path ${M:-m} --port $PORT --trust-remote-code",
         "bash -c \"sglang serve --model-path ${M:-m} --port $PORT --trust-remote-code\"",
     ] {
         assert_eq!(given(text), flags, "{text}");
@@ -187,6 +186,10 @@ fn what_is_computed_is_said() {
         ["the name of this variable is computed"]
     );
     assert_eq!(unread("echo 'a"), ["this quote never ends"]);
+    assert_eq!(
+        unread("log() { echo \"$@\"; }\nretry() { \"$@\"; }\nretry pip install a"),
+        ["what this function is called with is not followed"]
+    );
     assert_eq!(unread("cat <<E\na\n"), ["this here-document never ends"]);
     assert_eq!(unread("a=1; echo \"$a\" $(b) <<< c"), [""; 0]);
 }

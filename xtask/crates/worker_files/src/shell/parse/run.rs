@@ -1,0 +1,284 @@
+//! What commands do: to variables, with here-documents, and to the shells that they start.
+
+use std::ops::Range;
+
+use super::super::value::Value;
+use super::super::{command, is_name, variables};
+use super::words::Parts;
+use super::{Command, MOST_SHELLS, Parser, Script, Word};
+use crate::is_one_of;
+
+/// A here-document whose text is yet to come.
+pub(super) struct Announced {
+    pub delimiter: String,
+    /// Whether tabs are taken out.
+    pub strips: bool,
+    /// Whether variables are filled in.
+    pub expands: bool,
+    /// The command that it is given to.
+    pub command: Option<usize>,
+}
+
+impl Parser<'_> {
+    /// The here-documents that the line just read announced.
+    pub(super) fn documents(&mut self) {
+        for announced in std::mem::take(&mut self.documents) {
+            let start = self.at;
+            let mut end = self.bytes.len();
+            let mut next = end;
+            let mut at = start;
+            for line in self.slice(start..end).split_inclusive('\n') {
+                let plain = line.trim_end_matches(['\r', '\0', '\n']);
+                let tabs = |c: char| announced.strips && c == '\t';
+                if plain.trim_start_matches(tabs) == announced.delimiter {
+                    (end, next) = (at, at + line.len());
+                    break;
+                }
+                at += line.len();
+            }
+            if end == self.bytes.len() {
+                self.unread(start..end, "this here-document never ends");
+            }
+            if announced.expands {
+                self.at = start;
+                self.document_variables(end);
+            }
+            self.at = next;
+            let body = self.slice(start..end).to_owned();
+            self.document(body, start..end, announced.command);
+        }
+    }
+
+    pub(super) fn document_variables(&mut self, end: usize) {
+        while self.at < end {
+            match self.bytes[self.at] {
+                b'\\' => self.at += 2,
+                b'$' => self.dollar(&mut Parts::default(), true),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    /// Gives a here-document to its command. One that has none, or a shell, runs the text.
+    pub(super) fn document(&mut self, body: String, range: Range<usize>, command: Option<usize>) {
+        let reader = command.and_then(|index| self.script.commands.get_mut(index));
+        let is_shell = reader.as_ref().is_none_or(|command| {
+            command.words.is_empty() || is_shell(command.program()) && command.run().len() == 1
+        });
+        if !is_shell {
+            if let Some(reader) = reader {
+                reader.input = Some((body, range));
+            }
+            return;
+        }
+        if let Some(reader) = reader {
+            *reader = Command::default();
+        }
+        if let Some(first) = body.lines().next().filter(|line| line.starts_with("#!"))
+            && !first.contains("sh")
+        {
+            let words = first[2..].split_whitespace();
+            let words = words.map(|text| Word::new(text, &range));
+            let mut command = Command::new(words.collect());
+            command.input = Some((body, range));
+            self.script.commands.push(command);
+            return;
+        }
+        let inner = self.inner(&body);
+        self.merge(inner, |at| range.start + at.start..range.start + at.end);
+    }
+
+    /// Reads a text that another shell runs.
+    pub(super) fn inner(&mut self, text: &str) -> Script {
+        if self.shells >= MOST_SHELLS {
+            return Script {
+                unread: vec![(0..text.len(), "nested too deeply to be read")],
+                ..Script::default()
+            };
+        }
+        let values = self.values.used_in(text);
+        let mut parser = Parser::new(text, values, self.shells + 1);
+        parser.depth = self.depth;
+        parser.commands(None);
+        let exhausted = std::mem::take(&mut parser.values.exhausted);
+        self.values.exhausted |= exhausted;
+        parser.finish()
+    }
+
+    pub(super) fn merge(&mut self, inner: Script, place: impl Fn(Range<usize>) -> Range<usize>) {
+        for mut command in inner.commands {
+            for word in &mut command.words {
+                word.range = place(word.range.clone());
+            }
+            if let Some((_, range)) = &mut command.input {
+                *range = place(range.clone());
+            }
+            self.script.commands.push(command);
+        }
+        for read in inner.reads {
+            self.read(&read.name, read.default, place(read.range));
+        }
+        let script = &mut self.script;
+        for (name, at) in inner.sets {
+            script.sets.push((name, place(at)));
+        }
+        for (name, value, at) in inner.exports {
+            script.exports.push((name, value, place(at)));
+        }
+        for (at, what) in inner.unread {
+            script.unread.push((place(at), what));
+        }
+    }
+
+    pub(super) fn end_command(&mut self) {
+        let mut command = std::mem::take(&mut self.command);
+        if let Some(name) = self.loops.take() {
+            let words = command.words.into_iter().skip(1);
+            let words: Vec<String> = words.map(|word| word.text).collect();
+            if words.is_empty() {
+                self.values.forget(&name);
+            } else {
+                self.values.put(&name, Value::Any(words));
+            }
+            self.conditions += 1;
+            return;
+        }
+        let index = self.script.commands.len();
+        for document in &mut self.documents {
+            document.command.get_or_insert(index);
+        }
+        if command.words.is_empty() && command.writes.is_empty() && self.documents.is_empty() {
+            return;
+        }
+        command.start = command::start(&command.words);
+        let all = command.words.iter().find(|word| word.text == "$@");
+        if let Some(all) = all.filter(|_| !self.functions.is_empty())
+            && !is_one_of(command::SPEAKS, command.program())
+        {
+            let what = "what this function is called with is not followed";
+            self.unread(all.range.clone(), what);
+        }
+        self.builtin(&command);
+        self.xargs(&mut command);
+        let nested = nested(&command);
+        let range = command.words.first().zip(command.words.last());
+        let range = range.map_or(0..0, |(a, b)| a.range.start..b.range.end.max(a.range.start));
+        match nested {
+            Some(text) if !(command.program() == "eval" && text.contains('$')) => {
+                let inner = self.inner(&text);
+                self.merge(inner, |_| range.clone());
+            }
+            Some(_) => self.unread(range, "this command is computed"),
+            None => self.script.commands.push(command),
+        }
+    }
+
+    /// What a command does to variables.
+    pub(super) fn builtin(&mut self, command: &Command) {
+        let words = command.run();
+        let texts = || words.iter().map(|word| word.text.as_str());
+        match command.program() {
+            "[" | "[[" | "test" => {
+                let empty = texts().any(|text| text == "-z") || texts().any(str::is_empty);
+                let negated = texts().any(|text| text == "!" || text == "!=");
+                let asks = empty || words.len() <= 3 || texts().any(|text| text == "-n");
+                let mut names = words.iter().flat_map(|word| variables(&word.text));
+                self.guard = names
+                    .next()
+                    .filter(|_| asks)
+                    .map(|(name, _)| (name, empty != negated));
+            }
+            "set" if command.word(1) == "--" => {
+                self.values.put("@", Value::Array(words[2..].to_vec()));
+            }
+            "read" | "mapfile" | "readarray" | "getopts" | "unset" => {
+                for text in texts().skip(1).filter(|text| is_name(text)) {
+                    self.values.forget(text);
+                }
+            }
+            "printf" if command.word(1) == "-v" => self.values.forget(command.word(2)),
+            "printenv" => {
+                for word in words.iter().skip(1) {
+                    self.read(&word.text, None, word.range.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `xargs PROGRAM`: the program with the words of a file or of the command before.
+    pub(super) fn xargs(&mut self, command: &mut Command) {
+        let before = self.script.commands.last().filter(|_| command.piped);
+        let (list, said) = before.map_or((None, Vec::new()), printed);
+        if command.program() != "xargs" {
+            // What only filters passes the list on.
+            if command.list.is_none() && printed(command).0.is_none() {
+                command.list = list;
+            }
+            return;
+        }
+        let mut at = command.start + 1;
+        while let Some(word) = command.words.get(at)
+            && word.text.starts_with('-')
+        {
+            let option = word.text.as_str();
+            let value = command.words.get(at + 1).map(|word| word.text.clone());
+            at += 1;
+            match option {
+                "-a" | "--arg-file" => {
+                    at += 1;
+                    command.list = value;
+                }
+                "-n" | "-P" | "-L" | "-I" | "-d" | "-s" | "--max-args" => at += 1,
+                _ => {
+                    if let Some(file) = option.strip_prefix("--arg-file=") {
+                        command.list = Some(file.to_owned());
+                    }
+                }
+            }
+        }
+        command.list = command.list.take().or(list);
+        command.words.extend(said);
+        let behind = command::start(command.words.get(at..).unwrap_or_default());
+        command.start = (at + behind).min(command.words.len());
+    }
+}
+
+/// The file that a command prints, or the words.
+fn printed(command: &Command) -> (Option<String>, Vec<Word>) {
+    match command.program() {
+        "cat" | "grep" | "egrep" | "sed" | "awk" | "tr" | "cut" | "sort" | "head" | "tail" => {
+            let words = command.run();
+            let last = words.last().filter(|word| {
+                let names_file = words.len() > 2 || words.len() == 2 && command.program() == "cat";
+                names_file && !word.text.starts_with('-') && !word.text.contains('$')
+            });
+            let file = last.map(|word| word.text.clone());
+            (command.list.clone().or(file), Vec::new())
+        }
+        "echo" | "printf" => (None, command.run()[1..].to_vec()),
+        _ => (None, Vec::new()),
+    }
+}
+
+/// The text that a command hands to another shell.
+fn nested(command: &Command) -> Option<String> {
+    let words = command.run();
+    let program = command.program();
+    if program == "eval" {
+        let texts: Vec<&str> = words[1..].iter().map(|word| word.text.as_str()).collect();
+        return Some(texts.join(" "));
+    }
+    if !is_shell(program) && program != "su" {
+        return None;
+    }
+    let option = words.iter().skip(1).position(|word| {
+        let letters = word.text.strip_prefix('-').unwrap_or_default();
+        letters.ends_with('c') && letters.bytes().all(|b| b.is_ascii_lowercase())
+    })?;
+    Some(words.get(option + 2)?.text.clone())
+}
+
+fn is_shell(program: &str) -> bool {
+    matches!(program, "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh")
+}

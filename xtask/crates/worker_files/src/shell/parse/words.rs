@@ -1,0 +1,459 @@
+//! The words of a script: quotes, variables and what is known of them, assignments.
+
+use std::ops::Range;
+
+use super::super::is_name;
+use super::super::value::Value;
+use super::{FILLED, Parser, Variable, Word, ends_word, is_blank, is_name_byte};
+
+/// A part of a word: text, or a variable with its name.
+pub(super) struct Part {
+    /// Empty where the text is plain, or where only running shows what it becomes.
+    name: String,
+    /// As it is written.
+    text: String,
+    quoted: bool,
+}
+
+/// The parts of a word.
+#[derive(Default)]
+pub(super) struct Parts(Vec<Part>);
+
+impl Parts {
+    pub(super) fn push(&mut self, name: &str, text: &str, quoted: bool) {
+        self.0.push(Part {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            quoted,
+        });
+    }
+
+    /// Text in which nothing is filled in. It joins such text in front of it.
+    fn text(&mut self, text: &str) {
+        match self.0.last_mut() {
+            Some(last) if last.name.is_empty() => last.text.push_str(text),
+            _ if text.is_empty() => {}
+            _ => self.push("", text, true),
+        }
+    }
+}
+
+/// Variables that the shell itself sets.
+fn is_own(name: &str) -> bool {
+    const OWN: &str = "BASH_SOURCE BASH_VERSION BASHPID RANDOM SECONDS LINENO IFS OPTARG OPTIND PPID \
+                       REPLY FUNCNAME PIPESTATUS PWD OLDPWD UID EUID _";
+    crate::is_one_of(OWN, name)
+}
+
+impl<'a> Parser<'a> {
+    /// `NAME=word`, `NAME+=word`, `NAME=(words)`, `NAME[0]=word`.
+    pub(super) fn assignment(&mut self) -> bool {
+        let start = self.at;
+        let rest = self.slice(start..self.bytes.len());
+        let mut after = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let name = &rest[..rest.len() - after.len()];
+        let mut element = false;
+        if after.starts_with('[') {
+            // A subscript is short.
+            let close = after.as_bytes().iter().take(200).position(|&b| b == b']');
+            if let Some(rest) = close.and_then(|close| after.get(close + 1..)) {
+                after = rest;
+                element = true;
+            }
+        }
+        let appends = after.starts_with("+=");
+        if !is_name(name) || !(appends || after.starts_with('=')) {
+            return false;
+        }
+        let name = name.to_owned();
+        self.at = self.bytes.len() - after.len() + 1 + usize::from(appends);
+        if self.peek() == Some(b'(') {
+            self.at += 1;
+            let words = self.array();
+            if appends {
+                self.values.extend(&name, words);
+            } else {
+                self.values.put(&name, Value::Array(words));
+            }
+        } else {
+            let words = self.pieces();
+            let texts: Vec<String> = words.into_iter().map(|word| word.text).collect();
+            let value = texts.join(" ");
+            if self.exports() && !self.is_default_of(&name) {
+                let export = (name.clone(), value.clone(), start..self.at);
+                self.script.exports.push(export);
+            }
+            if self.command.words.is_empty() {
+                self.command.sets.push((name.clone(), value.clone()));
+            }
+            self.assign(&name, value, appends, element);
+        }
+        self.script.sets.push((name, start..self.at));
+        true
+    }
+
+    /// Whether what is being declared is for the programs that the script starts.
+    pub(super) fn exports(&self) -> bool {
+        let words = &self.command.words;
+        words.first().is_some_and(|first| first.text == "export")
+            || words
+                .get(1)
+                .is_some_and(|option| option.text.starts_with('-') && option.text.contains('x'))
+    }
+
+    /// Whether this stands where a variable from outside is empty: what it is set to is its default.
+    pub(super) fn is_default_of(&self, name: &str) -> bool {
+        let guard = self.guard.as_ref();
+        guard.is_some_and(|(asked, empty)| asked == name && *empty) && !self.values.is_set(name)
+    }
+
+    pub(super) fn assign(&mut self, name: &str, text: String, appends: bool, element: bool) {
+        if element {
+            let word = Word::new(text, &(self.at..self.at));
+            self.values.extend(name, vec![word]);
+        } else if appends {
+            self.values.append(name, &text);
+        } else if self.is_default_of(name) {
+            // `[ -z "$NAME" ] && NAME=default`: it is the environment's all the same.
+            for index in self.seen.remove(name).unwrap_or_default() {
+                self.script.reads[index].default.get_or_insert(text.clone());
+            }
+            self.seen.insert(name.to_owned(), Vec::new());
+        } else if self.conditions > 0 && !text.contains(&format!("${name}")) {
+            let from_outside = self.seen.contains_key(name) && !self.values.is_set(name);
+            let before = from_outside.then(|| format!("${name}"));
+            self.values.maybe(name, text, before);
+        } else {
+            self.values.put(name, Value::one(text));
+        }
+    }
+
+    /// The words of an array, up to its bracket.
+    pub(super) fn array(&mut self) -> Vec<Word> {
+        let mut words = Vec::new();
+        while let Some(byte) = self.peek() {
+            match byte {
+                b')' => {
+                    self.at += 1;
+                    break;
+                }
+                _ if is_blank(byte) || byte == b'\n' => self.at += 1,
+                b'#' => self.skip_line(),
+                b'\\' if self.continues() => {}
+                _ => {
+                    let before = self.at;
+                    words.extend(self.pieces());
+                    self.at = self.at.max(before + 1);
+                }
+            }
+        }
+        words
+    }
+
+    /// Reads one word; known variables may make it many or none.
+    pub(super) fn pieces(&mut self) -> Vec<Word> {
+        let start = self.at;
+        let mut parts = Parts::default();
+        let mut quoted = false;
+        while let Some(byte) = self.peek().filter(|byte| !ends_word(*byte)) {
+            match byte {
+                0 => self.at += 1,
+                b'\\' if self.continues() => {}
+                b'\\' => {
+                    self.at += 1;
+                    parts.text(self.character());
+                }
+                b'\'' => {
+                    parts.text(&self.quoted());
+                    quoted = true;
+                }
+                b'"' => {
+                    self.double(&mut parts);
+                    quoted = true;
+                }
+                b'`' if self.ticks => break,
+                b'`' => self.backticks(&mut parts),
+                b'$' => self.dollar(&mut parts, false),
+                _ => parts.text(self.character()),
+            }
+        }
+        self.at = self.at.min(self.bytes.len());
+        self.expanded(&parts.0, start..self.at, quoted)
+    }
+
+    /// Commands in backticks.
+    pub(super) fn backticks(&mut self, parts: &mut Parts) {
+        let from = self.at;
+        self.at += 1;
+        self.commands(Some(b'`'));
+        self.at = self.at.min(self.bytes.len());
+        parts.text(self.slice(from..self.at));
+    }
+
+    /// Text in single quotes.
+    pub(super) fn quoted(&mut self) -> String {
+        let from = self.at + 1;
+        let rest = self.bytes.get(from..).unwrap_or_default();
+        let end = rest.iter().position(|&b| b == b'\'');
+        if end.is_none() {
+            self.unread(self.at..self.bytes.len(), "this quote never ends");
+        }
+        let end = from + end.unwrap_or(rest.len());
+        self.at = (end + 1).min(self.bytes.len());
+        self.slice(from..end).replace('\0', "")
+    }
+
+    /// Text in double quotes.
+    pub(super) fn double(&mut self, parts: &mut Parts) {
+        let start = self.at;
+        self.at += 1;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'"' => {
+                    self.at += 1;
+                    return;
+                }
+                0 => self.at += 1,
+                b'\\' if self.continues() => {}
+                b'\\' => {
+                    self.at += 1;
+                    if !matches!(self.peek(), Some(b'"' | b'\\' | b'$' | b'`')) {
+                        parts.text("\\");
+                    }
+                    parts.text(self.character());
+                }
+                b'$' => self.dollar(parts, true),
+                b'`' => self.backticks(parts),
+                _ => parts.text(self.character()),
+            }
+        }
+        self.unread(start..self.bytes.len(), "this quote never ends");
+    }
+
+    /// What begins with a dollar sign.
+    pub(super) fn dollar(&mut self, parts: &mut Parts, quoted: bool) {
+        let start = self.at;
+        self.at += 1;
+        match self.peek() {
+            Some(b'(') => {
+                if self.next_is(1, b'(') {
+                    self.at += 2;
+                    self.deeper(Self::arithmetic);
+                } else {
+                    self.at += 1;
+                    self.commands(Some(b')'));
+                }
+                parts.text(self.slice(start..self.at));
+            }
+            Some(b'{') => self.braced(parts, quoted),
+            Some(b'\'') if !quoted => parts.text(&self.quoted()),
+            Some(b'"') if !quoted => self.double(parts),
+            Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' => {
+                let name = self.pass(is_name_byte);
+                self.read(name, None, start..self.at);
+                parts.push(name, self.slice(start..self.at), quoted);
+            }
+            Some(byte @ (b'@' | b'*' | b'#' | b'?' | b'!' | b'$' | b'-' | b'0'..=b'9')) => {
+                self.at += 1;
+                let written = self.slice(start..self.at);
+                let name = if byte == b'*' { "@" } else { &written[1..] };
+                parts.push(name, written, quoted);
+            }
+            _ => parts.text("$"),
+        }
+    }
+
+    /// `${NAME}` with what may follow the name.
+    pub(super) fn braced(&mut self, parts: &mut Parts, quoted: bool) {
+        let start = self.at - 1;
+        self.at += 1;
+        let indirect = self.peek() == Some(b'!');
+        if matches!(self.peek(), Some(b'!' | b'#')) {
+            self.at += 1;
+        }
+        let from = self.at;
+        if matches!(self.peek(), Some(b'@' | b'*')) {
+            self.at += 1;
+        }
+        self.pass(is_name_byte);
+        let name = self.slice(from..self.at).to_owned();
+        let operator = self.at;
+        let operand = self.deeper(Self::operand);
+        let end = self.at.min(self.bytes.len());
+        let written = self.slice(start..end);
+        if indirect {
+            self.indirect(&name, start..end);
+            parts.text(written);
+            return;
+        }
+        let rest = self.slice(operator..end.saturating_sub(1).max(operator));
+        let takes_default = [":-", ":=", "-", "="]
+            .iter()
+            .any(|mark| rest.starts_with(mark));
+        let default = Some(operand).filter(|text| takes_default && !text.is_empty());
+        self.read(&name, default, start..end);
+        if rest.starts_with(":?") || rest.starts_with('?') {
+            let read = self.script.reads.last_mut();
+            if let Some(read) = read.filter(|read| read.range == (start..end)) {
+                read.required = true;
+            }
+        }
+        let plain = rest.is_empty()
+            || matches!(rest, "[@]" | "[*]")
+            || rest.starts_with([':', '-']) && !rest.starts_with(":+");
+        if plain {
+            parts.push(&name, written, quoted && !rest.starts_with('['));
+        } else {
+            parts.text(written);
+        }
+    }
+
+    /// What follows the name in `${NAME…}`, up to the bracket: the text behind the operator.
+    pub(super) fn operand(&mut self) -> String {
+        self.pass(|b| matches!(b, b':' | b'-' | b'=' | b'+' | b'?'));
+        let mut parts = Parts::default();
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'}' => {
+                    self.at += 1;
+                    break;
+                }
+                0 => self.at += 1,
+                b'\\' => {
+                    self.at += 1;
+                    parts.text(self.character());
+                }
+                b'\'' => parts.text(&self.quoted()),
+                b'"' => self.double(&mut parts),
+                b'$' => self.dollar(&mut parts, true),
+                _ => parts.text(self.character()),
+            }
+        }
+        parts.0.into_iter().map(|part| part.text).collect()
+    }
+
+    /// `${!NAME}`: the variable whose name a variable holds.
+    pub(super) fn indirect(&mut self, name: &str, range: Range<usize>) {
+        let names = self.values.get(name).map(Value::texts).unwrap_or_default();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        if names.is_empty() || !names.iter().all(|name| is_name(name)) {
+            self.unread(range, "the name of this variable is computed");
+            return;
+        }
+        for name in names {
+            self.read(&name, None, range.clone());
+        }
+    }
+
+    /// An arithmetic expression up to its two brackets: names in it are variables.
+    pub(super) fn arithmetic(&mut self) {
+        let mut open = 0usize;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'(' => open += 1,
+                b'$' => {
+                    self.dollar(&mut Parts::default(), true);
+                    continue;
+                }
+                b')' if open == 0 => {
+                    self.at = (self.at + 2).min(self.bytes.len());
+                    return;
+                }
+                b')' => open = open.saturating_sub(1),
+                byte if byte.is_ascii_alphabetic() || byte == b'_' => {
+                    let from = self.at;
+                    let name = self.pass(is_name_byte);
+                    self.read(name, None, from..self.at);
+                    continue;
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
+    }
+
+    pub(super) fn read(&mut self, name: &str, default: Option<String>, range: Range<usize>) {
+        if is_name(name) && !self.values.is_set(name) && !is_own(name) {
+            let index = self.script.reads.len();
+            self.seen.entry(name.to_owned()).or_default().push(index);
+            self.script.reads.push(Variable {
+                name: name.to_owned(),
+                default,
+                required: false,
+                range,
+            });
+        }
+    }
+
+    /// Fills in what is known, within measure.
+    pub(super) fn expanded(
+        &mut self,
+        parts: &[Part],
+        range: Range<usize>,
+        has_quotes: bool,
+    ) -> Vec<Word> {
+        let words = self.filled_in(parts, range, has_quotes);
+        self.filled += words.iter().map(|word| word.text.len()).sum::<usize>();
+        if self.filled > FILLED * (self.bytes.len() + 1024) {
+            self.values.exhausted = true;
+        }
+        words
+    }
+
+    pub(super) fn filled_in(
+        &self,
+        parts: &[Part],
+        range: Range<usize>,
+        has_quotes: bool,
+    ) -> Vec<Word> {
+        const MOST: usize = 64;
+        let known = |part: &Part| self.values.get(&part.name);
+        let mut is_choice = true;
+        let mut texts = vec![String::new()];
+        if let [alone] = parts
+            && let Some(value) = known(alone).filter(|_| !self.values.exhausted)
+        {
+            // A variable alone may be many words.
+            let all = match value {
+                Value::Array(words) => return words.clone(),
+                Value::Any(texts) => texts,
+            };
+            is_choice = all.len() > 1;
+            texts.clone_from(all);
+            if !alone.quoted {
+                let words = all.iter().flat_map(|text| text.split_whitespace());
+                texts = words.map(str::to_owned).collect();
+            }
+        } else {
+            for part in parts {
+                let choices: &[String] = match known(part) {
+                    Some(Value::Any(all))
+                        if !self.values.exhausted && texts.len() * all.len() <= MOST =>
+                    {
+                        all
+                    }
+                    Some(array @ Value::Array(_)) => &[array.texts().join(" ")],
+                    _ => std::slice::from_ref(&part.text),
+                };
+                if let [one] = choices {
+                    for text in &mut texts {
+                        text.push_str(one);
+                    }
+                    continue;
+                }
+                let joined = texts
+                    .iter()
+                    .flat_map(|text| choices.iter().map(move |choice| format!("{text}{choice}")));
+                texts = joined.collect();
+            }
+            if texts.iter().all(String::is_empty) && !has_quotes {
+                return Vec::new();
+            }
+        }
+        let words = texts.into_iter().enumerate().map(|(number, text)| Word {
+            choice: is_choice && number > 0,
+            ..Word::new(text, &range)
+        });
+        words.collect()
+    }
+}
