@@ -14,7 +14,6 @@ use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::UserError;
 use xtask_core::output::quoted;
 use xtask_core::records;
-use xtask_core::suggest::nearest;
 use xtask_core::tree::{RepoPath, Tree};
 
 /// The version that is written. Version 1 held no values.
@@ -51,9 +50,6 @@ pub struct Reason {
 /// that migrate put there, and a file that still speaks of `outdated/`.
 pub const CHANGED: &str = "outdated:";
 pub const MENTION: &str = "mention:";
-
-/// How many names are told to whoever asks for one that there isn't.
-const NEAR: usize = 5;
 
 /// Whether an id is a question of `cleanup`'s and no fact.
 pub fn is_cleanups(id: &str) -> bool {
@@ -206,13 +202,12 @@ impl Accepted {
         };
         // The most particular one speaks.
         let entries = self.entries.iter().filter(fits);
-        let entry = entries.max_by_key(|entry| entry.fact.len())?;
+        let entry = entries.max_by_key(|entry| entry.fact.len())?.clone();
         Some(Reason {
             fact: id.to_owned(),
-            reason: entry.reason.clone(),
-            execute: entry.execute,
             of: Some(BTreeMap::from([(id.to_owned(), digest.to_owned())])),
             upstream: Some(commit.to_owned()),
+            ..entry
         })
     }
 
@@ -288,23 +283,6 @@ impl Accepted {
         Some(reason)
     }
 
-    /// The entries that may be meant by a name that none of them has: those that one pattern or
-    /// the other takes in, or else the one that is a slip away.
-    pub fn near(&self, fact: &str) -> Vec<&str> {
-        let names = || self.entries.iter().map(|entry| entry.fact.as_str());
-        let fits: Vec<&str> = names()
-            .filter(|name| matches(name, fact) || matches(fact, name))
-            .collect();
-        if fits.is_empty() {
-            nearest(fact, names())
-                .map(|(name, _)| name)
-                .into_iter()
-                .collect()
-        } else {
-            fits.into_iter().take(NEAR).collect()
-        }
-    }
-
     /// Turns what a reason is on record for into accepted. Returns the entries that answer for
     /// nothing any more.
     pub fn apply(&self, items: &mut [Item]) -> Vec<Reason> {
@@ -375,24 +353,16 @@ pub fn values(pattern: &str, items: &[Item]) -> BTreeMap<String, String> {
 
 /// Whether a pattern with `*` fits a whole id.
 pub fn matches(pattern: &str, id: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(first) = parts.next() else {
-        return false;
+    let parts: Vec<&str> = pattern.split('*').collect();
+    let [first, middle @ .., last] = parts.as_slice() else {
+        return pattern == id;
     };
-    let Some(mut rest) = id.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
+    let behind = middle
+        .iter()
+        .try_fold(id.strip_prefix(first), |rest, part| {
+            Some(rest?.split_once(part).map(|(_, behind)| behind))
+        });
+    behind.flatten().is_some_and(|rest| rest.ends_with(last))
 }
 
 #[cfg(test)]
@@ -426,10 +396,6 @@ mod tests {
         // A pattern is a name like any other here: it takes nothing else with it.
         assert_eq!(accepted.withdraw("*"), None);
         assert_eq!(accepted, before);
-        assert_eq!(accepted.near("*"), ["hub:*", "env:MAX_NUM_REQS"]);
-        assert_eq!(accepted.near("hub:A.default"), ["hub:*"]);
-        assert_eq!(accepted.near("env:MAX_NUM_REQ"), ["env:MAX_NUM_REQS"]);
-        assert!(accepted.near("apt:curl").is_empty());
     }
 
     #[test]

@@ -16,7 +16,6 @@ use xtask_core::layout::ACCEPTED;
 use xtask_core::outcome::{Outcome, UsageError, UserError};
 use xtask_core::output;
 use xtask_core::records;
-use xtask_core::suggest::one_of;
 
 /// A pattern that takes in more facts than this has to be confirmed: nobody looks at so many.
 const MANY: usize = 20;
@@ -144,22 +143,14 @@ pub fn accept_upstream(root: &Path, args: &Args) -> Result<Outcome> {
 
 /// Takes reasons off the record, all of those that are named or none.
 pub fn withdraw(root: &Path, facts: &[String]) -> Result<Outcome> {
-    let known = read(root)?;
-    let mut left = known.clone();
+    let mut left = read(root)?;
     let mut said = String::new();
     for fact in facts.iter().collect::<BTreeSet<_>>() {
         let Some(reason) = left.withdraw(fact) else {
-            let near = known.near(fact);
-            let help = if near.is_empty() {
-                "`cargo xtask compare` names those that are stale; what is withdrawn already is to \
-                 be committed"
-                    .to_owned()
-            } else {
-                format!("each is withdrawn by its own name: {}", one_of(&near))
-            };
             bail!(UserError::new(
                 format!("no reason for {fact} is on record in {ACCEPTED}"),
-                help
+                "each is withdrawn by the name that it has there; `cargo xtask compare` names those \
+                 that are stale"
             ));
         };
         said += &format!("{fact}: withdrawn; the reason was: {reason}\n");

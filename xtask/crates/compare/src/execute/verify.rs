@@ -71,8 +71,6 @@ pub fn verify(
     defaults(old_base, new_base, table, items);
     jobs(old_base, new_base, items);
     settings(old_base, new_base, items);
-    let read = read_otherwise(runs, [old_base, new_base], table, items);
-    summary.findings += read;
     for (side, played, base, facts) in [
         ("old", runs.old, old_base, old),
         ("new", runs.new, new_base, new),
@@ -80,64 +78,86 @@ pub fn verify(
         unseen_reads(side, played, facts, items);
         static_drives(side, played, base, facts, table, items);
     }
-    for (name, _) in old.area("env") {
-        let scenario = runs.scenarios.iter().find(|s| s.name == name);
-        let (Some(was), Some(is), Some(scenario)) =
-            (of(runs.old, name), of(runs.new, name), scenario)
-        else {
-            continue;
-        };
-        let value = scenario.env.get(name).map_or("", String::as_str);
-        let id = format!("env:{name}");
-        let was_effect = effect(old_base, was, name, table);
-        let is_effect = effect(new_base, is, name, table);
-        // A value that both refuse is not the one to tell them apart.
-        if was.error.is_some() && is.error.is_some() {
-            summary.alike += 1;
-            continue;
-        }
-        if was_effect == is_effect && is.error.is_none() {
-            summary.alike += 1;
-            let lost = items.iter_mut().find(|item| {
-                item.id == id
-                    && matches!(item.verdict, Verdict::Missing | Verdict::Renamed)
-                    && !was_effect.is_empty()
-            });
-            if let Some(item) = lost {
-                item.keep(format!(
-                    "Its reading says it is lost, but run with {name}={value} both workers pass {}.",
-                    show(&was_effect)
-                ));
-            }
-            continue;
-        }
-        let Some(item) = items.iter_mut().find(|item| item.id == id) else {
-            continue;
-        };
-        // To do more than nothing is no loss.
-        let only_more = was_effect.is_empty() && is.error.is_none();
-        if item.verdict == Verdict::Kept && !only_more {
-            let now = match &is.error {
-                Some(error) => format!("the new one stops ({error})"),
-                None => format!("the new one passes {}", show(&is_effect)),
-            };
-            let was = show(&was_effect);
-            item.change(
-                format!("Run with {name}={value}, the old worker passes {was}, {now}."),
-                "Make it do what it did, or record why not.",
-            );
-        } else {
-            summary.as_read += 1;
+    let (others, plain): (Vec<&Scenario>, Vec<&Scenario>) = runs
+        .scenarios
+        .iter()
+        .partition(|one| one.name.contains('='));
+    for scenario in others.into_iter().chain(plain) {
+        if let (Some(was), Some(is)) = (of(runs.old, &scenario.name), of(runs.new, &scenario.name))
+        {
+            let sides = [(old_base, was), (new_base, is)];
+            variable(scenario, sides, table, items, &mut summary);
         }
     }
     cover(old, runs, items);
     items.sort_by(|a, b| a.id.cmp(&b.id));
-    summary.findings = items
-        .iter()
-        .filter(|item| item.open)
-        .count()
-        .saturating_sub(before);
+    let open = items.iter().filter(|item| item.open).count();
+    summary.findings = open.saturating_sub(before);
     summary
+}
+
+/// What a variable does in both workers: with a value that fits it, and with an empty one and other
+/// ways of writing a word.
+fn variable(
+    scenario: &Scenario,
+    [(old_base, was), (new_base, is)]: [(&Played, &Played); 2],
+    table: Table,
+    items: &mut [Item],
+    summary: &mut Summary,
+) {
+    let (name, is_plain) = match scenario.name.split_once('=') {
+        Some((name, _)) => (name, false),
+        None => (scenario.name.as_str(), true),
+    };
+    let id = format!("env:{name}");
+    let value = scenario.env.get(name).map_or("", String::as_str);
+    let item = items
+        .iter_mut()
+        .find(|item| item.id == id && item.old.is_some());
+    let Some(item) = item.filter(|item| is_plain || item.verdict == Verdict::Kept) else {
+        return;
+    };
+    let effects = [
+        effect(old_base, was, name, table),
+        effect(new_base, is, name, table),
+    ];
+    let at_once = |played: &Played| {
+        let jobs = played.settings.get("concurrency");
+        jobs.map_or_else(String::new, |jobs| jobs.to_string().replace('"', ""))
+    };
+    let same_jobs =
+        is_plain || (at_once(was) == at_once(old_base)) == (at_once(is) == at_once(new_base));
+    let same = effects[0] == effects[1] && same_jobs && is.error.is_none();
+    // A value that both refuse is not the one to tell them apart, and where the old worker failed
+    // by another, to do otherwise is no loss.
+    let refused = was.error.is_some() && (is.error.is_some() || !is_plain);
+    if refused || same || !is_plain && at_once(was).starts_with("error") {
+        let is_lost = matches!(item.verdict, Verdict::Missing | Verdict::Renamed);
+        if same && is_plain && is_lost && !effects[0].is_empty() {
+            item.keep(format!(
+                "Its reading says it is lost, but run with {name}={value} both workers pass {}.",
+                show(&effects[0])
+            ));
+        }
+        summary.alike += usize::from(is_plain);
+        return;
+    }
+    // To do more than nothing is no loss.
+    let only_more = is_plain && effects[0].is_empty() && is.error.is_none();
+    if item.verdict != Verdict::Kept || only_more {
+        summary.as_read += 1;
+        return;
+    }
+    let [before, after] =
+        [(was, &effects[0]), (is, &effects[1])].map(|(run, effect)| match &run.error {
+            Some(error) => format!("stops ({error})"),
+            None if effects[0] == effects[1] => format!("takes {} jobs", at_once(run)),
+            None => format!("passes {}", show(effect)),
+        });
+    item.change(
+        format!("Run with {name}={value:?}, the old worker {before}, the new one {after}."),
+        "Make it do what it did, or record why not.",
+    );
 }
 
 /// A worker that never started, or whose handler never ran, shows nothing.
@@ -207,60 +227,6 @@ fn defaults(old: &Played, new: &Played, table: Table, items: &mut Vec<Item>) {
             "Pass what was passed, or record why not.",
         ));
     }
-}
-
-/// Empty values and other ways of writing a word, which the workers may take differently.
-fn read_otherwise(
-    runs: &Runs<'_>,
-    [old_base, new_base]: [&Played; 2],
-    table: Table,
-    items: &mut [Item],
-) -> usize {
-    let mut found = 0;
-    for scenario in &runs.scenarios[1..] {
-        let Some((name, value)) = scenario.name.split_once('=') else {
-            continue;
-        };
-        let (Some(was), Some(is)) = (of(runs.old, &scenario.name), of(runs.new, &scenario.name))
-        else {
-            continue;
-        };
-        let id = format!("env:{name}");
-        let Some(item) = items
-            .iter_mut()
-            .find(|item| item.id == id && item.verdict == Verdict::Kept)
-        else {
-            continue;
-        };
-        let effects = [
-            effect(old_base, was, name, table),
-            effect(new_base, is, name, table),
-        ];
-        let concurrency = |played: &Played| {
-            let jobs = played.settings.get("concurrency");
-            jobs.map_or_else(String::new, |jobs| jobs.to_string().replace('"', ""))
-        };
-        let same = effects[0] == effects[1]
-            && (concurrency(was) == concurrency(old_base))
-                == (concurrency(is) == concurrency(new_base));
-        // Where the old worker failed, to do otherwise is no loss.
-        let failed = was.error.is_some() || concurrency(was).starts_with("error");
-        if failed || same && is.error.is_none() {
-            continue;
-        }
-        let [before, after] =
-            [(was, &effects[0]), (is, &effects[1])].map(|(run, effect)| match &run.error {
-                Some(error) => format!("stops ({error})"),
-                None if effects[0] == effects[1] => format!("takes {} jobs", concurrency(run)),
-                None => format!("passes {}", show(effect)),
-            });
-        found += 1;
-        item.change(
-            format!("Run with {name}={value:?}, the old worker {before}, the new one {after}."),
-            "Take it as the old worker did, or record why not.",
-        );
-    }
-    found
 }
 
 /// Closes what could not be read where running speaks for it: both workers ran, and nothing was

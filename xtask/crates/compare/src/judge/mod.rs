@@ -278,42 +278,26 @@ fn judged(old: &Facts, new: &Facts) -> Vec<Item> {
 /// Opens what was closed as part of a fact that is neither open nor renamed nor decided on: a
 /// loss always has somebody to answer for it.
 fn close_parts(items: &mut [Item]) {
-    let answers: HashMap<String, (bool, Option<String>)> = items
+    let answers = |item: &Item| {
+        use Verdict::{Accepted, Renamed, Retired};
+        let is_decided = matches!(item.verdict, Renamed | Retired | Accepted);
+        item.open || is_decided && item.part_of.is_none()
+    };
+    let owners: HashMap<String, (bool, Option<String>)> = items
         .iter()
-        .map(|item| {
-            let decided = matches!(
-                item.verdict,
-                Verdict::Renamed | Verdict::Retired | Verdict::Accepted
-            );
-            let is_whole = item.part_of.is_none();
-            (
-                item.id.clone(),
-                (item.open || decided && is_whole, item.part_of.clone()),
-            )
-        })
+        .map(|item| (item.id.clone(), (answers(item), item.part_of.clone())))
         .collect();
-    let answered = |owner: &str| {
-        let mut at = Some(owner);
+    let answered = |owner: &String| {
+        let above = |id: &&String| owners.get(*id)?.1.as_ref();
         // An owner may itself be part of another; nothing is nested deeper.
-        for _ in 0..4 {
-            let Some((answers, owner)) = at.and_then(|id| answers.get(id)) else {
-                return false;
-            };
-            if *answers {
-                return true;
-            }
-            at = owner.as_deref();
-        }
-        false
+        let mut all = std::iter::successors(Some(owner), above).take(4);
+        all.any(|id| owners.get(id).is_some_and(|(answers, _)| *answers))
     };
     for item in items {
-        if item.area() == "python" {
-            continue;
-        }
         // The new name of a flag asks nothing of anybody while its variable works.
         let lost = match item.verdict {
-            Verdict::Missing | Verdict::Changed => true,
-            Verdict::Renamed => item.area() != "flag",
+            Verdict::Missing | Verdict::Changed => item.area() != "python",
+            Verdict::Renamed => !["python", "flag"].contains(&item.area()),
             _ => false,
         };
         if lost && item.part_of.as_ref().is_some_and(|owner| !answered(owner)) {
@@ -370,19 +354,18 @@ impl<'a> Judge<'a> {
             let facts = facts.area(area);
             facts.flat_map(|(name, fact)| parts(name, fact)).collect()
         };
-        let (before, after) = (all(self.old), all(self.new));
+        let known = all(self.new);
         for (name, old, new) in self.ids(area) {
             let id = format!("{area}:{name}");
-            let mut parts = old.or(new).map_or_else(Vec::new, |fact| parts(name, fact));
-            let (count, known) = (parts.len(), if old.is_some() { &after } else { &before });
+            let mut parts = old.map_or_else(Vec::new, |fact| parts(name, fact));
+            let count = parts.len();
             parts.retain(|part| !known.contains(part));
             self.push(match (old, parts.is_empty()) {
                 (Some(_), true) => Item::new(&id, Verdict::Kept, old, new),
                 (Some(_), false) => Item::new(&id, Verdict::Missing, old, None)
                     .why(missing(&parts, count))
                     .help(help),
-                (None, true) => continue,
-                (None, false) => Item::new(&id, Verdict::Added, None, new),
+                (None, _) => Item::new(&id, Verdict::Added, None, new),
             });
         }
     }
@@ -520,11 +503,6 @@ impl<'a> Judge<'a> {
     }
 
     fn rest(&mut self) {
-        self.simple(
-            "step",
-            "The new image doesn't do it.",
-            "Do it again, or record why it isn't needed.",
-        );
         self.renamed_service();
         self.each("compose", |judge, name, id, old, new| match new {
             Some(new) => Self::kept_or_changed(id, old, new, None),

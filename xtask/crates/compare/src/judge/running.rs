@@ -84,12 +84,8 @@ impl<'a> Judge<'a> {
         let mut differences = Vec::new();
         let mut notes = Vec::new();
         match self.unset(id, old, new) {
-            Unset::Same => {}
-            Unset::SameAsSglangs(default) => notes.push(format!(
-                "{} does the same by default: `{default}`.",
-                self.sglang
-            )),
-            Unset::Differs(difference) => differences.push(difference),
+            Ok(note) => notes.extend(note),
+            Err(difference) => differences.push(difference),
         }
         // To drive a flag at all is more than before.
         if old.get("flag").is_some() {
@@ -135,16 +131,17 @@ impl<'a> Judge<'a> {
     }
 
     /// What both workers do where a variable is not set. What drives a flag is compared as what is
-    /// passed to `SGLang`, against `SGLang`'s own default.
-    fn unset(&self, id: &str, old: &Fact, new: &Fact) -> Unset {
+    /// passed to `SGLang`, against `SGLang`'s own default. `Err` tells a difference, `Ok` what to
+    /// know where there is none.
+    fn unset(&self, id: &str, old: &Fact, new: &Fact) -> Result<Option<String>, String> {
         let image = self.set_by_image(id);
         let (was, is) = (old.get("default"), image.or(new.get("default")));
         if same_value(was.unwrap_or_default(), is.unwrap_or_default()) {
-            return Unset::Same;
+            return Ok(None);
         }
         // One more place that has a default takes nothing away from the others.
         if was.is_none() && image.is_none() && new.get("undefaulted").is_some() {
-            return Unset::Same;
+            return Ok(None);
         }
         let own = new
             .get("flag")
@@ -153,26 +150,23 @@ impl<'a> Judge<'a> {
         let Some(own) = own else {
             // A table's default is decided where it can't be followed.
             return match (was, new.get("by")) {
-                (None, Some(_)) if image.is_none() => Unset::Same,
-                _ => Unset::Differs(difference("default", was, is)),
+                (None, Some(_)) if image.is_none() => Ok(None),
+                _ => Err(difference("default", was, is)),
             };
         };
         let passed =
             |value: Option<&str>| value.filter(|v| !v.is_empty()).unwrap_or(&own).to_owned();
         if same_value(&passed(was), &passed(is)) {
-            return Unset::SameAsSglangs(own);
+            let note = format!("{} does the same by default: `{own}`.", self.sglang);
+            return Ok(Some(note));
         }
-        let sglangs = if own.is_empty() {
-            "no value".to_owned()
-        } else {
-            format!("`{own}`")
-        };
+        let sglangs = show(Some(&own));
         let side = |value: Option<&str>| match value {
             Some(value) => format!("`{value}` was passed"),
             None => format!("nothing was passed ({sglangs} is SGLang's own)"),
         };
         let now = side(is).replace(" was passed", " is");
-        Unset::Differs(format!("with it unset, {}, {now} now", side(was)))
+        Err(format!("with it unset, {}, {now} now", side(was)))
     }
 
     /// What the new image sets a variable to, unless the old one did the same.
@@ -584,14 +578,6 @@ fn handed_on(id: &str, old: &Fact) -> Item {
         _ => Item::new(id, Verdict::Kept, Some(old), None)
             .why("The new worker hands the whole body on to SGLang."),
     }
-}
-
-/// What two workers do where a variable is not set.
-enum Unset {
-    Same,
-    /// The one passes what the other leaves to `SGLang`.
-    SameAsSglangs(String),
-    Differs(String),
 }
 
 /// Whether two texts are one value: `0.9` and `0.90`, `true` and `True`.

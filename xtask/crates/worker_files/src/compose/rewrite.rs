@@ -25,9 +25,10 @@ pub fn rewrite(compose: &[u8], map: &PathMap) -> Result<Rewritten, NotUnderstood
         text: &text,
         yaml: &yaml,
         map,
+        old: RepoPath::from("docker-compose.yml").inside(&map.root),
         output: Output::default(),
     };
-    if let (Some(root), false) = (yaml.root(), map.root.is_empty()) {
+    if let Some(root) = yaml.root() {
         editor.file(root)?;
     }
     let mut output = editor.output;
@@ -56,7 +57,6 @@ const PATHS: &[&str] = &[
     "services * credential_spec file",
     "services * volumes [] source",
     "services * develop watch [] path",
-    "services * build context",
     "services * build additional_contexts *",
 ];
 
@@ -64,6 +64,8 @@ struct Editor<'a> {
     text: &'a Text<'a>,
     yaml: &'a Yaml,
     map: &'a PathMap,
+    /// Where the upstream has the file.
+    old: RepoPath,
     output: Output,
 }
 
@@ -71,17 +73,23 @@ impl Editor<'_> {
     fn file(&mut self, root: usize) -> Result<(), NotUnderstood> {
         for keys in PATHS {
             for id in self.found(root, keys) {
-                self.path(id)?;
+                self.scalar(id, |editor, path| editor.anew(path, id))?;
             }
         }
         for id in self.found(root, "services * build") {
             self.build(id)?;
         }
         for id in self.found(root, "services * build additional_contexts []") {
-            self.named_context(id)?;
+            self.scalar(id, |editor, value| {
+                let Some((name, path)) = value.split_once('=') else {
+                    return Ok(None);
+                };
+                let new = editor.anew(path, id)?;
+                Ok(new.map(|path| format!("{name}={path}")))
+            })?;
         }
         for id in self.found(root, "services * volumes []") {
-            self.volume(id)?;
+            self.scalar(id, |editor, value| editor.volume(value, id))?;
         }
         Ok(())
     }
@@ -106,144 +114,97 @@ impl Editor<'_> {
     }
 
     fn build(&mut self, build: usize) -> Result<(), NotUnderstood> {
-        if let Some(context) = self.yaml.text(build) {
-            if !is_elsewhere(context) {
-                self.context_without_dockerfile(build, context);
-            }
-            return self.path(build);
-        }
-        let context_id = self.yaml.get(build, "context");
-        let context = context_id.and_then(|id| self.yaml.text(id)).unwrap_or(".");
-        if let Some(inline) = self.yaml.get(build, "dockerfile_inline")
-            && let Node::Scalar { span, value, .. } = self.yaml.node(inline)
-            && !self.map.root.is_empty()
-            && value.contains(&self.map.root)
-        {
-            let root = &self.map.root;
+        let root = &self.map.root;
+        let get = |key: &str| self.yaml.get(build, key);
+        let (written, dockerfile) = (get("context").unwrap_or(build), get("dockerfile"));
+        let context = self.yaml.text(written).unwrap_or(".");
+        let inline = get("dockerfile_inline").filter(|id| {
+            let text = self.yaml.text(*id);
+            text.is_some_and(|text| text.contains(root))
+        });
+        if let Some(inline) = inline {
             let what = format!("a Dockerfile inside of the compose file that names `{root}`");
             let help = "move it to a file of its own in the upstream";
-            return Err(self.text.refuse(span.start, what, help));
+            return Err(self.text.refuse(self.offset(inline), what, help));
         }
         if is_elsewhere(context) {
             return Ok(());
         }
-        let dockerfile = self.yaml.get(build, "dockerfile");
-        match (context_id, dockerfile) {
-            (Some(id), None) => self.context_without_dockerfile(id, context),
-            (_, Some(id)) => {
-                let old = self.resolved(context);
-                let new = self.moved(&old);
-                self.scalar(id, |editor, path| {
-                    if path.starts_with('/') {
-                        return Ok(None);
-                    }
-                    let full = join(&old, path);
-                    let to = editor.file_at(&full);
-                    Ok(to.map(|to| relative(&new, &to, false)))
-                })?;
-            }
-            (None, None) => {}
-        }
-        Ok(())
-    }
-
-    /// Without a name, the Dockerfile is the one at the context's root.
-    fn context_without_dockerfile(&mut self, id: usize, context: &str) {
-        if self.resolved(context).join("/") != self.map.root {
-            let line = self.text.line(self.offset(id));
+        let old = self.old.leads_to(context.as_bytes());
+        if let (Some(id), Some(old)) = (dockerfile, &old) {
+            let inside = |folder: &RepoPath| RepoPath::from("x").inside(&folder.to_string());
+            self.scalar(id, |editor, path| {
+                let to = inside(old).leads_to(path.as_bytes());
+                let to = to.and_then(|to| editor.map.moved.get(&to));
+                Ok(to.map(|to| inside(&editor.moved(old)).link_to(to).to_string()))
+            })?;
+        } else if old.is_none_or(|old| old != root.as_str()) {
+            // Without a name, the Dockerfile is the one at the context's root.
             self.output.notes.push(format!(
-                "line {line}: the build names no Dockerfile, which meant the one in `{context}`; \
-                 now it means the worker's"
+                "line {}: the build names no Dockerfile, which meant the one in `{context}`; now \
+                 it means the worker's",
+                self.text.line(self.offset(written))
             ));
         }
+        self.scalar(written, |editor, path| editor.anew(path, written))
     }
 
-    /// `name=path`
-    fn named_context(&mut self, item: usize) -> Result<(), NotUnderstood> {
-        self.scalar(item, |editor, value| {
-            let Some((name, path)) = value.split_once('=') else {
-                return Ok(None);
-            };
-            let new = editor.anew(path, editor.offset(item))?;
-            Ok(new.map(|path| format!("{name}={path}")))
-        })
-    }
-
-    fn volume(&mut self, volume: usize) -> Result<(), NotUnderstood> {
-        self.scalar(volume, |editor, value| {
-            // `${VAR:-x}` holds colons of its own.
-            let mut depth = 0;
-            let end = value.find(|c| {
-                match c {
-                    '{' => depth += 1,
-                    '}' => depth -= 1,
-                    _ => {}
-                }
-                c == ':' && depth == 0
-            });
-            let Some(end) = end else { return Ok(None) };
-            let (host, rest) = value.split_at(end);
-            if !host.starts_with('.') && !host.starts_with('$') {
-                return Ok(None);
+    fn volume(&self, value: &str, id: usize) -> Result<Option<String>, NotUnderstood> {
+        // `${VAR:-x}` holds colons of its own.
+        let mut depth = 0;
+        let end = value.find(|c| {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
             }
-            let new = editor.anew(host, editor.offset(volume))?;
-            Ok(new.map(|host| format!("{host}{rest}")))
-        })
-    }
-
-    fn path(&mut self, id: usize) -> Result<(), NotUnderstood> {
-        self.scalar(id, |editor, path| editor.anew(path, editor.offset(id)))
+            c == ':' && depth == 0
+        });
+        let (host, rest) = value.split_at(end.unwrap_or_default());
+        if !host.starts_with(['.', '$']) {
+            return Ok(None);
+        }
+        let new = self.anew(host, id)?;
+        Ok(new.map(|host| format!("{host}{rest}")))
     }
 
     /// The path as it must read after the move; `None` if it stays.
-    fn anew(&self, path: &str, offset: usize) -> Result<Option<String>, NotUnderstood> {
-        if is_elsewhere(path) {
+    fn anew(&self, path: &str, id: usize) -> Result<Option<String>, NotUnderstood> {
+        if is_elsewhere(path) || path.is_empty() {
             return Ok(None);
         }
         if path.contains('$') {
             if path.contains("../") || path.contains(&self.map.root) {
                 let what = format!("the path `{path}` depends on a variable");
-                return Err(self.text.refuse(
-                    offset,
-                    what,
-                    "write the path itself in the upstream",
-                ));
+                let help = "write the path itself in the upstream";
+                return Err(self.text.refuse(self.offset(id), what, help));
             }
             return Ok(None);
         }
-        let old = self.resolved(path);
+        let Some(old) = self.old.leads_to(path.as_bytes()) else {
+            // Out of the upstream: there is one folder less to leave.
+            return Ok(path.strip_prefix("../").map(str::to_owned));
+        };
         let new = self.moved(&old);
-        if join(&[], path) == new {
+        let after = RepoPath::from("x");
+        if after.leads_to(path.as_bytes()).as_ref() == Some(&new) {
             return Ok(None);
         }
-        let mut text = relative(&[], &new, path.starts_with('.'));
-        if path.ends_with('/') && !text.ends_with('/') {
+        let mut text = after.link_to(&new).to_string();
+        if path.starts_with('.') && text != "." {
+            text = format!("./{text}");
+        }
+        if path.ends_with('/') {
             text.push('/');
         }
         Ok(Some(text))
     }
 
-    /// The parts of a path, from the root of the upstream.
-    fn resolved(&self, path: &str) -> Vec<String> {
-        join(std::slice::from_ref(&self.map.root), path)
-    }
-
-    /// The path that an upstream file has in the result.
-    fn file_at(&self, old: &[String]) -> Option<Vec<String>> {
-        let path = RepoPath::from(old.join("/").as_str());
-        let text = self.map.moved.get(&path)?.as_str()?;
-        Some(text.split('/').map(ToOwned::to_owned).collect())
-    }
-
     /// Where an upstream place lies in the result.
-    fn moved(&self, old: &[String]) -> Vec<String> {
-        if let Some(file) = self.file_at(old) {
-            return file;
-        }
-        match old.split_first() {
-            Some((first, below)) if *first == self.map.root => below.to_vec(),
-            _ => old.to_vec(),
-        }
+    fn moved(&self, old: &RepoPath) -> RepoPath {
+        let below = || old.strip_prefix(&self.map.root).map(RepoPath::new);
+        let file = self.map.moved.get(old).cloned();
+        file.or_else(below).unwrap_or_else(|| old.clone())
     }
 
     fn offset(&self, id: usize) -> usize {
@@ -286,34 +247,6 @@ fn is_elsewhere(path: &str) -> bool {
         || path.contains("://")
         || path.starts_with("git@")
         || path.contains('\\')
-}
-
-/// `path` seen from `base`, with `..` at the front where it leaves the tree.
-fn join(base: &[String], path: &str) -> Vec<String> {
-    let mut parts = base.to_vec();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| last != "..") => {
-                parts.pop();
-            }
-            part => parts.push(part.to_owned()),
-        }
-    }
-    parts
-}
-
-/// `to` as seen from `from`.
-fn relative(from: &[String], to: &[String], dotted: bool) -> String {
-    let shared = from.iter().zip(to).take_while(|(a, b)| a == b).count();
-    let mut parts = vec![".."; from.len() - shared];
-    parts.extend(to[shared..].iter().map(String::as_str));
-    match parts.first() {
-        None => ".".to_owned(),
-        Some(&"..") => parts.join("/"),
-        Some(_) if dotted => format!("./{}", parts.join("/")),
-        Some(_) => parts.join("/"),
-    }
 }
 
 #[cfg(test)]
@@ -432,12 +365,5 @@ volumes:
             rewritten("x: &v\n  - ../d:/d\nservices:\n  a: {volumes: *v}\n  b: {volumes: *v}\n"),
             "x: &v\n  - ./d:/d\nservices:\n  a: {volumes: *v}\n  b: {volumes: *v}\n"
         );
-    }
-
-    #[test]
-    fn the_modern_shape_stays_as_it_is() {
-        let map = PathMap::new("", [("Dockerfile".into(), "Dockerfile".into())], []);
-        let text = b"services: {a: {build: ., env_file: ../x}}\n";
-        assert_eq!(rewrite(text, &map).unwrap().bytes, text);
     }
 }

@@ -6,6 +6,7 @@ mod landing;
 mod reader;
 mod rewrite;
 mod split;
+mod stages;
 
 use super::shell::Script;
 use super::{Hides, Place, Reading, Source, Unread};
@@ -40,8 +41,6 @@ pub struct Copy {
     pub dest: String,
     /// Another stage or image that it copies from.
     pub from: Option<String>,
-    /// The folder that `dest` starts from, as WORKDIR named it before this line.
-    pub workdir: Option<String>,
     /// The sources with variables filled in.
     pub paths: Vec<String>,
     /// Where they go in the image, from its root; a slash at the end stays.

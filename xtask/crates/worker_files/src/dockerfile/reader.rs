@@ -1,9 +1,10 @@
 //! Instruction by instruction: each is understood, or is reported by itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::expand::try_expand;
+use super::stages::Stages;
 use super::{Copy, Hides, Image, Mount, Named, Reading, Run, Source, Step, Text, Unread};
 use super::{Instruction, Word, clean, split};
 use crate::shell::{self, Script};
@@ -11,6 +12,9 @@ use crate::shell::{self, Script};
 /// Instructions that mean nothing without arguments.
 const ABOUT_SOMETHING: &str = "FROM ARG ENV LABEL WORKDIR USER STOPSIGNAL EXPOSE VOLUME \
                                HEALTHCHECK COPY ADD RUN";
+
+/// What an instruction may hide.
+const BUILD: [Hides; 2] = [Hides::Image, Hides::Packages];
 
 /// Reads a Dockerfile, with every argument at its default.
 pub fn read(source: &Source) -> Reading<Image> {
@@ -47,7 +51,7 @@ pub fn read_on(
     }
     if chain.is_empty() && !source.text.trim().is_empty() {
         let what = "the Dockerfile names no base image: FROM is missing";
-        reader.not_read(0..0, what, &[Hides::Image, Hides::Packages]);
+        reader.not_read(0..0, what, &BUILD);
     }
     reader.started();
     let mut image = std::mem::take(&mut reader.image);
@@ -61,109 +65,6 @@ pub fn read_on(
         image.parts.push(std::mem::take(&mut reader.image));
     }
     Reading::new(image, reader.unread)
-}
-
-/// A stage: its instructions, what it is built on, and what it copies from.
-struct Stage {
-    range: Range<usize>,
-    base: String,
-    copied: Vec<String>,
-}
-
-struct Stages {
-    all: Vec<Stage>,
-    /// How many instructions stand before the first one.
-    first: usize,
-    /// The stages of each name, in order.
-    names: BTreeMap<String, Vec<usize>>,
-}
-
-impl Stages {
-    fn new(instructions: &[Instruction]) -> Self {
-        let is_from = |instruction: &Instruction| instruction.keyword == "FROM";
-        let first = instructions.iter().position(is_from);
-        let mut stages = Self {
-            all: Vec::new(),
-            first: first.unwrap_or(instructions.len()),
-            names: BTreeMap::new(),
-        };
-        for (index, instruction) in instructions.iter().enumerate() {
-            if is_from(instruction) {
-                let words = instruction.words(0).into_iter();
-                let words = words.filter(|word| !word.text.starts_with("--"));
-                let words: Vec<String> = words.map(|word| word.text.to_lowercase()).collect();
-                if let [_, mark, name, ..] = words.as_slice()
-                    && mark == "as"
-                {
-                    let same = stages.names.entry(name.clone()).or_default();
-                    same.push(stages.all.len());
-                }
-                stages.all.push(Stage {
-                    range: index..index,
-                    base: words.into_iter().next().unwrap_or_default(),
-                    copied: Vec::new(),
-                });
-            }
-            let Some(stage) = stages.all.last_mut() else {
-                continue;
-            };
-            stage.range.end = index + 1;
-            if matches!(instruction.keyword.as_str(), "COPY" | "RUN") {
-                for option in instruction.options().0 {
-                    let from = option.text.strip_prefix("--from=").map(str::to_owned);
-                    let mount = || part(option.text.strip_prefix("--mount=")?, &["from"]);
-                    stage.copied.extend(from.or_else(mount));
-                }
-            }
-        }
-        stages
-    }
-
-    /// The stage of that name before another one.
-    fn called(&self, name: &str, before: usize) -> Option<usize> {
-        let stages = self.names.get(name)?;
-        let count = stages.partition_point(|&stage| stage < before);
-        count.checked_sub(1).map(|at| stages[at])
-    }
-
-    /// The stage that another one copies from.
-    fn named(&self, name: &str, before: usize) -> Option<usize> {
-        let lower = name.to_lowercase();
-        let number = || lower.parse().ok().filter(|&number: &usize| number < before);
-        self.called(&lower, before).or_else(number)
-    }
-
-    /// The stage that this one is built on.
-    fn below(&self, stage: usize) -> Option<usize> {
-        self.called(&self.all[stage].base, stage)
-    }
-
-    /// The last stage behind those that it is built on.
-    fn chain(&self) -> Vec<usize> {
-        let last = self.all.len().checked_sub(1);
-        let mut chain: Vec<usize> =
-            std::iter::successors(last, |&stage| self.below(stage)).collect();
-        chain.reverse();
-        chain
-    }
-
-    /// The other stages that the image's files come from, in order.
-    fn parts(&self, chain: &[usize]) -> BTreeSet<usize> {
-        let in_chain: BTreeSet<usize> = chain.iter().copied().collect();
-        let mut parts = BTreeSet::new();
-        let mut open = chain.to_vec();
-        while let Some(stage) = open.pop() {
-            let copied = self.all[stage].copied.iter();
-            let copied = copied.filter_map(|name| self.named(name, stage));
-            let below = self.below(stage).filter(|_| !in_chain.contains(&stage));
-            for next in copied.chain(below) {
-                if !in_chain.contains(&next) && parts.insert(next) {
-                    open.push(next);
-                }
-            }
-        }
-        parts
-    }
 }
 
 /// What the container runs, as scripts with where they begin in the file.
@@ -235,8 +136,7 @@ impl Reader<'_> {
             self.exhausted = true;
             let what = "the value grows beyond all measure or is nested too deeply; from here on \
                         variables are not filled in";
-            let hides = [Hides::Image, Hides::Packages];
-            self.not_read(instruction.range.clone(), what, &hides);
+            self.not_read(instruction.range.clone(), what, &BUILD);
             text.to_owned()
         })
     }
@@ -249,8 +149,7 @@ impl Reader<'_> {
         if needs_arguments && instruction.line().is_empty() || keyword == "SHELL" && json.is_none()
         {
             let what = format!("{keyword} lacks what it is about");
-            let hides = [Hides::Image, Hides::Packages];
-            return self.not_read(instruction.range.clone(), what, &hides);
+            return self.not_read(instruction.range.clone(), what, &BUILD);
         }
         match keyword {
             "FROM" => self.from(instruction),
@@ -312,8 +211,7 @@ impl Reader<'_> {
             "MAINTAINER" => {}
             keyword => {
                 let what = format!("`{}` is no instruction of a Dockerfile", short(keyword));
-                let hides = [Hides::Image, Hides::Packages];
-                self.not_read(instruction.range.clone(), what, &hides);
+                self.not_read(instruction.range.clone(), what, &BUILD);
             }
         }
     }
@@ -405,6 +303,10 @@ impl Reader<'_> {
         self.image.workdir = Some(self.text(path, range));
     }
 
+    fn folder(&self) -> Option<String> {
+        self.image.workdir.as_ref().map(|text| text.text.clone())
+    }
+
     fn command(&self, instruction: &Instruction) -> Text {
         let mut text = self.trimmed(instruction);
         if let Some(words) = instruction.json(0) {
@@ -445,7 +347,7 @@ impl Reader<'_> {
         Run {
             script,
             base,
-            workdir: self.image.workdir.as_ref().map(|text| text.text.clone()),
+            workdir: self.folder(),
             place: self.source.place(at),
         }
     }
@@ -486,14 +388,12 @@ impl Reader<'_> {
             .map(|source| self.expand(source, instruction))
             .collect();
         let target = self.expand(&dest, instruction);
-        let workdir = self.image.workdir.as_ref().map(|text| text.text.clone());
         let mut flags = options.iter().map(|option| option.text.as_str());
         self.image.copies.push(Copy {
             sources,
             dest,
             from,
-            target: in_image(&target, workdir.as_deref()),
-            workdir,
+            target: in_image(&target, self.folder().as_deref()),
             paths,
             parents: flags.any(|flag| matches!(flag, "--parents" | "--parents=true")),
             excludes: all("--exclude"),

@@ -99,36 +99,18 @@ fn locked(source: &Source, packages: &mut Vec<Requirement>) {
 fn setup_py(source: &Source, packages: &mut Vec<Requirement>, unread: &mut Vec<Unread>) {
     let text = &source.text;
     for (at, name) in text.match_indices("install_requires") {
-        let rest = &text[at + name.len()..];
-        let value = rest.trim_start().strip_prefix('=').map(str::trim_start);
-        let Some(list) = value.and_then(|value| value.strip_prefix('[')) else {
-            if value.is_some() {
-                let end = text[at..].find('\n').map_or(text.len(), |n| at + n);
-                let what = "the packages that this project needs are computed";
-                unread.push(source.unread(at..end, what, &[Hides::Packages]));
-            }
+        let rest = text[at + name.len()..].trim_start();
+        let Some(rest) = rest.strip_prefix('=') else {
             continue;
         };
-        let from = text.len() - list.len();
-        let mut at = from;
-        while let Some(c) = text[at..].chars().next() {
-            match c {
-                ']' => break,
-                '#' => at = text[at..].find('\n').map_or(text.len(), |n| at + n),
-                '"' | '\'' => {
-                    let end = text[at + 1..].find(c).map_or(text.len(), |n| at + 1 + n);
-                    listed(source, &text[at + 1..end], at..end, packages, unread);
-                    at = (end + 1).min(text.len());
-                }
-                ',' => at += 1,
-                c if c.is_whitespace() => at += c.len_utf8(),
-                _ => {
-                    let end = text[at..].find(['\n', ']']).map_or(text.len(), |n| at + n);
-                    let what = "this item of install_requires is computed";
-                    unread.push(source.unread(at..end, what, &[Hides::Packages]));
-                    at = end;
-                }
-            }
+        let value = toml::value(text, text.len() - rest.trim_start().len());
+        let is_list = value.rest.starts_with('[');
+        for (string, range) in value.strings.into_iter().filter(|_| is_list) {
+            listed(source, string, range, packages, unread);
+        }
+        if !is_list || value.rest.contains(|c| !"[],".contains(c)) {
+            let what = "the packages that this project needs are computed, or some of them";
+            unread.push(source.unread(at..value.end, what, &[Hides::Packages]));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 pub struct Entry {
     /// `project`, `tool.poetry.dependencies`
     pub table: String,
-    /// How many tables of that name came before it: `[[package]]`.
+    /// How many tables came before it: `[[package]]`.
     pub number: usize,
     /// Bare or quoted, dots included.
     pub key: String,
@@ -25,96 +25,95 @@ pub fn entries(text: &str) -> (Vec<Entry>, Vec<Range<usize>>) {
     let (mut table, mut number) = (String::new(), 0);
     let mut at = 0;
     while at < text.len() {
-        let end = text[at..].find('\n').map_or(text.len(), |n| at + n);
+        let mut end = text[at..].find('\n').map_or(text.len(), |n| at + n);
         let line = text[at..end].trim();
         if line.is_empty() || line.starts_with('#') {
-            at = end + 1;
         } else if line.starts_with('[') {
-            let close = line.find(']').unwrap_or(line.len());
-            table = line[..close]
-                .trim_matches(['[', ' '])
-                .replace(['"', '\'', ' '], "");
+            let name = line.split(']').next().unwrap_or_default();
+            table = name.replace(['[', '"', '\'', ' '], "");
             number += 1;
-            at = end + 1;
-        } else if let Some(equals) = text[at..end].find('=') {
-            let key = text[at..at + equals]
-                .trim()
-                .trim_matches(['"', '\''])
-                .to_owned();
+        } else if let Some((key, _)) = text[at..end].split_once('=') {
+            let from = at + key.len() + 1;
+            let value = value(text, from);
             let entry = |value: &str, range: Range<usize>, listed: bool| Entry {
                 table: table.clone(),
                 number,
-                key: key.clone(),
+                key: key.trim().trim_matches(['"', '\'']).to_owned(),
                 value: value.to_owned(),
                 range,
                 listed,
             };
-            at = value(text, at + equals + 1, &entry, &mut found);
+            let listed = value.rest.starts_with('[');
+            if listed || value.rest.is_empty() && !value.strings.is_empty() {
+                let strings = value.strings.into_iter();
+                found.extend(strings.map(|(string, range)| entry(string, range, listed)));
+            } else {
+                let written = text[from..value.end.max(end)].trim();
+                found.push(entry(written, from..value.end, false));
+            }
+            end = value.end.max(end);
+            end += text[end..].find('\n').unwrap_or(text.len() - end);
         } else {
             unread.push(at..end);
-            at = end + 1;
         }
+        at = end + 1;
     }
     (found, unread)
 }
 
-/// Reads the value at `at`, and says where the next line begins.
-fn value(
-    text: &str,
-    at: usize,
-    entry: &dyn Fn(&str, Range<usize>, bool) -> Entry,
-    found: &mut Vec<Entry>,
-) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = at;
-    let (mut depth, mut plain) = (0usize, None);
-    let from = at;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\n' if depth == 0 => break,
-            b'#' => {
-                at = text[at..].find('\n').map_or(bytes.len(), |n| at + n);
+/// A value, which ends with its line or with the bracket that it begins with.
+pub struct Value<'t> {
+    /// The strings in it, with their quotes in the place.
+    pub strings: Vec<(&'t str, Range<usize>)>,
+    /// What else there is, without space and comments.
+    pub rest: String,
+    pub end: usize,
+}
+
+/// Reads the value at a place; Python's lists of strings are written alike.
+pub fn value(text: &str, mut at: usize) -> Value<'_> {
+    let (mut strings, mut rest, mut depth) = (Vec::new(), String::new(), 0usize);
+    while let Some(c) = text[at..].chars().next() {
+        match c {
+            '\n' if depth == 0 => break,
+            '#' => {
+                at += text[at..].find('\n').unwrap_or(text.len() - at);
                 continue;
             }
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            quote @ (b'"' | b'\'') => {
-                let mark = if quote == b'"' { "\"" } else { "'" };
-                let long = mark.repeat(3);
+            '"' | '\'' => {
+                let long = c.to_string().repeat(3);
                 let mark = if text[at..].starts_with(&long) {
                     &long
                 } else {
-                    mark
+                    &long[..1]
                 };
                 let inside = at + mark.len();
                 let mut end = inside;
-                while end < bytes.len() && !text.is_char_boundary(end)
-                    || end < bytes.len() && !text[end..].starts_with(mark)
+                while let Some(next) = text[end..].chars().next()
+                    && !text[end..].starts_with(mark)
                 {
-                    end += 1 + usize::from(bytes[end] == b'\\' && quote == b'"');
-                }
-                let end = end.min(bytes.len());
-                if let Some(string) = text.get(inside..end) {
-                    if depth == 0 {
-                        found.push(entry(string, at..(end + mark.len()).min(text.len()), false));
-                        plain = Some(());
-                    } else if text[from..at].trim_start().starts_with('[') {
-                        found.push(entry(string, at..(end + mark.len()).min(text.len()), true));
+                    end += next.len_utf8();
+                    if next == '\\' && c == '"' {
+                        end += text[end..].chars().next().map_or(0, char::len_utf8);
                     }
                 }
-                at = end + mark.len();
+                let behind = (end + mark.len()).min(text.len());
+                strings.push((&text[inside..end], at..behind));
+                at = behind;
                 continue;
             }
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        at += 1;
+        at += c.len_utf8();
+        rest.extend(Some(c).filter(|c| !c.is_whitespace()));
+        if depth == 0 && matches!(c, ']' | '}') {
+            break;
+        }
     }
-    let at = at.min(text.len());
-    let written = text.get(from..at).unwrap_or_default().trim();
-    if plain.is_none() && !written.starts_with('[') {
-        found.push(entry(written, from..at, false));
-    }
-    at + 1
+    let end = at;
+    Value { strings, rest, end }
 }
 
 #[cfg(test)]

@@ -1,0 +1,110 @@
+//! The stages of a Dockerfile: which are built on one another, and which files come from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::Instruction;
+use super::reader::part;
+
+/// A stage: its instructions, what it is built on, and what it copies from.
+pub struct Stage {
+    pub range: Range<usize>,
+    base: String,
+    copied: Vec<String>,
+}
+
+pub struct Stages {
+    pub all: Vec<Stage>,
+    /// How many instructions stand before the first one.
+    pub first: usize,
+    /// The stages of each name, in order.
+    names: BTreeMap<String, Vec<usize>>,
+}
+
+impl Stages {
+    pub fn new(instructions: &[Instruction]) -> Self {
+        let is_from = |instruction: &Instruction| instruction.keyword == "FROM";
+        let first = instructions.iter().position(is_from);
+        let mut stages = Self {
+            all: Vec::new(),
+            first: first.unwrap_or(instructions.len()),
+            names: BTreeMap::new(),
+        };
+        for (index, instruction) in instructions.iter().enumerate() {
+            if is_from(instruction) {
+                let words = instruction.words(0).into_iter();
+                let words = words.filter(|word| !word.text.starts_with("--"));
+                let words: Vec<String> = words.map(|word| word.text.to_lowercase()).collect();
+                if let [_, mark, name, ..] = words.as_slice()
+                    && mark == "as"
+                {
+                    let same = stages.names.entry(name.clone()).or_default();
+                    same.push(stages.all.len());
+                }
+                stages.all.push(Stage {
+                    range: index..index,
+                    base: words.into_iter().next().unwrap_or_default(),
+                    copied: Vec::new(),
+                });
+            }
+            let Some(stage) = stages.all.last_mut() else {
+                continue;
+            };
+            stage.range.end = index + 1;
+            if matches!(instruction.keyword.as_str(), "COPY" | "RUN") {
+                for option in instruction.options().0 {
+                    let from = option.text.strip_prefix("--from=").map(str::to_owned);
+                    let mount = || part(option.text.strip_prefix("--mount=")?, &["from"]);
+                    stage.copied.extend(from.or_else(mount));
+                }
+            }
+        }
+        stages
+    }
+
+    /// The stage of that name before another one.
+    fn called(&self, name: &str, before: usize) -> Option<usize> {
+        let stages = self.names.get(name)?;
+        let count = stages.partition_point(|&stage| stage < before);
+        count.checked_sub(1).map(|at| stages[at])
+    }
+
+    /// The stage that another one copies from.
+    fn named(&self, name: &str, before: usize) -> Option<usize> {
+        let lower = name.to_lowercase();
+        let number = || lower.parse().ok().filter(|&number: &usize| number < before);
+        self.called(&lower, before).or_else(number)
+    }
+
+    /// The stage that this one is built on.
+    pub fn below(&self, stage: usize) -> Option<usize> {
+        self.called(&self.all[stage].base, stage)
+    }
+
+    /// The last stage behind those that it is built on.
+    pub fn chain(&self) -> Vec<usize> {
+        let last = self.all.len().checked_sub(1);
+        let mut chain: Vec<usize> =
+            std::iter::successors(last, |&stage| self.below(stage)).collect();
+        chain.reverse();
+        chain
+    }
+
+    /// The other stages that the image's files come from, in order.
+    pub fn parts(&self, chain: &[usize]) -> BTreeSet<usize> {
+        let in_chain: BTreeSet<usize> = chain.iter().copied().collect();
+        let mut parts = BTreeSet::new();
+        let mut open = chain.to_vec();
+        while let Some(stage) = open.pop() {
+            let copied = self.all[stage].copied.iter();
+            let copied = copied.filter_map(|name| self.named(name, stage));
+            let below = self.below(stage).filter(|_| !in_chain.contains(&stage));
+            for next in copied.chain(below) {
+                if !in_chain.contains(&next) && parts.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        parts
+    }
+}
