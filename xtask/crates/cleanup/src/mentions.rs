@@ -26,7 +26,7 @@ pub fn candidates(repo: &Repo) -> Result<Vec<RepoPath>> {
 
 /// All mentions in the files of `tree` that are `candidates`, and links that lead there.
 pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
-    let (gone, rest) = (Part::below(tree, OUTDATED), Part::without(tree, OUTDATED));
+    let rest = Part::without(tree, OUTDATED);
     let rest = rest.entries();
     let mut files = Vec::new();
     for path in candidates {
@@ -39,12 +39,7 @@ pub fn find(tree: &dyn Tree, candidates: &[RepoPath]) -> Result<Vec<Mention>> {
             files.push((path.clone(), text.into_bytes()));
         }
     }
-    let gone: Vec<RepoPath> = gone
-        .entries()
-        .keys()
-        .map(|path| path.inside(OUTDATED))
-        .collect();
-    let dangling = references::removed(&files, OUTDATED, &gone, rest).into_iter();
+    let dangling = references::removed(&files, OUTDATED).into_iter();
     let mention = |one: Dangling| Mention {
         path: one.path,
         line: one.line,

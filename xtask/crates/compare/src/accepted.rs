@@ -27,7 +27,6 @@ pub struct Accepted {
     offered: Vec<Reason>,
 }
 
-/// One reason.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
@@ -112,7 +111,6 @@ impl Accepted {
         }
     }
 
-    /// Reads the file.
     pub fn read(text: &str) -> Result<Self> {
         let file: File = serde_json::from_str(text)
             .context("it has another shape than {version, accepted: [{fact, reason}]}")?;

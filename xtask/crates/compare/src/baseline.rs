@@ -33,7 +33,6 @@ pub struct OldCommit {
     pub base: Option<OwnChanges>,
 }
 
-/// What a record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     pub origin: OldCommit,
@@ -43,7 +42,6 @@ pub struct Record {
 /// What version 1 called the worker that migrate recorded, with its abbreviated commit.
 const AT: &str = "the worker at ";
 
-/// The file.
 #[derive(Deserialize)]
 struct File {
     version: u64,
@@ -58,7 +56,6 @@ struct File {
     facts: Option<Vec<Line>>,
 }
 
-/// A fact in it.
 #[derive(Serialize, Deserialize)]
 struct Line {
     id: String,
@@ -114,7 +111,6 @@ pub fn of_repository(text: &str, place: &str) -> Result<Record> {
     })
 }
 
-/// Reads the file.
 pub fn read(text: &str) -> Result<Record> {
     let file: File = serde_json::from_str(text).context("it is no baseline")?;
     if !(1..=VERSION).contains(&file.version) {

@@ -13,7 +13,6 @@ use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::records;
 use xtask_core::tree::{Part, Tree};
 
-/// See the module.
 #[derive(Debug)]
 pub struct CleanupGate {
     /// Facts that nobody has decided on.
@@ -144,9 +143,8 @@ mod tests {
 
     fn baseline_of(text: &str) -> String {
         let tree = Memory::new().with("src/handler.py", text);
-        super::super::baseline_of(&tree, "the old one", None)
-            .unwrap()
-            .0
+        let exposed = crate::Exposed::read(&tree).unwrap();
+        exposed.baseline("the old one", None, None).0
     }
 
     fn accepted(entries: &str) -> String {
@@ -216,7 +214,9 @@ mod tests {
             "README.md",
             "| Variable | Default |\n| --- | --- |\n| `B` | 1 |\n",
         );
-        let (text, _) = super::super::baseline_of(&legacy, "x", None).unwrap();
+        let (text, _) = crate::Exposed::read(&legacy)
+            .unwrap()
+            .baseline("x", None, None);
         let gate = look(&tree(Some(text), &accepted(""))).unwrap();
         assert_eq!(gate.baseline, None);
         assert!(open(&gate).contains(&"env:B"));

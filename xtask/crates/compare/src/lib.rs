@@ -148,7 +148,6 @@ fn write_baseline(root: &Path, args: &Args, old: &Old) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// A comparison, with the trees that it is of.
 struct Compared {
     report: Report,
     old: Option<Box<dyn Tree>>,
@@ -264,12 +263,6 @@ fn compare(repo: Option<&Path>, root: &Path, args: &Args, old: Old) -> Result<Co
 fn with_past(root: &Path) -> Result<Compared> {
     let old = old::find(&Trees::new(root), root, None)?;
     compare(Some(root), root, &Args::default(), old)
-}
-
-/// What a worker exposes, as the text of the baseline, and how many facts that is. `of` says in
-/// words which worker that is, `commit` where it was read.
-pub fn baseline_of(tree: &dyn Tree, of: &str, commit: Option<&str>) -> Result<(String, usize)> {
-    Ok(Exposed::read(tree)?.baseline(of, commit, None))
 }
 
 /// The summary of a comparison of the work tree at `root` with its past, and how many things keep

@@ -13,7 +13,6 @@ use xtask_core::outcome::UserError;
 use xtask_core::records;
 use xtask_core::tree::Tree;
 
-/// The old worker.
 pub struct Old {
     pub facts: Facts,
     /// What to call it.

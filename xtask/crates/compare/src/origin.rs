@@ -46,7 +46,6 @@ impl ForkChange {
 }
 
 impl Exposed {
-    /// Reads a worker.
     pub fn read(tree: &dyn Tree) -> Result<Self> {
         Facts::read(tree).map(Self)
     }

@@ -27,7 +27,6 @@ pub struct Pair {
     pub new: Vec<Text>,
 }
 
-/// The old worker's files.
 #[derive(Clone, Copy)]
 pub struct OldFiles<'a> {
     pub tree: &'a dyn Tree,

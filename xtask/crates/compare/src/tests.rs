@@ -381,7 +381,9 @@ fn nothing_changes_between_a_worker_and_itself() {
 
 #[test]
 fn a_baseline_says_how_many_facts_it_keeps() {
-    let (text, count) = baseline_of(&legacy(), "the old one", None).unwrap();
+    let (text, count) = Exposed::read(&legacy())
+        .unwrap()
+        .baseline("the old one", None, None);
     assert!(text.contains("env:MODEL_NAME"));
     assert_eq!(baseline::read(&text).unwrap().facts.all.len(), count);
 }

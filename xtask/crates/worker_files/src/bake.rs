@@ -14,7 +14,6 @@ use super::{Hides, Place, Reading, Source, too_deep};
 
 pub use resolve::{FILE, Resolved, ordered, resolve};
 
-/// A bake file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bake {
     /// Variables with their defaults; each can be set from the environment of the build.
@@ -23,7 +22,6 @@ pub struct Bake {
     pub groups: Vec<Named>,
 }
 
-/// A target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub name: String,
@@ -75,7 +73,6 @@ fn parse(source: &Source) -> Result<Body, (String, usize)> {
     })
 }
 
-/// Reads a bake file.
 pub fn read(source: &Source) -> Reading<Bake> {
     const HIDES: [Hides; 2] = [Hides::Settings, Hides::Image];
     let mut bake = Bake::default();

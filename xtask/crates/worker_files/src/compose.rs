@@ -10,7 +10,6 @@ use super::{Hides, Place, Reading, Source, Unread, is_one_of};
 
 pub use rewrite::rewrite;
 
-/// A service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
     pub name: String,
@@ -43,7 +42,6 @@ pub struct Build {
 
 const HIDES: [Hides; 2] = [Hides::Settings, Hides::Variables];
 
-/// Reads a compose file.
 pub fn read(source: &Source) -> Reading<Vec<Service>> {
     let yaml = match Yaml::parse(&source.text) {
         Ok(yaml) => yaml,

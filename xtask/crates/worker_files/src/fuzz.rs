@@ -288,7 +288,7 @@ fn a_tree_of_odd_files_is_read_and_says_what_it_could_not() {
         .collect();
     for (file, what) in [
         ("big.py", "bytes are more than"),
-        ("latin.py", "Latin-1"),
+        ("latin.py", "UTF-8"),
         ("deep.py", "no Python"),
         ("Dockerfile", "FROM lacks"),
         (".runpod/hub.json", "not JSON"),

@@ -108,17 +108,9 @@ fn may_lie_below(pattern: &str, folder: &str) -> bool {
 /// The pattern without `.`, `..`, doubled and outer slashes; `None` when it names nothing inside
 /// the context.
 fn clean(pattern: &str) -> Option<String> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in pattern.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    (!parts.is_empty()).then(|| parts.join("/"))
+    let path = RepoPath::from("x").leads_to(pattern.trim_start_matches('/').as_bytes())?;
+    let path = path.as_str().filter(|path| !path.is_empty());
+    path.map(str::to_owned)
 }
 
 /// The path and each folder above it.

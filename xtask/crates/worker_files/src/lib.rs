@@ -141,7 +141,6 @@ pub struct Declared {
     /// Whether a person can set it.
     pub settable: bool,
     pub place: Place,
-    /// Where the default stands.
     pub default_place: Option<Place>,
 }
 
@@ -179,7 +178,6 @@ pub struct TableFlag {
     pub place: Place,
 }
 
-/// What a worker exposes.
 #[derive(Debug, Default)]
 pub struct WorkerInterface {
     /// Read at run time: by Python, by scripts, by what the image starts, and through
@@ -188,7 +186,6 @@ pub struct WorkerInterface {
     pub python: python::PythonFacts,
     /// From the Dockerfile.
     pub image: Option<dockerfile::Image>,
-    /// Which file that is.
     pub dockerfile: Option<RepoPath>,
     /// What the build does beside setting, copying and installing: an entry a RUN line.
     pub steps: Vec<dockerfile::Step>,

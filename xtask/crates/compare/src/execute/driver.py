@@ -12,6 +12,7 @@ stand-in that accepts whatever is done with it.
 """
 
 import asyncio
+import importlib
 import importlib.abc
 import importlib.machinery
 import inspect
@@ -109,15 +110,12 @@ class Anything:
         return
         yield
 
+    def itself(self):
+        return self
+
     def __await__(self):
         return self
         yield
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_args):
-        return False
 
     async def __aenter__(self):
         return self
@@ -125,26 +123,25 @@ class Anything:
     async def __aexit__(self, *_args):
         return False
 
-    def __getitem__(self, _key):
+    def anything(self, *_args):
         return Anything()
+
+    def no(self, *_args):
+        return False
+
+    def zero(self):
+        return 0
+
+    __enter__ = itself
+    __getitem__ = __add__ = anything
+    __exit__ = __contains__ = __lt__ = no
+    __len__ = __int__ = __index__ = zero
 
     def __setitem__(self, _key, _value):
         pass
 
-    def __contains__(self, _item):
-        return False
-
-    def __len__(self):
-        return 0
-
     def __bool__(self):
         return True
-
-    def __int__(self):
-        return 0
-
-    def __index__(self):
-        return 0
 
     def __float__(self):
         return 0.0
@@ -154,14 +151,8 @@ class Anything:
 
     __repr__ = __str__
 
-    def __add__(self, _other):
-        return Anything()
-
     def __eq__(self, other):
         return self is other
-
-    def __lt__(self, _other):
-        return False
 
     def __hash__(self):
         return id(self)
@@ -214,13 +205,9 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def note_request(method, url, body=None):
-    text = str(url)
-    path = text.split("://", 1)[-1]
-    path = "/" + path.split("/", 1)[1] if "/" in path else "/"
-    if not text.startswith("/") and "://" not in text:
-        path = text
-    if text.startswith("/"):
-        path = text
+    path = str(url)
+    if "://" in path:
+        path = "/" + path.split("://", 1)[1].partition("/")[2]
     LOG["requests"].append([str(method).upper(), path, body])
     return Response()
 
@@ -248,8 +235,7 @@ class Response(Anything):
     def iter_lines(self, *_args, **_kwargs):
         return iter([ANSWER.encode()])
 
-    def iter_content(self, *_args, **_kwargs):
-        return iter([ANSWER.encode()])
+    iter_content = iter_lines
 
     def raise_for_status(self):
         return None
@@ -309,14 +295,10 @@ class Stream(Anything):
 
     at_eof = is_eof
 
-    async def readany(self):
-        return self.pieces.pop() if self.pieces else b""
-
     async def read(self, *_args):
         return self.pieces.pop() if self.pieces else b""
 
-    async def readline(self):
-        return self.pieces.pop() if self.pieces else b""
+    readany = readline = read
 
     async def __aiter__(self):
         while self.pieces:
@@ -369,6 +351,9 @@ class Url:
         return Url(f"{self.text.rstrip('/')}/{other}")
 
 
+OPENAI = ("Client", "OpenAI", "AsyncClient", "AsyncOpenAI")
+
+
 class OpenAI(Anything):
     """The OpenAI library's client: the names of its methods are its routes."""
 
@@ -393,11 +378,6 @@ class OpenAI(Anything):
             method, route = self.ROUTES[self._path]
             return note_request(method, route, kwargs)
         return Anything()
-
-
-def openai_module(module):
-    for name in ("Client", "OpenAI", "AsyncClient", "AsyncOpenAI"):
-        setattr(module, name, OpenAI)
 
 
 # ---- RunPod ----
@@ -465,13 +445,7 @@ def plain(value):
     return "…"
 
 
-def serverless_module(module):
-    module.start = start
-
-
 def runpod_module(module):
-    import importlib
-
     module.serverless = importlib.import_module("runpod.serverless")
 
 
@@ -479,9 +453,9 @@ MODULES = {
     "requests": http_module,
     "aiohttp": http_module,
     "httpx": http_module,
-    "openai": openai_module,
+    "openai": lambda module: module.__dict__.update(dict.fromkeys(OPENAI, OpenAI)),
     "runpod": runpod_module,
-    "runpod.serverless": serverless_module,
+    "runpod.serverless": lambda module: setattr(module, "start", start),
     "yarl": lambda module: setattr(module, "URL", Url),
 }
 
@@ -734,9 +708,8 @@ def load_the_library():
 def main():
     load_the_library()
     plan = json.load(sys.stdin)
-    out = sys.stdout
     for result in watch(plan["folder"], plan["scenarios"], plan["limit"]):
-        out.write(json.dumps(result) + "\n")
+        print(json.dumps(result))
 
 
 main()

@@ -123,36 +123,20 @@ fn of_flag(flag: &Flag) -> String {
 /// both workers' test files.
 pub fn jobs(trees: &[&dyn Tree]) -> Vec<Job> {
     let messages = json!([{"role": "user", "content": "hello"}]);
-    let known = [
-        (
-            "chat",
-            json!({"openai_route": "/v1/chat/completions", "openai_input": {"model": "m", "messages": messages}}),
-        ),
-        (
-            "chat-stream",
-            json!({"openai_route": "/v1/chat/completions", "openai_input": {"model": "m", "messages": messages, "stream": true}}),
-        ),
-        (
-            "completions",
-            json!({"openai_route": "/v1/completions", "openai_input": {"model": "m", "prompt": "hello"}}),
-        ),
-        (
-            "models",
-            json!({"openai_route": "/v1/models", "openai_input": {}}),
-        ),
-        ("bare-messages", json!({"messages": messages})),
-        (
-            "generate",
-            json!({"text": "hello", "sampling_params": {"max_new_tokens": 4}}),
-        ),
-    ];
-    let mut jobs: Vec<Job> = known
-        .into_iter()
-        .map(|(name, input)| Job {
-            name: name.to_owned(),
-            input,
-        })
-        .collect();
+    let chat = "/v1/chat/completions";
+    let known = json!({
+        "chat": {"openai_route": chat, "openai_input": {"model": "m", "messages": messages}},
+        "chat-stream": {"openai_route": chat, "openai_input": {"model": "m", "messages": messages, "stream": true}},
+        "completions": {"openai_route": "/v1/completions", "openai_input": {"model": "m", "prompt": "hello"}},
+        "models": {"openai_route": "/v1/models", "openai_input": {}},
+        "bare-messages": {"messages": messages},
+        "generate": {"text": "hello", "sampling_params": {"max_new_tokens": 4}},
+    });
+    let job = |(name, input): (&String, &Value)| Job {
+        name: name.clone(),
+        input: input.clone(),
+    };
+    let mut jobs: Vec<Job> = known.as_object().into_iter().flatten().map(job).collect();
     for tree in trees {
         for path in [
             "test_input.json",

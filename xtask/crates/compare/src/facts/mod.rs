@@ -20,7 +20,6 @@ use xtask_core::tree::Tree;
 pub struct Fact {
     /// What is known of it: `default`, `flag`, `value`, … Empty values are left out.
     pub value: BTreeMap<String, String>,
-    /// Where it was read.
     pub places: Vec<Place>,
 }
 
@@ -139,7 +138,6 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads a tree.
     pub fn read(tree: &dyn Tree) -> anyhow::Result<Self> {
         let (interface, unread) = WorkerInterface::read(tree)?.split();
         Ok(Self {

@@ -1,7 +1,7 @@
 //! What people can set in the Hub's form, how the Hub tests it, and what the README says of it.
 
 use super::super::facts::{Fact, Facts, WORDING};
-use super::running::same_value;
+use super::variables::same_value;
 use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
 

@@ -1,7 +1,7 @@
 //! The image and its packages.
 
 use super::super::facts::{FILES, Fact};
-use super::running::show;
+use super::variables::show;
 use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
 

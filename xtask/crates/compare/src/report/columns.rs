@@ -41,20 +41,12 @@ pub struct Columns<'a> {
 impl<'a> Columns<'a> {
     pub fn of(pair: &'a Pair) -> Self {
         let mut sides: Vec<(&'static str, Vec<Line>)> = Vec::new();
-        // What is new as upstream gives it needs no second column.
-        let is_given = pair.old.is_empty()
-            && pair
-                .upstream
-                .iter()
-                .map(|it| &it.text)
-                .eq(pair.new.iter().map(|it| &it.text));
         for (side, texts) in [
             ("old", &pair.old),
             ("upstream", &pair.upstream),
             ("new", &pair.new),
         ] {
-            let is_left_out = is_given && side == "upstream";
-            if !texts.is_empty() && !is_left_out {
+            if !texts.is_empty() {
                 sides.push((side, lines(texts)));
             }
         }
@@ -385,12 +377,6 @@ mod tests {
             rows.contains(&"c = 1 | c = 2 | c = 3".to_owned()),
             "{rows:#?}"
         );
-    }
-
-    #[test]
-    fn what_upstream_gives_anew_needs_one_column() {
-        assert_eq!(shown("", "a\n", "a\n"), ["a"]);
-        assert_eq!(shown("", "a\n", "b\n"), ["a | b"]);
     }
 
     #[test]

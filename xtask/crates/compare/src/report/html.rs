@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use super::super::entries;
 use super::super::facts::{Fact, value};
 use super::super::judge::{Item, Verdict};
 use super::super::pairs::Pair;
@@ -12,7 +11,6 @@ use super::Report;
 use super::columns::{Columns, RowKind};
 use super::markup::{anchor, escaped, prose};
 use worker_files::{Place, Unread};
-use xtask_core::output::counted;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -74,20 +72,12 @@ struct Page<'a> {
 impl Page<'_> {
     fn summary(&self, out: &mut String) {
         let report = self.report;
-        let open = report.open().count();
-        let stale = match report.stale.len() {
-            0 => String::new(),
-            n => format!(", {} on record stale", counted(n, "reason")),
-        };
-        let entries = match entries::of(&report.items, report.base.as_ref()).len() {
-            1 => "1 entry".to_owned(),
-            n => format!("{n} entries"),
-        };
-        let said = if report.failures() == 0 {
-            "<b class=\"kept\">Nothing is open.</b>".to_owned()
+        let class = if report.failures() == 0 {
+            "kept"
         } else {
-            format!("<b class=\"missing\">{open} open in {entries}{stale}.</b>")
+            "missing"
         };
+        let said = format!("<b class=\"{class}\">{}</b>", report.sentence());
         let _ = writeln!(out, "<p>{said}</p>\n<table class=\"sums\">\n<tr><th></th>");
         let (words, rows) = report.sums();
         out.extend(words.iter().map(|word| format!("<th>{word}</th>")));
@@ -110,7 +100,7 @@ impl Page<'_> {
 
     /// What is open, the most harmful first.
     fn entries(&self, out: &mut String) {
-        let entries = entries::of(&self.report.items, self.report.base.as_ref());
+        let entries = self.report.by_cause();
         let of = |id: &str| self.report.items.iter().find(|item| item.id == id);
         if let Some(first) = entries.first() {
             let _ = writeln!(

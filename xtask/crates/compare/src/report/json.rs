@@ -48,7 +48,7 @@ impl Report {
             "old": self.old,
             "new": self.new,
             "summary": summary,
-            "entries": super::super::entries::of(&self.items, self.base.as_ref()),
+            "entries": self.by_cause(),
             "facts": facts,
             "executed": self.executed,
             "unread": unread,

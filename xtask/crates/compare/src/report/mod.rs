@@ -9,6 +9,7 @@ mod text;
 use std::collections::BTreeMap;
 
 use super::accepted::Reason;
+use super::entries::{self, Entry};
 use super::execute::Summary;
 use super::facts::{Fact, Facts};
 use super::judge::{Item, Verdict};
@@ -59,6 +60,30 @@ impl Report {
     pub fn count(&self, verdict: Verdict) -> usize {
         let items = self.items.iter();
         items.filter(|item| item.verdict == verdict).count()
+    }
+
+    /// What is open, gathered by what made it so, the most harmful first.
+    fn by_cause(&self) -> Vec<Entry> {
+        entries::of(&self.items, self.base.as_ref())
+    }
+
+    /// The result in a sentence.
+    fn sentence(&self) -> String {
+        let (open, stale) = (self.open().count(), self.stale.len());
+        if open + stale == 0 {
+            return "Nothing is open.".to_owned();
+        }
+        let stale = match stale {
+            0 => String::new(),
+            1 => ", and 1 reason on record is stale".to_owned(),
+            n => format!(", and {n} reasons on record are stale"),
+        };
+        let entries = match self.by_cause().len() {
+            n if n == open => String::new(),
+            1 => " in one entry".to_owned(),
+            n => format!(" in {n} entries"),
+        };
+        format!("{open} open{entries}{stale}.")
     }
 
     /// Areas in order of what matters, with their names for people.

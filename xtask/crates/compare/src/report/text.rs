@@ -94,7 +94,7 @@ impl Report {
         const IN_FULL: usize = 10;
         const BREAKS: [&str; 3] = ["env", "input", "route"];
         let of = |id: &str| self.items.iter().find(|item| item.id == id);
-        let entries = entries::of(&self.items, self.base.as_ref());
+        let entries = self.by_cause();
         let mut origin = None;
         let mut is_list = false;
         for entry in entries.iter().filter(|entry| !self.is_offered(entry)) {
@@ -241,35 +241,23 @@ impl Report {
     }
 
     fn verdict(&self, out: &mut String) {
-        let (open, stale) = (self.open().count(), self.stale.len());
-        if open + stale == 0 {
-            let green = style(Verdict::Kept);
-            let _ = writeln!(out, "\n{green}Nothing is open.{green:#}");
-            if let Some(cleanup) = &self.cleanup {
-                let _ = writeln!(
-                    out,
-                    "Once that is committed, see whether outdated/ can go:\n  {cleanup}"
-                );
-            }
-            return;
-        }
-        let stale = match stale {
-            0 => String::new(),
-            1 => ", and 1 reason on record is stale".to_owned(),
-            n => format!(", and {n} reasons on record are stale"),
-        };
-        let red = style(Verdict::Missing);
-        let entries = match entries::of(&self.items, None).len() {
-            n if n == open => String::new(),
-            1 => " in one entry".to_owned(),
-            n => format!(" in {n} entries"),
-        };
-        let _ = writeln!(out, "\n{red}{open} open{entries}{stale}.{red:#}");
-        if let Some(entry) = entries::of(&self.items, self.base.as_ref()).first() {
+        let is_clean = self.failures() == 0;
+        let style = style(if is_clean {
+            Verdict::Kept
+        } else {
+            Verdict::Missing
+        });
+        let _ = writeln!(out, "\n{style}{}{style:#}", self.sentence());
+        if let Some(entry) = self.by_cause().first() {
             let _ = writeln!(
                 out,
                 "Fix them, or record why one is intended:\n  {} --accept {} --reason \"…\"",
                 self.command, entry.id
+            );
+        } else if let Some(cleanup) = self.cleanup.as_ref().filter(|_| is_clean) {
+            let _ = writeln!(
+                out,
+                "Once that is committed, see whether outdated/ can go:\n  {cleanup}"
             );
         }
     }

@@ -40,7 +40,7 @@ impl PathMap {
         let mut landing = Landing::default();
         let moved = self.moved.iter().map(|(from, to)| (from, Some(to)));
         for (file, to) in moved.chain(self.left.iter().map(|file| (file, None))) {
-            let text = file.to_string();
+            let text = String::from_utf8_lossy(file.as_bytes());
             let ends = text.match_indices('/').map(|(at, _)| at);
             let end = ends.chain([text.len()]).nth(depth - 1);
             let Some(end) = end.filter(|end| matches(&text[..*end])) else {

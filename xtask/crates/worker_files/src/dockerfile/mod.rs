@@ -34,7 +34,6 @@ pub struct Text {
     pub place: Place,
 }
 
-/// COPY or ADD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copy {
     pub sources: Vec<String>,

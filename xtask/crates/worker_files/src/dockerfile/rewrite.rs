@@ -134,13 +134,13 @@ fn mounted(
     sources: &[ContextSource],
     landings: &[Landing],
 ) -> Result<Edits, NotUnderstood> {
-    let edit = |((path, span), landing): (&ContextSource, &Landing)| match landing.only() {
-        Some(name) => Ok((span.clone(), name.to_owned())),
-        None => {
+    let edit = |((path, span), landing): (&ContextSource, &Landing)| {
+        let name = landing.only().ok_or_else(|| {
             let what = format!("`{path}` is mounted, whose files no longer lie together");
             let help = "mount single files, or folders that come along as they are";
-            Err(text.refuse(span.start, what, help))
-        }
+            text.refuse(span.start, what, help)
+        })?;
+        Ok((span.clone(), name.to_owned()))
     };
     sources.iter().zip(landings).map(edit).collect()
 }
@@ -169,11 +169,14 @@ fn copied(
     {
         let spans = sources.iter().map(|(_, span)| span.clone());
         let quoted = |name: &str| quoted(name).trim_matches('"').to_owned();
-        let names = names.into_iter().map(|name| match is_json {
-            true => quoted(name),
-            false => name.to_owned(),
-        });
-        return Ok(spans.zip(names).collect());
+        let written = |name: &str| {
+            if is_json {
+                quoted(name)
+            } else {
+                name.to_owned()
+            }
+        };
+        return Ok(spans.zip(names.into_iter().map(written)).collect());
     }
     anew(text, instruction, sources, landings)
 }
@@ -280,7 +283,6 @@ fn row(text: &Text<'_>, instruction: &Instruction, names: &[&str], from: usize) 
     out
 }
 
-/// A JSON string.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

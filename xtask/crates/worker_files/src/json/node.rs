@@ -134,7 +134,6 @@ pub struct Problem {
     pub edits: Vec<(Span, String)>,
 }
 
-/// What kind of problem it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProblemKind {
     Empty,

@@ -17,16 +17,13 @@ pub struct Install {
     pub options: Option<String>,
 }
 
-/// One of its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
     Package {
         name: String,
         spec: String,
     },
-    /// A requirements file.
     Requirements(String),
-    /// A file of constraints.
     Constraints(String),
     /// A file that lists packages a word each.
     List(String),

@@ -34,7 +34,6 @@ impl Manager {
     }
 }
 
-/// A requirement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
     /// Normal form: lower case, with dashes.
@@ -62,7 +61,6 @@ pub enum Include {
     Project,
 }
 
-/// Reads a requirements file.
 pub fn requirements(source: &Source) -> Reading<Requirements> {
     let mut found = Requirements::default();
     let mut unread = Vec::new();

@@ -141,7 +141,7 @@ fn path(
 /// Whether a folder's name between these parts of a line means the folder. `src` and `builder` are
 /// words of many other things too (a build stage, an attribute of a picture), so the word counts
 /// only where a path is expected.
-fn is_folder(form: Form, head: &str, rest: &str) -> bool {
+pub fn is_folder(form: Form, head: &str, rest: &str) -> bool {
     let stands_alone = head
         .chars()
         .next_back()

@@ -22,7 +22,6 @@ use xtask_core::tree::{Entries, RepoPath};
 
 /// The repository as the migration leaves it.
 pub struct After<'a> {
-    /// What moved, from where to where.
     pub moved: &'a [(RepoPath, RepoPath)],
     /// Every path of the result.
     pub result: &'a Entries,
@@ -81,45 +80,32 @@ pub fn dangling(files: &[(RepoPath, Vec<u8>)], after: &After<'_>) -> Vec<Danglin
     found
 }
 
-/// Everything in `files` that names something below `folder`, which is to be removed with all that
-/// `paths` says is in it. Less is let pass here than after a migration: whoever writes the folder
-/// and a slash means it, even where no file of that name is known.
-pub fn removed(
-    files: &[(RepoPath, Vec<u8>)],
-    folder: &str,
-    paths: &[RepoPath],
-    result: &Entries,
-) -> Vec<Dangling> {
-    let nowhere = paths.iter().map(|path| (path.clone(), path.clone()));
-    let nowhere: Vec<(RepoPath, RepoPath)> = nowhere.collect();
-    let gone = Gone::new(&After {
-        moved: &nowhere,
-        result,
-        arguments: &[],
-    });
+/// Everything in `files` that names `folder`, which is to be removed with all that is in it: whoever
+/// writes the folder and a slash means it, even where no file of that name is known.
+pub fn removed(files: &[(RepoPath, Vec<u8>)], folder: &str) -> Vec<Dangling> {
     let mut found = Vec::new();
     for mut file in files.iter().filter_map(File::open) {
         let path = file.path;
         for (start, line) in file.lines() {
-            for (at, _) in line.match_indices(folder) {
-                if is_meant(file.form, &line[..at], &line[at + folder.len()..]) {
-                    file.hit(start + at, String::new(), String::new());
-                }
+            let mut all = line.match_indices(folder).map(|(at, _)| at);
+            let is_meant = |at: &usize| {
+                let (before, after) = (&line[..*at], &line[at + folder.len()..]);
+                is_meant(file.form, before, after)
+            };
+            // One line is one thing to do.
+            if let Some(at) = all.find(is_meant) {
+                let what = format!("speaks of `{folder}/`, which is to go");
+                file.hit(start + at, what, String::new());
             }
         }
-        find::find(&mut file, &gone);
         for mut one in file.into_findings() {
             if is_aside(path, &one.text) {
                 one.kind = MentionKind::Prose;
             }
-            one.what = format!("speaks of `{folder}/`, which is to go");
-            one.instead = String::new();
             found.push(one);
         }
     }
     found.sort();
-    // One line is one thing to do.
-    found.dedup_by(|one, other| one.path == other.path && one.line == other.line);
     found
 }
 
@@ -143,7 +129,10 @@ fn is_meant(form: Form, before: &str, after: &str) -> bool {
     let takes = before.ends_with('=') || before.trim_end().ends_with(":=");
     let ends = after.is_empty() || after.starts_with([' ', '\t', ';']);
     let assigned = form == Form::Code && takes && ends;
-    after.starts_with('/') || module || form != Form::Prose && (quoted || context || assigned)
+    after.starts_with('/')
+        || module
+        || form != Form::Prose
+            && (quoted || context || assigned || find::is_folder(form, before, after))
 }
 
 /// Whether a line of a file that runs only tells something: a comment, or an entry in a list of

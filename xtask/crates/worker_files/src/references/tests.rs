@@ -246,10 +246,9 @@ fn what_still_exists_does_not_dangle() {
 
 #[test]
 fn whatever_names_a_folder_that_is_to_go() {
-    let paths = ["outdated/src/engine.py", "outdated/Dockerfile"].map(RepoPath::from);
     let of = |path: &str, text: &str| -> Vec<(usize, MentionKind)> {
         let files = [(path.into(), text.as_bytes().to_vec())];
-        removed(&files, "outdated", &paths, &Entries::new())
+        removed(&files, "outdated")
             .into_iter()
             .map(|found| (found.line, found.kind))
             .collect()

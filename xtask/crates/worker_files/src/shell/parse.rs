@@ -28,7 +28,6 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | 0)
 }
 
-/// What ends a word.
 fn ends_word(byte: u8) -> bool {
     matches!(
         byte,
@@ -36,7 +35,6 @@ fn ends_word(byte: u8) -> bool {
     )
 }
 
-/// Reads a script.
 pub fn parse(text: &str) -> Script {
     parse_with(text, &BTreeMap::new())
 }
@@ -369,7 +367,6 @@ impl<'a> Parser<'a> {
         self.pass_space(|b| matches!(b, b' ' | b'\t' | 0));
     }
 
-    /// The next character.
     fn character(&mut self) -> &'a str {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let length = rest.chars().next().map_or(1, char::len_utf8);

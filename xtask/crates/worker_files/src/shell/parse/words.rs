@@ -45,7 +45,7 @@ fn is_own(name: &str) -> bool {
     crate::is_one_of(OWN, name)
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     /// `NAME=word`, `NAME+=word`, `NAME=(words)`, `NAME[0]=word`.
     pub(super) fn assignment(&mut self) -> bool {
         let start = self.at;
@@ -181,7 +181,6 @@ impl<'a> Parser<'a> {
         self.expanded(&parts.0, start..self.at, quoted)
     }
 
-    /// Commands in backticks.
     pub(super) fn backticks(&mut self, parts: &mut Parts) {
         let from = self.at;
         self.at += 1;

@@ -1,0 +1,124 @@
+//! Routes, job input and the Python API.
+
+use super::super::facts::Fact;
+use super::{Item, Judge, Verdict, api};
+
+impl Judge<'_> {
+    /// Routes, job input and the settings of `runpod.serverless.start`.
+    pub fn requests(&mut self) {
+        self.each("route", |judge, route, id, old, new| match new {
+            Some(new) if has_methods(new, old) => {
+                Item::new(id, Verdict::Kept, Some(old), Some(new))
+            }
+            Some(new) => Self::kept_or_changed(id, old, new, Some(&["method"])),
+            None if api::serves(route) && judge.reachable(old) => {
+                Item::new(id, Verdict::Kept, Some(old), None)
+                    .why("The worker doesn't ask for it by itself any more; jobs can.")
+            }
+            None => Item::new(id, Verdict::Missing, Some(old), None)
+                .why("The new worker never asks the server for it.")
+                .help("Let jobs reach it again, or record why not."),
+        });
+        self.each("input", |judge, path, id, old, new| match new {
+            Some(new) if old.get("needed").is_none() && new.get("needed").is_some() => {
+                Item::new(id, Verdict::Changed, Some(old), Some(new))
+                    .why("Jobs without it worked and fail now.")
+                    .help("Give it a default.")
+            }
+            Some(new) => Self::kept_or_changed(id, old, new, Some(&["default", "set"])),
+            None if old.get("set").is_some() => Item::new(id, Verdict::Missing, Some(old), None)
+                .why("The old handler puts it into the job's input or takes it out; the new one does not.")
+                .help("Do that again, or record why not."),
+            None if judge.hands_on(path) => handed_on(id, old),
+            None => Item::new(id, Verdict::Missing, Some(old), None)
+                .why("The new handler doesn't look at it: jobs that use it are understood differently.")
+                .help("Handle it again, or record what jobs have to say instead."),
+        });
+        // Without one the SDK takes one job at a time.
+        let concurrency = "serverless:concurrency_modifier";
+        if self.old.get(concurrency).is_none()
+            && self.old.get("serverless:handler").is_some()
+            && let Some(new) = self.new.get(concurrency)
+        {
+            let item = Item::new(concurrency, Verdict::Changed, None, Some(new))
+                .why("The old worker took one job at a time; the new one takes more.")
+                .help("Have it take one (this worker: MAX_CONCURRENCY=1), or record that more are right.");
+            self.push(item);
+        }
+        self.simple(
+            "serverless",
+            "The new worker doesn't hand it to runpod.serverless.start.",
+            "Hand it over again, or record why not.",
+        );
+    }
+
+    /// Whether the new worker gives a parameter of the job's body to `SGLang` without looking at it:
+    /// it takes the body as a whole, for a route that the job names, and picks nothing out of it.
+    fn hands_on(&self, path: &str) -> bool {
+        let Some((body, name)) = path.rsplit_once('.') else {
+            return false;
+        };
+        let has = |id: String| self.new.get(&id).is_some();
+        let picks = |name: &str| has(format!("input:{body}.{name}"));
+        let named = |(route, _): (&str, &Fact)| route.contains("{openai_route}");
+        body == "openai_input"
+            && api::takes(name)
+            && has(format!("input:{body}"))
+            && self.new.area("route").any(named)
+            && !["messages", "prompt", "model"].into_iter().any(picks)
+    }
+
+    /// Whether jobs can name the route of a request that is made with the same method.
+    fn reachable(&self, old: &Fact) -> bool {
+        let routes = self.new.area("route");
+        let open = routes.filter(|(route, _)| route.starts_with('{'));
+        let open: Vec<&str> = open.flat_map(|(_, fact)| methods(fact)).collect();
+        !open.is_empty() && methods(old).all(|m| open.contains(&m) || open.contains(&"*"))
+    }
+
+    /// Classes, functions and signatures.
+    pub fn python(&mut self) {
+        self.each("python", |judge, name, id, old, new| {
+            let Some(new) = new else {
+                let item = Item::new(id, Verdict::Missing, Some(old), None)
+                    .note()
+                    .why("The new worker's modules don't have it: code of your own that imports it breaks.");
+                // A method goes with its class.
+                let class = name.split_once('.').map(|(class, _)| format!("python:{class}"));
+                return match class.filter(|class| judge.new.get(class).is_none()) {
+                    Some(class) => item.part_of(class),
+                    None => item,
+                };
+            };
+            let differences = Self::differences(old, new, Some(&["kind", "signature", "module"]));
+            let item = Item::by_differences(id, old, new, &differences);
+            item.note().help("")
+        });
+    }
+}
+
+/// The methods of a route.
+fn methods(fact: &Fact) -> impl Iterator<Item = &str> {
+    fact.get("method").unwrap_or_default().split_whitespace()
+}
+
+/// Whether a route takes every method that another one takes.
+fn has_methods(new: &Fact, old: &Fact) -> bool {
+    methods(old).all(|wanted| methods(new).any(|method| method == wanted || method == "*"))
+}
+
+/// A parameter of the job's body that the new worker gives to `SGLang` as it is.
+fn handed_on(id: &str, old: &Fact) -> Item {
+    let name = id.rsplit('.').next().unwrap_or_default();
+    match old.get("default") {
+        Some(default) if !api::is_default(name, default) => {
+            Item::new(id, Verdict::Changed, Some(old), None)
+                .why(format!(
+                    "Jobs without it got `{default}`; the new worker leaves it to SGLang."
+                ))
+                .help("Set the default again, or record that jobs give it or don't need it.")
+        }
+        _ => Item::new(id, Verdict::Kept, Some(old), None)
+            .why("The new worker hands the whole body on to SGLang."),
+    }
+}

@@ -1,0 +1,92 @@
+//! What was not understood on either side.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::super::facts::Fact;
+use super::super::unread::UnreadFact;
+use super::{Item, Judge, Verdict};
+use worker_files::Hides;
+
+impl Judge<'_> {
+    /// What was not understood on either side.
+    pub fn unread(&mut self) {
+        for gap in &self.old.unread {
+            let place = Fact {
+                value: BTreeMap::from([("text".to_owned(), gap.unread.text.clone())]),
+                places: vec![gap.unread.place.clone()],
+            };
+            let item = if gap.is_in(&self.new.unread) {
+                Item::new(&gap.id, Verdict::Kept, Some(&place), None).why(
+                    "It was not read, but it and what it depends on are the same in both workers.",
+                )
+            } else {
+                Item::new(&gap.id, Verdict::Unread, Some(&place), None)
+                    .why(format!("{}: it may hide {}.", gap.unread.what, hides(gap)))
+                    .help("Look at what became of it, and record that; or let --execute try it.")
+            };
+            self.push(item);
+        }
+        let new = self.new.unread.iter();
+        let new: Vec<&UnreadFact> = new.filter(|gap| !gap.is_in(&self.old.unread)).collect();
+        for item in self.items.values_mut() {
+            let Some(may) = hiding(&item.id) else {
+                continue;
+            };
+            let mut places = new.iter().filter(|gap| gap.unread.may_hide.contains(&may));
+            let Some(first) = places.next() else { continue };
+            let others = match places.count() {
+                0 => String::new(),
+                n => format!(" (and {n} more that were not read)"),
+            };
+            let place = &first.unread.place;
+            if item.verdict == Verdict::Missing && item.open {
+                let _ = write!(item.why, " Unless {place} reads it{others}.");
+            } else if item.verdict == Verdict::Kept && may == Hides::Flags && is_decided(item) {
+                let why = format!(
+                    "Whether it is still the same can't be told: {place} adds to the command line, and was not read{others}."
+                );
+                item.change(
+                    why,
+                    "Look there, and record what holds; or let --execute try it.",
+                );
+            }
+        }
+    }
+}
+
+/// Whether a kept fact holds a value that another part of the command line may override. What a
+/// variable decides on now is judged with that.
+fn is_decided(item: &Item) -> bool {
+    let by_variable = |fact: &Fact| fact.get("from").is_some();
+    item.old
+        .as_ref()
+        .is_some_and(|fact| fact.get("value").is_some() && !by_variable(fact))
+        && !item.new.as_ref().is_some_and(by_variable)
+}
+
+/// What kind of unread construct a fact of this id may stand in.
+fn hiding(id: &str) -> Option<Hides> {
+    Some(match id.split(':').next()? {
+        "env" => Hides::Variables,
+        "flag" => Hides::Flags,
+        "input" | "route" | "serverless" => Hides::JobInput,
+        "pip" | "constraint" | "apt" | "apk" | "conda" | "step" => Hides::Packages,
+        "image" | "arg" | "copy" | "mount" => Hides::Image,
+        "hub" | "tests" | "compose" | "bake" => Hides::Settings,
+        _ => return None,
+    })
+}
+
+/// What a gap may hide, as a list for a sentence.
+fn hides(gap: &UnreadFact) -> String {
+    let words = gap.unread.may_hide.iter().map(|may| match may {
+        Hides::Variables => "variables",
+        Hides::Flags => "flags",
+        Hides::JobInput => "job input",
+        Hides::Packages => "packages and build steps",
+        Hides::Image => "image settings",
+        Hides::Settings => "settings",
+    });
+    words.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,325 @@
+//! Variables that the running worker reads.
+
+use std::collections::BTreeSet;
+
+use super::super::facts::{ALONE, Fact};
+use super::{Item, Judge, Verdict, difference};
+use worker_files::is_inherited;
+use xtask_core::sglang;
+
+impl<'a> Judge<'a> {
+    /// Variables that the running worker reads.
+    pub fn environment(&mut self) {
+        for (name, old, new) in self.ids("env") {
+            let id = format!("env:{name}");
+            let item = match (old, new) {
+                (Some(old), Some(new)) => self.variable_kept(&id, old, new),
+                (Some(old), None) => self.variable_gone(name, &id, old),
+                (None, Some(new)) => {
+                    let item = Item::new(&id, Verdict::Added, None, Some(new));
+                    match self.refused(new) {
+                        Some(why) => item.open().why(why).help(DROP_FLAG),
+                        None => item,
+                    }
+                }
+                (None, None) => continue,
+            };
+            self.push(item);
+        }
+        self.renamed_fallbacks();
+    }
+
+    /// What is tried when a variable is unset may go by another name: that is the other's change.
+    fn renamed_fallbacks(&mut self) {
+        for (name, old, new) in self.ids("env") {
+            let (Some(was), Some(is)) = (
+                old.and_then(|fact| fact.get("fallbacks")),
+                new.and_then(|fact| fact.get("fallbacks")),
+            ) else {
+                continue;
+            };
+            let renamed = &self.renamed;
+            let follows = |one: &str| renamed.get(one).map_or(one.to_owned(), String::clone);
+            let followed: Vec<String> = was.split(' ').map(follows).collect();
+            let Some(owner) = was.split(' ').find(|one| renamed.contains_key(*one)) else {
+                continue;
+            };
+            let owner = format!("env:{owner}");
+            let alone = format!("{}.", difference(TRIED, Some(was), Some(is)));
+            if followed.join(" ") == is
+                && let Some(item) = self.item_mut(&format!("env:{name}"))
+                && item.why == alone
+            {
+                item.part_of = Some(owner);
+                item.open = false;
+            }
+        }
+    }
+
+    /// Why the pinned `SGLang` would refuse the flag that a variable drives.
+    fn refused(&self, new: &Fact) -> Option<String> {
+        let flag = new.get("flag")?;
+        (self.takes(flag) == Some(false)).then(|| {
+            format!(
+                "It still passes {flag}, which {} doesn't take ({}): the server ends with exit \
+                 code 2.",
+                self.sglang,
+                sglang::history(flag)
+            )
+        })
+    }
+
+    fn variable_kept(&self, id: &str, old: &Fact, new: &Fact) -> Item {
+        if let Some(why) = self.refused(new) {
+            return Item::new(id, Verdict::Retired, Some(old), Some(new))
+                .open()
+                .why(why)
+                .help(DROP_FLAG);
+        }
+        if old.get("reached").is_none() && new.get("reached").is_some() {
+            return Item::new(id, Verdict::Missing, Some(old), Some(new))
+                .why("Only code that nothing runs still reads it: endpoints that set it are ignored.")
+                .help("Call that code again, or record what to set instead.");
+        }
+        let mut differences = Vec::new();
+        let mut notes = Vec::new();
+        match self.unset(id, old, new) {
+            Ok(note) => notes.extend(note),
+            Err(difference) => differences.push(difference),
+        }
+        // To drive a flag at all is more than before.
+        if old.get("flag").is_some() {
+            differences.extend(Self::differences(old, new, Some(&["how"])));
+        }
+        match (old.get("flag"), new.get("flag")) {
+            (Some(was), Some(is)) if was != is && self.same_flag(was, is) => {
+                notes.push(format!("It drives {is} now, which is the same as {was}."));
+            }
+            (Some(was), Some(is)) if was != is && self.succeeds(was, is) => {
+                notes.push(format!(
+                    "It drives {is} now, which SGLang names instead of {was}."
+                ));
+            }
+            (was, is) if was != is && was.is_some() => {
+                differences.push(difference("flag", was, is));
+            }
+            (None, Some(is)) => notes.push(format!("It drives {is} now.")),
+            _ => {}
+        }
+        if old.get("required").is_none() && new.get("required").is_some() {
+            differences.push("the worker fails now where it is not set".to_owned());
+        }
+        differences.extend(use_changed(old, new));
+        let (was, is) = (old.get("fallbacks"), new.get("fallbacks"));
+        // What the old worker did not read is set nowhere yet.
+        let known = |names: &str| {
+            let mut names = names.split(' ');
+            names.any(|name| self.old.get(&format!("env:{name}")).is_some())
+        };
+        if was.is_some_and(|was| !is.unwrap_or_default().starts_with(was))
+            || was.is_none() && is.is_some_and(known)
+        {
+            differences.push(difference(TRIED, was, is));
+        }
+        if differences.is_empty() {
+            Item::new(id, Verdict::Kept, Some(old), Some(new)).why(notes.join(" "))
+        } else {
+            Item::new(id, Verdict::Changed, Some(old), Some(new))
+                .why(format!("{}.", differences.join("; ")))
+                .help("Endpoints that leave it unset, or set it as before, behave differently: give it back what it had, or record why not.")
+        }
+    }
+
+    /// What both workers do where a variable is not set. What drives a flag is compared as what is
+    /// passed to `SGLang`, against `SGLang`'s own default. `Err` tells a difference, `Ok` what to
+    /// know where there is none.
+    fn unset(&self, id: &str, old: &Fact, new: &Fact) -> Result<Option<String>, String> {
+        let image = self.set_by_image(id);
+        let (was, is) = (old.get("default"), image.or(new.get("default")));
+        if same_value(was.unwrap_or_default(), is.unwrap_or_default()) {
+            return Ok(None);
+        }
+        // One more place that has a default takes nothing away from the others.
+        if was.is_none() && image.is_none() && new.get("undefaulted").is_some() {
+            return Ok(None);
+        }
+        let own = new
+            .get("flag")
+            .or(old.get("flag"))
+            .and_then(|flag| self.own_default(flag));
+        let Some(own) = own else {
+            // A table's default is decided where it can't be followed.
+            return match (was, new.get("by")) {
+                (None, Some(_)) if image.is_none() => Ok(None),
+                _ => Err(difference("default", was, is)),
+            };
+        };
+        let passed =
+            |value: Option<&str>| value.filter(|v| !v.is_empty()).unwrap_or(&own).to_owned();
+        if same_value(&passed(was), &passed(is)) {
+            let note = format!("{} does the same by default: `{own}`.", self.sglang);
+            return Ok(Some(note));
+        }
+        let sglangs = show(Some(&own));
+        let side = |value: Option<&str>| match value {
+            Some(value) => format!("`{value}` was passed"),
+            None => format!("nothing was passed ({sglangs} is SGLang's own)"),
+        };
+        let now = side(is).replace(" was passed", " is");
+        Err(format!("with it unset, {}, {now} now", side(was)))
+    }
+
+    /// What the new image sets a variable to, unless the old one did the same.
+    pub fn set_by_image(&self, id: &str) -> Option<&'a str> {
+        let id = format!("image:{}", id.strip_prefix("env:")?);
+        // `ENV NAME=` sets it to nothing.
+        let set = |fact: &'a Fact| fact.get("value").unwrap_or_default();
+        let new = set(self.new.get(&id)?);
+        let is_news = self.old.get(&id).map(set) != Some(new);
+        (is_news && !new.contains('$')).then_some(new)
+    }
+
+    fn variable_gone(&mut self, name: &str, id: &str, old: &Fact) -> Item {
+        let gone = Item::new(id, Verdict::Missing, Some(old), None);
+        if old.get("reached").is_some() {
+            return gone.note().why("Only code that nothing ran read it.");
+        }
+        // What the worker looks for by the beginning of its name is its own business.
+        if !name.contains('*') && is_inherited(name) {
+            return match old.get("default") {
+                None => Item::new(id, Verdict::Kept, Some(old), None)
+                    .why("SGLang inherits it from the worker's environment."),
+                Some(default) if self.set_by_image(id) == Some(default) => {
+                    Item::new(id, Verdict::Kept, Some(old), None).why("The new image sets it.")
+                }
+                Some(default) => gone
+                    .why(format!(
+                        "SGLang still inherits it, but its default `{default}` is gone."
+                    ))
+                    .help(format!("Set {name} in the image, or record why not.")),
+            };
+        }
+        let Some(flag) = old.get("flag") else {
+            return gone
+                .why("The new worker doesn't read it: endpoints that set it are ignored.")
+                .help(format!("Read {name} again, or record what to set instead."));
+        };
+        let same_role = self
+            .new
+            .area("env")
+            .filter(|(_, fact)| fact.get("flag").is_some_and(|f| self.same_flag(flag, f)))
+            .map(|(other, fact)| (other.to_owned(), fact))
+            .min_by_key(|(other, _)| {
+                // Of several names for one flag, the one that nobody had yet is the new name.
+                (self.old.get(&format!("env:{other}")).is_some(), other.len())
+            });
+        if let Some((other, fact)) = same_role {
+            let driven = fact.get("flag").unwrap_or(flag);
+            let role = if driven == flag {
+                format!("Both drive {flag}")
+            } else {
+                format!("It drove {flag}, which SGLang calls {driven} now")
+            };
+            self.renamed.insert(name.to_owned(), other.clone());
+            return Item::new(id, Verdict::Renamed, Some(old), Some(fact))
+                .now(format!("env:{other}"))
+                .why(format!(
+                    "{role}, but endpoints that set {name} are ignored: the new worker reads only {other}."
+                ))
+                .help(format!("Let the worker read {name} too, where {other} is not set."));
+        }
+        if let Some(item) = self.flag_retired(flag, id, old) {
+            return item;
+        }
+        gone.why(format!(
+            "It drove {flag}{}; nothing sets it now.",
+            self.still(flag)
+        ))
+        .help(format!(
+            "Read {name} again and pass {flag}, or record why not."
+        ))
+    }
+}
+
+/// Whether two texts are one value: `0.9` and `0.90`, `true` and `True`.
+pub fn same_value(a: &str, b: &str) -> bool {
+    let is_on = |text: &str| text == ALONE || text.eq_ignore_ascii_case("true");
+    let is_off = |text: &str| {
+        text.is_empty() || text.eq_ignore_ascii_case("false") || text.eq_ignore_ascii_case("none")
+    };
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    a == b
+        || is_on(a) && is_on(b)
+        || is_off(a) && is_off(b)
+        || number(a)
+            .zip(number(b))
+            .is_some_and(|(a, b)| a.total_cmp(&b).is_eq())
+}
+
+pub fn show(value: Option<&str>) -> String {
+    match value {
+        None => "not known".to_owned(),
+        Some("") => "no value".to_owned(),
+        Some(value) => format!("`{value}`"),
+    }
+}
+
+/// How the use of a variable's value changed: words that no longer switch it on, another type.
+fn use_changed(old: &Fact, new: &Fact) -> Option<String> {
+    let (was, is) = (old.get("interpreted"), new.get("interpreted"));
+    let words = |fact: &Fact| -> Option<BTreeSet<String>> {
+        let words = |text: &str, by: char| -> BTreeSet<String> {
+            text.split(by)
+                .map(|word| word.trim().to_lowercase())
+                .filter(|w| !w.is_empty())
+                .collect()
+        };
+        match fact.get("interpreted") {
+            None => fact.get("on").map(|on| words(on, ' ')),
+            Some(text) => {
+                let list = text
+                    .strip_prefix("in [")
+                    .and_then(|rest| rest.split(']').next());
+                list.map(|list| words(list, ','))
+                    .or_else(|| text.strip_prefix("== ").map(|word| words(word, '|')))
+            }
+        }
+    };
+    if let (Some(before), Some(after)) = (words(old), words(new)) {
+        let lost: Vec<&str> = before.difference(&after).map(String::as_str).collect();
+        let any_case = |text: Option<&str>| text.is_none_or(|text| text.contains("any case"));
+        if !lost.is_empty() {
+            return Some(format!("{} no longer switches it on", lost.join(" or ")));
+        }
+        return (any_case(was) && !any_case(is))
+            .then(|| "it is switched on in lower case only now".to_owned());
+    }
+    // What the program sets itself is what counts, whatever the endpoint says.
+    let always = |text: Option<&str>| text.is_some_and(|text| text.contains("always "));
+    if always(was) && was != is {
+        return Some(difference(
+            "how its value is taken",
+            was,
+            is.or(Some("as it is set")),
+        ));
+    }
+    // Text that is passed on may be put to any use; a table decides where it can't be followed.
+    let free = |text: Option<&str>| text.is_none_or(|text| text == "truthy");
+    // A number's text and the number come out as the same argument.
+    let number = |text: Option<&str>| free(text) || matches!(text, Some("int" | "float"));
+    let one_flag = old.get("flag").is_some() && old.get("flag") == new.get("flag");
+    let same = was == is
+        || one_flag && number(was) && number(is)
+        || is.is_none() && (new.get("by").is_some() || new.get("flag").is_some())
+        || free(was) && free(is);
+    (!same).then(|| {
+        difference(
+            "how its value is taken",
+            was.or(Some("text")),
+            is.or(Some("text")),
+        )
+    })
+}
+
+const TRIED: &str = "what is tried when it is unset";
+const DROP_FLAG: &str = "Don't pass it to this SGLang, or pin one that takes it.";
