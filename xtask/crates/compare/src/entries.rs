@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::judge::{Item, Verdict};
 use super::own_changes::OwnChanges;
+use worker_files::is_one_of;
 
 /// Facts with one cause, to be decided on together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -87,14 +88,8 @@ fn cause(item: &Item, all: &HashMap<&str, &Item>) -> String {
     let (area, name) = item.id.split_once(':').unwrap_or((&item.id, ""));
     // What the base image brings comes and goes with it.
     let is_brought = area == "pip" && item.verdict == Verdict::Changed && item.new.is_none();
-    let is_base = [
-        "image:FROM",
-        "image:cuda",
-        "image:sglang",
-        "hub:cuda",
-        "tests:cuda",
-    ];
-    if is_brought || is_base.contains(&item.id.as_str()) {
+    let base = "image:FROM image:cuda image:sglang hub:cuda tests:cuda";
+    if is_brought || is_one_of(base, &item.id) {
         return "image:FROM".to_owned();
     }
     match area {

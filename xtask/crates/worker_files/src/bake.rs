@@ -69,7 +69,8 @@ fn parse(source: &Source) -> Result<Body, (String, usize)> {
         let (line, column) = (error.location().line(), error.location().column());
         let start = source.lines().nth(line.saturating_sub(1));
         let start = start.map_or(0, |(at, _)| at);
-        (error.message().to_owned(), start + column.saturating_sub(1))
+        let what = format!("not HCL: {}", error.message());
+        (what, start + column.saturating_sub(1))
     })
 }
 
@@ -79,14 +80,7 @@ pub fn read(source: &Source) -> Reading<Bake> {
     let mut unread = Vec::new();
     let body = match parse(source) {
         Ok(body) => body,
-        Err((why, at)) => {
-            let what = if at == 0 && too_deep(&source.text) {
-                why
-            } else {
-                format!("not HCL: {why}")
-            };
-            return Reading::new(bake, vec![source.unread(at..at, what, &HIDES)]);
-        }
+        Err((why, at)) => return Reading::new(bake, vec![source.unread(at..at, why, &HIDES)]),
     };
     let written = |expression: &Expression| {
         let span = expression.span().unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dockerfile::{Copy, Image};
-use super::glob::{Glob, clean, is_pattern};
+use super::glob::{Glob, clean, head, is_pattern};
 use super::ignore::Ignore;
 use xtask_core::tree::{RepoPath, Tree};
 
@@ -130,19 +130,12 @@ impl Context<'_> {
     }
 
     fn pattern(&mut self, source: &str, folder: &str) -> bool {
-        let depth = source.split('/').count();
-        let Some(glob) = Glob::new(source, false) else {
+        if Glob::new(source, false).is_none() {
             return true;
-        };
-        let mut heads = BTreeSet::new();
-        for text in self.tree.entries().keys().filter_map(RepoPath::as_str) {
-            let head: Vec<&str> = text.splitn(depth + 1, '/').take(depth).collect();
-            let is_deep = head.len() == depth;
-            let head = head.join("/");
-            if is_deep && !heads.contains(&head) && glob.matches(&head) {
-                heads.insert(head);
-            }
         }
+        let paths = self.tree.entries().keys().filter_map(RepoPath::as_str);
+        let heads = paths.filter_map(|path| Some(path[..head(source, path)?].to_owned()));
+        let heads: BTreeSet<String> = heads.collect();
         let mut taken = false;
         for head in heads {
             let target = self.target(&head, folder, true);

@@ -118,6 +118,16 @@ impl Glob {
     }
 }
 
+/// Where the head of a path ends that a `COPY` source takes: the file, or a folder above it.
+pub fn head(source: &str, path: &str) -> Option<usize> {
+    let depth = source.split('/').count();
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    let end = ends.chain([path.len()]).nth(depth - 1)?;
+    let takes = |glob: Glob| glob.matches(&path[..end]);
+    (path[..end] == *source || is_pattern(source) && Glob::new(source, false).is_some_and(takes))
+        .then_some(end)
+}
+
 /// Whether a `COPY` source has characters that make it a pattern.
 pub fn is_pattern(source: &str) -> bool {
     source.contains(['*', '?', '[', '\\'])

@@ -2,7 +2,7 @@
 
 use super::dockerfile::Text;
 use super::json::{self, Node};
-use super::{Declared, Place, Source, Unread};
+use super::{Declared, Place, Source, Unread, is_one_of};
 
 /// A preset: a name with values for some of the variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn read(source: &Source) -> Result<Hub, Unread> {
     let config = root.get("config");
     for (prefix, object) in [("", Some(&root)), ("config.", config)] {
         for member in object.map(Node::members).unwrap_or_default() {
-            if !READ_BY_PARTS.contains(&member.key.as_str()) {
+            if !is_one_of(READ_BY_PARTS, &member.key) {
                 let value = as_written(source, &member.value);
                 hub.settings
                     .push((format!("{prefix}{}", member.key), value));
@@ -100,26 +100,13 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
 }
 
 /// What of an input is told by a field of its own, or is only about how the form looks.
-const TOLD: [&str; 13] = [
-    "name",
-    "description",
-    "placeholder",
-    "hint",
-    "advanced",
-    "type",
-    "default",
-    "options",
-    "required",
-    "trueValue",
-    "falseValue",
-    "min",
-    "max",
-];
+const TOLD: &str = "name description placeholder hint advanced type default options required \
+    trueValue falseValue min max";
 
 /// What else an input says.
 fn others(source: &Source, input: &Node) -> Vec<(String, String)> {
     let others = input.members().iter();
-    let others = others.filter(|member| !TOLD.contains(&member.key.as_str()));
+    let others = others.filter(|member| !is_one_of(TOLD, &member.key));
     let value = |node: &Node| {
         let text = &source.text[node.span.clone()];
         let json = serde_json::from_str(text).unwrap_or(serde_json::Value::from(text));
@@ -138,9 +125,8 @@ pub fn options(source: &Source, input: &Node) -> Vec<(String, Place)> {
         .collect()
 }
 
-/// A scalar with its place.
 /// What of a listing and its tests has readers of its own.
-pub const READ_BY_PARTS: [&str; 5] = ["config", "env", "presets", "allowedCudaVersions", "tests"];
+pub const READ_BY_PARTS: &str = "config env presets allowedCudaVersions tests";
 
 /// A setting's value: a scalar's text, or the JSON of something larger.
 pub fn as_written(source: &Source, node: &Node) -> Text {

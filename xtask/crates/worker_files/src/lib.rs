@@ -238,7 +238,7 @@ impl WorkerInterface {
 }
 
 /// Whether a word is one of a list's, which spaces separate.
-pub(crate) fn is_one_of(words: &str, word: &str) -> bool {
+pub fn is_one_of(words: &str, word: &str) -> bool {
     words.split(' ').any(|one| one == word)
 }
 

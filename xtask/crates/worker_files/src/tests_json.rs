@@ -3,7 +3,7 @@
 use super::dockerfile::{Named, Text};
 use super::hub::{READ_BY_PARTS, as_written, root, texts};
 use super::json::{Member, Node};
-use super::{Place, Source, Unread};
+use super::{Place, Source, Unread, is_one_of};
 
 /// The Hub's tests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,7 +56,7 @@ pub fn read(source: &Source) -> Result<Tests, Unread> {
     };
     let settings = root.members().iter();
     let settings = settings.chain(config.map(Node::members).unwrap_or_default());
-    let settings = settings.filter(|member| !READ_BY_PARTS.contains(&member.key.as_str()));
+    let settings = settings.filter(|member| !is_one_of(READ_BY_PARTS, &member.key));
     let setting = |member: &Member| (member.key.clone(), as_written(source, &member.value));
     Ok(Tests {
         tests: root.list("tests").iter().map(test).collect(),

@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::unread::{self, UnreadFact};
 use worker_files::dockerfile::Named;
 use worker_files::python::FlagValue;
-use worker_files::{ALSO, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_inherited};
+use worker_files::{
+    ALSO, EnvRead, FlagKind, Place, WorkerInterface, add_value, is_inherited, is_one_of,
+};
 use xtask_core::secret::masked;
 use xtask_core::tree::Tree;
 
@@ -40,22 +42,12 @@ impl Fact {
 
     /// Leaves out what a reader of that version did not see.
     pub fn forget(&mut self, id: &str, reader: u64) {
-        const SECOND: [&str; 9] = [
-            "required",
-            "interpreted",
-            "fallbacks",
-            "reached",
-            "index",
-            "min",
-            "max",
-            "true",
-            "false",
-        ];
+        const SECOND: &str = "required interpreted fallbacks reached index min max true false";
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
             ("input", "default") => 2,
-            ("hub", key) if !HUB_KEYS.contains(&key) => 4,
-            _ if SECOND.contains(&key) => 2,
+            ("hub", key) if !is_one_of(HUB_KEYS, key) => 4,
+            _ if is_one_of(SECOND, key) => 2,
             ("copy", "to")
             | ("pip", "options")
             | ("tests", "timeout")
@@ -96,23 +88,8 @@ fn is_limit(part: &str) -> bool {
 pub const WORDING: [&str; 4] = ["title", "description", "label", "target"];
 
 /// Attributes of the Hub's facts that have a name here; all others are as `hub.json` calls them.
-const HUB_KEYS: [&str; 15] = [
-    "type",
-    "required",
-    "fixed",
-    "min",
-    "max",
-    "true",
-    "false",
-    "title",
-    "description",
-    "value",
-    "values",
-    "defaults",
-    "variables",
-    "from",
-    "list",
-];
+const HUB_KEYS: &str = "type required fixed min max true false title description value values \
+    defaults variables from list";
 
 /// What a flag has as its value that stands alone.
 pub const ALONE: &str = "on";

@@ -6,6 +6,7 @@
 //! were not looked up.
 
 use super::same_value;
+use worker_files::is_one_of;
 
 /// Parameters that a request may leave out.
 const PARAMETERS: &str = "best_of chat_template_kwargs continue_final_message custom_logit_processor ebnf echo \
@@ -29,7 +30,7 @@ const DEFAULTS: [(&str, &str); 8] = [
 
 /// Whether `SGLang` takes a parameter of this name in the body of a request.
 pub fn takes(name: &str) -> bool {
-    PARAMETERS.split(' ').any(|known| known == name)
+    is_one_of(PARAMETERS, name)
 }
 
 /// Whether jobs ask `SGLang` for such a route, so that a worker which sends any route on serves it;

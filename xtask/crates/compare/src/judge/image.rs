@@ -3,6 +3,7 @@
 use super::super::facts::{FILES, Fact};
 use super::variables::show;
 use super::{Item, Judge, Verdict, difference};
+use worker_files::is_one_of;
 use xtask_core::sglang;
 
 /// What `SGLang`'s own images bring because `SGLang` needs it, so that a worker on top of one need
@@ -13,11 +14,6 @@ const BROUGHT: &str = "sglang flashinfer flashinfer-python torch torchvision tri
 
 /// The same of Debian's packages.
 const BROUGHT_APT: &str = "python3 python3-pip build-essential ca-certificates curl git wget";
-
-/// Whether a list has a word.
-fn has(list: &str, name: &str) -> bool {
-    list.split(' ').any(|one| one == name)
-}
 
 impl Judge<'_> {
     /// What the Dockerfile says.
@@ -147,7 +143,7 @@ impl Judge<'_> {
     }
 
     fn package_gone(&self, area: &str, name: &str, id: &str, old: &Fact, on_sglang: bool) -> Item {
-        if area == "pip" && on_sglang && has(BROUGHT, name) {
+        if area == "pip" && on_sglang && is_one_of(BROUGHT, name) {
             let brought = format!("{}'s own image brings it", self.sglang);
             return match name {
                 "sglang" | "flashinfer" => Item::new(id, Verdict::Kept, Some(old), None)
@@ -162,7 +158,7 @@ impl Judge<'_> {
                 "The old image never had it: only a script that its build never ran installed it.",
             );
         }
-        if area == "apt" && on_sglang && has(BROUGHT_APT, name) {
+        if area == "apt" && on_sglang && is_one_of(BROUGHT_APT, name) {
             return Item::new(id, Verdict::Kept, Some(old), None)
                 .why(format!("{}'s own image brings it.", self.sglang));
         }

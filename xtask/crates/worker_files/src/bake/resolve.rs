@@ -10,7 +10,7 @@ use hcl_edit::structure::{Block, Body, Structure};
 use hcl_edit::template::Element;
 use serde_json::{Map, Value};
 
-use crate::{Source, too_deep};
+use crate::Source;
 
 /// The bake file's name, beside the Dockerfile at the root.
 pub const FILE: &str = "docker-bake.hcl";
@@ -75,10 +75,8 @@ pub fn resolve(
     source: &Source,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Resolved, String> {
-    let body = super::parse(source).map_err(|(why, at)| match at {
-        0 if too_deep(&source.text) => why,
-        at => format!("line {}: {why}", source.place(at..at).line),
-    })?;
+    let body = super::parse(source)
+        .map_err(|(why, at)| format!("line {}: {why}", source.place(at..at).line))?;
     let file = File {
         source,
         body: &body,

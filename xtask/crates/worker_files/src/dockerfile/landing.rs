@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::glob::{Glob, is_pattern};
+use crate::glob::{Glob, head, is_pattern};
 use crate::rewrite::PathMap;
 use xtask_core::tree::RepoPath;
 
@@ -34,16 +34,14 @@ impl PathMap {
         if pattern && !RepoPath::from(path).is_within(root) {
             return Err(format!("the pattern `{path}` reaches outside of `{root}/`"));
         }
-        let glob = Glob::new(path, false).ok_or_else(|| format!("`{path}` is a bad pattern"))?;
-        let matches = |head: &str| head == path || pattern && glob.matches(head);
-        let depth = path.split('/').count();
+        if Glob::new(path, false).is_none() {
+            return Err(format!("`{path}` is a bad pattern"));
+        }
         let mut landing = Landing::default();
         let moved = self.moved.iter().map(|(from, to)| (from, Some(to)));
         for (file, to) in moved.chain(self.left.iter().map(|file| (file, None))) {
             let text = String::from_utf8_lossy(file.as_bytes());
-            let ends = text.match_indices('/').map(|(at, _)| at);
-            let end = ends.chain([text.len()]).nth(depth - 1);
-            let Some(end) = end.filter(|end| matches(&text[..*end])) else {
+            let Some(end) = head(path, &text) else {
                 continue;
             };
             match to {

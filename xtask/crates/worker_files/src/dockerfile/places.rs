@@ -2,6 +2,7 @@
 //! a small model of `COPY` is run on the upstream before and on the worker after.
 
 use super::*;
+use crate::glob::Glob;
 
 const FILES: &[(&str, &str)] = &[
     (".runpod/Dockerfile", "Dockerfile"),

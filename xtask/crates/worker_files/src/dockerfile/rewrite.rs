@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::landing::Landing;
 use super::reader::part;
 use super::{Instruction, Word, split, try_expand};
-use crate::glob::{Glob, is_pattern};
+use crate::glob::{head, is_pattern};
 use crate::rewrite::{NotUnderstood, Output, PathMap, Rewritten, Text, listed};
 use xtask_core::tree::RepoPath;
 
@@ -29,16 +29,8 @@ impl Taken {
 
     /// Whether the build takes the file `path`: by its name, by a folder or by a pattern.
     pub fn covers(&self, path: &RepoPath) -> bool {
-        if self.is_everything() || path.is_within(&self.path) {
-            return true;
-        }
         let text = String::from_utf8_lossy(path.as_bytes());
-        let depth = self.path.split('/').count();
-        let head: Vec<&str> = text.split('/').take(depth).collect();
-        let matches = |glob: Glob| glob.matches(&head.join("/"));
-        is_pattern(&self.path)
-            && head.len() == depth
-            && Glob::new(&self.path, false).is_some_and(matches)
+        self.is_everything() || head(&self.path, &text).is_some()
     }
 }
 
