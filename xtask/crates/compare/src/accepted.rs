@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::baseline::READER;
+use super::baseline::{READER, list};
 use super::facts::Fact;
 use super::judge::{Item, Verdict};
 use super::unread::digest;
@@ -136,23 +136,19 @@ impl Accepted {
 
     /// The file's text.
     pub fn write(&self) -> String {
-        let list = |entries: &[Reason]| {
+        let sorted = |entries: &[Reason]| {
             let mut entries = entries.to_vec();
             entries.sort();
-            let lines = entries
-                .iter()
-                .filter_map(|entry| serde_json::to_string(entry).ok());
-            match lines.collect::<Vec<_>>().join(",\n") {
-                none if none.is_empty() => none,
-                some => format!("\n{some}\n"),
-            }
+            list(entries.iter())
         };
-        let offered = match list(&self.offered) {
-            none if none.is_empty() => none,
-            some => format!(",\n\"offered\": [{some}]"),
-        };
-        let accepted = list(&self.entries);
-        format!("{{\n\"version\": {VERSION},\n\"accepted\": [{accepted}]{offered}\n}}\n")
+        let mut parts = vec![
+            format!("\"version\": {VERSION}"),
+            format!("\"accepted\": {}", sorted(&self.entries)),
+        ];
+        if !self.offered.is_empty() {
+            parts.push(format!("\"offered\": {}", sorted(&self.offered)));
+        }
+        format!("{{\n{}\n}}\n", parts.join(",\n"))
     }
 
     /// Whether a reason is on record for a fact.
@@ -252,13 +248,6 @@ impl Accepted {
             of: (!is_cleanups(fact)).then_some(of),
             upstream: None,
         });
-    }
-
-    /// Reasons that hold no value yet.
-    pub fn unbound(&self) -> impl Iterator<Item = &Reason> {
-        self.entries
-            .iter()
-            .filter(|entry| entry.of.is_none() && !is_cleanups(&entry.fact))
     }
 
     /// Binds reasons that hold no value yet to what is open now, and gives how many. What only a
@@ -429,7 +418,6 @@ mod tests {
         // A reason of version 1 answers for what is open, and is bound to it once.
         let text = r#"{"version": 1, "accepted": [{"fact": "env:*", "reason": "old"}]}"#;
         let mut old = Accepted::read(text).unwrap();
-        assert_eq!(old.unbound().count(), 1);
         let mut items = later.clone();
         for item in &mut items {
             item.open = true;

@@ -67,13 +67,6 @@ struct Line {
 
 /// The file's text.
 pub fn write(facts: &Facts, origin: &OldCommit) -> String {
-    fn list(lines: impl Iterator<Item = impl Serialize>) -> String {
-        let lines = lines.filter_map(|line| serde_json::to_string(&line).ok());
-        match lines.collect::<Vec<_>>().join(",\n") {
-            none if none.is_empty() => "[]".to_owned(),
-            some => format!("[\n{some}\n]"),
-        }
-    }
     let line = |(id, fact): (&String, &Fact)| Line {
         id: id.clone(),
         value: fact
@@ -100,6 +93,15 @@ pub fn write(facts: &Facts, origin: &OldCommit) -> String {
         .map(|(key, value)| format!("\"{key}\": {value}"))
         .collect();
     format!("{{\n{}\n}}\n", parts.join(",\n"))
+}
+
+/// A list of JSON with a line for each item.
+pub fn list(lines: impl Iterator<Item = impl Serialize>) -> String {
+    let lines = lines.filter_map(|line| serde_json::to_string(&line).ok());
+    match lines.collect::<Vec<_>>().join(",\n") {
+        none if none.is_empty() => "[]".to_owned(),
+        some => format!("[\n{some}\n]"),
+    }
 }
 
 /// Reads the file of the repository, and says what to do where it can't be read.

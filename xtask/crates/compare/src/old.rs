@@ -70,7 +70,7 @@ pub fn find(trees: &Trees, root: &Path, named: Option<&str>) -> Result<Old> {
             notes,
         });
     }
-    let tree = trees.outdated()?;
+    let tree = trees.open(Some(OUTDATED))?;
     let mut facts = Facts::read(tree.as_ref())?;
     let (mut commit, mut base) = (None, None);
     // What the old worker kept in files that didn't retire (its README, its bake file) is on

@@ -97,9 +97,4 @@ impl<'a> Trees<'a> {
         }
         Ok(Some(Box::new(GitTree::new(objects, entries, "upstream"))))
     }
-
-    /// The legacy worker under `outdated/`, with whatever it shared with the modern one.
-    pub fn outdated(&self) -> Result<Box<dyn Tree>> {
-        self.open(Some(OUTDATED))
-    }
 }

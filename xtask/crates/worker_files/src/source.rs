@@ -121,11 +121,6 @@ impl<Facts> Reading<Facts> {
         into.extend(self.unread);
         self.facts
     }
-
-    /// Other facts made of these.
-    pub fn map<Other>(self, make: impl FnOnce(Facts) -> Other) -> Reading<Other> {
-        Reading::new(make(self.facts), self.unread)
-    }
 }
 
 /// A file's text.

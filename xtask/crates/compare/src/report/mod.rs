@@ -176,21 +176,7 @@ impl Report {
         let sides = self.unread.iter();
         sides.flat_map(|(side, gaps)| gaps.iter().map(move |gap| (*side, &gap.unread)))
     }
-
-    /// What belongs to each fact, and fails or stands with it.
-    fn parts(&self) -> Parts<'_> {
-        let mut parts = Parts::new();
-        for item in &self.items {
-            if let Some(owner) = &item.part_of {
-                parts.entry(owner).or_default().push(&item.id);
-            }
-        }
-        parts
-    }
 }
-
-/// Ids by the id of the fact that they belong to.
-type Parts<'a> = std::collections::HashMap<&'a str, Vec<&'a str>>;
 
 /// The first places of a fact.
 fn places(fact: Option<&Fact>, most: usize) -> String {

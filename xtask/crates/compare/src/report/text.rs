@@ -9,7 +9,7 @@ use super::super::accepted::withdrawal;
 use super::super::entries::{self, Entry};
 use super::super::facts::value;
 use super::super::judge::{Item, Verdict};
-use super::{Parts, Report, places};
+use super::{Report, places};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -30,7 +30,6 @@ impl Report {
         let mut out = String::new();
         let _ = writeln!(out, "{BOLD}{} → {}{BOLD:#}\n", self.old, self.new);
         self.summary(&mut out);
-        let parts = self.parts();
         self.entries(&mut out);
         self.instead(&mut out);
         for entry in &self.stale {
@@ -45,7 +44,7 @@ impl Report {
         }
         if self.all {
             for item in self.items.iter().filter(|item| !item.open) {
-                self.item(&mut out, item, &parts);
+                self.item(&mut out, item, &[]);
             }
         }
         for note in &self.notes {
@@ -106,8 +105,7 @@ impl Report {
             }
             let is_folded = origin == Some(entries::UPSTREAM) && !BREAKS.contains(&item.area());
             if entry.rank <= IN_FULL && !is_folded || self.all {
-                let members = &entry.members[1..];
-                self.item(out, item, &Parts::from([(item.id.as_str(), ids(members))]));
+                self.item(out, item, &entry.members[1..]);
                 is_list = false;
                 continue;
             }
@@ -188,7 +186,7 @@ impl Report {
         }
     }
 
-    fn item(&self, out: &mut String, item: &Item, parts: &Parts<'_>) {
+    fn item(&self, out: &mut String, item: &Item, parts: &[String]) {
         let style = style(item.verdict);
         let now = item.now.as_ref().map(|id| format!(" → {id}"));
         let now = now.unwrap_or_default();
@@ -219,7 +217,6 @@ impl Report {
         } else if item.open && !item.help.is_empty() {
             let _ = writeln!(out, "  {BOLD}help{BOLD:#}: {}", item.help);
         }
-        let parts = parts.get(item.id.as_str()).cloned().unwrap_or_default();
         if !parts.is_empty() {
             const SHOWN: usize = 6;
             let shown = parts[..parts.len().min(SHOWN)].join(", ");
@@ -261,8 +258,4 @@ impl Report {
             );
         }
     }
-}
-
-fn ids(members: &[String]) -> Vec<&str> {
-    members.iter().map(String::as_str).collect()
 }
