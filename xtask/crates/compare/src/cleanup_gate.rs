@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::accepted::{Accepted, Reason};
 use super::baseline;
 use super::facts::{Fact, Facts};
-use super::judge::{Item, judge};
+use super::judge::{Item, few, judge};
 use xtask_core::layout::{BASELINE, OUTDATED};
 use xtask_core::records;
 use xtask_core::tree::{Part, Tree};
@@ -85,7 +85,7 @@ pub fn look(tree: &dyn Tree) -> Result<CleanupGate> {
                     .filter(|id| stale.iter().all(|entry| entry.fact != *id))
                     .collect();
                 (!news.is_empty()).then(|| {
-                    let ids = some(&news);
+                    let ids = few(&news, 3);
                     format!("says otherwise than {OUTDATED}/ of {ids}")
                 })
             })
@@ -117,19 +117,9 @@ fn lacking(record: &Facts, old: &Facts, outdated: &dyn Tree) -> Option<String> {
         .map(|(id, _)| id.as_str())
         .collect();
     (!missing.is_empty()).then(|| {
-        let ids = some(&missing);
+        let ids = few(&missing, 3);
         format!("does not hold what {OUTDATED}/ says of {ids}")
     })
-}
-
-/// The first few ids.
-fn some(ids: &[&str]) -> String {
-    const SHOWN: usize = 3;
-    let mut text = ids[..ids.len().min(SHOWN)].join(", ");
-    if ids.len() > SHOWN {
-        text += &format!(" and {} more", ids.len() - SHOWN);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::baseline::{self, Record};
+use super::baseline::{self, READER, Record};
 use super::facts::Facts;
 use super::own_changes::OwnChanges;
 use super::trees::Trees;
@@ -113,13 +113,8 @@ fn seen_again(record: Record, trees: &Trees, notes: &mut Vec<String>) -> Result<
         None => None,
     };
     let Some(tree) = tree else {
-        let unseen = if reader < 3 {
-            "no defaults in branches, accepted words, build steps or unread parts"
-        } else {
-            "no places of copied files, choices of pip or limits of tests"
-        };
         notes.push(format!(
-            "{BASELINE} was made by an older reader, which saw {unseen}; `cargo xtask compare OLD --write-baseline` makes it anew"
+            "{BASELINE} was made by reader {reader}, which saw less than this one ({READER}); `cargo xtask compare OLD --write-baseline` makes it anew"
         ));
         return Ok(record);
     };

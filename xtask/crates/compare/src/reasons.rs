@@ -80,8 +80,6 @@ pub fn accept(root: &Path, args: &Args, questions: Questions) -> Result<Outcome>
                 "see the ids with `cargo xtask cleanup --dry-run`; each is accepted by its own \
                  name, without `*`"
                     .to_owned()
-            } else if args.execute {
-                format!("see the ids with `{see}`")
             } else {
                 format!(
                     "see the ids with `{see}`; what only runs can show is accepted with --execute"

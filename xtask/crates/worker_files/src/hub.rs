@@ -8,8 +8,7 @@ use super::{Declared, Place, Source, Unread, is_one_of};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preset {
     pub name: String,
-    /// Variable, value, and the place of the variable's name.
-    pub defaults: Vec<(String, String, Place)>,
+    pub defaults: Vec<(String, String)>,
     pub place: Place,
 }
 
@@ -57,10 +56,8 @@ pub fn read(source: &Source) -> Result<Hub, Unread> {
     let env = config.list("env").iter();
     hub.env = env.filter_map(|entry| declared(source, entry)).collect();
     for preset in config.list("presets") {
-        let defaults = preset.object("defaults").iter().filter_map(|member| {
-            let place = source.place(member.key_span.clone());
-            Some((member.key.clone(), member.value.scalar()?, place))
-        });
+        let defaults = preset.object("defaults").iter();
+        let defaults = defaults.filter_map(|it| Some((it.key.clone(), it.value.scalar()?)));
         hub.presets.push(Preset {
             name: preset.text("name").unwrap_or_default().to_owned(),
             defaults: defaults.collect(),
@@ -86,14 +83,12 @@ fn declared(source: &Source, entry: &Node) -> Option<Declared> {
         default: value("default").filter(|default| !default.is_empty()),
         options: input.map(|i| options(source, i)).unwrap_or_default(),
         required: is_true("required"),
-        advanced: is_true("advanced"),
         true_value: value("trueValue"),
         false_value: value("falseValue"),
         min: value("min"),
         max: value("max"),
         others: input.map(|input| others(source, input)).unwrap_or_default(),
         fixed: entry.get("value").and_then(Node::scalar),
-        settable: input.is_some(),
         default_place: node("default").map(|d| source.place(d.span.clone())),
         place: source.place(key.span.clone()),
     })

@@ -128,7 +128,6 @@ pub struct Declared {
     /// The values, with their places.
     pub options: Vec<(String, Place)>,
     pub required: bool,
-    pub advanced: bool,
     /// What a boolean that is on sets the variable to, and one that is off.
     pub true_value: Option<String>,
     pub false_value: Option<String>,
@@ -138,8 +137,6 @@ pub struct Declared {
     pub others: Vec<(String, String)>,
     /// A fixed value, which no person can change.
     pub fixed: Option<String>,
-    /// Whether a person can set it.
-    pub settable: bool,
     pub place: Place,
     pub default_place: Option<Place>,
 }

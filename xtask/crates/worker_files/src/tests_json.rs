@@ -20,8 +20,6 @@ pub struct Tests {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Test {
     pub name: String,
-    /// The keys of its input.
-    pub input: Vec<String>,
     /// The input's JSON, for those who run it.
     pub input_text: Option<String>,
     /// Milliseconds that it may take.
@@ -36,10 +34,8 @@ pub fn read(source: &Source) -> Result<Tests, Unread> {
     let list = |key: &str| config.map(|config| config.list(key)).unwrap_or_default();
     let test = |test: &Node| {
         let input = test.get("input");
-        let keys = test.object("input").iter().map(|member| member.key.clone());
         Test {
             name: test.text("name").unwrap_or_default().to_owned(),
-            input: keys.collect(),
             input_text: input.map(|input| source.text[input.span.clone()].to_owned()),
             timeout: test.get("timeout").and_then(Node::scalar),
             place: source.place(test.span.clone()),
@@ -78,7 +74,6 @@ mod tests {
         );
         let tests = read(&source).unwrap();
         assert_eq!(tests.env[0].value, "true");
-        assert_eq!(tests.tests[0].input, ["messages"]);
         assert_eq!(
             tests.tests[0].input_text.as_deref(),
             Some(r#"{"messages": []}"#)

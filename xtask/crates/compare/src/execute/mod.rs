@@ -9,7 +9,7 @@
 mod plan;
 mod verify;
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -107,6 +107,8 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Ve
         "scenarios": scenarios,
         "limit": limit,
     });
+    let [input, errors] = ["plan.json", "errors"].map(|name| scratch.path().join(name));
+    fs_err::write(&input, plan.to_string())?;
     // `-I -S`: no user's settings, and none of the packages that happen to be installed here.
     let mut child = Command::new(python)
         .args(["-I", "-S", "-B"])
@@ -114,41 +116,22 @@ fn play_within(tree: &dyn Tree, scenarios: &[Scenario], limit: u32) -> Result<Ve
         .current_dir(&home)
         .env_clear()
         .env("LANG", "C.UTF-8")
-        .stdin(Stdio::piped())
+        .stdin(std::fs::File::open(&input)?)
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(std::fs::File::create(&errors)?)
         .spawn()
         .context("starting python3")?;
-    let input = child.stdin.take();
-    let text = plan.to_string();
-    let feeder = std::thread::spawn(move || {
-        input.map_or(Ok(()), |mut input| input.write_all(text.as_bytes()))
-    });
-    let answers = child.stdout.take();
-    let total = scenarios.len();
-    let reader = std::thread::spawn(move || -> std::io::Result<Vec<String>> {
-        let mut lines = Vec::new();
-        for line in answers
-            .into_iter()
-            .flat_map(|out| BufReader::new(out).lines())
-        {
-            lines.push(line?);
-            progress::done(lines.len(), total, "runs of the handler");
-        }
-        Ok(lines)
-    });
-    let output = child.wait_with_output().context("waiting for python3")?;
-    let _ = feeder.join();
-    let Ok(lines) = reader.join() else {
-        bail!("reading what the driver wrote ended in a panic");
-    };
-    let mut played = Vec::new();
-    for line in lines.context("reading what the driver wrote")? {
-        let one: Played = serde_json::from_str(&line).context("reading what the driver wrote")?;
-        played.push(one);
+    let mut played: Vec<Played> = Vec::new();
+    let answers = child.stdout.take().into_iter();
+    for line in answers.flat_map(|out| BufReader::new(out).lines()) {
+        let line = line.context("reading what the driver wrote")?;
+        played.push(serde_json::from_str(&line).context("reading what the driver wrote")?);
+        progress::done(played.len(), scenarios.len(), "runs of the handler");
     }
+    child.wait().context("waiting for python3")?;
     if played.len() != scenarios.len() {
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = fs_err::read(&errors)?;
+        let said = String::from_utf8_lossy(&said);
         let last = said.lines().last().unwrap_or("it said nothing");
         bail!("the runs of {} ended early: {last}", tree.describe());
     }

@@ -51,7 +51,7 @@ impl Facts {
                 let values: Vec<String> = preset
                     .defaults
                     .iter()
-                    .map(|(name, value, _)| format!("{name}={value}"))
+                    .map(|(name, value)| format!("{name}={value}"))
                     .collect();
                 let id = format!("hub:preset.{}", preset.name);
                 self.add(id, &preset.place, &[("defaults", Some(&values.join(" ")))]);

@@ -2,7 +2,7 @@
 
 use super::super::facts::{FILES, Fact};
 use super::variables::show;
-use super::{Item, Judge, Verdict, difference};
+use super::{Item, Judge, Verdict, difference, few};
 use worker_files::is_one_of;
 use xtask_core::sglang;
 
@@ -46,7 +46,7 @@ impl Judge<'_> {
             of => format!(
                 "The new image doesn't hold {} of these {of} files: {}.",
                 lost.len(),
-                few(lost)
+                few(lost, 5)
             ),
         };
         let help = "Copy it again, or record why not.";
@@ -119,7 +119,8 @@ impl Judge<'_> {
     /// Packages of every kind, and the other steps of the build.
     pub fn packages(&mut self) {
         // An entry is a RUN line, but a command may move to another one.
-        let missing = |lost: &[String], _| format!("The new image does it nowhere: {}.", few(lost));
+        let missing =
+            |lost: &[String], _| format!("The new image does it nowhere: {}.", few(lost, 5));
         let help = "Do it again, or record why it isn't needed.";
         self.each_part("step", commands, missing, help);
         let on_sglang = self
@@ -197,14 +198,4 @@ fn files(name: &str, fact: &Fact) -> Vec<String> {
 fn commands(_: &str, fact: &Fact) -> Vec<String> {
     let commands = fact.get("commands").unwrap_or_default().lines();
     commands.map(str::to_owned).collect()
-}
-
-/// The first few of many names.
-fn few(names: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let mut text = names[..names.len().min(SHOWN)].join(", ");
-    if names.len() > SHOWN {
-        text.push_str(", …");
-    }
-    text
 }

@@ -14,6 +14,7 @@ mod requests;
 mod unread;
 mod variables;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
@@ -338,6 +339,15 @@ impl<'a> Judge<'a> {
                 .why(missing)
                 .help(help),
         });
+    }
+}
+
+/// The first few of many names.
+pub fn few<Name: Borrow<str>>(names: &[Name], most: usize) -> String {
+    let shown = names[..names.len().min(most)].join(", ");
+    match names.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

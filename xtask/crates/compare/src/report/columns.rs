@@ -20,8 +20,8 @@ pub struct Line<'a> {
     text: &'a str,
 }
 
-/// A row: for each side the index of its line, and whether that is the new one's origin.
-type Row = Vec<Option<(usize, bool)>>;
+/// A row: for each side the index of its line; other sides' lines are the new one's origins.
+type Row = Vec<Option<usize>>;
 
 /// What a row is, for folding.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,8 +106,8 @@ impl<'a> Columns<'a> {
         format!("−{} +{}", differs(0, last), differs(last, 0))
     }
 
-    fn line(&self, side: usize, cell: (usize, bool)) -> &Line<'a> {
-        &self.sides[side].1[cell.0]
+    fn line(&self, side: usize, cell: usize) -> &Line<'a> {
+        &self.sides[side].1[cell]
     }
 
     /// Writes rows of the table.
@@ -144,7 +144,7 @@ impl<'a> Columns<'a> {
                     continue;
                 };
                 let html = match new {
-                    Some(new) if !is_equal && cell.is_some_and(|(_, is_origin)| is_origin) => {
+                    Some(new) if !is_equal => {
                         let (before, marked) = words(line.text, new);
                         after.get_or_insert(marked);
                         before
@@ -217,7 +217,7 @@ fn rows(others: &[(&'static str, Vec<Line>)], last: &[Line]) -> Vec<Row> {
         while (0..others.len()).any(|side| next[side] < until(side)) {
             let mut row: Row = Vec::new();
             for (side, next) in next.iter_mut().enumerate() {
-                row.push((*next < until(side)).then_some((*next, false)));
+                row.push((*next < until(side)).then_some(*next));
                 *next += usize::from(*next < until(side));
             }
             row.push(None);
@@ -229,16 +229,10 @@ fn rows(others: &[(&'static str, Vec<Line>)], last: &[Line]) -> Vec<Row> {
         let mut row: Row = Vec::new();
         for (side, next) in next.iter_mut().enumerate() {
             let origin = origins[side][at];
-            // Beside a line without origin stands what was in its place.
-            let bound = origins[side][at..].iter().flatten().next();
-            let bound = bound.copied().unwrap_or(others[side].1.len());
-            let cell = origin
-                .map(|origin| (origin, true))
-                .or((*next < bound).then_some((*next, false)));
-            *next = cell.map_or(*next, |(line, _)| line + 1);
-            row.push(cell);
+            *next = origin.map_or(*next, |line| line + 1);
+            row.push(origin);
         }
-        row.push(Some((at, true)));
+        row.push(Some(at));
         rows.push(row);
     }
     rows
@@ -354,10 +348,10 @@ mod tests {
                 "- | d"
             ]
         );
-        // What has nothing in common shares a row to save space.
+        // What has nothing in common stands alone.
         assert_eq!(
             shown("a\nx\ny\nb\n", "", "a\nz\nb\n"),
-            ["a | a", "x | z", "y | -", "b | b"]
+            ["a | a", "- | z", "x | -", "y | -", "b | b"]
         );
         assert_eq!(shown("a\nb\n", "", ""), ["a", "b"]);
     }

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use super::super::accepted::withdrawal;
 use super::super::entries::{self, Entry};
 use super::super::facts::value;
-use super::super::judge::{Item, Verdict};
+use super::super::judge::{Item, Verdict, few};
 use super::{Report, places};
 
 const BOLD: Style = Style::new().bold();
@@ -218,13 +218,8 @@ impl Report {
             let _ = writeln!(out, "  {BOLD}help{BOLD:#}: {}", item.help);
         }
         if !parts.is_empty() {
-            const SHOWN: usize = 6;
-            let shown = parts[..parts.len().min(SHOWN)].join(", ");
-            let more = match parts.len().saturating_sub(SHOWN) {
-                0 => String::new(),
-                n => format!(" and {n} more"),
-            };
-            let _ = writeln!(out, "  {DIM}with it: {shown}{more}{DIM:#}");
+            let with_it = few(parts, 6);
+            let _ = writeln!(out, "  {DIM}with it: {with_it}{DIM:#}");
         }
     }
 

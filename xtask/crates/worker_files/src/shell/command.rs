@@ -128,44 +128,40 @@ pub fn started_through(words: &[impl AsRef<str>]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// Programs that only lead to another one, with their options that take a value of their own.
+const LEADS: [(&str, &str); 8] = [
+    ("sudo", "-u -g -h -p -C -D -r -t"),
+    ("env", "-u --unset -C --chdir"),
+    ("exec", "-a"),
+    ("nice", "-n"),
+    ("ionice", "-c -n"),
+    ("timeout", "-s -k --signal --kill-after"),
+    ("stdbuf", "-o -e -i"),
+    (
+        "numactl",
+        "-N --cpunodebind -m --membind -C --physcpubind -i --interleave -p --preferred",
+    ),
+];
+const PLAIN_LEADS: &str = "catchsegv nohup time tini dumb-init command builtin setsid unbuffer gosu \
+    su-exec catatonit taskset chrt";
+const RUN: &str = "conda mamba micromamba uv poetry pipenv pdm";
+
 /// Where the program stands behind what only leads to it.
 pub(super) fn start(words: &[impl AsRef<str>]) -> usize {
     let mut at = 0;
     let text = |at: usize| words.get(at).map_or("", AsRef::as_ref);
     loop {
         let name = text(at).rsplit('/').next().unwrap_or_default();
-        // Options of the leading word that take a value of their own.
-        let valued: &[&str] = match name {
-            "sudo" => &["-u", "-g", "-h", "-p", "-C", "-D", "-r", "-t"],
-            "env" => &["-u", "--unset", "-C", "--chdir"],
-            "exec" => &["-a"],
-            "nice" => &["-n"],
-            "ionice" => &["-c", "-n"],
-            "timeout" => &["-s", "-k", "--signal", "--kill-after"],
-            "stdbuf" => &["-o", "-e", "-i"],
-            "numactl" => &[
-                "-N",
-                "--cpunodebind",
-                "-m",
-                "--membind",
-                "-C",
-                "--physcpubind",
-                "-i",
-                "--interleave",
-                "-p",
-                "--preferred",
-            ],
-            "catchsegv" | "nohup" | "time" | "tini" | "dumb-init" | "command" | "builtin"
-            | "setsid" | "unbuffer" | "gosu" | "su-exec" | "catatonit" | "taskset" | "chrt" => &[],
-            // `conda run -n NAME PROGRAM`, `uv run PROGRAM`, `poetry run PROGRAM`
-            "conda" | "mamba" | "micromamba" | "uv" | "poetry" | "pipenv" | "pdm"
-                if text(at + 1) == "run" =>
-            {
-                at += 1;
-                &["-n", "--name", "-p", "--prefix", "--with", "--python"]
-            }
-            _ => return at.min(words.len()),
+        let leads = LEADS.iter().find(|(lead, _)| *lead == name);
+        // `conda run -n NAME PROGRAM`, `uv run PROGRAM`, `poetry run PROGRAM`
+        let runs = text(at + 1) == "run" && is_one_of(RUN, name);
+        let valued = match leads {
+            Some((_, options)) => options,
+            None if runs => "-n --name -p --prefix --with --python",
+            None if is_one_of(PLAIN_LEADS, name) => "",
+            None => return at.min(words.len()),
         };
+        at += usize::from(runs);
         // `command -v NAME` only asks where a program is.
         if name == "command" && text(at + 1).starts_with(['-']) {
             return at;
@@ -174,7 +170,7 @@ pub(super) fn start(words: &[impl AsRef<str>]) -> usize {
         while let Some(word) = words.get(at).map(AsRef::as_ref) {
             let sets = name == "env" && word.contains('=')
                 || name == "sudo" && word.contains('=') && !word.starts_with('/');
-            if valued.contains(&word) {
+            if !word.is_empty() && is_one_of(valued, word) {
                 at += 2;
             } else if word.starts_with('-') && word.len() > 1 || sets {
                 at += 1;
