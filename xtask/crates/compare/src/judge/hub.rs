@@ -127,14 +127,7 @@ impl<'a> Judge<'a> {
             &["required", "fixed"][..]
         };
         differences.extend(Self::differences(old, new, Some(had)));
-        if !differences.is_empty() {
-            return Item::by_differences(id, old, new, &differences);
-        }
-        let reworded = ["title", "description"]
-            .iter()
-            .any(|key| old.get(key).is_some_and(|text| new.get(key) != Some(text)));
-        let note = if reworded { "Worded differently." } else { "" };
-        Item::new(id, Verdict::Kept, Some(old), Some(new)).why(note)
+        Item::by_differences(id, old, new, &differences)
     }
 
     /// A variable's default or options.
