@@ -304,15 +304,10 @@ pub fn counts(root: &Path) -> Result<Option<OpenCounts>> {
 
 /// The command that repeats this comparison, for a shell.
 fn command(repo: Option<&Path>, args: &Args) -> String {
-    let mut words = vec!["cargo xtask compare".to_owned()];
-    if let Some(repo) = repo {
-        words.extend(["-C".to_owned(), quoted(&repo.display().to_string())]);
-    }
-    words.extend(args.old.iter().chain(&args.new).map(|name| quoted(name)));
-    if args.execute {
-        words.push("--execute".to_owned());
-    }
-    words.join(" ")
+    let names = args.old.iter().chain(&args.new).map(|name| quoted(name));
+    let execute = args.execute.then(|| "--execute".to_owned());
+    let words: Vec<String> = names.chain(execute).collect();
+    Commands::new(repo).task("compare", &words.join(" "))
 }
 
 /// Runs both workers, the old one first, and takes what that shows into the items.

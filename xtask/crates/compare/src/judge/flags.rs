@@ -2,7 +2,7 @@
 
 use super::super::facts::{ALONE, Fact, STARTED_THROUGH};
 use super::variables::{same_value, show};
-use super::{Item, Judge, Verdict};
+use super::{Item, Judge, Verdict, difference};
 use xtask_core::sglang;
 
 impl Judge<'_> {
@@ -198,22 +198,15 @@ impl Judge<'_> {
 
 /// What the server is started through: `numactl`, `nice`, …
 fn started_through(old: Option<&Fact>, new: Option<&Fact>) -> Item {
-    let program = |fact: Option<&Fact>| {
-        let value = fact.and_then(|fact| fact.get("value"));
-        value.map_or("nothing".to_owned(), |value| format!("`{value}`"))
-    };
+    let program = |fact: Option<&Fact>| Some(fact?.get("value")?.to_owned());
     let (was, is) = (program(old), program(new));
-    let verdict = match (old, new) {
-        _ if was == is => Verdict::Kept,
+    let verdict = match (&was, &is) {
+        _ if was == is => return Item::new(STARTED_THROUGH, Verdict::Kept, old, new),
         (Some(_), None) => Verdict::Missing,
         _ => Verdict::Changed,
     };
-    let item = Item::new(STARTED_THROUGH, verdict, old, new);
-    if verdict == Verdict::Kept {
-        return item;
-    }
-    item.why(format!(
-        "SGLang was started through {was}, and is started through {is}."
-    ))
-    .help("Start it as before, or record why not.")
+    let differ = difference("what starts SGLang", was.as_deref(), is.as_deref());
+    Item::new(STARTED_THROUGH, verdict, old, new)
+        .why(format!("{differ}."))
+        .help("Start it as before, or record why not.")
 }
