@@ -10,31 +10,25 @@ use serde_json::Value;
 use xtask_core::docker::{Engine, LABEL};
 use xtask_core::{interrupt, process};
 
-/// Older containers with the label are abandoned.
-const ABANDONED: u64 = 24 * 60 * 60;
-
 /// A run of this task, and the containers that it makes.
 pub struct Session<'a> {
     pub engine: &'a Engine,
     /// Host, process and time: who may remove the container.
     mark: String,
-    names: String,
     count: Cell<usize>,
 }
 
 impl<'a> Session<'a> {
     /// Begins a run, and removes what dead ones left behind.
     pub fn begin(engine: &'a Engine) -> Result<Self> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap_or_default();
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy().replace('/', "-");
-        let process = std::process::id();
-        sweep(engine, &host, now.as_secs())?;
+        sweep(engine, &host)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_nanos();
         Ok(Self {
             engine,
-            mark: format!("{host}/{process}/{}", now.as_secs()),
-            names: format!("worker-sglang-{process}-{}", now.as_nanos()),
+            mark: format!("{host}/{}/{now}", std::process::id()),
             count: Cell::new(0),
         })
     }
@@ -42,7 +36,8 @@ impl<'a> Session<'a> {
     /// Makes a container, without starting it. `options` go before the image, `command` behind.
     pub fn create(&self, image: &str, options: &[&str], command: &[&str]) -> Result<Container<'_>> {
         self.count.set(self.count.get() + 1);
-        let name = format!("{}-{}", self.names, self.count.get());
+        let mark = self.mark.replace('/', "-");
+        let name = format!("worker-sglang-{mark}-{}", self.count.get());
         let label = format!("{LABEL}={}", self.mark);
         let create = ["create", "--name", &name, "--label", &label];
         let words = [&create, options, &[image], command].concat();
@@ -84,33 +79,25 @@ impl<'a> Session<'a> {
         }))
     }
 
-    /// What of this run is still there: containers, networks and volumes.
+    /// The containers of this run that are still there.
     pub fn left(&self) -> Result<Vec<String>> {
         let filter = format!("label={LABEL}={}", self.mark);
-        let mut left = Vec::new();
-        for (what, list, name) in [
-            ("container", &["ps", "--all"][..], "{{.Names}}"),
-            ("network", &["network", "ls"], "{{.Name}}"),
-            ("volume", &["volume", "ls"], "{{.Name}}"),
-        ] {
-            let words = [list, &["--format", name, "--filter", &filter]].concat();
-            let listed = self.engine.output(&words)?;
-            let names = String::from_utf8_lossy(&listed);
-            left.extend(names.lines().map(|name| format!("{what} {name}")));
-        }
-        Ok(left)
+        let list = ["ps", "--all", "--format", "{{.Names}}", "--filter", &filter];
+        let listed = self.engine.output(&list)?;
+        let names = String::from_utf8_lossy(&listed);
+        Ok(names.lines().map(str::to_owned).collect())
     }
 }
 
 /// Removes the containers of runs that are dead.
-fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
+fn sweep(engine: &Engine, host: &str) -> Result<()> {
     let filter = format!("label={LABEL}");
     let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
     let list = ["ps", "--all", "--no-trunc", "--filter", &filter];
     let listed = engine.output(&[&list[..], &["--format", &format]].concat())?;
     for line in String::from_utf8_lossy(&listed).lines() {
         if let Some((id, mark)) = line.split_once(' ')
-            && is_dead(mark, host, now, &is_running)
+            && is_dead(mark, host, &is_running)
         {
             remove(engine, id);
         }
@@ -118,22 +105,21 @@ fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
     Ok(())
 }
 
-/// Whether what carries a mark belongs to no run any more.
-fn is_dead(mark: &str, host: &str, now: u64, is_running: &dyn Fn(i32) -> bool) -> bool {
+/// Whether what carries a mark belongs to a run of this host that is over.
+fn is_dead(mark: &str, host: &str, is_running: &dyn Fn(i32) -> bool) -> bool {
     let parts: Vec<&str> = mark.split('/').collect();
-    let [of, process, since] = parts[..] else {
+    let [of, process, _] = parts[..] else {
         return false;
     };
-    let since: u64 = since.parse().unwrap_or(now);
-    let is_old = now.saturating_sub(since) > ABANDONED;
-    let runs = process.parse().is_ok_and(is_running);
-    is_old || of == host && !runs
+    of == host && process.parse().is_ok_and(|process| !is_running(process))
 }
 
+/// Whether another process of that number runs. This one has made nothing yet.
 fn is_running(process: i32) -> bool {
     use rustix::io::Errno;
-    use rustix::process::{Pid, test_kill_process};
-    Pid::from_raw(process).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+    use rustix::process::{Pid, getpid, test_kill_process};
+    let other = Pid::from_raw(process).filter(|pid| *pid != getpid());
+    other.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn remove(engine: &Engine, name: &str) {
@@ -225,13 +211,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_dead_run_of_this_host_made_is_removed_before_a_day_is_over() {
-        let runs = |process| process == 7;
-        let dead = |mark: &str| is_dead(mark, "here", 1_000_000, &runs);
-        assert!(!dead("here/7/999999"));
-        assert!(dead("here/8/999999"));
-        assert!(!dead("there/8/999999"));
-        assert!(dead("there/8/100"));
+    fn only_what_a_dead_run_of_this_host_made_is_removed() {
+        let dead = |mark: &str| is_dead(mark, "here", &|process| process == 7);
+        assert!(!dead("here/7/1"));
+        assert!(dead("here/8/1"));
+        assert!(!dead("there/8/1"));
         assert!(!dead("anything else"));
     }
 

@@ -5,25 +5,26 @@
 //! and to remove, no name to resolve, nothing that a firewall could forbid, and it works with a
 //! daemon on another machine.
 
-mod api;
-mod judge;
-
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use serde_json::Value;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
-use self::api::{Api, Event};
-use self::judge::judge;
-use super::super::{Check, CheckStatus};
 use super::containers::{Container, ContainerState, Session};
 use super::inspect::InspectedImage;
 use super::secrets::hidden;
+use crate::report::{Check, CheckStatus};
 use worker_files::{Source, tests_json};
+use xtask_core::interrupt;
 use xtask_core::outcome::Interrupted;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::Tree;
+
+const RUNPOD: &str = include_str!("runpod.py");
 
 /// The label of images whose SGLang is the stand-in of tests/standin.
 const STANDIN: &str = "worker-sglang.standin";
@@ -89,8 +90,8 @@ struct Case {
 }
 
 /// The result of a wait.
-enum Waited<T> {
-    Came(T),
+enum Waited {
+    Came(Value),
     Late,
     /// The worker ended meanwhile, with that exit code.
     Died(i64),
@@ -161,6 +162,65 @@ fn server(session: &Session, image: &InspectedImage, name: &str) -> Result<Resul
     })
 }
 
+/// The stand-in for RunPod's job API in a container of its own, with the way to it.
+struct Api<'s> {
+    container: Container<'s>,
+    child: Child,
+    stdin: ChildStdin,
+    events: Receiver<Value>,
+}
+
+impl<'s> Api<'s> {
+    fn start(session: &'s Session, image: &str, network: &str) -> Result<Self> {
+        let options = ["--interactive", "--network", network];
+        let options = [&options[..], &["--entrypoint", "python3"]].concat();
+        let container = session.create(image, &options, &["-c", RUNPOD])?;
+        let mut child = session
+            .engine
+            .command(&["start", "--attach", "--interactive", &container.name])?
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting the stand-in for RunPod's API")?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            anyhow::bail!("docker start has no input");
+        };
+        let (sender, events) = channel();
+        std::thread::spawn(move || {
+            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            let mut events = lines.filter_map(|line| serde_json::from_str(&line).ok());
+            events.try_for_each(|event| sender.send(event))
+        });
+        Ok(Self {
+            container,
+            child,
+            stdin,
+            events,
+        })
+    }
+
+    /// The next thing that happens, within a time.
+    fn event(&self, limit: Duration) -> Result<Option<Value>> {
+        match self.events.recv_timeout(limit) {
+            Ok(event) => Ok(Some(event)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => anyhow::bail!(
+                "the stand-in for RunPod's API ended: {}",
+                self.container.tail(3).join(" | ")
+            ),
+        }
+    }
+}
+
+impl Drop for Api<'_> {
+    fn drop(&mut self) {
+        // Only the client: the container goes with its own value.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Runs the worker and looks at it.
 pub fn check(
     session: &Session,
@@ -179,9 +239,9 @@ pub fn check(
         }
     };
     let mut api = Api::start(session, name, server.network)?;
-    let Some(Event::Listening { port }) = api.event(Duration::from_mins(1))? else {
-        anyhow::bail!("the stand-in for RunPod's API does not begin to listen");
-    };
+    let listening = api.event(Duration::from_mins(1))?;
+    let port = listening.and_then(|event| event["port"].as_u64());
+    let port = port.context("the stand-in for RunPod's API does not begin to listen")?;
     let worker = create(session, &server, name, plan, (&api.container, port))?;
     worker.start()?;
     let watch = Watch {
@@ -212,7 +272,7 @@ fn create<'s>(
     server: &Server,
     image: &str,
     plan: &TestPlan,
-    (api, port): (&Container, u16),
+    (api, port): (&Container, u64),
 ) -> Result<Container<'s>> {
     let mut env = plan.env.clone();
     if !server.is_real {
@@ -268,22 +328,17 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Waits for something to happen, for as long as the worker runs.
-    fn until<T>(
-        &self,
-        api: &Api,
-        limit: Duration,
-        mut wanted: impl FnMut(Event) -> Option<T>,
-    ) -> Result<Waited<T>> {
+    /// Waits for an event, for as long as the worker runs.
+    fn until(&self, api: &Api, limit: Duration, wanted: &str) -> Result<Waited> {
         let start = Instant::now();
         let mut looked = Instant::now();
         let mut ended = None;
         loop {
-            xtask_core::interrupt::check()?;
+            interrupt::check()?;
             // What a worker has sent before its end still comes in.
             if let Some(event) = api.event(LOOK)? {
-                if let Some(found) = wanted(event) {
-                    return Ok(Waited::Came(found));
+                if let Some(found) = event.get(wanted) {
+                    return Ok(Waited::Came(found.clone()));
                 }
             } else if let Some(code) = ended {
                 return Ok(Waited::Died(code));
@@ -313,9 +368,8 @@ impl Watch<'_> {
 
     fn registers(&self, api: &Api) -> Result<Check> {
         let limit = self.server.registers_in;
-        let polled = self.until(api, limit, |event| (event == Event::Poll).then_some(()))?;
-        let words = match polled {
-            Waited::Came(()) => {
+        let words = match self.until(api, limit, "poll")? {
+            Waited::Came(_) => {
                 let words = format!("asks for jobs, with {}", self.server.words);
                 return Ok(Check::passed(START, words));
             }
@@ -342,16 +396,15 @@ impl Watch<'_> {
         let mut wrong = Vec::new();
         for (number, case) in cases.iter().enumerate() {
             let (answer, goes_on) = self.answer(api, number, case)?;
-            if let Err(words) = answer {
+            if let Some(words) = answer {
                 let words = hidden(&words, self.plan.token);
                 wrong.push(format!("{}: {words}", case.name));
             }
             // What blocks this one blocks the others too.
             if !goes_on {
-                let left = &names[number + 1..];
-                if !left.is_empty() {
-                    wrong.push(format!("not tried after that: {}", left.join(", ")));
-                }
+                let left = names[number + 1..].join(", ");
+                let left = Some(left).filter(|left| !left.is_empty());
+                wrong.extend(left.map(|left| format!("not tried after that: {left}")));
                 break;
             }
         }
@@ -365,38 +418,28 @@ impl Watch<'_> {
     }
 
     /// What is wrong with the answer to a job, and whether the worker is fit for another.
-    fn answer(
-        &self,
-        api: &mut Api,
-        number: usize,
-        case: &Case,
-    ) -> Result<(Result<(), String>, bool)> {
-        let job = format!("case-{number}");
-        api.submit(&job, &case.input)?;
+    fn answer(&self, api: &mut Api, number: usize, case: &Case) -> Result<(Option<String>, bool)> {
         let limit = self.server.answers_in(case);
-        let mut taken = false;
-        let mut streamed = Vec::new();
-        let waited = self.until(api, limit, |event| match event {
-            Event::Taken { id } => {
-                taken |= id == job;
-                None
+        let job = json!({
+            "id": format!("case-{number}"),
+            "input": case.input,
+            "seconds": limit.as_secs(),
+        });
+        writeln!(api.stdin, "{job}").context("handing a job to the stand-in for RunPod's API")?;
+        // The stand-in tells what is late, and what of it.
+        let limit = limit + Duration::from_secs(10);
+        let (words, goes_on) = match self.until(api, limit, "answered")? {
+            Waited::Came(answered) => {
+                let wrong = answered["wrong"].as_str().map(str::to_owned);
+                return Ok((wrong, answered["late"] != true));
             }
-            Event::Stream { id, value } => {
-                let item = value.get("output").cloned();
-                streamed.extend(item.filter(|_| id == job));
-                None
-            }
-            Event::Done { id, value } => (id == job).then_some(value),
-            _ => None,
-        })?;
-        Ok(match waited {
-            Waited::Came(result) => (judge(&result, &streamed), true),
-            Waited::Late => (Err(late(limit.as_secs(), taken)), false),
+            Waited::Late => ("no answer".to_owned(), false),
             Waited::Died(code) => {
                 let why = format!("the worker ended with exit code {code} before it answered");
-                (Err(why), false)
+                (why, false)
             }
-        })
+        };
+        Ok((Some(words), goes_on))
     }
 
     fn stops(&self) -> Result<Check> {
@@ -411,15 +454,6 @@ impl Watch<'_> {
             }
             Err(words) => Check::failed(STOP, words).and(self.tail()),
         })
-    }
-}
-
-/// What is said where nothing came in so many seconds, though the job may have been taken.
-fn late(seconds: u64, taken: bool) -> String {
-    if taken {
-        format!("no answer in {seconds} s: expected one in that time")
-    } else {
-        format!("the worker has not taken the job in {seconds} s")
     }
 }
 
@@ -445,7 +479,9 @@ fn ending(state: &ContainerState) -> Result<(), String> {
 
 /// Whether anything stays when the container goes.
 fn leftovers(state: &ContainerState, left: &[String]) -> Check {
-    let left = left.iter().map(|what| format!("{what} is still there"));
+    let left = left
+        .iter()
+        .map(|name| format!("container {name} is still there"));
     let volumes = state.volumes.iter().map(|folder| {
         format!(
             "each worker leaves a volume behind for {folder}: take VOLUME out of the Dockerfile, or \
@@ -453,12 +489,7 @@ fn leftovers(state: &ContainerState, left: &[String]) -> Check {
         )
     });
     let wrong = left.chain(volumes).collect();
-    Check::judged(
-        LEFTOVERS,
-        wrong,
-        "",
-        "no container, network or volume stays",
-    )
+    Check::judged(LEFTOVERS, wrong, "", "no container and no volume stays")
 }
 
 #[cfg(test)]
@@ -484,12 +515,6 @@ mod tests {
         assert_eq!(SGLANG.answers_in(&plan.cases[1]).as_secs(), 300);
         let none = self::plan(&Memory::new(), None).unwrap();
         assert!(none.cases.is_empty() && none.env.is_empty());
-    }
-
-    #[test]
-    fn a_late_answer_is_told_apart_from_a_job_that_nobody_took() {
-        assert!(late(60, true).contains("no answer in 60 s"));
-        assert!(late(60, false).contains("not taken"));
     }
 
     #[test]
@@ -519,9 +544,73 @@ mod tests {
             volumes: vec!["/data".into()],
             ..ContainerState::default()
         };
-        let check = leftovers(&state, &["network x".into()]);
+        let check = leftovers(&state, &["x".into()]);
         assert_eq!(check.verdict, CheckStatus::Failed);
-        assert_eq!(check.words[0], "network x is still there");
+        assert_eq!(check.words[0], "container x is still there");
         assert!(check.words[1].contains("a volume behind for /data"));
+    }
+
+    /// What the stand-in says of results, each with what was streamed before it.
+    fn judged(answers: &Value) -> Vec<Option<String>> {
+        const JUDGE: &str = "print(json.dumps([judge(*one) for one in json.load(sys.stdin)]))";
+        let (program, _) = RUNPOD.split_once("if __name__").unwrap();
+        let mut python = std::process::Command::new("python3");
+        python.args(["-c", &format!("{program}\n{JUDGE}")]);
+        let input = answers.to_string();
+        let done = xtask_core::process::within(python, input.as_bytes(), None);
+        serde_json::from_slice(&done.unwrap().unwrap().stdout).unwrap()
+    }
+
+    #[test]
+    fn an_answer_has_no_error_and_some_content() {
+        let good = json!([
+            [{"output": [{"choices": [{"message": {"content": "red"}}]}]}, []],
+            [{"output": [{"choices": [{"message": {"content": null, "tool_calls": [{"id": 1}]}}]}]}, []],
+            [{"output": [{"text": "Paris", "meta_info": {}}]}, []],
+            [{"output": ["data: {\"choices\": [{\"delta\": {\"content\": \"1\"}}]}\n\ndata: [DONE]\n\n"]}, []],
+            [{"output": [{"data": [{"embedding": [0.5]}]}], "error": null}, []],
+            [{}, ["data: {\"choices\": [{\"text\": \"x\"}]}\n\n"]],
+        ]);
+        assert_eq!(judged(&good), [const { None }; 6]);
+    }
+
+    #[test]
+    fn errors_and_empty_answers_are_none() {
+        let bad = [
+            (
+                json!({"error": "Traceback\nValueError: no"}),
+                "ValueError: no",
+            ),
+            (
+                json!({"output": [{"error": {"message": "no model"}}]}),
+                "no model",
+            ),
+            (
+                json!({"output": ["data: {\"error\": {\"message\": \"late\"}}\n\n"]}),
+                "late",
+            ),
+            (
+                json!({"output": [{"object": "error", "message": "bad"}]}),
+                "bad",
+            ),
+            (json!({"output": []}), "empty"),
+            (json!({}), "empty"),
+            (json!({"output": [" "]}), "empty"),
+            (json!({"output": ["data: [DONE]\n\n"]}), "empty"),
+            (
+                json!({"output": [{"id": "x", "choices": [{"message": {"content": ""}}]}]}),
+                "empty",
+            ),
+            (
+                json!({"output": [{"text": "", "meta_info": {"id": 1}}]}),
+                "empty",
+            ),
+        ];
+        let answers = bad.iter().map(|(result, _)| json!([result, []]));
+        let judged = judged(&answers.collect());
+        for ((answer, words), wrong) in bad.iter().zip(judged) {
+            let wrong = wrong.unwrap();
+            assert!(wrong.contains(words), "{answer}: {wrong}");
+        }
     }
 }
