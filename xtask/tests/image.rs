@@ -310,11 +310,11 @@ fn packages_and_flags_that_do_not_fit_fail_and_the_table_can_be_written_anew() {
     let found = image.verify(&["--size-budget", "1"]);
     found.failed(
         "packages",
-        &["odd 1.0 requires nowhere", "not in its base image"],
+        &["odd 1.0 requires nowhere", "not in the base image"],
     );
     found.failed(
         "versions",
-        &["runpod is 1.0.0, and requirements.txt asks for >=1.12"],
+        &["runpod is 1.0.0, and requirements.txt asks for runpod>=1.12"],
     );
     found.failed(
         "flags",

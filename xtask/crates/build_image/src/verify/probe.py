@@ -1,10 +1,10 @@
 """Checks an image from within: its files, its Python, its packages and SGLang's flags. Runs in the
 image, reads one JSON object from standard input and prints one, with a list of checks.
 
-`files` are what the Dockerfile copies, by their places; `modules` are imported; `packages` (each with
-the requirement that names it) and Python are held against what is asked for; `script` reads SGLang's
-parser, `reader` is the module that it reads with, `tables` are the flag tables of the image and of the
-repository. Nothing in the image is changed. Without `files` only the packages' conflicts are told.
+`files` are what the Dockerfile copies, by their places; `modules` are imported; `packages`, each
+with the requirement that names it, and `python` are what is asked for; `script` reads SGLang's
+parser with the module `reader`, and `table` is the repository's table of its flags. Nothing in the
+image is changed. Without `files` only the packages' conflicts are told.
 """
 
 from __future__ import annotations
@@ -22,20 +22,24 @@ from pathlib import Path
 from typing import Any
 
 TABLE = "sglang_worker/sglang_flags.json"
-# The fields that come from the parser itself. The others are guessed from help texts, so a table may
-# know more.
+# The fields that come from the parser itself. A table may have more, guessed from help texts.
 SAID = ("kind", "type", "choices", "default", "aliases", "dest", "nargs", "required", "deprecated")
 
 
-def check(name: str, wrong: list[str], helps: str, fine: str, notes: list[str] = []) -> dict[str, Any]:
+def check(name: str, wrong: list[str], helps: str, fine: str, *notes: str) -> dict[str, Any]:
     """A check with its verdict and words."""
-    words = [*wrong, *filter(None, [helps])] if wrong else [fine]
-    return {"name": name, "verdict": "failed" if wrong else "passed", "words": words + notes}
+    words = [*wrong, helps] if wrong and helps else wrong or [fine]
+    return told(name, "failed" if wrong else "passed", *words, *notes)
+
+
+def told(name: str, verdict: str, *words: str) -> dict[str, Any]:
+    """A check as the report has it."""
+    return {"name": name, "verdict": verdict, "words": words}
 
 
 def files(asked: dict[str, Any]) -> dict[str, Any]:
-    """Whether every copied file is there, as it is in the work tree."""
-    wrong, notes = [], []
+    """Whether every copied file is there, as it is in the work tree. The flags have their own."""
+    wrong = []
     for place, (path, text) in asked["files"].items():
         here, found = text.encode("latin-1"), Path("/", place)
         try:
@@ -43,37 +47,17 @@ def files(asked: dict[str, Any]) -> dict[str, Any]:
                 what = f"a link to {os.readlink(found)}"
             elif found.is_file():
                 data = found.read_bytes()
-                if data == here:
+                if data == here or (path == TABLE and asked["script"]):
                     continue
-                if path == TABLE and (note := other_table(data, here, asked["update"])):
-                    notes.append(note)
-                    continue
-                wrong.append(f"{found} is not what {path} is here ({len(data)} bytes, {len(here)} here)")
-                continue
+                what = f"not what {path} is here ({len(data)} bytes, {len(here)} here)"
             else:
                 what = "no file" if found.exists() else "not in the image"
         except OSError as error:
             what = f"not to be read ({error.strerror})"
         wrong.append(f"{found} is {what}, and the Dockerfile copies {path} there")
-    helps = (
-        "build the image again; if it was built from these files, something later in the build changes "
-        "them or takes them away"
-    )
+    helps = "build the image again, or see what in the build changes them or takes them away"
     fine = f"{len(asked['files'])} files of the repository, each as it is here"
-    return check("files", wrong, helps, fine, notes)
-
-
-def other_table(image: bytes, here: bytes, update: bool) -> str | None:
-    """Why a table of flags may differ: another release's, or about to be replaced."""
-    if update:
-        return f"{TABLE} was another one here than in the image, and --update-flags writes it"
-    try:
-        releases = [json.loads(text)["version"] for text in (image, here)]
-    except (ValueError, KeyError, TypeError):
-        return None
-    if releases[0] == releases[1]:
-        return None
-    return "{} is SGLang {}'s in the image, and {}'s here".format(TABLE, *releases)
+    return check("files", wrong, helps, fine)
 
 
 def trouble_with(module: str) -> str | None:
@@ -89,14 +73,10 @@ def trouble_with(module: str) -> str | None:
 def modules(names: list[str]) -> dict[str, Any]:
     """Whether the worker's modules import."""
     if not names:
-        why = "the Dockerfile copies no Python module into WORKDIR"
-        return {"name": "modules", "verdict": "skipped", "words": [why]}
+        return told("modules", "skipped", "the Dockerfile copies no Python module into WORKDIR")
     troubles = {name: trouble_with(name) for name in names}
     wrong = [f"{name} can't be imported: {why}" for name, why in troubles.items() if why]
-    helps = (
-        "a module or package is missing in the image: see what the Dockerfile copies and what "
-        "requirements.txt names"
-    )
+    helps = "see what the Dockerfile copies and what requirements.txt names"
     return check("modules", wrong, helps, f"{len(names)} modules import")
 
 
@@ -151,32 +131,24 @@ def versions(asked: dict[str, Any]) -> list[dict[str, Any]]:
     wanted = asked["packages"] | {"python": f"python{asked['python']}"}
     installed = {name: version_of(name) for name in asked["packages"]}
     wrongly = unfit(wanted, installed | {"python": python})
-    old, wrong = [], []
-    if "python" in (wrongly or []):
-        old.append(
-            f"Python is {python}, and the worker is written for {asked['python']}: take a base image "
-            "with another Python"
-        )
+    old = f"Python is {python}, and the worker is written for {asked['python']}"
+    helps = "take a base image with another Python"
+    wrong = []
     for name, text in asked["packages"].items():
-        version = installed[name]
+        version, asks = installed[name], f"and requirements.txt asks for {text}"
         if version is None and ";" not in text:
-            wrong.append(
-                f"{name} is not installed, and requirements.txt asks for it: see the build's `pip install`"
-            )
+            wrong.append(f"{name} is not installed, {asks}: see the build's `pip install`")
         elif version and name in (wrongly or []):
-            wrong.append(
-                f"{name} is {version}, and requirements.txt asks for {text.removeprefix(name)}: something "
-                "later in the build replaces it"
-            )
+            wrong.append(f"{name} is {version}, {asks}: something later in the build replaces it")
     sglang = sglang_version()
     if sglang is None:
         wrong.append("SGLang is not installed: take one of SGLang's own images as the base image")
-    notes = "not compared with what is asked for: the image has neither packaging nor pip"
     seen = [f"{name} {version}" for name, version in installed.items() if version]
     fine = ", ".join([*seen, f"SGLang {sglang}"])
+    unknown = "not compared with what is asked for: the image has neither packaging nor pip"
     return [
-        check("python", old, "", f"Python {python}"),
-        check("versions", wrong, "", fine, [notes] if wrongly is None else []),
+        check("python", [old] if "python" in (wrongly or []) else [], helps, f"Python {python}"),
+        check("versions", wrong, "", fine, *([unknown] if wrongly is None else [])),
     ]
 
 
@@ -202,31 +174,28 @@ def conflicts() -> tuple[str | None, list[str]]:
 def packages(base: list[str] | None, checker: str | None, found: list[str]) -> dict[str, Any]:
     """Whether the packages fit each other, apart from what the base image has already."""
     if checker is None:
-        why = "the image has neither pip nor uv to check its packages with"
-        return {"name": "packages", "verdict": "skipped", "words": [why]}
+        return told("packages", "skipped", "the image has neither pip nor uv to check them with")
     own = [line for line in found if line in (base or [])]
     new = [line for line in found if line not in own]
     more = [f"the base image itself has {len(own)} more"] if own else []
     fine = f"{checker} check finds no conflict that the worker brings"
-    helps = (
-        f"{checker} check finds these in the image and not in its base image: choose versions in "
-        "requirements.txt that fit what the base image has"
-    )
-    if base is None:
-        helps = (
-            f"{checker} check found these, and the base image, which may have had them before, could not "
-            "be asked: pull it, and run this again"
-        )
-    result = check("packages", new, helps, fine, more)
-    return result | ({"verdict": "warning"} if new and base is None else {})
+    if new and base is None:
+        helps = "the base image, which may have had them before, could not be asked: pull it"
+        return told("packages", "warning", *new, helps)
+    helps = "not in the base image: choose versions in requirements.txt that fit what that has"
+    return check("packages", new, helps, fine, *more)
 
 
 def made_table(asked: dict[str, Any]) -> str:
-    """The repository's table brought up to what the image's parser takes, by the worker's script."""
+    """The repository's table brought up to what the image's parser takes."""
     with tempfile.TemporaryDirectory() as scratch:
         script, table = Path(scratch, "scripts", "sglang_flags.py"), Path(scratch, "flags.json")
         reader = Path(scratch, "sglang_worker", "extract.py")
-        for path, text in ((script, asked["script"]), (reader, asked["reader"]), (table, asked["table"])):
+        for path, text in (
+            (script, asked["script"]),
+            (reader, asked["reader"]),
+            (table, asked["table"]),
+        ):
             if text is not None:
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(text, "utf-8")
@@ -270,7 +239,7 @@ def flags(asked: dict[str, Any]) -> dict[str, Any]:
     """The flag tables of the image and of the repository against SGLang's own parser."""
     if asked["script"] is None:
         why = "the repository has no scripts/sglang_flags.py, which reads SGLang's parser"
-        return {"name": "flags", "verdict": "skipped", "words": [why]}
+        return told("flags", "skipped", why)
     place = Path(TABLE)
     try:
         text = made_table(asked)
@@ -281,7 +250,10 @@ def flags(asked: dict[str, Any]) -> dict[str, Any]:
     if asked["update"]:
         return update(asked, text) | {"table": text}
     wrong, notes = [], []
-    tables = {"the image": place.read_text("utf-8") if place.is_file() else None, "the repository": asked["table"]}
+    tables = {
+        "the image": place.read_text("utf-8") if place.is_file() else None,
+        "the repository": asked["table"],
+    }
     for whose, text in tables.items():
         if text is None:
             wrong.append(f"{whose} has no {TABLE}, which engine.py reads")
@@ -297,15 +269,14 @@ def flags(asked: dict[str, Any]) -> dict[str, Any]:
             wrong += [head, *lines] if lines else []
         elif whose == "the repository":
             # The build writes the table of a base image with another SGLang.
-            notes.append(f"the repository's {TABLE} is SGLang {version}'s; --update-flags writes {release}'s")
+            notes.append(
+                f"the repository's {TABLE} is SGLang {version}'s; --update-flags writes {release}'s"
+            )
         else:
             wrong.append(f"{whose}'s {TABLE} is SGLang {version}'s, and its SGLang is {release}")
-    helps = (
-        f"`cargo xtask build-image --update-flags` writes the repository's {TABLE} from the image; then "
-        "build again"
-    )
+    helps = "`cargo xtask build-image --update-flags` writes the repository's; then build again"
     fine = f"{len(takes)} flags of SGLang {release}, as its own parser has them"
-    return check("flags", wrong, helps, fine, notes)
+    return check("flags", wrong, helps, fine, *notes)
 
 
 def update(asked: dict[str, Any], text: str) -> dict[str, Any]:
@@ -320,9 +291,8 @@ def update(asked: dict[str, Any], text: str) -> dict[str, Any]:
         words += differences(old.get("flags", {}), made["flags"]) or ["the flags are the same"]
     own = json.loads(place.read_text("utf-8")) if place.is_file() else {}
     if own.get("version") == release and not differences(own["flags"], made["flags"]):
-        return {"name": "flags", "verdict": "passed", "words": words}
-    words.append("the image still has another table: build it again")
-    return {"name": "flags", "verdict": "warning", "words": words}
+        return told("flags", "passed", *words)
+    return told("flags", "warning", *words, "the image still has another table: build it again")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """A stand-in for RunPod's job API: hands out the jobs that come in on standard input, a JSON object
-a line with `id`, `input` and `seconds`, and prints what happens, a JSON object a line: `port`, where it
-listens; `poll`, once a worker asks for jobs; `answered`, with what is `wrong` with the answer to a job
-and whether it came too `late`. It ends with its input.
+a line with `id`, `input` and `seconds`, and prints what happens, a JSON object a line: the `port`;
+`poll`, where a worker asks for jobs; `answered`, with what is `wrong` with the answer to a job and
+whether it was `late`. It ends with its input.
 
 It runs in a container of the image that is looked at, which has nothing but Python for sure: so it
 is the standard library's server. tests/runpod_api.py, which the worker's own tests steer from
