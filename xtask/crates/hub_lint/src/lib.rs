@@ -26,5 +26,4 @@ mod tests;
 pub use command::run;
 pub use lint::{LintReport, lint, lint_directory};
 pub use report::{fails, summary};
-pub use rules::cross_file::image::cuda_is_older;
 pub use suppressions::FILE as SUPPRESSIONS;
