@@ -53,6 +53,13 @@ impl HubDocument {
         self.root.get("config")?.get(key)
     }
 
+    /// Where the file declares its variables, or would.
+    pub fn env(&self) -> Span {
+        let config = self.root.get("config").unwrap_or(&self.root);
+        let env = config.member("env");
+        env.map_or_else(|| begin(config), |env| env.key_span.clone())
+    }
+
     pub fn place(&self, span: &Span) -> Location {
         Location::new(self.path.clone(), span.clone())
     }

@@ -128,18 +128,25 @@ pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &m
     if document.which == Which::Hub {
         findings.extend(description(document));
         empty_texts(document, findings);
-        findings.extend(one_of(
-            document,
-            root,
+        findings.extend(listing_type(document));
+        let mut word = |node: Option<&Node>, key: &str, rule, words| {
+            let is = format!("`{key}` is");
+            findings
+                .extend(node.and_then(|node| one_of(document, node, rule, &is, words, &category)));
+        };
+        word(
+            root.get("category"),
             "category",
             &CATEGORY,
             facts::CATEGORIES,
-        ));
-        findings.extend(listing_type(document));
+        );
+        for (key, words) in [
+            ("runsOn", facts::RUNS_ON),
+            ("endpointType", facts::ENDPOINT_TYPES),
+        ] {
+            word(document.config(key), key, &RUNS_ON, words);
+        }
         if let Some(config) = config {
-            let ends = facts::ENDPOINT_TYPES;
-            findings.extend(one_of(document, config, "runsOn", &RUNS_ON, facts::RUNS_ON));
-            findings.extend(one_of(document, config, "endpointType", &RUNS_ON, ends));
             machine(document, config, findings);
         }
         let types = variables.iter();
@@ -208,28 +215,29 @@ const CATEGORY_ALIASES: &[(&str, &str)] = &[
     ("tts", "audio"),
 ];
 
-/// A value that has to be one of some words.
+/// The category that another word means.
+fn category(word: &str) -> Option<(&'static str, Safety)> {
+    let (_, right) = CATEGORY_ALIASES.iter().find(|(alias, _)| *alias == word)?;
+    Some((right, Safety::Unsafe))
+}
+
+/// A value that has to be one of some words. `is` begins the message, `alias` knows what other words
+/// mean, in lower case.
 fn one_of(
     document: &HubDocument,
-    object: &Node,
-    key: &str,
+    node: &Node,
     rule: &Rule,
+    is: &str,
     words: &[&'static str],
+    alias: &dyn Fn(&str) -> Option<(&'static str, Safety)>,
 ) -> Option<Finding> {
-    let node = object.get(key)?;
     let text = node.as_str().filter(|text| !words.contains(text))?;
     let known = suggest::one_of(words);
-    let what = format!("`{key}` is `{}`; the Hub knows {known}", short(text));
+    let what = format!("{is} `{}`; the Hub knows {known}", short(text));
     let finding = document.at(rule, &node.span, what);
-    let guess = suggest::nearest(text, words.iter().copied());
-    let alias = || {
-        let mut aliases = CATEGORY_ALIASES.iter().filter(|_| key == "category");
-        let (_, word) = aliases.find(|(alias, _)| *alias == text.to_lowercase())?;
-        Some((*word, Safety::Unsafe))
-    };
-    let guess = guess
-        .map(|(word, sure)| (word, safety(sure)))
-        .or_else(alias);
+    let nearest = suggest::nearest(text, words.iter().copied());
+    let guess = nearest.map(|(word, sure)| (word, safety(sure)));
+    let guess = guess.or_else(|| alias(&text.to_lowercase()));
     Some(match guess {
         Some((word, safety)) => finding.help(format!("did you mean `{word}`?")).write(
             safety,
@@ -248,24 +256,22 @@ fn listing_type(document: &HubDocument) -> Option<Finding> {
     if facts::LISTING_TYPES.contains(&text) {
         return None;
     }
-    let shown = short(text);
-    let what = format!("the listing's type is `{shown}`; the Hub knows `serverless`");
-    let finding = document.at(&LISTING_TYPE, &node.span, what);
-    let mut edits = vec![(node.span.clone(), edit::quote("serverless"))];
+    let is = "the listing's type is";
+    let other = |_: &str| Some(("serverless", Safety::Unsafe));
+    let finding = one_of(document, node, &LISTING_TYPE, is, &["serverless"], &other)?;
     if !facts::ENDPOINT_TYPES.contains(&text.to_uppercase().as_str()) {
-        let guess = suggest::nearest(text, ["serverless"]);
-        let safety = guess.map_or(Safety::Unsafe, |(_, sure)| safety(sure));
-        return Some(finding.fix(safety, "write `serverless`", edits));
-    }
-    let finding = finding.help(
-        "a load-balancing endpoint is `\"type\": \"serverless\"` with `\"endpointType\": \"LB\"` in `config`",
-    );
-    let Some(config) = root.get("config") else {
         return Some(finding);
-    };
-    if config.get("endpointType").is_none() {
+    }
+    let mut edits = vec![(node.span.clone(), edit::quote("serverless"))];
+    let config = root.get("config");
+    if let Some(config) = config.filter(|config| config.get("endpointType").is_none()) {
         edits.push(edit::add(&document.text, config, "endpointType", "\"LB\""));
     }
+    let help = "a load-balancing endpoint is `\"type\": \"serverless\"` with `\"endpointType\": \
+                \"LB\"` in `config`";
+    let finding = document
+        .at(&LISTING_TYPE, &node.span, finding.message)
+        .help(help);
     Some(finding.fix(Safety::Unsafe, "write it that way", edits))
 }
 
@@ -307,23 +313,15 @@ fn flavor(document: &HubDocument, config: &Node) -> Option<Finding> {
 }
 
 fn input_type(document: &HubDocument, variable: &EnvVariable<'_>) -> Option<Finding> {
-    let input = variable.input.as_ref()?;
-    let node = input.node.get("type")?;
-    let text = input
-        .kind
-        .filter(|kind| !facts::INPUT_TYPES.contains(kind))?;
-    let (key, shown) = (short(variable.key), short(text));
-    let known = suggest::one_of(facts::INPUT_TYPES);
-    let what = format!("`{key}` has the input type `{shown}`; the Hub knows {known}");
-    let mut finding = document.at(&INPUT_TYPE, &node.span, what);
-    let lower = text.to_lowercase();
-    let mut aliases = facts::INPUT_TYPE_ALIASES.iter();
-    let alias = aliases.find(|(alias, _)| *alias == lower);
-    let guess = alias.map(|(_, right)| (*right, Safety::Safe)).or_else(|| {
-        let (word, sure) = suggest::nearest(text, facts::INPUT_TYPES.iter().copied())?;
-        Some((word, safety(sure)))
-    });
-    finding = match lower.as_str() {
+    let node = variable.input.as_ref()?.node.get("type")?;
+    let is = format!("`{}` has the input type", short(variable.key));
+    let alias = |word: &str| {
+        let mut aliases = facts::INPUT_TYPE_ALIASES.iter();
+        let (_, right) = aliases.find(|(alias, _)| *alias == word)?;
+        Some((*right, Safety::Safe))
+    };
+    let finding = one_of(document, node, &INPUT_TYPE, &is, facts::INPUT_TYPES, &alias)?;
+    Some(match node.as_str()?.to_lowercase().as_str() {
         "select" | "dropdown" | "enum" => {
             finding.help("a list to choose from is a `string` with `options`")
         }
@@ -331,9 +329,5 @@ fn input_type(document: &HubDocument, variable: &EnvVariable<'_>) -> Option<Find
             "a secret is a `string`; users fill it from their RunPod secrets, and it has no default",
         ),
         _ => finding,
-    };
-    Some(match guess {
-        Some((word, safety)) => finding.write(safety, &node.span, word, edit::quote(word)),
-        None => finding,
     })
 }

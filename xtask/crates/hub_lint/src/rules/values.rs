@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::model::{self, EnvVariable, Input};
-use crate::rule::rules;
+use crate::rule::{Rule, rules};
 use worker_files::json::{Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
@@ -156,6 +156,14 @@ pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &m
     presets(document, variables, findings);
 }
 
+/// What keeps a value from its variable.
+struct Misfit<'a> {
+    rule: &'static Rule,
+    words: String,
+    /// The bound that it breaks.
+    bound: Option<&'a Node>,
+}
+
 fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
     if let (Some((min, min_node)), Some((max, max_node))) = (input.min, input.max)
         && min > max
@@ -169,56 +177,33 @@ fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut 
         return;
     };
     let written = document.source(node);
-    let shown = short(written);
-    let wrong = |what: String| document.at(&DEFAULT_TYPE, &node.span, what);
-    let quoted = |kind: &str, with: &str| {
-        let what = format!("`{key}` is {kind} and its default is {}", node.what());
-        let finding = document.at(&QUOTED, &node.span, what);
-        finding.write(Safety::Safe, &node.span, &short(with), with)
-    };
-    match (input.kind, &node.kind) {
+    // What only its quotes tell from a value of the type.
+    let other = match (input.kind, &node.kind) {
         (Some("number"), Kind::String(text)) if is_number(text.trim()) => {
-            findings.push(quoted("a number", text.trim()));
+            Some(("a number", text.trim().to_owned()))
         }
-        (Some("number"), Kind::String(_)) => {
-            findings.push(wrong(format!(
-                "the default of the number `{key}` is {shown}"
-            )));
-            return;
-        }
-        (Some("boolean"), Kind::String(text)) => {
-            let lower = text.to_lowercase();
-            if matches!(lower.as_str(), "true" | "false") {
-                findings.push(quoted("a boolean", &lower));
-            } else if !is_switch(input, text) {
-                findings.push(wrong(format!(
-                    "the default of the boolean `{key}` is {shown}"
-                )));
-            }
-            return;
-        }
-        (Some(kind @ "number"), Kind::Bool(_)) | (Some(kind @ "boolean"), Kind::Number(_))
-            if !matches!(written, "0" | "1") =>
+        (Some("boolean"), Kind::String(text))
+            if matches!(text.to_lowercase().as_str(), "true" | "false") =>
         {
-            findings.push(wrong(format!(
-                "the default of `{key}` is {shown} and its type {kind}"
-            )));
-            return;
+            Some(("a boolean", text.to_lowercase()))
         }
         (Some("string" | "huggingface"), Kind::Number(_) | Kind::Bool(_)) => {
-            findings.push(quoted("a string", &edit::quote(written)));
+            Some(("a string", edit::quote(written)))
         }
-        _ => {}
+        _ => None,
+    };
+    if let Some((kind, with)) = other {
+        let what = format!("`{key}` is {kind} and its default is {}", node.what());
+        let finding = document.at(&QUOTED, &node.span, what);
+        findings.push(finding.write(Safety::Safe, &node.span, &short(&with), with.as_str()));
     }
-    if let Some((problem, place)) = outside(document, input, node) {
-        let what = format!("the default of `{key}` {problem}");
-        findings.push(match place {
-            Some(place) => document
-                .at(&OUT_OF_RANGE, &node.span, what)
-                .related(document.place(&place.span), "the bound"),
-            None => document
-                .at(&NOT_AN_OPTION, &node.span, what)
-                .help(options_help(input)),
+    if let Some(Misfit { rule, words, bound }) = misfit(document, input, node) {
+        let what = format!("the default of `{key}` is {words}");
+        let finding = document.at(rule, &node.span, what);
+        findings.push(match bound {
+            Some(bound) => finding.related(document.place(&bound.span), "the bound"),
+            None if rule.code == NOT_AN_OPTION.code => finding.help(options_help(input)),
+            None => finding,
         });
     }
 }
@@ -242,31 +227,36 @@ fn is_switch(input: &Input<'_>, text: &str) -> bool {
         )
 }
 
-/// What keeps a value from being chosen; with the bound that it breaks.
-fn outside<'a>(
-    document: &HubDocument,
-    input: &Input<'a>,
-    node: &Node,
-) -> Option<(String, Option<&'a Node>)> {
+/// What keeps a value from being its variable's: its type, the options, the bounds.
+fn misfit<'a>(document: &HubDocument, input: &Input<'a>, node: &Node) -> Option<Misfit<'a>> {
     let text = node.scalar()?;
+    let shown = short(document.source(node));
+    let misfit = |rule, words, bound| Some(Misfit { rule, words, bound });
     let is_it = |option: &&Node| option.scalar().as_ref() == Some(&text);
-    if !input.options.is_empty() && !input.options.iter().any(is_it) {
-        let shown = short(document.source(node));
-        return Some((format!("is {shown}, which is not among its options"), None));
-    }
-    if input.kind != Some("number") {
-        return None;
+    match input.kind {
+        Some("number") if !is_number(text.trim()) => {
+            return misfit(&DEFAULT_TYPE, format!("{shown}, which is no number"), None);
+        }
+        Some("boolean") if !is_switch(input, &text) => {
+            return misfit(&DEFAULT_TYPE, format!("{shown}, which is no boolean"), None);
+        }
+        _ if !input.options.is_empty() && !input.options.iter().any(is_it) => {
+            let words = format!("{shown}, which is not among its options");
+            return misfit(&NOT_AN_OPTION, words, None);
+        }
+        Some("number") => {}
+        _ => return None,
     }
     let number: f64 = text.trim().parse().ok()?;
     match (input.min, input.max) {
-        (Some((min, place)), _) if number < min => Some((
-            format!("is {number}, below its `min` of {min}"),
-            Some(place),
-        )),
-        (_, Some((max, place))) if number > max => Some((
-            format!("is {number}, above its `max` of {max}"),
-            Some(place),
-        )),
+        (Some((min, bound)), _) if number < min => {
+            let words = format!("{number}, below its `min` of {min}");
+            misfit(&OUT_OF_RANGE, words, Some(bound))
+        }
+        (_, Some((max, bound))) if number > max => {
+            let words = format!("{number}, above its `max` of {max}");
+            misfit(&OUT_OF_RANGE, words, Some(bound))
+        }
         _ => None,
     }
 }
@@ -373,15 +363,8 @@ fn preset_value(
         let finding = finding.related(document.place(&value.span), "fixed here");
         return Some(finding.help("an `input` with a `default` can be set"));
     }
-    let input = variable.input.as_ref()?;
     let node = model::said(&member.value)?;
-    let text = node.scalar()?;
-    let shown = short(document.source(node));
-    let problem = match input.kind {
-        Some("number") if !is_number(text.trim()) => format!("is {shown}, which is no number"),
-        Some("boolean") if !is_switch(input, &text) => format!("is {shown}, which is no boolean"),
-        _ => outside(document, input, node)?.0,
-    };
-    let what = format!("the value of `{key}` in the preset `{preset}` {problem}");
+    let words = misfit(document, variable.input.as_ref()?, node)?.words;
+    let what = format!("the value of `{key}` in the preset `{preset}` is {words}");
     Some(document.at(&PRESET_VALUE, &node.span, what))
 }

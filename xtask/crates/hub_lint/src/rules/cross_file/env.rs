@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::files::some_of;
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::{HubDocument, begin, short};
+use crate::document::{HubDocument, short};
 use crate::edit;
 use crate::model::{self, EnvVariable};
 use crate::rule::rules;
@@ -239,13 +239,8 @@ fn undeclared(
     }
     let first = missing.first()?;
     let names: Vec<&str> = missing.iter().map(|own| own.name.as_str()).collect();
-    let env = hub
-        .root
-        .get("config")
-        .and_then(|config| config.member("env"));
-    let span = env.map_or_else(|| begin(&hub.root), |env| env.key_span.clone());
     let what = format!("the worker reads {}, not declared here", some_of(&names));
-    let finding = hub.at(&NOT_DECLARED, &span, what);
+    let finding = hub.at(&NOT_DECLARED, &hub.env(), what);
     Some(finding.related(
         place(&first.place),
         format!("`{}` is read here", first.name),

@@ -8,7 +8,7 @@ use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use crate::rules::gpu;
 use anyhow::Result;
-use xtask_core::finding::{Finding, Location, Span};
+use xtask_core::finding::{Finding, Location};
 use xtask_core::secret::is_secret;
 use xtask_core::suggest;
 use xtask_core::tree::{RepoPath, Tree};
@@ -203,7 +203,7 @@ fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>
                 "the Hub's test run takes no default from hub.json: put it into `config.env`"
             };
             let what = format!("`{}` is required, and the tests don't set it", variable.key);
-            let finding = tests.at(&REQUIRED_UNTESTED, &where_set(tests), what);
+            let finding = tests.at(&REQUIRED_UNTESTED, &tests.env(), what);
             findings.push(finding.related(here(variable), "required here").help(help));
         }
         findings.extend(untested(tests, hub, &declared, &set));
@@ -224,16 +224,6 @@ fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>
             findings.push(finding.related(here(variable), "declared here"));
         }
     }
-}
-
-/// Where the tests set their variables, or would.
-fn where_set(tests: &HubDocument) -> Span {
-    let config = tests.root.get("config").unwrap_or(&tests.root);
-    let env = tests
-        .root
-        .get("config")
-        .and_then(|config| config.member("env"));
-    env.map_or_else(|| begin(config), |env| env.key_span.clone())
 }
 
 fn untested(
@@ -261,7 +251,7 @@ fn untested(
     let names: Vec<&str> = open.iter().map(|variable| variable.key).collect();
     let names = some_of(&names);
     let what = format!("the tests run without {names}, which hub.json gives no default");
-    let finding = tests.at(&UNTESTED, &where_set(tests), what);
+    let finding = tests.at(&UNTESTED, &tests.env(), what);
     Some(finding.related(hub.place(first.key_span), "declared here"))
 }
 
