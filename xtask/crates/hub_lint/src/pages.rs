@@ -22,10 +22,10 @@ const INTRODUCTION: &str = "\
 [hub-lint.md](hub-lint.md) says how to install and use the linter. `hub-lint --explain HUB252` prints a page of these.
 This file is written by `cargo xtask hub-lint --write-generated .`; a test holds it equal to the rules.
 
-In the examples, `json env` is an entry of `config.env`, `json config` a part of hub.json's `config`, `json listing` a part of
-its root, `json test` one of tests.json's `tests`, and `json hub` and `json tests` are the whole files. `sglang v0.5.2` is a
-worker on the image of that release whose engine passes each variable on as the flag beside it. Each example is run as a
-test: the bad one is found by its rule and by no other, the good one by none.
+In the examples, `env` is an entry of `config.env`, `config` a part of hub.json's `config`, `listing` a part of its root,
+`test` one of tests.json's `tests`, and `hub` and `tests` are the whole files. Lines with `-` are a bad example, lines with
+`+` a good one. `sglang v0.5.2` is a worker on the image of that release whose engine passes each variable on as the flag
+beside it. Each example is run as a test: the bad one is found by its rule and by no other, the good one by none.
 
 | rule | severity | fix | what it finds |
 | --- | --- | --- | --- |

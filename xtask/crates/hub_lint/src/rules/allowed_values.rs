@@ -19,26 +19,18 @@ rules! { Meaning;
         from "the Hub's answer to longer ones";
     /// A title, description, key or label that is empty shows as nothing in the Hub.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL", "input": { "name": "", "type": "string" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL", "input": { "name": "Model", "type": "string" } }
+    /// ```diff env
+    /// - { "key": "MODEL", "input": { "name": "", "type": "string" } }
+    /// + { "key": "MODEL", "input": { "name": "Model", "type": "string" } }
     /// ```
     EMPTY_TEXT = "HUB202" "empty-text" Warning Never
         "a text that has to say something is empty"
         from "the Hub's publishing guide";
     /// The Hub has five categories.
     ///
-    /// Bad:
-    /// ```json listing
-    /// "category": "text"
-    /// ```
-    /// Good:
-    /// ```json listing
-    /// "category": "language"
+    /// ```diff listing
+    /// - "category": "text"
+    /// + "category": "language"
     /// ```
     CATEGORY = "HUB203" "unknown-category" Error Either
         "a category that the Hub doesn't have"
@@ -46,26 +38,18 @@ rules! { Meaning;
     /// A listing's type is `serverless` (RunPod's own tools know `pod`, too). A load-balancing endpoint
     /// is a serverless listing, with `endpointType` in its `config`.
     ///
-    /// Bad:
-    /// ```json listing
-    /// "type": "LB"
-    /// ```
-    /// Good:
-    /// ```json listing
-    /// "config": { "runsOn": "GPU", "containerDiskInGb": 20, "endpointType": "LB" }
+    /// ```diff listing
+    /// - "type": "LB"
+    /// + "config": { "runsOn": "GPU", "containerDiskInGb": 20, "endpointType": "LB" }
     /// ```
     LISTING_TYPE = "HUB204" "unknown-listing-type" Error Either
         "a listing type that the Hub doesn't have"
         from "the Hub's publishing guide; two published listings";
     /// `runsOn` is `GPU` or `CPU`, `endpointType` is `LB` or not there, in capital letters.
     ///
-    /// Bad:
-    /// ```json config
-    /// "endpointType": "load-balancer"
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "endpointType": "LB"
+    /// ```diff config
+    /// - "endpointType": "load-balancer"
+    /// + "endpointType": "LB"
     /// ```
     RUNS_ON = "HUB205" "unknown-endpoint" Error Safely
         "a word for `runsOn` or `endpointType` that the Hub doesn't have"
@@ -73,13 +57,9 @@ rules! { Meaning;
     /// The Hub's form knows four types. A list to choose from is a `string` with `options`; a
     /// secret is a `string` too, for which users pick one of their RunPod secrets.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "HF_TOKEN", "input": { "name": "Token", "type": "password" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "HF_TOKEN", "input": { "name": "Token", "type": "string" } }
+    /// ```diff env
+    /// - { "key": "HF_TOKEN", "input": { "name": "Token", "type": "password" } }
+    /// + { "key": "HF_TOKEN", "input": { "name": "Token", "type": "string" } }
     /// ```
     INPUT_TYPE = "HUB206" "unknown-input-type" Error Either
         "an input type that the Hub doesn't have"
@@ -108,13 +88,9 @@ rules! { Meaning;
         from "the Hub's publishing guide";
     /// A disk of no size, no GPU at all: the worker can't start.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuCount": 0
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuCount": 1
+    /// ```diff config
+    /// - "gpuCount": 0
+    /// + "gpuCount": 1
     /// ```
     TOO_SMALL = "HUB209" "not-positive" Error Never
         "a size or count that has to be at least 1"
@@ -200,25 +176,18 @@ fn empty_texts(document: &HubDocument, findings: &mut Vec<Finding>) {
 }
 
 /// Words for a category, and the category that they mean.
-const CATEGORY_ALIASES: &[(&str, &str)] = &[
-    ("text", "language"),
-    ("llm", "language"),
-    ("nlp", "language"),
-    ("chat", "language"),
-    ("language model", "language"),
-    ("vision", "image"),
-    ("images", "image"),
-    ("photo", "image"),
-    ("speech", "audio"),
-    ("voice", "audio"),
-    ("music", "audio"),
-    ("tts", "audio"),
+const CATEGORY_ALIASES: facts::Aliases = &[
+    (
+        "language",
+        &["text", "llm", "nlp", "chat", "language model"],
+    ),
+    ("image", &["vision", "images", "photo"]),
+    ("audio", &["speech", "voice", "music", "tts"]),
 ];
 
 /// The category that another word means.
 fn category(word: &str) -> Option<(&'static str, Safety)> {
-    let (_, right) = CATEGORY_ALIASES.iter().find(|(alias, _)| *alias == word)?;
-    Some((right, Safety::Unsafe))
+    Some((facts::meaning(CATEGORY_ALIASES, word)?, Safety::Unsafe))
 }
 
 /// A value that has to be one of some words. `is` begins the message, `alias` knows what other words
@@ -316,9 +285,10 @@ fn input_type(document: &HubDocument, variable: &EnvVariable<'_>) -> Option<Find
     let node = variable.input.as_ref()?.node.get("type")?;
     let is = format!("`{}` has the input type", short(variable.key));
     let alias = |word: &str| {
-        let mut aliases = facts::INPUT_TYPE_ALIASES.iter();
-        let (_, right) = aliases.find(|(alias, _)| *alias == word)?;
-        Some((*right, Safety::Safe))
+        Some((
+            facts::meaning(facts::INPUT_TYPE_ALIASES, word)?,
+            Safety::Safe,
+        ))
     };
     let finding = one_of(document, node, &INPUT_TYPE, &is, facts::INPUT_TYPES, &alias)?;
     Some(match node.as_str()?.to_lowercase().as_str() {

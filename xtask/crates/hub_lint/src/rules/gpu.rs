@@ -15,13 +15,9 @@ rules! { Meaning;
     /// A pool groups GPUs by architecture and memory. There are eleven; this is none of them, so
     /// that the endpoint finds no machine.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "ADA_48"
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "ADA_48_PRO"
+    /// ```diff config
+    /// - "gpuIds": "ADA_48"
+    /// + "gpuIds": "ADA_48_PRO"
     /// ```
     POOL = "HUB210" "unknown-gpu-pool" Error Unsafely
         "a GPU pool that RunPod doesn't have"
@@ -30,13 +26,9 @@ rules! { Meaning;
     /// says `"gpuIds": "RTX A4000,-NVIDIA GeForce RTX 4090"`, of which `RTX A4000` is no id: it is
     /// `NVIDIA RTX A4000`.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "RTX A4000,-NVIDIA RTX 4090"
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "NVIDIA RTX A4000,-NVIDIA GeForce RTX 4090"
+    /// ```diff config
+    /// - "gpuIds": "RTX A4000,-NVIDIA RTX 4090"
+    /// + "gpuIds": "NVIDIA RTX A4000,-NVIDIA GeForce RTX 4090"
     /// ```
     GPU = "HUB211" "unknown-gpu" Error Unsafely
         "a GPU that RunPod doesn't have under this name"
@@ -44,13 +36,9 @@ rules! { Meaning;
     /// A `-` excludes a single GPU from the pools before it. It takes an id, not a pool, and has no
     /// meaning where nothing was chosen, or for a GPU that no pool holds.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "ADA_24,-AMPERE_24"
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "ADA_24,-NVIDIA L4"
+    /// ```diff config
+    /// - "gpuIds": "ADA_24,-AMPERE_24"
+    /// + "gpuIds": "ADA_24,-NVIDIA L4"
     /// ```
     EXCLUSION = "HUB212" "odd-gpu-exclusion" Warning Never
         "an exclusion that excludes nothing"
@@ -58,52 +46,36 @@ rules! { Meaning;
     /// The tests run on one GPU, which `gpuTypeId` names by its id; pools are for `gpuIds` in
     /// hub.json.
     ///
-    /// Bad:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "AMPERE_16" } }
-    /// ```
-    /// Good:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA RTX A4000" } }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "AMPERE_16" } }
+    /// + { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA RTX A4000" } }
     /// ```
     POOL_AS_GPU = "HUB213" "pool-as-gpu" Error Never
         "a pool where one GPU has to be named"
         from "the Hub's publishing guide; two published tests.json";
     /// CUDA versions are written with a dot and in quotes: `"12.8"`.
     ///
-    /// Bad:
-    /// ```json config
-    /// "allowedCudaVersions": ["12", "cuda12.8"]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.8"]
+    /// ```diff config
+    /// - "allowedCudaVersions": ["12", "cuda12.8"]
+    /// + "allowedCudaVersions": ["12.8"]
     /// ```
     CUDA_FORM = "HUB214" "odd-cuda-version" Error Never
         "text that is no CUDA version"
         from "the Hub's publishing guide";
     /// A version of CUDA that is not known to exist: no host has it.
     ///
-    /// Bad:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.8", "12.11"]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.8", "12.9"]
+    /// ```diff config
+    /// - "allowedCudaVersions": ["12.8", "12.11"]
+    /// + "allowedCudaVersions": ["12.8", "12.9"]
     /// ```
     CUDA_UNKNOWN = "HUB215" "unknown-cuda-version" Warning Never
         "a CUDA version that nobody has seen"
         from "the versions in published listings: 11.8, 12.0 to 12.9, 13.0 to 13.2";
     /// `gpuIds` is one text: names, separated by commas, each once. An empty text names nothing.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "ADA_24;AMPERE_24"
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "ADA_24,AMPERE_24"
+    /// ```diff config
+    /// - "gpuIds": "ADA_24;AMPERE_24"
+    /// + "gpuIds": "ADA_24,AMPERE_24"
     /// ```
     LIST = "HUB216" "odd-gpu-list" Warning Unsafely
         "a list of GPUs that is empty, names one twice or has no commas"

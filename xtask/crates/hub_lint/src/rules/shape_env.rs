@@ -13,13 +13,9 @@ rules! { Shape;
     /// An entry is either a fixed `value` or an `input` that users fill in. This one is neither,
     /// so the variable is never set.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL" }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL", "input": { "name": "Model", "type": "string" } }
+    /// ```diff env
+    /// - { "key": "MODEL" }
+    /// + { "key": "MODEL", "input": { "name": "Model", "type": "string" } }
     /// ```
     NEITHER = "HUB110" "env-without-value" Error Never
         "an env entry with neither `value` nor `input`"
@@ -27,13 +23,9 @@ rules! { Shape;
     /// An entry is either a fixed `value` or an `input` that users fill in. With both, one of them
     /// has no effect.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL", "value": "a/b", "input": { "name": "Model", "type": "string" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL", "input": { "name": "Model", "type": "string", "default": "a/b" } }
+    /// ```diff env
+    /// - { "key": "MODEL", "value": "a/b", "input": { "name": "Model", "type": "string" } }
+    /// + { "key": "MODEL", "input": { "name": "Model", "type": "string", "default": "a/b" } }
     /// ```
     BOTH = "HUB111" "env-with-both" Warning Unsafely
         "an env entry with both `value` and `input`"
@@ -41,13 +33,9 @@ rules! { Shape;
     /// The key is no name that an environment variable can have: letters, digits and `_`, no digit
     /// first.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MAX-TOKENS", "value": "100" }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MAX_TOKENS", "value": "100" }
+    /// ```diff env
+    /// - { "key": "MAX-TOKENS", "value": "100" }
+    /// + { "key": "MAX_TOKENS", "value": "100" }
     /// ```
     BAD_NAME = "HUB112" "bad-variable-name" Error Never
         "a key that is no name of an environment variable"
@@ -63,14 +51,10 @@ rules! { Shape;
         from "the Hub's publishing guide";
     /// Each option is an object with a `label` to read and a `value` to set.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "SIZE", "input": { "name": "Size", "type": "string", "options": ["small"] } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "SIZE", "input": { "name": "Size", "type": "string",
-    ///   "options": [{ "label": "small", "value": "small" }] } }
+    /// ```diff env
+    /// - { "key": "SIZE", "input": { "name": "Size", "type": "string", "options": ["small"] } }
+    /// + { "key": "SIZE", "input": { "name": "Size", "type": "string",
+    /// +   "options": [{ "label": "small", "value": "small" }] } }
     /// ```
     BARE_OPTION = "HUB114" "bare-option" Error Safely
         "an option without label and value"

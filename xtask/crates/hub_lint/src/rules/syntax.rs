@@ -48,26 +48,18 @@ rules! { Syntax;
         from "JSON (RFC 8259); two published listings";
     /// The Hub reads strict JSON, which allows no trailing comma.
     ///
-    /// Bad:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "prompt": "Hi", } }], "config": {} }
-    /// ```
-    /// Good:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": {} }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": { "prompt": "Hi", } }], "config": {} }
+    /// + { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": {} }
     /// ```
     TRAILING_COMMA = "HUB006" "trailing-comma" Error Safely
         "a trailing comma"
         from "JSON (RFC 8259); two published tests.json";
     /// Two elements stand side by side without the comma between them.
     ///
-    /// Bad:
-    /// ```json tests
-    /// { "tests": [{ "name": "one" "input": {} }], "config": {} }
-    /// ```
-    /// Good:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": {} }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one" "input": {} }], "config": {} }
+    /// + { "tests": [{ "name": "one", "input": {} }], "config": {} }
     /// ```
     MISSING_COMMA = "HUB007" "missing-comma" Error Safely
         "a comma is missing between two elements"
@@ -133,14 +125,9 @@ rules! { Syntax;
     /// Parsers take the last of two values for one key, without a word. Whoever edits the first
     /// one wonders why nothing changes.
     ///
-    /// Bad:
-    /// ```json config
-    /// "containerDiskInGb": 20,
-    /// "containerDiskInGb": 80
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "containerDiskInGb": 80
+    /// ```diff config
+    /// - "containerDiskInGb": 20,
+    ///   "containerDiskInGb": 80
     /// ```
     DUPLICATE_KEY = "HUB014" "duplicate-key" Warning Unsafely
         "a key appears twice"

@@ -14,26 +14,18 @@ rules! { Meaning;
     /// The default is in quotes (or not) where its type wants the other. It mostly works, and the
     /// form then compares a text with a number.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "300" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 300 } }
+    /// ```diff env
+    /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "300" } }
+    /// + { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 300 } }
     /// ```
     QUOTED = "HUB220" "default-in-quotes" Warning Safely
         "a default is written as another type than its own"
         from "the Hub's publishing guide; one published listing";
     /// The default can't be a value of the input's type.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "auto" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "string", "default": "auto" } }
+    /// ```diff env
+    /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "auto" } }
+    /// + { "key": "MAX", "input": { "name": "Max", "type": "string", "default": "auto" } }
     /// ```
     DEFAULT_TYPE = "HUB221" "default-of-wrong-type" Error Never
         "a default that is no value of its type"
@@ -41,28 +33,19 @@ rules! { Meaning;
     /// The form offers the options alone, so a default outside of them is not there to be seen.
     /// An empty default is fine: it means that nothing is chosen.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "fp16",
-    ///   "options": [{ "label": "half", "value": "half" }] } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "half",
-    ///   "options": [{ "label": "half", "value": "half" }] } }
+    /// ```diff env
+    /// - { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "fp16",
+    /// + { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "half",
+    ///     "options": [{ "label": "half", "value": "half" }] } }
     /// ```
     NOT_AN_OPTION = "HUB222" "default-not-an-option" Warning Never
         "a default that is not among the options"
         from "the Hub's publishing guide";
     /// The form refuses what is below `min` or above `max`, the default included.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 0, "min": 1 } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 1, "min": 1 } }
+    /// ```diff env
+    /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 0, "min": 1 } }
+    /// + { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 1, "min": 1 } }
     /// ```
     OUT_OF_RANGE = "HUB223" "default-out-of-range" Warning Never
         "a default outside of `min` and `max`, or no room between the two"
@@ -70,13 +53,9 @@ rules! { Meaning;
     /// `min` and `max` are for numbers, `trueValue` and `falseValue` for booleans; elsewhere they
     /// have no effect.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "NAME", "input": { "name": "Name", "type": "string", "max": 10 } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "NAME", "input": { "name": "Name", "type": "string" } }
+    /// ```diff env
+    /// - { "key": "NAME", "input": { "name": "Name", "type": "string", "max": 10 } }
+    /// + { "key": "NAME", "input": { "name": "Name", "type": "string" } }
     /// ```
     WITHOUT_EFFECT = "HUB224" "key-without-effect" Info Unsafely
         "a key of another input type"
@@ -96,15 +75,10 @@ rules! { Meaning;
         from "the Hub's publishing guide";
     /// A preset sets a variable that the listing doesn't have, so the value goes nowhere.
     ///
-    /// Bad:
-    /// ```json config
-    /// "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }],
-    /// "presets": [{ "name": "Small", "defaults": { "MODEL_NAMES": "a/b" } }]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }],
-    /// "presets": [{ "name": "Small", "defaults": { "MODEL_NAME": "a/b" } }]
+    /// ```diff config
+    ///   "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }],
+    /// - "presets": [{ "name": "Small", "defaults": { "MODEL_NAMES": "a/b" } }]
+    /// + "presets": [{ "name": "Small", "defaults": { "MODEL_NAME": "a/b" } }]
     /// ```
     PRESET_UNKNOWN = "HUB230" "preset-of-unknown-variable" Warning Unsafely
         "a preset sets a variable that is not declared"
@@ -127,15 +101,10 @@ rules! { Meaning;
     /// A preset's value does not fit its variable: not a number, not among the options, out of
     /// range. Numbers and booleans in quotes are fine.
     ///
-    /// Bad:
-    /// ```json config
-    /// "env": [{ "key": "MAX", "input": { "name": "Max", "type": "number" } }],
-    /// "presets": [{ "name": "Small", "defaults": { "MAX": "many" } }]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "env": [{ "key": "MAX", "input": { "name": "Max", "type": "number" } }],
-    /// "presets": [{ "name": "Small", "defaults": { "MAX": "100" } }]
+    /// ```diff config
+    ///   "env": [{ "key": "MAX", "input": { "name": "Max", "type": "number" } }],
+    /// - "presets": [{ "name": "Small", "defaults": { "MAX": "many" } }]
+    /// + "presets": [{ "name": "Small", "defaults": { "MAX": "100" } }]
     /// ```
     PRESET_VALUE = "HUB232" "preset-value-does-not-fit" Warning Never
         "a preset's value does not fit its variable"

@@ -755,7 +755,8 @@ fn the_worker_knows_the_same_routes_without_a_body() {
     let list = text.split_once("GET_ROUTES = frozenset(").unwrap().1;
     let list = list.split_once(')').unwrap().0;
     let own: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
-    assert_eq!(own, rules::cross_file::worker::READING);
+    let reading = rules::cross_file::worker::READING;
+    assert_eq!(own, reading.split_whitespace().collect::<Vec<_>>());
 }
 
 #[test]

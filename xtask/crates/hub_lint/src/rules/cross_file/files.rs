@@ -36,19 +36,12 @@ rules! { Agreement;
         from "the Hub's publishing guide";
     /// The tests run on a GPU that the listing leaves out.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "NVIDIA L4,NVIDIA L40S"
+    /// ```diff config
+    ///   "gpuIds": "NVIDIA L4,NVIDIA L40S"
     /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA A40" } }
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "NVIDIA L4,NVIDIA L40S"
-    /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA L4" } }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA A40" } }
+    /// + { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA L4" } }
     /// ```
     GPU_LEFT_OUT = "HUB302" "test-gpu-left-out" Warning Never
         "the tests' GPU is not one of the listing's"
@@ -56,20 +49,13 @@ rules! { Agreement;
     /// The Hub's build and test inject none of hub.json's defaults. A variable that is `required`
     /// and not in tests.json is simply not set while the tests run.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "required": true } }
+    /// ```diff env
+    ///   { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "required": true } }
     /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "required": true } }
-    /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }],
-    ///   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
+    /// + { "tests": [{ "name": "one", "input": {} }],
+    /// +   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
     /// ```
     REQUIRED_UNTESTED = "HUB303" "required-not-in-tests" Warning Never
         "a required variable is not set for the tests"
@@ -91,20 +77,13 @@ rules! { Agreement;
     /// where the worker does without them; then an empty `default` says so. Booleans, secrets and
     /// what is `advanced` are not meant.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
+    /// ```diff env
+    ///   { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
     /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
-    /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }],
-    ///   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
+    /// + { "tests": [{ "name": "one", "input": {} }],
+    /// +   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
     /// ```
     UNTESTED = "HUB305" "no-default-not-in-tests" Info Never
         "the tests leave out variables that have no default"

@@ -18,19 +18,12 @@ rules! { Agreement;
     /// `NVIDIA_DISABLE_REQUIRE` is set; an `NVIDIA_REQUIRE_CUDA` of your own counts instead. Other
     /// images run on any driver of the same major version; an older one is a warning.
     ///
-    /// Bad:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.4", "12.5", "12.6"]
+    /// ```diff config
+    /// - "allowedCudaVersions": ["12.4", "12.5", "12.6"]
+    /// + "allowedCudaVersions": ["12.6", "12.7", "12.8", "12.9"]
     /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM nvidia/cuda:12.6.3-runtime-ubuntu22.04
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.6", "12.7", "12.8", "12.9"]
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM nvidia/cuda:12.6.3-runtime-ubuntu22.04
+    /// ```diff Dockerfile
+    ///   FROM nvidia/cuda:12.6.3-runtime-ubuntu22.04
     /// ```
     CUDA = "HUB333" "cuda-older-than-image" Error Unsafely
         "a CUDA version older than the base image's is allowed"
@@ -38,19 +31,12 @@ rules! { Agreement;
     /// GPUs of the Blackwell generation run nothing that was built with a CUDA before 12.8: the first
     /// kernel fails with "no kernel image is available".
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "BLACKWELL_96"
+    /// ```diff config
+    ///   "gpuIds": "BLACKWELL_96"
     /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM nvidia/cuda:12.4.1-runtime-ubuntu22.04
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "BLACKWELL_96"
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM nvidia/cuda:12.8.1-runtime-ubuntu22.04
+    /// ```diff Dockerfile
+    /// - FROM nvidia/cuda:12.4.1-runtime-ubuntu22.04
+    /// + FROM nvidia/cuda:12.8.1-runtime-ubuntu22.04
     /// ```
     BLACKWELL = "HUB334" "blackwell-needs-newer-cuda" Warning Never
         "a Blackwell GPU with a CUDA before 12.8"

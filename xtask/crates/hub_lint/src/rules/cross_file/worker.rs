@@ -3,6 +3,7 @@
 
 use super::{Worker, is_sglang, place};
 use crate::document::{HubDocument, Which, begin, short};
+use crate::facts;
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use worker_files::{Hides, WorkerInterface};
@@ -153,22 +154,9 @@ fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
 }
 
 /// Routes that answer to GET, without a body: those of `GET_ROUTES` in the worker's relay.py.
-pub const READING: &[&str] = &[
-    "/v1/models",
-    "/models",
-    "/health",
-    "/health_generate",
-    "/ping",
-    "/model_info",
-    "/get_model_info",
-    "/server_info",
-    "/get_server_info",
-    "/get_load",
-    "/v1/loads",
-    "/metrics",
-    "/weight_version",
-    "/get_weight_version",
-];
+pub const READING: &str = "\
+    /v1/models /models /health /health_generate /ping /model_info /get_model_info /server_info \
+    /get_server_info /get_load /v1/loads /metrics /weight_version /get_weight_version";
 
 /// One of these is what `/generate` makes something of.
 const GENERATE: &[&str] = &["text", "input_ids", "input_embeds"];
@@ -210,7 +198,9 @@ fn refused(input: &Node, interface: &WorkerInterface) -> Option<Refusal> {
                 body.key_span.clone(),
                 format!("`{shown}` answers 400 without `{needed}`"),
             )
-        } else if READING.contains(&path.trim_end_matches('/')) || path.starts_with("/v1/models/") {
+        } else if facts::lists(READING, path.trim_end_matches('/'))
+            || path.starts_with("/v1/models/")
+        {
             return None;
         } else {
             let what = format!("`{shown}` takes a body, and there is no `openai_input`");
