@@ -77,15 +77,6 @@ rules! { Meaning;
     MACHINE = "HUB207" "machine-mismatch" Warning Never
         "a key for GPU workers on a CPU worker, or the other way round"
         from "the Hub's publishing guide";
-    /// A CPU flavor names the machine, its cores and its memory in gigabytes: `cpu3g-4-16`.
-    ///
-    /// Bad:
-    /// ```json listing
-    /// "config": { "runsOn": "CPU", "containerDiskInGb": 20, "cpuFlavor": "4 cores" }
-    /// ```
-    CPU_FLAVOR = "HUB208" "odd-cpu-flavor" Warning Never
-        "a CPU flavor of an unusual form"
-        from "the Hub's publishing guide";
     /// A disk of no size, no GPU at all: the worker can't start.
     ///
     /// ```diff config
@@ -131,7 +122,6 @@ pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &m
     let Some(config) = config else {
         return;
     };
-    findings.extend(flavor(document, config));
     for key in ["containerDiskInGb", "gpuCount"] {
         if let Some(node) = config.get(key)
             && node.as_f64().is_some_and(|number| number < 1.0)
@@ -267,18 +257,6 @@ fn machine(document: &HubDocument, config: &Node, findings: &mut Vec<Finding>) {
         let help = "`\"cpuFlavor\": \"cpu3g-4-16\"` is 4 cores and 16 GB";
         findings.push(document.at(&MACHINE, &runs_on.span, what).help(help));
     }
-}
-
-fn flavor(document: &HubDocument, config: &Node) -> Option<Finding> {
-    let node = config.get("cpuFlavor").and_then(model::said)?;
-    let text = node.as_str()?;
-    let parts: Vec<&str> = text.split('-').collect();
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let usual = matches!(parts.as_slice(), [name, cores, memory]
-        if name.starts_with("cpu") && number(cores) && number(memory));
-    let what = format!("`{}` does not look like a CPU flavor", short(text));
-    let help = "they look like `cpu3g-4-16`: the machine, its cores, its memory in GB";
-    (!usual).then(|| document.at(&CPU_FLAVOR, &node.span, what).help(help))
 }
 
 fn input_type(document: &HubDocument, variable: &EnvVariable<'_>) -> Option<Finding> {

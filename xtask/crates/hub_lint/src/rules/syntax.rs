@@ -134,22 +134,24 @@ rules! { Syntax;
         from "JSON (RFC 8259)";
 }
 
-fn rule(kind: ProblemKind) -> &'static Rule {
+/// The rule for a problem, and what its fix does.
+fn rule(kind: ProblemKind) -> (&'static Rule, &'static str) {
+    const REWRITE: &str = "write it as JSON does";
     match kind {
-        ProblemKind::Empty => &EMPTY,
-        ProblemKind::Encoding => &NOT_UTF8,
-        ProblemKind::ByteOrderMark => &BYTE_ORDER_MARK,
-        ProblemKind::Nul => &NUL,
-        ProblemKind::Comment => &COMMENT,
-        ProblemKind::TrailingComma => &TRAILING_COMMA,
-        ProblemKind::MissingComma => &MISSING_COMMA,
-        ProblemKind::LiteralEscape => &LITERAL_ESCAPE,
-        ProblemKind::Unclosed | ProblemKind::Mismatched => &BRACKETS,
-        ProblemKind::BadString => &BAD_STRING,
-        ProblemKind::BadValue => &BAD_VALUE,
-        ProblemKind::Unexpected | ProblemKind::Trailing => &UNEXPECTED,
-        ProblemKind::TooDeep => &TOO_DEEP,
-        ProblemKind::DuplicateKey => &DUPLICATE_KEY,
+        ProblemKind::Empty => (&EMPTY, REWRITE),
+        ProblemKind::Encoding => (&NOT_UTF8, REWRITE),
+        ProblemKind::ByteOrderMark => (&BYTE_ORDER_MARK, "remove the mark"),
+        ProblemKind::Nul => (&NUL, REWRITE),
+        ProblemKind::Comment => (&COMMENT, "remove the comment"),
+        ProblemKind::TrailingComma => (&TRAILING_COMMA, "remove the comma"),
+        ProblemKind::MissingComma => (&MISSING_COMMA, "add a comma"),
+        ProblemKind::LiteralEscape => (&LITERAL_ESCAPE, "write line breaks there"),
+        ProblemKind::Unclosed | ProblemKind::Mismatched => (&BRACKETS, REWRITE),
+        ProblemKind::BadString => (&BAD_STRING, REWRITE),
+        ProblemKind::BadValue => (&BAD_VALUE, REWRITE),
+        ProblemKind::Unexpected | ProblemKind::Trailing => (&UNEXPECTED, REWRITE),
+        ProblemKind::TooDeep => (&TOO_DEEP, REWRITE),
+        ProblemKind::DuplicateKey => (&DUPLICATE_KEY, REWRITE),
     }
 }
 
@@ -179,7 +181,8 @@ pub fn read(
             continue;
         }
         let place = Location::new(path.clone(), problem.span);
-        let mut finding = Finding::at(rule(problem.kind), place, problem.message);
+        let (rule, title) = rule(problem.kind);
+        let mut finding = Finding::at(rule, place, problem.message);
         if problem.kind == ProblemKind::Comment {
             finding = finding.help("the Hub reads strict JSON; move the words into a README");
         }
@@ -193,7 +196,7 @@ pub fn read(
             finding = finding.related(Location::new(path.clone(), span), words);
         }
         if !problem.edits.is_empty() {
-            finding = finding.fix(Safety::Safe, title(problem.kind), problem.edits);
+            finding = finding.fix(Safety::Safe, title, problem.edits);
         }
         findings.push(finding);
     }
@@ -215,16 +218,5 @@ fn member_at(root: &Node, at: usize) -> Option<(&Node, &Member)> {
         let after = items.partition_point(|item| item.span.start <= at);
         let item = after.checked_sub(1).map(|before| &items[before]);
         node = member.map(|member| &member.value).or(item)?;
-    }
-}
-
-fn title(kind: ProblemKind) -> &'static str {
-    match kind {
-        ProblemKind::ByteOrderMark => "remove the mark",
-        ProblemKind::Comment => "remove the comment",
-        ProblemKind::TrailingComma => "remove the comma",
-        ProblemKind::MissingComma => "add a comma",
-        ProblemKind::LiteralEscape => "write line breaks there",
-        _ => "write it as JSON does",
     }
 }

@@ -50,29 +50,6 @@ rules! { Meaning;
     OUT_OF_RANGE = "HUB223" "default-out-of-range" Warning Never
         "a default outside of `min` and `max`, or no room between the two"
         from "the Hub's publishing guide";
-    /// `min` and `max` are for numbers, `trueValue` and `falseValue` for booleans; elsewhere they
-    /// have no effect.
-    ///
-    /// ```diff env
-    /// - { "key": "NAME", "input": { "name": "Name", "type": "string", "max": 10 } }
-    /// + { "key": "NAME", "input": { "name": "Name", "type": "string" } }
-    /// ```
-    WITHOUT_EFFECT = "HUB224" "key-without-effect" Info Unsafely
-        "a key of another input type"
-        from "the Hub's publishing guide";
-    /// On and off set the same value, so the switch does nothing.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "FAST", "input": { "name": "Fast", "type": "boolean", "trueValue": "1", "falseValue": "1" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "FAST", "input": { "name": "Fast", "type": "boolean", "trueValue": "1", "falseValue": "0" } }
-    /// ```
-    SAME_SWITCH = "HUB225" "switch-without-effect" Warning Never
-        "`trueValue` and `falseValue` are the same"
-        from "the Hub's publishing guide";
     /// A preset sets a variable that the listing doesn't have, so the value goes nowhere.
     ///
     /// ```diff config
@@ -119,7 +96,6 @@ pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &m
     for variable in variables {
         if let Some(input) = &variable.input {
             default(document, variable.key, input, findings);
-            keys(document, variable.key, input, findings);
         }
     }
     presets(document, variables, findings);
@@ -235,38 +211,6 @@ fn options_help(input: &Input<'_>) -> String {
     let values: Vec<String> = values.take(12).collect();
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     format!("the options are {}", suggest::all_of(&values))
-}
-
-/// Keys that belong to another type, and switches that don't switch.
-fn keys(document: &HubDocument, name: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
-    let Some(kind) = input.kind else {
-        return;
-    };
-    for (key, owner) in [
-        ("min", "number"),
-        ("max", "number"),
-        ("trueValue", "boolean"),
-        ("falseValue", "boolean"),
-    ] {
-        if let Some(member) = input.node.member(key)
-            && kind != owner
-            && crate::facts::INPUT_TYPES.contains(&kind)
-            && member.value.kind != Kind::Null
-        {
-            let what = format!("`{key}` is for a {owner}, and `{name}` is a {kind}");
-            let finding = document.at(&WITHOUT_EFFECT, &member.key_span, what);
-            let edit = edit::remove(input.node, member);
-            findings.push(finding.fix(Safety::Unsafe, "remove it", [edit]));
-        }
-    }
-    if let (Some(on), Some(off)) = (input.node.get("trueValue"), input.node.get("falseValue"))
-        && kind == "boolean"
-        && on.kind == off.kind
-        && on.kind != Kind::Null
-    {
-        let what = format!("on and off are the same for `{name}`");
-        findings.push(document.at(&SAME_SWITCH, &off.span, what));
-    }
 }
 
 fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {

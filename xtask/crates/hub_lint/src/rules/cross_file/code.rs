@@ -160,23 +160,18 @@ fn composes(text: &str) -> bool {
 }
 
 /// Looks at the two files beside the code.
-pub fn check(
-    worker: &Worker<'_>,
-    hub: Option<&HubDocument>,
-    tests: Option<&HubDocument>,
-    findings: &mut Vec<Finding>,
-) -> Result<()> {
+pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {
     let Some(code) = Code::read(worker.tree)? else {
         return Ok(());
     };
-    if let Some(hub) = hub {
+    if let Some(hub) = worker.hub {
         if !is_sglang(&worker.facts) {
             unread(worker, &code, hub, findings);
         }
         findings.extend(starts(worker, &code, hub));
         findings.extend(idle_gpus(worker, hub));
     }
-    if let Some(tests) = tests {
+    if let Some(tests) = worker.tests {
         short_timeouts(&code, tests, findings);
     }
     Ok(())

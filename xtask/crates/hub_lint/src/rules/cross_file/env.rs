@@ -88,13 +88,8 @@ rules! { Agreement;
 }
 
 /// Compares variables over files.
-pub fn check(
-    hub: Option<&HubDocument>,
-    tests: Option<&HubDocument>,
-    worker: &Worker<'_>,
-    findings: &mut Vec<Finding>,
-) {
-    let interface = &worker.facts;
+pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
+    let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
     let declared = hub
         .map(|hub| model::variables(&hub.root))
         .unwrap_or_default();

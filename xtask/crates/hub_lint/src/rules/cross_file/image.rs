@@ -1,10 +1,10 @@
 //! The Dockerfile's base image against the CUDA versions and the GPUs of the two files.
 
-use super::place;
+use super::{Worker, place};
 use crate::document::{HubDocument, Which};
 use crate::rule::rules;
 use crate::rules::gpu;
-use crate::{edit, facts, model};
+use crate::{facts, model};
 use worker_files::WorkerInterface;
 use worker_files::dockerfile::{Image, Text};
 use worker_files::json::Node;
@@ -44,12 +44,8 @@ rules! { Agreement;
 }
 
 /// Compares the two files with the image.
-pub fn check(
-    hub: Option<&HubDocument>,
-    tests: Option<&HubDocument>,
-    interface: &WorkerInterface,
-    findings: &mut Vec<Finding>,
-) {
+pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
+    let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
     let Some(image) = &interface.image else {
         return;
     };
@@ -141,8 +137,10 @@ fn cuda(
     }
     let list = document.config("allowedCudaVersions")?;
     if names.len() < allowed.len() {
-        let edits = edit::remove_items(list, older);
-        finding = finding.fix(Safety::Unsafe, "remove the older ones", edits);
+        let kept = list.items().iter().filter(|node| !older(node));
+        let kept: Vec<&str> = kept.map(|node| document.source(node)).collect();
+        let edit = (list.span.clone(), format!("[{}]", kept.join(", ")));
+        finding = finding.fix(Safety::Unsafe, "remove the older ones", [edit]);
     }
     Some(finding)
 }

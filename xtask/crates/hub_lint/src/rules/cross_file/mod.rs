@@ -36,23 +36,27 @@ pub fn check(
         let (facts, unread) = interface(tree)?.split();
         let worker = Worker {
             tree,
+            hub,
+            tests,
             facts,
             unread,
         };
-        env::check(hub, tests, &worker, findings);
-        image::check(hub, tests, &worker.facts, findings);
-        sglang::check(hub, tests, &worker.facts, findings);
-        worker::check(&worker, hub, tests, findings);
+        env::check(&worker, findings);
+        image::check(&worker, findings);
+        sglang::check(&worker, findings);
+        worker::check(&worker, findings);
         if whole {
-            code::check(&worker, hub, tests, findings)?;
+            code::check(&worker, findings)?;
         }
     }
     Ok(())
 }
 
-/// The worker beside the two files.
+/// The two files, and the worker beside them.
 pub struct Worker<'a> {
     pub tree: &'a dyn Tree,
+    pub hub: Option<&'a HubDocument>,
+    pub tests: Option<&'a HubDocument>,
     pub facts: WorkerInterface,
     /// What of it was not understood.
     pub unread: Vec<Unread>,

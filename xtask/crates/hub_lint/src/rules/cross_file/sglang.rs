@@ -1,6 +1,6 @@
 //! What the two files give to SGLang, against the release that the worker runs.
 
-use super::{is_sglang, place};
+use super::{Worker, is_sglang, place};
 use crate::document::{HubDocument, short};
 use crate::edit;
 use crate::model;
@@ -58,12 +58,8 @@ rules! { Agreement;
 }
 
 /// Compares the two files with the release.
-pub fn check(
-    hub: Option<&HubDocument>,
-    tests: Option<&HubDocument>,
-    interface: &WorkerInterface,
-    findings: &mut Vec<Finding>,
-) {
+pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
+    let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
     let version = interface.sglang().filter(|_| is_sglang(interface));
     let Some((version, _)) = version else {
         return;

@@ -2,7 +2,7 @@
 //! handler makes of the tests.
 
 use super::{Worker, is_sglang, place};
-use crate::document::{HubDocument, Which, begin, short};
+use crate::document::{Which, begin, short};
 use crate::facts;
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
@@ -64,17 +64,12 @@ rules! { Agreement;
 }
 
 /// Looks at the repository around the two files.
-pub fn check(
-    worker: &Worker<'_>,
-    hub: Option<&HubDocument>,
-    tests: Option<&HubDocument>,
-    findings: &mut Vec<Finding>,
-) {
-    if hub.is_some() {
+pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
+    if worker.hub.is_some() {
         handler(worker, findings);
     }
     strays(worker.tree, findings);
-    if let Some(tests) = tests.filter(|_| is_sglang(&worker.facts)) {
+    if let Some(tests) = worker.tests.filter(|_| is_sglang(&worker.facts)) {
         for input in tests
             .root
             .list("tests")
