@@ -12,7 +12,7 @@ use xtask_core::tree::Tree;
 /// The file's name, at the repository's root.
 pub const FILE: &str = "hub-lint.json";
 
-rules! { Agreement;
+rules! {
     /// An entry of `hub-lint.json` that matches nothing any more. What it was for is fixed; the
     /// entry would hide the next mistake of its kind.
     ///

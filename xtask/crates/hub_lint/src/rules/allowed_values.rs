@@ -9,7 +9,7 @@ use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
-rules! { Meaning;
+rules! {
     /// The Hub stores 191 characters and rejects a longer description. The long form belongs in
     /// the README, which the listing shows below.
     ///
@@ -88,7 +88,6 @@ rules! { Meaning;
         from "the Hub's publishing guide";
 }
 
-/// Looks at the words of either file.
 pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     let root = &document.root;
     let config = root.get("config");

@@ -11,7 +11,7 @@ use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety, Severity, Span};
 use xtask_core::suggest;
 
-rules! { Meaning;
+rules! {
     /// A pool groups GPUs by architecture and memory. There are eleven; this is none of them, so
     /// that the endpoint finds no machine.
     ///
@@ -82,7 +82,6 @@ rules! { Meaning;
         from "the Hub's publishing guide; published listings";
 }
 
-/// Looks at one file.
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let Some(config) = document.root.get("config") else {
         return;

@@ -8,7 +8,7 @@ use worker_files::json::Kind;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::secret::{is_secret, token};
 
-rules! { Meaning;
+rules! {
     /// A listing is public. A secret's default or fixed value is in the repository and in every
     /// deployment of everybody. Users fill such a variable from their RunPod secrets.
     ///
@@ -38,7 +38,6 @@ rules! { Meaning;
         from "the Hub's publishing guide; one published listing";
 }
 
-/// Looks at either file.
 pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     let mut told = Vec::new();
     tokens(document, findings, &mut told);

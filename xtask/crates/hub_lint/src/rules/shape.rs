@@ -11,7 +11,7 @@ use worker_files::json::{self, Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
-rules! { Shape;
+rules! {
     /// The file is JSON, but of some other kind: another platform's description, a schema, a list
     /// of inputs. The Hub finds nothing in it that it knows. Everything else that could be said of
     /// the file follows from this, so nothing else is said.

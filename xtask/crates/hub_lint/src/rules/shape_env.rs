@@ -10,7 +10,7 @@ use worker_files::json::{Kind, Node};
 use worker_files::shell::is_name;
 use xtask_core::finding::{Finding, Safety};
 
-rules! { Shape;
+rules! {
     /// An entry is either a fixed `value` or an `input` that users fill in. This one is neither,
     /// so the variable is never set.
     ///

@@ -6,7 +6,7 @@ use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest::letters;
 
-rules! { Shape;
+rules! {
     /// The Hub looks for an object with `tests` and `config`. In a bare list of tests it finds
     /// neither.
     ///

@@ -6,7 +6,7 @@ use worker_files::json::{self, Member, Node, ProblemKind};
 use xtask_core::finding::{Finding, Location, Safety};
 use xtask_core::tree::RepoPath;
 
-rules! { Syntax;
+rules! {
     /// There is no JSON in the file, so that the Hub has no listing to show or no test to run.
     ///
     /// Bad:

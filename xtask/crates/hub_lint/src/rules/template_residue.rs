@@ -7,7 +7,7 @@ use crate::rule::rules;
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Span};
 
-rules! { Meaning;
+rules! {
     /// A text of the Hub guide's template that nobody replaced. Users of the listing see it.
     ///
     /// Bad:
@@ -57,7 +57,6 @@ const TEXTS: &[&str] = &[
     "your tool's name",
 ];
 
-/// Looks at either file.
 pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     let root = &document.root;
     if document.which == Which::Tests {

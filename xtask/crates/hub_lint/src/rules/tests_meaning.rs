@@ -7,7 +7,7 @@ use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
-rules! { Meaning;
+rules! {
     /// `timeout` counts milliseconds. So few of them pass before any worker has started.
     ///
     /// ```diff test
@@ -63,7 +63,6 @@ const SUCCESSES: &[&str] = &[
 /// Below this many milliseconds, seconds are meant.
 const SHORTEST: f64 = 5000.0;
 
-/// Looks at tests.json.
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     if document.which != Which::Tests {
         return;

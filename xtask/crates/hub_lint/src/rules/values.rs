@@ -10,7 +10,7 @@ use worker_files::json::{Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
-rules! { Meaning;
+rules! {
     /// The default is in quotes (or not) where its type wants the other. It mostly works, and the
     /// form then compares a text with a number.
     ///
@@ -88,7 +88,6 @@ rules! { Meaning;
         from "the Hub's publishing guide";
 }
 
-/// Looks at hub.json.
 pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     if document.which != Which::Hub {
         return;

@@ -12,7 +12,7 @@ use worker_files::Hides;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::tree::{RepoPath, Tree};
 
-rules! { Agreement;
+rules! {
     /// A queue worker takes jobs once it has called `runpod.serverless.start`. Where nothing in the
     /// repository speaks of RunPod's SDK, no job is ever taken and every test waits for its timeout.
     /// Load balancers (`endpointType`), pods, and images that bring code of their own are not meant.
@@ -159,7 +159,6 @@ fn composes(text: &str) -> bool {
     })
 }
 
-/// Looks at the two files beside the code.
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {
     let Some(code) = Code::read(worker.tree)? else {
         return Ok(());

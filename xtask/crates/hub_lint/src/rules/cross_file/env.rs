@@ -15,7 +15,7 @@ use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 use xtask_core::tree::RepoPath;
 
-rules! { Agreement;
+rules! {
     /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of
     /// libraries (`HF_…`, `NCCL_…`) and of RunPod itself are not meant. In a worker for SGLang its code
     /// is read; in any other, the name has to stand nowhere but in hub.json, tests.json and prose, on
@@ -87,7 +87,6 @@ rules! { Agreement;
         from "the official worker, whose handler and forms disagreed on MAX_CONCURRENCY";
 }
 
-/// Compares variables over files.
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
     let declared = hub

@@ -13,7 +13,7 @@ use xtask_core::secret::is_secret;
 use xtask_core::suggest;
 use xtask_core::tree::{RepoPath, Tree};
 
-rules! { Agreement;
+rules! {
     /// The tests may run on hosts with a CUDA version that users never get, so a green test says
     /// nothing of them.
     ///
@@ -122,7 +122,6 @@ rules! { Agreement;
         from "13 of 112 published listings";
 }
 
-/// Compares the two files of the Hub.
 pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>) {
     findings.extend(cuda(hub, tests));
     findings.extend(gpus(hub, tests));

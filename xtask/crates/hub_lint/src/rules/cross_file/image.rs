@@ -11,7 +11,7 @@ use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
 
-rules! { Agreement;
+rules! {
     /// A container whose CUDA is newer than the host's is refused before it starts. A version older
     /// than the base image's lets the Hub choose such a host. That holds for images that carry the
     /// requirement (nvidia/cuda, runpod/*, lmsysorg/sglang, vllm/* and pytorch's `-devel`), unless
@@ -43,7 +43,6 @@ rules! { Agreement;
         from "NVIDIA's compatibility guide for Blackwell";
 }
 
-/// Compares the two files with the image.
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
     let Some(image) = &interface.image else {

@@ -11,7 +11,7 @@ use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::sglang::{self, Exactness, Flag, Table};
 use xtask_core::suggest;
 
-rules! { Agreement;
+rules! {
     /// SGLang ends at start with "invalid choice" when this option is chosen. The list is that of
     /// the release that the Dockerfile pins. Of a release that is not known here, only what the known
     /// releases before and after it both refuse is told, as a warning.
@@ -57,7 +57,6 @@ rules! { Agreement;
         from "SGLang's own command lines";
 }
 
-/// Compares the two files with the release.
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
     let version = interface.sglang().filter(|_| is_sglang(interface));

@@ -10,7 +10,7 @@ use worker_files::{Hides, WorkerInterface};
 use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::{RepoPath, Tree};
 
-rules! { Agreement;
+rules! {
     /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
     /// ends at once. Said only of images that copy their files from the repository, onto a base that
     /// brings no programs of its own.
@@ -63,7 +63,6 @@ rules! { Agreement;
         from "the official worker's handler and a real server's answers";
 }
 
-/// Looks at the repository around the two files.
 pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
     if worker.hub.is_some() {
         handler(worker, findings);
