@@ -186,37 +186,23 @@ fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
     };
     let (interface, _) = WorkerInterface::read(&*of.tree)?.split();
     let table = interface.flag_table.and_then(|table| table.version);
-    let text = &base.text;
-    let (version, table) = match (image.sglang(), table) {
-        (None, _) => {
-            let words = format!("{text}: its tag does not tell SGLang's version");
-            return Ok(Check::passed(NAME, words));
-        }
-        (Some(version), None) => {
-            return Ok(Check::passed(NAME, format!("{text}: SGLang {version}")));
-        }
-        (Some(version), Some(table)) => (version, table),
+    let Some(version) = image.sglang() else {
+        let words = format!("{}: its tag does not tell SGLang's version", base.text);
+        return Ok(Check::passed(NAME, words));
     };
-    let words = format!("{text}: SGLang {version}");
-    Ok(if version == table {
-        Check::passed(NAME, words + ", as sglang_flags.json has it")
-    } else if of.update_flags {
-        Check::passed(
-            NAME,
-            format!("{words}; sglang_flags.json, for {table}, is written anew"),
-        )
+    let words = format!("{}: SGLang {version}", base.text);
+    let Some(table) = table.filter(|table| *table != version) else {
+        return Ok(Check::passed(NAME, words));
+    };
+    let words = format!("{words}, and sglang_flags.json is for {table}:");
+    Ok(if of.update_flags {
+        Check::passed(NAME, format!("{words} it is written anew"))
     } else if of.plan.base_image.is_some() {
         let then = "the image asks its own SGLang for the flags";
-        Check::warning(
-            NAME,
-            format!("{words}, and sglang_flags.json is for {table}: {then}"),
-        )
+        Check::warning(NAME, format!("{words} {then}"))
     } else {
         let then = "`cargo xtask build-image --update-flags` writes it anew";
-        Check::failed(
-            NAME,
-            format!("{words}, and sglang_flags.json is for {table}: {then}"),
-        )
+        Check::failed(NAME, format!("{words} {then}"))
     })
 }
 

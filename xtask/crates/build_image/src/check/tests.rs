@@ -139,8 +139,7 @@ fn a_sound_worker_passes_everything() {
             "passed Dockerfile: Dockerfile, on lmsysorg/sglang:v0.5.19-cu129",
             "passed copied files: 3 sources of COPY, all there and none left out by .dockerignore",
             "passed build arguments: 3 arguments declared; no other is passed in docker-bake.hcl",
-            "passed base image: lmsysorg/sglang:v0.5.19-cu129: SGLang 0.5.19, as sglang_flags.json \
-             has it",
+            "passed base image: lmsysorg/sglang:v0.5.19-cu129: SGLang 0.5.19",
             "passed bake file: docker-bake.hcl: target `worker`",
             "passed hub-lint: hub-lint: nothing found in 2 files",
             "passed build context: 26 B in 3 files",

@@ -21,7 +21,6 @@ use crate::report::{Check, CheckStatus};
 use worker_files::{Source, tests_json};
 use xtask_core::interrupt;
 use xtask_core::outcome::Interrupted;
-use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tree::{RepoPath, Tree};
 
 const RUNPOD: &str = include_str!("runpod.py");
@@ -301,22 +300,17 @@ fn create<'s>(
     }
     let network = format!("container:{}", api.name);
     let mut options = vec!["--network", &network];
+    let pairs: Vec<String> = env
+        .iter()
+        .map(|(n, value)| format!("{n}={value}"))
+        .collect();
+    options.extend(pairs.iter().flat_map(|pair| ["--env", pair]));
+    let mut token = None;
     if server.is_real {
         options.extend(["--gpus", "all"]);
-        let token = plan.token.map(str::to_owned);
-        env.extend(token.map(|token| ("HF_TOKEN".to_owned(), token)));
+        token = plan.token;
     }
-    // In a file, as the process list shows arguments. An env file can't hold line breaks; those
-    // values are from tests.json, which is public.
-    let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
-    let (open, hidden): (Vec<_>, Vec<_>) = pairs.partition(|pair| pair.contains('\n'));
-    options.extend(open.iter().flat_map(|pair| ["--env", pair]));
-    let scratch = ScratchFolder::new("environment")?;
-    let file = scratch.path().join("environment");
-    fs_err::write(&file, hidden.join("\n") + "\n")?;
-    let file = file.display().to_string();
-    options.extend(["--env-file", &file]);
-    session.create(image, &options, &[])
+    session.create_with(token, image, &options, &[])
 }
 
 /// A worker that is looked at.

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::token;
 use xtask_core::docker::{Engine, LABEL};
 use xtask_core::{interrupt, process};
 
@@ -35,18 +36,34 @@ impl<'a> Session<'a> {
 
     /// Makes a container, without starting it. `options` go before the image, `command` behind.
     pub fn create(&self, image: &str, options: &[&str], command: &[&str]) -> Result<Container<'_>> {
+        self.create_with(None, image, options, command)
+    }
+
+    /// The same, with `HF_TOKEN` set in it. Docker takes it from its environment: everybody reads
+    /// its arguments.
+    pub fn create_with(
+        &self,
+        token: Option<&str>,
+        image: &str,
+        options: &[&str],
+        command: &[&str],
+    ) -> Result<Container<'_>> {
         self.count.set(self.count.get() + 1);
         let mark = self.mark.replace('/', "-");
         let name = format!("worker-sglang-{mark}-{}", self.count.get());
         let label = format!("{LABEL}={}", self.mark);
         let create = ["create", "--name", &name, "--label", &label];
-        let words = [&create, options, &[image], command].concat();
+        let secret: &[&str] = token.map_or(&[], |_| &["--env", token::NAME]);
+        let words = [&create, options, secret, &[image], command].concat();
         // First, since an interrupted `create` may have made it.
         let container = Container {
             engine: self.engine,
             name: name.clone(),
         };
-        let done = self.engine.finish(&words)?;
+        let mut create = self.engine.command(&words)?;
+        create.envs(token.map(|token| (token::NAME, token)));
+        let done = process::within(create, b"", None)?;
+        let done = done.context("docker create did not end")?;
         anyhow::ensure!(done.ok, "docker create failed: {}", done.message);
         interrupt::check()?;
         Ok(container)

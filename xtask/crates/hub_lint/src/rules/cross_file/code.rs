@@ -101,8 +101,8 @@ impl Code {
         Ok(Some(Self(files)))
     }
 
-    fn says<'a>(&self, words: impl Iterator<Item = &'a str> + Clone) -> bool {
-        let says = |text: &str| words.clone().any(|word| text.contains(word));
+    fn says(&self, words: &[&str]) -> bool {
+        let says = |text: &str| words.iter().any(|word| text.contains(word));
         self.0.iter().any(|(_, text)| says(text))
     }
 
@@ -132,7 +132,7 @@ impl Code {
             "Object.keys(process.env",
             "{...process.env",
         ];
-        self.says(WHOLE.iter().copied()) || self.0.iter().any(|(_, text)| composes(text))
+        self.says(WHOLE) || self.0.iter().any(|(_, text)| composes(text))
     }
 }
 
@@ -210,7 +210,7 @@ fn starts(worker: &Worker<'_>, code: &Code, hub: &HubDocument) -> Option<Finding
         || !is(hub.root.text("type"), "serverless")
         || worker.brings_code()
         || worker.may_hide(Hides::Image)
-        || code.says(TAKES_JOBS.iter().copied())
+        || code.says(TAKES_JOBS)
     {
         return None;
     }
@@ -246,7 +246,7 @@ fn short_timeouts(code: &Code, tests: &HubDocument, findings: &mut Vec<Finding>)
     let short: Vec<_> = timeouts
         .filter(|(_, n)| (5000.0..=30_000.0).contains(n))
         .collect();
-    if short.is_empty() || !code.says(LOADERS.split_whitespace()) {
+    if short.is_empty() || !code.says(&LOADERS.split_whitespace().collect::<Vec<_>>()) {
         return;
     }
     for (node, time) in short {
