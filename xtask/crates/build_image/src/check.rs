@@ -244,16 +244,13 @@ fn hub(of: &BuildInputs) -> Result<Check> {
         let at = at.map_or_else(String::new, |(at, _)| format!(":{}:{}", at.line, at.column));
         format!("{}{at}: {code}: {}", place.path, finding.message)
     };
-    let of_severity = |severity| {
-        let findings = report.findings.iter();
-        findings.filter(move |finding| finding.severity == severity)
-    };
-    let errors: Vec<String> = of_severity(Severity::Error).map(told).collect();
+    let is_error = |finding: &&Finding| finding.severity == Severity::Error;
+    let errors: Vec<String> = report.findings.iter().filter(is_error).map(told).collect();
     Ok(if !errors.is_empty() {
         Check::judged(NAME, errors, &summary, "")
     } else if report.files == 0 {
         Check::skipped(NAME, "there is no hub.json and no tests.json")
-    } else if of_severity(Severity::Warning).next().is_some() {
+    } else if hub_lint::fails(&report.findings) {
         Check::warning(NAME, format!("{summary}; see `cargo xtask hub-lint`"))
     } else {
         Check::passed(NAME, summary)

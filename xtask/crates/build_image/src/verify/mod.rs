@@ -23,6 +23,7 @@ use self::inspect::{HistoryStep, InspectedImage};
 use self::layers::Look;
 use super::report::Check;
 use super::repository::BuildInputs;
+use super::token::SHORTEST;
 use worker_files::Source;
 use xtask_core::docker::Engine;
 use xtask_core::interrupt;
@@ -83,9 +84,8 @@ struct Seen<'a> {
     /// on.
     base: Option<(InspectedImage, Vec<HistoryStep>)>,
     made: ExpectedImage,
-    /// The value of `HF_TOKEN` to search for, and whether the given one is too short for that.
+    /// The value of `HF_TOKEN` to search for. A text that is too short is in many a file.
     token: Option<&'a str>,
-    too_short: bool,
 }
 
 impl<'a> Seen<'a> {
@@ -95,7 +95,8 @@ impl<'a> Seen<'a> {
             engine, repository, ..
         } = subject;
         let token = repository.token.as_ref();
-        let (token, too_short) = secrets::sought(token.map(|token| token.value.as_str()));
+        let token = token.map(|token| token.value.as_str());
+        let token = token.filter(|token| token.len() >= SHORTEST);
         let Some(image) = inspect::image(engine, subject.image)? else {
             let name = secrets::hidden(subject.image, token);
             bail!(UserError::new(
@@ -131,7 +132,6 @@ impl<'a> Seen<'a> {
             history,
             base,
             token,
-            too_short,
         };
         Ok((seen, check))
     }

@@ -218,10 +218,7 @@ fn unknown_pool(document: &HubDocument, node: &Node, choice: &Choice<'_>) -> Fin
         finding = finding.help(format!("the GPU's id is `{right}`"));
         finding = replace(finding, node, &choice.span, right);
     } else {
-        let models = same_model(name);
-        if !models.is_empty() {
-            finding = finding.help(format!("GPUs of this model: {}", suggest::all_of(&models)));
-        }
+        finding = of_model(finding, name);
     }
     let pools = suggest::all_of(facts::GPU_POOLS);
     finding.help(format!("the pools are {pools}"))
@@ -264,8 +261,8 @@ fn alike(name: &str) -> Vec<&'static str> {
     found.into_iter().map(|(_, id)| id).collect()
 }
 
-/// The GPU ids of the model that a name speaks of: all H100 for `H100 SXM` and `H100_80`.
-fn same_model(name: &str) -> Vec<&'static str> {
+/// Names the GPUs of the model that a name speaks of: all H100 for `H100 SXM` and `H100_80`.
+fn of_model(finding: Finding, name: &str) -> Finding {
     // `4090` or `h100`, and neither `80` nor `80gb`.
     let is_model = |word: &String| {
         let digits = word.bytes().filter(u8::is_ascii_digit).count();
@@ -273,7 +270,11 @@ fn same_model(name: &str) -> Vec<&'static str> {
     };
     let wanted: Vec<String> = words(name).into_iter().filter(is_model).collect();
     let is_meant = |id: &&str| words(id).iter().any(|word| wanted.contains(word));
-    facts::GPU_IDS.iter().copied().filter(is_meant).collect()
+    let models: Vec<&str> = facts::GPU_IDS.iter().copied().filter(is_meant).collect();
+    finding.help(match models.as_slice() {
+        [] => "`--explain unknown-gpu` lists the ids".to_owned(),
+        models => format!("there are {}", suggest::all_of(models)),
+    })
 }
 
 fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> Finding {
@@ -284,7 +285,6 @@ fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> 
         finding.message = format!("`{name}` is an id of RunPod's REST API alone");
         return finding.help("the Hub's list of GPUs does not have it");
     }
-    let alike = alike(name);
     // A slip in `GeForce` is one; another model is another GPU, however near it is written.
     let models = |text: &str| -> Vec<String> {
         let has_digit = |word: &String| word.contains(|c: char| c.is_ascii_digit());
@@ -296,12 +296,9 @@ fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> 
         wanted.iter().all(|word| have.contains(word))
     });
     let nearest = suggest::nearest(name, same).map(|(right, _)| right);
-    finding = match (alike.as_slice(), nearest) {
+    finding = match (alike(name).as_slice(), nearest) {
         (&[right], _) | (&[], Some(right)) => meant(finding, node, span, right),
-        (&[], None) => match same_model(name).as_slice() {
-            [] => finding.help("`--explain unknown-gpu` lists the ids"),
-            models => finding.help(format!("there are {}", suggest::all_of(models))),
-        },
+        (&[], None) => of_model(finding, name),
         (several, _) => finding.help(format!("there are {}", suggest::all_of(several))),
     };
     if name == "RTX A4000" {

@@ -735,7 +735,7 @@ fn a_model_that_is_no_pool_or_id_is_shown_its_ids() {
         report.findings[0].help[0].clone()
     };
     let all = "`NVIDIA A100 80GB PCIe` and `NVIDIA A100-SXM4-80GB`";
-    assert_eq!(help("A100_80"), format!("GPUs of this model: {all}"));
+    assert_eq!(help("A100_80"), format!("there are {all}"));
     assert_eq!(help("A100 NVL"), format!("there are {all}"));
     assert_eq!(help("AMP_16"), "did you mean `AMPERE_16`?");
     assert_eq!(
