@@ -1,5 +1,5 @@
-//! Short-lived containers with this run's label, always removed; the next run removes those of a
-//! killed one.
+//! Short-lived containers with this run's label, always removed: a process of its own sees to that
+//! where the run is killed.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,28 +8,29 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::token;
-use xtask_core::docker::{Engine, LABEL};
+use xtask_core::docker::{Engine, Janitor, LABEL};
 use xtask_core::{interrupt, process};
 
 /// A run of this task, and the containers that it makes.
 pub struct Session<'a> {
     pub engine: &'a Engine,
-    /// Host, process and time: who may remove the container.
-    mark: String,
+    /// The label of its containers, with host, process and time.
+    label: String,
     count: Cell<usize>,
+    _janitor: Janitor,
 }
 
 impl<'a> Session<'a> {
-    /// Begins a run, and removes what dead ones left behind.
     pub fn begin(engine: &'a Engine) -> Result<Self> {
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy().replace('/', "-");
-        sweep(engine, &host)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.unwrap_or_default().as_nanos();
+        let label = format!("{LABEL}={host}/{}/{now}", std::process::id());
         Ok(Self {
             engine,
-            mark: format!("{host}/{}/{now}", std::process::id()),
+            _janitor: Janitor::start(engine, &label, None)?,
+            label,
             count: Cell::new(0),
         })
     }
@@ -49,10 +50,9 @@ impl<'a> Session<'a> {
         command: &[&str],
     ) -> Result<Container<'_>> {
         self.count.set(self.count.get() + 1);
-        let mark = self.mark.replace('/', "-");
-        let name = format!("worker-sglang-{mark}-{}", self.count.get());
-        let label = format!("{LABEL}={}", self.mark);
-        let create = ["create", "--name", &name, "--label", &label];
+        let run = self.label.rsplit('/').next().unwrap_or_default();
+        let name = format!("worker-sglang-{run}-{}", self.count.get());
+        let create = ["create", "--name", &name, "--label", &self.label];
         let secret: &[&str] = token.map_or(&[], |_| &["--env", token::NAME]);
         let words = [&create, options, secret, &[image], command].concat();
         // First, since an interrupted `create` may have made it.
@@ -98,45 +98,12 @@ impl<'a> Session<'a> {
 
     /// The containers of this run that are still there.
     pub fn left(&self) -> Result<Vec<String>> {
-        let filter = format!("label={LABEL}={}", self.mark);
+        let filter = format!("label={}", self.label);
         let list = ["ps", "--all", "--format", "{{.Names}}", "--filter", &filter];
         let listed = self.engine.output(&list)?;
         let names = String::from_utf8_lossy(&listed);
         Ok(names.lines().map(str::to_owned).collect())
     }
-}
-
-/// Removes the containers of runs that are dead.
-fn sweep(engine: &Engine, host: &str) -> Result<()> {
-    let filter = format!("label={LABEL}");
-    let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
-    let list = ["ps", "--all", "--no-trunc", "--filter", &filter];
-    let listed = engine.output(&[&list[..], &["--format", &format]].concat())?;
-    for line in String::from_utf8_lossy(&listed).lines() {
-        if let Some((id, mark)) = line.split_once(' ')
-            && is_dead(mark, host, &is_running)
-        {
-            remove(engine, id);
-        }
-    }
-    Ok(())
-}
-
-/// Whether what carries a mark belongs to a run of this host that is over.
-fn is_dead(mark: &str, host: &str, is_running: &dyn Fn(i32) -> bool) -> bool {
-    let parts: Vec<&str> = mark.split('/').collect();
-    let [of, process, _] = parts[..] else {
-        return false;
-    };
-    of == host && process.parse().is_ok_and(|process| !is_running(process))
-}
-
-/// Whether another process of that number runs. This one has made nothing yet.
-fn is_running(process: i32) -> bool {
-    use rustix::io::Errno;
-    use rustix::process::{Pid, getpid, test_kill_process};
-    let other = Pid::from_raw(process).filter(|pid| *pid != getpid());
-    other.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn remove(engine: &Engine, name: &str) {
@@ -226,15 +193,6 @@ fn read_state(text: &[u8]) -> Option<ContainerState> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_a_dead_run_of_this_host_made_is_removed() {
-        let dead = |mark: &str| is_dead(mark, "here", &|process| process == 7);
-        assert!(!dead("here/7/1"));
-        assert!(dead("here/8/1"));
-        assert!(!dead("there/8/1"));
-        assert!(!dead("anything else"));
-    }
 
     #[test]
     fn a_container_s_state_is_read() {
