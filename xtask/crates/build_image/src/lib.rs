@@ -13,7 +13,7 @@ mod run;
 mod token;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Result, bail};
@@ -100,8 +100,7 @@ fn engine_check(engine: &Result<Engine, NoEngine>) -> Check {
 /// `--print`: the command as it can be typed.
 fn print(repository: &BuildInputs, engine: &Engine, format: Format) -> Result<Outcome> {
     let (call, token) = (repository.plan.call(), repository.token.as_ref());
-    let folder = elsewhere(&repository.root);
-    let shell = plan::shell(&engine.program, &call, folder.as_deref());
+    let shell = plan::shell(&engine.program, &call, &repository.root);
     let mut text = String::new();
     if format == Format::Json {
         let all = json!({
@@ -124,13 +123,6 @@ fn print(repository: &BuildInputs, engine: &Engine, format: Format) -> Result<Ou
     let text = token.map_or_else(|| text.clone(), |token| token.hidden(&text));
     output::print_plain(&text)?;
     Ok(Outcome::Done)
-}
-
-/// The folder, where it is not the current one.
-fn elsewhere(root: &Path) -> Option<PathBuf> {
-    let root = std::fs::canonicalize(root).ok()?;
-    let here = std::env::current_dir().ok()?;
-    (root != std::fs::canonicalize(here).ok()?).then_some(root)
 }
 
 struct Run<'a> {

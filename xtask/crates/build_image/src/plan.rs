@@ -149,18 +149,16 @@ impl BuildPlan {
     }
 }
 
-/// A call as shell text, one option per line; `folder` is where to run it, unless it is the current
-/// one.
-pub fn shell(program: &Path, call: &[Vec<String>], folder: Option<&Path>) -> String {
+/// A call as shell text, one option per line, in the folder where it has to run.
+pub fn shell(program: &Path, call: &[Vec<String>], folder: &Path) -> String {
     let quote = |words: &Vec<String>| {
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
         words.join(" ")
     };
     let groups: Vec<String> = call.iter().map(quote).collect();
-    let folder = folder.map(|folder| format!("cd {} &&\n", quoted(&folder.to_string_lossy())));
     format!(
-        "{}DOCKER_BUILDKIT=1 {} {}",
-        folder.unwrap_or_default(),
+        "cd {} &&\nDOCKER_BUILDKIT=1 {} {}",
+        quoted(&folder.to_string_lossy()),
         quoted(&program.to_string_lossy()),
         groups.join(" \\\n  ")
     )
