@@ -87,7 +87,10 @@ fn what_is_ignored_with_a_reason_is_left_out() {
     );
     assert_eq!(
         ignore(r#"{ "rule": "HUB211", "resaon": "x" }"#),
-        [found, "HUB391 an entry has no key `resaon`"]
+        [
+            found,
+            "HUB391 unknown field `resaon`, expected one of `rule`, `path`, `reason`"
+        ]
     );
 }
 
