@@ -6,7 +6,7 @@ use crate::document::begin;
 use crate::rule::rules;
 use anyhow::Result;
 use serde::Deserialize;
-use worker_files::json::{self, Kind, Member, Node};
+use worker_files::json::{self, Kind, Member};
 use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::Tree;
 
@@ -86,8 +86,10 @@ pub fn read(
             &format!("there is no key `{}`", member.key),
         );
     }
-    let is_list = |list: &&Node| matches!(list.kind, Kind::Array(_));
-    if root.get("ignore").filter(is_list).is_none() {
+    if !root
+        .get("ignore")
+        .is_some_and(|list| matches!(list.kind, Kind::Array(_)))
+    {
         bad(&(0..1), "there is no list `ignore`");
     }
     for node in root.list("ignore") {

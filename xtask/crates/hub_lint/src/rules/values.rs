@@ -219,11 +219,12 @@ fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut
         .map(|variable| (variable.key, variable))
         .collect();
     let mut guesses = suggest::Guesses::default();
-    for preset in model::presets(&document.root) {
+    for preset in model::list(&document.root, "presets") {
+        let defaults = preset.object("defaults");
         // What the preset sets already can't be meant by another of its keys.
-        let mut taken: HashSet<&str> = preset.defaults.iter().map(|m| m.key.as_str()).collect();
-        let name = short(preset.name);
-        for member in preset.defaults {
+        let mut taken: HashSet<&str> = defaults.iter().map(|m| m.key.as_str()).collect();
+        let name = short(preset.text("name").unwrap_or_default());
+        for member in defaults {
             let value = &member.value;
             if let Some(variable) = by_name.get(member.key.as_str()) {
                 findings.extend(preset_value(document, variable, member, &name));

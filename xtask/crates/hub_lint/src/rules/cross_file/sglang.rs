@@ -125,8 +125,8 @@ fn settings<'a>(hub: Option<&'a HubDocument>, tests: Option<&'a HubDocument>) ->
             let default = input.default.filter(|node| !listed(node));
             add(hub, &VALUE, key, "has as its default", default);
         }
-        let presets = model::presets(&hub.root);
-        for member in presets.iter().flat_map(|preset| preset.defaults) {
+        let presets = model::list(&hub.root, "presets").iter();
+        for member in presets.flat_map(|preset| preset.object("defaults")) {
             add(hub, &VALUE, &member.key, "is set to", Some(&member.value));
         }
     }
