@@ -38,8 +38,6 @@ pub struct HubDocument {
     pub which: Which,
     pub text: String,
     pub root: Node,
-    /// Whether some key is there twice.
-    pub duplicates: bool,
 }
 
 impl HubDocument {

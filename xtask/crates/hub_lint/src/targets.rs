@@ -30,7 +30,7 @@ pub struct LintTarget {
     /// Standard input, in the place of the file of `only`.
     input: Option<Vec<u8>>,
     /// What was fixed, in memory.
-    fixed: Changed,
+    pub fixed: Changed,
 }
 
 /// Finds out what the command line means.
@@ -286,16 +286,6 @@ impl LintTarget {
     pub fn read(&self, path: &RepoPath) -> Result<Vec<u8>> {
         let fixed = self.fixed.get(path);
         fixed.map_or_else(|| self.original(path), |bytes| Ok(bytes.clone()))
-    }
-
-    /// Notes that a file is fixed, without writing it.
-    pub fn fix(&mut self, path: &RepoPath, new: Vec<u8>) {
-        self.fixed.insert(path.clone(), new);
-    }
-
-    /// The files that are fixed.
-    pub fn fixed(&self) -> &Changed {
-        &self.fixed
     }
 
     /// Puts new bytes in the place of a file; of standard input, on standard output.

@@ -156,11 +156,9 @@ impl Check<'_> {
         let mut meant: Vec<&str> = Vec::new();
         let mut strangers: Vec<&Member> = Vec::new();
         // Of a key that is there twice, the last one counts.
-        let counting = members.iter().filter(|_| self.document.duplicates);
-        let last: HashMap<&str, &Member> = counting.map(|m| (m.key.as_str(), m)).collect();
+        let last: HashMap<&str, &Member> = members.iter().map(|m| (m.key.as_str(), m)).collect();
         for member in members {
-            let counting = last.get(member.key.as_str());
-            if counting.is_some_and(|last| last.key_span != member.key_span) {
+            if last[member.key.as_str()].key_span != member.key_span {
                 continue;
             }
             if let Some(field) = table.field(&member.key) {

@@ -164,7 +164,6 @@ pub fn read(
 ) -> Option<HubDocument> {
     let parsed = json::parse(bytes);
     let is_duplicate = |problem: &json::Problem| problem.kind == ProblemKind::DuplicateKey;
-    let duplicates = !parsed.problems.is_empty();
     let mut document = None;
     if parsed.problems.iter().all(is_duplicate) {
         document = Some(HubDocument {
@@ -172,7 +171,6 @@ pub fn read(
             which,
             text: String::from_utf8(bytes.to_vec()).ok()?,
             root: parsed.root?,
-            duplicates,
         });
     }
     for problem in parsed.problems {
