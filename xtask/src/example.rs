@@ -74,12 +74,6 @@ fn image(worker: &Path, base: Option<&String>) -> Result<Outcome> {
         leave_out(&worker.join(WORKFLOW), ARGUMENT)?
     ))?;
     output::print("\n")?;
-    // The image is held to what the legacy one promised.
-    accept(
-        worker,
-        "image:PYTHONPATH",
-        "there is no src/ any more; the modules lie in the working directory",
-    )?;
     let mut words = vec!["build-image", "--tag", IMAGE];
     words.extend(base.iter().flat_map(|base| ["--base-image", base]));
     output::print(&format!(

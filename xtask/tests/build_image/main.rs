@@ -124,38 +124,38 @@ fn code(output: &Output) -> i32 {
 }
 
 #[test]
-fn bake_is_called_with_what_the_command_line_says() {
+fn docker_is_called_with_what_the_bake_file_and_the_command_line_say() {
     let worker = Worker::new();
     worker.write(".env", "HF_TOKEN='hf_from_the_file' # mine\n");
-    let output = worker.run(&["--model", "a/b", "--revision", "r1", "--", "--no-cache"]);
+    let output = worker.run(&["--", "--build-arg", "MODEL_NAME=a/b", "--no-cache"]);
     let head = worker.git(&["rev-parse", "HEAD"]);
     assert_eq!(
         worker.called(),
         format!(
             "\
-buildx
-bake
+build
 --file
-docker-bake.hcl
---set
-worker.tags=worker-sglang:dev
---set
-worker.args.MODEL_NAME=a/b
---set
-worker.args.MODEL_REVISION=r1
---set
-worker.args.BASE_PATH=/models
---set
-worker.labels.org.opencontainers.image.revision={head}
---set
-worker.labels.org.opencontainers.image.version=1.2.0
---set
-worker.labels.org.opencontainers.image.source=https://example.com/a/worker
---set
-worker.labels.org.opencontainers.image.created=2023-11-14T22:13:20Z
---load
+Dockerfile
+--tag
+worker-sglang:dev
+--platform
+linux/amd64
+--build-arg
+BASE_IMAGE=lmsysorg/sglang:v0.5.19-cu129
+--label
+org.opencontainers.image.revision={head}
+--label
+org.opencontainers.image.version=1.2.0
+--label
+org.opencontainers.image.source=https://example.com/a/worker
+--label
+org.opencontainers.image.created=2023-11-14T22:13:20Z
+--secret
+id=HF_TOKEN,env=HF_TOKEN
+--build-arg
+MODEL_NAME=a/b
 --no-cache
-worker
+.
 in {}, BuildKit 1, token hf_from_the_file
 ",
             worker.root().display()
@@ -166,17 +166,10 @@ in {}, BuildKit 1, token hf_from_the_file
     assert_eq!(
         errors(&output),
         "error: docker built, and kept no image worker-sglang:dev: nothing was checked\n\
-         help: leave what sends the image elsewhere out of what follows `--`; `--push` in front \
-         of that pushes once all checks have passed\n"
+         help: leave what sends the image elsewhere out of what follows `--`, and push it with \
+         `docker push` once all checks have passed; a builder of your own needs `-- --load`\n"
     );
     let said = words(&output);
-    assert!(
-        said.contains(
-            "passed  model           a/b, below /models, where no network volume hides it; \
-             HF_TOKEN from .env as a build secret\n"
-        ),
-        "{said}"
-    );
     assert!(!said.contains("hf_from_the_file"), "{said}");
 }
 
@@ -350,16 +343,8 @@ fn the_command_that_is_printed_is_the_one_that_runs() {
     let said = words(&output);
     assert!(!said.contains("hf_secret"), "{said}");
     assert!(said.starts_with("# HF_TOKEN stands in .env: export it before you run this\n"));
-    let (command, resolved) = said.split_once("\n\n# docker-bake.hcl\n").unwrap();
-    let resolved: serde_json::Value = serde_json::from_str(resolved).unwrap();
-    assert_eq!(
-        resolved["target"]["worker"]["args"]["BASE_IMAGE"],
-        "my base:1"
-    );
-    assert_eq!(
-        resolved["target"]["worker"]["tags"],
-        serde_json::json!(["worker-sglang:dev"])
-    );
+    let (_, command) = said.split_once('\n').unwrap();
+    assert!(command.contains("'BASE_IMAGE=my base:1'"), "{command}");
     // Pasted into a shell, it is the call that the task itself makes.
     worker.run(&args[..2]);
     let ran = worker.called();
@@ -383,11 +368,8 @@ fn a_variable_of_the_bake_file_is_read_from_the_environment() {
         .output()
         .unwrap();
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(
-        json["bake"]["target"]["worker"]["args"]["BASE_IMAGE"],
-        "base:2"
-    );
-    assert_eq!(json["arguments"][1], "bake");
+    let arguments = json["arguments"].as_array().unwrap();
+    assert!(arguments.contains(&"BASE_IMAGE=base:2".into()), "{json}");
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! The options of `build-image`; the doc comments are the help.
 
-use std::ffi::OsString;
-
 use xtask_core::cli::Format;
 
 /// Build the worker's image, and check that what was built works
@@ -19,32 +17,11 @@ pub struct Args {
     #[arg(long, value_name = "IMAGE")]
     pub base_image: Option<String>,
 
-    /// Bake this model into the image; `HF_TOKEN`, from the environment or .env,
-    /// is used as a build secret
-    #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-
-    /// Revision of the model
-    #[arg(long, value_name = "REV", requires = "model")]
-    pub revision: Option<String>,
-
-    /// Quantization of the model
-    #[arg(long, value_name = "METHOD", requires = "model")]
-    pub quantization: Option<String>,
-
-    /// Tokenizer to bake in beside the model
-    #[arg(long, value_name = "NAME", requires = "model")]
-    pub tokenizer: Option<String>,
-
-    /// Push the image once every check has passed
-    #[arg(long, conflicts_with_all = ["check", "print"])]
-    pub push: bool,
-
     /// Look at the repository and build nothing
     #[arg(long, conflicts_with = "print")]
     pub check: bool,
 
-    /// Print the command and the resolved bake file, and build nothing
+    /// Print the command, and build nothing
     #[arg(long)]
     pub print: bool,
 
@@ -52,12 +29,12 @@ pub struct Args {
     #[arg(
         long,
         value_name = "IMAGE",
-        conflicts_with_all = ["check", "print", "push", "tag", "model", "docker"]
+        conflicts_with_all = ["check", "print", "tag", "docker"]
     )]
     pub verify: Option<String>,
 
     /// Write the flags of the image's SGLang to `sglang_flags.json`
-    #[arg(long, conflicts_with_all = ["check", "print", "push"])]
+    #[arg(long, conflicts_with_all = ["check", "print"])]
     pub update_flags: bool,
 
     /// Megabytes that the image may add to its base image before that is worth
@@ -71,5 +48,5 @@ pub struct Args {
 
     /// Arguments for docker itself
     #[arg(last = true, value_name = "DOCKER ARGUMENTS")]
-    pub docker: Vec<OsString>,
+    pub docker: Vec<String>,
 }

@@ -11,21 +11,17 @@ mod report;
 mod repository;
 mod run;
 mod token;
-mod verdict;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use self::plan::Builder;
-use self::report::CheckReport;
+use self::report::{Check, CheckReport, CheckStatus};
 use self::repository::BuildInputs;
-pub use self::verdict::{Check, CheckStatus};
 use crate::args::Args;
-use worker_files::bake;
 use xtask_core::cli::Format;
 use xtask_core::docker::{Engine, NoEngine};
 use xtask_core::outcome::{Outcome, UsageError, UserError};
@@ -42,7 +38,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let mut report = CheckReport::new(args.format);
     if args.verify.is_none() {
         let mut before = check::repository(&repository)?;
-        before.push(engine_check(&repository, &engine));
+        before.push(engine_check(&engine));
         for check in &before {
             report.check("before", check)?;
         }
@@ -67,7 +63,7 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let ended = match &args.verify {
         Some(image) => {
             run.report.set("image", image.as_str());
-            run.verified(image, None).map(|after| outcome(&after))
+            run.verified(image)
         }
         None => run.build_and_verify(),
     };
@@ -86,53 +82,34 @@ fn outcome(checks: &[Check]) -> Outcome {
 }
 
 /// The engine that would build. A missing one is not the repository's fault.
-fn engine_check(repository: &BuildInputs, engine: &Result<Engine, NoEngine>) -> Check {
+fn engine_check(engine: &Result<Engine, NoEngine>) -> Check {
     const NAME: &str = "engine";
     match engine {
         Ok(engine) => {
-            let how = match way(repository, engine) {
-                Builder::Bake { .. } => "docker buildx bake",
-                Builder::Buildx => "docker buildx build",
-                Builder::Plain => "docker build",
-            };
             let program = engine.program.display();
-            Check::passed(NAME, format!("{program}, which builds with `{how}`"))
+            Check::passed(NAME, format!("{program}, which builds with `docker build`"))
         }
         Err(none) => {
             let lines = none.to_string();
             let lines = lines.lines().map(|line| line.trim().to_owned());
-            Check::new(NAME, CheckStatus::Warning, lines)
+            Check::new(NAME, CheckStatus::Warning, lines.collect())
         }
     }
 }
 
-fn way(repository: &BuildInputs, engine: &Engine) -> Builder {
-    let bake = repository.plan.target.is_some();
-    let release = (engine.buildx && bake).then(|| engine.buildx_release());
-    Builder::of(engine, release.flatten(), bake)
-}
-
-/// `--print`: the command as it can be typed, and the bake file as docker would see it.
+/// `--print`: the command as it can be typed.
 fn print(repository: &BuildInputs, engine: &Engine, format: Format) -> Result<Outcome> {
-    let (plan, token) = (&repository.plan, repository.token.as_ref());
-    let way = way(repository, engine);
-    let call = plan.call(&engine.program, way);
-    let shell = call.shell(elsewhere(&repository.root).as_deref());
-    let resolved = plan.resolved().or_else(|| {
-        let bake = repository.bake.as_ref()?;
-        bake.as_ref().ok().map(bake::Resolved::json)
-    });
+    let (call, token) = (repository.plan.call(), repository.token.as_ref());
+    let shell = plan::shell(&engine.program, &call, &repository.root);
     let mut text = String::new();
     if format == Format::Json {
-        let arguments: Vec<_> = call.arguments().map(|a| a.to_string_lossy()).collect();
         let all = json!({
             "program": engine.program.to_string_lossy(),
-            "arguments": arguments,
+            "arguments": call.concat(),
             "environment": { "DOCKER_BUILDKIT": "1" },
             "folder": repository.root.to_string_lossy(),
             "token": token.map(|token| token.from),
             "shell": shell,
-            "bake": resolved,
         });
         text += &format!("{all:#}\n");
     } else {
@@ -141,26 +118,11 @@ fn print(repository: &BuildInputs, engine: &Engine, format: Format) -> Result<Ou
             text += &format!("# {name} stands in {file}: export it before you run this\n");
         }
         text += &format!("{shell}\n");
-        if let Some(resolved) = resolved {
-            let used = match (way, &plan.target) {
-                (Builder::Bake { .. }, _) => "",
-                (_, Some(_)) => ", which this client can't read: all that it says stands above",
-                (_, None) => ", which has no single target for this Dockerfile and is not used",
-            };
-            text += &format!("\n# {}{used}\n{resolved:#}\n", bake::FILE);
-        }
     }
     // Never show the token, even where the build would leak it.
     let text = token.map_or_else(|| text.clone(), |token| token.hidden(&text));
     output::print_plain(&text)?;
     Ok(Outcome::Done)
-}
-
-/// The folder, where it is not the current one.
-fn elsewhere(root: &Path) -> Option<PathBuf> {
-    let root = std::fs::canonicalize(root).ok()?;
-    let here = std::env::current_dir().ok()?;
-    (root != std::fs::canonicalize(here).ok()?).then_some(root)
 }
 
 struct Run<'a> {
@@ -171,13 +133,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Checks an image and reports each check. `before` is the image that had its tag.
-    fn verified(&mut self, image: &str, before: Option<&str>) -> Result<Vec<Check>> {
+    /// Checks an image and reports each check.
+    fn verified(&mut self, image: &str) -> Result<Outcome> {
         let subject = verify::Subject {
             engine: self.engine,
             repository: self.repository,
             image,
-            before,
             budget: self.args.size_budget.saturating_mul(1_000_000),
         };
         let mut unsaid = Ok(());
@@ -191,39 +152,29 @@ impl Run<'_> {
         unsaid?;
         interrupt::check()?;
         self.report.say(&format!("\n{}", report::summary(&after)))?;
-        Ok(after)
+        Ok(outcome(&after))
     }
 
     fn build_and_verify(&mut self) -> Result<Outcome> {
         let tag = &self.repository.plan.tag;
-        let earlier = image_says(self.engine, tag, "{{.Id}}");
         self.report
             .say(&format!("\nbuilding {tag}; `--print` shows the command"))?;
         let built = self.build()?;
         self.report.set("image", tag.as_str());
         self.report.set("id", built.as_str());
         self.report.say(&format!("\nbuilt {tag} ({built})\n"))?;
-        let before = earlier.as_deref().filter(|earlier| *earlier != built);
-        let after = self.verified(&built, before)?;
-        let push = self.args.push;
-        if report::has_failed(&after) {
-            let not = if push { " and was not pushed" } else { "" };
+        let outcome = self.verified(&built)?;
+        if outcome != Outcome::Done {
             self.report
-                .say(&format!("{tag} is there to be looked at{not}"))?;
-            return Ok(Outcome::Findings);
+                .say(&format!("{tag} is there to be looked at"))?;
         }
-        if push {
-            self.push(tag)?;
-        }
-        self.report.set("pushed", push);
-        Ok(Outcome::Done)
+        Ok(outcome)
     }
 
     fn build(&mut self) -> Result<String> {
         let BuildInputs { plan, token, .. } = self.repository;
-        let call = plan.call(&self.engine.program, way(self.repository, self.engine));
         let mut command = self.engine.command(&[])?;
-        command.args(call.arguments());
+        command.args(plan.call().concat());
         command.current_dir(&self.repository.root);
         match token {
             Some(token) => command.env(token::NAME, &token.value),
@@ -231,7 +182,11 @@ impl Run<'_> {
         };
         let (status, last) = self.docker(command)?;
         if !status.success() {
-            let words = told("the build failed", &last);
+            let mut words = "the build failed".to_owned();
+            words += &match last.join("\n  ") {
+                none if none.is_empty() => ", and docker did not say why".to_owned(),
+                lines => format!("; the last that docker said:\n  {lines}"),
+            };
             self.report.set("failure", json!({ "lines": last }));
             bail!(UserError::new(
                 words,
@@ -247,8 +202,8 @@ impl Run<'_> {
         };
         bail!(UserError::new(
             format!("{what}: nothing was checked"),
-            "leave what sends the image elsewhere out of what follows `--`; `--push` in front of \
-             that pushes once all checks have passed",
+            "leave what sends the image elsewhere out of what follows `--`, and push it with \
+             `docker push` once all checks have passed; a builder of your own needs `-- --load`",
         ))
     }
 
@@ -259,23 +214,9 @@ impl Run<'_> {
         let Some((_, created)) = plan.labels.iter().find(|(label, _)| label == name) else {
             return true;
         };
-        let mut extra = plan.extra.iter();
         let format = format!("{{{{index .Config.Labels \"{name}\"}}}}");
-        extra.any(|word| word.to_string_lossy().contains(name))
+        plan.extra.iter().any(|word| word.contains(name))
             || image_says(self.engine, id, &format).as_ref() == Some(created)
-    }
-
-    fn push(&self, tag: &str) -> Result<()> {
-        self.report.say(&format!("\npushing {tag}"))?;
-        let (status, last) = self.docker(self.engine.command(&["push", "--", tag])?)?;
-        if !status.success() {
-            bail!(UserError::new(
-                told(&format!("{tag} was not pushed"), &last),
-                "log in with `docker login`, and name the registry in `--tag`, as in \
-                 `--tag registry.example/worker-sglang:dev`"
-            ));
-        }
-        Ok(())
     }
 
     /// Runs docker to its end. With `--format json`, its output goes to standard error.
@@ -295,13 +236,4 @@ fn image_says(engine: &Engine, image: &str, format: &str) -> Option<String> {
     let said = engine.output(&args).ok()?;
     let said = String::from_utf8_lossy(&said).trim().to_owned();
     (!said.is_empty()).then_some(said)
-}
-
-/// What failed, with the last lines that docker printed.
-fn told(what: &str, lines: &[String]) -> String {
-    if lines.is_empty() {
-        return format!("{what}, and docker did not say why");
-    }
-    let lines = lines.join("\n  ");
-    format!("{what}; the last that docker said:\n  {lines}")
 }

@@ -1,13 +1,89 @@
-//! Output: for people as it goes, for programs at the end.
+//! What was looked at, how that came out, and the output: for people as it goes, for programs at
+//! the end.
 
 use anstyle::Style;
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Check, CheckStatus};
 use xtask_core::cli::Format;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
 use xtask_core::output::{self, counted};
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckStatus {
+    Passed,
+    /// Worth a look, no failure.
+    Warning,
+    Failed,
+    /// Not looked at; the words say why.
+    Skipped,
+}
+
+/// One thing that was looked at, before the build or in the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What was looked at, in a word or two: the name in text and JSON.
+    pub name: String,
+    pub verdict: CheckStatus,
+    /// What was seen; where it failed, what was expected and what to do.
+    pub words: Vec<String>,
+}
+
+impl Check {
+    pub fn new(name: &str, verdict: CheckStatus, words: Vec<String>) -> Self {
+        let name = name.to_owned();
+        Self {
+            name,
+            verdict,
+            words,
+        }
+    }
+
+    pub fn passed(name: &str, words: impl Into<String>) -> Self {
+        Self::new(name, CheckStatus::Passed, vec![words.into()])
+    }
+
+    pub fn warning(name: &str, words: impl Into<String>) -> Self {
+        Self::new(name, CheckStatus::Warning, vec![words.into()])
+    }
+
+    pub fn failed(name: &str, words: impl Into<String>) -> Self {
+        Self::new(name, CheckStatus::Failed, vec![words.into()])
+    }
+
+    pub fn skipped(name: &str, why: impl Into<String>) -> Self {
+        Self::new(name, CheckStatus::Skipped, vec![why.into()])
+    }
+
+    /// In order with these words, unless something was found: then `help` says what to do, once
+    /// for all of it.
+    pub fn judged(name: &str, wrong: Vec<String>, help: &str, fine: impl Into<String>) -> Self {
+        if wrong.is_empty() {
+            return Self::passed(name, fine);
+        }
+        let help = Some(help.to_owned()).filter(|help| !help.is_empty());
+        Self::new(name, CheckStatus::Failed, wrong).and(help)
+    }
+
+    /// With more lines.
+    #[must_use]
+    pub fn and(mut self, words: impl IntoIterator<Item = String>) -> Self {
+        self.words.extend(words);
+        self
+    }
+
+    /// With what could not be looked at: where that may hide something, nothing simply passes.
+    #[must_use]
+    pub fn doubted(mut self, unread: Vec<String>) -> Self {
+        if self.verdict == CheckStatus::Passed && !unread.is_empty() {
+            self.verdict = CheckStatus::Warning;
+        }
+        self.and(unread)
+    }
+}
 
 /// Prints each result, or collects them for JSON.
 pub struct CheckReport {
@@ -59,7 +135,7 @@ impl CheckReport {
 /// A check in a line, with more below it where there is more to say.
 fn text(check: &Check) -> String {
     let (word, style) = shown(check.verdict);
-    let name = check.name;
+    let name = &check.name;
     let words = check.words.join(&format!("\n{:24}", ""));
     format!("{style}{word:<7}{style:#} {BOLD}{name:<15}{BOLD:#} {words}\n")
 }
@@ -104,7 +180,7 @@ mod tests {
     #[test]
     fn a_check_is_a_line_and_what_is_below_it() {
         let check = |verdict, words: &[&str]| Check {
-            name: "copied files",
+            name: "copied files".to_owned(),
             verdict,
             words: words.iter().map(|w| (*w).to_owned()).collect(),
         };

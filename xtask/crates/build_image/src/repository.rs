@@ -1,6 +1,5 @@
 //! Reads the inputs of a build: Dockerfile, build context, bake file, token, and git's state.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -10,7 +9,7 @@ use super::labels::{self, SourceRevision};
 use super::plan::{self, BuildPlan};
 use super::token::{self, Token};
 use crate::args::Args;
-use worker_files::dockerfile::{arguments, taken};
+use worker_files::dockerfile::taken;
 use worker_files::ignore::Ignore;
 use worker_files::{Source, bake, dockerfile};
 use xtask_core::tree::{Directory, Entries, RepoPath, Tree};
@@ -31,7 +30,6 @@ pub struct BuildInputs {
     pub token: Option<Token>,
     pub origin: SourceRevision,
     pub plan: BuildPlan,
-    pub model: Option<String>,
     /// Whether to write the flag table from the image.
     pub update_flags: bool,
 }
@@ -92,22 +90,15 @@ impl BuildInputs {
             let (name, settings) = bake.as_ref().ok()?.target()?;
             is_for(settings, path).then(|| (name.to_owned(), settings.clone()))
         });
-        let base_path = target
-            .as_ref()
-            .and_then(|(_, target)| target.get("args")?.get("BASE_PATH")?.as_str())
-            .map(str::to_owned)
-            .or_else(|| default_of(path, bytes, "BASE_PATH"));
-        let declared = arguments(bytes).unwrap_or_default();
         let epoch = environment(labels::EPOCH).filter(|epoch| !epoch.is_empty());
         let plan = BuildPlan {
             tag: args.tag.clone().unwrap_or_else(|| plan::TAG.to_owned()),
             dockerfile: path.to_owned(),
             target,
-            given: plan::given(args, &declared, base_path.as_deref()),
+            base_image: args.base_image.clone(),
             labels: labels::labels(&origin, labels::created(epoch.as_deref())?),
             secret: token.is_some(),
             extra: args.docker.clone(),
-            epoch,
         };
         Ok(Self {
             root,
@@ -120,7 +111,6 @@ impl BuildInputs {
             token,
             origin,
             plan,
-            model: args.model.clone(),
             update_flags: args.update_flags,
         })
     }
@@ -128,9 +118,10 @@ impl BuildInputs {
     /// What the build makes of the Dockerfile, and what of it can't be read.
     pub fn image(&self) -> Option<(dockerfile::Image, Vec<worker_files::Unread>)> {
         let (path, bytes) = self.dockerfile.as_ref()?;
-        let given: BTreeMap<String, String> = self.plan.arguments().into_iter().collect();
+        let given = self.plan.arguments().into_iter();
+        let given = given.filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
         let source = Source::new(path.as_str().into(), bytes);
-        Some(dockerfile::read_with(&source, given).split())
+        Some(dockerfile::read_with(&source, given.collect()).split())
     }
 
     pub fn base(&self) -> String {
@@ -153,14 +144,6 @@ fn is_for(target: &Map<String, Value>, dockerfile: &str) -> bool {
     plain("context") == "." && Path::new(&plain("dockerfile")) == Path::new(dockerfile)
 }
 
-/// An argument's default, as the Dockerfile has it.
-fn default_of(path: &str, bytes: &[u8], name: &str) -> Option<String> {
-    let source = Source::new(path.into(), bytes);
-    let (image, _) = dockerfile::read(&source).split();
-    let arg = image.args.iter().find(|arg| arg.name == name)?;
-    Some(arg.value.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,9 +158,5 @@ mod tests {
         assert!(is_for("./", "./Dockerfile"));
         assert!(!is_for("worker", "Dockerfile"));
         assert!(!is_for(".", "Dockerfile.cpu"));
-        assert_eq!(
-            default_of("Dockerfile", b"FROM x\nARG BASE_PATH=\"/x\"\n", "BASE_PATH").as_deref(),
-            Some("/x")
-        );
     }
 }

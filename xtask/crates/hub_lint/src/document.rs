@@ -38,8 +38,6 @@ pub struct HubDocument {
     pub which: Which,
     pub text: String,
     pub root: Node,
-    /// Whether some key is there twice.
-    pub duplicates: bool,
 }
 
 impl HubDocument {
@@ -51,6 +49,13 @@ impl HubDocument {
     /// A value of the file's `config`.
     pub fn config(&self, key: &str) -> Option<&Node> {
         self.root.get("config")?.get(key)
+    }
+
+    /// Where the file declares its variables, or would.
+    pub fn env(&self) -> Span {
+        let config = self.root.get("config").unwrap_or(&self.root);
+        let env = config.member("env");
+        env.map_or_else(|| begin(config), |env| env.key_span.clone())
     }
 
     pub fn place(&self, span: &Span) -> Location {

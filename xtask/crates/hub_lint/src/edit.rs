@@ -35,33 +35,6 @@ pub fn remove(object: &Node, member: &Member) -> Replace {
     }
 }
 
-/// Removes some items of an array, each with its comma. At least one has to stay.
-pub fn remove_items(list: &Node, gone: impl Fn(&Node) -> bool) -> Vec<Replace> {
-    let items = list.items();
-    let mut edits = Vec::new();
-    let mut kept: Option<&Node> = None;
-    for (index, item) in items.iter().enumerate() {
-        if !gone(item) {
-            kept = Some(item);
-            continue;
-        }
-        match items.get(index + 1) {
-            // Up to the next one, be it kept or not.
-            Some(next) if items[index + 1..].iter().any(|later| !gone(later)) => {
-                edits.push((item.span.start..next.span.start, String::new()));
-            }
-            _ => {
-                // Nothing is kept after it: back to the last one that is.
-                let start = kept.map_or(item.span.start, |kept| kept.span.end);
-                let end = items.last().map_or(item.span.end, |last| last.span.end);
-                edits.push((start..end, String::new()));
-                break;
-            }
-        }
-    }
-    edits
-}
-
 /// Adds a member after the last one, laid out like it. `value` is JSON.
 pub fn add(text: &str, object: &Node, key: &str, value: &str) -> Replace {
     let member = format!("{}: {value}", quote(key));
@@ -98,23 +71,6 @@ mod tests {
         assert_eq!(with(text, drop("a")), "{\n  \"b\": 2\n}");
         assert_eq!(with(text, drop("b")), "{\n  \"a\": 1\n}");
         assert_eq!(with("{ \"a\": 1 }", drop("a")), "{  }");
-    }
-
-    #[test]
-    fn items_go_with_their_commas() {
-        let without = |text: &str, gone: &[&str]| {
-            let root = parse(text.as_bytes()).root.unwrap();
-            let edits = remove_items(&root, |node| gone.contains(&node.as_str().unwrap()));
-            let mut out = text.to_owned();
-            for (span, with) in edits.into_iter().rev() {
-                out.replace_range(span, &with);
-            }
-            out
-        };
-        let text = r#"[ "a", "b",  "c", "d" ]"#;
-        assert_eq!(without(text, &["a", "b"]), r#"[ "c", "d" ]"#);
-        assert_eq!(without(text, &["c", "d"]), r#"[ "a", "b" ]"#);
-        assert_eq!(without(text, &["b", "d"]), r#"[ "a", "c" ]"#);
     }
 
     #[test]

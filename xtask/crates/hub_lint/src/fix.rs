@@ -24,8 +24,8 @@ pub fn run(targets: &mut [LintTarget], args: &Args) -> Result<Outcome> {
     let mut filters = false;
     for target in targets {
         fixed += fix(target, args)?;
-        changes += target.fixed().len();
-        for (path, new) in target.fixed() {
+        changes += target.fixed.len();
+        for (path, new) in &target.fixed {
             if args.dry_run {
                 let shown = target.shown_path(path);
                 let shown = shown.to_string();
@@ -40,7 +40,7 @@ pub fn run(targets: &mut [LintTarget], args: &Args) -> Result<Outcome> {
         if let Some((path, bytes)) = target.input() {
             filters = true;
             // Pass correct input through.
-            if !args.dry_run && !target.fixed().contains_key(path) {
+            if !args.dry_run && !target.fixed.contains_key(path) {
                 target.write(path, bytes)?;
             }
         }
@@ -111,7 +111,7 @@ fn pass(target: &mut LintTarget, fixes: &[&Fix]) -> Result<usize> {
             (new, count) = good.next().unwrap_or_else(|| (old.clone(), 0));
         }
         if count > 0 && new != old {
-            target.fix(path, new);
+            target.fixed.insert(path.clone(), new);
             made += count;
         }
     }

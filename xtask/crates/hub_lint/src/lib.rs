@@ -1,7 +1,7 @@
 //! `hub-lint`: the linter that the RunPod Hub doesn't have.
 //!
-//! The way of the data: a tree's files are read and looked at by layers (syntax, shape, meaning,
-//! agreement), and what is found is sorted, filtered and printed.
+//! The way of the data: a tree's files are read and looked at by groups of rules (syntax, shape,
+//! meaning, agreement), and what is found is sorted, filtered and printed.
 
 pub mod args;
 mod command;
@@ -26,5 +26,4 @@ mod tests;
 pub use command::run;
 pub use lint::{LintReport, lint, lint_directory};
 pub use report::{fails, summary};
-pub use rules::cross_file::image::cuda_is_older;
 pub use suppressions::FILE as SUPPRESSIONS;

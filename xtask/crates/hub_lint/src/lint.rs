@@ -82,27 +82,22 @@ fn find(tree: &dyn Tree, which: Which) -> Result<Option<(RepoPath, Vec<u8>)>> {
 
 /// Keeps the first findings of each rule in each file and counts the rest.
 fn shorten(findings: &mut Vec<Finding>) {
-    let key = |finding: &Finding| (finding.code, finding.place.path.clone());
     let mut counts: HashMap<(&'static str, RepoPath), usize> = HashMap::new();
-    for finding in findings.iter() {
-        *counts.entry(key(finding)).or_default() += 1;
-    }
-    counts.retain(|_, count| *count > MOST_OF_A_KIND);
-    let mut seen: HashMap<(&'static str, RepoPath), usize> = HashMap::new();
-    findings.retain_mut(|finding| {
-        let key = key(finding);
-        let Some(all) = counts.get(&key) else {
-            return true;
-        };
-        let nth = seen.entry(key).or_default();
+    findings.retain(|finding| {
+        let key = (finding.code, finding.place.path.clone());
+        let nth = counts.entry(key).or_default();
         *nth += 1;
-        if *nth == MOST_OF_A_KIND {
-            let more = all - MOST_OF_A_KIND;
+        *nth <= MOST_OF_A_KIND
+    });
+    counts.retain(|_, count| *count > MOST_OF_A_KIND);
+    for finding in findings.iter_mut().rev() {
+        let key = (finding.code, finding.place.path.clone());
+        if let Some(count) = counts.remove(&key) {
+            let more = count - MOST_OF_A_KIND;
             let help = format!("and {more} more of this kind in this file");
             finding.help.push(help);
         }
-        *nth <= MOST_OF_A_KIND
-    });
+    }
 }
 
 /// Lints the work tree at `root`.

@@ -1,7 +1,7 @@
 //! The parts of the two files that have the right shape, for the rules that look at what they
 //! mean. What has the wrong shape is not in here: something has been said of it already.
 
-use worker_files::json::{Kind, Member, Node};
+use worker_files::json::{Kind, Node};
 use xtask_core::finding::Span;
 
 /// A variable of hub.json; those of tests.json have no input.
@@ -26,13 +26,6 @@ pub struct Input<'a> {
     pub options: Vec<&'a Node>,
     pub min: Option<(f64, &'a Node)>,
     pub max: Option<(f64, &'a Node)>,
-}
-
-/// A preset of hub.json.
-#[derive(Debug)]
-pub struct HubPreset<'a> {
-    pub name: &'a str,
-    pub defaults: &'a [Member],
 }
 
 /// A value that says something.
@@ -89,19 +82,6 @@ fn input(node: &Node) -> Input<'_> {
         min: number("min"),
         max: number("max"),
     }
-}
-
-/// The presets of hub.json.
-pub fn presets(root: &Node) -> Vec<HubPreset<'_>> {
-    list(root, "presets")
-        .iter()
-        .filter_map(|node| {
-            Some(HubPreset {
-                name: node.text("name").unwrap_or_default(),
-                defaults: node.get("defaults")?.members(),
-            })
-        })
-        .collect()
 }
 
 /// The CUDA versions that a file allows, each as two numbers and where it stands.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::facts;
-use crate::rule::{Layer, Rule};
+use crate::rule::Rule;
 use crate::{registry, schema};
 use xtask_core::outcome::Outcome;
 use xtask_core::output::sarif::Descriptor;
@@ -15,6 +15,15 @@ use xtask_core::suggest;
 /// Where the rules' pages are, below the repository's root.
 pub const REFERENCE: &str = "docs/hub-lint-rules.md";
 
+/// What rules look at, by the beginning of their codes. A file that fails in one group is not looked
+/// at in the next.
+const GROUPS: [(&str, &str); 4] = [
+    ("HUB0", "Syntax"),
+    ("HUB1", "Shape"),
+    ("HUB2", "Meaning"),
+    ("HUB3", "Agreement between files"),
+];
+
 /// What comes before the rules in the reference.
 const INTRODUCTION: &str = "\
 # The rules of hub-lint
@@ -22,10 +31,10 @@ const INTRODUCTION: &str = "\
 [hub-lint.md](hub-lint.md) says how to install and use the linter. `hub-lint --explain HUB252` prints a page of these.
 This file is written by `cargo xtask hub-lint --write-generated .`; a test holds it equal to the rules.
 
-In the examples, `json env` is an entry of `config.env`, `json config` a part of hub.json's `config`, `json listing` a part of
-its root, `json test` one of tests.json's `tests`, and `json hub` and `json tests` are the whole files. `sglang v0.5.2` is a
-worker on the image of that release whose engine passes each variable on as the flag beside it. Each example is run as a
-test: the bad one is found by its rule and by no other, the good one by none.
+In the examples, `env` is an entry of `config.env`, `config` a part of hub.json's `config`, `listing` a part of its root,
+`test` one of tests.json's `tests`, and `hub` and `tests` are the whole files. Lines with `-` are a bad example, lines with
+`+` a good one. `sglang v0.5.2` is a worker on the image of that release whose engine passes each variable on as the flag
+beside it. Each example is run as a test: the bad one is found by its rule and by no other, the good one by none.
 
 | rule | severity | fix | what it finds |
 | --- | --- | --- | --- |
@@ -101,9 +110,9 @@ pub fn document() -> String {
         let head = format!("[{code} {name}](#{anchor}-{name})");
         let _ = writeln!(out, "| {head} | {severity} | {fix} | {summary} |");
     }
-    for layer in Layer::ALL {
-        let _ = write!(out, "\n## {}\n", layer.title());
-        for rule in registry::all().iter().filter(|rule| rule.layer == layer) {
+    for (start, title) in GROUPS {
+        let _ = write!(out, "\n## {title}\n");
+        for rule in registry::all().iter().filter(|rule| rule.means(start)) {
             let _ = write!(out, "\n{}\n", page(rule, 3));
         }
     }

@@ -91,16 +91,12 @@ pub fn summary(report: &LintReport) -> String {
     }
     let counts = Counts::of(&report.findings);
     let mut line = format!("hub-lint: {counts} in {files}");
-    let fixes = |safety| {
-        report
-            .findings
-            .iter()
-            .filter_map(|finding| finding.fix.as_ref())
-            .filter(|fix| fix.safety == safety)
-            .count()
-    };
+    let fixes = report
+        .findings
+        .iter()
+        .filter_map(|finding| finding.fix.as_ref());
     for safety in [finding::Safety::Safe, finding::Safety::Unsafe] {
-        let count = fixes(safety);
+        let count = fixes.clone().filter(|fix| fix.safety == safety).count();
         if count > 0 {
             let how = output::text::how_to_fix(safety);
             let _ = write!(line, "; {count} to fix with `{how}`");

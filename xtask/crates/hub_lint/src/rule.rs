@@ -3,32 +3,6 @@
 
 use xtask_core::finding::{FindingKind, Severity};
 
-/// What a rule looks at. A file that fails in one layer is not looked at in the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Layer {
-    /// Whether it is JSON.
-    Syntax,
-    /// Whether the keys and types are those of the Hub.
-    Shape,
-    /// Whether the values make sense.
-    Meaning,
-    /// Whether files agree with each other.
-    Agreement,
-}
-
-impl Layer {
-    pub const ALL: [Self; 4] = [Self::Syntax, Self::Shape, Self::Meaning, Self::Agreement];
-
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Syntax => "Syntax",
-            Self::Shape => "Shape",
-            Self::Meaning => "Meaning",
-            Self::Agreement => "Agreement between files",
-        }
-    }
-}
-
 /// Whether the tool can fix a rule's findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fixability {
@@ -57,7 +31,6 @@ impl Fixability {
 pub struct Rule {
     pub code: &'static str,
     pub name: &'static str,
-    pub layer: Layer,
     pub severity: Severity,
     pub fixability: Fixability,
     /// One line: what is wrong where the rule finds something.
@@ -110,7 +83,7 @@ impl Rule {
 /// Declares the rules of one group:
 ///
 /// ```text
-/// rules! { Shape;
+/// rules! {
 ///     /// Why it is a mistake, and examples.
 ///     MISSING_KEY = "HUB101" "missing-key" Error Never
 ///         "a key that the Hub needs is not there"
@@ -118,7 +91,7 @@ impl Rule {
 /// }
 /// ```
 macro_rules! rules {
-    ($layer:ident; $(
+    ($(
         $(#[doc = $doc:literal])+
         $ident:ident = $code:literal $name:literal $severity:ident $fixability:ident
             $summary:literal
@@ -129,7 +102,6 @@ macro_rules! rules {
                 $crate::rule::Rule {
                     code: $code,
                     name: $name,
-                    layer: $crate::rule::Layer::$layer,
                     severity: xtask_core::finding::Severity::$severity,
                     fixability: $crate::rule::Fixability::$fixability,
                     summary: $summary,

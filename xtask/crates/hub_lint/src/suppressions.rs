@@ -5,14 +5,15 @@ use std::cell::Cell;
 use crate::document::begin;
 use crate::rule::rules;
 use anyhow::Result;
-use worker_files::json::{self, Kind, Node};
+use serde::Deserialize;
+use worker_files::json::{self, Kind, Member};
 use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::Tree;
 
 /// The file's name, at the repository's root.
 pub const FILE: &str = "hub-lint.json";
 
-rules! { Agreement;
+rules! {
     /// An entry of `hub-lint.json` that matches nothing any more. What it was for is fixed; the
     /// entry would hide the next mistake of its kind.
     ///
@@ -42,11 +43,15 @@ pub struct Suppressions {
     entries: Vec<Entry>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Entry {
     rule: String,
     path: Option<String>,
+    reason: String,
+    #[serde(skip)]
     span: Span,
+    #[serde(skip)]
     used: Cell<bool>,
 }
 
@@ -61,7 +66,7 @@ pub fn read(
     };
     let mut ignored = Suppressions::default();
     let parsed = json::parse(&bytes);
-    let mut bad = |span: &Span, message: String| {
+    let mut bad = |span: &Span, message: &str| {
         findings.push(
             Finding::at(&BAD_ENTRY, Location::new(FILE, span.clone()), message).help(
                 "it looks like { \"ignore\": [{ \"rule\": \"HUB250\", \"path\": \".runpod/tests.json\", \"reason\": \"…\" }] }",
@@ -69,62 +74,44 @@ pub fn read(
         );
     };
     for problem in &parsed.problems {
-        bad(&problem.span, problem.message.clone());
+        bad(&problem.span, &problem.message);
     }
     let Some(root) = parsed.root.filter(|_| parsed.problems.is_empty()) else {
         return Ok((ignored, Some(bytes)));
     };
-    let list = match &root.kind {
-        Kind::Array(_) => Some(&root),
-        _ => root.get("ignore"),
-    };
-    for member in root.members() {
-        if member.key != "ignore" && member.key != "$schema" {
-            bad(
-                &member.key_span,
-                format!("there is no key `{}`", member.key),
-            );
-        }
+    let known = |member: &&Member| matches!(member.key.as_str(), "ignore" | "$schema");
+    for member in root.members().iter().filter(|member| !known(member)) {
+        bad(
+            &member.key_span,
+            &format!("there is no key `{}`", member.key),
+        );
     }
-    let Some(list) = list.filter(|list| matches!(list.kind, Kind::Array(_))) else {
-        bad(&(0..1), "there is no list `ignore`".to_owned());
-        return Ok((ignored, Some(bytes)));
-    };
-    for node in list.items() {
-        match entry(node, is_rule) {
-            Ok(entry) => ignored.entries.push(entry),
-            Err((span, message)) => bad(&span, message),
+    if !root
+        .get("ignore")
+        .is_some_and(|list| matches!(list.kind, Kind::Array(_)))
+    {
+        bad(&(0..1), "there is no list `ignore`");
+    }
+    for node in root.list("ignore") {
+        match serde_json::from_slice::<Entry>(&bytes[node.span.clone()]) {
+            Ok(entry) if !is_rule(&entry.rule) => {
+                bad(&begin(node), &format!("there is no rule `{}`", entry.rule));
+            }
+            Ok(entry) if entry.reason.trim().is_empty() => {
+                let what = format!("the entry for `{}` gives no `reason`", entry.rule);
+                bad(&begin(node), &what);
+            }
+            Ok(entry) => ignored.entries.push(Entry {
+                span: node.span.clone(),
+                ..entry
+            }),
+            Err(error) => {
+                let said = error.to_string();
+                bad(&begin(node), said.split(" at line").next().unwrap_or(&said));
+            }
         }
     }
     Ok((ignored, Some(bytes)))
-}
-
-fn entry(node: &Node, is_rule: &dyn Fn(&str) -> bool) -> Result<Entry, (Span, String)> {
-    let start = begin(node);
-    if !matches!(node.kind, Kind::Object(_)) {
-        return Err((start, format!("an entry is an object, not {}", node.what())));
-    }
-    let mut members = node.members().iter();
-    if let Some(other) = members.find(|m| !["rule", "path", "reason"].contains(&m.key.as_str())) {
-        let what = format!("an entry has no key `{}`", other.key);
-        return Err((other.key_span.clone(), what));
-    }
-    let text = |key: &str| node.text(key).map(str::trim);
-    let (Some(named), Some(rule)) = (node.get("rule"), text("rule")) else {
-        return Err((start, "an entry names its `rule`".to_owned()));
-    };
-    if !is_rule(rule) {
-        return Err((named.span.clone(), format!("there is no rule `{rule}`")));
-    }
-    if text("reason").is_none_or(str::is_empty) {
-        return Err((start, format!("the entry for `{rule}` gives no `reason`")));
-    }
-    Ok(Entry {
-        rule: rule.to_owned(),
-        path: text("path").map(str::to_owned),
-        span: node.span.clone(),
-        used: Cell::new(false),
-    })
 }
 
 impl Suppressions {

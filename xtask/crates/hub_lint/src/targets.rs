@@ -17,22 +17,20 @@ use xtask_core::tree::{Directory, Entries, Entry, Mode, RepoPath, Tree};
 type Changed = BTreeMap<RepoPath, Vec<u8>>;
 
 /// One thing to lint.
+#[derive(Default)]
 pub struct LintTarget {
+    /// The folder that paths are below.
+    root: PathBuf,
     /// What stands before the paths of findings.
     prefix: String,
     /// Findings of these files only; all where it is empty.
     only: Vec<RepoPath>,
-    what: What,
-    /// Standard input, in the place of one file.
-    input: Option<(RepoPath, Vec<u8>)>,
+    /// The kind of a file that is linted by itself: the one of `only`.
+    alone: Option<Which>,
+    /// Standard input, in the place of the file of `only`.
+    input: Option<Vec<u8>>,
     /// What was fixed, in memory.
-    fixed: Changed,
-}
-
-enum What {
-    Repository(PathBuf),
-    /// A file by itself: its name, kind and path.
-    Alone(RepoPath, Which, PathBuf),
+    pub fixed: Changed,
 }
 
 /// Finds out what the command line means.
@@ -96,19 +94,14 @@ fn above(path: &Path) -> PathBuf {
 fn around() -> Result<PathBuf> {
     let here = std::env::current_dir().context("the working directory is gone")?;
     let inside = here.file_name().is_some_and(|name| name == ".runpod");
-    let mut path = PathBuf::from(if inside { ".." } else { "." });
-    for folder in here.ancestors().skip(usize::from(inside)) {
+    let up = |count| (0..count).map(|_| "..").collect::<PathBuf>();
+    for (count, folder) in here.ancestors().enumerate().skip(usize::from(inside)) {
         if HUB_FILES.iter().any(|file| folder.join(file).is_file()) {
-            return Ok(path);
+            return Ok(Path::new(".").join(up(count)));
         }
         if folder.join(".git").exists() {
             break;
         }
-        path = if path == Path::new(".") {
-            PathBuf::from("..")
-        } else {
-            path.join("..")
-        };
     }
     Ok(PathBuf::from("."))
 }
@@ -140,7 +133,11 @@ fn folder(root: &Path, prefix: String) -> Result<LintTarget> {
         let words = format!("{shown} has no .runpod/hub.json: there is nothing to lint");
         return Err(UsageError(words).into());
     }
-    Ok(LintTarget::new(prefix, What::Repository(root.to_owned())))
+    Ok(LintTarget {
+        root: root.to_owned(),
+        prefix,
+        ..LintTarget::default()
+    })
 }
 
 /// A file: of its repository where it has the Hub's name, else by itself.
@@ -152,24 +149,31 @@ fn add_file(targets: &mut Vec<LintTarget>, path: &Path, shown: &Path) -> Result<
             name if name.starts_with(b"tests") => Which::Tests,
             _ => guess(&fs_err::read(path)?),
         };
-        let what = What::Alone(name, which, path.to_owned());
-        targets.push(LintTarget::new(prefix(&above(shown)), what));
+        targets.push(LintTarget {
+            root: above(path),
+            prefix: prefix(&above(shown)),
+            only: vec![name],
+            alone: Some(which),
+            ..LintTarget::default()
+        });
         return Ok(());
     };
     let (root, inner) = repository_of(path, which);
     // Two files of one repository are linted once.
     let is_same = |target: &&mut LintTarget| {
-        let same = matches!(&target.what, What::Repository(known) if *known == root);
-        same && target.input.is_none() && !target.only.is_empty()
+        let by_file = target.input.is_none() && target.alone.is_none() && !target.only.is_empty();
+        by_file && target.root == root
     };
     if let Some(target) = targets.iter_mut().find(is_same) {
         target.only.push(inner);
         return Ok(());
     }
-    let prefix = prefix(&repository_of(shown, which).0);
-    let mut target = LintTarget::new(prefix, What::Repository(root));
-    target.only.push(inner);
-    targets.push(target);
+    targets.push(LintTarget {
+        root,
+        prefix: prefix(&repository_of(shown, which).0),
+        only: vec![inner],
+        ..LintTarget::default()
+    });
     Ok(())
 }
 
@@ -198,54 +202,37 @@ fn standard_input(name: Option<&Path>) -> Result<LintTarget> {
     let named = name.map(|name| RepoPath::new(name.as_os_str().as_encoded_bytes()));
     let which = named.and_then(|file| Which::of(&file));
     let which = which.unwrap_or_else(|| guess(&bytes));
-    let alone = |path: RepoPath| What::Alone(path, which, PathBuf::new());
-    let mut target;
-    let path = if let Some(name) = name {
-        let (root, path) = repository_of(name, which);
-        target = LintTarget::new(prefix(&root), alone(path.clone()));
-        if root.is_dir() {
-            target.what = What::Repository(root);
-        }
-        target.only.push(path.clone());
-        path
-    } else {
-        let path = RepoPath::from(which.name());
-        target = LintTarget::new(String::new(), alone(path.clone()));
-        path
+    let Some(name) = name else {
+        return Ok(LintTarget {
+            only: vec![which.name().into()],
+            alone: Some(which),
+            input: Some(bytes),
+            ..LintTarget::default()
+        });
     };
-    target.input = Some((path, bytes));
-    Ok(target)
+    let (root, path) = repository_of(name, which);
+    Ok(LintTarget {
+        prefix: prefix(&root),
+        only: vec![path],
+        alone: (!root.is_dir()).then_some(which),
+        root,
+        input: Some(bytes),
+        ..LintTarget::default()
+    })
 }
 
 impl LintTarget {
-    fn new(prefix: String, what: What) -> Self {
-        Self {
-            prefix,
-            only: Vec::new(),
-            what,
-            input: None,
-            fixed: Changed::new(),
-        }
-    }
-
     /// Lints it with what was fixed so far; paths are those of its own tree.
     pub fn lint(&self) -> Result<LintReport> {
-        let mut report = match &self.what {
-            What::Repository(root) => {
-                let (tree, whole) = (Directory::open_work_tree(root)?, self.only.is_empty());
-                let changed: Changed = self
-                    .input
-                    .iter()
-                    .cloned()
-                    .chain(self.fixed.clone())
-                    .collect();
-                if changed.is_empty() {
-                    lint(&tree, whole)?
-                } else {
-                    lint(&Overlay::new(tree, changed), whole)?
-                }
-            }
-            What::Alone(path, which, _) => alone(path, *which, &self.read(path)?),
+        let mut report = if let Some(which) = self.alone {
+            alone(&self.only[0], which, &self.read(&self.only[0])?)
+        } else {
+            let input = self
+                .input()
+                .map(|(path, bytes)| (path.clone(), bytes.to_vec()));
+            let changed = input.into_iter().chain(self.fixed.clone()).collect();
+            let tree = Overlay::new(Directory::open_work_tree(&self.root)?, changed);
+            lint(&tree, self.only.is_empty())?
         };
         if !self.only.is_empty() {
             let only = |finding: &Finding| self.only.contains(&finding.place.path);
@@ -257,12 +244,7 @@ impl LintTarget {
 
     /// From here on, paths are shown as the git repository around the target has them.
     pub fn show_from_git_root(&mut self) {
-        let root = match &self.what {
-            What::Repository(root) => root.clone(),
-            What::Alone(_, _, file) if self.input.is_none() => above(file),
-            What::Alone(..) => return,
-        };
-        let Ok(root) = root.canonicalize() else {
+        let Ok(root) = self.root.canonicalize() else {
             return;
         };
         let top = root.ancestors().find(|folder| folder.join(".git").exists());
@@ -292,18 +274,11 @@ impl LintTarget {
         sources.map(|(path, source)| (self.shown_path(&path), source))
     }
 
-    fn disk(&self, path: &RepoPath) -> PathBuf {
-        match &self.what {
-            What::Repository(root) => path.below(root),
-            What::Alone(_, _, file) => file.clone(),
-        }
-    }
-
     /// The bytes of a file before anything was fixed.
     pub fn original(&self, path: &RepoPath) -> Result<Vec<u8>> {
-        match &self.input {
-            Some((input, bytes)) if input == path => Ok(bytes.clone()),
-            _ => Ok(fs_err::read(self.disk(path))?),
+        match self.input() {
+            Some((input, bytes)) if input == path => Ok(bytes.to_vec()),
+            _ => Ok(fs_err::read(path.below(&self.root))?),
         }
     }
 
@@ -313,27 +288,18 @@ impl LintTarget {
         fixed.map_or_else(|| self.original(path), |bytes| Ok(bytes.clone()))
     }
 
-    /// Notes that a file is fixed, without writing it.
-    pub fn fix(&mut self, path: &RepoPath, new: Vec<u8>) {
-        self.fixed.insert(path.clone(), new);
-    }
-
-    /// The files that are fixed.
-    pub fn fixed(&self) -> &Changed {
-        &self.fixed
-    }
-
     /// Puts new bytes in the place of a file; of standard input, on standard output.
     pub fn write(&self, path: &RepoPath, new: &[u8]) -> Result<()> {
         if self.input.is_some() {
             return Ok(std::io::stdout().lock().write_all(new)?);
         }
-        Ok(fs_err::write(self.disk(path), new)?)
+        Ok(fs_err::write(path.below(&self.root), new)?)
     }
 
-    /// The bytes of standard input, if it is linted.
-    pub fn input(&self) -> Option<&(RepoPath, Vec<u8>)> {
-        self.input.as_ref()
+    /// The file in whose place standard input is linted, with its bytes.
+    pub fn input(&self) -> Option<(&RepoPath, &[u8])> {
+        let bytes = self.input.as_deref()?;
+        Some((&self.only[0], bytes))
     }
 }
 

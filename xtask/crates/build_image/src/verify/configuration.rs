@@ -1,18 +1,18 @@
-//! The image's configuration against the Dockerfile's, and against what workers of the legacy
-//! layout found in theirs.
+//! The image's configuration against the Dockerfile's.
 
-use std::collections::BTreeMap;
-
-use super::super::Check;
-use super::expected_image::ExpectedImage;
 use super::inspect::InspectedImage;
-use worker_files::dockerfile::expand;
+use super::{Seen, secrets};
+use crate::report::Check;
 
 /// What RunPod runs.
 const PLATFORM: &str = "linux/amd64";
 
+pub fn check(seen: &Seen) -> [Check; 3] {
+    [platform(&seen.image), command(seen), environment(seen)]
+}
+
 /// Whether RunPod can run it at all.
-pub fn platform(image: &InspectedImage) -> Check {
+fn platform(image: &InspectedImage) -> Check {
     if image.platform == PLATFORM {
         return Check::passed("platform", PLATFORM);
     }
@@ -25,43 +25,48 @@ pub fn platform(image: &InspectedImage) -> Check {
 }
 
 /// ENTRYPOINT, CMD, WORKDIR and USER.
-pub fn command(
-    image: &InspectedImage,
-    made: &ExpectedImage,
-    base: Option<&InspectedImage>,
-) -> Check {
-    let folder = |path: &String| match path.trim_end_matches('/') {
+fn command(seen: &Seen) -> Check {
+    let (image, made, base) = (&seen.image, &seen.made, seen.base_image());
+    let folder = |path: &str| match path.trim_end_matches('/') {
         "" => "/".to_owned(),
         path => path.to_owned(),
     };
     // An ENTRYPOINT of the Dockerfile's takes the base image's CMD away.
     let cmd = base.filter(|_| made.entrypoint.is_none());
-    let (cmd, entrypoint) = (
+    let own = [&made.cmd, &made.entrypoint, &made.workdir, &made.user];
+    let inherited = [
         cmd.map(|base| line(&base.cmd)),
         base.map(|base| line(&base.entrypoint)),
-    );
-    let workdir = made.workdir.as_ref().or(base.map(|base| &base.workdir));
-    let user = base.map(|base| base.user.clone());
-    let compared = [
-        ("CMD", made.cmd.clone().or(cmd), line(&image.cmd)),
-        (
-            "ENTRYPOINT",
-            made.entrypoint.clone().or(entrypoint),
-            line(&image.entrypoint),
-        ),
-        ("WORKDIR", workdir.map(folder), folder(&image.workdir)),
-        ("USER", made.user.clone().or(user), image.user.clone()),
+        base.map(|base| base.workdir.clone()),
+        base.map(|base| base.user.clone()),
     ];
-    let wrong = compared.into_iter().filter_map(|(what, wanted, is)| {
-        let wanted = wanted.filter(|wanted| *wanted != is)?;
-        Some(format!(
-            "{what} is `{is}`, and by the Dockerfile it is `{wanted}`"
-        ))
-    });
+    let has = [
+        line(&image.cmd),
+        line(&image.entrypoint),
+        folder(&image.workdir),
+        image.user.clone(),
+    ];
+    let names = ["CMD", "ENTRYPOINT", "WORKDIR", "USER"];
+    let mut wrong = Vec::new();
+    for (((name, own), inherited), is) in names.into_iter().zip(own).zip(inherited).zip(has) {
+        let wanted = own.clone().or(inherited);
+        let wanted = wanted.map(|wanted| {
+            if name == "WORKDIR" {
+                folder(&wanted)
+            } else {
+                wanted
+            }
+        });
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
+            wrong.push(format!(
+                "{name} is `{is}`, and by the Dockerfile it is `{wanted}`"
+            ));
+        }
+    }
     let all = [image.entrypoint.clone(), image.cmd.clone()].concat();
     Check::judged(
         "command",
-        wrong.collect(),
+        wrong,
         "build the image from this Dockerfile, or write down there what is meant",
         format!("{} in {}", line(&all), folder(&image.workdir)),
     )
@@ -75,143 +80,56 @@ fn line(words: &[String]) -> String {
     }
 }
 
-/// ENV as the Dockerfile and the base image have it. `hide` takes a name and its value, and gives
-/// what may be shown of the value.
-pub fn environment(
-    image: &InspectedImage,
-    made: &ExpectedImage,
-    base: Option<&InspectedImage>,
-    hide: &dyn Fn(&str, &str) -> String,
-) -> Check {
+/// ENV as the Dockerfile and the base image have it.
+fn environment(seen: &Seen) -> Check {
+    let (image, made, base) = (&seen.image, &seen.made, seen.base_image());
+    let hide = |name: &str, value: &str| secrets::shown_value(name, value, seen.token);
     let (mut wrong, mut unknown, mut compared) = (Vec::new(), Vec::new(), 0);
-    for (name, wanted) in &made.env {
-        match (wanted, image.env.get(name)) {
-            (_, None) => wrong.push(format!("{name} is not set, and the Dockerfile sets it")),
-            (None, Some(_)) => unknown.push(name.as_str()),
-            (Some(wanted), Some(is)) if wanted == is => compared += 1,
-            (Some(wanted), Some(is)) => {
-                let (is, wanted) = (hide(name, is), hide(name, wanted));
-                wrong.push(format!(
-                    "{name} is `{is}`, and by the Dockerfile it is `{wanted}`"
-                ));
+    for (name, is) in &image.env {
+        let (whose, wanted) = match (made.env.get(name), base) {
+            (Some(None), _) => {
+                unknown.push(name.as_str());
+                continue;
             }
+            (Some(Some(wanted)), _) => ("by the Dockerfile", Some(wanted)),
+            (None, Some(base)) => ("in the base image", base.env.get(name)),
+            (None, None) => continue,
+        };
+        let shown = hide(name, is);
+        match wanted {
+            Some(wanted) if wanted == is => compared += 1,
+            Some(wanted) => wrong.push(format!(
+                "{name} is `{shown}`, and {whose} it is `{}`",
+                hide(name, wanted)
+            )),
+            None => wrong.push(format!(
+                "{name} is set to `{shown}`, which neither the Dockerfile nor the base image does"
+            )),
         }
     }
-    if let Some(base) = base {
-        let inherited = image.env.iter();
-        for (name, value) in inherited.filter(|(name, _)| !made.env.contains_key(*name)) {
-            let is = hide(name, value);
-            match base.env.get(name) {
-                None => wrong.push(format!(
-                    "{name} is set to `{is}`, which neither the Dockerfile nor the base image does"
-                )),
-                Some(own) if own == value => compared += 1,
-                Some(own) => wrong.push(format!(
-                    "{name} is `{is}`, and in the base image it is `{}`",
-                    hide(name, own)
-                )),
-            }
-        }
-    }
+    let unset = made
+        .env
+        .keys()
+        .filter(|name| !image.env.contains_key(*name));
+    wrong.extend(unset.map(|name| format!("{name} is not set, and the Dockerfile sets it")));
     let check = Check::judged(
         "environment",
         wrong,
         "build the image from this Dockerfile; if it was, something later in the build sets them",
         format!("{compared} variables as they should be"),
     );
-    let unknown = Some(unknown).filter(|unknown| !unknown.is_empty());
-    check.and(unknown.map(|unknown| {
-        format!(
-            "not compared, as the base image is not known: {}",
-            unknown.join(", ")
-        )
-    }))
-}
-
-/// What the record says of the legacy image's variables.
-#[derive(Debug, Default)]
-pub struct Promise {
-    pub variables: BTreeMap<String, String>,
-    /// Those that may be different: a reason is on record.
-    pub accepted: BTreeMap<String, String>,
-}
-
-/// Where users of a worker put modules of their own: the root, where that was on Python's path.
-const MODULES: &str = "PYTHONPATH";
-
-/// Whether what the legacy image set still means the same to what runs in this one.
-pub fn promise(image: &InspectedImage, made: &ExpectedImage, promise: Option<&Promise>) -> Check {
-    const NAME: &str = "legacy promise";
-    let Some(promise) = promise else {
-        return Check::skipped(
-            NAME,
-            "no .xtask/baseline.json says what the legacy worker's image set; \
-             `cargo xtask compare OLD --write-baseline` writes it",
-        );
-    };
-    let (mut wrong, mut elsewhere, mut kept) = (Vec::new(), Vec::new(), 0);
-    for (name, promised) in &promise.variables {
-        let promised = expand(promised, &image.env);
-        let is = match image.env.get(name) {
-            Some(is) if *is == promised => {
-                kept += 1;
-                continue;
-            }
-            Some(is) => format!("is `{is}`"),
-            // Compare judges the Dockerfile, renamed variables and all.
-            None if !made.env.contains_key(name) => {
-                elsewhere.push(name.as_str());
-                continue;
-            }
-            None => "is not set".to_owned(),
-        };
-        wrong.push(format!(
-            "{name} {is}, and in the legacy image it was `{promised}`"
-        ));
-    }
-    let mut notes = Vec::new();
-    // A reason may have been given for another part of it: what users lose is said either way.
-    if let Some(lost) = root_lost(image, promise) {
-        if promise.accepted.contains_key(MODULES) {
-            notes.push(format!("{lost}; a reason is on record"));
-        } else {
-            wrong.push(lost);
-        }
-    }
-    if !elsewhere.is_empty() {
-        notes.push(format!(
-            "no longer set by the Dockerfile, which `cargo xtask compare` judges: {}",
-            elsewhere.join(", ")
-        ));
-    }
-    let check = Check::judged(
-        NAME,
-        wrong,
-        "set them so in the Dockerfile, or accept a change with \
-         `cargo xtask compare --accept image:NAME --reason …`",
-        format!("{kept} variables as in the legacy image"),
-    );
-    check.and(notes)
-}
-
-/// What is said where modules at the root were found in the legacy image and are no longer.
-fn root_lost(image: &InspectedImage, promise: &Promise) -> Option<String> {
-    let mut recorded = [&promise.variables, &promise.accepted].into_iter();
-    let promised = recorded.find_map(|record| record.get(MODULES))?;
-    let names_root = |path: &str| path.split(':').any(|folder| folder == "/");
-    let is = image.env.get(MODULES).map_or("", String::as_str);
-    (names_root(&expand(promised, &image.env)) && !names_root(is)).then(|| {
-        format!(
-            "{MODULES} is `{is}` and does not name `/`, as it did in the legacy image: modules that \
-             users put there are no longer found"
-        )
-    })
+    let what = "not compared, as the base image is not known";
+    let unknown = Some(unknown.join(", ")).filter(|unknown| !unknown.is_empty());
+    check.and(unknown.map(|unknown| format!("{what}: {unknown}")))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::CheckStatus;
+    use std::collections::BTreeMap;
+
+    use super::super::expected_image::ExpectedImage;
     use super::*;
+    use crate::report::CheckStatus;
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
@@ -246,8 +164,17 @@ mod tests {
         }
     }
 
-    fn plain(_: &str, value: &str) -> String {
-        value.to_owned()
+    fn seen(
+        image: InspectedImage,
+        made: ExpectedImage,
+        base: Option<InspectedImage>,
+    ) -> Seen<'static> {
+        Seen {
+            image,
+            made,
+            base: base.map(|base| (base, Vec::new())),
+            ..Seen::default()
+        }
     }
 
     #[test]
@@ -273,13 +200,13 @@ mod tests {
             entrypoint: words("/start.sh"),
             ..image("")
         };
-        let check = command(&image, &made(""), Some(&base));
+        let check = command(&seen(image.clone(), made(""), Some(base.clone())));
         assert_eq!(check.words, ["/start.sh python3 handler.py in /worker"]);
         image.cmd = vec!["/bin/sh".into(), "-c".into(), "python3 other.py".into()];
         image.workdir = "/".into();
         image.entrypoint.clear();
         image.user = "me".into();
-        let check = command(&image, &made(""), Some(&base));
+        let check = command(&seen(image.clone(), made(""), Some(base.clone())));
         assert_eq!(check.verdict, CheckStatus::Failed);
         let all = check.words.join("\n");
         for part in [
@@ -295,8 +222,10 @@ mod tests {
     #[test]
     fn variables_are_those_of_the_dockerfile_and_of_the_base_image() {
         let base = image("PATH=/bin TZ=UTC");
-        let wanted = made("A=1 B=2");
-        let check = |env: &str| environment(&image(env), &wanted, Some(&base), &plain);
+        let check = |env: &str| {
+            let base = Some(base.clone());
+            environment(&seen(image(env), made("A=1 B=2"), base))
+        };
         assert_eq!(
             check("PATH=/bin TZ=UTC A=1 B=2").verdict,
             CheckStatus::Passed
@@ -314,55 +243,8 @@ mod tests {
         }
         let mut open = made("A=1");
         open.env.insert("P".into(), None);
-        let check = environment(&image("A=1 P=/ X=1"), &open, None, &plain);
+        let check = environment(&seen(image("A=1 P=/ X=1"), open, None));
         assert_eq!(check.verdict, CheckStatus::Passed);
         assert!(check.words[1].contains('P'), "{check:?}");
-    }
-
-    #[test]
-    fn modules_at_the_root_are_found_as_before_or_a_reason_is_on_record() {
-        let path = || variables("PYTHONPATH=/:/src");
-        let judged = |env: &str, promised: &Promise| {
-            promise(&image(env), &made("PYTHONPATH=/worker"), Some(promised))
-        };
-        let mut recorded = Promise {
-            variables: path(),
-            ..Promise::default()
-        };
-        let lost = judged("PYTHONPATH=/worker", &recorded);
-        assert_eq!(lost.verdict, CheckStatus::Failed, "{lost:?}");
-        assert!(lost.words[1].contains("does not name `/`"), "{lost:?}");
-        recorded = Promise {
-            accepted: path(),
-            ..Promise::default()
-        };
-        let lost = judged("PYTHONPATH=/worker", &recorded);
-        assert_eq!(lost.verdict, CheckStatus::Passed, "{lost:?}");
-        let said = "no longer found; a reason is on record";
-        assert!(lost.words[1].ends_with(said), "{lost:?}");
-        let kept = judged("PYTHONPATH=/:/sgl", &recorded);
-        assert_eq!(kept.words, ["0 variables as in the legacy image"]);
-        // Where the legacy image did not name the root, nobody found anything there.
-        recorded.accepted = variables("PYTHONPATH=/src");
-        let never = judged("PYTHONPATH=/worker", &recorded);
-        assert_eq!(never.words, ["0 variables as in the legacy image"]);
-    }
-
-    #[test]
-    fn the_legacy_image_s_variables_keep_their_values() {
-        let kept = Promise {
-            variables: variables("BASE_PATH=$BASE_PATH HF_HOME=$BASE_PATH/cache OLD=1"),
-            ..Promise::default()
-        };
-        let wanted = made("BASE_PATH=/v HF_HOME=/v/cache PYTHONPATH=/");
-        let check = |env: &str| promise(&image(env), &wanted, Some(&kept));
-        let good = check("BASE_PATH=/v HF_HOME=/v/cache PYTHONPATH=/x:/");
-        assert_eq!(good.verdict, CheckStatus::Passed);
-        assert!(good.words[1].contains("OLD"), "{good:?}");
-        let bad = check("BASE_PATH=/v HF_HOME=/cache PYTHONPATH=/worker");
-        assert_eq!(bad.verdict, CheckStatus::Failed);
-        assert!(bad.words[0].contains("HF_HOME is `/cache`"), "{bad:?}");
-        let none = promise(&image(""), &wanted, None);
-        assert_eq!(none.verdict, CheckStatus::Skipped);
     }
 }

@@ -1,5 +1,5 @@
-//! Short-lived containers with this run's label, always removed; the next run removes those of a
-//! killed one.
+//! Short-lived containers with this run's label, always removed: a process of its own sees to that
+//! where the run is killed.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,51 +7,63 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use xtask_core::docker::{Engine, LABEL};
+use crate::token;
+use xtask_core::docker::{Engine, Janitor, LABEL};
 use xtask_core::{interrupt, process};
-
-/// Older containers with the label are abandoned.
-const ABANDONED: u64 = 24 * 60 * 60;
 
 /// A run of this task, and the containers that it makes.
 pub struct Session<'a> {
     pub engine: &'a Engine,
-    /// Host, process and time: who may remove the container.
-    mark: String,
-    names: String,
+    /// The label of its containers, with host, process and time.
+    label: String,
     count: Cell<usize>,
+    _janitor: Janitor,
 }
 
 impl<'a> Session<'a> {
-    /// Begins a run, and removes what dead ones left behind.
     pub fn begin(engine: &'a Engine) -> Result<Self> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap_or_default();
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy().replace('/', "-");
-        let process = std::process::id();
-        sweep(engine, &host, now.as_secs())?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_nanos();
+        let label = format!("{LABEL}={host}/{}/{now}", std::process::id());
         Ok(Self {
             engine,
-            mark: format!("{host}/{process}/{}", now.as_secs()),
-            names: format!("worker-sglang-{process}-{}", now.as_nanos()),
+            _janitor: Janitor::start(engine, &label, None)?,
+            label,
             count: Cell::new(0),
         })
     }
 
     /// Makes a container, without starting it. `options` go before the image, `command` behind.
     pub fn create(&self, image: &str, options: &[&str], command: &[&str]) -> Result<Container<'_>> {
+        self.create_with(None, image, options, command)
+    }
+
+    /// The same, with `HF_TOKEN` set in it. Docker takes it from its environment: everybody reads
+    /// its arguments.
+    pub fn create_with(
+        &self,
+        token: Option<&str>,
+        image: &str,
+        options: &[&str],
+        command: &[&str],
+    ) -> Result<Container<'_>> {
         self.count.set(self.count.get() + 1);
-        let name = format!("{}-{}", self.names, self.count.get());
-        let label = format!("{LABEL}={}", self.mark);
-        let create = ["create", "--name", &name, "--label", &label];
-        let words = [&create, options, &[image], command].concat();
+        let run = self.label.rsplit('/').next().unwrap_or_default();
+        let name = format!("worker-sglang-{run}-{}", self.count.get());
+        let create = ["create", "--name", &name, "--label", &self.label];
+        let secret: &[&str] = token.map_or(&[], |_| &["--env", token::NAME]);
+        let words = [&create, options, secret, &[image], command].concat();
         // First, since an interrupted `create` may have made it.
         let container = Container {
             engine: self.engine,
             name: name.clone(),
         };
-        let done = self.engine.finish(&words)?;
+        let mut create = self.engine.command(&words)?;
+        create.envs(token.map(|token| (token::NAME, token)));
+        let done = process::within(create, b"", None)?;
+        let done = done.context("docker create did not end")?;
         anyhow::ensure!(done.ok, "docker create failed: {}", done.message);
         interrupt::check()?;
         Ok(container)
@@ -84,56 +96,14 @@ impl<'a> Session<'a> {
         }))
     }
 
-    /// What of this run is still there: containers, networks and volumes.
+    /// The containers of this run that are still there.
     pub fn left(&self) -> Result<Vec<String>> {
-        let filter = format!("label={LABEL}={}", self.mark);
-        let mut left = Vec::new();
-        for (what, list, name) in [
-            ("container", &["ps", "--all"][..], "{{.Names}}"),
-            ("network", &["network", "ls"], "{{.Name}}"),
-            ("volume", &["volume", "ls"], "{{.Name}}"),
-        ] {
-            let words = [list, &["--format", name, "--filter", &filter]].concat();
-            let listed = self.engine.output(&words)?;
-            let names = String::from_utf8_lossy(&listed);
-            left.extend(names.lines().map(|name| format!("{what} {name}")));
-        }
-        Ok(left)
+        let filter = format!("label={}", self.label);
+        let list = ["ps", "--all", "--format", "{{.Names}}", "--filter", &filter];
+        let listed = self.engine.output(&list)?;
+        let names = String::from_utf8_lossy(&listed);
+        Ok(names.lines().map(str::to_owned).collect())
     }
-}
-
-/// Removes the containers of runs that are dead.
-fn sweep(engine: &Engine, host: &str, now: u64) -> Result<()> {
-    let filter = format!("label={LABEL}");
-    let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
-    let list = ["ps", "--all", "--no-trunc", "--filter", &filter];
-    let listed = engine.output(&[&list[..], &["--format", &format]].concat())?;
-    for line in String::from_utf8_lossy(&listed).lines() {
-        if let Some((id, mark)) = line.split_once(' ')
-            && is_dead(mark, host, now, &is_running)
-        {
-            remove(engine, id);
-        }
-    }
-    Ok(())
-}
-
-/// Whether what carries a mark belongs to no run any more.
-fn is_dead(mark: &str, host: &str, now: u64, is_running: &dyn Fn(i32) -> bool) -> bool {
-    let parts: Vec<&str> = mark.split('/').collect();
-    let [of, process, since] = parts[..] else {
-        return false;
-    };
-    let since: u64 = since.parse().unwrap_or(now);
-    let is_old = now.saturating_sub(since) > ABANDONED;
-    let runs = process.parse().is_ok_and(is_running);
-    is_old || of == host && !runs
-}
-
-fn is_running(process: i32) -> bool {
-    use rustix::io::Errno;
-    use rustix::process::{Pid, test_kill_process};
-    Pid::from_raw(process).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn remove(engine: &Engine, name: &str) {
@@ -223,17 +193,6 @@ fn read_state(text: &[u8]) -> Option<ContainerState> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_a_dead_run_of_this_host_made_is_removed_before_a_day_is_over() {
-        let runs = |process| process == 7;
-        let dead = |mark: &str| is_dead(mark, "here", 1_000_000, &runs);
-        assert!(!dead("here/7/999999"));
-        assert!(dead("here/8/999999"));
-        assert!(!dead("there/8/999999"));
-        assert!(dead("there/8/100"));
-        assert!(!dead("anything else"));
-    }
 
     #[test]
     fn a_container_s_state_is_read() {

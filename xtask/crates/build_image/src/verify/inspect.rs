@@ -23,10 +23,9 @@ pub struct InspectedImage {
 }
 
 impl InspectedImage {
-    /// How many of the lowest layers are those of `base`; `None` when it is not built on it.
-    pub fn layers_of(&self, base: &Self) -> Option<usize> {
-        (!base.layers.is_empty() && self.layers.starts_with(&base.layers))
-            .then_some(base.layers.len())
+    /// Whether the lowest layers are those of `base`.
+    pub fn is_built_on(&self, base: &Self) -> bool {
+        !base.layers.is_empty() && self.layers.starts_with(&base.layers)
     }
 }
 
@@ -129,9 +128,9 @@ mod tests {
             layers: layers.iter().map(ToString::to_string).collect(),
             ..InspectedImage::default()
         };
-        assert_eq!(image.layers_of(&base(&["x"])), Some(1));
-        assert_eq!(image.layers_of(&base(&["y"])), None);
-        assert_eq!(image.layers_of(&base(&[])), None);
+        assert!(image.is_built_on(&base(&["x"])));
+        assert!(!image.is_built_on(&base(&["y"])));
+        assert!(!image.is_built_on(&base(&[])));
     }
 
     #[test]

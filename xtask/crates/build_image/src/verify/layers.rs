@@ -1,51 +1,31 @@
-//! Reads the layers of `docker save` as a stream, searches them, and keeps only what was asked for.
+//! Reads the layers of `docker save` as a stream, searches them, and keeps the paths that are asked for.
 //!
 //! A container would not show files that a later step deletes, and an image may not start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader, Read, Seek};
-use std::path::Path;
 use std::process::{ChildStdout, Command, Output, Stdio};
 
 use anyhow::{Context, Result};
 use memchr::memmem::Finder;
-use tar::{Archive, Entry, EntryType};
+use tar::{Archive, Entry};
 
 use xtask_core::docker::Engine;
 use xtask_core::interrupt;
 use xtask_core::process::Finished;
 use xtask_core::tree::RepoPath;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Keep {
-    Nothing,
-    Path,
-    Bytes,
-}
-
 pub struct Look<'a> {
     /// What to search every byte for.
     pub token: Option<&'a [u8]>,
-    /// What to keep of a path with that size.
-    pub keep: &'a dyn Fn(&str, u64) -> Keep,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Thing {
-    /// A file, with its bytes where they were asked for.
-    File(Option<Vec<u8>>),
-    Folder,
-    Link(String),
-    Other,
+    /// Which paths to keep.
+    pub keep: &'a dyn Fn(&str) -> bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageLayer {
-    pub things: BTreeMap<String, Thing>,
-    /// Paths of lower layers that this one takes away.
-    pub gone: BTreeSet<String>,
-    /// Opaque folders: this layer hides their lower content.
-    pub emptied: BTreeSet<String>,
+    pub kept: BTreeSet<String>,
+    /// The paths whose names or bytes hold the token.
     pub tokens: Vec<String>,
     pub unread: Option<String>,
 }
@@ -68,20 +48,6 @@ impl ImageLayer {
 }
 
 impl Layers {
-    /// What a container finds at a path.
-    pub fn find(&self, path: &str) -> Option<&Thing> {
-        for layer in self.layers.iter().rev() {
-            if let Some(thing) = layer.things.get(path) {
-                return Some(thing);
-            }
-            let mut folders = Path::new(path).ancestors().filter_map(Path::to_str);
-            if folders.any(|above| layer.gone.contains(above) || layer.emptied.contains(above)) {
-                return None;
-            }
-        }
-        None
-    }
-
     /// Which layers could not be read, and why.
     pub fn unread(&self) -> Vec<String> {
         let all = self.layers.iter().enumerate();
@@ -158,7 +124,7 @@ fn read_saved(saved: impl Read, look: &Look) -> Result<Layers> {
             links.extend(target.map(|target| (path, target.to_string())));
             continue;
         }
-        if !is_file(&entry) {
+        if !entry.header().entry_type().is_file() {
             continue;
         }
         let mut start = Vec::new();
@@ -169,9 +135,9 @@ fn read_saved(saved: impl Read, look: &Look) -> Result<Layers> {
             whole.read_to_end(&mut text)?;
             order = read_order(&text)?;
         } else if is_text(&start) {
-            let mut search = Search::new(look.token);
-            search.read(whole, false)?;
-            tokens.extend(search.found.then_some(path));
+            if Search::new(look.token).finds_in(whole)? {
+                tokens.push(path);
+            }
         } else {
             let layer = match unpacker(&start) {
                 None => read_layer(whole, look),
@@ -239,11 +205,6 @@ fn target_of(entry: &Entry<impl Read>) -> Option<String> {
     target?.map(|target| String::from_utf8_lossy(&target).into_owned())
 }
 
-fn is_file(entry: &Entry<impl Read>) -> bool {
-    let kind = entry.header().entry_type();
-    kind.is_file() || kind.is_contiguous()
-}
-
 fn read_layer(layer: impl Read, look: &Look) -> Result<ImageLayer> {
     let mut archive = Archive::new(layer);
     let mut found = ImageLayer::default();
@@ -251,43 +212,22 @@ fn read_layer(layer: impl Read, look: &Look) -> Result<ImageLayer> {
     for entry in archive.entries()? {
         interrupt::check()?;
         let mut entry = entry?;
-        let (path, target) = (path_of(&entry), target_of(&entry));
-        let keep = (look.keep)(&path, entry.size());
-        let wants_bytes = keep == Keep::Bytes && is_file(&entry);
-        search.found = false;
-        search.read(path.as_bytes(), false)?;
-        search.read(target.as_deref().unwrap_or_default().as_bytes(), false)?;
-        let bytes = search.read(&mut entry, wants_bytes)?;
-        if search.found {
+        let path = path_of(&entry);
+        let target = target_of(&entry).unwrap_or_default();
+        let names = search.finds_in(path.as_bytes())? | search.finds_in(target.as_bytes())?;
+        if search.finds_in(&mut entry)? || names {
             found.tokens.push(path.clone());
         }
-        if note_removal(&mut found, &path) || keep == Keep::Nothing {
-            continue;
+        // `.wh.NAME` takes NAME of a lower layer away.
+        let is_removal = path
+            .rsplit('/')
+            .next()
+            .is_some_and(|name| name.starts_with(".wh."));
+        if !is_removal && (look.keep)(&path) {
+            found.kept.insert(path);
         }
-        let thing = match (target, entry.header().entry_type()) {
-            (Some(target), _) => Thing::Link(target),
-            (None, EntryType::Directory) => Thing::Folder,
-            (None, _) if is_file(&entry) => Thing::File(wants_bytes.then_some(bytes)),
-            (None, _) => Thing::Other,
-        };
-        found.things.insert(path, thing);
     }
     Ok(found)
-}
-
-/// Records a whiteout; false for other paths.
-fn note_removal(layer: &mut ImageLayer, path: &str) -> bool {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let Some(name) = name.strip_prefix(".wh.") else {
-        return false;
-    };
-    if name == ".wh..opq" {
-        layer.emptied.insert(folder.to_owned());
-    } else {
-        let gone = format!("{folder}/{name}");
-        layer.gone.insert(gone.trim_start_matches('/').to_owned());
-    }
-    true
 }
 
 /// Reads whole texts, and finds a token in them.
@@ -295,7 +235,6 @@ struct Search<'a> {
     finder: Option<Finder<'a>>,
     /// The last piece, with the overlap for a token that spans two.
     seen: Vec<u8>,
-    found: bool,
 }
 
 impl<'a> Search<'a> {
@@ -305,29 +244,24 @@ impl<'a> Search<'a> {
         Self {
             finder: token.map(Finder::new),
             seen: Vec::new(),
-            found: false,
         }
     }
 
-    /// Reads to the end, and gives the bytes where they are wanted.
-    fn read(&mut self, mut text: impl Read, wanted: bool) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+    /// Reads to the end.
+    fn finds_in(&mut self, mut text: impl Read) -> io::Result<bool> {
+        let mut found = false;
         self.seen.clear();
         loop {
-            let kept = self.seen.len();
             let mut piece = text.by_ref().take(Self::PIECE as u64);
             if piece.read_to_end(&mut self.seen)? == 0 {
-                return Ok(bytes);
+                return Ok(found);
             }
-            if wanted {
-                bytes.extend_from_slice(&self.seen[kept..]);
-            }
-            let mut begun = 0;
+            let mut overlap = 0;
             if let Some(finder) = &self.finder {
-                self.found |= finder.find(&self.seen).is_some();
-                begun = finder.needle().len().saturating_sub(1);
+                found |= finder.find(&self.seen).is_some();
+                overlap = finder.needle().len().saturating_sub(1);
             }
-            self.seen.drain(..self.seen.len().saturating_sub(begun));
+            self.seen.drain(..self.seen.len().saturating_sub(overlap));
         }
     }
 }
@@ -342,7 +276,7 @@ mod tests {
     fn entry(path: &str, kind: u8, link: &str, data: &[u8]) -> Vec<u8> {
         let mut header = tar::Header::new_ustar();
         header.set_path(path).unwrap();
-        header.set_entry_type(EntryType::new(kind));
+        header.set_entry_type(tar::EntryType::new(kind));
         if !link.is_empty() {
             header.set_link_name(link).unwrap();
         }
@@ -359,11 +293,7 @@ mod tests {
     fn look() -> Look<'static> {
         Look {
             token: Some(TOKEN),
-            keep: &|path, size| match path {
-                "worker/a.py" if size < 100 => Keep::Bytes,
-                path if path.starts_with("worker") => Keep::Path,
-                _ => Keep::Nothing,
-            },
+            keep: &|path| path.starts_with("worker"),
         }
     }
 
@@ -400,7 +330,7 @@ mod tests {
         end(bytes)
     }
 
-    fn engine(folder: &Path, script: &str) -> Engine {
+    fn engine(folder: &std::path::Path, script: &str) -> Engine {
         Engine {
             program: testing::program(folder, "docker", script),
             buildx: false,
@@ -419,10 +349,7 @@ mod tests {
             archive.display()
         );
         let layers = read(&engine(folder.path(), &script), "worker", &look()).unwrap();
-        assert_eq!(
-            layers.find("worker/a.py"),
-            Some(&Thing::File(Some(b"text".to_vec())))
-        );
+        assert!(layers.layers[0].kept.contains("worker/a.py"));
     }
 
     #[test]
@@ -441,11 +368,7 @@ mod tests {
 
     #[test]
     fn a_token_is_found_wherever_the_pieces_are_cut() {
-        let found = |text: &[u8]| {
-            let mut search = Search::new(Some(TOKEN));
-            assert_eq!(search.read(text, true).unwrap(), text);
-            search.found
-        };
+        let found = |text: &[u8]| Search::new(Some(TOKEN)).finds_in(text).unwrap();
         for before in 0..=TOKEN.len() {
             let mut text = vec![b'.'; Search::PIECE - before];
             text.extend(TOKEN);
@@ -474,16 +397,12 @@ mod tests {
         assert_eq!(found.layers.len(), 3);
         assert_eq!(found.layers[0].tokens, ["root/.netrc"]);
         assert_eq!(found.layers[2], found.layers[0], "a link to the same");
-        let two = Layers {
-            layers: found.layers[..2].to_vec(),
-            ..Layers::default()
+        let kept = |number: usize| -> Vec<&str> {
+            let kept = found.layers[number].kept.iter();
+            kept.map(String::as_str).collect()
         };
-        let file = |text: &str| Some(Thing::File(Some(text.into())));
-        assert_eq!(two.find("worker/a.py").cloned(), file("new"));
-        assert_eq!(two.find("worker/b.py"), None, "deleted");
-        assert_eq!(two.find("worker"), Some(&Thing::Folder));
-        assert!(two.layers[1].emptied.contains("root"));
-        assert_eq!(two.find("root/.netrc"), None, "never asked for");
+        assert_eq!(kept(0), ["worker", "worker/a.py", "worker/b.py"]);
+        assert_eq!(kept(1), ["worker/a.py"], "what takes a file away is none");
     }
 
     /// Docker writes what says how an image was made beside its layers.

@@ -1,48 +1,40 @@
 //! What is checked in the image that was built.
 //!
-//! `inspect`, `layers` and the scripts in the image read it into values, the modules named after a
-//! check judge those, and only `containers` runs anything. In the image run Python scripts
-//! (`probe.py`, `flags.py`): a Python is all that is sure to be there.
+//! `inspect`, `layers` and the program in the image read it into values, the modules named after a
+//! check judge those, and only `containers` runs anything. In the image run Python programs: a
+//! Python is all that is sure to be there.
 
 mod behaviour;
 mod configuration;
 mod containers;
 mod expected_image;
-mod files;
-mod flags;
 mod inspect;
 mod layers;
-mod python;
+mod probe;
 mod secrets;
 mod size;
+mod stray;
 
 use anyhow::{Result, bail};
 
-use self::configuration::Promise;
 use self::containers::Session;
 use self::expected_image::ExpectedImage;
 use self::inspect::{HistoryStep, InspectedImage};
 use self::layers::Look;
-use super::Check;
+use super::report::Check;
 use super::repository::BuildInputs;
-use compare::accepted::Accepted;
-use compare::baseline;
+use super::token::SHORTEST;
 use worker_files::Source;
 use xtask_core::docker::Engine;
 use xtask_core::interrupt;
-use xtask_core::layout::BASELINE;
 use xtask_core::outcome::UserError;
 use xtask_core::progress;
-use xtask_core::records;
-use xtask_core::tree::Tree;
 
 pub struct Subject<'a> {
     pub engine: &'a Engine,
     /// The repository from whose work tree the image was built.
     pub repository: &'a BuildInputs,
     pub image: &'a str,
-    /// The image that carried the same tag before this build, where there was one.
-    pub before: Option<&'a str>,
     /// How many bytes the image may add to its base before that is worth a warning.
     pub budget: u64,
 }
@@ -62,40 +54,25 @@ pub fn image(subject: &Subject, done: &mut dyn FnMut(&Check)) -> Result<Vec<Chec
     let base_name = repository.base();
     let (seen, base_check) = Seen::read(subject, &base_name)?;
     tell(base_check);
-    let (image, made, base) = (&seen.image, &seen.made, seen.base.as_ref());
-    let base = base.map(|base| &base.image);
-    let hide = |name: &str, value: &str| secrets::shown_value(name, value, seen.token);
-    tell(configuration::platform(image));
-    tell(configuration::command(image, made, base));
-    tell(configuration::environment(image, made, base, &hide));
-    let promise = promise(tree)?;
-    tell(configuration::promise(image, made, promise.as_ref()));
-    progress::at("its layers");
-    layer_checks(subject, &seen, &mut tell)?;
+    configuration::check(&seen).into_iter().for_each(&mut tell);
     let session = Session::begin(engine)?;
-    progress::at("its Python packages");
+    progress::at("its Python packages and flags");
     interrupt::check()?;
-    let images = (subject.image, base_name.as_str());
-    for check in python::check(&session, &seen, images, tree)? {
-        tell(check);
-    }
-    progress::at("its flags");
-    tell(flags::look(&session, &seen, subject)?);
+    let probed = probe::check(&session, &seen, subject, &base_name)?;
+    probed.into_iter().for_each(&mut tell);
+    progress::at("its layers");
+    let sought = stray::Sought::new(&seen.made, tree, seen.workdir());
+    let look = Look {
+        token: seen.token.map(str::as_bytes),
+        keep: &|path| sought.is_stray(path) || secrets::is_credentials(path),
+    };
+    let layers = layers::read(engine, subject.image, &look)?;
+    tell(stray::check(&sought, &layers, seen.base_layers()));
+    tell(secrets::check(&seen, &layers));
     let plan = behaviour::plan(tree, seen.token)?;
     progress::at("jobs in a worker");
-    behaviour::check(&session, image, subject.image, &plan, &mut tell)?;
-    let before = match subject.before {
-        Some(before) => inspect::image(engine, before)?,
-        None => None,
-    };
-    let budget = subject.budget;
-    tell(size::check(
-        image,
-        &seen.history,
-        base,
-        before.as_ref(),
-        budget,
-    ));
+    behaviour::check(&session, &seen.image, subject.image, &plan, &mut tell)?;
+    tell(size::check(&seen, subject.budget));
     Ok(checks)
 }
 
@@ -103,19 +80,12 @@ pub fn image(subject: &Subject, done: &mut dyn FnMut(&Check)) -> Result<Vec<Chec
 struct Seen<'a> {
     image: InspectedImage,
     history: Vec<HistoryStep>,
-    /// The base image, where it is on this engine and is what the image was built on.
-    base: Option<Base>,
+    /// The base image with its history, where it is on this engine and is what the image was built
+    /// on.
+    base: Option<(InspectedImage, Vec<HistoryStep>)>,
     made: ExpectedImage,
-    /// The value of `HF_TOKEN` to search for, and whether the given one is too short for that.
+    /// The value of `HF_TOKEN` to search for. A text that is too short is in many a file.
     token: Option<&'a str>,
-    too_short: bool,
-}
-
-struct Base {
-    image: InspectedImage,
-    history: Vec<HistoryStep>,
-    /// How many of the lowest layers are its own.
-    layers: usize,
 }
 
 impl<'a> Seen<'a> {
@@ -125,7 +95,8 @@ impl<'a> Seen<'a> {
             engine, repository, ..
         } = subject;
         let token = repository.token.as_ref();
-        let (token, too_short) = secrets::sought(token.map(|token| token.value.as_str()));
+        let token = token.map(|token| token.value.as_str());
+        let token = token.filter(|token| token.len() >= SHORTEST);
         let Some(image) = inspect::image(engine, subject.image)? else {
             let name = secrets::hidden(subject.image, token);
             bail!(UserError::new(
@@ -148,27 +119,30 @@ impl<'a> Seen<'a> {
             "what was there before the worker can't be told from what the worker brings".to_owned(),
         ]);
         if let Some(known) = known
-            && let Some(layers) = image.layers_of(&known)
+            && image.is_built_on(&known)
         {
-            let all = image.layers.len();
+            let (layers, all) = (known.layers.len(), image.layers.len());
             let words = format!("{base_name}, {layers} of {all} layers");
             check = Check::passed("base image", words);
-            base = Some(Base {
-                image: known,
-                history: inspect::history(engine, base_name)?,
-                layers,
-            });
+            base = Some((known, inspect::history(engine, base_name)?));
         }
-        let base_image = base.as_ref().map(|base| &base.image);
         let seen = Self {
-            made: made(repository, &history, base_image)?,
+            made: made(repository, &history, base.as_ref().map(|(base, _)| base))?,
             image,
             history,
             base,
             token,
-            too_short,
         };
         Ok((seen, check))
+    }
+
+    fn base_image(&self) -> Option<&InspectedImage> {
+        self.base.as_ref().map(|(image, _)| image)
+    }
+
+    /// How many of the lowest layers are the base image's.
+    fn base_layers(&self) -> usize {
+        self.base_image().map_or(0, |base| base.layers.len())
     }
 
     /// The worker's folder: the Dockerfile's WORKDIR, or the base image's.
@@ -189,7 +163,7 @@ fn made(
     let Some((path, bytes)) = &of.dockerfile else {
         bail!(UserError::new(
             format!("{} has no Dockerfile", tree.describe()),
-            "name the repository that the image was built from with --repo"
+            "name the repository that the image was built from with `-C DIR`"
         ));
     };
     let source = Source::new(path.as_str().into(), bytes);
@@ -200,57 +174,4 @@ fn made(
         )
         .into()
     })
-}
-
-/// The text of a record that may be missing.
-fn text(tree: &dyn Tree, record: &'static str) -> Result<Option<String>> {
-    let found = records::read(tree, record)?;
-    Ok(found.map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned()))
-}
-
-/// What the record says that the legacy image set.
-fn promise(tree: &dyn Tree) -> Result<Option<Promise>> {
-    /// These are the image's, not its environment's.
-    const INSTRUCTIONS: [&str; 6] = [
-        "FROM",
-        "CMD",
-        "ENTRYPOINT",
-        "WORKDIR",
-        "USER",
-        "HEALTHCHECK",
-    ];
-    let Some(record) = text(tree, BASELINE)? else {
-        return Ok(None);
-    };
-    let facts = baseline::of_repository(&record, BASELINE)?.facts;
-    let accepted = Accepted::of_tree(tree)?;
-    let is_variable = |name: &str| {
-        let of_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-        name.chars().all(of_name) && !INSTRUCTIONS.contains(&name)
-    };
-    let values = facts
-        .area("image")
-        .filter(|(name, _)| is_variable(name))
-        .filter_map(|(name, fact)| Some((name.to_owned(), fact.get("value")?.to_owned())));
-    let (accepted, variables) =
-        values.partition(|(name, _)| accepted.covers(&format!("image:{name}")));
-    Ok(Some(Promise {
-        variables,
-        accepted,
-    }))
-}
-
-fn layer_checks(subject: &Subject, seen: &Seen, tell: &mut dyn FnMut(Check)) -> Result<()> {
-    let repository = subject.repository;
-    let sought = files::Sought::new(&seen.made, &*repository.tree, seen.workdir());
-    let look = Look {
-        token: seen.token.map(str::as_bytes),
-        keep: &|path, size| sought.keep(path, size).max(secrets::keep(path)),
-    };
-    let layers = layers::read(subject.engine, subject.image, &look)?;
-    let base_layers = seen.base.as_ref().map_or(0, |base| base.layers);
-    tell(files::copied(&sought, &layers, repository.update_flags)?);
-    tell(files::strange(&sought, &layers, base_layers)?);
-    tell(secrets::check(seen, &layers));
-    Ok(())
 }

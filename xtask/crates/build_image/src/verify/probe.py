@@ -1,10 +1,10 @@
-"""Says what an image's Python is, has and can import; runs in the image, reads one JSON object from
-standard input and prints one.
+"""Checks an image from within: its files, its Python, its packages and SGLang's flags. Runs in the
+image, reads one JSON object from standard input and prints one, with a list of checks.
 
-`modules` are imported; `packages` (each with the requirement that names it) are asked for their
-versions, which are held against what is asked for, as is Python's against `python`; a table of SGLang's flags in the
-working directory is asked for the release that it is of. Whatever a module prints goes to standard
-error.
+`files` are what the Dockerfile copies, by their places; `modules` are imported; `packages`, each
+with the requirement that names it, and `python` are what is asked for; `script` reads SGLang's
+parser with the module `reader`, and `table` is the repository's table of its flags. Nothing in the
+image is changed. Without `files` only the packages' conflicts are told.
 """
 
 from __future__ import annotations
@@ -17,7 +17,47 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
+
+TABLE = "sglang_worker/sglang_flags.json"
+# The fields that come from the parser itself. A table may have more, guessed from help texts.
+SAID = ("kind", "type", "choices", "default", "aliases", "dest", "nargs", "required", "deprecated")
+
+
+def check(name: str, wrong: list[str], helps: str, fine: str, *notes: str) -> dict[str, Any]:
+    """A check with its verdict and words."""
+    words = [*wrong, helps] if wrong and helps else wrong or [fine]
+    return told(name, "failed" if wrong else "passed", *words, *notes)
+
+
+def told(name: str, verdict: str, *words: str) -> dict[str, Any]:
+    """A check as the report has it."""
+    return {"name": name, "verdict": verdict, "words": words}
+
+
+def files(asked: dict[str, Any]) -> dict[str, Any]:
+    """Whether every copied file is there, as it is in the work tree. The flags have their own."""
+    wrong = []
+    for place, (path, text) in asked["files"].items():
+        here, found = text.encode("latin-1"), Path("/", place)
+        try:
+            if found.is_symlink():
+                what = f"a link to {os.readlink(found)}"
+            elif found.is_file():
+                data = found.read_bytes()
+                if data == here or (path == TABLE and asked["script"]):
+                    continue
+                what = f"not what {path} is here ({len(data)} bytes, {len(here)} here)"
+            else:
+                what = "no file" if found.exists() else "not in the image"
+        except OSError as error:
+            what = f"not to be read ({error.strerror})"
+        wrong.append(f"{found} is {what}, and the Dockerfile copies {path} there")
+    helps = "build the image again, or see what in the build changes them or takes them away"
+    fine = f"{len(asked['files'])} files of the repository, each as it is here"
+    return check("files", wrong, helps, fine)
 
 
 def trouble_with(module: str) -> str | None:
@@ -28,6 +68,16 @@ def trouble_with(module: str) -> str | None:
         last = str(error).strip().splitlines()[-1:] or [""]
         return f"{type(error).__name__}: {last[0]}"
     return None
+
+
+def modules(names: list[str]) -> dict[str, Any]:
+    """Whether the worker's modules import."""
+    if not names:
+        return told("modules", "skipped", "the Dockerfile copies no Python module into WORKDIR")
+    troubles = {name: trouble_with(name) for name in names}
+    wrong = [f"{name} can't be imported: {why}" for name, why in troubles.items() if why]
+    helps = "see what the Dockerfile copies and what requirements.txt names"
+    return check("modules", wrong, helps, f"{len(names)} modules import")
 
 
 def version_of(package: str) -> str | None:
@@ -64,7 +114,45 @@ def unfit(wanted: dict[str, str], versions: dict[str, str | None]) -> list[str] 
     return found
 
 
-def conflicts() -> dict[str, Any]:
+def sglang_version() -> str | None:
+    """SGLang's release, also where it is a folder and no package."""
+    if found := version_of("sglang"):
+        return found
+    try:
+        import sglang
+    except ImportError:
+        return None
+    return str(getattr(sglang, "__version__", "")) or None
+
+
+def versions(asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """Python and what requirements.txt names, against what is asked for."""
+    python = "{}.{}.{}".format(*sys.version_info[:3])
+    wanted = asked["packages"] | {"python": f"python{asked['python']}"}
+    installed = {name: version_of(name) for name in asked["packages"]}
+    wrongly = unfit(wanted, installed | {"python": python})
+    old = f"Python is {python}, and the worker is written for {asked['python']}"
+    helps = "take a base image with another Python"
+    wrong = []
+    for name, text in asked["packages"].items():
+        version, asks = installed[name], f"and requirements.txt asks for {text}"
+        if version is None and ";" not in text:
+            wrong.append(f"{name} is not installed, {asks}: see the build's `pip install`")
+        elif version and name in (wrongly or []):
+            wrong.append(f"{name} is {version}, {asks}: something later in the build replaces it")
+    sglang = sglang_version()
+    if sglang is None:
+        wrong.append("SGLang is not installed: take one of SGLang's own images as the base image")
+    seen = [f"{name} {version}" for name, version in installed.items() if version]
+    fine = ", ".join([*seen, f"SGLang {sglang}"])
+    unknown = "not compared with what is asked for: the image has neither packaging nor pip"
+    return [
+        check("python", [old] if "python" in (wrongly or []) else [], helps, f"Python {python}"),
+        check("versions", wrong, "", fine, *([unknown] if wrongly is None else [])),
+    ]
+
+
+def conflicts() -> tuple[str | None, list[str]]:
     """What the packages ask of each other and don't get, by whichever checker is there."""
     checkers = []
     if importlib.util.find_spec("pip"):
@@ -77,49 +165,150 @@ def conflicts() -> dict[str, Any]:
         # uv counts what it looked at, and says what is wrong line by line behind that.
         found = [line for line in lines if " requires " in line or " has requirement " in line]
         if done.returncode == 0:
-            return {"checker": name, "conflicts": []}
+            return name, []
         if found:
-            return {"checker": name, "conflicts": found}
-    return {"checker": None, "conflicts": []}
+            return name, found
+    return None, []
 
 
-def sglang_version() -> str | None:
-    """SGLang's release, also where it is a folder and no package."""
-    if found := version_of("sglang"):
-        return found
+def packages(base: list[str] | None, checker: str | None, found: list[str]) -> dict[str, Any]:
+    """Whether the packages fit each other, apart from what the base image has already."""
+    if checker is None:
+        return told("packages", "skipped", "the image has neither pip nor uv to check them with")
+    own = [line for line in found if line in (base or [])]
+    new = [line for line in found if line not in own]
+    more = [f"the base image itself has {len(own)} more"] if own else []
+    fine = f"{checker} check finds no conflict that the worker brings"
+    if new and base is None:
+        helps = "the base image, which may have had them before, could not be asked: pull it"
+        return told("packages", "warning", *new, helps)
+    helps = "not in the base image: choose versions in requirements.txt that fit what that has"
+    return check("packages", new, helps, fine, *more)
+
+
+def made_table(asked: dict[str, Any]) -> str:
+    """The repository's table brought up to what the image's parser takes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        script, table = Path(scratch, "scripts", "sglang_flags.py"), Path(scratch, "flags.json")
+        reader = Path(scratch, "sglang_worker", "extract.py")
+        for path, text in (
+            (script, asked["script"]),
+            (reader, asked["reader"]),
+            (table, asked["table"]),
+        ):
+            if text is not None:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text, "utf-8")
+        done = subprocess.run(
+            [sys.executable, str(script), "--output", str(table)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode == 0:
+            return table.read_text("utf-8")
+        raise ValueError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+
+
+def differences(table: dict[str, Any], made: dict[str, Any]) -> list[str]:
+    """How the flags that a parser takes differ from a table's: what is added, gone and changed."""
+
+    def changes(old: dict[str, Any], new: dict[str, Any]) -> str:
+        def shown(flag: dict[str, Any], field: str) -> str:
+            text = json.dumps(flag[field], ensure_ascii=False) if field in flag else "nothing"
+            return text if len(text) <= 40 else text[:39] + "…"
+
+        fields = [field for field in SAID if old.get(field) != new.get(field)]
+        return ", ".join(f"{field}: {shown(old, field)} → {shown(new, field)}" for field in fields)
+
+    both = [name for name in made if name in table]
+    changed = {name: changes(table[name], made[name]) for name in both}
+    kinds = {
+        "added": [name for name in made if name not in table],
+        "gone": [name for name in table if name not in made],
+        "changed": [f"{name} ({change})" for name, change in changed.items() if change],
+    }
+    lines = []
+    for kind, flags in kinds.items():
+        more = f" and {len(flags) - 12} more" if len(flags) > 12 else ""
+        lines += [f"{len(flags)} {kind}: {', '.join(flags[:12])}{more}"] if flags else []
+    return lines
+
+
+def flags(asked: dict[str, Any]) -> dict[str, Any]:
+    """The flag tables of the image and of the repository against SGLang's own parser."""
+    if asked["script"] is None:
+        why = "the repository has no scripts/sglang_flags.py, which reads SGLang's parser"
+        return told("flags", "skipped", why)
+    place = Path(TABLE)
     try:
-        import sglang
-    except ImportError:
-        return None
-    return str(getattr(sglang, "__version__", "")) or None
+        text = made_table(asked)
+        made = json.loads(text)
+        release, takes = made["version"], made["flags"]
+    except (ValueError, KeyError, TypeError) as error:
+        return check("flags", [f"SGLang's parser can't be read in the image: {error}"], "", "")
+    if asked["update"]:
+        return update(asked, text) | {"table": text}
+    wrong, notes = [], []
+    tables = {
+        "the image": place.read_text("utf-8") if place.is_file() else None,
+        "the repository": asked["table"],
+    }
+    for whose, text in tables.items():
+        if text is None:
+            wrong.append(f"{whose} has no {TABLE}, which engine.py reads")
+            continue
+        try:
+            table = json.loads(text)
+            version, lines = table["version"], differences(table["flags"], takes)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            wrong.append(f"{whose}'s {TABLE} can't be read: it is no table of flags")
+            continue
+        if version == release:
+            head = f"{whose}'s {TABLE} is not what its SGLang {release} takes:"
+            wrong += [head, *lines] if lines else []
+        elif whose == "the repository":
+            # The build writes the table of a base image with another SGLang.
+            notes.append(
+                f"the repository's {TABLE} is SGLang {version}'s; --update-flags writes {release}'s"
+            )
+        else:
+            wrong.append(f"{whose}'s {TABLE} is SGLang {version}'s, and its SGLang is {release}")
+    helps = "`cargo xtask build-image --update-flags` writes the repository's; then build again"
+    fine = f"{len(takes)} flags of SGLang {release}, as its own parser has them"
+    return check("flags", wrong, helps, fine, *notes)
 
 
-def table_version() -> str | None:
-    """The release that the table of flags is of."""
-    try:
-        with open("sglang_worker/sglang_flags.json", encoding="utf-8") as file:
-            return str(json.load(file)["version"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def update(asked: dict[str, Any], text: str) -> dict[str, Any]:
+    """What `--update-flags` writes into the repository, and what that changes."""
+    made, place = json.loads(text), Path(TABLE)
+    release, old = made["version"], json.loads(asked["table"] or "{}")
+    words = [f"{TABLE} is SGLang {release}'s already"]
+    if asked["table"] != text:
+        before = old.get("version", release)
+        words = [f"{TABLE} is written, for SGLang {release}:"]
+        words += [f"it was SGLang {before}'s"] if before != release else []
+        words += differences(old.get("flags", {}), made["flags"]) or ["the flags are the same"]
+    own = json.loads(place.read_text("utf-8")) if place.is_file() else {}
+    if own.get("version") == release and not differences(own["flags"], made["flags"]):
+        return told("flags", "passed", *words)
+    return told("flags", "warning", *words, "the image still has another table: build it again")
 
 
 def main() -> None:
     """Reads what is asked and answers it."""
     asked: dict[str, Any] = json.load(sys.stdin)
     answers = os.fdopen(os.dup(1), "w")
+    # Whatever a module prints goes to standard error.
     os.dup2(2, 1)
-    python = "{}.{}.{}".format(*sys.version_info[:3])
-    packages = {name: version_of(name) for name in asked["packages"]}
-    wanted = asked["packages"] | {"python": f"python{asked['python']}"}
-    answer = {
-        "python": python,
-        "modules": {name: trouble_with(name) for name in asked["modules"]},
-        "packages": packages,
-        "unfit": unfit(wanted, packages | {"python": python}),
-        "sglang": sglang_version() if asked["modules"] else None,
-        "table": table_version(),
-    }
-    json.dump(answer | conflicts(), answers)
+    checker, found = conflicts()
+    answer: Any = found if checker else None
+    if "files" in asked:
+        copied, imports = files(asked), modules(asked["modules"])
+        python, fitting = versions(asked)
+        fit = packages(asked.get("base"), checker, found)
+        answer = [copied, python, imports, fit, fitting, flags(asked)]
+    json.dump(answer, answers)
     answers.flush()
     # Threads that a module has started must not keep this from ending.
     os._exit(0)

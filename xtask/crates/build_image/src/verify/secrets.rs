@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Check;
-use super::super::token::SHORTEST;
 use super::Seen;
-use super::layers::{Keep, Layers};
+use super::inspect::InspectedImage;
+use super::layers::Layers;
+use crate::report::Check;
+use crate::token::SHORTEST;
 use xtask_core::output::cut;
-use xtask_core::secret::{is_secret, token};
-use xtask_core::tree::RepoPath;
+use xtask_core::secret::{is_secret, masked, token};
 
 /// Files that hold passwords or tokens, by how their paths end.
 const CREDENTIALS: &[&str] = &[
@@ -29,20 +29,17 @@ const CREDENTIALS: &[&str] = &[
     "run/secrets/HF_TOKEN",
 ];
 
+/// How many findings are listed, and how much of a step.
+const LISTED: usize = 10;
+const MOST: usize = 60;
+
 /// Takes a token out of what is shown.
 pub fn hidden(text: &str, secret: Option<&str>) -> String {
     let text = match secret {
         Some(secret) if !secret.is_empty() => text.replace(secret, "***"),
         _ => text.to_owned(),
     };
-    // Split after separators, so that only the token is replaced.
-    let divides = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    let words = text.split_inclusive(divides).map(|word| {
-        let bare = word.trim_end_matches(divides);
-        let shown = if token(bare).is_some() { "***" } else { bare };
-        format!("{shown}{}", &word[bare.len()..])
-    });
-    words.collect()
+    masked(&text).into_owned()
 }
 
 /// What may be shown of a variable's value.
@@ -54,55 +51,39 @@ pub fn shown_value(name: &str, value: &str, token: Option<&str>) -> String {
     }
 }
 
-/// What to keep of a file that goes by.
-pub fn keep(path: &str) -> Keep {
-    if is_credentials(path) {
-        Keep::Path
-    } else {
-        Keep::Nothing
-    }
-}
-
-fn is_credentials(path: &str) -> bool {
-    CREDENTIALS.iter().any(|end| {
-        path.strip_suffix(end)
-            .is_some_and(|before| before.is_empty() || before.ends_with('/'))
-    })
-}
-
-/// The token to search for, and whether the given one is too short for that.
-pub fn sought(given: Option<&str>) -> (Option<&str>, bool) {
-    match given {
-        Some(short) if short.len() < SHORTEST => (None, true),
-        given => (given, false),
-    }
+/// Whether a path is that of a file for passwords or tokens.
+pub fn is_credentials(path: &str) -> bool {
+    let ends = |end: &&&str| path == **end || path.ends_with(&format!("/{end}"));
+    CREDENTIALS.iter().find(ends).is_some()
 }
 
 pub fn check(seen: &Seen, layers: &Layers) -> Check {
-    let mut wrong = Vec::new();
-    configuration(seen, &mut wrong);
-    history(seen, &mut wrong);
-    in_layers(seen, layers, &mut wrong);
-    let count = layers.layers.len();
-    let without = "nothing in configuration, history and file names looks like a secret";
-    let in_order = match seen.token {
-        Some(_) => {
-            format!("HF_TOKEN is in none of {count} layers, nor in configuration or history")
-        }
-        None if seen.too_short => format!(
-            "the HF_TOKEN that was given is shorter than {SHORTEST} bytes, which is too short to be \
-             looked for; {without}"
+    let mut wrong = configuration(seen);
+    wrong.extend(history(seen));
+    // A secret in the configuration is reported with its name.
+    if !layers.tokens.is_empty() && wrong.is_empty() {
+        wrong.push(
+            "the image's description, as docker saves it, has the value of HF_TOKEN".to_owned(),
+        );
+    }
+    wrong.extend(in_layers(seen, layers));
+    let fine = match seen.token {
+        Some(_) => format!(
+            "HF_TOKEN is in none of {} layers, nor in configuration or history",
+            layers.layers.len()
         ),
-        None => {
-            format!("no HF_TOKEN was given, so there was no value to look for; {without}")
-        }
+        None => format!(
+            "no HF_TOKEN of {SHORTEST} bytes or more was given to look for; nothing in configuration, \
+             history and file names looks like a secret"
+        ),
     };
     let check = Check::judged(
         "secrets",
         wrong,
-        "anyone who pulls the image can read these: revoke the value, and \
-         give it to the build as a secret (`RUN --mount=type=secret`), never as ENV, ARG or file",
-        in_order,
+        "anyone who pulls the image can read these, and what a later step deletes is still in its \
+         layer: revoke the value, and give it to the build as a secret (`RUN \
+         --mount=type=secret`), never as ENV, ARG or file",
+        fine,
     );
     check.doubted(layers.unread())
 }
@@ -126,120 +107,110 @@ fn is_reference(value: &str) -> bool {
     value.is_empty() || value.starts_with(['$', '`', '<', '/'])
 }
 
-fn configuration(seen: &Seen, wrong: &mut Vec<String>) {
-    let (image, base) = (&seen.image, seen.base.as_ref().map(|base| &base.image));
-    let own = |value, inherited: Option<&String>| inherited != Some(value);
-    for (name, value) in &image.env {
-        let is_own = own(value, base.and_then(|base| base.env.get(name)));
-        if let Some(what) = suspicion(name, value, seen.token).filter(|_| is_own) {
-            wrong.push(format!("ENV {name} holds {what}"));
-        }
-    }
-    for (name, value) in &image.labels {
-        let is_own = own(value, base.and_then(|base| base.labels.get(name)));
-        if let Some(what) = suspicion("", value, seen.token).filter(|_| is_own) {
-            wrong.push(format!("LABEL {name} holds {what}"));
-        }
-    }
-    let command = [image.entrypoint.join(" "), image.cmd.join(" ")].join(" ");
-    if let Some(what) = suspicion("", &command, seen.token) {
-        wrong.push(format!("ENTRYPOINT or CMD holds {what}"));
-    }
+/// What holds a secret of what the image sets beyond its base image.
+fn configuration(seen: &Seen) -> Vec<String> {
+    let all = |image: &InspectedImage| {
+        let env = image.env.iter();
+        let env = env.map(|(name, value)| (format!("ENV {name}"), name.clone(), value.clone()));
+        let labels = image.labels.iter();
+        let labels = labels.map(|(name, value)| {
+            let place = format!("LABEL {name}");
+            (place, String::new(), value.clone())
+        });
+        let command = [image.entrypoint.join(" "), image.cmd.join(" ")].join(" ");
+        let command = ("ENTRYPOINT or CMD".to_owned(), String::new(), command);
+        env.chain(labels).chain([command]).collect::<Vec<_>>()
+    };
+    let inherited: BTreeSet<_> = seen.base_image().map(all).into_iter().flatten().collect();
+    let own = all(&seen.image)
+        .into_iter()
+        .filter(|one| !inherited.contains(one));
+    let wrong = own.filter_map(|(place, name, value)| {
+        let what = suspicion(&name, &value, seen.token)?;
+        Some(format!("{place} holds {what}"))
+    });
+    wrong.collect()
 }
 
-fn history(seen: &Seen, wrong: &mut Vec<String>) {
-    let base = seen.base.as_ref().map_or(&[][..], |base| &base.history);
-    let inherited = if seen.history.starts_with(base) {
-        base.len()
-    } else {
-        0
-    };
+/// What the steps beyond the base image's say that is a secret.
+fn history(seen: &Seen) -> Vec<String> {
+    let base = seen.base.as_ref().map_or(&[][..], |(_, history)| history);
+    let is_on_base = seen.history.starts_with(base);
+    let inherited = if is_on_base { base.len() } else { 0 };
+    let mut wrong = Vec::new();
     // Every later step repeats a build argument.
     let mut told = BTreeSet::new();
     for (number, step) in seen.history.iter().enumerate().skip(inherited) {
         let text = &step.created_by;
-        let shown = shown(text, seen.token);
-        let step = format!("step {} of the history ({shown})", number + 1);
-        let mut found = BTreeSet::new();
-        for word in text.split_whitespace() {
-            if let Some((name, value)) = word.split_once('=')
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && let Some(what) = suspicion(name, value, seen.token)
-            {
-                if told.insert(name.to_owned()) {
-                    wrong.push(format!("{step} has {what}: {name}"));
-                }
-                found.insert(what);
+        let named = text.split_whitespace().filter_map(|word| {
+            let (name, value) = word.split_once('=')?;
+            let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            Some((
+                name,
+                suspicion(name, value, seen.token).filter(|_| is_name)?,
+            ))
+        });
+        let mut found: Vec<(&str, String)> = named.collect();
+        let whole = suspicion("", text, seen.token);
+        found.extend(whole.filter(|_| found.is_empty()).map(|what| ("", what)));
+        for (name, what) in found {
+            if name.is_empty() || told.insert(name) {
+                let (number, shown) = (number + 1, shown(text, seen.token));
+                let name = if name.is_empty() {
+                    ""
+                } else {
+                    &format!(": {name}")
+                };
+                wrong.push(format!(
+                    "step {number} of the history ({shown}) has {what}{name}"
+                ));
             }
         }
-        let whole = suspicion("", text, seen.token).filter(|what| !found.contains(what));
-        wrong.extend(whole.map(|what| format!("{step} has {what}")));
     }
+    wrong
 }
 
 /// The beginning of a step, without the values of its arguments.
 fn shown(text: &str, token: Option<&str>) -> String {
-    const MOST: usize = 60;
-    let words = text
-        .split_whitespace()
-        .map(|word| match word.split_once('=') {
-            Some((name, value)) if is_secret(name) && !is_reference(value) => format!("{name}=***"),
-            _ => hidden(word, token),
-        });
-    cut(&words.collect::<Vec<_>>().join(" "), MOST)
+    let words = text.split_whitespace();
+    let words = words.map(|word| match word.split_once('=') {
+        Some((name, value)) => format!("{name}={}", shown_value(name, value, token)),
+        None => word.to_owned(),
+    });
+    let words: Vec<String> = words.collect();
+    cut(&hidden(&words.join(" "), token), MOST)
 }
 
-fn in_layers(seen: &Seen, layers: &Layers, wrong: &mut Vec<String>) {
-    const MOST: usize = 10;
-    let mut more = 0;
-    let base_layers = seen.base.as_ref().map_or(0, |base| base.layers);
+/// The files that hold the token, or that are made for passwords.
+fn in_layers(seen: &Seen, layers: &Layers) -> Vec<String> {
+    let mut wrong = Vec::new();
     for (number, layer) in layers.layers.iter().enumerate() {
         for path in &layer.tokens {
-            if wrong.len() >= MOST {
-                more += 1;
-                continue;
-            }
-            let gone = if is_gone(layers, number, path) {
-                ", which a later step deletes: it is still in the layer"
-            } else {
-                ""
-            };
             let path = hidden(path, seen.token);
             wrong.push(format!(
-                "layer {number} has the value of HF_TOKEN in /{path}{gone}"
+                "layer {number} has the value of HF_TOKEN in /{path}"
             ));
         }
-        let named = layer.things.keys().filter(|path| is_credentials(path));
-        for path in named.filter(|path| number >= base_layers && !layer.tokens.contains(path)) {
-            wrong.push(format!(
-                "layer {number} has /{path}, a file for passwords and tokens"
-            ));
-        }
-    }
-    if more > 0 {
-        wrong.push(format!("and {more} files more that have it"));
-    }
-    // A secret in the configuration was reported with its name above.
-    if !layers.tokens.is_empty() && wrong.is_empty() {
-        wrong.push(
-            "the image's description, as docker saves it, has the value of HF_TOKEN".to_owned(),
+        let named = layer.kept.iter().filter(|path| is_credentials(path));
+        let own = named.filter(|path| number >= seen.base_layers() && !layer.tokens.contains(path));
+        wrong.extend(
+            own.map(|path| format!("layer {number} has /{path}, a file for passwords and tokens")),
         );
     }
-}
-
-fn is_gone(layers: &Layers, number: usize, path: &str) -> bool {
-    let above = layers.layers.iter().skip(number + 1);
-    let mut gone = above.flat_map(|layer| layer.gone.iter().chain(&layer.emptied));
-    gone.any(|gone| RepoPath::from(path).is_within(gone))
+    let more = wrong.len().saturating_sub(LISTED);
+    if more > 0 {
+        wrong.truncate(LISTED);
+        wrong.push(format!("and {more} files more"));
+    }
+    wrong
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::CheckStatus;
-    use super::super::Base;
-    use super::super::inspect::{HistoryStep, InspectedImage};
-    use super::super::layers::{ImageLayer, Thing};
+    use super::super::inspect::HistoryStep;
+    use super::super::layers::ImageLayer;
     use super::*;
+    use crate::report::CheckStatus;
 
     const TOKEN: &str = "hf_0123456789abcdefghijABCDEFGHIJklmn";
 
@@ -258,7 +229,6 @@ mod tests {
         layers: Vec<ImageLayer>,
         token: Option<&str>,
     ) -> Check {
-        let (token, too_short) = sought(token);
         let image = |env: &[(&str, &str)]| InspectedImage {
             env: env
                 .iter()
@@ -266,17 +236,16 @@ mod tests {
                 .collect(),
             ..InspectedImage::default()
         };
-        let base = Base {
-            image: image(&[("INDEX_PASSWORD", "the base's own")]),
-            history: steps(&["RUN export A_TOKEN=base"]),
-            layers: 1,
+        let base = InspectedImage {
+            layers: vec!["sha256:base".into()],
+            ..image(&[("INDEX_PASSWORD", "the base's own")])
         };
+        let before = steps(&["RUN export A_TOKEN=base"]);
         let seen = Seen {
             image: image(env),
-            history: [base.history.clone(), steps(lines)].concat(),
-            base: Some(base),
+            history: [before.clone(), steps(lines)].concat(),
+            base: Some((base, before)),
             token,
-            too_short,
             ..Seen::default()
         };
         let layers = Layers {
@@ -302,12 +271,7 @@ mod tests {
         assert!(check.words[0].contains("none of 1 layers"));
         let check = judge(&env, &lines, vec![], None);
         assert_eq!(check.verdict, CheckStatus::Passed, "{check:?}");
-        assert!(check.words[0].contains("no HF_TOKEN was given"));
-        // A text this short is in many a file.
-        let check = judge(&[("A", "short")], &lines, vec![], Some("short"));
-        assert_eq!(check.verdict, CheckStatus::Passed, "{check:?}");
-        let words = "the HF_TOKEN that was given is shorter than 8 bytes";
-        assert!(check.words[0].starts_with(words), "{check:?}");
+        assert!(check.words[0].contains("no HF_TOKEN of 8 bytes"));
     }
 
     #[test]
@@ -319,10 +283,9 @@ mod tests {
             tokens: vec!["root/.netrc".into(), "tmp/x".into()],
             ..ImageLayer::default()
         };
-        low.things.insert("root/.netrc".into(), Thing::File(None));
+        low.kept.insert("root/.netrc".into());
         let mut top = ImageLayer::default();
-        top.gone.insert("tmp".into());
-        top.things.insert("root/.env".into(), Thing::File(None));
+        top.kept.insert("root/.env".into());
         let check = judge(
             &[("ANY", &value)],
             &[&run, &argument, &argument],
@@ -336,7 +299,7 @@ mod tests {
             "step 2 of the history (RUN curl",
             "step 3 of the history (RUN |1 KEY_OF=***",
             "layer 0 has the value of HF_TOKEN in /root/.netrc\n",
-            "layer 0 has the value of HF_TOKEN in /tmp/x, which a later step deletes",
+            "layer 0 has the value of HF_TOKEN in /tmp/x\n",
             "layer 1 has /root/.env, a file for passwords",
         ] {
             assert!(all.contains(part), "{part}\n{all}");
@@ -359,7 +322,7 @@ mod tests {
             "ENV API_KEY holds a value for what is a secret by its name",
             "ENV OTHER holds what looks like a Hugging Face token",
             "(ARG GITHUB_TOKEN=***) has a value for what is a secret by its name: GITHUB_TOKEN",
-            "(COPY *** /x) has what looks like a Hugging Face token",
+            "(COPY (secret) /x) has what looks like a Hugging Face token",
         ] {
             assert!(all.contains(part), "{part}\n{all}");
         }

@@ -35,12 +35,6 @@ impl Engine {
         find::find()
     }
 
-    /// The release of buildx.
-    pub fn buildx_release(&self) -> Option<(u32, u32)> {
-        let said = self.output(&["buildx", "version"]).ok()?;
-        buildx_release(&String::from_utf8_lossy(&said))
-    }
-
     /// A command of this client for a child that lives on, BuildKit switched on.
     pub fn command(&self, args: &[&str]) -> Result<Command> {
         let (shell, program) = (process::shell(None)?, &self.program);
@@ -92,28 +86,5 @@ impl Engine {
     pub fn finish(&self, args: &[&str]) -> Result<Finished> {
         let (shell, program) = (process::shell(None)?, &self.program);
         process::finish(cmd!(shell, "{program} {args...}").env("DOCKER_BUILDKIT", "1"))
-    }
-}
-
-/// `github.com/docker/buildx v0.19.3 48d6a39` as numbers; a build of its own may say more or less.
-fn buildx_release(said: &str) -> Option<(u32, u32)> {
-    said.split_whitespace()
-        .find_map(|word| find::release(word.strip_prefix('v').unwrap_or(word)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_release_of_buildx_is_read() {
-        let release = |said| buildx_release(said);
-        assert_eq!(
-            release("github.com/docker/buildx v0.19.3 48d6a3927d8b4e6e7f6e0cc5a3d6a9b2"),
-            Some((0, 19))
-        );
-        assert_eq!(release("github.com/docker/buildx 0.10.5 "), Some((0, 10)));
-        assert_eq!(release("github.com/docker/buildx"), None);
-        assert_eq!(release(""), None);
     }
 }

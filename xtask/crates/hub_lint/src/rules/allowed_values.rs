@@ -9,7 +9,7 @@ use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
-rules! { Meaning;
+rules! {
     /// The Hub stores 191 characters and rejects a longer description. The long form belongs in
     /// the README, which the listing shows below.
     ///
@@ -19,26 +19,18 @@ rules! { Meaning;
         from "the Hub's answer to longer ones";
     /// A title, description, key or label that is empty shows as nothing in the Hub.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL", "input": { "name": "", "type": "string" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL", "input": { "name": "Model", "type": "string" } }
+    /// ```diff env
+    /// - { "key": "MODEL", "input": { "name": "", "type": "string" } }
+    /// + { "key": "MODEL", "input": { "name": "Model", "type": "string" } }
     /// ```
     EMPTY_TEXT = "HUB202" "empty-text" Warning Never
         "a text that has to say something is empty"
         from "the Hub's publishing guide";
     /// The Hub has five categories.
     ///
-    /// Bad:
-    /// ```json listing
-    /// "category": "text"
-    /// ```
-    /// Good:
-    /// ```json listing
-    /// "category": "language"
+    /// ```diff listing
+    /// - "category": "text"
+    /// + "category": "language"
     /// ```
     CATEGORY = "HUB203" "unknown-category" Error Either
         "a category that the Hub doesn't have"
@@ -46,26 +38,18 @@ rules! { Meaning;
     /// A listing's type is `serverless` (RunPod's own tools know `pod`, too). A load-balancing endpoint
     /// is a serverless listing, with `endpointType` in its `config`.
     ///
-    /// Bad:
-    /// ```json listing
-    /// "type": "LB"
-    /// ```
-    /// Good:
-    /// ```json listing
-    /// "config": { "runsOn": "GPU", "containerDiskInGb": 20, "endpointType": "LB" }
+    /// ```diff listing
+    /// - "type": "LB"
+    /// + "config": { "runsOn": "GPU", "containerDiskInGb": 20, "endpointType": "LB" }
     /// ```
     LISTING_TYPE = "HUB204" "unknown-listing-type" Error Either
         "a listing type that the Hub doesn't have"
         from "the Hub's publishing guide; two published listings";
     /// `runsOn` is `GPU` or `CPU`, `endpointType` is `LB` or not there, in capital letters.
     ///
-    /// Bad:
-    /// ```json config
-    /// "endpointType": "load-balancer"
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "endpointType": "LB"
+    /// ```diff config
+    /// - "endpointType": "load-balancer"
+    /// + "endpointType": "LB"
     /// ```
     RUNS_ON = "HUB205" "unknown-endpoint" Error Safely
         "a word for `runsOn` or `endpointType` that the Hub doesn't have"
@@ -73,13 +57,9 @@ rules! { Meaning;
     /// The Hub's form knows four types. A list to choose from is a `string` with `options`; a
     /// secret is a `string` too, for which users pick one of their RunPod secrets.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "HF_TOKEN", "input": { "name": "Token", "type": "password" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "HF_TOKEN", "input": { "name": "Token", "type": "string" } }
+    /// ```diff env
+    /// - { "key": "HF_TOKEN", "input": { "name": "Token", "type": "password" } }
+    /// + { "key": "HF_TOKEN", "input": { "name": "Token", "type": "string" } }
     /// ```
     INPUT_TYPE = "HUB206" "unknown-input-type" Error Either
         "an input type that the Hub doesn't have"
@@ -97,49 +77,42 @@ rules! { Meaning;
     MACHINE = "HUB207" "machine-mismatch" Warning Never
         "a key for GPU workers on a CPU worker, or the other way round"
         from "the Hub's publishing guide";
-    /// A CPU flavor names the machine, its cores and its memory in gigabytes: `cpu3g-4-16`.
-    ///
-    /// Bad:
-    /// ```json listing
-    /// "config": { "runsOn": "CPU", "containerDiskInGb": 20, "cpuFlavor": "4 cores" }
-    /// ```
-    CPU_FLAVOR = "HUB208" "odd-cpu-flavor" Warning Never
-        "a CPU flavor of an unusual form"
-        from "the Hub's publishing guide";
     /// A disk of no size, no GPU at all: the worker can't start.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuCount": 0
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuCount": 1
+    /// ```diff config
+    /// - "gpuCount": 0
+    /// + "gpuCount": 1
     /// ```
     TOO_SMALL = "HUB209" "not-positive" Error Never
         "a size or count that has to be at least 1"
         from "the Hub's publishing guide";
 }
 
-/// Looks at the words of either file.
 pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     let root = &document.root;
     let config = root.get("config");
     if document.which == Which::Hub {
         findings.extend(description(document));
         empty_texts(document, findings);
-        findings.extend(one_of(
-            document,
-            root,
+        findings.extend(listing_type(document));
+        let mut word = |node: Option<&Node>, key: &str, rule, words| {
+            let is = format!("`{key}` is");
+            findings
+                .extend(node.and_then(|node| one_of(document, node, rule, &is, words, &category)));
+        };
+        word(
+            root.get("category"),
             "category",
             &CATEGORY,
             facts::CATEGORIES,
-        ));
-        findings.extend(listing_type(document));
+        );
+        for (key, words) in [
+            ("runsOn", facts::RUNS_ON),
+            ("endpointType", facts::ENDPOINT_TYPES),
+        ] {
+            word(document.config(key), key, &RUNS_ON, words);
+        }
         if let Some(config) = config {
-            let ends = facts::ENDPOINT_TYPES;
-            findings.extend(one_of(document, config, "runsOn", &RUNS_ON, facts::RUNS_ON));
-            findings.extend(one_of(document, config, "endpointType", &RUNS_ON, ends));
             machine(document, config, findings);
         }
         let types = variables.iter();
@@ -148,7 +121,6 @@ pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &m
     let Some(config) = config else {
         return;
     };
-    findings.extend(flavor(document, config));
     for key in ["containerDiskInGb", "gpuCount"] {
         if let Some(node) = config.get(key)
             && node.as_f64().is_some_and(|number| number < 1.0)
@@ -193,43 +165,37 @@ fn empty_texts(document: &HubDocument, findings: &mut Vec<Finding>) {
 }
 
 /// Words for a category, and the category that they mean.
-const CATEGORY_ALIASES: &[(&str, &str)] = &[
-    ("text", "language"),
-    ("llm", "language"),
-    ("nlp", "language"),
-    ("chat", "language"),
-    ("language model", "language"),
-    ("vision", "image"),
-    ("images", "image"),
-    ("photo", "image"),
-    ("speech", "audio"),
-    ("voice", "audio"),
-    ("music", "audio"),
-    ("tts", "audio"),
+const CATEGORY_ALIASES: facts::Aliases = &[
+    (
+        "language",
+        &["text", "llm", "nlp", "chat", "language model"],
+    ),
+    ("image", &["vision", "images", "photo"]),
+    ("audio", &["speech", "voice", "music", "tts"]),
 ];
 
-/// A value that has to be one of some words.
+/// The category that another word means.
+fn category(word: &str) -> Option<(&'static str, Safety)> {
+    Some((facts::meaning(CATEGORY_ALIASES, word)?, Safety::Unsafe))
+}
+
+/// A value that has to be one of some words. `is` begins the message, `alias` knows what other words
+/// mean, in lower case.
 fn one_of(
     document: &HubDocument,
-    object: &Node,
-    key: &str,
+    node: &Node,
     rule: &Rule,
+    is: &str,
     words: &[&'static str],
+    alias: &dyn Fn(&str) -> Option<(&'static str, Safety)>,
 ) -> Option<Finding> {
-    let node = object.get(key)?;
     let text = node.as_str().filter(|text| !words.contains(text))?;
     let known = suggest::one_of(words);
-    let what = format!("`{key}` is `{}`; the Hub knows {known}", short(text));
+    let what = format!("{is} `{}`; the Hub knows {known}", short(text));
     let finding = document.at(rule, &node.span, what);
-    let guess = suggest::nearest(text, words.iter().copied());
-    let alias = || {
-        let mut aliases = CATEGORY_ALIASES.iter().filter(|_| key == "category");
-        let (_, word) = aliases.find(|(alias, _)| *alias == text.to_lowercase())?;
-        Some((*word, Safety::Unsafe))
-    };
-    let guess = guess
-        .map(|(word, sure)| (word, safety(sure)))
-        .or_else(alias);
+    let nearest = suggest::nearest(text, words.iter().copied());
+    let guess = nearest.map(|(word, sure)| (word, safety(sure)));
+    let guess = guess.or_else(|| alias(&text.to_lowercase()));
     Some(match guess {
         Some((word, safety)) => finding.help(format!("did you mean `{word}`?")).write(
             safety,
@@ -248,24 +214,22 @@ fn listing_type(document: &HubDocument) -> Option<Finding> {
     if facts::LISTING_TYPES.contains(&text) {
         return None;
     }
-    let shown = short(text);
-    let what = format!("the listing's type is `{shown}`; the Hub knows `serverless`");
-    let finding = document.at(&LISTING_TYPE, &node.span, what);
-    let mut edits = vec![(node.span.clone(), edit::quote("serverless"))];
+    let is = "the listing's type is";
+    let other = |_: &str| Some(("serverless", Safety::Unsafe));
+    let finding = one_of(document, node, &LISTING_TYPE, is, &["serverless"], &other)?;
     if !facts::ENDPOINT_TYPES.contains(&text.to_uppercase().as_str()) {
-        let guess = suggest::nearest(text, ["serverless"]);
-        let safety = guess.map_or(Safety::Unsafe, |(_, sure)| safety(sure));
-        return Some(finding.fix(safety, "write `serverless`", edits));
-    }
-    let finding = finding.help(
-        "a load-balancing endpoint is `\"type\": \"serverless\"` with `\"endpointType\": \"LB\"` in `config`",
-    );
-    let Some(config) = root.get("config") else {
         return Some(finding);
-    };
-    if config.get("endpointType").is_none() {
+    }
+    let mut edits = vec![(node.span.clone(), edit::quote("serverless"))];
+    let config = root.get("config");
+    if let Some(config) = config.filter(|config| config.get("endpointType").is_none()) {
         edits.push(edit::add(&document.text, config, "endpointType", "\"LB\""));
     }
+    let help = "a load-balancing endpoint is `\"type\": \"serverless\"` with `\"endpointType\": \
+                \"LB\"` in `config`";
+    let finding = document
+        .at(&LISTING_TYPE, &node.span, finding.message)
+        .help(help);
     Some(finding.fix(Safety::Unsafe, "write it that way", edits))
 }
 
@@ -294,36 +258,17 @@ fn machine(document: &HubDocument, config: &Node, findings: &mut Vec<Finding>) {
     }
 }
 
-fn flavor(document: &HubDocument, config: &Node) -> Option<Finding> {
-    let node = config.get("cpuFlavor").and_then(model::said)?;
-    let text = node.as_str()?;
-    let parts: Vec<&str> = text.split('-').collect();
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let usual = matches!(parts.as_slice(), [name, cores, memory]
-        if name.starts_with("cpu") && number(cores) && number(memory));
-    let what = format!("`{}` does not look like a CPU flavor", short(text));
-    let help = "they look like `cpu3g-4-16`: the machine, its cores, its memory in GB";
-    (!usual).then(|| document.at(&CPU_FLAVOR, &node.span, what).help(help))
-}
-
 fn input_type(document: &HubDocument, variable: &EnvVariable<'_>) -> Option<Finding> {
-    let input = variable.input.as_ref()?;
-    let node = input.node.get("type")?;
-    let text = input
-        .kind
-        .filter(|kind| !facts::INPUT_TYPES.contains(kind))?;
-    let (key, shown) = (short(variable.key), short(text));
-    let known = suggest::one_of(facts::INPUT_TYPES);
-    let what = format!("`{key}` has the input type `{shown}`; the Hub knows {known}");
-    let mut finding = document.at(&INPUT_TYPE, &node.span, what);
-    let lower = text.to_lowercase();
-    let mut aliases = facts::INPUT_TYPE_ALIASES.iter();
-    let alias = aliases.find(|(alias, _)| *alias == lower);
-    let guess = alias.map(|(_, right)| (*right, Safety::Safe)).or_else(|| {
-        let (word, sure) = suggest::nearest(text, facts::INPUT_TYPES.iter().copied())?;
-        Some((word, safety(sure)))
-    });
-    finding = match lower.as_str() {
+    let node = variable.input.as_ref()?.node.get("type")?;
+    let is = format!("`{}` has the input type", short(variable.key));
+    let alias = |word: &str| {
+        Some((
+            facts::meaning(facts::INPUT_TYPE_ALIASES, word)?,
+            Safety::Safe,
+        ))
+    };
+    let finding = one_of(document, node, &INPUT_TYPE, &is, facts::INPUT_TYPES, &alias)?;
+    Some(match node.as_str()?.to_lowercase().as_str() {
         "select" | "dropdown" | "enum" => {
             finding.help("a list to choose from is a `string` with `options`")
         }
@@ -331,9 +276,5 @@ fn input_type(document: &HubDocument, variable: &EnvVariable<'_>) -> Option<Find
             "a secret is a `string`; users fill it from their RunPod secrets, and it has no default",
         ),
         _ => finding,
-    };
-    Some(match guess {
-        Some((word, safety)) => finding.write(safety, &node.span, word, edit::quote(word)),
-        None => finding,
     })
 }

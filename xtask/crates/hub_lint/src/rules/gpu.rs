@@ -11,17 +11,13 @@ use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety, Severity, Span};
 use xtask_core::suggest;
 
-rules! { Meaning;
+rules! {
     /// A pool groups GPUs by architecture and memory. There are eleven; this is none of them, so
     /// that the endpoint finds no machine.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "ADA_48"
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "ADA_48_PRO"
+    /// ```diff config
+    /// - "gpuIds": "ADA_48"
+    /// + "gpuIds": "ADA_48_PRO"
     /// ```
     POOL = "HUB210" "unknown-gpu-pool" Error Unsafely
         "a GPU pool that RunPod doesn't have"
@@ -30,13 +26,9 @@ rules! { Meaning;
     /// says `"gpuIds": "RTX A4000,-NVIDIA GeForce RTX 4090"`, of which `RTX A4000` is no id: it is
     /// `NVIDIA RTX A4000`.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "RTX A4000,-NVIDIA RTX 4090"
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "NVIDIA RTX A4000,-NVIDIA GeForce RTX 4090"
+    /// ```diff config
+    /// - "gpuIds": "RTX A4000,-NVIDIA RTX 4090"
+    /// + "gpuIds": "NVIDIA RTX A4000,-NVIDIA GeForce RTX 4090"
     /// ```
     GPU = "HUB211" "unknown-gpu" Error Unsafely
         "a GPU that RunPod doesn't have under this name"
@@ -44,13 +36,9 @@ rules! { Meaning;
     /// A `-` excludes a single GPU from the pools before it. It takes an id, not a pool, and has no
     /// meaning where nothing was chosen, or for a GPU that no pool holds.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "ADA_24,-AMPERE_24"
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "ADA_24,-NVIDIA L4"
+    /// ```diff config
+    /// - "gpuIds": "ADA_24,-AMPERE_24"
+    /// + "gpuIds": "ADA_24,-NVIDIA L4"
     /// ```
     EXCLUSION = "HUB212" "odd-gpu-exclusion" Warning Never
         "an exclusion that excludes nothing"
@@ -58,59 +46,42 @@ rules! { Meaning;
     /// The tests run on one GPU, which `gpuTypeId` names by its id; pools are for `gpuIds` in
     /// hub.json.
     ///
-    /// Bad:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "AMPERE_16" } }
-    /// ```
-    /// Good:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA RTX A4000" } }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "AMPERE_16" } }
+    /// + { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA RTX A4000" } }
     /// ```
     POOL_AS_GPU = "HUB213" "pool-as-gpu" Error Never
         "a pool where one GPU has to be named"
         from "the Hub's publishing guide; two published tests.json";
     /// CUDA versions are written with a dot and in quotes: `"12.8"`.
     ///
-    /// Bad:
-    /// ```json config
-    /// "allowedCudaVersions": ["12", "cuda12.8"]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.8"]
+    /// ```diff config
+    /// - "allowedCudaVersions": ["12", "cuda12.8"]
+    /// + "allowedCudaVersions": ["12.8"]
     /// ```
     CUDA_FORM = "HUB214" "odd-cuda-version" Error Never
         "text that is no CUDA version"
         from "the Hub's publishing guide";
     /// A version of CUDA that is not known to exist: no host has it.
     ///
-    /// Bad:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.8", "12.11"]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.8", "12.9"]
+    /// ```diff config
+    /// - "allowedCudaVersions": ["12.8", "12.11"]
+    /// + "allowedCudaVersions": ["12.8", "12.9"]
     /// ```
     CUDA_UNKNOWN = "HUB215" "unknown-cuda-version" Warning Never
         "a CUDA version that nobody has seen"
         from "the versions in published listings: 11.8, 12.0 to 12.9, 13.0 to 13.2";
     /// `gpuIds` is one text: names, separated by commas, each once. An empty text names nothing.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "ADA_24;AMPERE_24"
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "ADA_24,AMPERE_24"
+    /// ```diff config
+    /// - "gpuIds": "ADA_24;AMPERE_24"
+    /// + "gpuIds": "ADA_24,AMPERE_24"
     /// ```
     LIST = "HUB216" "odd-gpu-list" Warning Unsafely
         "a list of GPUs that is empty, names one twice or has no commas"
         from "the Hub's publishing guide; published listings";
 }
 
-/// Looks at one file.
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     let Some(config) = document.root.get("config") else {
         return;
@@ -247,10 +218,7 @@ fn unknown_pool(document: &HubDocument, node: &Node, choice: &Choice<'_>) -> Fin
         finding = finding.help(format!("the GPU's id is `{right}`"));
         finding = replace(finding, node, &choice.span, right);
     } else {
-        let models = same_model(name);
-        if !models.is_empty() {
-            finding = finding.help(format!("GPUs of this model: {}", suggest::all_of(&models)));
-        }
+        finding = of_model(finding, name);
     }
     let pools = suggest::all_of(facts::GPU_POOLS);
     finding.help(format!("the pools are {pools}"))
@@ -293,8 +261,8 @@ fn alike(name: &str) -> Vec<&'static str> {
     found.into_iter().map(|(_, id)| id).collect()
 }
 
-/// The GPU ids of the model that a name speaks of: all H100 for `H100 SXM` and `H100_80`.
-fn same_model(name: &str) -> Vec<&'static str> {
+/// Names the GPUs of the model that a name speaks of: all H100 for `H100 SXM` and `H100_80`.
+fn of_model(finding: Finding, name: &str) -> Finding {
     // `4090` or `h100`, and neither `80` nor `80gb`.
     let is_model = |word: &String| {
         let digits = word.bytes().filter(u8::is_ascii_digit).count();
@@ -302,7 +270,11 @@ fn same_model(name: &str) -> Vec<&'static str> {
     };
     let wanted: Vec<String> = words(name).into_iter().filter(is_model).collect();
     let is_meant = |id: &&str| words(id).iter().any(|word| wanted.contains(word));
-    facts::GPU_IDS.iter().copied().filter(is_meant).collect()
+    let models: Vec<&str> = facts::GPU_IDS.iter().copied().filter(is_meant).collect();
+    finding.help(match models.as_slice() {
+        [] => "`--explain unknown-gpu` lists the ids".to_owned(),
+        models => format!("there are {}", suggest::all_of(models)),
+    })
 }
 
 fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> Finding {
@@ -313,7 +285,6 @@ fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> 
         finding.message = format!("`{name}` is an id of RunPod's REST API alone");
         return finding.help("the Hub's list of GPUs does not have it");
     }
-    let alike = alike(name);
     // A slip in `GeForce` is one; another model is another GPU, however near it is written.
     let models = |text: &str| -> Vec<String> {
         let has_digit = |word: &String| word.contains(|c: char| c.is_ascii_digit());
@@ -325,12 +296,9 @@ fn unknown_gpu(document: &HubDocument, node: &Node, span: &Span, name: &str) -> 
         wanted.iter().all(|word| have.contains(word))
     });
     let nearest = suggest::nearest(name, same).map(|(right, _)| right);
-    finding = match (alike.as_slice(), nearest) {
+    finding = match (alike(name).as_slice(), nearest) {
         (&[right], _) | (&[], Some(right)) => meant(finding, node, span, right),
-        (&[], None) => match same_model(name).as_slice() {
-            [] => finding.help("`--explain unknown-gpu` lists the ids"),
-            models => finding.help(format!("there are {}", suggest::all_of(models))),
-        },
+        (&[], None) => of_model(finding, name),
         (several, _) => finding.help(format!("there are {}", suggest::all_of(several))),
     };
     if name == "RTX A4000" {

@@ -30,8 +30,8 @@ pub fn check_file(
         tests_meaning::check(&document, findings);
         return None;
     }
-    shape_env::check_twice(&document, findings);
     let variables = model::variables(&document.root);
+    shape_env::check_twice(&document, &variables, findings);
     allowed_values::check(&document, &variables, findings);
     gpu::check(&document, findings);
     values::check(&document, &variables, findings);

@@ -8,17 +8,13 @@ use worker_files::json::Kind;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::secret::{is_secret, token};
 
-rules! { Meaning;
+rules! {
     /// A listing is public. A secret's default or fixed value is in the repository and in every
     /// deployment of everybody. Users fill such a variable from their RunPod secrets.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "LAB_API_KEY", "value": "aeon-4711" }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "LAB_API_KEY", "input": { "name": "API key", "type": "string" } }
+    /// ```diff env
+    /// - { "key": "LAB_API_KEY", "value": "aeon-4711" }
+    /// + { "key": "LAB_API_KEY", "input": { "name": "API key", "type": "string" } }
     /// ```
     SECRET_VALUE = "HUB240" "secret-with-value" Warning Never
         "a secret has a value in a public file"
@@ -33,20 +29,15 @@ rules! { Meaning;
     /// The input type `huggingface` lets users pick a model. For a token it shows a search for
     /// models.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "HF_TOKEN", "input": { "name": "Token", "type": "huggingface" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "HF_TOKEN", "input": { "name": "Token", "type": "string" } }
+    /// ```diff env
+    /// - { "key": "HF_TOKEN", "input": { "name": "Token", "type": "huggingface" } }
+    /// + { "key": "HF_TOKEN", "input": { "name": "Token", "type": "string" } }
     /// ```
     TOKEN_PICKER = "HUB242" "model-picker-for-token" Warning Unsafely
         "a token's input type is the model picker"
         from "the Hub's publishing guide; one published listing";
 }
 
-/// Looks at either file.
 pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     let mut told = Vec::new();
     tokens(document, findings, &mut told);

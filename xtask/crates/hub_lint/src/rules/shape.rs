@@ -11,7 +11,7 @@ use worker_files::json::{self, Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest::{self, Sure};
 
-rules! { Shape;
+rules! {
     /// The file is JSON, but of some other kind: another platform's description, a schema, a list
     /// of inputs. The Hub finds nothing in it that it knows. Everything else that could be said of
     /// the file follows from this, so nothing else is said.
@@ -42,13 +42,9 @@ rules! { Shape;
     /// The value is of another type than the Hub reads: a list where it wants a text with commas,
     /// a number in quotes.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": ["ADA_24", "AMPERE_24"]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "ADA_24,AMPERE_24"
+    /// ```diff config
+    /// - "gpuIds": ["ADA_24", "AMPERE_24"]
+    /// + "gpuIds": "ADA_24,AMPERE_24"
     /// ```
     WRONG_TYPE = "HUB102" "wrong-type" Error Safely
         "a value of the wrong type"
@@ -56,13 +52,9 @@ rules! { Shape;
     /// A key that is not quite one of the Hub's. The Hub ignores what it does not know, so that
     /// the setting is simply not made. For the icon it is a warning.
     ///
-    /// Bad:
-    /// ```json config
-    /// "allowedCudaVersion": ["12.8"]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.8"]
+    /// ```diff config
+    /// - "allowedCudaVersion": ["12.8"]
+    /// + "allowedCudaVersions": ["12.8"]
     /// ```
     NEAR_KEY = "HUB103" "misspelt-key" Error Either
         "a key that is spelled differently"
@@ -70,13 +62,9 @@ rules! { Shape;
     /// A key of the Hub's at a level where the Hub does not look for it. For `endpointType` it is an
     /// error: the endpoint gets a queue instead of a load balancer.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL", "advanced": true, "input": { "name": "Model", "type": "string" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL", "input": { "name": "Model", "type": "string", "advanced": true } }
+    /// ```diff env
+    /// - { "key": "MODEL", "advanced": true, "input": { "name": "Model", "type": "string" } }
+    /// + { "key": "MODEL", "input": { "name": "Model", "type": "string", "advanced": true } }
     /// ```
     MISPLACED_KEY = "HUB104" "misplaced-key" Warning Unsafely
         "a key at the wrong level"
@@ -137,15 +125,8 @@ fn foreign_message(root: &Node) -> String {
 }
 
 /// Keys that only the Hub's `config` has.
-const TELLING: &[&str] = &[
-    "runsOn",
-    "containerDiskInGb",
-    "gpuIds",
-    "gpuCount",
-    "cpuFlavor",
-    "presets",
-    "endpointType",
-];
+const TELLING: &str = "\
+    runsOn containerDiskInGb gpuIds gpuCount cpuFlavor presets endpointType";
 
 /// Whether a file has too little in common with a listing for its parts to be worth a word.
 fn is_foreign(root: &Node) -> bool {
@@ -155,7 +136,7 @@ fn is_foreign(root: &Node) -> bool {
     let has = |key: &str| root.get(key).is_some();
     let documented = |field: &&FieldRule| field.need != Presence::Seen && has(field.key);
     let own = facts::LISTING.fields.iter().filter(documented).count();
-    let nested = TELLING.iter().filter(|key| has(key)).count();
+    let nested = TELLING.split_whitespace().filter(|key| has(key)).count();
     own < 4 && nested < 2
 }
 
@@ -175,11 +156,9 @@ impl Check<'_> {
         let mut meant: Vec<&str> = Vec::new();
         let mut strangers: Vec<&Member> = Vec::new();
         // Of a key that is there twice, the last one counts.
-        let counting = members.iter().filter(|_| self.document.duplicates);
-        let last: HashMap<&str, &Member> = counting.map(|m| (m.key.as_str(), m)).collect();
+        let last: HashMap<&str, &Member> = members.iter().map(|m| (m.key.as_str(), m)).collect();
         for member in members {
-            let counting = last.get(member.key.as_str());
-            if counting.is_some_and(|last| last.key_span != member.key_span) {
+            if last[member.key.as_str()].key_span != member.key_span {
                 continue;
             }
             if let Some(field) = table.field(&member.key) {

@@ -3,23 +3,20 @@
 use std::collections::HashMap;
 
 use crate::document::{HubDocument, begin, short};
-use crate::rule::{Rule, rules};
-use crate::{edit, model};
+use crate::edit;
+use crate::model::EnvVariable;
+use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use worker_files::shell::is_name;
 use xtask_core::finding::{Finding, Safety};
 
-rules! { Shape;
+rules! {
     /// An entry is either a fixed `value` or an `input` that users fill in. This one is neither,
     /// so the variable is never set.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL" }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL", "input": { "name": "Model", "type": "string" } }
+    /// ```diff env
+    /// - { "key": "MODEL" }
+    /// + { "key": "MODEL", "input": { "name": "Model", "type": "string" } }
     /// ```
     NEITHER = "HUB110" "env-without-value" Error Never
         "an env entry with neither `value` nor `input`"
@@ -27,13 +24,9 @@ rules! { Shape;
     /// An entry is either a fixed `value` or an `input` that users fill in. With both, one of them
     /// has no effect.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL", "value": "a/b", "input": { "name": "Model", "type": "string" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL", "input": { "name": "Model", "type": "string", "default": "a/b" } }
+    /// ```diff env
+    /// - { "key": "MODEL", "value": "a/b", "input": { "name": "Model", "type": "string" } }
+    /// + { "key": "MODEL", "input": { "name": "Model", "type": "string", "default": "a/b" } }
     /// ```
     BOTH = "HUB111" "env-with-both" Warning Unsafely
         "an env entry with both `value` and `input`"
@@ -41,13 +34,9 @@ rules! { Shape;
     /// The key is no name that an environment variable can have: letters, digits and `_`, no digit
     /// first.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MAX-TOKENS", "value": "100" }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MAX_TOKENS", "value": "100" }
+    /// ```diff env
+    /// - { "key": "MAX-TOKENS", "value": "100" }
+    /// + { "key": "MAX_TOKENS", "value": "100" }
     /// ```
     BAD_NAME = "HUB112" "bad-variable-name" Error Never
         "a key that is no name of an environment variable"
@@ -63,14 +52,10 @@ rules! { Shape;
         from "the Hub's publishing guide";
     /// Each option is an object with a `label` to read and a `value` to set.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "SIZE", "input": { "name": "Size", "type": "string", "options": ["small"] } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "SIZE", "input": { "name": "Size", "type": "string",
-    ///   "options": [{ "label": "small", "value": "small" }] } }
+    /// ```diff env
+    /// - { "key": "SIZE", "input": { "name": "Size", "type": "string", "options": ["small"] } }
+    /// + { "key": "SIZE", "input": { "name": "Size", "type": "string",
+    /// +   "options": [{ "label": "small", "value": "small" }] } }
     /// ```
     BARE_OPTION = "HUB114" "bare-option" Error Safely
         "an option without label and value"
@@ -84,15 +69,6 @@ rules! { Shape;
     PRESET_WITHOUT_DEFAULTS = "HUB115" "preset-without-defaults" Warning Never
         "a preset that sets nothing"
         from "the Hub's publishing guide; two published listings";
-    /// Two presets of one name, or two options with one value, can't be distinguished.
-    ///
-    /// Bad:
-    /// ```json config
-    /// "presets": [{ "name": "Small", "defaults": {} }, { "name": "Small", "defaults": {} }]
-    /// ```
-    SAME_CHOICE = "HUB116" "same-choice-twice" Warning Never
-        "two presets or options with the same name or value"
-        from "the Hub's publishing guide";
 }
 
 /// What an entry is, beyond its keys one by one. `meant` are keys that stand there misspelt.
@@ -147,34 +123,18 @@ pub fn bare_option(document: &HubDocument, node: &Node) -> Finding {
     finding.write(Safety::Safe, &node.span, &short(&with), with)
 }
 
-/// What stands twice in a listing: variables, presets, options.
-pub fn check_twice(document: &HubDocument, findings: &mut Vec<Finding>) {
-    let variables = model::list(&document.root, "env");
-    let mut twice = |nodes: &[Node], key: &str, rule: &Rule, say: &dyn Fn(&str) -> String| {
-        let mut seen = HashMap::new();
-        for value in nodes.iter().filter_map(|node| node.get(key)) {
-            let text = value.as_str().unwrap_or_else(|| document.source(value));
-            if text.is_empty() {
-                continue;
-            }
-            if let Some(first) = seen.insert(text.to_owned(), &value.span) {
-                let finding = document.at(rule, &value.span, say(&short(text)));
-                findings.push(finding.related(document.place(first), "the other one"));
-            }
+/// Variables that have two entries.
+pub fn check_twice(
+    document: &HubDocument,
+    variables: &[EnvVariable<'_>],
+    findings: &mut Vec<Finding>,
+) {
+    let mut seen = HashMap::new();
+    for EnvVariable { key, key_span, .. } in variables {
+        if let Some(first) = seen.insert(*key, *key_span).filter(|_| !key.is_empty()) {
+            let what = format!("the variable `{}` has two entries", short(key));
+            let finding = document.at(&DUPLICATE, key_span, what);
+            findings.push(finding.related(document.place(first), "the other one"));
         }
-    };
-    twice(variables, "key", &DUPLICATE, &|name| {
-        format!("the variable `{name}` has two entries")
-    });
-    let presets = model::list(&document.root, "presets");
-    twice(presets, "name", &SAME_CHOICE, &|name| {
-        format!("there are two presets `{name}`")
-    });
-    for variable in variables {
-        let options = variable
-            .get("input")
-            .map_or(&[][..], |input| input.list("options"));
-        let say = |name: &str| format!("there are two options with the value `{name}`");
-        twice(options, "value", &SAME_CHOICE, &say);
     }
 }

@@ -6,31 +6,23 @@ use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest::letters;
 
-rules! { Shape;
+rules! {
     /// The Hub looks for an object with `tests` and `config`. In a bare list of tests it finds
     /// neither.
     ///
-    /// Bad:
-    /// ```json tests
-    /// [{ "name": "one", "input": { "prompt": "Hi" } }]
-    /// ```
-    /// Good:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": { "gpuCount": 1 } }
+    /// ```diff tests
+    /// - [{ "name": "one", "input": { "prompt": "Hi" } }]
+    /// + { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": { "gpuCount": 1 } }
     /// ```
     ROOT = "HUB120" "tests-root" Error Unsafely
         "tests.json is not an object with `tests`"
         from "the Hub's publishing guide; four published files";
     /// Without a test the Hub has nothing to see the worker answer to.
     ///
-    /// Bad:
-    /// ```json tests
-    /// { "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090" } }
-    /// ```
-    /// Good:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }],
-    ///   "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090" } }
+    /// ```diff tests
+    /// - { "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090" } }
+    /// + { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }],
+    /// +   "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090" } }
     /// ```
     NO_TESTS = "HUB121" "no-tests" Warning Never
         "tests.json has no tests"
@@ -38,27 +30,19 @@ rules! { Shape;
     /// Without `config`, the Hub chooses the GPU, and the worker runs without the variables that
     /// it needs: the Hub's test run takes no default from hub.json.
     ///
-    /// Bad:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }] }
-    /// ```
-    /// Good:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }],
-    ///   "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090", "gpuCount": 1 } }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }] }
+    /// + { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }],
+    /// +   "config": { "gpuTypeId": "NVIDIA GeForce RTX 4090", "gpuCount": 1 } }
     /// ```
     NO_CONFIG = "HUB122" "tests-without-config" Warning Never
         "tests.json has no `config`"
         from "the Hub's publishing guide; eleven published files";
     /// A test has a name and the input of a job.
     ///
-    /// Bad:
-    /// ```json test
-    /// { "name": "health" }
-    /// ```
-    /// Good:
-    /// ```json test
-    /// { "name": "health", "input": { "prompt": "Hi" } }
+    /// ```diff test
+    /// - { "name": "health" }
+    /// + { "name": "health", "input": { "prompt": "Hi" } }
     /// ```
     INCOMPLETE_TEST = "HUB123" "incomplete-test" Error Never
         "a test without name or input"

@@ -6,7 +6,7 @@ use worker_files::json::{self, Member, Node, ProblemKind};
 use xtask_core::finding::{Finding, Location, Safety};
 use xtask_core::tree::RepoPath;
 
-rules! { Syntax;
+rules! {
     /// There is no JSON in the file, so that the Hub has no listing to show or no test to run.
     ///
     /// Bad:
@@ -48,26 +48,18 @@ rules! { Syntax;
         from "JSON (RFC 8259); two published listings";
     /// The Hub reads strict JSON, which allows no trailing comma.
     ///
-    /// Bad:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "prompt": "Hi", } }], "config": {} }
-    /// ```
-    /// Good:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": {} }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": { "prompt": "Hi", } }], "config": {} }
+    /// + { "tests": [{ "name": "one", "input": { "prompt": "Hi" } }], "config": {} }
     /// ```
     TRAILING_COMMA = "HUB006" "trailing-comma" Error Safely
         "a trailing comma"
         from "JSON (RFC 8259); two published tests.json";
     /// Two elements stand side by side without the comma between them.
     ///
-    /// Bad:
-    /// ```json tests
-    /// { "tests": [{ "name": "one" "input": {} }], "config": {} }
-    /// ```
-    /// Good:
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": {} }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one" "input": {} }], "config": {} }
+    /// + { "tests": [{ "name": "one", "input": {} }], "config": {} }
     /// ```
     MISSING_COMMA = "HUB007" "missing-comma" Error Safely
         "a comma is missing between two elements"
@@ -133,36 +125,33 @@ rules! { Syntax;
     /// Parsers take the last of two values for one key, without a word. Whoever edits the first
     /// one wonders why nothing changes.
     ///
-    /// Bad:
-    /// ```json config
-    /// "containerDiskInGb": 20,
-    /// "containerDiskInGb": 80
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "containerDiskInGb": 80
+    /// ```diff config
+    /// - "containerDiskInGb": 20,
+    ///   "containerDiskInGb": 80
     /// ```
     DUPLICATE_KEY = "HUB014" "duplicate-key" Warning Unsafely
         "a key appears twice"
         from "JSON (RFC 8259)";
 }
 
-fn rule(kind: ProblemKind) -> &'static Rule {
+/// The rule for a problem, and what its fix does.
+fn rule(kind: ProblemKind) -> (&'static Rule, &'static str) {
+    const REWRITE: &str = "write it as JSON does";
     match kind {
-        ProblemKind::Empty => &EMPTY,
-        ProblemKind::Encoding => &NOT_UTF8,
-        ProblemKind::ByteOrderMark => &BYTE_ORDER_MARK,
-        ProblemKind::Nul => &NUL,
-        ProblemKind::Comment => &COMMENT,
-        ProblemKind::TrailingComma => &TRAILING_COMMA,
-        ProblemKind::MissingComma => &MISSING_COMMA,
-        ProblemKind::LiteralEscape => &LITERAL_ESCAPE,
-        ProblemKind::Unclosed | ProblemKind::Mismatched => &BRACKETS,
-        ProblemKind::BadString => &BAD_STRING,
-        ProblemKind::BadValue => &BAD_VALUE,
-        ProblemKind::Unexpected | ProblemKind::Trailing => &UNEXPECTED,
-        ProblemKind::TooDeep => &TOO_DEEP,
-        ProblemKind::DuplicateKey => &DUPLICATE_KEY,
+        ProblemKind::Empty => (&EMPTY, REWRITE),
+        ProblemKind::Encoding => (&NOT_UTF8, REWRITE),
+        ProblemKind::ByteOrderMark => (&BYTE_ORDER_MARK, "remove the mark"),
+        ProblemKind::Nul => (&NUL, REWRITE),
+        ProblemKind::Comment => (&COMMENT, "remove the comment"),
+        ProblemKind::TrailingComma => (&TRAILING_COMMA, "remove the comma"),
+        ProblemKind::MissingComma => (&MISSING_COMMA, "add a comma"),
+        ProblemKind::LiteralEscape => (&LITERAL_ESCAPE, "write line breaks there"),
+        ProblemKind::Unclosed | ProblemKind::Mismatched => (&BRACKETS, REWRITE),
+        ProblemKind::BadString => (&BAD_STRING, REWRITE),
+        ProblemKind::BadValue => (&BAD_VALUE, REWRITE),
+        ProblemKind::Unexpected | ProblemKind::Trailing => (&UNEXPECTED, REWRITE),
+        ProblemKind::TooDeep => (&TOO_DEEP, REWRITE),
+        ProblemKind::DuplicateKey => (&DUPLICATE_KEY, REWRITE),
     }
 }
 
@@ -175,7 +164,6 @@ pub fn read(
 ) -> Option<HubDocument> {
     let parsed = json::parse(bytes);
     let is_duplicate = |problem: &json::Problem| problem.kind == ProblemKind::DuplicateKey;
-    let duplicates = !parsed.problems.is_empty();
     let mut document = None;
     if parsed.problems.iter().all(is_duplicate) {
         document = Some(HubDocument {
@@ -183,7 +171,6 @@ pub fn read(
             which,
             text: String::from_utf8(bytes.to_vec()).ok()?,
             root: parsed.root?,
-            duplicates,
         });
     }
     for problem in parsed.problems {
@@ -192,7 +179,8 @@ pub fn read(
             continue;
         }
         let place = Location::new(path.clone(), problem.span);
-        let mut finding = Finding::at(rule(problem.kind), place, problem.message);
+        let (rule, title) = rule(problem.kind);
+        let mut finding = Finding::at(rule, place, problem.message);
         if problem.kind == ProblemKind::Comment {
             finding = finding.help("the Hub reads strict JSON; move the words into a README");
         }
@@ -206,7 +194,7 @@ pub fn read(
             finding = finding.related(Location::new(path.clone(), span), words);
         }
         if !problem.edits.is_empty() {
-            finding = finding.fix(Safety::Safe, title(problem.kind), problem.edits);
+            finding = finding.fix(Safety::Safe, title, problem.edits);
         }
         findings.push(finding);
     }
@@ -228,16 +216,5 @@ fn member_at(root: &Node, at: usize) -> Option<(&Node, &Member)> {
         let after = items.partition_point(|item| item.span.start <= at);
         let item = after.checked_sub(1).map(|before| &items[before]);
         node = member.map(|member| &member.value).or(item)?;
-    }
-}
-
-fn title(kind: ProblemKind) -> &'static str {
-    match kind {
-        ProblemKind::ByteOrderMark => "remove the mark",
-        ProblemKind::Comment => "remove the comment",
-        ProblemKind::TrailingComma => "remove the comma",
-        ProblemKind::MissingComma => "add a comma",
-        ProblemKind::LiteralEscape => "write line breaks there",
-        _ => "write it as JSON does",
     }
 }

@@ -1,12 +1,13 @@
 //! What was left in from a template.
 
 use crate::document::{HubDocument, Which, short};
+use crate::facts;
 use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Span};
 
-rules! { Meaning;
+rules! {
     /// A text of the Hub guide's template that nobody replaced. Users of the listing see it.
     ///
     /// Bad:
@@ -19,13 +20,9 @@ rules! { Meaning;
     /// The icon is fetched by browsers: it has to be a picture's own https address. The page of a
     /// picture on GitHub is no picture.
     ///
-    /// Bad:
-    /// ```json listing
-    /// "iconUrl": "./icon.png"
-    /// ```
-    /// Good:
-    /// ```json listing
-    /// "iconUrl": "https://picture.example.org/icon.png"
+    /// ```diff listing
+    /// - "iconUrl": "./icon.png"
+    /// + "iconUrl": "https://picture.example.org/icon.png"
     /// ```
     ICON = "HUB261" "icon-not-a-picture" Warning Never
         "the icon's address can't be shown"
@@ -42,20 +39,9 @@ const ICONS: &[&str] = &[
     "yourdomain",
 ];
 
-const KEYS: &[&str] = &[
-    "BOOLEAN_VAR",
-    "BOOL_ENV_VAR",
-    "ENV_KEY_HERE",
-    "INT_ENV_VAR",
-    "NUMBER_VAR",
-    "OPTION_ENV_VAR",
-    "STATIC_ENV_VAR",
-    "STATIC_VAR",
-    "STRING_ENV_VAR",
-    "STRING_VAR",
-    "TEST_ENV_VAR",
-    "YOUR_VAR",
-];
+const KEYS: &str = "\
+    BOOLEAN_VAR BOOL_ENV_VAR ENV_KEY_HERE INT_ENV_VAR NUMBER_VAR OPTION_ENV_VAR STATIC_ENV_VAR \
+    STATIC_VAR STRING_ENV_VAR STRING_VAR TEST_ENV_VAR YOUR_VAR";
 
 const TEXTS: &[&str] = &[
     "a brief explanation of what your tool does",
@@ -71,7 +57,6 @@ const TEXTS: &[&str] = &[
     "your tool's name",
 ];
 
-/// Looks at either file.
 pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     let root = &document.root;
     if document.which == Which::Tests {
@@ -122,8 +107,7 @@ fn tests(document: &HubDocument, findings: &mut Vec<Finding>) {
 
 fn key(document: &HubDocument, key: &str, span: &Span) -> Option<Finding> {
     let what = format!("the variable `{key}` is the template's example");
-    KEYS.contains(&key)
-        .then(|| document.at(&LEFTOVER, span, what))
+    facts::lists(KEYS, key).then(|| document.at(&LEFTOVER, span, what))
 }
 
 fn text(document: &HubDocument, node: &Node) -> Option<Finding> {

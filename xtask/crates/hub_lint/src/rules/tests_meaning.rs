@@ -7,16 +7,12 @@ use worker_files::json::{Kind, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
-rules! { Meaning;
+rules! {
     /// `timeout` counts milliseconds. So few of them pass before any worker has started.
     ///
-    /// Bad:
-    /// ```json test
-    /// { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300 }
-    /// ```
-    /// Good:
-    /// ```json test
-    /// { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300000 }
+    /// ```diff test
+    /// - { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300 }
+    /// + { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300000 }
     /// ```
     TIMEOUT = "HUB250" "timeout-in-seconds" Warning Unsafely
         "a timeout that looks like seconds"
@@ -25,13 +21,9 @@ rules! { Meaning;
     /// These keys promise a check that is not made. What the answer says can be checked where it
     /// is made: a handler that returns an error fails the test.
     ///
-    /// Bad:
-    /// ```json test
-    /// { "name": "one", "input": { "prompt": "Hi" }, "expected_output": { "ok": true } }
-    /// ```
-    /// Good:
-    /// ```json test
-    /// { "name": "one", "input": { "prompt": "Hi" } }
+    /// ```diff test
+    /// - { "name": "one", "input": { "prompt": "Hi" }, "expected_output": { "ok": true } }
+    /// + { "name": "one", "input": { "prompt": "Hi" } }
     /// ```
     ASSERTION = "HUB251" "ignored-assertion" Warning Never
         "a test asserts what the Hub doesn't look at"
@@ -39,13 +31,9 @@ rules! { Meaning;
     /// `input` is what the handler finds in `job["input"]`. The Hub wraps it itself; wrapped twice,
     /// the handler finds `job["input"]["input"]`.
     ///
-    /// Bad:
-    /// ```json test
-    /// { "name": "one", "input": { "input": { "prompt": "Hi" } } }
-    /// ```
-    /// Good:
-    /// ```json test
-    /// { "name": "one", "input": { "prompt": "Hi" } }
+    /// ```diff test
+    /// - { "name": "one", "input": { "input": { "prompt": "Hi" } } }
+    /// + { "name": "one", "input": { "prompt": "Hi" } }
     /// ```
     WRAPPED = "HUB252" "wrapped-input" Warning Unsafely
         "an input inside an input"
@@ -53,13 +41,9 @@ rules! { Meaning;
     /// The Hub passes a test when the job succeeds, so a test of what the worker refuses fails, and
     /// the release with it. Such tests belong in the worker's own test suite. Told by the name.
     ///
-    /// Bad:
-    /// ```json test
-    /// { "name": "missing_prompt_returns_error", "input": {} }
-    /// ```
-    /// Good:
-    /// ```json test
-    /// { "name": "prompt", "input": { "prompt": "Hi" } }
+    /// ```diff test
+    /// - { "name": "missing_prompt_returns_error", "input": {} }
+    /// + { "name": "prompt", "input": { "prompt": "Hi" } }
     /// ```
     EXPECTS_FAILURE = "HUB253" "test-expects-failure" Warning Never
         "a test that wants the worker to fail"
@@ -79,7 +63,6 @@ const SUCCESSES: &[&str] = &[
 /// Below this many milliseconds, seconds are meant.
 const SHORTEST: f64 = 5000.0;
 
-/// Looks at tests.json.
 pub fn check(document: &HubDocument, findings: &mut Vec<Finding>) {
     if document.which != Which::Tests {
         return;

@@ -5,35 +5,27 @@ use std::collections::{HashMap, HashSet};
 use crate::document::{HubDocument, Which, short};
 use crate::edit;
 use crate::model::{self, EnvVariable, Input};
-use crate::rule::rules;
+use crate::rule::{Rule, rules};
 use worker_files::json::{Kind, Member, Node};
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 
-rules! { Meaning;
+rules! {
     /// The default is in quotes (or not) where its type wants the other. It mostly works, and the
     /// form then compares a text with a number.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "300" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 300 } }
+    /// ```diff env
+    /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "300" } }
+    /// + { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 300 } }
     /// ```
     QUOTED = "HUB220" "default-in-quotes" Warning Safely
         "a default is written as another type than its own"
         from "the Hub's publishing guide; one published listing";
     /// The default can't be a value of the input's type.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "auto" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "string", "default": "auto" } }
+    /// ```diff env
+    /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": "auto" } }
+    /// + { "key": "MAX", "input": { "name": "Max", "type": "string", "default": "auto" } }
     /// ```
     DEFAULT_TYPE = "HUB221" "default-of-wrong-type" Error Never
         "a default that is no value of its type"
@@ -41,70 +33,29 @@ rules! { Meaning;
     /// The form offers the options alone, so a default outside of them is not there to be seen.
     /// An empty default is fine: it means that nothing is chosen.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "fp16",
-    ///   "options": [{ "label": "half", "value": "half" }] } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "half",
-    ///   "options": [{ "label": "half", "value": "half" }] } }
+    /// ```diff env
+    /// - { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "fp16",
+    /// + { "key": "DTYPE", "input": { "name": "Type", "type": "string", "default": "half",
+    ///     "options": [{ "label": "half", "value": "half" }] } }
     /// ```
     NOT_AN_OPTION = "HUB222" "default-not-an-option" Warning Never
         "a default that is not among the options"
         from "the Hub's publishing guide";
     /// The form refuses what is below `min` or above `max`, the default included.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 0, "min": 1 } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 1, "min": 1 } }
+    /// ```diff env
+    /// - { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 0, "min": 1 } }
+    /// + { "key": "MAX", "input": { "name": "Max", "type": "number", "default": 1, "min": 1 } }
     /// ```
     OUT_OF_RANGE = "HUB223" "default-out-of-range" Warning Never
         "a default outside of `min` and `max`, or no room between the two"
         from "the Hub's publishing guide";
-    /// `min` and `max` are for numbers, `trueValue` and `falseValue` for booleans; elsewhere they
-    /// have no effect.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "NAME", "input": { "name": "Name", "type": "string", "max": 10 } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "NAME", "input": { "name": "Name", "type": "string" } }
-    /// ```
-    WITHOUT_EFFECT = "HUB224" "key-without-effect" Info Unsafely
-        "a key of another input type"
-        from "the Hub's publishing guide";
-    /// On and off set the same value, so the switch does nothing.
-    ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "FAST", "input": { "name": "Fast", "type": "boolean", "trueValue": "1", "falseValue": "1" } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "FAST", "input": { "name": "Fast", "type": "boolean", "trueValue": "1", "falseValue": "0" } }
-    /// ```
-    SAME_SWITCH = "HUB225" "switch-without-effect" Warning Never
-        "`trueValue` and `falseValue` are the same"
-        from "the Hub's publishing guide";
     /// A preset sets a variable that the listing doesn't have, so the value goes nowhere.
     ///
-    /// Bad:
-    /// ```json config
-    /// "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }],
-    /// "presets": [{ "name": "Small", "defaults": { "MODEL_NAMES": "a/b" } }]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }],
-    /// "presets": [{ "name": "Small", "defaults": { "MODEL_NAME": "a/b" } }]
+    /// ```diff config
+    ///   "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }],
+    /// - "presets": [{ "name": "Small", "defaults": { "MODEL_NAMES": "a/b" } }]
+    /// + "presets": [{ "name": "Small", "defaults": { "MODEL_NAME": "a/b" } }]
     /// ```
     PRESET_UNKNOWN = "HUB230" "preset-of-unknown-variable" Warning Unsafely
         "a preset sets a variable that is not declared"
@@ -127,22 +78,16 @@ rules! { Meaning;
     /// A preset's value does not fit its variable: not a number, not among the options, out of
     /// range. Numbers and booleans in quotes are fine.
     ///
-    /// Bad:
-    /// ```json config
-    /// "env": [{ "key": "MAX", "input": { "name": "Max", "type": "number" } }],
-    /// "presets": [{ "name": "Small", "defaults": { "MAX": "many" } }]
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "env": [{ "key": "MAX", "input": { "name": "Max", "type": "number" } }],
-    /// "presets": [{ "name": "Small", "defaults": { "MAX": "100" } }]
+    /// ```diff config
+    ///   "env": [{ "key": "MAX", "input": { "name": "Max", "type": "number" } }],
+    /// - "presets": [{ "name": "Small", "defaults": { "MAX": "many" } }]
+    /// + "presets": [{ "name": "Small", "defaults": { "MAX": "100" } }]
     /// ```
     PRESET_VALUE = "HUB232" "preset-value-does-not-fit" Warning Never
         "a preset's value does not fit its variable"
         from "the Hub's publishing guide";
 }
 
-/// Looks at hub.json.
 pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     if document.which != Which::Hub {
         return;
@@ -150,10 +95,17 @@ pub fn check(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &m
     for variable in variables {
         if let Some(input) = &variable.input {
             default(document, variable.key, input, findings);
-            keys(document, variable.key, input, findings);
         }
     }
     presets(document, variables, findings);
+}
+
+/// What keeps a value from its variable.
+struct Misfit<'a> {
+    rule: &'static Rule,
+    words: String,
+    /// The bound that it breaks.
+    bound: Option<&'a Node>,
 }
 
 fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
@@ -169,56 +121,33 @@ fn default(document: &HubDocument, key: &str, input: &Input<'_>, findings: &mut 
         return;
     };
     let written = document.source(node);
-    let shown = short(written);
-    let wrong = |what: String| document.at(&DEFAULT_TYPE, &node.span, what);
-    let quoted = |kind: &str, with: &str| {
-        let what = format!("`{key}` is {kind} and its default is {}", node.what());
-        let finding = document.at(&QUOTED, &node.span, what);
-        finding.write(Safety::Safe, &node.span, &short(with), with)
-    };
-    match (input.kind, &node.kind) {
+    // What only its quotes tell from a value of the type.
+    let other = match (input.kind, &node.kind) {
         (Some("number"), Kind::String(text)) if is_number(text.trim()) => {
-            findings.push(quoted("a number", text.trim()));
+            Some(("a number", text.trim().to_owned()))
         }
-        (Some("number"), Kind::String(_)) => {
-            findings.push(wrong(format!(
-                "the default of the number `{key}` is {shown}"
-            )));
-            return;
-        }
-        (Some("boolean"), Kind::String(text)) => {
-            let lower = text.to_lowercase();
-            if matches!(lower.as_str(), "true" | "false") {
-                findings.push(quoted("a boolean", &lower));
-            } else if !is_switch(input, text) {
-                findings.push(wrong(format!(
-                    "the default of the boolean `{key}` is {shown}"
-                )));
-            }
-            return;
-        }
-        (Some(kind @ "number"), Kind::Bool(_)) | (Some(kind @ "boolean"), Kind::Number(_))
-            if !matches!(written, "0" | "1") =>
+        (Some("boolean"), Kind::String(text))
+            if matches!(text.to_lowercase().as_str(), "true" | "false") =>
         {
-            findings.push(wrong(format!(
-                "the default of `{key}` is {shown} and its type {kind}"
-            )));
-            return;
+            Some(("a boolean", text.to_lowercase()))
         }
         (Some("string" | "huggingface"), Kind::Number(_) | Kind::Bool(_)) => {
-            findings.push(quoted("a string", &edit::quote(written)));
+            Some(("a string", edit::quote(written)))
         }
-        _ => {}
+        _ => None,
+    };
+    if let Some((kind, with)) = other {
+        let what = format!("`{key}` is {kind} and its default is {}", node.what());
+        let finding = document.at(&QUOTED, &node.span, what);
+        findings.push(finding.write(Safety::Safe, &node.span, &short(&with), with.as_str()));
     }
-    if let Some((problem, place)) = outside(document, input, node) {
-        let what = format!("the default of `{key}` {problem}");
-        findings.push(match place {
-            Some(place) => document
-                .at(&OUT_OF_RANGE, &node.span, what)
-                .related(document.place(&place.span), "the bound"),
-            None => document
-                .at(&NOT_AN_OPTION, &node.span, what)
-                .help(options_help(input)),
+    if let Some(Misfit { rule, words, bound }) = misfit(document, input, node) {
+        let what = format!("the default of `{key}` is {words}");
+        let finding = document.at(rule, &node.span, what);
+        findings.push(match bound {
+            Some(bound) => finding.related(document.place(&bound.span), "the bound"),
+            None if rule.code == NOT_AN_OPTION.code => finding.help(options_help(input)),
+            None => finding,
         });
     }
 }
@@ -242,31 +171,36 @@ fn is_switch(input: &Input<'_>, text: &str) -> bool {
         )
 }
 
-/// What keeps a value from being chosen; with the bound that it breaks.
-fn outside<'a>(
-    document: &HubDocument,
-    input: &Input<'a>,
-    node: &Node,
-) -> Option<(String, Option<&'a Node>)> {
+/// What keeps a value from being its variable's: its type, the options, the bounds.
+fn misfit<'a>(document: &HubDocument, input: &Input<'a>, node: &Node) -> Option<Misfit<'a>> {
     let text = node.scalar()?;
+    let shown = short(document.source(node));
+    let misfit = |rule, words, bound| Some(Misfit { rule, words, bound });
     let is_it = |option: &&Node| option.scalar().as_ref() == Some(&text);
-    if !input.options.is_empty() && !input.options.iter().any(is_it) {
-        let shown = short(document.source(node));
-        return Some((format!("is {shown}, which is not among its options"), None));
-    }
-    if input.kind != Some("number") {
-        return None;
+    match input.kind {
+        Some("number") if !is_number(text.trim()) => {
+            return misfit(&DEFAULT_TYPE, format!("{shown}, which is no number"), None);
+        }
+        Some("boolean") if !is_switch(input, &text) => {
+            return misfit(&DEFAULT_TYPE, format!("{shown}, which is no boolean"), None);
+        }
+        _ if !input.options.is_empty() && !input.options.iter().any(is_it) => {
+            let words = format!("{shown}, which is not among its options");
+            return misfit(&NOT_AN_OPTION, words, None);
+        }
+        Some("number") => {}
+        _ => return None,
     }
     let number: f64 = text.trim().parse().ok()?;
     match (input.min, input.max) {
-        (Some((min, place)), _) if number < min => Some((
-            format!("is {number}, below its `min` of {min}"),
-            Some(place),
-        )),
-        (_, Some((max, place))) if number > max => Some((
-            format!("is {number}, above its `max` of {max}"),
-            Some(place),
-        )),
+        (Some((min, bound)), _) if number < min => {
+            let words = format!("{number}, below its `min` of {min}");
+            misfit(&OUT_OF_RANGE, words, Some(bound))
+        }
+        (_, Some((max, bound))) if number > max => {
+            let words = format!("{number}, above its `max` of {max}");
+            misfit(&OUT_OF_RANGE, words, Some(bound))
+        }
         _ => None,
     }
 }
@@ -278,38 +212,6 @@ fn options_help(input: &Input<'_>) -> String {
     format!("the options are {}", suggest::all_of(&values))
 }
 
-/// Keys that belong to another type, and switches that don't switch.
-fn keys(document: &HubDocument, name: &str, input: &Input<'_>, findings: &mut Vec<Finding>) {
-    let Some(kind) = input.kind else {
-        return;
-    };
-    for (key, owner) in [
-        ("min", "number"),
-        ("max", "number"),
-        ("trueValue", "boolean"),
-        ("falseValue", "boolean"),
-    ] {
-        if let Some(member) = input.node.member(key)
-            && kind != owner
-            && crate::facts::INPUT_TYPES.contains(&kind)
-            && member.value.kind != Kind::Null
-        {
-            let what = format!("`{key}` is for a {owner}, and `{name}` is a {kind}");
-            let finding = document.at(&WITHOUT_EFFECT, &member.key_span, what);
-            let edit = edit::remove(input.node, member);
-            findings.push(finding.fix(Safety::Unsafe, "remove it", [edit]));
-        }
-    }
-    if let (Some(on), Some(off)) = (input.node.get("trueValue"), input.node.get("falseValue"))
-        && kind == "boolean"
-        && on.kind == off.kind
-        && on.kind != Kind::Null
-    {
-        let what = format!("on and off are the same for `{name}`");
-        findings.push(document.at(&SAME_SWITCH, &off.span, what));
-    }
-}
-
 fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut Vec<Finding>) {
     let by_name: HashMap<&str, &EnvVariable<'_>> = variables
         .iter()
@@ -317,11 +219,12 @@ fn presets(document: &HubDocument, variables: &[EnvVariable<'_>], findings: &mut
         .map(|variable| (variable.key, variable))
         .collect();
     let mut guesses = suggest::Guesses::default();
-    for preset in model::presets(&document.root) {
+    for preset in model::list(&document.root, "presets") {
+        let defaults = preset.object("defaults");
         // What the preset sets already can't be meant by another of its keys.
-        let mut taken: HashSet<&str> = preset.defaults.iter().map(|m| m.key.as_str()).collect();
-        let name = short(preset.name);
-        for member in preset.defaults {
+        let mut taken: HashSet<&str> = defaults.iter().map(|m| m.key.as_str()).collect();
+        let name = short(preset.text("name").unwrap_or_default());
+        for member in defaults {
             let value = &member.value;
             if let Some(variable) = by_name.get(member.key.as_str()) {
                 findings.extend(preset_value(document, variable, member, &name));
@@ -373,15 +276,8 @@ fn preset_value(
         let finding = finding.related(document.place(&value.span), "fixed here");
         return Some(finding.help("an `input` with a `default` can be set"));
     }
-    let input = variable.input.as_ref()?;
     let node = model::said(&member.value)?;
-    let text = node.scalar()?;
-    let shown = short(document.source(node));
-    let problem = match input.kind {
-        Some("number") if !is_number(text.trim()) => format!("is {shown}, which is no number"),
-        Some("boolean") if !is_switch(input, &text) => format!("is {shown}, which is no boolean"),
-        _ => outside(document, input, node)?.0,
-    };
-    let what = format!("the value of `{key}` in the preset `{preset}` {problem}");
+    let words = misfit(document, variable.input.as_ref()?, node)?.words;
+    let what = format!("the value of `{key}` in the preset `{preset}` is {words}");
     Some(document.at(&PRESET_VALUE, &node.span, what))
 }

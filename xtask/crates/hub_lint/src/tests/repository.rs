@@ -87,7 +87,10 @@ fn what_is_ignored_with_a_reason_is_left_out() {
     );
     assert_eq!(
         ignore(r#"{ "rule": "HUB211", "resaon": "x" }"#),
-        [found, "HUB391 an entry has no key `resaon`"]
+        [
+            found,
+            "HUB391 unknown field `resaon`, expected one of `rule`, `path`, `reason`"
+        ]
     );
 }
 
@@ -735,7 +738,7 @@ fn a_model_that_is_no_pool_or_id_is_shown_its_ids() {
         report.findings[0].help[0].clone()
     };
     let all = "`NVIDIA A100 80GB PCIe` and `NVIDIA A100-SXM4-80GB`";
-    assert_eq!(help("A100_80"), format!("GPUs of this model: {all}"));
+    assert_eq!(help("A100_80"), format!("there are {all}"));
     assert_eq!(help("A100 NVL"), format!("there are {all}"));
     assert_eq!(help("AMP_16"), "did you mean `AMPERE_16`?");
     assert_eq!(
@@ -755,7 +758,8 @@ fn the_worker_knows_the_same_routes_without_a_body() {
     let list = text.split_once("GET_ROUTES = frozenset(").unwrap().1;
     let list = list.split_once(')').unwrap().0;
     let own: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
-    assert_eq!(own, rules::cross_file::worker::READING);
+    let reading = rules::cross_file::worker::READING;
+    assert_eq!(own, reading.split_whitespace().collect::<Vec<_>>());
 }
 
 #[test]

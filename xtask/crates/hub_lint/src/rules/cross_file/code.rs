@@ -5,36 +5,27 @@ use std::collections::HashSet;
 use super::env::not_read;
 use super::{Worker, is_foreign, is_sglang, place};
 use crate::document::HubDocument;
-use crate::model;
 use crate::rule::rules;
+use crate::{facts, model};
 use anyhow::Result;
 use worker_files::Hides;
 use xtask_core::finding::{Finding, Safety};
 use xtask_core::tree::{RepoPath, Tree};
 
-rules! { Agreement;
+rules! {
     /// A queue worker takes jobs once it has called `runpod.serverless.start`. Where nothing in the
     /// repository speaks of RunPod's SDK, no job is ever taken and every test waits for its timeout.
     /// Load balancers (`endpointType`), pods, and images that bring code of their own are not meant.
     ///
-    /// Bad:
-    /// ```dockerfile Dockerfile
-    /// FROM python:3.12
-    /// COPY app.py /
-    /// CMD ["python3", "/app.py"]
+    /// ```diff Dockerfile
+    ///   FROM python:3.12
+    ///   COPY app.py /
+    ///   CMD ["python3", "/app.py"]
     /// ```
-    /// ```python app.py
-    /// print("ready")
-    /// ```
-    /// Good:
-    /// ```dockerfile Dockerfile
-    /// FROM python:3.12
-    /// COPY app.py /
-    /// CMD ["python3", "/app.py"]
-    /// ```
-    /// ```python app.py
-    /// import runpod
-    /// runpod.serverless.start({"handler": lambda job: job["input"]})
+    /// ```diff app.py
+    /// - print("ready")
+    /// + import runpod
+    /// + runpod.serverless.start({"handler": lambda job: job["input"]})
     /// ```
     NO_START = "HUB317" "no-serverless-start" Error Never
         "a queue worker that never starts RunPod's SDK"
@@ -43,19 +34,12 @@ rules! { Agreement;
     /// Time-outs of 30 seconds failed there and 300 seconds passed. The Hub allows 30 minutes for
     /// the build and 160 for the build with all tests, and an image of 80 GB.
     ///
-    /// Bad:
-    /// ```json test
-    /// { "name": "one", "input": { "prompt": "Hi" }, "timeout": 30000 }
+    /// ```diff test
+    /// - { "name": "one", "input": { "prompt": "Hi" }, "timeout": 30000 }
+    /// + { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300000 }
     /// ```
-    /// ```text requirements.txt
-    /// transformers
-    /// ```
-    /// Good:
-    /// ```json test
-    /// { "name": "one", "input": { "prompt": "Hi" }, "timeout": 300000 }
-    /// ```
-    /// ```text requirements.txt
-    /// transformers
+    /// ```diff requirements.txt
+    ///   transformers
     /// ```
     SHORT_TIMEOUT = "HUB319" "short-timeout" Warning Unsafely
         "a timeout of 30 seconds or less where a model is loaded"
@@ -63,25 +47,17 @@ rules! { Agreement;
     /// The endpoint pays for several GPUs, and SGLang uses one: nothing passes `--tp-size`,
     /// `--dp-size` or `--pp-size` on.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuCount": 2,
-    /// "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }]
+    /// ```diff config
+    ///   "gpuCount": 2,
+    /// - "env": [{ "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }]
+    /// + "env": [
+    /// +   { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } },
+    /// +   { "key": "TP_SIZE", "value": "2" }
+    /// + ]
     /// ```
-    /// ```sglang v0.5.19-cu129
-    /// --model-path $MODEL_NAME
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuCount": 2,
-    /// "env": [
-    ///   { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } },
-    ///   { "key": "TP_SIZE", "value": "2" }
-    /// ]
-    /// ```
-    /// ```sglang v0.5.19-cu129
-    /// --model-path $MODEL_NAME
-    /// --tp-size $TP_SIZE
+    /// ```diff sglang v0.5.19-cu129
+    ///   --model-path $MODEL_NAME
+    /// + --tp-size $TP_SIZE
     /// ```
     IDLE_GPUS = "HUB335" "idle-gpus" Warning Never
         "several GPUs of which SGLang uses one"
@@ -183,24 +159,18 @@ fn composes(text: &str) -> bool {
     })
 }
 
-/// Looks at the two files beside the code.
-pub fn check(
-    worker: &Worker<'_>,
-    hub: Option<&HubDocument>,
-    tests: Option<&HubDocument>,
-    findings: &mut Vec<Finding>,
-) -> Result<()> {
+pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) -> Result<()> {
     let Some(code) = Code::read(worker.tree)? else {
         return Ok(());
     };
-    if let Some(hub) = hub {
+    if let Some(hub) = worker.hub {
         if !is_sglang(&worker.facts) {
             unread(worker, &code, hub, findings);
         }
         findings.extend(starts(worker, &code, hub));
         findings.extend(idle_gpus(worker, hub));
     }
-    if let Some(tests) = tests {
+    if let Some(tests) = worker.tests {
         short_timeouts(&code, tests, findings);
     }
     Ok(())
@@ -262,22 +232,9 @@ fn starts(worker: &Worker<'_>, code: &Code, hub: &HubDocument) -> Option<Finding
 }
 
 /// Libraries that load models.
-const LOADERS: &[&str] = &[
-    "from_pretrained",
-    "transformers",
-    "diffusers",
-    "faster_whisper",
-    "faster-whisper",
-    "torch.load",
-    "load_model",
-    "vllm",
-    "sglang",
-    "llama_cpp",
-    "ollama",
-    "comfyui",
-    "ComfyUI",
-    "safetensors",
-];
+const LOADERS: &str = "\
+    from_pretrained transformers diffusers faster_whisper faster-whisper torch.load load_model \
+    vllm sglang llama_cpp ollama comfyui ComfyUI safetensors";
 
 fn short_timeouts(code: &Code, tests: &HubDocument, findings: &mut Vec<Finding>) {
     let timeouts = tests
@@ -289,7 +246,7 @@ fn short_timeouts(code: &Code, tests: &HubDocument, findings: &mut Vec<Finding>)
     let short: Vec<_> = timeouts
         .filter(|(_, n)| (5000.0..=30_000.0).contains(n))
         .collect();
-    if short.is_empty() || !code.says(LOADERS) {
+    if short.is_empty() || !code.says(&LOADERS.split_whitespace().collect::<Vec<_>>()) {
         return;
     }
     for (node, time) in short {
@@ -302,16 +259,9 @@ fn short_timeouts(code: &Code, tests: &HubDocument, findings: &mut Vec<Finding>)
 }
 
 /// The flags that spread a model or its requests over GPUs.
-const SIZES: &[&str] = &[
-    "--tp-size",
-    "--tensor-parallel-size",
-    "--tp",
-    "--dp-size",
-    "--data-parallel-size",
-    "--dp",
-    "--pp-size",
-    "--pipeline-parallel-size",
-];
+const SIZES: &str = "\
+    --tp-size --tensor-parallel-size --tp --dp-size --data-parallel-size --dp --pp-size \
+    --pipeline-parallel-size";
 
 fn idle_gpus(worker: &Worker<'_>, hub: &HubDocument) -> Option<Finding> {
     let facts = &worker.facts;
@@ -320,12 +270,12 @@ fn idle_gpus(worker: &Worker<'_>, hub: &HubDocument) -> Option<Finding> {
     let drives = facts.env.iter().filter_map(|read| read.drives.as_ref());
     let mut flags = drives.map(|drive| &drive.flag);
     let mut given = facts.python.flags.iter().map(|given| &given.flag);
-    let is_size = |flag: &String| SIZES.contains(&flag.as_str());
+    let is_size = |flag: &String| facts::lists(SIZES, flag);
     let mut texts = facts.sources.values().map(|source| source.text.as_str());
     let passes = facts.flag_table.is_some()
         || given.any(is_size)
         || flags.any(is_size)
-        || texts.any(|text| SIZES.iter().any(|flag| text.contains(flag)));
+        || texts.any(|text| SIZES.split_whitespace().any(|flag| text.contains(flag)));
     if !is_sglang(facts) || passes || worker.may_hide(Hides::Flags) {
         return None;
     }

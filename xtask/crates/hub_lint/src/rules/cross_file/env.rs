@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::files::some_of;
 use super::{Worker, is_foreign, is_sglang, place};
-use crate::document::{HubDocument, begin, short};
+use crate::document::{HubDocument, short};
 use crate::edit;
 use crate::model::{self, EnvVariable};
 use crate::rule::rules;
@@ -15,7 +15,7 @@ use xtask_core::finding::{Finding, Safety};
 use xtask_core::suggest;
 use xtask_core::tree::RepoPath;
 
-rules! { Agreement;
+rules! {
     /// Users set a variable that nothing in the worker reads, and nothing happens. Variables of
     /// libraries (`HF_…`, `NCCL_…`) and of RunPod itself are not meant. In a worker for SGLang its code
     /// is read; in any other, the name has to stand nowhere but in hub.json, tests.json and prose, on
@@ -87,14 +87,8 @@ rules! { Agreement;
         from "the official worker, whose handler and forms disagreed on MAX_CONCURRENCY";
 }
 
-/// Compares variables over files.
-pub fn check(
-    hub: Option<&HubDocument>,
-    tests: Option<&HubDocument>,
-    worker: &Worker<'_>,
-    findings: &mut Vec<Finding>,
-) {
-    let interface = &worker.facts;
+pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
+    let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
     let declared = hub
         .map(|hub| model::variables(&hub.root))
         .unwrap_or_default();
@@ -239,13 +233,8 @@ fn undeclared(
     }
     let first = missing.first()?;
     let names: Vec<&str> = missing.iter().map(|own| own.name.as_str()).collect();
-    let env = hub
-        .root
-        .get("config")
-        .and_then(|config| config.member("env"));
-    let span = env.map_or_else(|| begin(&hub.root), |env| env.key_span.clone());
     let what = format!("the worker reads {}, not declared here", some_of(&names));
-    let finding = hub.at(&NOT_DECLARED, &span, what);
+    let finding = hub.at(&NOT_DECLARED, &hub.env(), what);
     Some(finding.related(
         place(&first.place),
         format!("`{}` is read here", first.name),

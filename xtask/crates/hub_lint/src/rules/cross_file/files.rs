@@ -8,12 +8,12 @@ use crate::model::{self, EnvVariable};
 use crate::rule::rules;
 use crate::rules::gpu;
 use anyhow::Result;
-use xtask_core::finding::{Finding, Location, Span};
+use xtask_core::finding::{Finding, Location};
 use xtask_core::secret::is_secret;
 use xtask_core::suggest;
 use xtask_core::tree::{RepoPath, Tree};
 
-rules! { Agreement;
+rules! {
     /// The tests may run on hosts with a CUDA version that users never get, so a green test says
     /// nothing of them.
     ///
@@ -36,19 +36,12 @@ rules! { Agreement;
         from "the Hub's publishing guide";
     /// The tests run on a GPU that the listing leaves out.
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "NVIDIA L4,NVIDIA L40S"
+    /// ```diff config
+    ///   "gpuIds": "NVIDIA L4,NVIDIA L40S"
     /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA A40" } }
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "NVIDIA L4,NVIDIA L40S"
-    /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA L4" } }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA A40" } }
+    /// + { "tests": [{ "name": "one", "input": {} }], "config": { "gpuTypeId": "NVIDIA L4" } }
     /// ```
     GPU_LEFT_OUT = "HUB302" "test-gpu-left-out" Warning Never
         "the tests' GPU is not one of the listing's"
@@ -56,20 +49,13 @@ rules! { Agreement;
     /// The Hub's build and test inject none of hub.json's defaults. A variable that is `required`
     /// and not in tests.json is simply not set while the tests run.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "required": true } }
+    /// ```diff env
+    ///   { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "required": true } }
     /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string", "required": true } }
-    /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }],
-    ///   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
+    /// + { "tests": [{ "name": "one", "input": {} }],
+    /// +   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
     /// ```
     REQUIRED_UNTESTED = "HUB303" "required-not-in-tests" Warning Never
         "a required variable is not set for the tests"
@@ -91,20 +77,13 @@ rules! { Agreement;
     /// where the worker does without them; then an empty `default` says so. Booleans, secrets and
     /// what is `advanced` are not meant.
     ///
-    /// Bad:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
+    /// ```diff env
+    ///   { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
     /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
-    /// ```
-    /// Good:
-    /// ```json env
-    /// { "key": "MODEL_NAME", "input": { "name": "Model", "type": "string" } }
-    /// ```
-    /// ```json tests
-    /// { "tests": [{ "name": "one", "input": {} }],
-    ///   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
+    /// ```diff tests
+    /// - { "tests": [{ "name": "one", "input": {} }], "config": { "env": [] } }
+    /// + { "tests": [{ "name": "one", "input": {} }],
+    /// +   "config": { "env": [{ "key": "MODEL_NAME", "value": "a/small-model" }] } }
     /// ```
     UNTESTED = "HUB305" "no-default-not-in-tests" Info Never
         "the tests leave out variables that have no default"
@@ -143,7 +122,6 @@ rules! { Agreement;
         from "13 of 112 published listings";
 }
 
-/// Compares the two files of the Hub.
 pub fn check_files(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>) {
     findings.extend(cuda(hub, tests));
     findings.extend(gpus(hub, tests));
@@ -203,7 +181,7 @@ fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>
                 "the Hub's test run takes no default from hub.json: put it into `config.env`"
             };
             let what = format!("`{}` is required, and the tests don't set it", variable.key);
-            let finding = tests.at(&REQUIRED_UNTESTED, &where_set(tests), what);
+            let finding = tests.at(&REQUIRED_UNTESTED, &tests.env(), what);
             findings.push(finding.related(here(variable), "required here").help(help));
         }
         findings.extend(untested(tests, hub, &declared, &set));
@@ -224,16 +202,6 @@ fn variables(hub: &HubDocument, tests: &HubDocument, findings: &mut Vec<Finding>
             findings.push(finding.related(here(variable), "declared here"));
         }
     }
-}
-
-/// Where the tests set their variables, or would.
-fn where_set(tests: &HubDocument) -> Span {
-    let config = tests.root.get("config").unwrap_or(&tests.root);
-    let env = tests
-        .root
-        .get("config")
-        .and_then(|config| config.member("env"));
-    env.map_or_else(|| begin(config), |env| env.key_span.clone())
 }
 
 fn untested(
@@ -261,7 +229,7 @@ fn untested(
     let names: Vec<&str> = open.iter().map(|variable| variable.key).collect();
     let names = some_of(&names);
     let what = format!("the tests run without {names}, which hub.json gives no default");
-    let finding = tests.at(&UNTESTED, &where_set(tests), what);
+    let finding = tests.at(&UNTESTED, &tests.env(), what);
     Some(finding.related(hub.place(first.key_span), "declared here"))
 }
 

@@ -1,36 +1,29 @@
 //! The Dockerfile's base image against the CUDA versions and the GPUs of the two files.
 
-use super::place;
+use super::{Worker, place};
 use crate::document::{HubDocument, Which};
 use crate::rule::rules;
 use crate::rules::gpu;
-use crate::{edit, facts, model};
+use crate::{facts, model};
 use worker_files::WorkerInterface;
 use worker_files::dockerfile::{Image, Text};
 use worker_files::json::Node;
 use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::suggest;
 
-rules! { Agreement;
+rules! {
     /// A container whose CUDA is newer than the host's is refused before it starts. A version older
     /// than the base image's lets the Hub choose such a host. That holds for images that carry the
     /// requirement (nvidia/cuda, runpod/*, lmsysorg/sglang, vllm/* and pytorch's `-devel`), unless
     /// `NVIDIA_DISABLE_REQUIRE` is set; an `NVIDIA_REQUIRE_CUDA` of your own counts instead. Other
     /// images run on any driver of the same major version; an older one is a warning.
     ///
-    /// Bad:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.4", "12.5", "12.6"]
+    /// ```diff config
+    /// - "allowedCudaVersions": ["12.4", "12.5", "12.6"]
+    /// + "allowedCudaVersions": ["12.6", "12.7", "12.8", "12.9"]
     /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM nvidia/cuda:12.6.3-runtime-ubuntu22.04
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "allowedCudaVersions": ["12.6", "12.7", "12.8", "12.9"]
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM nvidia/cuda:12.6.3-runtime-ubuntu22.04
+    /// ```diff Dockerfile
+    ///   FROM nvidia/cuda:12.6.3-runtime-ubuntu22.04
     /// ```
     CUDA = "HUB333" "cuda-older-than-image" Error Unsafely
         "a CUDA version older than the base image's is allowed"
@@ -38,32 +31,20 @@ rules! { Agreement;
     /// GPUs of the Blackwell generation run nothing that was built with a CUDA before 12.8: the first
     /// kernel fails with "no kernel image is available".
     ///
-    /// Bad:
-    /// ```json config
-    /// "gpuIds": "BLACKWELL_96"
+    /// ```diff config
+    ///   "gpuIds": "BLACKWELL_96"
     /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM nvidia/cuda:12.4.1-runtime-ubuntu22.04
-    /// ```
-    /// Good:
-    /// ```json config
-    /// "gpuIds": "BLACKWELL_96"
-    /// ```
-    /// ```dockerfile Dockerfile
-    /// FROM nvidia/cuda:12.8.1-runtime-ubuntu22.04
+    /// ```diff Dockerfile
+    /// - FROM nvidia/cuda:12.4.1-runtime-ubuntu22.04
+    /// + FROM nvidia/cuda:12.8.1-runtime-ubuntu22.04
     /// ```
     BLACKWELL = "HUB334" "blackwell-needs-newer-cuda" Warning Never
         "a Blackwell GPU with a CUDA before 12.8"
         from "NVIDIA's compatibility guide for Blackwell";
 }
 
-/// Compares the two files with the image.
-pub fn check(
-    hub: Option<&HubDocument>,
-    tests: Option<&HubDocument>,
-    interface: &WorkerInterface,
-    findings: &mut Vec<Finding>,
-) {
+pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
+    let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
     let Some(image) = &interface.image else {
         return;
     };
@@ -155,8 +136,10 @@ fn cuda(
     }
     let list = document.config("allowedCudaVersions")?;
     if names.len() < allowed.len() {
-        let edits = edit::remove_items(list, older);
-        finding = finding.fix(Safety::Unsafe, "remove the older ones", edits);
+        let kept = list.items().iter().filter(|node| !older(node));
+        let kept: Vec<&str> = kept.map(|node| document.source(node)).collect();
+        let edit = (list.span.clone(), format!("[{}]", kept.join(", ")));
+        finding = finding.fix(Safety::Unsafe, "remove the older ones", [edit]);
     }
     Some(finding)
 }

@@ -10,6 +10,7 @@ pub mod worker;
 use anyhow::Result;
 
 use crate::document::HubDocument;
+use crate::facts;
 use worker_files::{Hides, Reading, Unread, WorkerInterface};
 use xtask_core::finding::{Finding, Location};
 use xtask_core::tree::{Memory, Tree};
@@ -35,23 +36,27 @@ pub fn check(
         let (facts, unread) = interface(tree)?.split();
         let worker = Worker {
             tree,
+            hub,
+            tests,
             facts,
             unread,
         };
-        env::check(hub, tests, &worker, findings);
-        image::check(hub, tests, &worker.facts, findings);
-        sglang::check(hub, tests, &worker.facts, findings);
-        worker::check(&worker, hub, tests, findings);
+        env::check(&worker, findings);
+        image::check(&worker, findings);
+        sglang::check(&worker, findings);
+        worker::check(&worker, findings);
         if whole {
-            code::check(&worker, hub, tests, findings)?;
+            code::check(&worker, findings)?;
         }
     }
     Ok(())
 }
 
-/// The worker beside the two files.
+/// The two files, and the worker beside them.
 pub struct Worker<'a> {
     pub tree: &'a dyn Tree,
+    pub hub: Option<&'a HubDocument>,
+    pub tests: Option<&'a HubDocument>,
     pub facts: WorkerInterface,
     /// What of it was not understood.
     pub unread: Vec<Unread>,
@@ -81,7 +86,8 @@ impl Worker<'_> {
 
     /// Whether the base image brings no program of a worker's.
     pub fn has_plain_base(&self) -> bool {
-        self.base().is_some_and(|name| PLAIN_BASES.contains(&name))
+        self.base()
+            .is_some_and(|name| facts::lists(PLAIN_BASES, name))
     }
 
     /// Whether the image may hold a worker's code that is not in the repository: its base brings
@@ -140,60 +146,20 @@ pub fn interface(tree: &dyn Tree) -> Result<Reading<WorkerInterface>> {
 const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// Prefixes of variables that libraries in the image read by themselves.
-const LIBRARIES: &[&str] = &[
-    "HF_",
-    "HUGGING",
-    "TRANSFORMERS_",
-    "NCCL_",
-    "CUDA_",
-    "NVIDIA_",
-    "PYTORCH_",
-    "TORCH",
-    "OMP_",
-    "SGLANG_",
-    "SGL_",
-    "VLLM_",
-    "FLASHINFER_",
-    "TRITON_",
-    "RUNPOD_",
-    "PYTHON",
-    "LD_",
-    "XDG_",
-    "UV_",
-    "PIP_",
-    "AWS_",
-    "OPENAI_",
-    "HTTP",
-    "NO_PROXY",
-    "SSL_",
-    "TZ",
-    "TOKENIZERS_",
-    "RAY_",
-    "GLOO_",
-    "MODELSCOPE_",
-    "PATH",
-    "HOME",
-    "USER",
-    "BUCKET_",
-    "INFINITY_",
-    "OLLAMA_",
-    "LLAMA_ARG_",
-    "GRADIO_",
-    "UVICORN_",
-    "NODE_",
-    "ONNX",
-    "MKL_",
-    "XFORMERS_",
-    "COMFY_",
-    "PORT",
-    "HEALTH_CHECK_PATH",
-];
+const LIBRARIES: &str = "\
+    HF_ HUGGING TRANSFORMERS_ NCCL_ CUDA_ NVIDIA_ PYTORCH_ TORCH OMP_ SGLANG_ SGL_ VLLM_ \
+    FLASHINFER_ TRITON_ RUNPOD_ PYTHON LD_ XDG_ UV_ PIP_ AWS_ OPENAI_ HTTP NO_PROXY SSL_ TZ \
+    TOKENIZERS_ RAY_ GLOO_ MODELSCOPE_ PATH HOME USER BUCKET_ INFINITY_ OLLAMA_ LLAMA_ARG_ \
+    GRADIO_ UVICORN_ NODE_ ONNX MKL_ XFORMERS_ COMFY_ PORT HEALTH_CHECK_PATH";
 
 /// Whether a variable has readers outside of the worker's own code.
 pub fn is_foreign(name: &str) -> bool {
     let upper = name.to_uppercase();
     // `http_proxy` in lower case is read by libraries alone.
-    LIBRARIES.iter().any(|start| upper.starts_with(start)) || upper.ends_with("_PROXY")
+    LIBRARIES
+        .split_whitespace()
+        .any(|start| upper.starts_with(start))
+        || upper.ends_with("_PROXY")
 }
 
 /// A place of the interface as one of a finding.
@@ -214,16 +180,6 @@ pub fn is_sglang(interface: &WorkerInterface) -> bool {
 }
 
 /// Base images with a system, a language or libraries, and no program of a worker's.
-const PLAIN_BASES: &[&str] = &[
-    "alpine",
-    "debian",
-    "python",
-    "ubuntu",
-    "nvidia/cuda",
-    "runpod/base",
-    "runpod/pytorch",
-    "pytorch/pytorch",
-    "condaforge/miniforge3",
-    "continuumio/miniconda3",
-    "astral-sh/uv",
-];
+const PLAIN_BASES: &str = "\
+    alpine debian python ubuntu nvidia/cuda runpod/base runpod/pytorch pytorch/pytorch \
+    condaforge/miniforge3 continuumio/miniconda3 astral-sh/uv";

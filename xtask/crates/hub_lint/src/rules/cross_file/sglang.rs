@@ -1,6 +1,6 @@
 //! What the two files give to SGLang, against the release that the worker runs.
 
-use super::{is_sglang, place};
+use super::{Worker, is_sglang, place};
 use crate::document::{HubDocument, short};
 use crate::edit;
 use crate::model;
@@ -11,7 +11,7 @@ use xtask_core::finding::{Finding, Safety, Severity};
 use xtask_core::sglang::{self, Exactness, Flag, Table};
 use xtask_core::suggest;
 
-rules! { Agreement;
+rules! {
     /// SGLang ends at start with "invalid choice" when this option is chosen. The list is that of
     /// the release that the Dockerfile pins. Of a release that is not known here, only what the known
     /// releases before and after it both refuse is told, as a warning.
@@ -57,13 +57,8 @@ rules! { Agreement;
         from "SGLang's own command lines";
 }
 
-/// Compares the two files with the release.
-pub fn check(
-    hub: Option<&HubDocument>,
-    tests: Option<&HubDocument>,
-    interface: &WorkerInterface,
-    findings: &mut Vec<Finding>,
-) {
+pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
+    let (hub, tests, interface) = (worker.hub, worker.tests, &worker.facts);
     let version = interface.sglang().filter(|_| is_sglang(interface));
     let Some((version, _)) = version else {
         return;
@@ -130,8 +125,8 @@ fn settings<'a>(hub: Option<&'a HubDocument>, tests: Option<&'a HubDocument>) ->
             let default = input.default.filter(|node| !listed(node));
             add(hub, &VALUE, key, "has as its default", default);
         }
-        let presets = model::presets(&hub.root);
-        for member in presets.iter().flat_map(|preset| preset.defaults) {
+        let presets = model::list(&hub.root, "presets").iter();
+        for member in presets.flat_map(|preset| preset.object("defaults")) {
             add(hub, &VALUE, &member.key, "is set to", Some(&member.value));
         }
     }

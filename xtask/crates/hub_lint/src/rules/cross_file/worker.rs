@@ -2,14 +2,15 @@
 //! handler makes of the tests.
 
 use super::{Worker, is_sglang, place};
-use crate::document::{HubDocument, Which, begin, short};
+use crate::document::{Which, begin, short};
+use crate::facts;
 use crate::rule::rules;
 use worker_files::json::{Kind, Node};
 use worker_files::{Hides, WorkerInterface};
 use xtask_core::finding::{Finding, Location, Span};
 use xtask_core::tree::{RepoPath, Tree};
 
-rules! { Agreement;
+rules! {
     /// The Dockerfile starts a Python file that is nowhere in the repository, so that the worker
     /// ends at once. Said only of images that copy their files from the repository, onto a base that
     /// brings no programs of its own.
@@ -62,18 +63,12 @@ rules! { Agreement;
         from "the official worker's handler and a real server's answers";
 }
 
-/// Looks at the repository around the two files.
-pub fn check(
-    worker: &Worker<'_>,
-    hub: Option<&HubDocument>,
-    tests: Option<&HubDocument>,
-    findings: &mut Vec<Finding>,
-) {
-    if hub.is_some() {
+pub fn check(worker: &Worker<'_>, findings: &mut Vec<Finding>) {
+    if worker.hub.is_some() {
         handler(worker, findings);
     }
     strays(worker.tree, findings);
-    if let Some(tests) = tests.filter(|_| is_sglang(&worker.facts)) {
+    if let Some(tests) = worker.tests.filter(|_| is_sglang(&worker.facts)) {
         for input in tests
             .root
             .list("tests")
@@ -153,22 +148,9 @@ fn strays(tree: &dyn Tree, findings: &mut Vec<Finding>) {
 }
 
 /// Routes that answer to GET, without a body: those of `GET_ROUTES` in the worker's relay.py.
-pub const READING: &[&str] = &[
-    "/v1/models",
-    "/models",
-    "/health",
-    "/health_generate",
-    "/ping",
-    "/model_info",
-    "/get_model_info",
-    "/server_info",
-    "/get_server_info",
-    "/get_load",
-    "/v1/loads",
-    "/metrics",
-    "/weight_version",
-    "/get_weight_version",
-];
+pub const READING: &str = "\
+    /v1/models /models /health /health_generate /ping /model_info /get_model_info /server_info \
+    /get_server_info /get_load /v1/loads /metrics /weight_version /get_weight_version";
 
 /// One of these is what `/generate` makes something of.
 const GENERATE: &[&str] = &["text", "input_ids", "input_embeds"];
@@ -210,7 +192,9 @@ fn refused(input: &Node, interface: &WorkerInterface) -> Option<Refusal> {
                 body.key_span.clone(),
                 format!("`{shown}` answers 400 without `{needed}`"),
             )
-        } else if READING.contains(&path.trim_end_matches('/')) || path.starts_with("/v1/models/") {
+        } else if facts::lists(READING, path.trim_end_matches('/'))
+            || path.starts_with("/v1/models/")
+        {
             return None;
         } else {
             let what = format!("`{shown}` takes a body, and there is no `openai_input`");

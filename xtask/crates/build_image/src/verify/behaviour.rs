@@ -5,25 +5,25 @@
 //! and to remove, no name to resolve, nothing that a firewall could forbid, and it works with a
 //! daemon on another machine.
 
-mod api;
-mod judge;
-
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use serde_json::Value;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
-use self::api::{Api, Event};
-use self::judge::judge;
-use super::super::{Check, CheckStatus};
 use super::containers::{Container, ContainerState, Session};
 use super::inspect::InspectedImage;
 use super::secrets::hidden;
+use crate::report::{Check, CheckStatus};
 use worker_files::{Source, tests_json};
+use xtask_core::interrupt;
 use xtask_core::outcome::Interrupted;
-use xtask_core::scratch_folder::ScratchFolder;
-use xtask_core::tree::Tree;
+use xtask_core::tree::{RepoPath, Tree};
+
+const RUNPOD: &str = include_str!("runpod.py");
 
 /// The label of images whose SGLang is the stand-in of tests/standin.
 const STANDIN: &str = "worker-sglang.standin";
@@ -89,8 +89,8 @@ struct Case {
 }
 
 /// The result of a wait.
-enum Waited<T> {
-    Came(T),
+enum Waited {
+    Came(Value),
     Late,
     /// The worker ended meanwhile, with that exit code.
     Died(i64),
@@ -106,20 +106,28 @@ pub struct TestPlan<'a> {
 
 /// What the Hub would set and run.
 pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<TestPlan<'a>> {
+    let json = |text: Option<String>| serde_json::from_str(&text?).ok();
     let mut env = BTreeMap::new();
     let mut cases = Vec::new();
-    for path in [".runpod/tests.json", "tests.json"] {
-        let Some(bytes) = tree.read_file(path)? else {
-            continue;
-        };
-        if let Ok(tests) = tests_json::read(&Source::new(path.into(), &bytes)) {
-            let all = tests.env.into_iter();
-            env = all.map(|named| (named.name, named.value)).collect();
+    let mut places = [".runpod/tests.json", "tests.json"].into_iter();
+    let path = places.find(|path| tree.entries().contains_key(&RepoPath::from(*path)));
+    if let Some(path) = path
+        && let Some(bytes) = tree.read_file(path)?
+        && let Ok(tests) = tests_json::read(&Source::new(path.into(), &bytes))
+    {
+        let all = tests.env.into_iter();
+        env = all.map(|named| (named.name, named.value)).collect();
+        for (number, test) in tests.tests.into_iter().enumerate() {
+            let Some(input) = json(test.input_text) else {
+                continue;
+            };
+            let name = Some(test.name).filter(|name| !name.is_empty());
+            cases.push(Case {
+                name: name.unwrap_or_else(|| format!("test {}", number + 1)),
+                input,
+                timeout: test.timeout.and_then(|timeout| timeout.parse().ok()),
+            });
         }
-        let root: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let all = root["tests"].as_array().into_iter().flatten().enumerate();
-        cases.extend(all.filter_map(|(number, test)| case(test, &format!("test {}", number + 1))));
-        break;
     }
     if let Some(bytes) = tree.read_file("test_input.json")? {
         let job: Value = serde_json::from_slice(&bytes).unwrap_or_default();
@@ -131,15 +139,6 @@ pub fn plan<'a>(tree: &dyn Tree, token: Option<&'a str>) -> Result<TestPlan<'a>>
         }));
     }
     Ok(TestPlan { env, cases, token })
-}
-
-/// A case of tests.json; one without a name is called by its number.
-fn case(test: &Value, number: &str) -> Option<Case> {
-    Some(Case {
-        name: test["name"].as_str().unwrap_or(number).to_owned(),
-        input: test.get("input")?.clone(),
-        timeout: test["timeout"].as_u64(),
-    })
 }
 
 /// Which server would run here; the error says why none can.
@@ -161,6 +160,65 @@ fn server(session: &Session, image: &InspectedImage, name: &str) -> Result<Resul
     })
 }
 
+/// The stand-in for RunPod's job API in a container of its own, with the way to it.
+struct Api<'s> {
+    container: Container<'s>,
+    child: Child,
+    stdin: ChildStdin,
+    events: Receiver<Value>,
+}
+
+impl<'s> Api<'s> {
+    fn start(session: &'s Session, image: &str, network: &str) -> Result<Self> {
+        let options = ["--interactive", "--network", network];
+        let options = [&options[..], &["--entrypoint", "python3"]].concat();
+        let container = session.create(image, &options, &["-c", RUNPOD])?;
+        let mut child = session
+            .engine
+            .command(&["start", "--attach", "--interactive", &container.name])?
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting the stand-in for RunPod's API")?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            anyhow::bail!("docker start has no input");
+        };
+        let (sender, events) = channel();
+        std::thread::spawn(move || {
+            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            let mut events = lines.filter_map(|line| serde_json::from_str(&line).ok());
+            events.try_for_each(|event| sender.send(event))
+        });
+        Ok(Self {
+            container,
+            child,
+            stdin,
+            events,
+        })
+    }
+
+    /// The next thing that happens, within a time.
+    fn event(&self, limit: Duration) -> Result<Option<Value>> {
+        match self.events.recv_timeout(limit) {
+            Ok(event) => Ok(Some(event)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => anyhow::bail!(
+                "the stand-in for RunPod's API ended: {}",
+                self.container.tail(3).join(" | ")
+            ),
+        }
+    }
+}
+
+impl Drop for Api<'_> {
+    fn drop(&mut self) {
+        // Only the client: the container goes with its own value.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Runs the worker and looks at it.
 pub fn check(
     session: &Session,
@@ -179,9 +237,9 @@ pub fn check(
         }
     };
     let mut api = Api::start(session, name, server.network)?;
-    let Some(Event::Listening { port }) = api.event(Duration::from_mins(1))? else {
-        anyhow::bail!("the stand-in for RunPod's API does not begin to listen");
-    };
+    let listening = api.event(Duration::from_mins(1))?;
+    let port = listening.and_then(|event| event["port"].as_u64());
+    let port = port.context("the stand-in for RunPod's API does not begin to listen")?;
     let worker = create(session, &server, name, plan, (&api.container, port))?;
     worker.start()?;
     let watch = Watch {
@@ -212,7 +270,7 @@ fn create<'s>(
     server: &Server,
     image: &str,
     plan: &TestPlan,
-    (api, port): (&Container, u16),
+    (api, port): (&Container, u64),
 ) -> Result<Container<'s>> {
     let mut env = plan.env.clone();
     if !server.is_real {
@@ -242,22 +300,17 @@ fn create<'s>(
     }
     let network = format!("container:{}", api.name);
     let mut options = vec!["--network", &network];
+    let pairs: Vec<String> = env
+        .iter()
+        .map(|(n, value)| format!("{n}={value}"))
+        .collect();
+    options.extend(pairs.iter().flat_map(|pair| ["--env", pair]));
+    let mut token = None;
     if server.is_real {
         options.extend(["--gpus", "all"]);
-        let token = plan.token.map(str::to_owned);
-        env.extend(token.map(|token| ("HF_TOKEN".to_owned(), token)));
+        token = plan.token;
     }
-    // In a file, as the process list shows arguments. An env file can't hold line breaks; those
-    // values are from tests.json, which is public.
-    let pairs = env.iter().map(|(name, value)| format!("{name}={value}"));
-    let (open, hidden): (Vec<_>, Vec<_>) = pairs.partition(|pair| pair.contains('\n'));
-    options.extend(open.iter().flat_map(|pair| ["--env", pair]));
-    let scratch = ScratchFolder::new("environment")?;
-    let file = scratch.path().join("environment");
-    fs_err::write(&file, hidden.join("\n") + "\n")?;
-    let file = file.display().to_string();
-    options.extend(["--env-file", &file]);
-    session.create(image, &options, &[])
+    session.create_with(token, image, &options, &[])
 }
 
 /// A worker that is looked at.
@@ -268,22 +321,17 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Waits for something to happen, for as long as the worker runs.
-    fn until<T>(
-        &self,
-        api: &Api,
-        limit: Duration,
-        mut wanted: impl FnMut(Event) -> Option<T>,
-    ) -> Result<Waited<T>> {
+    /// Waits for an event, for as long as the worker runs.
+    fn until(&self, api: &Api, limit: Duration, wanted: &str) -> Result<Waited> {
         let start = Instant::now();
         let mut looked = Instant::now();
         let mut ended = None;
         loop {
-            xtask_core::interrupt::check()?;
+            interrupt::check()?;
             // What a worker has sent before its end still comes in.
             if let Some(event) = api.event(LOOK)? {
-                if let Some(found) = wanted(event) {
-                    return Ok(Waited::Came(found));
+                if let Some(found) = event.get(wanted) {
+                    return Ok(Waited::Came(found.clone()));
                 }
             } else if let Some(code) = ended {
                 return Ok(Waited::Died(code));
@@ -313,9 +361,8 @@ impl Watch<'_> {
 
     fn registers(&self, api: &Api) -> Result<Check> {
         let limit = self.server.registers_in;
-        let polled = self.until(api, limit, |event| (event == Event::Poll).then_some(()))?;
-        let words = match polled {
-            Waited::Came(()) => {
+        let words = match self.until(api, limit, "poll")? {
+            Waited::Came(_) => {
                 let words = format!("asks for jobs, with {}", self.server.words);
                 return Ok(Check::passed(START, words));
             }
@@ -342,16 +389,15 @@ impl Watch<'_> {
         let mut wrong = Vec::new();
         for (number, case) in cases.iter().enumerate() {
             let (answer, goes_on) = self.answer(api, number, case)?;
-            if let Err(words) = answer {
+            if let Some(words) = answer {
                 let words = hidden(&words, self.plan.token);
                 wrong.push(format!("{}: {words}", case.name));
             }
             // What blocks this one blocks the others too.
             if !goes_on {
-                let left = &names[number + 1..];
-                if !left.is_empty() {
-                    wrong.push(format!("not tried after that: {}", left.join(", ")));
-                }
+                let left = names[number + 1..].join(", ");
+                let left = Some(left).filter(|left| !left.is_empty());
+                wrong.extend(left.map(|left| format!("not tried after that: {left}")));
                 break;
             }
         }
@@ -365,38 +411,28 @@ impl Watch<'_> {
     }
 
     /// What is wrong with the answer to a job, and whether the worker is fit for another.
-    fn answer(
-        &self,
-        api: &mut Api,
-        number: usize,
-        case: &Case,
-    ) -> Result<(Result<(), String>, bool)> {
-        let job = format!("case-{number}");
-        api.submit(&job, &case.input)?;
+    fn answer(&self, api: &mut Api, number: usize, case: &Case) -> Result<(Option<String>, bool)> {
         let limit = self.server.answers_in(case);
-        let mut taken = false;
-        let mut streamed = Vec::new();
-        let waited = self.until(api, limit, |event| match event {
-            Event::Taken { id } => {
-                taken |= id == job;
-                None
+        let job = json!({
+            "id": format!("case-{number}"),
+            "input": case.input,
+            "seconds": limit.as_secs(),
+        });
+        writeln!(api.stdin, "{job}").context("handing a job to the stand-in for RunPod's API")?;
+        // The stand-in tells what is late, and what of it.
+        let limit = limit + Duration::from_secs(10);
+        let (words, goes_on) = match self.until(api, limit, "answered")? {
+            Waited::Came(answered) => {
+                let wrong = answered["wrong"].as_str().map(str::to_owned);
+                return Ok((wrong, answered["late"] != true));
             }
-            Event::Stream { id, value } => {
-                let item = value.get("output").cloned();
-                streamed.extend(item.filter(|_| id == job));
-                None
-            }
-            Event::Done { id, value } => (id == job).then_some(value),
-            _ => None,
-        })?;
-        Ok(match waited {
-            Waited::Came(result) => (judge(&result, &streamed), true),
-            Waited::Late => (Err(late(limit.as_secs(), taken)), false),
+            Waited::Late => ("no answer".to_owned(), false),
             Waited::Died(code) => {
                 let why = format!("the worker ended with exit code {code} before it answered");
-                (Err(why), false)
+                (why, false)
             }
-        })
+        };
+        Ok((Some(words), goes_on))
     }
 
     fn stops(&self) -> Result<Check> {
@@ -404,48 +440,35 @@ impl Watch<'_> {
             return Ok(Check::skipped(STOP, "the worker had ended before"));
         }
         self.worker.stop(GRACE)?;
+        let fine = format!("ends with exit code 0, in less than {GRACE} s");
         Ok(match ending(&self.worker.state()?) {
-            Ok(()) => {
-                let words = format!("ends with exit code 0, in less than {GRACE} s");
-                Check::passed(STOP, words)
-            }
+            Ok(()) => Check::passed(STOP, fine),
             Err(words) => Check::failed(STOP, words).and(self.tail()),
         })
     }
 }
 
-/// What is said where nothing came in so many seconds, though the job may have been taken.
-fn late(seconds: u64, taken: bool) -> String {
-    if taken {
-        format!("no answer in {seconds} s: expected one in that time")
-    } else {
-        format!("the worker has not taken the job in {seconds} s")
-    }
-}
-
 /// What is wrong with how a worker ended that was told to.
 fn ending(state: &ContainerState) -> Result<(), String> {
-    match state.exit_code {
-        _ if state.out_of_memory => Err("the kernel ended the worker for want of memory".to_owned()),
-        0 => Ok(()),
-        137 => Err(format!(
+    Err(match state.exit_code {
+        _ if state.out_of_memory => "the kernel ended the worker for want of memory".to_owned(),
+        0 => return Ok(()),
+        137 => format!(
             "the worker did not end within {GRACE} s of SIGTERM and was killed: it has to end its \
              server and itself by then, or RunPod kills it with the jobs it has"
-        )),
-        143 => Err(
-            "SIGTERM ended the worker as it was (exit code 143): it has to catch the signal, end its \
-             server and then itself with exit code 0"
-                .to_owned(),
         ),
-        code => Err(format!(
-            "the worker ended with exit code {code} when it was told to: expected 0"
-        )),
-    }
+        code => format!(
+            "the worker ended with exit code {code} when it was told to: it has to catch the signal, \
+             end its server and then itself with exit code 0"
+        ),
+    })
 }
 
 /// Whether anything stays when the container goes.
 fn leftovers(state: &ContainerState, left: &[String]) -> Check {
-    let left = left.iter().map(|what| format!("{what} is still there"));
+    let left = left
+        .iter()
+        .map(|name| format!("container {name} is still there"));
     let volumes = state.volumes.iter().map(|folder| {
         format!(
             "each worker leaves a volume behind for {folder}: take VOLUME out of the Dockerfile, or \
@@ -453,75 +476,8 @@ fn leftovers(state: &ContainerState, left: &[String]) -> Check {
         )
     });
     let wrong = left.chain(volumes).collect();
-    Check::judged(
-        LEFTOVERS,
-        wrong,
-        "",
-        "no container, network or volume stays",
-    )
+    Check::judged(LEFTOVERS, wrong, "", "no container and no volume stays")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use xtask_core::tree::Memory;
-
-    #[test]
-    fn the_hub_s_environment_and_cases_are_read() {
-        let tree = Memory::new()
-            .with(
-                ".runpod/tests.json",
-                r#"{"tests": [{"name": "a", "input": {"text": "x"}, "timeout": 5000}, {"input": {}}, {"name": "no input"}],
-                   "config": {"env": [{"key": "MODEL_NAME", "value": "org/m"}]}}"#,
-            )
-            .with("test_input.json", r#"{"input": {"text": "y"}}"#);
-        let plan = plan(&tree, None).unwrap();
-        let names: Vec<_> = plan.cases.iter().map(|case| case.name.as_str()).collect();
-        assert_eq!(names, ["a", "test 2", "test_input.json"]);
-        assert_eq!(plan.env["MODEL_NAME"], "org/m");
-        assert_eq!(STAND_IN.answers_in(&plan.cases[0]).as_secs(), 5);
-        assert_eq!(STAND_IN.answers_in(&plan.cases[1]).as_secs(), 60);
-        assert_eq!(SGLANG.answers_in(&plan.cases[1]).as_secs(), 300);
-        let none = self::plan(&Memory::new(), None).unwrap();
-        assert!(none.cases.is_empty() && none.env.is_empty());
-    }
-
-    #[test]
-    fn a_late_answer_is_told_apart_from_a_job_that_nobody_took() {
-        assert!(late(60, true).contains("no answer in 60 s"));
-        assert!(late(60, false).contains("not taken"));
-    }
-
-    #[test]
-    fn a_worker_has_to_end_by_itself_with_zero() {
-        let state = |exit_code, out_of_memory| ContainerState {
-            exit_code,
-            out_of_memory,
-            ..ContainerState::default()
-        };
-        assert_eq!(ending(&state(0, false)), Ok(()));
-        for (code, memory, words) in [
-            (137, false, "did not end within 10 s"),
-            (143, false, "has to catch the signal"),
-            (3, false, "exit code 3"),
-            (137, true, "memory"),
-        ] {
-            let wrong = ending(&state(code, memory)).unwrap_err();
-            assert!(wrong.contains(words), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn what_stays_is_named() {
-        let clean = leftovers(&ContainerState::default(), &[]);
-        assert_eq!(clean.verdict, CheckStatus::Passed);
-        let state = ContainerState {
-            volumes: vec!["/data".into()],
-            ..ContainerState::default()
-        };
-        let check = leftovers(&state, &["network x".into()]);
-        assert_eq!(check.verdict, CheckStatus::Failed);
-        assert_eq!(check.words[0], "network x is still there");
-        assert!(check.words[1].contains("a volume behind for /data"));
-    }
-}
+mod tests;

@@ -1,13 +1,12 @@
 //! The checks before a build: a pure function of the [`BuildInputs`]. A failed check does not stop
 //! the others.
 
-use std::collections::BTreeMap;
-
 use anyhow::Result;
 
 use super::labels::SourceRevision;
+use super::report::{Check, CheckStatus};
 use super::repository::BuildInputs;
-use super::{Check, CheckStatus, plan, token};
+use super::token;
 use worker_files::WorkerInterface;
 use worker_files::bake;
 use worker_files::dockerfile::{Image, Taken, arguments, is_predefined, taken};
@@ -18,9 +17,6 @@ use xtask_core::tree::{Entries, RepoPath};
 
 /// A larger build context is a warning.
 const LARGE_CONTEXT: u64 = 100_000_000;
-
-/// How many of the largest entries of the context are named.
-const NAMED: usize = 5;
 
 pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
@@ -47,7 +43,6 @@ pub fn repository(of: &BuildInputs) -> Result<Vec<Check>> {
     checks.push(hub(of)?);
     checks.push(context(of));
     checks.push(source(&of.origin));
-    checks.extend(model(of));
     Ok(checks)
 }
 
@@ -133,9 +128,8 @@ fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
         let place = format!("{}:{}:{}", one.path, one.line, one.column);
         wrong.push(format!("{place}: {}: {}", one.what, one.instead));
     }
-    let docker = plan::in_extra(&of.plan.extra);
-    for (name, _) in of.plan.given.iter().chain(&docker) {
-        if !declared.contains(name) && !is_predefined(name) {
+    for (name, _) in of.plan.typed() {
+        if !declared.contains(&name) && !is_predefined(&name) {
             wrong.push(format!(
                 "the command line passes `{name}`, and {file} does not declare it: it has {}",
                 declared.join(", ")
@@ -151,37 +145,26 @@ fn passed(of: &BuildInputs, file: &str, bytes: &[u8]) -> Result<Check> {
     Ok(Check::judged(NAME, wrong, "", words))
 }
 
-/// Where docker would get the token other than as a secret.
-fn exposed(of: &BuildInputs) -> Vec<String> {
-    let Some(token) = &of.token else {
-        return Vec::new();
+/// Where docker would get the token other than as a secret: in a word of its command, or in an
+/// argument that it takes from the environment.
+fn exposed(of: &BuildInputs) -> Option<String> {
+    let (token, name) = (of.token.as_ref()?, token::NAME);
+    let call = of.plan.call().concat();
+    let word = call.iter().find(|word| token.is_in(word));
+    let inherited = || {
+        let mut typed = of.plan.typed().into_iter();
+        typed.any(|(argument, value)| argument == name && value.is_none())
     };
-    let (plan, name) = (&of.plan, token::NAME);
-    let mut arguments = plan.arguments();
-    arguments.retain(|(_, value)| token.is_in(value));
-    // Without a value docker takes it from the environment.
-    if plan::is_inherited(&plan.extra, name) && arguments.iter().all(|(known, _)| known != name) {
-        arguments.push((name.to_owned(), String::new()));
-    }
-    let mut told: Vec<String> = arguments
-        .iter()
-        .map(|(argument, _)| {
-            format!(
-                "`{argument}` would hold the value of {name}, which everybody reads in the image's \
-                 history: the build has it as a secret already, for `RUN \
-                 --mount=type=secret,id={name}`"
-            )
-        })
-        .collect();
-    let target = plan.resolved().map(|target| target.to_string());
-    if told.is_empty() && target.is_some_and(|target| token.is_in(&target)) {
-        told.push(format!(
-            "{} hands the value of {name} to docker in the open: take it out, the build has it as \
-             a secret already",
-            bake::FILE
-        ));
-    }
-    told
+    let place = match word.map(|word| word.trim_start_matches("--build-arg=").split_once('=')) {
+        Some(Some((place, _))) => place,
+        Some(None) => "an argument",
+        None if inherited() => name,
+        None => return None,
+    };
+    Some(format!(
+        "`{place}` would hold the value of {name}, which everybody reads in the image's history: \
+         the build has it as a secret already, for `RUN --mount=type=secret,id={name}`"
+    ))
 }
 
 fn builds(path: &RepoPath) -> bool {
@@ -195,77 +178,60 @@ fn builds(path: &RepoPath) -> bool {
         || yaml && !name.contains('/') && name.contains("compose")
 }
 
-/// The base image against the flag table and the Hub's CUDA versions. What the Dockerfile itself
-/// says against those versions is hub-lint's (`HUB333`); here it is about another base image.
+/// The SGLang of the base image against the flag table's.
 fn base_image(of: &BuildInputs, image: &Image) -> Result<Check> {
     const NAME: &str = "base image";
     let Some(base) = &image.base else {
         return Ok(Check::skipped(NAME, "the Dockerfile names none"));
     };
-    let text = &base.text;
     let (interface, _) = WorkerInterface::read(&*of.tree)?.split();
-    let own = interface.image.as_ref().and_then(|own| own.base.as_ref());
-    let is_own = own.is_some_and(|own| own.text == *text);
     let table = interface.flag_table.and_then(|table| table.version);
-    let mut verdict = CheckStatus::Passed;
-    let sglang = match (image.sglang(), table) {
-        (None, _) => "its tag does not tell SGLang's version".to_owned(),
-        (Some(version), None) => format!("SGLang {version}"),
-        (Some(version), Some(table)) if version == table => {
-            format!("SGLang {version}, as sglang_flags.json has it")
-        }
-        (Some(version), Some(table)) if of.update_flags => {
-            format!("SGLang {version}; sglang_flags.json, for {table}, is written anew")
-        }
-        (Some(version), Some(table)) => {
-            let then = if is_own {
-                verdict = CheckStatus::Failed;
-                "`cargo xtask build-image --update-flags` writes it anew"
-            } else {
-                verdict = CheckStatus::Warning;
-                "the image asks its own SGLang for the flags"
-            };
-            format!("SGLang {version}, and sglang_flags.json is for {table}: {then}")
-        }
+    let Some(version) = image.sglang() else {
+        let words = format!("{}: its tag does not tell SGLang's version", base.text);
+        return Ok(Check::passed(NAME, words));
     };
-    let mut words = vec![format!("{text}: {sglang}")];
-    if let (Some(cuda), Some(hub)) = (image.cuda(), &interface.hub) {
-        let mut older: Vec<&str> = hub.cuda.iter().map(|one| one.text.as_str()).collect();
-        older.retain(|one| hub_lint::cuda_is_older(one, &cuda));
-        if older.is_empty() {
-            words.push(format!("CUDA {cuda}, and hub.json allows nothing older"));
-        } else if !is_own {
-            verdict = CheckStatus::Warning;
-            words.push(format!(
-                "CUDA {cuda}, and hub.json allows hosts with {}: those would refuse the image",
-                older.join(", ")
-            ));
-        }
-    }
-    Ok(Check::new(NAME, verdict, words))
+    let words = format!("{}: SGLang {version}", base.text);
+    let Some(table) = table.filter(|table| *table != version) else {
+        return Ok(Check::passed(NAME, words));
+    };
+    let words = format!("{words}, and sglang_flags.json is for {table}:");
+    Ok(if of.update_flags {
+        Check::passed(NAME, format!("{words} it is written anew"))
+    } else if of.plan.base_image.is_some() {
+        let then = "the image asks its own SGLang for the flags";
+        Check::warning(NAME, format!("{words} {then}"))
+    } else {
+        let then = "`cargo xtask build-image --update-flags` writes it anew";
+        Check::failed(NAME, format!("{words} {then}"))
+    })
 }
 
-/// docker-bake.hcl can be read and has one target for this Dockerfile.
+/// docker-bake.hcl can be read, has one target for this Dockerfile, and says nothing that
+/// `docker build` can't be told.
 fn bake_file(of: &BuildInputs) -> Option<Check> {
     const NAME: &str = "bake file";
     let file = bake::FILE;
-    Some(match (of.bake.as_ref()?, &of.plan.target) {
-        (Err(why), _) => Check::failed(NAME, format!("{file}: {why}")),
-        (Ok(resolved), _) if !resolved.unresolved.is_empty() => {
-            let told =
-                |what: &String| format!("{file}: {what}: a client without buildx leaves it out");
-            Check::new(
-                NAME,
-                CheckStatus::Warning,
-                resolved.unresolved.iter().map(told),
-            )
-        }
-        (Ok(_), Some((name, _))) => Check::passed(NAME, format!("{file}: target `{name}`")),
-        (Ok(_), None) => Check::warning(
+    let resolved = match of.bake.as_ref()? {
+        Ok(resolved) => resolved,
+        Err(why) => return Some(Check::failed(NAME, format!("{file}: {why}"))),
+    };
+    let Some((name, _)) = &of.plan.target else {
+        return Some(Check::warning(
             NAME,
             format!("{file} is not used: it has no single default target for this Dockerfile"),
-        ),
-    })
+        ));
+    };
+    let unresolved = resolved.unresolved.iter();
+    let mut left: Vec<String> = unresolved.map(|what| format!("{file}: {what}")).collect();
+    let settings = of.plan.not_handed_on().into_iter();
+    left.extend(settings.map(|setting| format!("{file}: `{setting}` of target `{name}`")));
+    let check = Check::passed(NAME, format!("{file}: target `{name}`"));
+    if left.is_empty() {
+        return Some(check);
+    }
+    let help = "`docker build` is not told these: say what it needs of them behind `--`";
+    left.push(help.to_owned());
+    Some(Check::new(NAME, CheckStatus::Warning, left))
 }
 
 fn hub(of: &BuildInputs) -> Result<Check> {
@@ -278,32 +244,25 @@ fn hub(of: &BuildInputs) -> Result<Check> {
         let at = at.map_or_else(String::new, |(at, _)| format!(":{}:{}", at.line, at.column));
         format!("{}{at}: {code}: {}", place.path, finding.message)
     };
-    let of_severity = |severity| {
-        let findings = report.findings.iter();
-        findings.filter(move |finding| finding.severity == severity)
-    };
-    let errors: Vec<String> = of_severity(Severity::Error).map(told).collect();
+    let is_error = |finding: &&Finding| finding.severity == Severity::Error;
+    let errors: Vec<String> = report.findings.iter().filter(is_error).map(told).collect();
     Ok(if !errors.is_empty() {
         Check::judged(NAME, errors, &summary, "")
     } else if report.files == 0 {
         Check::skipped(NAME, "there is no hub.json and no tests.json")
-    } else if of_severity(Severity::Warning).next().is_some() {
+    } else if hub_lint::fails(&report.findings) {
         Check::warning(NAME, format!("{summary}; see `cargo xtask hub-lint`"))
     } else {
         Check::passed(NAME, summary)
     })
 }
 
-/// The size of the build context, and its largest parts.
+/// The size of the build context, and what must not be in it.
 fn context(of: &BuildInputs) -> Check {
     let all: Vec<(&RepoPath, u64)> = sent(of).collect();
     let total: u64 = all.iter().map(|(_, size)| size).sum();
-    let mut words = vec![format!(
-        "{} in {}; the largest: {}",
-        output::bytes(total),
-        counted(all.len(), "file"),
-        largest(&all).join(", ")
-    )];
+    let size = output::bytes(total);
+    let mut words = vec![format!("{size} in {}", counted(all.len(), "file"))];
     if all.is_empty() {
         words = vec!["nothing: .dockerignore leaves everything out".to_owned()];
     }
@@ -340,24 +299,6 @@ fn context(of: &BuildInputs) -> Check {
     Check::new("build context", verdict, words)
 }
 
-/// The largest entries at the root, with their sizes; a folder counts as one.
-fn largest(all: &[(&RepoPath, u64)]) -> Vec<String> {
-    let mut entries: BTreeMap<String, u64> = BTreeMap::new();
-    for (path, size) in all {
-        let slash = if path.parent().is_some() { "/" } else { "" };
-        let name = format!("{}{slash}", String::from_utf8_lossy(path.top()));
-        *entries.entry(name).or_default() += size;
-    }
-    let mut largest: Vec<(String, u64)> = entries.into_iter().collect();
-    // A stable sort: equal sizes stay ordered by name.
-    largest.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    largest.truncate(NAMED);
-    let named = largest.iter();
-    named
-        .map(|(name, size)| format!("{name} {}", output::bytes(*size)))
-        .collect()
-}
-
 /// The commit that the image's labels will name.
 fn source(origin: &SourceRevision) -> Check {
     const NAME: &str = "source";
@@ -376,34 +317,6 @@ fn source(origin: &SourceRevision) -> Check {
         NAME,
         format!("commit {short}-dirty: not committed: {}", names.join(", ")),
     )
-}
-
-/// What a model that is baked in depends on.
-fn model(of: &BuildInputs) -> Option<Check> {
-    const NAME: &str = "model";
-    let model = of.model.as_ref()?;
-    let mut arguments = of.plan.arguments().into_iter();
-    let path = arguments.find(|(name, _)| name == "BASE_PATH");
-    let path = path.map(|(_, path)| path);
-    let mut words = match &path {
-        Some(path) if std::path::Path::new(path).starts_with("/runpod-volume") => {
-            let words = format!(
-                "{model}, below /runpod-volume, where a network volume hides it: leave BASE_PATH out, \
-                 or name another folder"
-            );
-            return Some(Check::warning(NAME, words));
-        }
-        Some(path) => format!("{model}, below {path}, where no network volume hides it"),
-        None => model.clone(),
-    };
-    let (name, file) = (token::NAME, token::FILE);
-    words += &match &of.token {
-        Some(token) => format!("; {name} from {} as a build secret", token.from),
-        None => {
-            format!("; without {name}: a gated model needs it, in the environment or {file}")
-        }
-    };
-    Some(Check::passed(NAME, words))
 }
 
 #[cfg(test)]

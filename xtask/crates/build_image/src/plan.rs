@@ -1,0 +1,168 @@
+//! The arguments for docker: a pure function of the command line and the bake file, so that
+//! `--print` shows what a build would run.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::token;
+use xtask_core::output::quoted;
+
+/// The tag where none is given.
+pub const TAG: &str = "worker-sglang:dev";
+
+/// The default platform; `RunPod` has no other machines.
+const PLATFORM: &str = "linux/amd64";
+
+/// The settings of a bake target that `docker build` is handed, or that are meant for bake alone.
+const HANDED_ON: [&str; 9] = [
+    "args",
+    "context",
+    "dockerfile",
+    "labels",
+    "output",
+    "platforms",
+    "secret",
+    "tags",
+    "target",
+];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildPlan {
+    pub tag: String,
+    pub dockerfile: String,
+    /// The bake file's target for it, by its name.
+    pub target: Option<(String, Map<String, Value>)>,
+    /// The base image of the command line; it overrides the bake file's.
+    pub base_image: Option<String>,
+    pub labels: Vec<(String, String)>,
+    /// Whether there is a token to hand on.
+    pub secret: bool,
+    pub extra: Vec<String>,
+}
+
+impl BuildPlan {
+    /// The options among the arguments for docker, each with its value: after its `=`, or the next
+    /// word.
+    fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        let words = self.extra.iter().enumerate();
+        let options = words.filter(|(_, word)| word.starts_with('-'));
+        options.map(|(at, word)| match word.split_once('=') {
+            Some(pair) if word.starts_with("--") => pair,
+            _ => (
+                word.as_str(),
+                self.extra.get(at + 1).map_or("", String::as_str),
+            ),
+        })
+    }
+
+    fn has(&self, wanted: &str) -> bool {
+        self.options().any(|(option, _)| option == wanted)
+    }
+
+    /// The build arguments of the command line, without a value where the environment has it.
+    pub fn typed(&self) -> Vec<(String, Option<String>)> {
+        let base_image = self.base_image.iter();
+        let base_image = base_image.map(|image| ("BASE_IMAGE".to_owned(), Some(image.clone())));
+        let arguments = self
+            .options()
+            .filter(|(option, _)| *option == "--build-arg");
+        let arguments = arguments.map(|(_, argument)| match argument.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (argument.to_owned(), None),
+        });
+        base_image.chain(arguments).collect()
+    }
+
+    /// The effective build arguments: the bake file's and the command line's, each name once.
+    pub fn arguments(&self) -> Map<String, Value> {
+        let mut all = self.table("args");
+        let typed = self.typed().into_iter();
+        all.extend(typed.filter_map(|(name, value)| Some((name, value?.into()))));
+        all
+    }
+
+    fn setting(&self, name: &str) -> Option<&Value> {
+        self.target.as_ref()?.1.get(name)
+    }
+
+    fn list(&self, setting: &str) -> impl Iterator<Item = &Value> {
+        let all = self.setting(setting).and_then(Value::as_array);
+        all.into_iter().flatten()
+    }
+
+    fn table(&self, setting: &str) -> Map<String, Value> {
+        let table = self.setting(setting).and_then(Value::as_object);
+        table.cloned().unwrap_or_default()
+    }
+
+    /// What the bake file's target says and `docker build` is not told.
+    pub fn not_handed_on(&self) -> Vec<&str> {
+        let settings = self.target.iter().flat_map(|(_, settings)| settings.keys());
+        let settings = settings.map(String::as_str);
+        let mut left: Vec<&str> = settings.filter(|key| !HANDED_ON.contains(key)).collect();
+        if self.list("secret").any(|one| one["id"] != token::NAME) {
+            left.push("secret");
+        }
+        left
+    }
+
+    /// The call of docker: each option with its value.
+    pub fn call(&self) -> Vec<Vec<String>> {
+        let mut call = vec![vec!["build".to_owned()]];
+        let mut say = |option: &str, value: String| call.push(vec![option.to_owned(), value]);
+        say("--file", self.dockerfile.clone());
+        say("--tag", self.tag.clone());
+        if !self.has("--platform") {
+            let platforms: Vec<&str> = self.list("platforms").filter_map(Value::as_str).collect();
+            let platforms = match platforms.join(",") {
+                none if none.is_empty() => PLATFORM.to_owned(),
+                some => some,
+            };
+            say("--platform", platforms);
+        }
+        if let Some(stage) = self.setting("target").and_then(Value::as_str) {
+            say("--target", stage.to_owned());
+        }
+        let pair = |(name, value): (&String, &Value)| Some(format!("{name}={}", value.as_str()?));
+        let mut arguments = self.table("args");
+        arguments.extend(self.base_image.iter().map(|image| {
+            let name = "BASE_IMAGE".to_owned();
+            (name, image.clone().into())
+        }));
+        for argument in arguments.iter().filter_map(pair) {
+            say("--build-arg", argument);
+        }
+        for label in self.table("labels").iter().filter_map(pair) {
+            say("--label", label);
+        }
+        for (name, value) in &self.labels {
+            say("--label", format!("{name}={value}"));
+        }
+        if self.secret {
+            say("--secret", format!("id={0},env={0}", token::NAME));
+        }
+        // What is said last wins.
+        call.extend([self.extra.clone(), vec![".".to_owned()]]);
+        call.retain(|words| !words.is_empty());
+        call
+    }
+}
+
+/// A call as shell text, one option per line, in the folder where it has to run.
+pub fn shell(program: &Path, call: &[Vec<String>], folder: &Path) -> String {
+    let quote = |words: &Vec<String>| {
+        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+        words.join(" ")
+    };
+    let groups: Vec<String> = call.iter().map(quote).collect();
+    format!(
+        "cd {} &&\nDOCKER_BUILDKIT=1 {} {}",
+        quoted(&folder.to_string_lossy()),
+        quoted(&program.to_string_lossy()),
+        groups.join(" \\\n  ")
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Files of the repository that are in the image although the Dockerfile does not name them.
+
+use super::expected_image::ExpectedImage;
+use super::layers::Layers;
+use crate::report::Check;
+use xtask_core::tree::{RepoPath, Tree};
+
+/// Never part of an image, whether the work tree has them or not.
+const NEVER: &[&str] = &[".git", ".env", ".github", "target", "outdated"];
+
+/// How many are named.
+const MOST: usize = 10;
+
+/// What to look for in the layers.
+pub struct Sought<'a> {
+    made: &'a ExpectedImage,
+    tree: &'a dyn Tree,
+    /// WORKDIR with a slash at its end and none before it; empty for the root.
+    workdir: String,
+}
+
+impl<'a> Sought<'a> {
+    pub fn new(made: &'a ExpectedImage, tree: &'a dyn Tree, workdir: &str) -> Self {
+        let workdir = match workdir.trim_matches('/') {
+            "" => String::new(),
+            workdir => format!("{workdir}/"),
+        };
+        Self {
+            made,
+            tree,
+            workdir,
+        }
+    }
+
+    /// Whether a path of a layer lies in WORKDIR and is one that only the repository has.
+    pub fn is_stray(&self, path: &str) -> bool {
+        let Some(below) = path.strip_prefix(&self.workdir) else {
+            return false;
+        };
+        if self.made.files.contains_key(path) || below.contains("__pycache__") {
+            return false;
+        }
+        let entries = self.tree.entries();
+        let is_here = entries.contains_key(&RepoPath::from(below));
+        if self.workdir.is_empty() {
+            // The root holds much with names that a repository has, too.
+            return is_here || NEVER.contains(&below);
+        }
+        let top = below.split('/').next().unwrap_or_default();
+        let comes_below = |folder: &str| {
+            let folder = format!("{folder}/");
+            self.made.files.keys().any(|file| file.starts_with(&folder))
+        };
+        let is_folder_here = || entries.keys().any(|file| file.is_within(top));
+        let top_place = format!("{}{top}", self.workdir);
+        // A folder above a copied file comes with it.
+        !comes_below(path)
+            && (is_here || NEVER.contains(&top) || is_folder_here() && !comes_below(&top_place))
+    }
+}
+
+/// Whether any of them is in the layers above the `base` lowest.
+pub fn check(sought: &Sought, layers: &Layers, base: usize) -> Check {
+    let mut told: Vec<&str> = Vec::new();
+    let mut wrong: Vec<String> = Vec::new();
+    for (number, layer) in layers.layers.iter().enumerate().skip(base) {
+        for path in layer.kept.iter().filter(|path| sought.is_stray(path)) {
+            let is_told = |told: &&str| RepoPath::from(path.as_str()).is_within(told);
+            if !told.iter().any(is_told) {
+                told.push(path);
+                wrong.push(format!("/{path} is the repository's (layer {number})"));
+            }
+        }
+    }
+    let more = wrong.len().saturating_sub(MOST);
+    if more > 0 {
+        wrong.truncate(MOST);
+        wrong.push(format!("and {more} more"));
+    }
+    let check = Check::judged(
+        "repository",
+        wrong,
+        "the Dockerfile does not name them: keep them out of the build with .dockerignore, or out \
+         of the image with a COPY that names its files; one that a later step deletes is still in \
+         its layer",
+        "nothing else of it is in the image's WORKDIR",
+    );
+    check.doubted(layers.unread())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layers::ImageLayer;
+    use super::*;
+    use crate::report::CheckStatus;
+    use xtask_core::tree::Memory;
+
+    fn layer(paths: &[&str]) -> ImageLayer {
+        ImageLayer {
+            kept: paths.iter().map(|path| (*path).to_owned()).collect(),
+            ..ImageLayer::default()
+        }
+    }
+
+    fn good() -> ImageLayer {
+        layer(&[
+            "worker/handler.py",
+            "worker/scripts",
+            "worker/scripts/flags.py",
+            "worker/__pycache__/settings.cpython-311.pyc",
+            "usr/README.md",
+        ])
+    }
+
+    fn judged(layers: Vec<ImageLayer>, base: usize) -> Check {
+        let tree = Memory::new()
+            .with("handler.py", "handle")
+            .with("scripts/flags.py", "flags")
+            .with("scripts/other.py", "other")
+            .with("tests/test_a.py", "test")
+            .with("README.md", "# Worker");
+        let pairs = ["handler.py", "scripts/flags.py"];
+        let pairs = pairs.map(|path| (format!("worker/{path}"), path.into()));
+        let made = ExpectedImage {
+            files: pairs.into_iter().collect(),
+            ..ExpectedImage::default()
+        };
+        let sought = Sought::new(&made, &tree, "/worker");
+        let layers = Layers {
+            layers,
+            ..Layers::default()
+        };
+        check(&sought, &layers, base)
+    }
+
+    #[test]
+    fn what_the_dockerfile_names_is_in_order_and_so_is_the_base_image() {
+        let base = layer(&["worker/README.md"]);
+        let check = judged(vec![base, good()], 1);
+        assert_eq!(check.verdict, CheckStatus::Passed, "{check:?}");
+    }
+
+    #[test]
+    fn other_files_of_the_repository_are_found_in_any_layer() {
+        let low = layer(&[
+            "worker/.env",
+            "worker/.git",
+            "worker/.git/config",
+            "worker/scripts/other.py",
+            "worker/tests/test_a.py",
+        ]);
+        let check = judged(vec![low, good()], 0);
+        assert_eq!(check.verdict, CheckStatus::Failed);
+        let all = check.words.join("\n");
+        for part in [
+            "/worker/tests/test_a.py is the repository's (layer 0)",
+            "/worker/scripts/other.py is",
+            "/worker/.env is",
+            "/worker/.git is",
+        ] {
+            assert!(all.contains(part), "{part}\n{all}");
+        }
+        assert!(!all.contains(".git/config"), "told with its folder: {all}");
+    }
+
+    #[test]
+    fn a_layer_that_was_not_read_leaves_a_doubt() {
+        let unread = ImageLayer {
+            unread: Some("it is compressed".into()),
+            ..ImageLayer::default()
+        };
+        let check = judged(vec![good(), unread], 0);
+        assert_eq!(check.verdict, CheckStatus::Warning);
+        assert!(check.words[1].contains("layer 1 was not read"), "{check:?}");
+    }
+}
