@@ -56,6 +56,7 @@ impl Fact {
         let seen = |key: &str| match (area, key) {
             ("input", "default") => 2,
             ("hub", key) if !HUB_KEYS.contains(&key) => 4,
+            ("input", "words") => 5,
             _ if SECOND.contains(&key) => 2,
             ("copy", "to")
             | ("pip", "options")
@@ -268,6 +269,7 @@ impl Facts {
         for input in &interface.python.inputs {
             let needed = input.needed.then_some("yes");
             let set: Vec<&str> = input.set.iter().map(String::as_str).collect();
+            let words: Vec<&str> = input.words.iter().map(String::as_str).collect();
             self.add(
                 format!("input:{}", input.path),
                 &input.place,
@@ -275,6 +277,7 @@ impl Facts {
                     ("needed", needed),
                     ("default", input.default.as_deref()),
                     ("set", Some(&*set.join(" | "))),
+                    ("words", Some(&*words.join(" | "))),
                 ],
             );
         }

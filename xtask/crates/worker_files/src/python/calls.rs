@@ -8,9 +8,9 @@
 
 use std::rc::Rc;
 
+use super::Set;
 use super::eval::{MOST_WAYS, Reader};
 use super::known::namespace;
-use super::quick::Set;
 use super::runs::HARMLESS;
 use super::syntax::{Node, is_among};
 use super::tables::Uses;

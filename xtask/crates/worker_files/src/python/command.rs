@@ -1,9 +1,9 @@
 //! The commands that start `SGLang`'s server: their flags, and what decides on them.
 
+use super::Set;
 use super::Start;
 use super::calls::Site;
 use super::eval::Reader;
-use super::quick::Set;
 use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Ctx, Val};

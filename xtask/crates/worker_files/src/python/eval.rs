@@ -6,17 +6,17 @@
 //! `calls`. [`Reader::at`] is exact for one way through loops and calls, which `ways` finds.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::PythonFacts;
 use super::calls::Site;
-use super::quick::{Map, Set};
 use super::scope::Program;
 use super::syntax::Node;
 use super::tables::{Known, Tables, Uses};
 use super::text::{binary, integer, slice, unescape};
 use super::value::{Args, Ctx, Frame, Val};
+use super::{Map, Set};
 use crate::{Hides, Place, Source, Unread};
 
 /// How deep expressions may lead to others.
@@ -71,6 +71,8 @@ pub struct Reader<'t> {
     pub telling: OnceCell<Set<Node<'t>>>,
     /// What is written to the environment: name, where, and the value.
     pub written: Vec<(Rc<str>, Node<'t>, Rc<str>)>,
+    /// The words that keys of the job's input are held against, by the key's path.
+    pub words: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl<'t> Reader<'t> {
@@ -106,6 +108,7 @@ impl<'t> Reader<'t> {
             late: false,
             telling: OnceCell::new(),
             written: Vec::new(),
+            words: BTreeMap::new(),
         }
     }
 

@@ -87,6 +87,9 @@ impl<'t> Reader<'t> {
         let (Some(object), Some(key)) = (node.field("value"), node.field("subscript")) else {
             return;
         };
+        if matches!(whole, Val::Dict(_)) {
+            self.input_word(key, object);
+        }
         if key.kind() == "slice" || !is_input(whole) {
             return;
         }
@@ -203,6 +206,7 @@ impl<'t> Reader<'t> {
                 needed: false,
                 asked: false,
                 set: BTreeSet::new(),
+                words: BTreeSet::new(),
                 place: self.place(node),
             });
             self.facts.inputs.len() - 1
@@ -216,12 +220,22 @@ impl<'t> Reader<'t> {
             return;
         };
         let args = node.values();
-        if let Some(object) = function
+        let object = function
             .field("object")
-            .filter(|_| function.kind() == "attribute")
+            .filter(|_| function.kind() == "attribute");
+        if let Some(object) = object
+            && let ("get", Some(key)) = (function.text_of("attribute"), args.first())
+            && matches!(self.value(object), Val::Dict(_))
+        {
+            self.input_word(*key, object);
+        }
+        if let Some(object) = object
             && is_input(&self.value(object))
         {
             let method = function.text_of("attribute");
+            if let ("startswith" | "endswith", Some(word)) = (method, args.first()) {
+                self.input_word(object, *word);
+            }
             if let ("get" | "pop" | "setdefault" | "__getitem__", Some(key)) =
                 (method, args.first())
             {
@@ -410,7 +424,34 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// `match input:` with the keys of its cases.
+    /// A value of the input that is held against words, or looked up among the keys of a dict.
+    pub fn input_word(&mut self, node: Node<'t>, against: Node<'t>) {
+        let paths = self.input_paths(node);
+        if !paths.is_empty() {
+            let words = self.value(against);
+            self.note_words(
+                &paths,
+                &words.elements().unwrap_or_else(|| words.each().to_vec()),
+            );
+        }
+    }
+
+    fn note_words(&mut self, paths: &[Val<'t>], words: &[Val<'t>]) {
+        for path in paths {
+            let Val::Input(path) = path else { continue };
+            for word in words {
+                if let Val::Str(text, _) = word
+                    && !path.is_empty()
+                    && !text.is_empty()
+                {
+                    let known = self.words.entry(path.to_string()).or_default();
+                    known.insert(text.to_string());
+                }
+            }
+        }
+    }
+
+    /// `match input:` with the keys of its cases, or the words.
     pub fn matched(&mut self, node: Node<'t>) {
         let Some(subject) = node.field("subject") else {
             return;
@@ -418,6 +459,12 @@ impl<'t> Reader<'t> {
         let paths = self.input_paths(subject);
         if paths.is_empty() {
             return;
+        }
+        for pattern in node.below().filter(|n| n.kind() == "case_pattern") {
+            let texts = pattern.below().filter(|n| n.kind() == "string");
+            let plain = texts.filter(|text| text.above("dict_pattern").is_none());
+            let words: Vec<_> = plain.map(|text| Val::text(text.bare())).collect();
+            self.note_words(&paths, &words);
         }
         for pattern in node.below().filter(|n| n.kind() == "dict_pattern") {
             let mut within = pattern.ancestors().take_while(|a| *a != node);

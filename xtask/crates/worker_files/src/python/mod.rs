@@ -26,7 +26,6 @@ mod known;
 mod names;
 mod objects;
 mod puts;
-mod quick;
 mod relevant;
 mod requests;
 mod runs;
@@ -51,10 +50,15 @@ use self::syntax::{Node, Syntax, is_among};
 use self::value::Val;
 use super::{EnvRead, FlagKind, Hides, Place, Reading, Source, Unread};
 use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
 pub use data::LARGEST as LARGEST_DATA;
+
+/// In the order of insertion, so that one program is read in the same way each time.
+type Map<K, V> = indexmap::IndexMap<K, V, FxBuildHasher>;
+type Set<K> = indexmap::IndexSet<K, FxBuildHasher>;
 
 /// What calls a function that it is given.
 const CALLING: &str = "map filter starmap submit apply apply_async Thread Process Timer to_thread run_in_executor \
@@ -133,6 +137,8 @@ pub struct InputKey {
     pub asked: bool,
     /// What the program puts there by itself, as text, or that it takes it out.
     pub set: BTreeSet<String>,
+    /// The words that the program holds its value against.
+    pub words: BTreeSet<String>,
     pub place: Place,
 }
 
@@ -187,10 +193,14 @@ fn read_counted(
     let mut parsed: Vec<(&Source, Syntax<'_>)> = Vec::new();
     // What has nothing to do with the rest comes last: only its classes and functions are read.
     let (sources, apart) = relevant::sorted(sources, reach);
-    for source in sources.iter().chain(&apart) {
-        let file = u32::try_from(parsed.len()).unwrap_or(u32::MAX);
-        match syntax::parse(&source.text, file) {
-            Ok(syntax) => parsed.push((source, syntax)),
+    let all = || sources.iter().chain(&apart);
+    let texts: Vec<&str> = all().map(|source| source.text.as_str()).collect();
+    for (source, syntax) in all().zip(syntax::parse_all(&texts)) {
+        match syntax {
+            Ok(mut syntax) => {
+                syntax.file = u32::try_from(parsed.len()).unwrap_or(u32::MAX);
+                parsed.push((source, syntax));
+            }
             Err(why) => unread.push(Unread::new(why, Place::start_of(&source.path))),
         }
     }
@@ -211,6 +221,7 @@ fn read_counted(
         mut facts,
         unread: more,
         steps,
+        words,
         ..
     } = reader;
     for (source, syntax) in &parsed {
@@ -222,7 +233,7 @@ fn read_counted(
     }
     unread.extend(more);
     facts.env.extend(declared);
-    facts.finish();
+    facts.finish(words);
     unread.sort();
     unread.dedup();
     (Reading::new(facts, unread), steps)
@@ -288,10 +299,14 @@ impl<'t> Reader<'t> {
                 self.environment_item(node, &whole);
                 self.input_item(node, &whole);
             }
-            "comparison_operator" if node.text_of("operators").ends_with("in") => {
+            "comparison_operator" => {
                 if let Some((left, right)) = node.child(0).zip(node.child(1)) {
-                    self.environment_test(node, left, right);
-                    self.input_test(node, left, right);
+                    if node.text_of("operators").ends_with("in") {
+                        self.environment_test(node, left, right);
+                        self.input_test(node, left, right);
+                    }
+                    self.input_word(left, right);
+                    self.input_word(right, left);
                 }
             }
             "class_definition" => self.settings_class(node),
@@ -394,7 +409,7 @@ fn no_python(source: &Source, range: &Range<usize>) -> Unread {
 
 impl PythonFacts {
     /// Ties reads and flags together, and puts everything in order.
-    fn finish(&mut self) {
+    fn finish(&mut self, mut words: BTreeMap<String, BTreeSet<String>>) {
         let mut drives: BTreeMap<&str, super::FlagMapping> = BTreeMap::new();
         for given in &self.flags {
             for (name, how) in &given.from {
@@ -416,6 +431,7 @@ impl PythonFacts {
         }
         for input in &mut self.inputs {
             input.needed &= !input.asked;
+            input.words = words.remove(&input.path).unwrap_or_default();
         }
         self.env.sort();
         self.env.dedup();

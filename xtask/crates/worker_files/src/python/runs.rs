@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Reach;
-use super::quick::{Map, Set};
 use super::scope::Program;
 use super::syntax::{Node, is_among};
+use super::{Map, Set};
 
 impl<'t> Program<'t> {
     /// Which files run: what the image starts, and what that imports.

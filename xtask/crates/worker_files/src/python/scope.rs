@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Reach;
-use super::quick::{Map, Set};
 use super::syntax::{Node, Syntax, is_among};
+use super::{Map, Set};
 use crate::Source;
 
 /// Where a name gets a value.

@@ -1,7 +1,7 @@
 //! What all calls give to each function's parameters, and what it gives back; and which of that a
 //! value was made from, so that it is made again only when one of these grew.
 
-use super::quick::Map;
+use super::Map;
 use super::syntax::Node;
 use super::value::Val;
 

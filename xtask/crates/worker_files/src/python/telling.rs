@@ -2,9 +2,9 @@
 //! A call through something that can't be followed is silent only where none of them is in it.
 
 use super::eval::Reader;
-use super::quick::{Map, Set};
 use super::relevant::matters;
 use super::syntax::Node;
+use super::{Map, Set};
 
 impl<'t> Reader<'t> {
     /// Whether a function or class may read the environment, take a job or build a command. It may
