@@ -114,10 +114,10 @@ fn seen_again(record: Record, trees: &Trees, notes: &mut Vec<String>) -> Result<
         None => None,
     };
     let Some(tree) = tree else {
-        let unseen = if reader < 3 {
-            "no defaults in branches, accepted words, build steps or unread parts"
-        } else {
-            "no places of copied files, choices of pip or limits of tests"
+        let unseen = match reader {
+            0..3 => "no defaults in branches, accepted words, build steps or unread parts",
+            3 => "no places of copied files, choices of pip or limits of tests",
+            _ => "no words that a job's input is held against",
         };
         notes.push(format!(
             "{BASELINE} was made by an older reader, which saw {unseen}; `cargo xtask compare OLD --write-baseline` makes it anew"
