@@ -8,16 +8,16 @@ use super::{InputKey, Setting};
 use crate::{Hides, add_value};
 use std::collections::BTreeSet;
 
-/// What is called with the job's input and takes nothing of it, or something that is followed.
+/// Functions that may get the job's input: they read no key of it, or what they return is followed.
 const HARMLESS: &str = "any all bool callable cast copy debug deepcopy dict dumps enumerate error exception \
     float frozenset get id info int isinstance itemgetter iter keys len list loads log post \
     print progress_update put repr request set setdefault sorted str stream tuple type \
     validate warning ws_connect";
 
-/// A field of a class that is made of variables or of a job's input.
+/// A field of a class whose objects are made from variables or from a job's input.
 pub struct Field {
     pub default: Option<String>,
-    /// The names that it goes by instead of its own.
+    /// The aliases that replace its own name.
     pub aliases: Option<Vec<String>>,
     pub needed: bool,
 }
@@ -151,7 +151,7 @@ impl<'t> Reader<'t> {
         needed: bool,
     ) {
         let of: Vec<_> = [object, key].into_iter().chain(default).collect();
-        for way in self.each_way(node, &of, Hides::JobInput) {
+        for way in self.each_context(node, &of, Hides::JobInput) {
             let name = self.at(key, &way);
             for one in self.at(object, &way).each() {
                 if !matches!(one, Val::Input(_)) {
@@ -180,7 +180,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes a key of the input; one that need not be there is asked for.
+    /// Notes a read of a key. One that may be missing counts as asked for.
     fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
         if let Some(known) = self.noted(node, path) {
             known.needed |= needed;
@@ -191,7 +191,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The note of a key of the input.
+    /// The entry of a key, made where there is none.
     pub fn noted(&mut self, node: Node<'t>, path: &Val<'t>) -> Option<&mut InputKey> {
         let Val::Input(path) = path else { return None };
         if path.is_empty() || path.len() >= 200 {
@@ -345,7 +345,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What the value of a class's field says of it.
+    /// The default, aliases and need of a class's field.
     pub fn field(&mut self, value: Option<Node<'t>>) -> Field {
         let Some(value) = value else {
             return Field {
@@ -424,7 +424,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A value of the input that is held against words, or looked up among the keys of a dict.
+    /// Notes the words that a value of the input is compared with, or the keys of a dict that it is
+    /// looked up in.
     pub fn input_word(&mut self, node: Node<'t>, against: Node<'t>) {
         let paths = self.input_paths(node);
         if !paths.is_empty() {
