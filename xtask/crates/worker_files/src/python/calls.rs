@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::Set;
 use super::builtins::namespace;
-use super::eval::{MOST_WAYS, Reader};
+use super::eval::{MOST_CONTEXTS, Reader};
 use super::reachability::HARMLESS;
 use super::summaries::Uses;
 use super::syntax::{Node, is_among};
@@ -104,7 +104,7 @@ impl<'t> Reader<'t> {
         self.sites = elsewhere;
         for (function, found) in all.iter().flat_map(|one| &one.sites) {
             let sites = self.sites.entry(*function).or_default();
-            if sites.len() < 2 * MOST_WAYS && sites.last() != Some(found) {
+            if sites.len() < 2 * MOST_CONTEXTS && sites.last() != Some(found) {
                 sites.push(found.clone());
             }
         }

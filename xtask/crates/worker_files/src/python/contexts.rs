@@ -1,7 +1,7 @@
 //! The contexts of a mention: the loops and calls that lead to it.
 
 use super::calls::{CALLS, Site};
-use super::eval::{MOST_WAYS, Reader};
+use super::eval::{MOST_CONTEXTS, Reader};
 use super::syntax::Node;
 use super::value::{Ctx, Frame, Val};
 
@@ -12,7 +12,7 @@ impl<'t> Reader<'t> {
         let mut done = Vec::new();
         let mut todo = vec![ctx.clone()];
         while let Some(ctx) = todo.pop() {
-            if done.len() + todo.len() > MOST_WAYS || self.steps > self.limit {
+            if done.len() + todo.len() > MOST_CONTEXTS || self.steps > self.limit {
                 self.gave_up = true;
                 break;
             }

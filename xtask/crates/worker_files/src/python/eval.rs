@@ -21,7 +21,7 @@ use crate::{Hides, Place, Source, Unread};
 /// The deepest nesting of evaluations.
 pub const DEEPEST: usize = 80;
 /// The most contexts of one mention.
-pub const MOST_WAYS: usize = 700;
+pub const MOST_CONTEXTS: usize = 700;
 
 pub struct Reader<'t> {
     pub program: Program<'t>,
@@ -422,7 +422,7 @@ impl<'t> Reader<'t> {
             }
             ways = next;
             self.steps += ways.len();
-            if ways.len() > MOST_WAYS {
+            if ways.len() > MOST_CONTEXTS {
                 self.gave_up = true;
                 return Val::Lost;
             }
