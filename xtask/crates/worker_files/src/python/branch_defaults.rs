@@ -228,7 +228,7 @@ impl<'t> Reader<'t> {
             Test::Unset => (no, yes),
             _ => return false,
         };
-        // What follows belongs to the other branch where one of them returns.
+        // Statements after the `if` belong to the branch that does not return.
         if ends(&with) {
             without.extend(&after);
         } else if ends(&without) {

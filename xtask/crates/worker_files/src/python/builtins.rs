@@ -50,7 +50,7 @@ impl<'t> Reader<'t> {
                 Val::Str(text, Some(node)) if **text == *content(*node) => {
                     self.attribute(&first, content(*node))
                 }
-                // Any of its functions, be it one that nothing else names.
+                // Any of its functions, also one that nothing else names.
                 _ if first.may_be(|one| match one {
                     Val::Class(class) | Val::Object(class, _) => self.may_lead_to_fact(*class),
                     Val::Module(_) => true,

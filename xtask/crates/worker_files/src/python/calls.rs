@@ -54,7 +54,7 @@ impl<'t> Reader<'t> {
     pub fn sweep_all(&mut self, nodes: &[Node<'t>]) {
         let mut all: Vec<Swept<'t>> = nodes.iter().copied().map(Swept::new).collect();
         let mut settled = self.sweep_until_settled(&mut all);
-        // What nothing is seen to call is called from elsewhere, if at all.
+        // A function without a call site may be called by a library.
         let spoken: Set<&str> = nodes.iter().map(|node| node.callee_name()).collect();
         for by_name in [false, true] {
             let functions = nodes
@@ -174,7 +174,7 @@ impl<'t> Reader<'t> {
             return None;
         }
         let mut all = Val::any([old.clone(), new]);
-        // Texts that still come in then would go on from call to call.
+        // Otherwise texts that are built up from call to call would grow for ever.
         let envs = all.each().iter().filter(|one| matches!(one, Val::Env(..)));
         if self.late || envs.count() > FEW / 8 || all.each().len() > FEW {
             all = all.widened();
@@ -409,7 +409,7 @@ impl<'t> Reader<'t> {
                 let Some((_, ctx)) = self.bind(callee, args, call) else {
                     return all;
                 };
-                // What was found with as many calls left to look into is as good here.
+                // A result that was found at this depth of calls, or deeper, holds here too.
                 if let Some((inside, known)) = self.given.get(&ctx)
                     && *inside <= self.inside
                 {

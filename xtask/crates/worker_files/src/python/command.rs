@@ -188,7 +188,7 @@ impl<'t> Reader<'t> {
                     root = parent;
                 }
                 "argument_list" => {
-                    // A process's words are given one by one.
+                    // The words of a process are arguments of their own.
                     let callee = parent.parent().and_then(|call| call.field("function"));
                     let value = callee.map_or(Val::Unknown, |callee| self.value(callee));
                     let words = parent.children().filter(|n| n.kind() != "keyword_argument");

@@ -42,7 +42,7 @@ impl<'t> Reader<'t> {
         let Some(iter) = binder.field("right") else {
             return Vec::new();
         };
-        // What a loop goes through may depend on what the loop binds.
+        // The iterable of a loop may depend on the loop variable.
         let around = self.once_in(binder, |reader| reader.contexts(&[iter], ctx));
         let Some(around) = around else {
             return vec![ctx.with(binder, Frame::Element(Val::Unknown))];
@@ -86,7 +86,7 @@ impl<'t> Reader<'t> {
         });
         let found = found.filter(|_| !deep);
         self.blurred |= found.is_none();
-        // In a circle, or after too many calls: all that they may give.
+        // In a circle, or after too many calls: the joined arguments.
         let found = found.unwrap_or_else(|| {
             let all = self.summaries.params(function, &mut self.uses).clone();
             vec![Ctx::default().with(function, Frame::Call(all.into(), None))]

@@ -19,7 +19,7 @@ impl<'t> Reader<'t> {
     /// The file that `open(path)` gives.
     pub fn opened(&self, path: &Val<'t>) -> Val<'t> {
         match path {
-            // Where the job or a variable says which file, what is in it comes from there.
+            // Where the job or a variable names the file, they decide on its content.
             Val::Input(_) | Val::Env(..) => path.clone(),
             path => match self.file_at(path) {
                 Some(source) => Val::File(source.text.as_str().into()),

@@ -160,7 +160,7 @@ impl<'t> Reader<'t> {
             return self.writes(node, &args);
         }
         let joined = self.args(node, &Ctx::default());
-        // What a program is started with, beside what it inherits.
+        // The environment of a child process, besides what it inherits.
         if let Some(Val::Environ(more) | Val::Dict(more)) = joined.named("env")
             && let Some(given) = node.keyword("env")
         {

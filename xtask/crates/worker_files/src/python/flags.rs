@@ -99,7 +99,7 @@ impl<'t> Reader<'t> {
         };
         let at = at.filter(|at| at.file() == node.file()).unwrap_or(node);
         self.give(at, name, value.as_ref());
-        // What decides on it stands around the place where it is added.
+        // The variables that decide on it are in the conditions around the place that adds it.
         let guards = self.guards(node, way);
         if let Some(last) = self.facts.flags.last_mut()
             && !matches!(last.value, FlagValue::Env)

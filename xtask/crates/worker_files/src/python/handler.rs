@@ -53,7 +53,7 @@ impl<'t> Reader<'t> {
                 _ => "",
             };
             let label = if label.is_empty() { "function" } else { label };
-            // What a modifier always gives is a constant.
+            // A modifier that always returns the same is a constant.
             let calls = is_function(value) || matches!(value, Val::Method(..));
             let constant = match (&**name, calls) {
                 ("handler", true) => None,
@@ -113,7 +113,7 @@ impl<'t> Reader<'t> {
 
     /// `key in input`, and `key in KEYS` in a loop over the input.
     pub fn input_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
-        // A sign that is looked for in text is no key.
+        // Punctuation that is searched in a text is no key.
         let sign = left.kind() == "string" && !left.bare().contains(char::is_alphanumeric);
         let value = self.value(right);
         if !sign && is_input(&value) {

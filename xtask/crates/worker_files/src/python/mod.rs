@@ -191,7 +191,7 @@ fn read_counted(
 ) -> (Reading<PythonFacts>, usize) {
     let mut unread = Vec::new();
     let mut parsed: Vec<(&Source, Syntax<'_>)> = Vec::new();
-    // What has nothing to do with the rest comes last: only its classes and functions are read.
+    // Files that stand alone come last: only their classes and functions are read.
     let (sources, apart) = relevant_files::sorted(sources, reach);
     let all = || sources.iter().chain(&apart);
     let texts: Vec<&str> = all().map(|source| source.text.as_str()).collect();
@@ -292,7 +292,7 @@ impl<'t> Reader<'t> {
                 let whole = node
                     .field("value")
                     .map_or(Val::Unknown, |object| self.value(object));
-                // What is called through it is told of at the call.
+                // A call through it is reported at the call.
                 if whole.is_lost() && !is_called_through(node) {
                     self.lost(node);
                 }
@@ -417,7 +417,7 @@ impl PythonFacts {
                     flag: given.flag.clone(),
                     how: how.clone(),
                 };
-                // A flag that takes the variable's value says more than one that it switches on.
+                // A flag that takes the value is preferred to one that it only switches on.
                 let better = drives
                     .get(name.as_str())
                     .is_none_or(|old| old.how != FlagKind::Value && *how == FlagKind::Value);

@@ -33,7 +33,7 @@ impl<'t> Reader<'t> {
         for binding in bindings {
             let mut value = match binding.what {
                 Bound::Value(node) => {
-                    // What no loop stands around is the same wherever it is asked for.
+                    // Outside of loops, a module's variable is the same in each context.
                     let fixed = scope.kind() == "module" && node.above("for_statement").is_none();
                     let value = self.once(node, |reader| match fixed {
                         true => reader.settled(|reader| reader.eval(node, &Ctx::default())),

@@ -30,7 +30,7 @@ impl<'t> Reader<'t> {
             Val::Ext(path) if &**path == "sys.modules" => key
                 .as_str()
                 .map_or(Val::Unknown, |name| self.imported(0, name, None)),
-            // Any function of the file, be it one that nothing else names.
+            // Any function of the file, also one that nothing else names.
             Val::Module(index) => match key.as_str() {
                 Some(name) => self.member(*index, name),
                 None => Val::Lost,
@@ -98,7 +98,7 @@ impl<'t> Reader<'t> {
                 .entry(&Val::text(name))
                 .unwrap_or_else(|| method(object)),
             Val::Str(..) | Val::Int(_) if name == "value" => object.clone(),
-            // What has something that is not known is not known either, however far that goes.
+            // An attribute of something unknown is unknown, too.
             Val::Method(inner, _) if **inner == Val::Unknown => method(inner),
             object => method(object),
         }

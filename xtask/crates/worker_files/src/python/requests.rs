@@ -26,7 +26,7 @@ impl<'t> Reader<'t> {
         if let Some((_, method, route)) = OPENAI.iter().find(|(end, ..)| text.ends_with(end)) {
             return self.asked_for(node, method, (*route).to_owned());
         }
-        // A method of the program's own, which is looked into.
+        // A method of the program itself, which is evaluated.
         if function.kind() == "attribute" && matches!(callee, Val::Func(..)) {
             return;
         }

@@ -389,7 +389,7 @@ impl<'t> Program<'t> {
             {
                 return Some((scope, found));
             }
-            // A file that is no Python has another root than a module.
+            // The root of a file with syntax errors is no module.
             scope.parent()?;
             first = first && scope.is_comprehension();
             scope = scope.scope();

@@ -112,7 +112,7 @@ impl<'t> Reader<'t> {
                     .above("call")
                     .is_none_or(|call| call.callee_name() != "getattr") =>
             {
-                self.variables(node, "the environment is come by through its name");
+                self.variables(node, "the environment is reached by its name");
             }
             _ => {}
         }

@@ -89,7 +89,7 @@ impl<'s> Syntax<'s> {
         };
         syntax.look_for_error(cursor.node());
         syntax.push(&cursor, NONE);
-        // Who the children seen now belong to, and the last of them.
+        // The parents of the present node, each with the last child that was seen.
         let mut above: Vec<(u32, u32)> = vec![(0, NONE)];
         if !cursor.goto_first_child() {
             return syntax;
@@ -423,7 +423,7 @@ pub fn parse_all<'s>(texts: &[&'s str]) -> Vec<Result<Syntax<'s>, &'static str>>
 
 /// Parses Python, or says why not.
 pub fn parse(text: &str) -> Result<Syntax<'_>, &'static str> {
-    // Counting takes a while, and a line can add two: a short file has no room for so many.
+    // Counting is slow, and a line adds two levels at most: short files need no count.
     let mut lines = memchr::memchr2_iter(b'\n', 0, text.as_bytes());
     if lines.nth(MOST_LEVELS / 2 - 1).is_some() && levels(text) > MOST_LEVELS {
         return Err("not read: its lines are indented in more ways than those of a program are");

@@ -199,7 +199,7 @@ impl<'t> Reader<'t> {
             }
             _ => value.display(),
         };
-        // What it is held against may be anything: that is no way of its own to take it.
+        // A comparison with an unknown value says nothing about how the value is taken.
         match shown {
             Some(shown) => usage.says(format!("{operator} {shown}{}", case(any_case))),
             None => usage.plain = true,

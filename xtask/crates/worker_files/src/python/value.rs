@@ -420,7 +420,7 @@ impl<'t> Val<'t> {
             }
             (Self::Dict(_), key) => self.entry(key).unwrap_or(Self::Unknown),
             (Self::Input(path), Self::Str(key, _)) => match path.rsplit('.').next() {
-                // What holds itself, like a job that is wrapped twice, is taken apart once.
+                // A job that is wrapped twice (`input.input`) is unwrapped once.
                 Some(last) if last == &**key => Self::Input(path.clone()),
                 Some("") | None => Self::Input(key.clone()),
                 Some(_) => Self::Input(format!("{path}.{key}").into()),

@@ -18,7 +18,7 @@ impl<'t> Reader<'t> {
         let Some(parent) = node.parent() else { return };
         let mentioned = matches!(node.text(), "environ" | "environb" | "getenv");
         if node.part() == "attribute" {
-            // `x.environ` where `x` is nothing known.
+            // `x.environ` of an unknown `x`.
             let is_known = |value: &Val<'t>| match value {
                 Val::Environ(_) | Val::Func(..) => true,
                 Val::Ext(path) => path.starts_with("os.getenv"),
@@ -64,7 +64,7 @@ impl<'t> Reader<'t> {
                     self.variables(outer, what);
                 }
             }
-            // `items()` and its like are told of where they are named.
+            // `items()`, `keys()` and `values()` are reported at their attribute.
             "for_statement" | "for_in_clause"
                 if is_whole && !is_among(LISTING, inner.callee_name()) =>
             {
@@ -124,7 +124,7 @@ impl<'t> Reader<'t> {
         };
         let left = owner.field("left");
         let key = left.map_or("", |left| left.child(0).unwrap_or(left).text());
-        // A copy: what is read of it is followed.
+        // A copy: reads of it are followed.
         let pair = scope.field("body").filter(|body| body.kind() == "pair");
         if pair.is_some_and(|pair| pair.text_of("key") == key)
             && left.is_some_and(|l| l.child(0).is_some())
