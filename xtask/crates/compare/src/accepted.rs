@@ -314,12 +314,15 @@ fn value(item: &Item) -> String {
     digest_of(fact.unwrap_or(&Fact::default()))
 }
 
-/// Whether a reason was given for what a fact is now, as this reader or the one before it saw it.
+/// Whether a reason was given for what a fact is now, as this reader or an older one saw it.
 fn holds(held: &str, item: &Item) -> bool {
     let fact = item.old.as_ref().or(item.new.as_ref());
     let mut before = fact.cloned().unwrap_or_default();
-    before.forget(&item.id, READER - 1);
-    held == value(item) || held == digest_of(&before)
+    held == value(item)
+        || (2..READER).rev().any(|reader| {
+            before.forget(&item.id, reader);
+            held == digest_of(&before)
+        })
 }
 
 /// A digest of all of a fact that is judged.

@@ -1,7 +1,7 @@
 //! Whatever the bytes are, reading them ends, and neither panics nor leaves the file.
 //!
 //! The long run, one extractor or all (`FUZZ_TARGET=python`):
-//! `FUZZ_SECONDS=1800` cargo test --release --package interface `fuzz_surface` -- --ignored --nocapture
+//! `FUZZ_SECONDS=1800 cargo test --release --package worker_files fuzz_surface -- --ignored --nocapture`
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -240,7 +240,9 @@ fn fuzz_surface() {
             let took = before.elapsed();
             if took > slowest {
                 slowest = took;
-                println!("{} took {took:?}", target.0);
+                let kept = file.with_extension(target.0);
+                fs_err::copy(&file, &kept).unwrap();
+                println!("{} took {took:?} for {}", target.0, kept.display());
             }
             rounds += 1;
         }

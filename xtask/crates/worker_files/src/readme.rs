@@ -6,7 +6,7 @@ use super::{Place, Source};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Documented {
     pub name: String,
-    /// From the column whose head speaks of a default.
+    /// From the column whose head mentions a default.
     pub default: Option<String>,
     pub place: Place,
 }

@@ -46,6 +46,7 @@ impl Fact {
         let area = id.split(':').next().unwrap_or_default();
         let seen = |key: &str| match (area, key) {
             ("input", "default") => 2,
+            ("input", "words") => 5,
             ("hub", key) if !is_one_of(HUB_KEYS, key) => 4,
             _ if is_one_of(SECOND, key) => 2,
             ("copy", "to")
@@ -243,6 +244,7 @@ impl Facts {
         for input in &interface.python.inputs {
             let needed = input.needed.then_some("yes");
             let set: Vec<&str> = input.set.iter().map(String::as_str).collect();
+            let words: Vec<&str> = input.words.iter().map(String::as_str).collect();
             self.add(
                 format!("input:{}", input.path),
                 &input.place,
@@ -250,6 +252,7 @@ impl Facts {
                     ("needed", needed),
                     ("default", input.default.as_deref()),
                     ("set", Some(&*set.join(" | "))),
+                    ("words", Some(&*words.join(" | "))),
                 ],
             );
         }

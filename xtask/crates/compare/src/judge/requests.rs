@@ -1,5 +1,7 @@
 //! Routes, job input and the Python API.
 
+use std::collections::BTreeSet;
+
 use super::super::facts::Fact;
 use super::{Item, Judge, Verdict, api};
 
@@ -25,7 +27,12 @@ impl Judge<'_> {
                     .why("Jobs without it worked and fail now.")
                     .help("Give it a default.")
             }
-            Some(new) => Self::kept_or_changed(id, old, new, Some(&["default", "set"])),
+            Some(new) => match lost_words(old, new) {
+                Some(lost) => Item::new(id, Verdict::Changed, Some(old), Some(new))
+                    .why(format!("The new handler no longer knows {lost}."))
+                    .help("Handle it again, or record what jobs have to say instead."),
+                None => Self::kept_or_changed(id, old, new, Some(&["default", "set"])),
+            },
             None if old.get("set").is_some() => Item::new(id, Verdict::Missing, Some(old), None)
                 .why("The old handler puts it into the job's input or takes it out; the new one does not.")
                 .help("Do that again, or record why not."),
@@ -121,4 +128,16 @@ fn handed_on(id: &str, old: &Fact) -> Item {
         _ => Item::new(id, Verdict::Kept, Some(old), None)
             .why("The new worker hands the whole body on to SGLang."),
     }
+}
+
+/// The words that the old handler compared a value of the job's input with, and the new one, which
+/// has words for it, too, does not.
+fn lost_words(old: &Fact, new: &Fact) -> Option<String> {
+    let is: BTreeSet<&str> = new.get("words")?.split(" | ").collect();
+    let was = old.get("words")?.split(" | ");
+    let lost: Vec<String> = was
+        .filter(|word| !is.contains(word))
+        .map(|word| format!("`{word}`"))
+        .collect();
+    (!lost.is_empty()).then(|| lost.join(" or "))
 }

@@ -33,8 +33,8 @@ impl ApiKind {
     }
 }
 
-/// The public names of a module. Names that begin with an underscore are its own business,
-/// except `__init__`, whose signature is how objects are made.
+/// The public names of a module. Names that begin with an underscore are private, except
+/// `__init__`, whose signature is how objects are made.
 pub fn items(source: &Source, root: Node<'_>) -> Vec<ApiItem> {
     let module = super::module_name(&source.path);
     let mut found = Vec::new();

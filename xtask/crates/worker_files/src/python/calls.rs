@@ -1,35 +1,36 @@
-//! Who calls which function with what, and what comes back.
+//! The call graph: call sites, and a summary of each function.
 //!
-//! Two tables say for every function what all its calls give to its parameters, and what it gives
-//! back. They are filled in a few sweeps over the program, each of which looks again at what was
-//! made from an entry that grew since, so that no chain of calls is followed by going deeper and
-//! deeper. What still grows after that is too much to follow. Where a mention needs one way through
-//! the calls that lead to it, [`Reader::ways`] lists them, from the mention back to the callers.
+//! A summary joins the arguments of all calls and all results of a function. The summaries are a
+//! fixpoint, computed in a few sweeps over the program; each sweep evaluates again only what
+//! depends on a summary that grew. What still grows after the last sweep is widened to "too much to
+//! follow". Where a mention needs one calling context, [`Reader::contexts`] lists the contexts,
+//! from the mention back to the callers.
 
 use std::rc::Rc;
 
-use super::eval::{MOST_WAYS, Reader};
-use super::known::namespace;
-use super::quick::Set;
-use super::runs::HARMLESS;
+use super::Set;
+use super::builtins::namespace;
+use super::eval::{MOST_CONTEXTS, Reader};
+use super::reachability::HARMLESS;
+use super::summaries::Uses;
 use super::syntax::{Node, is_among};
-use super::tables::Uses;
 use super::value::{Args, Ctx, Frame, Val};
 
-/// How many calls that lead to each other are told apart.
+/// The longest chain of calls whose contexts are told apart.
 pub const CALLS: usize = 6;
-/// How often the program is swept before what still grows is too much.
+/// Sweeps before summaries that still grow are widened.
 const SWEEPS: usize = 6;
 
-/// What calls a function.
+/// A call site of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Site<'t> {
     Call(Node<'t>),
-    /// Code from elsewhere, which the function was given to, with what it gives it.
+    /// A library that got the function as a callback; the arguments that it passes.
     Handed(Ctx<'t>),
 }
 
-/// A call or a function, when it was looked at last, what that made use of, and what it calls.
+/// A call or a function in the fixpoint: when it was evaluated last, the summaries that this used,
+/// and the call sites that it found.
 struct Swept<'t> {
     node: Node<'t>,
     at: Option<u32>,
@@ -49,11 +50,11 @@ impl<'t> Swept<'t> {
 }
 
 impl<'t> Reader<'t> {
-    /// Fills the tables from calls and functions.
+    /// Computes all summaries and call sites.
     pub fn sweep_all(&mut self, nodes: &[Node<'t>]) {
         let mut all: Vec<Swept<'t>> = nodes.iter().copied().map(Swept::new).collect();
         let mut settled = self.sweep_until_settled(&mut all);
-        // What nothing is seen to call is called from elsewhere, if at all.
+        // A function without a call site may be called by a library.
         let spoken: Set<&str> = nodes.iter().map(|node| node.callee_name()).collect();
         for by_name in [false, true] {
             let functions = nodes
@@ -64,7 +65,7 @@ impl<'t> Reader<'t> {
             });
             let silent: Vec<_> = silent.copied().collect();
             if !silent.is_empty() {
-                self.silent.extend(silent);
+                self.uncalled.extend(silent);
                 settled = self.sweep_until_settled(&mut all);
             }
         }
@@ -74,18 +75,17 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Looks at what was not looked at since something grew that it was made from, and so on, until
-    /// nothing grows, or too much does.
+    /// Sweeps until no summary grows, or the limit is reached. Returns whether it is a fixpoint.
     fn sweep_until_settled(&mut self, all: &mut [Swept<'t>]) -> bool {
         let mut settled = false;
         self.late = false;
         self.sites.clear();
-        for function in self.silent.clone() {
+        for function in self.uncalled.clone() {
             self.call_from_elsewhere(function);
         }
         let elsewhere = std::mem::take(&mut self.sites);
         for turn in 0..SWEEPS {
-            let before = self.tables.clock;
+            let before = self.summaries.clock;
             self.late = turn >= SWEEPS / 2;
             self.forget_bound();
             for at in 0..all.len() {
@@ -96,7 +96,7 @@ impl<'t> Reader<'t> {
                 };
                 self.sweep(&mut all[at]);
             }
-            settled = self.tables.clock == before;
+            settled = self.summaries.clock == before;
             if settled || self.steps > self.limit {
                 break;
             }
@@ -104,7 +104,7 @@ impl<'t> Reader<'t> {
         self.sites = elsewhere;
         for (function, found) in all.iter().flat_map(|one| &one.sites) {
             let sites = self.sites.entry(*function).or_default();
-            if sites.len() < 2 * MOST_WAYS && sites.last() != Some(found) {
+            if sites.len() < 2 * MOST_CONTEXTS && sites.last() != Some(found) {
                 sites.push(found.clone());
             }
         }
@@ -114,11 +114,11 @@ impl<'t> Reader<'t> {
     fn sweep(&mut self, one: &mut Swept<'t>) {
         if one
             .at
-            .is_some_and(|at| self.tables.same_since(at, &one.uses))
+            .is_some_and(|at| self.summaries.same_since(at, &one.uses))
         {
             return;
         }
-        one.at = Some(self.tables.clock);
+        one.at = Some(self.summaries.clock);
         self.uses = Uses::default();
         match one.node.kind() {
             "call" => self.follow(one.node),
@@ -131,7 +131,8 @@ impl<'t> Reader<'t> {
         one.sites = each.collect();
     }
 
-    /// One named `job` is a job: the program starts the handler in a way of its own.
+    /// Nothing is seen to call this function. A parameter named `job` is taken for the job: the
+    /// program may start its handler in a way that is not understood.
     pub fn call_from_elsewhere(&mut self, function: Node<'t>) {
         let jobs = function.parameters();
         let jobs = jobs
@@ -146,10 +147,13 @@ impl<'t> Reader<'t> {
 
     pub fn note_function(&mut self, function: Node<'t>) {
         let value = self.returned_value(function, &Ctx::default());
-        let old = self.tables.result(function, &mut Uses::default()).clone();
+        let old = self
+            .summaries
+            .result(function, &mut Uses::default())
+            .clone();
         if let Some(new) = self.grown(&old, &value) {
-            *self.tables.result(function, &mut Uses::default()) = new;
-            self.tables.grew(function, true);
+            *self.summaries.result(function, &mut Uses::default()) = new;
+            self.summaries.grew(function, true);
         }
         for decorator in function.decorators() {
             let value = self.value(decorator);
@@ -160,7 +164,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What a table's entry becomes, where it changes.
+    /// The joined and, where needed, widened value of a summary; `None` where it stays the same.
     pub fn grown(&mut self, old: &Val<'t>, new: &Val<'t>) -> Option<Val<'t>> {
         const FEW: usize = 24;
         let known = |one: &Val<'t>| matches!(one, Val::Never) || old.each().contains(one);
@@ -170,13 +174,13 @@ impl<'t> Reader<'t> {
             return None;
         }
         let mut all = Val::any([old.clone(), new]);
-        // Texts that still come in then would go on from call to call.
+        // Otherwise texts that are built up from call to call would grow for ever.
         let envs = all.each().iter().filter(|one| matches!(one, Val::Env(..)));
         if self.late || envs.count() > FEW / 8 || all.each().len() > FEW {
             all = all.widened();
         }
         if self.widening || all.is_heavy() {
-            all = all.widest(&|function| self.tells(function));
+            all = all.widest(&|function| self.may_lead_to_fact(function));
         }
         (all != *old).then_some(all)
     }
@@ -216,8 +220,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A function that is given to somebody else, who calls it: with what comes after it, with
-    /// `args=`, or with each element.
+    /// A callback: the library calls it with the arguments after it, with `args=`, or with each
+    /// element.
     pub fn handed_on(&mut self, callee: &Val<'t>, args: &Args<'t>) {
         let name = match callee {
             Val::Ext(name) | Val::Method(_, name) => name.rsplit('.').next().unwrap_or(name),
@@ -250,7 +254,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes a call of what may be functions of the program; without a node it is made elsewhere.
+    /// Adds a call to the summaries of the functions that it may call. Without a node a library
+    /// calls.
     pub fn called(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Option<Node<'t>>) {
         for one in callee.each() {
             let Some((function, ctx)) = self.bind(one, args, call) else {
@@ -259,7 +264,7 @@ impl<'t> Reader<'t> {
             let Some(Frame::Call(frame, _)) = ctx.frame(function) else {
                 continue;
             };
-            let mut known = std::mem::take(self.tables.params(function, &mut Uses::default()));
+            let mut known = std::mem::take(self.summaries.params(function, &mut Uses::default()));
             let mut grew = known.is_empty() && !frame.is_empty();
             known.resize(frame.len(), ("", Val::Never));
             for ((own, old), (name, new)) in known.iter_mut().zip(frame.iter()) {
@@ -269,17 +274,17 @@ impl<'t> Reader<'t> {
                     grew = true;
                 }
             }
-            *self.tables.params(function, &mut Uses::default()) = known;
+            *self.summaries.params(function, &mut Uses::default()) = known;
             if grew {
-                self.tables.grew(function, false);
+                self.summaries.grew(function, false);
             }
             let site = call.map_or_else(|| Site::Handed(ctx.clone()), Site::Call);
             self.sites.entry(function).or_default().push(site);
         }
     }
 
-    /// The function that a call runs, and what its parameters are then; of a class without a
-    /// function that makes its objects, its fields.
+    /// The function that a call runs, with its parameters bound. A class without `__init__` gets
+    /// its annotated fields as parameters.
     pub fn bind(
         &mut self,
         callee: &Val<'t>,
@@ -369,7 +374,7 @@ impl<'t> Reader<'t> {
         values
     }
 
-    /// A function with what its decorators make of it.
+    /// A function after its decorators.
     pub fn decorated(&mut self, function: Node<'t>, value: Val<'t>) -> Val<'t> {
         let decorators: Vec<_> = function.decorators().collect();
         decorators
@@ -391,20 +396,20 @@ impl<'t> Reader<'t> {
             })
     }
 
-    /// What a call gives.
+    /// The result of a call.
     pub fn result(&mut self, callee: &Val<'t>, args: &Args<'t>, call: Option<Node<'t>>) -> Val<'t> {
         match callee {
             Val::Never | Val::Lost => callee.clone(),
             Val::Any(all) => Val::any(all.iter().map(|one| self.result(one, args, call))),
             Val::Func(function, ..) => {
-                let all = self.tables.result(*function, &mut self.uses).clone();
+                let all = self.summaries.result(*function, &mut self.uses).clone();
                 if !self.exact || self.inside >= CALLS {
                     return all;
                 }
                 let Some((_, ctx)) = self.bind(callee, args, call) else {
                     return all;
                 };
-                // What was found with as many calls left to look into is as good here.
+                // A result that was found at this depth of calls, or deeper, holds here too.
                 if let Some((inside, known)) = self.given.get(&ctx)
                     && *inside <= self.inside
                 {
@@ -452,7 +457,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What a function gives back: the values of `return` and `yield`.
+    /// The expressions that a function returns or yields.
     pub fn returned(&mut self, function: Node<'t>) -> Rc<[Node<'t>]> {
         if let Some(known) = self.returns.get(&function) {
             return known.clone();

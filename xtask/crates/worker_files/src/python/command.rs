@@ -1,9 +1,9 @@
-//! The commands that start `SGLang`'s server: their flags, and what decides on them.
+//! The commands that start `SGLang`'s server, put together from their parts.
 
+use super::Set;
 use super::Start;
 use super::calls::Site;
 use super::eval::Reader;
-use super::quick::Set;
 use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Ctx, Val};
@@ -11,7 +11,7 @@ use crate::Hides;
 use crate::shell::started_through;
 
 const NOT_FOLLOWED: &str = "what this adds to the server's command was not followed";
-/// How many expressions one command is put together from.
+/// The most expressions that one command is put together from.
 const MOST_PARTS: usize = 3_000;
 
 /// Whether a function starts a process.
@@ -46,7 +46,7 @@ pub fn is_server(text: &str) -> bool {
 pub type Seen<'t> = Set<Node<'t>>;
 
 impl<'t> Reader<'t> {
-    /// Text that names the server's module: the command around it.
+    /// A text that names the server's module: the command around it is read.
     pub fn command_string(&mut self, node: Node<'t>) {
         let parent = node.parent();
         if self.program.starts_server(node.text()) {
@@ -88,7 +88,7 @@ impl<'t> Reader<'t> {
             || path.ends_with("_shell")
             || shells.contains(&path);
         if shell {
-            for way in self.each_way(node, &[first], Hides::Variables) {
+            for way in self.each_context(node, &[first], Hides::Variables) {
                 let value = self.at(first, &way);
                 value
                     .each()
@@ -121,7 +121,7 @@ impl<'t> Reader<'t> {
         for argument in node.arguments().collect::<Vec<_>>() {
             match (argument.kind(), argument.field("value")) {
                 ("keyword_argument", Some(value)) => {
-                    for way in self.each_way(argument, &[value], Hides::Flags) {
+                    for way in self.each_context(argument, &[value], Hides::Flags) {
                         let value = self.at(value, &way);
                         self.give(argument, &flag(argument.text_of("name")), Some(&value));
                     }
@@ -188,7 +188,7 @@ impl<'t> Reader<'t> {
                     root = parent;
                 }
                 "argument_list" => {
-                    // A process's words are given one by one.
+                    // The words of a process are arguments of their own.
                     let callee = parent.parent().and_then(|call| call.field("function"));
                     let value = callee.map_or(Val::Unknown, |callee| self.value(callee));
                     let words = parent.children().filter(|n| n.kind() != "keyword_argument");
@@ -205,7 +205,8 @@ impl<'t> Reader<'t> {
         self.flows(root, &mut seen);
     }
 
-    /// Where a part of the command goes: into a name that more is added to, or to who called.
+    /// Follows a part of the command forward: into a variable that more is added to, into a
+    /// parameter, or back to the caller.
     pub fn flows(&mut self, node: Node<'t>, seen: &mut Seen<'t>) {
         let Some(parent) = node.parent() else { return };
         self.steps += 1;

@@ -1,7 +1,7 @@
-//! Files beside the program that it loads: plain lists and tables of names and defaults.
+//! Data files that the program loads: plain lists and tables of names and defaults.
 //!
-//! What is not plain, not in the repository or not the only one of its name has no value, so that
-//! what depends on it is unread.
+//! A file that is not plain, not in the repository or not the only one of its name has no value, so
+//! that what depends on it is unread.
 
 use serde_json::Value as Json;
 
@@ -10,16 +10,16 @@ use super::value::Val;
 use crate::Source;
 use crate::yaml::{Node, Yaml};
 
-/// Tables of names are small; what is longer is other data.
+/// The largest file that is read as a table of names, in bytes.
 pub const LARGEST: usize = 64 * 1024;
-/// How many values of a file are followed; an alias counts each time.
+/// The most values that are read of a file. An alias of YAML counts each time.
 const MOST: usize = 5_000;
 
 impl<'t> Reader<'t> {
-    /// What opening a path gives: the file's text.
+    /// The file that `open(path)` gives.
     pub fn opened(&self, path: &Val<'t>) -> Val<'t> {
         match path {
-            // Where the job or a variable says which file, what is in it comes from there.
+            // Where the job or a variable names the file, they decide on its content.
             Val::Input(_) | Val::Env(..) => path.clone(),
             path => match self.file_at(path) {
                 Some(source) => Val::File(source.text.as_str().into()),
@@ -28,7 +28,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The file that a path names, whose beginning need not be known.
+    /// The file that a path names. Only the end of the path has to be known.
     fn file_at(&self, path: &Val<'t>) -> Option<&'t Source> {
         let name = match path {
             Val::Str(text, _) => text.clone(),
@@ -41,7 +41,7 @@ impl<'t> Reader<'t> {
         self.data_file(&name)
     }
 
-    /// A file of the repository, by its path or else by its name where only one has it.
+    /// A file of the repository by its path, or by its name where that is unique.
     pub fn data_file(&self, path: &str) -> Option<&'t Source> {
         let path = path.trim_start_matches("./");
         if let Some(source) = self.data.get(path) {
@@ -56,7 +56,7 @@ impl<'t> Reader<'t> {
         named.next().is_none().then_some(*first.1)
     }
 
-    /// What `json.load`, `yaml.safe_load` and their like make of a file or a text.
+    /// The result of `json.load`, `yaml.safe_load` and similar functions.
     pub fn loaded(&self, function: &str, from: &Val<'t>) -> Val<'t> {
         let text = match from {
             Val::Input(_) | Val::Env(..) => return from.clone(),

@@ -113,10 +113,11 @@ fn cast(how: &Val<'_>) -> Option<&'static str> {
 }
 
 impl<'t> Reader<'t> {
-    /// The ways in which a mention is come to, or some of them and that it is too much.
-    pub fn each_way(&mut self, node: Node<'t>, of: &[Node<'t>], hides: Hides) -> Vec<Ctx<'t>> {
+    /// The contexts in which a mention is evaluated. Where there are too many, the mention is
+    /// unread as well.
+    pub fn each_context(&mut self, node: Node<'t>, of: &[Node<'t>], hides: Hides) -> Vec<Ctx<'t>> {
         let before = std::mem::take(&mut self.gave_up);
-        let ways = self.ways(of, &Ctx::default());
+        let ways = self.contexts(of, &Ctx::default());
         if std::mem::replace(&mut self.gave_up, before) {
             self.not_read(node, "this is too much to follow to its end", &[hides]);
         }
@@ -135,7 +136,7 @@ impl<'t> Reader<'t> {
             "exec" | "eval" if !path.contains('.') => return self.executed(node, first),
             "expandvars" => {
                 let Some(text) = first else { return };
-                for way in self.each_way(node, &[text], Hides::Variables) {
+                for way in self.each_context(node, &[text], Hides::Variables) {
                     let value = self.at(text, &way);
                     self.shell_reads(node, &value);
                 }
@@ -159,7 +160,7 @@ impl<'t> Reader<'t> {
             return self.writes(node, &args);
         }
         let joined = self.args(node, &Ctx::default());
-        // What a program is started with, beside what it inherits.
+        // The environment of a child process, besides what it inherits.
         if let Some(Val::Environ(more) | Val::Dict(more)) = joined.named("env")
             && let Some(given) = node.keyword("env")
         {
@@ -185,7 +186,7 @@ impl<'t> Reader<'t> {
             return;
         }
         let of: Vec<_> = std::iter::once(function).chain(args).collect();
-        for way in self.each_way(node, &of, Hides::Variables) {
+        for way in self.each_context(node, &of, Hides::Variables) {
             let callee = self.at(function, &way);
             let args = self.exactly(|reader| reader.args(node, &way));
             for one in callee.each() {
@@ -203,7 +204,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Where a dict is given the value of a key, as far as that is written there.
+    /// The expression of a key's value in a dict, or the dict where it is not written out.
     fn entry_of(&mut self, dict: Node<'t>, name: &Val<'t>) -> Node<'t> {
         let entries: Vec<_> = dict
             .below()
@@ -245,7 +246,7 @@ impl<'t> Reader<'t> {
         {
             return self.write(node, key, parent.field("right"));
         }
-        for way in self.each_way(node, &[object, key], Hides::Variables) {
+        for way in self.each_context(node, &[object, key], Hides::Variables) {
             let name = self.at(key, &way);
             for one in self.at(object, &way).each() {
                 if let Val::Environ(_) = one {
@@ -269,7 +270,7 @@ impl<'t> Reader<'t> {
     /// `name in environ`.
     pub fn environment_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
         if self.value(right).is_environ() {
-            for way in self.each_way(node, &[left, right], Hides::Variables) {
+            for way in self.each_context(node, &[left, right], Hides::Variables) {
                 let name = self.at(left, &way);
                 self.read(node, &Asked::named(name), &way);
             }
@@ -291,7 +292,7 @@ impl<'t> Reader<'t> {
         self.set_pairs(node, pairs);
     }
 
-    /// The names and values of a dict, or the names of something else.
+    /// The items of a dict; of any other collection, its elements as names without values.
     fn pairs_of(all: &Val<'t>) -> Vec<(Val<'t>, Val<'t>)> {
         if let Val::Dict(more) = all {
             return more.to_vec();
@@ -312,7 +313,7 @@ impl<'t> Reader<'t> {
         self.sets(node, &names);
     }
 
-    /// Notes what is set, all at once.
+    /// Notes variables that are set together.
     pub fn sets(&mut self, node: Node<'t>, names: &[Val<'t>]) {
         if names.is_empty() || names.iter().any(|name| name.as_str().is_none()) {
             self.variables(node, "which variables are set here is computed");
@@ -324,8 +325,8 @@ impl<'t> Reader<'t> {
             .extend(names.map(|name| (name.to_owned(), place.clone())));
     }
 
-    /// Notes a variable that code which runs sets, whatever is set outside, with the value, or how
-    /// that is made `at` a place.
+    /// Notes a variable that reached code sets, whatever the endpoint sets. A value that is not
+    /// known is told by its source text `at` a place.
     pub fn assigns(&mut self, node: Node<'t>, name: &Val<'t>, value: &Val<'t>, at: Node<'t>) {
         if let Val::Str(name, _) = name
             && self.program.runs(node)
@@ -338,7 +339,7 @@ impl<'t> Reader<'t> {
     }
 
     pub fn write(&mut self, node: Node<'t>, key: Node<'t>, value: Option<Node<'t>>) {
-        for way in self.each_way(node, &[key], Hides::Variables) {
+        for way in self.each_context(node, &[key], Hides::Variables) {
             let key = self.at(key, &way);
             for name in key.each() {
                 match name {
@@ -362,7 +363,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes a read of which no more is known.
+    /// Notes a read of which only the name and default are known.
     pub fn plain_read(&mut self, node: Node<'t>, name: &str, default: Option<String>) {
         let reached = self.program.runs(node);
         let place = self.place(node);

@@ -1,76 +1,77 @@
-//! What an expression's value is, as far as it is known: asked where a mention needs it, never by
-//! running the program.
+//! Abstract evaluation of expressions. The program is never run.
 //!
-//! There are two ways to ask. [`Reader::value`] joins whatever an expression may be: parameters are
-//! any of what calls give them, calls are any of what the function gives, both from the tables of
-//! `calls`. [`Reader::at`] is exact for one way through loops and calls, which `ways` finds.
+//! [`Reader::value`] joins all values that an expression may have: parameters and results come from
+//! the summaries in `summaries`. [`Reader::at`] evaluates in one context, a [`Ctx`] that binds
+//! loops and calls; `contexts` finds the contexts.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::PythonFacts;
 use super::calls::Site;
-use super::quick::{Map, Set};
 use super::scope::Program;
+use super::summaries::{Known, Summaries, Uses};
 use super::syntax::Node;
-use super::tables::{Known, Tables, Uses};
 use super::text::{binary, integer, slice, unescape};
 use super::value::{Args, Ctx, Frame, Val};
+use super::{Map, Set};
 use crate::{Hides, Place, Source, Unread};
 
-/// How deep expressions may lead to others.
+/// The deepest nesting of evaluations.
 pub const DEEPEST: usize = 80;
-/// How many ways through loops, or calls of one function, are told apart.
-pub const MOST_WAYS: usize = 700;
+/// The most contexts of one mention.
+pub const MOST_CONTEXTS: usize = 700;
 
 pub struct Reader<'t> {
     pub program: Program<'t>,
     pub data: &'t BTreeMap<String, &'t Source>,
     pub facts: PythonFacts,
     pub unread: Vec<Unread>,
-    /// How many steps were taken, and how many may be.
+    /// Steps taken, and the most that may be taken.
     pub steps: usize,
     pub limit: usize,
     pub depth: usize,
-    /// Whether one way is asked for, instead of all that may be.
+    /// Whether one context is evaluated, not the join of all.
     pub exact: bool,
-    /// Whether a loop or function that binds a name has to be known, and the first such one.
+    /// Whether evaluation stops at a loop or function that the context does not bind, and the first
+    /// one where it did.
     pub forking: bool,
     pub need: Option<Node<'t>>,
-    /// Whether something was too much to follow.
+    /// Whether a limit was reached.
     pub gave_up: bool,
-    /// Whether the last value lacks what it was being asked for already.
+    /// Whether the last value lacks a part because evaluation ran into a circle.
     pub cut: bool,
     doing: Set<(Node<'t>, bool)>,
-    /// How many calls are being looked into.
+    /// Depth of calls in `call_contexts`.
     pub inside: usize,
     joined: Map<(Node<'t>, bool), Known<'t>>,
-    /// Values by what is bound around them; the bindings are kept so that their number is.
+    /// Values by context. The context is kept, so that its address, the key, is not used again.
     bound: Map<(Node<'t>, usize, bool), (Ctx<'t>, Known<'t>)>,
-    /// What functions give in one way, and how many calls were being looked into.
+    /// Results of functions in one context, with the depth of calls at that time.
     pub given: Map<Ctx<'t>, (usize, Val<'t>)>,
-    /// What calls give to functions and what these give back, and which of that what is being
-    /// looked at was made from.
-    pub tables: Tables<'t>,
+    /// The summaries of functions, and those that the present evaluation uses.
+    pub summaries: Summaries<'t>,
     pub uses: Uses,
-    /// Who calls a function; while the program is swept, what one call or function says of that.
+    /// Call sites by function; during a sweep, only those that the present call or function adds.
     pub sites: Map<Node<'t>, Vec<Site<'t>>>,
-    /// The ways to call functions that do not depend on what is bound around the calls.
+    /// Contexts of functions whose call sites depend on no outer context.
     pub frames: Map<Node<'t>, Rc<[Ctx<'t>]>>,
-    /// Whether calls were too many to tell apart.
+    /// Whether contexts of calls were joined because there were too many.
     pub blurred: bool,
     pub returns: Map<Node<'t>, Rc<[Node<'t>]>>,
-    /// Functions that nothing is seen to call.
-    pub silent: Vec<Node<'t>>,
-    /// Whether it is too much by now that the tables still grow.
+    /// Functions without a call site.
+    pub uncalled: Vec<Node<'t>>,
+    /// Whether summaries that still grow are widened to "too much to follow".
     pub widening: bool,
-    /// Whether most is found by now.
+    /// Whether texts in summaries are widened, in the later sweeps.
     pub late: bool,
-    /// What speaks of the environment, a job or a command; found when first asked for.
-    pub telling: OnceCell<Set<Node<'t>>>,
-    /// What is written to the environment: name, where, and the value.
+    /// Functions and classes that may lead to a fact. Computed when it is needed first.
+    pub leads_to_fact: OnceCell<Set<Node<'t>>>,
+    /// Writes to the environment: name, place, and value.
     pub written: Vec<(Rc<str>, Node<'t>, Rc<str>)>,
+    /// The words that keys of the job's input are compared with, by path.
+    pub words: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl<'t> Reader<'t> {
@@ -95,28 +96,29 @@ impl<'t> Reader<'t> {
             joined: Map::default(),
             bound: Map::default(),
             given: Map::default(),
-            tables: Tables::default(),
+            summaries: Summaries::default(),
             uses: Uses::default(),
             sites: Map::default(),
             frames: Map::default(),
             blurred: false,
             returns: Map::default(),
-            silent: Vec::new(),
+            uncalled: Vec::new(),
             widening: false,
             late: false,
-            telling: OnceCell::new(),
+            leads_to_fact: OnceCell::new(),
             written: Vec::new(),
+            words: BTreeMap::new(),
         }
     }
 
-    /// Where something is written; of a text, what is between the quotes.
+    /// The place of a node; of a string, the place of its content.
     pub fn place(&self, node: Node<'_>) -> Place {
         let content = node.children().find(|part| part.kind() == "string_content");
         let range = content.unwrap_or(node).range();
         self.program.files[node.file()].source.place(range)
     }
 
-    /// Notes what was not understood, where code that runs says it.
+    /// Notes what was not understood, in reached code only.
     pub fn not_read(&mut self, node: Node<'t>, why: impl Into<String>, hides: &[Hides]) {
         if self.program.runs(node) {
             let source = self.program.files[node.file()].source;
@@ -124,12 +126,12 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Looks into an expression, unless that is being done already.
+    /// Evaluates an expression, unless that is under way already.
     pub fn once<T>(&mut self, node: Node<'t>, look: impl FnOnce(&mut Self) -> T) -> Option<T> {
         self.once_as((node, false), look)
     }
 
-    /// Looks into a function, or who calls it, unless that is being done already.
+    /// The same of a function or a loop.
     pub fn once_in<T>(&mut self, of: Node<'t>, look: impl FnOnce(&mut Self) -> T) -> Option<T> {
         self.once_as((of, true), look)
     }
@@ -148,7 +150,7 @@ impl<'t> Reader<'t> {
         Some(found)
     }
 
-    /// Everything that an expression may be.
+    /// The join of all values that an expression may have.
     pub fn value(&mut self, node: Node<'t>) -> Val<'t> {
         let (exact, forking) = (self.exact, self.forking);
         (self.exact, self.forking) = (false, false);
@@ -157,7 +159,7 @@ impl<'t> Reader<'t> {
         value
     }
 
-    /// What an expression is in one way through loops and calls.
+    /// The value of an expression in one context.
     pub fn at(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Val<'t> {
         self.exactly(|reader| reader.eval(node, way))
     }
@@ -169,7 +171,7 @@ impl<'t> Reader<'t> {
         answer
     }
 
-    /// Asks for what no loop or call around the mention decides on.
+    /// Evaluates what no context decides on.
     pub fn settled<T>(&mut self, ask: impl FnOnce(&mut Self) -> T) -> T {
         let forking = std::mem::replace(&mut self.forking, false);
         let answer = ask(self);
@@ -177,7 +179,7 @@ impl<'t> Reader<'t> {
         answer
     }
 
-    /// Forgets values of single ways, where they are many.
+    /// Drops the cached values of single contexts, where they are many.
     pub fn forget_ways(&mut self) {
         const MOST: usize = 50_000;
         if self.bound.len() > MOST {
@@ -185,7 +187,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Forgets values of single ways.
+    /// Drops the cached values of single contexts.
     pub fn forget_bound(&mut self) {
         self.bound.clear();
         self.given.clear();
@@ -203,9 +205,9 @@ impl<'t> Reader<'t> {
             false => self.bound.get_mut(&key).map(|(_, known)| known),
         };
         if let Some(known) = known
-            && self.tables.same_since(known.at, &known.uses)
+            && self.summaries.same_since(known.at, &known.uses)
         {
-            known.at = self.tables.clock;
+            known.at = self.summaries.clock;
             self.uses.and(&known.uses);
             return known.value.clone();
         }
@@ -227,7 +229,7 @@ impl<'t> Reader<'t> {
         if self.need.is_none() && (!self.cut || self.depth == 0) {
             let known = Known {
                 value: value.clone(),
-                at: self.tables.clock,
+                at: self.summaries.clock,
                 uses,
             };
             match plain {
@@ -239,7 +241,7 @@ impl<'t> Reader<'t> {
         value
     }
 
-    /// The value of a part, which is not known where there is no such part.
+    /// The value of a child, unknown where there is no such child.
     pub fn part(&mut self, node: Option<Node<'t>>, ctx: &Ctx<'t>) -> Val<'t> {
         node.map_or(Val::Unknown, |node| self.eval(node, ctx))
     }
@@ -321,7 +323,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What a function keeps of what is bound around it. All that may be is in the tables already.
+    /// The context that a function captures. The join needs none: the summaries hold it.
     pub fn closure(&self, ctx: &Ctx<'t>) -> Ctx<'t> {
         if self.exact {
             ctx.clone()
@@ -393,7 +395,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// All that a comprehension makes; where its loops are bound, what it makes of that.
+    /// The value of a comprehension: its body for each element.
     pub fn comprehension(&mut self, node: Node<'t>, ctx: &Ctx<'t>) -> Val<'t> {
         let Some(body) = node.field("body") else {
             return Val::Unknown;
@@ -420,7 +422,7 @@ impl<'t> Reader<'t> {
             }
             ways = next;
             self.steps += ways.len();
-            if ways.len() > MOST_WAYS {
+            if ways.len() > MOST_CONTEXTS {
                 self.gave_up = true;
                 return Val::Lost;
             }
@@ -486,7 +488,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Something from elsewhere; the environment is one thing, however it is come by.
+/// A name of a library; all names of the environment are one value.
 pub fn external<'t>(path: &str) -> Val<'t> {
     match path {
         "os.environ" | "os.environb" | "posix.environ" | "starlette.config.environ" => {

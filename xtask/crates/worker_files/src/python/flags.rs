@@ -1,4 +1,4 @@
-//! The flags of the server's command, and what decides on them.
+//! The flags of the server's command, and the variables that decide on them.
 
 use super::command::Seen;
 use super::eval::Reader;
@@ -18,7 +18,7 @@ fn is_flag(value: &Val<'_>) -> bool {
 }
 
 impl<'t> Reader<'t> {
-    /// Expressions that follow each other in the command.
+    /// Consecutive expressions of the command.
     pub fn sequence_of(&mut self, items: &[Node<'t>], seen: &mut Seen<'t>) {
         for (at, item) in items.iter().enumerate() {
             match item.kind() {
@@ -34,7 +34,7 @@ impl<'t> Reader<'t> {
             }
             let next = items.get(at + 1).filter(|next| next.kind() != "list_splat");
             let of: Vec<_> = std::iter::once(*item).chain(next.copied()).collect();
-            for way in self.each_way(*item, &of, Hides::Flags) {
+            for way in self.each_context(*item, &of, Hides::Flags) {
                 let pair: Vec<_> = of.iter().map(|node| self.at(*node, &way)).collect();
                 for one in pair[0].each().iter().filter(|one| is_flag(one)) {
                     let value = pair.get(1).filter(|value| !is_flag(value));
@@ -44,7 +44,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The same of values.
+    /// Consecutive values of the command.
     pub fn pairs(&mut self, node: Node<'t>, items: &[Val<'t>], way: &Ctx<'t>) {
         for (at, item) in items.iter().enumerate() {
             match item {
@@ -58,9 +58,9 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A command in one text.
+    /// A command in a single text.
     pub fn text_of_command(&mut self, node: Node<'t>) {
-        for way in self.each_way(node, &[node], Hides::Flags) {
+        for way in self.each_context(node, &[node], Hides::Flags) {
             let value = self.at(node, &way);
             let parts = value.pieces();
             let text = |(at, part): (usize, &Val<'t>)| {
@@ -99,7 +99,7 @@ impl<'t> Reader<'t> {
         };
         let at = at.filter(|at| at.file() == node.file()).unwrap_or(node);
         self.give(at, name, value.as_ref());
-        // What decides on it stands around the place where it is added.
+        // The variables that decide on it are in the conditions around the place that adds it.
         let guards = self.guards(node, way);
         if let Some(last) = self.facts.flags.last_mut()
             && !matches!(last.value, FlagValue::Env)
@@ -131,8 +131,8 @@ impl<'t> Reader<'t> {
         });
     }
 
-    /// The variables that decide whether the program comes to a place, with the words that they
-    /// are held against.
+    /// The variables that decide whether a place is reached, with the words that they are compared
+    /// with.
     pub fn guards(&mut self, node: Node<'t>, way: &Ctx<'t>) -> Vec<(String, Vec<String>)> {
         let mut found: Vec<(String, Vec<String>)> = Vec::new();
         for condition in conditions(node) {
@@ -170,7 +170,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The conditions under which the program comes to a place, within its function.
+/// The conditions under which a place is reached, within its function.
 fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
     let mut all = Vec::new();
     let mut inner = node;
@@ -206,7 +206,7 @@ fn conditions(node: Node<'_>) -> Vec<Node<'_>> {
     all
 }
 
-/// A word of a text in which what is not fixed has a number for it.
+/// A word of a text whose unknown parts were replaced by their numbers.
 fn placed<'t>(word: &str, parts: &[Val<'t>]) -> Val<'t> {
     let piece = |(at, piece): (usize, &str)| match piece.parse::<usize>() {
         Ok(number) if at % 2 == 1 => parts.get(number).cloned().unwrap_or(Val::Unknown),

@@ -8,16 +8,16 @@ use super::{InputKey, Setting};
 use crate::{Hides, add_value};
 use std::collections::BTreeSet;
 
-/// What is called with the job's input and takes nothing of it, or something that is followed.
+/// Functions that may get the job's input: they read no key of it, or what they return is followed.
 const HARMLESS: &str = "any all bool callable cast copy debug deepcopy dict dumps enumerate error exception \
     float frozenset get id info int isinstance itemgetter iter keys len list loads log post \
     print progress_update put repr request set setdefault sorted str stream tuple type \
     validate warning ws_connect";
 
-/// A field of a class that is made of variables or of a job's input.
+/// A field of a class whose objects are made from variables or from a job's input.
 pub struct Field {
     pub default: Option<String>,
-    /// The names that it goes by instead of its own.
+    /// The aliases that replace its own name.
     pub aliases: Option<Vec<String>>,
     pub needed: bool,
 }
@@ -53,7 +53,7 @@ impl<'t> Reader<'t> {
                 _ => "",
             };
             let label = if label.is_empty() { "function" } else { label };
-            // What a modifier always gives is a constant.
+            // A modifier that always returns the same is a constant.
             let calls = is_function(value) || matches!(value, Val::Method(..));
             let constant = match (&**name, calls) {
                 ("handler", true) => None,
@@ -87,6 +87,9 @@ impl<'t> Reader<'t> {
         let (Some(object), Some(key)) = (node.field("value"), node.field("subscript")) else {
             return;
         };
+        if matches!(whole, Val::Dict(_)) {
+            self.input_word(key, object);
+        }
         if key.kind() == "slice" || !is_input(whole) {
             return;
         }
@@ -110,7 +113,7 @@ impl<'t> Reader<'t> {
 
     /// `key in input`, and `key in KEYS` in a loop over the input.
     pub fn input_test(&mut self, node: Node<'t>, left: Node<'t>, right: Node<'t>) {
-        // A sign that is looked for in text is no key.
+        // Punctuation that is searched in a text is no key.
         let sign = left.kind() == "string" && !left.bare().contains(char::is_alphanumeric);
         let value = self.value(right);
         if !sign && is_input(&value) {
@@ -148,7 +151,7 @@ impl<'t> Reader<'t> {
         needed: bool,
     ) {
         let of: Vec<_> = [object, key].into_iter().chain(default).collect();
-        for way in self.each_way(node, &of, Hides::JobInput) {
+        for way in self.each_context(node, &of, Hides::JobInput) {
             let name = self.at(key, &way);
             for one in self.at(object, &way).each() {
                 if !matches!(one, Val::Input(_)) {
@@ -177,7 +180,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes a key of the input; one that need not be there is asked for.
+    /// Notes a read of a key. One that may be missing counts as asked for.
     fn key(&mut self, node: Node<'t>, path: &Val<'t>, default: Option<String>, needed: bool) {
         if let Some(known) = self.noted(node, path) {
             known.needed |= needed;
@@ -188,7 +191,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The note of a key of the input.
+    /// The entry of a key, made where there is none.
     pub fn noted(&mut self, node: Node<'t>, path: &Val<'t>) -> Option<&mut InputKey> {
         let Val::Input(path) = path else { return None };
         if path.is_empty() || path.len() >= 200 {
@@ -203,6 +206,7 @@ impl<'t> Reader<'t> {
                 needed: false,
                 asked: false,
                 set: BTreeSet::new(),
+                words: BTreeSet::new(),
                 place: self.place(node),
             });
             self.facts.inputs.len() - 1
@@ -216,12 +220,22 @@ impl<'t> Reader<'t> {
             return;
         };
         let args = node.values();
-        if let Some(object) = function
+        let object = function
             .field("object")
-            .filter(|_| function.kind() == "attribute")
+            .filter(|_| function.kind() == "attribute");
+        if let Some(object) = object
+            && let ("get", Some(key)) = (function.text_of("attribute"), args.first())
+            && matches!(self.value(object), Val::Dict(_))
+        {
+            self.input_word(*key, object);
+        }
+        if let Some(object) = object
             && is_input(&self.value(object))
         {
             let method = function.text_of("attribute");
+            if let ("startswith" | "endswith", Some(word)) = (method, args.first()) {
+                self.input_word(object, *word);
+            }
             if let ("get" | "pop" | "setdefault" | "__getitem__", Some(key)) =
                 (method, args.first())
             {
@@ -331,7 +345,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What the value of a class's field says of it.
+    /// The default, aliases and need of a class's field.
     pub fn field(&mut self, value: Option<Node<'t>>) -> Field {
         let Some(value) = value else {
             return Field {
@@ -410,7 +424,35 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// `match input:` with the keys of its cases.
+    /// Notes the words that a value of the input is compared with, or the keys of a dict that it is
+    /// looked up in.
+    pub fn input_word(&mut self, node: Node<'t>, against: Node<'t>) {
+        let paths = self.input_paths(node);
+        if !paths.is_empty() {
+            let words = self.value(against);
+            self.note_words(
+                &paths,
+                &words.elements().unwrap_or_else(|| words.each().to_vec()),
+            );
+        }
+    }
+
+    fn note_words(&mut self, paths: &[Val<'t>], words: &[Val<'t>]) {
+        for path in paths {
+            let Val::Input(path) = path else { continue };
+            for word in words {
+                if let Val::Str(text, _) = word
+                    && !path.is_empty()
+                    && !text.is_empty()
+                {
+                    let known = self.words.entry(path.to_string()).or_default();
+                    known.insert(text.to_string());
+                }
+            }
+        }
+    }
+
+    /// `match input:` with the keys of its cases, or the words.
     pub fn matched(&mut self, node: Node<'t>) {
         let Some(subject) = node.field("subject") else {
             return;
@@ -418,6 +460,12 @@ impl<'t> Reader<'t> {
         let paths = self.input_paths(subject);
         if paths.is_empty() {
             return;
+        }
+        for pattern in node.below().filter(|n| n.kind() == "case_pattern") {
+            let texts = pattern.below().filter(|n| n.kind() == "string");
+            let plain = texts.filter(|text| text.above("dict_pattern").is_none());
+            let words: Vec<_> = plain.map(|text| Val::text(text.bare())).collect();
+            self.note_words(&paths, &words);
         }
         for pattern in node.below().filter(|n| n.kind() == "dict_pattern") {
             let mut within = pattern.ancestors().take_while(|a| *a != node);

@@ -22,7 +22,7 @@ pub fn unresolved(sources: &[Source], gone: &BTreeSet<String>) -> Vec<Unresolved
     let mut defined: BTreeMap<String, Option<BTreeSet<String>>> = BTreeMap::new();
     for source in sources {
         let module = super::module_name(&source.path);
-        let Ok(syntax) = syntax::parse(&source.text, 0) else {
+        let Ok(syntax) = syntax::parse(&source.text) else {
             defined.insert(module, None);
             continue;
         };

@@ -2,8 +2,8 @@
 //! routes it asks for, what it takes of a job's input, and its classes and functions.
 //!
 //! Nothing is run. Each mention of the environment, of a job's input and of a command that starts
-//! `SGLang` is a fact or an [`Unread`]: what a mention needs (a name, a default) is looked up
-//! backwards, through names, loops over tables and calls of the program's own functions.
+//! `SGLang` is a fact or an [`Unread`]. The names and defaults that a mention needs are evaluated
+//! abstractly, through variables, loops over tables and calls of the program's own functions.
 
 #![allow(
     clippy::match_bool,
@@ -13,8 +13,11 @@
 )]
 
 mod api;
+mod branch_defaults;
+mod builtins;
 mod calls;
 mod command;
+mod contexts;
 mod data;
 mod declared;
 mod environment;
@@ -22,25 +25,21 @@ mod eval;
 mod flags;
 mod handler;
 pub mod imports;
-mod known;
+mod input_writes;
+mod leads_to_fact;
 mod names;
 mod objects;
-mod puts;
-mod quick;
-mod relevant;
+mod reachability;
+mod relevant_files;
 mod requests;
-mod runs;
 mod scope;
 mod settings;
+mod summaries;
 mod syntax;
-mod tables;
-mod telling;
 mod text;
-mod unset;
 mod usage;
 mod value;
-mod ways;
-mod whole;
+mod whole_environment;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -51,16 +50,21 @@ use self::syntax::{Node, Syntax, is_among};
 use self::value::Val;
 use super::{EnvRead, FlagKind, Hides, Place, Reading, Source, Unread};
 use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
 use xtask_core::tree::RepoPath;
 
 pub use api::ApiItem;
 pub use data::LARGEST as LARGEST_DATA;
 
-/// What calls a function that it is given.
+/// In the order of insertion, so that one program is read in the same way each time.
+type Map<K, V> = indexmap::IndexMap<K, V, FxBuildHasher>;
+type Set<K> = indexmap::IndexSet<K, FxBuildHasher>;
+
+/// Functions of libraries that call their arguments.
 const CALLING: &str = "map filter starmap submit apply apply_async Thread Process Timer to_thread run_in_executor \
     call_soon call_later run_coroutine_threadsafe add_done_callback";
 
-/// Why a read of a variable is unread whose name is not known.
+/// Why a read of a variable without a known name is unread.
 pub const COMPUTED_NAME: &str = "the name of this environment variable is computed";
 
 /// Everything that is read from a worker's Python files.
@@ -69,7 +73,7 @@ pub struct PythonFacts {
     pub env: Vec<EnvRead>,
     /// Variables that the program sets for what it starts or imports.
     pub set: Vec<(String, Place)>,
-    /// Those of them that code which runs assigns a fixed value to.
+    /// Variables that reached code sets, with the value.
     pub assigned: Vec<(String, String, Place)>,
     pub flags: Vec<FlagGiven>,
     pub routes: Vec<Requested>,
@@ -77,7 +81,7 @@ pub struct PythonFacts {
     pub serverless: Vec<Setting>,
     pub starts: Vec<Start>,
     pub api: Vec<ApiItem>,
-    /// Files beside it that code which runs names in a text: a table that it opens.
+    /// Names of files in texts of reached code: tables that it may open.
     pub opens: BTreeSet<String>,
     /// Dicts from a variable's name to a flag: name, flag, and the name's place.
     pub tables: Vec<(String, String, Place)>,
@@ -125,14 +129,16 @@ pub struct Requested {
 pub struct InputKey {
     /// From the input's root, with dots: `openai_input.stream`.
     pub path: String,
-    /// What is used when the job does not hold it, as text.
+    /// The default where the job does not hold it, as text.
     pub default: Option<String>,
     /// Whether a job without it fails.
     pub needed: bool,
-    /// Whether the program asks first if it is there.
+    /// Whether the program tests for it.
     pub asked: bool,
-    /// What the program puts there by itself, as text, or that it takes it out.
+    /// Values that the program writes there, as text, or `removed`.
     pub set: BTreeSet<String>,
+    /// The words that the program compares its value with.
+    pub words: BTreeSet<String>,
     pub place: Place,
 }
 
@@ -163,7 +169,7 @@ pub struct Reach {
     pub launchers: BTreeSet<String>,
 }
 
-/// How many steps reading may take for so many bytes.
+/// The most steps for sources of so many bytes.
 fn steps_for(bytes: usize) -> usize {
     100_000 + bytes * 20
 }
@@ -185,12 +191,16 @@ fn read_counted(
 ) -> (Reading<PythonFacts>, usize) {
     let mut unread = Vec::new();
     let mut parsed: Vec<(&Source, Syntax<'_>)> = Vec::new();
-    // What has nothing to do with the rest comes last: only its classes and functions are read.
-    let (sources, apart) = relevant::sorted(sources, reach);
-    for source in sources.iter().chain(&apart) {
-        let file = u32::try_from(parsed.len()).unwrap_or(u32::MAX);
-        match syntax::parse(&source.text, file) {
-            Ok(syntax) => parsed.push((source, syntax)),
+    // Files that stand alone come last: only their classes and functions are read.
+    let (sources, apart) = relevant_files::sorted(sources, reach);
+    let all = || sources.iter().chain(&apart);
+    let texts: Vec<&str> = all().map(|source| source.text.as_str()).collect();
+    for (source, syntax) in all().zip(syntax::parse_all(&texts)) {
+        match syntax {
+            Ok(mut syntax) => {
+                syntax.file = u32::try_from(parsed.len()).unwrap_or(u32::MAX);
+                parsed.push((source, syntax));
+            }
             Err(why) => unread.push(Unread::new(why, Place::start_of(&source.path))),
         }
     }
@@ -211,6 +221,7 @@ fn read_counted(
         mut facts,
         unread: more,
         steps,
+        words,
         ..
     } = reader;
     for (source, syntax) in &parsed {
@@ -222,7 +233,7 @@ fn read_counted(
     }
     unread.extend(more);
     facts.env.extend(declared);
-    facts.finish();
+    facts.finish(words);
     unread.sort();
     unread.dedup();
     (Reading::new(facts, unread), steps)
@@ -257,7 +268,7 @@ impl<'t> Reader<'t> {
         self.broken();
     }
 
-    /// Accounts for a node: what it speaks of is a fact or unread.
+    /// Accounts for a node: what it mentions becomes a fact or unread.
     fn account(&mut self, node: Node<'t>) {
         match node.kind() {
             "call" => {
@@ -281,17 +292,21 @@ impl<'t> Reader<'t> {
                 let whole = node
                     .field("value")
                     .map_or(Val::Unknown, |object| self.value(object));
-                // What is called through it is told of at the call.
+                // A call through it is reported at the call.
                 if whole.is_lost() && !is_called_through(node) {
                     self.lost(node);
                 }
                 self.environment_item(node, &whole);
                 self.input_item(node, &whole);
             }
-            "comparison_operator" if node.text_of("operators").ends_with("in") => {
+            "comparison_operator" => {
                 if let Some((left, right)) = node.child(0).zip(node.child(1)) {
-                    self.environment_test(node, left, right);
-                    self.input_test(node, left, right);
+                    if node.text_of("operators").ends_with("in") {
+                        self.environment_test(node, left, right);
+                        self.input_test(node, left, right);
+                    }
+                    self.input_word(left, right);
+                    self.input_word(right, left);
                 }
             }
             "class_definition" => self.settings_class(node),
@@ -312,13 +327,13 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What was too much to follow may be the environment, a job's input or a client.
+    /// A value that was too much to follow may be the environment, a job's input or a client.
     fn lost(&mut self, node: Node<'t>) {
         let hides = [Hides::Variables, Hides::Flags, Hides::JobInput];
         self.not_read(node, "this is too much to follow to its end", &hides);
     }
 
-    /// Notes the data files that code which runs names, and tables from a variable to a flag.
+    /// Notes the data files that reached code names, and tables from variables to flags.
     fn named(&mut self, node: Node<'t>) {
         let is_text = node
             .parent()
@@ -346,7 +361,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A place that is no Python is unread where words in it matter.
+    /// A syntax error is unread where its text mentions something that matters.
     fn broken(&mut self) {
         const WORDS: [&str; 8] = [
             "environ",
@@ -369,7 +384,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Whether a call calls what is here, or something in it.
+/// Whether a node is what a call calls, or the object of its method.
 fn is_called_through(node: Node<'_>) -> bool {
     let mut outer = node;
     while matches!(outer.part(), "value" | "object")
@@ -393,8 +408,8 @@ fn no_python(source: &Source, range: &Range<usize>) -> Unread {
 }
 
 impl PythonFacts {
-    /// Ties reads and flags together, and puts everything in order.
-    fn finish(&mut self) {
+    /// Adds to each read the flag that it drives, and sorts.
+    fn finish(&mut self, mut words: BTreeMap<String, BTreeSet<String>>) {
         let mut drives: BTreeMap<&str, super::FlagMapping> = BTreeMap::new();
         for given in &self.flags {
             for (name, how) in &given.from {
@@ -402,7 +417,7 @@ impl PythonFacts {
                     flag: given.flag.clone(),
                     how: how.clone(),
                 };
-                // A flag that takes the variable's value says more than one that it switches on.
+                // A flag that takes the value is preferred to one that it only switches on.
                 let better = drives
                     .get(name.as_str())
                     .is_none_or(|old| old.how != FlagKind::Value && *how == FlagKind::Value);
@@ -416,6 +431,7 @@ impl PythonFacts {
         }
         for input in &mut self.inputs {
             input.needed &= !input.asked;
+            input.words = words.remove(&input.path).unwrap_or_default();
         }
         self.env.sort();
         self.env.dedup();

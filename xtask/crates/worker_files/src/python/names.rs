@@ -1,15 +1,15 @@
-//! What names stand for: in their scope, in a loop, in a call, in another module.
+//! Values of names: variables, loop variables, parameters and imports.
 
 use super::eval::{DEEPEST, Reader, external};
 use super::scope::{Bound, Program};
 use super::syntax::Node;
 use super::value::{Ctx, Frame, Val};
 
-/// How many places that bind one name are told apart.
+/// The most bindings of a name that are joined.
 const MOST_BINDINGS: usize = 60;
 
 impl<'t> Reader<'t> {
-    /// What a name stands for.
+    /// The value of a name.
     pub fn name(&mut self, at: Node<'t>, name: &str, ctx: &Ctx<'t>) -> Val<'t> {
         let Some((scope, bindings)) = self.program.lookup(at, name) else {
             for star in self.program.files[at.file()].stars.clone() {
@@ -33,7 +33,7 @@ impl<'t> Reader<'t> {
         for binding in bindings {
             let mut value = match binding.what {
                 Bound::Value(node) => {
-                    // What no loop stands around is the same wherever it is asked for.
+                    // Outside of loops, a module's variable is the same in each context.
                     let fixed = scope.kind() == "module" && node.above("for_statement").is_none();
                     let value = self.once(node, |reader| match fixed {
                         true => reader.settled(|reader| reader.eval(node, &Ctx::default())),
@@ -74,7 +74,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A list or dict with what is added to it elsewhere.
+    /// A list or dict with what other statements add to it.
     pub fn changed(&mut self, value: Val<'t>, changes: &[Node<'t>]) -> Val<'t> {
         if !matches!(value, Val::List(_) | Val::Dict(_)) || self.need.is_some() {
             return value;
@@ -149,7 +149,7 @@ impl<'t> Reader<'t> {
         if let Some(Frame::Call(args, _)) = ctx.frame(function) {
             return of(args);
         }
-        let all = self.tables.params(function, &mut self.uses);
+        let all = self.summaries.params(function, &mut self.uses);
         let all = if all.is_empty() { Val::Never } else { of(all) };
         if self.forking && !all.is_definite() {
             self.need = self.need.or(Some(function));
@@ -177,7 +177,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What a module of the program calls by a name.
+    /// The value of a module's name.
     pub fn member(&mut self, index: usize, name: &str) -> Val<'t> {
         let root = self.program.files[index].syntax.root();
         let last = root

@@ -7,12 +7,12 @@ use super::scope::Bound;
 use super::syntax::Node;
 use super::value::{Args, Ctx, Frame, Val};
 
-/// How many classes one may be made from.
+/// The most base classes of a class.
 const MOST_BASES: usize = 40;
 
 impl<'t> Reader<'t> {
-    /// What a variable of the environment holds; each of several names is one. What it defaults to
-    /// is only told where one way is asked for.
+    /// The value of an environment variable; one of them for each possible name. Only an exact
+    /// evaluation keeps the default.
     pub fn env_value(&self, name: &Val<'t>, default: Option<Val<'t>>) -> Val<'t> {
         let default = default.filter(|_| self.exact).unwrap_or(Val::None);
         Val::any(name.each().iter().map(|name| match name {
@@ -22,7 +22,7 @@ impl<'t> Reader<'t> {
         }))
     }
 
-    /// The element at a key, of the environment too.
+    /// `object[key]`.
     pub fn item(&mut self, object: &Val<'t>, key: &Val<'t>) -> Val<'t> {
         match object {
             Val::Environ(_) => self.env_value(key, object.entry(key)),
@@ -30,7 +30,7 @@ impl<'t> Reader<'t> {
             Val::Ext(path) if &**path == "sys.modules" => key
                 .as_str()
                 .map_or(Val::Unknown, |name| self.imported(0, name, None)),
-            // Any function of the file, be it one that nothing else names.
+            // Any function of the file, also one that nothing else names.
             Val::Module(index) => match key.as_str() {
                 Some(name) => self.member(*index, name),
                 None => Val::Lost,
@@ -40,7 +40,9 @@ impl<'t> Reader<'t> {
                 (Val::Class(class) | Val::Object(class, _), Some(name)) => {
                     self.class_member(*class, name)
                 }
-                (Val::Class(class) | Val::Object(class, _), None) if self.tells(*class) => {
+                (Val::Class(class) | Val::Object(class, _), None)
+                    if self.may_lead_to_fact(*class) =>
+                {
                     Val::Lost
                 }
                 _ => Val::Unknown,
@@ -96,7 +98,7 @@ impl<'t> Reader<'t> {
                 .entry(&Val::text(name))
                 .unwrap_or_else(|| method(object)),
             Val::Str(..) | Val::Int(_) if name == "value" => object.clone(),
-            // What has something that is not known is not known either, however far that goes.
+            // An attribute of something unknown is unknown, too.
             Val::Method(inner, _) if **inner == Val::Unknown => method(inner),
             object => method(object),
         }
@@ -116,7 +118,7 @@ impl<'t> Reader<'t> {
         };
         let field = match made.frame(class) {
             Some(Frame::Call(fields, _)) => of(fields),
-            _ => of(self.tables.params(class, &mut self.uses)),
+            _ => of(self.summaries.params(class, &mut self.uses)),
         };
         if let Some(field) = field {
             return field;
@@ -152,7 +154,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A class and those that it is made from, the nearest first.
+    /// A class and its base classes, the nearest first.
     pub fn family(&mut self, class: Node<'t>) -> Vec<Node<'t>> {
         let mut all = vec![class];
         let mut at = 0;
@@ -204,7 +206,7 @@ impl<'t> Reader<'t> {
         Val::Unknown
     }
 
-    /// The fields of a class that are written in its body: name, value, annotation.
+    /// The assignments in a class's body: name, value, annotation.
     pub fn fields(&mut self, class: Node<'t>) -> Vec<(&'t str, Option<Node<'t>>, &'t str)> {
         let mut all = Vec::new();
         for own in self.family(class).into_iter().rev() {
@@ -225,7 +227,7 @@ impl<'t> Reader<'t> {
         all
     }
 
-    /// A class's fields by their names.
+    /// A class's annotated fields, as the keys of a dict.
     pub fn annotated(&mut self, class: Node<'t>) -> Val<'t> {
         let fields = self.fields(class).into_iter();
         let fields = fields.filter(|(_, _, kind)| !kind.is_empty());
@@ -247,7 +249,7 @@ impl<'t> Reader<'t> {
         Val::Dict(fields.filter_map(member).collect())
     }
 
-    /// What a loop goes through, where it can be an enumeration.
+    /// The elements that a loop takes; of an enumeration, its members.
     pub fn elements(&mut self, value: &Val<'t>) -> Option<Vec<Val<'t>>> {
         match value {
             Val::Class(class) => match self.members(*class) {

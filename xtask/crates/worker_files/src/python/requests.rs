@@ -1,4 +1,4 @@
-//! The routes that the program asks for.
+//! The routes that the program requests.
 
 use super::Requested;
 use super::eval::Reader;
@@ -7,7 +7,7 @@ use super::value::Val;
 use crate::Hides;
 
 const METHODS: [&str; 7] = ["get", "post", "put", "delete", "patch", "head", "options"];
-/// Calls of `OpenAI`'s client, with what they ask for.
+/// Calls of `OpenAI`'s client, with method and route.
 const OPENAI: [(&str, &str, &str); 5] = [
     ("chat.completions.create", "POST", "/v1/chat/completions"),
     ("embeddings.create", "POST", "/v1/embeddings"),
@@ -17,7 +17,7 @@ const OPENAI: [(&str, &str, &str); 5] = [
 ];
 
 impl<'t> Reader<'t> {
-    /// Accounts for a request.
+    /// Notes the routes of a request.
     pub fn request(&mut self, node: Node<'t>, callee: &Val<'t>) {
         let Some(function) = node.field("function") else {
             return;
@@ -26,7 +26,7 @@ impl<'t> Reader<'t> {
         if let Some((_, method, route)) = OPENAI.iter().find(|(end, ..)| text.ends_with(end)) {
             return self.asked_for(node, method, (*route).to_owned());
         }
-        // A method of the program's own, which is looked into.
+        // A method of the program itself, which is evaluated.
         if function.kind() == "attribute" && matches!(callee, Val::Func(..)) {
             return;
         }
@@ -50,7 +50,7 @@ impl<'t> Reader<'t> {
         if object.is_some_and(|object| self.value(object).may_be(no_client)) {
             return;
         }
-        for way in self.each_way(node, &[url], Hides::Flags) {
+        for way in self.each_context(node, &[url], Hides::Flags) {
             for one in spread(&self.at(url, &way)) {
                 for method in route(&one).map(|_| &methods).into_iter().flatten() {
                     self.asked_for(node, method, route(&one).unwrap_or_default());
@@ -59,7 +59,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The methods that a call may ask with, and the URL.
+    /// The methods that a call may use, and the URL.
     fn method_and_url(
         &mut self,
         node: Node<'t>,
@@ -141,7 +141,7 @@ fn spread<'t>(value: &Val<'t>) -> Vec<Val<'t>> {
     done
 }
 
-/// The path that a URL asks for; `{name}` where the job's input gives it.
+/// The path of a URL; `{name}` where the job's input gives it.
 fn route(url: &Val<'_>) -> Option<String> {
     let mut pattern = String::new();
     for part in url.pieces() {

@@ -1,20 +1,20 @@
-//! What the names of a program mean, and which of its code runs.
+//! Scopes and the bindings of names in them.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::Reach;
-use super::quick::{Map, Set};
 use super::syntax::{Node, Syntax, is_among};
+use super::{Map, Set};
 use crate::Source;
 
-/// Where a name gets a value.
+/// A binding of a name.
 #[derive(Debug, Clone)]
 pub struct Binding<'t> {
     pub what: Bound<'t>,
-    /// Which element of the value: `a, (b, c) = …` gives `c` the path 1, 1.
+    /// The path into the value: `a, (b, c) = …` gives `c` the path 1, 1.
     pub path: Vec<i64>,
-    /// What stands for the place: after it, and within its block, the name has this value.
+    /// The target. After it, and within its block, the name has this value.
     at: Option<Node<'t>>,
 }
 
@@ -40,26 +40,26 @@ pub struct File<'t> {
     pub stars: Vec<String>,
     /// Whether it is in the image, and something that runs imports it.
     pub reached: bool,
-    /// For each node: whether it stands where the program never comes.
+    /// For each node: whether it is dead code.
     pub dead: Vec<bool>,
 }
 
-/// What is known by a scope and a name in it.
+/// A map by scope and name.
 type ByName<'t, T> = Map<(Node<'t>, &'t str), Vec<T>>;
 
 pub struct Program<'t> {
     pub files: Vec<File<'t>>,
     bindings: ByName<'t, Binding<'t>>,
-    /// `self.name = value`, by class and name: the value, and the way into it.
+    /// `self.name = value`, by class and name: the value, and the path into it.
     attributes: ByName<'t, (Node<'t>, Vec<i64>)>,
-    /// What changes a list or dict, by the scope or class that has it, and its name: calls,
-    /// assignments to items, `+=`.
+    /// Statements that change a list or dict, by scope or class and name: calls, assignments to
+    /// items, `+=`.
     pub changes: ByName<'t, Node<'t>>,
     /// The same of attributes of other objects, by their name.
     loose: Map<&'t str, Vec<Node<'t>>>,
     /// Every use of a name, by file.
     pub uses: Map<(usize, &'t str), Vec<Node<'t>>>,
-    /// The functions that code which runs names.
+    /// The functions that reached code names.
     pub live: Set<Node<'t>>,
     globals: Set<(Node<'t>, &'t str)>,
     /// Files by the path that they are imported by, without `.py`, and by its last part.
@@ -279,8 +279,8 @@ impl<'t> Program<'t> {
         }
     }
 
-    /// What an attribute of objects of these classes is set to, with the way into it, and what
-    /// changes it.
+    /// The values of an attribute of these classes, with the path into each, and the statements
+    /// that change it.
     pub fn attribute(
         &self,
         classes: &[Node<'t>],
@@ -296,7 +296,7 @@ impl<'t> Program<'t> {
         (sets, changes)
     }
 
-    /// The scope and the name of the variable that a name stands for, be it imported.
+    /// The scope and name of a variable; of an imported one, those in its module.
     pub fn variable(&self, at: Node<'t>) -> Option<(Node<'t>, &'t str)> {
         let (scope, bindings) = self.lookup(at, at.text())?;
         let imported = bindings.iter().find_map(|binding| match &binding.what {
@@ -375,7 +375,7 @@ impl<'t> Program<'t> {
             })
     }
 
-    /// What a name is bound to where a node stands, and the scope that binds it.
+    /// The bindings of a name seen from a node, and their scope.
     pub fn lookup<'s>(
         &'s self,
         at: Node<'t>,
@@ -389,7 +389,7 @@ impl<'t> Program<'t> {
             {
                 return Some((scope, found));
             }
-            // A file that is no Python has another root than a module.
+            // The root of a file with syntax errors is no module.
             scope.parent()?;
             first = first && scope.is_comprehension();
             scope = scope.scope();
@@ -401,8 +401,8 @@ impl<'t> Program<'t> {
         all.get(&(scope, name)).map(Vec::as_slice)
     }
 
-    /// Those bindings that a name can have where it stands: a later one in the same block, or
-    /// the loop around it, takes the place of those before.
+    /// The bindings that reach a node: a later one in the same block, or the loop around the node,
+    /// replaces those before.
     pub fn reaching(at: Node<'t>, scope: Node<'t>, all: &[Binding<'t>]) -> Vec<Binding<'t>> {
         let own = at.scope();
         if all.len() < 2 || own != scope && !own.is_comprehension() {

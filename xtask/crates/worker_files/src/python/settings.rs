@@ -1,4 +1,4 @@
-//! Variables that libraries read in ways of their own.
+//! Variables that libraries read: pydantic-settings, click, typer, `OmegaConf`.
 
 use super::environment::Asked;
 use super::eval::Reader;
@@ -6,7 +6,7 @@ use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use crate::EnvRead;
 
-/// Modules that read the environment in ways of their own.
+/// Libraries that read the environment and are not understood.
 pub const FOREIGN: &str =
     "dynaconf hydra prettyconf everett confz goodconf environ_config pydantic_config";
 
@@ -87,7 +87,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// A library that reads the environment in its own way.
+    /// An import of such a library is unread.
     pub fn foreign_import(&mut self, node: Node<'t>) {
         let module = node.field("module_name").map(Node::text);
         let names = node
@@ -112,7 +112,7 @@ impl<'t> Reader<'t> {
                     .above("call")
                     .is_none_or(|call| call.callee_name() != "getattr") =>
             {
-                self.variables(node, "the environment is come by through its name");
+                self.variables(node, "the environment is reached by its name");
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Texts and numbers that are put together.
+//! Formatting, escapes and operators of texts and numbers.
 
 use super::value::{Args, Val};
 

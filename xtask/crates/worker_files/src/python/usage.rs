@@ -1,4 +1,4 @@
-//! How a variable's value is used, and what takes its place when it is unset.
+//! How a variable's value is used, and its default.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use super::syntax::Node;
 use super::value::{Ctx, Frame, Val};
 use crate::EnvRead;
 
-/// How many expressions one value is followed through.
+/// The most expressions that a value is followed through.
 const MOST_USES: usize = 24;
 
 /// How a value is used.
 #[derive(Default)]
 pub struct Use<'t> {
-    /// What takes its place, with where that is written.
+    /// Its defaults, with their nodes.
     pub defaults: Vec<(Val<'t>, Node<'t>)>,
     how: BTreeSet<String>,
-    /// Whether it is used as text somewhere.
+    /// Whether it is used as plain text somewhere.
     plain: bool,
     pub seen: Vec<Node<'t>>,
-    /// The way that led to the mention.
+    /// The context of the mention.
     pub way: Ctx<'t>,
 }
 
@@ -163,7 +163,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The call of a function that a way goes through, or the only one there is.
+    /// The call of a function in a context, or its only call.
     fn call_of(&self, function: Node<'t>, way: &Ctx<'t>) -> Option<Node<'t>> {
         if let Some(Frame::Call(_, call)) = way.frame(function) {
             return *call;
@@ -199,14 +199,14 @@ impl<'t> Reader<'t> {
             }
             _ => value.display(),
         };
-        // What it is held against may be anything: that is no way of its own to take it.
+        // A comparison with an unknown value says nothing about how the value is taken.
         match shown {
             Some(shown) => usage.says(format!("{operator} {shown}{}", case(any_case))),
             None => usage.plain = true,
         }
     }
 
-    /// How a number is made of the value and another one: `* 60`.
+    /// Arithmetic with a constant: `* 60`.
     fn reckoned(&mut self, node: Node<'t>, parent: Node<'t>, usage: &Use<'t>) -> Option<String> {
         let other = parent.children().find(|child| *child != node)?;
         let number = match self.at(other, &usage.way) {
@@ -283,7 +283,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// How what a name holds is used, and what it is set to where it holds nothing.
+    /// Follows the uses of a variable.
     fn used_name(&mut self, target: Node<'t>, usage: &mut Use<'t>, any_case: bool) {
         let scope = target.scope();
         let name = target.text();
@@ -311,7 +311,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What `except KeyError` makes of a variable that is not there.
+    /// The default that `except KeyError` gives.
     fn caught(&mut self, node: Node<'t>, usage: &mut Use<'t>) {
         let mut inner = node;
         let target = node.above("assignment").map_or("", |a| a.text_of("left"));
@@ -339,7 +339,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Whether a condition around a read asks for the same variable first.
+    /// Whether a condition around a read tests for the same variable.
     pub fn guarded(node: Node<'t>, name: &str) -> bool {
         let key = node
             .field("subscript")
@@ -369,7 +369,7 @@ impl<'t> Reader<'t> {
         })
     }
 
-    /// What a variable is set to before it is read here, if it is.
+    /// The value that the program sets a variable to before this read.
     pub fn overwritten(&self, name: &str, read: Node<'t>) -> Option<String> {
         let mut before = self.written.iter().filter(|(own, node, _)| {
             let mut above = node
@@ -388,7 +388,7 @@ impl<'t> Reader<'t> {
         Some(normal(value).trim_matches('"').to_owned())
     }
 
-    /// Adds what takes the place of a variable: other variables, or a text.
+    /// Adds a default to a read: other variables, or a text.
     pub fn add_default(
         &self,
         value: &Val<'t>,
@@ -418,14 +418,14 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What an expression gives, as text.
+    /// The value of an expression as text.
     pub fn shown(&mut self, node: Node<'t>) -> String {
         let value = self.value(node);
         value.display().unwrap_or_else(|| self.computed(node))
     }
 
-    /// A default that is not known, as it is written, with a mark of what the program makes it from:
-    /// its own functions and values, and the files that it names.
+    /// The source text of a computed default, with a hash of what it depends on: functions and
+    /// values of the program, and data files.
     pub fn computed(&self, at: Node<'t>) -> String {
         const MOST: usize = 40;
         let mut todo = vec![at];
@@ -458,7 +458,7 @@ impl<'t> Reader<'t> {
         format!("{text}, made in the way {:04x}", mark & 0xffff)
     }
 
-    /// What a name is bound to in the program: values, functions, and what loops go through.
+    /// The expressions and functions that a name is bound to.
     fn bound_to(&self, name: Node<'t>) -> Vec<Node<'t>> {
         let Some((scope, name)) = self.program.variable(name) else {
             return Vec::new();

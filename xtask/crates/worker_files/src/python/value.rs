@@ -1,13 +1,13 @@
-//! What is known of an expression's value.
+//! Abstract values and contexts.
 
 use std::rc::Rc;
 
 use super::syntax::Node;
 
-/// What is known of an expression's value.
+/// An abstract value: what is known of an expression.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Val<'t> {
-    /// Nothing so far: the value goes in a circle, or no call gives it.
+    /// No value yet (bottom): evaluation is in a circle, or no call passes one.
     Never,
     Unknown,
     /// Too much to follow.
@@ -24,25 +24,25 @@ pub enum Val<'t> {
     Pieces(Rc<[Val<'t>]>),
     List(Rc<[Val<'t>]>),
     Dict(Rc<[(Val<'t>, Val<'t>)]>),
-    /// One of several.
+    /// One of several (a join).
     Any(Rc<[Val<'t>]>),
-    /// What a variable of the environment holds; text with what is used when it is unset.
+    /// The value of an environment variable, with its default.
     Env(Rc<str>, Rc<Val<'t>>),
-    /// The environment, and what a name has that is not in it.
+    /// The environment, with defaults for names that it lacks.
     Environ(Rc<[(Val<'t>, Val<'t>)]>),
-    /// The job, and what is at a path in its input.
+    /// The job, and the value at a path in its input.
     Job,
     Input(Rc<str>),
-    /// A function or lambda, with what is bound around it and the object that it is called on.
+    /// A function or lambda, with the context that it captures and the object that it is bound to.
     Func(Node<'t>, Ctx<'t>, Option<Rc<Val<'t>>>),
     Class(Node<'t>),
     /// An object of a class, with the arguments that made it, where they are known.
     Object(Node<'t>, Ctx<'t>),
     /// A module of the program.
     Module(usize),
-    /// Something from elsewhere by its full name: `os.getenv`.
+    /// A name of a library: `os.getenv`.
     Ext(Rc<str>),
-    /// What calling something from elsewhere gives: `requests.Session`.
+    /// The result of calling a name of a library: `requests.Session`.
     Made(Rc<str>),
     /// A method of a value that is no object of the program.
     Method(Rc<Val<'t>>, Rc<str>),
@@ -54,7 +54,7 @@ pub enum Val<'t> {
 pub struct Args<'t> {
     pub positional: Vec<Val<'t>>,
     pub named: Vec<(Rc<str>, Val<'t>)>,
-    /// Arguments that are not known: `*x`, `**x`.
+    /// Starred arguments that are not known: `*x`, `**x`.
     pub more: Vec<Val<'t>>,
 }
 
@@ -87,8 +87,8 @@ impl<'t> Args<'t> {
     }
 }
 
-/// What is bound around an expression: elements of loops and arguments of calls, from the inside
-/// out. What is not bound may be any of its values.
+/// A context: the elements of loops and the arguments of calls around an expression, from the
+/// inside out. What it does not bind is joined.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Ctx<'t>(Option<Rc<Link<'t>>>);
 
@@ -122,7 +122,7 @@ impl<'t> Ctx<'t> {
         Some(&links.find(|link| link.binder == binder)?.frame)
     }
 
-    /// What is bound by these too, where it is not bound already.
+    /// Adds the bindings of another context that this one lacks.
     pub fn and(&self, other: &Self) -> Self {
         let new = other
             .links()
@@ -132,7 +132,7 @@ impl<'t> Ctx<'t> {
         })
     }
 
-    /// What binders bind that a node is in.
+    /// Only the bindings of loops and functions around a node.
     pub fn around(&self, node: Node<'t>) -> Self {
         let within = |link: &&Link<'t>| {
             let binder = link.binder;
@@ -144,7 +144,7 @@ impl<'t> Ctx<'t> {
         })
     }
 
-    /// Tells it from every other one that is alive.
+    /// A number that no other living context has.
     pub fn number(&self) -> usize {
         self.0.as_ref().map_or(0, |link| Rc::as_ptr(link) as usize)
     }
@@ -159,7 +159,7 @@ impl<'t> Val<'t> {
         Self::List(items.into())
     }
 
-    /// One of these; what is nested is taken apart, and what is said twice counts once.
+    /// The join of values, flat and without repetitions.
     pub fn any(values: impl IntoIterator<Item = Self>) -> Self {
         const MOST: usize = 400;
         let mut all: Vec<Self> = Vec::new();
@@ -201,7 +201,7 @@ impl<'t> Val<'t> {
         self.may_be(|one| matches!(one, Self::Lost))
     }
 
-    /// The same with any number where it is one.
+    /// Widens numbers to unknown, also in lists.
     pub fn without_numbers(&self) -> Self {
         match self {
             Self::Int(_) | Self::Float(_) | Self::Bool(_) => Self::Unknown,
@@ -211,7 +211,7 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// Whether it is the same however it is come by.
+    /// Whether it is the same in each context.
     pub fn is_definite(&self) -> bool {
         match self {
             Self::Environ(under) => under.is_empty(),
@@ -226,7 +226,7 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// The same with any text where it is one.
+    /// Widens texts to unknown, also in lists.
     pub fn widened(&self) -> Self {
         match self {
             Self::Str(..) | Self::Pieces(_) | Self::None | Self::Env(..) => Self::Unknown,
@@ -236,7 +236,7 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// What is directly in it.
+    /// The values directly inside.
     fn inner(&self) -> Vec<&Self> {
         match self {
             Self::List(items) | Self::Any(items) | Self::Pieces(items) => items.iter().collect(),
@@ -252,7 +252,7 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// Whether there is more in it than is worth to be followed.
+    /// Whether it holds too many values to be followed.
     pub fn is_heavy(&self) -> bool {
         const MOST: usize = 1_000;
         let mut todo = vec![self];
@@ -267,9 +267,8 @@ impl<'t> Val<'t> {
         false
     }
 
-    /// As little of it as will do: that it is something known of the program, or something that
-    /// can't be followed and holds the environment, a job or a function that `tells` of them, or
-    /// anything.
+    /// The widest value that keeps accounting sound: functions, classes, the environment and the
+    /// job stay; a container that holds one that `tells` becomes `Lost`; anything else is unknown.
     pub fn widest(&self, tells: &dyn Fn(Node<'t>) -> bool) -> Self {
         match self {
             Self::Any(all) => Self::any(all.iter().map(|one| one.widest(tells))),
@@ -314,7 +313,7 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// The text that the program sees, where the value is fixed.
+    /// The text of a constant.
     pub fn display(&self) -> Option<String> {
         Some(match self {
             Self::Str(text, _) | Self::Float(text) => text.to_string(),
@@ -336,7 +335,7 @@ impl<'t> Val<'t> {
         })
     }
 
-    /// The text of a default; what is as good as none is none.
+    /// The text of a default; `None` counts as none.
     pub fn default_text(&self) -> Option<String> {
         self.display().filter(|text| text != "None")
     }
@@ -366,7 +365,7 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// Text that follows text.
+    /// Concatenation of texts.
     pub fn join(&self, other: &Self) -> Self {
         const LONGEST: usize = 200;
         match (self, other) {
@@ -395,7 +394,7 @@ impl<'t> Val<'t> {
         }
     }
 
-    /// The element at a key or index.
+    /// `self[key]`.
     pub fn item(&self, key: &Self) -> Self {
         match (self, key) {
             (Self::Never | Self::Lost, _) => self.clone(),
@@ -421,7 +420,7 @@ impl<'t> Val<'t> {
             }
             (Self::Dict(_), key) => self.entry(key).unwrap_or(Self::Unknown),
             (Self::Input(path), Self::Str(key, _)) => match path.rsplit('.').next() {
-                // What holds itself, like a job that is wrapped twice, is taken apart once.
+                // A job that is wrapped twice (`input.input`) is unwrapped once.
                 Some(last) if last == &**key => Self::Input(path.clone()),
                 Some("") | None => Self::Input(key.clone()),
                 Some(_) => Self::Input(format!("{path}.{key}").into()),
@@ -445,7 +444,7 @@ impl<'t> Val<'t> {
         found.map(|(_, value)| value.clone())
     }
 
-    /// What a loop over it takes, one after the other; none where that is not known.
+    /// The elements that a loop takes, where they are known.
     pub fn elements(&self) -> Option<Vec<Self>> {
         match self {
             Self::List(items) => Some(items.to_vec()),

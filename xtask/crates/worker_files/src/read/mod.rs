@@ -2,6 +2,7 @@
 //! together.
 
 mod files;
+mod installs;
 mod programs;
 mod run;
 mod table;

@@ -1,19 +1,19 @@
-//! What takes the place of a variable by way of conditions: `if not value: value = 1`, `if value:`
-//! with `return value` below it, `if "A" in os.environ: … else: …`.
+//! Defaults that conditions give: `if not value: value = 1`, `if value: return value` with another
+//! `return` below it, `if "A" in os.environ: … else: …`.
 
 use super::eval::Reader;
 use super::syntax::Node;
 use super::usage::Use;
 use super::value::{Ctx, Val};
 
-/// What a condition says of a value.
+/// What a condition tests about a value.
 #[derive(Clone, Copy, PartialEq)]
 enum Test {
-    /// It holds where there is none.
+    /// True where the value is unset.
     Unset,
-    /// It holds where there is one.
+    /// True where the value is set.
     Set,
-    /// It holds, or does not, whatever the value is.
+    /// Always true, or always false.
     Always(bool),
     Other,
 }
@@ -28,7 +28,7 @@ impl Test {
         }
     }
 
-    /// Both in one condition; `neutral` is what one of them is where the other decides.
+    /// Two tests joined by `and`, whose neutral element is true, or by `or`.
     fn with(self, other: Self, neutral: bool) -> Self {
         match (self, other) {
             (Self::Always(holds), test) | (test, Self::Always(holds)) => match holds == neutral {
@@ -43,8 +43,8 @@ impl Test {
 }
 
 impl<'t> Reader<'t> {
-    /// Notes what the program takes where a condition finds the value `node` unset, if it is part of
-    /// a condition that decides on that.
+    /// Notes the defaults that a condition gives where the value `node` is unset. Returns whether
+    /// `node` is part of such a condition.
     pub fn decided(&mut self, node: Node<'t>, usage: &mut Use<'t>) -> bool {
         let mut above = node.ancestors();
         let parts = [
@@ -80,7 +80,7 @@ impl<'t> Reader<'t> {
         self.taken_instead(holder, test, name, &is_value, usage)
     }
 
-    /// The same of a read that a condition around it asks for first.
+    /// The same for a read inside a condition that tests for its variable.
     pub fn guard_decides(&mut self, node: Node<'t>, name: &Val<'t>, usage: &mut Use<'t>) {
         let way = usage.way.clone();
         let around: Vec<_> = node
@@ -115,7 +115,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What a condition says in one way, whatever is set.
+    /// The value of a condition that depends on no variable.
     pub fn always(&mut self, condition: Node<'t>, way: &Ctx<'t>) -> Option<bool> {
         match self.test(condition, &|_| false, way) {
             Test::Always(holds) => Some(holds),
@@ -199,8 +199,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes what names are set to, or what is given back, where the condition of `holder` finds no
-    /// value: those names that have the value else, in its place.
+    /// Notes as defaults what the branch without a value assigns or returns, where the other branch
+    /// assigns the value to the same name or returns it.
     fn taken_instead(
         &mut self,
         holder: Node<'t>,
@@ -228,7 +228,7 @@ impl<'t> Reader<'t> {
             Test::Unset => (no, yes),
             _ => return false,
         };
-        // What follows belongs to the other branch where one of them returns.
+        // Statements after the `if` belong to the branch that does not return.
         if ends(&with) {
             without.extend(&after);
         } else if ends(&without) {
@@ -282,7 +282,7 @@ impl<'t> Reader<'t> {
         !found.is_empty()
     }
 
-    /// Whether no condition around a place says that the program does not come there in this way.
+    /// Whether no condition around a node is always false in this context.
     fn happens(&mut self, node: Node<'t>, way: &Ctx<'t>) -> bool {
         let mut inner = node;
         let around: Vec<_> = node
@@ -305,7 +305,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What runs where the condition of an `if` or `elif` holds, and what else.
+/// The branches of an `if` or `elif`: condition true, condition false.
 fn branches(holder: Node<'_>) -> (Vec<Node<'_>>, Vec<Node<'_>>) {
     let yes = holder.field("consequence").into_iter().collect();
     let no = match holder.kind() {

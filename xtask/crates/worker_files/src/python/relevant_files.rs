@@ -1,5 +1,5 @@
-//! Which files have to be followed at all: those in which a word matters, and those that have
-//! something to do with other files of the program.
+//! Which files have to be evaluated: those that hold a word that matters, and those that import or
+//! are imported by others.
 
 use super::settings::FOREIGN;
 use super::{Reach, module_name};
@@ -19,8 +19,9 @@ pub fn matters(text: &str) -> bool {
     words.any(|word| memchr::memmem::find(text.as_bytes(), word.as_bytes()).is_some())
 }
 
-/// The files to follow, and those that stand apart: no word in them matters, no file imports them,
-/// and they import no other. Of these, the ones that the image doesn't start are left out.
+/// The files to evaluate, and those that stand alone: they hold no word that matters, no file
+/// imports them, and they import no other. Files that stand alone and that the image does not start
+/// are left out.
 pub fn sorted<'s>(sources: &[&'s Source], reach: &Reach) -> (Vec<&'s Source>, Vec<&'s Source>) {
     let quiet = |source: &&Source| !matters(&source.text);
     let mut quiets: Vec<bool> = sources.iter().map(quiet).collect();

@@ -1,32 +1,33 @@
-//! What all calls give to each function's parameters, and what it gives back; and which of that a
-//! value was made from, so that it is made again only when one of these grew.
+//! Summaries of functions: the joined arguments and the joined result of each. A cached value
+//! records the summaries that it depends on, so that it is computed again only when one of them
+//! grew.
 
-use super::quick::Map;
+use super::Map;
 use super::syntax::Node;
 use super::value::Val;
 
 #[derive(Default)]
-pub struct Tables<'t> {
+pub struct Summaries<'t> {
     entries: Map<Node<'t>, Entry<'t>>,
-    /// How often an entry grew.
+    /// Counts the growth of summaries.
     pub clock: u32,
 }
 
 struct Entry<'t> {
     params: Vec<(&'t str, Val<'t>)>,
     result: Val<'t>,
-    /// When each of the two grew last.
+    /// When the parameters and the result grew last.
     grew: [u32; 2],
 }
 
-/// Which entries something was made from, by their numbers; beyond [`MOST`], any.
+/// The summaries that a value depends on, by number; beyond [`MOST`], all.
 #[derive(Default, Clone)]
 pub struct Uses(Vec<u32>);
 
-/// More entries than these are not told apart.
+/// The most summaries that are recorded one by one.
 const MOST: usize = 32;
 
-/// A value, when it was made, and what from.
+/// A cached value, when it was computed, and the summaries that it depends on.
 pub struct Known<'t> {
     pub value: Val<'t>,
     pub at: u32,
@@ -45,7 +46,7 @@ impl Uses {
     }
 }
 
-impl<'t> Tables<'t> {
+impl<'t> Summaries<'t> {
     fn entry(&mut self, function: Node<'t>) -> (u32, &mut Entry<'t>) {
         let entry = self.entries.entry(function);
         let number = u32::try_from(entry.index()).unwrap_or(u32::MAX / 2) * 2;
@@ -57,28 +58,28 @@ impl<'t> Tables<'t> {
         (number, entry.or_insert_with(empty))
     }
 
-    /// What all calls give to a function's parameters.
+    /// The joined arguments of a function.
     pub fn params(&mut self, function: Node<'t>, uses: &mut Uses) -> &mut Vec<(&'t str, Val<'t>)> {
         let (number, entry) = self.entry(function);
         uses.add(number);
         &mut entry.params
     }
 
-    /// What a function gives back.
+    /// The joined result of a function.
     pub fn result(&mut self, function: Node<'t>, uses: &mut Uses) -> &mut Val<'t> {
         let (number, entry) = self.entry(function);
         uses.add(number + 1);
         &mut entry.result
     }
 
-    /// Notes that what a function's parameters are given grew, or what it gives back.
+    /// Notes that a summary grew: its parameters, or its result.
     pub fn grew(&mut self, function: Node<'t>, result: bool) {
         self.clock += 1;
         let clock = self.clock;
         self.entry(function).1.grew[usize::from(result)] = clock;
     }
 
-    /// Whether none of these grew since.
+    /// Whether none of these summaries grew since.
     pub fn same_since(&self, at: u32, uses: &Uses) -> bool {
         let same = |number: &u32| {
             let entry = self.entries.get_index((number / 2) as usize);

@@ -1,5 +1,5 @@
-//! What Python's own functions and methods give, as far as workers use them to put names, flags
-//! and commands together.
+//! Results of functions and methods of Python and its libraries, as far as workers use them to put
+//! names, flags and commands together.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ const COLLECTIONS: &str = "dict OrderedDict ChainMap MappingProxyType list tuple
     reversed iter copy deepcopy cast next min max enumerate range zip chain from_iterable map filter";
 
 impl<'t> Reader<'t> {
-    /// What a function from elsewhere gives.
+    /// The result of a library's function.
     pub fn known_call(&mut self, callee: &Val<'t>, args: &Args<'t>) -> Val<'t> {
         if let Some(read) = asked(callee, args) {
             return self.env_value(&read.name, read.default);
@@ -50,9 +50,9 @@ impl<'t> Reader<'t> {
                 Val::Str(text, Some(node)) if **text == *content(*node) => {
                     self.attribute(&first, content(*node))
                 }
-                // Any of its functions, be it one that nothing else names.
+                // Any of its functions, also one that nothing else names.
                 _ if first.may_be(|one| match one {
-                    Val::Class(class) | Val::Object(class, _) => self.tells(*class),
+                    Val::Class(class) | Val::Object(class, _) => self.may_lead_to_fact(*class),
                     Val::Module(_) => true,
                     _ => false,
                 }) =>
@@ -133,7 +133,7 @@ impl<'t> Reader<'t> {
         })
     }
 
-    /// What functions give that make lists and dicts of what they get, or go through it.
+    /// Functions that make, copy or walk lists and dicts.
     fn collection(&mut self, name: &str, args: &Args<'t>) -> Option<Val<'t>> {
         let given = args.positional.first();
         let first = given.cloned().unwrap_or(Val::Unknown);
@@ -263,7 +263,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// What a number's type makes of a value.
+/// `int(value)`, `float(value)`.
 fn number<'t>(name: &str, value: Val<'t>) -> Option<Val<'t>> {
     Some(match (&value, name) {
         (Val::Str(text, _), "int") => Val::Int(text.trim().parse().ok()?),
@@ -276,7 +276,7 @@ fn number<'t>(name: &str, value: Val<'t>) -> Option<Val<'t>> {
     })
 }
 
-/// Whether it holds what a module, a class or a function calls by a name.
+/// Whether it is the namespace of a module, a class or a function.
 fn is_namespace(value: &Val<'_>) -> bool {
     match value {
         Val::Module(_) => true,
@@ -286,7 +286,7 @@ fn is_namespace(value: &Val<'_>) -> bool {
     }
 }
 
-/// What `globals()` and its like give where they are called.
+/// The result of `globals()`, `locals()` and `vars()`.
 pub fn namespace<'t>(callee: &Val<'t>, args: &Args<'t>, call: Node<'t>) -> Option<Val<'t>> {
     let here = call.function().is_some() && callee.path() != "globals";
     let known = matches!(callee.path(), "globals" | "locals" | "vars");
@@ -296,7 +296,7 @@ pub fn namespace<'t>(callee: &Val<'t>, args: &Args<'t>, call: Node<'t>) -> Optio
     })
 }
 
-/// What a string without anything special in it holds.
+/// The content of a string without interpolations.
 fn content(string: Node<'_>) -> &str {
     let mut parts = string.children();
     parts
@@ -304,7 +304,7 @@ fn content(string: Node<'_>) -> &str {
         .map_or("", Node::text)
 }
 
-/// A dict of pairs and names; of the environment or a job's input it is a copy.
+/// `dict(…)`. A copy of the environment or of a job's input stays what it is.
 fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
     let of = args.positional.iter().chain(&args.more);
     let mut whole = of.filter(|v| v.may_be(|v| matches!(v, Val::Environ(_) | Val::Input(_))));
@@ -328,7 +328,7 @@ fn dict<'t>(first: &Val<'t>, args: &Args<'t>) -> Val<'t> {
     Val::Dict(items.into())
 }
 
-/// All of an open file; what says where a file is stands for what is in it.
+/// The whole text of an open file. An unknown path stands for the content.
 fn whole<'t>(file: &Val<'t>) -> Val<'t> {
     match file {
         Val::File(text) => Val::Str(text.clone(), None),

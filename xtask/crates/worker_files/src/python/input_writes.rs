@@ -1,4 +1,4 @@
-//! What the program puts into a job's input, or takes out of it.
+//! Writes into a job's input, and removals.
 
 use super::eval::Reader;
 use super::handler::is_input;
@@ -7,7 +7,7 @@ use super::value::Val;
 use crate::Hides;
 
 impl<'t> Reader<'t> {
-    /// Notes what the program puts into the input, or takes out of it.
+    /// Notes a write of a key, or its removal.
     pub fn put(
         &mut self,
         node: Node<'t>,
@@ -40,7 +40,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes what the entries of a dict put into the input; `under` it, they are defaults.
+    /// Notes the writes of a dict's entries. With `under`, the entries are only defaults.
     fn put_all(&mut self, object: Node<'t>, more: Node<'t>, under: bool) {
         if more.kind() == "dictionary" {
             let pairs: Vec<_> = more.children().collect();

@@ -1,14 +1,14 @@
-//! Which of a program's code runs.
+//! Reachability: which files and functions run.
 
 use std::collections::BTreeSet;
 
 use super::Reach;
-use super::quick::{Map, Set};
 use super::scope::Program;
 use super::syntax::{Node, is_among};
+use super::{Map, Set};
 
 impl<'t> Program<'t> {
-    /// Which files run: what the image starts, and what that imports.
+    /// Marks the files that the image starts, and what they import.
     pub fn find_reached(&mut self, reach: &Reach) {
         let is = |set: &Option<BTreeSet<_>>, index: usize| {
             let path = &self.files[index].source.path;
@@ -70,7 +70,7 @@ impl<'t> Program<'t> {
             .collect()
     }
 
-    /// Which functions run: those whose names code that runs speaks of.
+    /// Marks the functions whose names reached code mentions.
     pub fn find_live(&mut self, reach: &Reach) {
         let mut says: Map<Option<Node<'t>>, Vec<&'t str>> = Map::default();
         let mut functions: Map<&'t str, Vec<Node<'t>>> = Map::default();
@@ -154,7 +154,7 @@ impl<'t> Program<'t> {
         }
     }
 
-    /// Whether the program comes to a node.
+    /// Whether a node is reached.
     pub fn runs(&self, node: Node<'t>) -> bool {
         let file = &self.files[node.file()];
         let called = |inner: Node<'t>| {
@@ -188,7 +188,7 @@ fn never(node: Node<'_>, parent: Node<'_>, is_root: bool) -> bool {
     off.contains(&condition) || main && !is_root
 }
 
-/// Decorators that leave a function what it is.
+/// Decorators that hand the function to nobody.
 pub const HARMLESS: &str = "property staticmethod classmethod lru_cache cache cached_property wraps contextmanager \
     asynccontextmanager dataclass override abstractmethod";
 

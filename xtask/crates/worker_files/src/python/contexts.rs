@@ -1,30 +1,30 @@
-//! Which ways through loops and calls lead to a mention.
+//! The contexts of a mention: the loops and calls that lead to it.
 
 use super::calls::{CALLS, Site};
-use super::eval::{MOST_WAYS, Reader};
+use super::eval::{MOST_CONTEXTS, Reader};
 use super::syntax::Node;
 use super::value::{Ctx, Frame, Val};
 
 impl<'t> Reader<'t> {
-    /// The ways in which loops and calls bind what some expressions need. Where there are too many,
-    /// `gave_up` says so.
-    pub fn ways(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
+    /// The contexts that bind whatever some expressions need. Sets `gave_up` where there are too
+    /// many.
+    pub fn contexts(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
         let mut done = Vec::new();
         let mut todo = vec![ctx.clone()];
         while let Some(ctx) = todo.pop() {
-            if done.len() + todo.len() > MOST_WAYS || self.steps > self.limit {
+            if done.len() + todo.len() > MOST_CONTEXTS || self.steps > self.limit {
                 self.gave_up = true;
                 break;
             }
             match self.needed(of, &ctx) {
                 None => done.push(ctx),
-                Some(binder) => todo.extend(self.bound_ways(binder, &ctx).into_iter().rev()),
+                Some(binder) => todo.extend(self.bound_contexts(binder, &ctx).into_iter().rev()),
             }
         }
         done
     }
 
-    /// The first loop or function that has to be bound for these to be known.
+    /// The first loop or function that has to be bound to evaluate these.
     pub fn needed(&mut self, of: &[Node<'t>], ctx: &Ctx<'t>) -> Option<Node<'t>> {
         let forking = std::mem::replace(&mut self.forking, true);
         let need = self.need.take();
@@ -35,15 +35,15 @@ impl<'t> Reader<'t> {
         std::mem::replace(&mut self.need, need)
     }
 
-    pub fn bound_ways(&mut self, binder: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
+    pub fn bound_contexts(&mut self, binder: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
         if matches!(binder.kind(), "function_definition" | "lambda") {
-            return self.call_ways(binder, ctx);
+            return self.call_contexts(binder, ctx);
         }
         let Some(iter) = binder.field("right") else {
             return Vec::new();
         };
-        // What a loop goes through may depend on what the loop binds.
-        let around = self.once_in(binder, |reader| reader.ways(&[iter], ctx));
+        // The iterable of a loop may depend on the loop variable.
+        let around = self.once_in(binder, |reader| reader.contexts(&[iter], ctx));
         let Some(around) = around else {
             return vec![ctx.with(binder, Frame::Element(Val::Unknown))];
         };
@@ -63,8 +63,8 @@ impl<'t> Reader<'t> {
         all
     }
 
-    /// The ways in which a function is called.
-    pub fn call_ways(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
+    /// The contexts in which a function is called.
+    pub fn call_contexts(&mut self, function: Node<'t>, ctx: &Ctx<'t>) -> Vec<Ctx<'t>> {
         let sites = self.sites.get(&function).cloned().unwrap_or_default();
         let outside = sites.iter().all(|site| match site {
             Site::Call(call) => ctx.around(*call).number() == 0,
@@ -79,16 +79,16 @@ impl<'t> Reader<'t> {
             reader.inside += 1;
             let all = sites.iter().filter(|_| !deep);
             let all: Vec<_> = all
-                .flat_map(|site| reader.site_ways(function, site, ctx))
+                .flat_map(|site| reader.site_contexts(function, site, ctx))
                 .collect();
             reader.inside -= 1;
             all
         });
         let found = found.filter(|_| !deep);
         self.blurred |= found.is_none();
-        // In a circle, or after too many calls: all that they may give.
+        // In a circle, or after too many calls: the joined arguments.
         let found = found.unwrap_or_else(|| {
-            let all = self.tables.params(function, &mut self.uses).clone();
+            let all = self.summaries.params(function, &mut self.uses).clone();
             vec![Ctx::default().with(function, Frame::Call(all.into(), None))]
         });
         if outside && !self.blurred && !self.gave_up {
@@ -98,7 +98,7 @@ impl<'t> Reader<'t> {
         found.iter().map(|given| ctx.and(given)).collect()
     }
 
-    pub fn site_ways(
+    pub fn site_contexts(
         &mut self,
         function: Node<'t>,
         site: &Site<'t>,
@@ -111,7 +111,7 @@ impl<'t> Reader<'t> {
         let mut of: Vec<Node<'t>> = call.field("function").into_iter().collect();
         of.extend(call.values());
         let mut all = Vec::new();
-        for way in self.ways(&of, &ctx.around(call)) {
+        for way in self.contexts(&of, &ctx.around(call)) {
             let (callee, args) = self.exactly(|reader| {
                 let callee = reader.part(call.field("function"), &way);
                 (callee, reader.args(call, &way))

@@ -1,4 +1,4 @@
-//! Where the environment goes as a whole.
+//! Uses of the whole environment: copies, loops, arguments.
 
 use super::environment::{Asked, READING};
 use super::eval::Reader;
@@ -6,7 +6,7 @@ use super::syntax::{Node, is_among};
 use super::value::{Ctx, Val};
 use crate::EnvRead;
 
-/// What is called with the whole environment and lets none of it go.
+/// Functions that may get the whole environment and read no variable of it.
 const HARMLESS: &str = "dict copy deepcopy ChainMap len isinstance type bool MappingProxyType partial map filter \
     OrderedDict cast id hash";
 
@@ -18,7 +18,7 @@ impl<'t> Reader<'t> {
         let Some(parent) = node.parent() else { return };
         let mentioned = matches!(node.text(), "environ" | "environb" | "getenv");
         if node.part() == "attribute" {
-            // `x.environ` where `x` is nothing known.
+            // `x.environ` of an unknown `x`.
             let is_known = |value: &Val<'t>| match value {
                 Val::Environ(_) | Val::Func(..) => true,
                 Val::Ext(path) => path.starts_with("os.getenv"),
@@ -64,7 +64,7 @@ impl<'t> Reader<'t> {
                     self.variables(outer, what);
                 }
             }
-            // `items()` and its like are told of where they are named.
+            // `items()`, `keys()` and `values()` are reported at their attribute.
             "for_statement" | "for_in_clause"
                 if is_whole && !is_among(LISTING, inner.callee_name()) =>
             {
@@ -111,8 +111,7 @@ impl<'t> Reader<'t> {
         );
     }
 
-    /// A loop over the whole environment: what it looks for is known by how the names begin, or by
-    /// the names that it is held against.
+    /// A loop over the whole environment. It reads the prefixes and names that it compares with.
     pub fn scanned(&mut self, node: Node<'t>) {
         let mut above = node.ancestors();
         let owner = above.find(|node| matches!(node.kind(), "for_statement" | "for_in_clause"));
@@ -125,7 +124,7 @@ impl<'t> Reader<'t> {
         };
         let left = owner.field("left");
         let key = left.map_or("", |left| left.child(0).unwrap_or(left).text());
-        // A copy: what is read of it is followed.
+        // A copy: reads of it are followed.
         let pair = scope.field("body").filter(|body| body.kind() == "pair");
         if pair.is_some_and(|pair| pair.text_of("key") == key)
             && left.is_some_and(|l| l.child(0).is_some())
@@ -171,8 +170,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The function that picks names, and its call, where a loop does nothing else with a name: whose
-/// value is wanted is for that function to say.
+/// The predicate that picks names, and its call, where a loop does nothing else with a name.
 fn picked<'t>(scope: Node<'t>, left: Option<Node<'t>>, key: &str) -> Option<(Node<'t>, Node<'t>)> {
     let bound = left.map(Node::range)?;
     let names = scope
@@ -197,7 +195,7 @@ fn picked<'t>(scope: Node<'t>, left: Option<Node<'t>>, key: &str) -> Option<(Nod
         .map(|function| (function, call))
 }
 
-/// Whether a name stands where it gets a value, and gives none.
+/// Whether a name is a target of an assignment, not a use.
 fn is_target(node: Node<'_>, parent: Node<'_>) -> bool {
     const BINDING: &str = "parameters pattern_list dotted_name aliased_import lambda_parameters keyword_argument \
     typed_parameter for_statement for_in_clause";

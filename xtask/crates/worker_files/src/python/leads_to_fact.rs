@@ -1,21 +1,21 @@
-//! Which functions and classes speak of the environment, a job or a command, be it through others.
-//! A call through something that can't be followed is silent only where none of them is in it.
+//! Functions and classes that may lead to a fact, directly or through others. A call through a
+//! value that can't be followed is unread only where the value may hold one of them.
 
 use super::eval::Reader;
-use super::quick::{Map, Set};
-use super::relevant::matters;
+use super::relevant_files::matters;
 use super::syntax::Node;
+use super::{Map, Set};
 
 impl<'t> Reader<'t> {
-    /// Whether a function or class may read the environment, take a job or build a command. It may
-    /// where it, or anything of a name that it mentions, has a word that matters.
-    pub fn tells(&self, node: Node<'t>) -> bool {
-        self.telling
-            .get_or_init(|| self.find_telling())
+    /// Whether a function or class may read the environment, take a job or build a command: it, or
+    /// anything of a name that it mentions, holds a word that matters.
+    pub fn may_lead_to_fact(&self, node: Node<'t>) -> bool {
+        self.leads_to_fact
+            .get_or_init(|| self.find_leads_to_fact())
             .contains(&node)
     }
 
-    fn find_telling(&self) -> Set<Node<'t>> {
+    fn find_leads_to_fact(&self) -> Set<Node<'t>> {
         let mut says: Map<&'t str, Vec<Node<'t>>> = Map::default();
         for node in self
             .program
@@ -42,7 +42,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The name that what a node defines is called by; empty where it has none.
+/// The name that a node defines; empty for a lambda.
 fn names(node: Node<'_>) -> Option<&str> {
     match node.kind() {
         "function_definition" | "class_definition" => Some(node.text_of("name")),
