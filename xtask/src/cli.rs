@@ -126,7 +126,7 @@ pub enum Task {
     Compare(compare::args::Args),
     BuildImage(build_image::args::Args),
     Cleanup(cleanup::args::Args),
-    Status(status::args::Args),
+    Status(status::Args),
     Test(test::args::Args),
     Completions(CompletionsArgs),
 }

@@ -1,16 +1,14 @@
 //! The Python environment in which the worker's tests run.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
-use super::file_lock::hold;
 use super::stages::{WORKER_TESTS, command};
-use super::text_of;
+use super::{hold, text_of};
 use xtask_core::outcome::UserError;
 
 /// Its folder; the stamp in it lists the finished requirements.
@@ -20,22 +18,13 @@ const STAMP: &str = "requirements.installed";
 /// The lists of what is in it.
 const LISTS: [&str; 2] = ["requirements.txt", WORKER_TESTS];
 
-/// The environment of one run, which is made when the first stage asks for it, or before.
+/// The environment of one run, which is made when the first stage asks for it.
 #[derive(Default)]
 pub struct Environment {
     python: OnceCell<Option<PathBuf>>,
-    begun: Cell<Option<JoinHandle<Result<PathBuf>>>>,
 }
 
 impl Environment {
-    /// Makes it beside the stages that have no use for it: compilers leave some of a second
-    /// processor, and pip waits for its index.
-    pub fn begin(&self, root: &Path) {
-        let root = root.to_owned();
-        self.begun
-            .set(Some(std::thread::spawn(move || ready(&root))));
-    }
-
     /// Its Python. Where it can't be made it is tried once, not by each stage anew.
     pub fn python(&self, root: &Path) -> Result<PathBuf> {
         if let Some(known) = self.python.get() {
@@ -44,11 +33,7 @@ impl Environment {
                  there is none",
             );
         }
-        let made = match self.begun.take().map(JoinHandle::join) {
-            Some(Ok(made)) => made,
-            Some(Err(_)) => Err(anyhow!("making the tests' Python environment failed")),
-            None => ready(root),
-        };
+        let made = ready(root);
         self.python.get_or_init(|| made.as_ref().ok().cloned());
         made
     }

@@ -1,18 +1,17 @@
 //! The stage `image`: the base image that stands in for SGLang's, and the tests that build on it.
 //!
 //! All that is made on the engine carries a label (it lies in the base image, and what is made from
-//! that inherits it) and is removed by a process that outlives this one, so Ctrl-C leaves nothing
-//! either. What it added to the build cache goes at the end of a run that was not interrupted.
+//! that inherits it) and is removed at the end, or by the next run where this one was killed. So
+//! does what it added to the build cache, unless it was interrupted.
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::file_lock::hold;
 use super::stages::{cargo, command};
-use super::{StageOutcome, text_of};
-use xtask_core::docker::{Engine, Janitor, sweep};
+use super::{StageOutcome, hold, text_of};
+use xtask_core::docker::Engine;
 use xtask_core::progress::Progress;
 
 pub const NAME: &str = "image";
@@ -31,15 +30,14 @@ pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
         Err(none) => return Ok(StageOutcome::skipped(none.to_string())),
     };
     // Its tidying included.
-    let lock = hold(root, "image-stage", "run the stage image")?;
-    // One run of a repository at a time: what carries its label now was left behind.
+    let _lock = hold(root, "image-stage", "run the stage image")?;
+    // One run of a repository at a time: what carries its label now was left by a killed one.
     let label = label(root);
-    sweep(&engine, &label)?;
-    let janitor = Janitor::start(&engine, &label, Some(&lock))?;
+    engine.sweep(&label)?;
     let cached = engine.build_cache()?;
     let outcome = build_and_test(root, &engine, &label, progress);
-    let tidied = janitor.finish();
     progress.detail("removing what was built");
+    let tidied = engine.sweep(&label);
     let pruned = engine.prune_build_cache(&cached);
     let mut outcome = outcome?;
     for error in [tidied, pruned].into_iter().filter_map(Result::err) {

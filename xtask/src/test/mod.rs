@@ -3,7 +3,6 @@
 pub mod args;
 mod counts;
 mod environment;
-mod file_lock;
 mod image;
 mod needs;
 mod output;
@@ -12,10 +11,11 @@ mod stages;
 mod wheel;
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anstyle::Style;
 use anyhow::{Result, bail};
@@ -25,6 +25,7 @@ use counts::{TestCounts, count, described};
 use environment::Environment;
 use needs::{Foresight, judge, look};
 use stages::{Checkout, STAGES, Stage, StageRun};
+use xtask_core::lock_file;
 use xtask_core::outcome::{Outcome, UsageError, told};
 use xtask_core::output::counted;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
@@ -61,16 +62,13 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         fix: args.fix,
         environment: Environment::default(),
     };
-    if stages.iter().any(|stage| stage.needs_python()) {
-        checkout.environment.begin(&root);
-    }
     let mut sum = Sum::default();
     for stage in stages {
         let start = Instant::now();
         announce(stage);
-        let skip = foresight.skips.iter().find(|skip| skip.stage == stage.name);
-        let mut outcome = match skip {
-            Some(skip) => StageOutcome::skipped(skip.reason.lines().next().unwrap_or_default()),
+        let mut skips = foresight.skips.iter();
+        let mut outcome = match skips.find(|(name, _)| *name == stage.name) {
+            Some((_, why)) => StageOutcome::skipped(why.lines().next().unwrap_or_default()),
             None => run_stage(stage, &checkout),
         };
         if ci {
@@ -139,9 +137,8 @@ fn foretell(foresight: &Foresight) {
         let text = text.replace('\n', &format!("\n{:17}", ""));
         xtask_core::say!("{YELLOW}{word:<7}{YELLOW:#} {BOLD}{stage:<8}{BOLD:#} {text}");
     };
-    for skip in &foresight.skips {
-        let text = format!("will be skipped: {}", skip.reason);
-        tell("skip", skip.stage, &text);
+    for (stage, why) in &foresight.skips {
+        tell("skip", stage, &format!("will be skipped: {why}"));
     }
     for (stage, note) in &foresight.notes {
         tell("note", stage, note);
@@ -301,6 +298,13 @@ fn run_stage(stage: &Stage, checkout: &Checkout) -> StageOutcome {
         all.fail(&told(&error, Style::new(), Style::new()));
     }
     all
+}
+
+/// Waits until no other run of this repository is at `work`; see [`lock_file::hold`].
+fn hold(root: &Path, name: &str, work: &str) -> Result<File> {
+    let folder = root.join("target");
+    fs_err::create_dir_all(&folder)?;
+    lock_file::hold(&folder.join(format!("{name}.lock")), work, Duration::ZERO)
 }
 
 fn text_of(output: &Output) -> String {

@@ -7,9 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::file_lock::hold;
 use super::stages::cargo;
-use super::{StageOutcome, text_of};
+use super::{StageOutcome, hold, text_of};
 use crate::example;
 use xtask_core::git::Git;
 use xtask_core::progress::Progress;

@@ -33,11 +33,6 @@ impl Stage {
     pub fn is_named_only(&self) -> bool {
         NAMED_ONLY.contains(&self.name)
     }
-
-    /// Whether it asks for the tests' Python environment.
-    pub fn needs_python(&self) -> bool {
-        self.needs.contains(&Need::Python)
-    }
 }
 
 /// What the stages of one run share.

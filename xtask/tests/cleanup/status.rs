@@ -244,19 +244,6 @@ fn what_is_broken_is_said_and_hides_nothing_else() {
 }
 
 #[test]
-fn a_removal_that_was_staged_by_hand_is_told_from_a_cleanup() {
-    let lab = Lab::new();
-    let worker = ready(&lab);
-    worker.git(&["rm", "-r", "--quiet", "outdated"]);
-    let text = status(&worker, &[]);
-    let staged = "  layout    modern; the removal of outdated/ is staged, and was not checked by \
-                  cleanup\n";
-    assert!(text.contains(staged), "{text}");
-    assert_eq!(json(&worker)["under_way"], "removal-staged");
-    expect_next(&worker, "cargo xtask cleanup -C . --dry-run");
-}
-
-#[test]
 fn a_journal_that_can_not_be_read_is_one_line_among_the_others() {
     let lab = Lab::new();
     let worker = ready(&lab);

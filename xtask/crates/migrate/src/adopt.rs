@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::incoming;
 use super::merge::{self, Stored};
@@ -12,6 +12,7 @@ use super::official::{ADDRESS, Official};
 use super::plan::{Arrival, Plan, UpstreamSource, What};
 use super::planner::{self, Planned};
 use super::preflight::Preflight;
+use super::sparse;
 use super::upstream::{self, Upstream};
 use crate::args::Args;
 use transaction::steps;
@@ -51,17 +52,14 @@ pub fn make(
     };
     merge::record(&mut origin, ours);
     let lock = Lock::new(origin, None);
-    let oid = scratch
-        .blobs([lock.to_bytes()?.as_slice()])?
-        .pop()
-        .context("git stored no lock")?;
+    let oid = scratch.blob(&lock.to_bytes()?)?;
     let mut entries = ours.clone();
     entries.insert(LOCK.into(), Entry::of(Mode::File, oid));
     let after = steps::tree_of(scratch, ours, &entries)?;
     let mut notes = found.notes;
     notes.extend(left_over(ours));
     let steps = steps::between(ours, &entries, &[]);
-    planner::expect_no_obstacles(at, &steps)?;
+    sparse::expect_room(at, &steps)?;
     let plan = Plan {
         upstream: UpstreamSource {
             address: upstream.address.clone(),

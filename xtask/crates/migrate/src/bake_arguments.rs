@@ -1,6 +1,6 @@
 //! Arguments that docker-bake.hcl passes and the new Dockerfile does not declare.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::merge::MergedTree;
 use super::plan::Rewrite;
@@ -41,8 +41,7 @@ pub fn drop_undeclared(
     let Some(without) = references::without_undeclared(&text, &declared) else {
         return Ok(None);
     };
-    let oid = scratch.blobs([without.as_bytes()])?.pop();
-    let oid = oid.context("git stored no bake file")?;
+    let oid = scratch.blob(without.as_bytes())?;
     let rewrite = Rewrite {
         diff: diff::unified(bake::FILE, bake::FILE, &text, without.as_bytes()),
         changes: changes(&String::from_utf8_lossy(&text), &without),

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::incoming::Bundle;
 use super::official::{AUTO, Official, OfficialBase};
-use super::options::Options;
 use super::preflight::Preflight;
+use crate::args::Args;
 use compare::{Exposed, ForkChange};
 use transaction::steps::Conflict;
 use worker_files::WorkerInterface;
@@ -34,10 +34,10 @@ pub fn base(
     git: &Git,
     at: &Preflight,
     scratch: &Scratch,
-    wish: &Options,
+    wish: &Args,
 ) -> Result<Option<OfficialBase>> {
-    let official = || Official::open(git, wish.official, at);
-    match wish.carry {
+    let official = || Official::open(git, wish.official.as_deref(), at);
+    match wish.carry.as_deref() {
         None => official()?.base_here(at),
         Some(AUTO) => {
             let found = official()?.base(at, scratch)?;

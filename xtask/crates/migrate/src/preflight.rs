@@ -59,8 +59,6 @@ pub fn look_at_any(repo: &Repo) -> Result<Preflight> {
         )),
     };
     let objects = repo.objects();
-    // The next steps read objects, and git takes a moment to start.
-    objects.begin()?;
     let ours = GitTree::new(objects.clone(), entries, repo.top.display().to_string());
     let lock = Lock::read(&ours)?;
     for (record, _) in RECORDS {

@@ -447,7 +447,7 @@ fn ended(
                 then[0].1 = "";
             } else {
                 then.push((
-                    next.compare(),
+                    next.task("compare", ""),
                     "what became of all that the old worker exposed",
                 ));
             }
@@ -472,7 +472,7 @@ fn page(root: &Path, git_dir: &Path, next: &SuggestedCommands) -> String {
         Ok(()) => format!("\nSide by side in a browser: {name}\n"),
         Err(error) => format!(
             "\nThe page with both workers side by side was not written: {error:#}\n\n    {} --format html > {name}\n",
-            next.compare()
+            next.task("compare", "")
         ),
     }
 }

@@ -1,16 +1,18 @@
-//! A sparse checkout hides paths. Refuses to write files there: git would remove them.
+//! Whether the work tree has room for a plan. A sparse checkout hides paths; files are not written
+//! there, since git would remove them.
 
 use anyhow::{Result, bail};
 
 use super::preflight::Preflight;
 use transaction::list;
-use transaction::steps::PathChange;
+use transaction::steps::{self, PathChange};
 use xtask_core::layout::LOCK;
 use xtask_core::outcome::UserError;
 use xtask_core::tree::{RepoPath, Tree};
 
-/// Refuses steps that write where a sparse checkout has no files.
-pub fn expect_shown(at: &Preflight, steps: &[PathChange]) -> Result<()> {
+/// Refuses steps that the work tree blocks, or that write where a sparse checkout has no files.
+pub fn expect_room(at: &Preflight, steps: &[PathChange]) -> Result<()> {
+    steps::expect_room(&at.repo, steps, at.ours.entries(), &at.unseen)?;
     if steps.is_empty() || !at.repo.is_sparse()? {
         return Ok(());
     }

@@ -42,17 +42,14 @@ impl Work<'_> {
         if same_file(index, next) {
             return Ok(());
         }
-        // Mostly the index is untouched, and git need not be asked.
-        if fs_err::read(index)? != fs_err::read(expected)? {
+        if !self.same_index(index, expected)? {
             if self.same_index(index, next)? {
                 return Ok(());
             }
-            if !self.same_index(index, expected)? {
-                bail!(self.journal.ways.refuse(
-                    "the index has changed since the plan was made".to_owned(),
-                    "unstage what was staged in between with `git restore --staged FILE`"
-                ));
-            }
+            bail!(self.journal.ways.refuse(
+                "the index has changed since the plan was made".to_owned(),
+                "unstage what was staged in between with `git restore --staged FILE`"
+            ));
         }
         fault::point()?;
         match fs_err::hard_link(next, &lock) {

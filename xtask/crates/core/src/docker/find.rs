@@ -1,12 +1,8 @@
-//! Which docker client to take. A client is asked what it is, which is apart from the decision.
-//!
-//! From 23 on a client builds with the buildx plugin and without it falls back to a builder that
-//! knows no `RUN --mount`; before that `BuildKit` is a part of the client. Both kinds can be on
-//! one PATH, so the first that is fit is taken and not just the first.
+//! Which docker client to take: the first that reaches a daemon and has the buildx plugin, without
+//! which a client knows no `RUN --mount`. Several can be on one PATH.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -23,9 +19,25 @@ const VARIABLE: &str = "DOCKER";
 /// How long a client may take to tell what it is and what it reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The first client with `BuildKit` in it, and the first that leaves it to the plugin.
-const BUILDKIT: (u32, u32) = (18, 9);
-const PLUGIN: u32 = 23;
+/// Looks for a client, asking one after the other until one is fit. The error names each that was
+/// tried, with what is against it, and what to do.
+pub fn find() -> Result<Engine, UsageError> {
+    let chosen = chosen();
+    let mut tried = Vec::new();
+    for program in programs(chosen.as_deref()) {
+        match ask(&program) {
+            Ok(()) => {
+                return Ok(Engine {
+                    program,
+                    buildx: true,
+                });
+            }
+            Err(against) => tried.push((program, against)),
+        }
+    }
+    let chosen = chosen.map(|name| name.to_string_lossy().into_owned());
+    Err(none(&tried, chosen.as_deref()))
+}
 
 /// What is against a client.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,73 +47,32 @@ struct Against {
     answers: bool,
 }
 
-/// Why there is no engine to build with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NoEngine {
-    /// Each client that was tried, with what is against it.
-    tried: Vec<(PathBuf, String)>,
-    /// Whether a daemon answered, and only a client that can build is missing.
-    answers: bool,
-    /// What `$DOCKER` names, where it is set.
-    chosen: Option<String>,
-}
-
-impl fmt::Display for NoEngine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, help) = match (self.tried.is_empty(), self.answers) {
-            (true, _) => (
-                match &self.chosen {
-                    Some(name) => format!("there is no program `{name}`"),
-                    None => "there is no docker on PATH".to_owned(),
-                },
-                "install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
-                 docker.io)",
-            ),
-            (_, false) => (
-                "no docker engine answers".to_owned(),
-                "start the daemon (systemctl start docker, or Docker Desktop); where it is not on \
-                 this machine, DOCKER_HOST or `docker context use` says where",
-            ),
-            (_, true) => (
-                "no docker client here can build the image".to_owned(),
-                "install the buildx plugin (with Docker's packages: apt-get install \
-                 docker-buildx-plugin; else https://github.com/docker/buildx#installing)",
-            ),
+/// Why there is no engine to build with; `chosen` is what `$DOCKER` names.
+fn none(tried: &[(PathBuf, Against)], chosen: Option<&str>) -> UsageError {
+    let (mut text, help) = if tried.is_empty() {
+        let what = match chosen {
+            Some(name) => format!("there is no program `{name}`"),
+            None => "there is no docker on PATH".to_owned(),
         };
-        f.write_str(&what)?;
-        for (program, reason) in &self.tried {
-            write!(f, "\n  {}: {reason}", program.display())?;
-        }
-        if self.chosen.is_some() {
-            write!(f, "\n  (${VARIABLE} names it, so nothing else was tried)")?;
-        }
-        write!(f, "\n{help}")
+        let help = "install docker: https://docs.docker.com/engine/install/ (Debian: apt-get \
+                    install docker.io)";
+        (what, help)
+    } else if tried.iter().any(|(_, against)| against.answers) {
+        let help = "install the buildx plugin (with Docker's packages: apt-get install \
+                    docker-buildx-plugin; else https://github.com/docker/buildx#installing)";
+        ("no docker client here can build the image".to_owned(), help)
+    } else {
+        let help = "start the daemon (systemctl start docker, or Docker Desktop); where it is not \
+                    on this machine, DOCKER_HOST or `docker context use` says where";
+        ("no docker engine answers".to_owned(), help)
+    };
+    for (program, Against { reason, .. }) in tried {
+        text += &format!("\n  {}: {reason}", program.display());
     }
-}
-
-impl std::error::Error for NoEngine {}
-
-impl From<NoEngine> for UsageError {
-    fn from(none: NoEngine) -> Self {
-        Self(none.to_string())
+    if chosen.is_some() {
+        text += &format!("\n  (${VARIABLE} names it, so nothing else was tried)");
     }
-}
-
-/// Looks for a client, asking one after the other until one is fit.
-pub fn find() -> Result<Engine, NoEngine> {
-    let chosen = chosen();
-    let mut none = NoEngine::default();
-    for program in programs(chosen.as_deref()) {
-        match ask(&program) {
-            Ok(engine) => return Ok(engine),
-            Err(Against { reason, answers }) => {
-                none.answers |= answers;
-                none.tried.push((program, reason));
-            }
-        }
-    }
-    none.chosen = chosen.map(|name| name.to_string_lossy().into_owned());
-    Err(none)
+    UsageError(format!("{text}\n{help}"))
 }
 
 /// What `$DOCKER` names, where it is set.
@@ -132,32 +103,14 @@ fn place(program: &Path) -> PathBuf {
     std::fs::canonicalize(folder).map_or_else(|_| program.to_owned(), |folder| folder.join(name))
 }
 
-/// The engine that a client of this version is, or what is against it.
-fn fit(program: &Path, version: &str, buildx: bool) -> Result<Engine, String> {
-    let built_in =
-        release(version).is_some_and(|release| release >= BUILDKIT && release.0 < PLUGIN);
-    if buildx || built_in {
-        return Ok(Engine {
-            program: program.to_owned(),
-            buildx,
-        });
-    }
-    Err(match release(version) {
-        Some(release) if release < BUILDKIT => {
-            format!("client {version} is too old: it knows no BuildKit")
-        }
-        _ => format!("client {version} has no buildx, without which it cannot run `RUN --mount`"),
-    })
-}
-
 /// Major and minor of a version.
 pub fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Asks a client what it is.
-fn ask(program: &Path) -> Result<Engine, Against> {
+/// Asks a client what it is: nothing, or what is against it.
+fn ask(program: &Path) -> Result<(), Against> {
     let version = match said(program, &["version", "--format", "{{json .}}"], PATIENCE) {
         Ok(Some(said)) => understand(said.ok, &said.stdout, &said.stderr),
         Ok(None) => Err(format!(
@@ -169,9 +122,14 @@ fn ask(program: &Path) -> Result<Engine, Against> {
     let against = |answers| move |reason| Against { reason, answers };
     let version = version.map_err(against(false))?;
     let buildx = said(program, &["buildx", "version"], PATIENCE);
-    let buildx = matches!(buildx, Ok(Some(said))
-        if said.ok && String::from_utf8_lossy(&said.stdout).contains("buildx"));
-    fit(program, &version, buildx).map_err(against(true))
+    if matches!(buildx, Ok(Some(said))
+        if said.ok && String::from_utf8_lossy(&said.stdout).contains("buildx"))
+    {
+        return Ok(());
+    }
+    let reason =
+        format!("client {version} has no buildx, without which it cannot run `RUN --mount`");
+    Err(against(true)(reason))
 }
 
 /// The version of a client that reaches a daemon, from what `docker version` tells; or why it is
@@ -208,36 +166,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_needs_buildx_or_an_age_at_which_buildkit_was_built_in() {
-        let fit = |version, buildx| fit(Path::new("docker"), version, buildx).map(|e| e.buildx);
-        assert_eq!(fit("28.2.2", true), Ok(true));
-        assert_eq!(fit("20.10.24+dfsg1", false), Ok(false));
-        assert_eq!(fit("20.10.24+dfsg1", true), Ok(true));
-        assert_eq!(fit("22.06.0-beta.0", false), Ok(false));
-        assert_eq!(fit("18.09.1", false), Ok(false));
-        assert_eq!(
-            fit("23.0.0", false).unwrap_err(),
-            "client 23.0.0 has no buildx, without which it cannot run `RUN --mount`"
-        );
-        assert_eq!(
-            fit("18.06.3-ce", false).unwrap_err(),
-            "client 18.06.3-ce is too old: it knows no BuildKit"
-        );
-        assert!(fit("dev", false).is_err());
-    }
-
-    #[test]
     fn all_that_was_tried_is_told_with_the_reason() {
         let none = |tried: &[(&str, &str)], answers| {
+            let against = |reason: &str| Against {
+                reason: reason.to_owned(),
+                answers,
+            };
             let tried = tried
                 .iter()
-                .map(|(program, reason)| ((*program).into(), (*reason).to_owned()));
-            NoEngine {
-                tried: tried.collect(),
-                answers,
-                chosen: None,
-            }
-            .to_string()
+                .map(|(it, reason)| (it.into(), against(reason)));
+            super::none(&tried.collect::<Vec<_>>(), None).0
         };
         assert_eq!(
             none(
@@ -268,17 +206,13 @@ mod tests {
     #[test]
     fn without_any_client_the_way_to_one_is_told() {
         assert_eq!(
-            NoEngine::default().to_string(),
+            none(&[], None).0,
             "there is no docker on PATH\n\
              install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
              docker.io)"
         );
-        let none = NoEngine {
-            chosen: Some("/opt/docker".to_owned()),
-            ..NoEngine::default()
-        };
         assert_eq!(
-            none.to_string(),
+            none(&[], Some("/opt/docker")).0,
             "there is no program `/opt/docker`\n  \
              ($DOCKER names it, so nothing else was tried)\n\
              install docker: https://docs.docker.com/engine/install/ (Debian: apt-get install \
@@ -328,13 +262,13 @@ mod tests {
             let mut sh = Command::new("sh");
             sh.args(["-c", write, "sh", text]).arg(&program);
             assert!(sh.status().unwrap().success());
-            ask(&program).map(|engine| engine.buildx)
+            ask(&program)
         };
         assert_eq!(
             script(
                 r#"case $1 in version) echo '{"Client":{"Version":"28.0.0"},"Server":{}}';; *) echo github.com/docker/buildx v0.19.0;; esac"#
             ),
-            Ok(true)
+            Ok(())
         );
         // One that answers a command that it does not know with its help is no buildx.
         assert_eq!(

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::find::{chosen, programs, said};
@@ -14,12 +15,12 @@ const REVISION: &str = "org.opencontainers.image.revision";
 /// last step, which a cached build ran earlier. The later of the two is nearer.
 const CREATED: &str = "org.opencontainers.image.created";
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LocalImage {
     /// Its first name, or else its id.
     pub name: String,
     /// The commit that it was made from.
-    pub revision: String,
+    pub commit: String,
     /// Whether something was not committed then.
     pub dirty: bool,
     /// When it was made: RFC 3339.
@@ -70,11 +71,11 @@ fn image(value: &Value) -> Option<LocalImage> {
     let labels = &value["Config"]["Labels"];
     let label = labels[REVISION].as_str()?;
     let name = value["RepoTags"][0].as_str().or(value["Id"].as_str())?;
-    let revision = label.strip_suffix("-dirty").unwrap_or(label);
+    let commit = label.strip_suffix("-dirty").unwrap_or(label);
     Some(LocalImage {
         name: name.to_owned(),
-        revision: revision.to_owned(),
-        dirty: revision != label,
+        commit: commit.to_owned(),
+        dirty: commit != label,
         created: [&labels[CREATED], &value["Created"]]
             .into_iter()
             .filter_map(Value::as_str)
@@ -102,7 +103,7 @@ mod tests {
         let images = read(text).unwrap();
         let shown: Vec<_> = images
             .iter()
-            .map(|image| (image.name.as_str(), image.revision.as_str(), image.dirty))
+            .map(|image| (image.name.as_str(), image.commit.as_str(), image.dirty))
             .collect();
         assert_eq!(
             shown,

@@ -2,11 +2,9 @@
 
 mod find;
 mod images;
-mod janitor;
 
-pub use find::NoEngine;
+pub use crate::outcome::UsageError as NoEngine;
 pub use images::{LocalImage, images};
-pub use janitor::{Janitor, sweep};
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -60,6 +58,29 @@ impl Engine {
         Ok(done.stdout)
     }
 
+    /// Removes every container, network, volume and image that carries a label: what a run has made,
+    /// or a killed one has left.
+    pub fn sweep(&self, label: &str) -> Result<()> {
+        let filter = format!("label={label}");
+        let kinds: [(&str, &str, &[&str]); 4] = [
+            ("container", "--all", &["rm", "--force", "--volumes"]),
+            ("network", "--quiet", &["rm"]),
+            ("volume", "--quiet", &["rm"]),
+            ("image", "--all", &["rm", "--force"]),
+        ];
+        for (kind, all, remove) in kinds {
+            let ids = self.output(&[kind, "ls", all, "--quiet", "--filter", &filter])?;
+            let ids = String::from_utf8_lossy(&ids).into_owned();
+            // An image has a line for each of its names.
+            let ids: BTreeSet<&str> = ids.lines().collect();
+            if !ids.is_empty() {
+                let words = [kind].into_iter().chain(remove.iter().copied());
+                self.output(&words.chain(ids).collect::<Vec<_>>())?;
+            }
+        }
+        Ok(())
+    }
+
     /// The ids of what the build cache holds.
     pub fn build_cache(&self) -> Result<BTreeSet<String>> {
         let format = "{{range .BuildCache}}{{.ID}}\n{{end}}";
@@ -107,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_release_of_buildx_is_read() {
-        let release = |said| buildx_release(said);
+        let release = buildx_release;
         assert_eq!(
             release("github.com/docker/buildx v0.19.3 48d6a3927d8b4e6e7f6e0cc5a3d6a9b2"),
             Some((0, 19))
