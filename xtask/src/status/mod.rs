@@ -1,12 +1,11 @@
 //! `cargo xtask status`: where a repository stands, on one screen, and what to type next.
 //!
-//! Read-only: takes no lock and fetches nothing; slow answers become "unknown".
+//! Read-only: takes no lock and fetches nothing.
 
 mod next;
 mod report;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Result;
 use serde::{Serialize, Serializer};
@@ -17,7 +16,6 @@ use migrate::{address, upstream_status};
 use transaction::journal::{Journal, Phase};
 use xtask_core::cli::Format;
 use xtask_core::commands::Commands;
-use xtask_core::docker::{self, LocalImage};
 use xtask_core::git::{Git, Repo, Status};
 use xtask_core::layout::{self, Layout, OUTDATED};
 use xtask_core::lock::Lock;
@@ -33,9 +31,6 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
 }
-
-/// How long docker may take.
-const DOCKER: Duration = Duration::from_secs(3);
 
 /// What one look came to: `None` where there is no such thing, or why it isn't known.
 type Known<T> = Result<Option<T>, String>;
@@ -67,14 +62,6 @@ struct RecordedUpstream {
     behind: Known<usize>,
 }
 
-/// The newest image that was made from a commit of this repository.
-#[derive(Serialize)]
-struct BuiltImage {
-    #[serde(flatten)]
-    image: LocalImage,
-    behind: usize,
-}
-
 #[derive(Serialize)]
 struct RepositoryStatus {
     layout: Layout,
@@ -93,8 +80,6 @@ struct RepositoryStatus {
     compare: Known<compare::OpenCounts>,
     #[serde(serialize_with = "known")]
     lint: Known<Counts>,
-    #[serde(serialize_with = "known")]
-    image: Known<BuiltImage>,
 }
 
 pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
@@ -133,14 +118,11 @@ fn look(git: Option<&Git>, repo: Result<(Status, Repo)>, root: &Path) -> Result<
         lint: lint
             .map(|report| (report.files > 0).then(|| Counts::of(&report.findings)))
             .map_err(|error| format!("{error:#}")),
-        image: Ok(None),
     };
     match repo {
         Ok((status, repo)) => {
             at.under_way = under_way(&repo, &status)?;
             at.is_for_another_engine = !migrate::names_sglang(&repo)?;
-            at.image = docker::images(DOCKER)
-                .and_then(|images| image(&repo, images).map_err(|error| format!("{error:#}")));
             at.repository = Ok(Some(work_tree(status)));
         }
         Err(error) => {
@@ -218,23 +200,6 @@ fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path) -> Known<Recorde
             behind,
         }
     }))
-}
-
-/// The newest image that was made from a commit of this repository's history.
-fn image(repo: &Repo, images: Vec<LocalImage>) -> Result<Option<BuiltImage>> {
-    // A commit's name and no branch's; many an image inherits an empty label.
-    let is_commit = |name: &str| {
-        matches!(name.len(), 40 | 64) && name.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    for image in images.into_iter().filter(|image| is_commit(&image.commit)) {
-        let range = format!("{}..HEAD", image.commit);
-        let call = repo.call();
-        let count = call.args(["rev-list", "--count", "--end-of-options", &range]);
-        if let Some(behind) = count.said()?.and_then(|count| count.parse().ok()) {
-            return Ok(Some(BuiltImage { image, behind }));
-        }
-    }
-    Ok(None)
 }
 
 /// A folder, as a person would type it.

@@ -161,18 +161,12 @@ impl RepositoryStatus {
             task("hub-lint", "", "shows what the Hub would reject")
         } else if repository.changed > 0 {
             git("status", "the next tasks start from what is committed")
-        } else if self.outdated > 0 && matches!(self.image, Ok(None)) {
-            let why = "builds the image and checks it, while outdated/ is still there";
-            task("build-image", "", why)
         } else if self.outdated > 0 {
-            let why = "nothing is open any more: outdated/ may be ready to go";
+            let why = "nothing is open any more: outdated/ may go (`cargo xtask build-image` checks \
+                       the image first)";
             task("cleanup", "--dry-run", why)
         } else if matches!(&self.upstream, Ok(Some(it)) if matches!(it.behind, Ok(Some(1..)))) {
             task("migrate", "--dry-run", "shows what upstream has changed")
-        } else if matches!(self.image, Ok(None)) {
-            task("build-image", "", "builds the image and checks it")
-        } else if matches!(&self.image, Ok(Some(image)) if image.behind > 0) {
-            task("build-image", "", "builds the image as it is now")
         } else if self.is_tools_own && !has_upstream {
             let test = "cargo xtask test".to_owned();
             (test, "runs what a contribution must pass")
@@ -186,8 +180,7 @@ impl RepositoryStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{BuiltImage, Known, RecordedUpstream, WorkTree};
-    use xtask_core::docker::LocalImage;
+    use crate::status::{Known, RecordedUpstream, WorkTree};
     use xtask_core::output::Counts;
 
     fn modern() -> RepositoryStatus {
@@ -214,15 +207,6 @@ mod tests {
                 accepted: 7,
             })),
             lint: Ok(Some(Counts::default())),
-            image: Ok(Some(BuiltImage {
-                image: LocalImage {
-                    name: "w:dev".into(),
-                    commit: "aa".into(),
-                    dirty: false,
-                    created: "2024-01-01T00:00:00Z".into(),
-                },
-                behind: 0,
-            })),
         }
     }
 
@@ -323,11 +307,6 @@ mod tests {
         };
         assert_eq!(next(lint), "cargo xtask hub-lint");
         assert_eq!(next(|at| at.outdated = 9), "cargo xtask cleanup --dry-run");
-        let unbuilt = next(|at| {
-            at.outdated = 9;
-            at.image = Ok(None);
-        });
-        assert_eq!(unbuilt, "cargo xtask build-image");
         let changed = next(|at| {
             at.outdated = 9;
             if let Ok(Some(repository)) = &mut at.repository {
@@ -351,11 +330,6 @@ mod tests {
         assert_eq!(upstream(Ok(Some(2))), "cargo xtask migrate --dry-run");
         let unknown = || Err("it was not asked".into());
         assert_eq!(upstream(unknown()), "cargo xtask migrate --check");
-        assert_eq!(next(|at| at.image = Ok(None)), "cargo xtask build-image");
-        assert_eq!(
-            next(|at| at.image = Err("no docker".into())),
-            "cargo xtask migrate --check"
-        );
         assert_eq!(
             next(|at| at.upstream = Ok(None)),
             "cargo xtask migrate --adopt main --upstream URL"

@@ -73,14 +73,6 @@ fn lines(at: &RepositoryStatus, commands: &Commands) -> Vec<(&'static str, Strin
     lines.push(("compare", told(&at.compare, no_past, compared)));
     let no_file = "no file of the Hub's is here".to_owned();
     lines.push(("hub-lint", told(&at.lint, no_file, linted)));
-    let image = match &at.image {
-        Err(why) => format!("not known: {why}"),
-        known => {
-            let none = "none was built of this repository".to_owned();
-            told(known, none, |image| built(image, at))
-        }
-    };
-    lines.push(("image", image));
     lines
 }
 
@@ -154,28 +146,6 @@ fn linted(counts: &output::Counts) -> String {
         notes if counts.errors + counts.warnings == 0 => format!("{GREEN}{notes}{GREEN:#}"),
         found => format!("{RED}{found}{RED:#}"),
     }
-}
-
-fn built(built: &super::BuiltImage, at: &RepositoryStatus) -> String {
-    let image = &built.image;
-    let head = at.repository.as_ref().ok().and_then(Option::as_ref);
-    let head = head.and_then(|repository| repository.head.as_deref());
-    let age = match built.behind {
-        0 if head == Some(&*image.commit) => "HEAD".to_owned(),
-        0 => "newer than HEAD".to_owned(),
-        count => format!("{} ago", counted(count, "commit")),
-    };
-    let dirty = if image.dirty {
-        ", with changes that were not committed"
-    } else {
-        ""
-    };
-    let day = image.created.split('T').next().unwrap_or_default();
-    format!(
-        "{} of {} ({age}{dirty}), made on {day}",
-        image.name,
-        short(&image.commit)
-    )
 }
 
 fn short(oid: &str) -> &str {

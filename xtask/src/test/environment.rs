@@ -3,12 +3,12 @@
 use std::cell::OnceCell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::stages::{WORKER_TESTS, command};
-use super::{hold, text_of};
+use super::{finished, hold};
 use xtask_core::outcome::UserError;
 
 /// Its folder; the stamp in it lists the finished requirements.
@@ -76,38 +76,27 @@ fn ready(root: &Path) -> Result<PathBuf> {
     let python = python().context("no Python with venv")?;
     // The lock is the standard input of all that is started here: where this process is killed and
     // pip lives on, the next run waits for it.
-    let run = |mut step: Command| -> Result<Output> {
-        let name = step.get_program().to_owned();
-        step.stdin(lock.try_clone().context("sharing the lock")?)
-            .output()
-            .with_context(|| format!("running {}", name.display()))
-    };
+    let lock = || lock.try_clone().context("sharing the lock");
     let mut make = command(root, &python, &["-m", "venv", "--clear"]);
-    make.arg(&venv);
-    let made = run(make)?;
-    if !made.status.success() {
-        bail!(UserError::new(
-            format!("{FOLDER} could not be made:\n{}", text_of(&made).trim_end()),
-            format!("see that `{} -m venv {FOLDER}` works", python.display())
-        ));
-    }
+    finished(make.arg(&venv).stdin(lock()?)).map_err(|error| {
+        UserError::new(
+            format!("{FOLDER} could not be made:\n{error:#}"),
+            format!("see that `{} -m venv {FOLDER}` works", python.display()),
+        )
+    })?;
     let mut install = command(root, &inside, &["-m", "pip", "install", "--quiet"]);
     install.arg("--disable-pip-version-check");
     for list in LISTS {
         install.args(["-r", list]);
     }
-    let installed = run(install)?;
-    if !installed.status.success() {
-        bail!(UserError::new(
-            format!(
-                "pip could not install into {FOLDER} what {} list:\n{}",
-                LISTS.join(" and "),
-                text_of(&installed).trim_end()
-            ),
+    finished(install.stdin(lock()?)).map_err(|error| {
+        let lists = LISTS.join(" and ");
+        UserError::new(
+            format!("pip could not install into {FOLDER} what {lists} list:\n{error:#}"),
             "pip takes packages from PyPI, or from the index that PIP_INDEX_URL or pip.conf names; \
-             HTTPS_PROXY names a proxy. Once it reaches one, run this again"
-        ));
-    }
+             HTTPS_PROXY names a proxy. Once it reaches one, run this again",
+        )
+    })?;
     let unfinished = venv.join(format!("{STAMP}.new"));
     fs_err::write(&unfinished, wanted)?;
     fs_err::rename(unfinished, stamp)?;

@@ -1,7 +1,6 @@
 //! `cargo xtask test`: everything that a contribution must pass, stage by stage.
 
 pub mod args;
-mod counts;
 mod environment;
 mod image;
 mod needs;
@@ -18,12 +17,12 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anstyle::Style;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use self::args::Args;
-use counts::{TestCounts, count, described};
 use environment::Environment;
 use needs::{Foresight, judge, look};
+use output::{TestCounts, count, described};
 use stages::{Checkout, STAGES, Stage, StageRun};
 use xtask_core::lock_file;
 use xtask_core::outcome::{Outcome, UsageError, told};
@@ -305,6 +304,24 @@ fn hold(root: &Path, name: &str, work: &str) -> Result<File> {
     let folder = root.join("target");
     fs_err::create_dir_all(&folder)?;
     lock_file::hold(&folder.join(format!("{name}.lock")), work, Duration::ZERO)
+}
+
+/// Runs a program to its end; what it said is the error.
+fn finished(step: &mut Command) -> Result<()> {
+    let name = step.get_program().to_owned();
+    let output = step
+        .output()
+        .with_context(|| format!("running {}", name.display()))?;
+    if !output.status.success() {
+        let words: Vec<_> = step.get_args().map(|word| word.to_string_lossy()).collect();
+        bail!(
+            "{} {} failed:\n{}",
+            name.display(),
+            words.join(" "),
+            text_of(&output).trim_end()
+        );
+    }
+    Ok(())
 }
 
 fn text_of(output: &Output) -> String {

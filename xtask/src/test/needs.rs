@@ -23,8 +23,8 @@ pub enum Need {
     BaseImage,
 }
 
-/// What a look at the machine told of a need: it is there, perhaps with something to say of that; or
-/// what is missing, and how to install it.
+/// What a look at the machine told of a need: it is there, perhaps with something to say of that;
+/// or what is missing, and how to install it.
 pub type Found = Result<Option<String>, String>;
 
 /// What is to be said before the first stage, each with the name of a stage.
@@ -42,10 +42,8 @@ impl Need {
     }
 
     fn look(self, root: &Path) -> Found {
-        let or = |there: bool, missing: &str| match there {
-            true => Ok(None),
-            false => Err(missing.to_owned()),
-        };
+        let or =
+            |there: bool, missing: &str| there.then_some(None).ok_or_else(|| missing.to_owned());
         match self {
             Self::Rustfmt => or(
                 component("fmt", "rustfmt"),
@@ -152,9 +150,10 @@ fn base_image(root: &Path) -> Found {
     match command(root, &root.join(image::BASE), &["--check"]).output() {
         Ok(output) => {
             let said = text_of(&output).trim_end().to_owned();
-            match output.status.success() {
-                true => Ok(Some(said).filter(|said| !said.is_empty())),
-                false => Err(said),
+            if output.status.success() {
+                Ok(Some(said).filter(|said| !said.is_empty()))
+            } else {
+                Err(said)
             }
         }
         Err(error) => Err(format!("{} can't be run: {error}", image::BASE)),

@@ -29,7 +29,8 @@ impl Stage {
         self.needs.contains(&Need::Docker) || self.name == wheel::NAME
     }
 
-    /// Whether it runs only where it is named: it takes many minutes, or room that is not everyone's.
+    /// Whether it runs only where it is named: it takes many minutes, or room that is not
+    /// everyone's.
     pub fn is_named_only(&self) -> bool {
         NAMED_ONLY.contains(&self.name)
     }

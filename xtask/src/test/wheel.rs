@@ -2,13 +2,12 @@
 //! neither cargo nor this repository is.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use super::environment::python;
 use super::stages::{cargo, command};
-use super::{StageOutcome, hold, text_of};
+use super::{StageOutcome, finished, hold, text_of};
 use xtask_core::progress::Progress;
 use xtask_core::scratch_folder::ScratchFolder;
 
@@ -96,24 +95,6 @@ fn tried(root: &Path, lint: &Path) -> Result<()> {
     let (code, said) = lint(&["--unsafe-fixes"])?;
     if code != Some(0) || lint(&[])?.0 != Some(0) {
         bail!("expected the mistake to be fixed, got {code:?}:\n{said}");
-    }
-    Ok(())
-}
-
-/// Runs a program to its end; what it said is the error.
-fn finished(step: &mut Command) -> Result<()> {
-    let name = step.get_program().to_owned();
-    let output = step
-        .output()
-        .with_context(|| format!("running {}", name.display()))?;
-    if !output.status.success() {
-        let words: Vec<_> = step.get_args().map(|word| word.to_string_lossy()).collect();
-        bail!(
-            "{} {} failed:\n{}",
-            name.display(),
-            words.join(" "),
-            text_of(&output).trim_end()
-        );
     }
     Ok(())
 }

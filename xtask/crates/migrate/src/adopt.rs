@@ -11,8 +11,7 @@ use super::merge::{self, Stored};
 use super::official::{ADDRESS, Official};
 use super::plan::{Arrival, Plan, UpstreamSource, What};
 use super::planner::{self, Planned};
-use super::preflight::Preflight;
-use super::sparse;
+use super::preflight::{self, Preflight};
 use super::upstream::{self, Upstream};
 use crate::args::Args;
 use transaction::steps;
@@ -59,27 +58,19 @@ pub fn make(
     let mut notes = found.notes;
     notes.extend(left_over(ours));
     let steps = steps::between(ours, &entries, &[]);
-    sparse::expect_room(at, &steps)?;
+    preflight::expect_room(at, &steps)?;
+    let source = UpstreamSource {
+        address: upstream.address.clone(),
+        rev: lock.upstream.rev.clone(),
+        commit: found.commit.clone(),
+        shape: upstream.shape,
+    };
     let plan = Plan {
-        upstream: UpstreamSource {
-            address: upstream.address.clone(),
-            rev: lock.upstream.rev.clone(),
-            commit: found.commit.clone(),
-            shape: upstream.shape,
-        },
-        head: at.head.clone(),
-        before: at.head_tree.clone(),
         after,
-        moves: Vec::new(),
         files: files(&found.stored, ours),
-        rewrites: Vec::new(),
-        conflicts: Vec::new(),
-        taken: Vec::new(),
-        own: None,
-        dangling: Vec::new(),
-        local: Vec::new(),
         notes,
         steps,
+        ..Plan::new(at, source)
     };
     Ok(Planned {
         plan,

@@ -7,8 +7,6 @@
 pub mod address;
 mod adopt;
 pub mod args;
-mod bake_arguments;
-mod carry;
 mod context;
 mod follow_up;
 mod fork;
@@ -21,7 +19,6 @@ mod planner;
 pub mod preflight;
 mod remote;
 mod report;
-mod sparse;
 mod suggested_commands;
 mod trust;
 pub mod upstream;

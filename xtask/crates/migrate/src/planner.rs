@@ -5,18 +5,15 @@ use std::collections::BTreeSet;
 use anyhow::{Result, bail};
 
 use super::address::OWN_ADDRESS;
-use super::bake_arguments;
-use super::carry::{Carry, carry};
 use super::context;
 use super::follow_up;
-use super::fork::{self, Own};
+use super::fork::{self, Carry};
 use super::incoming::{self, Bundle};
 use super::merge::{self, MergedTree, Sides};
 use super::merge_inputs::{base, origin, tool_side};
 use super::official::{AUTO, OfficialBase};
 use super::plan::{self, Move, Plan, UpstreamSource};
-use super::preflight::Preflight;
-use super::sparse;
+use super::preflight::{self, Preflight};
 use super::upstream::{self, Upstream};
 use super::validate_upstream;
 use crate::args::{Args, Conflicts};
@@ -81,6 +78,12 @@ impl Planner<'_> {
         let locked = at.lock.as_ref().map(|lock| &lock.upstream);
         let left = locked.filter(|origin| origin.address != upstream.address);
         self.expect_known_past(left.is_some())?;
+        let source = UpstreamSource {
+            address: upstream.address.clone(),
+            rev: upstream.rev.clone(),
+            commit: upstream.commit.clone(),
+            shape: upstream.shape,
+        };
         let bundle = incoming::collect(&*upstream.tree, upstream.shape, |entries| {
             upstream.sizes(entries)
         })?;
@@ -145,20 +148,69 @@ impl Planner<'_> {
             let more = context::own_modules(&at.ours, &inputs.base, &bundle, &mut notes);
             modules.extend(more?);
         }
-        let drop = || bake_arguments::drop_undeclared(at, scratch, &mut built);
-        let dropped = first.then(drop).transpose()?.flatten();
-        let unfinished = Unfinished {
-            at,
-            upstream,
-            bundle,
+        let mut plan = Plan {
+            local: follow_up::local_in_retired(at, &moves),
             moves,
-            modules,
-            notes,
             own,
+            notes,
+            ..Plan::new(at, source)
         };
-        let mut planned = unfinished.finish(built)?;
-        planned.plan.rewrites.extend(dropped);
-        Ok(planned)
+        self.fill(&mut plan, &mut built, &bundle, &modules)?;
+        Ok(Planned {
+            plan,
+            stages: built.stages,
+            entries: built.entries,
+            lock: built.lock,
+            kind: if first {
+                MigrationKind::First
+            } else {
+                MigrationKind::Again
+            },
+        })
+    }
+
+    /// Puts into a plan what the merged result tells. `modules` are those that upstream does not
+    /// give.
+    fn fill(
+        &self,
+        plan: &mut Plan,
+        built: &mut MergedTree,
+        bundle: &Bundle,
+        modules: &[RepoPath],
+    ) -> Result<()> {
+        let (at, first) = (self.at, self.at.lock.is_none());
+        let drop = || follow_up::drop_undeclared(at, self.scratch, built);
+        let dropped = first.then(drop).transpose()?.flatten();
+        let before = at.ours.entries();
+        let moved = plan.moves.iter().map(|it| (it.from.clone(), it.to.clone()));
+        let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
+        plan.steps = steps::between(before, &built.entries, &moved);
+        preflight::expect_room(at, &plan.steps)?;
+        if !first {
+            plan.notes.extend(strays(before));
+        }
+        // What stays as it is needs no second reading.
+        let news = |path: &RepoPath| {
+            let mut arrivals = built.arrivals.iter();
+            arrivals.any(|arrival| arrival.place() == path && !arrival.what.is_quiet())
+        };
+        plan.rewrites = follow_up::rewrites(bundle, news);
+        plan.rewrites.extend(dropped);
+        for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
+            let notes = incoming.notes.iter();
+            plan.notes
+                .extend(notes.map(|note| format!("{path}: {note}")));
+        }
+        let notes = follow_up::context_notes(at, bundle, modules, &built.entries)?;
+        plan.notes.extend(notes);
+        if !moved.is_empty() || news(&"Dockerfile".into()) {
+            plan.dangling = follow_up::dangling(at, bundle, &moved, &built.entries)?;
+        }
+        plan.after = built.after.clone();
+        plan.files = std::mem::take(&mut built.arrivals);
+        plan.conflicts = std::mem::take(&mut built.conflicts);
+        plan.taken = std::mem::take(&mut built.taken);
+        Ok(())
     }
 
     /// Refuses what can't be migrated in this way.
@@ -202,7 +254,7 @@ impl Planner<'_> {
         let (Some(base), Some(how)) = (started, &self.wish.carry) else {
             return Ok(Carry::default());
         };
-        let mut carry = carry(self.at, self.scratch, base, &inputs.theirs)?;
+        let mut carry = fork::carry(self.at, self.scratch, base, &inputs.theirs)?;
         inputs.base.append(&mut carry.base);
         if how == AUTO {
             let base = base.short();
@@ -357,94 +409,6 @@ fn expect_legacy(at: &Preflight) -> Result<()> {
             "name the worker's repository with `-C DIR`"
         }
     ))
-}
-
-/// A plan that lacks only the merged result.
-struct Unfinished<'a> {
-    at: &'a Preflight,
-    upstream: Upstream,
-    bundle: Bundle,
-    moves: Vec<Move>,
-    /// Modules that upstream does not give.
-    modules: Vec<RepoPath>,
-    notes: Vec<String>,
-    own: Option<Own>,
-}
-
-impl Unfinished<'_> {
-    fn finish(self, built: MergedTree) -> Result<Planned> {
-        let Self {
-            at,
-            upstream,
-            bundle,
-            moves,
-            mut notes,
-            ..
-        } = self;
-        let before = at.ours.entries();
-        let moved = moves
-            .iter()
-            .map(|planned| (planned.from.clone(), planned.to.clone()));
-        let moved: Vec<(RepoPath, RepoPath)> = moved.collect();
-        let steps = steps::between(before, &built.entries, &moved);
-        sparse::expect_room(at, &steps)?;
-        let kind = if at.lock.is_none() {
-            MigrationKind::First
-        } else {
-            MigrationKind::Again
-        };
-        if kind == MigrationKind::Again {
-            notes.extend(strays(before));
-        }
-        // What stays as it is needs no second reading.
-        let news = |path: &RepoPath| {
-            let mut arrivals = built.arrivals.iter();
-            arrivals.any(|arrival| arrival.place() == path && !arrival.what.is_quiet())
-        };
-        let rewrites = follow_up::rewrites(&bundle, news);
-        for (path, incoming) in bundle.files.iter().filter(|(path, _)| news(path)) {
-            notes.extend(incoming.notes.iter().map(|note| format!("{path}: {note}")));
-        }
-        notes.extend(follow_up::context_notes(
-            at,
-            &bundle,
-            &self.modules,
-            &built.entries,
-        )?);
-        let dangling = if !moves.is_empty() || news(&"Dockerfile".into()) {
-            follow_up::dangling(at, &bundle, &moved, &built.entries)?
-        } else {
-            Vec::new()
-        };
-        let plan = Plan {
-            upstream: UpstreamSource {
-                address: upstream.address,
-                rev: upstream.rev,
-                commit: upstream.commit,
-                shape: upstream.shape,
-            },
-            head: at.head.clone(),
-            before: at.head_tree.clone(),
-            after: built.after,
-            local: follow_up::local_in_retired(at, &moves),
-            moves,
-            files: built.arrivals,
-            rewrites,
-            conflicts: built.conflicts,
-            taken: built.taken,
-            own: self.own,
-            dangling,
-            notes,
-            steps,
-        };
-        Ok(Planned {
-            plan,
-            stages: built.stages,
-            entries: built.entries,
-            lock: built.lock,
-            kind,
-        })
-    }
 }
 
 /// What an update leaves in `.runpod/` although the Hub reads nothing of it.

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Whether a step is done is told by where its files are and by their hashes, so that no step needs
-//! a second write to be on record, and a kill between any two writes leaves a state that can be read.
+//! a second write to be on record, and a kill between any two writes leaves a state that can be
+//! read.
 
 use std::collections::BTreeMap;
 use std::fs::File;

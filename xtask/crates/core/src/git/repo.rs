@@ -200,8 +200,8 @@ impl Repo {
         Ok(index)
     }
 
-    /// The tracked files that hold one of some fixed strings, outside of some folders; `options` say
-    /// where git looks and in which files.
+    /// The tracked files that hold one of some fixed strings, outside of some folders; `options`
+    /// say where git looks and in which files.
     pub fn files_with<'n>(
         &self,
         needles: impl IntoIterator<Item = &'n str>,

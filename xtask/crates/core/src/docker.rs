@@ -1,16 +1,18 @@
-//! Which docker client to take: the first that reaches a daemon and has the buildx plugin, without
-//! which a client knows no `RUN --mount`. Several can be on one PATH.
+//! Finding a docker engine that can build the worker, and talking to it. Taken is the first client
+//! that reaches a daemon and has the buildx plugin, without which it knows no `RUN --mount`;
+//! several can be on one PATH.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use xshell::cmd;
 
-use super::Engine;
 use crate::outcome::UsageError;
+pub use crate::outcome::UsageError as NoEngine;
 use crate::process::{self, Finished};
 
 /// The variable that names the client to take.
@@ -19,9 +21,116 @@ const VARIABLE: &str = "DOCKER";
 /// How long a client may take to tell what it is and what it reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A client and the daemon that it reaches.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub program: PathBuf,
+    /// Whether the client has buildx, and so bake.
+    pub buildx: bool,
+}
+
+/// What every container, network and volume carries that a task makes for a moment.
+pub const LABEL: &str = "worker-sglang.xtask";
+
+impl Engine {
+    /// The first client of this machine that reaches a daemon and can build with `BuildKit`:
+    /// `$DOCKER` where that is set, else each `docker` on PATH.
+    pub fn find() -> Result<Self, NoEngine> {
+        find()
+    }
+
+    /// The release of buildx.
+    pub fn buildx_release(&self) -> Option<(u32, u32)> {
+        let said = self.output(&["buildx", "version"]).ok()?;
+        buildx_release(&String::from_utf8_lossy(&said))
+    }
+
+    /// A command of this client for a child that lives on, BuildKit switched on.
+    pub fn command(&self, args: &[&str]) -> Result<Command> {
+        let (shell, program) = (process::shell(None)?, &self.program);
+        let cmd = cmd!(shell, "{program} {args...}").env("DOCKER_BUILDKIT", "1");
+        Ok(process::command(cmd))
+    }
+
+    /// What a one-shot command prints.
+    pub fn output(&self, args: &[&str]) -> Result<Vec<u8>> {
+        let done = self.finish(args)?;
+        anyhow::ensure!(
+            done.ok,
+            "docker {} failed: {}",
+            args.join(" "),
+            done.message
+        );
+        Ok(done.stdout)
+    }
+
+    /// Removes every container, network, volume and image that carries a label: what a run has
+    /// made, or a killed one has left.
+    pub fn sweep(&self, label: &str) -> Result<()> {
+        let filter = format!("label={label}");
+        let kinds: [(&str, &str, &[&str]); 4] = [
+            ("container", "--all", &["rm", "--force", "--volumes"]),
+            ("network", "--quiet", &["rm"]),
+            ("volume", "--quiet", &["rm"]),
+            ("image", "--all", &["rm", "--force"]),
+        ];
+        for (kind, all, remove) in kinds {
+            let ids = self.output(&[kind, "ls", all, "--quiet", "--filter", &filter])?;
+            let ids = String::from_utf8_lossy(&ids).into_owned();
+            // An image has a line for each of its names.
+            let ids: BTreeSet<&str> = ids.lines().collect();
+            if !ids.is_empty() {
+                let words = [kind].into_iter().chain(remove.iter().copied());
+                self.output(&words.chain(ids).collect::<Vec<_>>())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The ids of what the build cache holds.
+    pub fn build_cache(&self) -> Result<BTreeSet<String>> {
+        let format = "{{range .BuildCache}}{{.ID}}\n{{end}}";
+        let said = self.output(&["system", "df", "--verbose", "--format", format])?;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        Ok(said.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Removes what the build cache holds beyond `kept`.
+    pub fn prune_build_cache(&self, kept: &BTreeSet<String>) -> Result<()> {
+        // A record goes once nothing is built on it, so each round frees the next ones.
+        const ROUNDS: usize = 40;
+        let mut before = usize::MAX;
+        for _ in 0..ROUNDS {
+            let all = self.build_cache()?;
+            let added: Vec<&String> = all.difference(kept).collect();
+            if added.is_empty() || added.len() >= before {
+                break;
+            }
+            before = added.len();
+            for id in added {
+                let filter = format!("id={id}");
+                self.output(&["builder", "prune", "--all", "--force", "--filter", &filter])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a one-shot command to its end, whatever its exit code.
+    pub fn finish(&self, args: &[&str]) -> Result<Finished> {
+        let (shell, program) = (process::shell(None)?, &self.program);
+        process::finish(cmd!(shell, "{program} {args...}").env("DOCKER_BUILDKIT", "1"))
+    }
+}
+
+/// `github.com/docker/buildx v0.19.3 48d6a39` as numbers; a build of its own may say more or less.
+fn buildx_release(said: &str) -> Option<(u32, u32)> {
+    said.split_whitespace()
+        .find_map(|word| release(word.strip_prefix('v').unwrap_or(word)))
+}
+
 /// Looks for a client, asking one after the other until one is fit. The error names each that was
 /// tried, with what is against it, and what to do.
-pub fn find() -> Result<Engine, UsageError> {
+fn find() -> Result<Engine, UsageError> {
     let chosen = chosen();
     let mut tried = Vec::new();
     for program in programs(chosen.as_deref()) {
@@ -76,12 +185,12 @@ fn none(tried: &[(PathBuf, Against)], chosen: Option<&str>) -> UsageError {
 }
 
 /// What `$DOCKER` names, where it is set.
-pub(super) fn chosen() -> Option<OsString> {
+fn chosen() -> Option<OsString> {
     std::env::var_os(VARIABLE).filter(|name| !name.is_empty())
 }
 
 /// The clients to ask, each once although PATH may name its folder twice.
-pub(super) fn programs(chosen: Option<&OsStr>) -> Vec<PathBuf> {
+fn programs(chosen: Option<&OsStr>) -> Vec<PathBuf> {
     let name = chosen.unwrap_or(OsStr::new("docker"));
     let found = which::which_all(name).into_iter().flatten();
     let mut seen = HashSet::new();
@@ -104,7 +213,7 @@ fn place(program: &Path) -> PathBuf {
 }
 
 /// Major and minor of a version.
-pub fn release(version: &str) -> Option<(u32, u32)> {
+fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
@@ -155,7 +264,7 @@ fn understand(ok: bool, stdout: &[u8], stderr: &str) -> Result<String, String> {
 }
 
 /// What a client says; `None` where it does not end in time.
-pub(super) fn said(program: &Path, args: &[&str], limit: Duration) -> Result<Option<Finished>> {
+fn said(program: &Path, args: &[&str], limit: Duration) -> Result<Option<Finished>> {
     let mut command = Command::new(program);
     command.args(args);
     process::within(command, b"", Some(limit))
@@ -164,6 +273,18 @@ pub(super) fn said(program: &Path, args: &[&str], limit: Duration) -> Result<Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_release_of_buildx_is_read() {
+        let release = buildx_release;
+        assert_eq!(
+            release("github.com/docker/buildx v0.19.3 48d6a3927d8b4e6e7f6e0cc5a3d6a9b2"),
+            Some((0, 19))
+        );
+        assert_eq!(release("github.com/docker/buildx 0.10.5 "), Some((0, 10)));
+        assert_eq!(release("github.com/docker/buildx"), None);
+        assert_eq!(release(""), None);
+    }
 
     #[test]
     fn all_that_was_tried_is_told_with_the_reason() {
