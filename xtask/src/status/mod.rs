@@ -5,7 +5,7 @@
 mod next;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use serde::{Serialize, Serializer};
@@ -97,7 +97,7 @@ pub fn run(chosen: Option<&Path>, args: &Args) -> Result<Outcome> {
     // A git that can't even tell that is of no use: it may not read the index.
     let repo = repo.and_then(|repo| Ok((repo.status()?, repo)));
     let at = look(git.as_ref().ok(), repo, &root)?;
-    report::print(&shown(&root), &at, &commands, args.format)?;
+    report::print(&crate::from_here(&root), &at, &commands, args.format)?;
     Ok(Outcome::Done)
 }
 
@@ -200,14 +200,4 @@ fn upstream_of(git: Option<&Git>, tree: &dyn Tree, root: &Path) -> Known<Recorde
             behind,
         }
     }))
-}
-
-/// A folder, as a person would type it.
-fn shown(root: &Path) -> PathBuf {
-    let here = std::env::current_dir().unwrap_or_default();
-    match root.strip_prefix(&here) {
-        Ok(below) if below.as_os_str().is_empty() => PathBuf::from("."),
-        Ok(below) => below.to_owned(),
-        Err(_) => root.to_owned(),
-    }
 }

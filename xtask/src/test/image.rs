@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::stages::{cargo, command};
+use super::stages::{Checkout, cargo, command};
 use super::{StageOutcome, hold, text_of};
 use xtask_core::docker::Engine;
-use xtask_core::progress::Progress;
+use xtask_core::progress;
 
 pub const NAME: &str = "image";
 
@@ -24,7 +24,8 @@ const LACKING: i32 = 2;
 const LABEL: &str = "worker-sglang.test";
 
 /// Builds base and worker and runs the tests of the tool that need docker.
-pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
+pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
+    let root = checkout.root;
     let engine = match Engine::find() {
         Ok(engine) => engine,
         Err(none) => return Ok(StageOutcome::skipped(none.to_string())),
@@ -35,8 +36,8 @@ pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
     let label = label(root);
     engine.sweep(&label)?;
     let cached = engine.build_cache()?;
-    let outcome = build_and_test(root, &engine, &label, progress);
-    progress.detail("removing what was built");
+    let outcome = build_and_test(root, &engine, &label);
+    progress::at("removing what was built");
     let tidied = engine.sweep(&label);
     let pruned = engine.prune_build_cache(&cached);
     let mut outcome = outcome?;
@@ -46,16 +47,11 @@ pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
     Ok(outcome)
 }
 
-fn build_and_test(
-    root: &Path,
-    engine: &Engine,
-    label: &str,
-    progress: &Progress,
-) -> Result<StageOutcome> {
+fn build_and_test(root: &Path, engine: &Engine, label: &str) -> Result<StageOutcome> {
     let mut outcome = StageOutcome::default();
     let start = Instant::now();
     let base = format!("worker-sglang-standin:stage-{}", std::process::id());
-    progress.detail("making the base image");
+    progress::at("making the base image");
     let made = command(root, &root.join(BASE), &["--tag", &base, "--label", label])
         .env("DOCKER", &engine.program)
         .output()
@@ -80,7 +76,7 @@ fn build_and_test(
             .env("WORKER_SGLANG_BASE", &base)
             .env("WORKER_SGLANG_LABEL", label);
         let mut outcome = StageOutcome::default();
-        outcome.absorb(&mut tests, progress).map(|()| outcome)
+        outcome.absorb(&mut tests).map(|()| outcome)
     };
     // Each spends much of its time waiting for containers to start and to end.
     let halves = std::thread::scope(|scope| {

@@ -21,20 +21,21 @@ use anyhow::{Context, Result, bail};
 
 use self::args::Args;
 use environment::Environment;
+use migrate::upstream::same_folder;
 use needs::{Foresight, judge, look};
 use output::{TestCounts, count, described};
-use stages::{Checkout, STAGES, Stage, StageRun};
+use stages::{Checkout, STAGES, Stage};
 use xtask_core::lock_file;
 use xtask_core::outcome::{Outcome, UsageError, told};
 use xtask_core::output::counted;
 use xtask_core::output::style::{BOLD, GREEN, RED, YELLOW};
-use xtask_core::progress::Progress;
+use xtask_core::progress::{self, Progress};
 use xtask_core::tool_repo;
 
 /// Runs the stages and ends with a line that counts the tests.
 pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
     let root = tool_repo::repository();
-    if let Some(repo) = repo.filter(|repo| !is_same(repo, &root)) {
+    if let Some(repo) = repo.filter(|repo| !same_folder(repo, &root)) {
         bail!(UsageError(format!(
             "`test` runs the tests of the repository that holds this tool, {}; run it in {} itself \
              if that one holds the tool too",
@@ -91,11 +92,6 @@ pub fn run(repo: Option<&Path>, args: &Args) -> Result<Outcome> {
         xtask_core::say!("    cargo xtask test --stage {name}");
     }
     Ok(Outcome::Findings)
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| std::fs::canonicalize(path).ok();
-    real(one).is_some() && real(one) == real(other)
 }
 
 /// In a log, the stage that begins; a terminal has a line of its own for that.
@@ -269,8 +265,8 @@ impl StageOutcome {
     }
 
     /// Runs a command whose tests are the stage's.
-    fn absorb(&mut self, command: &mut Command, progress: &Progress) -> Result<()> {
-        let (status, text) = output::followed(command, &mut |line| progress.detail(line))?;
+    fn absorb(&mut self, command: &mut Command) -> Result<()> {
+        let (status, text) = output::followed(command, &mut |line| progress::at(line))?;
         self.counts += count(&text);
         self.notes.extend(output::skipped(&text));
         if !status.success() {
@@ -283,20 +279,12 @@ impl StageOutcome {
 
 /// Runs a stage. One that can't go on has failed, and is no reason to leave out the others.
 fn run_stage(stage: &Stage, checkout: &Checkout) -> StageOutcome {
-    let mut all = StageOutcome::default();
-    let progress = Progress::begin(stage.name);
-    let done = match stage.run {
-        StageRun::Programs(commands) => commands(checkout).and_then(|mut commands| {
-            let mut commands = commands.iter_mut();
-            commands.try_for_each(|run| all.absorb(run, &progress))
-        }),
-        StageRun::Look(look) => look(checkout.root).map(|found| all.failed = found),
-        StageRun::Own(work) => work(checkout.root, &progress).map(|outcome| all = outcome),
-    };
-    if let Err(error) = done {
-        all.fail(&told(&error, Style::new(), Style::new()));
-    }
-    all
+    let _progress = Progress::begin(stage.name);
+    (stage.run)(checkout).unwrap_or_else(|error| {
+        let mut failed = StageOutcome::default();
+        failed.fail(&told(&error, Style::new(), Style::new()));
+        failed
+    })
 }
 
 /// Waits until no other run of this repository is at `work`; see [`lock_file::hold`].

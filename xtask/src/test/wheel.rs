@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::environment::python;
-use super::stages::{cargo, command};
+use super::stages::{Checkout, cargo, command};
 use super::{StageOutcome, finished, hold, text_of};
-use xtask_core::progress::Progress;
+use xtask_core::progress;
 use xtask_core::scratch_folder::ScratchFolder;
 
 pub const NAME: &str = "wheel";
@@ -30,14 +30,15 @@ const TESTS: &str = r#"{ "tests": [{ "name": "one", "input": { "prompt": "Hi" } 
 const MISTAKE: &str = "error[HUB211 unknown-gpu]";
 const PLACE: &str = "--> .runpod/hub.json:3:68";
 
-pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
+pub fn run(checkout: &Checkout) -> Result<StageOutcome> {
+    let root = checkout.root;
     let Some(python) = python() else {
         return Ok(StageOutcome::skipped("no Python with venv"));
     };
     let _lock = hold(root, "wheel-stage", "run the stage wheel")?;
     let folder = root.join(FOLDER);
     finished(command(root, &python, &["-m", "venv", "--clear"]).arg(&folder))?;
-    progress.detail("building and installing the wheel");
+    progress::at("building and installing the wheel");
     let words = [
         "-m",
         "pip",
@@ -54,7 +55,7 @@ pub fn run(root: &Path, progress: &Progress) -> Result<StageOutcome> {
         install.env_remove(name);
     }
     finished(&mut install)?;
-    progress.detail("running it elsewhere");
+    progress::at("running it elsewhere");
     let mut outcome = StageOutcome::default();
     if let Err(error) = tried(root, &folder.join("bin/hub-lint")) {
         outcome.fail(&format!("{error:#}\n"));

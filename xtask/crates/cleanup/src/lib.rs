@@ -30,6 +30,7 @@ use xtask_core::git::{Git, GitTree, Repo, Scratch};
 use xtask_core::layout::{ACCEPTED, LOCK, OUTDATED};
 use xtask_core::lock::Lock;
 use xtask_core::outcome::Outcome;
+use xtask_core::output::counted;
 use xtask_core::records;
 use xtask_core::scratch_folder::ScratchFolder;
 use xtask_core::tool_repo;
@@ -295,7 +296,6 @@ impl RemovalPlan {
     fn message(&self) -> String {
         const LISTED: usize = 60;
         let count = self.files.len();
-        let files = if count == 1 { "file" } else { "files" };
         let mut text = format!(
             "chore: remove {OUTDATED}/\n\n\
              `cargo xtask compare` has nothing open, and .xtask/baseline.json keeps what the old\n\
@@ -311,7 +311,7 @@ impl RemovalPlan {
             let words = reason.reason.split_whitespace().collect::<Vec<_>>();
             text += &format!("- {}: {}\n", reason.id, words.join(" "));
         }
-        text += &format!("\nRemoved, {count} {files}:\n");
+        text += &format!("\nRemoved, {}:\n", counted(count, "file"));
         for path in self.files.iter().take(LISTED) {
             text += &format!("- {path}\n");
         }

@@ -9,7 +9,7 @@ use super::{RemovalPlan, Restore};
 use transaction::journal::JournalRecord;
 use transaction::steps::PathChange;
 use xtask_core::cli::Format;
-use xtask_core::commands::Commands;
+use xtask_core::commands::{Commands, listed};
 use xtask_core::layout::OUTDATED;
 use xtask_core::outcome::Outcome;
 use xtask_core::output::style::{BOLD, DIM, GREEN, RED, YELLOW};
@@ -91,17 +91,17 @@ impl<'a> CleanupReport<'a> {
         let tip = commit.and_then(|commit| commit.tip.as_ref());
         let word = if tip.is_some() { "committed" } else { "staged" };
         self.say(word, tip, json!({ "restore": restore }), || {
-            let back = restore.map(|restore| self.comes_back(restore) + "\n");
+            let back = restore.map(|restore| self.comes_back(restore));
             let written = record.steps.iter().filter_map(|step| match step {
                 PathChange::Write { path, .. } => Some(path),
                 _ => None,
             });
+            let finished = format!("{GREEN}Finished{GREEN:#} what was interrupted");
             let end = match tip {
-                Some(tip) => format!(", and committed as {}.\n", tip.short()),
-                None => format!("; it is staged.{}", self.staged(written)),
+                Some(tip) => format!("\n{finished}, and committed as {}.\n", tip.short()),
+                None => self.staged(&format!("{finished}; it is staged."), written),
             };
-            let back = back.unwrap_or_default();
-            format!("{back}{GREEN}Finished{GREEN:#} what was interrupted{end}")
+            back.unwrap_or_default() + &end
         })?;
         Ok(Outcome::Done)
     }
@@ -171,9 +171,9 @@ impl<'a> CleanupReport<'a> {
                 "\nNothing was changed. {OUTDATED}/ can go:\n\n    {}\n",
                 self.commands.task("cleanup", "--commit")
             ),
-            CleanupEnding::Staged => format!(
-                "\n{GREEN}Done.{GREEN:#} The removal is staged, HEAD has not moved.{}",
-                self.staged(plan.writes.iter())
+            CleanupEnding::Staged => self.staged(
+                &format!("{GREEN}Done.{GREEN:#} The removal is staged, HEAD has not moved."),
+                plan.writes.iter(),
             ),
             CleanupEnding::Committed(tip) => {
                 format!("\n{GREEN}Done.{GREEN:#} Committed as {}.\n", tip.short())
@@ -189,16 +189,15 @@ impl<'a> CleanupReport<'a> {
         )
     }
 
-    fn staged<'p>(&self, written: impl Iterator<Item = &'p RepoPath>) -> String {
+    fn staged<'p>(&self, what: &str, written: impl Iterator<Item = &'p RepoPath>) -> String {
         let keep = self.commands.task("cleanup", "--commit");
         let written: String = written.map(|path| format!(" {path}")).collect();
         let back = format!("restore --staged --worktree -- {OUTDATED}{written}");
-        let back = self.commands.git(&back);
-        let width = keep.len().max(back.len()) + 4;
-        format!(
-            " Next:\n\n    {keep:<width$}# commits it, and says how to get it back\n    \
-             {back:<width$}# or takes it back\n"
-        )
+        let then = [
+            (keep, "commits it, and says how to get it back"),
+            (self.commands.git(&back), "or takes it back"),
+        ];
+        listed(&format!("{what} Next:"), &then)
     }
 }
 

@@ -70,8 +70,9 @@ impl IndexEdit {
         self.lines.push(Line { path, put, stage });
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+    /// Adds the lines of another edit.
+    pub fn extend(&mut self, more: Self) {
+        self.lines.extend(more.lines);
     }
 
     /// The lines for `git update-index -z --index-info`; an object's name has `width` digits.
@@ -184,7 +185,7 @@ impl Scratch {
 
     /// Edits the index that a call is about.
     fn update(&self, call: Call, edit: &IndexEdit) -> Result<()> {
-        if !edit.is_empty() {
+        if !edit.lines.is_empty() {
             let call = call.words("update-index -z --index-info");
             call.input(edit.input(self.oid_width)).output()?;
         }
