@@ -1,6 +1,8 @@
-//! Finding a docker engine that can build the worker, and talking to it. Taken is the first client
-//! that reaches a daemon and has the buildx plugin, without which it knows no `RUN --mount`;
-//! several can be on one PATH.
+//! Finding a docker engine that can build the worker, and talking to it.
+//!
+//! From 23 on a client builds with the buildx plugin and without it falls back to a builder that knows
+//! no `RUN --mount`; before that `BuildKit` is a part of the client. Both kinds can be on one PATH, so
+//! the first that is fit is taken and not just the first.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -20,6 +22,10 @@ const VARIABLE: &str = "DOCKER";
 
 /// How long a client may take to tell what it is and what it reaches.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The first client with `BuildKit` in it, and the first that leaves it to the plugin.
+const BUILDKIT: (u32, u32) = (18, 9);
+const PLUGIN: u32 = 23;
 
 /// A client and the daemon that it reaches.
 #[derive(Debug, Clone)]
@@ -68,22 +74,24 @@ impl Engine {
     /// made, or a killed one has left.
     pub fn sweep(&self, label: &str) -> Result<()> {
         let filter = format!("label={label}");
-        let kinds: [(&str, &str, &[&str]); 4] = [
-            ("container", "--all", &["rm", "--force", "--volumes"]),
-            ("network", "--quiet", &["rm"]),
-            ("volume", "--quiet", &["rm"]),
-            ("image", "--all", &["rm", "--force"]),
+        let kinds: [(&[&str], &[&str]); 3] = [
+            (
+                &["container", "ls", "--all"],
+                &["container", "rm", "--force", "--volumes"],
+            ),
+            (&["network", "ls"], &["network", "rm"]),
+            (&["volume", "ls"], &["volume", "rm"]),
         ];
-        for (kind, all, remove) in kinds {
-            let ids = self.output(&[kind, "ls", all, "--quiet", "--filter", &filter])?;
+        for (list, remove) in kinds {
+            let ids = self.output(&[list, &["--quiet", "--filter", &filter]].concat())?;
             let ids = String::from_utf8_lossy(&ids).into_owned();
-            // An image has a line for each of its names.
-            let ids: BTreeSet<&str> = ids.lines().collect();
+            let ids: Vec<&str> = ids.lines().collect();
             if !ids.is_empty() {
-                let words = [kind].into_iter().chain(remove.iter().copied());
-                self.output(&words.chain(ids).collect::<Vec<_>>())?;
+                self.output(&[remove, &ids].concat())?;
             }
         }
+        // Images that are made from others go first, in whatever order they are listed.
+        self.output(&["image", "prune", "--all", "--force", "--filter", &filter])?;
         Ok(())
     }
 
@@ -135,12 +143,7 @@ fn find() -> Result<Engine, UsageError> {
     let mut tried = Vec::new();
     for program in programs(chosen.as_deref()) {
         match ask(&program) {
-            Ok(()) => {
-                return Ok(Engine {
-                    program,
-                    buildx: true,
-                });
-            }
+            Ok(buildx) => return Ok(Engine { program, buildx }),
             Err(against) => tried.push((program, against)),
         }
     }
@@ -212,14 +215,19 @@ fn place(program: &Path) -> PathBuf {
     std::fs::canonicalize(folder).map_or_else(|_| program.to_owned(), |folder| folder.join(name))
 }
 
+/// Whether `BuildKit` is a part of a client.
+fn has_buildkit(version: &str) -> bool {
+    release(version).is_some_and(|release| release >= BUILDKIT && release.0 < PLUGIN)
+}
+
 /// Major and minor of a version.
 fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Asks a client what it is: nothing, or what is against it.
-fn ask(program: &Path) -> Result<(), Against> {
+/// Whether a client has buildx, or what is against it.
+fn ask(program: &Path) -> Result<bool, Against> {
     let version = match said(program, &["version", "--format", "{{json .}}"], PATIENCE) {
         Ok(Some(said)) => understand(said.ok, &said.stdout, &said.stderr),
         Ok(None) => Err(format!(
@@ -231,10 +239,10 @@ fn ask(program: &Path) -> Result<(), Against> {
     let against = |answers| move |reason| Against { reason, answers };
     let version = version.map_err(against(false))?;
     let buildx = said(program, &["buildx", "version"], PATIENCE);
-    if matches!(buildx, Ok(Some(said))
-        if said.ok && String::from_utf8_lossy(&said.stdout).contains("buildx"))
-    {
-        return Ok(());
+    let buildx = matches!(buildx, Ok(Some(said))
+        if said.ok && String::from_utf8_lossy(&said.stdout).contains("buildx"));
+    if buildx || has_buildkit(&version) {
+        return Ok(buildx);
     }
     let reason =
         format!("client {version} has no buildx, without which it cannot run `RUN --mount`");
@@ -284,6 +292,39 @@ mod tests {
         assert_eq!(release("github.com/docker/buildx 0.10.5 "), Some((0, 10)));
         assert_eq!(release("github.com/docker/buildx"), None);
         assert_eq!(release(""), None);
+    }
+
+    #[test]
+    fn what_carries_a_label_is_removed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let log = scratch.path().join("log");
+        let script = format!(
+            "echo \"$@\" >> '{}'; case \"$1 $2\" in 'container ls') printf 'one\\ntwo\\n';; esac",
+            log.display()
+        );
+        let engine = |program| Engine {
+            program,
+            buildx: false,
+        };
+        engine(testing::program(scratch.path(), "docker", &script))
+            .sweep("a=b")
+            .unwrap();
+        assert_eq!(
+            fs_err::read_to_string(log).unwrap(),
+            "container ls --all --quiet --filter label=a=b\n\
+             container rm --force --volumes one two\n\
+             network ls --quiet --filter label=a=b\n\
+             volume ls --quiet --filter label=a=b\n\
+             image prune --all --force --filter label=a=b\n"
+        );
+        assert!(engine("false".into()).sweep("a=b").is_err());
+    }
+
+    #[test]
+    fn a_client_of_some_ages_has_buildkit_built_in() {
+        let of = has_buildkit;
+        assert!(of("20.10.24+dfsg1") && of("22.06.0-beta.0") && of("18.09.1"));
+        assert!(!of("28.2.2") && !of("23.0.0") && !of("18.06.3-ce") && !of("dev"));
     }
 
     #[test]
@@ -389,7 +430,7 @@ mod tests {
             script(
                 r#"case $1 in version) echo '{"Client":{"Version":"28.0.0"},"Server":{}}';; *) echo github.com/docker/buildx v0.19.0;; esac"#
             ),
-            Ok(())
+            Ok(true)
         );
         // One that answers a command that it does not know with its help is no buildx.
         assert_eq!(
